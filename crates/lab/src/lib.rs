@@ -1,0 +1,1 @@
+//! Accrue's `lab` room.
