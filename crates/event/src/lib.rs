@@ -5,13 +5,24 @@
 //! This crate stores nothing, reads no clock and knows no model.
 
 mod attribute;
+mod check;
 mod event;
 mod id;
+mod identity;
 mod item;
+mod json;
+mod mapping;
+mod raw;
+mod settings;
 mod time;
 
 pub use attribute::{Attribute, Attributes};
+pub use check::{Check, KnownItem, LogHistogram, Outcome, Reason, Rejection, Repair, RuleCounters, RuleStatistics};
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
+pub use identity::{ContentIds, content_hash};
 pub use item::{Item, ItemPatch, User};
+pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, RecordKind};
+pub use raw::{RawEvent, RawItem, RawUser, RawValue};
+pub use settings::{CheckSettings, OutlierAction, OutlierSettings, RateSettings, SettingsError, default_weight};
 pub use time::Timestamp;

@@ -1,1 +1,26 @@
-//! Accrue's `kernel` room.
+//! Pure computation: slices of numbers in, numbers out.
+//!
+//! In: plain slices, seeds and counters. Out: plain numbers, the same bits on every machine and instruction set.
+//! Refuses: input and output, clocks, threads, and any word of the shop's domain.
+//!
+//! This crate is the only home of `unsafe` in the workspace. Each kernel has a scalar version that stays as reference
+//! and fallback; the fast versions are held to its bits by tests. `docs/internals/determinism.md` has the rules.
+
+mod dense;
+mod instruction_set;
+mod lanes;
+mod math;
+mod peak;
+mod quantised;
+mod random;
+mod top_k;
+
+pub use dense::{
+    axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm, squared_norm_with,
+};
+pub use instruction_set::InstructionSet;
+pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
+pub use peak::multiply_add_peak;
+pub use quantised::{MAX_DIMENSIONS, QuantisedQuery, quantise, scan, scan_with};
+pub use random::{Draws, random};
+pub use top_k::{TopK, top_k, top_k_with};

@@ -1,1 +1,31 @@
-//! Accrue's `model` room.
+//! Models: what can be learned from a shop's events, and how it scores.
+//!
+//! In: steps (an event with the situation before it). Out: scores for a context, each the sum of its reasons. One file a model.
+//! This crate knows no HTTP, no threads and no clock: time comes with the event, randomness from (seed, offset).
+
+mod accumulator;
+mod blend;
+mod context;
+mod cow;
+mod decay;
+mod ensemble;
+mod factorization;
+mod neighbours;
+mod popularity;
+mod preference;
+mod repeat;
+mod table;
+mod weights;
+
+pub use blend::{Axis, Blend, BlendSettings, Feature, N_KNOTS};
+pub use context::{Context, Scored, Step};
+pub use cow::CowVec;
+pub use decay::{Decayed, HalfLife, log2};
+pub use ensemble::{Ensemble, FEATURES, Learned, N_FEATURES, Prepared, RetrievalSettings, Settings};
+pub use factorization::{Factorization, FactorizationSettings};
+pub use neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
+pub use popularity::Popularity;
+pub use preference::{Liking, Preference};
+pub use repeat::Repeat;
+pub use table::{EmbeddingTable, TableSettings};
+pub use weights::{MAX_TYPES, TypeWeights};

@@ -3,6 +3,18 @@
 //! In: checked events, catalogue and user edits. Out: records by offset, durable and in order, and the facts derived from
 //! them (vocabulary, catalogue, histories, quarantine). This crate learns nothing and judges nothing.
 
+mod backup;
+mod checkpoint;
+mod error;
+mod history;
+mod log;
 mod record;
+mod vocabulary;
 
+pub use backup::{Backup, backup, restore};
+pub use checkpoint::{Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, SectionReader};
+pub use error::StoreError;
+pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};
+pub use log::{Log, LogReader, LogSettings};
 pub use record::{Body, CheckedEvent, Offset, Record};
+pub use vocabulary::Vocabulary;

@@ -1,0 +1,162 @@
+//! The check of what a shop tells of its items and users. One fault in an optional field costs that field only; a
+//! wrong price costs the record, since it would be shown.
+
+use super::attributes;
+use super::number::{Number, excerpt, number};
+use super::rules;
+use super::text::{Lines, clean};
+use super::time::read_time;
+use super::verdict::{Reason, Rejection, Repair};
+use super::{Check, Repairs};
+use crate::raw::{RawItem, RawUser, RawValue};
+use crate::{CheckSettings, Item, ItemId, ItemPatch, Timestamp, User, UserId};
+
+impl Check {
+    /// The item that a description tells of, and what was repaired in it.
+    pub fn judge_item(&self, raw: &RawItem) -> Result<(Item, Vec<Repair>), Rejection> {
+        let mut repairs = Repairs::default();
+        let settings = self.settings();
+        let id = rules::id("id", &raw.id, settings, &mut repairs)?
+            .ok_or_else(|| Rejection::new(Reason::NoId, "id: an item needs one"))?;
+        self.match_item(&id)?;
+        let short = |value: &RawValue, repairs: &mut Repairs| {
+            rules::free_text(value, settings.max_title_bytes, Lines::Join, repairs)
+        };
+        let item = Item {
+            id: ItemId::new(id),
+            parent: rules::id("parent", &raw.parent, settings, &mut repairs)?,
+            title: short(&raw.title, &mut repairs),
+            description: rules::free_text(&raw.description, settings.max_description_bytes, Lines::Keep, &mut repairs),
+            brand: short(&raw.brand, &mut repairs),
+            categories: texts(&raw.categories, settings, &mut repairs).unwrap_or_default(),
+            tags: texts(&raw.tags, settings, &mut repairs).unwrap_or_default(),
+            price: rules::price(&raw.price, &mut repairs)?,
+            currency: currency(&raw.currency, &mut repairs),
+            locale: short(&raw.locale, &mut repairs),
+            image: short(&raw.image, &mut repairs),
+            available: truth(&raw.available, &mut repairs).unwrap_or(true),
+            stock: stock(&raw.stock, &mut repairs),
+            published_at: time(&raw.published_at, &mut repairs),
+            attributes: attributes::read(&raw.attributes, settings, &mut repairs),
+        };
+        Ok((item, repairs.into_vec()))
+    }
+
+    /// The change that a partial description tells of. Its id, if any, is not looked at: the address names the item.
+    pub fn judge_patch(&self, raw: &RawItem) -> Result<(ItemPatch, Vec<Repair>), Rejection> {
+        let mut repairs = Repairs::default();
+        let settings = self.settings();
+        let patch = ItemPatch {
+            title: rules::free_text(&raw.title, settings.max_title_bytes, Lines::Join, &mut repairs),
+            description: rules::free_text(&raw.description, settings.max_description_bytes, Lines::Keep, &mut repairs),
+            brand: rules::free_text(&raw.brand, settings.max_title_bytes, Lines::Join, &mut repairs),
+            categories: texts(&raw.categories, settings, &mut repairs),
+            tags: texts(&raw.tags, settings, &mut repairs),
+            price: rules::price(&raw.price, &mut repairs)?,
+            available: truth(&raw.available, &mut repairs),
+            stock: stock(&raw.stock, &mut repairs),
+            published_at: time(&raw.published_at, &mut repairs),
+            attributes: attributes::read(&raw.attributes, settings, &mut repairs),
+        };
+        Ok((patch, repairs.into_vec()))
+    }
+
+    /// The user that a description tells of, and what was repaired in it.
+    pub fn judge_user(&self, raw: &RawUser) -> Result<(User, Vec<Repair>), Rejection> {
+        let mut repairs = Repairs::default();
+        let id = rules::id("id", &raw.id, self.settings(), &mut repairs)?
+            .ok_or_else(|| Rejection::new(Reason::NoId, "id: a user needs one"))?;
+        let attributes = attributes::read(&raw.attributes, self.settings(), &mut repairs);
+        Ok((User { id: UserId::new(id), attributes }, repairs.into_vec()))
+    }
+}
+
+/// A list of texts; a single text is a list of one.
+fn texts(value: &RawValue, settings: &CheckSettings, repairs: &mut Repairs) -> Option<Vec<Box<str>>> {
+    match value {
+        RawValue::Null => None,
+        RawValue::List(values) => Some(attributes::list(values, settings.max_title_bytes, settings, repairs)),
+        one => rules::free_text(one, settings.max_title_bytes, Lines::Join, repairs).map(|text| vec![text]),
+    }
+}
+
+/// Three letters.
+fn currency(value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
+    let text = match value {
+        RawValue::Text(text) if text.len() <= 16 => clean(text, Lines::Join, repairs),
+        RawValue::Null => return None,
+        _ => "?".into(),
+    };
+    if text.len() != 3 || !text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        if !text.is_empty() {
+            repairs.note(Repair::FieldDropped);
+        }
+        return None;
+    }
+    let upper = text.to_ascii_uppercase();
+    if upper != text {
+        repairs.note(Repair::Uppercased);
+    }
+    Some(upper.into())
+}
+
+fn truth(value: &RawValue, repairs: &mut Repairs) -> Option<bool> {
+    let said = match value {
+        RawValue::Null => return None,
+        RawValue::Bool(value) => return Some(*value),
+        RawValue::Int(0) => Some(false),
+        RawValue::Int(1) => Some(true),
+        RawValue::Text(text) if text.len() <= 16 => match text.trim().to_ascii_lowercase().as_str() {
+            "" => return None,
+            "true" | "yes" | "y" | "1" | "in stock" | "in_stock" => Some(true),
+            "false" | "no" | "n" | "0" | "out of stock" | "out_of_stock" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    };
+    if said.is_none() {
+        repairs.note(Repair::FieldDropped);
+    }
+    said
+}
+
+/// Pieces in stock: sold beyond the last one is none, parts of a piece do not count.
+fn stock(value: &RawValue, repairs: &mut Repairs) -> Option<u32> {
+    match number(value, repairs) {
+        Number::Missing => None,
+        Number::Given(number) if number < 0.0 => {
+            repairs.note(Repair::StockFloored);
+            Some(0)
+        }
+        // A stock above 4 billion is the largest: the cast saturates.
+        Number::Given(number) if !number.is_nan() => Some(number as u32),
+        Number::Given(_) | Number::Unreadable => {
+            repairs.note(Repair::FieldDropped);
+            None
+        }
+    }
+}
+
+fn time(value: &RawValue, repairs: &mut Repairs) -> Option<Timestamp> {
+    if value.is_missing() {
+        return None;
+    }
+    let at = read_time(value);
+    if at.is_none() {
+        repairs.note(Repair::FieldDropped);
+    }
+    at
+}
+
+impl Check {
+    /// Refuses an item's id that does not have the form of a product's.
+    pub(super) fn match_item(&self, id: &str) -> Result<(), Rejection> {
+        match &self.item_pattern {
+            Some(pattern) if !pattern.is_match(id) => {
+                let detail = format!("item: {} is no product's id", excerpt(&RawValue::text(id)));
+                Err(Rejection::new(Reason::NotAProduct, detail))
+            }
+            _ => Ok(()),
+        }
+    }
+}

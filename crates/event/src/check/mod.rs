@@ -1,0 +1,184 @@
+//! The check at the door: a raw event becomes a fact, a repaired fact, or is put into quarantine with a reason.
+//!
+//! In: a [`RawEvent`], the time of its arrival, what is known of its item. Out: an [`Outcome`]. [`Check::judge`] is
+//! pure: it reads no clock and changes nothing; [`Check::observe`] folds an accepted event into what later verdicts
+//! look at. The check stores nothing and never fails on bad input: one bad record costs one verdict.
+
+mod attributes;
+mod catalogue;
+mod histogram;
+mod number;
+mod rate;
+mod rules;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod text;
+mod time;
+mod verdict;
+
+pub use histogram::LogHistogram;
+pub use statistics::RuleStatistics;
+pub use verdict::{Outcome, Reason, Rejection, Repair, RuleCounters};
+
+use crate::identity::content_id;
+use crate::raw::RawEvent;
+use crate::settings::SettingsError;
+use crate::{CheckSettings, Event, EventId, EventType, ItemId, SessionId, Timestamp, UserId};
+use text::Lines;
+
+/// What the catalogue knows of an item that matters to the check.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct KnownItem<'a> {
+    /// Its price.
+    pub price: Option<f32>,
+    /// Its first category.
+    pub category: Option<&'a str>,
+}
+
+/// The rules with their settings and what they know of the stream so far.
+///
+/// ```
+/// use accrue_event::{Check, CheckSettings, Outcome, RawEvent, Repair, Timestamp};
+///
+/// let mut check = Check::new(CheckSettings::default(), Default::default()).unwrap();
+/// let raw = RawEvent::from_texts([("type", "buy"), ("user", "u1"), ("item", "sku-9"), ("price", "9.90")]);
+/// let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
+/// let Outcome::Repaired(event, repairs) = check.judge(&raw, now, |_| None) else { panic!() };
+/// assert_eq!(repairs, [Repair::TypeAlias, Repair::AtFilled]);
+/// check.observe(&event, None);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Check {
+    settings: CheckSettings,
+    item_pattern: Option<regex_lite::Regex>,
+    statistics: RuleStatistics,
+}
+
+impl Check {
+    /// A check by these settings that goes on from these statistics.
+    pub fn new(settings: CheckSettings, statistics: RuleStatistics) -> Result<Self, SettingsError> {
+        settings.validate()?;
+        let compile = |pattern: &Box<str>| {
+            regex_lite::Regex::new(pattern).map_err(|error| SettingsError::Pattern(error.to_string()))
+        };
+        let item_pattern = settings.item_pattern.as_ref().map(compile).transpose()?;
+        Ok(Self { settings, item_pattern, statistics })
+    }
+
+    /// What it goes by.
+    pub fn settings(&self) -> &CheckSettings {
+        &self.settings
+    }
+
+    /// What it knows of the stream so far: part of the state that a checkpoint keeps.
+    pub fn statistics(&self) -> &RuleStatistics {
+        &self.statistics
+    }
+
+    /// The verdict on an event that arrived at `received_at`. `known` looks an item up in the catalogue.
+    ///
+    /// An event without an id gets that of its content; to keep true repeats of a batch apart, set the id before by
+    /// [`ContentIds`](crate::ContentIds).
+    pub fn judge<'k>(
+        &self,
+        raw: &RawEvent,
+        received_at: Timestamp,
+        known: impl Fn(&ItemId) -> Option<KnownItem<'k>>,
+    ) -> Outcome {
+        let mut repairs = Repairs::default();
+        match self.read(raw, received_at, known, &mut repairs) {
+            Err(rejection) => Outcome::Quarantined(rejection),
+            Ok(event) if repairs.is_empty() => Outcome::Accepted(event),
+            Ok(event) => Outcome::Repaired(event, repairs.into_vec()),
+        }
+    }
+
+    /// Folds an event that was let in into what later verdicts look at. `item` is what the catalogue knew of the
+    /// event's item when the event came, so that a replay folds the same.
+    pub fn observe(&mut self, event: &Event, item: Option<KnownItem<'_>>) {
+        self.statistics.observe(event, item);
+    }
+
+    fn read<'k>(
+        &self,
+        raw: &RawEvent,
+        received_at: Timestamp,
+        known: impl Fn(&ItemId) -> Option<KnownItem<'k>>,
+        repairs: &mut Repairs,
+    ) -> Result<Event, Rejection> {
+        let settings = &self.settings;
+        let mut event_type = rules::event_type(&raw.event_type, settings, repairs)?;
+        let user = rules::id("user", &raw.user, settings, repairs)?;
+        let session = rules::id("session", &raw.session, settings, repairs)?;
+        if user.is_none() && session.is_none() {
+            return Err(Rejection::new(Reason::NoShopper, "user, session: one of them is needed"));
+        }
+        let item = rules::id("item", &raw.item, settings, repairs)?.map(ItemId::new);
+        match &item {
+            Some(item) => self.match_item(item.as_str())?,
+            None if event_type == EventType::Search => {}
+            None => return Err(Rejection::new(Reason::NoItem, format!("item: a {event_type} needs one"))),
+        }
+        let query = rules::free_text(&raw.query, settings.max_query_bytes, Lines::Join, repairs);
+        if query.is_none() && event_type == EventType::Search {
+            return Err(Rejection::new(Reason::NoQuery, "query: a search needs one"));
+        }
+        let id = match rules::id("id", &raw.id, settings, repairs)? {
+            Some(id) => EventId::new(id),
+            None => content_id(raw),
+        };
+        let at = time::judge_at(&raw.at, received_at, settings, repairs)?;
+        let value = rules::value(&event_type, &raw.value, repairs)?;
+        let quantity = rules::quantity(&mut event_type, &raw.quantity, settings, repairs)?;
+        let item_known = item.as_ref().and_then(known);
+        let price = match rules::price(&raw.price, repairs)? {
+            Some(price) => Some(price),
+            None => rules::fill_price(&event_type, item_known, &self.statistics, settings, repairs),
+        };
+        let mut event = Event {
+            id,
+            event_type,
+            user: user.map(UserId::new),
+            session: session.map(SessionId::new),
+            item,
+            at,
+            value,
+            quantity,
+            price,
+            query,
+            source: rules::free_text(&raw.source, settings.max_id_bytes, Lines::Join, repairs),
+            recommendation_id: rules::id("recommendation_id", &raw.recommendation_id, settings, repairs)?,
+            position: rules::position(&raw.position, repairs),
+            properties: attributes::read(&raw.properties, settings, repairs),
+        };
+        rules::outliers(&mut event, item_known, &self.statistics, settings, repairs)?;
+        rules::bot_rate(&event, &self.statistics, settings)?;
+        Ok(event)
+    }
+}
+
+/// The repairs made so far, in order, each once. Takes no memory while there are none.
+#[derive(Debug, Default)]
+pub(crate) struct Repairs(Vec<Repair>);
+
+impl Repairs {
+    fn note(&mut self, repair: Repair) {
+        if !self.0.contains(&repair) {
+            self.0.push(repair);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[cfg(test)]
+    fn as_slice(&self) -> &[Repair] {
+        &self.0
+    }
+
+    fn into_vec(self) -> Vec<Repair> {
+        self.0
+    }
+}

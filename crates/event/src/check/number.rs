@@ -1,0 +1,87 @@
+//! Reading of numbers that came as numbers or as texts.
+
+use super::Repairs;
+use super::verdict::Repair;
+use crate::raw::RawValue;
+
+/// What a value says as a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Number {
+    /// Nothing was said.
+    Missing,
+    /// A number, possibly NaN or infinite.
+    Given(f64),
+    /// No number.
+    Unreadable,
+}
+
+/// Reads a number; one that came as a text is a repair. `9,99` is unreadable: it may mean two things.
+pub(super) fn number(value: &RawValue, repairs: &mut Repairs) -> Number {
+    match value {
+        RawValue::Null => Number::Missing,
+        RawValue::Int(whole) => Number::Given(*whole as f64),
+        RawValue::Float(number) => Number::Given(*number),
+        RawValue::Text(text) => match text.trim() {
+            "" => Number::Missing,
+            // No number needs more; a long text is not worth reading to its end.
+            text if text.len() > 64 => Number::Unreadable,
+            text => match text.parse() {
+                Ok(number) => {
+                    repairs.note(Repair::NumberFromText);
+                    Number::Given(number)
+                }
+                Err(_) => Number::Unreadable,
+            },
+        },
+        RawValue::Bool(_) | RawValue::List(_) | RawValue::Other(_) => Number::Unreadable,
+    }
+}
+
+/// A whole number that fits 32 bits.
+pub(super) fn whole_u32(number: f64) -> Option<u32> {
+    (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u32)
+}
+
+/// The number in the precision of events, if it is finite there.
+pub(super) fn finite_f32(number: f64) -> Option<f32> {
+    let narrow = number as f32;
+    narrow.is_finite().then_some(narrow)
+}
+
+/// A few words of a value for a person: never more than a line.
+pub(super) fn excerpt(value: &RawValue) -> String {
+    let mut text = match value {
+        RawValue::Null => "nothing".to_owned(),
+        RawValue::Bool(value) => value.to_string(),
+        RawValue::Int(value) => value.to_string(),
+        RawValue::Float(value) => value.to_string(),
+        RawValue::Text(text) => return format!("{:?}", &text[..text.floor_char_boundary(80)]),
+        RawValue::List(values) => format!("a list of {}", values.len()),
+        RawValue::Other(json) => json[..json.floor_char_boundary(80)].to_owned(),
+    };
+    text.truncate(text.floor_char_boundary(80));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_from_either_form() {
+        let check = |value: RawValue, expected: Number, repaired: bool| {
+            let mut repairs = Repairs::default();
+            assert_eq!(number(&value, &mut repairs), expected, "{value:?}");
+            assert_eq!(!repairs.as_slice().is_empty(), repaired, "{value:?}");
+        };
+        check(RawValue::Int(-3), Number::Given(-3.0), false);
+        check(RawValue::text(" 9.99 "), Number::Given(9.99), true);
+        check(RawValue::text("9,99"), Number::Unreadable, false);
+        check(RawValue::text(""), Number::Missing, false);
+        check(RawValue::text("1".repeat(10 << 20)), Number::Unreadable, false);
+        check(RawValue::Bool(true), Number::Unreadable, false);
+        assert_eq!(whole_u32(2.5), None);
+        assert_eq!(whole_u32(f64::NAN), None);
+        assert_eq!(finite_f32(1e300), None);
+    }
+}

@@ -1,0 +1,262 @@
+//! The rules for an event's fields: one small pure function each. A rule returns what the fact says, notes what it
+//! repaired, or refuses.
+
+use super::number::{Number, excerpt, finite_f32, number, whole_u32};
+use super::rate::RateClass;
+use super::statistics::RuleStatistics;
+use super::text::{Lines, clean, clean_cut};
+use super::verdict::{Reason, Rejection, Repair};
+use super::{KnownItem, Repairs};
+use crate::raw::RawValue;
+use crate::settings::{OutlierAction, built_in_alias, built_in_type};
+use crate::{CheckSettings, Event, EventType};
+
+type Ruled<T> = Result<T, Rejection>;
+
+/// What happened: a built-in type, one that the settings name, or an alias of either.
+pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &mut Repairs) -> Ruled<EventType> {
+    let name = match value {
+        RawValue::Text(name) => &**name,
+        RawValue::Null => "",
+        _ => return Err(Rejection::new(Reason::BadType, format!("type: {} is no text", excerpt(value)))),
+    };
+    if let Some(built_in) = built_in_type(name) {
+        return Ok(built_in);
+    }
+    if settings.types.contains_key(name) {
+        return Ok(EventType::Custom(name.into()));
+    }
+    let name = &name[..name.floor_char_boundary(256)];
+    let plain = name.trim().to_lowercase().replace(['-', ' '], "_");
+    if plain.is_empty() {
+        return Err(Rejection::new(Reason::NoType, "type: missing"));
+    }
+    let target = settings.aliases.get(plain.as_str()).or_else(|| settings.aliases.get(name)).map_or(&*plain, |to| to);
+    let found = built_in_type(target)
+        .or_else(|| settings.types.contains_key(target).then(|| EventType::Custom(target.into())))
+        .or_else(|| built_in_alias(target));
+    if let Some(event_type) = found {
+        repairs.note(Repair::TypeAlias);
+        return Ok(event_type);
+    }
+    let hint = "name it in the settings under `types` (with a weight) or `aliases`";
+    Err(Rejection::new(Reason::UnknownType, format!("type: {} is not known; {hint}", excerpt(value))))
+}
+
+/// An id, if one is given. A whole number is taken as its digits.
+pub(super) fn id(
+    name: &str,
+    value: &RawValue,
+    settings: &CheckSettings,
+    repairs: &mut Repairs,
+) -> Ruled<Option<Box<str>>> {
+    let id: Box<str> = match value {
+        RawValue::Null => return Ok(None),
+        // White space around a long text is not worth removing to see that it is long.
+        RawValue::Text(text) if text.len() <= 16 * settings.max_id_bytes => clean(text, Lines::Join, repairs).into(),
+        RawValue::Text(text) if text.trim_ascii().is_empty() => return Ok(None),
+        RawValue::Text(text) => return Err(too_long(name, text.len(), settings)),
+        RawValue::Int(number) => {
+            repairs.note(Repair::TextFromNumber);
+            number.to_string().into()
+        }
+        // Table tools write the ids of a column with gaps as 13085.0.
+        RawValue::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
+            repairs.note(Repair::TextFromNumber);
+            (*number as i64).to_string().into()
+        }
+        RawValue::Float(_) | RawValue::Bool(_) | RawValue::List(_) | RawValue::Other(_) => {
+            return Err(Rejection::new(Reason::BadId, format!("{name}: {} is no id", excerpt(value))));
+        }
+    };
+    if id.len() > settings.max_id_bytes {
+        return Err(too_long(name, id.len(), settings));
+    }
+    Ok((!id.is_empty()).then_some(id))
+}
+
+fn too_long(name: &str, bytes: usize, settings: &CheckSettings) -> Rejection {
+    Rejection::new(Reason::IdTooLong, format!("{name}: {bytes} bytes, at most {} allowed", settings.max_id_bytes))
+}
+
+/// A free text, if one is given; too long a one is cut, anything but a text or number is left out.
+pub(super) fn free_text(value: &RawValue, max_bytes: usize, lines: Lines, repairs: &mut Repairs) -> Option<Box<str>> {
+    let text: Box<str> = match value {
+        RawValue::Null => return None,
+        RawValue::Text(text) => clean_cut(text, max_bytes, lines, repairs).into(),
+        RawValue::Int(number) => {
+            repairs.note(Repair::TextFromNumber);
+            number.to_string().into()
+        }
+        RawValue::Float(number) if number.is_finite() => {
+            repairs.note(Repair::TextFromNumber);
+            format!("{number:?}").into()
+        }
+        RawValue::Float(_) | RawValue::Bool(_) | RawValue::List(_) | RawValue::Other(_) => {
+            repairs.note(Repair::FieldDropped);
+            return None;
+        }
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// The strength of the event: 1 where nothing is said, but a rating must say it.
+pub(super) fn value(event_type: &EventType, value: &RawValue, repairs: &mut Repairs) -> Ruled<f32> {
+    match number(value, repairs) {
+        Number::Missing if *event_type == EventType::Rating => {
+            Err(Rejection::new(Reason::NoValue, "value: a rating needs one"))
+        }
+        Number::Missing => Ok(1.0),
+        Number::Given(number) => {
+            finite_f32(number).ok_or_else(|| Rejection::new(Reason::BadValue, format!("value: {number} is not finite")))
+        }
+        Number::Unreadable => Err(Rejection::new(Reason::BadValue, format!("value: {} is no number", excerpt(value)))),
+    }
+}
+
+/// Pieces, at least 1. A purchase of less than nothing is a return, which is why the type may change.
+pub(super) fn quantity(
+    event_type: &mut EventType,
+    value: &RawValue,
+    settings: &CheckSettings,
+    repairs: &mut Repairs,
+) -> Ruled<u32> {
+    let bad = || Rejection::new(Reason::BadQuantity, format!("quantity: {} of a {event_type}", excerpt(value)));
+    let pieces = match number(value, repairs) {
+        Number::Missing => return Ok(1),
+        Number::Given(number) => number,
+        Number::Unreadable => return Err(bad()),
+    };
+    if pieces == 0.0 || pieces.fract() != 0.0 {
+        return Err(bad());
+    }
+    let absurd =
+        || Rejection::new(Reason::AbsurdQuantity, format!("quantity: {pieces}, at most {}", settings.max_quantity));
+    let whole = whole_u32(pieces.abs()).filter(|whole| *whole <= settings.max_quantity).ok_or_else(absurd)?;
+    if pieces > 0.0 {
+        return Ok(whole);
+    }
+    match event_type {
+        EventType::Purchase => {
+            *event_type = EventType::Return;
+            repairs.note(Repair::ReturnFromNegativeQuantity);
+        }
+        EventType::Return => repairs.note(Repair::QuantitySign),
+        _ => return Err(bad()),
+    }
+    Ok(whole)
+}
+
+/// Price of one piece, if one is given; 0 is a gift.
+pub(super) fn price(value: &RawValue, repairs: &mut Repairs) -> Ruled<Option<f32>> {
+    let bad = || Rejection::new(Reason::BadPrice, format!("price: {}", excerpt(value)));
+    match number(value, repairs) {
+        Number::Missing => Ok(None),
+        // Adding 0 makes the other zero of floats the usual one.
+        Number::Given(number) => {
+            finite_f32(number).filter(|price| *price >= 0.0).map(|price| Some(price + 0.0)).ok_or_else(bad)
+        }
+        Number::Unreadable => Err(bad()),
+    }
+}
+
+/// A price for an event that names none, where a price matters: the item's, its category's median, the catalogue's.
+pub(super) fn fill_price(
+    event_type: &EventType,
+    item: Option<KnownItem<'_>>,
+    statistics: &RuleStatistics,
+    settings: &CheckSettings,
+    repairs: &mut Repairs,
+) -> Option<f32> {
+    if !settings.fill_price || !matches!(event_type, EventType::Purchase | EventType::Cart | EventType::Return) {
+        return None;
+    }
+    if let Some(price) = item.and_then(|item| item.price).filter(|price| price.is_finite() && *price >= 0.0) {
+        repairs.note(Repair::PriceFromItem);
+        return Some(price);
+    }
+    let enough = u64::from(settings.min_prices).max(1);
+    let of_category = item.and_then(|item| statistics.category_prices(item.category?));
+    if let Some(prices) = of_category.filter(|prices| prices.total() >= enough) {
+        repairs.note(Repair::PriceFromCategory);
+        return prices.quantile(500);
+    }
+    if statistics.prices().total() >= enough {
+        repairs.note(Repair::PriceFromCatalogue);
+        return statistics.prices().quantile(500);
+    }
+    None
+}
+
+/// The place in an answer, if a readable one is given.
+pub(super) fn position(value: &RawValue, repairs: &mut Repairs) -> Option<u32> {
+    let place = match number(value, repairs) {
+        Number::Missing => return None,
+        Number::Given(number) => whole_u32(number),
+        Number::Unreadable => None,
+    };
+    if place.is_none() {
+        repairs.note(Repair::FieldDropped);
+    }
+    place
+}
+
+/// A quantity or price beyond all that was seen: far above the 99.9 % quantile of its kind, once there is evidence.
+pub(super) fn outliers(
+    event: &mut Event,
+    item: Option<KnownItem<'_>>,
+    statistics: &RuleStatistics,
+    settings: &CheckSettings,
+    repairs: &mut Repairs,
+) -> Ruled<()> {
+    let rule = &settings.outliers;
+    if rule.action == OutlierAction::Off {
+        return Ok(());
+    }
+    // The bound is never below `factor`, so that most events need no look at a quantile.
+    let bound = |histogram: &super::LogHistogram| {
+        let enough = histogram.total() >= rule.min_observations;
+        histogram.quantile(999).filter(|_| enough).map(|quantile| rule.factor * quantile.max(1.0))
+    };
+    if event.quantity as f32 > rule.factor
+        && let Some(most) = statistics.quantities(&event.event_type).and_then(bound)
+        && event.quantity as f32 > most
+    {
+        if rule.action == OutlierAction::Quarantine {
+            let detail = format!("quantity: {}, at most {most} in the light of others", event.quantity);
+            return Err(Rejection::new(Reason::QuantityOutlier, detail));
+        }
+        event.quantity = most as u32;
+        repairs.note(Repair::OutlierClamped);
+    }
+    let known = item.and_then(|item| item.price).filter(|known| *known > 0.0);
+    if let (Some(price), Some(known)) = (event.price, known)
+        && price > rule.factor * known
+        && let Some(most) = bound(statistics.price_ratios())
+        && price > most * known
+    {
+        if rule.action == OutlierAction::Quarantine {
+            let detail = format!("price: {price}, but the item costs {known}");
+            return Err(Rejection::new(Reason::PriceOutlier, detail));
+        }
+        event.price = Some(most * known);
+        repairs.note(Repair::OutlierClamped);
+    }
+    Ok(())
+}
+
+/// Whether the shopper already caused as many events in this minute as are believed.
+pub(super) fn bot_rate(event: &Event, statistics: &RuleStatistics, settings: &CheckSettings) -> Ruled<()> {
+    let most = match RateClass::of(&event.event_type) {
+        RateClass::Actions => settings.rates.actions,
+        RateClass::Impressions => settings.rates.impressions,
+        RateClass::BasketLines => settings.rates.basket_lines,
+    };
+    if most == 0 || statistics.rates.events_in_minute(event) < most {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        Reason::BotRate,
+        format!("more than {most} events of one shopper in the minute of {}", event.at),
+    ))
+}

@@ -1,0 +1,104 @@
+//! What the rules know of the stream so far: a fold over accepted events, of bounded size, with one form in bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::KnownItem;
+use super::histogram::LogHistogram;
+use super::rate::RateTable;
+use crate::{Event, EventType};
+
+/// Categories whose prices are followed; those that come later have none of their own.
+const MAX_CATEGORIES: usize = 4096;
+
+/// Quantiles, medians and rates that the rules look at. Reading changes nothing; [`RuleStatistics::observe`] is the only step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleStatistics {
+    /// Quantities by type of event, in the order of [`EventType::BUILT_IN`], custom ones together at the end.
+    quantities: Vec<LogHistogram>,
+    /// Prices paid, over all.
+    prices: LogHistogram,
+    /// Prices paid in each category.
+    category_prices: BTreeMap<Box<str>, LogHistogram>,
+    /// Price of an event over the known price of its item.
+    price_ratios: LogHistogram,
+    /// Events of shoppers in the current minute.
+    pub(super) rates: RateTable,
+}
+
+impl RuleStatistics {
+    /// Takes in an accepted event; `item` is what was known of its item before it.
+    pub fn observe(&mut self, event: &Event, item: Option<KnownItem<'_>>) {
+        self.rates.add(event);
+        // One piece is what is said of a view: a rule needs to know only types that do have quantities.
+        if has_quantity(&event.event_type) {
+            if self.quantities.is_empty() {
+                self.quantities.resize_with(EventType::BUILT_IN.len() + 1, LogHistogram::default);
+            }
+            self.quantities[type_idx(&event.event_type)].add(event.quantity as f32);
+        }
+        let Some(price) = event.price else { return };
+        self.prices.add(price);
+        let Some(item) = item else { return };
+        if let Some(known) = item.price.filter(|known| *known > 0.0) {
+            let ratio = price / known;
+            if ratio.is_finite() {
+                self.price_ratios.add(ratio);
+            }
+        }
+        if let Some(category) = item.category {
+            self.observe_category(category, price);
+        }
+    }
+
+    fn observe_category(&mut self, category: &str, price: f32) {
+        if let Some(prices) = self.category_prices.get_mut(category) {
+            return prices.add(price);
+        }
+        if self.category_prices.len() < MAX_CATEGORIES {
+            self.category_prices.entry(category.into()).or_default().add(price);
+        }
+    }
+
+    /// Quantities seen in events of that type.
+    pub fn quantities(&self, event_type: &EventType) -> Option<&LogHistogram> {
+        self.quantities.get(type_idx(event_type))
+    }
+
+    /// Prices seen over all.
+    pub fn prices(&self) -> &LogHistogram {
+        &self.prices
+    }
+
+    /// Prices seen in a category.
+    pub fn category_prices(&self, category: &str) -> Option<&LogHistogram> {
+        self.category_prices.get(category)
+    }
+
+    /// Prices seen, as ratios to the known price of the item.
+    pub fn price_ratios(&self) -> &LogHistogram {
+        &self.price_ratios
+    }
+}
+
+fn has_quantity(event_type: &EventType) -> bool {
+    matches!(event_type, EventType::Cart | EventType::Purchase | EventType::Return | EventType::Custom(_))
+}
+
+fn type_idx(event_type: &EventType) -> usize {
+    match event_type {
+        EventType::Impression => 0,
+        EventType::View => 1,
+        EventType::Click => 2,
+        EventType::Favorite => 3,
+        EventType::Cart => 4,
+        EventType::Purchase => 5,
+        EventType::Return => 6,
+        EventType::Rating => 7,
+        EventType::Search => 8,
+        EventType::Dislike => 9,
+        EventType::Custom(_) => 10,
+    }
+}

@@ -1,0 +1,170 @@
+//! Cleaning of texts: trimmed, without control characters, in normalization form C, bounded in length.
+//!
+//! Clean texts pass without an allocation.
+
+use std::borrow::Cow;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+use super::Repairs;
+use super::verdict::Repair;
+
+/// Whether a text may have lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// Line breaks and tabs stay.
+    Keep,
+    /// They become spaces.
+    Join,
+}
+
+/// The text as it may be stored; empty if nothing is left of it. The length is not bounded.
+pub(super) fn clean<'t>(text: &'t str, lines: Lines, repairs: &mut Repairs) -> Cow<'t, str> {
+    let trimmed = trim(text);
+    // A text that nothing is left of counts as absent, which is no repair.
+    if trimmed.is_empty() {
+        return Cow::Borrowed("");
+    }
+    if trimmed.len() != text.len() {
+        repairs.note(Repair::Trimmed);
+    }
+    let controls = trimmed.bytes().any(|byte| byte < 0x20 || byte >= 0x7f);
+    if !controls {
+        return Cow::Borrowed(trimmed);
+    }
+    let mut clean = Cow::Borrowed(trimmed);
+    if trimmed.chars().any(|c| is_unwanted(c, lines)) {
+        repairs.note(Repair::ControlRemoved);
+        clean = Cow::Owned(without_controls(trimmed, lines));
+    }
+    // `Maybe` needs the whole normalization to decide.
+    if is_nfc_quick(clean.chars()) != IsNormalized::Yes {
+        let normal: String = clean.nfc().collect();
+        if normal != *clean {
+            repairs.note(Repair::Nfc);
+            clean = Cow::Owned(normal);
+        }
+    }
+    match trim(&clean) {
+        inner if inner.len() == clean.len() => clean,
+        inner => Cow::Owned(inner.to_owned()),
+    }
+}
+
+/// The text as it may be stored, cut to `max_bytes` at a character boundary.
+pub(super) fn clean_cut<'t>(text: &'t str, max_bytes: usize, lines: Lines, repairs: &mut Repairs) -> Cow<'t, str> {
+    // Normalization shortens a text to a third at most; what lies beyond needs no cleaning to be cut off.
+    let trimmed = trim(text);
+    let near = &trimmed[..trimmed.floor_char_boundary(4 * max_bytes + 16)];
+    let looked_at = if near.len() == trimmed.len() { text } else { near };
+    let clean = clean(looked_at, lines, repairs);
+    if clean.len() <= max_bytes {
+        if looked_at.len() != text.len() {
+            repairs.note(Repair::Truncated);
+        }
+        return clean;
+    }
+    repairs.note(Repair::Truncated);
+    let end = clean.floor_char_boundary(max_bytes);
+    let cut = clean[..end].trim_end().len();
+    match clean {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..cut]),
+        Cow::Owned(mut text) => {
+            text.truncate(cut);
+            Cow::Owned(text)
+        }
+    }
+}
+
+/// White space and the marks that editors leave at the ends of a text.
+fn trim(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    if let [first, .., last] = bytes
+        && first.is_ascii_graphic()
+        && last.is_ascii_graphic()
+    {
+        return text;
+    }
+    text.trim_matches(|c: char| c.is_whitespace() || is_unwanted(c, Lines::Join))
+}
+
+fn is_unwanted(c: char, lines: Lines) -> bool {
+    match c {
+        '\n' | '\t' => lines == Lines::Join,
+        // Line and paragraph separators, byte order mark, replacement of what was no Unicode.
+        '\u{2028}' | '\u{2029}' => lines == Lines::Join,
+        '\u{feff}' => true,
+        _ => c.is_control(),
+    }
+}
+
+fn without_controls(text: &str, lines: Lines) -> String {
+    text.chars()
+        .filter_map(|c| match c {
+            _ if !is_unwanted(c, lines) => Some(c),
+            _ if c.is_whitespace() && lines == Lines::Join => Some(' '),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether a stored text is as [`clean`] leaves it.
+#[cfg(test)]
+pub(super) fn is_clean(text: &str, lines: Lines) -> bool {
+    !text.is_empty()
+        && trim(text) == text
+        && unicode_normalization::is_nfc(text)
+        && !text.chars().any(|c| is_unwanted(c, lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(text: &str, expected: &str, expected_repairs: &[Repair]) {
+        let mut repairs = Repairs::default();
+        assert_eq!(clean_cut(text, 16, Lines::Join, &mut repairs), expected, "{text:?}");
+        assert_eq!(repairs.as_slice(), expected_repairs, "{text:?}");
+    }
+
+    #[test]
+    fn texts_are_trimmed_normalized_and_cut() {
+        check("red mug", "red mug", &[]);
+        check(" red mug\u{a0}", "red mug", &[Repair::Trimmed]);
+        check("   ", "", &[]);
+        check("red\tmug\u{0}", "red mug", &[Repair::Trimmed, Repair::ControlRemoved]);
+        check("cafe\u{301}", "café", &[Repair::Nfc]);
+        check("größe", "größe", &[]);
+        check("sixteen bytes äää", "sixteen bytes ä", &[Repair::Truncated]);
+        check("fifteen bytes a b", "fifteen bytes a", &[Repair::Truncated]);
+        check("\u{feff}sku", "sku", &[Repair::Trimmed]);
+    }
+
+    #[test]
+    fn ten_megabytes_are_cut_without_being_read() {
+        let long = "é".repeat(5 << 20);
+        check(&long, "éééééééé", &[Repair::Truncated]);
+        let blank = " ".repeat(10 << 20);
+        check(&blank, "", &[]);
+    }
+
+    #[test]
+    fn lines_stay_where_they_may() {
+        let mut repairs = Repairs::default();
+        assert_eq!(clean("two\nlines\u{7}", Lines::Keep, &mut repairs), "two\nlines");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_cleaned_is_clean(text in "\\PC*|.*|[a\\u{301}\\u{344}\\u{1100}\\u{1161}\\u{11a8}\\u{2001} \\n\\u{0}]*") {
+            let mut repairs = Repairs::default();
+            let cleaned = clean_cut(&text, 16, Lines::Join, &mut repairs);
+            prop_assert!(cleaned.len() <= 16);
+            prop_assert!(cleaned.is_empty() || is_clean(&cleaned, Lines::Join), "{cleaned:?}");
+            let mut again = Repairs::default();
+            prop_assert_eq!(&clean_cut(&cleaned, 16, Lines::Join, &mut again), &cleaned);
+            prop_assert_eq!(again.as_slice(), &[]);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What the check can say: the repairs it makes, the reasons for which it refuses, and how often it did either.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Event;
+
+/// A verdict on one raw event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A fact as it was sent.
+    Accepted(Event),
+    /// A fact that differs from what was sent, with what was done to it, in order and each once.
+    Repaired(Event, Vec<Repair>),
+    /// Refused; to be kept whole with the reason.
+    Quarantined(Rejection),
+}
+
+/// Why a record was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The stable reason.
+    pub reason: Reason,
+    /// What exactly was wrong, for a person; bounded in length.
+    pub detail: Box<str>,
+}
+
+impl Rejection {
+    /// A refusal for a reason, with what exactly was wrong.
+    pub fn new(reason: Reason, detail: impl Into<Box<str>>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.code(), self.detail)
+    }
+}
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $code:literal,)* }
+        $(named { $(#[$named_doc:meta])* $named:ident })?) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+            $($(#[$named_doc])* $named(Box<str>),)?
+        }
+
+        impl $name {
+            /// All that have a fixed code, in order.
+            pub const ALL: &[$name] = &[$($name::$variant),*];
+
+            /// The stable code in files, answers and reports.
+            pub fn code(&self) -> &str {
+                match self {
+                    $($name::$variant => $code,)*
+                    $($name::$named(code) => code,)?
+                }
+            }
+
+            /// The one of that fixed code.
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code {
+                    $($code => Some($name::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.code())
+            }
+        }
+    };
+}
+
+codes! {
+    /// What was changed on an event, item or user.
+    Repair {
+        /// White space around a text was removed.
+        Trimmed => "trimmed",
+        /// A text was brought to Unicode normalization form C.
+        Nfc => "nfc",
+        /// Control characters were removed or became spaces.
+        ControlRemoved => "control_removed",
+        /// A free text was cut to its greatest length.
+        Truncated => "truncated",
+        /// The type was given under another name or spelling.
+        TypeAlias => "type_alias",
+        /// An id or text came as a number.
+        TextFromNumber => "text_from_number",
+        /// A number came as a text.
+        NumberFromText => "number_from_text",
+        /// No time was given; the time of arrival was taken.
+        AtFilled => "at_filled",
+        /// The time lay a little in the future; the time of arrival was taken.
+        AtClamped => "at_clamped",
+        /// No price was given; the item's was taken.
+        PriceFromItem => "price_from_item",
+        /// No price was given; the median of the item's category was taken.
+        PriceFromCategory => "price_from_category",
+        /// No price was given; the median of all prices was taken.
+        PriceFromCatalogue => "price_from_catalogue",
+        /// A purchase of less than nothing became a return.
+        ReturnFromNegativeQuantity => "return_from_negative_quantity",
+        /// The minus sign of a return's quantity was dropped.
+        QuantitySign => "quantity_sign",
+        /// A quantity or price far outside what was seen so far was cut.
+        OutlierClamped => "outlier_clamped",
+        /// An optional field was unreadable and left out.
+        FieldDropped => "field_dropped",
+        /// A property or attribute could not be kept.
+        PropertyDropped => "property_dropped",
+        /// A list was cut to its greatest length.
+        ListCut => "list_cut",
+        /// A negative stock became 0.
+        StockFloored => "stock_floored",
+        /// A code was brought to capital letters.
+        Uppercased => "uppercased",
+    }
+}
+
+codes! {
+    /// Why a record was refused.
+    Reason {
+        /// The record is no readable object at all (the reader says so, not the check).
+        Malformed => "malformed",
+        /// No type was given.
+        NoType => "no_type",
+        /// The type is no text.
+        BadType => "bad_type",
+        /// The type is neither built in nor named in the settings.
+        UnknownType => "unknown_type",
+        /// Neither a user nor a session.
+        NoShopper => "no_shopper",
+        /// No item, where the type needs one.
+        NoItem => "no_item",
+        /// A search without a text.
+        NoQuery => "no_query",
+        /// An item or user without an id.
+        NoId => "no_id",
+        /// An id is neither a text nor a whole number.
+        BadId => "bad_id",
+        /// An id is longer than allowed.
+        IdTooLong => "id_too_long",
+        /// The time is unreadable.
+        BadTime => "bad_time",
+        /// The time lies before the oldest that is accepted.
+        FarPast => "far_past",
+        /// The time lies too far ahead of the arrival.
+        FarFuture => "far_future",
+        /// The price is unreadable, not finite or negative.
+        BadPrice => "bad_price",
+        /// The price lies far outside all that was seen.
+        PriceOutlier => "price_outlier",
+        /// The value is unreadable or not finite.
+        BadValue => "bad_value",
+        /// A rating without a value.
+        NoValue => "no_value",
+        /// The quantity is unreadable, zero, a fraction, or negative where the type has no negative.
+        BadQuantity => "bad_quantity",
+        /// The quantity is above the fixed bound.
+        AbsurdQuantity => "absurd_quantity",
+        /// The quantity lies far outside all that was seen.
+        QuantityOutlier => "quantity_outlier",
+        /// More events of one shopper in a minute than a person can cause.
+        BotRate => "bot_rate",
+        /// The item's id does not have the form of a product's.
+        NotAProduct => "not_a_product",
+    }
+    named {
+        /// A reason that a rule of a mapping names.
+        Rule
+    }
+}
+
+impl Copy for Repair {}
+
+/// How often each verdict was given. A plain fold over outcomes; the order of outcomes does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleCounters {
+    /// Facts accepted as sent.
+    pub accepted: u64,
+    /// Facts with at least one repair.
+    pub repaired: u64,
+    /// Repairs by code; one event may have several.
+    pub repairs: BTreeMap<Box<str>, u64>,
+    /// Refusals by reason.
+    pub quarantined: BTreeMap<Box<str>, u64>,
+}
+
+impl RuleCounters {
+    /// Counts a verdict.
+    pub fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Accepted(_) => self.accepted += 1,
+            Outcome::Repaired(_, repairs) => self.count_repaired(repairs.iter().map(Repair::code)),
+            Outcome::Quarantined(rejection) => self.count_quarantined(rejection.reason.code()),
+        }
+    }
+
+    /// Counts a repaired record by the codes of its repairs, as the log keeps them.
+    pub fn count_repaired<'a>(&mut self, codes: impl IntoIterator<Item = &'a str>) {
+        self.repaired += 1;
+        codes.into_iter().for_each(|code| bump(&mut self.repairs, code));
+    }
+
+    /// Counts a refusal by its reason code, as the log keeps it.
+    pub fn count_quarantined(&mut self, code: &str) {
+        bump(&mut self.quarantined, code);
+    }
+
+    /// All refusals together.
+    pub fn n_quarantined(&self) -> u64 {
+        self.quarantined.values().sum()
+    }
+}
+
+fn bump(counts: &mut BTreeMap<Box<str>, u64>, code: &str) {
+    match counts.get_mut(code) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(code.into(), 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_read_back() {
+        for repair in Repair::ALL {
+            assert_eq!(Repair::from_code(repair.code()), Some(*repair));
+        }
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()).as_ref(), Some(reason));
+        }
+    }
+
+    #[test]
+    fn counters_add_up() {
+        let mut counters = RuleCounters::default();
+        counters.count_repaired(["trimmed", "nfc"]);
+        counters.count_repaired(["trimmed"]);
+        counters.count(&Outcome::Quarantined(Rejection::new(Reason::Rule("no_gift".into()), "gift_0001")));
+        assert_eq!((counters.repaired, counters.repairs["trimmed"], counters.repairs["nfc"]), (2, 2, 1));
+        assert_eq!((counters.n_quarantined(), counters.quarantined["no_gift"]), (1, 1));
+    }
+}

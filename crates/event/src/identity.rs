@@ -1,0 +1,206 @@
+//! Identity of events: an id from the content for those that have none, and a fingerprint to tell a repeated event
+//! from another one under the same id.
+//!
+//! The content is rendered to bytes in one fixed way and hashed with XXH3 (128 bits), whose output is the same on
+//! every machine. The hash is no protection against somebody who wants two events to collide; a shop that fears this
+//! sends ids.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::raw::{RawEvent, RawValue};
+use crate::{Attribute, Event, EventId};
+
+/// Gives ids to the events of one batch or file: equal content gets an ordinal, so that true repeats stay apart and
+/// the same batch sent again gets the same ids.
+///
+/// An event without a time has only its content: sent again later it is taken for a repetition of the first. A shop
+/// that wants each of them to count sends `at` or `id`.
+#[derive(Debug, Default)]
+pub struct ContentIds {
+    /// How often each content was seen. Looked up only, never walked: its order reaches nothing.
+    seen: HashMap<u128, u32>,
+    buffer: Vec<u8>,
+}
+
+impl ContentIds {
+    /// The id of the next event of the batch, from its content after mapping and before the check.
+    pub fn id_for(&mut self, raw: &RawEvent) -> EventId {
+        self.buffer.clear();
+        render(raw, &mut self.buffer);
+        let content = xxh3_128(&self.buffer);
+        match self.seen.entry(content) {
+            Entry::Vacant(first) => {
+                first.insert(0);
+                encode(content)
+            }
+            Entry::Occupied(mut again) => {
+                *again.get_mut() += 1;
+                self.buffer.extend(again.get().to_le_bytes());
+                encode(xxh3_128(&self.buffer))
+            }
+        }
+    }
+
+    /// Sets the id of an event that has none.
+    pub fn assign(&mut self, raw: &mut RawEvent) {
+        if raw.id.is_missing() {
+            let id = self.id_for(raw);
+            raw.id = RawValue::text(id.as_str());
+        }
+    }
+}
+
+/// The id of the first event of that content.
+pub(crate) fn content_id(raw: &RawEvent) -> EventId {
+    let mut buffer = Vec::with_capacity(256);
+    render(raw, &mut buffer);
+    encode(xxh3_128(&buffer))
+}
+
+/// A fingerprint of everything that a fact says, save its id.
+pub fn content_hash(event: &Event) -> u128 {
+    let mut buffer = Vec::with_capacity(256);
+    let texts = [
+        Some(event.event_type.name()),
+        event.user.as_ref().map(|id| id.as_str()),
+        event.session.as_ref().map(|id| id.as_str()),
+        event.item.as_ref().map(|id| id.as_str()),
+        event.query.as_deref(),
+        event.source.as_deref(),
+        event.recommendation_id.as_deref(),
+    ];
+    for text in texts {
+        match text {
+            Some(text) => push_bytes(&mut buffer, b't', text.as_bytes()),
+            None => buffer.push(b'0'),
+        }
+    }
+    buffer.extend(event.at.0.to_le_bytes());
+    buffer.extend(event.value.to_bits().to_le_bytes());
+    buffer.extend(event.quantity.to_le_bytes());
+    push_option(&mut buffer, event.price.map(f32::to_bits));
+    push_option(&mut buffer, event.position);
+    for (name, attribute) in &event.properties {
+        push_bytes(&mut buffer, b'n', name.as_bytes());
+        match attribute {
+            Attribute::Bool(value) => buffer.extend([b'b', u8::from(*value)]),
+            Attribute::Number(value) => push_bytes(&mut buffer, b'f', &value.to_bits().to_le_bytes()),
+            Attribute::Text(text) => push_bytes(&mut buffer, b't', text.as_bytes()),
+            Attribute::List(texts) => {
+                push_bytes(&mut buffer, b'l', &(texts.len() as u64).to_le_bytes());
+                texts.iter().for_each(|text| push_bytes(&mut buffer, b't', text.as_bytes()));
+            }
+        }
+    }
+    xxh3_128(&buffer)
+}
+
+/// One rendering of a raw event: each field present with its number, then the rest by name, lengths before texts, so
+/// that no two contents share one.
+fn render(raw: &RawEvent, buffer: &mut Vec<u8>) {
+    for (idx, (name, value)) in raw.fields().enumerate() {
+        if name != "id" && !value.is_missing() {
+            buffer.push(idx as u8);
+            render_value(value, buffer);
+        }
+    }
+    let mut rest: Vec<_> = raw.properties.iter().filter(|(_, value)| *value != RawValue::Null).collect();
+    // Stable: of equal names the last stands, so their order is content.
+    rest.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, value) in rest {
+        push_bytes(buffer, b'n', name.as_bytes());
+        render_value(value, buffer);
+    }
+}
+
+fn render_value(value: &RawValue, buffer: &mut Vec<u8>) {
+    match value {
+        RawValue::Null => buffer.push(b'0'),
+        RawValue::Bool(value) => buffer.extend([b'b', u8::from(*value)]),
+        RawValue::Int(value) => push_bytes(buffer, b'i', &value.to_le_bytes()),
+        // 1 and 1.0 are one number; writers of JSON disagree on which to send.
+        RawValue::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => {
+            push_bytes(buffer, b'i', &(*value as i64).to_le_bytes());
+        }
+        RawValue::Float(value) => push_bytes(buffer, b'f', &value.to_bits().to_le_bytes()),
+        RawValue::Text(text) => push_bytes(buffer, b't', text.as_bytes()),
+        RawValue::Other(json) => push_bytes(buffer, b'o', json.as_bytes()),
+        RawValue::List(values) => {
+            push_bytes(buffer, b'l', &(values.len() as u64).to_le_bytes());
+            values.iter().for_each(|value| render_value(value, buffer));
+        }
+    }
+}
+
+fn push_bytes(buffer: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    buffer.push(tag);
+    buffer.extend((bytes.len() as u64).to_le_bytes());
+    buffer.extend(bytes);
+}
+
+fn push_option(buffer: &mut Vec<u8>, value: Option<u32>) {
+    match value {
+        Some(value) => {
+            buffer.push(1);
+            buffer.extend(value.to_le_bytes());
+        }
+        None => buffer.push(0),
+    }
+}
+
+/// 26 digits of Crockford's base 32: short, without case, safe in addresses and file names.
+fn encode(hash: u128) -> EventId {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let digits: String = (0..26).rev().map(|place| char::from(DIGITS[(hash >> (5 * place)) as usize & 31])).collect();
+    EventId::new(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> RawEvent {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_batch_sent_twice_has_the_same_ids_and_true_repeats_differ() {
+        let batch = [r#"{"user":"u","item":"a"}"#, r#"{"user":"u","item":"b"}"#, r#"{"user":"u","item":"a"}"#].map(raw);
+        let ids = || {
+            let mut ids = ContentIds::default();
+            batch.iter().map(|raw| ids.id_for(raw)).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(), ids());
+        let distinct: std::collections::BTreeSet<_> = ids().into_iter().collect();
+        assert_eq!(distinct.len(), 3);
+        assert_eq!(content_id(&batch[0]), ids()[0]);
+    }
+
+    #[test]
+    fn content_is_what_counts_and_not_how_it_is_written() {
+        let same = [
+            r#"{"user":"u","quantity":1,"a":"x","b":"y"}"#,
+            r#"{"quantity":1.0,"user":"u","properties":{"b":"y","a":"x"},"item":null}"#,
+            r#"{"user":"u","quantity":1,"a":"x","b":"y","session":""}"#,
+        ];
+        let others = [r#"{"user":"u1","a":"x","b":"y"}"#, r#"{"user":"u","quantity":1,"a":"x","by":""}"#];
+        let expected = content_id(&raw(same[0]));
+        same.iter().for_each(|json| assert_eq!(content_id(&raw(json)), expected, "{json}"));
+        others.iter().for_each(|json| assert_ne!(content_id(&raw(json)), expected, "{json}"));
+    }
+
+    #[test]
+    fn an_id_is_given_only_where_there_is_none() {
+        let mut ids = ContentIds::default();
+        let mut named = raw(r#"{"id":"e1","user":"u"}"#);
+        ids.assign(&mut named);
+        assert_eq!(named.id, RawValue::text("e1"));
+        let mut nameless = raw(r#"{"id":" ","user":"u"}"#);
+        ids.assign(&mut nameless);
+        // Pinned: ids lie in logs, so the rendering must never change.
+        assert_eq!(nameless.id, RawValue::text("PIN"));
+    }
+}

@@ -1,0 +1,435 @@
+//! A mapping with its columns resolved to places, its patterns compiled and its constants made: ready for many rows.
+
+use std::borrow::Cow;
+
+use super::rule::{Test, reason};
+use super::{Mapping, MappingError, RecordKind};
+use crate::raw::{RawEvent, RawItem, RawUser, RawValue, is_numeric};
+use crate::{Rejection, Timestamp};
+
+/// One cell of a row or one value of an object.
+pub trait Cell {
+    /// The cell as a text, for rules to look at.
+    fn text(&self) -> Cow<'_, str>;
+    /// The cell as a value; a text is read as a number where one is expected.
+    fn value(&self, numeric: bool) -> RawValue;
+}
+
+impl Cell for &str {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self)
+    }
+
+    fn value(&self, numeric: bool) -> RawValue {
+        match (*self, numeric) {
+            ("", _) => RawValue::Null,
+            (text, true) => RawValue::number_or_text(text.trim_ascii()),
+            (text, false) => RawValue::text(text),
+        }
+    }
+}
+
+impl Cell for RawValue {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            RawValue::Text(text) => Cow::Borrowed(text),
+            RawValue::Int(number) => Cow::Owned(number.to_string()),
+            RawValue::Float(number) => Cow::Owned(number.to_string()),
+            RawValue::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
+            RawValue::Null | RawValue::List(_) | RawValue::Other(_) => Cow::Borrowed(""),
+        }
+    }
+
+    fn value(&self, numeric: bool) -> RawValue {
+        match self {
+            RawValue::Text(text) if numeric => RawValue::number_or_text(text.trim_ascii()),
+            value => value.clone(),
+        }
+    }
+}
+
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mapped {
+    /// An event, and what the row tells of its item.
+    Event {
+        /// The event, for the check.
+        event: RawEvent,
+        /// The item's description, for the check.
+        item: Option<Box<RawItem>>,
+    },
+    /// An item.
+    Item(RawItem),
+    /// A user.
+    User(RawUser),
+    /// A rule of the mapping refuses the row.
+    Quarantined {
+        /// Why.
+        rejection: Rejection,
+        /// The record as it was mapped (JSON), so that it can be judged again when it is released.
+        raw: Box<str>,
+    },
+}
+
+/// A mapping for rows of one header. See [`Mapping::bind`].
+#[derive(Clone, Debug)]
+pub struct BoundMapping {
+    kind: RecordKind,
+    fields: Vec<BoundField>,
+    constants: Vec<(&'static str, RawValue)>,
+    rest: Vec<BoundProperty>,
+    item: Vec<BoundField>,
+    currency: RawValue,
+    rules: Vec<BoundRule>,
+    empty: Vec<Box<str>>,
+    /// The names at the places, for objects.
+    header: Vec<Box<str>>,
+    drop_columns: Vec<Box<str>>,
+}
+
+/// A field and how to make its value from a cell.
+#[derive(Clone, Debug)]
+struct BoundField {
+    field: &'static str,
+    column: usize,
+    numeric: bool,
+    shape: Shape,
+}
+
+/// A property and the cell that it is made of.
+#[derive(Clone, Debug)]
+struct BoundProperty {
+    name: Box<str>,
+    column: usize,
+    numeric: bool,
+}
+
+/// What is done to a value on its way.
+#[derive(Clone, Debug, Default)]
+struct Shape {
+    time_format: Option<Box<str>>,
+    scale: Option<f64>,
+    uppercase: bool,
+    prefix: Option<Box<str>>,
+    separator: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug)]
+struct BoundRule {
+    when: Option<(usize, Test)>,
+    set: Vec<(&'static str, RawValue)>,
+    copy: Vec<BoundField>,
+    clear: Vec<&'static str>,
+    absolute: Vec<&'static str>,
+    quarantine: Option<(Box<str>, Box<str>)>,
+}
+
+impl BoundMapping {
+    pub(super) fn new(mapping: &Mapping, header: &[&str]) -> Result<Self, MappingError> {
+        let place = |table: &'static str, column: &str| {
+            header.iter().position(|name| *name == column).ok_or_else(|| MappingError::NoColumn {
+                table,
+                column: column.into(),
+                known: header.join(", "),
+            })
+        };
+        let mut fields = Vec::new();
+        for field in mapping.kind.fields() {
+            let column = match mapping.fields.get(*field) {
+                Some(column) => Some(place("fields", column)?),
+                // A column with a field's own name is that field, unless the mapping uses it otherwise.
+                None => place("fields", field).ok().filter(|_| mapping.columns().all(|(_, used)| used != *field)),
+            };
+            fields.extend(column.map(|column| BoundField::new(field, column, mapping, mapping.kind)));
+        }
+        let mut item = Vec::new();
+        for (field, column) in &mapping.item {
+            let column = place("item", column)?;
+            item.push(BoundField::new(field_name(RawItem::FIELDS, field), column, mapping, RecordKind::Items));
+        }
+        let mut rest = Vec::new();
+        for (property, column) in &mapping.properties {
+            rest.push(BoundProperty::new(property, place("properties", column)?, mapping));
+        }
+        let mut rules = Vec::new();
+        for (idx, rule) in mapping.rule.iter().enumerate() {
+            rules.push(BoundRule::new(rule, idx + 1, mapping, place)?);
+        }
+        let is_used = |name: &str| {
+            mapping.columns().any(|(_, used)| used == name) || mapping.drop_columns.iter().any(|drop| **drop == *name)
+        };
+        let taken: Vec<usize> = fields.iter().map(|field| field.column).collect();
+        let unused = |(place, name): (usize, &&str)| {
+            (!taken.contains(&place) && !is_used(name)).then(|| BoundProperty::new(name, place, mapping))
+        };
+        rest.extend(header.iter().enumerate().filter_map(unused));
+        Ok(Self {
+            kind: mapping.kind,
+            fields,
+            constants: constants(mapping),
+            rest,
+            item,
+            currency: mapping.currency.clone().map_or(RawValue::Null, RawValue::Text),
+            rules,
+            empty: mapping.empty.clone(),
+            header: header.iter().map(|name| (*name).into()).collect(),
+            drop_columns: mapping.drop_columns.clone(),
+        })
+    }
+
+    /// The record that a row describes. Cells beyond a short row's end are missing.
+    pub fn apply<C: Cell>(&self, row: &[C]) -> Mapped {
+        self.with_rest(row, Vec::new())
+    }
+
+    /// The record that an object describes, whose names are the platform's (see [`Mapping::bind_objects`]).
+    pub fn apply_object(&self, mut object: RawEvent) -> Mapped {
+        let mut row = vec![RawValue::Null; self.header.len()];
+        for (name, cell) in self.header.iter().zip(&mut row) {
+            if let Some(value) = object.field_mut(name) {
+                *cell = std::mem::take(value);
+            }
+        }
+        let mut rest = Vec::new();
+        for (name, value) in object.properties {
+            match self.header.iter().position(|known| *known == name) {
+                Some(place) => row[place] = value,
+                None if self.drop_columns.contains(&name) => {}
+                None => rest.push((name, value)),
+            }
+        }
+        self.with_rest(&row, rest)
+    }
+
+    fn with_rest<C: Cell>(&self, row: &[C], mut rest: Vec<(Box<str>, RawValue)>) -> Mapped {
+        rest.reserve_exact(self.rest.len());
+        for property in &self.rest {
+            match self.cell(row, property.column, property.numeric) {
+                RawValue::Null => {}
+                value => rest.push((property.name.clone(), value)),
+            }
+        }
+        match self.kind {
+            RecordKind::Events => {
+                let mut event = RawEvent { properties: rest, ..RawEvent::default() };
+                match self.fill(row, |field, value| set(event.field_mut(field), value)) {
+                    Some(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
+                    None => {
+                        let item = self.described_item(row, &event.item);
+                        Mapped::Event { event, item }
+                    }
+                }
+            }
+            RecordKind::Items => {
+                let mut item = RawItem { attributes: rest, ..RawItem::default() };
+                item.currency.clone_from(&self.currency);
+                match self.fill(row, |field, value| set(item.field_mut(field), value)) {
+                    Some(rejection) => Mapped::Quarantined { rejection, raw: item.to_json().into() },
+                    None => Mapped::Item(item),
+                }
+            }
+            RecordKind::Users => {
+                let mut user = RawUser { attributes: rest, ..RawUser::default() };
+                match self.fill(row, |field, value| set(user.field_mut(field), value)) {
+                    Some(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
+                    None => Mapped::User(user),
+                }
+            }
+        }
+    }
+
+    /// Sets the fields of a record, constants first, then cells, then rules; a rule may refuse the row.
+    fn fill<C: Cell>(&self, row: &[C], mut change: impl FnMut(&'static str, Change)) -> Option<Rejection> {
+        for (field, value) in &self.constants {
+            change(field, Change::Set(value.clone()));
+        }
+        for field in &self.fields {
+            match field.shape.apply(self.cell(row, field.column, field.numeric)) {
+                // An empty cell leaves the constant.
+                RawValue::Null => {}
+                value => change(field.field, Change::Set(value)),
+            }
+        }
+        for rule in &self.rules {
+            if !self.holds(rule, row) {
+                continue;
+            }
+            for (field, value) in &rule.set {
+                change(field, Change::Set(value.clone()));
+            }
+            for field in &rule.copy {
+                change(field.field, Change::Set(field.shape.apply(self.cell(row, field.column, field.numeric))));
+            }
+            rule.clear.iter().for_each(|field| change(field, Change::Set(RawValue::Null)));
+            rule.absolute.iter().for_each(|field| change(field, Change::Absolute));
+            if let Some((code, column)) = &rule.quarantine {
+                return Some(self.refuse(code, column, rule, row));
+            }
+        }
+        None
+    }
+
+    fn holds<C: Cell>(&self, rule: &BoundRule, row: &[C]) -> bool {
+        let Some((column, test)) = &rule.when else { return true };
+        match row.get(*column) {
+            Some(cell) => test.holds(cell, self.is_empty(&cell.text())),
+            None => test.holds(&"", true),
+        }
+    }
+
+    fn refuse<C: Cell>(&self, code: &str, column: &str, rule: &BoundRule, row: &[C]) -> Rejection {
+        let cell = rule.when.as_ref().and_then(|(place, _)| row.get(*place));
+        let text = cell.map_or(Cow::Borrowed(""), Cell::text);
+        let near = &text[..text.floor_char_boundary(80)];
+        Rejection::new(reason(code), format!("a rule of the mapping refuses {column} {near:?}"))
+    }
+
+    fn described_item<C: Cell>(&self, row: &[C], id: &RawValue) -> Option<Box<RawItem>> {
+        if self.item.is_empty() || id.is_missing() {
+            return None;
+        }
+        let mut item = RawItem { id: id.clone(), ..RawItem::default() };
+        let mut says_anything = false;
+        for field in &self.item {
+            let value = field.shape.apply(self.cell(row, field.column, field.numeric));
+            says_anything |= value != RawValue::Null;
+            set(item.field_mut(field.field), Change::Set(value));
+        }
+        item.currency.clone_from(&self.currency);
+        says_anything.then(|| Box::new(item))
+    }
+
+    fn cell<C: Cell>(&self, row: &[C], column: usize, numeric: bool) -> RawValue {
+        match row.get(column) {
+            Some(cell) if self.empty.is_empty() || !self.is_empty(&cell.text()) => cell.value(numeric),
+            _ => RawValue::Null,
+        }
+    }
+
+    fn is_empty(&self, text: &str) -> bool {
+        let text = text.trim_ascii();
+        text.is_empty() || self.empty.iter().any(|empty| **empty == *text)
+    }
+}
+
+/// What happens to a field.
+enum Change {
+    Set(RawValue),
+    Absolute,
+}
+
+fn set(field: Option<&mut RawValue>, change: Change) {
+    let field = field.expect("a validated mapping names only fields that there are");
+    match change {
+        Change::Set(value) => *field = value,
+        Change::Absolute => match field {
+            RawValue::Int(number) => *number = number.saturating_abs(),
+            RawValue::Float(number) => *number = number.abs(),
+            _ => {}
+        },
+    }
+}
+
+impl BoundProperty {
+    fn new(name: &str, column: usize, mapping: &Mapping) -> Self {
+        Self { name: name.into(), column, numeric: mapping.numbers.iter().any(|number| **number == *name) }
+    }
+}
+
+impl BoundField {
+    fn new(field: &'static str, column: usize, mapping: &Mapping, kind: RecordKind) -> Self {
+        let is_time = matches!(field, "at" | "published_at");
+        // `scale`, `prefix` and `uppercase` speak of the record's own fields; an item beside an event shares its price.
+        let own = kind == mapping.kind;
+        let shape = Shape {
+            time_format: mapping.time_format.clone().filter(|_| is_time),
+            scale: mapping.scale.get(field).copied().filter(|_| own || field == "price"),
+            uppercase: own && mapping.uppercase.iter().any(|name| **name == *field),
+            prefix: mapping.prefix.get(field).cloned().filter(|_| own),
+            separator: mapping.separators.get(field).cloned().filter(|_| kind == RecordKind::Items),
+        };
+        Self { field, column, numeric: is_numeric(field) && shape.time_format.is_none(), shape }
+    }
+}
+
+impl Shape {
+    fn apply(&self, value: RawValue) -> RawValue {
+        match value {
+            RawValue::Text(text) => self.apply_to_text(text),
+            RawValue::Int(number) => match (self.scale, &self.prefix) {
+                (Some(factor), _) => RawValue::Float(number as f64 * factor),
+                (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
+                (None, None) => RawValue::Int(number),
+            },
+            RawValue::Float(number) => RawValue::Float(number * self.scale.unwrap_or(1.0)),
+            value => value,
+        }
+    }
+
+    fn apply_to_text(&self, mut text: Box<str>) -> RawValue {
+        if let Some(format) = &self.time_format {
+            return read_time(format, &text).map_or(RawValue::Text(text), |at| RawValue::text(at.to_string()));
+        }
+        if let Some(separator) = self.separator.as_deref().filter(|separator| !separator.is_empty()) {
+            let elements = text.split(separator).map(str::trim).filter(|element| !element.is_empty());
+            return RawValue::List(elements.map(RawValue::text).collect());
+        }
+        if self.uppercase {
+            text = text.to_uppercase().into();
+        }
+        match &self.prefix {
+            Some(prefix) => RawValue::text(format!("{prefix}{}", text.trim())),
+            None => RawValue::Text(text),
+        }
+    }
+}
+
+fn read_time(format: &str, text: &str) -> Option<Timestamp> {
+    let parsed = jiff::fmt::strtime::parse(format, text.trim()).ok()?;
+    if let Ok(at) = parsed.to_timestamp() {
+        return Some(Timestamp(at.as_millisecond()));
+    }
+    let civil = parsed.to_datetime().or_else(|_| parsed.to_date().map(|date| date.at(0, 0, 0, 0))).ok()?;
+    Some(Timestamp(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond()))
+}
+
+impl BoundRule {
+    fn new(
+        rule: &super::MappingRule,
+        number: usize,
+        mapping: &Mapping,
+        place: impl Fn(&'static str, &str) -> Result<usize, MappingError>,
+    ) -> Result<Self, MappingError> {
+        let name = |field: &str| field_name(mapping.kind.fields(), field);
+        let mut copy = Vec::new();
+        for (field, column) in &rule.copy {
+            copy.push(BoundField::new(name(field), place("rule.copy", column)?, mapping, mapping.kind));
+        }
+        let when = match &rule.when {
+            Some(when) => Some((place("rule.when", &when.column)?, when.test(number)?)),
+            None => None,
+        };
+        let column = rule.when.as_ref().map_or("the row", |when| &*when.column);
+        Ok(Self {
+            when,
+            set: rule.set.iter().map(|(field, text)| (name(field), crate::raw::cell(field, text))).collect(),
+            copy,
+            clear: rule.clear.iter().map(|field| name(field)).collect(),
+            absolute: rule.absolute.iter().map(|field| name(field)).collect(),
+            quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
+        })
+    }
+}
+
+fn constants(mapping: &Mapping) -> Vec<(&'static str, RawValue)> {
+    let name = |field: &str| field_name(mapping.kind.fields(), field);
+    let source = mapping.source.iter().filter(|_| mapping.kind == RecordKind::Events);
+    let source = source.map(|source| ("source", RawValue::Text(source.clone())));
+    let given = mapping.constants.iter().map(|(field, text)| (name(field), crate::raw::cell(field, text)));
+    source.chain(given).collect()
+}
+
+/// The static name of a field that validation has found to be one.
+fn field_name(fields: &'static [&'static str], name: &str) -> &'static str {
+    fields.iter().find(|field| **field == name).expect("a validated mapping names only fields that there are")
+}

@@ -1,0 +1,243 @@
+//! How one platform's records become ours: a mapping per source.
+//!
+//! In: a [`Mapping`] (TOML, read by the app) and rows or objects under the platform's own names. Out: raw records
+//! under our names, to be judged by the check like any other. A mapping renames, adds constants, scales and splits,
+//! and may put a row into quarantine; it repairs nothing, so it leaves no marks.
+
+mod bound;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::raw::{RawEvent, RawItem, RawUser};
+
+pub use bound::{BoundMapping, Cell, Mapped};
+pub use rule::{Condition, MappingRule};
+
+/// What the rows of a source describe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordKind {
+    /// What shoppers did.
+    #[default]
+    Events,
+    /// Products.
+    Items,
+    /// Customers.
+    Users,
+}
+
+impl RecordKind {
+    /// The names that a field of such a record may have.
+    pub fn fields(self) -> &'static [&'static str] {
+        match self {
+            RecordKind::Events => RawEvent::FIELDS,
+            RecordKind::Items => RawItem::FIELDS,
+            RecordKind::Users => RawUser::FIELDS,
+        }
+    }
+}
+
+/// A source and its names.
+///
+/// ```
+/// use accrue_event::{Mapped, Mapping};
+///
+/// let mapping = Mapping::from_pairs([("item", "sku"), ("user", "customer"), ("type", "'purchase'")]).unwrap();
+/// let bound = mapping.bind(&["sku", "customer", "country"]).unwrap();
+/// let Mapped::Event { event, .. } = bound.apply(&["mug-1", "u1", "UK"]) else { panic!() };
+/// let json = r#"{"type":"purchase","user":"u1","item":"mug-1","properties":{"country":"UK"}}"#;
+/// assert_eq!(event.to_json(), json);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mapping {
+    /// What a row describes.
+    pub kind: RecordKind,
+    /// The name of the platform; becomes `source` of every event.
+    pub source: Option<Box<str>>,
+    /// ISO 4217 code of all prices; becomes `currency` of every item.
+    pub currency: Option<Box<str>>,
+    /// What separates the cells of a row, for the reader of the file.
+    pub delimiter: Option<char>,
+    /// How `at` and `published_at` are written, where that is no standard form (`%d/%m/%Y %H:%M`); taken as UTC.
+    pub time_format: Option<Box<str>>,
+    /// Texts that mean "nothing", such as `NULL` or `nan`.
+    pub empty: Vec<Box<str>>,
+    /// Columns to leave out. All others that nothing here names become properties.
+    pub drop_columns: Vec<Box<str>>,
+    /// Field = column. A column that has the name of a field needs no entry.
+    pub fields: BTreeMap<Box<str>, Box<str>>,
+    /// Property = column, for properties that shall have another name.
+    pub properties: BTreeMap<Box<str>, Box<str>>,
+    /// Properties that are numbers; a cell of any other property is a text, so that `007` stays one.
+    pub numbers: Vec<Box<str>>,
+    /// Field = text, where a row does not say it.
+    pub constants: BTreeMap<Box<str>, Box<str>>,
+    /// Field = text to put before an id, so that two platforms' ids stay apart.
+    pub prefix: BTreeMap<Box<str>, Box<str>>,
+    /// Field = factor to bring a number to our unit.
+    pub scale: BTreeMap<Box<str>, f64>,
+    /// Fields whose text is brought to capital letters, for ids that are written both ways.
+    pub uppercase: Vec<Box<str>>,
+    /// Field of an item = column, for rows that describe the item beside the event.
+    pub item: BTreeMap<Box<str>, Box<str>>,
+    /// Field of an item = text between the elements of its list.
+    pub separators: BTreeMap<Box<str>, Box<str>>,
+    /// What depends on a row's cells, in order.
+    pub rule: Vec<MappingRule>,
+}
+
+/// A mapping that does not hold together, or not with a file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MappingError {
+    /// A field that there is not.
+    #[error("`{table}` names the field `{field}`, which there is not; there are: {known}")]
+    NoField {
+        /// Where.
+        table: &'static str,
+        /// What was named.
+        field: Box<str>,
+        /// What could be named.
+        known: String,
+    },
+    /// A column that the file does not have.
+    #[error("`{table}` names the column `{column}`, which the file does not have; it has: {known}")]
+    NoColumn {
+        /// Where.
+        table: &'static str,
+        /// What was named.
+        column: Box<str>,
+        /// What the file has.
+        known: String,
+    },
+    /// A pattern that is no regular expression.
+    #[error("rule {rule}: `{pattern}` is no regular expression: {error}")]
+    Pattern {
+        /// Which rule, from 1.
+        rule: usize,
+        /// The pattern.
+        pattern: Box<str>,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// A condition with no test or several.
+    #[error("rule {rule}: `when` needs exactly one test beside `column`, but has {tests}; write one rule for each")]
+    Tests {
+        /// Which rule, from 1.
+        rule: usize,
+        /// How many.
+        tests: usize,
+    },
+    /// A rule that does nothing.
+    #[error("rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute` or `quarantine`")]
+    Idle {
+        /// Which rule, from 1.
+        rule: usize,
+    },
+    /// A reason code that could not be read back.
+    #[error("rule {rule}: `{code}` cannot be a reason; use lower-case letters, digits and `_`, at most 64 of them")]
+    ReasonCode {
+        /// Which rule, from 1.
+        rule: usize,
+        /// The code.
+        code: Box<str>,
+    },
+    /// A factor that no price survives.
+    #[error("`scale` multiplies `{field}` by {factor}; the factor must be a finite number and not 0")]
+    Scale {
+        /// The field.
+        field: Box<str>,
+        /// The factor.
+        factor: String,
+    },
+    /// Item columns in a source that has no events.
+    #[error("`item` describes items beside events, but `kind` is not `events`; use `fields`")]
+    ItemBesideNothing,
+    /// Something that is no pair.
+    #[error("`{0}` is no `field=column`")]
+    NoPair(Box<str>),
+}
+
+impl Mapping {
+    /// A mapping of fields to columns, as a command line gives it; a column in quotes (`'purchase'`) is a constant.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, MappingError> {
+        let mut mapping = Self::default();
+        for (field, column) in pairs {
+            match column.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+                Some(constant) => mapping.constants.insert(field.into(), constant.into()),
+                None => mapping.fields.insert(field.into(), column.into()),
+            };
+        }
+        mapping.validate()?;
+        Ok(mapping)
+    }
+
+    /// Reads `item=stock_code,user=customer_id,type='purchase'`.
+    pub fn from_argument(argument: &str) -> Result<Self, MappingError> {
+        let pair = |text: &'_ str| text.split_once('=').ok_or_else(|| MappingError::NoPair(text.into())).map(|_| ());
+        argument.split(',').try_for_each(pair)?;
+        Self::from_pairs(argument.split(',').filter_map(|text| text.split_once('=')))
+    }
+
+    /// Refuses a mapping that names fields that there are not, or rules that cannot be followed.
+    pub fn validate(&self) -> Result<(), MappingError> {
+        let fields = self.kind.fields();
+        known_fields("fields", self.fields.keys(), fields)?;
+        known_fields("constants", self.constants.keys(), fields)?;
+        known_fields("prefix", self.prefix.keys(), fields)?;
+        known_fields("scale", self.scale.keys(), fields)?;
+        known_fields("uppercase", self.uppercase.iter(), fields)?;
+        known_fields("item", self.item.keys(), RawItem::FIELDS)?;
+        known_fields("separators", self.separators.keys(), RawItem::FIELDS)?;
+        if self.kind != RecordKind::Events && !self.item.is_empty() {
+            return Err(MappingError::ItemBesideNothing);
+        }
+        for (field, factor) in &self.scale {
+            if !factor.is_finite() || *factor == 0.0 {
+                return Err(MappingError::Scale { field: field.clone(), factor: factor.to_string() });
+            }
+        }
+        self.rule.iter().enumerate().try_for_each(|(idx, rule)| rule.validate(idx + 1, fields))
+    }
+
+    /// Resolves the columns against the header of a file, once for all its rows.
+    pub fn bind(&self, header: &[&str]) -> Result<BoundMapping, MappingError> {
+        self.validate()?;
+        BoundMapping::new(self, header)
+    }
+
+    /// Prepares the mapping for objects (JSON), where every name may be absent.
+    pub fn bind_objects(&self) -> Result<BoundMapping, MappingError> {
+        self.validate()?;
+        let mut names: Vec<&str> = self.kind.fields().to_vec();
+        names.extend(self.columns().map(|(_, column)| column));
+        names.sort_unstable();
+        names.dedup();
+        BoundMapping::new(self, &names)
+    }
+
+    /// Every column that the mapping names, with the table that names it.
+    fn columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let fields = self.fields.values().map(|column| ("fields", &**column));
+        let properties = self.properties.values().map(|column| ("properties", &**column));
+        let item = self.item.values().map(|column| ("item", &**column));
+        let rules = self.rule.iter().flat_map(MappingRule::columns).map(|column| ("rule", column));
+        fields.chain(properties).chain(item).chain(rules)
+    }
+}
+
+fn known_fields<'a>(
+    table: &'static str,
+    mut fields: impl Iterator<Item = &'a Box<str>>,
+    known: &[&str],
+) -> Result<(), MappingError> {
+    match fields.find(|field| !known.contains(&&***field)) {
+        Some(field) => Err(MappingError::NoField { table, field: field.clone(), known: known.join(", ") }),
+        None => Ok(()),
+    }
+}

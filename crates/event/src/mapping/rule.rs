@@ -1,0 +1,141 @@
+//! Rules of a mapping: what a row's cells change about the record made of it.
+
+use std::collections::BTreeMap;
+
+use regex_lite::Regex;
+use serde::{Deserialize, Serialize};
+
+use super::bound::Cell;
+use super::{MappingError, known_fields};
+use crate::Reason;
+use crate::raw::RawValue;
+
+/// A test on one cell and what follows from it. Without a test it holds for every row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MappingRule {
+    /// When the rule holds.
+    pub when: Option<Condition>,
+    /// Field = text to set.
+    pub set: BTreeMap<Box<str>, Box<str>>,
+    /// Field = column to take the text from.
+    pub copy: BTreeMap<Box<str>, Box<str>>,
+    /// Fields to leave out.
+    pub clear: Vec<Box<str>>,
+    /// Fields whose number loses its minus sign.
+    pub absolute: Vec<Box<str>>,
+    /// Reason code under which the row is put into quarantine; later rules are not looked at.
+    pub quarantine: Option<Box<str>>,
+}
+
+/// A test on one cell: exactly one of the fields beside `column` is given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Which cell.
+    pub column: Box<str>,
+    /// The cell is this text.
+    #[serde(default)]
+    pub equals: Option<Box<str>>,
+    /// The cell begins with this text.
+    #[serde(default)]
+    pub starts_with: Option<Box<str>>,
+    /// The cell, trimmed, matches this regular expression.
+    #[serde(default)]
+    pub matches: Option<Box<str>>,
+    /// The cell, trimmed, does not match this regular expression.
+    #[serde(default)]
+    pub not_matches: Option<Box<str>>,
+    /// Whether the cell is empty (or a text that the mapping lists as such).
+    #[serde(default)]
+    pub empty: Option<bool>,
+    /// The cell is a number below this one.
+    #[serde(default)]
+    pub below: Option<f64>,
+}
+
+impl MappingRule {
+    /// The columns that the rule reads.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.when.iter().map(|when| &*when.column).chain(self.copy.values().map(|column| &**column))
+    }
+
+    pub(super) fn validate(&self, rule: usize, fields: &[&str]) -> Result<(), MappingError> {
+        known_fields("rule.set", self.set.keys(), fields)?;
+        known_fields("rule.copy", self.copy.keys(), fields)?;
+        known_fields("rule.clear", self.clear.iter(), fields)?;
+        known_fields("rule.absolute", self.absolute.iter(), fields)?;
+        let idle = self.set.is_empty() && self.copy.is_empty() && self.clear.is_empty() && self.absolute.is_empty();
+        if idle && self.quarantine.is_none() {
+            return Err(MappingError::Idle { rule });
+        }
+        if let Some(code) = self.quarantine.as_ref().filter(|code| !is_code(code)) {
+            return Err(MappingError::ReasonCode { rule, code: code.clone() });
+        }
+        self.when.as_ref().map_or(Ok(()), |when| when.test(rule).map(drop))
+    }
+}
+
+fn is_code(code: &str) -> bool {
+    (1..=64).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// What a condition asks of its cell, ready to be asked often.
+#[derive(Clone, Debug)]
+pub(super) enum Test {
+    Equals(Box<str>),
+    StartsWith(Box<str>),
+    Matches(Regex),
+    NotMatches(Regex),
+    Empty(bool),
+    Below(f64),
+}
+
+impl Condition {
+    pub(super) fn test(&self, rule: usize) -> Result<Test, MappingError> {
+        let regex = |pattern: &Box<str>| {
+            Regex::new(pattern).map_err(|error| MappingError::Pattern {
+                rule,
+                pattern: pattern.clone(),
+                error: error.to_string(),
+            })
+        };
+        let tests = [
+            self.equals.clone().map(Test::Equals),
+            self.starts_with.clone().map(Test::StartsWith),
+            self.matches.as_ref().map(regex).transpose()?.map(Test::Matches),
+            self.not_matches.as_ref().map(regex).transpose()?.map(Test::NotMatches),
+            self.empty.map(Test::Empty),
+            self.below.map(Test::Below),
+        ];
+        let n_tests = tests.iter().flatten().count();
+        let mut given = tests.into_iter().flatten();
+        match (given.next(), n_tests) {
+            (Some(test), 1) => Ok(test),
+            _ => Err(MappingError::Tests { rule, tests: n_tests }),
+        }
+    }
+}
+
+impl Test {
+    pub(super) fn holds<C: Cell>(&self, cell: &C, is_empty: bool) -> bool {
+        match self {
+            Test::Equals(text) => *cell.text() == **text,
+            Test::StartsWith(text) => cell.text().starts_with(&**text),
+            Test::Matches(pattern) => pattern.is_match(cell.text().trim()),
+            Test::NotMatches(pattern) => !pattern.is_match(cell.text().trim()),
+            Test::Empty(expected) => is_empty == *expected,
+            Test::Below(bound) => match cell.value(true) {
+                RawValue::Int(number) => (number as f64) < *bound,
+                RawValue::Float(number) => number < *bound,
+                _ => false,
+            },
+        }
+    }
+}
+
+/// A reason code as the reason it names: a built-in one where there is one of that code.
+pub(super) fn reason(code: &str) -> Reason {
+    Reason::from_code(code).unwrap_or_else(|| Reason::Rule(code.into()))
+}

@@ -1,0 +1,408 @@
+//! Records as a shop sends them: every field optional, every value of any type.
+//!
+//! In: a map from any self-describing format (JSON in the app), or (field, text) pairs. Out: a [`RawEvent`],
+//! [`RawItem`] or [`RawUser`] that the check can judge. Nothing well-formed is refused here: a list where a text
+//! belongs is kept as it came, so that one bad field costs a verdict and never a batch.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::json;
+
+/// One value as it was sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum RawValue {
+    /// Absent, or `null`.
+    #[default]
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number; from a file it may be NaN or infinite.
+    Float(f64),
+    /// A text.
+    Text(Box<str>),
+    /// A list of values.
+    List(Vec<RawValue>),
+    /// A nested object, as its JSON text.
+    Other(Box<str>),
+}
+
+impl RawValue {
+    /// A text value.
+    pub fn text(text: impl Into<Box<str>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A number where the text is one, else the text: for cells of a file, which has no types.
+    pub fn number_or_text(text: &str) -> Self {
+        if let Ok(whole) = text.parse::<i64>() {
+            return Self::Int(whole);
+        }
+        text.parse::<f64>().map_or_else(|_| Self::text(text), Self::Float)
+    }
+
+    /// Whether nothing was said: `null`, or a text of white space only.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            RawValue::Null => true,
+            RawValue::Text(text) => text.trim_ascii().is_empty(),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a field of that name is a number, so that a cell of a file is read as one.
+pub(crate) fn is_numeric(field: &str) -> bool {
+    matches!(field, "at" | "value" | "quantity" | "price" | "position" | "stock" | "published_at")
+}
+
+/// A cell of a file as the value of `field`. Empty cells are missing.
+pub(crate) fn cell(field: &str, text: &str) -> RawValue {
+    match text {
+        "" => RawValue::Null,
+        _ if is_numeric(field) => RawValue::number_or_text(text.trim_ascii()),
+        _ => RawValue::text(text),
+    }
+}
+
+macro_rules! raw_record {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident = $key:literal,)* } rest $rest:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: RawValue,)*
+            /// Everything else that was sent, in the order it came; a later entry of a name replaces an earlier one.
+            pub $rest: Vec<(Box<str>, RawValue)>,
+        }
+
+        impl $name {
+            /// The names of the fields, in their order.
+            pub const FIELDS: &[&str] = &[$($key),*];
+            /// The name of the object that holds everything else.
+            pub const REST: &str = stringify!($rest);
+
+            /// A record from the cells of a row. Numbers in numeric fields are read as such.
+            pub fn from_texts<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+                let mut record = Self::default();
+                for (name, text) in pairs {
+                    record.set(name, cell(name, text));
+                }
+                record
+            }
+
+            /// Sets a field; a name that is no field goes to the rest.
+            pub fn set(&mut self, name: &str, value: RawValue) {
+                match name {
+                    $($key => self.$field = value,)*
+                    _ => self.$rest.push((name.into(), value)),
+                }
+            }
+
+            /// The field of that name; `None` if there is no such field.
+            pub fn field(&self, name: &str) -> Option<&RawValue> {
+                match name {
+                    $($key => Some(&self.$field),)*
+                    _ => None,
+                }
+            }
+
+            /// The field of that name, to be changed; `None` if there is no such field.
+            pub fn field_mut(&mut self, name: &str) -> Option<&mut RawValue> {
+                match name {
+                    $($key => Some(&mut self.$field),)*
+                    _ => None,
+                }
+            }
+
+            /// All fields with their names, in their order, without the rest.
+            pub fn fields(&self) -> impl Iterator<Item = (&'static str, &RawValue)> {
+                [$(($key, &self.$field)),*].into_iter()
+            }
+
+            /// The record as one line of JSON, without what is missing.
+            pub fn to_json(&self) -> String {
+                json::object(self.fields(), Self::REST, &self.$rest)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Fields;
+                impl<'de> de::Visitor<'de> for Fields {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
+                        let mut record = $name::default();
+                        while let Some(name) = map.next_key_seed(Name { fields: $name::FIELDS, rest: $name::REST })? {
+                            match name {
+                                Key::Field(name) => record.set(name, map.next_value()?),
+                                Key::Unknown(name) => record.$rest.push((name, map.next_value()?)),
+                                Key::Rest => match map.next_value()? {
+                                    Node::Value(RawValue::Null) => {}
+                                    Node::Value(lone) => record.$rest.push(($name::REST.into(), lone)),
+                                    Node::Map(pairs) => record.$rest.extend(pairs),
+                                },
+                            }
+                        }
+                        Ok(record)
+                    }
+                }
+                deserializer.deserialize_map(Fields)
+            }
+        }
+    };
+}
+
+raw_record! {
+    /// An event before the check. Unknown names are kept among the properties, an object `properties` is flattened.
+    RawEvent {
+        /// The shop's id of the event.
+        id = "id",
+        /// What happened.
+        event_type = "type",
+        /// The known customer.
+        user = "user",
+        /// The visit.
+        session = "session",
+        /// The item concerned.
+        item = "item",
+        /// When: RFC 3339 or a number since the epoch.
+        at = "at",
+        /// Strength; the rating of a `rating`.
+        value = "value",
+        /// Pieces.
+        quantity = "quantity",
+        /// Price of one piece.
+        price = "price",
+        /// Search text.
+        query = "query",
+        /// The platform that sent it.
+        source = "source",
+        /// The answer acted on.
+        recommendation_id = "recommendation_id",
+        /// The place in that answer.
+        position = "position",
+    } rest properties
+}
+
+raw_record! {
+    /// An item before the check. Unknown names are kept among the attributes.
+    RawItem {
+        /// The item's name in every event.
+        id = "id",
+        /// The group of its variants.
+        parent = "parent",
+        /// What shoppers read.
+        title = "title",
+        /// Longer text.
+        description = "description",
+        /// Maker.
+        brand = "brand",
+        /// Categories: a list, or one text.
+        categories = "categories",
+        /// Labels: a list, or one text.
+        tags = "tags",
+        /// Price of one piece.
+        price = "price",
+        /// ISO 4217 code.
+        currency = "currency",
+        /// BCP 47 tag.
+        locale = "locale",
+        /// Address of a picture.
+        image = "image",
+        /// Whether it may be shown.
+        available = "available",
+        /// Pieces in stock.
+        stock = "stock",
+        /// When it came into the shop.
+        published_at = "published_at",
+    } rest attributes
+}
+
+raw_record! {
+    /// A user before the check. Unknown names are kept among the attributes.
+    RawUser {
+        /// The user's name in every event.
+        id = "id",
+    } rest attributes
+}
+
+/// A key of a record.
+enum Key {
+    Field(&'static str),
+    Rest,
+    Unknown(Box<str>),
+}
+
+/// Reads a key against the names that a record knows, without an allocation for those.
+struct Name {
+    fields: &'static [&'static str],
+    rest: &'static str,
+}
+
+impl<'de> de::DeserializeSeed<'de> for Name {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl de::Visitor<'_> for Name {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
+        if name == self.rest {
+            return Ok(Key::Rest);
+        }
+        Ok(match self.fields.iter().find(|field| **field == name) {
+            Some(field) => Key::Field(field),
+            None => Key::Unknown(name.into()),
+        })
+    }
+}
+
+/// A value, or an object still in pieces.
+enum Node {
+    Value(RawValue),
+    Map(Vec<(Box<str>, RawValue)>),
+}
+
+impl<'de> Deserialize<'de> for RawValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Node::deserialize(deserializer)? {
+            Node::Value(value) => value,
+            Node::Map(pairs) => RawValue::Other(json::pairs(&pairs).into()),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> de::Visitor<'de> for AnyValue {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
+        Ok(Node::Value(RawValue::Null))
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Node, E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Value(RawValue::Bool(value)))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Value(RawValue::Int(value)))
+    }
+
+    // An id above i64 must keep its digits, so it becomes a text and not a float.
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Value(i64::try_from(value).map_or_else(|_| RawValue::text(value.to_string()), RawValue::Int)))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Value(RawValue::Float(value)))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Value(RawValue::text(value)))
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Node, E> {
+        Ok(Node::Value(RawValue::text(value)))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element()? {
+            values.push(value);
+        }
+        Ok(Node::Value(RawValue::List(values)))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Node::Map(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(json: &str) -> RawEvent {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn wrong_types_are_kept_for_the_check() {
+        let raw =
+            event(r#"{"type":["view"],"user":7,"item":{"id":"a\"b"},"session":18446744073709551615,"price":"9.99"}"#);
+        assert_eq!(raw.event_type, RawValue::List(vec![RawValue::text("view")]));
+        assert_eq!(raw.user, RawValue::Int(7));
+        assert_eq!(raw.item, RawValue::Other(r#"{"id":"a\"b"}"#.into()));
+        assert_eq!(raw.session, RawValue::text("18446744073709551615"));
+        assert_eq!(raw.price, RawValue::text("9.99"));
+    }
+
+    #[test]
+    fn unknown_names_and_the_properties_object_land_together() {
+        let raw = event(r#"{"colour":"red","properties":{"size":38},"user":null}"#);
+        assert_eq!(raw.properties, [("colour".into(), RawValue::text("red")), ("size".into(), RawValue::Int(38))]);
+        let lone = event(r#"{"properties":"red"}"#);
+        assert_eq!(lone.properties, [("properties".into(), RawValue::text("red"))]);
+    }
+
+    #[test]
+    fn json_reads_back_as_it_was_rendered() {
+        let raw = event(
+            r#"{"id":"e\u0001\"\\\n","type":"view","value":-1.5,"price":1e300,"quantity":3,"query":"größe","tags":["a",1,null,{"x":[]}],"properties":{"ok":true}}"#,
+        );
+        assert_eq!(event(&raw.to_json()), raw);
+    }
+
+    #[test]
+    fn cells_of_numeric_fields_are_numbers() {
+        let raw = RawEvent::from_texts([
+            ("item", "85048"),
+            ("quantity", "12"),
+            ("price", "6.95"),
+            ("country", "UK"),
+            ("user", ""),
+        ]);
+        assert_eq!(raw.item, RawValue::text("85048"));
+        assert_eq!((raw.quantity, raw.price, raw.user), (RawValue::Int(12), RawValue::Float(6.95), RawValue::Null));
+        assert_eq!(raw.properties, [("country".into(), RawValue::text("UK"))]);
+    }
+}

@@ -1,0 +1,319 @@
+//! What the check tolerates. Plain data: every rule's bound in one place, with defaults that fit a middle-sized shop.
+//!
+//! In: TOML or JSON, read by the app. Out: [`CheckSettings`], validated by [`CheckSettings::validate`] before use.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EventType, Timestamp};
+
+/// Bounds and names that the check goes by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckSettings {
+    /// Longest id, in bytes; a longer one is quarantined, since a cut id would name something else.
+    pub max_id_bytes: usize,
+    /// Longest search text, in bytes; a longer one is cut.
+    pub max_query_bytes: usize,
+    /// Longest title, brand, category, tag or other short text, in bytes; a longer one is cut.
+    pub max_title_bytes: usize,
+    /// Longest description, in bytes; a longer one is cut.
+    pub max_description_bytes: usize,
+    /// Longest text among properties and attributes, in bytes; a longer one is cut.
+    pub max_property_bytes: usize,
+    /// Most properties of an event, or attributes of an item or user; more are left out.
+    pub max_properties: usize,
+    /// Most elements of a list (categories, tags, a property); more are left out.
+    pub max_list: usize,
+    /// Seconds that an event's time may lie ahead of its arrival and be believed: clocks differ.
+    pub max_ahead_s: u32,
+    /// Seconds ahead up to which the time of arrival is taken instead; beyond, the event is quarantined.
+    pub clamp_ahead_s: u32,
+    /// The oldest time that is believed.
+    pub oldest_at: Timestamp,
+    /// Most pieces in one event.
+    pub max_quantity: u32,
+    /// Fill a missing price of a purchase, cart or return from the item, its category or the catalogue.
+    pub fill_price: bool,
+    /// Prices that a category or the catalogue must have shown before its median is used.
+    pub min_prices: u32,
+    /// What lies far outside what was seen so far.
+    pub outliers: OutlierSettings,
+    /// How many events of one shopper in one minute are believed.
+    pub rates: RateSettings,
+    /// Weights of types by name: custom types that are accepted, and other weights for built-in ones.
+    pub types: BTreeMap<Box<str>, f32>,
+    /// Further names of types, beside the built-in aliases such as `buy` for `purchase`.
+    pub aliases: BTreeMap<Box<str>, Box<str>>,
+    /// A pattern that an item's id must match; `None` accepts every id.
+    pub item_pattern: Option<Box<str>>,
+}
+
+/// When a number is unbelievable in the light of all others of its kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutlierSettings {
+    /// What happens to it.
+    pub action: OutlierAction,
+    /// Observations before the rule says anything.
+    pub min_observations: u64,
+    /// How many times the 99.9 % quantile is still believed.
+    pub factor: f32,
+}
+
+/// What happens to an outlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutlierAction {
+    /// Nothing; the rule is off.
+    Off,
+    /// It is cut to the bound, as a repair.
+    Clamp,
+    /// The event is quarantined.
+    Quarantine,
+}
+
+/// Most events of one shopper in one minute of event time, by what a page can cause; 0 switches a bound off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateSettings {
+    /// Views, clicks, searches, ratings and the like: ten a second is no person.
+    pub actions: u32,
+    /// Impressions: a page shows dozens at once.
+    pub impressions: u32,
+    /// Lines of purchases and returns: an order has one time for all its lines, and a wholesaler's has hundreds.
+    pub basket_lines: u32,
+}
+
+impl Default for CheckSettings {
+    fn default() -> Self {
+        Self {
+            max_id_bytes: 256,
+            max_query_bytes: 1024,
+            max_title_bytes: 1024,
+            max_description_bytes: 64 * 1024,
+            max_property_bytes: 4096,
+            max_properties: 64,
+            max_list: 64,
+            max_ahead_s: 5 * 60,
+            clamp_ahead_s: 24 * 3600,
+            oldest_at: Timestamp(631_152_000_000), // 1990-01-01
+            max_quantity: 100_000,
+            fill_price: true,
+            min_prices: 10,
+            outliers: OutlierSettings::default(),
+            rates: RateSettings::default(),
+            types: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            item_pattern: None,
+        }
+    }
+}
+
+impl Default for OutlierSettings {
+    fn default() -> Self {
+        Self { action: OutlierAction::Quarantine, min_observations: 1000, factor: 1000.0 }
+    }
+}
+
+impl Default for RateSettings {
+    fn default() -> Self {
+        Self { actions: 600, impressions: 6000, basket_lines: 10_000 }
+    }
+}
+
+/// A setting that cannot hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A number outside its range.
+    #[error("check setting `{name}` is {value}, but must be {must}")]
+    Range {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What would do.
+        must: &'static str,
+    },
+    /// A weight that no learner could use.
+    #[error("the weight of event type `{name}` is {weight}, but must be a number from -100 to 100")]
+    Weight {
+        /// The type.
+        name: Box<str>,
+        /// What was given.
+        weight: String,
+    },
+    /// A type name that could not come back from a file.
+    #[error("`{0}` cannot name an event type; use lower-case letters, digits and `_`, at most 64 of them")]
+    TypeName(Box<str>),
+    /// An alias of nothing.
+    #[error("alias `{alias}` stands for `{target}`, which is no event type; add it to `types` with a weight")]
+    Alias {
+        /// The alias.
+        alias: Box<str>,
+        /// What it should stand for.
+        target: Box<str>,
+    },
+    /// A pattern that is no regular expression.
+    #[error("`item_pattern` is no regular expression: {0}")]
+    Pattern(String),
+}
+
+impl CheckSettings {
+    /// Refuses settings that contradict themselves; the first fault found is told.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        // 16 bytes hold the ids that this crate derives; the log's keys bound them above.
+        in_range("max_id_bytes", self.max_id_bytes, 32, 4096, "32 to 4096")?;
+        in_range("max_query_bytes", self.max_query_bytes, 16, 1 << 16, "16 to 65536")?;
+        in_range("max_title_bytes", self.max_title_bytes, 16, 1 << 16, "16 to 65536")?;
+        in_range("max_description_bytes", self.max_description_bytes, 16, 1 << 20, "16 to 1048576")?;
+        in_range("max_property_bytes", self.max_property_bytes, 16, 1 << 20, "16 to 1048576")?;
+        in_range("max_properties", self.max_properties, 0, 4096, "0 to 4096")?;
+        in_range("max_list", self.max_list, 1, 4096, "1 to 4096")?;
+        in_range("max_quantity", self.max_quantity, 1, u32::MAX, "at least 1")?;
+        in_range("clamp_ahead_s", self.clamp_ahead_s, self.max_ahead_s, u32::MAX, "at least `max_ahead_s`")?;
+        in_range("outliers.min_observations", self.outliers.min_observations, 1, u64::MAX, "at least 1")?;
+        in_range("outliers.factor", self.outliers.factor, 1.0, 1e9, "1 to 1e9")?;
+        for (name, weight) in &self.types {
+            if !is_type_name(name) {
+                return Err(SettingsError::TypeName(name.clone()));
+            }
+            if !(-100.0..=100.0).contains(weight) {
+                return Err(SettingsError::Weight { name: name.clone(), weight: weight.to_string() });
+            }
+        }
+        for (alias, target) in &self.aliases {
+            if built_in_type(target).is_none() && !self.types.contains_key(target) {
+                return Err(SettingsError::Alias { alias: alias.clone(), target: target.clone() });
+            }
+        }
+        if let Some(pattern) = &self.item_pattern {
+            regex_lite::Regex::new(pattern).map_err(|error| SettingsError::Pattern(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// How much an event of that type says about liking: the settings' weight, else the default.
+    pub fn weight(&self, event_type: &EventType) -> f32 {
+        self.types.get(event_type.name()).copied().unwrap_or_else(|| default_weight(event_type))
+    }
+}
+
+/// How much an event of a built-in type says about liking where the settings say nothing.
+pub fn default_weight(event_type: &EventType) -> f32 {
+    match event_type {
+        EventType::Impression | EventType::Search => 0.0,
+        EventType::View | EventType::Click | EventType::Custom(_) | EventType::Rating => 1.0,
+        EventType::Favorite => 2.0,
+        EventType::Cart => 3.0,
+        EventType::Purchase => 5.0,
+        EventType::Return => -3.0,
+        EventType::Dislike => -2.0,
+    }
+}
+
+/// The built-in type of exactly that name.
+pub(crate) fn built_in_type(name: &str) -> Option<EventType> {
+    Some(match name {
+        "impression" => EventType::Impression,
+        "view" => EventType::View,
+        "click" => EventType::Click,
+        "favorite" => EventType::Favorite,
+        "cart" => EventType::Cart,
+        "purchase" => EventType::Purchase,
+        "return" => EventType::Return,
+        "rating" => EventType::Rating,
+        "search" => EventType::Search,
+        "dislike" => EventType::Dislike,
+        _ => return None,
+    })
+}
+
+/// The built-in type that shops also know by that name (lower case, words joined by `_`).
+pub(crate) fn built_in_alias(name: &str) -> Option<EventType> {
+    Some(match name {
+        "impress" | "show" | "shown" | "exposure" | "view_item_list" => EventType::Impression,
+        "pageview" | "page_view" | "detail" | "detail_view" | "view_item" | "product_view" | "pv" => EventType::View,
+        "select_item" | "tap" => EventType::Click,
+        "like" | "fav" | "favourite" | "wishlist" | "add_to_wishlist" | "addtowishlist" | "bookmark" | "star" => {
+            EventType::Favorite
+        }
+        "addtocart" | "add_to_cart" | "basket" | "add_to_basket" => EventType::Cart,
+        "buy" | "bought" | "order" | "sale" | "transaction" | "checkout" => EventType::Purchase,
+        "refund" | "cancel" | "cancellation" | "returned" => EventType::Return,
+        "rate" | "review" => EventType::Rating,
+        "query" | "view_search_results" => EventType::Search,
+        "hide" | "not_interested" | "thumbs_down" => EventType::Dislike,
+        _ => return None,
+    })
+}
+
+fn is_type_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+fn in_range<T: PartialOrd + ToString>(
+    name: &'static str,
+    value: T,
+    least: T,
+    most: T,
+    must: &'static str,
+) -> Result<(), SettingsError> {
+    if value >= least && value <= most {
+        return Ok(());
+    }
+    Err(SettingsError::Range { name, value: value.to_string(), must })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> CheckSettings {
+        toml::from_str(toml).unwrap()
+    }
+
+    #[test]
+    fn defaults_are_valid_and_data_from_1997_is_believed() {
+        let settings = CheckSettings::default();
+        assert_eq!(settings.validate(), Ok(()));
+        assert_eq!(settings.oldest_at, Timestamp::parse("1990-01-01T00:00:00Z").unwrap());
+        assert_eq!(read(&toml::to_string(&settings).unwrap()), settings);
+    }
+
+    #[test]
+    fn faults_are_told_by_name() {
+        let cases = [
+            ("max_id_bytes = 3", "`max_id_bytes` is 3"),
+            ("clamp_ahead_s = 1", "`clamp_ahead_s` is 1, but must be at least `max_ahead_s`"),
+            ("outliers.factor = nan", "`outliers.factor` is NaN"),
+            ("types = { 'Share It' = 1 }", "`Share It` cannot name an event type"),
+            ("types = { share = inf }", "weight of event type `share` is inf"),
+            ("aliases = { teilen = 'share' }", "`teilen` stands for `share`"),
+            ("item_pattern = '('", "no regular expression"),
+        ];
+        for (toml, message) in cases {
+            let error = read(toml).validate().unwrap_err().to_string();
+            assert!(error.contains(message), "{toml}: {error}");
+        }
+        assert!(toml::from_str::<CheckSettings>("max_idd_bytes = 3").is_err());
+    }
+
+    #[test]
+    fn built_in_names_agree_with_the_vocabulary() {
+        for built_in in EventType::BUILT_IN {
+            assert_eq!(built_in_type(built_in.name()), Some(built_in.clone()));
+            assert_eq!(built_in_alias(built_in.name()), None);
+        }
+    }
+
+    #[test]
+    fn a_weight_in_the_settings_wins() {
+        let settings = read("types = { share = 1.5, purchase = 8 }");
+        assert_eq!(settings.weight(&EventType::Purchase), 8.0);
+        assert_eq!(settings.weight(&EventType::from_name("share")), 1.5);
+        assert_eq!(settings.weight(&EventType::View), 1.0);
+    }
+}

@@ -1,0 +1,175 @@
+//! How fast is each kernel on this machine, on each instruction set, and how near is that to what the core can do?
+//!
+//! Command: `cargo bench -p accrue-kernel` (about half a minute); `-- dot_rows` for one group; `-- --tiny` for a run of a
+//! second on small shapes.
+//! Data: normal numbers from `Draws` with seed 1. Each figure is the median over repetitions of the time of one call.
+//! The peak of fused multiply-adds is measured anew before each group, as shared machines drift by half.
+//! `cargo test` runs it in its tiny size too.
+
+use accrue_kernel::{
+    Draws, InstructionSet, QuantisedQuery, axpy_with, decay, dot, dot_rows_with, dot_with, exp, ln, multiply_add_peak,
+    quantise, random, scan_with, sigmoid, softmax_in_place, softplus, top_k_with,
+};
+use std::hint::black_box;
+use std::time::Instant;
+
+/// How long to measure, and how large the large shapes are.
+struct Size {
+    repetitions: usize,
+    repetition_ns: f64,
+    n_many: usize,
+}
+
+const FULL: Size = Size { repetitions: 41, repetition_ns: 4e6, n_many: 100_000 };
+const TINY: Size = Size { repetitions: 3, repetition_ns: 1e4, n_many: 1_000 };
+
+fn main() {
+    let flags: Vec<String> = std::env::args().collect();
+    // `cargo bench` passes --bench; `cargo test` does not and wants the short run.
+    let is_full = flags.iter().any(|flag| flag == "--bench") && !flags.iter().any(|flag| flag == "--tiny");
+    let size = if is_full { FULL } else { TINY };
+    let wanted = |group: &str| {
+        let mut names = flags.iter().skip(1).filter(|flag| !flag.starts_with("--")).peekable();
+        names.peek().is_none() || names.any(|name| name == group)
+    };
+    type Group = (&'static str, fn(&Size));
+    let groups: [Group; 5] =
+        [("dense", dense), ("dot_rows", dot_rows), ("scan", scan), ("top_k", top_k), ("elementary", elementary)];
+    for (_, run) in groups.into_iter().filter(|(name, _)| wanted(name)) {
+        run(&size);
+    }
+}
+
+fn dense(size: &Size) {
+    group(size, "dense: what does one vector operation cost, dispatch included?");
+    for d in [16, 50, 64, 128, 1024] {
+        let (a, mut b) = (normal(d), normal(d));
+        each_set(|set| {
+            let ns = median_ns(size, || dot_with(set, black_box(&a), black_box(&b)));
+            report("dot", &format!("[{d}]·[{d}]"), set.name(), ns, 2.0 * d as f64 / ns, "GFLOP/s");
+        });
+        each_set(|set| {
+            let ns = median_ns(size, || axpy_with(set, black_box(1e-9), black_box(&a), black_box(&mut b)));
+            report("axpy", &format!("[{d}]"), set.name(), ns, 2.0 * d as f64 / ns, "GFLOP/s");
+        });
+    }
+    let (a, b) = (normal(64), normal(64));
+    let ns = median_ns(size, || dot(black_box(&a), black_box(&b)));
+    report("dot, best set", "[64]·[64]", InstructionSet::detect().name(), ns, 128.0 / ns, "GFLOP/s");
+}
+
+fn dot_rows(size: &Size) {
+    group(size, "dot_rows: how fast are candidates scored exactly, in cache and out of it?");
+    for (n, d) in [(500, 64), (500, 50), (500, 128), (size.n_many, 64)] {
+        let (query, rows, mut out) = (normal(d), normal(n * d), vec![0.0; n]);
+        each_set(|set| {
+            let ns = median_ns(size, || dot_rows_with(set, black_box(&query), black_box(&rows), black_box(&mut out)));
+            let gflops = 2.0 * (n * d) as f64 / ns;
+            report("dot_rows", &format!("[{d}]·[{n}, {d}]"), set.name(), ns, gflops, "GFLOP/s");
+        });
+    }
+}
+
+fn scan(size: &Size) {
+    group(size, "scan: how fast are int8 rows scanned, per chunk of 16 rows and in one go?");
+    for (n, d) in [(16, 64), (16, 50), (500, 64), (size.n_many, 64), (size.n_many, 128)] {
+        let rows = normal(n * d);
+        let mut codes = vec![0; n * d];
+        let scales: Vec<f32> =
+            rows.chunks(d).zip(codes.chunks_mut(d)).map(|(row, codes)| quantise(row, codes)).collect();
+        let (query, mut out) = (QuantisedQuery::new(&normal(d)), vec![0.0; n]);
+        each_set(|set| {
+            let ns = median_ns(size, || {
+                scan_with(set, black_box(&query), black_box(&codes), black_box(&scales), black_box(&mut out));
+            });
+            report("scan", &format!("[{d}]·[{n}, {d}]"), set.name(), ns, (n * d) as f64 / ns, "GB/s");
+        });
+    }
+    let (row, mut codes) = (normal(64), [0; 64]);
+    let best = InstructionSet::detect().name();
+    let ns = median_ns(size, || quantise(black_box(&row), black_box(&mut codes)));
+    report("quantise", "[64]", best, ns, 256.0 / ns, "GB/s");
+    let ns = median_ns(size, || QuantisedQuery::new(black_box(&row)));
+    report("QuantisedQuery", "[64]", best, ns, 256.0 / ns, "GB/s");
+}
+
+fn top_k(size: &Size) {
+    group(size, "top_k: what does picking the best cost beside scoring them?");
+    let n = size.n_many;
+    let random_order = normal(n);
+    let mut ascending = random_order.clone();
+    ascending.sort_by(f32::total_cmp);
+    for (what, scores) in [("random", &random_order), ("ascending", &ascending)] {
+        for k in [10, 100, 1000] {
+            each_set(|set| {
+                let ns = median_ns(size, || top_k_with(set, black_box(scores), k));
+                report("top_k", &format!("{k} of {n} {what}"), set.name(), ns, 4.0 * n as f64 / ns, "GB/s");
+            });
+        }
+    }
+}
+
+fn elementary(size: &Size) {
+    group(size, "random and math: what does one number cost?");
+    let best = InstructionSet::detect().name();
+    let mut draws = Draws::new(1, 0, 0);
+    let one = |what: &str, ns: f64| report(what, "one", best, ns, 1.0 / ns, "G/s");
+    one("random", median_ns(size, || random(black_box(1), 2, black_box(3), 4)));
+    one("below", median_ns(size, || draws.below(black_box(12_000))));
+    one("normal", median_ns(size, || draws.normal()));
+    one("exp", median_ns(size, || exp(black_box(0.7))));
+    one("ln", median_ns(size, || ln(black_box(0.7))));
+    one("sigmoid", median_ns(size, || sigmoid(black_box(0.7))));
+    one("softplus", median_ns(size, || softplus(black_box(0.7))));
+    one("decay", median_ns(size, || decay(black_box(3.0), black_box(7.0))));
+    for n in [100, size.n_many] {
+        let scores = normal(n);
+        let mut out = scores.clone();
+        let ns = median_ns(size, || {
+            out.copy_from_slice(&scores);
+            softmax_in_place(black_box(&mut out))
+        });
+        report("softmax_in_place", &format!("[{n}]"), best, ns, n as f64 / ns, "G/s");
+    }
+}
+
+fn group(size: &Size, question: &str) {
+    println!("\n{question}");
+    each_set(|set| {
+        let rounds = 1_000;
+        let ns = median_ns(size, || multiply_add_peak(set, black_box(rounds)));
+        let operations = multiply_add_peak(set, rounds) as f64;
+        report("peak", "registers", set.name(), ns, operations / ns, "GFLOP/s");
+    });
+}
+
+fn report(kernel: &str, shape: &str, set: &str, ns: f64, rate: f64, unit: &str) {
+    println!("{kernel:<17} {shape:<27} {set:<7} {ns:>13.1} ns {rate:>9.2} {unit}");
+}
+
+fn each_set(run: impl FnMut(InstructionSet)) {
+    InstructionSet::ALL.into_iter().filter(|set| set.is_available()).for_each(run);
+}
+
+fn normal(n: usize) -> Vec<f32> {
+    let mut draws = Draws::new(1, 0, n as u64);
+    (0..n).map(|_| draws.normal()).collect()
+}
+
+/// Median over repetitions of the time of one call.
+fn median_ns<T>(size: &Size, mut call: impl FnMut() -> T) -> f64 {
+    let start = Instant::now();
+    black_box(call());
+    let n_calls = (size.repetition_ns / start.elapsed().as_nanos().max(20) as f64).ceil().clamp(1.0, 1e5) as usize;
+    let mut times: Vec<f64> = (0..size.repetitions)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..n_calls {
+                black_box(call());
+            }
+            start.elapsed().as_nanos() as f64 / n_calls as f64
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

@@ -1,0 +1,204 @@
+//! Sixteen floats side by side: the accumulator of every sum, for each instruction set.
+//!
+//! In: chunks of 16 floats, or fewer at the end. Out: fused multiply-adds lane by lane, and sums over the lanes in one
+//! fixed tree. The implementations return the same bits: they differ in registers, never in the order of additions.
+//! Refuses: to choose an instruction set; that is done by [`compiled_for_each_set`](crate::instruction_set).
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
+/// Floats a chunk.
+pub(crate) const N_LANES: usize = 16;
+
+/// Sixteen f32 accumulators.
+///
+/// The vector implementations may be used only in functions compiled with their features, into which all methods are
+/// inlined; `compiled_for_each_set` sees to that.
+pub(crate) trait Lanes: Copy {
+    /// All zero.
+    fn zero() -> Self;
+    /// A whole chunk.
+    fn load(chunk: &[f32; N_LANES]) -> Self;
+    /// Fewer than 16 floats; the other lanes are zero.
+    fn load_tail(tail: &[f32]) -> Self;
+    /// `self + x · y`, rounded once.
+    fn multiply_add(self, x: Self, y: Self) -> Self;
+    /// The sum of each of four: lane `l` takes lane `l + 8`, then `l + 4`, `l + 2`, `l + 1`.
+    fn sum_four(four: [Self; 4]) -> [f32; 4];
+
+    /// The sum of the lanes, in the same tree.
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        let zero = Self::zero();
+        Self::sum_four([self, zero, zero, zero])[0]
+    }
+}
+
+/// The reference.
+impl Lanes for [f32; N_LANES] {
+    #[inline(always)]
+    fn zero() -> Self {
+        [0.0; N_LANES]
+    }
+
+    #[inline(always)]
+    fn load(chunk: &[f32; N_LANES]) -> Self {
+        *chunk
+    }
+
+    #[inline(always)]
+    fn load_tail(tail: &[f32]) -> Self {
+        let mut lanes = [0.0; N_LANES];
+        lanes[..tail.len()].copy_from_slice(tail);
+        lanes
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, x: Self, y: Self) -> Self {
+        std::array::from_fn(|l| x[l].mul_add(y[l], self[l]))
+    }
+
+    #[inline(always)]
+    fn sum_four(four: [Self; 4]) -> [f32; 4] {
+        four.map(Self::sum)
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        let eight: [f32; 8] = std::array::from_fn(|l| self[l] + self[l + 8]);
+        let four: [f32; 4] = std::array::from_fn(|l| eight[l] + eight[l + 4]);
+        (four[0] + four[2]) + (four[1] + four[3])
+    }
+}
+
+/// Two AVX2 registers: lanes 0 to 7, lanes 8 to 15.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Lanes256(__m256, __m256);
+
+// SAFETY, of all blocks below: the features are there, as the trait demands. Loads read what their comments say.
+#[cfg(target_arch = "x86_64")]
+impl Lanes for Lanes256 {
+    #[inline(always)]
+    fn zero() -> Self {
+        // SAFETY: touches registers only.
+        unsafe { Self(_mm256_setzero_ps(), _mm256_setzero_ps()) }
+    }
+
+    #[inline(always)]
+    fn load(chunk: &[f32; N_LANES]) -> Self {
+        // SAFETY: reads the 16 floats of the chunk.
+        unsafe { Self(_mm256_loadu_ps(chunk.as_ptr()), _mm256_loadu_ps(chunk.as_ptr().add(8))) }
+    }
+
+    #[inline(always)]
+    fn load_tail(tail: &[f32]) -> Self {
+        // Eight lanes from `N_LANES - n` on: the first n of 16 are switched on.
+        const ON_THEN_OFF: [i32; 2 * N_LANES] = {
+            let mut mask = [0; 2 * N_LANES];
+            let mut l = 0;
+            while l < N_LANES {
+                mask[l] = -1;
+                l += 1;
+            }
+            mask
+        };
+        let mask = &ON_THEN_OFF[N_LANES - tail.len()..][..N_LANES];
+        let second = &tail[tail.len().min(8)..];
+        // SAFETY: the mask has 16 elements; lanes it switches off are not read, so nothing past the tail is.
+        unsafe {
+            let low = _mm256_loadu_si256(mask.as_ptr().cast());
+            let high = _mm256_loadu_si256(mask.as_ptr().add(8).cast());
+            Self(_mm256_maskload_ps(tail.as_ptr(), low), _mm256_maskload_ps(second.as_ptr(), high))
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, x: Self, y: Self) -> Self {
+        // SAFETY: touches registers only.
+        unsafe { Self(_mm256_fmadd_ps(x.0, y.0, self.0), _mm256_fmadd_ps(x.1, y.1, self.1)) }
+    }
+
+    #[inline(always)]
+    fn sum_four([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        let mut sums = [0.0; 4];
+        // SAFETY: touches registers only, but for the store of 4 floats.
+        unsafe {
+            let fold_8 = |x: Self| _mm256_add_ps(x.0, x.1);
+            let fold_4 =
+                |x, y| _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(x, y), _mm256_permute2f128_ps::<0x31>(x, y));
+            let (ab, cd) = (fold_4(fold_8(a), fold_8(b)), fold_4(fold_8(c), fold_8(d)));
+            let fold_2 = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(ab, cd), _mm256_shuffle_ps::<0xEE>(ab, cd));
+            // Per half: a or b, then c or d, then both again.
+            let fold_1 =
+                _mm256_add_ps(_mm256_shuffle_ps::<0x88>(fold_2, fold_2), _mm256_shuffle_ps::<0xDD>(fold_2, fold_2));
+            let (ac, bd) = (_mm256_castps256_ps128(fold_1), _mm256_extractf128_ps::<1>(fold_1));
+            _mm_storeu_ps(sums.as_mut_ptr(), _mm_unpacklo_ps(ac, bd));
+        }
+        sums
+    }
+}
+
+/// One AVX-512 register.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Lanes512(__m512);
+
+#[cfg(target_arch = "x86_64")]
+impl Lanes for Lanes512 {
+    #[inline(always)]
+    fn zero() -> Self {
+        // SAFETY: touches registers only.
+        unsafe { Self(_mm512_setzero_ps()) }
+    }
+
+    #[inline(always)]
+    fn load(chunk: &[f32; N_LANES]) -> Self {
+        // SAFETY: reads the 16 floats of the chunk.
+        unsafe { Self(_mm512_loadu_ps(chunk.as_ptr())) }
+    }
+
+    #[inline(always)]
+    fn load_tail(tail: &[f32]) -> Self {
+        assert!(tail.len() < N_LANES);
+        let mask = (1_u16 << tail.len()) - 1;
+        // SAFETY: lanes that the mask switches off are not read, so nothing past the tail is.
+        unsafe { Self(_mm512_maskz_loadu_ps(mask, tail.as_ptr())) }
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, x: Self, y: Self) -> Self {
+        // SAFETY: touches registers only.
+        unsafe { Self(_mm512_fmadd_ps(x.0, y.0, self.0)) }
+    }
+
+    #[inline(always)]
+    fn sum_four([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        let mut sums = [0.0; 4];
+        // SAFETY: touches registers only, but for the store of 4 floats.
+        unsafe {
+            let fold_8 = |x, y| _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(x, y), _mm512_shuffle_f32x4::<0xEE>(x, y));
+            let (ab, cd) = (fold_8(a.0, b.0), fold_8(c.0, d.0));
+            // Its quarters belong to a, b, c and d.
+            let fold_4 = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xDD>(ab, cd));
+            let fold_2 = _mm512_add_ps(fold_4, _mm512_permute_ps::<0x0E>(fold_4));
+            let fold_1 = _mm512_add_ps(fold_2, _mm512_permute_ps::<0x01>(fold_2));
+            let firsts = _mm512_maskz_compress_ps(0x1111, fold_1);
+            _mm_storeu_ps(sums.as_mut_ptr(), _mm512_castps512_ps128(firsts));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        // SAFETY: touches registers only.
+        unsafe {
+            let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(self.0)));
+            let eight = _mm256_add_ps(_mm512_castps512_ps256(self.0), high);
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Exponentials, logarithms and what is made of them, with the same bits on every machine.
+//!
+//! In: floats. Out: floats near the true value; the largest errors below are held by tests against f64 sweeps.
+//! Own polynomials of plain multiplications and additions: the system's library differs between machines, and fused
+//! multiply-adds would be slow where the target has none. Free of branches where it matters, so that loops vectorise.
+//! Refuses: nothing; `NaN` in gives `NaN` out.
+//!
+//! The f32 polynomials are those of Moshier's *Cephes* (`expf`, `logf`).
+
+use crate::dense::scale;
+use crate::instruction_set::{Supported, compiled_for_each_set};
+use crate::lanes::N_LANES;
+
+/// 1.5 · 2²³: adding it rounds an f32 to the nearest integer and leaves that in the low bits.
+const ROUNDER: f32 = 12_582_912.0;
+/// 1.5 · 2⁵²: the same for f64.
+const ROUNDER_64: f64 = 6_755_399_441_055_744.0;
+/// ln 2 in two parts; the first has 9 bits, so small multiples of it are exact.
+const LN_2_HIGH: f32 = 355.0 / 512.0;
+const LN_2_LOW: f32 = -2.121_944_4e-4;
+
+/// `eˣ`, within 2 ulp. 0 below -104, denormal below -87.4, infinity above 88.73.
+#[inline]
+pub fn exp(x: f32) -> f32 {
+    // Comparisons instead of `clamp` and `min`: these keep NaN and become one instruction each.
+    let x = if x > 90.0 { 90.0 } else { x };
+    let x = if x < -105.0 { -105.0 } else { x };
+    let rounded = x * std::f32::consts::LOG2_E + ROUNDER;
+    let n = rounded - ROUNDER;
+    let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
+    times_power_of_two(exp_near_zero(r), integer(rounded))
+}
+
+/// `2ˣ`, within 2 ulp; exact for integers. 0 below -150, denormal below -126, infinity from 128 on.
+#[inline]
+pub fn exp2(x: f32) -> f32 {
+    let x = if x > 130.0 { 130.0 } else { x };
+    let x = if x < -152.0 { -152.0 } else { x };
+    let rounded = x + ROUNDER;
+    let r = x - (rounded - ROUNDER);
+    times_power_of_two(exp_near_zero(r * std::f32::consts::LN_2), integer(rounded))
+}
+
+/// Natural logarithm, within 2 ulp. `ln(0) = -inf`, of a negative number `NaN`, of infinity infinity.
+#[inline]
+pub fn ln(x: f32) -> f32 {
+    if x <= 0.0 {
+        return if x == 0.0 { f32::NEG_INFINITY } else { f32::NAN };
+    }
+    // Infinity and NaN answer themselves.
+    if x >= f32::INFINITY || x.is_nan() {
+        return x;
+    }
+    let (x, lifted) = if x < f32::MIN_POSITIVE { (x * 8_388_608.0, -23) } else { (x, 0) };
+    // x = 2ⁿ · (1 + m), 1 + m within √½ … √2: the offset moves the cut from 1 to √½.
+    let bits = x.to_bits().wrapping_sub(0x3F35_04F3);
+    let n = ((bits as i32 >> 23) + lifted) as f32;
+    let m = f32::from_bits((bits & 0x007F_FFFF).wrapping_add(0x3F35_04F3)) - 1.0;
+    let z = m * m;
+    let mut p = 7.037_683_6e-2 * m - 1.151_461e-1;
+    p = p * m + 1.167_699_9e-1;
+    p = p * m - 1.242_014_1e-1;
+    p = p * m + 1.424_932_3e-1;
+    p = p * m - 1.666_805_8e-1;
+    p = p * m + 2.000_071_5e-1;
+    p = p * m - 2.499_999_4e-1;
+    p = p * m + 3.333_333e-1;
+    let curve = m * z * p + n * LN_2_LOW - 0.5 * z;
+    m + curve + n * LN_2_HIGH
+}
+
+/// `ln(1 + x)`, within 4e-7 of the value, also for tiny `x`. `ln_1p(-1) = -inf`, below that `NaN`.
+#[inline]
+pub fn ln_1p(x: f32) -> f32 {
+    let u = 1.0 + x;
+    // The rounding error of 1 + x is known: Kahan's correction divides it out again.
+    if u == 1.0 || u >= f32::INFINITY || u <= 0.0 {
+        return if u == 1.0 { x } else { ln(u) };
+    }
+    ln(u) * (x / (u - 1.0))
+}
+
+/// `1 / (1 + e⁻ˣ)`, within 4e-7 of the value. 0 far below, 1 far above.
+#[inline]
+pub fn sigmoid(x: f32) -> f32 {
+    let e = exp(-x.abs());
+    let above = if x < 0.0 { e } else { 1.0 };
+    above / (1.0 + e)
+}
+
+/// `ln(1 + eˣ)`, within 4e-7 of the value. 0 far below, `x` far above. Its derivative is [`sigmoid`].
+#[inline]
+pub fn softplus(x: f32) -> f32 {
+    let above = if x < 0.0 { 0.0 } else { x };
+    above + ln_1p(exp(-x.abs()))
+}
+
+/// Turns scores into probabilities and returns the logarithm of the sum of their exponentials. `scores: [n]`.
+///
+/// The largest score is taken off first; the sum goes from the first element to the last. A score of `-inf` gets
+/// probability 0. If all are `-inf`, all get `1 / n`, and the result is `-inf`, as it is for no scores at all. A `NaN`
+/// or `+inf` among the scores makes all of them `NaN`.
+///
+/// ```
+/// let mut scores = [1.0, 1.0, f32::NEG_INFINITY];
+/// let log_sum = accrue_kernel::softmax_in_place(&mut scores);
+/// assert_eq!(scores, [0.5, 0.5, 0.0]);
+/// assert!((log_sum - 1.693_147_2).abs() < 1e-6);
+/// ```
+pub fn softmax_in_place(scores: &mut [f32]) -> f32 {
+    let set = Supported::best();
+    let largest = largest_on(set, scores);
+    if largest == f32::NEG_INFINITY && !scores.iter().any(|x| x.is_nan()) {
+        scores.fill(1.0 / scores.len() as f32);
+        return f32::NEG_INFINITY;
+    }
+    exp_of_differences_on(set, largest, scores);
+    let sum: f32 = scores.iter().fold(0.0, |sum, x| sum + x);
+    scale(1.0 / sum, scores);
+    largest + ln(sum)
+}
+
+compiled_for_each_set! { fn largest_on(scores: &[f32]) -> f32 = largest }
+compiled_for_each_set! { fn exp_of_differences_on(largest: f32, scores: &mut [f32]) = exp_of_differences }
+
+/// The largest score; `NaN` is passed over. The order of comparisons does not matter, so lanes are free.
+#[inline(always)]
+fn largest(scores: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let (chunks, rest) = scores.as_chunks::<N_LANES>();
+    let mut lanes = [f32::NEG_INFINITY; N_LANES];
+    for chunk in chunks {
+        for l in 0..N_LANES {
+            lanes[l] = larger(lanes[l], chunk[l]);
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
+}
+
+#[inline(always)]
+fn exp_of_differences(largest: f32, scores: &mut [f32]) {
+    for x in scores {
+        *x = exp(*x - largest);
+    }
+}
+
+/// What is left after `days`: `2^(-days / half_life_days)`, within 1e-14 of the value.
+///
+/// Negative days give more than 1. Beyond 1,100 half-lives the result is 0, or infinity on the other side.
+///
+/// ```
+/// assert_eq!(accrue_kernel::decay(14.0, 7.0), 0.25);
+/// ```
+///
+/// # Panics
+/// If the half-life is not positive and finite.
+#[inline]
+pub fn decay(days: f64, half_life_days: f64) -> f64 {
+    assert!(half_life_days > 0.0 && half_life_days < f64::INFINITY, "a half-life of {half_life_days} days");
+    let half_lives = days / half_life_days;
+    if half_lives >= 1100.0 || half_lives <= -1100.0 {
+        return if half_lives > 0.0 { 0.0 } else { f64::INFINITY };
+    }
+    let rounded = half_lives + ROUNDER_64;
+    let n = rounded - ROUNDER_64;
+    // The rounding of the quotient would grow with it. Two parts of 26 bits make n · half_life exact, and what is left
+    // of the days after n half-lives nearly so.
+    let high = f64::from_bits(half_life_days.to_bits() & !0x07FF_FFFF);
+    let left = (days - n * high) - n * (half_life_days - high);
+    let r = left / half_life_days * -std::f64::consts::LN_2;
+    // 2⁻ⁿ in two factors, as one of them may lie outside the range of normal numbers.
+    let n = (rounded.to_bits() as i64).wrapping_sub(ROUNDER_64.to_bits() as i64);
+    let half = n >> 1;
+    exp_near_zero_64(r) * power_of_two_64(-half) * power_of_two_64(half - n)
+}
+
+/// The integer that [`ROUNDER`] left in the low bits.
+#[inline(always)]
+fn integer(rounded: f32) -> i32 {
+    (rounded.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32)
+}
+
+/// `y · 2ⁿ` for n within -252 … 254; overflows to infinity, underflows by one rounding.
+#[inline(always)]
+fn times_power_of_two(y: f32, n: i32) -> f32 {
+    // Two factors, as one of them may lie outside the range of normal numbers. For NaN n is anything: hence `wrapping`.
+    let half = n >> 1;
+    let power = |n: i32| f32::from_bits((n.wrapping_add(127) as u32) << 23);
+    y * power(half) * power(n.wrapping_sub(half))
+}
+
+#[inline(always)]
+fn power_of_two_64(n: i64) -> f64 {
+    f64::from_bits((n.wrapping_add(1023) as u64) << 52)
+}
+
+/// `eʳ` for |r| ≤ ln 2 / 2.
+#[inline(always)]
+fn exp_near_zero(r: f32) -> f32 {
+    let mut p = 1.987_569_1e-4 * r + 1.398_199_9e-3;
+    p = p * r + 8.333_452e-3;
+    p = p * r + 4.166_579_6e-2;
+    p = p * r + 1.666_666_5e-1;
+    p = p * r + 0.5;
+    p * (r * r) + r + 1.0
+}
+
+/// `eʳ` for |r| ≤ ln 2 / 2: the Taylor series up to r¹³, by pairs to shorten the chain.
+#[inline(always)]
+fn exp_near_zero_64(r: f64) -> f64 {
+    let pair = |a: f64, b: f64| 1.0 / a + r * (1.0 / b);
+    let (r2, low) = (r * r, 1.0 + r);
+    let r4 = r2 * r2;
+    let p2 = pair(2.0, 6.0) + r2 * pair(24.0, 120.0);
+    let p6 = pair(720.0, 5_040.0) + r2 * pair(40_320.0, 362_880.0);
+    let p10 = pair(3_628_800.0, 39_916_800.0) + r2 * pair(479_001_600.0, 6_227_020_800.0);
+    low + r2 * (p2 + r4 * (p6 + r4 * p10))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! The k best of many scored ids.
+//!
+//! In: `(score, id)` pairs. Out: the k best, higher score first, ties by smaller id. Refuses: `NaN`, which never enters
+//! and is counted; duplicates are the caller's business.
+//!
+//! A buffer of up to `2k` survivors is cut back to `k` whenever it is full (selection, no heap), so an accepted pair
+//! costs a constant on average whatever the order of the input.
+
+use crate::InstructionSet;
+use crate::instruction_set::{Supported, compiled_for_each_set};
+
+/// Collects the `k` best of the pairs pushed so far.
+///
+/// ```
+/// let mut best = accrue_kernel::TopK::new(2);
+/// for (score, item) in [(0.2, 7), (0.9, 3), (f32::NAN, 4), (0.9, 1)] {
+///     best.push(score, item);
+/// }
+/// assert_eq!(best.n_rejected_nan(), 1);
+/// assert_eq!(best.into_sorted(), [(0.9, 1), (0.9, 3)]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TopK {
+    k: usize,
+    /// Survivors, at most `full_at`, in no order.
+    keys: Vec<u64>,
+    full_at: usize,
+    /// Keys below it cannot enter any more.
+    lowest: u64,
+    /// The score of `lowest`.
+    threshold: f32,
+    n_rejected_nan: u64,
+}
+
+/// Below this a cut would come too often.
+const SMALLEST_BUFFER: usize = 32;
+/// Scores looked at together before any of them is pushed.
+const CHUNK: usize = 64;
+
+impl TopK {
+    /// An empty collection of at most `k`. Memory grows with what is pushed, up to `16k` bytes.
+    pub fn new(k: usize) -> Self {
+        let full_at = k.saturating_mul(2).max(SMALLEST_BUFFER);
+        Self { k, keys: Vec::new(), full_at, lowest: 0, threshold: f32::NEG_INFINITY, n_rejected_nan: 0 }
+    }
+
+    /// Offers a pair. `-0.0` counts as `0.0`; `NaN` is counted and left out.
+    #[inline]
+    pub fn push(&mut self, score: f32, id: u32) {
+        if score < self.threshold {
+            return;
+        }
+        if score.is_nan() {
+            self.n_rejected_nan += 1;
+            return;
+        }
+        let key = key(score, id);
+        if key < self.lowest {
+            return;
+        }
+        self.keys.push(key);
+        if self.keys.len() >= self.full_at {
+            self.cut();
+        }
+    }
+
+    /// A score that is surely too low if it lies *below*: `-inf` until `k` are known, never above the k-th best so far.
+    /// A pair with exactly this score may still enter by its smaller id. It rises in steps, when the buffer is cut.
+    #[inline]
+    pub fn threshold(&self) -> f32 {
+        self.threshold
+    }
+
+    /// How many pairs were left out because their score was `NaN`.
+    pub fn n_rejected_nan(&self) -> u64 {
+        self.n_rejected_nan
+    }
+
+    /// The best, at most `k`: higher score first, ties by smaller id.
+    pub fn into_sorted(mut self) -> Vec<(f32, u32)> {
+        if self.keys.len() > self.k {
+            self.cut();
+        }
+        self.keys.sort_unstable_by(|a, b| b.cmp(a));
+        self.keys.into_iter().map(score_and_id).collect()
+    }
+
+    /// Keeps the k best of the buffer and raises the threshold to the last of them.
+    #[cold]
+    #[inline(never)]
+    fn cut(&mut self) {
+        let Some(last) = self.k.checked_sub(1) else {
+            self.keys.clear();
+            return;
+        };
+        let (_, &mut lowest, _) = self.keys.select_nth_unstable_by(last, |a, b| b.cmp(a));
+        self.keys.truncate(self.k);
+        self.lowest = lowest;
+        self.threshold = score_and_id(lowest).0;
+    }
+}
+
+/// The `k` best of `scores: [n]`, each with its position. Higher score first, ties by smaller position; `NaN` is left out.
+///
+/// ```
+/// assert_eq!(accrue_kernel::top_k(&[0.1, 0.7, 0.7, 0.3], 2), [(0.7, 1), (0.7, 2)]);
+/// ```
+///
+/// # Panics
+/// If there are more scores than a `u32` can number.
+pub fn top_k(scores: &[f32], k: usize) -> Vec<(f32, u32)> {
+    top_k_on(Supported::best(), scores, k)
+}
+
+/// [`top_k`] on a chosen instruction set, for tests and benches.
+///
+/// # Panics
+/// If there are too many scores or the processor has not got the set.
+pub fn top_k_with(set: InstructionSet, scores: &[f32], k: usize) -> Vec<(f32, u32)> {
+    top_k_on(Supported::check(set), scores, k)
+}
+
+compiled_for_each_set! { fn top_k_on(scores: &[f32], k: usize) -> Vec<(f32, u32)> = top_k_of_chunks }
+
+#[inline(always)]
+fn top_k_of_chunks(scores: &[f32], k: usize) -> Vec<(f32, u32)> {
+    assert!(u32::try_from(scores.len()).is_ok(), "{} scores; ids are u32", scores.len());
+    if k == 0 {
+        return Vec::new();
+    }
+    let mut best = TopK::new(k.min(scores.len()));
+    let (chunks, rest) = scores.as_chunks::<CHUNK>();
+    let mut id = 0;
+    for chunk in chunks {
+        // Few chunks hold anything new once the threshold has risen; the look is one vector compare for 16 scores.
+        let threshold = best.threshold();
+        let looks = chunk.iter().fold(false, |any, &score| any | (score >= threshold));
+        if looks {
+            for (&score, id) in chunk.iter().zip(id..) {
+                best.push(score, id);
+            }
+        }
+        id += CHUNK as u32;
+    }
+    for (&score, id) in rest.iter().zip(id..) {
+        best.push(score, id);
+    }
+    best.into_sorted()
+}
+
+/// A number that is larger for the better pair: the score's bits in ascending order, then the id turned round.
+#[inline(always)]
+fn key(score: f32, id: u32) -> u64 {
+    // Adding zero turns -0.0 into 0.0, which ties with it.
+    let bits = (score + 0.0).to_bits();
+    let ascending = if bits >> 31 == 0 { bits | 0x8000_0000 } else { !bits };
+    (u64::from(ascending) << 32) | u64::from(!id)
+}
+
+#[inline(always)]
+fn score_and_id(key: u64) -> (f32, u32) {
+    let ascending = (key >> 32) as u32;
+    let bits = if ascending >> 31 == 1 { ascending & 0x7FFF_FFFF } else { !ascending };
+    (f32::from_bits(bits), !(key as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Draws;
+    use proptest::prelude::*;
+
+    fn by_sorting(scores: &[f32], k: usize) -> Vec<(f32, u32)> {
+        let mut all: Vec<_> = scores.iter().copied().zip(0_u32..).filter(|(score, _)| !score.is_nan()).collect();
+        all.sort_by(|a, b| b.0.partial_cmp(&a.0).expect("no NaN").then(a.1.cmp(&b.1)));
+        all.truncate(k);
+        all
+    }
+
+    fn check(scores: &[f32], k: usize) {
+        let expected = by_sorting(scores, k);
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            assert_eq!(top_k_with(set, scores, k), expected, "{} n={} k={k}", set.name(), scores.len());
+        }
+        // Pushed from behind, ties come with falling ids.
+        let mut best = TopK::new(k);
+        for (id, &score) in scores.iter().enumerate().rev() {
+            best.push(score, id as u32);
+            assert!(best.threshold() <= expected.last().map_or(f32::INFINITY, |last| last.0));
+        }
+        assert_eq!(best.n_rejected_nan(), scores.iter().filter(|score| score.is_nan()).count() as u64);
+        assert_eq!(best.into_sorted(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn equals_sorting(scores in prop::collection::vec(prop_oneof![
+            8 => any::<f32>(), 4 => (0_u8..4).prop_map(f32::from), 1 => Just(f32::NAN), 1 => Just(-0.0), 1 => Just(f32::NEG_INFINITY),
+        ], 0..400), k in 0_usize..70) {
+            check(&scores, k);
+        }
+    }
+
+    #[test]
+    fn equals_sorting_on_long_input_in_any_order() {
+        let mut draws = Draws::new(1, 0, 0);
+        let mut scores: Vec<f32> = (0..20_001).map(|_| draws.normal()).collect();
+        for k in [1, 10, 1000, 20_001, 30_000] {
+            check(&scores, k);
+        }
+        scores.sort_by(f32::total_cmp);
+        check(&scores, 100);
+        scores.reverse();
+        check(&scores, 100);
+        check(&[0.5; 5000], 100);
+    }
+
+    #[test]
+    fn a_huge_k_takes_no_memory_of_its_own() {
+        let mut best = TopK::new(usize::MAX);
+        best.push(1.0, 1);
+        assert_eq!(best.into_sorted(), [(1.0, 1)]);
+    }
+}

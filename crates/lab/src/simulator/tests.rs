@@ -1,0 +1,227 @@
+//! The simulator as a whole: the truth orders policies as it should, and nothing is left to chance.
+
+use std::collections::HashSet;
+
+use accrue_event::EventType;
+
+use super::*;
+
+/// Smaller than the default shop, so that unoptimised tests stay quick.
+fn small(seed: u64) -> SimulatorSettings {
+    SimulatorSettings { seed, n_items: 800, n_shoppers: 200, visits_per_day: 400.0, ..Default::default() }
+}
+
+fn next_visit(shop: &mut Simulator) -> Visit {
+    loop {
+        if let Step::Visit(visit) = shop.next_step() {
+            return visit;
+        }
+    }
+}
+
+fn run_to_day(shop: &mut Simulator, day: f64) {
+    while shop.now().days_since(shop.settings().start) < day {
+        shop.next_step();
+    }
+}
+
+/// Everything that happened in `n_steps`, under the oracle for even visits and a fixed page for odd ones.
+fn transcript(settings: SimulatorSettings, n_steps: usize) -> String {
+    let mut shop = Simulator::new(settings);
+    let mut transcript = String::new();
+    for _ in 0..n_steps {
+        let step = shop.next_step();
+        if let Step::Visit(visit) = &step {
+            let shown = if visit.number % 2 == 0 { shop.best_page(visit) } else { ids(&shop, 10) };
+            transcript.push_str(&format!("{:?}", shop.respond(visit, &shown)));
+        }
+        transcript.push_str(&format!("{step:?}\n"));
+    }
+    transcript
+}
+
+fn ids(shop: &Simulator, n: usize) -> Vec<ItemId> {
+    shop.items().iter().take(n).map(|item| item.id.clone()).collect()
+}
+
+#[test]
+fn oracle_beats_popular_beats_random() {
+    let run = |policy| run_policy(&mut Simulator::new(small(1)), &policy, 4_000);
+    let (random, popular, oracle) = (run(Policy::Random), run(Policy::Popular), run(Policy::Oracle));
+    for kind in 0..2 {
+        let [r, p, o] = [random, popular, oracle].map(|reports| reports[kind].per_visit());
+        assert!(p > 1.5 * r && o > 3.0 * p, "random {r}, popular {p}, oracle {o}");
+    }
+    assert_eq!(oracle[0].expected_clicks, oracle[0].best_expected_clicks);
+    let drawn = random[0].random_expected_clicks / random[0].expected_clicks;
+    assert!((0.9..1.15).contains(&drawn), "the closed form is {drawn} of what random pages are worth");
+    for report in [random[0], popular[0], oracle[0]] {
+        // At most a few clicks a page; a Poisson's deviation is an upper bound for such cascades.
+        let off = (report.n_clicks as f64 - report.expected_clicks).abs();
+        assert!(off < 4.0 * report.expected_clicks.sqrt(), "{report:?}");
+    }
+}
+
+#[test]
+fn the_seed_decides_every_byte() {
+    assert_eq!(transcript(small(7), 400), transcript(small(7), 400));
+    assert_ne!(transcript(small(7), 20), transcript(small(8), 20));
+}
+
+#[test]
+fn who_comes_when_does_not_depend_on_the_pages() {
+    let visits = |answer: bool| {
+        let mut shop = Simulator::new(small(3));
+        let visits = (0..2_000).map(|_| {
+            let visit = next_visit(&mut shop);
+            if answer {
+                let page = shop.best_page(&visit);
+                shop.respond(&visit, &page);
+            }
+            (visit.at, visit.session, visit.shopper, std::mem::discriminant(&visit.request))
+        });
+        visits.collect::<Vec<_>>()
+    };
+    assert_eq!(visits(true), visits(false));
+}
+
+#[test]
+fn tastes_of_day_0_lose_a_tenth_to_a_third_by_day_60_and_nothing_without_drift() {
+    let kept = |drift| {
+        let mut shop = Simulator::new(SimulatorSettings { drift, ..small(2) });
+        let frozen = Policy::Frozen(shop.tastes());
+        run_to_day(&mut shop, 60.0);
+        let report = run_policy(&mut shop, &frozen, 2_000)[0];
+        report.expected_clicks / report.best_expected_clicks
+    };
+    assert!((0.67..0.9).contains(&kept(1.0)), "kept {}", kept(1.0));
+    assert_eq!(kept(0.0), 1.0);
+}
+
+#[test]
+fn pages_may_be_empty_unknown_or_too_long() {
+    let mut shop = Simulator::new(small(4));
+    for _ in 0..300 {
+        let visit = next_visit(&mut shop);
+        let nothing = shop.respond(&visit, &[]);
+        assert_eq!((nothing.n_clicks, nothing.expected_clicks), (0, 0.0));
+        assert!(nothing.events.iter().all(|event| event.position.is_none()));
+        let mut shown = shop.best_page(&visit);
+        let whole = shop.respond(&visit, &shown);
+        shown.push("sku-00001".into());
+        shown[0] = "no-such-item".into();
+        let outcome = shop.respond(&visit, &shown);
+        assert_eq!((outcome.n_unknown, outcome.n_beyond), (1, 1));
+        assert!(outcome.events.iter().all(|event| event.position != Some(0)));
+        assert!(outcome.expected_clicks.is_finite() && outcome.expected_clicks < whole.best_expected_clicks);
+    }
+}
+
+#[test]
+fn shops_without_items_or_accounts_stay_open() {
+    for (n_items, n_shoppers) in [(0, 20), (1, 0), (40, 1)] {
+        let settings = SimulatorSettings { n_items, n_shoppers, new_products_per_day: 0.0, ..small(5) };
+        let [report, _] = run_policy(&mut Simulator::new(settings), &Policy::Oracle, 300);
+        assert_eq!(report.n_visits, 300);
+        assert!(report.expected_clicks.is_finite());
+    }
+}
+
+#[test]
+fn events_are_facts_a_shop_could_send() {
+    let mut shop = Simulator::new(small(6));
+    let mut seen = HashSet::new();
+    let mut types = HashSet::new();
+    for _ in 0..2_000 {
+        let visit = next_visit(&mut shop);
+        let shown = shop.best_page(&visit);
+        let mut outcome = shop.respond(&visit, &shown);
+        outcome.credit("r-1");
+        assert!(outcome.events.is_sorted_by_key(|event| event.at));
+        for event in &outcome.events {
+            assert!(seen.insert(event.id.clone()), "{} comes twice", event.id);
+            assert!((0..=230_000).contains(&(event.at.0 - visit.at.0)));
+            assert_eq!(event.shopper(), visit.shopper);
+            assert!(event.quantity > 0 && event.value.is_finite());
+            assert_eq!(event.recommendation_id.is_some(), event.position.is_some());
+            if let Some(position) = event.position {
+                assert_eq!(event.item.as_ref(), Some(&shown[position as usize]));
+            }
+            let is_priced = matches!(event.event_type, EventType::Cart | EventType::Purchase);
+            assert_eq!(event.price.is_some_and(|price| price > 0.0), is_priced);
+            types.insert(event.event_type.name().to_string());
+        }
+    }
+    for name in ["impression", "click", "view", "favorite", "cart", "purchase", "search"] {
+        assert!(types.contains(name), "no {name} in 2,000 visits");
+    }
+}
+
+#[test]
+fn searches_have_answers_and_the_best_page_gives_them() {
+    let mut shop = Simulator::new(small(8));
+    let (mut n_searches, mut n_relevant, mut n_shown) = (0, 0, 0);
+    while n_searches < 300 {
+        let visit = next_visit(&mut shop);
+        let Request::Search(query) = &visit.request else { continue };
+        n_searches += 1;
+        assert!(shop.items().iter().any(|item| shop.is_relevant(query, &item.id)), "{query:?} finds nothing");
+        let page = shop.best_page(&visit);
+        n_relevant += page.iter().take(3).filter(|item| shop.is_relevant(query, item)).count();
+        n_shown += 3;
+    }
+    assert!(n_relevant * 10 > n_shown * 6, "{n_relevant} of {n_shown} answers on top are relevant");
+}
+
+#[test]
+fn what_is_out_of_stock_is_never_clicked_nor_best() {
+    let mut shop = Simulator::new(SimulatorSettings { stock_outs_per_day: 200.0, ..small(9) });
+    run_to_day(&mut shop, 3.0);
+    let gone: Vec<ItemId> =
+        shop.items().iter().filter(|item| !item.can_be_shown()).take(10).map(|item| item.id.clone()).collect();
+    assert_eq!(gone.len(), 10);
+    let visit = next_visit(&mut shop);
+    assert_eq!(shop.respond(&visit, &gone).expected_clicks, 0.0);
+    assert!(shop.best_page(&visit).iter().all(|item| !gone.contains(item)));
+}
+
+#[test]
+fn the_catalogue_told_step_by_step_is_the_catalogue() {
+    let mut shop = Simulator::new(small(10));
+    let mut told = shop.items_at_start();
+    let (mut n_new, mut n_prices, mut n_stocks) = (0, 0, 0);
+    while shop.now().days_since(shop.settings().start) < 15.0 {
+        let find = |item: &ItemId, told: &[Item]| told.iter().position(|other| other.id == *item).expect("known");
+        match shop.next_step() {
+            Step::Visit(_) => {}
+            Step::NewItems(items) => {
+                n_new += items.len();
+                assert!(items.iter().all(|item| item.published_at == Some(shop.now())));
+                told.extend(items);
+            }
+            Step::PriceChange { item, price, .. } => {
+                n_prices += 1;
+                let idx = find(&item, &told);
+                told[idx].price = Some(price);
+            }
+            Step::StockChange { item, stock, .. } => {
+                n_stocks += 1;
+                let idx = find(&item, &told);
+                told[idx].stock = Some(stock);
+            }
+        }
+    }
+    assert_eq!(told, shop.items());
+    assert_eq!(shop.items_at_start(), Simulator::new(small(10)).items());
+    assert!(n_new > 40 && n_prices > 300 && n_stocks > 150, "{n_new} {n_prices} {n_stocks}");
+}
+
+#[test]
+fn days_have_the_visits_that_were_ordered() {
+    let mut shop = Simulator::new(small(11));
+    let mut n_visits = 0;
+    while shop.now().days_since(shop.settings().start) < 20.0 {
+        n_visits += usize::from(matches!(shop.next_step(), Step::Visit(_)));
+    }
+    assert!((7_500..8_500).contains(&n_visits), "{n_visits} visits in 20 days of 400");
+}

@@ -1,0 +1,72 @@
+//! What a model may know when it scores, and what it is told when it learns.
+
+use accrue_store::{History, Interaction, ItemIdx, Past};
+
+use crate::TypeWeights;
+
+/// A shopper's situation at a moment: everything personal that a score may depend on. Whoever has the same past gets the
+/// same scores, named or not; so a new shopper is served after the first event, and a history can be given inline.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The shopper's events, oldest first.
+    pub past: &'a [Past],
+    /// How many of the last events belong to the visit that is going on.
+    pub in_visit: usize,
+    /// Stream time, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// What each type of event is worth.
+    pub weights: &'a TypeWeights,
+}
+
+impl<'a> Context<'a> {
+    /// The situation of the shopper with `history`, at `now_ms`, in `session`.
+    pub fn new(history: &'a History, session: Option<u32>, now_ms: i64, weights: &'a TypeWeights) -> Self {
+        Self { past: history.past(), in_visit: history.in_visit(session, now_ms), now_ms, weights }
+    }
+
+    /// The same shopper as they were before this visit began.
+    pub fn before_visit(&self) -> Self {
+        Self { past: self.earlier(), in_visit: 0, ..*self }
+    }
+
+    /// Events of this visit, oldest first.
+    pub fn visit(&self) -> &'a [Past] {
+        &self.past[self.past.len() - self.in_visit..]
+    }
+
+    /// Events before this visit, oldest first.
+    pub fn earlier(&self) -> &'a [Past] {
+        &self.past[..self.past.len() - self.in_visit]
+    }
+
+    /// What a past event is worth: its type's weight.
+    pub fn weight(&self, past: &Past) -> f32 {
+        self.weights.get(past.type_code)
+    }
+}
+
+/// One event to learn from, with the situation before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The offset of the event in the log; randomness is a function of it.
+    pub offset: u64,
+    /// The seed of the fold.
+    pub seed: u64,
+    /// The shopper's situation before the event.
+    pub context: Context<'a>,
+    /// What happened.
+    pub event: Interaction,
+    /// The weight of its type: positive for liking, negative for disliking, zero for nothing to learn.
+    pub weight: f32,
+    /// Items with indices below this have been seen.
+    pub n_items: u32,
+}
+
+/// A candidate and its score, best first in lists.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scored {
+    /// Which item.
+    pub item: ItemIdx,
+    /// Higher is better; finite.
+    pub score: f32,
+}

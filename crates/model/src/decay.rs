@@ -1,0 +1,126 @@
+//! Exponential decay that costs nothing while nothing happens.
+//!
+//! Forward decay (Cormode, Shkapenyuk, Srivastava, Xu 2009, "Forward Decay"): an event at time `t` weighs `2^(t/h − epoch)`
+//! when it is added, so that nothing has to be multiplied down later; only a comparison with another moment needs the
+//! factor. When the exponent grows large, the sum is rescaled by a power of two, which is exact in binary floating point.
+//! A late event simply weighs less.
+
+use serde::{Deserialize, Serialize};
+
+/// How fast the past fades.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HalfLife {
+    ms: f64,
+}
+
+/// Exponents above this make a sum move its epoch.
+const MAX_EXPONENT: f64 = 40.0;
+
+impl HalfLife {
+    /// Half of the weight is gone after so many days.
+    pub fn days(days: f64) -> Self {
+        assert!(days > 0.0, "a half-life is positive");
+        Self { ms: days * 86_400_000.0 }
+    }
+
+    /// Time in half-lives.
+    pub fn position(&self, at_ms: i64) -> f64 {
+        at_ms as f64 / self.ms
+    }
+
+    /// The share of weight left after `age_ms`; 1 for a negative age.
+    pub fn left(&self, age_ms: i64) -> f32 {
+        accrue_kernel::exp2(-(age_ms.max(0) as f64 / self.ms) as f32)
+    }
+}
+
+/// A sum of decaying weights. Values of different sums compare through [`Decayed::level`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decayed {
+    value: f32,
+    epoch: i32,
+}
+
+impl Decayed {
+    /// Adds `weight` at the moment `position` (in half-lives, [`HalfLife::position`]). Never falls below zero.
+    pub fn add(&mut self, weight: f32, position: f64) {
+        if self.value == 0.0 {
+            self.epoch = position.floor() as i32;
+        }
+        if position - f64::from(self.epoch) > MAX_EXPONENT {
+            let epoch = position.floor() as i32;
+            self.value *= power_of_two(self.epoch - epoch);
+            self.epoch = epoch;
+        }
+        let factor = accrue_kernel::exp2((position - f64::from(self.epoch)) as f32);
+        self.value = (self.value + weight * factor).max(0.0);
+    }
+
+    /// The sum as it stands at `position`.
+    pub fn at(&self, position: f64) -> f32 {
+        self.value * accrue_kernel::exp2((f64::from(self.epoch) - position) as f32)
+    }
+
+    /// Logarithm (base 2) of the sum up to a term that all sums share at any moment: larger level, larger sum.
+    pub fn level(&self) -> f32 {
+        if self.value > 0.0 { log2(self.value) + self.epoch as f32 } else { f32::NEG_INFINITY }
+    }
+}
+
+/// `2^exponent`; zero below what a float holds.
+pub fn power_of_two(exponent: i32) -> f32 {
+    if exponent < -126 { 0.0 } else { f32::from_bits(((exponent.min(127) + 127) as u32) << 23) }
+}
+
+/// `2^exponent` for whole and broken exponents.
+pub fn power_of_two_f32(exponent: f32) -> f32 {
+    accrue_kernel::exp2(exponent)
+}
+
+/// Logarithm to base 2, linear between powers of two (error below 0.09): monotone, exact at powers of two, and the same
+/// bits everywhere, which is what bins and orders need. Zero and below give −127.
+pub fn log2(x: f32) -> f32 {
+    if x <= 0.0 { -127.0 } else { x.to_bits() as f32 * (1.0 / 8_388_608.0) - 127.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+
+    #[test]
+    fn a_sum_halves_in_a_half_life() {
+        let half_life = HalfLife::days(7.0);
+        let mut sum = Decayed::default();
+        sum.add(1.0, half_life.position(14_000 * DAY));
+        assert!((sum.at(half_life.position(14_007 * DAY)) - 0.5).abs() < 1e-5);
+    }
+
+    #[test]
+    fn order_of_arrival_does_not_matter_much_and_years_do_not_overflow() {
+        let half_life = HalfLife::days(1.0);
+        let (mut early_first, mut late_first) = (Decayed::default(), Decayed::default());
+        for day in [0, 30, 3650] {
+            early_first.add(1.0, half_life.position(day * DAY));
+        }
+        for day in [3650, 30, 0] {
+            late_first.add(1.0, half_life.position(day * DAY));
+        }
+        let end = half_life.position(3651 * DAY);
+        assert!((early_first.at(end) - 0.5).abs() < 1e-5);
+        assert!((late_first.at(end) - 0.5).abs() < 1e-5);
+    }
+
+    #[test]
+    fn levels_order_sums_whatever_their_epochs() {
+        let half_life = HalfLife::days(7.0);
+        let (mut old, mut new) = (Decayed::default(), Decayed::default());
+        for _ in 0..3 {
+            old.add(1.0, half_life.position(100 * DAY));
+        }
+        new.add(1.0, half_life.position(500 * DAY));
+        assert!(new.level() > old.level());
+        assert_eq!(Decayed::default().level(), f32::NEG_INFINITY);
+    }
+}

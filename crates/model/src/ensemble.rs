@@ -1,0 +1,303 @@
+//! All models of the spine side by side, and the blend over them: what the learner trains and the server publishes.
+//!
+//! In: steps, item descriptions. Out: for a context, candidates from every source and their blended scores with reasons.
+//! Cloning it is publishing it: only pointers are copied.
+
+use accrue_event::Item;
+use accrue_store::{Histories, ItemIdx, Past};
+use serde::{Deserialize, Serialize};
+
+use crate::blend::{Axis, Blend, BlendSettings, Feature};
+use crate::cow::CowVec;
+use crate::factorization::{Factorization, FactorizationSettings};
+use crate::neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
+use crate::popularity::Popularity;
+use crate::preference::{Liking, Preference};
+use crate::repeat::Repeat;
+use crate::{Context, Scored, Step, TypeWeights};
+
+/// Columns of a candidate's feature row.
+pub const N_FEATURES: usize = 12;
+/// Groups of the blend: (no visit | short visit | long visit) × (new to the shopper | chosen before).
+const N_GROUPS: usize = 6;
+/// Stream of the blend's random numbers.
+const STREAM: u64 = 0x424c_4e44;
+
+/// The features in the order of their columns.
+pub const FEATURES: [Feature; N_FEATURES] = [
+    log("popular_day", -14.0, 1.0, 0.05),
+    log("popular_week", -14.0, 1.0, 0.15),
+    log("popular_season", -14.0, 1.0, 0.05),
+    log("own_count", 0.0, 0.5, 0.1),
+    log("own_decayed", -7.0, 1.0, 0.1),
+    log("own_recency", -9.0, 0.7, 0.1),
+    log("followed_by", -12.0, 1.0, 0.25),
+    log("in_one_visit", -12.0, 1.0, 0.25),
+    log("across_visits", -12.0, 1.0, 0.2),
+    Feature { name: "factorization", axis: Axis::Linear { low: -9.0, high: 6.0 }, slope: 0.3 },
+    log("preference", -9.0, 1.0, 0.1),
+    log("newness", -9.0, 0.7, 0.02),
+];
+
+const fn log(name: &'static str, low: f32, step: f32, slope: f32) -> Feature {
+    Feature { name, axis: Axis::Log { low, step }, slope }
+}
+
+/// Settings of every model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Of item neighbours.
+    pub neighbours: NeighboursSettings,
+    /// Of matrix factorization.
+    pub factorization: FactorizationSettings,
+    /// Of the blend.
+    pub blend: BlendSettings,
+    /// How candidates are found and how often the blend learns.
+    pub retrieval: RetrievalSettings,
+}
+
+/// How candidates are found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrievalSettings {
+    /// Candidates from neighbours.
+    pub neighbours: usize,
+    /// Candidates from the shopper's own items, the latest first.
+    pub own: usize,
+    /// Candidates from matrix factorization.
+    pub factorization: usize,
+    /// Leaders of the week.
+    pub popular: usize,
+    /// Newest items.
+    pub new: usize,
+    /// The blend learns from one event in so many, chosen by the offset.
+    pub learn_one_in: u64,
+    /// Candidates of each source when the blend learns.
+    pub learn_candidates: usize,
+}
+
+impl Default for RetrievalSettings {
+    fn default() -> Self {
+        Self { neighbours: 200, own: 200, factorization: 100, popular: 100, new: 20, learn_one_in: 4, learn_candidates: 40 }
+    }
+}
+
+/// The trained state of all models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ensemble {
+    /// Which settings it was made with.
+    pub settings: Settings,
+    /// Decayed popularity.
+    pub popularity: Popularity,
+    /// Item neighbours.
+    pub neighbours: Neighbours,
+    /// Preference by description.
+    pub preference: Preference,
+    /// Matrix factorization.
+    pub factorization: Factorization,
+    /// The blend over them.
+    pub blend: Blend,
+    /// When each item was first seen, in milliseconds since 1970; `i64::MAX` for never.
+    first_seen: CowVec<i64>,
+    /// Newest items, newest last.
+    newest: Vec<ItemIdx>,
+}
+
+/// Scratch of one request at a time; keep one per thread.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    repeat: Repeat,
+    neighbours: NeighbourSums,
+    liking: Liking,
+    shopper: Vec<f32>,
+    visit_len: usize,
+    now_ms: i64,
+    rows: Vec<f32>,
+    groups: Vec<usize>,
+    scores: Vec<f32>,
+}
+
+impl Ensemble {
+    /// Nothing learned yet.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            popularity: Popularity::default(),
+            neighbours: Neighbours::new(settings.neighbours.clone()),
+            preference: Preference::default(),
+            factorization: Factorization::new(settings.factorization.clone(), seed),
+            blend: Blend::new(settings.blend.clone(), &FEATURES, N_GROUPS),
+            first_seen: CowVec::new(256, i64::MAX),
+            newest: Vec::new(),
+            settings,
+        }
+    }
+
+    /// How many items have been seen.
+    pub fn n_items(&self) -> u32 {
+        self.first_seen.len() as u32
+    }
+
+    /// Takes note of an item: when it was first seen and, if known, what it is like.
+    pub fn see_item(&mut self, item: ItemIdx, at_ms: i64, description: Option<&Item>) {
+        if *self.first_seen.get(item as usize) == i64::MAX {
+            *self.first_seen.get_mut(item as usize) = at_ms;
+            self.newest.push(item);
+            if self.newest.len() > 2 * N_NEWEST {
+                self.newest.drain(..N_NEWEST);
+            }
+        }
+        if let Some(description) = description {
+            self.preference.describe(item, description);
+        }
+    }
+
+    /// Learns from one event: the blend first, against the models as they predicted it, then each model.
+    pub fn learn(&mut self, step: &Step<'_>, prepared: &mut Prepared) {
+        let one_in = self.settings.retrieval.learn_one_in.max(1);
+        if step.weight > 0.0 && accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in) {
+            self.learn_blend(step, step.context, prepared);
+            if step.context.in_visit > 0 {
+                self.learn_blend(step, step.context.before_visit(), prepared);
+            }
+        }
+        self.popularity.learn(step);
+        self.neighbours.learn(step);
+        self.preference.learn(step);
+        self.factorization.learn(step);
+    }
+
+    fn learn_blend(&mut self, step: &Step<'_>, context: Context<'_>, prepared: &mut Prepared) {
+        self.prepare(&context, prepared);
+        let limit = self.settings.retrieval.learn_candidates;
+        let retrieved = self.candidates(&context, prepared, limit, true);
+        let mut candidates = retrieved.clone();
+        let mut draws = accrue_kernel::Draws::new(step.seed, STREAM + 1, step.offset);
+        candidates.extend((0..limit).map(|_| draws.below(u64::from(step.n_items.max(1))) as ItemIdx));
+        candidates.push(step.event.item);
+        candidates.sort_unstable();
+        candidates.dedup();
+        let chosen = candidates.binary_search(&step.event.item).expect("the chosen item was put in");
+        // Sampled softmax: an item drawn at random stands for all that could have been drawn (Bengio, Senécal 2008).
+        let n_drawn = (candidates.len() - retrieved.len()).max(1) as f32;
+        let stands_for = accrue_kernel::ln(((step.n_items as f32 - retrieved.len() as f32) / n_drawn).max(1.0));
+        prepared.scores.clear();
+        prepared.scores.extend(candidates.iter().map(|item| match retrieved.binary_search(item) {
+            Ok(_) => 0.0,
+            Err(_) => stands_for,
+        }));
+        let (mut rows, mut groups) = (std::mem::take(&mut prepared.rows), std::mem::take(&mut prepared.groups));
+        rows.clear();
+        groups.clear();
+        for &item in &candidates {
+            let start = rows.len();
+            rows.resize(start + N_FEATURES, 0.0);
+            groups.push(self.features(prepared, item, &mut rows[start..]));
+        }
+        self.blend.learn(&groups, &rows, chosen, step.weight, &mut prepared.scores);
+        (prepared.rows, prepared.groups) = (rows, groups);
+    }
+
+    /// Reads a shopper's situation once, for any number of scores.
+    pub fn prepare(&self, context: &Context<'_>, prepared: &mut Prepared) {
+        prepared.repeat.prepare(context, self.n_items());
+        self.neighbours.prepare(context, self.n_items(), &mut prepared.neighbours);
+        self.preference.prepare(context, &mut prepared.liking);
+        prepared.shopper = self.factorization.shopper(context);
+        prepared.visit_len = context.in_visit;
+        prepared.now_ms = context.now_ms;
+    }
+
+    /// Writes the item's feature row `[N_FEATURES]` and returns its group in the blend.
+    pub fn features(&self, prepared: &Prepared, item: ItemIdx, row: &mut [f32]) -> usize {
+        self.popularity.features(item, &mut row[0..3]);
+        prepared.repeat.features(item, &mut row[3..6]);
+        self.neighbours.features(&prepared.neighbours, item, &mut row[6..9]);
+        row[9] = self.factorization.score(&prepared.shopper, item);
+        row[10] = self.preference.score(&prepared.liking, item);
+        let age_days = (prepared.now_ms - *self.first_seen.get(item as usize)).max(0) as f64 / 86_400_000.0;
+        row[11] = 1.0 / (1.0 + age_days as f32);
+        let depth = match prepared.visit_len {
+            0 => 0,
+            1..=4 => 1,
+            _ => 2,
+        };
+        depth * 2 + usize::from(prepared.repeat.contains(item))
+    }
+
+    /// The blended score of an item.
+    pub fn score(&self, prepared: &Prepared, item: ItemIdx) -> f32 {
+        let mut row = [0.0; N_FEATURES];
+        let group = self.features(prepared, item, &mut row);
+        self.blend.score(group, &row)
+    }
+
+    /// Candidates from every source, each item once, in the order of the items.
+    pub fn candidates(&self, context: &Context<'_>, prepared: &Prepared, cap: usize, learning: bool) -> Vec<ItemIdx> {
+        let retrieval = &self.settings.retrieval;
+        let mut items = self.neighbours.retrieve(&prepared.neighbours, retrieval.neighbours.min(cap));
+        let own = context.past.iter().rev().map(|past: &Past| past.item);
+        items.extend(own.take(retrieval.own.min(cap)));
+        items.extend(self.popularity.leaders(context.now_ms).take(retrieval.popular.min(cap)).map(|leader| leader.item));
+        items.extend(self.newest.iter().rev().take(retrieval.new.min(cap)));
+        if !learning {
+            items.extend(self.factorization.retrieve(&prepared.shopper, retrieval.factorization.min(cap)));
+        }
+        items.sort_unstable();
+        items.dedup();
+        items
+    }
+
+    /// The best `limit` items of those that `accept` lets through, best first.
+    pub fn rank(
+        &self,
+        context: &Context<'_>,
+        prepared: &mut Prepared,
+        limit: usize,
+        accept: impl Fn(ItemIdx) -> bool,
+    ) -> Vec<Scored> {
+        self.prepare(context, prepared);
+        let mut best = accrue_kernel::TopK::new(limit);
+        for item in self.candidates(context, prepared, usize::MAX, false) {
+            if accept(item) {
+                best.push(self.score(prepared, item), item);
+            }
+        }
+        best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
+    }
+
+    /// Makes scans see what was learned; call before publishing.
+    pub fn refresh(&mut self) {
+        self.factorization.refresh();
+    }
+
+    /// The newest items, newest first.
+    pub fn newest(&self) -> impl Iterator<Item = ItemIdx> + '_ {
+        self.newest.iter().rev().copied()
+    }
+
+    /// Bytes copied by writes after publications.
+    pub fn copied_bytes(&self) -> u64 {
+        self.popularity.copied_bytes()
+            + self.neighbours.copied_bytes()
+            + self.preference.copied_bytes()
+            + self.factorization.copied_bytes()
+            + self.first_seen.copied_bytes()
+    }
+}
+
+/// Newest items kept in order.
+const N_NEWEST: usize = 256;
+
+/// A learner's whole state apart from names: models and the histories they read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// The models.
+    pub ensemble: Ensemble,
+    /// What each shopper did before.
+    pub histories: Histories,
+    /// What each type of event is worth.
+    pub weights: TypeWeights,
+    /// The largest `at` so far.
+    pub stream_time_ms: i64,
+}

@@ -1,0 +1,190 @@
+//! Matrix factorization learned online, with the shopper folded in from their history.
+//!
+//! A shopper is the sum of what they chose: `u = Σ_e a_e · q_{i_e} / √Σ a²` over the last events, and an item's score is
+//! `u · p_i + b_i` (asymmetric factorization: Paterek 2007; FISM: Kabbur, Ning, Karypis 2013). There is no row for a user:
+//! somebody never seen is answered after the first event, equal pasts get equal answers, and a person can be forgotten.
+//! Loss: logistic, one positive to several sampled negatives. Against forgetting, a few earlier choices of the same
+//! shopper are learned again at each step.
+
+use accrue_kernel::{Draws, axpy, dot, sigmoid};
+use accrue_store::{ItemIdx, Past};
+use serde::{Deserialize, Serialize};
+
+use crate::cow::CowVec;
+use crate::table::{EmbeddingTable, TableSettings};
+use crate::{Context, Step};
+
+/// Where its random numbers come from.
+const STREAM: u64 = 0x4641_4354;
+
+/// Sizes and steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FactorizationSettings {
+    /// Numbers in a row.
+    pub dim: usize,
+    /// Step of the rows.
+    pub rate: f32,
+    /// Weight decay.
+    pub l2: f32,
+    /// Sampled negatives to a positive.
+    pub negatives: usize,
+    /// Last events that make a shopper's vector.
+    pub reach: usize,
+    /// Earlier choices of the same shopper learned again at each step.
+    pub replay: usize,
+}
+
+impl Default for FactorizationSettings {
+    fn default() -> Self {
+        Self { dim: 64, rate: 0.05, l2: 0.002, negatives: 8, reach: 30, replay: 1 }
+    }
+}
+
+/// Two rows and a bias an item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Factorization {
+    settings: FactorizationSettings,
+    /// `q`: what choosing an item says about the shopper.
+    chosen: EmbeddingTable,
+    /// `p`: whom an item suits.
+    offered: EmbeddingTable,
+    bias: CowVec<f32>,
+}
+
+impl Factorization {
+    /// Nothing learned yet.
+    pub fn new(settings: FactorizationSettings, seed: u64) -> Self {
+        let table = TableSettings {
+            dim: settings.dim,
+            init: 0.06,
+            rate: settings.rate,
+            rate_floor: 0.2,
+            l2: settings.l2,
+        };
+        Self {
+            chosen: EmbeddingTable::new(table.clone(), seed, STREAM + 1),
+            offered: EmbeddingTable::new(table, seed, STREAM + 2),
+            bias: CowVec::new(256, 0.0),
+            settings,
+        }
+    }
+
+    /// The shopper's vector `[dim]`, folded in from the last events; zeros for an empty past.
+    pub fn shopper(&self, context: &Context<'_>) -> Vec<f32> {
+        let mut vector = vec![0.0; self.settings.dim];
+        self.fold_in(context, context.past, &mut vector);
+        vector
+    }
+
+    /// Writes the folded-in vector of `past` and returns the common factor of its terms.
+    fn fold_in(&self, context: &Context<'_>, past: &[Past], vector: &mut [f32]) -> f32 {
+        vector.fill(0.0);
+        let mut mass = 0.0;
+        for past in past.iter().rev().take(self.settings.reach) {
+            let weight = context.weight(past);
+            if let (Some(row), true) = (self.chosen.row(past.item), weight != 0.0) {
+                axpy(weight, row, vector);
+                mass += weight * weight;
+            }
+        }
+        let factor = if mass > 0.0 { 1.0 / mass.sqrt() } else { 0.0 };
+        accrue_kernel::scale(factor, vector);
+        factor
+    }
+
+    /// Learns the event, and a few earlier choices of the same shopper again.
+    pub fn learn(&mut self, step: &Step<'_>) {
+        if step.weight <= 0.0 || step.n_items < 2 {
+            return;
+        }
+        let mut draws = Draws::new(step.seed, STREAM, step.offset);
+        let past = step.context.past;
+        self.learn_pair(step, past, step.event.item, step.weight, &mut draws);
+        for _ in 0..self.settings.replay {
+            if past.len() < 2 {
+                break;
+            }
+            let place = 1 + draws.below(past.len() as u64 - 1) as usize;
+            let weight = step.context.weight(&past[place]);
+            if weight > 0.0 {
+                self.learn_pair(step, &past[..place], past[place].item, weight, &mut draws);
+            }
+        }
+    }
+
+    fn learn_pair(&mut self, step: &Step<'_>, past: &[Past], item: ItemIdx, weight: f32, draws: &mut Draws) {
+        let dim = self.settings.dim;
+        let mut vector = vec![0.0; dim];
+        let mut pull = vec![0.0; dim];
+        for past in past.iter().rev().take(self.settings.reach) {
+            self.chosen.touch(past.item);
+        }
+        let factor = self.fold_in(&step.context, past, &mut vector);
+        self.offer(item, 1.0, weight, &vector, &mut pull);
+        for _ in 0..self.settings.negatives {
+            let other = draws.below(u64::from(step.n_items)) as ItemIdx;
+            if other != item {
+                self.offer(other, 0.0, weight, &vector, &mut pull);
+            }
+        }
+        if factor > 0.0 {
+            for past in past.iter().rev().take(self.settings.reach) {
+                let weight = step.context.weight(past);
+                if weight != 0.0 {
+                    self.chosen.descend(past.item, &pull, weight * factor);
+                }
+            }
+        }
+    }
+
+    /// One example of the logistic loss: moves the offered row, and adds the gradient of the shopper's vector to `pull`.
+    fn offer(&mut self, item: ItemIdx, label: f32, weight: f32, vector: &[f32], pull: &mut [f32]) {
+        self.offered.touch(item);
+        let row = self.offered.row(item).expect("a touched row exists");
+        let error = weight * (sigmoid(dot(vector, row) + self.bias.get(item as usize)) - label);
+        axpy(error, row, pull);
+        self.offered.descend(item, vector, error);
+        *self.bias.get_mut(item as usize) -= 0.3 * self.settings.rate * error;
+    }
+
+    /// `u · p_i + b_i`, the logit of choosing the item; that of the average item for one never seen.
+    pub fn score(&self, shopper: &[f32], item: ItemIdx) -> f32 {
+        self.offered.row(item).map_or(0.0, |row| dot(shopper, row) + self.bias.get(item as usize))
+    }
+
+    /// The items with the largest `u · p_i`, at most `limit`, best first: an int8 scan over all rows.
+    pub fn retrieve(&self, shopper: &[f32], limit: usize) -> Vec<ItemIdx> {
+        let query = accrue_kernel::QuantisedQuery::new(shopper);
+        let mut best = accrue_kernel::TopK::new(limit);
+        let mut scores = [0.0; crate::table::CHUNK_ROWS];
+        let mut first = 0;
+        for (images, scales) in self.offered.images() {
+            let scores = &mut scores[..scales.len()];
+            accrue_kernel::scan(&query, &images[..scales.len() * self.settings.dim], scales, scores);
+            for (row, &score) in scores.iter().enumerate() {
+                if score > best.threshold() {
+                    best.push(score, first + row as u32);
+                }
+            }
+            first += scales.len() as u32;
+        }
+        best.into_sorted().into_iter().map(|(_, item)| item).filter(|&item| self.offered.is_learned(item)).collect()
+    }
+
+    /// Makes the scan see what was learned; call before publishing.
+    pub fn refresh(&mut self) {
+        self.offered.refresh();
+        self.chosen.refresh();
+    }
+
+    /// Whether every parameter is finite.
+    pub fn is_finite(&self) -> bool {
+        self.chosen.is_finite() && self.offered.is_finite() && self.bias.iter().all(|bias| bias.is_finite())
+    }
+
+    /// Bytes copied by writes after publications.
+    pub fn copied_bytes(&self) -> u64 {
+        self.chosen.copied_bytes() + self.offered.copied_bytes() + self.bias.copied_bytes()
+    }
+}

@@ -1,0 +1,153 @@
+//! The embedding table: dense index → row of floats, learned row by row.
+//!
+//! Rows begin as seeded random numbers, a function of (seed, row), and exist only once touched. Beside a row lie its
+//! optimizer's state and its int8 image for the scan. Updates are row-wise Adagrad (Duchi, Hazan, Singer 2011; one accumulator
+//! a row) with a floor on the rate, since a shop never stops changing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cow::CowVec;
+
+/// Rows in a chunk: what one write after a publication copies.
+pub const CHUNK_ROWS: usize = 16;
+
+/// How rows begin and move.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableSettings {
+    /// Numbers in a row.
+    pub dim: usize,
+    /// Standard deviation of a fresh row's numbers.
+    pub init: f32,
+    /// Adagrad's step.
+    pub rate: f32,
+    /// The smallest share of `rate` that a row's step may fall to.
+    pub rate_floor: f32,
+    /// Weight decay of a touched row.
+    pub l2: f32,
+}
+
+/// Optimizer state of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct RowState {
+    /// Sum of mean squared gradients.
+    squared: f32,
+    /// Steps taken; 0 for a row that does not exist yet.
+    steps: u32,
+}
+
+/// Rows of `dim` floats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingTable {
+    settings: TableSettings,
+    seed: u64,
+    stream: u64,
+    rows: CowVec<f32>,
+    states: CowVec<RowState>,
+    /// Rows whose image lags behind, in the order of their first touch since the last [`EmbeddingTable::refresh`].
+    stale: Vec<u32>,
+    images: CowVec<i8>,
+    scales: CowVec<f32>,
+}
+
+impl EmbeddingTable {
+    /// An empty table; `stream` tells its random numbers from other tables'.
+    pub fn new(settings: TableSettings, seed: u64, stream: u64) -> Self {
+        let dim = settings.dim;
+        Self {
+            settings,
+            seed,
+            stream,
+            rows: CowVec::new(CHUNK_ROWS * dim, 0.0),
+            states: CowVec::new(CHUNK_ROWS * 4, RowState::default()),
+            stale: Vec::new(),
+            images: CowVec::new(CHUNK_ROWS * dim, 0),
+            scales: CowVec::new(CHUNK_ROWS, 0.0),
+        }
+    }
+
+    /// Numbers in a row.
+    pub fn dim(&self) -> usize {
+        self.settings.dim
+    }
+
+    /// Rows with a place (touched or below one that was).
+    pub fn len(&self) -> usize {
+        self.rows.len() / self.dim()
+    }
+
+    /// Whether no row was touched yet.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether the row was ever learned.
+    pub fn is_learned(&self, row: u32) -> bool {
+        self.states.get(row as usize).steps > 0
+    }
+
+    /// The row `[dim]`, or `None` if it was never touched.
+    pub fn row(&self, row: u32) -> Option<&[f32]> {
+        if !self.is_learned(row) {
+            return None;
+        }
+        self.rows.run(row as usize * self.dim(), self.dim())
+    }
+
+    /// Makes sure that the row exists, with its seeded numbers if it is new.
+    pub fn touch(&mut self, row: u32) {
+        if self.is_learned(row) {
+            return;
+        }
+        let (dim, init) = (self.dim(), self.settings.init);
+        self.states.get_mut(row as usize).steps = 1;
+        let mut draws = accrue_kernel::Draws::new(self.seed, self.stream, u64::from(row));
+        for number in self.rows.run_mut(row as usize * dim, dim) {
+            *number = init * draws.normal();
+        }
+        self.stale.push(row);
+    }
+
+    /// Moves the row against `gradient` `[dim]`, times `scale`.
+    pub fn descend(&mut self, row: u32, gradient: &[f32], scale: f32) {
+        self.touch(row);
+        let TableSettings { dim, rate, rate_floor, l2, .. } = self.settings;
+        let state = self.states.get_mut(row as usize);
+        state.squared += scale * scale * accrue_kernel::squared_norm(gradient) / dim as f32;
+        state.steps = state.steps.saturating_add(1);
+        let step = rate * (1.0 / (1.0 + state.squared).sqrt()).max(rate_floor);
+        let numbers = self.rows.run_mut(row as usize * dim, dim);
+        if l2 > 0.0 {
+            accrue_kernel::scale(1.0 - step * l2, numbers);
+        }
+        accrue_kernel::axpy(-step * scale, gradient, numbers);
+        self.stale.push(row);
+    }
+
+    /// Brings the int8 images of the touched rows up to date; call before publishing.
+    pub fn refresh(&mut self) {
+        let dim = self.dim();
+        let mut stale = std::mem::take(&mut self.stale);
+        stale.sort_unstable();
+        stale.dedup();
+        for row in stale {
+            let place = row as usize * dim;
+            let numbers = self.rows.run(place, dim).expect("a touched row exists");
+            *self.scales.get_mut(row as usize) = accrue_kernel::quantise(numbers, self.images.run_mut(place, dim));
+        }
+    }
+
+    /// The int8 images `[n, dim]` and scales `[n]`, chunk by chunk in the order of rows.
+    pub fn images(&self) -> impl Iterator<Item = (&[i8], &[f32])> {
+        self.images.chunks().zip(self.scales.chunks())
+    }
+
+    /// Whether every number is finite.
+    pub fn is_finite(&self) -> bool {
+        self.rows.iter().all(|number| number.is_finite())
+    }
+
+    /// Bytes copied by writes after publications.
+    pub fn copied_bytes(&self) -> u64 {
+        self.rows.copied_bytes() + self.states.copied_bytes() + self.images.copied_bytes() + self.scales.copied_bytes()
+    }
+}

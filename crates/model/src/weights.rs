@@ -1,0 +1,47 @@
+//! What each type of event is worth to a learner.
+
+use accrue_event::EventType;
+use serde::{Deserialize, Serialize};
+
+/// Codes of event types run from 0 to below this: ten built-in ones, the rest the shop's own.
+pub const MAX_TYPES: usize = 64;
+
+/// Weight by type code. The built-in types have the codes of their order, custom ones follow as the settings name them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TypeWeights(Vec<f32>);
+
+impl TypeWeights {
+    /// The weight of a type; 0 for a code that was never set.
+    pub fn get(&self, type_code: u8) -> f32 {
+        self.0.get(usize::from(type_code)).copied().unwrap_or(0.0)
+    }
+
+    /// Sets the weight of a type.
+    pub fn set(&mut self, type_code: u8, weight: f32) {
+        assert!(usize::from(type_code) < MAX_TYPES && weight.is_finite(), "type codes are below {MAX_TYPES}");
+        if self.0.len() <= usize::from(type_code) {
+            self.0.resize(usize::from(type_code) + 1, 0.0);
+        }
+        self.0[usize::from(type_code)] = weight;
+    }
+}
+
+impl Default for TypeWeights {
+    fn default() -> Self {
+        Self(
+            EventType::BUILT_IN
+                .iter()
+                .map(|event_type| match event_type {
+                    EventType::Impression | EventType::Search => 0.0,
+                    EventType::View => 0.3,
+                    EventType::Click => 0.4,
+                    EventType::Favorite => 0.7,
+                    EventType::Cart => 0.8,
+                    EventType::Purchase | EventType::Rating => 1.0,
+                    EventType::Return | EventType::Dislike => -1.0,
+                    EventType::Custom(_) => unreachable!("built-in types only"),
+                })
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,294 @@
+//! Backups: a consistent copy of a data folder while a server writes it, and the way back.
+//!
+//! A backup holds a prefix of the log, the newest checkpoint at or before its end, the configuration, and a manifest with the
+//! checksum of every file, which is written last: a folder without one is no backup. An erasure is not carried into
+//! backups taken before it; take a new one and delete the old ones after forgetting a person.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::log::{LogReader, copy_log, sync_dir};
+use crate::{Checkpoints, Offset, StoreError};
+
+const MANIFEST: &str = "manifest";
+const TITLE: &str = "accrue-backup 1";
+const CONFIG: &str = "accrue.toml";
+const CHECKPOINTS: &str = "checkpoints";
+/// Retention may overtake a backup; it is then begun anew, this often.
+const ATTEMPTS: usize = 3;
+
+/// What a backup holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// The first offset of its log.
+    pub start: Offset,
+    /// The end of its log: every record before it, from `start` on, is there.
+    pub end: Offset,
+    /// The log's digest up to `end`.
+    pub digest: u128,
+    /// The offset of its checkpoint, if there was one.
+    pub checkpoint: Option<Offset>,
+    /// All files together.
+    pub size_bytes: u64,
+}
+
+/// Copies the data folder `dir` (log, newest checkpoint, configuration) into `target`, which must be empty or absent. A
+/// server may be writing meanwhile; it is not held up.
+///
+/// # Errors
+/// If `target` holds something, or a file is damaged or cannot be written. What was copied is removed again.
+pub fn backup(dir: &Path, target: &Path) -> Result<Backup, StoreError> {
+    fill_empty(target, |unfinished| {
+        let mut attempt = 1;
+        loop {
+            match copy_all(dir, unfinished) {
+                Ok(()) => break,
+                Err(StoreError::Pruned { .. }) if attempt < ATTEMPTS => {}
+                Err(error) => return Err(error),
+            }
+            attempt += 1;
+            clear(unfinished)?;
+        }
+        let contents = inspect(unfinished)?;
+        write_manifest(unfinished, &contents)?;
+        Ok(contents)
+    })
+}
+
+/// Puts a backup back into `target`, which must be empty or absent, and checks every file and record on the way.
+///
+/// # Errors
+/// If `target` holds something, or the backup is incomplete or damaged; `target` is then as it was.
+pub fn restore(source: &Path, target: &Path) -> Result<Backup, StoreError> {
+    let manifest = Manifest::read(source)?;
+    fill_empty(target, |unfinished| {
+        for file in &manifest.files {
+            let to = unfinished.join(&file.name);
+            if let Some(folder) = to.parent() {
+                std::fs::create_dir_all(folder).map_err(|e| StoreError::io(folder, "making a folder", e))?;
+            }
+            let from = source.join(&file.name);
+            let copied = copy_file(&from, &to)?;
+            if copied != (file.size_bytes, file.checksum) {
+                let what = "the file is not what was backed up".into();
+                return Err(StoreError::BrokenBackup { path: from, what });
+            }
+        }
+        let contents = inspect(unfinished)?;
+        if (contents.end, contents.digest) != (manifest.end, manifest.digest) {
+            let what = "the log is not what was backed up".into();
+            return Err(StoreError::BrokenBackup { path: source.into(), what });
+        }
+        Ok(contents)
+    })
+}
+
+/// Fills a folder beside `target` and puts it in its place when it is whole.
+fn fill_empty(
+    target: &Path,
+    fill: impl FnOnce(&Path) -> Result<Backup, StoreError>,
+) -> Result<Backup, StoreError> {
+    match std::fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => {}
+        Ok(false) => return Err(StoreError::NotEmpty { path: target.into() }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(StoreError::io(target, "reading a folder", e)),
+    }
+    let mut unfinished = target.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    let unfinished = PathBuf::from(unfinished);
+    clear(&unfinished)?;
+    let filled = fill(&unfinished).and_then(|contents| {
+        sync_tree(&unfinished)?;
+        std::fs::rename(&unfinished, target).map_err(|e| StoreError::io(target, "putting a folder in its place", e))?;
+        if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            sync_dir(parent)?;
+        }
+        Ok(contents)
+    });
+    if filled.is_err() {
+        let _ = std::fs::remove_dir_all(&unfinished);
+    }
+    filled
+}
+
+fn clear(dir: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io(dir, "clearing a folder", e)),
+        _ => {}
+    }
+    std::fs::create_dir_all(dir).map_err(|e| StoreError::io(dir, "making a folder", e))
+}
+
+/// Checkpoint first: the log, copied later, then reaches at least as far as it does.
+fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
+    let newest = Checkpoints::new(dir.join(CHECKPOINTS)).newest()?;
+    if let Some(found) = &newest {
+        let to = Checkpoints::new(target.join(CHECKPOINTS)).path_of(found.checkpoint.header().offset);
+        std::fs::create_dir_all(target.join(CHECKPOINTS))
+            .map_err(|e| StoreError::io(target, "making a folder", e))?;
+        copy_file(found.checkpoint.path(), &to)?;
+    }
+    let config = dir.join(CONFIG);
+    if config.exists() {
+        copy_file(&config, &target.join(CONFIG))?;
+    }
+    let start = copy_log(&dir.join("log"), &target.join("log"))?;
+    let covered = newest.map_or(Offset(0), |found| found.checkpoint.header().offset);
+    if start > covered {
+        // Retention came between: the log no longer begins where the checkpoint ends.
+        return Err(StoreError::Pruned { offset: covered, start });
+    }
+    Ok(())
+}
+
+/// Checks a copied data folder and tells what is in it.
+fn inspect(dir: &Path) -> Result<Backup, StoreError> {
+    let mut reader = LogReader::open(dir)?;
+    let digest = reader.verify()?;
+    let checkpoint = Checkpoints::new(dir.join(CHECKPOINTS)).newest()?.map(|found| found.checkpoint.header().offset);
+    let (start, end) = (reader.start(), reader.end());
+    drop(reader);
+    let mut size_bytes = 0;
+    for name in files(dir)? {
+        let path = dir.join(name);
+        size_bytes += path.metadata().map_err(|e| StoreError::io(&path, "reading a file", e))?.len();
+    }
+    Ok(Backup { start, end, digest, checkpoint, size_bytes })
+}
+
+/// Names of the files below `dir`, relative to it, sorted.
+fn files(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    for folder in ["", "log", CHECKPOINTS] {
+        let path = dir.join(folder);
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(StoreError::io(&path, "reading a folder", e)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| StoreError::io(&path, "reading a folder", e))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // What SQLite keeps beside a file for its readers is made anew at need.
+            let is_side_file = name.ends_with("-shm") || name.ends_with("-wal");
+            if entry.path().is_file() && name != MANIFEST && !is_side_file {
+                names.push(if folder.is_empty() { name } else { format!("{folder}/{name}") });
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Copies a file and makes it durable; returns its length and checksum.
+fn copy_file(from: &Path, to: &Path) -> Result<(u64, u64), StoreError> {
+    let mut reader = File::open(from).map_err(|e| StoreError::io(from, "copying a file", e))?;
+    let mut writer = File::create(to).map_err(|e| StoreError::io(to, "copying a file", e))?;
+    let mut hash = Xxh3::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut size_bytes = 0;
+    loop {
+        let n = reader.read(&mut buffer).map_err(|e| StoreError::io(from, "copying a file", e))?;
+        if n == 0 {
+            break;
+        }
+        hash.update(&buffer[..n]);
+        writer.write_all(&buffer[..n]).map_err(|e| StoreError::io(to, "copying a file", e))?;
+        size_bytes += n as u64;
+    }
+    writer.sync_all().map_err(|e| StoreError::io(to, "copying a file", e))?;
+    Ok((size_bytes, hash.digest()))
+}
+
+fn sync_tree(dir: &Path) -> Result<(), StoreError> {
+    for folder in ["log", CHECKPOINTS, ""] {
+        let path = dir.join(folder);
+        if path.exists() {
+            sync_dir(&path)?;
+        }
+    }
+    Ok(())
+}
+
+struct Manifest {
+    end: Offset,
+    digest: u128,
+    files: Vec<ManifestFile>,
+}
+
+struct ManifestFile {
+    size_bytes: u64,
+    checksum: u64,
+    name: String,
+}
+
+fn write_manifest(dir: &Path, contents: &Backup) -> Result<(), StoreError> {
+    let mut text = format!("{TITLE}\nend {}\ndigest {:032x}\n", contents.end, contents.digest);
+    for name in files(dir)? {
+        let (size_bytes, checksum) = hash_file(&dir.join(&name))?;
+        text.push_str(&format!("file {size_bytes} {checksum:016x} {name}\n"));
+    }
+    text.push_str("complete\n");
+    let path = dir.join(MANIFEST);
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|e| StoreError::io(&path, "writing the manifest", e))
+}
+
+fn hash_file(path: &Path) -> Result<(u64, u64), StoreError> {
+    let failed = |e| StoreError::io(path, "reading a file", e);
+    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+    let mut hash = Xxh3::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut size_bytes = 0;
+    loop {
+        let n = reader.read(&mut buffer).map_err(failed)?;
+        if n == 0 {
+            return Ok((size_bytes, hash.digest()));
+        }
+        hash.update(&buffer[..n]);
+        size_bytes += n as u64;
+    }
+}
+
+impl Manifest {
+    fn read(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(MANIFEST);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                let what = "it has no readable manifest".into();
+                return Err(StoreError::BrokenBackup { path: dir.into(), what });
+            }
+            Err(e) => return Err(StoreError::io(&path, "reading the manifest", e)),
+        };
+        Self::parse(&text)
+            .ok_or_else(|| StoreError::BrokenBackup { path, what: "the manifest is damaged or incomplete".into() })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let body = text.strip_prefix(TITLE)?.strip_prefix('\n')?.strip_suffix("complete\n")?;
+        let mut lines = body.lines();
+        let end = Offset(lines.next()?.strip_prefix("end ")?.parse().ok()?);
+        let digest = u128::from_str_radix(lines.next()?.strip_prefix("digest ")?, 16).ok()?;
+        let mut files = Vec::new();
+        for line in lines {
+            let mut parts = line.strip_prefix("file ")?.splitn(3, ' ');
+            let size_bytes = parts.next()?.parse().ok()?;
+            let checksum = u64::from_str_radix(parts.next()?, 16).ok()?;
+            let name = parts.next()?.to_string();
+            // A name must not lead out of the folder.
+            if name.starts_with('/') || name.split('/').any(|part| part == ".." || part.is_empty()) {
+                return None;
+            }
+            files.push(ManifestFile { size_bytes, checksum, name });
+        }
+        Some(Self { end, digest, files })
+    }
+}

@@ -1,0 +1,257 @@
+//! What each shopper did lately, compactly: the memory that every personal score is computed from.
+//!
+//! In: interactions in log order. Out: a shopper's last events, oldest first, and how many of them belong to the visit
+//! that is going on. Derived from the log, rebuilt when missing. Holds dense indices, not names; computes no score.
+
+use serde::{Deserialize, Serialize};
+
+/// Dense index of an item, in order of first appearance in the log.
+pub type ItemIdx = u32;
+/// Dense index of a shopper (user or guest), in order of first appearance in the log.
+pub type ShopperIdx = u32;
+
+/// Events of one shopper further apart than this belong to different visits, where no session says otherwise.
+pub const VISIT_GAP_MS: i64 = 30 * 60 * 1000;
+
+/// One event of a shopper's history; 12 bytes, for there may be tens of millions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// What it was about.
+    pub item: ItemIdx,
+    /// When, in seconds since 1970 (clamped to what 32 bits hold: 1970 to 2106).
+    pub at_s: u32,
+    /// Code of the event type.
+    pub type_code: u8,
+    /// Whether a new visit begins with this event.
+    pub starts_visit: bool,
+    /// The event's value, rounded to bfloat16 (three significant digits).
+    value_bf16: u16,
+}
+
+impl Past {
+    /// The event's value to three significant digits.
+    pub fn value(&self) -> f32 {
+        f32::from_bits(u32::from(self.value_bf16) << 16)
+    }
+
+    /// Milliseconds since 1970.
+    pub fn at_ms(&self) -> i64 {
+        i64::from(self.at_s) * 1000
+    }
+}
+
+/// One event, as a history takes it in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interaction {
+    /// Who.
+    pub shopper: ShopperIdx,
+    /// What about.
+    pub item: ItemIdx,
+    /// Code of the event type, below 64.
+    pub type_code: u8,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Hash of the session's name, if the event names one.
+    pub session: Option<u32>,
+    /// Strength: a rating, a dwell time, 1 where nothing was said.
+    pub value: f32,
+    /// Pieces.
+    pub quantity: u32,
+}
+
+impl Interaction {
+    fn as_past(&self, starts_visit: bool) -> Past {
+        Past {
+            item: self.item,
+            at_s: (self.at_ms / 1000).clamp(0, i64::from(u32::MAX)) as u32,
+            type_code: self.type_code,
+            starts_visit,
+            value_bf16: (self.value.to_bits() >> 16) as u16,
+        }
+    }
+}
+
+/// One shopper's last events.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    past: Vec<Past>,
+    session: Option<u32>,
+}
+
+impl History {
+    /// The events kept, oldest first.
+    pub fn past(&self) -> &[Past] {
+        &self.past
+    }
+
+    /// How many of the last events belong to the visit in which something happens at `at_ms` under `session`.
+    pub fn in_visit(&self, session: Option<u32>, at_ms: i64) -> usize {
+        if !self.continues(session, at_ms) {
+            return 0;
+        }
+        let from_start = self.past.iter().rev().position(|past| past.starts_visit);
+        from_start.map_or(self.past.len(), |earlier| earlier + 1)
+    }
+
+    /// Whether something at `at_ms` under `session` goes on with the last visit.
+    fn continues(&self, session: Option<u32>, at_ms: i64) -> bool {
+        let Some(last) = self.past.last() else { return false };
+        match (session, self.session) {
+            (Some(asked), Some(known)) => asked == known,
+            _ => at_ms - last.at_ms() <= VISIT_GAP_MS,
+        }
+    }
+
+    /// Takes an event in, and drops the oldest beyond `capacity`.
+    pub fn push(&mut self, interaction: &Interaction, capacity: usize) {
+        let starts_visit = !self.continues(interaction.session, interaction.at_ms);
+        if starts_visit || interaction.session.is_some() {
+            self.session = interaction.session;
+        }
+        self.insert(interaction.as_past(starts_visit));
+        self.truncate(capacity);
+    }
+
+    /// Puts `past` behind everything that is not later, so that a late event does not pose as the latest.
+    fn insert(&mut self, past: Past) {
+        let later = self.past.iter().rev().take_while(|other| other.at_s > past.at_s).count();
+        if later == 0 {
+            return self.past.push(past);
+        }
+        let place = self.past.len() - later;
+        self.past.insert(place, past);
+    }
+
+    fn truncate(&mut self, capacity: usize) {
+        // A quarter of slack, so that the shift is paid once in many events.
+        if self.past.len() > capacity + capacity / 4 {
+            let surplus = self.past.len() - capacity;
+            self.past.drain(..surplus);
+        }
+    }
+
+    /// Takes another history in, by time: a guest who turned out to be this shopper.
+    pub fn absorb(&mut self, other: &History, capacity: usize) {
+        for &past in &other.past {
+            self.insert(past);
+        }
+        self.session = other.session.or(self.session);
+        self.truncate(capacity);
+    }
+}
+
+/// The histories of all shoppers, by dense index.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Histories {
+    capacity: usize,
+    shoppers: Vec<History>,
+}
+
+impl Histories {
+    /// Empty histories that keep at least the last `capacity` events of each shopper.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, shoppers: Vec::new() }
+    }
+
+    /// The history of a shopper; empty for one never seen.
+    pub fn get(&self, shopper: ShopperIdx) -> &History {
+        static EMPTY: History = History { past: Vec::new(), session: None };
+        self.shoppers.get(shopper as usize).unwrap_or(&EMPTY)
+    }
+
+    /// How many shoppers have a place here.
+    pub fn len(&self) -> usize {
+        self.shoppers.len()
+    }
+
+    /// Whether nobody did anything yet.
+    pub fn is_empty(&self) -> bool {
+        self.shoppers.is_empty()
+    }
+
+    /// Takes an event into its shopper's history.
+    pub fn push(&mut self, interaction: &Interaction) {
+        let capacity = self.capacity;
+        self.entry(interaction.shopper).push(interaction, capacity);
+    }
+
+    /// Moves a guest's history into a user's.
+    pub fn merge(&mut self, guest: ShopperIdx, user: ShopperIdx) {
+        if guest == user {
+            return;
+        }
+        let moved = std::mem::take(self.entry(guest));
+        let capacity = self.capacity;
+        self.entry(user).absorb(&moved, capacity);
+    }
+
+    fn entry(&mut self, shopper: ShopperIdx) -> &mut History {
+        let place = shopper as usize;
+        if place >= self.shoppers.len() {
+            self.shoppers.resize_with(place + 1, History::default);
+        }
+        &mut self.shoppers[place]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(item: ItemIdx, at_s: i64, session: Option<u32>) -> Interaction {
+        Interaction { shopper: 0, item, type_code: 1, at_ms: at_s * 1000, session, value: 1.0, quantity: 1 }
+    }
+
+    #[test]
+    fn an_event_takes_twelve_bytes() {
+        assert_eq!(std::mem::size_of::<Past>(), 12);
+    }
+
+    #[test]
+    fn a_named_session_is_one_visit_however_long_it_lasts() {
+        let mut history = History::default();
+        history.push(&event(1, 0, Some(7)), 10);
+        history.push(&event(2, 100_000, Some(7)), 10);
+        assert_eq!(history.in_visit(Some(7), 200_000_000), 2);
+        assert_eq!(history.in_visit(Some(8), 100_000_000), 0);
+    }
+
+    #[test]
+    fn without_sessions_a_gap_of_half_an_hour_begins_a_visit() {
+        let mut history = History::default();
+        history.push(&event(1, 0, None), 10);
+        history.push(&event(2, 4_000, None), 10);
+        history.push(&event(3, 4_100, None), 10);
+        assert_eq!(history.in_visit(None, 4_200_000), 2);
+        assert_eq!(history.in_visit(None, 9_000_000), 0);
+    }
+
+    #[test]
+    fn a_late_event_does_not_pose_as_the_latest() {
+        let mut history = History::default();
+        history.push(&event(1, 50, None), 10);
+        history.push(&event(2, 10, None), 10);
+        assert_eq!(history.past().iter().map(|past| past.item).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn the_oldest_give_way_beyond_the_capacity() {
+        let mut histories = Histories::new(8);
+        for item in 0..100 {
+            histories.push(&event(item, i64::from(item), None));
+        }
+        let past = histories.get(0).past();
+        assert!((8..=10).contains(&past.len()));
+        assert_eq!(past.last().unwrap().item, 99);
+    }
+
+    #[test]
+    fn a_guest_who_logs_in_brings_the_visit_along() {
+        let mut histories = Histories::new(8);
+        histories.push(&event(1, 10, None));
+        histories.push(&Interaction { shopper: 1, ..event(2, 5, Some(3)) });
+        histories.merge(1, 0);
+        assert_eq!(histories.get(0).past().iter().map(|past| past.item).collect::<Vec<_>>(), [2, 1]);
+        assert!(histories.get(1).past().is_empty());
+    }
+}

@@ -1,0 +1,413 @@
+//! The log: the durable truth, with one writer and many readers.
+//!
+//! In: bodies, in groups. Out: an offset for each once it is durable, and the records again, in order, to anybody who reads.
+//! The records lie in `DIR/log/`, in segments named by their first offset; the last one is written, the others are sealed
+//! and carry a filter and an index over their event ids. The log judges nothing: what is a duplicate it can tell
+//! ([`Log::find_event`]), what to do about it is the caller's business.
+
+mod ids;
+mod reader;
+mod row;
+mod segment;
+
+use std::fs::{File, TryLockError};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use accrue_event::{EventId, Timestamp};
+
+pub use self::reader::LogReader;
+pub(crate) use self::segment::{copy_log, sync_dir};
+use self::ids::{Filter, LiveIds};
+use self::reader::Extent;
+use self::segment::Segment;
+use crate::{Body, Offset, StoreError};
+
+/// Settings of a log; they may differ from one opening to the next.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Records after which a segment is sealed. A group is never split, so a segment may hold a few more.
+    pub segment_records: u64,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { segment_records: 2_000_000 }
+    }
+}
+
+/// The log, open for writing.
+pub struct Log {
+    dir: PathBuf,
+    settings: LogSettings,
+    _lock: File,
+    extent: Arc<Extent>,
+    sealed: Vec<Sealed>,
+    sealing: Option<Sealing>,
+    active: Active,
+    last_received_at: Timestamp,
+    /// The first failure of a write; nothing is written after it.
+    poison: Option<String>,
+    blob: Vec<u8>,
+}
+
+/// The segment being written.
+struct Active {
+    segment: Segment,
+    ids: LiveIds,
+    count: u64,
+    checksum: u64,
+}
+
+/// A full segment whose index a thread is writing; until it is done, the map in memory goes on answering.
+struct Sealing {
+    segment: Segment,
+    end: Offset,
+    ids: Arc<LiveIds>,
+    thread: JoinHandle<Result<(Filter, u32), StoreError>>,
+}
+
+/// A segment with its index.
+struct Sealed {
+    segment: Segment,
+    end: Offset,
+    filter: Filter,
+    bucket_bits: u32,
+}
+
+impl Log {
+    /// Opens the log in `dir/log`, or begins one there. Only the ids of the last segment are read again.
+    ///
+    /// # Errors
+    /// If another process has it, if a file is damaged, foreign or missing, or if the folder cannot be written.
+    pub fn open(dir: &Path, settings: LogSettings) -> Result<Self, StoreError> {
+        let dir = dir.join("log");
+        std::fs::create_dir_all(&dir).map_err(|e| StoreError::io(&dir, "making the log's folder", e))?;
+        let lock = lock(&dir)?;
+        let mut firsts = segment::list(&dir)?;
+        if firsts.is_empty() {
+            drop(Segment::create(&dir, Offset(0))?);
+            firsts.push(Offset(0));
+        }
+        let (&last, full) = firsts.split_last().expect("at least the one just made");
+        let mut sealed = Vec::new();
+        for (idx, &first) in full.iter().enumerate() {
+            sealed.push(Sealed::open(&dir, first, firsts[idx + 1])?);
+        }
+        let segment = Segment::open(&dir, last)?;
+        if segment.sealed()?.is_some() {
+            return Err(segment.corrupt("it is sealed, but the segment after it is missing"));
+        }
+        let (active, last_stamp) = Active::recover(segment)?;
+        let before_last = sealed.last().map(Sealed::last_stamp).transpose()?.flatten();
+        let end = Offset(last.0 + active.count);
+        Ok(Self {
+            settings,
+            _lock: lock,
+            extent: Arc::new(Extent::new(&dir, firsts, end)),
+            dir,
+            sealed,
+            sealing: None,
+            active,
+            last_received_at: last_stamp.or(before_last).unwrap_or(Timestamp(i64::MIN)),
+            poison: None,
+            blob: Vec::new(),
+        })
+    }
+
+    /// Appends `bodies` in one durable commit and returns their offsets. A clock that jumped back is held at the stamp of
+    /// the record before.
+    ///
+    /// # Errors
+    /// A write that fails poisons the log: this and every later append fail, reads go on.
+    pub fn append(&mut self, received_at: Timestamp, bodies: &[Body]) -> Result<Range<Offset>, StoreError> {
+        self.refuse_if_poisoned()?;
+        let start = self.end();
+        if bodies.is_empty() {
+            return Ok(start..start);
+        }
+        let appended = self.commit(start, received_at.max(self.last_received_at), bodies);
+        self.poison_on_error(appended)
+    }
+
+    /// The first offset kept.
+    pub fn start(&self) -> Offset {
+        self.extent.start()
+    }
+
+    /// The offset that the next record will get.
+    pub fn end(&self) -> Offset {
+        self.extent.end()
+    }
+
+    /// A reader for any thread; it sees all that was committed, also later on.
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(self.extent.clone())
+    }
+
+    /// The digest of all records before `upto`; see [`LogReader::digest`].
+    ///
+    /// # Errors
+    /// If `upto` lies outside of the log or a record is damaged.
+    pub fn digest(&self, upto: Offset) -> Result<u128, StoreError> {
+        self.reader().digest(upto)
+    }
+
+    /// Where the event with this id first came in: as an event, or released from quarantine. Erased events and those of
+    /// pruned segments are not known any more.
+    ///
+    /// # Errors
+    /// If an index or a record is damaged.
+    pub fn find_event(&self, id: &EventId) -> Result<Option<Offset>, StoreError> {
+        Ok(self.find_events([id])?[0])
+    }
+
+    /// [`Log::find_event`] for many ids at once, which is faster: in the order of `ids`.
+    ///
+    /// # Errors
+    /// If an index or a record is damaged.
+    pub fn find_events<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a EventId>,
+    ) -> Result<Vec<Option<Offset>>, StoreError> {
+        let ids: Vec<(&EventId, u64)> = ids.into_iter().map(|id| (id, ids::hash_id(id))).collect();
+        let mut found = vec![None; ids.len()];
+        // Segment by segment, so that a filter stays in the processor's cache; oldest first, since the first one wins.
+        for sealed in &self.sealed {
+            for (found, (id, hash)) in found.iter_mut().zip(&ids) {
+                if found.is_none() && sealed.filter.may_contain(*hash) {
+                    *found = sealed.find(id, *hash)?;
+                }
+            }
+        }
+        let live = self.sealing.iter().map(|sealing| (&sealing.segment, &*sealing.ids));
+        for (segment, live) in live.chain([(&self.active.segment, &self.active.ids)]) {
+            for (found, (id, hash)) in found.iter_mut().zip(&ids) {
+                if found.is_none() {
+                    *found = first_with_id(segment, id, live.candidates(*hash))?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts tombstones in the place of these records, durably; their bytes are gone from the log's files afterwards (not
+    /// from backups, nor from checkpoints made before). Offsets that are no more in the log are passed over.
+    ///
+    /// # Errors
+    /// If an offset is not there yet. A failed write poisons the log; an erasure that was not reported done may be repeated.
+    pub fn erase(&mut self, offsets: &[Offset]) -> Result<(), StoreError> {
+        self.refuse_if_poisoned()?;
+        let (start, end) = (self.start(), self.end());
+        let mut offsets: Vec<Offset> = offsets.iter().copied().filter(|offset| *offset >= start).collect();
+        offsets.sort_unstable();
+        offsets.dedup();
+        if let Some(&offset) = offsets.last().filter(|offset| **offset >= end) {
+            return Err(StoreError::BeyondEnd { offset, end });
+        }
+        let erased = self.erase_sorted(&offsets);
+        self.poison_on_error(erased)
+    }
+
+    /// Removes whole sealed segments that end at or before `before`; the caller holds a checkpoint that covers them. Their
+    /// event ids are forgotten: an event that old, sent again, counts as new. The digest stays what it was.
+    ///
+    /// # Errors
+    /// A failed write poisons the log; what was removed by then stays removed.
+    pub fn prune(&mut self, before: Offset) -> Result<(), StoreError> {
+        self.refuse_if_poisoned()?;
+        let pruned = self.prune_sealed(before);
+        self.poison_on_error(pruned)
+    }
+
+    fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
+        match &self.poison {
+            Some(cause) => Err(StoreError::Poisoned { path: self.dir.clone(), cause: cause.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn poison_on_error<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &result {
+            self.poison = Some(error.to_string());
+        }
+        result
+    }
+
+    fn commit(&mut self, start: Offset, stamp: Timestamp, bodies: &[Body]) -> Result<Range<Offset>, StoreError> {
+        if self.sealing.as_ref().is_some_and(|sealing| sealing.thread.is_finished()) {
+            self.finish_sealing()?;
+        }
+        if self.active.count >= self.settings.segment_records {
+            self.begin_segment(start)?;
+        }
+        let active = &mut self.active;
+        let sum = active.segment.append(start, stamp, bodies, &mut self.blob)?;
+        for (position, body) in (active.count as u32..).zip(bodies) {
+            if let Some(id) = row::id_of(body) {
+                active.ids.insert(ids::hash_id(id), position);
+            }
+        }
+        active.checksum = active.checksum.wrapping_add(sum);
+        active.count += bodies.len() as u64;
+        self.last_received_at = stamp;
+        let end = Offset(start.0 + bodies.len() as u64);
+        self.extent.publish(end);
+        Ok(start..end)
+    }
+
+    /// Begins the segment at `first` and has a thread seal the one before.
+    fn begin_segment(&mut self, first: Offset) -> Result<(), StoreError> {
+        self.finish_sealing()?;
+        let segment = Segment::create(&self.dir, first)?;
+        let to_read = Segment::open_to_read(&self.dir, self.active.segment.first)?;
+        let next = Active { segment, ids: LiveIds::default(), count: 0, checksum: 0 };
+        let full = std::mem::replace(&mut self.active, next);
+        self.extent.firsts.write().push(first);
+        let ids = Arc::new(full.ids);
+        let to_index = ids.clone();
+        let mut segment = full.segment;
+        let thread = std::thread::spawn(move || seal(&mut segment, full.count, full.checksum, &to_index));
+        self.sealing = Some(Sealing { segment: to_read, end: first, ids, thread });
+        Ok(())
+    }
+
+    /// Waits for the thread that seals, if there is one.
+    fn finish_sealing(&mut self) -> Result<(), StoreError> {
+        let Some(Sealing { segment, end, thread, .. }) = self.sealing.take() else { return Ok(()) };
+        let (filter, bucket_bits) = match thread.join() {
+            Ok(done) => done?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        self.sealed.push(Sealed { segment, end, filter, bucket_bits });
+        Ok(())
+    }
+
+    fn erase_sorted(&mut self, offsets: &[Offset]) -> Result<(), StoreError> {
+        self.finish_sealing()?;
+        let mut rest = offsets;
+        for sealed in &self.sealed {
+            let (own, later) = rest.split_at(rest.partition_point(|offset| *offset < sealed.end));
+            if !own.is_empty() {
+                Segment::open(&self.dir, sealed.segment.first)?.erase(own)?;
+            }
+            rest = later;
+        }
+        if !rest.is_empty() {
+            let change = self.active.segment.erase(rest)?;
+            self.active.checksum = self.active.checksum.wrapping_add(change);
+        }
+        Ok(())
+    }
+
+    fn prune_sealed(&mut self, before: Offset) -> Result<(), StoreError> {
+        self.finish_sealing()?;
+        while self.sealed.first().is_some_and(|sealed| sealed.end <= before) {
+            let end = self.sealed[0].end;
+            let chain = self.digest(end)?;
+            // The successor learns the digest before the segment goes, so a crash in between loses nothing.
+            if end == self.active.segment.first {
+                self.active.segment.set_chain_before(chain)?;
+            } else {
+                Segment::open(&self.dir, end)?.set_chain_before(chain)?;
+            }
+            self.extent.firsts.write().remove(0);
+            let first = self.sealed.remove(0).segment.first;
+            segment::remove(&self.dir, first)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Log {
+    /// A segment being sealed is waited for: the next opening would do the work again. A failure shows there.
+    fn drop(&mut self) {
+        if let Some(sealing) = self.sealing.take() {
+            let _ = sealing.thread.join();
+        }
+    }
+}
+
+impl Active {
+    /// Reads a segment through: its ids, its sum, and the stamp of its last record.
+    fn recover(segment: Segment) -> Result<(Self, Option<Timestamp>), StoreError> {
+        let mut active = Self { segment, ids: LiveIds::default(), count: 0, checksum: 0 };
+        let mut last_stamp = None;
+        active.segment.scan(active.segment.first, Offset(i64::MAX as u64), |_, received_at, body, sum| {
+            if let Some(id) = row::event_id(body)? {
+                active.ids.insert(ids::hash(id), active.count as u32);
+            }
+            active.count += 1;
+            active.checksum = active.checksum.wrapping_add(sum);
+            last_stamp = Some(received_at);
+            Ok(())
+        })?;
+        Ok((active, last_stamp))
+    }
+}
+
+impl Sealed {
+    /// Opens a segment that must reach up to `end`; one that a crash kept from being sealed is sealed now.
+    fn open(dir: &Path, first: Offset, end: Offset) -> Result<Self, StoreError> {
+        let segment = Segment::open_to_read(dir, first)?;
+        let reached = segment.bounds()?.map_or(first, |(_, high)| high.next());
+        if reached != end {
+            return Err(StoreError::Gap { path: segment::path_of(dir, end), expected: reached, found: end });
+        }
+        let Some(seal) = segment.sealed()? else {
+            let (mut active, _) = Active::recover(Segment::open(dir, first)?)?;
+            let (filter, bucket_bits) = self::seal(&mut active.segment, active.count, active.checksum, &active.ids)?;
+            return Ok(Self { segment, end, filter, bucket_bits });
+        };
+        if seal.count != end.0 - first.0 {
+            return Err(segment.corrupt(format!("it was sealed with {} records, not {}", seal.count, end.0 - first.0)));
+        }
+        let filter = segment.filter()?;
+        Ok(Self { segment, end, filter, bucket_bits: seal.bucket_bits })
+    }
+
+    fn find(&self, id: &EventId, hash: u64) -> Result<Option<Offset>, StoreError> {
+        first_with_id(&self.segment, id, self.segment.candidates(self.bucket_bits, hash)?)
+    }
+
+    fn last_stamp(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.segment.row(Offset(self.end.0 - 1))?.map(|(_, stamp, _)| stamp))
+    }
+}
+
+fn first_with_id(
+    segment: &Segment,
+    id: &EventId,
+    positions: impl IntoIterator<Item = u32>,
+) -> Result<Option<Offset>, StoreError> {
+    for position in positions {
+        let offset = ids::offset_of(segment.first, position);
+        if segment.has_event(offset, id)? {
+            return Ok(Some(offset));
+        }
+    }
+    Ok(None)
+}
+
+/// Gives a full segment its index and its seal, and empties its write-ahead log.
+fn seal(segment: &mut Segment, count: u64, checksum: u64, ids: &LiveIds) -> Result<(Filter, u32), StoreError> {
+    let pairs = ids.sorted();
+    let filter = segment.seal(count, checksum, &pairs)?;
+    // A reader may be in the way; what is not copied now is copied when the segment is next opened for writing.
+    let _ = segment.truncate_wal();
+    Ok((filter, ids::bucket_bits(pairs.len())))
+}
+
+/// Takes the folder for this process, for as long as the file is held.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|e| StoreError::io(&path, "locking the log", e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.to_path_buf() }),
+        Err(TryLockError::Error(e)) => Err(StoreError::io(&path, "locking the log", e)),
+    }
+}

@@ -1,0 +1,241 @@
+//! Reading the log, from any thread or process, beside the writer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use accrue_event::Timestamp;
+use parking_lot::RwLock;
+
+use super::row;
+use super::segment::{self, Segment};
+use crate::{Offset, Record, StoreError};
+
+/// Rows copied out of the database at a time.
+const ROWS_AT_A_TIME: u64 = 1024;
+/// Segments that a reader keeps open.
+const OPEN_SEGMENTS: usize = 16;
+
+/// Where the log begins and ends; the writer moves it on, readers look.
+pub(super) struct Extent {
+    pub(super) dir: Box<Path>,
+    /// First offsets of the segments, ascending, never empty.
+    pub(super) firsts: RwLock<Vec<Offset>>,
+    end: AtomicU64,
+}
+
+impl Extent {
+    pub(super) fn new(dir: &Path, firsts: Vec<Offset>, end: Offset) -> Self {
+        Self { dir: dir.into(), firsts: RwLock::new(firsts), end: AtomicU64::new(end.0) }
+    }
+
+    pub(super) fn start(&self) -> Offset {
+        self.firsts.read()[0]
+    }
+
+    pub(super) fn end(&self) -> Offset {
+        Offset(self.end.load(Ordering::Acquire))
+    }
+
+    /// Shows what was committed up to `end`.
+    pub(super) fn publish(&self, end: Offset) {
+        self.end.store(end.0, Ordering::Release);
+    }
+
+    /// The segment of an offset, and where that segment ends.
+    fn locate(&self, offset: Offset) -> Result<(Offset, Offset), StoreError> {
+        let firsts = self.firsts.read();
+        let n_before = firsts.partition_point(|first| *first <= offset);
+        let Some(idx) = n_before.checked_sub(1) else {
+            return Err(StoreError::Pruned { offset, start: firsts[0] });
+        };
+        let until = firsts.get(n_before).copied().unwrap_or_else(|| self.end());
+        Ok((firsts[idx], until))
+    }
+}
+
+/// Reads records by offset over connections of its own. It sees everything that was committed.
+pub struct LogReader {
+    extent: Arc<Extent>,
+    open: BTreeMap<Offset, Segment>,
+    rows: Rows,
+}
+
+impl LogReader {
+    pub(super) fn new(extent: Arc<Extent>) -> Self {
+        Self { extent, open: BTreeMap::new(), rows: Rows::default() }
+    }
+
+    /// Reads the log in `dir` as it is now, beside a server that may be writing it. What comes later is seen after
+    /// opening it again.
+    ///
+    /// # Errors
+    /// If `dir` holds no log, or a damaged one.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let dir = dir.join("log");
+        let firsts = segment::list(&dir)?;
+        let Some(&last) = firsts.last() else {
+            return Err(StoreError::Corrupt { path: dir, what: "it holds no segment of a log".into() });
+        };
+        let mut expected = None;
+        for &first in &firsts {
+            let segment = Segment::open_to_read(&dir, first)?;
+            if let Some(expected) = expected.filter(|expected| *expected != first) {
+                return Err(StoreError::Gap { path: segment.path, expected, found: first });
+            }
+            let end = segment.bounds()?.map_or(first, |(_, high)| high.next());
+            expected = Some(end);
+        }
+        let end = expected.unwrap_or(last);
+        Ok(Self::new(Arc::new(Extent::new(&dir, firsts, end))))
+    }
+
+    /// The first offset kept.
+    pub fn start(&self) -> Offset {
+        self.extent.start()
+    }
+
+    /// The offset that the next record will get.
+    pub fn end(&self) -> Offset {
+        self.extent.end()
+    }
+
+    /// Hands out up to `limit` records from `from` on, in order; returns where to read on (`from` at the end of the log).
+    ///
+    /// # Errors
+    /// If `from` was pruned or a record is damaged; the records before that were handed out.
+    pub fn read(&mut self, from: Offset, limit: usize, mut f: impl FnMut(Record)) -> Result<Offset, StoreError> {
+        let end = Offset(self.end().0.min(from.0.saturating_add(limit as u64)));
+        self.chunks(from, end, |rows, path| {
+            for (offset, received_at, blob) in rows.iter() {
+                f(row::decode(offset, received_at, blob).map_err(|damage| bad_record(path, offset, damage))?);
+            }
+            Ok(())
+        })
+    }
+
+    /// The record at `offset`; `None` where the log does not reach (not yet, or no more).
+    ///
+    /// # Errors
+    /// If the record is damaged.
+    pub fn get(&mut self, offset: Offset) -> Result<Option<Record>, StoreError> {
+        if offset >= self.end() || offset < self.start() {
+            return Ok(None);
+        }
+        let (first, _) = self.extent.locate(offset)?;
+        let segment = self.segment(first)?;
+        match segment.record(offset)? {
+            Some(record) => Ok(Some(record)),
+            None => Err(segment.bad_record(offset, "it is missing")),
+        }
+    }
+
+    /// The digest of all records before `upto`: a chain of xxh3-128 over offset, stamp and body, from the first record ever
+    /// written. It does not depend on batches, on segments or on what was pruned; an erasure changes it.
+    ///
+    /// # Errors
+    /// If `upto` lies outside of the log or a record is damaged.
+    pub fn digest(&mut self, upto: Offset) -> Result<u128, StoreError> {
+        let (start, end) = (self.start(), self.end());
+        if upto > end {
+            return Err(StoreError::BeyondEnd { offset: upto, end });
+        }
+        if upto < start {
+            return Err(StoreError::Pruned { offset: upto, start });
+        }
+        let mut chain = self.segment(start)?.chain_before()?;
+        self.chunks(start, upto, |rows, path| {
+            for (offset, received_at, blob) in rows.iter() {
+                let (body, _) =
+                    row::verified(offset, received_at, blob).map_err(|damage| bad_record(path, offset, damage))?;
+                chain = row::chain(chain, offset, received_at, body);
+            }
+            Ok(())
+        })?;
+        Ok(chain)
+    }
+
+    /// Reads every record and every index and compares them with their checksums; returns the digest of the whole log.
+    ///
+    /// # Errors
+    /// Names the first thing that does not hold.
+    pub fn verify(&mut self) -> Result<u128, StoreError> {
+        let firsts = self.extent.firsts.read().clone();
+        let end = self.end();
+        for (idx, &first) in firsts.iter().enumerate() {
+            let until = firsts.get(idx + 1).copied().unwrap_or(end);
+            self.segment(first)?.verify(until)?;
+        }
+        self.digest(end)
+    }
+
+    /// Rows from `from` up to `end`, in chunks that never cross a segment's border.
+    fn chunks(
+        &mut self,
+        mut from: Offset,
+        end: Offset,
+        mut chunk_seen: impl FnMut(&Rows, &Path) -> Result<(), StoreError>,
+    ) -> Result<Offset, StoreError> {
+        let start = self.start();
+        if from < start {
+            return Err(StoreError::Pruned { offset: from, start });
+        }
+        let mut rows = std::mem::take(&mut self.rows);
+        while from < end {
+            let (first, until) = self.extent.locate(from)?;
+            let until = Offset(until.0.min(end.0).min(from.0 + ROWS_AT_A_TIME));
+            let segment = self.segment(first)?;
+            segment.copy_rows(from, until, &mut rows)?;
+            chunk_seen(&rows, &segment.path)?;
+            from = until;
+        }
+        self.rows = rows;
+        Ok(from)
+    }
+
+    fn segment(&mut self, first: Offset) -> Result<&Segment, StoreError> {
+        let start = self.start();
+        self.open.retain(|open, _| *open >= start);
+        if !self.open.contains_key(&first) {
+            let segment = Segment::open_to_read(&self.extent.dir, first)?;
+            if self.open.len() == OPEN_SEGMENTS {
+                self.open.pop_first();
+            }
+            self.open.insert(first, segment);
+        }
+        Ok(&self.open[&first])
+    }
+}
+
+fn bad_record(path: &Path, offset: Offset, damage: row::Damage) -> StoreError {
+    StoreError::CorruptRecord { path: path.into(), offset, what: damage.into() }
+}
+
+/// Rows copied out of the database, their blobs end to end.
+#[derive(Default)]
+pub(super) struct Rows {
+    places: Vec<(Offset, Timestamp, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Rows {
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
+        self.bytes.clear();
+    }
+
+    pub(super) fn push(&mut self, offset: Offset, received_at: Timestamp, blob: &[u8]) {
+        self.bytes.extend_from_slice(blob);
+        self.places.push((offset, received_at, self.bytes.len()));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Offset, Timestamp, &[u8])> {
+        let mut start = 0;
+        self.places.iter().map(move |&(offset, received_at, end)| {
+            let blob = &self.bytes[start..end];
+            start = end;
+            (offset, received_at, blob)
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! A record as the bytes of its row, and the sums that notice when one of them changed.
+//!
+//! In a row lie `seq`, `received_at` and a blob: the postcard form of the body, then four bytes of checksum over all three.
+//! SQLite does not notice a flipped bit in a blob; the checksum does, at every read.
+
+use accrue_event::{EventId, Timestamp};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::{Body, Offset, Record};
+
+/// Bytes of checksum behind the body.
+const SUM_BYTES: usize = 4;
+
+/// Places of the variants with an event id in [`Body`]; a test holds them to it.
+const EVENT: u32 = 1;
+const RELEASED: u32 = 3;
+
+/// Why a blob is no record.
+pub(super) type Damage = &'static str;
+
+/// Writes the blob of a record into `blob` (cleared first) and returns the record's sum.
+pub(super) fn encode(blob: &mut Vec<u8>, offset: Offset, received_at: Timestamp, body: &Body) -> u64 {
+    blob.clear();
+    let bytes = std::mem::take(blob);
+    // Postcard refuses only sequences of unknown length; a body has none.
+    *blob = postcard::to_extend(body, bytes).expect("a body has no sequence of unknown length");
+    let sum = record_sum(offset, received_at, blob);
+    blob.extend_from_slice(&(sum as u32).to_le_bytes());
+    sum
+}
+
+/// The body's bytes within a blob and the record's sum, once the checksum holds.
+pub(super) fn verified(offset: Offset, received_at: Timestamp, blob: &[u8]) -> Result<(&[u8], u64), Damage> {
+    let Some((body, stored)) = blob.split_last_chunk::<SUM_BYTES>() else {
+        return Err("it is shorter than its checksum");
+    };
+    let sum = record_sum(offset, received_at, body);
+    if (sum as u32).to_le_bytes() != *stored {
+        return Err("its checksum does not match its content");
+    }
+    Ok((body, sum))
+}
+
+/// The record in a row.
+pub(super) fn decode(offset: Offset, received_at: Timestamp, blob: &[u8]) -> Result<Record, Damage> {
+    let (bytes, _) = verified(offset, received_at, blob)?;
+    match postcard::from_bytes(bytes) {
+        Ok(body) => Ok(Record { offset, received_at, body }),
+        Err(_) => Err("it does not decode (a newer build may have written it)"),
+    }
+}
+
+/// The event id that the body with these bytes brings in, without decoding the rest.
+pub(super) fn event_id(body: &[u8]) -> Result<Option<&str>, Damage> {
+    let id = || -> postcard::Result<Option<&str>> {
+        let (variant, mut rest) = postcard::take_from_bytes::<u32>(body)?;
+        match variant {
+            EVENT => {}
+            RELEASED => rest = postcard::take_from_bytes::<u64>(rest)?.1,
+            _ => return Ok(None),
+        }
+        Ok(Some(postcard::take_from_bytes::<&str>(rest)?.0))
+    };
+    id().map_err(|_| "it does not decode")
+}
+
+/// The event id that a body brings into the log.
+pub(super) fn id_of(body: &Body) -> Option<&EventId> {
+    match body {
+        Body::Event(checked) | Body::Released { event: checked, .. } => Some(&checked.event.id),
+        _ => None,
+    }
+}
+
+/// What a record adds to the sum of its segment. A sum needs no order (each term holds its offset), so an erasure
+/// changes it by two terms.
+fn record_sum(offset: Offset, received_at: Timestamp, body: &[u8]) -> u64 {
+    let mut parts = [0; 24];
+    parts[..8].copy_from_slice(&offset.0.to_le_bytes());
+    parts[8..16].copy_from_slice(&received_at.0.to_le_bytes());
+    parts[16..].copy_from_slice(&xxh3_64(body).to_le_bytes());
+    xxh3_64(&parts)
+}
+
+/// One link of the log's digest: a chain over (offset, received_at, body) from the first record ever written.
+pub(super) fn chain(before: u128, offset: Offset, received_at: Timestamp, body: &[u8]) -> u128 {
+    let mut parts = [0; 48];
+    parts[..16].copy_from_slice(&before.to_le_bytes());
+    parts[16..24].copy_from_slice(&offset.0.to_le_bytes());
+    parts[24..32].copy_from_slice(&received_at.0.to_le_bytes());
+    parts[32..].copy_from_slice(&xxh3_128(body).to_le_bytes());
+    xxh3_128(&parts)
+}

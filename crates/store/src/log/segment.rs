@@ -1,0 +1,537 @@
+//! One segment of the log: an SQLite file with the records of a range of offsets.
+//!
+//! Tables: `records(seq, received_at, body)`; `meta(key, value)`; and, once sealed, `filter` and `ids` (see [`super::ids`]).
+//! The row key is the offset, since appending in key order is what SQLite does fastest. A new file is made under
+//! another name and renamed when it is whole, so a crash leaves no half-made segment.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use accrue_event::{EventId, Timestamp};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::ids::{self, Filter};
+use super::row;
+use crate::{Body, Offset, Record, StoreError};
+
+/// The format of a segment file.
+pub(super) const FORMAT: u32 = 1;
+/// `ACRL`: how SQLite files of ours are told from others.
+const APPLICATION_ID: u32 = u32::from_be_bytes(*b"ACRL");
+const EXTENSION: &str = "seg";
+
+/// Pages of the write-ahead log after which the writer copies them into the file.
+const CHECKPOINT_PAGES: u32 = 1000;
+/// Room for them and for the group that passes the mark. The write-ahead log is laid out at this size before it is used:
+/// on ext4 a commit into a file that grows waits for the journal (up to 4 ms), one into bytes that are there does not (0.1).
+const WAL_BYTES: usize = 6 << 20;
+/// A row with its checksum already taken off: offset, stamp, blob.
+pub(super) type RawRow = (Offset, Timestamp, Vec<u8>);
+
+/// An open segment file.
+pub(super) struct Segment {
+    pub(super) conn: Connection,
+    pub(super) path: PathBuf,
+    /// The offset of its first record, which is also its name.
+    pub(super) first: Offset,
+}
+
+/// What a sealed segment says about itself.
+pub(super) struct Seal {
+    pub(super) count: u64,
+    pub(super) checksum: u64,
+    pub(super) bucket_bits: u32,
+}
+
+/// The file of the segment that begins at `first`.
+pub(super) fn path_of(dir: &Path, first: Offset) -> PathBuf {
+    dir.join(format!("{:020}.{EXTENSION}", first.0))
+}
+
+/// First offsets of the segments in a folder, ascending. Unfinished files of a crash are not among them.
+pub(super) fn list(dir: &Path) -> Result<Vec<Offset>, StoreError> {
+    let mut firsts = Vec::new();
+    let entries = std::fs::read_dir(dir).map_err(|e| StoreError::io(dir, "listing the log", e))?;
+    for entry in entries {
+        let path = entry.map_err(|e| StoreError::io(dir, "listing the log", e))?.path();
+        if path.extension().is_none_or(|extension| extension != EXTENSION) {
+            continue;
+        }
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| stem.len() == 20);
+        let Some(first) = stem.and_then(|stem| stem.parse().ok()) else {
+            return Err(StoreError::Foreign { path, what: "its name is not the offset of a segment".into() });
+        };
+        firsts.push(Offset(first));
+    }
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// Makes a folder's entries durable: a rename or a removal is not, before this.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| StoreError::io(dir, "syncing the folder", e))
+}
+
+/// Makes the write-ahead log of a segment, of zeros, where there is none. SQLite takes it for an empty one.
+fn lay_out_wal(segment: &Path) -> Result<(), StoreError> {
+    let mut path = segment.as_os_str().to_owned();
+    path.push("-wal");
+    let path = Path::new(&path);
+    let made = match File::create_new(path) {
+        Ok(mut file) => file.write_all(&vec![0; WAL_BYTES]).and_then(|()| file.sync_all()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
+    };
+    made.map_err(|e| StoreError::io(path, "making a write-ahead log", e))
+}
+
+/// Removes a segment with its side files.
+pub(super) fn remove(dir: &Path, first: Offset) -> Result<(), StoreError> {
+    let path = path_of(dir, first);
+    // The side files go first: a segment without them is whole (it was checkpointed), they without it are litter.
+    for suffix in ["-wal", "-shm", ""] {
+        let mut file = path.clone().into_os_string();
+        file.push(suffix);
+        match std::fs::remove_file(&file) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::io(Path::new(&file), "removing a segment", e));
+            }
+            _ => {}
+        }
+    }
+    sync_dir(dir)
+}
+
+impl Segment {
+    /// Makes the file of a new segment, durable and empty, and opens it for writing.
+    pub(super) fn create(dir: &Path, first: Offset) -> Result<Self, StoreError> {
+        let unfinished = dir.join("new.tmp");
+        for leftover in ["new.tmp", "new.tmp-wal", "new.tmp-shm", "new.tmp-journal"] {
+            let _ = std::fs::remove_file(dir.join(leftover));
+        }
+        let failed = |e| StoreError::sqlite(&unfinished, "making a segment", e);
+        let conn = Connection::open(&unfinished).map_err(failed)?;
+        conn.execute_batch(&format!(
+            "PRAGMA page_size = 4096;
+             PRAGMA journal_mode = OFF;
+             PRAGMA synchronous = OFF;
+             PRAGMA application_id = {APPLICATION_ID};
+             BEGIN;
+             CREATE TABLE records(seq INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, body BLOB NOT NULL);
+             CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID;
+             CREATE TABLE filter(part INTEGER PRIMARY KEY, bits BLOB NOT NULL);
+             CREATE TABLE ids(bucket INTEGER PRIMARY KEY, entries BLOB NOT NULL);
+             INSERT INTO meta VALUES ('format', {FORMAT}), ('first', {first});
+             COMMIT;
+             PRAGMA journal_mode = WAL;",
+            first = first.0,
+        ))
+        .map_err(failed)?;
+        conn.close().map_err(|(_, e)| failed(e))?;
+        let path = path_of(dir, first);
+        File::open(&unfinished)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| std::fs::rename(&unfinished, &path))
+            .map_err(|e| StoreError::io(&path, "making a segment", e))?;
+        sync_dir(dir)?;
+        Self::open(dir, first)
+    }
+
+    /// Opens the segment for writing.
+    pub(super) fn open(dir: &Path, first: Offset) -> Result<Self, StoreError> {
+        lay_out_wal(&path_of(dir, first))?;
+        let segment = Self::connect(dir, first, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        segment
+            .conn
+            .execute_batch(&format!(
+                "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA secure_delete = ON;"
+            ))
+            .map_err(|e| segment.failed("opening a segment", e))?;
+        Ok(segment)
+    }
+
+    /// Opens the segment for reading, beside whoever writes it.
+    pub(super) fn open_to_read(dir: &Path, first: Offset) -> Result<Self, StoreError> {
+        Self::connect(dir, first, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    fn connect(dir: &Path, first: Offset, access: OpenFlags) -> Result<Self, StoreError> {
+        let path = path_of(dir, first);
+        let failed = |e| StoreError::sqlite(&path, "opening a segment", e);
+        let conn = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+        conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
+        conn.execute_batch("PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;").map_err(failed)?;
+        let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failed);
+        let application_id = pragma("application_id")?;
+        if application_id != i64::from(APPLICATION_ID) {
+            return Err(StoreError::Foreign { path, what: "it is a database, but not a segment of a log".into() });
+        }
+        let segment = Self { conn, path, first };
+        let format = segment.meta("format")?;
+        if format != Some(i64::from(FORMAT)) {
+            let found = format.and_then(|format| u32::try_from(format).ok());
+            let found = found.ok_or_else(|| segment.corrupt("it does not tell its format"))?;
+            return Err(StoreError::Version { path: segment.path, found, expected: FORMAT });
+        }
+        if segment.meta("first")? != Some(first.0 as i64) {
+            return Err(segment.corrupt("its first offset is not the one in its name"));
+        }
+        Ok(segment)
+    }
+
+    /// Offsets of the first and the last record.
+    pub(super) fn bounds(&self) -> Result<Option<(Offset, Offset)>, StoreError> {
+        let bounds = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
+        let bounds = self
+            .conn
+            // Two subqueries: each is one walk down the tree, where min and max side by side would scan it.
+            .query_row("SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)", [], bounds)
+            .map_err(|e| self.failed("reading a segment", e))?;
+        let (Some(low), Some(high)) = bounds else { return Ok(None) };
+        if low != self.first.0 as i64 {
+            return Err(self.corrupt(format!("its first record is at {low}, not at {}", self.first)));
+        }
+        Ok(Some((Offset(low as u64), Offset(high as u64))))
+    }
+
+    /// Hands out the rows from `from` up to, not including, `until`, verified and without a gap: offset, stamp, body, sum.
+    pub(super) fn scan(
+        &self,
+        from: Offset,
+        until: Offset,
+        mut row_seen: impl FnMut(Offset, Timestamp, &[u8], u64) -> Result<(), row::Damage>,
+    ) -> Result<Offset, StoreError> {
+        let failed = |e| self.failed("reading records", e);
+        let sql = "SELECT seq, received_at, body FROM records WHERE seq >= ?1 AND seq < ?2 ORDER BY seq";
+        let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(params![from.0 as i64, until.0 as i64]).map_err(failed)?;
+        let mut next = from;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let offset = Offset(row.get::<_, i64>(0).map_err(failed)? as u64);
+            if offset != next {
+                return Err(self.corrupt(format!("offset {next} is followed by {offset}")));
+            }
+            let received_at = Timestamp(row.get(1).map_err(failed)?);
+            let blob = row.get_ref(2).map_err(failed)?.as_blob().map_err(|_| self.corrupt("a body is no blob"))?;
+            row::verified(offset, received_at, blob)
+                .and_then(|(body, sum)| row_seen(offset, received_at, body, sum))
+                .map_err(|damage| self.bad_record(offset, damage))?;
+            next = next.next();
+        }
+        Ok(next)
+    }
+
+    /// Copies up to `limit` rows from `from` on into `rows`, as they are stored: the database is left before they are
+    /// looked at, so a slow reader never keeps the writer from truncating its write-ahead log.
+    pub(super) fn copy_rows(
+        &self,
+        from: Offset,
+        until: Offset,
+        rows: &mut super::reader::Rows,
+    ) -> Result<(), StoreError> {
+        let failed = |e| self.failed("reading records", e);
+        let sql = "SELECT seq, received_at, body FROM records WHERE seq >= ?1 AND seq < ?2 ORDER BY seq";
+        let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
+        let mut found = statement.query(params![from.0 as i64, until.0 as i64]).map_err(failed)?;
+        rows.clear();
+        let mut next = from;
+        while let Some(row) = found.next().map_err(failed)? {
+            let offset = Offset(row.get::<_, i64>(0).map_err(failed)? as u64);
+            if offset != next {
+                break;
+            }
+            let received_at = Timestamp(row.get(1).map_err(failed)?);
+            let blob = row.get_ref(2).map_err(failed)?.as_blob().map_err(|_| self.corrupt("a body is no blob"))?;
+            rows.push(offset, received_at, blob);
+            next = next.next();
+        }
+        if next != until {
+            return Err(self.corrupt(format!("the record at offset {next} is missing")));
+        }
+        Ok(())
+    }
+
+    /// One row as it is stored.
+    pub(super) fn row(&self, offset: Offset) -> Result<Option<RawRow>, StoreError> {
+        let failed = |e| self.failed("reading a record", e);
+        let mut statement =
+            self.conn.prepare_cached("SELECT received_at, body FROM records WHERE seq = ?1").map_err(failed)?;
+        statement
+            .query_row([offset.0 as i64], |row| Ok((offset, Timestamp(row.get(0)?), row.get(1)?)))
+            .optional()
+            .map_err(failed)
+    }
+
+    /// One record, verified.
+    pub(super) fn record(&self, offset: Offset) -> Result<Option<Record>, StoreError> {
+        let Some((offset, received_at, blob)) = self.row(offset)? else { return Ok(None) };
+        row::decode(offset, received_at, &blob).map(Some).map_err(|damage| self.bad_record(offset, damage))
+    }
+
+    /// Whether the record at `offset` brought this event id in. A tombstone did not.
+    pub(super) fn has_event(&self, offset: Offset, id: &EventId) -> Result<bool, StoreError> {
+        let Some((offset, received_at, blob)) = self.row(offset)? else {
+            return Err(self.bad_record(offset, "the index names it, but it is missing"));
+        };
+        row::verified(offset, received_at, &blob)
+            .and_then(|(body, _)| row::event_id(body))
+            .map(|found| found == Some(id.as_str()))
+            .map_err(|damage| self.bad_record(offset, damage))
+    }
+
+    /// Appends bodies from `from` on, in one durable transaction; returns the sum of their sums.
+    pub(super) fn append(
+        &mut self,
+        from: Offset,
+        received_at: Timestamp,
+        bodies: &[Body],
+        blob: &mut Vec<u8>,
+    ) -> Result<u64, StoreError> {
+        let Self { conn, path, .. } = self;
+        let failed = |e| StoreError::sqlite(path, "appending records", e);
+        let transaction = conn.transaction().map_err(failed)?;
+        let mut checksum = 0u64;
+        {
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3)").map_err(failed)?;
+            let mut offset = from;
+            for body in bodies {
+                checksum = checksum.wrapping_add(row::encode(blob, offset, received_at, body));
+                insert.execute(params![offset.0 as i64, received_at.0, blob.as_slice()]).map_err(failed)?;
+                offset = offset.next();
+            }
+        }
+        transaction.commit().map_err(failed)?;
+        Ok(checksum)
+    }
+
+    /// Puts tombstones in the place of records, so that their bytes are gone from the file; returns the change of the
+    /// segment's checksum.
+    pub(super) fn erase(&mut self, offsets: &[Offset]) -> Result<u64, StoreError> {
+        let path = self.path.clone();
+        let failed = |e| StoreError::sqlite(&path, "erasing records", e);
+        let mut change = 0u64;
+        let mut blob = Vec::new();
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        let mut replaced = || -> Result<(), StoreError> {
+            for &offset in offsets {
+                let Some((_, received_at, old)) = self.row(offset)? else {
+                    return Err(self.bad_record(offset, "it is missing"));
+                };
+                let (_, sum) = row::verified(offset, received_at, &old).map_err(|d| self.bad_record(offset, d))?;
+                let tombstone = row::encode(&mut blob, offset, received_at, &Body::Tombstone);
+                change = change.wrapping_add(tombstone).wrapping_sub(sum);
+                let mut update =
+                    self.conn.prepare_cached("UPDATE records SET body = ?2 WHERE seq = ?1").map_err(failed)?;
+                update.execute(params![offset.0 as i64, blob.as_slice()]).map_err(failed)?;
+            }
+            if let Some(checksum) = self.meta("sealed_checksum")? {
+                self.set_meta("sealed_checksum", checksum.wrapping_add(change as i64))?;
+            }
+            Ok(())
+        };
+        if let Err(error) = replaced() {
+            let _ = self.conn.execute_batch("ROLLBACK");
+            return Err(error);
+        }
+        self.conn.execute_batch("COMMIT").map_err(failed)?;
+        self.truncate_wal()?;
+        Ok(change)
+    }
+
+    /// Copies the write-ahead log into the file and cuts it to nothing, so that it holds no old bytes.
+    pub(super) fn truncate_wal(&self) -> Result<(), StoreError> {
+        let failed = |e| self.failed("emptying the write-ahead log", e);
+        let busy: i64 = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(failed)?;
+        if busy != 0 {
+            return Err(failed(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+                Some("a reader held the file for too long".into()),
+            )));
+        }
+        Ok(())
+    }
+
+    /// Writes filter, index and seal in one transaction. The records are all there already.
+    pub(super) fn seal(&mut self, count: u64, checksum: u64, pairs: &[(u64, u32)]) -> Result<Filter, StoreError> {
+        let filter = Filter::build(pairs);
+        let filter_bytes = filter.to_bytes();
+        let bucket_bits = ids::bucket_bits(pairs.len());
+        let failed = |e| StoreError::sqlite(&self.path, "sealing a segment", e);
+        self.conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM ids; DELETE FROM filter;").map_err(failed)?;
+        let written = || -> Result<(), StoreError> {
+            self.conn.execute("INSERT INTO filter VALUES (0, ?1)", [&filter_bytes]).map_err(failed)?;
+            let mut insert = self.conn.prepare_cached("INSERT INTO ids VALUES (?1, ?2)").map_err(failed)?;
+            let mut rest = pairs;
+            for bucket in 0..1u64 << bucket_bits {
+                let len = rest.partition_point(|pair| ids::bucket_of(pair.0, bucket_bits) <= bucket);
+                let (own, others) = rest.split_at(len);
+                insert.execute(params![bucket as i64, ids::bucket_bytes(own)]).map_err(failed)?;
+                rest = others;
+            }
+            self.set_meta("filter_checksum", xxh3_64(&filter_bytes) as i64)?;
+            self.set_meta("bucket_bits", i64::from(bucket_bits))?;
+            self.set_meta("sealed_checksum", checksum as i64)?;
+            self.set_meta("sealed_count", count as i64)
+        };
+        if let Err(error) = written() {
+            let _ = self.conn.execute_batch("ROLLBACK");
+            return Err(error);
+        }
+        self.conn.execute_batch("COMMIT").map_err(failed)?;
+        Ok(filter)
+    }
+
+    /// What the segment says of itself, if it is sealed.
+    pub(super) fn sealed(&self) -> Result<Option<Seal>, StoreError> {
+        let Some(count) = self.meta("sealed_count")? else { return Ok(None) };
+        let (Some(checksum), Some(bucket_bits)) = (self.meta("sealed_checksum")?, self.meta("bucket_bits")?) else {
+            return Err(self.corrupt("its seal is incomplete"));
+        };
+        let bucket_bits = u32::try_from(bucket_bits).ok().filter(|bits| *bits <= 32);
+        let bucket_bits = bucket_bits.ok_or_else(|| self.corrupt("its seal makes no sense"))?;
+        Ok(Some(Seal { count: count as u64, checksum: checksum as u64, bucket_bits }))
+    }
+
+    /// The filter of a sealed segment.
+    pub(super) fn filter(&self) -> Result<Filter, StoreError> {
+        let bytes: Vec<u8> = self
+            .conn
+            .query_row("SELECT bits FROM filter WHERE part = 0", [], |row| row.get(0))
+            .map_err(|e| self.failed("reading a filter", e))?;
+        if self.meta("filter_checksum")? != Some(xxh3_64(&bytes) as i64) {
+            return Err(self.corrupt("its filter does not match its checksum"));
+        }
+        Filter::from_bytes(&bytes).ok_or_else(|| self.corrupt("its filter has an impossible length"))
+    }
+
+    /// Positions that the index of a sealed segment has for a hash.
+    pub(super) fn candidates(&self, bucket_bits: u32, hash: u64) -> Result<Vec<u32>, StoreError> {
+        let failed = |e| self.failed("reading the index", e);
+        let mut statement = self.conn.prepare_cached("SELECT entries FROM ids WHERE bucket = ?1").map_err(failed)?;
+        let bucket = ids::bucket_of(hash, bucket_bits) as i64;
+        let found = statement
+            .query_row([bucket], |row| Ok(row.get_ref(0)?.as_blob().ok().and_then(|b| ids::bucket_candidates(b, hash))))
+            .map_err(failed)?;
+        found.ok_or_else(|| self.corrupt(format!("bucket {bucket} of its index does not match its checksum")))
+    }
+
+    /// A number that the segment keeps about itself.
+    pub(super) fn meta(&self, key: &str) -> Result<Option<i64>, StoreError> {
+        let failed = |e| self.failed("reading what a segment says of itself", e);
+        let mut statement = self.conn.prepare_cached("SELECT value FROM meta WHERE key = ?1").map_err(failed)?;
+        statement.query_row([key], |row| row.get(0)).optional().map_err(failed)
+    }
+
+    fn set_meta(&self, key: &str, value: i64) -> Result<(), StoreError> {
+        let failed = |e| self.failed("writing what a segment says of itself", e);
+        let mut statement = self.conn.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)").map_err(failed)?;
+        statement.execute(params![key, value]).map_err(failed)?;
+        Ok(())
+    }
+
+    /// The digest of all records before this segment, once those before it were pruned; 0 for a log from its beginning.
+    pub(super) fn chain_before(&self) -> Result<u128, StoreError> {
+        let halves = (self.meta("chain_before_high")?, self.meta("chain_before_low")?);
+        Ok(match halves {
+            (Some(high), Some(low)) => (u128::from(high as u64) << 64) | u128::from(low as u64),
+            _ => 0,
+        })
+    }
+
+    /// Keeps the digest of all records before this segment.
+    pub(super) fn set_chain_before(&self, chain: u128) -> Result<(), StoreError> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.failed("pruning", e))?;
+        self.set_meta("chain_before_high", (chain >> 64) as u64 as i64)?;
+        self.set_meta("chain_before_low", chain as u64 as i64)?;
+        self.conn.execute_batch("COMMIT").map_err(|e| self.failed("pruning", e))
+    }
+
+    pub(super) fn failed(&self, doing: &'static str, source: rusqlite::Error) -> StoreError {
+        StoreError::sqlite(&self.path, doing, source)
+    }
+
+    pub(super) fn corrupt(&self, what: impl Into<String>) -> StoreError {
+        StoreError::Corrupt { path: self.path.clone(), what: what.into() }
+    }
+
+    pub(super) fn bad_record(&self, offset: Offset, damage: row::Damage) -> StoreError {
+        StoreError::CorruptRecord { path: self.path.clone(), offset, what: damage.into() }
+    }
+}
+
+impl Segment {
+    /// Reads the segment through, up to `until`, and compares it with its seal, its filter and its index.
+    pub(super) fn verify(&self, until: Offset) -> Result<(), StoreError> {
+        let sealed = match self.sealed()? {
+            Some(seal) => Some((seal, self.filter()?)),
+            None => None,
+        };
+        let (mut count, mut checksum) = (0, 0u64);
+        let mut hashes = Vec::new();
+        let reached = self.scan(self.first, until, |offset, _, body, sum| {
+            count += 1;
+            checksum = checksum.wrapping_add(sum);
+            if let (Some(_), Some(id)) = (&sealed, row::event_id(body)?) {
+                hashes.push((ids::hash(id), (offset.0 - self.first.0) as u32));
+            }
+            Ok(())
+        })?;
+        if reached != until {
+            return Err(self.corrupt(format!("it ends at {reached}, not at {until}")));
+        }
+        let Some((seal, filter)) = sealed else { return Ok(()) };
+        if (seal.count, seal.checksum) != (count, checksum) {
+            return Err(self.corrupt("its records do not match the checksum of its seal"));
+        }
+        for (hash, position) in hashes {
+            if !filter.may_contain(hash) || !self.candidates(seal.bucket_bits, hash)?.contains(&position) {
+                return Err(self.bad_record(ids::offset_of(self.first, position), "the index does not know it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies the segments of a log that may be written meanwhile, oldest first, so that the copy is a prefix of the log;
+/// returns its first offset.
+pub(crate) fn copy_log(dir: &Path, target: &Path) -> Result<Offset, StoreError> {
+    std::fs::create_dir_all(target).map_err(|e| StoreError::io(target, "making a folder", e))?;
+    let firsts = list(dir)?;
+    let Some(&start) = firsts.first() else {
+        return Err(StoreError::Corrupt { path: dir.into(), what: "it holds no segment of a log".into() });
+    };
+    for first in firsts {
+        let copied = copy_segment(dir, target, first);
+        if copied.is_err() && !path_of(dir, first).exists() {
+            return Err(StoreError::Pruned { offset: first, start: first.next() });
+        }
+        copied?;
+    }
+    Ok(start)
+}
+
+fn copy_segment(dir: &Path, target: &Path, first: Offset) -> Result<(), StoreError> {
+    let source = Segment::open_to_read(dir, first)?;
+    let path = path_of(target, first);
+    let failed = |e| StoreError::sqlite(&path, "copying a segment", e);
+    let mut copy = Connection::open(&path).map_err(failed)?;
+    {
+        let backup = rusqlite::backup::Backup::new(&source.conn, &mut copy).map_err(failed)?;
+        // All pages in one step: one snapshot, which no writer can make begin again.
+        match backup.step(-1).map_err(failed)? {
+            rusqlite::backup::StepResult::Done => {}
+            _ => return Err(failed(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+                Some("the writer did not let go of the file".into()),
+            ))),
+        }
+    }
+    copy.close().map_err(|(_, e)| failed(e))?;
+    File::open(&path).and_then(|file| file.sync_all()).map_err(|e| StoreError::io(&path, "copying a segment", e))
+}
