@@ -9,8 +9,8 @@ use std::io::Read as _;
 use std::time::Instant;
 
 use accrue_event::{
-    BoundMapping, Check, CheckSettings, ContentIds, Event, KnownItem, Mapped, Mapping, Outcome, RawEvent, RuleCounters,
-    RuleStatistics, Timestamp,
+    BoundMapping, Check, CheckSettings, ContentIds, EventType, KnownItem, Mapped, Mapping, Outcome, RawEvent,
+    RuleCounters, RuleStatistics, Timestamp,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -26,19 +26,13 @@ fn main() -> Result<(), Failure> {
     let bound = mapping.bind(&header.iter().collect::<Vec<_>>())?;
     let rows: Vec<csv::StringRecord> = reader.into_records().collect::<Result<_, _>>()?;
 
-    let start = Instant::now();
-    let cells: usize = rows.iter().map(|row| row.iter().map(str::len).sum::<usize>()).sum();
-    println!("{} rows, {cells} bytes in cells, read in {:.3} s", rows.len(), start.elapsed().as_secs_f64());
-    let start = Instant::now();
     let mut counters = RuleCounters::default();
     let mut items = HashMap::new();
     let check = Check::new(CheckSettings::default(), RuleStatistics::default())?;
     let raw = map(&bound, &rows, &check, &mut counters, &mut items);
-    report("map (with items)", start, rows.len());
-    let events = identify_and_judge(check, raw, &mut counters, &items);
-    let returns = events.iter().filter(|event| event.event_type.name() == "return").count();
-    let guests = events.iter().filter(|event| event.user.is_none()).count();
-    println!("{} items, {returns} returns, {guests} events of guests", items.len());
+    println!("{} rows", rows.len());
+    let tally = identify_and_judge(check, raw, &mut counters, &items);
+    println!("{} items, {} returns, {} events of guests", items.len(), tally.returns, tally.guests);
     println!("{counters:#?}");
     Ok(())
 }
@@ -52,7 +46,7 @@ fn map(
 ) -> Vec<RawEvent> {
     let mut events = Vec::with_capacity(rows.len());
     let mut row_cells = Vec::new();
-    for row in rows {
+    let best = best_of(rows, |row| {
         row_cells.clear();
         row_cells.extend(row.iter());
         let described = match bound.apply(&row_cells) {
@@ -70,8 +64,16 @@ fn map(
         if let Some((item, _)) = described.and_then(|item| check.judge_item(&item).ok()) {
             items.insert(item.id.as_str().into(), item.price.unwrap_or(0.0));
         }
-    }
+    });
+    println!("map, with the check of the item: {best:.0} ns each");
     events
+}
+
+/// What a reader of the data wants to compare with its description.
+#[derive(Default)]
+struct Tally {
+    returns: usize,
+    guests: usize,
 }
 
 fn identify_and_judge(
@@ -79,28 +81,38 @@ fn identify_and_judge(
     mut raw: Vec<RawEvent>,
     counters: &mut RuleCounters,
     items: &HashMap<Box<str>, f32>,
-) -> Vec<Event> {
+) -> Tally {
     let received_at = Timestamp::parse("2026-11-21T10:00:00Z").expect("a time");
-    let start = Instant::now();
     let mut ids = ContentIds::default();
-    raw.iter_mut().for_each(|raw| ids.assign(raw));
-    report("id from content", start, raw.len());
-    let start = Instant::now();
-    let mut events = Vec::with_capacity(raw.len());
-    for raw in &raw {
+    let best = best_of(&mut raw, |raw| ids.assign(raw));
+    println!("id from content: {best:.0} ns each");
+    let mut tally = Tally::default();
+    let best = best_of(&raw, |raw| {
         let known = |price: &f32| KnownItem { price: Some(*price), category: Some("all") };
         let outcome = check.judge(raw, received_at, |id| items.get(id.as_str()).map(known));
         counters.count(&outcome);
         if let Outcome::Accepted(event) | Outcome::Repaired(event, _) = outcome {
             let item = event.item.as_ref().and_then(|id| items.get(id.as_str())).map(known);
             check.observe(&event, item);
-            events.push(event);
+            tally.returns += usize::from(event.event_type == EventType::Return);
+            tally.guests += usize::from(event.user.is_none());
         }
-    }
-    report("judge + observe", start, raw.len());
-    events
+    });
+    println!("judge + observe, with two look-ups of the item: {best:.0} ns each");
+    tally
 }
 
-fn report(what: &str, start: Instant, n: usize) {
-    println!("{what}: {:.0} ns each", start.elapsed().as_nanos() as f64 / n.max(1) as f64);
+/// Does something with each element; nanoseconds for one in the best thousand. On a shared machine the other
+/// thousands measure the neighbours.
+fn best_of<T>(all: impl IntoIterator<Item = T>, mut each: impl FnMut(T)) -> f64 {
+    let mut best = f64::MAX;
+    let mut all = all.into_iter().peekable();
+    while all.peek().is_some() {
+        let start = Instant::now();
+        let n = all.by_ref().take(1000).map(&mut each).count();
+        if n == 1000 || best == f64::MAX {
+            best = best.min(start.elapsed().as_nanos() as f64 / n as f64);
+        }
+    }
+    best
 }

@@ -201,6 +201,6 @@ mod tests {
         let mut nameless = raw(r#"{"id":" ","user":"u"}"#);
         ids.assign(&mut nameless);
         // Pinned: ids lie in logs, so the rendering must never change.
-        assert_eq!(nameless.id, RawValue::text("PIN"));
+        assert_eq!(nameless.id, RawValue::text("4pkab8zrb570tz45f2sm0f1hmm"));
     }
 }

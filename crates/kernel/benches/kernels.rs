@@ -15,13 +15,17 @@ use std::time::Instant;
 
 /// How long to measure, and how large the large shapes are.
 struct Size {
+    /// Most repetitions a figure.
     repetitions: usize,
+    /// Aim for one repetition: below a time slice of the scheduler, so that neighbours spoil some, not all.
     repetition_ns: f64,
+    /// Limit for all repetitions of a figure, where calls are long.
+    figure_ns: f64,
     n_many: usize,
 }
 
-const FULL: Size = Size { repetitions: 41, repetition_ns: 4e6, n_many: 100_000 };
-const TINY: Size = Size { repetitions: 3, repetition_ns: 1e4, n_many: 1_000 };
+const FULL: Size = Size { repetitions: 301, repetition_ns: 3e5, figure_ns: 2e8, n_many: 100_000 };
+const TINY: Size = Size { repetitions: 3, repetition_ns: 1e4, figure_ns: 1e6, n_many: 1_000 };
 
 fn main() {
     let flags: Vec<String> = std::env::args().collect();
@@ -136,7 +140,8 @@ fn elementary(size: &Size) {
 fn group(size: &Size, question: &str) {
     println!("\n{question}");
     each_set(|set| {
-        let rounds = 1_000;
+        let ns_a_round = if set == InstructionSet::Scalar { 200.0 } else { 3.0 };
+        let rounds = (size.repetition_ns / ns_a_round) as u64;
         let ns = median_ns(size, || multiply_add_peak(set, black_box(rounds)));
         let operations = multiply_add_peak(set, rounds) as f64;
         report("peak", "registers", set.name(), ns, operations / ns, "GFLOP/s");
@@ -158,16 +163,19 @@ fn normal(n: usize) -> Vec<f32> {
 
 /// Median over repetitions of the time of one call.
 fn median_ns<T>(size: &Size, mut call: impl FnMut() -> T) -> f64 {
+    black_box(call());
     let start = Instant::now();
     black_box(call());
-    let n_calls = (size.repetition_ns / start.elapsed().as_nanos().max(20) as f64).ceil().clamp(1.0, 1e5) as usize;
-    let mut times: Vec<f64> = (0..size.repetitions)
+    let call_ns = start.elapsed().as_nanos().max(20) as f64;
+    let n_calls = (size.repetition_ns / call_ns).ceil().max(1.0);
+    let repetitions = (size.figure_ns / (n_calls * call_ns)).clamp(3.0, size.repetitions as f64) as usize;
+    let mut times: Vec<f64> = (0..repetitions)
         .map(|_| {
             let start = Instant::now();
-            for _ in 0..n_calls {
+            for _ in 0..n_calls as usize {
                 black_box(call());
             }
-            start.elapsed().as_nanos() as f64 / n_calls as f64
+            start.elapsed().as_nanos() as f64 / n_calls
         })
         .collect();
     times.sort_by(f64::total_cmp);

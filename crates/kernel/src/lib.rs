@@ -7,6 +7,7 @@
 //! and fallback; the fast versions are held to its bits by tests. `docs/internals/determinism.md` has the rules.
 
 mod dense;
+mod find;
 mod instruction_set;
 mod lanes;
 mod math;
@@ -18,6 +19,7 @@ mod top_k;
 pub use dense::{
     axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm, squared_norm_with,
 };
+pub use find::find;
 pub use instruction_set::InstructionSet;
 pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;

@@ -91,7 +91,7 @@ fn main() {
         let clock = std::time::Instant::now();
         if event.item >= seen { seen = event.item + 1; }
         let d = if d_it.peek().is_some_and(|d| d.0 == event.item) { let d = d_it.next().unwrap(); let mut i = accrue_event::Item::bare("x".into()); i.title = Some(d.1.into()); Some(i) } else { None };
-        ens.see_item(event.item, event.at_ms, d.as_ref());
+        ens.see_item(event.item, event.at_ms); if let Some(d) = &d { ens.preference.describe(event.item, d); }
         let ctx = Context::new(hist.get(event.shopper), event.session, event.at_ms, &weights);
         let step = Step { offset: n as u64, seed: 1, context: ctx, event: *event, weight: 1.0, n_items: seen };
         if only == "all" { ens.learn(&step, &mut p); } else { match only.as_str() { "mf" => ens.factorization.learn(&step), "n" => ens.neighbours.learn(&step), "pop" => ens.popularity.learn(&step), "pref" => ens.preference.learn(&step), _ => {} } }

@@ -49,11 +49,6 @@ impl<const N: usize> Accumulator<N> {
         }
     }
 
-    /// Whether the item has a sum.
-    pub fn contains(&self, item: ItemIdx) -> bool {
-        self.stamp.get(item as usize) == Some(&self.round)
-    }
-
     /// The items touched, in the order of their first touch.
     pub fn touched(&self) -> &[ItemIdx] {
         &self.touched

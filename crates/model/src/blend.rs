@@ -96,6 +96,11 @@ impl Blend {
         }
     }
 
+    /// Puts other step sizes in force.
+    pub fn set_settings(&mut self, settings: BlendSettings) {
+        self.settings = settings;
+    }
+
     /// Knot below a value and the share of the next one, per feature.
     fn locate(&self, feature: usize, value: f32) -> (usize, f32) {
         let place = self.axes[feature].place(value);

@@ -3,8 +3,7 @@
 //! In: steps, item descriptions. Out: for a context, candidates from every source and their blended scores with reasons.
 //! Cloning it is publishing it: only pointers are copied.
 
-use accrue_event::Item;
-use accrue_store::{Histories, ItemIdx, Past};
+use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
 use crate::blend::{Axis, Blend, BlendSettings, Feature};
@@ -14,12 +13,14 @@ use crate::neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
 use crate::popularity::Popularity;
 use crate::preference::{Liking, Preference};
 use crate::repeat::Repeat;
-use crate::{Context, Scored, Step, TypeWeights};
+use crate::{Context, Scored, Step};
 
 /// Columns of a candidate's feature row.
 pub const N_FEATURES: usize = 12;
 /// Groups of the blend: (no visit | short visit | long visit) × (new to the shopper | chosen before).
 const N_GROUPS: usize = 6;
+/// After each so many events the blend learns a little more rarely, down to one event in `learn_one_in`.
+const YOUTH: u64 = 16_384;
 /// Stream of the blend's random numbers.
 const STREAM: u64 = 0x424c_4e44;
 
@@ -71,7 +72,7 @@ pub struct RetrievalSettings {
     pub popular: usize,
     /// Newest items.
     pub new: usize,
-    /// The blend learns from one event in so many, chosen by the offset.
+    /// The blend of an old shop learns from one event in so many, chosen by the offset.
     pub learn_one_in: u64,
     /// Candidates of each source when the blend learns.
     pub learn_candidates: usize,
@@ -79,7 +80,7 @@ pub struct RetrievalSettings {
 
 impl Default for RetrievalSettings {
     fn default() -> Self {
-        Self { neighbours: 200, own: 200, factorization: 100, popular: 100, new: 20, learn_one_in: 4, learn_candidates: 40 }
+        Self { neighbours: 200, own: 200, factorization: 100, popular: 100, new: 20, learn_one_in: 16, learn_candidates: 40 }
     }
 }
 
@@ -138,8 +139,19 @@ impl Ensemble {
         self.first_seen.len() as u32
     }
 
-    /// Takes note of an item: when it was first seen and, if known, what it is like.
-    pub fn see_item(&mut self, item: ItemIdx, at_ms: i64, description: Option<&Item>) {
+    /// Puts other settings in force. Curves, pairs and counts go on; rows of another size begin anew.
+    pub fn set_settings(&mut self, settings: Settings, seed: u64) {
+        if settings.factorization.dim != self.settings.factorization.dim {
+            self.factorization = Factorization::new(settings.factorization.clone(), seed);
+        }
+        self.factorization.set_settings(settings.factorization.clone());
+        self.neighbours.set_settings(settings.neighbours.clone());
+        self.blend.set_settings(settings.blend.clone());
+        self.settings = settings;
+    }
+
+    /// Takes note of an item and when it was first seen.
+    pub fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
         if *self.first_seen.get(item as usize) == i64::MAX {
             *self.first_seen.get_mut(item as usize) = at_ms;
             self.newest.push(item);
@@ -147,19 +159,22 @@ impl Ensemble {
                 self.newest.drain(..N_NEWEST);
             }
         }
-        if let Some(description) = description {
-            self.preference.describe(item, description);
-        }
+    }
+
+    /// When the item was first seen, in milliseconds since 1970.
+    pub fn first_seen_ms(&self, item: ItemIdx) -> Option<i64> {
+        Some(*self.first_seen.get(item as usize)).filter(|&at_ms| at_ms != i64::MAX)
     }
 
     /// Learns from one event: the blend first, against the models as they predicted it, then each model.
     pub fn learn(&mut self, step: &Step<'_>, prepared: &mut Prepared) {
-        let one_in = self.settings.retrieval.learn_one_in.max(1);
+        // A young shop has few events to learn its curves from, an old one more than it needs.
+        let one_in = (1 + step.offset / YOUTH).min(self.settings.retrieval.learn_one_in.max(1));
         if step.weight > 0.0 && accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in) {
-            self.learn_blend(step, step.context, prepared);
-            if step.context.in_visit > 0 {
-                self.learn_blend(step, step.context.before_visit(), prepared);
-            }
+            // Every other sample is seen as if the visit had just begun: the page that greets a shopper matters as well.
+            let greeting = accrue_kernel::random(step.seed, STREAM, step.offset, 1).is_multiple_of(2);
+            let context = if greeting { step.context.before_visit() } else { step.context };
+            self.learn_blend(step, context, prepared);
         }
         self.popularity.learn(step);
         self.neighbours.learn(step);
@@ -288,16 +303,3 @@ impl Ensemble {
 
 /// Newest items kept in order.
 const N_NEWEST: usize = 256;
-
-/// A learner's whole state apart from names: models and the histories they read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Learned {
-    /// The models.
-    pub ensemble: Ensemble,
-    /// What each shopper did before.
-    pub histories: Histories,
-    /// What each type of event is worth.
-    pub weights: TypeWeights,
-    /// The largest `at` so far.
-    pub stream_time_ms: i64,
-}

@@ -61,13 +61,21 @@ impl Factorization {
             rate: settings.rate,
             rate_floor: 0.2,
             l2: settings.l2,
+            scanned: true,
         };
         Self {
-            chosen: EmbeddingTable::new(table.clone(), seed, STREAM + 1),
+            chosen: EmbeddingTable::new(TableSettings { scanned: false, ..table.clone() }, seed, STREAM + 1),
             offered: EmbeddingTable::new(table, seed, STREAM + 2),
             bias: CowVec::new(256, 0.0),
             settings,
         }
+    }
+
+    /// Puts other steps in force; the size of the rows stays.
+    pub fn set_settings(&mut self, settings: FactorizationSettings) {
+        self.chosen.set_steps(settings.rate, settings.l2);
+        self.offered.set_steps(settings.rate, settings.l2);
+        self.settings = FactorizationSettings { dim: self.settings.dim, ..settings };
     }
 
     /// The shopper's vector `[dim]`, folded in from the last events; zeros for an empty past.
@@ -121,30 +129,35 @@ impl Factorization {
             self.chosen.touch(past.item);
         }
         let factor = self.fold_in(&step.context, past, &mut vector);
-        self.offer(item, 1.0, weight, &vector, &mut pull);
-        for _ in 0..self.settings.negatives {
+        let squared_norm = accrue_kernel::squared_norm(&vector);
+        let n_negatives = self.settings.negatives;
+        let mut offer = |item, label| self.offer(item, label, weight, (&vector, squared_norm), &mut pull);
+        offer(item, 1.0);
+        for _ in 0..n_negatives {
             let other = draws.below(u64::from(step.n_items)) as ItemIdx;
             if other != item {
-                self.offer(other, 0.0, weight, &vector, &mut pull);
+                offer(other, 0.0);
             }
         }
         if factor > 0.0 {
+            let squared_norm = accrue_kernel::squared_norm(&pull);
             for past in past.iter().rev().take(self.settings.reach) {
                 let weight = step.context.weight(past);
                 if weight != 0.0 {
-                    self.chosen.descend(past.item, &pull, weight * factor);
+                    self.chosen.descend(past.item, &pull, squared_norm, weight * factor);
                 }
             }
         }
     }
 
-    /// One example of the logistic loss: moves the offered row, and adds the gradient of the shopper's vector to `pull`.
-    fn offer(&mut self, item: ItemIdx, label: f32, weight: f32, vector: &[f32], pull: &mut [f32]) {
+    /// One example of the logistic loss: moves the offered row, and adds the gradient of the shopper's vector (which comes
+    /// with its squared norm) to `pull`.
+    fn offer(&mut self, item: ItemIdx, label: f32, weight: f32, (vector, squared_norm): (&[f32], f32), pull: &mut [f32]) {
         self.offered.touch(item);
         let row = self.offered.row(item).expect("a touched row exists");
         let error = weight * (sigmoid(dot(vector, row) + self.bias.get(item as usize)) - label);
         axpy(error, row, pull);
-        self.offered.descend(item, vector, error);
+        self.offered.descend(item, vector, squared_norm, error);
         *self.bias.get_mut(item as usize) -= 0.3 * self.settings.rate * error;
     }
 
@@ -175,7 +188,6 @@ impl Factorization {
     /// Makes the scan see what was learned; call before publishing.
     pub fn refresh(&mut self) {
         self.offered.refresh();
-        self.chosen.refresh();
     }
 
     /// Whether every parameter is finite.

@@ -16,10 +16,9 @@ use crate::cow::CowVec;
 use crate::decay::{HalfLife, power_of_two};
 use crate::{Context, Scored, Step};
 
-const SEQUENCE: usize = 0;
-const TOGETHER: usize = 1;
-const ACROSS: usize = 2;
+/// Sequence, together, across.
 const N_KINDS: usize = 3;
+const TOGETHER: usize = 1;
 
 /// How far pairs reach and how long they live.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,26 +42,33 @@ impl Default for NeighboursSettings {
     }
 }
 
-/// One item's neighbours, in the order of their arrival.
+/// Places looked at for the weakest neighbour when a row is full.
+const LOOKED_AT: usize = 16;
+
+/// One item's neighbours, in no order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Row {
     items: Vec<ItemIdx>,
     weights: Vec<[f32; N_KINDS]>,
     totals: [f32; N_KINDS],
     epoch: i32,
+    /// Where the next look for the weakest begins.
+    cursor: u32,
 }
 
 impl Row {
-    fn add(&mut self, item: ItemIdx, kind: usize, weight: f32, position: f64, capacity: usize) {
-        let weight = weight * self.factor(position);
-        self.totals[kind] += weight;
-        if let Some(place) = self.items.iter().position(|&known| known == item) {
-            self.weights[place][kind] += weight;
-            return;
+    /// Adds `weights`, which are in units of `epoch` (a whole number of half-lives).
+    fn add(&mut self, item: ItemIdx, mut weights: [f32; N_KINDS], epoch: i32, capacity: usize) {
+        let unit = self.unit(epoch);
+        for (weight, total) in weights.iter_mut().zip(&mut self.totals) {
+            *weight *= unit;
+            *total += *weight;
         }
-        let mut weights = [0.0; N_KINDS];
-        weights[kind] = weight;
-        if self.items.len() < capacity {
+        if let Some(place) = accrue_kernel::find(&self.items, item) {
+            for (known, weight) in self.weights[place].iter_mut().zip(weights) {
+                *known += weight;
+            }
+        } else if self.items.len() < capacity {
             self.items.push(item);
             self.weights.push(weights);
         } else {
@@ -72,39 +78,48 @@ impl Row {
         }
     }
 
-    /// What a unit weighs at `position`; moves the epoch when that grows too large.
-    fn factor(&mut self, position: f64) -> f32 {
+    /// What a weight in units of `epoch` is worth in this row's; moves the row's epoch when that grows large.
+    fn unit(&mut self, epoch: i32) -> f32 {
         if self.items.is_empty() {
-            self.epoch = position.floor() as i32;
+            self.epoch = epoch;
         }
-        if position - f64::from(self.epoch) > 30.0 {
-            let epoch = position.floor() as i32;
+        if epoch - self.epoch > 30 {
             let shrink = power_of_two(self.epoch - epoch);
             self.weights.iter_mut().flatten().chain(&mut self.totals).for_each(|weight| *weight *= shrink);
             self.epoch = epoch;
         }
-        accrue_kernel::exp2((position - f64::from(self.epoch)) as f32)
+        power_of_two(epoch - self.epoch)
     }
 
-    fn weakest(&self) -> usize {
-        let strength = |weights: &[f32; N_KINDS]| weights[SEQUENCE] + weights[TOGETHER] + weights[ACROSS];
-        let mut weakest = 0;
-        for (place, weights) in self.weights.iter().enumerate() {
-            if strength(weights) < strength(&self.weights[weakest]) {
+    /// The weakest of a few neighbours; the cursor goes round, so that each gets its turn.
+    fn weakest(&mut self) -> usize {
+        let strength = |row: &Self, place: usize| row.weights[place].iter().sum::<f32>();
+        let mut weakest = self.cursor as usize % self.items.len();
+        for step in 1..LOOKED_AT {
+            let place = (self.cursor as usize + step) % self.items.len();
+            if strength(self, place) < strength(self, weakest) {
                 weakest = place;
             }
         }
+        self.cursor = (self.cursor + LOOKED_AT as u32) % self.items.len() as u32;
         weakest
     }
 }
 
 /// The rows of all items.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Neighbours {
     settings: NeighboursSettings,
     half_life: HalfLife,
     rows: CowVec<Arc<Row>>,
+    #[serde(skip)]
     copied_bytes: u64,
+}
+
+impl PartialEq for Neighbours {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings && self.rows == other.rows
+    }
 }
 
 /// Sums over the rows of a shopper's items, prepared for one request.
@@ -123,6 +138,15 @@ impl Neighbours {
         Self { settings, half_life, rows: CowVec::new(16, Arc::default()), copied_bytes: 0 }
     }
 
+    /// Puts other settings in force. With another half-life the pairs begin anew, for weights have its unit.
+    pub fn set_settings(&mut self, settings: NeighboursSettings) {
+        if settings.half_life_days == self.settings.half_life_days {
+            self.settings = settings;
+        } else {
+            *self = Self::new(settings);
+        }
+    }
+
     /// Pairs the event's item with what its shopper chose before.
     pub fn learn(&mut self, step: &Step<'_>) {
         if step.weight <= 0.0 {
@@ -130,32 +154,32 @@ impl Neighbours {
         }
         let (item, context) = (step.event.item, &step.context);
         let position = self.half_life.position(step.event.at_ms);
+        let epoch = position.floor() as i32;
+        let unit = step.weight * accrue_kernel::exp2((position - f64::from(epoch)) as f32);
         let visit = context.visit().iter().rev().take(self.settings.visit_reach);
         for (back, past) in visit.enumerate() {
-            let weight = step.weight * context.weight(past);
+            let weight = unit * context.weight(past);
             if past.item == item || weight <= 0.0 {
                 continue;
             }
-            if back < self.settings.sequence_reach {
-                self.add(past.item, item, SEQUENCE, weight / (back + 1) as f32, position);
-            }
-            self.add(past.item, item, TOGETHER, weight, position);
-            self.add(item, past.item, TOGETHER, weight, position);
+            let sequence = if back < self.settings.sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
+            self.add(past.item, item, [sequence, weight, 0.0], epoch);
+            self.add(item, past.item, [0.0, weight, 0.0], epoch);
         }
         for past in context.earlier().iter().rev().take(self.settings.across_reach) {
-            let weight = step.weight * context.weight(past);
+            let weight = unit * context.weight(past);
             if past.item != item && weight > 0.0 {
-                self.add(past.item, item, ACROSS, weight, position);
+                self.add(past.item, item, [0.0, 0.0, weight], epoch);
             }
         }
     }
 
-    fn add(&mut self, from: ItemIdx, to: ItemIdx, kind: usize, weight: f32, position: f64) {
+    fn add(&mut self, from: ItemIdx, to: ItemIdx, weights: [f32; N_KINDS], epoch: i32) {
         let row = self.rows.get_mut(from as usize);
         if Arc::get_mut(row).is_none() {
             self.copied_bytes += (row.items.len() * size_of::<(ItemIdx, [f32; N_KINDS])>()) as u64;
         }
-        Arc::make_mut(row).add(to, kind, weight, position, self.settings.capacity);
+        Arc::make_mut(row).add(to, weights, epoch, self.settings.capacity);
     }
 
     /// Sums the rows of what the shopper chose: the visit's last events for `sequence` and `together`, earlier ones for `across`.
@@ -181,9 +205,8 @@ impl Neighbours {
         let scale: [f32; N_KINDS] =
             std::array::from_fn(|kind| if row.totals[kind] > 0.0 { weights[kind] / row.totals[kind] } else { 0.0 });
         for (&neighbour, shared) in row.items.iter().zip(&row.weights) {
-            let sum = sums.entry(neighbour);
-            for kind in 0..N_KINDS {
-                sum[kind] += scale[kind] * shared[kind];
+            for ((sum, scale), shared) in sums.entry(neighbour).iter_mut().zip(scale).zip(shared) {
+                *sum += scale * shared;
             }
         }
     }

@@ -5,7 +5,9 @@
 //! al. 2009), so the shop itself tells how fast interest fades. Needs descriptions, and so also places an item that nobody
 //! has chosen yet.
 
-use accrue_event::Item;
+use std::sync::Arc;
+
+use accrue_event::{Item, ItemPatch};
 use accrue_store::{ItemIdx, Vocabulary};
 use serde::{Deserialize, Serialize};
 
@@ -23,15 +25,29 @@ const MAX_DESCRIPTORS: usize = 16;
 const REACH: usize = 40;
 /// Step of the gradient descent.
 const RATE: f32 = 0.05;
+/// The table learns from one event in so many: it is small and moves slowly.
+const LEARN_ONE_IN: u64 = 4;
 /// Where the pairs for learning come from in the random numbers.
 const STREAM: u64 = 0x5052_4546;
 
-type Descriptors = std::sync::Arc<[u32]>;
+type Descriptors = Arc<[u32]>;
+
+/// Where a descriptor comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Brand,
+    Category,
+    Tag,
+    Title,
+}
+
+/// How many fields there are.
+const N_FIELDS: u32 = 4;
 
 /// Descriptions as sets of descriptors, and the learned table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preference {
-    names: std::sync::Arc<Vocabulary>,
+    names: Arc<Vocabulary>,
     /// How many items have a descriptor.
     frequency: CowVec<u32>,
     items: CowVec<Descriptors>,
@@ -50,7 +66,7 @@ impl Default for Preference {
     fn default() -> Self {
         let table = (0..MAX_TYPES * N_AGES).map(|place| 1.0 / (1 + place % N_AGES) as f32).collect();
         Self {
-            names: std::sync::Arc::default(),
+            names: Arc::default(),
             frequency: CowVec::new(256, 0),
             items: CowVec::new(16, Descriptors::from([])),
             n_described: 0,
@@ -60,33 +76,65 @@ impl Default for Preference {
 }
 
 impl Preference {
-    /// Takes in what an item is like; replaces what was known.
+    /// Takes in what an item is like; replaces all that was known.
     pub fn describe(&mut self, index: ItemIdx, item: &Item) {
-        let mut descriptors = self.descriptors(item);
+        let empty = Box::default();
+        self.replace(index, Field::Brand, item.brand.iter());
+        self.replace(index, Field::Category, item.categories.iter());
+        self.replace(index, Field::Tag, item.tags.iter());
+        self.replace(index, Field::Title, [item.title.as_ref().unwrap_or(&empty)].into_iter());
+    }
+
+    /// Takes in the fields that changed.
+    pub fn patch(&mut self, index: ItemIdx, patch: &ItemPatch) {
+        if let Some(brand) = &patch.brand {
+            self.replace(index, Field::Brand, [brand].into_iter());
+        }
+        if let Some(categories) = &patch.categories {
+            self.replace(index, Field::Category, categories.iter());
+        }
+        if let Some(tags) = &patch.tags {
+            self.replace(index, Field::Tag, tags.iter());
+        }
+        if let Some(title) = &patch.title {
+            self.replace(index, Field::Title, [title].into_iter());
+        }
+    }
+
+    /// Puts one field's descriptors in the place of those that it had.
+    fn replace<'a>(&mut self, index: ItemIdx, field: Field, texts: impl Iterator<Item = &'a Box<str>>) {
+        let old = self.items.get(index as usize).clone();
+        let mut descriptors: Vec<u32> = old.iter().copied().filter(|&known| known % N_FIELDS != field as u32).collect();
+        for text in texts {
+            let text = text.to_lowercase();
+            if field == Field::Title {
+                let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 1);
+                descriptors.extend(words.map(|word| self.descriptor(field, word)));
+            } else {
+                descriptors.push(self.descriptor(field, &text));
+            }
+        }
         descriptors.sort_unstable();
         descriptors.dedup();
-        let old = std::mem::replace(self.items.get_mut(index as usize), Descriptors::from([]));
+        descriptors.truncate(MAX_DESCRIPTORS);
+        if descriptors[..] == old[..] {
+            return;
+        }
         for &descriptor in old.iter() {
             *self.frequency.get_mut(descriptor as usize) -= 1;
         }
         for &descriptor in &descriptors {
             *self.frequency.get_mut(descriptor as usize) += 1;
         }
-        self.n_described += u32::from(old.is_empty() && !descriptors.is_empty());
+        self.n_described = self.n_described + u32::from(old.is_empty()) - u32::from(descriptors.is_empty());
         *self.items.get_mut(index as usize) = descriptors.into();
     }
 
-    fn descriptors(&mut self, item: &Item) -> Vec<u32> {
-        let mut names: Vec<String> = Vec::new();
-        names.extend(item.brand.iter().map(|brand| format!("b:{brand}")));
-        names.extend(item.categories.iter().map(|category| format!("c:{category}")));
-        names.extend(item.tags.iter().map(|tag| format!("t:{tag}")));
-        let title = item.title.as_deref().unwrap_or_default().to_lowercase();
-        let words = title.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 1);
-        names.extend(words.map(|word| format!("w:{word}")));
-        names.truncate(MAX_DESCRIPTORS);
-        let vocabulary = std::sync::Arc::make_mut(&mut self.names);
-        names.iter().map(|name| vocabulary.intern(name)).collect()
+    /// The number of a descriptor; its field can be read off it.
+    fn descriptor(&mut self, field: Field, text: &str) -> u32 {
+        let name = format!("{}{text}", field as u32);
+        let number = self.names.get(&name).unwrap_or_else(|| Arc::make_mut(&mut self.names).intern(&name));
+        number * N_FIELDS + field as u32
     }
 
     /// Squared inverse document frequency: what a shared descriptor adds to a dot product.
@@ -135,6 +183,9 @@ impl Preference {
             return;
         }
         let mut draws = accrue_kernel::Draws::new(step.seed, STREAM, step.offset);
+        if draws.below(LEARN_ONE_IN) != 0 {
+            return;
+        }
         let other = draws.below(u64::from(step.n_items)) as ItemIdx;
         if other == item {
             return;
@@ -156,7 +207,7 @@ impl Preference {
 
     /// Sums the history's descriptors, each event by its learned weight.
     pub fn prepare(&self, context: &Context<'_>, prepared: &mut Liking) {
-        prepared.descriptors.clear(self.names.len());
+        prepared.descriptors.clear(self.names.len() * N_FIELDS as usize);
         for past in context.past.iter().rev().take(REACH) {
             let sign = if context.weight(past) < 0.0 { -1.0 } else { f32::from(context.weight(past) > 0.0) };
             let descriptors = self.items.get(past.item as usize);

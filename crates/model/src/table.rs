@@ -24,6 +24,8 @@ pub struct TableSettings {
     pub rate_floor: f32,
     /// Weight decay of a touched row.
     pub l2: f32,
+    /// Whether rows have int8 images for the scan.
+    pub scanned: bool,
 }
 
 /// Optimizer state of a row.
@@ -36,7 +38,8 @@ struct RowState {
 }
 
 /// Rows of `dim` floats.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct EmbeddingTable {
     settings: TableSettings,
     seed: u64,
@@ -47,6 +50,42 @@ pub struct EmbeddingTable {
     stale: Vec<u32>,
     images: CowVec<i8>,
     scales: CowVec<f32>,
+}
+
+/// What a checkpoint keeps of a table: the images follow from the rows, and when they are drawn is no part of the state.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    settings: TableSettings,
+    seed: u64,
+    stream: u64,
+    rows: CowVec<f32>,
+    states: CowVec<RowState>,
+}
+
+impl From<EmbeddingTable> for Stored {
+    fn from(table: EmbeddingTable) -> Self {
+        let EmbeddingTable { settings, seed, stream, rows, states, .. } = table;
+        Self { settings, seed, stream, rows, states }
+    }
+}
+
+impl From<Stored> for EmbeddingTable {
+    fn from(stored: Stored) -> Self {
+        let mut table = Self::new(stored.settings, stored.seed, stored.stream);
+        (table.rows, table.states) = (stored.rows, stored.states);
+        if table.settings.scanned {
+            table.stale = (0..table.len() as u32).filter(|&row| table.is_learned(row)).collect();
+        }
+        table
+    }
+}
+
+impl PartialEq for EmbeddingTable {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.settings, self.seed, self.stream) == (&other.settings, other.seed, other.stream)
+            && self.rows == other.rows
+            && self.states == other.states
+    }
 }
 
 impl EmbeddingTable {
@@ -63,6 +102,11 @@ impl EmbeddingTable {
             images: CowVec::new(CHUNK_ROWS * dim, 0),
             scales: CowVec::new(CHUNK_ROWS, 0.0),
         }
+    }
+
+    /// Puts another step and weight decay in force.
+    pub fn set_steps(&mut self, rate: f32, l2: f32) {
+        (self.settings.rate, self.settings.l2) = (rate, l2);
     }
 
     /// Numbers in a row.
@@ -104,15 +148,18 @@ impl EmbeddingTable {
         for number in self.rows.run_mut(row as usize * dim, dim) {
             *number = init * draws.normal();
         }
-        self.stale.push(row);
+        if self.settings.scanned {
+            self.stale.push(row);
+        }
     }
 
-    /// Moves the row against `gradient` `[dim]`, times `scale`.
-    pub fn descend(&mut self, row: u32, gradient: &[f32], scale: f32) {
+    /// Moves the row against `gradient` `[dim]`, times `scale`. `squared_norm` is that of `gradient`, so that it is
+    /// computed once for all rows that share it.
+    pub fn descend(&mut self, row: u32, gradient: &[f32], squared_norm: f32, scale: f32) {
         self.touch(row);
         let TableSettings { dim, rate, rate_floor, l2, .. } = self.settings;
         let state = self.states.get_mut(row as usize);
-        state.squared += scale * scale * accrue_kernel::squared_norm(gradient) / dim as f32;
+        state.squared += scale * scale * squared_norm / dim as f32;
         state.steps = state.steps.saturating_add(1);
         let step = rate * (1.0 / (1.0 + state.squared).sqrt()).max(rate_floor);
         let numbers = self.rows.run_mut(row as usize * dim, dim);
@@ -120,7 +167,9 @@ impl EmbeddingTable {
             accrue_kernel::scale(1.0 - step * l2, numbers);
         }
         accrue_kernel::axpy(-step * scale, gradient, numbers);
-        self.stale.push(row);
+        if self.settings.scanned {
+            self.stale.push(row);
+        }
     }
 
     /// Brings the int8 images of the touched rows up to date; call before publishing.

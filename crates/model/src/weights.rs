@@ -16,6 +16,21 @@ impl TypeWeights {
         self.0.get(usize::from(type_code)).copied().unwrap_or(0.0)
     }
 
+    /// Codes that have a weight run from 0 to below this.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no type has a weight.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets the weights of codes from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
     /// Sets the weight of a type.
     pub fn set(&mut self, type_code: u8, weight: f32) {
         assert!(usize::from(type_code) < MAX_TYPES && weight.is_finite(), "type codes are below {MAX_TYPES}");

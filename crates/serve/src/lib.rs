@@ -1,1 +1,4 @@
 //! Accrue's `serve` room.
+
+pub mod filter;
+pub mod search;

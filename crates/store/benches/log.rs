@@ -20,13 +20,19 @@ fn main() {
     let base = value("--dir").map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = base.join(format!("accrue-bench-log-{}", std::process::id()));
     let settings = LogSettings { segment_records: (n_records / 5).max(1) };
-    println!("{} records in 5 segments, {} cores, {}", n_records, std::thread::available_parallelism().unwrap(), dir.display());
+    println!(
+        "{} records in 5 segments, {} cores, {}",
+        n_records,
+        std::thread::available_parallelism().unwrap(),
+        dir.display()
+    );
     reference_loop();
     fill(&dir, &settings, n_records);
     small_groups(&dir, &settings, if tiny { 50 } else { 2_000 });
     open_again(&dir, &settings);
     find(&dir, &settings, n_records, if tiny { 10_000 } else { 1_000_000 });
     scan(&dir, &settings);
+    seal(&dir.join("full"), &settings);
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -85,7 +91,9 @@ fn fill(dir: &Path, settings: &LogSettings, n_records: u64) {
     let rate = 1000.0 * times.len() as f64 / total.as_secs_f64();
     times.sort_unstable();
     let (p50, p999, max) = (times[times.len() / 2], times[times.len() * 999 / 1000], times[times.len() - 1]);
-    println!("append in groups of 1000               {rate:>10.0} records/s   (a group: p50 {p50:.2?}, p99.9 {p999:.2?}, max {max:.2?})");
+    println!(
+        "append in groups of 1000               {rate:>10.0} records/s   (a group: p50 {p50:.2?}, p99.9 {p999:.2?}, max {max:.2?})"
+    );
 }
 
 fn small_groups(dir: &Path, settings: &LogSettings, n_groups: u64) {
@@ -128,11 +136,12 @@ fn find(dir: &Path, settings: &LogSettings, n_records: u64, n_ids: u64) {
         let n_found = ids.iter().filter(|id| log.find_event(id).unwrap().is_some()).count();
         let single = per_id(start);
         let start = Instant::now();
-        let n_bulk: usize =
-            ids.chunks(1000).map(|ids| log.find_events(ids).unwrap().iter().flatten().count()).sum();
+        let n_bulk: usize = ids.chunks(1000).map(|ids| log.find_events(ids).unwrap().iter().flatten().count()).sum();
         let bulk = per_id(start);
         assert_eq!((n_found, n_bulk), if name == "new" { (0, 0) } else { (ids.len(), ids.len()) });
-        println!("find {name:<6} ids, one by one             {single:>10.3} µs an id\nfind {name:<6} ids, 1000 at a time          {bulk:>10.3} µs an id");
+        println!(
+            "find {name:<6} ids, one by one             {single:>10.3} µs an id\nfind {name:<6} ids, 1000 at a time          {bulk:>10.3} µs an id"
+        );
     }
 }
 
@@ -146,5 +155,30 @@ fn scan(dir: &Path, settings: &LogSettings) {
     println!("read and decode in order               {:>10.0} records/s", n as f64 / start.elapsed().as_secs_f64());
     let start = Instant::now();
     let digest = log.digest(end).unwrap();
-    println!("digest                                 {:>10.0} records/s   {digest:032x}", n as f64 / start.elapsed().as_secs_f64());
+    println!(
+        "digest                                 {:>10.0} records/s   {digest:032x}",
+        n as f64 / start.elapsed().as_secs_f64()
+    );
+}
+
+/// The worst moments: opening with the last segment full, and the group that makes it sealed.
+fn seal(dir: &Path, settings: &LogSettings) {
+    let mut log = Log::open(dir, settings.clone()).unwrap();
+    while log.end().0 < settings.segment_records {
+        let from = log.end().0;
+        let size = (settings.segment_records - from).min(1000);
+        log.append(Timestamp(1_760_000_000_000), &bodies(from, size)).unwrap();
+    }
+    drop(log);
+    let ms = |start: Instant| start.elapsed().as_secs_f64() * 1e3;
+    let start = Instant::now();
+    let mut log = Log::open(dir, settings.clone()).unwrap();
+    println!("open, last segment full                {:>10.1} ms", ms(start));
+    let next = bodies(log.end().0, 1);
+    let start = Instant::now();
+    log.append(Timestamp(1_760_000_000_000), &next).unwrap();
+    println!("append that begins a segment           {:>10.1} ms", ms(start));
+    let start = Instant::now();
+    drop(log);
+    println!("sealing a segment, in its thread       {:>10.1} ms", ms(start));
 }

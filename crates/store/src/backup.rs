@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::log::{LogReader, copy_log, sync_dir};
+use crate::log::{LogReader, copy_log, remove_side_files, sync_dir};
 use crate::{Checkpoints, Offset, StoreError};
 
 const MANIFEST: &str = "manifest";
@@ -87,10 +87,7 @@ pub fn restore(source: &Path, target: &Path) -> Result<Backup, StoreError> {
 }
 
 /// Fills a folder beside `target` and puts it in its place when it is whole.
-fn fill_empty(
-    target: &Path,
-    fill: impl FnOnce(&Path) -> Result<Backup, StoreError>,
-) -> Result<Backup, StoreError> {
+fn fill_empty(target: &Path, fill: impl FnOnce(&Path) -> Result<Backup, StoreError>) -> Result<Backup, StoreError> {
     match std::fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
         Ok(false) => return Err(StoreError::NotEmpty { path: target.into() }),
@@ -128,8 +125,7 @@ fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
     let newest = Checkpoints::new(dir.join(CHECKPOINTS)).newest()?;
     if let Some(found) = &newest {
         let to = Checkpoints::new(target.join(CHECKPOINTS)).path_of(found.checkpoint.header().offset);
-        std::fs::create_dir_all(target.join(CHECKPOINTS))
-            .map_err(|e| StoreError::io(target, "making a folder", e))?;
+        std::fs::create_dir_all(target.join(CHECKPOINTS)).map_err(|e| StoreError::io(target, "making a folder", e))?;
         copy_file(found.checkpoint.path(), &to)?;
     }
     let config = dir.join(CONFIG);
@@ -152,6 +148,7 @@ fn inspect(dir: &Path) -> Result<Backup, StoreError> {
     let checkpoint = Checkpoints::new(dir.join(CHECKPOINTS)).newest()?.map(|found| found.checkpoint.header().offset);
     let (start, end) = (reader.start(), reader.end());
     drop(reader);
+    remove_side_files(&dir.join("log"))?;
     let mut size_bytes = 0;
     for name in files(dir)? {
         let path = dir.join(name);

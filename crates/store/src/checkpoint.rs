@@ -67,7 +67,8 @@ impl CheckpointWriter {
         unfinished.push(".tmp");
         let unfinished = PathBuf::from(unfinished);
         let file = File::create(&unfinished).map_err(|e| StoreError::io(&unfinished, "making a checkpoint", e))?;
-        let file = HashingFile { out: BufWriter::with_capacity(BUFFER_BYTES, file), all: Xxh3::new(), section: None, at: 0 };
+        let file =
+            HashingFile { out: BufWriter::with_capacity(BUFFER_BYTES, file), all: Xxh3::new(), section: None, at: 0 };
         let mut writer = Self { path: path.into(), unfinished, file, entries: Vec::new(), finished: false };
         let header = postcard::to_stdvec(header).expect("a header is plain values");
         let begun = writer.write_header(&header);
@@ -349,9 +350,8 @@ fn read_contents(path: &Path, file: &mut File, len: u64, body_start: u64) -> Res
     }
     let entries: Vec<Entry> =
         postcard::from_bytes(&contents).map_err(|_| broken(path, "table of contents", "it does not decode"))?;
-    let in_place = |entry: &Entry| {
-        entry.start >= body_start && entry.start.checked_add(entry.len).is_some_and(|end| end <= start)
-    };
+    let in_place =
+        |entry: &Entry| entry.start >= body_start && entry.start.checked_add(entry.len).is_some_and(|end| end <= start);
     if let Some(entry) = entries.iter().find(|entry| !in_place(entry)) {
         return Err(broken(path, &format!("section {:?}", entry.name), "its place is impossible"));
     }
@@ -383,7 +383,8 @@ impl Read for SectionReader {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if ended && self.hash.digest() != self.checksum {
-            let error = broken(&self.path, &format!("section {:?}", self.name), "its checksum does not match its content");
+            let error =
+                broken(&self.path, &format!("section {:?}", self.name), "its checksum does not match its content");
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
         Ok(n)
@@ -416,7 +417,8 @@ impl Checkpoints {
     /// # Errors
     /// If the folder cannot be written.
     pub fn writer(&self, header: &CheckpointHeader) -> Result<CheckpointWriter, StoreError> {
-        std::fs::create_dir_all(&self.dir).map_err(|e| StoreError::io(&self.dir, "making the checkpoints' folder", e))?;
+        std::fs::create_dir_all(&self.dir)
+            .map_err(|e| StoreError::io(&self.dir, "making the checkpoints' folder", e))?;
         CheckpointWriter::create(&self.path_of(header.offset), header)
     }
 

@@ -177,6 +177,8 @@ impl StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt { path, what: source.to_string() }
             }
+            // A row that is missing, or of another type than was written.
+            None => Self::Corrupt { path, what: source.to_string() },
             _ => Self::Sqlite { path, doing, source },
         }
     }

@@ -6,6 +6,7 @@
 mod backup;
 mod checkpoint;
 mod error;
+mod facts;
 mod history;
 mod log;
 mod record;
@@ -14,6 +15,7 @@ mod vocabulary;
 pub use backup::{Backup, backup, restore};
 pub use checkpoint::{Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, SectionReader};
 pub use error::StoreError;
+pub use facts::{Entry, Fact, Facts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Log, LogReader, LogSettings};
 pub use record::{Body, CheckedEvent, Offset, Record};

@@ -1,1 +1,14 @@
-//! Accrue's `train` room.
+//! Learning: the second fold over the log, and how it is kept, resumed and checked.
+//!
+//! In: facts in log order. Out: published versions, checkpoints, prequential quality, digests. This crate serves nobody, opens
+//! no socket and reads no clock; when to publish and when to checkpoint is decided outside, since it changes no state.
+
+mod checkpoint;
+mod learner;
+mod prequential;
+mod settings;
+
+pub use checkpoint::{Digest, Recovered, TrainError, digest, recover, save};
+pub use learner::Learner;
+pub use prequential::{Hits, Quality};
+pub use settings::LearnSettings;

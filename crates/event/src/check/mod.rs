@@ -26,6 +26,7 @@ use crate::raw::RawEvent;
 use crate::settings::SettingsError;
 use crate::{CheckSettings, Event, EventId, EventType, ItemId, SessionId, Timestamp, UserId};
 use text::Lines;
+pub(crate) use text::prefix;
 
 /// What the catalogue knows of an item that matters to the check.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -59,10 +60,9 @@ impl Check {
     /// A check by these settings that goes on from these statistics.
     pub fn new(settings: CheckSettings, statistics: RuleStatistics) -> Result<Self, SettingsError> {
         settings.validate()?;
-        let compile = |pattern: &Box<str>| {
-            regex_lite::Regex::new(pattern).map_err(|error| SettingsError::Pattern(error.to_string()))
-        };
-        let item_pattern = settings.item_pattern.as_ref().map(compile).transpose()?;
+        let compile =
+            |pattern: &str| regex_lite::Regex::new(pattern).map_err(|error| SettingsError::Pattern(error.to_string()));
+        let item_pattern = settings.item_pattern.as_deref().map(compile).transpose()?;
         Ok(Self { settings, item_pattern, statistics })
     }
 

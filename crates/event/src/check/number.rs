@@ -1,6 +1,7 @@
 //! Reading of numbers that came as numbers or as texts.
 
 use super::Repairs;
+use super::text::prefix;
 use super::verdict::Repair;
 use crate::raw::RawValue;
 
@@ -50,17 +51,16 @@ pub(super) fn finite_f32(number: f64) -> Option<f32> {
 
 /// A few words of a value for a person: never more than a line.
 pub(super) fn excerpt(value: &RawValue) -> String {
-    let mut text = match value {
+    match value {
         RawValue::Null => "nothing".to_owned(),
         RawValue::Bool(value) => value.to_string(),
         RawValue::Int(value) => value.to_string(),
-        RawValue::Float(value) => value.to_string(),
-        RawValue::Text(text) => return format!("{:?}", &text[..text.floor_char_boundary(80)]),
+        // The exponent keeps 1e300 short.
+        RawValue::Float(value) => format!("{value:?}"),
+        RawValue::Text(text) => format!("{:?}", prefix(text, 80)),
         RawValue::List(values) => format!("a list of {}", values.len()),
-        RawValue::Other(json) => json[..json.floor_char_boundary(80)].to_owned(),
-    };
-    text.truncate(text.floor_char_boundary(80));
-    text
+        RawValue::Other(json) => prefix(json, 80).to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::number::{Number, excerpt, finite_f32, number, whole_u32};
 use super::rate::RateClass;
 use super::statistics::RuleStatistics;
-use super::text::{Lines, clean, clean_cut};
+use super::text::{Lines, clean, clean_cut, prefix};
 use super::verdict::{Reason, Rejection, Repair};
 use super::{KnownItem, Repairs};
 use crate::raw::RawValue;
@@ -26,7 +26,7 @@ pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &m
     if settings.types.contains_key(name) {
         return Ok(EventType::Custom(name.into()));
     }
-    let name = &name[..name.floor_char_boundary(256)];
+    let name = prefix(name, 256);
     let plain = name.trim().to_lowercase().replace(['-', ' '], "_");
     if plain.is_empty() {
         return Err(Rejection::new(Reason::NoType, "type: missing"));

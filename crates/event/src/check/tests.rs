@@ -351,7 +351,7 @@ proptest! {
             assert_invariants(&event, check.settings());
             check.observe(&event, None);
             // A fact is clean: sent as it is, it is the same fact.
-            let again = serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
+            let again = serde_json::from_value(serde_json::to_value(&event).unwrap()).unwrap();
             prop_assert_eq!(check.judge(&again, now(), |_| None), Outcome::Accepted(event));
         }
         prop_assert!(serde_json::from_str::<RawEvent>(&raw.to_json()).is_ok());

@@ -28,8 +28,8 @@ pub(super) fn clean<'t>(text: &'t str, lines: Lines, repairs: &mut Repairs) -> C
     if trimmed.len() != text.len() {
         repairs.note(Repair::Trimmed);
     }
-    let controls = trimmed.bytes().any(|byte| byte < 0x20 || byte >= 0x7f);
-    if !controls {
+    let printable = trimmed.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if printable {
         return Cow::Borrowed(trimmed);
     }
     let mut clean = Cow::Borrowed(trimmed);
@@ -55,7 +55,7 @@ pub(super) fn clean<'t>(text: &'t str, lines: Lines, repairs: &mut Repairs) -> C
 pub(super) fn clean_cut<'t>(text: &'t str, max_bytes: usize, lines: Lines, repairs: &mut Repairs) -> Cow<'t, str> {
     // Normalization shortens a text to a third at most; what lies beyond needs no cleaning to be cut off.
     let trimmed = trim(text);
-    let near = &trimmed[..trimmed.floor_char_boundary(4 * max_bytes + 16)];
+    let near = prefix(trimmed, 4 * max_bytes + 16);
     let looked_at = if near.len() == trimmed.len() { text } else { near };
     let clean = clean(looked_at, lines, repairs);
     if clean.len() <= max_bytes {
@@ -65,8 +65,7 @@ pub(super) fn clean_cut<'t>(text: &'t str, max_bytes: usize, lines: Lines, repai
         return clean;
     }
     repairs.note(Repair::Truncated);
-    let end = clean.floor_char_boundary(max_bytes);
-    let cut = clean[..end].trim_end().len();
+    let cut = prefix(&clean, max_bytes).trim_end().len();
     match clean {
         Cow::Borrowed(text) => Cow::Borrowed(&text[..cut]),
         Cow::Owned(mut text) => {
@@ -74,6 +73,15 @@ pub(super) fn clean_cut<'t>(text: &'t str, max_bytes: usize, lines: Lines, repai
             Cow::Owned(text)
         }
     }
+}
+
+/// As much of a text as fits into `max_bytes`, whole characters only.
+pub(crate) fn prefix(text: &str, max_bytes: usize) -> &str {
+    let mut end = text.len().min(max_bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// White space and the marks that editors leave at the ends of a text.

@@ -114,10 +114,13 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 /// Tells the unit from the size: in each unit the numbers from 1973 to 5138 are its own.
 fn from_epoch(number: i64) -> Timestamp {
+    const SECONDS: u64 = 100_000_000_000;
+    const MILLIS: u64 = SECONDS * 1000;
+    const MICROS: u64 = MILLIS * 1000;
     Timestamp(match number.unsigned_abs() {
-        ..100_000_000_000 => number * 1000,
-        ..100_000_000_000_000 => number,
-        ..100_000_000_000_000_000 => number.div_euclid(1000),
+        ..SECONDS => number * 1000,
+        SECONDS..MILLIS => number,
+        MILLIS..MICROS => number.div_euclid(1000),
         _ => number.div_euclid(1_000_000),
     })
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::rule::{Test, reason};
 use super::{Mapping, MappingError, RecordKind};
+use crate::check::prefix;
 use crate::raw::{RawEvent, RawItem, RawUser, RawValue, is_numeric};
 use crate::{Rejection, Timestamp};
 
@@ -137,8 +138,8 @@ impl BoundMapping {
         for field in mapping.kind.fields() {
             let column = match mapping.fields.get(*field) {
                 Some(column) => Some(place("fields", column)?),
-                // A column with a field's own name is that field, unless the mapping uses it otherwise.
-                None => place("fields", field).ok().filter(|_| mapping.columns().all(|(_, used)| used != *field)),
+                None if renamed(mapping, field) => None,
+                None => place("fields", field).ok(),
             };
             fields.extend(column.map(|column| BoundField::new(field, column, mapping, mapping.kind)));
         }
@@ -280,7 +281,7 @@ impl BoundMapping {
     fn refuse<C: Cell>(&self, code: &str, column: &str, rule: &BoundRule, row: &[C]) -> Rejection {
         let cell = rule.when.as_ref().and_then(|(place, _)| row.get(*place));
         let text = cell.map_or(Cow::Borrowed(""), Cell::text);
-        let near = &text[..text.floor_char_boundary(80)];
+        let near = prefix(&text, 80);
         Rejection::new(reason(code), format!("a rule of the mapping refuses {column} {near:?}"))
     }
 
@@ -419,6 +420,12 @@ impl BoundRule {
             quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
         })
     }
+}
+
+/// Whether a column that has a field's own name is meant to be something else.
+fn renamed(mapping: &Mapping, column: &str) -> bool {
+    let mut named = mapping.fields.values().chain(mapping.properties.values()).chain(&mapping.drop_columns);
+    named.any(|name| **name == *column)
 }
 
 fn constants(mapping: &Mapping) -> Vec<(&'static str, RawValue)> {

@@ -94,18 +94,18 @@ pub(super) enum Test {
 
 impl Condition {
     pub(super) fn test(&self, rule: usize) -> Result<Test, MappingError> {
-        let regex = |pattern: &Box<str>| {
+        let regex = |pattern: &str| {
             Regex::new(pattern).map_err(|error| MappingError::Pattern {
                 rule,
-                pattern: pattern.clone(),
+                pattern: pattern.into(),
                 error: error.to_string(),
             })
         };
         let tests = [
             self.equals.clone().map(Test::Equals),
             self.starts_with.clone().map(Test::StartsWith),
-            self.matches.as_ref().map(regex).transpose()?.map(Test::Matches),
-            self.not_matches.as_ref().map(regex).transpose()?.map(Test::NotMatches),
+            self.matches.as_deref().map(regex).transpose()?.map(Test::Matches),
+            self.not_matches.as_deref().map(regex).transpose()?.map(Test::NotMatches),
             self.empty.map(Test::Empty),
             self.below.map(Test::Below),
         ];

@@ -61,7 +61,7 @@ impl Catalogue {
             seed,
             homes: family_homes(seed),
             demand: (0..FAMILIES.len() as u64)
-                .map(|family| f64::from(exp(0.8 * Roll::new(seed, Stream::Demand, family).normal())))
+                .map(|family| f64::from(exp(1.0 * Roll::new(seed, Stream::Demand, family).normal())))
                 .collect(),
             items: Vec::with_capacity(n_items),
             traits: Vec::with_capacity(n_items),

@@ -22,6 +22,8 @@ const FOLD: usize = 4;
 const SCROLL: f64 = 0.75;
 /// δ of two items beyond which the one takes no special interest from the other.
 const ALIKE: f32 = 0.5;
+/// Rounds of exchanging neighbours on the best page.
+const MAX_PASSES: usize = 4;
 /// How many of the best items the greedy page looks at before it sorts them all.
 const HEAD: usize = 160;
 
@@ -121,7 +123,10 @@ impl<'a> Gaze<'a> {
         let reaction = match dear {
             d if d < 0.4 => 0.55 + 0.45 * d / 0.4,
             d if d <= 1.0 => 1.0,
-            d => 1.0 / (1.0 + (self.profile.thrift * (d - 1.0)) * (self.profile.thrift * (d - 1.0))),
+            d => {
+                let pain = self.profile.thrift * (d - 1.0);
+                1.0 / (1.0 + pain * pain)
+            }
         };
         if item.price < 0.95 * item.list_price { 1.2 * reaction } else { reaction }
     }
@@ -140,7 +145,7 @@ pub struct PositionChance {
     pub examined: f64,
     /// Probability of a click once they look, given what stands above.
     pub clicked: f64,
-    /// Probability that they end the visit after that click.
+    /// Probability that they leave the page for good after that click.
     pub satisfied: f64,
 }
 
@@ -195,9 +200,33 @@ pub(super) fn expected_clicks(chances: &[PositionChance]) -> f64 {
     chances.iter().map(|chance| chance.examined * chance.clicked).sum()
 }
 
+/// The best page that is easily found: filled greedily, then put in the order in which no two neighbours should change
+/// places (the most likely click on top is not always best: whoever is satisfied there sees no more).
+pub(super) fn best_page(catalogue: &Catalogue, profile: &Profile, wishes: &[f32], n: usize) -> Vec<usize> {
+    let mut page: Vec<_> = greedy_page(catalogue, wishes, n).into_iter().map(Some).collect();
+    let value = |page: &[Option<usize>]| expected_clicks(&cascade(catalogue, profile, wishes, page));
+    let mut best = value(&page);
+    for _ in 0..MAX_PASSES {
+        let before = best;
+        for upper in 0..page.len().saturating_sub(1) {
+            page.swap(upper, upper + 1);
+            let swapped = value(&page);
+            if swapped > best {
+                best = swapped;
+            } else {
+                page.swap(upper, upper + 1);
+            }
+        }
+        if best == before {
+            break;
+        }
+    }
+    page.into_iter().flatten().collect()
+}
+
 /// Fills a page from the top, each time with the item most likely to be clicked below those already chosen.
 /// Exact: an item's chance never exceeds its wish, so the scan in order of wishes may stop early.
-pub(super) fn greedy_page(catalogue: &Catalogue, wishes: &[f32], n: usize) -> Vec<usize> {
+fn greedy_page(catalogue: &Catalogue, wishes: &[f32], n: usize) -> Vec<usize> {
     let mut order: Vec<u32> = (0..wishes.len() as u32).collect();
     let best_first = |a: &u32, b: &u32| wishes[*b as usize].total_cmp(&wishes[*a as usize]).then(a.cmp(b));
     if order.len() > HEAD {
@@ -323,12 +352,12 @@ mod tests {
     }
 
     #[test]
-    fn hardly_any_exchange_improves_the_greedy_page() {
+    fn hardly_any_exchange_improves_the_best_page() {
         let catalogue = Catalogue::new(3, 500, START);
         for number in 0..20 {
             let profile = guest(3, number, &catalogue.homes);
             let wishes = wishes(&catalogue, &profile, &Focus::Home);
-            let page: Vec<_> = greedy_page(&catalogue, &wishes, 10).into_iter().map(Some).collect();
+            let page: Vec<_> = best_page(&catalogue, &profile, &wishes, 10).into_iter().map(Some).collect();
             let best = expected_clicks(&cascade(&catalogue, &profile, &wishes, &page));
             let mut roll = Roll::new(3, Stream::Policy, number);
             for _ in 0..200 {

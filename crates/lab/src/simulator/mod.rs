@@ -14,14 +14,15 @@
 //! A visitor with taste `u` wants item `i` by
 //!
 //! ```text
-//! a_i   = min(0.85, fit(δ(u, x_i)) · relevance · price · quality_i · brand · fresh · renewal)        0 if not in stock
+//! a_i   = min(0.85, renewal · min(0.85, fit(δ(u, x_i)) · relevance · price · quality_i · brand · fresh))   0 if not in stock
 //! fit   = 0.03 + 0.97·(3t² − 2t³),  t = clamp((1.5 − δ)/1.38, 0, 1)                a threshold at both ends
 //! relevance, home     1 first family of the visit, 0.8 second, 0.22 same department, 0.06 else; · (½ + ½·season)
 //!            similar  1/(1 + δ(x_i, x_context)) in its family, 0.3 its own variants, 0.4·(home) else, 0 itself
 //!            search   max(home, 0.6) if all words of the query match, 0.08·(home) else
 //! price, d = price/(usual·budget):  0.55 + 1.125d for d < 0.4 · 1 up to 1 · 1/(1 + thrift²(d−1)²) beyond; · 1.2 on sale
 //! brand = 1.3 a favourite, 1 else     fresh = 1 + 1.2·curiosity·max(0, 1 − age/14 d)
-//! renewal = what was bought lately: lasting goods 0.12; consumables 0.25 at first, 2 when they run out
+//! renewal = 1, but for what was bought: lasting goods 0.12 for 120 days, then 0.5; consumables with a cycle of T days
+//!           0.25 before 0.6 T, 2 from 0.9 T to 2.5 T
 //! ```
 //!
 //! On a page, the visitor goes down a cascade. Things alike use up each other's interest, and whoever is satisfied leaves:
@@ -34,6 +35,13 @@
 //!
 //! No dot product, no softmax, no co-occurrence: none of our learners holds this form. After a click the item's page is
 //! viewed; marking, cart and purchase follow by chances that grow with `a`.
+//!
+//! A visit's first family is drawn with weight `demand · season · novelty · renewal / (0.08 + δ(u, home))⁴`; a shopper
+//! comes for the dearest of the 28 families about half of the time.
+//!
+//! What it is like (default settings, seed 1, 20,000 pages, expected clicks per page): random 0.06, most popular 0.25,
+//! the truth 1.06. Tastes of the first day, with all else known, keep 0.93 of the best after 15 days, 0.87 after 30, 0.81 after 60.
+//! The oracle knows what each visit is about, which no learner can: it is a ceiling, not a target.
 //!
 //! # Example
 //!
@@ -190,8 +198,8 @@ pub struct Outcome {
     pub n_clicks: usize,
     /// Expected clicks of the page shown: exact.
     pub expected_clicks: f64,
-    /// Expected clicks of the page that is best position by position, from the whole catalogue. Rarely and barely
-    /// another page is better still.
+    /// Expected clicks of the best page from the whole catalogue: filled greedily, then put in the best order that
+    /// exchanging neighbours finds. Another page is rarely better, and barely.
     pub best_expected_clicks: f64,
     /// Expected clicks of a page drawn evenly from what is in stock (any likeness between its items neglected).
     pub random_expected_clicks: f64,

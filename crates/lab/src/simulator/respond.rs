@@ -2,7 +2,7 @@
 
 use accrue_event::{Attributes, Event, EventId, EventType, ItemId, SessionId, Shopper, Timestamp};
 
-use super::click::{Gaze, PositionChance, cascade, expected_clicks, goes_on, greedy_page, random_expectation};
+use super::click::{Gaze, PositionChance, best_page, cascade, expected_clicks, goes_on, random_expectation};
 use super::dice::{Roll, Stream};
 use super::shoppers::Profile;
 use super::stream::{NEXT_PAGE_MS, Who};
@@ -19,7 +19,8 @@ impl Simulator {
         let (page, n_unknown) = self.page_of(visit, shown);
         let wishes = self.wishes(visit, &visit.profile);
         let chances = cascade(&self.catalogue, &visit.profile, &wishes, &page);
-        let best: Vec<Option<usize>> = greedy_page(&self.catalogue, &wishes, visit.n).into_iter().map(Some).collect();
+        let best: Vec<Option<usize>> =
+            best_page(&self.catalogue, &visit.profile, &wishes, visit.n).into_iter().map(Some).collect();
         let best = cascade(&self.catalogue, &visit.profile, &wishes, &best);
         let events = self.act(visit, &page, &chances, &wishes);
         let outcome = Outcome {
@@ -41,7 +42,7 @@ impl Simulator {
         cascade(&self.catalogue, &visit.profile, &self.wishes(visit, &visit.profile), &page)
     }
 
-    /// The page that is best position by position under the truth.
+    /// The best page under the truth, as in [`Outcome::best_expected_clicks`].
     pub fn best_page(&self, visit: &Visit) -> Vec<ItemId> {
         self.page_for(visit, &visit.profile)
     }
@@ -59,7 +60,7 @@ impl Simulator {
 
     fn page_for(&self, visit: &Visit, profile: &Profile) -> Vec<ItemId> {
         let wishes = self.wishes(visit, profile);
-        greedy_page(&self.catalogue, &wishes, visit.n).into_iter().map(|idx| self.item_id(idx)).collect()
+        best_page(&self.catalogue, profile, &wishes, visit.n).into_iter().map(|idx| self.item_id(idx)).collect()
     }
 
     fn page_of(&self, visit: &Visit, shown: &[ItemId]) -> (Vec<Option<usize>>, usize) {

@@ -73,9 +73,9 @@ impl Shoppers {
             let mut roll = Roll::new(seed, Stream::Shopper, n as u64);
             let profile = Profile::new(&mut roll, homes);
             people.push(Person { profile, day: start.day(), bought: Vec::new() });
-            // Pareto with exponent 4/3: a few come all the time, most hardly ever.
+            // Pareto with exponent 4/3, cut at 50: a few come all the time, most hardly ever.
             let u = roll.uniform();
-            total += 1.0 / (u.sqrt() * u.sqrt().sqrt()).max(1e-2);
+            total += 1.0 / (u.sqrt() * u.sqrt().sqrt()).max(0.02);
             activity.push(total);
         }
         Self { seed, drift, people, activity }
@@ -166,9 +166,10 @@ pub(super) fn intents(
     for (idx, (weight, family)) in weights.iter_mut().zip(FAMILIES).enumerate() {
         let home = shifted(&[0.0; 4], &catalogue.homes[idx], 0.5);
         let delta = spread_between(&profile.taste, room(&profile.taste), &home, room(&home));
+        let far = f64::from(0.08 + delta) * f64::from(0.08 + delta);
         let launched_days = catalogue.launched_at[idx].map_or(f64::INFINITY, |launch| at.days_since(launch));
         let novelty = 1.0 + 3.0 * f64::from(profile.curiosity) * (1.0 - launched_days / 10.0).max(0.0);
-        *weight = catalogue.demand[idx] * f64::from(season(family, at)) * novelty / f64::from(0.08 + delta).powi(4);
+        *weight = catalogue.demand[idx] * f64::from(season(family, at)) * novelty / (far * far);
     }
     for &(item, bought_at) in bought {
         let family = catalogue.traits[item as usize].family as usize;

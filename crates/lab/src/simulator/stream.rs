@@ -90,7 +90,7 @@ impl Simulator {
 
     /// The next of a stream of arrivals whose rate changes by the hour: an exponential amount of rate is used up on the way.
     fn next_arrival(&self, after: Timestamp) -> Timestamp {
-        let pages_per_session = (1.0 - GOES_ON.powi(i32::from(MAX_PAGES))) / (1.0 - GOES_ON);
+        let pages_per_session = (1..MAX_PAGES).fold(1.0, |pages, _| 1.0 + GOES_ON * pages);
         let per_ms = self.settings.visits_per_day / pages_per_session / DAY_MS as f64;
         let draw = Roll::new(self.settings.seed, Stream::Arrival, self.n_sessions).uniform();
         let mut left = -f64::from(ln(draw as f32));

@@ -81,16 +81,8 @@ const BITS_PER_ID: usize = 12;
 const BLOCK_BITS: usize = 256;
 const BLOCK_WORDS: usize = 8;
 /// The odd multipliers of the Parquet format.
-const SALT: [u32; BLOCK_WORDS] = [
-    0x47b6_137b,
-    0x4497_4d91,
-    0x8824_ad5b,
-    0xa2b7_289d,
-    0x7054_95c7,
-    0x2df1_424b,
-    0x9efc_4947,
-    0x5c6b_fb31,
-];
+const SALT: [u32; BLOCK_WORDS] =
+    [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
 /// Says of a hash "certainly not in this segment" or "perhaps".
 pub(super) struct Filter {
@@ -173,23 +165,19 @@ pub(super) fn bucket_bytes(pairs: &[(u64, u32)]) -> Vec<u8> {
     bytes
 }
 
-/// The positions of a hash in its bucket, ascending; `None` if the bytes are no bucket.
-pub(super) fn bucket_candidates(bytes: &[u8], hash: u64) -> Option<Vec<u32>> {
+/// The pairs in a bucket, in order; `None` if the bytes are no bucket.
+pub(super) fn bucket_pairs(bytes: &[u8]) -> Option<Vec<(u64, u32)>> {
     let (entries, sum) = bytes.split_last_chunk::<SUM_BYTES>()?;
     if (xxh3_64(entries) as u32).to_le_bytes() != *sum {
         return None;
     }
     let (entries, rest) = entries.as_chunks::<ENTRY_BYTES>();
-    if !rest.is_empty() {
-        return None;
-    }
     let read = |entry: &[u8; ENTRY_BYTES]| {
         let (hash, position) = entry.split_at(8);
         let hash = u64::from_le_bytes(hash.try_into().expect("8 bytes"));
         (hash, u32::from_le_bytes(position.try_into().expect("4 bytes")))
     };
-    let start = entries.partition_point(|entry| read(entry).0 < hash);
-    Some(entries[start..].iter().map(read).take_while(|pair| pair.0 == hash).map(|pair| pair.1).collect())
+    rest.is_empty().then(|| entries.iter().map(read).collect())
 }
 
 /// The offset of a position.
@@ -221,16 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn bucket_answers_with_all_positions_of_a_hash() {
-        let bytes = bucket_bytes(&[(3, 9), (7, 1), (7, 4), (u64::MAX, 2)]);
-        assert_eq!(bucket_candidates(&bytes, 7), Some(vec![1, 4]));
-        assert_eq!(bucket_candidates(&bytes, 8), Some(vec![]));
-        assert_eq!(bucket_candidates(&bytes, u64::MAX), Some(vec![2]));
+    fn bucket_reads_back_or_is_refused() {
+        let pairs = [(3, 9), (7, 1), (7, 4), (u64::MAX, 2)];
+        let bytes = bucket_bytes(&pairs);
+        assert_eq!(bucket_pairs(&bytes), Some(pairs.to_vec()));
         for at in 0..bytes.len() {
             let mut bent = bytes.clone();
             bent[at] ^= 1;
-            assert_eq!(bucket_candidates(&bent, 7), None);
-            assert_eq!(bucket_candidates(&bytes[..at], 7), None);
+            assert_eq!(bucket_pairs(&bent), None);
+            assert_eq!(bucket_pairs(&bytes[..at]), None);
         }
     }
 

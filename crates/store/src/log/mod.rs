@@ -5,10 +5,14 @@
 //! and carry a filter and an index over their event ids. The log judges nothing: what is a duplicate it can tell
 //! ([`Log::find_event`]), what to do about it is the caller's business.
 
+mod copy;
 mod ids;
 mod reader;
 mod row;
+mod seal;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{File, TryLockError};
 use std::ops::Range;
@@ -18,11 +22,12 @@ use std::thread::JoinHandle;
 
 use accrue_event::{EventId, Timestamp};
 
-pub use self::reader::LogReader;
-pub(crate) use self::segment::{copy_log, sync_dir};
+pub(crate) use self::copy::{copy_log, remove_side_files};
 use self::ids::{Filter, LiveIds};
 use self::reader::Extent;
+pub use self::reader::LogReader;
 use self::segment::Segment;
+pub(crate) use self::segment::sync_dir;
 use crate::{Body, Offset, StoreError};
 
 /// Settings of a log; they may differ from one opening to the next.
@@ -197,7 +202,8 @@ impl Log {
     /// from backups, nor from checkpoints made before). Offsets that are no more in the log are passed over.
     ///
     /// # Errors
-    /// If an offset is not there yet. A failed write poisons the log; an erasure that was not reported done may be repeated.
+    /// If an offset is not there yet. A failed write poisons the log; an erasure that was not reported done may be repeated,
+    /// also one that a reader kept from emptying a write-ahead log.
     pub fn erase(&mut self, offsets: &[Offset]) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
         let (start, end) = (self.start(), self.end());
@@ -208,7 +214,15 @@ impl Log {
             return Err(StoreError::BeyondEnd { offset, end });
         }
         let erased = self.erase_sorted(&offsets);
-        self.poison_on_error(erased)
+        // A reader in the way of the second half poisons nothing: the tombstones are durable, and old bytes do no harm but stay.
+        let touched = self.poison_on_error(erased)?;
+        for segment in &touched {
+            segment.truncate_wal()?;
+        }
+        if offsets.last().is_some_and(|offset| *offset >= self.active.segment.first) {
+            self.active.segment.truncate_wal()?;
+        }
+        Ok(())
     }
 
     /// Removes whole sealed segments that end at or before `before`; the caller holds a checkpoint that covers them. Their
@@ -285,13 +299,17 @@ impl Log {
         Ok(())
     }
 
-    fn erase_sorted(&mut self, offsets: &[Offset]) -> Result<(), StoreError> {
+    /// Erases, and returns the sealed segments where it did.
+    fn erase_sorted(&mut self, offsets: &[Offset]) -> Result<Vec<Segment>, StoreError> {
         self.finish_sealing()?;
+        let mut touched = Vec::new();
         let mut rest = offsets;
         for sealed in &self.sealed {
             let (own, later) = rest.split_at(rest.partition_point(|offset| *offset < sealed.end));
             if !own.is_empty() {
-                Segment::open(&self.dir, sealed.segment.first)?.erase(own)?;
+                let mut segment = Segment::open(&self.dir, sealed.segment.first)?;
+                segment.erase(own)?;
+                touched.push(segment);
             }
             rest = later;
         }
@@ -299,7 +317,7 @@ impl Log {
             let change = self.active.segment.erase(rest)?;
             self.active.checksum = self.active.checksum.wrapping_add(change);
         }
-        Ok(())
+        Ok(touched)
     }
 
     fn prune_sealed(&mut self, before: Offset) -> Result<(), StoreError> {

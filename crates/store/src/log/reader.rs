@@ -198,7 +198,13 @@ impl LogReader {
         let start = self.start();
         self.open.retain(|open, _| *open >= start);
         if !self.open.contains_key(&first) {
-            let segment = Segment::open_to_read(&self.extent.dir, first)?;
+            let opened = Segment::open_to_read(&self.extent.dir, first);
+            let start = self.start();
+            if opened.is_err() && first < start {
+                // Retention took it away in the meantime.
+                return Err(StoreError::Pruned { offset: first, start });
+            }
+            let segment = opened?;
             if self.open.len() == OPEN_SEGMENTS {
                 self.open.pop_first();
             }

@@ -1,18 +1,15 @@
 //! One segment of the log: an SQLite file with the records of a range of offsets.
 //!
-//! Tables: `records(seq, received_at, body)`; `meta(key, value)`; and, once sealed, `filter` and `ids` (see [`super::ids`]).
+//! Tables: `records(seq, received_at, body)`; `meta(key, value)`; and, once sealed, `filter` and `ids` (see [`super::seal`]).
 //! The row key is the offset, since appending in key order is what SQLite does fastest. A new file is made under
 //! another name and renamed when it is whole, so a crash leaves no half-made segment.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use accrue_event::{EventId, Timestamp};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::ids::{self, Filter};
 use super::row;
 use crate::{Body, Offset, Record, StoreError};
 
@@ -22,11 +19,9 @@ pub(super) const FORMAT: u32 = 1;
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"ACRL");
 const EXTENSION: &str = "seg";
 
-/// Pages of the write-ahead log after which the writer copies them into the file.
+/// Pages of the write-ahead log after which the writer copies them into the file. Fewer cost nothing, since a page is full
+/// when it is copied; more make the stall of a copy longer.
 const CHECKPOINT_PAGES: u32 = 1000;
-/// Room for them and for the group that passes the mark. The write-ahead log is laid out at this size before it is used:
-/// on ext4 a commit into a file that grows waits for the journal (up to 4 ms), one into bytes that are there does not (0.1).
-const WAL_BYTES: usize = 6 << 20;
 /// A row with its checksum already taken off: offset, stamp, blob.
 pub(super) type RawRow = (Offset, Timestamp, Vec<u8>);
 
@@ -36,13 +31,6 @@ pub(super) struct Segment {
     pub(super) path: PathBuf,
     /// The offset of its first record, which is also its name.
     pub(super) first: Offset,
-}
-
-/// What a sealed segment says about itself.
-pub(super) struct Seal {
-    pub(super) count: u64,
-    pub(super) checksum: u64,
-    pub(super) bucket_bits: u32,
 }
 
 /// The file of the segment that begins at `first`.
@@ -72,19 +60,6 @@ pub(super) fn list(dir: &Path) -> Result<Vec<Offset>, StoreError> {
 /// Makes a folder's entries durable: a rename or a removal is not, before this.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| StoreError::io(dir, "syncing the folder", e))
-}
-
-/// Makes the write-ahead log of a segment, of zeros, where there is none. SQLite takes it for an empty one.
-fn lay_out_wal(segment: &Path) -> Result<(), StoreError> {
-    let mut path = segment.as_os_str().to_owned();
-    path.push("-wal");
-    let path = Path::new(&path);
-    let made = match File::create_new(path) {
-        Ok(mut file) => file.write_all(&vec![0; WAL_BYTES]).and_then(|()| file.sync_all()),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(e),
-    };
-    made.map_err(|e| StoreError::io(path, "making a write-ahead log", e))
 }
 
 /// Removes a segment with its side files.
@@ -141,7 +116,6 @@ impl Segment {
 
     /// Opens the segment for writing.
     pub(super) fn open(dir: &Path, first: Offset) -> Result<Self, StoreError> {
-        lay_out_wal(&path_of(dir, first))?;
         let segment = Self::connect(dir, first, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         segment
             .conn
@@ -294,8 +268,7 @@ impl Segment {
         let transaction = conn.transaction().map_err(failed)?;
         let mut checksum = 0u64;
         {
-            let mut insert =
-                transaction.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3)").map_err(failed)?;
+            let mut insert = transaction.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3)").map_err(failed)?;
             let mut offset = from;
             for body in bodies {
                 checksum = checksum.wrapping_add(row::encode(blob, offset, received_at, body));
@@ -307,8 +280,8 @@ impl Segment {
         Ok(checksum)
     }
 
-    /// Puts tombstones in the place of records, so that their bytes are gone from the file; returns the change of the
-    /// segment's checksum.
+    /// Puts tombstones in the place of records; returns the change of the segment's checksum. Their bytes are gone from the
+    /// files once the write-ahead log is emptied.
     pub(super) fn erase(&mut self, offsets: &[Offset]) -> Result<u64, StoreError> {
         let path = self.path.clone();
         let failed = |e| StoreError::sqlite(&path, "erasing records", e);
@@ -337,17 +310,13 @@ impl Segment {
             return Err(error);
         }
         self.conn.execute_batch("COMMIT").map_err(failed)?;
-        self.truncate_wal()?;
         Ok(change)
     }
 
     /// Copies the write-ahead log into the file and cuts it to nothing, so that it holds no old bytes.
     pub(super) fn truncate_wal(&self) -> Result<(), StoreError> {
         let failed = |e| self.failed("emptying the write-ahead log", e);
-        let busy: i64 = self
-            .conn
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .map_err(failed)?;
+        let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
         if busy != 0 {
             return Err(failed(rusqlite::Error::SqliteFailure(
                 rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
@@ -357,70 +326,6 @@ impl Segment {
         Ok(())
     }
 
-    /// Writes filter, index and seal in one transaction. The records are all there already.
-    pub(super) fn seal(&mut self, count: u64, checksum: u64, pairs: &[(u64, u32)]) -> Result<Filter, StoreError> {
-        let filter = Filter::build(pairs);
-        let filter_bytes = filter.to_bytes();
-        let bucket_bits = ids::bucket_bits(pairs.len());
-        let failed = |e| StoreError::sqlite(&self.path, "sealing a segment", e);
-        self.conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM ids; DELETE FROM filter;").map_err(failed)?;
-        let written = || -> Result<(), StoreError> {
-            self.conn.execute("INSERT INTO filter VALUES (0, ?1)", [&filter_bytes]).map_err(failed)?;
-            let mut insert = self.conn.prepare_cached("INSERT INTO ids VALUES (?1, ?2)").map_err(failed)?;
-            let mut rest = pairs;
-            for bucket in 0..1u64 << bucket_bits {
-                let len = rest.partition_point(|pair| ids::bucket_of(pair.0, bucket_bits) <= bucket);
-                let (own, others) = rest.split_at(len);
-                insert.execute(params![bucket as i64, ids::bucket_bytes(own)]).map_err(failed)?;
-                rest = others;
-            }
-            self.set_meta("filter_checksum", xxh3_64(&filter_bytes) as i64)?;
-            self.set_meta("bucket_bits", i64::from(bucket_bits))?;
-            self.set_meta("sealed_checksum", checksum as i64)?;
-            self.set_meta("sealed_count", count as i64)
-        };
-        if let Err(error) = written() {
-            let _ = self.conn.execute_batch("ROLLBACK");
-            return Err(error);
-        }
-        self.conn.execute_batch("COMMIT").map_err(failed)?;
-        Ok(filter)
-    }
-
-    /// What the segment says of itself, if it is sealed.
-    pub(super) fn sealed(&self) -> Result<Option<Seal>, StoreError> {
-        let Some(count) = self.meta("sealed_count")? else { return Ok(None) };
-        let (Some(checksum), Some(bucket_bits)) = (self.meta("sealed_checksum")?, self.meta("bucket_bits")?) else {
-            return Err(self.corrupt("its seal is incomplete"));
-        };
-        let bucket_bits = u32::try_from(bucket_bits).ok().filter(|bits| *bits <= 32);
-        let bucket_bits = bucket_bits.ok_or_else(|| self.corrupt("its seal makes no sense"))?;
-        Ok(Some(Seal { count: count as u64, checksum: checksum as u64, bucket_bits }))
-    }
-
-    /// The filter of a sealed segment.
-    pub(super) fn filter(&self) -> Result<Filter, StoreError> {
-        let bytes: Vec<u8> = self
-            .conn
-            .query_row("SELECT bits FROM filter WHERE part = 0", [], |row| row.get(0))
-            .map_err(|e| self.failed("reading a filter", e))?;
-        if self.meta("filter_checksum")? != Some(xxh3_64(&bytes) as i64) {
-            return Err(self.corrupt("its filter does not match its checksum"));
-        }
-        Filter::from_bytes(&bytes).ok_or_else(|| self.corrupt("its filter has an impossible length"))
-    }
-
-    /// Positions that the index of a sealed segment has for a hash.
-    pub(super) fn candidates(&self, bucket_bits: u32, hash: u64) -> Result<Vec<u32>, StoreError> {
-        let failed = |e| self.failed("reading the index", e);
-        let mut statement = self.conn.prepare_cached("SELECT entries FROM ids WHERE bucket = ?1").map_err(failed)?;
-        let bucket = ids::bucket_of(hash, bucket_bits) as i64;
-        let found = statement
-            .query_row([bucket], |row| Ok(row.get_ref(0)?.as_blob().ok().and_then(|b| ids::bucket_candidates(b, hash))))
-            .map_err(failed)?;
-        found.ok_or_else(|| self.corrupt(format!("bucket {bucket} of its index does not match its checksum")))
-    }
-
     /// A number that the segment keeps about itself.
     pub(super) fn meta(&self, key: &str) -> Result<Option<i64>, StoreError> {
         let failed = |e| self.failed("reading what a segment says of itself", e);
@@ -428,7 +333,7 @@ impl Segment {
         statement.query_row([key], |row| row.get(0)).optional().map_err(failed)
     }
 
-    fn set_meta(&self, key: &str, value: i64) -> Result<(), StoreError> {
+    pub(super) fn set_meta(&self, key: &str, value: i64) -> Result<(), StoreError> {
         let failed = |e| self.failed("writing what a segment says of itself", e);
         let mut statement = self.conn.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)").map_err(failed)?;
         statement.execute(params![key, value]).map_err(failed)?;
@@ -463,75 +368,4 @@ impl Segment {
     pub(super) fn bad_record(&self, offset: Offset, damage: row::Damage) -> StoreError {
         StoreError::CorruptRecord { path: self.path.clone(), offset, what: damage.into() }
     }
-}
-
-impl Segment {
-    /// Reads the segment through, up to `until`, and compares it with its seal, its filter and its index.
-    pub(super) fn verify(&self, until: Offset) -> Result<(), StoreError> {
-        let sealed = match self.sealed()? {
-            Some(seal) => Some((seal, self.filter()?)),
-            None => None,
-        };
-        let (mut count, mut checksum) = (0, 0u64);
-        let mut hashes = Vec::new();
-        let reached = self.scan(self.first, until, |offset, _, body, sum| {
-            count += 1;
-            checksum = checksum.wrapping_add(sum);
-            if let (Some(_), Some(id)) = (&sealed, row::event_id(body)?) {
-                hashes.push((ids::hash(id), (offset.0 - self.first.0) as u32));
-            }
-            Ok(())
-        })?;
-        if reached != until {
-            return Err(self.corrupt(format!("it ends at {reached}, not at {until}")));
-        }
-        let Some((seal, filter)) = sealed else { return Ok(()) };
-        if (seal.count, seal.checksum) != (count, checksum) {
-            return Err(self.corrupt("its records do not match the checksum of its seal"));
-        }
-        for (hash, position) in hashes {
-            if !filter.may_contain(hash) || !self.candidates(seal.bucket_bits, hash)?.contains(&position) {
-                return Err(self.bad_record(ids::offset_of(self.first, position), "the index does not know it"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Copies the segments of a log that may be written meanwhile, oldest first, so that the copy is a prefix of the log;
-/// returns its first offset.
-pub(crate) fn copy_log(dir: &Path, target: &Path) -> Result<Offset, StoreError> {
-    std::fs::create_dir_all(target).map_err(|e| StoreError::io(target, "making a folder", e))?;
-    let firsts = list(dir)?;
-    let Some(&start) = firsts.first() else {
-        return Err(StoreError::Corrupt { path: dir.into(), what: "it holds no segment of a log".into() });
-    };
-    for first in firsts {
-        let copied = copy_segment(dir, target, first);
-        if copied.is_err() && !path_of(dir, first).exists() {
-            return Err(StoreError::Pruned { offset: first, start: first.next() });
-        }
-        copied?;
-    }
-    Ok(start)
-}
-
-fn copy_segment(dir: &Path, target: &Path, first: Offset) -> Result<(), StoreError> {
-    let source = Segment::open_to_read(dir, first)?;
-    let path = path_of(target, first);
-    let failed = |e| StoreError::sqlite(&path, "copying a segment", e);
-    let mut copy = Connection::open(&path).map_err(failed)?;
-    {
-        let backup = rusqlite::backup::Backup::new(&source.conn, &mut copy).map_err(failed)?;
-        // All pages in one step: one snapshot, which no writer can make begin again.
-        match backup.step(-1).map_err(failed)? {
-            rusqlite::backup::StepResult::Done => {}
-            _ => return Err(failed(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-                Some("the writer did not let go of the file".into()),
-            ))),
-        }
-    }
-    copy.close().map_err(|(_, e)| failed(e))?;
-    File::open(&path).and_then(|file| file.sync_all()).map_err(|e| StoreError::io(&path, "copying a segment", e))
 }

@@ -1,0 +1,322 @@
+//! Reading a request's body: within its time, within its size as the decompressed bytes count, whatever its encoding.
+//!
+//! In: the headers and the stream. Out: plain bytes, or a problem. A decompression bomb stops at the limit.
+
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderValue, header};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::sync::SemaphorePermit;
+
+use super::Server;
+use super::problem::{Code, Problem};
+
+/// Above this a body counts as large: few are held at a time, and their work leaves the async threads.
+const LARGE_BYTES: usize = 64 << 10;
+
+/// Largest window that a zstd frame may ask for: `zstd -19` uses 8 MiB.
+const ZSTD_WINDOW_LOG: u32 = 24;
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(Self::Plain) };
+        match value.as_bytes().trim_ascii().to_ascii_lowercase().as_slice() {
+            b"" | b"identity" => Ok(Self::Plain),
+            b"gzip" | b"x-gzip" => Ok(Self::Gzip),
+            b"zstd" => Ok(Self::Zstd),
+            _ => Err(Problem::new(Code::UnsupportedEncoding, "send the body plain, or compressed by gzip or zstd")
+                .header(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"))),
+        }
+    }
+}
+
+/// A body, decompressed, with its share of the room for large ones.
+pub(super) struct Plain<'s> {
+    pub(super) bytes: Bytes,
+    _room: Option<SemaphorePermit<'s>>,
+}
+
+impl Server {
+    /// The whole body of a request.
+    pub(super) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Plain<'_>, Problem> {
+        let limit = self.settings.body_limit_bytes;
+        let encoding = Encoding::of(headers)?;
+        let mut room = None;
+        let reading = self.receive(body, limit, &mut room);
+        let sent = match tokio::time::timeout(Duration::from_secs(self.settings.request_timeout_s), reading).await {
+            Ok(sent) => sent?,
+            Err(_) => {
+                let detail = format!("the body did not arrive within {} s", self.settings.request_timeout_s);
+                return Err(Problem::new(Code::BodyTimeout, detail));
+            }
+        };
+        if encoding == Encoding::Plain {
+            return Ok(Plain { bytes: sent, _room: room });
+        }
+        // How much will come out is not known, so it counts as large.
+        if room.is_none() {
+            room = Some(self.large_body()?);
+        }
+        let bytes = off_worker(move || decompress(&sent, encoding, limit)).await?;
+        Ok(Plain { bytes: bytes.into(), _room: room })
+    }
+
+    /// The bytes as sent. Refuses before reading where the declared length says enough.
+    async fn receive<'s>(
+        &'s self,
+        mut body: Body,
+        limit: usize,
+        room: &mut Option<SemaphorePermit<'s>>,
+    ) -> Result<Bytes, Problem> {
+        let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if declared > limit {
+            return Err(too_large(limit));
+        }
+        if declared > LARGE_BYTES {
+            *room = Some(self.large_body()?);
+        }
+        let mut first = Bytes::new();
+        let mut all = Vec::new();
+        loop {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            let data = match frame {
+                None => break,
+                Some(Err(error)) => return Err(Problem::new(Code::BrokenBody, error.to_string())),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => data,
+                    Err(_trailers) => continue,
+                },
+            };
+            let n_bytes = first.len().max(all.len()) + data.len();
+            if n_bytes > limit {
+                return Err(too_large(limit));
+            }
+            if n_bytes > LARGE_BYTES && room.is_none() {
+                *room = Some(self.large_body()?);
+            }
+            // Most bodies come in one piece and are never copied.
+            match (first.is_empty(), all.is_empty()) {
+                (true, _) => first = data,
+                (false, true) => {
+                    all.reserve(declared.max(n_bytes));
+                    all.extend_from_slice(&first);
+                    all.extend_from_slice(&data);
+                }
+                (false, false) => all.extend_from_slice(&data),
+            }
+        }
+        Ok(if all.is_empty() { first } else { all.into() })
+    }
+
+    fn large_body(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.large_bodies.try_acquire().map_err(|_| {
+            Problem::new(Code::Overloaded, "too many large bodies at a time; try again shortly").retry_after(1)
+        })
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("a body may have {limit} bytes, decompressed; send several smaller ones"))
+        .member("limit_bytes", limit)
+}
+
+fn decompress(sent: &[u8], encoding: Encoding, limit: usize) -> Result<Vec<u8>, Problem> {
+    let broken = |error: io::Error| Problem::new(Code::BrokenEncoding, error.to_string());
+    let mut plain = Vec::with_capacity(sent.len().saturating_mul(4).min(limit));
+    // One byte above the limit tells a body that is too large from one that just fits.
+    let most = limit as u64 + 1;
+    match encoding {
+        Encoding::Plain => plain.extend_from_slice(sent),
+        Encoding::Gzip => {
+            flate2::read::MultiGzDecoder::new(sent).take(most).read_to_end(&mut plain).map_err(broken)?;
+        }
+        Encoding::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(sent).map_err(broken)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(broken)?;
+            decoder.take(most).read_to_end(&mut plain).map_err(broken)?;
+        }
+    }
+    if plain.len() > limit { Err(too_large(limit)) } else { Ok(plain) }
+}
+
+/// Runs work that may take many milliseconds where it holds no other request up.
+pub(super) async fn off_worker<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // Not cancelled: nobody but this function holds the task.
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
+/// Runs work on a body of that size: at once if it is small, else off the async threads.
+pub(super) async fn by_size<T: Send + 'static>(n_bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if n_bytes <= LARGE_BYTES { work() } else { off_worker(work).await }
+}
+
+/// What the `Content-Type` says of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// JSON, or nothing was said.
+    Json,
+    /// One JSON text a line.
+    Lines,
+}
+
+impl Form {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Self::Json) };
+        let essence = value.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "" | "application/json" | "text/json" => Ok(Self::Json),
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" => {
+                Ok(Self::Lines)
+            }
+            other if other.starts_with("application/") && other.ends_with("+json") => Ok(Self::Json),
+            other => {
+                let detail = format!(
+                    "{other:?} is not read here; send `Content-Type: application/json`, or `application/x-ndjson` for one record a line"
+                );
+                Err(Problem::new(Code::UnsupportedMediaType, detail))
+            }
+        }
+    }
+}
+
+/// A body that is one JSON value of a known shape. Unknown fields are refused by name.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Server>> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, server: &Arc<Server>) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        if Form::of(&parts.headers)? == Form::Lines {
+            return Err(Problem::new(Code::UnsupportedMediaType, "send one JSON object as `application/json`"));
+        }
+        let plain = server.read_body(&parts.headers, body).await?;
+        read_json(&plain.bytes).map(Self)
+    }
+}
+
+/// One JSON value of a known shape.
+pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_data() {
+            let error = axum::Json::<T>::from_bytes(bytes).err().map_or(error.to_string(), |error| error.body_text());
+            return wrong_field(&error);
+        }
+        malformed(bytes, 0)
+    })
+}
+
+/// The problem of bytes that are no JSON; `from` is where they begin in the body.
+pub(super) fn malformed(bytes: &[u8], from: usize) -> Problem {
+    // Read again, since an error inside a typed value may have stopped before the fault in the syntax.
+    match serde_json::from_slice::<IgnoredAny>(bytes) {
+        Ok(_) => Problem::new(Code::MalformedJson, "a text or number in the body cannot be represented"),
+        Err(error) => {
+            let position = from + position(bytes, &error);
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or(&what);
+            Problem::new(Code::MalformedJson, format!("{what} at byte {position}")).member("position", position)
+        }
+    }
+}
+
+/// The byte that an error is about, from the line and column that the parser tells.
+pub(super) fn position(bytes: &[u8], error: &serde_json::Error) -> usize {
+    let line_start = match error.line() {
+        0 | 1 => 0,
+        line => bytes
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'\n')
+            .nth(line - 2)
+            .map_or(bytes.len(), |(newline, _)| newline + 1),
+    };
+    (line_start + error.column().saturating_sub(1)).min(bytes.len())
+}
+
+/// The problem of a well-formed body with a field that does not fit, from the words of axum and serde:
+/// `Failed to deserialize the JSON body into the target type: PATH: MESSAGE at line 1 column 9`.
+fn wrong_field(text: &str) -> Problem {
+    const PREFIX: &str = "Failed to deserialize the JSON body into the target type: ";
+    let text = text.strip_prefix(PREFIX).unwrap_or(text);
+    let text = text.rsplit_once(" at line ").map_or(text, |(message, _)| message);
+    if let Some(field) = text.split_once("unknown field `").and_then(|(_, rest)| rest.split('`').next()) {
+        let message = &text[text.find("unknown field").unwrap_or(0)..];
+        return Problem::new(Code::UnknownField, message).field(field);
+    }
+    let path = text.split_once(": ").map(|(path, _)| path).filter(|path| is_path(path));
+    let problem = Problem::new(Code::InvalidBody, text);
+    match path {
+        Some(path) => problem.field(path),
+        None => problem,
+    }
+}
+
+/// Whether a text looks like `requests[3].n` and not like a sentence.
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.[]".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Shape {
+        n: u32,
+    }
+
+    #[test]
+    fn faults_of_a_body_are_named() {
+        let check = |body: &str, code: Code, detail: &str| {
+            let problem = read_json::<Shape>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.code(), code, "{body}");
+            assert!(format!("{problem:?}").contains(detail), "{body}: {problem:?}");
+        };
+        check(r#"{"n":1,"limit":2}"#, Code::UnknownField, "expected `n`");
+        check(r#"{"n":"one"}"#, Code::InvalidBody, "n: invalid type: string");
+        check(r#"{"n":-1}"#, Code::InvalidBody, "expected u32");
+        check(r#"{}"#, Code::InvalidBody, "missing field `n`");
+        check("{\"n\":1,\n!}", Code::MalformedJson, "at byte 8");
+        check(r#"{"n":"#, Code::MalformedJson, "EOF");
+        check("", Code::MalformedJson, "EOF");
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        let zeros = vec![b' '; 1 << 20];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&zeros).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = zstd::encode_all(&zeros[..], 1).unwrap();
+        for (sent, encoding) in [(&gzip, Encoding::Gzip), (&zstd, Encoding::Zstd)] {
+            let code = |limit| decompress(sent, encoding, limit).map(|plain| plain.len()).map_err(|p| p.code());
+            assert_eq!(code(zeros.len()), Ok(zeros.len()));
+            assert_eq!(code(zeros.len() - 1), Err(Code::BodyTooLarge));
+            let cut = decompress(&sent[..sent.len() / 2], encoding, 1 << 20).unwrap_err();
+            assert_eq!(cut.code(), Code::BrokenEncoding);
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Who may do what: keys and their scopes, rates and origins; and the rule for a server without keys.
+//!
+//! In: a request's method, route and headers, and the time. Out: let in, or a problem. What a route needs is one table
+//! that fails closed: a route that it does not name needs `admin`.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use parking_lot::Mutex;
+
+use super::problem::{Code, Problem};
+use super::settings::{HttpSettings, Key, Scope, is_local_name};
+
+/// Where a key may stand beside `Authorization: Bearer …`.
+static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// What a route asks of whoever calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Nothing: probes and the description of the interface.
+    Open,
+    /// A key with this scope, or with `admin`. `Publish` is also opened by `write`.
+    Needs(Scope),
+}
+
+/// What a method of a route asks. `None` is an address that no route has.
+pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
+    let Some(route) = route else { return Access::Open };
+    let reads = method == Method::GET || method == Method::HEAD;
+    match route {
+        "/healthz" | "/readyz" | "/openapi.json" => Access::Open,
+        "/v1/events" => Access::Needs(Scope::Publish),
+        "/v1/items" | "/v1/items/{id}" | "/v1/users/{id}" | "/v1/users/{id}/merge" if !reads => {
+            Access::Needs(Scope::Write)
+        }
+        "/v1/items/{id}" | "/v1/users/{id}" if reads => Access::Needs(Scope::Read),
+        "/metrics"
+        | "/v1/recommend"
+        | "/v1/recommend/{user}"
+        | "/v1/recommend/batch"
+        | "/v1/items/{id}/similar"
+        | "/v1/search"
+        | "/v1/trending"
+        | "/v1/new"
+        | "/v1/quality" => Access::Needs(Scope::Read),
+        _ => Access::Needs(Scope::Admin),
+    }
+}
+
+/// The keys, and whether a request without one may come in.
+pub(super) struct Door {
+    keys: Vec<Guarded>,
+    is_loopback: bool,
+}
+
+/// A key with what is left of its rate.
+struct Guarded {
+    key: Key,
+    bucket: Option<Mutex<Bucket>>,
+}
+
+impl Door {
+    pub(super) fn new(settings: &HttpSettings, is_loopback: bool) -> Self {
+        let now = Instant::now();
+        let guarded = |key: &Key| Guarded {
+            key: key.clone(),
+            bucket: key.rate_limit_per_s.map(|per_s| Mutex::new(Bucket::full(per_s, now))),
+        };
+        Self { keys: settings.keys.iter().map(guarded).collect(), is_loopback }
+    }
+
+    /// Lets a request in, or says why not.
+    pub(super) fn admit(&self, access: Access, headers: &HeaderMap, now: Instant) -> Result<(), Problem> {
+        let Access::Needs(scope) = access else { return Ok(()) };
+        if self.keys.is_empty() {
+            return self.admit_without_keys(headers);
+        }
+        let Some(given) = given_key(headers) else {
+            let detail = "send a key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`";
+            return Err(unauthorized(Code::KeyRequired, detail));
+        };
+        let Some(guarded) = self.find(given) else {
+            return Err(unauthorized(Code::UnknownKey, "the key is not among those of this server"));
+        };
+        guarded.admit(scope, headers, now)
+    }
+
+    /// Every key is compared in full, so that the time tells nothing of how near a guess came.
+    fn find(&self, given: &[u8]) -> Option<&Guarded> {
+        let mut found = None;
+        for guarded in &self.keys {
+            if equal_in_constant_time(guarded.key.key.as_bytes(), given) {
+                found = Some(guarded);
+            }
+        }
+        found
+    }
+
+    fn admit_without_keys(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        if !self.is_loopback {
+            let detail = "this server has no keys and listens beyond this machine: give it keys (`[[http.keys]]`), or let it listen on 127.0.0.1";
+            return Err(unauthorized(Code::KeyRequired, detail));
+        }
+        let forwarded = headers.keys().find(|name| {
+            matches!(name.as_str(), "forwarded" | "x-real-ip" | "via") || name.as_str().starts_with("x-forwarded")
+        });
+        if let Some(name) = forwarded {
+            let detail = format!(
+                "this server has no keys and the request came through a proxy (header `{name}`): give it keys (`[[http.keys]]`)"
+            );
+            return Err(unauthorized(Code::KeyRequired, detail));
+        }
+        // A page of any site can make a browser on this machine send requests here, and by rebinding its own name to
+        // 127.0.0.1 even read the answers. What names another host in these two headers is such a page.
+        let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+        if host.is_some_and(|host| !is_local_authority(host)) {
+            let detail = "without keys this server answers to localhost only: use http://localhost or http://127.0.0.1, or give it keys";
+            return Err(Problem::new(Code::HostNotAllowed, detail));
+        }
+        let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
+        if origin.is_some_and(|origin| !is_local_origin(origin)) {
+            return Err(Problem::new(
+                Code::OriginNotAllowed,
+                "without keys, pages of this machine alone may call this server",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The origin of the page that calls, if some key allows it: what `Access-Control-Allow-Origin` says.
+    pub(super) fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        self.keys.iter().any(|guarded| guarded.allows(origin)).then(|| origin.clone())
+    }
+
+    /// The answer to a browser that asks whether a page may send what it is about to send.
+    pub(super) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
+        let asks = method == Method::OPTIONS
+            && headers.contains_key(header::ORIGIN)
+            && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        if !asks || self.allowed_origin(headers).is_none() {
+            return None;
+        }
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE"),
+            (
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                "authorization, x-api-key, content-type, content-encoding, x-request-id",
+            ),
+            (header::ACCESS_CONTROL_MAX_AGE, "600"),
+        ] {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        Some(response)
+    }
+}
+
+impl Guarded {
+    fn admit(&self, scope: Scope, headers: &HeaderMap, now: Instant) -> Result<(), Problem> {
+        let Key { name, scopes, origins, .. } = &self.key;
+        let opens = scopes.contains(&scope)
+            || scopes.contains(&Scope::Admin)
+            || (scope == Scope::Publish && scopes.contains(&Scope::Write));
+        if !opens {
+            let detail = format!("this needs a key with the scope `{}`; the key {name:?} has it not", scope.name());
+            return Err(Problem::new(Code::MissingScope, detail).member("scope", scope.name()));
+        }
+        if let Some(origin) = headers.get(header::ORIGIN)
+            && !origins.is_empty()
+            && !self.allows(origin)
+        {
+            let detail = format!("the key {name:?} is not for pages of {}", String::from_utf8_lossy(origin.as_bytes()));
+            return Err(Problem::new(Code::OriginNotAllowed, detail));
+        }
+        let wait_s = self.bucket.as_ref().and_then(|bucket| bucket.lock().take(now).err());
+        match wait_s {
+            None => Ok(()),
+            Some(wait_s) => {
+                let detail = format!("the key {name:?} sends faster than its rate; try again in {wait_s} s");
+                Err(Problem::new(Code::RateLimited, detail).retry_after(wait_s))
+            }
+        }
+    }
+
+    fn allows(&self, origin: &HeaderValue) -> bool {
+        self.key.origins.iter().any(|allowed| allowed == "*" || allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
+    }
+}
+
+/// A token bucket: one token a request, refilled evenly, holding two seconds' worth.
+struct Bucket {
+    per_s: f64,
+    tokens: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn full(per_s: f64, at: Instant) -> Self {
+        Self { per_s, tokens: Self::room(per_s), at }
+    }
+
+    fn room(per_s: f64) -> f64 {
+        (2.0 * per_s).max(1.0)
+    }
+
+    /// Takes a token, or tells after how many seconds there will be one.
+    fn take(&mut self, now: Instant) -> Result<(), u64> {
+        let passed_s = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + passed_s * self.per_s).min(Self::room(self.per_s));
+        self.at = self.at.max(now);
+        if self.tokens < 1.0 {
+            return Err(((1.0 - self.tokens) / self.per_s).ceil().max(1.0) as u64);
+        }
+        self.tokens -= 1.0;
+        Ok(())
+    }
+}
+
+fn unauthorized(code: Code, detail: impl Into<String>) -> Problem {
+    Problem::new(code, detail).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"accrue\""))
+}
+
+/// The key that a request shows.
+fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
+    });
+    bearer.or_else(|| headers.get(&X_API_KEY).map(|value| value.as_bytes().trim_ascii()))
+}
+
+/// Whether two texts are equal, in a time that depends on their lengths alone.
+fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let different = a.iter().zip(b).fold(0, |different, (a, b)| std::hint::black_box(different | (a ^ b)));
+    std::hint::black_box(different) == 0
+}
+
+/// Whether `host[:port]` is this machine.
+fn is_local_authority(authority: &[u8]) -> bool {
+    let Ok(authority) = std::str::from_utf8(authority) else { return false };
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    is_local_name(host)
+}
+
+fn is_local_origin(origin: &[u8]) -> bool {
+    let is_scheme = |scheme: &&[u8]| origin.starts_with(scheme);
+    [&b"http://"[..], b"https://"].iter().find(|scheme| is_scheme(scheme)).is_some_and(|scheme| {
+        is_local_authority(&origin[scheme.len()..])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef";
+
+    fn key(scopes: &[Scope], origins: &[&str], rate_limit_per_s: Option<f64>) -> Key {
+        Key {
+            name: "test".into(),
+            key: SECRET.into(),
+            scopes: scopes.iter().copied().collect(),
+            origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
+            rate_limit_per_s,
+        }
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap()))
+            .collect()
+    }
+
+    fn door(keys: Vec<Key>, is_loopback: bool) -> Door {
+        Door::new(&HttpSettings { keys, ..Default::default() }, is_loopback)
+    }
+
+    fn code(door: &Door, needs: Scope, pairs: &[(&str, &str)]) -> Option<Code> {
+        door.admit(Access::Needs(needs), &headers(pairs), Instant::now()).err().map(|problem| problem.code())
+    }
+
+    #[test]
+    fn a_key_opens_what_its_scopes_say() {
+        let check = |scopes: &[Scope], opens: [bool; 4]| {
+            let door = door(vec![key(scopes, &[], None)], true);
+            let all = [Scope::Read, Scope::Write, Scope::Admin, Scope::Publish];
+            for (scope, open) in all.into_iter().zip(opens) {
+                let expected = (!open).then_some(Code::MissingScope);
+                assert_eq!(code(&door, scope, &[("x-api-key", SECRET)]), expected, "{scopes:?} for {scope:?}");
+            }
+        };
+        check(&[Scope::Read], [true, false, false, false]);
+        check(&[Scope::Write], [false, true, false, true]);
+        check(&[Scope::Publish], [false, false, false, true]);
+        check(&[Scope::Admin], [true; 4]);
+    }
+
+    #[test]
+    fn a_key_is_found_in_either_header_and_compared_whole() {
+        let door = door(vec![key(&[Scope::Read], &[], None)], true);
+        assert_eq!(code(&door, Scope::Read, &[]), Some(Code::KeyRequired));
+        assert_eq!(code(&door, Scope::Read, &[("authorization", "bearer 0123456789abcdef")]), None);
+        assert_eq!(code(&door, Scope::Read, &[("authorization", "Basic 0123456789abcdef")]), Some(Code::KeyRequired));
+        for wrong in ["0123456789abcdeF", "0123456789abcde", "0123456789abcdef0", ""] {
+            assert_eq!(code(&door, Scope::Read, &[("x-api-key", wrong)]), Some(Code::UnknownKey), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn without_keys_only_this_machine_comes_in() {
+        let open = door(Vec::new(), true);
+        assert_eq!(code(&open, Scope::Admin, &[]), None);
+        assert_eq!(code(&open, Scope::Admin, &[("host", "127.0.0.1:7171"), ("origin", "http://localhost:3000")]), None);
+        assert_eq!(code(&open, Scope::Read, &[("host", "[::1]:7171")]), None);
+        for header in ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"] {
+            assert_eq!(code(&open, Scope::Read, &[(header, "1.2.3.4")]), Some(Code::KeyRequired), "{header}");
+        }
+        assert_eq!(code(&open, Scope::Read, &[("host", "shop.example:7171")]), Some(Code::HostNotAllowed));
+        for origin in ["https://evil.example", "null", "http://localhost.evil.example"] {
+            assert_eq!(code(&open, Scope::Read, &[("origin", origin)]), Some(Code::OriginNotAllowed), "{origin}");
+        }
+        assert_eq!(code(&door(Vec::new(), false), Scope::Read, &[]), Some(Code::KeyRequired));
+    }
+
+    #[test]
+    fn a_page_needs_an_allowed_origin() {
+        let door = door(vec![key(&[Scope::Publish], &["https://shop.example"], None)], false);
+        let with = |origin| [("x-api-key", SECRET), ("origin", origin)];
+        assert_eq!(code(&door, Scope::Publish, &with("https://shop.example")), None);
+        assert_eq!(code(&door, Scope::Publish, &with("https://evil.example")), Some(Code::OriginNotAllowed));
+        assert_eq!(door.allowed_origin(&headers(&with("https://shop.example"))).unwrap(), "https://shop.example");
+        assert_eq!(door.allowed_origin(&headers(&with("https://evil.example"))), None);
+    }
+
+    #[test]
+    fn a_bucket_gives_its_rate_and_a_burst() {
+        let start = Instant::now();
+        let mut bucket = Bucket::full(0.5, start);
+        assert_eq!(bucket.take(start), Ok(()));
+        assert_eq!(bucket.take(start), Err(2));
+        assert_eq!(bucket.take(start + Duration::from_millis(1500)), Err(1));
+        assert_eq!(bucket.take(start + Duration::from_secs(2)), Ok(()));
+        let mut fast = Bucket::full(10.0, start);
+        assert_eq!((0..30).filter(|_| fast.take(start).is_ok()).count(), 20);
+        let later = start + Duration::from_secs(60);
+        assert_eq!((0..30).filter(|_| fast.take(later).is_ok()).count(), 20);
+    }
+
+    #[test]
+    fn a_route_that_the_table_does_not_name_is_closed() {
+        assert_eq!(access(&Method::GET, Some("/v1/secrets")), Access::Needs(Scope::Admin));
+        assert_eq!(access(&Method::GET, Some("/v1/quarantine")), Access::Needs(Scope::Admin));
+        assert_eq!(access(&Method::PATCH, Some("/v1/items/{id}")), Access::Needs(Scope::Write));
+        assert_eq!(access(&Method::GET, Some("/v1/items/{id}")), Access::Needs(Scope::Read));
+        assert_eq!(access(&Method::GET, None), Access::Open);
+    }
+}

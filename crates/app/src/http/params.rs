@@ -1,0 +1,168 @@
+//! What comes in the address: ids and query parameters; and the bounds that bodies share with them.
+
+use std::ops::RangeInclusive;
+
+use accrue_event::ItemId;
+use accrue_serve::filter::Filter;
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::problem::{Code, Problem};
+
+/// Items that one answer may have.
+pub(super) const N: RangeInclusive<usize> = 1..=1000;
+/// How far down the list a page may begin.
+pub(super) const MAX_OFFSET: usize = 10_000;
+/// Longest id in a request, in bytes.
+const MAX_ID_BYTES: usize = 4096;
+/// Longest filter, in bytes.
+const MAX_FILTER_BYTES: usize = 16 << 10;
+
+/// The one id of a path, decoded.
+pub(super) struct Id(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| Problem::new(Code::InvalidPath, error.body_text()))?;
+        check_id("id", &id).map_err(|problem| Problem::new(Code::InvalidPath, problem))?;
+        Ok(Self(id))
+    }
+}
+
+/// The query parameters, as a struct.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let Query(params) = Query::try_from_uri(&parts.uri).map_err(|error| {
+            let text = error.body_text();
+            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            match text.split_once("unknown field `").and_then(|(_, rest)| rest.split('`').next()) {
+                Some(field) => {
+                    let message = &text[text.find("unknown field").unwrap_or(0)..];
+                    Problem::new(Code::UnknownField, message).field(field)
+                }
+                None => {
+                    let problem = Problem::new(Code::InvalidQuery, text);
+                    match text.split_once(": ") {
+                        Some((field, _)) if !field.contains(' ') => problem.field(field),
+                        _ => problem,
+                    }
+                }
+            }
+        })?;
+        Ok(Self(params))
+    }
+}
+
+/// Refuses a name that nothing can have.
+fn check_id(field: &str, id: &str) -> Result<(), String> {
+    if id.trim().is_empty() {
+        return Err(format!("{field}: must not be empty"));
+    }
+    if id.len() > MAX_ID_BYTES {
+        return Err(format!("{field}: must have at most {MAX_ID_BYTES} bytes"));
+    }
+    if id.chars().any(char::is_control) {
+        return Err(format!("{field}: must not contain control characters"));
+    }
+    Ok(())
+}
+
+/// Names fields with the place of their object in the body, such as `requests[3].`.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a>(pub(super) &'a str);
+
+impl At<'_> {
+    fn fault(self, field: &str, message: &str) -> Problem {
+        let field = format!("{}{field}", self.0);
+        Problem::new(Code::InvalidValue, format!("{field}: {message}")).field(field)
+    }
+
+    /// A count within bounds, or the default.
+    pub(super) fn count(
+        self,
+        field: &str,
+        value: Option<usize>,
+        default: usize,
+        bounds: RangeInclusive<usize>,
+    ) -> Result<usize, Problem> {
+        match value {
+            None => Ok(default),
+            Some(value) if bounds.contains(&value) => Ok(value),
+            Some(value) => {
+                let message = format!("must be {} to {}, not {value}", bounds.start(), bounds.end());
+                Err(self.fault(field, &message))
+            }
+        }
+    }
+
+    /// A number from 0 to 1, or the default.
+    pub(super) fn share(self, field: &str, value: Option<f32>, default: f32) -> Result<f32, Problem> {
+        match value {
+            None => Ok(default),
+            Some(value) if (0.0..=1.0).contains(&value) => Ok(value),
+            Some(value) => Err(self.fault(field, &format!("must be 0 to 1, not {value}"))),
+        }
+    }
+
+    /// Refuses more elements than `most`.
+    pub(super) fn list(self, field: &str, n: usize, most: usize) -> Result<(), Problem> {
+        if n > most {
+            return Err(self.fault(field, &format!("must have at most {most} elements, not {n}")));
+        }
+        Ok(())
+    }
+
+    /// A finite number that is not negative.
+    pub(super) fn amount(self, field: &str, value: Option<f32>) -> Result<Option<f32>, Problem> {
+        match value {
+            Some(value) if !(value.is_finite() && value >= 0.0) => {
+                Err(self.fault(field, &format!("must be a number of at least 0, not {value}")))
+            }
+            value => Ok(value),
+        }
+    }
+
+    /// Refuses a text that is too long.
+    pub(super) fn text(self, field: &str, text: &str, max_bytes: usize) -> Result<(), Problem> {
+        if text.len() > max_bytes {
+            return Err(self.fault(field, &format!("must have at most {max_bytes} bytes")));
+        }
+        Ok(())
+    }
+
+    /// An id.
+    pub(super) fn id<T: for<'i> From<&'i str>>(self, field: &str, id: &str) -> Result<T, Problem> {
+        let field = format!("{}{field}", self.0);
+        check_id(&field, id).map_err(|message| Problem::new(Code::InvalidValue, message).field(field))?;
+        Ok(T::from(id))
+    }
+
+    /// An id, if there is one.
+    pub(super) fn id_if<T: for<'i> From<&'i str>>(self, field: &str, id: Option<&str>) -> Result<Option<T>, Problem> {
+        id.map(|id| self.id(field, id)).transpose()
+    }
+
+    /// A list of item ids.
+    pub(super) fn items(self, field: &str, ids: &[String], most: usize) -> Result<Vec<ItemId>, Problem> {
+        self.list(field, ids.len(), most)?;
+        ids.iter().enumerate().map(|(idx, id)| self.id(&format!("{field}[{idx}]"), id)).collect()
+    }
+
+    /// A filter in the one syntax for filters; an empty text is none.
+    pub(super) fn filter(self, text: Option<&str>) -> Result<Option<Filter>, Problem> {
+        let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+        self.text("filter", text, MAX_FILTER_BYTES)?;
+        Filter::parse(text)
+            .map(Some)
+            .map_err(|error| Problem::new(Code::InvalidFilter, error.to_string()).field(format!("{}filter", self.0)))
+    }
+}

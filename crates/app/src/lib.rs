@@ -1,0 +1,8 @@
+//! The `accrue` program: command line, HTTP, configuration, and the engine that wires the rooms together.
+//!
+//! The only crate with HTTP and async. It holds no algorithm: it moves values between the rooms.
+
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod http;

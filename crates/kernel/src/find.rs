@@ -1,0 +1,52 @@
+//! The place of an id in a short unsorted list.
+//!
+//! In: ids and the one looked for. Out: its first place. Refuses: order; a list that is worth sorting should be sorted.
+
+use crate::instruction_set::{Supported, compiled_for_each_set};
+
+/// Ids compared before looking whether one of them was it.
+const CHUNK: usize = 32;
+
+/// The first place of `id` in `ids`, as `ids.iter().position(|&other| other == id)` finds it, some 32 ids at once.
+///
+/// ```
+/// assert_eq!(accrue_kernel::find(&[7, 3, 9, 3], 3), Some(1));
+/// ```
+#[inline]
+pub fn find(ids: &[u32], id: u32) -> Option<usize> {
+    find_on(Supported::best(), ids, id)
+}
+
+compiled_for_each_set! { fn find_on(ids: &[u32], id: u32) -> Option<usize> = find_in_chunks }
+
+#[inline(always)]
+fn find_in_chunks(ids: &[u32], id: u32) -> Option<usize> {
+    let (chunks, rest) = ids.as_chunks::<CHUNK>();
+    for (number, chunk) in chunks.iter().enumerate() {
+        // No early exit inside a chunk: a fold over a fixed length becomes a few vector compares.
+        if chunk.iter().fold(false, |any, &other| any | (other == id)) {
+            let place = chunk.iter().position(|&other| other == id).expect("one of the chunk was it");
+            return Some(number * CHUNK + place);
+        }
+    }
+    let place = rest.iter().position(|&other| other == id)?;
+    Some(chunks.len() * CHUNK + place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_place_is_found_at_every_length() {
+        for len in 0..130_u32 {
+            let ids: Vec<u32> = (0..len).map(|n| n * 7 % 31).collect();
+            for id in 0..32 {
+                let expected = ids.iter().position(|&other| other == id);
+                for set in crate::InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                    assert_eq!(find_on(Supported::check(set), &ids, id), expected, "{len} ids, {}", set.name());
+                }
+            }
+        }
+    }
+}

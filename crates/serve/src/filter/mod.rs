@@ -1,0 +1,427 @@
+//! Filters: the one syntax in which a request says which items it will take.
+//!
+//! In: a text such as `price:10..20 AND brand:Acme AND NOT category:used`. Out: a [`Filter`] that looks at an [`Item`] and
+//! says yes or no, or a [`FilterError`] that says where reading stopped and what was expected there. Filters rank nothing,
+//! read no clock and keep no state.
+//!
+//! ```text
+//! filter  = all ("OR" all)*
+//! all     = one ("AND" one)*
+//! one     = "NOT" one | "(" filter ")" | test
+//! test    = name ":" ( choice | "(" choice ("OR" choice)* ")" )
+//!         | name (">=" | ">" | "<=" | "<") end
+//! choice  = end ".." end | end ".." | ".." end | value      both ends are included
+//! name    = bare | quoted        value = bare | quoted      quoted = "…", with \" for a quote and \\ for a backslash
+//! ```
+//!
+//! `AND`, `OR`, `NOT` may be written in any case; a bare word ends at a blank, a parenthesis or a quote.
+//!
+//! | name | takes | matches |
+//! |---|---|---|
+//! | `price`, `stock` | numbers, ranges | the number |
+//! | `published_at` | RFC 3339 times or days (`2026-11-21`, UTC), ranges | the moment; a day means all of it |
+//! | `available` | `true`, `false` | the mark |
+//! | `id`, `parent`, `brand`, `currency`, `locale` | texts | the whole text |
+//! | `category`, `tag` | texts | one of the item's |
+//! | `title`, `description` | texts | a part of the text |
+//! | `attributes.NAME`, or just `NAME` | texts, numbers, `true`, `false`, ranges | the value, or one of a list's |
+//!
+//! Texts are equal when they are after Unicode composition (NFC) and lower-casing; names of attributes are taken as written.
+//! What an item does not have matches nothing, so `NOT colour:red` keeps items without a colour.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use accrue_event::{Attribute, Item, Timestamp};
+use unicode_normalization::{UnicodeNormalization, is_nfc_quick};
+
+pub use parse::{FilterError, MAX_DEPTH, MAX_LEN};
+
+/// A condition on items, read once and asked often.
+///
+/// ```
+/// use accrue_event::Item;
+/// use accrue_serve::filter::Filter;
+///
+/// let mut mug = Item::bare("mug".into());
+/// mug.price = Some(12.5);
+/// mug.brand = Some("ACME".into());
+/// let filter = Filter::parse("price:10..20 AND brand:(Acme OR Bolt) AND NOT category:used").unwrap();
+/// assert!(filter.matches(&mug));
+/// assert_eq!(filter.to_string(), "price:10..20 AND brand:(acme OR bolt) AND NOT category:used");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    root: Node,
+}
+
+/// `All` and `Any` never hold one of their own kind, nor fewer than two parts, so that equal filters print alike.
+#[derive(Clone, Debug, PartialEq)]
+enum Node {
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Not(Box<Node>),
+    Test(Test),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Test {
+    Number(NumberField, Vec<Span<Number>>),
+    PublishedAt(Vec<Span<Moment>>),
+    Available(bool),
+    Text(TextField, Vec<Box<str>>),
+    Attribute(Box<str>, Vec<Choice>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NumberField {
+    Price,
+    Stock,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TextField {
+    Id,
+    Parent,
+    Brand,
+    Category,
+    Tag,
+    Currency,
+    Locale,
+    Title,
+    Description,
+}
+
+/// What an attribute is compared with. The text is normalised; `number` is its reading as a number.
+#[derive(Clone, Debug, PartialEq)]
+enum Choice {
+    Value { text: Box<str>, number: Option<f64> },
+    Range(Span<Number>),
+}
+
+/// A stretch of an ordered quantity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Span<T> {
+    Exactly(T),
+    Between(T, T),
+    AtLeast(T),
+    MoreThan(T),
+    AtMost(T),
+    LessThan(T),
+}
+
+/// A finite number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Number(f64);
+
+/// A moment, or all of a day (days since the epoch, UTC).
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moment {
+    At(Timestamp),
+    Day(i64),
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+impl Filter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// Says at which character the text stops making sense and what was expected there. Texts over [`MAX_LEN`] bytes and
+    /// nesting over [`MAX_DEPTH`] are refused.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        let filter = Self { root: parse::parse(text)? };
+        // Lower-casing can lengthen a text; what is printed must be readable again.
+        if filter.to_string().len() > MAX_LEN {
+            return Err(FilterError::TooLong);
+        }
+        Ok(filter)
+    }
+
+    /// Whether the item meets the filter.
+    pub fn matches(&self, item: &Item) -> bool {
+        self.root.matches(item)
+    }
+}
+
+impl std::str::FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        Self::parse(text)
+    }
+}
+
+impl Node {
+    fn matches(&self, item: &Item) -> bool {
+        match self {
+            Node::All(parts) => parts.iter().all(|part| part.matches(item)),
+            Node::Any(parts) => parts.iter().any(|part| part.matches(item)),
+            Node::Not(part) => !part.matches(item),
+            Node::Test(test) => test.matches(item),
+        }
+    }
+}
+
+impl Test {
+    fn matches(&self, item: &Item) -> bool {
+        match self {
+            // Prices are stored as f32, so 9.99 must be compared as an f32 too.
+            Test::Number(NumberField::Price, spans) => {
+                item.price.is_some_and(|price| spans.iter().any(|span| span.map(|n| n.0 as f32).holds(price)))
+            }
+            Test::Number(NumberField::Stock, spans) => {
+                item.stock.is_some_and(|stock| spans.iter().any(|span| span.map(|n| n.0).holds(f64::from(stock))))
+            }
+            Test::PublishedAt(spans) => item.published_at.is_some_and(|at| spans.iter().any(|span| span.holds_at(at))),
+            Test::Available(wanted) => item.available == *wanted,
+            Test::Text(field, texts) => texts.iter().any(|wanted| field.matches(item, wanted)),
+            Test::Attribute(name, choices) => {
+                item.attributes.get(name).is_some_and(|value| choices.iter().any(|choice| choice.matches(value)))
+            }
+        }
+    }
+}
+
+impl TextField {
+    const ALL: [(TextField, &str); 9] = [
+        (TextField::Id, "id"),
+        (TextField::Parent, "parent"),
+        (TextField::Brand, "brand"),
+        (TextField::Category, "category"),
+        (TextField::Tag, "tag"),
+        (TextField::Currency, "currency"),
+        (TextField::Locale, "locale"),
+        (TextField::Title, "title"),
+        (TextField::Description, "description"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(field, _)| *field == self).map_or("", |(_, name)| name)
+    }
+
+    fn matches(self, item: &Item, wanted: &str) -> bool {
+        let is = |text: &Option<Box<str>>| text.as_deref().is_some_and(|text| equals(text, wanted));
+        let holds = |text: &Option<Box<str>>| text.as_deref().is_some_and(|text| normalise(text).contains(wanted));
+        match self {
+            TextField::Id => equals(item.id.as_str(), wanted),
+            TextField::Parent => is(&item.parent),
+            TextField::Brand => is(&item.brand),
+            TextField::Category => item.categories.iter().any(|text| equals(text, wanted)),
+            TextField::Tag => item.tags.iter().any(|text| equals(text, wanted)),
+            TextField::Currency => is(&item.currency),
+            TextField::Locale => is(&item.locale),
+            TextField::Title => holds(&item.title),
+            TextField::Description => holds(&item.description),
+        }
+    }
+}
+
+impl Choice {
+    fn matches(&self, value: &Attribute) -> bool {
+        match (self, value) {
+            (Choice::Value { text, .. }, Attribute::Bool(value)) => &**text == if *value { "true" } else { "false" },
+            (Choice::Value { number, .. }, Attribute::Number(value)) => *number == Some(*value),
+            (Choice::Value { text, .. }, Attribute::Text(value)) => equals(value, text),
+            (Choice::Value { text, .. }, Attribute::List(values)) => values.iter().any(|value| equals(value, text)),
+            (Choice::Range(span), Attribute::Number(value)) => span.map(|n| n.0).holds(*value),
+            (Choice::Range(_), Attribute::Bool(_) | Attribute::Text(_) | Attribute::List(_)) => false,
+        }
+    }
+}
+
+impl<T: Copy> Span<T> {
+    fn map<U>(self, f: impl Fn(T) -> U) -> Span<U> {
+        match self {
+            Span::Exactly(x) => Span::Exactly(f(x)),
+            Span::Between(low, high) => Span::Between(f(low), f(high)),
+            Span::AtLeast(low) => Span::AtLeast(f(low)),
+            Span::MoreThan(low) => Span::MoreThan(f(low)),
+            Span::AtMost(high) => Span::AtMost(f(high)),
+            Span::LessThan(high) => Span::LessThan(f(high)),
+        }
+    }
+}
+
+impl<T: PartialOrd> Span<T> {
+    fn holds(self, value: T) -> bool {
+        match self {
+            Span::Exactly(x) => value == x,
+            Span::Between(low, high) => low <= value && value <= high,
+            Span::AtLeast(low) => low <= value,
+            Span::MoreThan(low) => low < value,
+            Span::AtMost(high) => value <= high,
+            Span::LessThan(high) => value < high,
+        }
+    }
+}
+
+impl Span<Moment> {
+    fn holds_at(self, at: Timestamp) -> bool {
+        match self {
+            Span::Exactly(x) => x.first() <= at && at <= x.last(),
+            Span::Between(low, high) => low.first() <= at && at <= high.last(),
+            Span::AtLeast(low) => low.first() <= at,
+            Span::MoreThan(low) => low.last() < at,
+            Span::AtMost(high) => at <= high.last(),
+            Span::LessThan(high) => at < high.first(),
+        }
+    }
+}
+
+impl Moment {
+    fn first(self) -> Timestamp {
+        match self {
+            Moment::At(at) => at,
+            Moment::Day(day) => Timestamp(day * DAY_MS),
+        }
+    }
+
+    fn last(self) -> Timestamp {
+        match self {
+            Moment::At(at) => at,
+            Moment::Day(day) => Timestamp(day * DAY_MS + DAY_MS - 1),
+        }
+    }
+}
+
+/// Composed (NFC) and lower-cased; borrows where the text already is.
+fn normalise(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            text.to_ascii_lowercase().into()
+        } else {
+            text.into()
+        };
+    }
+    let lower = text.nfc().collect::<String>().to_lowercase();
+    if is_nfc_quick(lower.chars()) == unicode_normalization::IsNormalized::Yes {
+        lower.into()
+    } else {
+        lower.nfc().collect::<String>().into()
+    }
+}
+
+/// `wanted` is normalised already; most texts of a shop need no allocation.
+fn equals(text: &str, wanted: &str) -> bool {
+    if text.is_ascii() { text.eq_ignore_ascii_case(wanted) } else { normalise(text) == wanted }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.root.fmt(f)
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Node::All(parts) => joined(f, parts, " AND ", |part| matches!(part, Node::Any(_))),
+            Node::Any(parts) => joined(f, parts, " OR ", |_| false),
+            Node::Not(part) => {
+                f.write_str("NOT ")?;
+                joined(f, std::slice::from_ref(&**part), "", |part| matches!(part, Node::All(_) | Node::Any(_)))
+            }
+            Node::Test(test) => test.fmt(f),
+        }
+    }
+}
+
+fn joined(f: &mut fmt::Formatter<'_>, parts: &[Node], word: &str, wrap: fn(&Node) -> bool) -> fmt::Result {
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            f.write_str(word)?;
+        }
+        if wrap(part) { write!(f, "({part})")? } else { write!(f, "{part}")? }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Test::Number(NumberField::Price, spans) => write_test(f, "price", spans),
+            Test::Number(NumberField::Stock, spans) => write_test(f, "stock", spans),
+            Test::PublishedAt(spans) => write_test(f, "published_at", spans),
+            Test::Available(wanted) => write!(f, "available:{wanted}"),
+            Test::Text(field, texts) => {
+                write_test(f, field.name(), &texts.iter().map(|text| Quoted(text)).collect::<Vec<_>>())
+            }
+            Test::Attribute(name, choices) => write_test(f, &attribute_name(name), choices),
+        }
+    }
+}
+
+/// How an attribute is named so that it is read as one.
+fn attribute_name(name: &str) -> String {
+    if parse::is_own_name(name) { Quoted(&format!("attributes.{name}")).to_string() } else { Quoted(name).to_string() }
+}
+
+/// One condition as `name:it`, or `name>it` where it says itself how it compares; several as a list.
+fn write_test(f: &mut fmt::Formatter<'_>, name: &str, choices: &[impl fmt::Display]) -> fmt::Result {
+    if let [one] = choices {
+        let one = one.to_string();
+        let colon = if one.starts_with(['<', '>']) { "" } else { ":" };
+        return write!(f, "{name}{colon}{one}");
+    }
+    write!(f, "{name}:(")?;
+    for (i, choice) in choices.iter().enumerate() {
+        write!(f, "{}{choice}", if i > 0 { " OR " } else { "" })?;
+    }
+    f.write_str(")")
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Choice::Value { text, .. } => Quoted(text).fmt(f),
+            Choice::Range(span) => span.fmt(f),
+        }
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Span<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Span::Exactly(x) => write!(f, "{x}"),
+            Span::Between(low, high) => write!(f, "{low}..{high}"),
+            Span::AtLeast(low) => write!(f, "{low}.."),
+            Span::MoreThan(low) => write!(f, ">{low}"),
+            Span::AtMost(high) => write!(f, "..{high}"),
+            Span::LessThan(high) => write!(f, "<{high}"),
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (plain, short) = (self.0.to_string(), format!("{:e}", self.0));
+        f.write_str(if plain.len() <= 12 || plain.len() <= short.len() { &plain } else { &short })
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.first().to_string();
+        match self {
+            Moment::At(_) => f.write_str(&text),
+            Moment::Day(_) => f.write_str(text.split_once('T').map_or(&text, |(day, _)| day)),
+        }
+    }
+}
+
+/// Prints a name or a value, with quotes where a bare word would be read as something else.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if parse::is_bare(self.0) {
+            return f.write_str(self.0);
+        }
+        write!(f, "\"{}\"", self.0.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+}

@@ -1,0 +1,386 @@
+//! Reads filter texts by recursive descent, with bounded depth and length; never panics, whatever the text.
+
+use accrue_event::Timestamp;
+
+use super::{Choice, Moment, Node, Number, NumberField, Span, Test, TextField, normalise};
+
+/// A filter text has at most this many bytes.
+pub const MAX_LEN: usize = 4096;
+/// Parentheses and `NOT`s nest at most this deep.
+pub const MAX_DEPTH: usize = 32;
+
+/// Why a text is no filter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// More than [`MAX_LEN`] bytes.
+    #[error("the filter is longer than {MAX_LEN} bytes; split the request or use a list such as brand:(a OR b)")]
+    TooLong,
+    /// More than [`MAX_DEPTH`] levels.
+    #[error("the filter nests deeper than {MAX_DEPTH} levels at character {position}; write it flatter")]
+    TooDeep {
+        /// Characters before the place, so 0 is the first.
+        position: usize,
+    },
+    /// Something else was expected.
+    #[error("expected {expected} at character {position} of the filter, found {found}")]
+    Unexpected {
+        /// Characters before the place, so 0 is the first.
+        position: usize,
+        /// What would have made sense there.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+}
+
+const OPERATORS: [&str; 3] = ["AND", "OR", "NOT"];
+const OTHER_NAMES: [&str; 4] = ["price", "stock", "published_at", "available"];
+const ATTRIBUTES: &str = "attributes.";
+
+/// Whether a bare name would not be read as an attribute's.
+pub(super) fn is_own_name(name: &str) -> bool {
+    OTHER_NAMES.contains(&name) || TextField::ALL.iter().any(|(_, own)| *own == name) || name.starts_with(ATTRIBUTES)
+}
+
+/// Whether a name or value can be printed without quotes.
+pub(super) fn is_bare(text: &str) -> bool {
+    !text.is_empty()
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+' | '%' | '#' | '&'))
+        && !text.contains("..")
+        && !OPERATORS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+pub(super) fn parse(text: &str) -> Result<Node, FilterError> {
+    if text.len() > MAX_LEN {
+        return Err(FilterError::TooLong);
+    }
+    let mut parser = Parser { text, at: 0, depth: 0 };
+    let node = parser.any()?;
+    parser.skip_blanks();
+    match parser.rest() {
+        "" => Ok(node),
+        _ => Err(parser.unexpected("AND, OR or the end")),
+    }
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    /// Byte offset of what comes next; always on a character's boundary.
+    at: usize,
+    depth: usize,
+}
+
+/// A name or value as it stands in the text.
+struct Word {
+    start: usize,
+    text: String,
+    quoted: bool,
+}
+
+impl<'t> Parser<'t> {
+    fn any(&mut self) -> Result<Node, FilterError> {
+        let mut parts = vec![self.all()?];
+        while self.take_operator("OR") {
+            parts.push(self.all()?);
+        }
+        Ok(flatten(parts, Node::Any, |node| match node {
+            Node::Any(parts) => Ok(parts),
+            other => Err(other),
+        }))
+    }
+
+    fn all(&mut self) -> Result<Node, FilterError> {
+        let mut parts = vec![self.one()?];
+        while self.take_operator("AND") {
+            parts.push(self.one()?);
+        }
+        Ok(flatten(parts, Node::All, |node| match node {
+            Node::All(parts) => Ok(parts),
+            other => Err(other),
+        }))
+    }
+
+    fn one(&mut self) -> Result<Node, FilterError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(FilterError::TooDeep { position: self.position(self.at) });
+        }
+        let node = if self.take_operator("NOT") {
+            Node::Not(Box::new(self.one()?))
+        } else if self.take("(") {
+            let node = self.any()?;
+            self.expect(")", "AND, OR or a closing parenthesis")?;
+            node
+        } else {
+            Node::Test(self.test()?)
+        };
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn test(&mut self) -> Result<Test, FilterError> {
+        let name = self.word("the name of a field", |c| matches!(c, ':' | '<' | '>' | '=' | '(' | ')' | '"'))?;
+        if name.text.is_empty() || name.text == ATTRIBUTES {
+            return Err(self.unexpected_at(name.start, "the name of a field"));
+        }
+        let comparison = [">=", ">", "<=", "<"].into_iter().find(|sign| self.take(sign));
+        if let Some(sign) = comparison {
+            let end = self.value("a number or a day to compare with")?;
+            return self.typed(&name.text, vec![Choosing { end, sign: Some(sign) }]);
+        }
+        if !self.take(":") {
+            return Err(self.unexpected("':' or a comparison after the field's name"));
+        }
+        if !self.take("(") {
+            let end = self.value("a value")?;
+            return self.typed(&name.text, vec![Choosing { end, sign: None }]);
+        }
+        let mut choices = Vec::new();
+        loop {
+            choices.push(Choosing { end: self.value("a value")?, sign: None });
+            if !self.take_operator("OR") {
+                break;
+            }
+        }
+        self.expect(")", "OR or the closing parenthesis of the list")?;
+        self.typed(&name.text, choices)
+    }
+
+    /// Gives the values the type that the field has.
+    fn typed(&self, name: &str, choices: Vec<Choosing>) -> Result<Test, FilterError> {
+        fn each<T>(
+            choices: &[Choosing],
+            read: impl Fn(&Choosing) -> Result<T, FilterError>,
+        ) -> Result<Vec<T>, FilterError> {
+            choices.iter().map(read).collect()
+        }
+        if let Some((field, _)) = TextField::ALL.iter().find(|(_, own)| *own == name) {
+            return Ok(Test::Text(*field, each(&choices, |choice| self.text_of(choice))?));
+        }
+        let number = |choice: &Choosing| self.span(choice, "a number", number);
+        match name {
+            "price" => Ok(Test::Number(NumberField::Price, each(&choices, number)?)),
+            "stock" => Ok(Test::Number(NumberField::Stock, each(&choices, number)?)),
+            "published_at" => Ok(Test::PublishedAt(each(&choices, |choice| {
+                self.span(choice, "a day (2026-11-21) or an RFC 3339 time", moment)
+            })?)),
+            "available" => match choices.as_slice() {
+                [Choosing { end, sign: None }] if end.text.eq_ignore_ascii_case("true") => Ok(Test::Available(true)),
+                [Choosing { end, sign: None }] if end.text.eq_ignore_ascii_case("false") => Ok(Test::Available(false)),
+                [first, ..] => Err(self.unexpected_at(first.end.start, "true or false")),
+                [] => Err(self.unexpected("true or false")),
+            },
+            _ => {
+                let name = name.strip_prefix(ATTRIBUTES).unwrap_or(name);
+                let choices = each(&choices, |choice| self.attribute_choice(choice))?;
+                Ok(Test::Attribute(name.into(), choices))
+            }
+        }
+    }
+
+    fn text_of(&self, choice: &Choosing) -> Result<Box<str>, FilterError> {
+        if choice.sign.is_some() || choice.range().is_some() {
+            return Err(
+                self.unexpected_at(choice.end.start, "a text (in quotes if it holds '..'); this field has no order")
+            );
+        }
+        Ok(normalise(&choice.end.text).into())
+    }
+
+    fn attribute_choice(&self, choice: &Choosing) -> Result<Choice, FilterError> {
+        if choice.sign.is_some() || choice.range().is_some() {
+            return self.span(choice, "a number (or quotes around a text that holds '..')", number).map(Choice::Range);
+        }
+        let text: Box<str> = normalise(&choice.end.text).into();
+        let number = number(&text).map(|n| n.0);
+        Ok(Choice::Value { text, number })
+    }
+
+    fn span<T: Copy + Before>(
+        &self,
+        choice: &Choosing,
+        expected: &str,
+        read: fn(&str) -> Option<T>,
+    ) -> Result<Span<T>, FilterError> {
+        let start = choice.end.start;
+        let end = |text: &str, offset: usize| read(text).ok_or_else(|| self.unexpected_at(start + offset, expected));
+        if let Some(sign) = choice.sign {
+            let end = end(&choice.end.text, 0)?;
+            return Ok(match sign {
+                ">=" => Span::AtLeast(end),
+                ">" => Span::MoreThan(end),
+                "<=" => Span::AtMost(end),
+                _ => Span::LessThan(end),
+            });
+        }
+        let Some((low, high)) = choice.range() else { return Ok(Span::Exactly(end(&choice.end.text, 0)?)) };
+        let after = low.len() + "..".len();
+        Ok(match (low, high) {
+            ("", high) => Span::AtMost(end(high, after)?),
+            (low, "") => Span::AtLeast(end(low, 0)?),
+            (low, high) => {
+                let (low, high) = (end(low, 0)?, end(high, after)?);
+                if high.before(low) {
+                    return Err(self.unexpected_at(start, "a range that starts with its smaller end"));
+                }
+                Span::Between(low, high)
+            }
+        })
+    }
+
+    fn value(&mut self, expected: &str) -> Result<Word, FilterError> {
+        self.word(expected, |c| matches!(c, '(' | ')' | '"'))
+    }
+
+    /// A quoted text, or what stands up to a blank or one of `ends`.
+    fn word(&mut self, expected: &str, ends: fn(char) -> bool) -> Result<Word, FilterError> {
+        self.skip_blanks();
+        let start = self.at;
+        if self.take("\"") {
+            return self.quoted(start);
+        }
+        let rest = self.rest();
+        let len = rest.find(|c: char| c.is_whitespace() || ends(c)).unwrap_or(rest.len());
+        if len == 0 {
+            return Err(self.unexpected(expected));
+        }
+        self.at += len;
+        Ok(Word { start, text: rest[..len].to_owned(), quoted: false })
+    }
+
+    fn quoted(&mut self, start: usize) -> Result<Word, FilterError> {
+        let mut text = String::new();
+        let mut chars = self.rest().char_indices();
+        while let Some((offset, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.at += offset + 1;
+                    return Ok(Word { start, text, quoted: true });
+                }
+                '\\' => match chars.next() {
+                    Some((_, c @ ('"' | '\\'))) => text.push(c),
+                    _ => return Err(self.unexpected_at(self.at + offset, "\\\" or \\\\ for a quote or a backslash")),
+                },
+                c => text.push(c),
+            }
+        }
+        Err(self.unexpected_at(self.text.len(), "a closing quote"))
+    }
+
+    fn rest(&self) -> &'t str {
+        &self.text[self.at..]
+    }
+
+    fn skip_blanks(&mut self) {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start().len();
+    }
+
+    fn take(&mut self, sign: &str) -> bool {
+        self.skip_blanks();
+        let found = self.rest().starts_with(sign);
+        if found {
+            self.at += sign.len();
+        }
+        found
+    }
+
+    /// `AND`, `OR`, `NOT`, unless it is the start of a longer word or a field's name.
+    fn take_operator(&mut self, operator: &str) -> bool {
+        self.skip_blanks();
+        let rest = self.rest();
+        let Some(word) = rest.get(..operator.len()) else { return false };
+        let next = rest[operator.len()..].chars().next();
+        let ends = next.is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')' | '"'));
+        let found = ends && word.eq_ignore_ascii_case(operator);
+        if found {
+            self.at += operator.len();
+        }
+        found
+    }
+
+    fn expect(&mut self, sign: &str, expected: &str) -> Result<(), FilterError> {
+        if self.take(sign) { Ok(()) } else { Err(self.unexpected(expected)) }
+    }
+
+    fn unexpected(&self, expected: &str) -> FilterError {
+        self.unexpected_at(self.at, expected)
+    }
+
+    fn unexpected_at(&self, at: usize, expected: &str) -> FilterError {
+        let rest = self.text.get(at..).unwrap_or("").trim_start();
+        let word: String = rest.split_whitespace().next().unwrap_or("").chars().take(24).collect();
+        let found = if word.is_empty() { "the end".to_owned() } else { format!("{word:?}") };
+        FilterError::Unexpected { position: self.position(at), expected: expected.to_owned(), found }
+    }
+
+    fn position(&self, at: usize) -> usize {
+        self.text.get(..at).unwrap_or(self.text).chars().count()
+    }
+}
+
+/// A value as written, with the comparison before it, if any.
+struct Choosing {
+    end: Word,
+    sign: Option<&'static str>,
+}
+
+impl Choosing {
+    /// The two ends of `a..b`, either of which may be empty. Quotes make a text of it.
+    fn range(&self) -> Option<(&str, &str)> {
+        if self.end.quoted { None } else { self.end.text.split_once("..") }
+    }
+}
+
+trait Before {
+    fn before(self, other: Self) -> bool;
+}
+
+impl Before for Number {
+    fn before(self, other: Self) -> bool {
+        self.0 < other.0
+    }
+}
+
+impl Before for Moment {
+    fn before(self, other: Self) -> bool {
+        self.last() < other.first()
+    }
+}
+
+fn number(text: &str) -> Option<Number> {
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
+        return None;
+    }
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite())?;
+    // -0 and 0 are one number and must print alike.
+    Some(Number(number + 0.0))
+}
+
+fn moment(text: &str) -> Option<Moment> {
+    let is_day = text.len() == 10
+        && text.bytes().enumerate().all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() });
+    if is_day {
+        return Timestamp::parse(&format!("{text}T00:00:00Z")).map(|at| Moment::Day(at.day()));
+    }
+    Timestamp::parse(text).map(Moment::At)
+}
+
+/// Joins parts and lifts those of the same kind, so that equal filters have equal trees.
+fn flatten(parts: Vec<Node>, join: fn(Vec<Node>) -> Node, same: fn(Node) -> Result<Vec<Node>, Node>) -> Node {
+    let mut flat = Vec::with_capacity(parts.len());
+    for part in parts {
+        match same(part) {
+            Ok(parts) => flat.extend(parts),
+            Err(other) => flat.push(other),
+        }
+    }
+    match flat.pop() {
+        Some(only) if flat.is_empty() => only,
+        Some(last) => {
+            flat.push(last);
+            join(flat)
+        }
+        None => join(flat),
+    }
+}

@@ -1,0 +1,137 @@
+//! What is asked of the server and what it answers, as plain values; the app gives them their JSON form.
+
+use accrue_event::{Event, ItemId, SessionId, UserId};
+use serde::Serialize;
+
+use crate::filter::Filter;
+
+/// Whose page it is. Both may be absent: a stranger gets what the shop as a whole likes.
+#[derive(Clone, Debug, Default)]
+pub struct Visitor {
+    /// A known user.
+    pub user: Option<UserId>,
+    /// The visit; alone, it names a guest.
+    pub session: Option<SessionId>,
+}
+
+/// What to do with items that the shopper chose before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Seen {
+    /// They compete like any other item (shoppers buy again).
+    #[default]
+    Keep,
+    /// They are left out.
+    Drop,
+}
+
+/// A request for recommendations.
+#[derive(Clone, Debug)]
+pub struct RecommendRequest {
+    /// For whom.
+    pub visitor: Visitor,
+    /// A history given inline; if present it replaces the stored one. Oldest first.
+    pub events: Option<Vec<Event>>,
+    /// Items that the page is about (a product page, a cart): read as if just viewed.
+    pub items: Vec<ItemId>,
+    /// Items wanted, 1 to 1,000.
+    pub n: usize,
+    /// Items to skip from the top: the next page.
+    pub offset: usize,
+    /// What may be shown.
+    pub filter: Option<Filter>,
+    /// Never show these.
+    pub exclude: Vec<ItemId>,
+    /// What to do with items chosen before.
+    pub seen: Seen,
+    /// How much variety weighs against score, 0 to 1.
+    pub diversity: f32,
+    /// Whether each item comes with its reasons.
+    pub explain: bool,
+}
+
+impl Default for RecommendRequest {
+    fn default() -> Self {
+        Self {
+            visitor: Visitor::default(),
+            events: None,
+            items: Vec::new(),
+            n: 10,
+            offset: 0,
+            filter: None,
+            exclude: Vec::new(),
+            seen: Seen::Keep,
+            diversity: 0.0,
+            explain: false,
+        }
+    }
+}
+
+/// One term of a score. The shares of an item's reasons sum to its score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reason {
+    /// Stable code: `because_of_event`, `popular`, `rest_of_history`, `new_item`, `content`, `lexical`, `taste` …
+    pub code: &'static str,
+    /// A sentence for people.
+    pub text: String,
+    /// The item of the history that is cited, if one is.
+    pub item: Option<ItemId>,
+    /// What the reason adds to the score. For a cited event it is exact: without the event the score falls by this.
+    pub share: f32,
+}
+
+/// An item of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recommended {
+    /// Which item.
+    pub id: ItemId,
+    /// Comparable within one answer only.
+    pub score: f32,
+    /// Empty unless asked for.
+    pub reasons: Vec<Reason>,
+}
+
+/// An answer to a request for recommendations.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Recommendation {
+    /// Version of the models that answered.
+    pub version: u64,
+    /// Records of the log that the models have learned from.
+    pub offset: u64,
+    /// What could not be done as asked, in order: `cold_user` (nothing known, popular items instead), `few_candidates`,
+    /// `empty_catalogue` …; empty when everything went as it should.
+    pub degraded: Vec<&'static str>,
+    /// Best first.
+    pub items: Vec<Recommended>,
+}
+
+/// A search request.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// What the shopper typed.
+    pub query: String,
+    /// For whom the hits are ordered.
+    pub visitor: Visitor,
+    /// Hits wanted, 1 to 1,000.
+    pub n: usize,
+    /// Hits to skip from the top.
+    pub offset: usize,
+    /// What may be shown.
+    pub filter: Option<Filter>,
+    /// How far the shopper's own scores may move a hit; 0 is neutral, 1 is strong.
+    pub personalisation: f32,
+    /// Whether each hit comes with its reasons.
+    pub explain: bool,
+}
+
+/// An answer to a search.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SearchAnswer {
+    /// Version of the models that ordered the hits.
+    pub version: u64,
+    /// Items that match and may be shown.
+    pub total: usize,
+    /// What could not be done as asked.
+    pub degraded: Vec<&'static str>,
+    /// Best first.
+    pub hits: Vec<Recommended>,
+}

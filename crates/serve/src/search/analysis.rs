@@ -1,0 +1,190 @@
+//! From text to terms. In: a field of an item or a query, and a language. Out: terms with the words they came from.
+//! The same rules serve both sides, so that what is written the same is found.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use tantivy::tokenizer::{
+    AsciiFoldingFilter, Language, LowerCaser, RawTokenizer, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter,
+    TextAnalyzer, TokenStream as _,
+};
+use tantivy_jieba::jieba_rs::Jieba;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
+
+/// Longer words are no words; they are found as codes or not at all.
+const MAX_WORD_BYTES: usize = 64;
+/// Longer codes are not indexed.
+const MAX_CODE_BYTES: usize = 64;
+
+/// A term and the stretch of the (composed) text that it stands for.
+pub(super) struct Word {
+    pub term: String,
+    pub surface: Range<usize>,
+}
+
+/// Cuts texts of one language. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Analyzer {
+    western: TextAnalyzer,
+}
+
+/// About half a million words; loaded when the first Han text comes.
+static JIEBA: LazyLock<Jieba> = LazyLock::new(Jieba::new);
+
+impl Analyzer {
+    pub(super) fn new(language: Language) -> Self {
+        let western = TextAnalyzer::builder(SimpleTokenizer::default())
+            .filter(RemoveLongFilter::limit(MAX_WORD_BYTES))
+            .filter(LowerCaser)
+            .filter(Stemmer::new(language))
+            // Stemmers know their language's accents, so plain letters come last.
+            .filter(AsciiFoldingFilter)
+            .build();
+        Self { western }
+    }
+
+    /// Terms of a text that went through [`compose`], in order.
+    pub(super) fn words(&mut self, text: &str, mut take: impl FnMut(Word)) {
+        let mut start = 0;
+        while let Some(first) = text[start..].chars().next() {
+            let script = Script::of(first);
+            let len = text[start..].find(|c| Script::of(c) != script).unwrap_or(text.len() - start);
+            let run = &text[start..start + len];
+            let mut push = |term: &str, from: usize, to: usize| {
+                take(Word { term: term.to_owned(), surface: start + from..start + to });
+            };
+            match script {
+                Script::Other => {
+                    let mut tokens = self.western.token_stream(run);
+                    while let Some(token) = tokens.next() {
+                        push(&token.text, token.offset_from, token.offset_to);
+                    }
+                }
+                // Every word of the dictionary that stands there, also overlapping ones: the best cut depends on what
+                // stands around, and a query's would miss a title's.
+                Script::Han => {
+                    for word in JIEBA.cut_all(run) {
+                        let from = word.word.as_ptr() as usize - run.as_ptr() as usize;
+                        push(word.word, from, from + word.word.len());
+                    }
+                }
+                Script::Kana => pairs(run, push),
+            }
+            start += len;
+        }
+    }
+}
+
+/// Kana has neither blanks nor a dictionary here: every two neighbours are a term, a lone one is itself.
+fn pairs(run: &str, mut push: impl FnMut(&str, usize, usize)) {
+    let starts: Vec<usize> = run.char_indices().map(|(at, _)| at).chain([run.len()]).collect();
+    if let [from, to] = starts[..] {
+        push(run, from, to);
+    }
+    for window in starts.windows(3) {
+        push(&run[window[0]..window[2]], window[0], window[2]);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Han,
+    Kana,
+    Other,
+}
+
+impl Script {
+    fn of(c: char) -> Self {
+        match c {
+            '\u{0}'..='\u{2fff}' => Script::Other,
+            '々' | '〇' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' => Script::Han,
+            '\u{20000}'..='\u{323af}' => Script::Han,
+            '\u{3041}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' => Script::Kana,
+            _ => Script::Other,
+        }
+    }
+}
+
+/// Compatibility composition: full-width letters, ligatures and half-width kana become the usual ones.
+pub(super) fn compose(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || is_nfkc_quick(text.chars()) == IsNormalized::Yes {
+        return text.into();
+    }
+    text.nfkc().collect::<String>().into()
+}
+
+/// The first `limit` bytes of a text, or a little less to end between two characters.
+pub(super) fn head(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Whether a word carries little in a language.
+pub(super) struct StopWords(Option<TextAnalyzer>);
+
+impl StopWords {
+    pub(super) fn new(language: Language) -> Self {
+        Self(
+            StopWordFilter::new(language)
+                .map(|stop| TextAnalyzer::builder(RawTokenizer::default()).filter(LowerCaser).filter(stop).build()),
+        )
+    }
+
+    pub(super) fn has(&self, word: &str) -> bool {
+        self.0.as_ref().is_some_and(|analyzer| !analyzer.clone().token_stream(word).advance())
+    }
+}
+
+/// The stemmer that a locale such as `de-AT` asks for.
+pub(super) fn language_of(locale: &str) -> Option<Language> {
+    let language = locale.split(['-', '_']).next().unwrap_or(locale);
+    LANGUAGES.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(language)).map(|(_, language)| *language)
+}
+
+/// The tag of each language with a stemmer, the usual one first.
+pub(super) const LANGUAGES: [(&str, Language); 20] = [
+    ("ar", Language::Arabic),
+    ("da", Language::Danish),
+    ("nl", Language::Dutch),
+    ("en", Language::English),
+    ("fi", Language::Finnish),
+    ("fr", Language::French),
+    ("de", Language::German),
+    ("el", Language::Greek),
+    ("hu", Language::Hungarian),
+    ("it", Language::Italian),
+    ("no", Language::Norwegian),
+    ("nb", Language::Norwegian),
+    ("nn", Language::Norwegian),
+    ("pt", Language::Portuguese),
+    ("ro", Language::Romanian),
+    ("ru", Language::Russian),
+    ("es", Language::Spanish),
+    ("sv", Language::Swedish),
+    ("ta", Language::Tamil),
+    ("tr", Language::Turkish),
+];
+
+/// The letters and digits of a word in lower case, if it looks like a code: a letter and a digit in at least four
+/// characters, or at least eight digits.
+pub(super) fn code(word: &str) -> Option<String> {
+    if word.len() > MAX_CODE_BYTES || !word.bytes().any(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let squashed: String = word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let n_chars = squashed.chars().count();
+    let has_letter = squashed.chars().any(char::is_alphabetic);
+    (if has_letter { n_chars >= 4 } else { n_chars >= 8 }).then_some(squashed)
+}
+
+/// The codes among a text's words that its terms would cut apart: those with punctuation inside.
+pub(super) fn codes_inside(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split_whitespace().filter_map(|word| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+        if word.chars().all(char::is_alphanumeric) { None } else { code(word) }
+    })
+}

@@ -1,0 +1,429 @@
+//! The writer: items into tantivy documents, commits, and the folder they lie in.
+//!
+//! A document holds an item's index, its terms with the fields they came from, and its codes; no text is stored, the catalogue
+//! has it. Changes become visible and durable with a commit, which costs about 13 ms whatever its size.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use accrue_event::{Attribute, Item};
+use arc_swap::ArcSwap;
+use tantivy::directory::error::LockError;
+use tantivy::directory::{INDEX_WRITER_LOCK, MmapDirectory};
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::schema::{
+    FAST, Field, INDEXED, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::store::Compressor;
+use tantivy::tokenizer::{Language, PreTokenizedString, Token};
+use tantivy::{
+    Directory as _, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term,
+};
+
+use super::analysis::{Analyzer, LANGUAGES, code, codes_inside, compose, head, language_of};
+use super::reader::{SearchReader, Snapshot};
+use super::{MAX_FIELD_BYTES, SearchError, SearchField, SearchSettings};
+
+/// Changes with the schema and with the way texts become terms; an index of another format is built again.
+const FORMAT: &str = "accrue-search-1";
+
+/// Prefixes of the terms in the code field: the id as written, the id folded, a code, a language.
+pub(super) const RAW_ID: char = '=';
+pub(super) const FOLDED_ID: char = '~';
+pub(super) const CODE: char = '#';
+pub(super) const LANGUAGE: char = '@';
+
+/// A position is the field it lies in above these bits and the word's place in it below; places beyond stay on the last one.
+const PLACE_BITS: u32 = 12;
+const PLACE_MAX: usize = (1 << PLACE_BITS) - 1;
+
+/// The fields of the schema.
+#[derive(Clone, Copy)]
+pub(super) struct Fields {
+    pub item: Field,
+    pub text: Field,
+    pub code: Field,
+}
+
+/// How an index came up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// There was nothing; every item has to be given.
+    Created,
+    /// As it was left; what the log holds from [`SearchIndex::covered`] on has to be given.
+    Continued,
+    /// What lay there could not be used and was deleted; every item has to be given.
+    Rebuilt {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The one writer of a search index.
+///
+/// ```
+/// use accrue_event::Item;
+/// use accrue_serve::search::{SearchIndex, SearchSettings};
+///
+/// let mut index = SearchIndex::open(None, SearchSettings::default())?;
+/// let mut mug = Item::bare("SKU-7".into());
+/// mug.title = Some("Red coffee mugs".into());
+/// index.upsert(0, &mug)?;
+/// index.set_covered(1);
+/// index.commit()?;
+///
+/// let page = index.reader().search("coffee mug", &|_| true, 10, 0)?;
+/// assert_eq!((page.total, page.hits[0].item_idx), (1, 0));
+/// # Ok::<(), accrue_serve::search::SearchError>(())
+/// ```
+pub struct SearchIndex {
+    fields: Fields,
+    writer: IndexWriter,
+    commits: IndexReader,
+    reader: SearchReader,
+    analyzers: Vec<(Language, Analyzer)>,
+    settings: Arc<SearchSettings>,
+    opened: Opened,
+    n_pending: usize,
+    covered: u64,
+    covered_next: u64,
+    committed_at_ms: u64,
+    poisoned: bool,
+}
+
+impl SearchIndex {
+    /// Opens the index in a folder, or a new one in memory for `None`.
+    ///
+    /// A folder that holds a broken index, one of another format or of another language is emptied; see [`Self::opened`].
+    /// Every file is checked against its checksum first.
+    ///
+    /// # Errors
+    /// [`SearchError::Busy`] if somebody else writes there, [`SearchError::NotAnIndex`] if the folder holds something else.
+    pub fn open(dir: Option<&Path>, settings: SearchSettings) -> Result<Self, SearchError> {
+        let (schema, fields) = schema();
+        let (index, opened) = match dir {
+            None => (create(tantivy::directory::RamDirectory::create(), schema)?, Opened::Created),
+            Some(dir) => open_folder(dir, &schema, &settings)?,
+        };
+        let options = IndexWriterOptions::builder()
+            .memory_budget_per_thread(settings.heap_bytes.clamp(15_000_000, 50_000_000))
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .build();
+        let writer: IndexWriter = index.writer_with_options(options).map_err(|error| busy_or(error, dir))?;
+        let mut policy = LogMergePolicy::default();
+        policy.set_del_docs_ratio_before_merge(0.2);
+        writer.set_merge_policy(Box::new(policy));
+        let commits = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let covered = covered_of(&index)?;
+        let settings = Arc::new(settings);
+        let snapshot = Snapshot::new(&commits.searcher(), fields, &settings, None)?;
+        let reader = SearchReader::new(Arc::new(ArcSwap::from_pointee(snapshot)), Arc::clone(&settings));
+        Ok(Self {
+            fields,
+            writer,
+            commits,
+            reader,
+            analyzers: vec![(settings.language, Analyzer::new(settings.language))],
+            settings,
+            opened,
+            n_pending: 0,
+            covered,
+            covered_next: covered,
+            committed_at_ms: 0,
+            poisoned: false,
+        })
+    }
+
+    /// How the index came up.
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// A reader that follows the commits; cloned for each thread.
+    pub fn reader(&self) -> SearchReader {
+        self.reader.clone()
+    }
+
+    /// Adds an item, or replaces what was known of it, from the next commit on.
+    ///
+    /// # Errors
+    /// When the writer has failed, now or before.
+    pub fn upsert(&mut self, item_idx: u32, item: &Item) -> Result<(), SearchError> {
+        self.remove(item_idx)?;
+        let document = self.document(item_idx, item);
+        let added = self.writer.add_document(document);
+        self.poisoned |= added.is_err();
+        added?;
+        Ok(())
+    }
+
+    /// Takes an item out, from the next commit on.
+    ///
+    /// # Errors
+    /// When the writer has failed before.
+    pub fn remove(&mut self, item_idx: u32) -> Result<(), SearchError> {
+        if self.poisoned {
+            return Err(SearchError::Poisoned);
+        }
+        self.writer.delete_term(Term::from_field_u64(self.fields.item, item_idx.into()));
+        self.n_pending += 1;
+        Ok(())
+    }
+
+    /// Says which records the index knows once the next commit is through: all before `offset`.
+    pub fn set_covered(&mut self, offset: u64) {
+        self.covered_next = offset;
+    }
+
+    /// The log offset up to which the committed index knows everything; 0 for a new one.
+    pub fn covered(&self) -> u64 {
+        self.covered
+    }
+
+    /// Changes that no commit holds yet.
+    pub fn n_pending(&self) -> usize {
+        self.n_pending
+    }
+
+    /// Makes all changes and the covered offset durable and visible; does nothing when there is nothing new.
+    ///
+    /// # Errors
+    /// When the writer has failed, now or before; it then takes nothing more.
+    pub fn commit(&mut self) -> Result<(), SearchError> {
+        if self.poisoned {
+            return Err(SearchError::Poisoned);
+        }
+        if self.n_pending == 0 && self.covered_next == self.covered {
+            return Ok(());
+        }
+        let committed = self.try_commit();
+        self.poisoned = committed.is_err();
+        committed
+    }
+
+    /// Commits if there are changes and the last such commit lies [`SearchSettings::commit_every_ms`] back. Called with the
+    /// time of any steady clock, at least a few times a second, it makes changes searchable well within a second.
+    ///
+    /// # Errors
+    /// Those of [`Self::commit`].
+    pub fn commit_if_due(&mut self, now_ms: u64) -> Result<bool, SearchError> {
+        let due = now_ms.saturating_sub(self.committed_at_ms) >= self.settings.commit_every_ms;
+        if self.n_pending == 0 || !due {
+            return Ok(false);
+        }
+        self.commit()?;
+        self.committed_at_ms = now_ms;
+        Ok(true)
+    }
+
+    /// Waits until merges in the background are through; what no commit holds is lost. Merely dropping the index stops them.
+    ///
+    /// # Errors
+    /// When a merge failed; the committed index is whole all the same.
+    pub fn close(self) -> Result<(), SearchError> {
+        Ok(self.writer.wait_merging_threads()?)
+    }
+
+    fn try_commit(&mut self) -> Result<(), SearchError> {
+        let mut prepared = self.writer.prepare_commit()?;
+        prepared.set_payload(&payload(self.settings.language, self.covered_next));
+        prepared.commit()?;
+        self.n_pending = 0;
+        self.covered = self.covered_next;
+        self.commits.reload()?;
+        let before = self.reader.snapshot();
+        self.reader.publish(Snapshot::new(&self.commits.searcher(), self.fields, &self.settings, Some(&before))?);
+        Ok(())
+    }
+
+    fn document(&mut self, item_idx: u32, item: &Item) -> TantivyDocument {
+        let language = item.locale.as_deref().and_then(language_of).unwrap_or(self.settings.language);
+        let mut document = TantivyDocument::new();
+        document.add_u64(self.fields.item, item_idx.into());
+        let tokens = tokens(self.analyzer(language), item);
+        document.add_pre_tokenized_text(self.fields.text, PreTokenizedString { text: String::new(), tokens });
+        let mut codes = codes_of(item);
+        if language != self.settings.language {
+            codes.extend(
+                LANGUAGES.iter().find(|(_, known)| *known == language).map(|(tag, _)| format!("{LANGUAGE}{tag}")),
+            );
+        }
+        for code in codes {
+            document.add_text(self.fields.code, code);
+        }
+        document
+    }
+
+    fn analyzer(&mut self, language: Language) -> &mut Analyzer {
+        let known = self.analyzers.iter().position(|(known, _)| *known == language);
+        let i = known.unwrap_or_else(|| {
+            self.analyzers.push((language, Analyzer::new(language)));
+            self.analyzers.len() - 1
+        });
+        &mut self.analyzers[i].1
+    }
+}
+
+/// The field that a position lies in.
+pub(super) fn field_at(position: u32) -> SearchField {
+    match position >> PLACE_BITS {
+        0 => SearchField::Title,
+        1 => SearchField::Brand,
+        2 => SearchField::Categories,
+        _ => SearchField::Description,
+    }
+}
+
+fn tokens(analyzer: &mut Analyzer, item: &Item) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut add = |field: usize, texts: &mut dyn Iterator<Item = &str>| {
+        let mut place = 0;
+        for text in texts {
+            analyzer.words(&compose(head(text, MAX_FIELD_BYTES)), |word| {
+                let position = (field << PLACE_BITS) + place;
+                tokens.push(Token { position, text: word.term, ..Token::default() });
+                place = PLACE_MAX.min(place + 1);
+            });
+        }
+    };
+    add(0, &mut item.title.as_deref().into_iter());
+    add(1, &mut item.brand.as_deref().into_iter());
+    add(2, &mut item.categories.iter().map(|text| &**text));
+    add(3, &mut item.description.as_deref().into_iter());
+    tokens
+}
+
+fn codes_of(item: &Item) -> Vec<String> {
+    let id = item.id.as_str();
+    let mut codes = vec![format!("{RAW_ID}{id}"), format!("{FOLDED_ID}{}", compose(id).to_lowercase())];
+    let mut add = |found: String| codes.push(format!("{CODE}{found}"));
+    for name in [Some(id), item.parent.as_deref()].into_iter().flatten() {
+        code(&compose(name)).map(&mut add);
+    }
+    if let Some(text) = item.title.as_deref() {
+        codes_inside(&compose(head(text, MAX_FIELD_BYTES))).for_each(&mut add);
+    }
+    for value in item.attributes.values() {
+        match value {
+            Attribute::Text(text) => attribute_code(text).into_iter().for_each(&mut add),
+            Attribute::List(texts) => texts.iter().filter_map(|text| attribute_code(text)).for_each(&mut add),
+            // Numbers as long as an EAN, whole and exactly held.
+            Attribute::Number(n) if *n >= 1e7 && *n < 9e15 && n.fract() == 0.0 => add(format!("{n:.0}")),
+            Attribute::Number(_) | Attribute::Bool(_) => {}
+        }
+    }
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+fn attribute_code(text: &str) -> Option<String> {
+    if text.contains(char::is_whitespace) { None } else { code(&compose(text)) }
+}
+
+fn schema() -> (Schema, Fields) {
+    let mut builder = Schema::builder();
+    let item = builder.add_u64_field("item", NumericOptions::from(INDEXED | FAST));
+    // Terms come cut already; "raw" only has to be a name that tantivy knows.
+    let indexing = |option| TextFieldIndexing::default().set_tokenizer("raw").set_index_option(option);
+    let text = TextOptions::default().set_indexing_options(indexing(IndexRecordOption::WithFreqsAndPositions));
+    let text = builder.add_text_field("text", text);
+    let code = indexing(IndexRecordOption::Basic).set_fieldnorms(false);
+    let code = builder.add_text_field("code", TextOptions::default().set_indexing_options(code));
+    (builder.build(), Fields { item, text, code })
+}
+
+fn create(directory: impl Into<Box<dyn tantivy::Directory>>, schema: Schema) -> Result<Index, TantivyError> {
+    let settings = IndexSettings {
+        docstore_compression: Compressor::None,
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    };
+    Index::create(directory, schema, settings)
+}
+
+fn open_folder(dir: &Path, schema: &Schema, settings: &SearchSettings) -> Result<(Index, Opened), SearchError> {
+    let io = |source| SearchError::Io { path: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(io)?;
+    let names = file_names(dir).map_err(io)?;
+    let is_index = names.iter().any(|name| name == "meta.json" || name == ".managed.json");
+    if !is_index && !names.iter().all(|name| is_lock(name)) {
+        return Err(SearchError::NotAnIndex { path: dir.to_owned() });
+    }
+    let directory = MmapDirectory::open(dir).map_err(TantivyError::from)?;
+    // Nobody else may be writing while files are judged, and maybe deleted.
+    let _lock = directory.acquire_lock(&INDEX_WRITER_LOCK).map_err(|error| match error {
+        LockError::LockBusy => SearchError::Busy { path: dir.to_owned() },
+        LockError::IoError(error) => io(std::io::Error::new(error.kind(), error.to_string())),
+    })?;
+    let mut opened = Opened::Created;
+    if is_index {
+        match usable(directory.clone(), schema, settings) {
+            Ok(index) => return Ok((index, Opened::Continued)),
+            Err(reason) => opened = Opened::Rebuilt { reason },
+        }
+        for name in names.iter().filter(|name| !is_lock(name)) {
+            let path = dir.join(name);
+            let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+            // A writer that was dropped a moment ago may still be tidying up.
+            if let Err(error) = removed
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                return Err(io(error));
+            }
+        }
+    }
+    let directory = MmapDirectory::open(dir).map_err(TantivyError::from)?;
+    Ok((create(directory, schema.clone())?, opened))
+}
+
+/// The index that lies there, or why it cannot serve.
+fn usable(directory: MmapDirectory, schema: &Schema, settings: &SearchSettings) -> Result<Index, String> {
+    let index = Index::open(directory).map_err(|error| error.to_string())?;
+    if index.schema() != *schema {
+        return Err("it has other fields".to_owned());
+    }
+    let meta = index.load_metas().map_err(|error| error.to_string())?;
+    match meta.payload.as_deref() {
+        None if meta.segments.is_empty() => {}
+        Some(payload) if covered_in(payload, settings.language).is_some() => {}
+        _ => return Err("it was written by another version or for another language".to_owned()),
+    }
+    let broken = index.validate_checksum().map_err(|error| error.to_string())?;
+    if let Some(path) = broken.iter().min() {
+        return Err(format!("{} does not match its checksum", path.display()));
+    }
+    index.reader().map_err(|error| error.to_string())?;
+    Ok(index)
+}
+
+fn file_names(dir: &Path) -> std::io::Result<Vec<String>> {
+    std::fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+fn is_lock(name: &str) -> bool {
+    name.starts_with(".tantivy-") && name.ends_with(".lock")
+}
+
+fn payload(language: Language, covered: u64) -> String {
+    format!("{FORMAT} {language:?} {covered}")
+}
+
+fn covered_in(payload: &str, language: Language) -> Option<u64> {
+    payload.strip_prefix(&format!("{FORMAT} {language:?} "))?.parse().ok()
+}
+
+fn covered_of(index: &Index) -> Result<u64, SearchError> {
+    let payload = index.load_metas()?.payload;
+    Ok(payload.as_deref().and_then(|payload| payload.rsplit(' ').next()).and_then(|n| n.parse().ok()).unwrap_or(0))
+}
+
+fn busy_or(error: TantivyError, dir: Option<&Path>) -> SearchError {
+    match error {
+        TantivyError::LockFailure(LockError::LockBusy, _) => {
+            SearchError::Busy { path: dir.map(PathBuf::from).unwrap_or_default() }
+        }
+        other => other.into(),
+    }
+}

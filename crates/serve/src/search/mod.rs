@@ -1,0 +1,170 @@
+//! Lexical search: which items a shopper's words name, best first, and why.
+//!
+//! In: items as they are written ([`SearchIndex`], one writer), queries as shoppers type them ([`SearchReader`], any number of
+//! threads). Out: item indices with scores and reasons. This module knows no shopper, no filter syntax and no clock; who may
+//! be shown is the caller's `accept`, asked for every match, so a retired item is gone before any commit. The index is
+//! derived: it carries the log offset that it covers, and a folder that cannot be read is emptied and filled again.
+//!
+//! **Terms.** A query is never parsed: operators and quotes are punctuation. Text is composed (NFKC), lower-cased, cut into
+//! words, stemmed in the item's language and folded to plain letters; Han text is cut by jieba's dictionary, kana into pairs.
+//! Title, brand, categories and description make one field (measured better than a field each); a term's position remembers
+//! where it came from. Stop words are indexed, but count in a query only when it has nothing else. A query without any term
+//! (empty, or punctuation only) restricts nothing: all items in the order of their indices, with score 0.
+//!
+//! **Score.** `Σ idf · tf·(k1+1) / (tf + k1·(1 − b + b·length/mean length))` over the query's concepts, with
+//! `idf = ln(1 + (n − df + ½)/(df + ½))` (Robertson & Zaragoza, *The Probabilistic Relevance Framework*, 2009). A concept is a
+//! word with its alternative stems, of which the best one counts. Any concept is enough to match; an item that has all of two or
+//! more gets its sum times [`SearchSettings::all_terms`]. A word that names a code (`dv7-1211ea`, written with or without its
+//! punctuation) adds the code's idf; an id, alone or as one word of the query, adds [`EXACT_ID`] and so comes first.
+//!
+//! **Same items, same scores.** `n`, `df` and the mean length are counted over the items that are in the index now, never over
+//! deleted ones, and each score is summed in the query's order. So segments, merges, deletes and the grouping of commits
+//! cannot be seen in a score; ties go to the smaller item index. (tantivy's own scorer would show all of them.)
+//!
+//! **Seams.** Typo tolerance and synonyms are further alternatives of a concept (`query::Concept`), found before stemming;
+//! semantic vectors and a learned ranking take [`SearchReader::retrieve`]'s candidates and ask [`SearchReader::explain`] for the
+//! page that is left; facets count in `accept`, which sees each match once.
+
+mod analysis;
+#[cfg(test)]
+mod chorus;
+mod index;
+mod query;
+mod reader;
+mod score;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use index::{Opened, SearchIndex};
+pub use reader::SearchReader;
+/// A language with a stemmer.
+pub use tantivy::tokenizer::Language;
+
+/// What an exact id adds to a score: far above any sum of words.
+pub const EXACT_ID: f32 = 1000.0;
+/// `offset + limit` of a search is cut to this depth.
+pub const MAX_DEPTH: usize = 10_000;
+/// Bytes of a query that are read; the rest is ignored.
+pub const MAX_QUERY_BYTES: usize = 4096;
+/// Different concepts of a query that count; the rest is ignored.
+pub const MAX_CONCEPTS: usize = 32;
+/// Bytes of one field of an item that are searchable; the rest is ignored.
+pub const MAX_FIELD_BYTES: usize = 64 * 1024;
+
+/// How an index is built and scored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchSettings {
+    /// Stemmer and stop words of queries, and of items whose locale names no language that has a stemmer.
+    pub language: Language,
+    /// Memory of the writer in bytes, held to 15–50 MB.
+    pub heap_bytes: usize,
+    /// Milliseconds between commits of [`SearchIndex::commit_if_due`].
+    pub commit_every_ms: u64,
+    /// BM25: how soon a word's repetitions stop to count.
+    pub k1: f32,
+    /// BM25: how much long texts are held back, 0 to 1.
+    pub b: f32,
+    /// Factor on the score of items that have every concept of a query.
+    pub all_terms: f32,
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        Self {
+            language: Language::English,
+            heap_bytes: 30_000_000,
+            commit_every_ms: 200,
+            k1: 1.2,
+            b: 0.75,
+            all_terms: 1.25,
+        }
+    }
+}
+
+/// One page of an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchPage {
+    /// All matches that `accept` takes, also those outside the page.
+    pub total: usize,
+    /// The page, best first; among equals the smaller index first.
+    pub hits: Vec<Hit>,
+}
+
+/// An item found, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The item.
+    pub item_idx: u32,
+    /// Finite; 0 where the query holds no term.
+    pub score: f32,
+    /// Where the query's words were found; the contributions add up to the score.
+    pub fields: Vec<MatchedField>,
+}
+
+/// What one field of an item adds to its score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatchedField {
+    /// The field.
+    pub field: SearchField,
+    /// The query's words found there, as the shopper wrote them (lower-cased), in the order of the query.
+    pub terms: Vec<Box<str>>,
+    /// The field's share of the score: a word found in several fields is shared out by how often it stands in each.
+    pub contribution: f32,
+}
+
+/// A part of an item that search looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SearchField {
+    /// The item's id, its parent's, or a code (article number, EAN) in its title or attributes.
+    Id,
+    /// The title.
+    Title,
+    /// The maker.
+    Brand,
+    /// One of the categories.
+    Categories,
+    /// The description.
+    Description,
+}
+
+/// Candidates of a query, best first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Retrieved {
+    /// All matches that `accept` takes.
+    pub total: usize,
+    /// `(item_idx, score)`.
+    pub candidates: Vec<(u32, f32)>,
+}
+
+/// Why an index cannot be opened, written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// Another process, or another part of this one, writes to the folder.
+    #[error("the search index in {} is being written by another process; stop it or use another folder", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds files that are no search index; nothing was touched.
+    #[error("{} holds files but no search index; empty it or name another folder", path.display())]
+    NotAnIndex {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error("the search index in {}: {source}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// tantivy failed.
+    #[error("the search index failed: {0}; it can be deleted and is then built again from the log")]
+    Index(#[from] tantivy::TantivyError),
+    /// An earlier write failed, so the writer takes no more; open the index again.
+    #[error("an earlier write to the search index failed; open it again")]
+    Poisoned,
+}

@@ -1,0 +1,490 @@
+//! The readers: a query in, a page out, from one immutable snapshot of the committed index.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tantivy::fieldnorm::FieldNormReader;
+use tantivy::index::SegmentId;
+use tantivy::postings::{Postings as _, SegmentPostings};
+use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::tokenizer::Language;
+use tantivy::{DocSet as _, InvertedIndexReader, Searcher, SegmentReader, TERMINATED, TantivyError, Term};
+
+use super::analysis::{Analyzer, LANGUAGES, StopWords};
+use super::index::{Fields, LANGUAGE, field_at};
+use super::query::Query;
+use super::score::{Bm25, Cursor, Walk, idf};
+use super::{Hit, MAX_DEPTH, MatchedField, Retrieved, SearchError, SearchField, SearchPage, SearchSettings};
+
+/// Answers queries; cheap to clone, safe to share. Each call sees one commit, the newest there is.
+#[derive(Clone)]
+pub struct SearchReader {
+    current: Arc<ArcSwap<Snapshot>>,
+    settings: Arc<SearchSettings>,
+}
+
+/// One commit, with its statistics over the items that are in it.
+pub(super) struct Snapshot {
+    fields: Fields,
+    segments: Vec<Segment>,
+    n_items: u64,
+    /// Items with any text.
+    n_texts: u64,
+    bm25: Bm25,
+    analyzers: Vec<(Language, Analyzer)>,
+    stop: StopWords,
+}
+
+struct Segment {
+    reader: SegmentReader,
+    item: Arc<InvertedIndexReader>,
+    text: Arc<InvertedIndexReader>,
+    code: Arc<InvertedIndexReader>,
+    lengths: FieldNormReader,
+    /// By document; kept in memory, since every match asks for it.
+    items: Arc<[u32]>,
+    n_texts: u64,
+    n_words: u64,
+}
+
+/// A document that matches.
+#[derive(Clone, Copy)]
+struct Candidate {
+    score: f32,
+    item_idx: u32,
+    segment: u32,
+    doc: u32,
+}
+
+/// A term of a query with its weight, looked up once for all segments.
+struct Looked {
+    term: Term,
+    weight: f32,
+}
+
+/// A query with the statistics of a snapshot.
+struct Plan {
+    concepts: Vec<Vec<Looked>>,
+    codes: Vec<Looked>,
+    all_terms: f32,
+    /// The query holds no word and names no code, so every item is found.
+    open: bool,
+}
+
+impl SearchReader {
+    pub(super) fn new(current: Arc<ArcSwap<Snapshot>>, settings: Arc<SearchSettings>) -> Self {
+        Self { current, settings }
+    }
+
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        self.current.store(Arc::new(snapshot));
+    }
+
+    /// Items in the index.
+    pub fn n_items(&self) -> u64 {
+        self.current.load().n_items
+    }
+
+    /// A page of what `query` finds among the items that `accept` takes, best first, with reasons.
+    ///
+    /// No text is refused. Results beyond [`MAX_DEPTH`] cannot be paged to; `total` counts them.
+    ///
+    /// # Errors
+    /// Only when the index's files cannot be read.
+    pub fn search(
+        &self,
+        query: &str,
+        accept: &dyn Fn(u32) -> bool,
+        limit: usize,
+        offset: usize,
+    ) -> Result<SearchPage, SearchError> {
+        let snapshot = self.snapshot();
+        let query = snapshot.query(query);
+        let plan = snapshot.plan(&query, &self.settings)?;
+        let depth = offset.saturating_add(limit).min(MAX_DEPTH);
+        let (total, found) = snapshot.retrieve(&plan, accept, depth)?;
+        let page = found.get(offset..).unwrap_or(&[]);
+        let fields = snapshot.explain(&query, &plan, page)?;
+        let hits = page.iter().zip(fields);
+        let hits = hits.map(|(hit, fields)| Hit { item_idx: hit.item_idx, score: hit.score, fields }).collect();
+        Ok(SearchPage { total, hits })
+    }
+
+    /// The best `limit` candidates without reasons, for a ranking that comes after.
+    ///
+    /// # Errors
+    /// Only when the index's files cannot be read.
+    pub fn retrieve(&self, query: &str, accept: &dyn Fn(u32) -> bool, limit: usize) -> Result<Retrieved, SearchError> {
+        let snapshot = self.snapshot();
+        let query = snapshot.query(query);
+        let plan = snapshot.plan(&query, &self.settings)?;
+        let (total, found) = snapshot.retrieve(&plan, accept, limit.min(MAX_DEPTH))?;
+        Ok(Retrieved { total, candidates: found.iter().map(|hit| (hit.item_idx, hit.score)).collect() })
+    }
+
+    /// Why a query finds these items: for each its fields, none where it is not found (or not in the index).
+    ///
+    /// # Errors
+    /// Only when the index's files cannot be read.
+    pub fn explain(&self, query: &str, items: &[u32]) -> Result<Vec<Vec<MatchedField>>, SearchError> {
+        let snapshot = self.snapshot();
+        let query = snapshot.query(query);
+        let plan = snapshot.plan(&query, &self.settings)?;
+        let mut known = Vec::new();
+        let mut places = Vec::new();
+        for (place, item_idx) in items.iter().enumerate() {
+            if let Some(candidate) = snapshot.find(*item_idx)? {
+                known.push(candidate);
+                places.push(place);
+            }
+        }
+        let mut all = vec![Vec::new(); items.len()];
+        for (place, fields) in places.into_iter().zip(snapshot.explain(&query, &plan, &known)?) {
+            all[place] = fields;
+        }
+        Ok(all)
+    }
+}
+
+impl Snapshot {
+    /// `before` lends what it knows of segments that are still there.
+    pub(super) fn new(
+        searcher: &Searcher,
+        fields: Fields,
+        settings: &SearchSettings,
+        before: Option<&Snapshot>,
+    ) -> Result<Self, SearchError> {
+        let segments = searcher
+            .segment_readers()
+            .iter()
+            .map(|reader| {
+                let known = before.and_then(|before| before.segment(reader.segment_id()));
+                Segment::new(reader, fields, known)
+            })
+            .collect::<Result<Vec<_>, TantivyError>>()?;
+        let n_items = segments.iter().map(|segment| u64::from(segment.reader.num_docs())).sum();
+        let n_texts: u64 = segments.iter().map(|segment| segment.n_texts).sum();
+        let n_words: u64 = segments.iter().map(|segment| segment.n_words).sum();
+        let mean_length = n_words as f64 / n_texts.max(1) as f64;
+        let mut analyzers = vec![(settings.language, Analyzer::new(settings.language))];
+        for (tag, language) in LANGUAGES {
+            let term = Term::from_field_text(fields.code, &format!("{LANGUAGE}{tag}"));
+            if document_frequency(&segments, |segment| &segment.code, &term)? > 0 {
+                analyzers.push((language, Analyzer::new(language)));
+            }
+        }
+        Ok(Self {
+            fields,
+            segments,
+            n_items,
+            n_texts,
+            bm25: Bm25::new(settings.k1, settings.b, mean_length as f32),
+            analyzers,
+            stop: StopWords::new(settings.language),
+        })
+    }
+
+    fn segment(&self, id: SegmentId) -> Option<&Segment> {
+        self.segments.iter().find(|segment| segment.reader.segment_id() == id)
+    }
+
+    fn query(&self, text: &str) -> Query {
+        Query::new(text, &self.analyzers, &self.stop)
+    }
+
+    fn plan(&self, query: &Query, settings: &SearchSettings) -> Result<Plan, SearchError> {
+        let weigh = |field: Field, text: &str, worth: f32, n: u64, index: fn(&Segment) -> &InvertedIndexReader| {
+            let term = Term::from_field_text(field, text);
+            let df = document_frequency(&self.segments, index, &term)?;
+            Ok::<_, SearchError>((df > 0).then(|| Looked { weight: worth * idf(n, df), term }))
+        };
+        let mut concepts = Vec::with_capacity(query.concepts.len());
+        for concept in &query.concepts {
+            let mut found = Vec::new();
+            for (term, worth) in &concept.alternatives {
+                found.extend(weigh(self.fields.text, term, *worth, self.n_texts, |segment| &segment.text)?);
+            }
+            concepts.push(found);
+        }
+        let mut open = concepts.is_empty();
+        let mut codes = Vec::with_capacity(query.codes.len());
+        for code in &query.codes {
+            let found = weigh(self.fields.code, &code.term, 1.0, self.n_items, |segment| &segment.code)?;
+            open &= found.is_none();
+            // A code that nobody has keeps its place, so that places agree with the query's.
+            let term = Term::from_field_text(self.fields.code, &code.term);
+            let weight = code.weight.unwrap_or(found.map_or(0.0, |found| found.weight));
+            codes.push(Looked { term, weight });
+        }
+        Ok(Plan { concepts, codes, all_terms: settings.all_terms, open })
+    }
+
+    /// The best `depth` matches and the number of all.
+    fn retrieve(
+        &self,
+        plan: &Plan,
+        accept: &dyn Fn(u32) -> bool,
+        depth: usize,
+    ) -> Result<(usize, Vec<Candidate>), SearchError> {
+        let mut best = Best::new(depth);
+        for (ord, segment) in self.segments.iter().enumerate() {
+            let mut found = |doc: u32, score: f32| {
+                if segment.reader.is_deleted(doc) {
+                    return;
+                }
+                let item_idx = segment.items[doc as usize];
+                if accept(item_idx) {
+                    best.push(Candidate { score, item_idx, segment: ord as u32, doc });
+                }
+            };
+            if plan.open {
+                (0..segment.reader.max_doc()).for_each(|doc| found(doc, 0.0));
+            } else {
+                segment.walk(plan, &self.bm25)?.run(found);
+            }
+        }
+        Ok((best.n_seen, best.into_sorted()))
+    }
+
+    fn find(&self, item_idx: u32) -> Result<Option<Candidate>, SearchError> {
+        let term = Term::from_field_u64(self.fields.item, item_idx.into());
+        for (ord, segment) in self.segments.iter().enumerate() {
+            let Some(mut postings) = postings(&segment.item, &term, IndexRecordOption::Basic)? else { continue };
+            while postings.doc() != TERMINATED {
+                let doc = postings.doc();
+                if !segment.reader.is_deleted(doc) {
+                    return Ok(Some(Candidate { score: 0.0, item_idx, segment: ord as u32, doc }));
+                }
+                postings.advance();
+            }
+        }
+        Ok(None)
+    }
+
+    /// The matched fields of each candidate, in the order given.
+    fn explain(
+        &self,
+        query: &Query,
+        plan: &Plan,
+        candidates: &[Candidate],
+    ) -> Result<Vec<Vec<MatchedField>>, SearchError> {
+        let mut order: Vec<usize> = (0..candidates.len()).collect();
+        order.sort_by_key(|i| (candidates[*i].segment, candidates[*i].doc));
+        let mut all = vec![Vec::new(); candidates.len()];
+        for group in order.chunk_by(|a, b| candidates[*a].segment == candidates[*b].segment) {
+            let segment = &self.segments[candidates[group[0]].segment as usize];
+            let mut walk = segment.walk_with(plan, &self.bm25, IndexRecordOption::WithFreqsAndPositions)?;
+            for i in group {
+                all[*i] = reasons(&mut walk, query, candidates[*i].doc);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What each field adds to one document's score. Documents must come in ascending order.
+fn reasons(walk: &mut Walk, query: &Query, doc: u32) -> Vec<MatchedField> {
+    let mut shares: Vec<(SearchField, &str, f32)> = Vec::new();
+    let mut n_concepts = 0;
+    let mut positions = Vec::new();
+    for (concept, alternatives) in query.concepts.iter().zip(&mut walk.concepts) {
+        let mut best: Option<(f32, Vec<u32>)> = None;
+        for cursor in alternatives {
+            if !stands_at(&mut cursor.postings, doc) {
+                continue;
+            }
+            let score = walk.bm25.score(cursor.weight, cursor.postings.term_freq(), walk.lengths.fieldnorm_id(doc));
+            if best.as_ref().is_none_or(|(known, _)| score > *known) {
+                cursor.postings.positions(&mut positions);
+                best = Some((score, positions.clone()));
+            }
+        }
+        let Some((score, positions)) = best else { continue };
+        n_concepts += 1;
+        for run in positions.chunk_by(|a, b| field_at(*a) == field_at(*b)) {
+            let share = score * run.len() as f32 / positions.len() as f32;
+            shares.push((field_at(run[0]), &concept.surface, share));
+        }
+    }
+    if n_concepts > 1 && n_concepts == walk.concepts.len() {
+        shares.iter_mut().for_each(|(_, _, share)| *share *= walk.all_terms);
+    }
+    for (code, cursor) in query.codes.iter().zip(&mut walk.bonuses) {
+        if stands_at(&mut cursor.postings, doc) {
+            shares.push((SearchField::Id, &code.surface, cursor.weight));
+        }
+    }
+    gather(shares)
+}
+
+fn gather(mut shares: Vec<(SearchField, &str, f32)>) -> Vec<MatchedField> {
+    // A stable sort: within a field the words keep the query's order.
+    shares.sort_by_key(|(field, _, _)| *field);
+    let mut fields: Vec<MatchedField> = Vec::new();
+    for group in shares.chunk_by(|a, b| a.0 == b.0) {
+        let mut terms: Vec<Box<str>> = Vec::new();
+        for (_, term, _) in group {
+            if terms.iter().all(|known| **known != **term) {
+                terms.push((*term).into());
+            }
+        }
+        let contribution = group.iter().map(|(_, _, share)| share).sum();
+        fields.push(MatchedField { field: group[0].0, terms, contribution });
+    }
+    fields
+}
+
+fn stands_at(postings: &mut SegmentPostings, doc: u32) -> bool {
+    if postings.doc() < doc {
+        postings.seek(doc);
+    }
+    postings.doc() == doc
+}
+
+impl Segment {
+    fn new(reader: &SegmentReader, fields: Fields, known: Option<&Segment>) -> Result<Self, TantivyError> {
+        let lengths = reader.get_fieldnorms_reader(fields.text)?;
+        let items = match known {
+            Some(known) => Arc::clone(&known.items),
+            None => {
+                let column = reader.fast_fields().u64("item")?;
+                let item = |doc| column.first(doc).and_then(|item_idx| u32::try_from(item_idx).ok());
+                let items: Option<Arc<[u32]>> = (0..reader.max_doc()).map(item).collect();
+                items.ok_or_else(|| TantivyError::InternalError("a document without an item".to_owned()))?
+            }
+        };
+        let (n_texts, n_words) = match known {
+            Some(known) if known.reader.num_deleted_docs() == reader.num_deleted_docs() => {
+                (known.n_texts, known.n_words)
+            }
+            _ => {
+                let alive = (0..reader.max_doc()).filter(|doc| !reader.is_deleted(*doc));
+                let lengths = alive.map(|doc| u64::from(lengths.fieldnorm(doc))).filter(|length| *length > 0);
+                lengths.fold((0, 0), |(n_texts, n_words), length| (n_texts + 1, n_words + length))
+            }
+        };
+        Ok(Self {
+            item: reader.inverted_index(fields.item)?,
+            text: reader.inverted_index(fields.text)?,
+            code: reader.inverted_index(fields.code)?,
+            reader: reader.clone(),
+            lengths,
+            items,
+            n_texts,
+            n_words,
+        })
+    }
+
+    fn walk<'a>(&'a self, plan: &Plan, bm25: &'a Bm25) -> Result<Walk<'a>, SearchError> {
+        let mut walk = self.walk_with(plan, bm25, IndexRecordOption::WithFreqs)?;
+        walk.bonuses.retain(|cursor| cursor.postings.doc() != TERMINATED);
+        Ok(walk)
+    }
+
+    fn walk_with<'a>(
+        &'a self,
+        plan: &Plan,
+        bm25: &'a Bm25,
+        option: IndexRecordOption,
+    ) -> Result<Walk<'a>, SearchError> {
+        let mut concepts = Vec::with_capacity(plan.concepts.len());
+        for alternatives in &plan.concepts {
+            let mut cursors = Vec::with_capacity(alternatives.len());
+            for Looked { term, weight } in alternatives {
+                let postings = postings(&self.text, term, option)?;
+                cursors.extend(postings.map(|postings| Cursor { postings, weight: *weight }));
+            }
+            concepts.push(cursors);
+        }
+        let mut bonuses = Vec::with_capacity(plan.codes.len());
+        for Looked { term, weight } in &plan.codes {
+            let postings = postings(&self.code, term, IndexRecordOption::Basic)?.unwrap_or_else(SegmentPostings::empty);
+            bonuses.push(Cursor { postings, weight: *weight });
+        }
+        Ok(Walk { bm25, lengths: &self.lengths, concepts, bonuses, all_terms: plan.all_terms })
+    }
+}
+
+fn postings(
+    index: &InvertedIndexReader,
+    term: &Term,
+    option: IndexRecordOption,
+) -> Result<Option<SegmentPostings>, SearchError> {
+    Ok(index.read_postings(term, option).map_err(TantivyError::from)?)
+}
+
+/// Items in the index that have the term; tantivy's own count would include deleted ones.
+fn document_frequency(
+    segments: &[Segment],
+    index: impl Fn(&Segment) -> &InvertedIndexReader,
+    term: &Term,
+) -> Result<u64, SearchError> {
+    let mut df = 0;
+    for segment in segments {
+        let index = index(segment);
+        let Some(found) = index.get_term_info(term).map_err(TantivyError::from)? else { continue };
+        df += match segment.reader.alive_bitset() {
+            None => found.doc_freq,
+            Some(alive) => index
+                .read_postings_from_terminfo(&found, IndexRecordOption::Basic)
+                .map_err(TantivyError::from)?
+                .doc_freq_given_deletes(alive),
+        } as u64;
+    }
+    Ok(df)
+}
+
+/// The best few of many: a heap whose top is the worst that is kept.
+struct Best {
+    depth: usize,
+    n_seen: usize,
+    heap: BinaryHeap<Candidate>,
+}
+
+impl Best {
+    fn new(depth: usize) -> Self {
+        Self { depth, n_seen: 0, heap: BinaryHeap::new() }
+    }
+
+    fn push(&mut self, candidate: Candidate) {
+        self.n_seen += 1;
+        if self.heap.len() < self.depth {
+            self.heap.push(candidate);
+        } else if let Some(mut worst) = self.heap.peek_mut()
+            && candidate < *worst
+        {
+            *worst = candidate;
+        }
+    }
+
+    fn into_sorted(self) -> Vec<Candidate> {
+        self.heap.into_sorted_vec()
+    }
+}
+
+/// Better is smaller: higher score first, then the smaller item index.
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.score.total_cmp(&self.score).then(self.item_idx.cmp(&other.item_idx))
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Candidate {}

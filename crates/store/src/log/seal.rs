@@ -1,0 +1,127 @@
+//! Sealing: a full segment gets its filter, its index and its seal, and can be held to them.
+
+use rusqlite::params;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::ids::{self, Filter};
+use super::row;
+use super::segment::Segment;
+use crate::{Offset, StoreError};
+
+/// What a sealed segment says about itself.
+pub(super) struct Seal {
+    pub(super) count: u64,
+    pub(super) checksum: u64,
+    pub(super) bucket_bits: u32,
+}
+
+impl Segment {
+    /// Writes filter, index and seal in one transaction. The records are all there already.
+    pub(super) fn seal(&mut self, count: u64, checksum: u64, pairs: &[(u64, u32)]) -> Result<Filter, StoreError> {
+        let filter = Filter::build(pairs);
+        let filter_bytes = filter.to_bytes();
+        let bucket_bits = ids::bucket_bits(pairs.len());
+        let failed = |e| StoreError::sqlite(&self.path, "sealing a segment", e);
+        self.conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM ids; DELETE FROM filter;").map_err(failed)?;
+        let written = || -> Result<(), StoreError> {
+            self.conn.execute("INSERT INTO filter VALUES (0, ?1)", [&filter_bytes]).map_err(failed)?;
+            let mut insert = self.conn.prepare_cached("INSERT INTO ids VALUES (?1, ?2)").map_err(failed)?;
+            let mut rest = pairs;
+            for bucket in 0..1u64 << bucket_bits {
+                let len = rest.partition_point(|pair| ids::bucket_of(pair.0, bucket_bits) <= bucket);
+                let (own, others) = rest.split_at(len);
+                insert.execute(params![bucket as i64, ids::bucket_bytes(own)]).map_err(failed)?;
+                rest = others;
+            }
+            self.set_meta("filter_checksum", xxh3_64(&filter_bytes) as i64)?;
+            self.set_meta("bucket_bits", i64::from(bucket_bits))?;
+            self.set_meta("sealed_checksum", checksum as i64)?;
+            self.set_meta("sealed_count", count as i64)
+        };
+        if let Err(error) = written() {
+            let _ = self.conn.execute_batch("ROLLBACK");
+            return Err(error);
+        }
+        self.conn.execute_batch("COMMIT").map_err(failed)?;
+        Ok(filter)
+    }
+
+    /// What the segment says of itself, if it is sealed.
+    pub(super) fn sealed(&self) -> Result<Option<Seal>, StoreError> {
+        let Some(count) = self.meta("sealed_count")? else { return Ok(None) };
+        let (Some(checksum), Some(bucket_bits)) = (self.meta("sealed_checksum")?, self.meta("bucket_bits")?) else {
+            return Err(self.corrupt("its seal is incomplete"));
+        };
+        let bucket_bits = u32::try_from(bucket_bits).ok().filter(|bits| *bits <= 32);
+        let bucket_bits = bucket_bits.ok_or_else(|| self.corrupt("its seal makes no sense"))?;
+        Ok(Some(Seal { count: count as u64, checksum: checksum as u64, bucket_bits }))
+    }
+
+    /// The filter of a sealed segment.
+    pub(super) fn filter(&self) -> Result<Filter, StoreError> {
+        let bytes: Vec<u8> = self
+            .conn
+            .query_row("SELECT bits FROM filter WHERE part = 0", [], |row| row.get(0))
+            .map_err(|e| self.failed("reading a filter", e))?;
+        if self.meta("filter_checksum")? != Some(xxh3_64(&bytes) as i64) {
+            return Err(self.corrupt("its filter does not match its checksum"));
+        }
+        Filter::from_bytes(&bytes).ok_or_else(|| self.corrupt("its filter has an impossible length"))
+    }
+
+    /// Positions that the index of a sealed segment has for a hash, ascending.
+    pub(super) fn candidates(&self, bucket_bits: u32, hash: u64) -> Result<Vec<u32>, StoreError> {
+        let pairs = self.bucket(ids::bucket_of(hash, bucket_bits))?;
+        let start = pairs.partition_point(|pair| pair.0 < hash);
+        Ok(pairs[start..].iter().take_while(|pair| pair.0 == hash).map(|pair| pair.1).collect())
+    }
+
+    /// The pairs of hash and position in a bucket of the index.
+    fn bucket(&self, bucket: u64) -> Result<Vec<(u64, u32)>, StoreError> {
+        let failed = |e| self.failed("reading the index", e);
+        let mut statement = self.conn.prepare_cached("SELECT entries FROM ids WHERE bucket = ?1").map_err(failed)?;
+        let found = statement
+            .query_row([bucket as i64], |row| Ok(row.get_ref(0)?.as_blob().ok().and_then(ids::bucket_pairs)))
+            .map_err(failed)?;
+        found.ok_or_else(|| self.corrupt(format!("bucket {bucket} of its index does not match its checksum")))
+    }
+
+    /// Reads the segment through, up to `until`, and compares it with its seal, its filter and its index.
+    pub(super) fn verify(&self, until: Offset) -> Result<(), StoreError> {
+        let sealed = match self.sealed()? {
+            Some(seal) => Some((seal, self.filter()?)),
+            None => None,
+        };
+        let (mut count, mut checksum) = (0, 0u64);
+        let mut hashes = Vec::new();
+        let reached = self.scan(self.first, until, |offset, _, body, sum| {
+            count += 1;
+            checksum = checksum.wrapping_add(sum);
+            if let (Some(_), Some(id)) = (&sealed, row::event_id(body)?) {
+                hashes.push((ids::hash(id), (offset.0 - self.first.0) as u32));
+            }
+            Ok(())
+        })?;
+        if reached != until {
+            return Err(self.corrupt(format!("it ends at {reached}, not at {until}")));
+        }
+        let Some((seal, filter)) = sealed else { return Ok(()) };
+        if (seal.count, seal.checksum) != (count, checksum) {
+            return Err(self.corrupt("its records do not match the checksum of its seal"));
+        }
+        hashes.sort_unstable();
+        let mut rest = hashes.as_slice();
+        for bucket in 0..1u64 << seal.bucket_bits {
+            let indexed = self.bucket(bucket)?;
+            let (own, others) =
+                rest.split_at(rest.partition_point(|p| ids::bucket_of(p.0, seal.bucket_bits) <= bucket));
+            // The index may hold more: ids that were erased.
+            let known = |pair: &(u64, u32)| filter.may_contain(pair.0) && indexed.binary_search(pair).is_ok();
+            if let Some((_, position)) = own.iter().find(|pair| !known(pair)) {
+                return Err(self.bad_record(ids::offset_of(self.first, *position), "the index does not know it"));
+            }
+            rest = others;
+        }
+        Ok(())
+    }
+}

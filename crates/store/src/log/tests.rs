@@ -1,0 +1,101 @@
+//! What can only be tested from inside.
+
+use accrue_event::ItemId;
+
+use super::*;
+use crate::Record;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("accrue-log-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn retired(n: usize) -> Body {
+    Body::ItemRetired(ItemId::new(format!("sku-{n}")))
+}
+
+#[test]
+fn full_disk_poisons_the_writer_and_reads_go_on() {
+    let folder = Folder::new("full");
+    let mut log = Log::open(&folder.0, LogSettings::default()).unwrap();
+    let first: Vec<Body> = (0..10).map(retired).collect();
+    log.append(Timestamp(1), &first).unwrap();
+    log.active.segment.conn.pragma_update(None, "max_page_count", 12).unwrap();
+    let many: Vec<Body> = (10..10_000).map(retired).collect();
+    let full = log.append(Timestamp(2), &many).unwrap_err();
+    assert!(matches!(full, StoreError::DiskFull { .. }), "{full}");
+    log.active.segment.conn.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    let poisoned = log.append(Timestamp(3), &first).unwrap_err();
+    assert!(matches!(&poisoned, StoreError::Poisoned { cause, .. } if cause.contains("free some space")), "{poisoned}");
+    assert!(matches!(log.erase(&[Offset(0)]), Err(StoreError::Poisoned { .. })));
+    assert!(matches!(log.prune(Offset(0)), Err(StoreError::Poisoned { .. })));
+    let mut read = Vec::new();
+    log.reader().read(Offset(0), 100, |record: Record| read.push(record.body)).unwrap();
+    assert_eq!(read, first);
+    drop(log);
+    let mut log = Log::open(&folder.0, LogSettings::default()).unwrap();
+    assert_eq!(log.append(Timestamp(4), &many).unwrap(), Offset(10)..Offset(10_000));
+}
+
+#[test]
+fn id_is_peeked_from_the_bytes_of_a_body() {
+    let event = crate::CheckedEvent {
+        event: accrue_event::Event {
+            id: "e1".into(),
+            event_type: accrue_event::EventType::View,
+            user: Some("u1".into()),
+            session: None,
+            item: Some("sku-9".into()),
+            at: Timestamp(5),
+            value: 1.0,
+            quantity: 1,
+            price: None,
+            query: None,
+            source: None,
+            recommendation_id: None,
+            position: None,
+            properties: Default::default(),
+        },
+        repairs: Vec::new(),
+        raw: None,
+    };
+    let bodies = [
+        Body::Event(event.clone()),
+        Body::Released { of: Offset(300), event },
+        Body::Tombstone,
+        Body::Dropped { of: Offset(7) },
+        retired(1),
+        Body::Settings("a".into()),
+    ];
+    for body in bodies {
+        let mut blob = Vec::new();
+        row::encode(&mut blob, Offset(3), Timestamp(4), &body);
+        let (bytes, _) = row::verified(Offset(3), Timestamp(4), &blob).unwrap();
+        assert_eq!(row::event_id(bytes).unwrap(), row::id_of(&body).map(EventId::as_str));
+        assert_eq!(row::decode(Offset(3), Timestamp(4), &blob).unwrap().body, body);
+        assert!(row::decode(Offset(4), Timestamp(4), &blob).is_err(), "a record of another place");
+        assert!(row::decode(Offset(3), Timestamp(5), &blob).is_err(), "a record of another time");
+    }
+}
+
+#[test]
+fn ids_of_equal_hash_are_told_apart() {
+    let mut live = LiveIds::default();
+    for position in [2, 5, 9] {
+        live.insert(77, position);
+    }
+    assert_eq!(live.candidates(77).collect::<Vec<_>>(), [2, 5, 9]);
+    assert_eq!(live.candidates(78).count(), 0);
+    assert_eq!(live.sorted(), [(77, 2), (77, 5), (77, 9)]);
+}

@@ -1,0 +1,115 @@
+//! Folders that go away, and events of a small shop.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use accrue_event::{Attributes, Event, EventId, EventType, Timestamp};
+use accrue_store::{Body, CheckedEvent, Log, LogReader, LogSettings, Offset, Record, StoreError};
+
+/// A folder of this test alone, removed at its end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static N_FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let n = N_FOLDERS.fetch_add(1, Ordering::Relaxed);
+        Self::named(&format!("store-{}-{n}", std::process::id()))
+    }
+
+    /// A folder that outlives the test run: the next one empties it.
+    pub fn named(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn id(n: u64) -> EventId {
+    EventId::new(format!("event-{n}"))
+}
+
+pub fn checked(n: u64) -> CheckedEvent {
+    CheckedEvent {
+        event: Event {
+            id: id(n),
+            event_type: EventType::View,
+            user: Some(format!("user-{}", n % 7).as_str().into()),
+            session: None,
+            item: Some(format!("sku-{}", n % 11).as_str().into()),
+            at: Timestamp(n as i64),
+            value: 1.0,
+            quantity: 1,
+            price: Some(9.5),
+            query: None,
+            source: None,
+            recommendation_id: None,
+            position: None,
+            properties: Attributes::new(),
+        },
+        repairs: Vec::new(),
+        raw: None,
+    }
+}
+
+/// Record `n` of the made-up log: mostly events, now and then something else.
+pub fn body(n: u64) -> Body {
+    match n % 10 {
+        3 => Body::ItemRetired(format!("sku-{n}").as_str().into()),
+        6 => Body::Released { of: Offset(n / 2), event: checked(n) },
+        _ => Body::Event(checked(n)),
+    }
+}
+
+pub fn bodies(from: u64, until: u64) -> Vec<Body> {
+    (from..until).map(body).collect()
+}
+
+pub fn open(dir: &Path, segment_records: u64) -> Result<Log, StoreError> {
+    Log::open(dir, LogSettings { segment_records })
+}
+
+/// A log of `n` records, appended in groups of `group`.
+pub fn filled(dir: &Path, segment_records: u64, n: u64, group: u64) -> Log {
+    let mut log = open(dir, segment_records).unwrap();
+    while log.end().0 < n {
+        let from = log.end().0;
+        log.append(Timestamp(from as i64), &bodies(from, (from + group).min(n))).unwrap();
+    }
+    log
+}
+
+pub fn read_all(reader: &mut LogReader) -> Result<Vec<Record>, StoreError> {
+    let mut records = Vec::new();
+    let (start, end) = (reader.start(), reader.end());
+    let next = reader.read(start, usize::MAX, |record| records.push(record))?;
+    assert_eq!(next, end);
+    Ok(records)
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

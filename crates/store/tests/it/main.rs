@@ -1,0 +1,10 @@
+//! The log, checkpoints and backups, from outside.
+
+#![allow(clippy::unwrap_used)]
+
+mod backup;
+mod checkpoint;
+mod crash;
+mod damage;
+mod fixture;
+mod log;

@@ -1,0 +1,204 @@
+//! Keeping, resuming and checking both folds.
+//!
+//! A checkpoint holds the facts and the learned state, each at its own offset. Recovery loads the newest one that holds, folds
+//! the rest of the log into the facts, and leaves the learner where it was: it catches up behind, while answers go on.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use accrue_store::{Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, StoreError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{LearnSettings, Learner};
+
+/// Why learning, keeping or resuming failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The log or a checkpoint cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A settings record of the log cannot be read.
+    #[error("a settings record of the log cannot be read: {0}; was it written by a newer build?")]
+    Settings(String),
+    /// A section of a checkpoint is whole but does not hold what it should.
+    #[error("section {section:?} of checkpoint {path} cannot be read: {error}; remove the file and start again, the log rebuilds it")]
+    Section {
+        /// Which section.
+        section: &'static str,
+        /// Which file.
+        path: String,
+        /// What the decoder said.
+        error: String,
+    },
+}
+
+/// Records read at once when folding.
+const CHUNK: usize = 4_096;
+
+/// Writes a checkpoint: `facts` at their offset, `learner` at its own (not later).
+///
+/// # Errors
+/// If the folder cannot be written; an unfinished file is not left in place.
+pub fn save(checkpoints: &Checkpoints, facts: &Facts, learner: &Learner) -> Result<Offset, TrainError> {
+    let header = CheckpointHeader {
+        offset: facts.end,
+        seed: learner.settings().seed,
+        instruction_set: accrue_kernel::InstructionSet::detect().name().into(),
+        build: env!("CARGO_PKG_VERSION").into(),
+    };
+    let mut writer = checkpoints.writer(&header)?;
+    writer.section("facts", |out| write(facts, out))?;
+    writer.section("learned", |out| write(learner, out))?;
+    writer.finish()?;
+    Ok(facts.end)
+}
+
+fn write(value: &impl Serialize, out: &mut dyn Write) -> std::io::Result<()> {
+    postcard::to_io(value, out).map(|_| ()).map_err(std::io::Error::other)
+}
+
+fn load<T: DeserializeOwned>(checkpoint: &Checkpoint, section: &'static str) -> Result<T, TrainError> {
+    let bytes = checkpoint.section_bytes(section)?;
+    postcard::from_bytes(&bytes).map_err(|error| TrainError::Section {
+        section,
+        path: checkpoint.path().display().to_string(),
+        error: error.to_string(),
+    })
+}
+
+/// Both folds as a checkpoint and the log give them.
+pub struct Recovered {
+    /// The facts, up to the end asked for.
+    pub facts: Facts,
+    /// The learned state, as the checkpoint had it.
+    pub learner: Learner,
+    /// Where the checkpoint stood; `None` without one.
+    pub checkpoint: Option<Offset>,
+    /// Checkpoints that were broken and passed over; worth a warning each.
+    pub skipped: Vec<StoreError>,
+}
+
+/// Loads the newest sound checkpoint at or before `until` (if `from_checkpoint`) and folds the log's facts up to `until`.
+///
+/// # Errors
+/// If the log cannot be read, or begins after what the checkpoints cover.
+pub fn recover(
+    log: &mut LogReader,
+    checkpoints: &Checkpoints,
+    settings: &LearnSettings,
+    until: Offset,
+    from_checkpoint: bool,
+) -> Result<Recovered, TrainError> {
+    let found = if from_checkpoint { checkpoints.newest_up_to(until)? } else { None };
+    let mut recovered = match found {
+        None => Recovered {
+            facts: Facts::new(settings.history_capacity),
+            learner: Learner::new(settings.clone()),
+            checkpoint: None,
+            skipped: Vec::new(),
+        },
+        Some(found) => Recovered {
+            facts: load(&found.checkpoint, "facts")?,
+            learner: load(&found.checkpoint, "learned")?,
+            checkpoint: Some(found.checkpoint.header().offset),
+            skipped: found.skipped,
+        },
+    };
+    let facts = &mut recovered.facts;
+    while facts.end < until {
+        let before = facts.end;
+        let limit = CHUNK.min((until.0 - before.0) as usize);
+        log.read(before, limit, |record| facts.apply(&record))?;
+        if facts.end == before {
+            break;
+        }
+    }
+    Ok(recovered)
+}
+
+impl Recovered {
+    /// Lets the learner fold the log up to where the facts stand.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn catch_up(&mut self, log: &mut LogReader) -> Result<(), TrainError> {
+        let facts = &self.facts;
+        let learner = &mut self.learner;
+        let mut outcome = Ok(());
+        while learner.end() < facts.end && outcome.is_ok() {
+            let limit = CHUNK.min((facts.end.0 - learner.end().0) as usize);
+            log.read(learner.end(), limit, |record| {
+                if outcome.is_ok() {
+                    let fact = facts.resolve(&record);
+                    outcome = learner.step(record.offset, record.received_at.0, fact, |code| facts.type_of(code));
+                }
+            })?;
+        }
+        outcome
+    }
+}
+
+/// Checksums of the log and of every state that follows from it, as 32 hexadecimal digits each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Digest {
+    /// The records before this offset are covered.
+    pub offset: u64,
+    /// Of the records: their offsets, times and bytes.
+    pub log: String,
+    /// Of all the parts below.
+    pub state: String,
+    /// By part.
+    pub parts: BTreeMap<&'static str, String>,
+}
+
+/// The digest of both folds, which must stand at the same offset.
+///
+/// # Errors
+/// If the log cannot be read.
+///
+/// # Panics
+/// If the learner lags behind the facts.
+pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<Digest, TrainError> {
+    assert_eq!(facts.end, learner.end(), "a digest is taken of both folds at one offset");
+    let ensemble = learner.ensemble();
+    let parts = BTreeMap::from([
+        ("facts.items", checksum(&facts.items)),
+        ("facts.shoppers", checksum(&facts.shoppers)),
+        ("facts.catalogue", checksum(facts.entries())),
+        ("facts.histories", checksum(&facts.histories)),
+        ("facts.quarantine", checksum(&facts.quarantine)),
+        ("facts.rules", checksum(&(&facts.statistics, &facts.counters, facts.duplicates))),
+        ("facts.all", checksum(facts)),
+        ("learned.popularity", checksum(&ensemble.popularity)),
+        ("learned.neighbours", checksum(&ensemble.neighbours)),
+        ("learned.preference", checksum(&ensemble.preference)),
+        ("learned.factorization", checksum(&ensemble.factorization)),
+        ("learned.blend", checksum(&ensemble.blend)),
+        ("learned.histories", checksum(learner.histories())),
+        ("learned.quality", checksum(learner.quality())),
+        ("learned.all", checksum(learner)),
+    ]);
+    Ok(Digest {
+        offset: facts.end.0,
+        log: format!("{:032x}", log.digest(facts.end)?),
+        state: checksum(&parts),
+        parts,
+    })
+}
+
+/// Hashes what `value` serialises to, without holding the bytes.
+fn checksum(value: &(impl Serialize + ?Sized)) -> String {
+    struct Hashing(xxhash_rust::xxh3::Xxh3);
+    impl Write for Hashing {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let hashed = postcard::to_io(value, Hashing(Default::default())).expect("states serialise, and hashing never fails");
+    format!("{:032x}", hashed.0.digest128())
+}

@@ -1,0 +1,76 @@
+//! Prequential quality: predict, then learn, and count how often the prediction was right (Dawid 1984; Gama 2013).
+
+use serde::{Deserialize, Serialize};
+
+/// Places of a list that count.
+pub const LIST: usize = 20;
+/// A recent figure forgets this share with each sample: it looks back over some 500.
+const FORGET: f64 = 1.0 / 500.0;
+
+/// Hit rate and NDCG of lists of 20, over a set of predictions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hits {
+    /// Predictions made.
+    pub samples: u64,
+    /// Sum of hits.
+    hits: f64,
+    /// Sum of gains `1 / log2(1 + rank)`, rank from 1.
+    gains: f64,
+}
+
+impl Hits {
+    fn add(&mut self, rank: Option<usize>) {
+        self.samples += 1;
+        if let Some(rank) = rank {
+            self.hits += 1.0;
+            self.gains += gain(rank);
+        }
+    }
+
+    /// Share of predictions with the right item among the 20.
+    pub fn hit_rate(&self) -> f64 {
+        self.hits / self.samples.max(1) as f64
+    }
+
+    /// Mean gain.
+    pub fn ndcg(&self) -> f64 {
+        self.gains / self.samples.max(1) as f64
+    }
+}
+
+/// Gain of the right item at `rank` (from 0).
+fn gain(rank: usize) -> f64 {
+    // ln is ours, so that the sum has the same bits everywhere.
+    f64::from(std::f32::consts::LN_2 / accrue_kernel::ln(rank as f32 + 2.0))
+}
+
+/// How well the models foresee what happens next.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// All predictions.
+    pub all: Hits,
+    /// Those of items that the shopper had not chosen before.
+    pub first_time: Hits,
+    /// Those of items chosen before.
+    pub repeat: Hits,
+    /// Hit rate over about the last 500 predictions.
+    pub recent_hit_rate: f64,
+    /// NDCG over about the last 500 predictions.
+    pub recent_ndcg: f64,
+    /// One event in so many is predicted now.
+    pub one_in: u64,
+    /// Items to choose from at the last prediction.
+    pub n_items: u32,
+}
+
+impl Quality {
+    /// Counts a prediction: the place of what happened in the list (from 0), if it was there.
+    pub fn count(&mut self, rank: Option<usize>, repeat: bool, n_items: u32) {
+        self.all.add(rank);
+        if repeat { self.repeat.add(rank) } else { self.first_time.add(rank) }
+        let forget = FORGET.max(1.0 / self.all.samples as f64);
+        self.recent_hit_rate += forget * (f64::from(rank.is_some()) - self.recent_hit_rate);
+        self.recent_ndcg += forget * (rank.map_or(0.0, gain) - self.recent_ndcg);
+        self.n_items = n_items;
+    }
+}

@@ -1,0 +1,56 @@
+//! What the learned state depends on besides the events: written into the log whenever it changes.
+
+use std::collections::BTreeMap;
+
+use accrue_event::EventType;
+use accrue_model::Settings;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the learned state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LearnSettings {
+    /// Seed of all randomness; fixed once the first record is written.
+    pub seed: u64,
+    /// Events kept of each shopper.
+    pub history_capacity: usize,
+    /// The learner predicts before it learns on one event in so many (a young shop: more often).
+    pub predict_one_in: u64,
+    /// What an event is worth by its type's name, where it differs from the built-in weight.
+    pub weights: BTreeMap<String, f32>,
+    /// Settings of the models.
+    pub models: Settings,
+}
+
+impl Default for LearnSettings {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            history_capacity: 500,
+            predict_one_in: 256,
+            weights: BTreeMap::new(),
+            models: Settings::default(),
+        }
+    }
+}
+
+impl LearnSettings {
+    /// What an event of that type is worth.
+    pub fn weight(&self, event_type: &EventType) -> f32 {
+        let built_in = || accrue_event::default_weight(event_type);
+        self.weights.get(event_type.name()).copied().unwrap_or_else(built_in)
+    }
+
+    /// The form in which the log keeps them.
+    pub fn to_record(&self) -> String {
+        toml::to_string(self).expect("settings are plain tables of numbers")
+    }
+
+    /// Reads what [`LearnSettings::to_record`] wrote.
+    ///
+    /// # Errors
+    /// If the text is not such a record.
+    pub fn from_record(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
