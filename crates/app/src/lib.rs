@@ -5,4 +5,6 @@
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod evaluation;
 pub mod http;
+pub mod ingest;

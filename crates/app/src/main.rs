@@ -1,2 +1,5 @@
-//! The binary.
-fn main() {}
+//! The binary; see [`accrue::cli`].
+
+fn main() -> std::process::ExitCode {
+    accrue::cli::main()
+}

@@ -1,1 +1,15 @@
-//! Accrue's `lab` room.
+//! The laboratory: models measured under published protocols, and the shop simulator, where the truth is known.
+//!
+//! In: events or files' records as plain values, settings. Out: reports. It uses the learner and the models just as the server does,
+//! and knows nothing of the server.
+
+mod cost;
+mod metrics;
+mod report;
+pub mod simulator;
+mod stream;
+
+pub use cost::Cost;
+pub use metrics::{Hit, Interval, bootstrap};
+pub use report::{Report, Week};
+pub use stream::{LabError, Mode, StreamData, StreamSettings, Unit, evaluate_stream};

@@ -66,7 +66,7 @@ pub struct BlendSettings {
 
 impl Default for BlendSettings {
     fn default() -> Self {
-        Self { rate: 0.03, forget: 1e-3 }
+        Self { rate: 0.1, forget: 1e-3 }
     }
 }
 
@@ -146,6 +146,11 @@ impl Blend {
                 *curve -= weight * rate * gradient / (squared.sqrt() + 1e-3);
             }
         }
+    }
+
+    /// Numbers that were learned.
+    pub fn n_params(&self) -> u64 {
+        self.curves.len() as u64
     }
 
     /// Whether every parameter is finite.

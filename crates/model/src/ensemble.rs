@@ -44,10 +44,71 @@ const fn log(name: &'static str, low: f32, step: f32, slope: f32) -> Feature {
     Feature { name, axis: Axis::Log { low, step }, slope }
 }
 
+/// Which model scores: the blend of all, or one of its parts alone. Only what is needed is learned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// All of them, by learned curves.
+    #[default]
+    Blend,
+    /// Decayed popularity, by the week.
+    Popularity,
+    /// The shopper's own items by decayed count, then popularity.
+    Repeat,
+    /// Item neighbours, the three kinds added up.
+    Neighbours,
+    /// Preference by description.
+    Preference,
+    /// Matrix factorization.
+    Factorization,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 6] = [
+        Part::Blend,
+        Part::Popularity,
+        Part::Repeat,
+        Part::Neighbours,
+        Part::Preference,
+        Part::Factorization,
+    ];
+
+    /// The name in settings and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Blend => "blend",
+            Part::Popularity => "popularity",
+            Part::Repeat => "repeat",
+            Part::Neighbours => "neighbours",
+            Part::Preference => "preference",
+            Part::Factorization => "factorization",
+        }
+    }
+
+    /// Columns of the feature row that make its score, with their factors.
+    fn columns(self) -> &'static [(usize, f32)] {
+        match self {
+            Part::Blend => &[],
+            Part::Popularity => &[(1, 1.0)],
+            Part::Repeat => &[(4, 1.0), (1, 1e-3)],
+            Part::Neighbours => &[(6, 1.0), (7, 1.0), (8, 1.0)],
+            Part::Preference => &[(10, 1.0)],
+            Part::Factorization => &[(9, 1.0)],
+        }
+    }
+
+    fn needs(self, part: Part) -> bool {
+        self == Part::Blend || self == part
+    }
+}
+
 /// Settings of every model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Which model scores.
+    pub part: Part,
     /// Of item neighbours.
     pub neighbours: NeighboursSettings,
     /// Of matrix factorization.
@@ -170,16 +231,27 @@ impl Ensemble {
     pub fn learn(&mut self, step: &Step<'_>, prepared: &mut Prepared) {
         // A young shop has few events to learn its curves from, an old one more than it needs.
         let one_in = (1 + step.offset / YOUTH).min(self.settings.retrieval.learn_one_in.max(1));
-        if step.weight > 0.0 && accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in) {
+        let part = self.settings.part;
+        if part == Part::Blend
+            && step.weight > 0.0
+            && accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in)
+        {
             // Every other sample is seen as if the visit had just begun: the page that greets a shopper matters as well.
             let greeting = accrue_kernel::random(step.seed, STREAM, step.offset, 1).is_multiple_of(2);
             let context = if greeting { step.context.before_visit() } else { step.context };
             self.learn_blend(step, context, prepared);
         }
+        // Leaders are candidates of every model, and cost next to nothing.
         self.popularity.learn(step);
-        self.neighbours.learn(step);
-        self.preference.learn(step);
-        self.factorization.learn(step);
+        if part.needs(Part::Neighbours) {
+            self.neighbours.learn(step);
+        }
+        if part.needs(Part::Preference) {
+            self.preference.learn(step);
+        }
+        if part.needs(Part::Factorization) {
+            self.factorization.learn(step);
+        }
     }
 
     fn learn_blend(&mut self, step: &Step<'_>, context: Context<'_>, prepared: &mut Prepared) {
@@ -240,11 +312,26 @@ impl Ensemble {
         depth * 2 + usize::from(prepared.repeat.contains(item))
     }
 
-    /// The blended score of an item.
+    /// The score of an item: the sum of its [`Ensemble::shares`].
     pub fn score(&self, prepared: &Prepared, item: ItemIdx) -> f32 {
         let mut row = [0.0; N_FEATURES];
         let group = self.features(prepared, item, &mut row);
-        self.blend.score(group, &row)
+        match self.settings.part {
+            Part::Blend => self.blend.score(group, &row),
+            part => part.columns().iter().map(|&(column, factor)| factor * row[column]).sum(),
+        }
+    }
+
+    /// What each feature adds to the score of an item, in the order of [`FEATURES`].
+    pub fn shares(&self, prepared: &Prepared, item: ItemIdx) -> [f32; N_FEATURES] {
+        let mut row = [0.0; N_FEATURES];
+        let group = self.features(prepared, item, &mut row);
+        let mut shares = [0.0; N_FEATURES];
+        match self.settings.part {
+            Part::Blend => shares = std::array::from_fn(|feature| self.blend.share(group, feature, row[feature])),
+            part => part.columns().iter().for_each(|&(column, factor)| shares[column] = factor * row[column]),
+        }
+        shares
     }
 
     /// Candidates from every source, each item once, in the order of the items.
@@ -284,6 +371,27 @@ impl Ensemble {
     /// Makes scans see what was learned; call before publishing.
     pub fn refresh(&mut self) {
         self.factorization.refresh();
+    }
+
+    /// Numbers that were learned.
+    pub fn n_params(&self) -> u64 {
+        match self.settings.part {
+            Part::Blend => {
+                let parts = [Part::Popularity, Part::Neighbours, Part::Preference, Part::Factorization];
+                parts.iter().map(|&part| self.n_params_of(part)).sum::<u64>() + self.blend.n_params()
+            }
+            part => self.n_params_of(part),
+        }
+    }
+
+    fn n_params_of(&self, part: Part) -> u64 {
+        match part {
+            Part::Blend => self.blend.n_params(),
+            Part::Popularity | Part::Repeat => self.popularity.n_params(),
+            Part::Neighbours => self.neighbours.n_params(),
+            Part::Preference => self.preference.n_params(),
+            Part::Factorization => self.factorization.n_params(),
+        }
     }
 
     /// The newest items, newest first.

@@ -195,6 +195,11 @@ impl Factorization {
         self.chosen.is_finite() && self.offered.is_finite() && self.bias.iter().all(|bias| bias.is_finite())
     }
 
+    /// Numbers that were learned.
+    pub fn n_params(&self) -> u64 {
+        ((self.chosen.len() + self.offered.len()) * self.settings.dim + self.bias.len()) as u64
+    }
+
     /// Bytes copied by writes after publications.
     pub fn copied_bytes(&self) -> u64 {
         self.chosen.copied_bytes() + self.offered.copied_bytes() + self.bias.copied_bytes()

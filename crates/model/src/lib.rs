@@ -22,7 +22,7 @@ pub use blend::{Axis, Blend, BlendSettings, Feature, N_KNOTS};
 pub use context::{Context, Scored, Step};
 pub use cow::CowVec;
 pub use decay::{Decayed, HalfLife, log2};
-pub use ensemble::{Ensemble, FEATURES, N_FEATURES, Prepared, RetrievalSettings, Settings};
+pub use ensemble::{Ensemble, FEATURES, N_FEATURES, Part, Prepared, RetrievalSettings, Settings};
 pub use factorization::{Factorization, FactorizationSettings};
 pub use neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
 pub use popularity::Popularity;

@@ -238,6 +238,11 @@ impl Neighbours {
         best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
     }
 
+    /// Numbers that were learned.
+    pub fn n_params(&self) -> u64 {
+        self.rows.iter().map(|row| (row.items.len() * N_KINDS) as u64).sum()
+    }
+
     /// Bytes copied by writes after publications, rows included.
     pub fn copied_bytes(&self) -> u64 {
         self.copied_bytes + self.rows.copied_bytes()

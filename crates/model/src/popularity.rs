@@ -90,6 +90,11 @@ impl Popularity {
         self.leaders.iter().map(move |&(_, item)| Scored { item, score: self.weekly(item, now_ms) })
     }
 
+    /// Numbers that were learned.
+    pub fn n_params(&self) -> u64 {
+        (self.counts.len() * HALF_LIVES.len()) as u64
+    }
+
     /// Bytes copied by writes after publications.
     pub fn copied_bytes(&self) -> u64 {
         self.counts.copied_bytes()

@@ -229,6 +229,11 @@ impl Preference {
         if liking == 0.0 { 0.0 } else { liking / self.norm(descriptors) }
     }
 
+    /// Numbers that were learned.
+    pub fn n_params(&self) -> u64 {
+        self.table.len() as u64
+    }
+
     /// Bytes copied by writes after publications.
     pub fn copied_bytes(&self) -> u64 {
         self.frequency.copied_bytes() + self.items.copied_bytes()

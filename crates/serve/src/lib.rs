@@ -1,4 +1,18 @@
-//! Accrue's `serve` room.
+//! Serving: from a request to a page, out of the facts and the published version.
+//!
+//! In: a request as plain values, the facts (current at the last acknowledgement) and a version. Out: items, best first, each
+//! with the reasons that sum to its score. This crate trains nothing, writes nothing and knows no HTTP.
 
+mod explain;
 pub mod filter;
+mod find;
+mod recommend;
+mod request;
+mod rerank;
 pub mod search;
+mod shop;
+
+pub use request::{
+    CitedEvent, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Seen, Visitor,
+};
+pub use shop::Shop;

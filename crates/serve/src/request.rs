@@ -75,8 +75,27 @@ pub struct Reason {
     pub text: String,
     /// The item of the history that is cited, if one is.
     pub item: Option<ItemId>,
+    /// The event of the history that is cited, if one is.
+    pub event: Option<CitedEvent>,
     /// What the reason adds to the score. For a cited event it is exact: without the event the score falls by this.
     pub share: f32,
+}
+
+impl Reason {
+    /// A reason that cites nothing.
+    pub(crate) fn plain(code: &'static str, text: &str, share: f32) -> Self {
+        Self { code, text: text.to_string(), item: None, event: None, share }
+    }
+}
+
+/// The event that a reason cites.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CitedEvent {
+    /// Name of its type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// When it happened, to the second.
+    pub at: accrue_event::Timestamp,
 }
 
 /// An item of an answer.

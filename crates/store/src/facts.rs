@@ -12,7 +12,7 @@ use accrue_event::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Histories, Interaction, ItemIdx, Offset, Record, ShopperIdx, Vocabulary};
+use crate::{Body, CheckedEvent, Histories, Interaction, ItemIdx, Offset, Record, ShopperIdx, Vocabulary};
 
 /// Codes left for a shop's own event types.
 const MAX_CUSTOM_TYPES: usize = 54;
@@ -117,10 +117,10 @@ impl Facts {
         assert_eq!(record.offset, self.end, "records are folded in order, without a gap");
         match &record.body {
             Body::Tombstone => {}
-            Body::Event(checked) => self.apply_event(&checked.event, &checked.repairs),
+            Body::Event(checked) => self.apply_event(record.offset, checked),
             Body::Released { of, event } => {
                 self.quarantine.remove(of);
-                self.apply_event(&event.event, &event.repairs);
+                self.apply_event(record.offset, event);
             }
             Body::Quarantined { reason, .. } => {
                 self.counters.count_quarantined(reason);
@@ -158,9 +158,15 @@ impl Facts {
         self.end = record.offset.next();
     }
 
-    fn apply_event(&mut self, event: &Event, repairs: &[Box<str>]) {
-        self.statistics.observe(event, event.item.as_ref().and_then(|item| known_item(&self.items, &self.catalogue, item)));
-        self.counters.count_repaired(repairs.iter().map(|code| &**code));
+    fn apply_event(&mut self, offset: Offset, checked: &CheckedEvent) {
+        let CheckedEvent { event, repairs, .. } = checked;
+        let known = event.item.as_ref().and_then(|item| known_item(&self.items, &self.catalogue, item));
+        self.statistics.observe(event, known);
+        if repairs.is_empty() {
+            self.counters.accepted += 1;
+        } else {
+            self.counters.count_repaired(repairs.iter().map(|code| &**code));
+        }
         self.stream_time = self.stream_time.max(event.at);
         self.shoppers.intern(&shopper_name(&event.shopper()));
         if let EventType::Custom(name) = &event.event_type
@@ -169,16 +175,17 @@ impl Facts {
             self.types.intern(name);
         }
         if let Some(item) = &event.item {
-            self.intern_item(item);
+            self.intern_item(offset, item);
         }
         if let Some(interaction) = self.interaction(event) {
             self.histories.push(&interaction);
         }
     }
 
-    fn intern_item(&mut self, id: &ItemId) -> ItemIdx {
+    fn intern_item(&mut self, offset: Offset, id: &ItemId) -> ItemIdx {
         let index = self.items.intern(id.as_str());
         if index as usize == self.catalogue.len() {
+            self.catalogue_changed = offset.next();
             let entry = Entry { item: Item::bare(id.clone()), described: false, retired: false };
             self.catalogue.push(Arc::new(entry));
         }
@@ -191,7 +198,7 @@ impl Facts {
     }
 
     fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut Entry)) {
-        let index = self.intern_item(id);
+        let index = self.intern_item(offset, id);
         edit(Arc::make_mut(&mut self.catalogue[index as usize]));
         self.catalogue_changed = offset.next();
     }
@@ -321,7 +328,6 @@ pub fn session_hash(session: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CheckedEvent;
 
     fn event(id: &str, user: &str, item: &str, at_s: i64) -> Body {
         Body::Event(CheckedEvent {

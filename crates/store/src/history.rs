@@ -130,6 +130,16 @@ impl History {
         }
     }
 
+    /// The same history without one event; the visit that it began goes on with the next one.
+    pub fn without(&self, place: usize) -> Self {
+        let mut other = self.clone();
+        let removed = other.past.remove(place);
+        if let Some(next) = other.past.get_mut(place) {
+            next.starts_visit |= removed.starts_visit;
+        }
+        other
+    }
+
     /// Takes another history in, by time: a guest who turned out to be this shopper.
     pub fn absorb(&mut self, other: &History, capacity: usize) {
         for &past in &other.past {

@@ -191,6 +191,11 @@ impl Learner {
         self.n_learned += 1;
     }
 
+    /// Forgets what shoppers did, but nothing that was learned: the same events may then be learned once more.
+    pub fn begin_epoch(&mut self) {
+        self.histories = Histories::new(self.settings.history_capacity);
+    }
+
     /// Freezes the models as they stand. What was copied by earlier publications is shared, not copied again.
     pub fn publish(&mut self) -> Version {
         self.ensemble.refresh();

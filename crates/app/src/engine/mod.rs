@@ -1,17 +1,57 @@
 //! The engine: a shop's data folder brought to life.
 //!
-//! One writer thread checks, appends and applies; one learner thread follows the log and publishes; any number of readers
-//! answer from the facts and the published version. Requests reach the writer through a bounded queue and are committed in
-//! groups: append → durable → applied to the facts → acknowledged.
+//! One writer thread checks, appends and applies; one learner thread follows the log and publishes; one thread keeps the search
+//! index; any number of readers answer from the facts and the published version. Writes pass a bounded queue and are
+//! committed in groups: append → durable → applied to the facts → acknowledged.
 
-use std::path::Path;
+mod indexing;
+mod learning;
+mod shared;
+mod writer;
 
-use accrue_event::{Item, ItemId, ItemPatch, RawEvent, RawItem, SessionId, User, UserId};
-use accrue_serve::{RecommendRequest, Recommendation, SearchAnswer, SearchRequest};
-use accrue_store::Offset;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use accrue_event::{Check, Item, ItemId, ItemPatch, RawEvent, RawItem, Rejection, SessionId, User, UserId};
+use accrue_serve::filter::Filter;
+use accrue_serve::search::{Opened, SearchIndex, SearchReader};
+use accrue_serve::{Recommendation, RecommendRequest, SearchAnswer, SearchRequest, Shop};
+use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
+use accrue_train::{LearnSettings, TrainError, recover};
+use parking_lot::{Condvar, Mutex, RwLock};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
+use self::learning::{Learning, Rhythm};
+use self::shared::{Indexed, Progress, Shared, indexed};
+use self::writer::{Job, Reply, Writer};
 use crate::config::Config;
+
+/// Writes that may wait; beyond it callers are told to come back.
+const QUEUE: usize = 1_024;
+
+/// A record as it comes in.
+#[derive(Clone, Debug)]
+pub enum Incoming {
+    /// To be checked.
+    Event(RawEvent),
+    /// Refused before the check: it could not be read, or a mapping's rule spoke against it. Goes into quarantine.
+    Refused {
+        /// Why.
+        rejection: Rejection,
+        /// The record as it was sent.
+        raw: Box<str>,
+    },
+}
+
+impl From<RawEvent> for Incoming {
+    fn from(raw: RawEvent) -> Self {
+        Self::Event(raw)
+    }
+}
 
 /// What became of a batch of events. `received` = accepted + repaired + duplicates + quarantined.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -34,7 +74,7 @@ pub struct Refused {
     /// Place in the batch, from 0.
     pub index: usize,
     /// Stable reason code.
-    pub reason: &'static str,
+    pub reason: String,
     /// What exactly was wrong.
     pub detail: String,
 }
@@ -70,6 +110,25 @@ pub enum EngineError {
     /// The data folder is not usable.
     #[error(transparent)]
     Store(#[from] accrue_store::StoreError),
+    /// The learned state cannot be recovered.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The search index cannot be read or written.
+    #[error(transparent)]
+    Search(#[from] accrue_serve::search::SearchError),
+    /// The check's settings contradict themselves.
+    #[error("[check]: {0}")]
+    Check(#[from] accrue_event::SettingsError),
+}
+
+impl EngineError {
+    /// The same failure for another of those who waited for it.
+    fn again(&self) -> Self {
+        Self::Poisoned(match self {
+            Self::Poisoned(cause) => cause.clone(),
+            other => other.to_string(),
+        })
+    }
 }
 
 /// A quarantined record.
@@ -98,12 +157,16 @@ pub struct Status {
     pub version: u64,
     /// Whether the writer is poisoned, and why.
     pub poisoned: Option<String>,
+    /// What stopped the learner, if something did.
+    pub learner_failed: Option<String>,
     /// Items in the catalogue (described or met in events).
     pub n_items: u64,
     /// Users and guests known.
     pub n_shoppers: u64,
     /// Records in quarantine now.
     pub n_quarantined: u64,
+    /// Events taken in as sent.
+    pub accepted: u64,
     /// Events by repair code.
     pub repairs: std::collections::BTreeMap<String, u64>,
     /// Refusals by reason code.
@@ -118,117 +181,418 @@ pub struct Status {
 
 /// A shop's data folder, opened. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
-pub struct Engine {}
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    jobs: SyncSender<Job>,
+    search: SearchReader,
+    log: Mutex<LogReader>,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    learner: JoinHandle<()>,
+    indexer: JoinHandle<()>,
+}
+
+/// Where the parts of a data folder lie.
+fn checkpoints_in(dir: &Path) -> Checkpoints {
+    Checkpoints::new(dir.join("checkpoints"))
+}
+
+fn search_in(dir: &Path) -> PathBuf {
+    dir.join("search")
+}
 
 impl Engine {
     /// Opens or creates the folder, recovers the newest checkpoint and the rest of the log, and starts the threads.
-    pub fn open(_dir: &Path, _config: &Config) -> Result<Self, EngineError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// If another process holds the folder, or what lies there cannot be used.
+    pub fn open(dir: &Path, config: &Config) -> Result<Self, EngineError> {
+        let mut log = Log::open(dir, (&config.log).into())?;
+        let settings = config.learning();
+        let checkpoints = checkpoints_in(dir);
+        let mut recovered = recover(&mut log.reader(), &checkpoints, &settings, log.end(), true)?;
+        for error in &recovered.skipped {
+            tracing::warn!(%error, "a checkpoint was passed over");
+        }
+        record_settings(&mut log, &mut recovered.facts, &settings)?;
+        let index = open_index(dir, config, &recovered.facts)?;
+        let search = index.reader();
+        let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
+
+        let mut learner = recovered.learner;
+        let (changes, changed) = std::sync::mpsc::channel();
+        let shared = Arc::new(Shared {
+            progress: Mutex::new(Progress { applied: recovered.facts.end, learned: learner.end(), closing: false }),
+            version: arc_swap::ArcSwap::from_pointee(learner.publish()),
+            learner: Default::default(),
+            facts: RwLock::new(recovered.facts),
+            poisoned: Default::default(),
+            moved: Condvar::new(),
+            index: Mutex::new(Some(changes)),
+        });
+        let (jobs, queue) = sync_channel(QUEUE);
+        let reader = log.reader();
+        let rhythm = Rhythm {
+            publish_every: Duration::from_millis(config.learn.publish_every_ms),
+            checkpoint_every: config.learn.checkpoint_every_events,
+            checkpoints_kept: config.learn.checkpoints_kept,
+        };
+        let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
+        let learning = Learning::new(learner, log.reader(), checkpoints, rhythm, saved, shared.clone());
+        let writer = Writer::new(log, check, shared.clone());
+        let threads = Threads {
+            writer: thread("writer", move || writer.run(&queue)),
+            learner: thread("learner", move || learning.run()),
+            indexer: thread("indexer", move || indexing::run(index, &changed)),
+        };
+        let threads = Mutex::new(Some(threads));
+        Ok(Self { inner: Arc::new(Inner { shared, jobs, search, log: Mutex::new(reader), threads }) })
     }
 
-    /// Takes a batch of events in. Blocks until it is durable and applied; call from a blocking context.
-    /// Each entry is a raw record, or the reason why it could not even be read.
-    pub fn ingest(&self, _batch: Vec<RawEvent>) -> Result<Ingested, EngineError> {
-        unimplemented!()
+    /// Takes a batch of events in: each is in the log or in quarantine, durably, when this returns.
+    ///
+    /// # Errors
+    /// [`EngineError::Poisoned`], [`EngineError::Closing`].
+    pub fn ingest(&self, batch: Vec<Incoming>) -> Result<Ingested, EngineError> {
+        let answer = self.submit(|reply| Job::Events(batch, reply), Waiting::Block)?;
+        answer.blocking_recv().unwrap_or(Err(EngineError::Closing))
     }
 
-    /// The same without blocking the caller's thread.
-    pub async fn ingest_async(&self, _batch: Vec<RawEvent>) -> Result<Ingested, EngineError> {
-        unimplemented!()
+    /// The same without blocking the caller's thread; refuses at once when too many writes wait.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`], and [`EngineError::Overloaded`].
+    pub async fn ingest_async(&self, batch: Vec<impl Into<Incoming>>) -> Result<Ingested, EngineError> {
+        let batch = batch.into_iter().map(Into::into).collect();
+        self.ask(|reply| Job::Events(batch, reply)).await
     }
 
-    /// New or changed items; with `sync`, items that are absent from the list are retired. Refused ones come back.
-    pub async fn put_items(&self, _items: Vec<RawItem>, _sync: bool) -> Result<Ingested, EngineError> {
-        unimplemented!()
+    /// New or changed items; with `sync`, items that are absent from the list are retired. Items that are known just so count
+    /// as duplicates; refused ones go into quarantine.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest_async`].
+    pub async fn put_items(&self, items: Vec<RawItem>, sync: bool) -> Result<Ingested, EngineError> {
+        self.ask(|reply| Job::Items(items, sync, reply)).await
+    }
+
+    /// [`Engine::put_items`] for callers without a runtime.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn put_items_blocking(&self, items: Vec<RawItem>, sync: bool) -> Result<Ingested, EngineError> {
+        let answer = self.submit(|reply| Job::Items(items, sync, reply), Waiting::Block)?;
+        answer.blocking_recv().unwrap_or(Err(EngineError::Closing))
     }
 
     /// Changes some fields of an item.
-    pub async fn patch_item(&self, _id: ItemId, _patch: ItemPatch) -> Result<Item, EngineError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn patch_item(&self, id: ItemId, patch: ItemPatch) -> Result<Item, EngineError> {
+        let sought = id.clone();
+        self.edit(move |facts| {
+            known_item(facts, &id)?;
+            Ok(vec![Body::ItemPatched { id, patch: Box::new(patch) }])
+        })
+        .await?;
+        self.item(&sought).ok_or_else(|| unknown_item(&sought))
     }
 
     /// Takes an item out of the shop.
-    pub async fn retire_item(&self, _id: ItemId) -> Result<(), EngineError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn retire_item(&self, id: ItemId) -> Result<(), EngineError> {
+        self.edit(move |facts| {
+            known_item(facts, &id)?;
+            Ok(vec![Body::ItemRetired(id)])
+        })
+        .await
     }
 
     /// Describes a user.
-    pub async fn put_user(&self, _user: User) -> Result<(), EngineError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest_async`].
+    pub async fn put_user(&self, user: User) -> Result<(), EngineError> {
+        self.edit(move |_| Ok(vec![Body::User(user)])).await
     }
 
     /// Forgets a user's description (not their events).
-    pub async fn remove_user(&self, _id: UserId) -> Result<(), EngineError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn remove_user(&self, id: UserId) -> Result<(), EngineError> {
+        self.edit(move |facts| match facts.user(&id) {
+            Some(_) => Ok(vec![Body::UserRemoved(id)]),
+            None => Err(EngineError::NotFound { what: "user", id: id.to_string() }),
+        })
+        .await
     }
 
     /// A guest turned out to be a user.
-    pub async fn merge(&self, _session: SessionId, _user: UserId) -> Result<(), EngineError> {
-        unimplemented!()
-    }
-
-    /// An item's description.
-    pub fn item(&self, _id: &ItemId) -> Option<Item> {
-        unimplemented!()
-    }
-
-    /// A user's description; a bare one for a user known from events alone.
-    pub fn user(&self, _id: &UserId) -> Option<User> {
-        unimplemented!()
-    }
-
-    /// Recommendations. CPU-bound, about a millisecond.
-    pub fn recommend(&self, _request: &RecommendRequest) -> Result<Recommendation, EngineError> {
-        unimplemented!()
-    }
-
-    /// Items like this one.
-    pub fn similar(&self, _id: &ItemId, _n: usize, _filter: Option<&accrue_serve::filter::Filter>) -> Result<Recommendation, EngineError> {
-        unimplemented!()
-    }
-
-    /// What the shop as a whole does lately.
-    pub fn trending(&self, _n: usize, _filter: Option<&accrue_serve::filter::Filter>) -> Result<Recommendation, EngineError> {
-        unimplemented!()
-    }
-
-    /// The newest items.
-    pub fn new_items(&self, _n: usize, _filter: Option<&accrue_serve::filter::Filter>) -> Result<Recommendation, EngineError> {
-        unimplemented!()
-    }
-
-    /// Search.
-    pub fn search(&self, _request: &SearchRequest) -> Result<SearchAnswer, EngineError> {
-        unimplemented!()
-    }
-
-    /// Records in quarantine, from `from` on, at most `limit`, optionally of one reason.
-    pub fn quarantine(&self, _from: Offset, _limit: usize, _reason: Option<&str>) -> Result<Vec<QuarantinedRecord>, EngineError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest_async`].
+    pub async fn merge(&self, session: SessionId, user: UserId) -> Result<(), EngineError> {
+        self.edit(move |_| Ok(vec![Body::Merged { session, user }])).await
     }
 
     /// Judges quarantined records again under the rules of now and lets in those that pass; returns what became of them.
-    pub async fn release(&self, _offsets: Vec<Offset>) -> Result<Ingested, EngineError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn release(&self, offsets: Vec<Offset>) -> Result<Ingested, EngineError> {
+        self.ask(|reply| Job::Release(offsets, reply)).await
     }
 
-    /// Gives quarantined records up.
-    pub async fn drop_quarantined(&self, _offsets: Vec<Offset>) -> Result<u64, EngineError> {
-        unimplemented!()
+    /// Gives quarantined records up; returns how many.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn drop_quarantined(&self, offsets: Vec<Offset>) -> Result<u64, EngineError> {
+        self.ask(|reply| Job::Drop(offsets, reply)).await
+    }
+
+    async fn edit(
+        &self,
+        edit: impl FnOnce(&Facts) -> Result<Vec<Body>, EngineError> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        self.ask(|reply| Job::Edit(Box::new(edit), reply)).await.map(|_| ())
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, EngineError> {
+        let answer = self.submit(job, Waiting::Refuse)?;
+        answer.await.unwrap_or(Err(EngineError::Closing))
+    }
+
+    fn submit<T>(
+        &self,
+        job: impl FnOnce(Reply<T>) -> Job,
+        waiting: Waiting,
+    ) -> Result<oneshot::Receiver<Result<T, EngineError>>, EngineError> {
+        if let Some(cause) = &*self.inner.shared.poisoned.load() {
+            return Err(EngineError::Poisoned(cause.to_string()));
+        }
+        let (reply, answer) = oneshot::channel();
+        match waiting {
+            Waiting::Block => self.inner.jobs.send(job(reply)).map_err(|_| EngineError::Closing)?,
+            Waiting::Refuse => self.inner.jobs.try_send(job(reply)).map_err(|error| match error {
+                TrySendError::Full(_) => EngineError::Overloaded,
+                TrySendError::Disconnected(_) => EngineError::Closing,
+            })?,
+        }
+        Ok(answer)
+    }
+
+    /// An item's description.
+    pub fn item(&self, id: &ItemId) -> Option<Item> {
+        let facts = self.inner.shared.facts.read();
+        facts.find(id).filter(|entry| !entry.retired).map(|entry| entry.item.clone())
+    }
+
+    /// A user's description; a bare one for a user known from events alone.
+    pub fn user(&self, id: &UserId) -> Option<User> {
+        self.inner.shared.facts.read().user(id)
+    }
+
+    /// Recommendations. CPU-bound, about a millisecond.
+    ///
+    /// # Errors
+    /// None at present; requests are checked where they are read.
+    pub fn recommend(&self, request: &RecommendRequest) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.recommend(request)))
+    }
+
+    /// Items like this one.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`].
+    pub fn similar(&self, id: &ItemId, n: usize, filter: Option<&Filter>) -> Result<Recommendation, EngineError> {
+        self.with_shop(|shop| {
+            let item = shop.facts.items.get(id.as_str()).ok_or_else(|| unknown_item(id))?;
+            Ok(shop.similar(item, n, filter))
+        })
+    }
+
+    /// What the shop as a whole does lately.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn trending(&self, n: usize, filter: Option<&Filter>) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.trending(n, filter)))
+    }
+
+    /// The newest items.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn new_items(&self, n: usize, filter: Option<&Filter>) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.new_items(n, filter)))
+    }
+
+    /// Search.
+    ///
+    /// # Errors
+    /// If the index's files cannot be read.
+    pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer, EngineError> {
+        Ok(self.with_shop(|shop| shop.search(&self.inner.search, request))?)
+    }
+
+    /// Runs a read against the facts and the version of this moment.
+    pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
+        let version = self.inner.shared.version.load();
+        let facts = self.inner.shared.facts.read();
+        read(Shop { facts: &facts, version: &version })
+    }
+
+    /// Records in quarantine from `from` on, at most `limit`, optionally of one reason.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn quarantine(
+        &self,
+        from: Offset,
+        limit: usize,
+        reason: Option<&str>,
+    ) -> Result<Vec<QuarantinedRecord>, EngineError> {
+        let offsets: Vec<Offset> = {
+            let facts = self.inner.shared.facts.read();
+            let wanted = facts.quarantine.range(from..).filter(|(_, known)| reason.is_none_or(|sought| sought == &***known));
+            wanted.map(|(&offset, _)| offset).take(limit).collect()
+        };
+        let mut log = self.inner.log.lock();
+        let mut records = Vec::with_capacity(offsets.len());
+        for offset in offsets {
+            let Some(record) = log.get(offset)? else { continue };
+            if let Body::Quarantined { reason, detail, raw } = record.body {
+                let (reason, detail, raw) = (reason.into(), detail.into(), raw.into());
+                records.push(QuarantinedRecord { offset: offset.0, received_at: record.received_at, reason, detail, raw });
+            }
+        }
+        Ok(records)
     }
 
     /// Where the engine stands.
     pub fn status(&self) -> Status {
-        unimplemented!()
+        let shared = &self.inner.shared;
+        let learner = shared.learner.load();
+        let version = shared.version.load();
+        let facts = shared.facts.read();
+        let counts = |counts: &std::collections::BTreeMap<Box<str>, u64>| {
+            counts.iter().map(|(code, n)| (code.to_string(), *n)).collect()
+        };
+        Status {
+            log_end: facts.end.0,
+            learned: version.offset,
+            version: version.number,
+            poisoned: shared.poisoned.load().as_ref().map(|cause| cause.to_string()),
+            learner_failed: learner.failed.clone(),
+            n_items: facts.items.len() as u64,
+            n_shoppers: facts.shoppers.len() as u64,
+            n_quarantined: facts.quarantine.len() as u64,
+            accepted: facts.counters.accepted,
+            repairs: counts(&facts.counters.repairs),
+            reasons: counts(&facts.counters.quarantined),
+            duplicates: facts.duplicates[0] + facts.duplicates[1],
+            copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
+            quality: learner.quality.clone(),
+        }
     }
 
-    /// Blocks until the learner has caught up with the log and published.
+    /// Blocks until everything that was applied by now is learned and published, or learning has failed.
     pub fn wait_until_learned(&self) {
-        unimplemented!()
+        let shared = &self.inner.shared;
+        let mut progress = shared.progress.lock();
+        let target = progress.applied;
+        while progress.learned < target && !progress.closing && shared.learner.load().failed.is_none() {
+            shared.moved.wait_for(&mut progress, Duration::from_millis(100));
+        }
     }
 
-    /// Stops taking writes, lets the learner finish, writes a checkpoint, closes the log.
+    /// Stops taking writes, lets the learner finish, writes a checkpoint, closes the log. Safe to call twice.
+    ///
+    /// # Errors
+    /// [`EngineError::Poisoned`] if the log had failed before.
     pub fn close(&self) -> Result<(), EngineError> {
-        unimplemented!()
+        let Some(threads) = self.inner.threads.lock().take() else { return Ok(()) };
+        let shared = &self.inner.shared;
+        // A writer that is gone already needs no telling.
+        let _ = self.inner.jobs.send(Job::Close);
+        let writer = threads.writer.join();
+        shared.progress.lock().closing = true;
+        shared.moved.notify_all();
+        let learner = threads.learner.join();
+        shared.index.lock().take();
+        let indexer = threads.indexer.join();
+        for (name, ended) in [("writer", writer), ("learner", learner), ("indexer", indexer)] {
+            if ended.is_err() {
+                tracing::error!(thread = name, "the thread had panicked; the log holds everything that was acknowledged");
+            }
+        }
+        match &*shared.poisoned.load() {
+            Some(cause) => Err(EngineError::Poisoned(cause.to_string())),
+            None => Ok(()),
+        }
     }
+}
+
+/// What a caller does when the queue is full.
+enum Waiting {
+    Block,
+    Refuse,
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::Builder::new().name(name.into()).spawn(run).expect("the system has room for three threads")
+}
+
+fn unknown_item(id: &ItemId) -> EngineError {
+    EngineError::NotFound { what: "item", id: id.to_string() }
+}
+
+fn known_item(facts: &Facts, id: &ItemId) -> Result<(), EngineError> {
+    facts.find(id).filter(|entry| !entry.retired).map(|_| ()).ok_or_else(|| unknown_item(id))
+}
+
+/// Settings that differ from those in force go into the log before anything else happens.
+fn record_settings(log: &mut Log, facts: &mut Facts, settings: &LearnSettings) -> Result<(), EngineError> {
+    let text = settings.to_record();
+    if *facts.settings == *text {
+        return Ok(());
+    }
+    let body = Body::Settings(text.into());
+    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let received_at = accrue_event::Timestamp(started.as_millis() as i64);
+    log.append(received_at, std::slice::from_ref(&body))?;
+    let mut reader = log.reader();
+    reader.read(facts.end, 1, |record| facts.apply(&record))?;
+    Ok(())
+}
+
+/// Opens the search index and gives it whatever it does not hold.
+fn open_index(dir: &Path, config: &Config, facts: &Facts) -> Result<SearchIndex, EngineError> {
+    let mut index = SearchIndex::open(Some(&search_in(dir)), config.search.clone())?;
+    if let Opened::Rebuilt { reason } = index.opened() {
+        tracing::warn!(%reason, "the search index is built again");
+    }
+    if index.covered() != facts.catalogue_changed.0 {
+        for item in 0..facts.entries().len() as u32 {
+            match indexed(facts, item) {
+                Indexed::Item(item, description) => index.upsert(item, &description)?,
+                _ => index.remove(item)?,
+            }
+        }
+        index.set_covered(facts.catalogue_changed.0);
+        index.commit()?;
+    }
+    Ok(index)
 }

@@ -134,6 +134,11 @@ impl Door {
         self.keys.iter().any(|guarded| guarded.allows(origin)).then(|| origin.clone())
     }
 
+    /// Whether answers depend on the origin of the page that calls, which caches must know.
+    pub(super) fn varies_by_origin(&self) -> bool {
+        self.keys.iter().any(|guarded| !guarded.key.origins.is_empty())
+    }
+
     /// The answer to a browser that asks whether a page may send what it is about to send.
     pub(super) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
         let asks = method == Method::OPTIONS
@@ -186,7 +191,10 @@ impl Guarded {
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {
-        self.key.origins.iter().any(|allowed| allowed == "*" || allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
+        self.key
+            .origins
+            .iter()
+            .any(|allowed| allowed == "*" || allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
     }
 }
 
@@ -251,11 +259,10 @@ fn is_local_authority(authority: &[u8]) -> bool {
     is_local_name(host)
 }
 
+/// Whether `http://host[:port]` is a page of this machine.
 fn is_local_origin(origin: &[u8]) -> bool {
-    let is_scheme = |scheme: &&[u8]| origin.starts_with(scheme);
-    [&b"http://"[..], b"https://"].iter().find(|scheme| is_scheme(scheme)).is_some_and(|scheme| {
-        is_local_authority(&origin[scheme.len()..])
-    })
+    let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+    authority.is_some_and(is_local_authority)
 }
 
 #[cfg(test)]

@@ -67,14 +67,14 @@ pub(super) async fn gate(State(server): State<Arc<Server>>, request: Request, ne
     let origin = server.door.allowed_origin(request.headers());
     let answered = match server.door.preflight(&method, request.headers()) {
         Some(preflight) => preflight,
-        None => serve(&server, access(&method, route), request, next, started).await,
+        None => admitted(&server, access(&method, route), request, next, started).await,
     };
     let mut response = match answered.extensions().get::<Problem>() {
         Some(problem) => with_headers_of(&answered, problem.render(&request_id)),
         None => answered,
     };
     let headers = response.headers_mut();
-    if !server.door_is_bare {
+    if server.door.varies_by_origin() {
         headers.append(header::VARY, HeaderValue::from_static("origin"));
     }
     if let Some(origin) = origin {
@@ -96,7 +96,7 @@ pub(super) async fn gate(State(server): State<Arc<Server>>, request: Request, ne
     response
 }
 
-async fn serve(server: &Server, access: Access, request: Request, next: Next, started: Instant) -> Response {
+async fn admitted(server: &Server, access: Access, request: Request, next: Next, started: Instant) -> Response {
     // Probes are answered also by a busy server.
     let (_inside, n_inside) = InFlight::enter(&server.in_flight);
     if access != Access::Open && n_inside > server.settings.max_concurrent_requests {

@@ -116,6 +116,7 @@ impl Problem {
         self.header(header::RETRY_AFTER, seconds.into())
     }
 
+    #[cfg(test)]
     pub(super) fn code(&self) -> Code {
         self.0.code
     }
@@ -166,9 +167,9 @@ impl From<EngineError> for Problem {
                 _ => Problem::new(Code::NotFound, detail),
             },
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
-            EngineError::Store(_) => {
+            EngineError::Store(_) | EngineError::Train(_) | EngineError::Search(_) | EngineError::Check(_) => {
                 // Paths of the data folder are the operator's business, not the client's.
-                tracing::error!(error = %detail, "the store failed");
+                tracing::error!(error = %detail, "the engine failed");
                 Problem::new(Code::StorageFailed, "the server's log has the cause")
             }
         }
@@ -213,6 +214,23 @@ mod tests {
         let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
         assert_eq!(names.len(), Code::ALL.len());
         assert!(Code::ALL.iter().all(|code| code.status().is_client_error() || code.status().is_server_error()));
+    }
+
+    #[test]
+    fn what_the_engine_cannot_do_has_its_code() {
+        let check = |error: EngineError, code: Code, retries: bool| {
+            let problem = Problem::from(error);
+            assert_eq!(problem.code(), code);
+            assert_eq!(problem.render("r1").headers().contains_key(header::RETRY_AFTER), retries, "{code:?}");
+        };
+        let unknown = |what| EngineError::NotFound { what, id: "x".into() };
+        check(EngineError::Poisoned("disk full".into()), Code::WriterPoisoned, true);
+        check(EngineError::Overloaded, Code::Overloaded, true);
+        check(EngineError::Closing, Code::Closing, true);
+        check(unknown("item"), Code::ItemNotFound, false);
+        check(unknown("user"), Code::UserNotFound, false);
+        check(unknown("quarantined record"), Code::RecordNotFound, false);
+        check(EngineError::Invalid { field: "n", message: "odd".into() }, Code::InvalidValue, false);
     }
 
     #[test]

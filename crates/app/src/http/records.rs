@@ -1,47 +1,56 @@
 //! Batches of records as shops send them: a JSON array, one object, or one object a line.
 //!
-//! In: bytes. Out: raw records for the check, in order. A record that cannot be read stays in its place as an empty
-//! one that holds the text and that the check refuses, so that it reaches the quarantine and its batch goes on. Only an
-//! array that is broken as a whole is refused as a whole: nobody can tell where its next record would begin.
+//! In: bytes. Out: raw records for the check, in order. A record that cannot be read stays in its place as a refused one
+//! that holds the text, so that it reaches the quarantine and its batch goes on. Only an array that is broken as a whole
+//! is refused as a whole: nobody can tell where its next record would begin.
 
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
-use accrue_event::{RawEvent, RawItem, RawValue};
+use accrue_event::{RawEvent, RawItem, RawValue, Reason, Rejection};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde_json::Value;
 
 use super::body::{Form, malformed, position};
 use super::problem::{Code, Problem};
+use crate::engine::Incoming;
 
-/// Reason code of a record that could not be read, and name of the property that keeps its text.
+/// Reason code of a record that could not be read.
 pub(super) const MALFORMED_JSON: &str = "malformed_json";
 
 /// An unreadable text is kept up to here.
 const KEPT_BYTES: usize = 4096;
 
 /// A kind of record that comes in batches.
-pub(super) trait Record: DeserializeOwned {
-    /// A record that holds an unreadable text and nothing else; the check refuses it.
-    fn unreadable(text: &str) -> Self;
+pub(super) trait Record: From<Self::Raw> {
+    /// Its form in JSON.
+    type Raw: DeserializeOwned;
+
+    /// A record that could not be read, with its text and the cause.
+    fn unreadable(text: &str, detail: &str) -> Self;
 }
 
-impl Record for RawEvent {
-    fn unreadable(text: &str) -> Self {
-        Self { properties: vec![(MALFORMED_JSON.into(), RawValue::text(text))], ..Self::default() }
+impl Record for Incoming {
+    type Raw = RawEvent;
+
+    fn unreadable(text: &str, detail: &str) -> Self {
+        Self::Refused { rejection: Rejection::new(Reason::Rule(MALFORMED_JSON.into()), detail), raw: text.into() }
     }
 }
 
+/// The engine takes items as they are, so an unreadable one is an item without an id, which the check refuses.
 impl Record for RawItem {
-    fn unreadable(text: &str) -> Self {
+    type Raw = RawItem;
+
+    fn unreadable(text: &str, _detail: &str) -> Self {
         Self { attributes: vec![(MALFORMED_JSON.into(), RawValue::text(text))], ..Self::default() }
     }
 }
 
 /// The records of a body, in order.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Batch<R> {
     pub(super) records: Vec<R>,
     /// Which of them could not be read.
@@ -88,7 +97,7 @@ impl<R: Record> Batch<R> {
 
     /// One object; or several, each on a line of its own, from a sender that did not say so.
     fn read_object_or_lines(&mut self, body: &[u8], most: usize) -> Result<(), Problem> {
-        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Entry<R>>();
+        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Entry<R::Raw>>();
         let first = values.next();
         let rest = &body[values.byte_offset()..];
         match first {
@@ -128,9 +137,9 @@ impl<R: Record> Batch<R> {
         Ok(())
     }
 
-    fn push(&mut self, entry: Entry<R>, line: usize) {
+    fn push(&mut self, entry: Entry<R::Raw>, line: usize) {
         match entry {
-            Entry::Record(record) => self.records.push(record),
+            Entry::Record(record) => self.records.push(record.into()),
             Entry::Other(value) => {
                 self.push_unreadable(&value.to_string(), format!("line {line}: a record is an object"));
             }
@@ -138,8 +147,9 @@ impl<R: Record> Batch<R> {
     }
 
     fn push_unreadable(&mut self, text: &str, detail: String) {
-        self.unreadable.push(Unreadable { index: self.records.len(), detail });
-        self.records.push(R::unreadable(&text[..text.floor_char_boundary(KEPT_BYTES)]));
+        let index = self.records.len();
+        self.records.push(R::unreadable(&text[..text.floor_char_boundary(KEPT_BYTES)], &detail));
+        self.unreadable.push(Unreadable { index, detail });
     }
 }
 
@@ -225,13 +235,13 @@ impl<'de, R: Record> Visitor<'de> for Elements<'_, R> {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(entry) = seq.next_element::<Entry<R>>()? {
+        while let Some(entry) = seq.next_element::<Entry<R::Raw>>()? {
             if self.batch.records.len() == self.most {
                 self.full.set(true);
                 return Err(de::Error::custom("too many records"));
             }
             match entry {
-                Entry::Record(record) => self.batch.records.push(record),
+                Entry::Record(record) => self.batch.records.push(record.into()),
                 Entry::Other(value) => {
                     let index = self.batch.records.len();
                     self.batch.push_unreadable(&value.to_string(), format!("element {index}: a record is an object"));
@@ -248,14 +258,19 @@ mod tests {
 
     /// Reads a body and tells the ids of its records, `!` for one that could not be read.
     fn ids(body: &str, form: Form) -> Result<Vec<String>, Code> {
-        let batch = Batch::<RawEvent>::read(body.as_bytes(), form, 4).map_err(|problem| problem.code())?;
-        let is_unreadable = |idx: usize| batch.unreadable.iter().any(|unreadable| unreadable.index == idx);
-        let id = |(idx, record): (usize, &RawEvent)| match &record.id {
-            RawValue::Text(id) => id.to_string(),
-            RawValue::Null if is_unreadable(idx) => "!".into(),
-            other => format!("{other:?}"),
+        let batch = Batch::<Incoming>::read(body.as_bytes(), form, 4).map_err(|problem| problem.code())?;
+        let unreadable: Vec<_> = batch.unreadable.iter().map(|unreadable| unreadable.index).collect();
+        let refused = |(idx, record): (usize, &Incoming)| matches!(record, Incoming::Refused { .. }).then_some(idx);
+        assert_eq!(unreadable, batch.records.iter().enumerate().filter_map(refused).collect::<Vec<_>>());
+        let id = |record: &Incoming| match record {
+            Incoming::Event(RawEvent { id: RawValue::Text(id), .. }) => id.to_string(),
+            Incoming::Event(other) => format!("{other:?}"),
+            Incoming::Refused { rejection, .. } => {
+                assert_eq!(rejection.reason.code(), MALFORMED_JSON);
+                "!".into()
+            }
         };
-        Ok(batch.records.iter().enumerate().map(id).collect())
+        Ok(batch.records.iter().map(id).collect())
     }
 
     #[test]
@@ -293,9 +308,9 @@ mod tests {
     #[test]
     fn an_unreadable_text_is_kept_within_bounds() {
         let body = format!("{{\"id\":\"{}", "é".repeat(KEPT_BYTES));
-        let batch = Batch::<RawEvent>::read(body.as_bytes(), Form::Lines, 4).unwrap();
-        let RawValue::Text(kept) = &batch.records[0].properties[0].1 else { panic!("{batch:?}") };
-        assert!(kept.starts_with("{\"id\":\"éé") && kept.len() <= KEPT_BYTES);
+        let batch = Batch::<Incoming>::read(body.as_bytes(), Form::Lines, 4).unwrap();
+        let Incoming::Refused { raw, .. } = &batch.records[0] else { panic!("{batch:?}") };
+        assert!(raw.starts_with("{\"id\":\"éé") && raw.len() <= KEPT_BYTES);
         assert!(batch.unreadable[0].detail.starts_with("line 1, column"), "{:?}", batch.unreadable);
     }
 }

@@ -211,7 +211,10 @@ mod tests {
         assert_eq!(fault(|settings| settings.listen = "here".into()).as_deref(), Some("listen"));
         assert_eq!(fault(|settings| settings.keys[0].key = "short".into()).as_deref(), Some("keys[0].key"));
         assert_eq!(fault(|settings| settings.keys.push(key("0123456789abcdef"))).as_deref(), Some("keys[1].key"));
-        assert_eq!(fault(|settings| settings.keys[0].origins = vec!["shop".into()]).as_deref(), Some("keys[0].origins"));
+        assert_eq!(
+            fault(|settings| settings.keys[0].origins = vec!["shop".into()]).as_deref(),
+            Some("keys[0].origins")
+        );
         assert_eq!(
             fault(|settings| settings.keys[0].rate_limit_per_s = Some(0.0)).as_deref(),
             Some("keys[0].rate_limit_per_s")

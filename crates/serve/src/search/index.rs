@@ -289,7 +289,7 @@ fn tokens(analyzer: &mut Analyzer, item: &Item) -> Vec<Token> {
     };
     add(0, &mut item.title.as_deref().into_iter());
     add(1, &mut item.brand.as_deref().into_iter());
-    add(2, &mut item.categories.iter().map(|text| &**text));
+    add(2, &mut item.categories.iter().chain(&item.tags).map(|text| &**text));
     add(3, &mut item.description.as_deref().into_iter());
     tokens
 }

@@ -54,7 +54,8 @@ pub const MAX_CONCEPTS: usize = 32;
 pub const MAX_FIELD_BYTES: usize = 64 * 1024;
 
 /// How an index is built and scored.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SearchSettings {
     /// Stemmer and stop words of queries, and of items whose locale names no language that has a stemmer.
     pub language: Language,
@@ -123,7 +124,7 @@ pub enum SearchField {
     Title,
     /// The maker.
     Brand,
-    /// One of the categories.
+    /// One of the categories or tags.
     Categories,
     /// The description.
     Description,

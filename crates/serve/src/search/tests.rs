@@ -132,7 +132,7 @@ fn stop_words_count_only_when_alone() {
 fn pages_and_acceptance_are_exact() {
     let all: Vec<Item> = (0..50).map(|i| item(&format!("i{i}"), "mug")).collect();
     let index = index(&all);
-    let even = |idx: u32| idx % 2 == 0;
+    let even = |idx: u32| idx.is_multiple_of(2);
     let page = index.reader().search("mug", &even, 5, 10).unwrap();
     assert_eq!(page.total, 25);
     assert_eq!(page.hits.iter().map(|hit| hit.item_idx).collect::<Vec<_>>(), [20, 22, 24, 26, 28]);

@@ -1,0 +1,65 @@
+//! `accrue backup` and `accrue restore`: a copy of the data folder, and the way back.
+
+use std::path::PathBuf;
+
+use accrue_store::Backup;
+use serde::Serialize;
+
+use super::output::count;
+use super::{Context, Ending};
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  accrue backup /mnt/backups/shop-monday --data shop\n\nA server may be writing meanwhile.")]
+pub(super) struct BackupArguments {
+    /// A new or empty folder
+    #[arg(value_name = "DIR")]
+    target: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  accrue restore /mnt/backups/shop-monday --data shop-again")]
+pub(super) struct RestoreArguments {
+    /// The folder of the backup; it is restored into --data, which must be new or empty
+    #[arg(value_name = "FROM")]
+    source: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Copied {
+    folder: PathBuf,
+    start: u64,
+    offset: u64,
+    log: String,
+    checkpoint: Option<u64>,
+    size_bytes: u64,
+}
+
+pub(super) fn backup(context: Context, arguments: BackupArguments) -> anyhow::Result<Ending> {
+    let copied = accrue_store::backup(&context.config.data, &arguments.target)?;
+    print(&context, "backed up to", arguments.target, &copied)
+}
+
+pub(super) fn restore(context: Context, arguments: RestoreArguments) -> anyhow::Result<Ending> {
+    let copied = accrue_store::restore(&arguments.source, &context.config.data)?;
+    print(&context, "restored into", context.config.data.clone(), &copied)
+}
+
+fn print(context: &Context, did: &str, folder: PathBuf, backup: &Backup) -> anyhow::Result<Ending> {
+    let copied = Copied {
+        folder,
+        start: backup.start.0,
+        offset: backup.end.0,
+        log: format!("{:032x}", backup.digest),
+        checkpoint: backup.checkpoint.map(|offset| offset.0),
+        size_bytes: backup.size_bytes,
+    };
+    context.output.result(&copied, |copied| {
+        let checkpoint = match copied.checkpoint {
+            Some(offset) => format!("a checkpoint at {}", count(offset)),
+            None => "no checkpoint".into(),
+        };
+        let (records, size) = (count(copied.offset - copied.start), count(copied.size_bytes));
+        format!("{did} {}: {records} records, {checkpoint}, {size} bytes, every checksum compared", copied.folder.display())
+    })?;
+    Ok(Ending::Well)
+}

@@ -1,0 +1,156 @@
+//! `accrue export`: what the data folder holds, as NDJSON on stdout. Reads only; also beside a running server.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use accrue_event::{Event, UserId};
+use accrue_serve::Seen;
+use accrue_store::{Body, LogReader, Record};
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::signals::Stop;
+use super::{Context, Ending, inspect};
+use crate::engine::{self, EngineError};
+
+const EXAMPLES: &str = "\
+Examples:
+  accrue export events > events.ndjson                         can be ingested again
+  accrue export catalogue | zstd > items.ndjson.zst
+  accrue export recommendations --users all -n 20 > lists.ndjson
+  accrue export recommendations --users ids.txt --seen drop    one user id a line";
+
+/// Records of the log read at once.
+const CHUNK: usize = 4096;
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Every event that was let in, in the order of the log
+    Events,
+    /// Every item
+    Catalogue,
+    /// A list of items for each user
+    Recommendations {
+        /// `all`, or a file with one user id a line (`-` is standard input)
+        #[arg(long, default_value = "all", value_name = "all|FILE")]
+        users: PathBuf,
+        /// Items in a list
+        #[arg(short, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        n: u16,
+        /// Whether items that the user chose before may be in it
+        #[arg(long, default_value = "keep")]
+        seen: SeenArgument,
+    },
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SeenArgument {
+    /// They compete like any other
+    Keep,
+    /// They are left out
+    Drop,
+}
+
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+    let stop = Stop::listen()?;
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let ending = match arguments.what {
+        What::Events => events(&context, &stop, &mut out)?,
+        What::Catalogue => catalogue(&context, &mut out)?,
+        What::Recommendations { users, n, seen } => recommendations(&context, &stop, &users, n, seen, &mut out)?,
+    };
+    out.flush()?;
+    Ok(ending)
+}
+
+fn events(context: &Context, stop: &Stop, out: &mut impl Write) -> anyhow::Result<Ending> {
+    let mut log = LogReader::open(&context.config.data)?;
+    let (mut from, end) = (log.start(), log.end());
+    while from < end {
+        if stop.is_asked() {
+            return Ok(Ending::Stopped);
+        }
+        let mut written = Ok(());
+        let limit = CHUNK.min((end.0 - from.0) as usize);
+        from = log.read(from, limit, |record| {
+            if let (Ok(()), Some(event)) = (&written, event(&record)) {
+                written = line(out, event);
+            }
+        })?;
+        written?;
+    }
+    Ok(Ending::Well)
+}
+
+fn event(record: &Record) -> Option<&Event> {
+    match &record.body {
+        Body::Event(checked) | Body::Released { event: checked, .. } => Some(&checked.event),
+        _ => None,
+    }
+}
+
+fn catalogue(context: &Context, out: &mut impl Write) -> anyhow::Result<Ending> {
+    let (_, recovered) = inspect::recovered(context)?;
+    for entry in recovered.facts.entries().iter().filter(|entry| !entry.retired) {
+        line(out, &entry.item)?;
+    }
+    Ok(Ending::Well)
+}
+
+fn recommendations(
+    context: &Context,
+    stop: &Stop,
+    users: &Path,
+    n: u16,
+    seen: SeenArgument,
+    out: &mut impl Write,
+) -> anyhow::Result<Ending> {
+    let users = if users == Path::new("all") { None } else { Some(user_file(users)?) };
+    let seen = match seen {
+        SeenArgument::Keep => Seen::Keep,
+        SeenArgument::Drop => Seen::Drop,
+    };
+    let Context { config, .. } = context;
+    let exported = engine::recommendations(&config.data, config, users, n.into(), seen, |list| match stop.is_asked() {
+        true => Err(Interrupted::Stopped),
+        false => line(out, &list).map_err(Interrupted::Failed),
+    });
+    match exported {
+        Ok(()) => Ok(Ending::Well),
+        Err(Interrupted::Stopped) => Ok(Ending::Stopped),
+        Err(Interrupted::Failed(error)) => Err(error),
+    }
+}
+
+/// Why not all lists were written.
+enum Interrupted {
+    Stopped,
+    Failed(anyhow::Error),
+}
+
+impl From<EngineError> for Interrupted {
+    fn from(error: EngineError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn user_file(path: &Path) -> anyhow::Result<Vec<UserId>> {
+    let text = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };
+    let text = text.map_err(|error| {
+        let message = format!("{}: cannot be read: {error}", path.display());
+        Problem::new(message, "--users takes `all` or a file with one user id a line")
+    })?;
+    Ok(text.lines().map(str::trim).filter(|name| !name.is_empty()).map(UserId::from).collect())
+}
+
+fn line(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    Ok(out.write_all(b"\n")?)
+}

@@ -1,0 +1,271 @@
+//! `accrue ingest`: files into the log, through the check, with a summary by reason.
+//!
+//! Reading and parsing run on this thread; the engine takes batches on another, a few batches behind at most. Ids come from
+//! the content, so a file that was stopped half-way is simply read again: what the log has counts as duplicates.
+
+mod dry_run;
+mod feed;
+mod summary;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use accrue_event::{Mapping, RecordKind};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::Output;
+use super::problem::{Hint as _, Problem};
+use super::signals::Stop;
+use super::{Context, Ending};
+use crate::engine::{Engine, EngineError, Ingested};
+use crate::ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader};
+use dry_run::DryRun;
+use feed::Feed;
+use summary::Summary;
+
+/// Records in a batch: large enough that one group commit carries them, small enough to stop soon.
+const BATCH: usize = 2000;
+/// Batches read ahead of the writer.
+const AHEAD: usize = 4;
+
+const EXAMPLES: &str = "\
+Examples:
+  accrue ingest events.ndjson
+  accrue ingest sales.tsv.zst --mapping examples/online-retail/mapping.toml
+  accrue ingest clicks.csv --map \"item=sku,user=customer,type='click'\"
+  accrue ingest items.csv --items
+  zcat events.gz | accrue ingest - --format ndjson --json
+  accrue ingest new.csv --check           judge only; nothing is written
+
+A line that cannot be read goes into quarantine with its number, and the rest goes on. Running a file again counts what
+the log has as duplicates, so an interrupted ingest is simply started again.
+Exit codes: 0 well, 1 everything was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Files, plain or compressed (.zst, .gz); `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How the source's names and units become ours (TOML)
+    #[arg(long, value_name = "FILE", conflicts_with = "map")]
+    mapping: Option<PathBuf>,
+    /// The same in short: field=column, or field='constant'
+    #[arg(long, value_name = "FIELD=COLUMN,…")]
+    map: Option<String>,
+    /// What the files are [default: by name, then by content]
+    #[arg(long)]
+    format: Option<Format>,
+    /// Whether " encloses cells [default: on for csv, off for tsv]
+    #[arg(long)]
+    quotes: Option<Quotes>,
+    /// The columns of files that have no header
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+    /// The files describe products
+    #[arg(long, conflicts_with = "users")]
+    items: bool,
+    /// The files describe customers
+    #[arg(long)]
+    users: bool,
+    /// Judge only, against an empty shop; nothing is written
+    #[arg(long)]
+    check: bool,
+    /// Exit with 1 if anything was refused
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Where batches go.
+trait Sink: Send {
+    fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError>;
+}
+
+/// What ended the reading of files.
+enum End {
+    /// All were read.
+    Whole,
+    /// Somebody asked to stop.
+    Stopped,
+    /// A file could not be read, or no further.
+    Broken(ReadError),
+}
+
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+    let settings = read_settings(&arguments)?;
+    let stop = Stop::listen()?;
+    let started = Instant::now();
+    let mut summary = Summary::new(arguments.check);
+    let end = if arguments.check {
+        let mut dry_run = DryRun::new(&context.config.check)?;
+        pump(&arguments.files, &settings, &mut dry_run, &mut summary, &stop, context.output)?
+    } else {
+        let engine = Engine::open(&context.config.data, &context.config)?;
+        let mut feed = Feed::new(engine.clone(), &context.config.check)?;
+        let pumped = pump(&arguments.files, &settings, &mut feed, &mut summary, &stop, context.output);
+        summary.finish(started.elapsed());
+        if context.output.draws_progress() {
+            context.output.note("the models catch up, and a checkpoint is written …");
+        }
+        engine.close()?;
+        pumped?
+    };
+    if arguments.check {
+        summary.finish(started.elapsed());
+    }
+    context.output.result(&summary, Summary::table)?;
+    match end {
+        End::Broken(error) => Err(error.into()),
+        End::Stopped => {
+            context.output.note("stopped between two batches; everything counted above is in the log. Run the same command again to go on: \
+                what the log has counts as duplicates.");
+            Ok(Ending::Stopped)
+        }
+        End::Whole if summary.all_refused() || (arguments.strict && summary.any_refused()) => Ok(Ending::Refused),
+        End::Whole => Ok(Ending::Well),
+    }
+}
+
+/// Reads files on this thread and feeds the sink on another.
+fn pump(
+    files: &[PathBuf],
+    settings: &ReadSettings,
+    sink: &mut dyn Sink,
+    summary: &mut Summary,
+    stop: &Stop,
+    output: Output,
+) -> anyhow::Result<End> {
+    let progress = Progress::default();
+    let bar = progress_bar(files, output);
+    let (sender, receiver) = sync_channel::<(String, Batch)>(AHEAD);
+    let (end, fed) = std::thread::scope(|scope| {
+        let (bar, progress_seen) = (&bar, progress.clone());
+        let feeder = scope.spawn(move || feed(&receiver, sink, summary, || {
+            bar.set_position(progress_seen.bytes());
+        }, bar));
+        let mut end = End::Whole;
+        'files: for path in files {
+            let mut reader = match Reader::open(path, settings, &progress) {
+                Ok(reader) => reader,
+                Err(error) => {
+                    end = End::Broken(error);
+                    break;
+                }
+            };
+            loop {
+                if stop.is_asked() {
+                    end = End::Stopped;
+                    break 'files;
+                }
+                let batch = match reader.next_batch(BATCH) {
+                    Ok(batch) => batch,
+                    Err(error) => {
+                        end = End::Broken(error);
+                        break 'files;
+                    }
+                };
+                if batch.entries.is_empty() {
+                    break;
+                }
+                // The feeder hangs up only when it failed, which its answer tells.
+                if sender.send((reader.name().to_owned(), batch)).is_err() {
+                    break 'files;
+                }
+            }
+        }
+        drop(sender);
+        (end, feeder.join())
+    });
+    bar.finish_and_clear();
+    match fed {
+        Ok(fed) => fed?,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+    Ok(end)
+}
+
+fn feed(
+    receiver: &Receiver<(String, Batch)>,
+    sink: &mut dyn Sink,
+    summary: &mut Summary,
+    moved: impl Fn(),
+    bar: &ProgressBar,
+) -> Result<(), EngineError> {
+    for (file, Batch { entries, lines }) in receiver {
+        let n = entries.len() as u64;
+        let ingested = sink.take(entries)?;
+        summary.add(&file, n, &lines, &ingested);
+        moved();
+        if !bar.is_hidden() {
+            bar.set_message(summary.rate(bar.elapsed()));
+        }
+    }
+    Ok(())
+}
+
+fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
+    let kind = match (arguments.items, arguments.users) {
+        (true, _) => Some(RecordKind::Items),
+        (_, true) => Some(RecordKind::Users),
+        _ => None,
+    };
+    let mapping = match (&arguments.mapping, &arguments.map) {
+        (Some(path), _) => mapping_file(path, kind)?,
+        (None, Some(argument)) => mapping_argument(argument, kind.unwrap_or_default())?,
+        (None, None) => Mapping { kind: kind.unwrap_or_default(), ..Mapping::default() },
+    };
+    Ok(ReadSettings {
+        format: arguments.format,
+        quotes: arguments.quotes,
+        columns: arguments.columns.clone(),
+        mapping,
+    })
+}
+
+fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Result<Mapping> {
+    let place = path.display();
+    let hint = "docs and examples/*/mapping.toml show what a mapping can say";
+    let text = std::fs::read_to_string(path).map_err(|error| Problem::new(format!("{place}: cannot be read: {error}"), hint))?;
+    let mapping: Mapping = toml::from_str(&text).map_err(|error| Problem::new(format!("{place}: {error}"), hint))?;
+    if let Some(kind) = kind.filter(|kind| *kind != mapping.kind) {
+        let message = format!("{place}: the mapping is for {:?}, but the flag says {kind:?}", mapping.kind).to_lowercase();
+        return Err(Problem::new(message, "leave the flag out, or set `kind` in the mapping").into());
+    }
+    mapping.validate().map_err(|error| Problem::new(format!("{place}: {error}"), hint))?;
+    Ok(mapping)
+}
+
+/// `--map`, for the kind that the flags say.
+fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Result<Mapping> {
+    let hint = "write --map item=stock_code,user=customer; a constant stands in quotes: \"type='purchase'\"";
+    let mut mapping = Mapping { kind, ..Mapping::default() };
+    for pair in argument.split(',') {
+        let no_pair = || Problem::new(format!("--map: `{pair}` is no field=column"), hint);
+        let (field, column) = pair.split_once('=').ok_or_else(no_pair)?;
+        match column.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+            Some(constant) => mapping.constants.insert(field.into(), constant.into()),
+            None => mapping.fields.insert(field.into(), column.into()),
+        };
+    }
+    mapping.validate().hint(hint)?;
+    Ok(mapping)
+}
+
+/// A bar over the bytes of all files, or none where nobody would see it.
+fn progress_bar(files: &[PathBuf], output: Output) -> ProgressBar {
+    if !output.draws_progress() {
+        return ProgressBar::hidden();
+    }
+    let sizes: Option<u64> = files.iter().map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
+    let bar = match sizes {
+        Some(n_bytes) => ProgressBar::new(n_bytes).with_style(style("{bar:30} {percent:>3} %  {msg}  {eta} left")),
+        None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}  {msg}")),
+    };
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

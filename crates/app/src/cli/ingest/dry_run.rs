@@ -1,0 +1,109 @@
+//! `--check`: the same check on an empty shop, in memory; nothing is written.
+
+use std::collections::{HashMap, HashSet};
+use std::time::SystemTime;
+
+use accrue_event::{
+    Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawValue, Rejection, RuleStatistics,
+    Timestamp,
+};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::Sink;
+use crate::engine::{EngineError, Ingested, Refused};
+use crate::ingest::Entry;
+
+/// A check with what it has seen in this run.
+pub(super) struct DryRun {
+    check: Check,
+    items: HashMap<ItemId, Item>,
+    /// Hashes of the events' ids. Looked up only.
+    ids: HashSet<u128>,
+    received_at: Timestamp,
+}
+
+/// What became of one record.
+enum Verdict {
+    Accepted,
+    Repaired,
+    Duplicate,
+    Refused(Rejection),
+}
+
+impl DryRun {
+    pub fn new(settings: &CheckSettings) -> anyhow::Result<Self> {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        Ok(Self {
+            check: Check::new(settings.clone(), RuleStatistics::default())?,
+            items: HashMap::new(),
+            ids: HashSet::new(),
+            received_at: Timestamp(i64::try_from(since_1970.as_millis())?),
+        })
+    }
+
+    fn judge(&mut self, entry: Entry) -> Verdict {
+        match entry {
+            Entry::Unreadable { rejection, .. } => Verdict::Refused(rejection),
+            Entry::Item(item) => self.judge_item(&item),
+            Entry::User(user) => match self.check.judge_user(&user) {
+                Ok((_, repairs)) if repairs.is_empty() => Verdict::Accepted,
+                Ok(_) => Verdict::Repaired,
+                Err(rejection) => Verdict::Refused(rejection),
+            },
+            Entry::Event(event, item) => {
+                if let Some(item) = item {
+                    self.judge_item(&item);
+                }
+                self.judge_event(&event)
+            }
+        }
+    }
+
+    fn judge_item(&mut self, raw: &RawItem) -> Verdict {
+        match self.check.judge_item(raw) {
+            Ok((item, repairs)) => {
+                self.items.insert(item.id.clone(), item);
+                if repairs.is_empty() { Verdict::Accepted } else { Verdict::Repaired }
+            }
+            Err(rejection) => Verdict::Refused(rejection),
+        }
+    }
+
+    fn judge_event(&mut self, raw: &RawEvent) -> Verdict {
+        let items = &self.items;
+        let known = |id: &ItemId| items.get(id).map(known_item);
+        let (event, verdict) = match self.check.judge(raw, self.received_at, known) {
+            Outcome::Quarantined(rejection) => return Verdict::Refused(rejection),
+            Outcome::Accepted(event) => (event, Verdict::Accepted),
+            Outcome::Repaired(event, _) => (event, Verdict::Repaired),
+        };
+        debug_assert!(raw.id != RawValue::Null, "the reader gives every event an id");
+        if !self.ids.insert(xxh3_128(event.id.as_str().as_bytes())) {
+            return Verdict::Duplicate;
+        }
+        let item = event.item.as_ref().and_then(known);
+        self.check.observe(&event, item);
+        verdict
+    }
+}
+
+fn known_item(item: &Item) -> KnownItem<'_> {
+    KnownItem { price: item.price, category: item.categories.first().map(|category| &**category) }
+}
+
+impl Sink for DryRun {
+    fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError> {
+        let mut ingested = Ingested::default();
+        for (index, entry) in batch.into_iter().enumerate() {
+            match self.judge(entry) {
+                Verdict::Accepted => ingested.accepted += 1,
+                Verdict::Repaired => ingested.repaired += 1,
+                Verdict::Duplicate => ingested.duplicates += 1,
+                Verdict::Refused(Rejection { reason, detail }) => {
+                    ingested.quarantined.push(Refused { index, reason: reason.code().into(), detail: detail.into() });
+                }
+            }
+        }
+        Ok(ingested)
+    }
+}

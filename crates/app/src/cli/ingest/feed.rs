@@ -1,0 +1,138 @@
+//! Batches into the engine: events in order, products and customers through their own doors.
+
+use std::collections::HashMap;
+
+use accrue_event::{Check, CheckSettings, ItemId, RawItem, RawUser, RawValue, RuleStatistics};
+use tokio::runtime::Runtime;
+
+use super::Sink;
+use crate::engine::{Engine, EngineError, Incoming, Ingested, Refused};
+use crate::ingest::Entry;
+
+/// An engine that takes entries of files.
+pub(super) struct Feed {
+    engine: Engine,
+    /// For the engine's waiting calls; it runs nothing of its own.
+    runtime: Runtime,
+    /// Judges customers, who have no statistics.
+    check: Check,
+    /// Which fields of an item the catalogue has, so that the lines of events describe an item once and not each time.
+    described: HashMap<Box<str>, u32>,
+}
+
+impl Feed {
+    pub fn new(engine: Engine, settings: &CheckSettings) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let check = Check::new(settings.clone(), RuleStatistics::default())?;
+        Ok(Self { engine, runtime, check, described: HashMap::new() })
+    }
+
+    /// What is still unknown of an item that a line of events tells of; the catalogue's own words stay.
+    fn news(&mut self, told: RawItem) -> Option<RawItem> {
+        let RawValue::Text(id) = &told.id else { return None };
+        let id = id.trim();
+        let fields = present(&told);
+        let known = self.described.get(id).copied().unwrap_or(0);
+        if fields & !known == 0 {
+            return None;
+        }
+        let item = self.engine.item(&ItemId::from(id));
+        let mut whole = item.and_then(|item| as_raw(&item)).unwrap_or_default();
+        let known = present(&whole);
+        for (name, value) in told.fields().filter(|(_, value)| !value.is_missing()) {
+            if let Some(field) = whole.field_mut(name).filter(|field| field.is_missing()) {
+                *field = value.clone();
+            }
+        }
+        self.described.insert(id.into(), known | fields);
+        (fields & !known != 0).then_some(whole)
+    }
+
+    fn put_user(&mut self, index: usize, raw: &RawUser, ingested: &mut Ingested) -> Result<(), EngineError> {
+        match self.check.judge_user(raw) {
+            Ok((user, repairs)) => {
+                self.runtime.block_on(self.engine.put_user(user))?;
+                *(if repairs.is_empty() { &mut ingested.accepted } else { &mut ingested.repaired }) += 1;
+            }
+            Err(rejection) => ingested.quarantined.push(Refused {
+                index,
+                reason: rejection.reason.code().into(),
+                detail: rejection.detail.into(),
+            }),
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Feed {
+    fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError> {
+        let mut ingested = Ingested::default();
+        let mut events = Part::default();
+        let mut items = Part::default();
+        let mut news = Vec::new();
+        for (index, entry) in batch.into_iter().enumerate() {
+            match entry {
+                Entry::Event(event, item) => {
+                    news.extend(item.and_then(|item| self.news(*item)));
+                    events.push(index, Incoming::Event(event));
+                }
+                Entry::Unreadable { rejection, raw } => events.push(index, Incoming::Refused { rejection, raw }),
+                Entry::Item(item) => items.push(index, item),
+                Entry::User(user) => self.put_user(index, &user, &mut ingested)?,
+            }
+        }
+        // Items first, so that the check knows their prices.
+        if !news.is_empty() {
+            self.engine.put_items_blocking(news, false)?;
+        }
+        if !items.entries.is_empty() {
+            let taken = self.engine.put_items_blocking(items.entries, false)?;
+            add(&mut ingested, taken, &items.places);
+        }
+        if !events.entries.is_empty() {
+            let taken = self.engine.ingest(events.entries)?;
+            add(&mut ingested, taken, &events.places);
+        }
+        ingested.offset = ingested.offset.max(self.engine.status().log_end);
+        ingested.quarantined.sort_by_key(|refused| refused.index);
+        Ok(ingested)
+    }
+}
+
+/// The entries of one door, with their places in the batch.
+struct Part<T> {
+    entries: Vec<T>,
+    places: Vec<usize>,
+}
+
+impl<T> Default for Part<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), places: Vec::new() }
+    }
+}
+
+impl<T> Part<T> {
+    fn push(&mut self, place: usize, entry: T) {
+        self.entries.push(entry);
+        self.places.push(place);
+    }
+}
+
+fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
+    total.accepted += part.accepted;
+    total.repaired += part.repaired;
+    total.duplicates += part.duplicates;
+    let moved = part.quarantined.into_iter().map(|refused| Refused { index: places[refused.index], ..refused });
+    total.quarantined.extend(moved);
+    total.offset = total.offset.max(part.offset);
+}
+
+/// The fields that say something, a bit each.
+fn present(item: &RawItem) -> u32 {
+    item.fields().enumerate().filter(|(_, (_, value))| !value.is_missing()).map(|(place, _)| 1 << place).sum()
+}
+
+/// A description as the shop would send it.
+fn as_raw(item: &accrue_event::Item) -> Option<RawItem> {
+    serde_json::from_str(&serde_json::to_string(item).ok()?).ok()
+}

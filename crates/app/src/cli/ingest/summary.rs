@@ -1,0 +1,131 @@
+//! What became of all records, by reason, with the first few that were refused.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cli::output::{columns, count};
+use crate::engine::Ingested;
+
+/// Refused records of each reason that are shown.
+const EXAMPLES: usize = 3;
+
+/// The result of an ingest; `read` is the sum of the other four.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Summary {
+    read: u64,
+    accepted: u64,
+    repaired: u64,
+    duplicates: u64,
+    quarantined: BTreeMap<String, u64>,
+    /// `null` where nothing was written.
+    offset: Option<u64>,
+    seconds: f64,
+    #[serde(skip)]
+    examples: BTreeMap<String, Vec<String>>,
+    #[serde(skip)]
+    is_dry: bool,
+}
+
+impl Summary {
+    pub fn new(is_dry: bool) -> Self {
+        Self { is_dry, ..Self::default() }
+    }
+
+    /// Adds what became of a batch of `n` records that stand on `lines` of `file`.
+    pub fn add(&mut self, file: &str, n: u64, lines: &[u64], ingested: &Ingested) {
+        let n_quarantined = ingested.quarantined.len() as u64;
+        debug_assert_eq!(n, ingested.accepted + ingested.repaired + ingested.duplicates + n_quarantined);
+        self.read += n;
+        self.accepted += ingested.accepted;
+        self.repaired += ingested.repaired;
+        self.duplicates += ingested.duplicates;
+        if !self.is_dry {
+            self.offset = Some(ingested.offset);
+        }
+        for refused in &ingested.quarantined {
+            let reason = refused.reason.clone();
+            let examples = self.examples.entry(reason.clone()).or_default();
+            if examples.len() < EXAMPLES {
+                let line = lines.get(refused.index).copied().unwrap_or_default();
+                let detail = refused.detail.strip_prefix(&format!("line {line}: ")).unwrap_or(&refused.detail);
+                examples.push(format!("{file}:{line}: {detail}"));
+            }
+            *self.quarantined.entry(reason).or_default() += 1;
+        }
+    }
+
+    /// Notes the time that it took until everything was durable.
+    pub fn finish(&mut self, elapsed: Duration) {
+        self.seconds = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
+    }
+
+    pub fn any_refused(&self) -> bool {
+        !self.quarantined.is_empty()
+    }
+
+    /// Whether there were records, and not one of them was let in or known.
+    pub fn all_refused(&self) -> bool {
+        self.read > 0 && self.accepted + self.repaired + self.duplicates == 0
+    }
+
+    /// What the progress bar says.
+    pub fn rate(&self, elapsed: Duration) -> String {
+        let per_second = self.read as f64 / elapsed.as_secs_f64().max(1e-3);
+        let refused: u64 = self.quarantined.values().sum();
+        format!("{} read, {} refused, {}/s", count(self.read), count(refused), count(per_second as u64))
+    }
+
+    pub fn table(&self) -> String {
+        let refused: u64 = self.quarantined.values().sum();
+        let per_second = count((self.read as f64 / self.seconds.max(1e-3)) as u64);
+        let mut rows = vec![
+            vec![format!("read in {:.1} s, {per_second}/s", self.seconds), count(self.read)],
+            vec!["accepted".into(), count(self.accepted)],
+            vec!["repaired".into(), count(self.repaired)],
+            vec!["duplicates".into(), count(self.duplicates)],
+            vec!["quarantined".into(), count(refused)],
+        ];
+        rows.extend(self.quarantined.iter().map(|(reason, n)| vec![format!("  {reason}"), count(*n)]));
+        let mut text = columns(&rows);
+        for (reason, examples) in &self.examples {
+            text.push_str(&format!("\n{reason}\n"));
+            examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
+        }
+        match self.offset {
+            Some(offset) => text.push_str(&format!("\nthe log ends at {}\n", count(offset))),
+            None if self.is_dry => text.push_str("\nnothing was written\n"),
+            None => {}
+        }
+        if refused > 0 && !self.is_dry {
+            text.push_str("`accrue quarantine list` shows what was refused\n");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Refused;
+
+    #[test]
+    fn batches_add_up_and_examples_name_their_lines() {
+        let mut summary = Summary::new(false);
+        let refused = |index, detail: &str| Refused { index, reason: "no_item".into(), detail: detail.into() };
+        let ingested = Ingested {
+            accepted: 2,
+            quarantined: (1..=4).map(|index| refused(index, "item: a view needs one")).collect(),
+            offset: 6,
+            ..Ingested::default()
+        };
+        summary.add("a.csv", 6, &[2, 3, 4, 5, 6, 7], &ingested);
+        summary.finish(Duration::from_millis(1500));
+        let json = r#"{"read":6,"accepted":2,"repaired":0,"duplicates":0,"quarantined":{"no_item":4},"offset":6,"seconds":1.5}"#;
+        assert_eq!(serde_json::to_string(&summary).unwrap(), json);
+        assert_eq!(summary.examples["no_item"].len(), EXAMPLES);
+        assert!(summary.table().contains("a.csv:3: item: a view needs one"));
+        assert!(summary.any_refused() && !summary.all_refused());
+    }
+}

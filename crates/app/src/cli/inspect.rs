@@ -1,0 +1,229 @@
+//! `accrue inspect`: looks into the data folder without changing it, also beside a running server.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use accrue_event::{ItemId, Shopper, UserId};
+use accrue_store::{Checkpoint, Entry, LogReader, Offset, Past};
+use accrue_train::{Quality, Recovered, recover};
+use serde::Serialize;
+use serde_json::json;
+
+use super::output::{columns, count};
+use super::problem::Problem;
+use super::{Context, Ending};
+use crate::engine;
+
+const EXAMPLES: &str = "\
+Examples:
+  accrue inspect stats
+  accrue inspect item sku-9
+  accrue inspect user u1 --json
+  accrue inspect offset 1042
+  accrue inspect digest --at 1000000 --json
+  accrue inspect checkpoint";
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// An item as the catalogue has it
+    Item {
+        /// Its id
+        id: String,
+    },
+    /// A user and what they did lately
+    User {
+        /// Their id
+        id: String,
+    },
+    /// A record of the log
+    Offset {
+        /// Its place
+        n: u64,
+    },
+    /// What a checkpoint holds, with every checksum compared
+    Checkpoint {
+        /// The file [default: the newest of the data folder]
+        file: Option<PathBuf>,
+    },
+    /// Checksums of the log and of every state derived from it
+    Digest {
+        /// Before this record [default: the end of the log]
+        #[arg(long, value_name = "OFFSET")]
+        at: Option<u64>,
+    },
+    /// How much of everything there is, and how well the models foresee what happens next
+    Stats,
+}
+
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+    match arguments.what {
+        What::Item { id } => item(&context, &id)?,
+        What::User { id } => user(&context, &id)?,
+        What::Offset { n } => offset(&context, n)?,
+        What::Checkpoint { file } => checkpoint(&context, file)?,
+        What::Digest { at } => digest(&context, at)?,
+        What::Stats => stats(&context)?,
+    }
+    Ok(Ending::Well)
+}
+
+/// Both folds as they stand on the disk: the facts at the log's end, the learner where the newest checkpoint has it.
+pub(super) fn recovered(context: &Context) -> anyhow::Result<(LogReader, Recovered)> {
+    let Context { config, output } = context;
+    let mut log = LogReader::open(&config.data)?;
+    let (settings, end) = (engine::learn_settings(config), log.end());
+    let recovered = recover(&mut log, &engine::checkpoints_in(&config.data), &settings, end, true)?;
+    recovered.skipped.iter().for_each(|skipped| output.note(&format!("warning: {skipped}")));
+    Ok((log, recovered))
+}
+
+fn unknown(what: &str, id: &str) -> Problem {
+    Problem::new(format!("{what} {id:?} is unknown"), "ids are exact, capitals included; `accrue export catalogue` lists items")
+}
+
+fn item(context: &Context, id: &str) -> anyhow::Result<()> {
+    let (_, recovered) = recovered(context)?;
+    let entry = recovered.facts.find(&ItemId::from(id)).ok_or_else(|| unknown("item", id))?;
+    let Entry { item, described, retired } = &**entry;
+    print_fields(context, &json!({ "item": item, "described": described, "retired": retired }))
+}
+
+fn user(context: &Context, id: &str) -> anyhow::Result<()> {
+    let (_, recovered) = recovered(context)?;
+    let facts = &recovered.facts;
+    let known = UserId::from(id);
+    let user = facts.user(&known).ok_or_else(|| unknown("user", id))?;
+    let past = facts.shopper(&Shopper::User(known)).map_or(&[][..], |shopper| facts.histories.get(shopper).past());
+    let event = |past: &Past| {
+        json!({
+            "type": facts.type_of(past.type_code),
+            "item": facts.items.name(past.item),
+            "at": accrue_event::Timestamp(past.at_ms()),
+            "value": past.value(),
+        })
+    };
+    print_fields(context, &json!({ "user": user, "events": past.iter().map(event).collect::<Vec<_>>() }))
+}
+
+fn offset(context: &Context, n: u64) -> anyhow::Result<()> {
+    let mut log = LogReader::open(&context.config.data)?;
+    let (start, end) = (log.start(), log.end());
+    let record = log.get(Offset(n))?.ok_or_else(|| {
+        Problem::new(format!("there is no record at {n}"), format!("the log holds {start} up to, not including, {end}"))
+    })?;
+    let record = json!({ "offset": record.offset, "received_at": record.received_at, "body": record.body });
+    print_fields(context, &record)
+}
+
+fn checkpoint(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
+    let checkpoint = match file {
+        Some(file) => Checkpoint::open(&file)?,
+        None => {
+            let found = engine::checkpoints_in(&context.config.data).newest()?;
+            let found = found.ok_or_else(|| {
+                Problem::new("there is no checkpoint yet", "one is written when a server or an ingest ends, and now and then between")
+            })?;
+            found.skipped.iter().for_each(|skipped| context.output.note(&format!("warning: {skipped}")));
+            found.checkpoint
+        }
+    };
+    checkpoint.verify()?;
+    let sections: BTreeMap<&str, u64> = checkpoint.sections().collect();
+    let header = checkpoint.header();
+    let shown = json!({
+        "file": checkpoint.path(),
+        "offset": header.offset,
+        "seed": header.seed,
+        "instruction_set": header.instruction_set,
+        "build": header.build,
+        "section_bytes": sections,
+        "sound": true,
+    });
+    print_fields(context, &shown)
+}
+
+fn digest(context: &Context, at: Option<u64>) -> anyhow::Result<()> {
+    let digest = engine::digest(&context.config.data, &context.config, at.map(Offset))?;
+    context.output.result(&digest, |digest| {
+        let mut rows = vec![vec!["offset".into(), digest.offset.to_string()]];
+        rows.push(vec!["log".into(), digest.log.clone()]);
+        rows.push(vec!["state".into(), digest.state.clone()]);
+        rows.extend(digest.parts.iter().map(|(name, digest)| vec![format!("  {name}"), digest.clone()]));
+        columns(&rows)
+    })
+}
+
+#[derive(Serialize)]
+struct Stats {
+    offset: u64,
+    log_start: u64,
+    checkpoint: Option<u64>,
+    learned: u64,
+    items: usize,
+    users: usize,
+    shoppers: usize,
+    accepted: u64,
+    repaired: u64,
+    duplicates: u64,
+    quarantined: u64,
+    in_quarantine: usize,
+    repairs: BTreeMap<Box<str>, u64>,
+    reasons: BTreeMap<Box<str>, u64>,
+    quality: Quality,
+}
+
+fn stats(context: &Context) -> anyhow::Result<()> {
+    let (log, recovered) = recovered(context)?;
+    let facts = &recovered.facts;
+    let stats = Stats {
+        offset: facts.end.0,
+        log_start: log.start().0,
+        checkpoint: recovered.checkpoint.map(|offset| offset.0),
+        learned: recovered.learner.end().0,
+        items: facts.entries().len(),
+        users: facts.user_names().count(),
+        shoppers: facts.shoppers.len(),
+        accepted: facts.counters.accepted,
+        repaired: facts.counters.repaired,
+        duplicates: facts.duplicates.iter().sum(),
+        quarantined: facts.counters.n_quarantined(),
+        in_quarantine: facts.quarantine.len(),
+        repairs: facts.counters.repairs.clone(),
+        reasons: facts.counters.quarantined.clone(),
+        quality: recovered.learner.quality().clone(),
+    };
+    context.output.result(&stats, stats_table)
+}
+
+fn stats_table(stats: &Stats) -> String {
+    let quality = &stats.quality;
+    let mut rows = vec![
+        vec!["records in the log".into(), count(stats.offset - stats.log_start)],
+        vec!["learned from, at the last checkpoint".into(), count(stats.learned)],
+        vec!["items".into(), count(stats.items as u64)],
+        vec!["users".into(), count(stats.users as u64)],
+        vec!["users and guests".into(), count(stats.shoppers as u64)],
+        vec!["events accepted".into(), count(stats.accepted)],
+        vec!["events repaired".into(), count(stats.repaired)],
+    ];
+    rows.extend(stats.repairs.iter().map(|(code, n)| vec![format!("  {code}"), count(*n)]));
+    rows.push(vec!["duplicates".into(), count(stats.duplicates)]);
+    rows.push(vec!["quarantined".into(), count(stats.quarantined)]);
+    rows.extend(stats.reasons.iter().map(|(code, n)| vec![format!("  {code}"), count(*n)]));
+    rows.push(vec!["in quarantine now".into(), count(stats.in_quarantine as u64)]);
+    rows.push(vec!["foreseen among 20, of all".into(), format!("{:.4}", quality.all.hit_rate())]);
+    rows.push(vec!["foreseen among 20, lately".into(), format!("{:.4}", quality.recent_hit_rate)]);
+    columns(&rows)
+}
+
+/// An object: one line as JSON, else indented for people.
+fn print_fields(context: &Context, value: &serde_json::Value) -> anyhow::Result<()> {
+    context.output.result(value, |value| serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()))
+}

@@ -1,0 +1,260 @@
+//! The command line: verbs in the order of the flow, results on stdout, everything else on stderr.
+//!
+//! In: arguments, `ACCRUE_*` variables, `accrue.toml`. Out: a table for people or JSON for machines, and an exit code: 0 well,
+//! 1 refused, 2 failed. No verb judges or learns anything itself: it calls the room that does and prints what comes back.
+
+mod backup;
+mod bench;
+mod demo;
+mod evaluate;
+mod export;
+mod ingest;
+mod inspect;
+mod output;
+mod problem;
+mod quarantine;
+mod replay;
+mod serve;
+mod settings;
+mod signals;
+mod wanted;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::FalseyValueParser;
+use clap::{Parser, Subcommand};
+use toml::Value;
+
+use crate::config::{Config, Resolved, Sources};
+use output::Output;
+
+const EXAMPLES: &str = "\
+Examples:
+  accrue demo                                             a shop with shoppers, to look around in
+  accrue serve                                            the server, on http://127.0.0.1:7171
+  accrue ingest events.csv --map item=sku,user=customer   a file of events
+  accrue inspect stats                                    what lies in the data folder
+
+Settings come from flags, then ACCRUE_* variables (ACCRUE_DATA, ACCRUE_SEED, ACCRUE_LEARN_HISTORY_CAPACITY, …),
+then accrue.toml; `accrue config` shows each with its origin.
+Exit codes: 0 well, 1 refused, 2 failed.";
+
+/// A search and recommendation server for shops that learns from every event as it happens.
+#[derive(Debug, Parser)]
+#[command(name = "accrue", version, after_long_help = EXAMPLES, disable_help_subcommand = false)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags that every verb has.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The data folder [default: accrue-data] [env: ACCRUE_DATA]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The configuration file [default: accrue.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "ACCRUE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where all randomness comes from [env: ACCRUE_SEED]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: Option<u64>,
+    /// Print results as JSON
+    #[arg(long, global = true, env = "ACCRUE_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
+    /// Print no progress and no notes
+    #[arg(short, long, global = true, env = "ACCRUE_QUIET", value_parser = FalseyValueParser::new())]
+    quiet: bool,
+    /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as accrue=debug
+    #[arg(long, global = true, value_name = "LEVEL", env = "ACCRUE_LOG")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Fill a shop with simulated shoppers and serve it, to look around in
+    Demo(demo::Arguments),
+    /// Serve recommendations and search over HTTP
+    Serve(serve::Arguments),
+    /// Read files of events, products or customers
+    Ingest(ingest::Arguments),
+    /// List, release or drop refused records
+    Quarantine(quarantine::Arguments),
+    /// Show items, users, records, checkpoints, checksums, figures
+    Inspect(inspect::Arguments),
+    /// Build every derived state again from the log alone
+    Replay(replay::Arguments),
+    /// Measure a model under a protocol on files
+    Evaluate(evaluate::Arguments),
+    /// Write events, the catalogue or recommendations as NDJSON
+    Export(export::Arguments),
+    /// Copy the data folder while it is in use
+    Backup(backup::BackupArguments),
+    /// Put a backup back
+    Restore(backup::RestoreArguments),
+    /// Measure this build on this machine
+    Bench(bench::Arguments),
+    /// Show every setting in force and where it came from
+    Config,
+}
+
+/// How a verb ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// As asked.
+    Well,
+    /// Something was refused (exit code 1).
+    Refused,
+    /// Stopped by Ctrl-C before its end (exit code 130, as shells have it).
+    Stopped,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Well => ExitCode::SUCCESS,
+            Ending::Refused => ExitCode::from(1),
+            Ending::Stopped => ExitCode::from(130),
+        }
+    }
+}
+
+/// What every verb works with.
+struct Context {
+    config: Config,
+    output: Output,
+}
+
+/// Runs the program on the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to be told if this cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()) * 2);
+        }
+    };
+    match run(cli) {
+        Ok(ending) => ending.into(),
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let message = problem::report(&error);
+            output::note(&message);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Ending> {
+    let Cli { global, verb } = cli;
+    let default_log = if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" };
+    start_log(global.log.as_deref().unwrap_or(default_log))?;
+    let resolved = Resolved::load(&sources(&global, &verb))?;
+    let output = Output::new(global.json, global.quiet);
+    if let Verb::Config = verb {
+        return settings::run(&resolved, output);
+    }
+    let context = Context { config: resolved.config, output };
+    match verb {
+        Verb::Demo(arguments) => demo::run(context, arguments),
+        Verb::Serve(_) => serve::run(context),
+        Verb::Ingest(arguments) => ingest::run(context, arguments),
+        Verb::Quarantine(arguments) => quarantine::run(context, arguments),
+        Verb::Inspect(arguments) => inspect::run(context, arguments),
+        Verb::Replay(arguments) => replay::run(context, arguments),
+        Verb::Evaluate(arguments) => evaluate::run(context, arguments),
+        Verb::Export(arguments) => export::run(context, arguments),
+        Verb::Backup(arguments) => backup::backup(context, arguments),
+        Verb::Restore(arguments) => backup::restore(context, arguments),
+        Verb::Bench(arguments) => bench::run(context, arguments),
+        Verb::Config => unreachable!("answered above"),
+    }
+}
+
+/// The layers of settings, with the flags that are settings.
+fn sources(global: &Global, verb: &Verb) -> Sources {
+    let mut flags = Vec::new();
+    if let Some(dir) = &global.data {
+        flags.push(("data", Value::String(dir.to_string_lossy().into_owned()), "--data"));
+    }
+    if let Some(seed) = global.seed {
+        flags.push(("learn.seed", Value::Integer(seed as i64), "--seed"));
+    }
+    let listen = match verb {
+        Verb::Serve(arguments) => arguments.listen.as_ref(),
+        Verb::Demo(arguments) => arguments.listen.as_ref(),
+        _ => None,
+    };
+    flags.extend(listen.map(|listen| ("http.listen", Value::String(listen.clone()), "--listen")));
+    let environment = std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    Sources { file: global.config.clone(), environment: environment.collect(), flags }
+}
+
+fn start_log(filter: &str) -> anyhow::Result<()> {
+    let filter: tracing_subscriber::EnvFilter = filter.parse().map_err(|error| {
+        let message = format!("--log {filter}: {error}");
+        problem::Problem::new(message, "use error, warn, info, debug, trace, or a filter such as accrue=debug")
+    })?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| {
+        let json = cause.downcast_ref::<serde_json::Error>();
+        cause.downcast_ref::<io::Error>().is_some_and(is_pipe)
+            || json.and_then(serde_json::Error::io_error_kind) == Some(io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_verb() {
+        for arguments in [
+            ["accrue", "--json", "--seed", "7", "inspect", "stats"],
+            ["accrue", "inspect", "stats", "--seed", "7", "--json"],
+        ] {
+            let cli = Cli::try_parse_from(arguments).unwrap();
+            assert_eq!((cli.global.json, cli.global.seed), (true, Some(7)), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let cli = Cli::try_parse_from(["accrue", "serve", "--listen", "127.0.0.1:0", "--data", "shop"]).unwrap();
+        let sources = sources(&cli.global, &cli.verb);
+        let keys: Vec<_> = sources.flags.iter().map(|(key, _, flag)| (*key, *flag)).collect();
+        assert_eq!(keys, [("data", "--data"), ("http.listen", "--listen")]);
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        let cases: [&[&str]; 5] = [
+            &["accrue"],
+            &["accrue", "ingest"],
+            &["accrue", "train"],
+            &["accrue", "--seed", "-1", "serve"],
+            &["accrue", "export", "recommendations", "-n", "0"],
+        ];
+        for arguments in cases {
+            assert!(Cli::try_parse_from(arguments).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a person is told when something fails: what, where, and what to do next.
+
+use std::fmt::Display;
+
+use accrue_store::StoreError;
+use accrue_train::TrainError;
+
+use crate::config::ConfigError;
+use crate::engine::EngineError;
+use crate::ingest::ReadError;
+
+/// A failure with a hint.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Problem {
+    message: String,
+    hint: String,
+}
+
+impl Problem {
+    pub fn new(message: impl Display, hint: impl Display) -> Self {
+        Self { message: message.to_string(), hint: hint.to_string() }
+    }
+}
+
+/// Gives a failure a hint of its own.
+pub(super) trait Hint<T> {
+    fn hint(self, hint: impl Display) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
+    fn hint(self, hint: impl Display) -> anyhow::Result<T> {
+        self.map_err(|error| Problem::new(format!("{:#}", error.into()), hint).into())
+    }
+}
+
+/// The two lines that stderr gets.
+pub(super) fn report(error: &anyhow::Error) -> String {
+    let hint = match error.chain().find_map(|cause| cause.downcast_ref::<Problem>()) {
+        Some(problem) => problem.hint.clone(),
+        None => error.chain().find_map(known_hint).unwrap_or("`accrue --help` shows what can be asked").into(),
+    };
+    format!("error: {error:#}\nhint: {hint}")
+}
+
+fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = cause.downcast_ref::<EngineError>() {
+        return Some(match error {
+            EngineError::Store(store) | EngineError::Train(TrainError::Store(store)) => store_hint(store),
+            EngineError::Poisoned(_) => "check the disk, then start again; what was acknowledged is safe",
+            EngineError::Overloaded => "try again in a moment",
+            EngineError::Closing => "start it again",
+            EngineError::Check(_) => "`accrue config` shows every key with its value",
+            EngineError::Train(_) => "the message says what to do; a backup comes back with: accrue restore BACKUP --data NEW_DIR",
+            EngineError::Search(_) => "stop the server and delete DATA/search; it is built again from the log",
+            EngineError::NotFound { .. } => "`accrue inspect stats` shows what there is",
+            EngineError::Invalid { .. } => "`accrue --help` shows what can be asked",
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return Some(store_hint(error));
+    }
+    if let Some(TrainError::Store(error)) = cause.downcast_ref::<TrainError>() {
+        return Some(store_hint(error));
+    }
+    if let Some(error) = cause.downcast_ref::<ReadError>() {
+        return Some(read_hint(error));
+    }
+    cause.downcast_ref::<ConfigError>().map(|_| "`accrue config` shows every key with its value")
+}
+
+fn store_hint(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Locked { .. } => "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine",
+        StoreError::Corrupt { what, .. } if what.contains("no segment") => {
+            "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"
+        }
+        StoreError::NotEmpty { .. } => "name a new folder",
+        StoreError::BeyondEnd { .. } => "`accrue inspect stats` shows where the log ends",
+        _ => "the message says what to do; a backup comes back with: accrue restore BACKUP --data NEW_DIR",
+    }
+}
+
+fn read_hint(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::Open { .. } => "check the path and the permissions; `-` reads standard input",
+        ReadError::Broken { .. } => {
+            "get the file again; what came before is in the log, and running it again counts that as duplicates"
+        }
+        ReadError::Format { .. } => "--format csv|tsv|ndjson|parquet says what the file is",
+        ReadError::Mapping { .. } => "--map field=column,… names columns of the header; a text in quotes is a constant",
+        ReadError::Columns { .. } => {
+            "name columns with --map item=sku,user=customer, and a constant in quotes: --map \"type='view'\""
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_ends_with_a_hint() {
+        let errors = [
+            anyhow::anyhow!("bare"),
+            Problem::new("own", "do this").into(),
+            anyhow::Error::from(EngineError::Store(StoreError::Locked { path: "shop".into() })),
+        ];
+        let hints = ["accrue --help", "do this", "POST /v1/events"];
+        for (error, hint) in errors.iter().zip(hints) {
+            let report = report(error);
+            let (first, last) = report.rsplit_once('\n').unwrap();
+            assert!(first.starts_with("error: ") && last.starts_with("hint: ") && last.contains(hint), "{report}");
+        }
+    }
+}

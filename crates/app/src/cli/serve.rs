@@ -1,0 +1,46 @@
+//! `accrue serve`: the engine behind HTTP, until it is asked to stop.
+
+use std::io::Write as _;
+
+use super::problem::Hint as _;
+use super::{Context, Ending, signals};
+use crate::engine::Engine;
+
+const EXAMPLES: &str = "\
+Examples:
+  accrue serve
+  accrue serve --data shop --listen 0.0.0.0:7171       needs keys in accrue.toml
+  accrue serve --listen 127.0.0.1:0                    a free port; the first line on stdout names it
+
+Ctrl-C or SIGTERM ends it: requests in flight are answered, a checkpoint is written.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Address and port; port 0 picks a free one [default: 127.0.0.1:7171] [env: ACCRUE_LISTEN]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+}
+
+pub(super) fn run(context: Context) -> anyhow::Result<Ending> {
+    let Context { config, .. } = context;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // The port first: a second server on it should fail before it recovers a shop.
+        let listener = tokio::net::TcpListener::bind(&config.http.listen).await;
+        let listener = listener
+            .map_err(|error| anyhow::anyhow!("{}: cannot listen: {error}", config.http.listen))
+            .hint("choose another port with --listen HOST:PORT; port 0 picks a free one")?;
+        let address = listener.local_addr()?;
+        let settings = config.http.clone();
+        let engine = tokio::task::spawn_blocking(move || Engine::open(&config.data, &config)).await??;
+        writeln!(std::io::stdout(), "listening on http://{address}")?;
+        std::io::stdout().flush()?;
+        let served = crate::http::serve(engine.clone(), listener, settings, signals::stop_asked()).await;
+        tracing::info!("stopping: the learner catches up and a checkpoint is written");
+        // The engine is closed also when serving failed.
+        tokio::task::spawn_blocking(move || engine.close()).await??;
+        served
+    })?;
+    Ok(Ending::Well)
+}

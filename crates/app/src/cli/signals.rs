@@ -1,0 +1,54 @@
+//! Ctrl-C and SIGTERM: asked once, work stops at the next safe place; asked twice, the process ends at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::output;
+
+/// Whether somebody has asked to stop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Listens from now on.
+    pub fn listen() -> anyhow::Result<Self> {
+        let stop = Self::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let asked = stop.clone();
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            runtime.block_on(async {
+                stop_asked().await;
+                asked.0.store(true, Ordering::Relaxed);
+                output::note("stopping; once more ends at once");
+                stop_asked().await;
+                // Safe at any moment: what was acknowledged is durable.
+                std::process::exit(130);
+            });
+        })?;
+        Ok(stop)
+    }
+
+    /// Whether to stop at the next safe place.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Done when Ctrl-C is pressed or SIGTERM arrives.
+pub(super) async fn stop_asked() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a signal there is nothing to wait for but the end of the process.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,160 @@
+//! The learner's thread: follows the log behind the facts, publishes, and writes checkpoints.
+//!
+//! When it publishes or saves depends on the clock, what it learns does not: neither changes the fold.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use accrue_event::EventType;
+use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record};
+use accrue_train::{Learner, TrainError, save};
+
+use super::shared::{LearnerStatus, Shared};
+
+/// Records read and resolved at once; publication may happen between chunks.
+const CHUNK: usize = 256;
+
+/// When to publish and when to save.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rhythm {
+    pub publish_every: Duration,
+    pub checkpoint_every: u64,
+    pub checkpoints_kept: usize,
+}
+
+pub(super) struct Learning {
+    learner: Learner,
+    log: LogReader,
+    checkpoints: Checkpoints,
+    rhythm: Rhythm,
+    shared: Arc<Shared>,
+    /// What the newest checkpoint covers.
+    saved: Offset,
+    published_at: Instant,
+}
+
+impl Learning {
+    pub(super) fn new(
+        learner: Learner,
+        log: LogReader,
+        checkpoints: Checkpoints,
+        rhythm: Rhythm,
+        saved: Offset,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { learner, log, checkpoints, rhythm, shared, saved, published_at: Instant::now() }
+    }
+
+    /// Learns until told to close, then catches up and saves.
+    pub(super) fn run(mut self) {
+        if let Err(error) = self.follow() {
+            tracing::error!(%error, "learning stopped; answers go on from the last version");
+            let mut status = (**self.shared.learner.load()).clone();
+            status.failed = Some(error.to_string());
+            self.shared.learner.store(Arc::new(status));
+            self.shared.moved.notify_all();
+        }
+    }
+
+    fn follow(&mut self) -> Result<(), TrainError> {
+        loop {
+            let (target, closing) = self.wait_for_work();
+            while self.learner.end() < target {
+                self.learn_chunk(target)?;
+                if self.published_at.elapsed() >= self.rhythm.publish_every {
+                    self.publish();
+                }
+            }
+            if self.learner.end().0 > self.shared.version.load().offset && (closing || self.publication_due()) {
+                self.publish();
+            }
+            if closing || self.learner.end().0 >= self.saved.0 + self.rhythm.checkpoint_every {
+                self.save()?;
+            }
+            if closing {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sleeps until there are records to learn, something learned waits long enough for publication, or the engine closes.
+    fn wait_for_work(&self) -> (Offset, bool) {
+        let mut progress = self.shared.progress.lock();
+        loop {
+            let learned_all = progress.applied <= self.learner.end();
+            if !learned_all || progress.closing {
+                return (progress.applied, progress.closing);
+            }
+            if self.learner.end() <= progress.learned {
+                self.shared.moved.wait(&mut progress);
+            } else if self.publication_due() {
+                return (progress.applied, false);
+            } else {
+                let left = self.rhythm.publish_every.saturating_sub(self.published_at.elapsed());
+                self.shared.moved.wait_for(&mut progress, left);
+            }
+        }
+    }
+
+    fn publication_due(&self) -> bool {
+        self.published_at.elapsed() >= self.rhythm.publish_every
+    }
+
+    fn learn_chunk(&mut self, target: Offset) -> Result<(), TrainError> {
+        let limit = CHUNK.min((target.0 - self.learner.end().0) as usize);
+        let mut records: Vec<Record> = Vec::with_capacity(limit);
+        self.log.read(self.learner.end(), limit, |record| records.push(record))?;
+        // Names are resolved under the lock, learning happens outside of it: writers wait for microseconds.
+        let resolved: Vec<(Fact<'_>, Option<EventType>)> = {
+            let facts = self.shared.facts.read();
+            records.iter().map(|record| (facts.resolve(record), custom_type(record))).collect()
+        };
+        for (record, (fact, custom)) in records.iter().zip(resolved) {
+            self.learner.step(record.offset, record.received_at.0, fact, |_| custom.clone())?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let version = self.learner.publish();
+        let offset = version.offset;
+        let status = LearnerStatus {
+            quality: self.learner.quality().clone(),
+            n_learned: self.learner.n_learned(),
+            copied_bytes: version.ensemble.copied_bytes(),
+            failed: None,
+        };
+        self.shared.version.store(Arc::new(version));
+        self.shared.learner.store(Arc::new(status));
+        self.published_at = Instant::now();
+        self.shared.progress.lock().learned = Offset(offset);
+        self.shared.moved.notify_all();
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        if self.saved == self.learner.end() {
+            return Ok(());
+        }
+        let facts = self.shared.facts.read();
+        match save(&self.checkpoints, &facts, &self.learner).and_then(|_| Ok(self.checkpoints.keep(self.rhythm.checkpoints_kept)?)) {
+            Ok(()) => self.saved = self.learner.end(),
+            // The log has everything: a checkpoint that cannot be written makes the next start slower, nothing else.
+            Err(error) => {
+                tracing::warn!(%error, "the checkpoint was not written; the next one is tried after as many events");
+                self.saved = self.learner.end();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The type of an event, if it is one of the shop's own.
+fn custom_type(record: &Record) -> Option<EventType> {
+    match &record.body {
+        Body::Event(checked) | Body::Released { event: checked, .. } => match &checked.event.event_type {
+            custom @ EventType::Custom(_) => Some(custom.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}

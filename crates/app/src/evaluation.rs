@@ -1,0 +1,196 @@
+//! `accrue evaluate`: files through the front door, then the laboratory.
+//!
+//! Events are read, mapped and checked just as `accrue ingest` does it; what the check refuses is not evaluated, and is counted.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use accrue_event::{Check, CheckSettings, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp};
+use accrue_lab::{Mode, StreamData, StreamSettings, Unit, evaluate_stream};
+use accrue_model::Part;
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::ingest::{Entry, Progress, ReadSettings, Reader};
+
+/// Records read at once.
+const BATCH: usize = 4_096;
+/// Protocols that this build has.
+const PROTOCOLS: [&str; 1] = ["stream"];
+
+/// What is to be evaluated.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Name of the protocol.
+    pub protocol: String,
+    /// Name of the model.
+    pub model: String,
+    /// Events.
+    pub train: PathBuf,
+    /// How their columns are named.
+    pub mapping: Mapping,
+    /// Settings of the protocol and, by their path in the configuration (`model.neighbours.capacity`), of the model.
+    pub settings: Vec<(String, String)>,
+}
+
+/// The models with the protocols that they serve.
+pub fn models() -> Value {
+    let models = Part::ALL.iter().map(|part| json!({"model": part.name(), "protocols": PROTOCOLS}));
+    Value::Array(models.collect())
+}
+
+/// Runs the evaluation; `progress` hears the share done.
+///
+/// # Errors
+/// If the protocol, the model or a setting is unknown, or a file cannot be used.
+pub fn evaluate(config: &Config, request: &Request, progress: impl FnMut(f64)) -> anyhow::Result<Value> {
+    if !PROTOCOLS.contains(&request.protocol.as_str()) {
+        bail!("there is no protocol `{}` in this build; there is {}", request.protocol, PROTOCOLS.join(", "));
+    }
+    let (settings, kept_types) = stream_settings(config, request)?;
+    let (data, refused) = read(config, request, kept_types.as_deref())?;
+    let report = evaluate_stream(data, &settings, progress)?;
+    let mut report = serde_json::to_value(report)?;
+    report["refused"] = json!(refused);
+    Ok(report)
+}
+
+/// Settings of the protocol out of `key=value` pairs, and the event types to keep if not all.
+fn stream_settings(config: &Config, request: &Request) -> anyhow::Result<(StreamSettings, Option<Vec<String>>)> {
+    let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let mut take = |key: &str| pairs.remove(key);
+    let unit = match take("unit").unwrap_or("line") {
+        "line" => Unit::Line,
+        "basket" => Unit::Basket,
+        other => bail!("unit is `line` or `basket`, not `{other}`"),
+    };
+    let warm = number(take("warm"), "warm", false)?;
+    let epochs = match take("epochs") {
+        None | Some("auto") => None,
+        some => Some(number(some, "epochs", 1)?),
+    };
+    let mode = mode(take("mode").unwrap_or("online"), warm, epochs)?;
+    let every = number(take("every"), "every", 20)?;
+    let from_day = number(take("from_day"), "from_day", 28)?;
+    let shuffle = take("shuffle").map(|seed| number(Some(seed), "shuffle", 0)).transpose()?;
+    let types = take("types").map(|types| types.split(',').map(str::to_string).collect());
+    let mut learn = config.learning();
+    learn.history_capacity = number(take("history_capacity"), "history_capacity", learn.history_capacity)?;
+    learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
+    Ok((StreamSettings { unit, mode, every, from_day, shuffle, learn }, types))
+}
+
+fn number<T: FromStr>(text: Option<&str>, key: &str, otherwise: T) -> anyhow::Result<T> {
+    match text {
+        None => Ok(otherwise),
+        Some(text) => text.parse().map_err(|_| anyhow::anyhow!("{key}={text} is not what `{key}` takes")),
+    }
+}
+
+/// `online`, `frozen`, `retrain:7d`, `finetune:1d`.
+fn mode(text: &str, warm: bool, epochs: Option<u32>) -> anyhow::Result<Mode> {
+    let (name, days) = text.split_once(':').unwrap_or((text, ""));
+    let days = || match days.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
+        Some(days) if days > 0 => Ok(days),
+        _ => bail!("mode={text}: say every how many days, as in `{name}:7d`"),
+    };
+    Ok(match name {
+        "online" => Mode::Online,
+        "frozen" => Mode::Frozen,
+        "retrain" => Mode::Retrain { days: days()?, warm, epochs },
+        "finetune" => Mode::Finetune { days: days()? },
+        _ => bail!("mode is online, frozen, retrain:DAYSd or finetune:DAYSd, not `{text}`"),
+    })
+}
+
+/// The model's settings with those of the request: their paths are those of the `[model]` section.
+fn with_model_settings(
+    settings: &accrue_model::Settings,
+    model: &str,
+    pairs: &BTreeMap<&str, &str>,
+) -> anyhow::Result<accrue_model::Settings> {
+    let Some(part) = Part::ALL.into_iter().find(|part| part.name() == model) else {
+        let names: Vec<_> = Part::ALL.iter().map(|part| part.name()).collect();
+        bail!("there is no model `{model}`; there is {}", names.join(", "));
+    };
+    let mut table = toml::Table::try_from(settings)?;
+    for (&key, &text) in pairs {
+        let path = key.strip_prefix("model.").unwrap_or(key);
+        set(&mut table, path, text).with_context(|| format!("--set {key}={text}"))?;
+    }
+    let mut settings: accrue_model::Settings = table.try_into()?;
+    settings.part = part;
+    Ok(settings)
+}
+
+/// Puts a value in the place of the one at `path`, with the type that is there.
+fn set(table: &mut toml::Table, path: &str, text: &str) -> anyhow::Result<()> {
+    let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
+    let known = table.keys().cloned().collect::<Vec<_>>().join(", ");
+    let Some(value) = table.get_mut(head) else {
+        bail!("there is no setting `{head}`; the protocol has unit, mode, warm, epochs, every, from_day, shuffle, types, \
+               history_capacity, and here there is {known}");
+    };
+    match (value, rest) {
+        (toml::Value::Table(inner), Some(rest)) => set(inner, rest, text),
+        (toml::Value::Integer(value), None) => Ok(*value = text.parse()?),
+        (toml::Value::Float(value), None) => Ok(*value = text.parse()?),
+        (toml::Value::Boolean(value), None) => Ok(*value = text.parse()?),
+        (toml::Value::String(value), None) => Ok(*value = text.to_string()),
+        _ => bail!("`{path}` is no single setting"),
+    }
+}
+
+/// Reads and checks the events; returns them with the counts of what was refused.
+fn read(
+    config: &Config,
+    request: &Request,
+    types: Option<&[String]>,
+) -> anyhow::Result<(StreamData, BTreeMap<String, u64>)> {
+    // Files may tell times to the day or not at all: what looks like a robot there is a rounded clock.
+    let settings = CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
+    let mut check = Check::new(settings, RuleStatistics::default())?;
+    let mut items: BTreeMap<ItemId, Item> = BTreeMap::new();
+    let mut refused: BTreeMap<String, u64> = BTreeMap::new();
+    let mut data = StreamData::default();
+    let read_settings = ReadSettings { mapping: request.mapping.clone(), ..ReadSettings::default() };
+    let mut reader = Reader::open(&request.train, &read_settings, &Progress::default())?;
+    loop {
+        let batch = reader.next_batch(BATCH)?;
+        if batch.entries.is_empty() {
+            return Ok((data, refused));
+        }
+        for entry in batch.entries {
+            let mut refuse = |code: &str| *refused.entry(code.to_string()).or_default() += 1;
+            let (event, description) = match entry {
+                Entry::Event(event, item) => (event, item),
+                Entry::Unreadable { rejection, .. } => {
+                    refuse(rejection.reason.code());
+                    continue;
+                }
+                Entry::Item(_) | Entry::User(_) => bail!("{}: events are needed here", request.train.display()),
+            };
+            let known = |id: &ItemId| items.get(id).map(|item| KnownItem { price: item.price, category: None });
+            // Nothing is late in a file: the clock stands at the end of time.
+            match check.judge(&event, Timestamp(i64::MAX / 4), known) {
+                Outcome::Quarantined(rejection) => refuse(rejection.reason.code()),
+                Outcome::Accepted(event) | Outcome::Repaired(event, _) => {
+                    if types.is_some_and(|types| !types.iter().any(|kept| kept == event.event_type.name())) {
+                        refuse("other_type");
+                        continue;
+                    }
+                    check.observe(&event, event.item.as_ref().and_then(known));
+                    if let Some(Ok((item, _))) = description.map(|item| check.judge_item(&item))
+                        && items.get(&item.id) != Some(&item)
+                    {
+                        items.insert(item.id.clone(), item.clone());
+                        data.items.push((data.events.len(), item));
+                    }
+                    data.events.push(event);
+                }
+            }
+        }
+    }
+}

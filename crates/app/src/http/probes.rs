@@ -1,0 +1,112 @@
+//! What machines ask: is it alive, is it ready, how is it doing, what can it do.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Server;
+use super::problem::{Code, Problem, ProblemDocument};
+
+/// The process is alive.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// The server's build.
+    #[schema(example = "0.1.0")]
+    build: &'static str,
+}
+
+/// Whether the process is alive
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operate",
+    security(()),
+    responses((status = 200, description = "It is", body = Health))
+)]
+pub(super) async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok", build: env!("CARGO_PKG_VERSION") })
+}
+
+/// The server takes reads and writes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Readiness {
+    /// `ready`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// The published version.
+    version: u64,
+    /// Records that it has learned from.
+    offset: u64,
+    /// Records in the log.
+    log_end: u64,
+    /// Records that the version has not learned from yet; answers count a shopper's own events all the same.
+    lag: u64,
+}
+
+/// Whether the server takes reads and writes
+///
+/// 503 with the cause after a failed write; reads go on all the same.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operate",
+    security(()),
+    responses(
+        (status = 200, description = "It does", body = Readiness),
+        (status = 503, description = "It does not", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Readiness>, Problem> {
+    let status = server.engine.status();
+    if let Some(cause) = status.poisoned {
+        let detail = format!("the log cannot be written, reads go on: {cause}");
+        return Err(Problem::new(Code::WriterPoisoned, detail).retry_after(60));
+    }
+    Ok(Json(Readiness {
+        status: "ready",
+        version: status.version,
+        offset: status.learned,
+        log_end: status.log_end,
+        lag: status.log_end.saturating_sub(status.learned),
+    }))
+}
+
+/// Counters for Prometheus
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operate",
+    responses(
+        (status = 200, description = "Prometheus text format", body = String, content_type = "text/plain"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn metrics(State(server): State<Arc<Server>>) -> impl IntoResponse {
+    let page = server.metrics.render(&server.engine.status(), server.in_flight.load(Ordering::Relaxed));
+    (content_type("text/plain; version=0.0.4; charset=utf-8"), page)
+}
+
+/// This description
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operate",
+    security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"))
+)]
+pub(super) async fn openapi(State(server): State<Arc<Server>>) -> impl IntoResponse {
+    (content_type("application/json"), server.openapi.clone())
+}
+
+fn content_type(value: &'static str) -> [(HeaderName, &'static str); 1] {
+    [(header::CONTENT_TYPE, value)]
+}

@@ -1,0 +1,98 @@
+//! Records as the interface's description shows them. The server reads them more leniently than they are drawn here:
+//! the check judges each field, so these shapes document and nothing is ever made of them.
+
+use std::collections::BTreeMap;
+
+use utoipa::ToSchema;
+
+/// Open-ended fields: texts, numbers, booleans and lists of texts, by name.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = Object, example = json!({"colour": "red", "dishwasher_safe": true, "materials": ["stoneware"]}))]
+pub struct AttributesRecord(pub BTreeMap<String, String>);
+
+/// What a shopper did. A user or a session is required; every type but `search` needs an item.
+#[derive(Debug, ToSchema)]
+#[schema(as = Event, example = json!({
+    "id": "e1", "type": "view", "user": "u1", "session": "s1", "item": "sku-9", "at": "2026-11-21T10:00:00Z"
+}))]
+pub struct EventRecord {
+    /// The same id twice is the same event. Without one, it is derived from the content.
+    pub id: Option<String>,
+    /// `impression`, `view`, `click`, `favorite`, `cart`, `purchase`, `return`, `rating`, `search`, `dislike`, or one
+    /// of your own from the configuration.
+    #[schema(example = "purchase")]
+    pub r#type: String,
+    /// The customer.
+    pub user: Option<String>,
+    /// The visit; alone, it names a guest.
+    pub session: Option<String>,
+    /// The item concerned.
+    pub item: Option<String>,
+    /// When: RFC 3339, or milliseconds since 1970. The time of arrival, if left out.
+    pub at: Option<String>,
+    /// A rating, a dwell time; 1 if left out.
+    pub value: Option<f64>,
+    /// Pieces; 1 if left out.
+    pub quantity: Option<u32>,
+    /// Price of one piece.
+    pub price: Option<f64>,
+    /// The search text.
+    pub query: Option<String>,
+    /// The platform that sent it.
+    pub source: Option<String>,
+    /// The `recommendation_id` or `search_id` of the answer that the shopper acted on.
+    pub recommendation_id: Option<String>,
+    /// The place in that answer, from 0.
+    pub position: Option<u32>,
+    /// Whatever else you send.
+    pub properties: Option<AttributesRecord>,
+}
+
+/// A product. Only the id is required.
+#[derive(Debug, ToSchema)]
+#[schema(as = Item, example = json!({
+    "id": "sku-9", "title": "Red mug", "brand": "Acme", "categories": ["kitchen", "mugs"], "price": 9.9,
+    "currency": "EUR", "stock": 40, "published_at": "2026-11-01T00:00:00Z", "attributes": {"colour": "red"}
+}))]
+pub struct ItemRecord {
+    /// The item's name in every event and answer.
+    pub id: String,
+    /// The group of its variants (sizes, colours): a page shows one of a group.
+    pub parent: Option<String>,
+    /// What shoppers read.
+    pub title: Option<String>,
+    /// Longer text.
+    pub description: Option<String>,
+    /// Maker.
+    pub brand: Option<String>,
+    /// Categories.
+    pub categories: Option<Vec<String>>,
+    /// Free labels.
+    pub tags: Option<Vec<String>>,
+    /// Price of one piece.
+    pub price: Option<f64>,
+    /// ISO 4217 code.
+    pub currency: Option<String>,
+    /// BCP 47 tag of title and description.
+    pub locale: Option<String>,
+    /// Address of a picture.
+    pub image: Option<String>,
+    /// Whether it may be shown; `true` if left out.
+    pub available: Option<bool>,
+    /// Pieces in stock; 0 hides the item.
+    pub stock: Option<u32>,
+    /// When it came into the shop.
+    pub published_at: Option<String>,
+    /// Whatever else you tell; filters reach it by name.
+    pub attributes: Option<AttributesRecord>,
+}
+
+/// A customer.
+#[derive(Debug, ToSchema)]
+#[schema(as = User, example = json!({"id": "u1", "attributes": {"country": "DE", "loyalty": "gold"}}))]
+pub struct UserRecord {
+    /// The user's name in every event and request.
+    pub id: String,
+    /// Whatever the shop tells.
+    pub attributes: AttributesRecord,
+}

@@ -1,0 +1,167 @@
+//! `/v1/search`: hits for a text, in the order that suits the shopper.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use accrue_serve::{SearchAnswer, SearchRequest, Visitor};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Server;
+use super::body;
+use super::params::{At, MAX_OFFSET, N, Params};
+use super::problem::{Problem, ProblemDocument};
+use super::recommend::{RecommendedBody, took_ms};
+
+/// Longest text to search for, in bytes.
+const MAX_QUERY_BYTES: usize = 1024;
+/// How far the shopper's own scores may move a hit where nothing is said.
+const PERSONALISATION: f32 = 0.5;
+
+/// A search.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"query": "red mug", "user": "u1", "n": 20, "filter": "price:..20"}))]
+pub(super) struct SearchBody {
+    /// What the shopper typed (also read as `q`).
+    #[serde(alias = "q")]
+    query: String,
+    /// The customer.
+    user: Option<String>,
+    /// The visit; alone, it names a guest.
+    session: Option<String>,
+    /// Hits wanted: 1 to 1000, 10 if left out.
+    #[schema(minimum = 1, maximum = 1000, default = 10)]
+    n: Option<usize>,
+    /// Hits to skip from the top, for the next page: 0 to 10000.
+    #[schema(maximum = 10000, default = 0)]
+    offset: Option<usize>,
+    /// What may be shown.
+    filter: Option<String>,
+    /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
+    #[serde(alias = "personalization")]
+    #[schema(minimum = 0, maximum = 1, default = 0.5)]
+    personalisation: Option<f32>,
+    /// Whether each hit comes with its reasons.
+    #[serde(default)]
+    explain: bool,
+}
+
+/// What `GET /v1/search` may say.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SearchParams {
+    /// What the shopper typed (also read as `query`).
+    #[serde(alias = "query")]
+    #[param(example = "red mug")]
+    q: String,
+    /// The customer.
+    user: Option<String>,
+    /// The visit; alone, it names a guest.
+    session: Option<String>,
+    /// Hits wanted: 1 to 1000, 10 if left out.
+    #[param(minimum = 1, maximum = 1000)]
+    n: Option<usize>,
+    /// Hits to skip from the top: 0 to 10000.
+    offset: Option<usize>,
+    /// What may be shown.
+    #[param(example = "price:..20 AND brand:Acme")]
+    filter: Option<String>,
+    /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
+    #[serde(alias = "personalization")]
+    personalisation: Option<f32>,
+    /// Whether each hit comes with its reasons.
+    #[serde(default)]
+    explain: bool,
+}
+
+/// An answer to a search.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SearchAnswerBody {
+    /// Names this answer; send it back as `recommendation_id` with the events that it leads to.
+    #[schema(example = "67408f1ab3c2-20")]
+    search_id: String,
+    /// Version of the models that ordered the hits.
+    #[schema(example = 412)]
+    version: u64,
+    /// Items that match and may be shown.
+    #[schema(example = 37)]
+    total: usize,
+    /// Time inside the server, in milliseconds.
+    #[schema(example = 1.3)]
+    took_ms: f64,
+    /// What could not be done as asked; empty when everything went as it should.
+    #[schema(value_type = Vec<String>, example = json!([]))]
+    degraded: Vec<&'static str>,
+    /// Best first.
+    hits: Vec<RecommendedBody>,
+}
+
+impl Server {
+    fn search(&self, body: SearchBody) -> Result<Json<SearchAnswerBody>, Problem> {
+        let started = Instant::now();
+        let at = At("");
+        at.text("query", &body.query, MAX_QUERY_BYTES)?;
+        let request = SearchRequest {
+            query: body.query,
+            visitor: Visitor {
+                user: at.id_if("user", body.user.as_deref())?,
+                session: at.id_if("session", body.session.as_deref())?,
+            },
+            n: at.count("n", body.n, 10, N)?,
+            offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
+            filter: at.filter(body.filter.as_deref())?,
+            personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
+            explain: body.explain,
+        };
+        let SearchAnswer { version, total, degraded, hits } = self.engine.search(&request)?;
+        Ok(Json(SearchAnswerBody {
+            search_id: self.ids.next(),
+            version,
+            total,
+            took_ms: took_ms(started),
+            degraded,
+            hits: hits.into_iter().map(RecommendedBody::from).collect(),
+        }))
+    }
+}
+
+/// Search the catalogue
+#[utoipa::path(
+    post,
+    path = "/v1/search",
+    tag = "serve",
+    request_body = SearchBody,
+    responses(
+        (status = 200, description = "Hits, best first", body = SearchAnswerBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_search(
+    State(server): State<Arc<Server>>,
+    body::Json(body): body::Json<SearchBody>,
+) -> Result<Json<SearchAnswerBody>, Problem> {
+    server.search(body)
+}
+
+/// Search the catalogue by a link
+#[utoipa::path(
+    get,
+    path = "/v1/search",
+    tag = "serve",
+    params(SearchParams),
+    responses(
+        (status = 200, description = "Hits, best first", body = SearchAnswerBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_search(
+    State(server): State<Arc<Server>>,
+    Params(params): Params<SearchParams>,
+) -> Result<Json<SearchAnswerBody>, Problem> {
+    let SearchParams { q: query, user, session, n, offset, filter, personalisation, explain } = params;
+    server.search(SearchBody { query, user, session, n, offset, filter, personalisation, explain })
+}

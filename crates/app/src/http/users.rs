@@ -1,0 +1,125 @@
+//! `/v1/users`: what the shop knows of its customers, and guests who log in.
+
+use std::sync::Arc;
+
+use accrue_event::{Attributes, User, UserId};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::Server;
+use super::body;
+use super::params::{At, Id};
+use super::problem::{Code, Problem, ProblemDocument};
+use super::schema::{AttributesRecord, UserRecord};
+
+/// A user's description.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"attributes": {"country": "DE", "loyalty": "gold"}}))]
+pub(super) struct PutUser {
+    /// May repeat the id of the address.
+    id: Option<String>,
+    /// Whatever the shop tells.
+    #[serde(default)]
+    #[schema(value_type = AttributesRecord)]
+    attributes: Attributes,
+}
+
+/// Describe a user
+///
+/// Replaces what was known, save the user's events.
+#[utoipa::path(
+    put,
+    path = "/v1/users/{id}",
+    tag = "collect",
+    params(("id" = String, Path, description = "The user's id", example = "u1")),
+    request_body = PutUser,
+    responses(
+        (status = 204, description = "Done"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn put_user(
+    State(server): State<Arc<Server>>,
+    Id(id): Id,
+    body::Json(user): body::Json<PutUser>,
+) -> Result<StatusCode, Problem> {
+    if user.id.is_some_and(|other| other != id) {
+        let detail = format!("id: the address says {id:?}, the body another id; leave one out");
+        return Err(Problem::new(Code::InvalidValue, detail).field("id"));
+    }
+    server.engine.put_user(User { id: UserId::new(id), attributes: user.attributes }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Describe a user as the server knows them
+#[utoipa::path(
+    get,
+    path = "/v1/users/{id}",
+    tag = "collect",
+    params(("id" = String, Path, description = "The user's id", example = "u1")),
+    responses(
+        (status = 200, description = "The user; one known from events alone has no attributes", body = UserRecord),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_user(State(server): State<Arc<Server>>, Id(id): Id) -> Result<Json<User>, Problem> {
+    match server.engine.user(&UserId::from(id.as_str())) {
+        Some(user) => Ok(Json(user)),
+        None => Err(Problem::new(Code::UserNotFound, format!("no user has the id {id:?}"))),
+    }
+}
+
+/// Drop a user's description
+///
+/// The user's events stay; to forget a person altogether, see `accrue forget`.
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{id}",
+    tag = "collect",
+    params(("id" = String, Path, description = "The user's id", example = "u1")),
+    responses(
+        (status = 204, description = "Done"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn delete_user(State(server): State<Arc<Server>>, Id(id): Id) -> Result<StatusCode, Problem> {
+    server.engine.remove_user(UserId::new(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A guest who turned out to be a user.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Merge {
+    /// The guest's session.
+    #[schema(example = "s-20261121-77")]
+    session: String,
+}
+
+/// Join a guest to a user
+///
+/// Call it at the login: what the guest did in the session becomes the user's history.
+#[utoipa::path(
+    post,
+    path = "/v1/users/{id}/merge",
+    tag = "collect",
+    params(("id" = String, Path, description = "The user's id", example = "u1")),
+    request_body = Merge,
+    responses(
+        (status = 204, description = "Done"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn merge(
+    State(server): State<Arc<Server>>,
+    Id(id): Id,
+    body::Json(Merge { session }): body::Json<Merge>,
+) -> Result<StatusCode, Problem> {
+    let session = At("").id("session", &session)?;
+    server.engine.merge(session, UserId::new(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,166 @@
+//! Rows of cells under a header: CSV and TSV.
+
+use std::io::{self, Read};
+
+use accrue_event::BoundMapping;
+
+use super::lines::{Found, Lines};
+use super::objects::mapped;
+use super::quoted::{Cells, Scan};
+use super::reader::unreadable;
+use super::{Entry, Quotes};
+
+/// Longest row that spans lines. Beyond, a quote that nobody closes is more likely than a cell of that size.
+const MAX_QUOTED_BYTES: usize = 1 << 20;
+
+/// Rows of a file whose header is read.
+pub(super) struct Rows<R> {
+    lines: Lines<R>,
+    cells: Cells,
+    delimiter: u8,
+    quotes: Quotes,
+    n_columns: usize,
+}
+
+/// A row as it lies in the buffer.
+enum Row {
+    /// So many bytes over so many lines.
+    Whole(usize, u64),
+    /// The first line, of so many bytes, is no row.
+    Bad(usize, &'static str),
+    TooLong,
+}
+
+impl<R: Read> Rows<R> {
+    /// Rows under a header that is the first line, or is given where the file has none.
+    pub fn new(
+        mut lines: Lines<R>,
+        delimiter: u8,
+        quotes: Quotes,
+        given: Option<&[String]>,
+    ) -> io::Result<(Self, Vec<String>)> {
+        let mut cells = Cells::default();
+        let header = match given {
+            Some(columns) => columns.to_vec(),
+            None => read_header(&mut lines, &mut cells, delimiter, quotes)?,
+        };
+        let n_columns = header.len();
+        Ok((Self { lines, cells, delimiter, quotes, n_columns }, header))
+    }
+
+    /// Lines taken so far.
+    pub fn n_taken(&self) -> u64 {
+        self.lines.n_taken()
+    }
+
+    /// The next record with its line; `None` at the end.
+    pub fn next(&mut self, mapping: &BoundMapping) -> io::Result<Option<(u64, Entry)>> {
+        loop {
+            let number = self.lines.number();
+            let Some(row) = self.find_row()? else { return Ok(None) };
+            match row {
+                Row::TooLong => {
+                    let entry = unreadable(number, "longer than 16 MiB", self.lines.peek(200));
+                    self.lines.skip_line()?;
+                    return Ok(Some((number, entry)));
+                }
+                Row::Bad(len, why) => {
+                    let entry = unreadable(number, why, self.lines.peek(len));
+                    self.lines.take(len, 1);
+                    return Ok(Some((number, entry)));
+                }
+                Row::Whole(len, n_lines) => {
+                    let entry = self.record(len, number, mapping);
+                    self.lines.take(len, n_lines);
+                    if let Some(entry) = entry {
+                        return Ok(Some((number, entry)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn find_row(&mut self) -> io::Result<Option<Row>> {
+        let first = match self.lines.find(0)? {
+            Found::Nothing => return Ok(None),
+            Found::TooLong(_) => return Ok(Some(Row::TooLong)),
+            Found::Line(len) => len,
+        };
+        if self.quotes == Quotes::Off || !self.lines.peek(first).contains(&b'"') {
+            return Ok(Some(Row::Whole(first, 1)));
+        }
+        let (mut len, mut n_lines, mut scan, mut scanned) = (first, 1, Scan::default(), 0);
+        loop {
+            let row = self.lines.peek(len);
+            scan = scan.over(&trim_end(row)[scanned.min(trim_end(row).len())..], self.delimiter);
+            if scan == Scan::Broken {
+                return Ok(Some(Row::Bad(first, "text after a closing quote; double the quotes inside a cell")));
+            }
+            if !scan.is_open() {
+                return Ok(Some(Row::Whole(len, n_lines)));
+            }
+            // The line end, which is part of the cell.
+            scanned = trim_end(row).len();
+            match self.lines.find(len + 1)? {
+                Found::Line(end) if end <= MAX_QUOTED_BYTES => (len, n_lines) = (end, n_lines + 1),
+                _ => return Ok(Some(Row::Bad(first, "a quote that is never closed"))),
+            }
+        }
+    }
+
+    /// The record of a row; `None` for a blank line.
+    fn record(&mut self, len: usize, number: u64, mapping: &BoundMapping) -> Option<Entry> {
+        let bytes = trim_end(self.lines.peek(len));
+        if bytes.is_empty() {
+            return None;
+        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Some(unreadable(number, "not UTF-8", bytes));
+        };
+        let mut row: Vec<&str> = Vec::with_capacity(self.n_columns + 1);
+        if self.quotes == Quotes::On && bytes.contains(&b'"') {
+            row.extend(self.cells.split_quoted(text, self.delimiter));
+        } else {
+            row.extend(text.split(char::from(self.delimiter)));
+        }
+        if row.len() != self.n_columns {
+            let why = format!("{} columns, but the header has {}", row.len(), self.n_columns);
+            return Some(unreadable(number, &why, bytes));
+        }
+        Some(mapped(number, mapping.apply(&row)))
+    }
+}
+
+fn read_header<R: Read>(
+    lines: &mut Lines<R>,
+    cells: &mut Cells,
+    delimiter: u8,
+    quotes: Quotes,
+) -> io::Result<Vec<String>> {
+    let len = match lines.find(0)? {
+        Found::Nothing => return Ok(Vec::new()),
+        Found::Line(len) => len,
+        Found::TooLong(_) => return Err(invalid("the header is longer than 16 MiB")),
+    };
+    let text = std::str::from_utf8(trim_end(lines.peek(len))).map_err(|_| invalid("the header is not UTF-8"))?;
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let scan = Scan::default().over(text.as_bytes(), delimiter);
+    if quotes == Quotes::On && (scan == Scan::Broken || scan.is_open()) {
+        return Err(invalid("the header has a quote that is never closed, or text after one"));
+    }
+    let names: Vec<String> = match quotes {
+        Quotes::On => cells.split_quoted(text, delimiter).map(|name| name.trim().to_owned()).collect(),
+        Quotes::Off => text.split(char::from(delimiter)).map(|name| name.trim().to_owned()).collect(),
+    };
+    lines.take(len, 1);
+    Ok(names)
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// A line without the carriage return of Windows.
+pub(super) fn trim_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}

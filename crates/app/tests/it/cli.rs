@@ -1,0 +1,265 @@
+//! The binary from outside: arguments in; stdout, stderr, an exit code and a data folder out.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A folder of its own to run in.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+        command.args(arguments).current_dir(self.path()).env_clear().stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// The JSON of a run that must end with this code.
+    fn json(&self, arguments: &[&str], code: i32) -> Value {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", text(&output.stdout)))
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// `read`, `accepted` and `repaired` together, `duplicates`, `quarantined` together; they must add up.
+fn counts(result: &Value) -> (u64, u64, u64, u64) {
+    let n = |key: &str| result[key].as_u64().unwrap();
+    let quarantined = result["quarantined"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+    let (read, taken, duplicates) = (n("read"), n("accepted") + n("repaired"), n("duplicates"));
+    assert_eq!(read, taken + duplicates + quarantined, "{result}");
+    (read, taken, duplicates, quarantined)
+}
+
+const EVENTS: &str = "\
+type,user,item,at,price
+view,u1,mug,2026-11-01T10:00:00Z,
+purchase,u1,mug,2026-11-01T10:05:00Z,9.9
+view,u2,cup,2026-11-01T11:00:00Z,
+view,u2,cup,2026-11-01T11:00:00Z,
+view,,cup,2026-11-01T11:00:00Z,
+view,u2
+";
+
+#[test]
+fn help_is_short_or_long_and_goes_to_stdout() {
+    let place = Place::new();
+    let (short, long) = (place.run(&["-h"]), place.run(&["--help"]));
+    assert!(short.status.success() && long.status.success());
+    assert!(text(&long.stdout).contains("Examples:") && !text(&short.stdout).contains("Examples:"));
+    for verb in ["demo", "serve", "ingest", "quarantine", "inspect", "replay", "evaluate", "export", "backup", "bench"] {
+        assert!(text(&short.stdout).contains(verb), "{verb}");
+        assert!(place.run(&[verb, "--help"]).status.success(), "{verb}");
+    }
+}
+
+#[test]
+fn wrong_arguments_exit_with_2_and_a_hint() {
+    let place = Place::new();
+    for arguments in [&["ingest", "--quick", "a.csv"][..], &["ingst"], &["serve", "--seed", "x"]] {
+        let output = place.run(arguments);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
+        assert!(text(&output.stderr).contains("--help"), "{}", text(&output.stderr));
+    }
+    for arguments in [&["ingest", "absent.csv"][..], &["inspect", "stats"], &["--config", "absent.toml", "config"]] {
+        let output = place.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let stderr = text(&output.stderr);
+        assert!(stderr.starts_with("error: ") && stderr.contains("\nhint: "), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn every_setting_tells_where_it_came_from() {
+    let place = Place::new();
+    place.write("accrue.toml", "[learn]\nseed = 1\ncheckpoints_kept = 5\n[http]\nlisten = '127.0.0.1:1'\n[[http.keys]]\nname = 'shop'\nkey = '0123456789abcdef'\nscopes = ['read']");
+    let mut command = place.command(&["config", "--json", "--data", "shop"]);
+    let output = command.env("ACCRUE_SEED", "2").env("ACCRUE_HTTP_LISTEN", "127.0.0.1:2").output().unwrap();
+    let config: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let shown = |key: &str| (config[key]["value"].to_string(), config[key]["from"].as_str().unwrap().to_owned());
+    assert_eq!(shown("data"), ("\"shop\"".into(), "flag --data".into()));
+    assert_eq!(shown("learn.seed"), ("2".into(), "environment ACCRUE_SEED".into()));
+    assert_eq!(shown("http.listen"), ("\"127.0.0.1:2\"".into(), "environment ACCRUE_HTTP_LISTEN".into()));
+    assert_eq!(shown("learn.checkpoints_kept"), ("5".into(), "file accrue.toml".into()));
+    assert_eq!(shown("learn.publish_every_ms").1, "default");
+    assert!(!text(&output.stdout).contains("0123456789abcdef"), "secrets stay secret");
+    place.write("accrue.toml", "[learn]\nsede = 1");
+    let stderr = text(&place.run(&["config"]).stderr);
+    assert!(stderr.contains("accrue.toml:2: there is no key `sede`; did you mean `seed`?"), "{stderr}");
+}
+
+#[test]
+fn a_file_taken_in_twice_counts_once() {
+    let place = Place::new();
+    place.write("events.csv", EVENTS);
+    let first = place.json(&["ingest", "events.csv", "--json"], 0);
+    assert_eq!(counts(&first), (6, 4, 0, 2));
+    assert_eq!(first["quarantined"], serde_json::json!({ "malformed": 1, "no_shopper": 1 }));
+    let again = place.json(&["ingest", "events.csv", "--json"], 0);
+    let (read, taken, duplicates, _) = counts(&again);
+    assert_eq!((read, taken, duplicates), (6, 0, 4));
+    let exported = text(&place.run(&["export", "events"]).stdout);
+    assert_eq!(exported.lines().count(), 4);
+    let item = place.json(&["inspect", "item", "mug", "--json"], 0);
+    assert_eq!(item["item"]["id"], "mug");
+    assert_eq!(place.json(&["replay", "--verify", "--json"], 0)["equal"], true);
+}
+
+#[test]
+fn compressed_ndjson_from_stdin_goes_the_same_way() {
+    let place = Place::new();
+    let ndjson = "{\"type\":\"view\",\"user\":\"u1\",\"item\":\"mug\",\"at\":\"2026-11-01T10:00:00Z\"}\nnonsense\n";
+    let mut child = place
+        .command(&["ingest", "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&zstd::encode_all(ndjson.as_bytes(), 1).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(counts(&serde_json::from_slice(&output.stdout).unwrap()), (2, 1, 0, 1));
+}
+
+#[test]
+fn a_cut_file_exits_with_2_and_keeps_what_was_read() {
+    let place = Place::new();
+    let line = |i: u64| format!("view,u{},{},2026-11-01T10:00:00Z\n", i % 97, i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let csv = format!("type,user,item,at\n{}", (0..20_000).map(line).collect::<String>());
+    let whole = zstd::encode_all(csv.as_bytes(), 1).unwrap();
+    place.write("cut.csv.zst", &whole[..whole.len() * 3 / 4]);
+    let output = place.run(&["ingest", "cut.csv.zst", "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let (read, taken, ..) = counts(&serde_json::from_slice(&output.stdout).unwrap());
+    assert!(read > 1000 && read == taken, "{read}");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(&format!("damaged or cut short after line {}", read + 1)), "{stderr}");
+    place.write("whole.csv.zst", &whole);
+    let (_, rest, duplicates, _) = counts(&place.json(&["ingest", "whole.csv.zst", "--json"], 0));
+    assert_eq!((rest, duplicates), (20_000 - read, read));
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_refusals_are_exit_code_1() {
+    let place = Place::new();
+    place.write("events.csv", EVENTS);
+    let checked = place.json(&["ingest", "events.csv", "--check", "--json"], 0);
+    assert_eq!(counts(&checked), (6, 4, 0, 2));
+    assert!(checked["offset"].is_null());
+    assert!(!place.path().join("accrue-data").exists());
+    place.json(&["ingest", "events.csv", "--check", "--strict", "--json"], 1);
+    place.write("bad.csv", "type,user,item\nview,,mug\n");
+    place.json(&["ingest", "bad.csv", "--json"], 1);
+    let list = place.json(&["quarantine", "list", "--json"], 0);
+    assert_eq!(list["reasons"], serde_json::json!({ "no_shopper": 1 }));
+    let offset = list["records"][0]["offset"].to_string();
+    assert_eq!(place.json(&["quarantine", "drop", &offset, "--json"], 0)["dropped"], 1);
+}
+
+#[test]
+fn mappings_rename_and_describe_items() {
+    let place = Place::new();
+    place.write("sales.tsv", "code\tname\twho\twhen\nm1\tBig mug\tu1\t2026-11-01T10:00:00Z\nm1\tBig mug\tu2\t2026-11-01T10:00:00Z\n");
+    place.write("mapping.toml", "constants = { type = 'buy' }\nfields = { item = 'code', user = 'who', at = 'when' }\nitem = { title = 'name' }");
+    let result = place.json(&["ingest", "sales.tsv", "--mapping", "mapping.toml", "--json"], 0);
+    assert_eq!(counts(&result), (2, 2, 0, 0));
+    assert_eq!(place.json(&["inspect", "item", "m1", "--json"], 0)["item"]["title"], "Big mug");
+    let output = place.run(&["ingest", "sales.tsv", "--map", "item=sku,type='buy',user=who"]);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("`sku`, which the file does not have; it has: code, name, who, when"), "{stderr}");
+    place.write("items.ndjson", "{\"id\":\"m1\",\"title\":\"Bigger mug\"}\n{\"title\":\"nameless\"}\n");
+    assert_eq!(counts(&place.json(&["ingest", "items.ndjson", "--items", "--json"], 0)), (2, 1, 0, 1));
+    assert_eq!(place.json(&["inspect", "item", "m1", "--json"], 0)["item"]["title"], "Bigger mug");
+}
+
+#[test]
+fn lists_are_exported_for_all_or_for_some() {
+    let place = Place::new();
+    place.write("events.csv", EVENTS);
+    place.json(&["ingest", "events.csv", "--json"], 0);
+    let output = place.run(&["export", "recommendations", "--users", "all", "-n", "5"]);
+    let lists: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lists.iter().map(|list| list["user"].as_str().unwrap()).collect::<Vec<_>>(), ["u1", "u2"]);
+    assert_eq!(lists[0]["items"].as_array().unwrap().len(), lists[0]["scores"].as_array().unwrap().len());
+    place.write("users.txt", "u2\nstranger\n");
+    let output = place.run(&["export", "recommendations", "--users", "users.txt"]);
+    assert_eq!(text(&output.stdout).lines().count(), 2, "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_backup_comes_back_with_the_same_digest() {
+    let place = Place::new();
+    place.write("events.csv", EVENTS);
+    place.json(&["ingest", "events.csv", "--json"], 0);
+    place.json(&["backup", "copy", "--json"], 0);
+    place.json(&["restore", "copy", "--data", "again", "--json"], 0);
+    let digest = |data: &str| place.json(&["inspect", "digest", "--data", data, "--json"], 0);
+    assert_eq!(digest("accrue-data"), digest("again"));
+}
+
+/// The server names its port, refuses a second writer with advice, and ends well on SIGTERM.
+#[cfg(unix)]
+#[test]
+fn a_server_names_its_address_and_ends_well() {
+    let place = Place::new();
+    place.write("events.csv", EVENTS);
+    let mut child = place
+        .command(&["serve", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let port: u16 = line.trim().strip_prefix("listening on http://127.0.0.1:").and_then(|port| port.parse().ok()).unwrap_or(0);
+    assert_ne!(port, 0, "{line}");
+    let output = place.run(&["ingest", "events.csv"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("POST /v1/events"), "{}", text(&output.stderr));
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::new();
+    let csv: String = (0..20_000).map(|i| format!("view,u{i},mug,2026-11-01T10:00:00Z\n")).collect();
+    place.write("events.csv", format!("type,user,item,at\n{csv}"));
+    place.json(&["ingest", "events.csv", "--json"], 0);
+    let mut child =
+        place.command(&["export", "events"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}

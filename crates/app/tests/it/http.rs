@@ -1,0 +1,701 @@
+//! The HTTP interface from outside: a real server on a free port, a data folder of its own, plain sockets.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use accrue::config::Config;
+use accrue::engine::Engine;
+use accrue::http::{HttpSettings, Key, Scope, serve};
+use serde_json::{Value, json};
+
+const READ_KEY: &str = "read-key-0123456789";
+const WRITE_KEY: &str = "write-key-0123456789";
+const ADMIN_KEY: &str = "admin-key-0123456789";
+const WEB_KEY: &str = "web-key-0123456789";
+const SHOP_ORIGIN: &str = "https://shop.example";
+
+/// A running server. Dropping it stops the server and removes its folder.
+struct Shop {
+    address: SocketAddr,
+    engine: Engine,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
+    dir: PathBuf,
+}
+
+impl Shop {
+    fn open(settings: HttpSettings) -> Self {
+        static N_SHOPS: AtomicU32 = AtomicU32::new(0);
+        let number = N_SHOPS.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("accrue-http-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let engine = Engine::open(&dir, &Config::default()).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let served = engine.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                serve(served, listener, settings, async {
+                    let _ = stopped.await;
+                })
+                .await
+            })
+        });
+        Self { address, engine, stop: Some(stop), thread: Some(thread), dir }
+    }
+
+    fn with_keys() -> Self {
+        let key = |name: &str, key: &str, scope: Scope| Key {
+            name: name.into(),
+            key: key.into(),
+            scopes: [scope].into(),
+            origins: Vec::new(),
+            rate_limit_per_s: None,
+        };
+        let web = Key {
+            origins: vec![SHOP_ORIGIN.into()],
+            rate_limit_per_s: Some(0.001),
+            ..key("web", WEB_KEY, Scope::Publish)
+        };
+        let keys = vec![
+            key("reader", READ_KEY, Scope::Read),
+            key("writer", WRITE_KEY, Scope::Write),
+            key("admin", ADMIN_KEY, Scope::Admin),
+            web,
+        ];
+        Self::open(HttpSettings { keys, ..Default::default() })
+    }
+
+    /// A shop with three mugs and a few events.
+    fn furnished() -> Self {
+        let shop = Self::open(HttpSettings::default());
+        let items = json!([
+            {"id": "mug-1", "title": "Red mug", "brand": "Acme", "categories": ["mugs"], "price": 9.9},
+            {"id": "mug-2", "title": "Blue mug", "brand": "Acme", "categories": ["mugs"], "price": 12.5},
+            {"id": "mug-3", "title": "Green mug", "brand": "Other", "categories": ["mugs"], "price": 7.0},
+        ]);
+        assert_eq!(shop.post("/v1/items", &items).json()["accepted"], 3);
+        let events = json!([
+            {"id": "e1", "type": "view", "user": "u1", "item": "mug-1", "at": "2026-11-21T10:00:00Z"},
+            {"id": "e2", "type": "cart", "user": "u1", "item": "mug-2", "at": "2026-11-21T10:01:00Z", "price": 12.5},
+            {"id": "e3", "type": "view", "session": "s9", "item": "mug-3", "at": "2026-11-21T10:02:00Z"},
+        ]);
+        assert_eq!(shop.post("/v1/events", &events).json()["accepted"], 3);
+        shop.engine.wait_until_learned();
+        shop
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut stream = self.connect();
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if !body.is_empty() || method == "POST" {
+            request += &format!("content-length: {}\r\n", body.len());
+        }
+        request += "\r\n";
+        // The server may answer and close before it has read a body that it refuses.
+        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(body));
+        Answer::read(&mut stream)
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"")
+    }
+
+    fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.send(method, path, &[("content-type", "application/json")], body.to_string().as_bytes())
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Answer {
+        self.json("POST", path, body)
+    }
+
+    /// Begins a request that the server reads and that waits for its body.
+    fn begin_post(&self, path: &str, n_bytes: usize) -> TcpStream {
+        let mut stream = self.connect();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {n_bytes}\r\nexpect: 100-continue\r\n\r\n",
+            self.address
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream
+    }
+
+    fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        match self.thread.take() {
+            Some(thread) => thread.join().unwrap(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        let _ = self.stop();
+        let _ = self.engine.close();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn read(stream: &mut TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        let mut piece = [0; 16 << 10];
+        loop {
+            match stream.read(&mut piece) {
+                Ok(0) => break,
+                Ok(n_bytes) => bytes.extend_from_slice(&piece[..n_bytes]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if bytes.is_empty() => panic!("no answer: {error}"),
+                Err(_) => break,
+            }
+        }
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer has headers");
+        let head = std::str::from_utf8(&bytes[..end]).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        Self { status, headers, body: bytes[end + 4..].to_vec() }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The body of a success.
+    #[track_caller]
+    fn json(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text());
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The problem document, which must be of that status and code and whole.
+    #[track_caller]
+    fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        let problem: Value = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], format!("urn:accrue:problem:{code}"));
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"));
+        problem
+    }
+}
+
+#[test]
+fn events_come_in_every_form() {
+    let shop = Shop::open(HttpSettings::default());
+    let event = |id: &str| {
+        json!({"id": id, "type": "view", "user": "u1", "item": "sku-9", "at": "2026-11-21T10:00:00Z"}).to_string()
+    };
+    let (a, b, c) = (event("a"), event("b"), event("c"));
+    let check = |headers: &[(&str, &str)], body: &str, accepted: u64, duplicates: u64| {
+        let answer = shop.send("POST", "/v1/events", headers, body.as_bytes()).json();
+        assert_eq!((&answer["accepted"], &answer["duplicates"]), (&json!(accepted), &json!(duplicates)), "{body}");
+        assert_eq!(answer["quarantined"], json!([]), "{body}");
+        answer["offset"].as_u64().unwrap()
+    };
+    let first = check(&[("content-type", "application/json")], &format!("[{a},{b}]"), 2, 0);
+    assert!(first >= 2);
+    check(&[], &c, 1, 0);
+    check(&[("content-type", "application/x-ndjson")], &format!("{a}\n{b}\r\n\n{}\n", event("d")), 1, 2);
+    check(&[("content-type", "application/json; charset=utf-8")], &format!("{}\n{}\n", event("e"), event("f")), 2, 0);
+    check(&[], "[]", 0, 0);
+}
+
+#[test]
+fn compressed_bodies_are_read() {
+    let shop = Shop::open(HttpSettings::default());
+    let body = r#"[{"id":"z","type":"view","user":"u1","item":"sku-9","at":"2026-11-21T10:00:00Z"}]"#;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(body.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let answer = shop.send("POST", "/v1/events", &[("content-encoding", "gzip")], &gzip).json();
+    assert_eq!(answer["accepted"], 1);
+    let zstd = zstd::encode_all(body.as_bytes(), 3).unwrap();
+    let answer = shop.send("POST", "/v1/events", &[("content-encoding", "zstd")], &zstd).json();
+    assert_eq!(answer["duplicates"], 1);
+    shop.send("POST", "/v1/events", &[("content-encoding", "gzip")], body.as_bytes()).problem(400, "broken_encoding");
+    let answer = shop.send("POST", "/v1/events", &[("content-encoding", "br")], body.as_bytes());
+    answer.problem(415, "unsupported_encoding");
+    assert_eq!(answer.header("accept-encoding"), Some("gzip, zstd"));
+}
+
+#[test]
+fn bodies_stop_at_the_limit_as_decompressed_bytes_count() {
+    let shop = Shop::open(HttpSettings { body_limit_bytes: 100_000, ..Default::default() });
+    let spaces = vec![b' '; 1_000_000];
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&spaces).unwrap();
+    let gzip = gzip.finish().unwrap();
+    assert!(gzip.len() < 10_000);
+    let zstd = zstd::encode_all(&spaces[..], 19).unwrap();
+    for (encoding, body) in [("gzip", &gzip), ("zstd", &zstd), ("identity", &spaces)] {
+        let answer = shop.send("POST", "/v1/events", &[("content-encoding", encoding)], body);
+        assert_eq!(answer.problem(413, "body_too_large")["limit_bytes"], 100_000, "{encoding}");
+    }
+    let fits = format!("[{}]", " ".repeat(90_000));
+    assert_eq!(shop.send("POST", "/v1/events", &[], fits.as_bytes()).json()["accepted"], 0);
+}
+
+#[test]
+fn a_broken_line_is_quarantined_and_the_rest_is_taken() {
+    let shop = Shop::open(HttpSettings::default());
+    let body = concat!(
+        r#"{"id":"a","type":"view","user":"u1","item":"sku-9","at":"2026-11-21T10:00:00Z"}"#,
+        "\n",
+        r#"{"id":"b","type":"vi"#,
+        "\n",
+        r#"{"id":"c","type":"view","item":"sku-9","at":"2026-11-21T10:00:00Z"}"#,
+        "\n",
+        r#"{"id":"d","type":"view","user":"u1","item":"sku-9","at":"2026-11-21T10:00:00Z"}"#,
+    );
+    let answer = shop.send("POST", "/v1/events", &[("content-type", "application/x-ndjson")], body.as_bytes()).json();
+    assert_eq!(answer["accepted"], 2);
+    let refused = answer["quarantined"].as_array().unwrap();
+    let reasons: Vec<_> = refused.iter().map(|refused| (&refused["index"], refused["reason"].as_str())).collect();
+    assert_eq!(reasons, [(&json!(1), Some("malformed_json")), (&json!(2), Some("no_shopper"))]);
+    assert!(refused[0]["detail"].as_str().unwrap().starts_with("line 2, column"), "{refused:?}");
+    // Nothing is dropped silently: the text itself can be listed, also by its reason.
+    let listed = shop.get("/v1/quarantine").json();
+    assert_eq!(listed["records"].as_array().unwrap().len(), 2);
+    assert!(listed["records"][0]["raw"].as_str().unwrap().contains(r#""type":"vi"#), "{listed}");
+    let by_reason = shop.get("/v1/quarantine?reason=malformed_json").json();
+    assert_eq!(by_reason["records"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_read_as_a_whole_is_refused_with_its_place() {
+    let shop = Shop::open(HttpSettings { max_events: 2, ..Default::default() });
+    let post = |body: &str| shop.send("POST", "/v1/events", &[("content-type", "application/json")], body.as_bytes());
+    assert_eq!(post(r#"[{"id":"a"},{"id" 7}]"#).problem(400, "malformed_json")["position"], 18);
+    post("").problem(400, "malformed_json");
+    post("7").problem(400, "malformed_json");
+    assert_eq!(post("[{},{},{}]").problem(413, "too_many_records")["limit"], 2);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    shop.send("POST", "/v1/events", &form, b"a=b").problem(415, "unsupported_media_type");
+    let elements = post(r#"[7,{"type":"view","user":"u","item":"i"}]"#).json();
+    assert_eq!(elements["quarantined"][0]["reason"], "malformed_json");
+}
+
+#[test]
+fn items_are_described_changed_and_retired() {
+    let shop = Shop::furnished();
+    let item = shop.get("/v1/items/mug-1").json();
+    assert_eq!((&item["title"], &item["price"]), (&json!("Red mug"), &json!(9.9)));
+    let patched = shop.json("PATCH", "/v1/items/mug-1", &json!({"price": 8.5, "attributes": {"colour": "red"}})).json();
+    assert_eq!((&patched["price"], &patched["title"]), (&json!(8.5), &json!("Red mug")));
+    assert_eq!(shop.get("/v1/items/mug-1").json()["attributes"], json!({"colour": "red"}));
+
+    assert_eq!(shop.json("PUT", "/v1/items/a%2Fb", &json!({"title": "Slash"})).json()["accepted"], 1);
+    assert_eq!(shop.get("/v1/items/a%2Fb").json()["id"], "a/b");
+    let refused = shop.json("PUT", "/v1/items/x", &json!({"price": "dear"})).problem(422, "record_refused");
+    assert_eq!(refused["reason"], "bad_price");
+    shop.json("PUT", "/v1/items/x", &json!({"id": "y"})).problem(400, "invalid_value");
+
+    assert_eq!(shop.send("DELETE", "/v1/items/mug-1", &[], b"").status, 204);
+    for (method, path) in [("GET", "/v1/items/none"), ("DELETE", "/v1/items/none"), ("GET", "/v1/items/none/similar")] {
+        shop.send(method, path, &[], b"").problem(404, "item_not_found");
+    }
+    shop.json("PATCH", "/v1/items/none", &json!({"stock": 1})).problem(404, "item_not_found");
+    let unknown = shop.json("PATCH", "/v1/items/mug-2", &json!({"prize": 8})).problem(400, "unknown_field");
+    assert_eq!(unknown["field"], "prize");
+    assert_eq!(
+        shop.json("PATCH", "/v1/items/mug-2", &json!({"price": -1})).problem(400, "invalid_value")["field"],
+        "price"
+    );
+    assert_eq!(
+        shop.json("PATCH", "/v1/items/mug-2", &json!({"title": null})).problem(400, "invalid_body")["field"],
+        "title"
+    );
+}
+
+#[test]
+fn a_full_catalogue_retires_what_is_absent_and_never_by_mistake() {
+    let shop = Shop::furnished();
+    shop.post("/v1/items?sync=true", &json!([])).problem(400, "unsafe_sync");
+    let broken = "{\"id\":\"mug-1\"}\n{\"id\":\"mug-2\n";
+    let lines = [("content-type", "application/x-ndjson")];
+    shop.send("POST", "/v1/items?sync=true", &lines, broken.as_bytes()).problem(400, "unsafe_sync");
+    let answer = shop.send("POST", "/v1/items", &lines, broken.as_bytes()).json();
+    assert_eq!((&answer["accepted"], &answer["quarantined"][0]["reason"]), (&json!(1), &json!("malformed_json")));
+    assert_eq!(shop.post("/v1/items?sync=true", &json!([{"id": "mug-1"}])).json()["accepted"], 1);
+    shop.engine.wait_until_learned();
+    let shown = shop.get("/v1/trending").json();
+    assert!(shown["items"].as_array().unwrap().iter().all(|item| item["id"] == "mug-1"), "{shown}");
+    shop.post("/v1/items?sink=true", &json!([])).problem(400, "unknown_field");
+}
+
+#[test]
+fn users_are_described_and_guests_join_them() {
+    let shop = Shop::furnished();
+    assert_eq!(shop.json("PUT", "/v1/users/u1", &json!({"attributes": {"country": "DE"}})).status, 204);
+    assert_eq!(shop.get("/v1/users/u1").json(), json!({"id": "u1", "attributes": {"country": "DE"}}));
+    assert_eq!(shop.post("/v1/users/u1/merge", &json!({"session": "s9"})).status, 204);
+    assert_eq!(shop.send("DELETE", "/v1/users/u1", &[], b"").status, 204);
+    assert_eq!(shop.get("/v1/users/u1").json()["attributes"], json!({}));
+    shop.get("/v1/users/nobody").problem(404, "user_not_found");
+    shop.post("/v1/users/u1/merge", &json!({"session": ""})).problem(400, "invalid_value");
+    shop.json("PUT", "/v1/users/u1", &json!({"name": "Ann"})).problem(400, "unknown_field");
+    shop.get("/v1/users/%FF").problem(400, "invalid_path");
+    shop.get("/v1/users/%20").problem(400, "invalid_path");
+}
+
+#[test]
+fn recommendations_carry_what_the_contract_says() {
+    let shop = Shop::furnished();
+    let check = |answer: &Answer| {
+        let answer = answer.json();
+        assert!(answer["recommendation_id"].as_str().is_some_and(|id| !id.is_empty()));
+        assert!(answer["version"].is_u64() && answer["offset"].is_u64() && answer["took_ms"].is_f64(), "{answer}");
+        assert!(answer["degraded"].is_array());
+        for item in answer["items"].as_array().unwrap() {
+            assert!(item["id"].is_string() && item["score"].is_f64() && item["reasons"].is_array(), "{item}");
+        }
+        answer
+    };
+    let request = json!({
+        "user": "u1", "session": "s1", "scene": "home", "items": ["mug-1"], "n": 2, "offset": 0,
+        "filter": "price:5..20 AND NOT category:used", "exclude": ["mug-3"], "seen": "keep", "diversity": 0.5,
+        "explain": true, "events": [{"type": "view", "item": "mug-2", "at": 1_763_700_000_000_u64, "user": "u1"}]
+    });
+    let first = check(&shop.post("/v1/recommend", &request));
+    assert!(first["items"].as_array().unwrap().len() <= 2);
+    let second = check(&shop.get("/v1/recommend/u1?n=2&filter=price%3A5..20&explain=true&seen=drop"));
+    assert_ne!(first["recommendation_id"], second["recommendation_id"]);
+    check(&shop.get("/v1/recommend/stranger"));
+    check(&shop.get("/v1/items/mug-1/similar?n=2"));
+    assert!(!check(&shop.get("/v1/trending"))["items"].as_array().unwrap().is_empty());
+    assert!(!check(&shop.get("/v1/new?n=3"))["items"].as_array().unwrap().is_empty());
+    let batch = json!({"requests": [{"user": "u1", "n": 1}, {"user": "u2", "n": 2}, {}]});
+    let answers = shop.post("/v1/recommend/batch", &batch).json();
+    assert_eq!(answers["recommendations"].as_array().unwrap().len(), 3);
+    assert!(answers["took_ms"].is_f64());
+}
+
+#[test]
+fn requests_out_of_bounds_name_their_field() {
+    let shop = Shop::furnished();
+    let check = |answer: Answer, code: &str, field: &str| assert_eq!(answer.problem(400, code)["field"], field);
+    let recommend = |body: Value| shop.post("/v1/recommend", &body);
+    check(recommend(json!({"n": 0})), "invalid_value", "n");
+    check(recommend(json!({"n": 1001})), "invalid_value", "n");
+    check(recommend(json!({"n": "ten"})), "invalid_body", "n");
+    check(recommend(json!({"n": -1})), "invalid_body", "n");
+    check(recommend(json!({"offset": 10_001})), "invalid_value", "offset");
+    check(recommend(json!({"diversity": 1.5})), "invalid_value", "diversity");
+    check(recommend(json!({"seen": "hide"})), "invalid_body", "seen");
+    check(recommend(json!({"filter": "price:((1"})), "invalid_filter", "filter");
+    check(recommend(json!({"user": "\n"})), "invalid_value", "user");
+    check(recommend(json!({"exclude": ["a", ""]})), "invalid_value", "exclude[1]");
+    check(recommend(json!({"limit": 3})), "unknown_field", "limit");
+    check(recommend(json!({"events": [{"type": "view"}]})), "invalid_value", "events[0].item");
+    let batch = |requests: Value| shop.post("/v1/recommend/batch", &json!({ "requests": requests }));
+    check(batch(json!([{}, {"n": 0}])), "invalid_value", "requests[1].n");
+    check(batch(json!([{}, {"n": true}])), "invalid_body", "requests[1].n");
+    check(batch(Value::Array(vec![json!({}); 101])), "invalid_value", "requests");
+    check(shop.get("/v1/recommend/u1?n=many"), "invalid_query", "n");
+    check(shop.get("/v1/recommend/u1?limit=3"), "unknown_field", "limit");
+    check(shop.get("/v1/trending?n=5000"), "invalid_value", "n");
+    check(shop.get("/v1/search?q=mug&personalisation=7"), "invalid_value", "personalisation");
+    check(shop.post("/v1/search", &json!({"query": "x".repeat(2000)})), "invalid_value", "query");
+    shop.post("/v1/search", &json!({})).problem(400, "invalid_body");
+    shop.send("POST", "/v1/recommend", &[], b"{\"n\": 3").problem(400, "malformed_json");
+    shop.send("POST", "/v1/recommend", &[("content-type", "text/plain")], b"{}").problem(415, "unsupported_media_type");
+}
+
+#[test]
+fn search_answers_by_body_and_by_link() {
+    let shop = Shop::furnished();
+    let request = json!({"query": "mug", "user": "u1", "n": 2, "personalisation": 0.0, "explain": true});
+    let by_body = shop.post("/v1/search", &request).json();
+    let by_link = shop.get("/v1/search?q=mug&user=u1&n=2&personalisation=0&explain=true").json();
+    for answer in [&by_body, &by_link] {
+        assert!(answer["search_id"].is_string() && answer["version"].is_u64() && answer["took_ms"].is_f64());
+        assert_eq!(answer["total"], 3, "{answer}");
+        let hits = answer["hits"].as_array().unwrap();
+        assert_eq!(hits.len(), 2);
+        assert!(hits.iter().all(|hit| hit["id"].is_string() && hit["score"].is_f64() && hit["reasons"].is_array()));
+    }
+    assert_eq!(by_body["hits"], by_link["hits"]);
+    assert_ne!(by_body["search_id"], by_link["search_id"]);
+}
+
+#[test]
+fn refused_records_are_listed_in_pages_and_decided_on() {
+    let shop = Shop::open(HttpSettings::default());
+    let bad = |n: usize| json!({"type": "view", "item": format!("sku-{n}"), "at": "2026-11-21T10:00:00Z"});
+    shop.post("/v1/events", &json!([bad(1), bad(2), bad(3), {"type": "view", "user": "u"}])).json();
+    let first = shop.get("/v1/quarantine?limit=2&reason=no_shopper").json();
+    assert_eq!(first["records"].as_array().unwrap().len(), 2);
+    assert_eq!(first["records"][0]["reason"], "no_shopper");
+    let next = first["next"].as_u64().unwrap();
+    let last = shop.get(&format!("/v1/quarantine?limit=2&reason=no_shopper&from={next}")).json();
+    assert_eq!(last["records"].as_array().unwrap().len(), 1);
+    assert!(last.get("next").is_none());
+    let offset = first["records"][0]["offset"].as_u64().unwrap();
+    let released = shop.post("/v1/quarantine", &json!({"action": "release", "offsets": [offset]})).json();
+    assert_eq!(released["quarantined"][0]["reason"], "no_shopper", "the rules have not changed");
+    let dropped = shop.post("/v1/quarantine", &json!({"action": "drop", "offsets": [offset]})).json();
+    assert_eq!(dropped, json!({"dropped": 1}));
+    assert_eq!(shop.get("/v1/quarantine").json()["records"].as_array().unwrap().len(), 3);
+    shop.post("/v1/quarantine", &json!({"action": "burn", "offsets": []})).problem(400, "invalid_body");
+    shop.post("/v1/quarantine", &json!({"action": "drop", "offsets": [999_999]})).problem(404, "record_not_found");
+    shop.get("/v1/quarantine?limit=0").problem(400, "invalid_value");
+}
+
+#[test]
+fn probes_quality_and_metrics_tell_how_it_stands() {
+    let shop = Shop::furnished();
+    assert_eq!(shop.get("/healthz").json()["status"], "ok");
+    let ready = shop.get("/readyz").json();
+    assert_eq!(ready["status"], "ready");
+    assert!(ready["log_end"].as_u64().unwrap() >= 6, "{ready}");
+    let quality = shop.get("/v1/quality").json();
+    assert!(quality["all"]["samples"].is_u64() && quality["recent_hit_rate"].is_number(), "{quality}");
+    shop.get("/v1/none");
+    let metrics = shop.get("/metrics");
+    assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let page = metrics.text();
+    for line in [
+        r#"accrue_http_requests_total{method="POST",route="/v1/events",status="200"} 1"#,
+        r#"accrue_http_requests_total{method="GET",route="unmatched",status="404"} 1"#,
+        "# TYPE accrue_http_request_duration_seconds histogram",
+        "accrue_items 3",
+        "accrue_writer_poisoned 0",
+    ] {
+        assert!(page.lines().any(|other| other == line), "{line}\nis missing in\n{page}");
+    }
+}
+
+#[test]
+fn the_interface_describes_itself() {
+    let openapi = Shop::open(HttpSettings::default()).get("/openapi.json").json();
+    assert!(openapi["openapi"].as_str().unwrap().starts_with("3."));
+    let paths = openapi["paths"].as_object().unwrap();
+    for path in ["/v1/events", "/v1/items/{id}", "/v1/recommend/{user}", "/v1/search", "/v1/quarantine", "/metrics"] {
+        assert!(paths.contains_key(path), "{path}");
+    }
+    // Every reference leads somewhere.
+    let text = openapi.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(openapi.pointer(reference).is_some(), "{reference}");
+    }
+    assert_eq!(openapi["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+}
+
+#[test]
+fn wrong_addresses_and_methods_are_problems() {
+    let shop = Shop::open(HttpSettings::default());
+    shop.get("/v1/nothing").problem(404, "not_found");
+    let answer = shop.send("PUT", "/v1/events", &[], b"");
+    answer.problem(405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), Some("POST"));
+    assert_eq!(shop.send("HEAD", "/healthz", &[], b"").status, 200);
+}
+
+#[test]
+fn request_ids_are_echoed_if_they_can_stand_in_a_log() {
+    let shop = Shop::open(HttpSettings::default());
+    let with = |id: &str| shop.send("GET", "/healthz", &[("x-request-id", id)], b"");
+    assert_eq!(with("order-77:a/b").header("x-request-id"), Some("order-77:a/b"));
+    let long = "x".repeat(129);
+    let ids: Vec<_> =
+        ["a b", "", "<script>", &long].iter().map(|id| with(id).header("x-request-id").map(str::to_owned)).collect();
+    assert!(ids.iter().all(|id| id.as_ref().is_some_and(|id| !id.contains(['<', ' ']) && id.len() < 40)), "{ids:?}");
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
+fn keys_open_what_their_scopes_say() {
+    let shop = Shop::with_keys();
+    let event = json!({"id": "k", "type": "view", "user": "u1", "item": "sku-9"}).to_string();
+    let call = |key: &str, method: &str, path: &str| {
+        let bearer = format!("Bearer {key}");
+        let body = if method == "POST" { event.as_bytes() } else { b"" };
+        shop.send(method, path, &[("authorization", &bearer)], body).status
+    };
+    for (key, events, recommend, delete, quarantine) in [
+        (READ_KEY, 403, 200, 403, 403),
+        (WRITE_KEY, 200, 403, 404, 403),
+        (ADMIN_KEY, 200, 200, 404, 200),
+        (WEB_KEY, 200, 403, 403, 403),
+        ("unknown-key-0123456789", 401, 401, 401, 401),
+    ] {
+        assert_eq!(call(key, "POST", "/v1/events"), events, "{key}");
+        assert_eq!(call(key, "GET", "/v1/recommend/u1"), recommend, "{key}");
+        assert_eq!(call(key, "DELETE", "/v1/items/none"), delete, "{key}");
+        assert_eq!(call(key, "GET", "/v1/quarantine"), quarantine, "{key}");
+    }
+    let without = shop.get("/v1/recommend/u1");
+    without.problem(401, "key_required");
+    assert_eq!(without.header("www-authenticate"), Some("Bearer realm=\"accrue\""));
+    assert_eq!(shop.send("GET", "/metrics", &[("x-api-key", READ_KEY)], b"").status, 200);
+    assert_eq!(shop.get("/healthz").status, 200);
+    // Beyond a proxy keys work as ever.
+    let forwarded = [("x-forwarded-for", "1.2.3.4"), ("x-api-key", READ_KEY)];
+    assert_eq!(shop.send("GET", "/v1/trending", &forwarded, b"").status, 200);
+}
+
+#[test]
+fn without_keys_no_proxy_and_no_foreign_page_comes_in() {
+    let shop = Shop::open(HttpSettings::default());
+    let with = |name: &str, value: &str| shop.send("GET", "/v1/trending", &[(name, value)], b"");
+    assert_eq!(shop.get("/v1/trending").status, 200);
+    for (name, value) in [("forwarded", "for=1.2.3.4"), ("x-forwarded-for", "1.2.3.4"), ("x-forwarded-host", "shop")] {
+        with(name, value).problem(401, "key_required");
+    }
+    with("origin", "https://evil.example").problem(403, "origin_not_allowed");
+    assert_eq!(with("origin", "http://localhost:5173").status, 200);
+    let mut stream = shop.connect();
+    stream.write_all(b"GET /v1/trending HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").unwrap();
+    Answer::read(&mut stream).problem(403, "host_not_allowed");
+}
+
+#[test]
+fn pages_of_allowed_origins_may_send_events() {
+    let shop = Shop::with_keys();
+    let ask = |origin: &str| {
+        let headers = [("origin", origin), ("access-control-request-method", "POST")];
+        shop.send("OPTIONS", "/v1/events", &headers, b"")
+    };
+    let allowed = ask(SHOP_ORIGIN);
+    assert_eq!(allowed.status, 204);
+    assert_eq!(allowed.header("access-control-allow-origin"), Some(SHOP_ORIGIN));
+    assert!(allowed.header("access-control-allow-headers").unwrap().contains("x-api-key"));
+    assert_eq!(allowed.header("vary"), Some("origin"));
+    assert_eq!(ask("https://evil.example").header("access-control-allow-origin"), None);
+
+    let event = json!({"id": "o", "type": "view", "session": "s1", "item": "sku-9", "at": "2026-11-21T10:00:00Z"});
+    let event = event.to_string();
+    let send = |origin: &str| {
+        let headers = [("origin", origin), ("x-api-key", WEB_KEY)];
+        shop.send("POST", "/v1/events", &headers, event.as_bytes())
+    };
+    send("https://evil.example").problem(403, "origin_not_allowed");
+    let taken = send(SHOP_ORIGIN);
+    assert_eq!(taken.json()["accepted"], 1);
+    assert_eq!(taken.header("access-control-allow-origin"), Some(SHOP_ORIGIN));
+    // The key's rate allows a burst of one. A page can read why it is refused.
+    let limited = send(SHOP_ORIGIN);
+    limited.problem(429, "rate_limited");
+    assert_eq!(limited.header("retry-after"), Some("1000"));
+    assert_eq!(limited.header("access-control-allow-origin"), Some(SHOP_ORIGIN));
+}
+
+#[test]
+fn a_busy_server_says_so_and_probes_still_answer() {
+    let shop = Shop::open(HttpSettings { max_concurrent_requests: 1, ..Default::default() });
+    let mut waiting = shop.begin_post("/v1/events", 2);
+    let refused = shop.get("/v1/trending");
+    refused.problem(503, "overloaded");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(shop.get("/healthz").status, 200);
+    waiting.write_all(b"[]").unwrap();
+    assert_eq!(Answer::read(&mut waiting).status, 200);
+    assert_eq!(shop.get("/v1/trending").status, 200);
+}
+
+#[test]
+fn few_large_bodies_are_held_at_a_time() {
+    let shop = Shop::open(HttpSettings { max_large_bodies: 1, ..Default::default() });
+    let large = format!("[{}]", " ".repeat(100_000));
+    let mut waiting = shop.begin_post("/v1/events", large.len());
+    shop.send("POST", "/v1/events", &[], large.as_bytes()).problem(503, "overloaded");
+    assert_eq!(shop.send("POST", "/v1/events", &[], b"[]").status, 200);
+    waiting.write_all(large.as_bytes()).unwrap();
+    assert_eq!(Answer::read(&mut waiting).status, 200);
+    assert_eq!(shop.send("POST", "/v1/events", &[], large.as_bytes()).status, 200);
+}
+
+#[test]
+fn a_body_that_does_not_arrive_is_given_up() {
+    let shop = Shop::open(HttpSettings { request_timeout_s: 1, ..Default::default() });
+    let mut stream = shop.begin_post("/v1/events", 100);
+    stream.write_all(b"[").unwrap();
+    Answer::read(&mut stream).problem(408, "body_timeout");
+}
+
+#[test]
+fn a_silent_connection_is_closed() {
+    let shop = Shop::open(HttpSettings { idle_timeout_s: 1, ..Default::default() });
+    let mut stream = shop.connect();
+    let mut nothing = Vec::new();
+    // Closed, not reset, or reset: but not our own time limit.
+    let ended = stream.read_to_end(&mut nothing);
+    assert!(!matches!(&ended, Err(error) if error.kind() == ErrorKind::WouldBlock), "{ended:?}");
+    assert!(nothing.is_empty());
+}
+
+#[test]
+fn a_stopping_server_finishes_what_is_in_flight() {
+    let mut shop = Shop::open(HttpSettings::default());
+    let event = json!([{"id": "last", "type": "view", "user": "u1", "item": "sku-9"}]).to_string();
+    let mut waiting = shop.begin_post("/v1/events", event.len());
+    shop.stop.take().unwrap().send(()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(shop.address).is_ok() {
+        assert!(Instant::now() < deadline, "the server still accepts connections");
+        std::thread::yield_now();
+    }
+    waiting.write_all(event.as_bytes()).unwrap();
+    // `at` was left out and is filled, so the event counts as repaired.
+    assert_eq!(Answer::read(&mut waiting).json()["repaired"], 1);
+    shop.stop().unwrap();
+}
+
+#[test]
+fn a_stopping_server_does_not_wait_for_ever() {
+    let mut shop = Shop::open(HttpSettings { shutdown_limit_s: 0, ..Default::default() });
+    let waiting = shop.begin_post("/v1/events", 100);
+    shop.stop().unwrap();
+    drop(waiting);
+}
+
+#[test]
+fn settings_that_cannot_hold_are_refused_at_the_start() {
+    let mut shop = Shop::open(HttpSettings { max_events: 0, ..Default::default() });
+    assert!(shop.stop().unwrap_err().to_string().contains("max_events"));
+}

@@ -1,0 +1,396 @@
+//! The stream protocol: events in the order of their times; predict what is chosen next, then learn it.
+//!
+//! Every `every`-th event from day `from_day` on is predicted: all items seen so far are ranked, the target last among equals.
+//! With `unit = line` the history holds everything before the event, earlier lines of the basket included; with `unit =
+//! basket` it ends before the basket (the session) begins, and so does what was learned. The history is current in every mode;
+//! modes differ in when the models learn.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use accrue_event::{Event, Item};
+use accrue_model::{Context, Prepared};
+use accrue_store::{Body, CheckedEvent, Fact, Facts, Offset, Record};
+use accrue_train::{LearnSettings, Learner, TrainError};
+
+use crate::cost::Stopwatch;
+use crate::metrics::{Hit, mean};
+use crate::report::{Report, intervals, metrics, weeks};
+
+const DAY_MS: i64 = 86_400_000;
+/// Stream of the random numbers that shuffle lines.
+const SHUFFLE: u64 = 0x5348_5546;
+/// Epochs tried for `epochs = auto`, at most.
+const MAX_EPOCHS: u32 = 6;
+
+/// What a prediction's history holds of its own basket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Everything before the event.
+    Line,
+    /// Nothing.
+    Basket,
+}
+
+/// When the models learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// At every event.
+    Online,
+    /// Never again after `from_day`.
+    Frozen,
+    /// Everything again every so many days.
+    Retrain {
+        /// Days between.
+        days: u32,
+        /// Go on from the last models rather than from nothing.
+        warm: bool,
+        /// Passes over the data; `None` picks them on the last days before the first prediction.
+        epochs: Option<u32>,
+    },
+    /// What is new, every so many days.
+    Finetune {
+        /// Days between.
+        days: u32,
+    },
+}
+
+/// How the protocol runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamSettings {
+    /// What a history holds.
+    pub unit: Unit,
+    /// When models learn.
+    pub mode: Mode,
+    /// One event in so many is predicted.
+    pub every: usize,
+    /// Days of learning before the first prediction.
+    pub from_day: i64,
+    /// Shuffle the lines of each basket with this seed: a till's order is no shopper's order.
+    pub shuffle: Option<u64>,
+    /// Settings of the models, with the seed.
+    pub learn: LearnSettings,
+}
+
+/// Why the protocol cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// Nothing to learn from or to predict.
+    #[error("{0}")]
+    Empty(String),
+    /// The learner refused a record.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+/// Checked events and what is known of items, as a mapping gave them.
+#[derive(Clone, Debug, Default)]
+pub struct StreamData {
+    /// In any order; they are sorted by time, stably.
+    pub events: Vec<Event>,
+    /// Descriptions beside them: the place of the event that brought each, and the item.
+    pub items: Vec<(usize, Item)>,
+}
+
+impl StreamData {
+    /// Records in the order of time, with each description before the event that brought it.
+    fn into_records(self, shuffle: Option<u64>) -> Vec<Record> {
+        let mut described: BTreeMap<usize, Vec<Item>> = BTreeMap::new();
+        for (place, item) in self.items {
+            described.entry(place).or_default().push(item);
+        }
+        let mut order: Vec<usize> = (0..self.events.len()).collect();
+        order.sort_by_key(|&place| self.events[place].at);
+        if let Some(seed) = shuffle {
+            shuffle_baskets(&self.events, &mut order, seed);
+        }
+        let mut events: Vec<Option<Event>> = self.events.into_iter().map(Some).collect();
+        let mut records = Vec::with_capacity(events.len());
+        for place in order {
+            let event = events[place].take().expect("each place comes once");
+            let received_at = event.at;
+            let items = described.remove(&place).unwrap_or_default();
+            let bodies = items.into_iter().map(|item| Body::Item(Box::new(item)));
+            let event = Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None });
+            for body in bodies.chain([event]) {
+                records.push(Record { offset: Offset(records.len() as u64), received_at, body });
+            }
+        }
+        records
+    }
+}
+
+/// Permutes the events of each basket among the basket's places.
+fn shuffle_baskets(events: &[Event], order: &mut [usize], seed: u64) {
+    let mut baskets: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (slot, &place) in order.iter().enumerate() {
+        if let Some(session) = &events[place].session {
+            baskets.entry(session.as_str()).or_default().push(slot);
+        }
+    }
+    for (number, slots) in baskets.into_values().enumerate() {
+        let mut places: Vec<usize> = slots.iter().map(|&slot| order[slot]).collect();
+        accrue_kernel::Draws::new(seed, SHUFFLE, number as u64).shuffle(&mut places);
+        for (slot, place) in slots.into_iter().zip(places) {
+            order[slot] = place;
+        }
+    }
+}
+
+/// Runs the protocol. `progress` hears the share done, now and then.
+///
+/// # Errors
+/// [`LabError::Empty`] if there is nothing to predict.
+pub fn evaluate_stream(
+    data: StreamData,
+    settings: &StreamSettings,
+    progress: impl FnMut(f64),
+) -> Result<Report, LabError> {
+    let records = data.into_records(settings.shuffle);
+    let plan = Plan::new(&records, settings)?;
+    let mode = match settings.mode {
+        Mode::Retrain { days, warm, epochs: None } => {
+            Mode::Retrain { days, warm, epochs: Some(tuned_epochs(&records, settings)?) }
+        }
+        mode => mode,
+    };
+    let mut stopwatch = Stopwatch::start();
+    let mut run = Run::new(&records, settings, mode);
+    run.through(&plan, &mut stopwatch, progress)?;
+    let Run { hits, learner, n_learned, .. } = run;
+    let part = settings.learn.models.part;
+    Ok(Report {
+        protocol: "stream",
+        model: part.name().to_string(),
+        settings: described(settings, mode),
+        seed: settings.learn.seed,
+        metrics: metrics(&hits),
+        ci95: intervals(&hits, settings.learn.seed),
+        weeks: weeks(&hits),
+        n_eval: hits.len(),
+        n_params: learner.ensemble().n_params(),
+        cost: stopwatch.cost(n_learned),
+    })
+}
+
+/// Which events are predicted, and at which record.
+struct Plan {
+    /// Events to predict by the record before which they are predicted.
+    targets: BTreeMap<usize, Vec<usize>>,
+    /// When the first prediction may come.
+    begins_ms: i64,
+}
+
+impl Plan {
+    fn new(records: &[Record], settings: &StreamSettings) -> Result<Self, LabError> {
+        let empty = |what: &str| LabError::Empty(format!("{what}; check the mapping and `from_day`"));
+        let lines: Vec<usize> = (0..records.len()).filter(|&place| event_of(&records[place]).is_some()).collect();
+        let first = lines.first().and_then(|&place| event_of(&records[place]));
+        let begins_ms = first.ok_or_else(|| empty("there is no event to learn from"))?.at.0 + settings.from_day * DAY_MS;
+        let mut basket_begins: BTreeMap<&str, usize> = BTreeMap::new();
+        for &place in lines.iter().rev() {
+            if let Some(session) = event_of(&records[place]).and_then(|event| event.session.as_ref()) {
+                basket_begins.insert(session.as_str(), place);
+            }
+        }
+        let mut targets: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (number, &place) in lines.iter().enumerate() {
+            let event = event_of(&records[place]).expect("lines are events");
+            if number % settings.every.max(1) == 0 && event.at.0 >= begins_ms {
+                let basket = event.session.as_ref().and_then(|session| basket_begins.get(session.as_str()));
+                let before = match settings.unit {
+                    Unit::Line => place,
+                    Unit::Basket => *basket.unwrap_or(&place),
+                };
+                targets.entry(before).or_default().push(place);
+            }
+        }
+        if targets.is_empty() {
+            return Err(empty("there is nothing to predict"));
+        }
+        Ok(Self { targets, begins_ms })
+    }
+}
+
+fn event_of(record: &Record) -> Option<&Event> {
+    match &record.body {
+        Body::Event(checked) if checked.event.item.is_some() => Some(&checked.event),
+        _ => None,
+    }
+}
+
+/// One pass over the records.
+struct Run<'a> {
+    records: &'a [Record],
+    mode: Mode,
+    facts: Facts,
+    learner: Learner,
+    /// Records before this one were given to the learner.
+    given: usize,
+    next_update_ms: Option<i64>,
+    chosen: BTreeSet<(u32, u32)>,
+    hits: Vec<Hit>,
+    n_learned: u64,
+    prepared: Prepared,
+}
+
+impl<'a> Run<'a> {
+    fn new(records: &'a [Record], settings: &'a StreamSettings, mode: Mode) -> Self {
+        // Prequential predictions are the protocol's own business here.
+        let quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
+        Self {
+            records,
+            mode,
+            facts: Facts::new(settings.learn.history_capacity),
+            learner: Learner::new(quiet),
+            given: 0,
+            next_update_ms: None,
+            chosen: BTreeSet::new(),
+            hits: Vec::new(),
+            n_learned: 0,
+            prepared: Prepared::default(),
+        }
+    }
+
+    fn through(
+        &mut self,
+        plan: &Plan,
+        stopwatch: &mut Stopwatch,
+        mut progress: impl FnMut(f64),
+    ) -> Result<(), LabError> {
+        for place in 0..self.records.len() {
+            let now_ms = self.records[place].received_at.0;
+            self.update(place, now_ms, plan.begins_ms)?;
+            if let Some(targets) = plan.targets.get(&place) {
+                stopwatch.evaluating(|| self.predict(place, targets, plan.begins_ms));
+            }
+            self.facts.apply(&self.records[place]);
+            if let Some(event) = event_of(&self.records[place])
+                && let Some(interaction) = self.facts.interaction(event)
+            {
+                self.chosen.insert((interaction.shopper, interaction.item));
+            }
+            if place % 10_000 == 0 {
+                progress(place as f64 / self.records.len() as f64);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the models learn what the mode grants them before record `place`.
+    fn update(&mut self, place: usize, now_ms: i64, begins_ms: i64) -> Result<(), LabError> {
+        if self.mode == Mode::Online || now_ms < begins_ms {
+            return self.give(place);
+        }
+        let due = self.next_update_ms.is_none_or(|next| now_ms >= next);
+        let days = match self.mode {
+            Mode::Retrain { days, .. } | Mode::Finetune { days } => days,
+            Mode::Online | Mode::Frozen => 0,
+        };
+        if !due || (days == 0 && self.next_update_ms.is_some()) {
+            return Ok(());
+        }
+        let last = self.next_update_ms.unwrap_or(begins_ms);
+        self.next_update_ms = Some(last.max(now_ms - i64::from(days) * DAY_MS) + i64::from(days) * DAY_MS);
+        match self.mode {
+            Mode::Retrain { warm, epochs, .. } => self.retrain(place, warm, epochs.unwrap_or(1)),
+            _ => self.give(place),
+        }
+    }
+
+    /// Lets the learner follow up to record `place`.
+    fn give(&mut self, place: usize) -> Result<(), LabError> {
+        for record in &self.records[self.given..place] {
+            let fact = self.facts.resolve(record);
+            self.n_learned += u64::from(matches!(fact, Fact::Interaction(_)));
+            let facts = &self.facts;
+            self.learner.step(self.learner.end(), record.received_at.0, fact, |code| facts.type_of(code))?;
+        }
+        self.given = place;
+        Ok(())
+    }
+
+    /// Goes over everything again; afterwards the learner stands at record `place`.
+    fn retrain(&mut self, place: usize, warm: bool, epochs: u32) -> Result<(), LabError> {
+        if !warm {
+            self.learner = Learner::new(self.learner.settings().clone());
+        }
+        for _ in 0..epochs {
+            self.learner.begin_epoch();
+            self.given = 0;
+            self.give(place)?;
+        }
+        Ok(())
+    }
+
+    fn predict(&mut self, place: usize, targets: &[usize], begins_ms: i64) {
+        let known = self.facts.items.len();
+        let first = event_of(&self.records[targets[0]]).expect("targets are events");
+        let shopper = self.facts.shopper(&first.shopper());
+        let at_ms = event_of(&self.records[place]).map_or(first.at.0, |event| event.at.0);
+        let session = first.session.as_ref().map(|session| accrue_store::session_hash(session.as_str()));
+        let history = self.facts.histories.get(shopper.unwrap_or(u32::MAX));
+        let context = Context::new(history, session, at_ms, self.learner.weights());
+        let ensemble = self.learner.ensemble();
+        ensemble.prepare(&context, &mut self.prepared);
+        let scores: Vec<f32> = (0..known as u32).map(|item| ensemble.score(&self.prepared, item)).collect();
+        for &target in targets {
+            let event = event_of(&self.records[target]).expect("targets are events");
+            let item = event.item.as_ref().and_then(|item| self.facts.items.get(item.as_str()));
+            let rank = item.map(|item| rank_of(&scores, item));
+            let repeat = shopper.zip(item).is_some_and(|pair| self.chosen.contains(&pair));
+            let week = ((event.at.0 - begins_ms) / (7 * DAY_MS)).max(0) as u32;
+            self.hits.push(Hit { user: shopper.unwrap_or(u32::MAX), rank, repeat, week });
+        }
+    }
+}
+
+/// Items that score at least as much as the target: among equals it ranks last.
+fn rank_of(scores: &[f32], target: u32) -> u32 {
+    let score = scores[target as usize];
+    assert!(scores.iter().all(|score| !score.is_nan()), "a score is never NaN");
+    scores.iter().enumerate().filter(|&(item, &other)| item as u32 != target && other >= score).count() as u32
+}
+
+/// The number of epochs that predicts the last week before the first prediction best: it grows while it pays.
+fn tuned_epochs(records: &[Record], settings: &StreamSettings) -> Result<u32, LabError> {
+    let first_ms = records.first().map_or(0, |record| record.received_at.0);
+    let begins_ms = first_ms + settings.from_day * DAY_MS;
+    let before = &records[..records.partition_point(|record| record.received_at.0 < begins_ms)];
+    let inner = StreamSettings { from_day: (settings.from_day - 7).max(1), ..settings.clone() };
+    let Ok(plan) = Plan::new(before, &inner) else { return Ok(1) };
+    let mut best = (1, f64::MIN);
+    for epochs in 1..=MAX_EPOCHS {
+        let mode = Mode::Retrain { days: u32::MAX >> 1, warm: false, epochs: Some(epochs) };
+        let mut run = Run::new(before, &inner, mode);
+        run.through(&plan, &mut Stopwatch::start(), |_| {})?;
+        let ndcg = mean(run.hits.iter(), Hit::gain);
+        if ndcg <= best.1 {
+            break;
+        }
+        best = (epochs, ndcg);
+    }
+    Ok(best.0)
+}
+
+/// What the report says of the settings.
+fn described(settings: &StreamSettings, mode: Mode) -> BTreeMap<String, String> {
+    let mut said = BTreeMap::new();
+    let mut say = |key: &str, value: String| said.insert(key.to_string(), value);
+    say("unit", if settings.unit == Unit::Line { "line" } else { "basket" }.to_string());
+    say("every", settings.every.to_string());
+    say("from_day", settings.from_day.to_string());
+    if let Some(seed) = settings.shuffle {
+        say("shuffle", seed.to_string());
+    }
+    match mode {
+        Mode::Online => drop(say("mode", "online".into())),
+        Mode::Frozen => drop(say("mode", "frozen".into())),
+        Mode::Finetune { days } => drop(say("mode", format!("finetune:{days}d"))),
+        Mode::Retrain { days, warm, epochs } => {
+            say("mode", format!("retrain:{days}d"));
+            say("warm", warm.to_string());
+            say("epochs", epochs.unwrap_or(1).to_string());
+        }
+    }
+    said
+}

@@ -1,0 +1,174 @@
+//! Recommendations: the past → candidates from several sources → filters → the blend's scores → one of each variant group,
+//! variety → reasons. A stage that has nothing to say falls back to the stage before it and is named in `degraded`.
+
+use accrue_model::{Context, Prepared, Scored};
+use accrue_store::ItemIdx;
+
+use crate::explain::explain;
+use crate::shop::with_scratch;
+use crate::{Reason, Recommendation, RecommendRequest, Seen, Shop, Visitor, filter::Filter, rerank};
+
+/// How many more items than asked for compete for the page.
+const BREADTH: usize = 3;
+/// A filter that leaves too few candidates is answered by scoring up to this many items of the catalogue.
+const WIDEST_SCAN: usize = 100_000;
+/// Items of the catalogue that the models have not met yet and that may compete, newest first.
+const UNMET: usize = 32;
+
+impl Shop<'_> {
+    /// Answers a request for recommendations.
+    pub fn recommend(&self, request: &RecommendRequest) -> Recommendation {
+        let page: Vec<ItemIdx> = request.items.iter().filter_map(|item| self.facts.items.get(item.as_str())).collect();
+        let past = self.past(&request.visitor, request.events.as_deref(), &page);
+        let context = past.context(self);
+        let mut degraded = Vec::new();
+        if context.past.is_empty() {
+            degraded.push("cold_user");
+        }
+        let wanted = request.offset + request.n;
+        let picked = with_scratch(|prepared| {
+            self.version.ensemble.prepare(&context, prepared);
+            let accept = self.accept(request, &context, &page);
+            let ranked = self.rank(&context, prepared, BREADTH * wanted, accept);
+            let ranked = rerank::one_of_each_parent(self, ranked);
+            rerank::vary(self, ranked, request.diversity, wanted)
+        });
+        let picked = &picked[request.offset.min(picked.len())..];
+        if self.facts.items.is_empty() {
+            degraded.push("empty_catalogue");
+        } else if picked.len() < request.n {
+            degraded.push("few_candidates");
+        }
+        let mut items: Vec<_> = picked.iter().map(|scored| self.recommended(scored.item, scored.score)).collect();
+        if request.explain {
+            explain(self, &past, picked, &mut items);
+        }
+        self.answer(items, degraded)
+    }
+
+    fn answer(&self, items: Vec<crate::Recommended>, degraded: Vec<&'static str>) -> Recommendation {
+        Recommendation { version: self.version.number, offset: self.version.offset, degraded, items }
+    }
+
+    /// Whether an item may stand on the page.
+    fn accept<'a>(
+        &'a self,
+        request: &'a RecommendRequest,
+        context: &Context<'_>,
+        page: &'a [ItemIdx],
+    ) -> impl Fn(ItemIdx) -> bool + 'a {
+        let excluded: Vec<ItemIdx> =
+            request.exclude.iter().filter_map(|item| self.facts.items.get(item.as_str())).collect();
+        let mut seen: Vec<ItemIdx> = match request.seen {
+            Seen::Keep => Vec::new(),
+            Seen::Drop => context.past.iter().map(|past| past.item).collect(),
+        };
+        seen.sort_unstable();
+        move |item| {
+            !page.contains(&item)
+                && !excluded.contains(&item)
+                && seen.binary_search(&item).is_err()
+                && self.shown(item, request.filter.as_ref()).is_some()
+        }
+    }
+
+    /// The best `limit` acceptable items, best first: of the candidates, or of the whole catalogue where those do not suffice.
+    fn rank(
+        &self,
+        context: &Context<'_>,
+        prepared: &Prepared,
+        limit: usize,
+        accept: impl Fn(ItemIdx) -> bool,
+    ) -> Vec<Scored> {
+        let ensemble = &self.version.ensemble;
+        let n_items = self.facts.items.len() as u32;
+        let mut candidates = ensemble.candidates(context, prepared, usize::MAX, false);
+        // Posted a moment ago, not learned yet: a new item competes at once.
+        candidates.extend((ensemble.n_items().min(n_items)..n_items).rev().take(UNMET));
+        candidates.retain(|&item| accept(item));
+        if candidates.len() < limit && candidates.len() < n_items as usize {
+            candidates = (0..n_items).rev().filter(|&item| accept(item)).take(WIDEST_SCAN).collect();
+        }
+        let mut best = accrue_kernel::TopK::new(limit);
+        for item in candidates {
+            best.push(ensemble.score(prepared, item), item);
+        }
+        best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
+    }
+
+    /// Items like `item`: neighbours by what shoppers did, then by description.
+    pub fn similar(&self, item: ItemIdx, n: usize, filter: Option<&Filter>) -> Recommendation {
+        let ensemble = &self.version.ensemble;
+        let mut degraded = Vec::new();
+        let acceptable = |other: ItemIdx| other != item && self.shown(other, filter).is_some();
+        let neighbours = ensemble.neighbours.similar(item, usize::MAX >> 1);
+        let mut picked: Vec<_> = neighbours.into_iter().filter(|scored| acceptable(scored.item)).collect();
+        let mut code = "chosen_together";
+        if picked.is_empty() {
+            degraded.push("no_neighbours");
+            code = "described_alike";
+            let mut best = accrue_kernel::TopK::new(n);
+            for other in (0..self.facts.items.len() as u32).take(WIDEST_SCAN).filter(|&other| acceptable(other)) {
+                let cosine = ensemble.preference.cosine(item, other);
+                if cosine > 0.0 {
+                    best.push(cosine, other);
+                }
+            }
+            picked = best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect();
+        }
+        let picked = rerank::one_of_each_parent(self, picked);
+        if picked.len() < n {
+            degraded.push("few_candidates");
+        }
+        let text = match code {
+            "chosen_together" => format!("chosen together with {}", self.title(item)),
+            _ => format!("described like {}", self.title(item)),
+        };
+        self.answer(self.list(picked.into_iter().take(n), code, &text), degraded)
+    }
+
+    /// What the shop as a whole does lately.
+    pub fn trending(&self, n: usize, filter: Option<&Filter>) -> Recommendation {
+        let leaders = self.version.ensemble.popularity.leaders(self.facts.stream_time.0);
+        let shown = leaders.filter(|leader| leader.score > 0.0 && self.shown(leader.item, filter).is_some());
+        let items = self.list(rerank::one_of_each_parent(self, shown.collect()).into_iter().take(n), "popular", "popular now");
+        let degraded = if items.len() < n { vec!["few_candidates"] } else { Vec::new() };
+        self.answer(items, degraded)
+    }
+
+    /// The newest items, newest first; the score is the day of the first sight, counted from 1970.
+    pub fn new_items(&self, n: usize, filter: Option<&Filter>) -> Recommendation {
+        let ensemble = &self.version.ensemble;
+        let n_items = self.facts.items.len() as u32;
+        let unmet = (ensemble.n_items().min(n_items)..n_items).rev();
+        let day = |item| ensemble.first_seen_ms(item).unwrap_or(self.facts.stream_time.0) as f32 / 86_400_000.0;
+        let newest = unmet.chain(ensemble.newest()).filter(|&item| self.shown(item, filter).is_some());
+        let scored = newest.map(|item| Scored { item, score: day(item) }).collect();
+        let items = self.list(rerank::one_of_each_parent(self, scored).into_iter().take(n), "new_item", "new in the shop");
+        let degraded = if items.len() < n { vec!["few_candidates"] } else { Vec::new() };
+        self.answer(items, degraded)
+    }
+
+    fn list(&self, picked: impl Iterator<Item = Scored>, code: &'static str, text: &str) -> Vec<crate::Recommended> {
+        picked
+            .map(|scored| {
+                let mut recommended = self.recommended(scored.item, scored.score);
+                recommended.reasons = vec![Reason::plain(code, text, scored.score)];
+                recommended
+            })
+            .collect()
+    }
+
+    /// The blended scores of `items` for a visitor: what search orders by. `None` for a visitor of whom nothing is known.
+    pub(crate) fn taste(&self, visitor: &Visitor, items: &[ItemIdx]) -> Option<Vec<f32>> {
+        let past = self.past(visitor, None, &[]);
+        let context = past.context(self);
+        if context.past.is_empty() {
+            return None;
+        }
+        Some(with_scratch(|prepared| {
+            self.version.ensemble.prepare(&context, prepared);
+            items.iter().map(|&item| self.version.ensemble.score(prepared, item)).collect()
+        }))
+    }
+}

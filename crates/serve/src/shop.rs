@@ -1,0 +1,123 @@
+//! Where a request meets the shop: the facts, current at the last acknowledgement, and the published version.
+
+use std::cell::RefCell;
+
+use accrue_event::{Event, EventType, Shopper};
+use accrue_model::{Context, Prepared, Version};
+use accrue_store::{Entry, Facts, History, Interaction, ItemIdx, session_hash};
+
+use crate::filter::Filter;
+use crate::{Recommended, Visitor};
+
+/// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
+#[derive(Clone, Copy)]
+pub struct Shop<'a> {
+    /// Names, catalogue and histories.
+    pub facts: &'a Facts,
+    /// The models.
+    pub version: &'a Version,
+}
+
+/// Events of an inline history that count; the oldest beyond it are ignored.
+const INLINE_CAPACITY: usize = 500;
+
+thread_local! {
+    /// Scratch of the thread that answers.
+    static PREPARED: RefCell<Prepared> = RefCell::default();
+}
+
+/// Runs `answer` with this thread's scratch.
+pub(crate) fn with_scratch<T>(answer: impl FnOnce(&mut Prepared) -> T) -> T {
+    PREPARED.with(|prepared| answer(&mut prepared.borrow_mut()))
+}
+
+/// A visitor's past, as a request found it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    /// The events.
+    pub history: History,
+    /// The visit that is going on.
+    pub session: Option<u32>,
+}
+
+impl Past {
+    /// The situation to score in.
+    pub fn context<'a>(&'a self, shop: &Shop<'a>) -> Context<'a> {
+        Context::new(&self.history, self.session, shop.facts.stream_time.0, &shop.version.weights)
+    }
+}
+
+impl Shop<'_> {
+    /// The stored past of a visitor, or the inline one in its place; then the items that the page is about, as if just viewed.
+    pub(crate) fn past(&self, visitor: &Visitor, inline: Option<&[Event]>, page: &[ItemIdx]) -> Past {
+        let session = visitor.session.as_ref().map(|session| session_hash(session.as_str()));
+        let mut past = match inline {
+            Some(events) => self.inline_past(events, session),
+            None => Past { history: self.stored_history(visitor), session },
+        };
+        let at_ms = self.facts.stream_time.0;
+        for &item in page {
+            let view = Interaction {
+                shopper: 0,
+                item,
+                type_code: self.facts.type_code(&EventType::View).expect("built in"),
+                at_ms,
+                session: past.session,
+                value: 1.0,
+                quantity: 1,
+            };
+            past.history.push(&view, INLINE_CAPACITY);
+        }
+        past
+    }
+
+    fn stored_history(&self, visitor: &Visitor) -> History {
+        let of = |shopper: Shopper| {
+            let history = self.facts.histories.get(self.facts.shopper(&shopper)?);
+            (!history.past().is_empty()).then(|| history.clone())
+        };
+        let user = visitor.user.clone().and_then(|user| of(Shopper::User(user)));
+        // Somebody who has just logged in may have only a guest's past so far.
+        let guest = || visitor.session.clone().and_then(|session| of(Shopper::Guest(session)));
+        user.or_else(guest).unwrap_or_default()
+    }
+
+    fn inline_past(&self, events: &[Event], session: Option<u32>) -> Past {
+        let mut history = History::default();
+        let mut last_session = None;
+        for event in events {
+            let session = event.session.as_ref().map(|session| session_hash(session.as_str()));
+            let item = event.item.as_ref().and_then(|item| self.facts.items.get(item.as_str()));
+            if let (Some(item), Some(type_code)) = (item, self.facts.type_code(&event.event_type))
+                && event.event_type != EventType::Impression
+            {
+                let (at_ms, value, quantity) = (event.at.0, event.value, event.quantity);
+                let taken = Interaction { shopper: 0, item, type_code, at_ms, session, value, quantity };
+                history.push(&taken, INLINE_CAPACITY);
+                last_session = session;
+            }
+        }
+        Past { history, session: session.or(last_session) }
+    }
+
+    /// An item as the catalogue has it, if a page may show it and the filter lets it through.
+    pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&Entry> {
+        let entry = self.facts.entry(item)?;
+        let passes = entry.can_be_shown() && filter.is_none_or(|filter| filter.matches(&entry.item));
+        passes.then_some(&**entry)
+    }
+
+    /// What to call an item in a sentence.
+    pub(crate) fn title(&self, item: ItemIdx) -> String {
+        match self.facts.entry(item) {
+            Some(entry) => entry.item.title.as_deref().unwrap_or(entry.item.id.as_str()).to_string(),
+            None => "an item".to_string(),
+        }
+    }
+
+    /// The answer's form of a scored item.
+    pub(crate) fn recommended(&self, item: ItemIdx, score: f32) -> Recommended {
+        let id = self.facts.items.name(item).expect("scored items are in the vocabulary");
+        Recommended { id: (&**id).into(), score, reasons: Vec::new() }
+    }
+}
