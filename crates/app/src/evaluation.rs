@@ -76,7 +76,7 @@ fn stream_settings(config: &Config, request: &Request) -> anyhow::Result<(Stream
     let from_day = number(take("from_day"), "from_day", 28)?;
     let shuffle = take("shuffle").map(|seed| number(Some(seed), "shuffle", 0)).transpose()?;
     let types = take("types").map(|types| types.split(',').map(str::to_string).collect());
-    let mut learn = config.learning();
+    let mut learn = crate::engine::learn_settings(config);
     learn.history_capacity = number(take("history_capacity"), "history_capacity", learn.history_capacity)?;
     learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
     Ok((StreamSettings { unit, mode, every, from_day, shuffle, learn }, types))

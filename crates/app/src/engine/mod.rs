@@ -6,6 +6,7 @@
 
 mod indexing;
 mod learning;
+mod offline;
 mod shared;
 mod writer;
 
@@ -25,6 +26,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+pub use self::offline::{Replay, UserList, digest, recommendations, replay};
 use self::learning::{Learning, Rhythm};
 use self::shared::{Indexed, Progress, Shared, indexed};
 use self::writer::{Job, Reply, Writer};
@@ -200,7 +202,7 @@ struct Threads {
 }
 
 /// Where the parts of a data folder lie.
-fn checkpoints_in(dir: &Path) -> Checkpoints {
+pub(crate) fn checkpoints_in(dir: &Path) -> Checkpoints {
     Checkpoints::new(dir.join("checkpoints"))
 }
 
@@ -215,7 +217,7 @@ impl Engine {
     /// If another process holds the folder, or what lies there cannot be used.
     pub fn open(dir: &Path, config: &Config) -> Result<Self, EngineError> {
         let mut log = Log::open(dir, (&config.log).into())?;
-        let settings = config.learning();
+        let settings = learn_settings(config);
         let checkpoints = checkpoints_in(dir);
         let mut recovered = recover(&mut log.reader(), &checkpoints, &settings, log.end(), true)?;
         for error in &recovered.skipped {
@@ -561,6 +563,17 @@ fn unknown_item(id: &ItemId) -> EngineError {
 
 fn known_item(facts: &Facts, id: &ItemId) -> Result<(), EngineError> {
     facts.find(id).filter(|entry| !entry.retired).map(|_| ()).ok_or_else(|| unknown_item(id))
+}
+
+/// The part of the configuration that the learned state depends on.
+pub(crate) fn learn_settings(config: &Config) -> LearnSettings {
+    LearnSettings {
+        seed: config.learn.seed,
+        history_capacity: config.learn.history_capacity,
+        predict_one_in: config.learn.predict_one_in,
+        weights: config.check.types.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
+        models: config.model.clone(),
+    }
 }
 
 /// Settings that differ from those in force go into the log before anything else happens.

@@ -1,0 +1,109 @@
+//! What is done with a data folder as a whole: digests, replay, recommendations for everybody. Reads only.
+
+use std::path::Path;
+
+use accrue_event::{ItemId, UserId};
+use accrue_serve::{RecommendRequest, Seen, Shop, Visitor};
+use accrue_store::{LogReader, Offset};
+use accrue_train::{Digest, Recovered, recover};
+use serde::Serialize;
+
+use super::{EngineError, checkpoints_in, learn_settings};
+use crate::config::Config;
+
+/// What a replay found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Replay {
+    /// The records before this offset were folded.
+    pub offset: u64,
+    /// Digest of all states, folded from the log alone.
+    pub state: String,
+    /// Whether the states recovered from the newest checkpoint have the same bytes; `None` if that was not asked for.
+    pub equal: Option<bool>,
+    /// Parts that differ.
+    pub differing: Vec<&'static str>,
+}
+
+/// Both folds at `at` (the log's end where nothing is said), from a checkpoint if there is one that helps.
+///
+/// # Errors
+/// If the folder holds no log, or a damaged one.
+pub fn digest(dir: &Path, config: &Config, at: Option<Offset>) -> Result<Digest, EngineError> {
+    let mut log = LogReader::open(dir)?;
+    let recovered = folded(&mut log, dir, config, at, true)?;
+    Ok(accrue_train::digest(&mut log, &recovered.facts, &recovered.learner)?)
+}
+
+/// Folds the log from its beginning up to `to`; with `verify`, compares with what the checkpoints give.
+///
+/// # Errors
+/// If the folder holds no log, a damaged one, or one whose beginning was pruned.
+pub fn replay(dir: &Path, config: &Config, to: Option<Offset>, verify: bool) -> Result<Replay, EngineError> {
+    let mut log = LogReader::open(dir)?;
+    let alone = folded(&mut log, dir, config, to, false)?;
+    let alone = accrue_train::digest(&mut log, &alone.facts, &alone.learner)?;
+    let mut replay = Replay { offset: alone.offset, state: alone.state.clone(), equal: None, differing: Vec::new() };
+    if verify {
+        let kept = folded(&mut log, dir, config, Some(Offset(alone.offset)), true)?;
+        let kept = accrue_train::digest(&mut log, &kept.facts, &kept.learner)?;
+        let differing = alone.parts.iter().filter(|(name, digest)| kept.parts.get(*name) != Some(digest));
+        replay.differing = differing.map(|(&name, _)| name).collect();
+        replay.equal = Some(kept == alone);
+    }
+    Ok(replay)
+}
+
+fn folded(
+    log: &mut LogReader,
+    dir: &Path,
+    config: &Config,
+    at: Option<Offset>,
+    from_checkpoint: bool,
+) -> Result<Recovered, EngineError> {
+    let end = log.end();
+    let until = at.unwrap_or(end);
+    if until > end {
+        let message = format!("the log ends at {end}, so there is no state at {until}");
+        return Err(EngineError::Invalid { field: "offset", message });
+    }
+    let mut recovered = recover(log, &checkpoints_in(dir), &learn_settings(config), until, from_checkpoint)?;
+    recovered.catch_up(log)?;
+    Ok(recovered)
+}
+
+/// One user's list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UserList {
+    /// The user.
+    pub user: UserId,
+    /// Items, best first.
+    pub items: Vec<ItemId>,
+    /// Their scores.
+    pub scores: Vec<f32>,
+}
+
+/// Lists of `n` for `users` (all that are known where nothing is said), each handed to `take` in order.
+///
+/// # Errors
+/// Those of [`digest`], and whatever `take` returns.
+pub fn recommendations<E: From<EngineError>>(
+    dir: &Path,
+    config: &Config,
+    users: Option<Vec<UserId>>,
+    n: usize,
+    seen: Seen,
+    mut take: impl FnMut(UserList) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut log = LogReader::open(dir).map_err(EngineError::from)?;
+    let mut recovered = folded(&mut log, dir, config, None, true)?;
+    let version = recovered.learner.publish();
+    let shop = Shop { facts: &recovered.facts, version: &version };
+    let users = users.unwrap_or_else(|| shop.facts.user_names().map(UserId::from).collect());
+    for user in users {
+        let visitor = Visitor { user: Some(user.clone()), session: None };
+        let answer = shop.recommend(&RecommendRequest { visitor, n, seen, ..RecommendRequest::default() });
+        let (items, scores) = answer.items.into_iter().map(|item| (item.id, item.score)).unzip();
+        take(UserList { user, items, scores })?;
+    }
+    Ok(())
+}
