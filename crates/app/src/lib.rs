@@ -2,8 +2,10 @@
 //!
 //! The only crate with HTTP and async. It holds no algorithm: it moves values between the rooms.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod engine;
 pub mod evaluation;
 pub mod http;

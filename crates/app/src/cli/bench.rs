@@ -1,13 +1,17 @@
 //! `accrue bench`: measures this build on this machine.
 
+use std::path::PathBuf;
+
 use super::output::{columns, count};
-use super::{Context, Ending, wanted};
+use super::{Context, Ending};
+use crate::bench::{Measure, Options, Size, benches, run as measure};
 
 const EXAMPLES: &str = "\
 Examples:
-  accrue bench                     all of them
-  accrue bench ingest recommend    some
-  accrue bench --tiny --json       a quick look, for machines";
+  accrue bench                     all of them, at the sizes of the budgets; most of an hour
+  accrue bench --quick ingest      those whose names begin so, with a tenth of the events before
+  accrue bench recommend_p99_ms    the one that has this row
+  accrue bench --tiny --json       whether it runs, for machines";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -16,21 +20,58 @@ pub(super) struct Arguments {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Small sizes: whether it runs, not how fast
-    #[arg(long)]
+    #[arg(long, conflicts_with = "quick")]
     tiny: bool,
+    /// A tenth of the events before
+    #[arg(long)]
+    quick: bool,
+    /// Show what there is, and measure nothing
+    #[arg(long)]
+    list: bool,
+    /// A folder that may hold online-retail-uci, for one more row
+    #[arg(long, value_name = "DIR", env = "ACCRUE_DATASETS")]
+    datasets: Option<PathBuf>,
+    /// Never in a process of its own (what a bench asks of its child)
+    #[arg(long, hide = true)]
+    here: bool,
+}
+
+/// A bench, as `--list` shows it.
+#[derive(serde::Serialize)]
+struct Listed {
+    name: &'static str,
+    question: &'static str,
+    rows: Vec<&'static str>,
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
-    let measures = wanted::bench(&context.config, &arguments.names, arguments.tiny)?;
-    context.output.result(&measures, |measures| {
-        let mut rows = vec![["name", "value", "unit", "target", "met", "samples"].map(String::from).to_vec()];
-        rows.extend(measures.iter().map(|measure| {
-            let target = measure.target.map_or_else(String::new, |target| target.to_string());
-            let met = measure.met.map_or("", |met| if met { "yes" } else { "no" });
-            let value = format!("{:.3}", measure.value);
-            vec![measure.name.clone(), value, measure.unit.clone(), target, met.into(), count(measure.samples)]
-        }));
-        columns(&rows)
-    })?;
+    let Arguments { names, tiny, quick, list, datasets, here } = arguments;
+    if list {
+        let listed: Vec<Listed> = benches()
+            .map(|bench| Listed { name: bench.name, question: bench.question, rows: bench.rows().collect() })
+            .collect();
+        context.output.result(&listed, |listed| {
+            columns(&listed.iter().map(|bench| vec![bench.name.into(), bench.question.into()]).collect::<Vec<_>>())
+        })?;
+        return Ok(Ending::Well);
+    }
+    let size = match (tiny, quick) {
+        (true, _) => Size::Tiny,
+        (_, true) => Size::Quick,
+        _ => Size::Full,
+    };
+    let measures = measure(&context.config, &Options { names, size, here, datasets }, &|text| context.output.note(text))?;
+    context.output.result(&measures, |measures| table(measures))?;
     Ok(Ending::Well)
+}
+
+fn table(measures: &[Measure]) -> String {
+    let mut rows = vec![["name", "value", "unit", "target", "met", "samples"].map(String::from).to_vec()];
+    rows.extend(measures.iter().map(|measure| {
+        let target = measure.target.map_or_else(String::new, |target| target.to_string());
+        let met = measure.met.map_or("", |met| if met { "yes" } else { "no" });
+        let value = format!("{:.3}", measure.value);
+        vec![measure.name.clone(), value, measure.unit.clone(), target, met.into(), count(measure.samples)]
+    }));
+    columns(&rows)
 }

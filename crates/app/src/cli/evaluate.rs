@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use accrue_event::Mapping;
+
+use super::ingest::mapping_file;
 use super::problem::Problem;
-use super::{Context, Ending, wanted};
+use super::{Context, Ending};
+use crate::evaluation::{self, Request};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,11 +44,37 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
-    if arguments.model != "list" && (arguments.protocol.is_none() || arguments.train.is_none()) {
-        let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
-        return Err(Problem::new("--protocol and --train are needed", hint).into());
-    }
-    let result = wanted::evaluate(&context.config, &arguments)?;
+    let result = match (arguments.model.as_str(), arguments.protocol, arguments.train) {
+        ("list", _, _) => evaluation::models(),
+        (_, Some(protocol), Some(train)) => {
+            for (flag, given) in [("--test", &arguments.test), ("--items", &arguments.items)] {
+                if given.is_some() {
+                    let hint = "leave it out: this protocol has one file, and the mapping tells what items it describes";
+                    return Err(Problem::new(format!("{flag} is not for the protocol `{protocol}`"), hint).into());
+                }
+            }
+            let mapping = match &arguments.mapping {
+                Some(path) => mapping_file(path, None)?,
+                None => Mapping::default(),
+            };
+            let request = Request { protocol, model: arguments.model, train, mapping, settings: arguments.settings };
+            let output = context.output;
+            let mut told = 0;
+            evaluation::evaluate(&context.config, &request, |done| {
+                let percent = (done * 100.0) as u32;
+                if percent >= told + 5 {
+                    told = percent;
+                    if output.draws_progress() {
+                        output.note(&format!("{percent} % of the stream"));
+                    }
+                }
+            })?
+        }
+        _ => {
+            let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
+            return Err(Problem::new("--protocol and --train are needed", hint).into());
+        }
+    };
     context.output.result(&result, |result| {
         serde_json::to_string_pretty(result).unwrap_or_else(|_| result.to_string())
     })?;

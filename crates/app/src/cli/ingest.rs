@@ -223,7 +223,7 @@ fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
     })
 }
 
-fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Result<Mapping> {
+pub(super) fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Result<Mapping> {
     let place = path.display();
     let hint = "docs and examples/*/mapping.toml show what a mapping can say";
     let text = std::fs::read_to_string(path).map_err(|error| Problem::new(format!("{place}: cannot be read: {error}"), hint))?;

@@ -17,7 +17,6 @@ mod replay;
 mod serve;
 mod settings;
 mod signals;
-mod wanted;
 
 use std::io;
 use std::path::PathBuf;

@@ -16,6 +16,11 @@ impl Output {
         Self { is_json, is_quiet }
     }
 
+    /// Whether results are for machines.
+    pub fn is_json(&self) -> bool {
+        self.is_json
+    }
+
     /// Whether a progress bar may be drawn.
     pub fn draws_progress(&self) -> bool {
         !self.is_json && !self.is_quiet && io::stderr().is_terminal()

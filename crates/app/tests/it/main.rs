@@ -1,4 +1,6 @@
 //! The whole program from outside: its command line, and its HTTP interface.
 
+mod bench;
 mod cli;
+mod demo;
 mod http;

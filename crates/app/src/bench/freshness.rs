@@ -1,0 +1,246 @@
+//! How soon what happens shows: to the shopper, to others through what was learned, and for a new item.
+//!
+//! Corpus: the shop with 10⁷ events before (`Corpus::new(200_000, 50_000, 10_000_000)`, seed 7), over HTTP. Every measurement
+//! also checks that the answer did change, and for the reason it should: the events carry the stream's latest time, so that
+//! nothing moves only because time did.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use accrue_event::Shopper;
+use accrue_kernel::Draws;
+use accrue_model::Context;
+use anyhow::{bail, ensure};
+use serde_json::{Value, json};
+
+use super::client::{Client, get, post_events, post_json};
+use super::corpus::{item_name, ndjson, user_name};
+use super::sample::{figure, ms_since};
+use super::shop::{Big, Server};
+use super::{Bed, Bench, Figure, Target, bench, row};
+
+pub(super) const BENCHES: &[Bench] = &[
+    bench(
+        "own_freshness",
+        "after an event is acknowledged, when do the shopper's own recommendations differ? (10^7 events before)",
+        &[row("own_freshness_p99_ms", "ms", Target::AtMost(10.0))],
+        own,
+    ),
+    bench(
+        "learned_freshness",
+        "after an event is acknowledged, when do another shopper's scores move through a trained row? (10^7 events before)",
+        &[row("learned_freshness_p99_ms", "ms", Target::AtMost(100.0))],
+        learned,
+    ),
+    bench(
+        "learned_freshness_busy",
+        "the same while 2,000 other events a second come in",
+        &[row("learned_freshness_busy_p99_ms", "ms", Target::AtMost(100.0))],
+        learned_busy,
+    ),
+    bench(
+        "new_item",
+        "from posting a new item until search finds it and a page recommends it (10^7 events before)",
+        &[row("new_item_p99_ms", "ms", Target::AtMost(1000.0))],
+        new_item,
+    ),
+];
+
+/// Nothing here may take longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+const STREAM: u64 = 0x4652_4553;
+
+/// A list as it was answered.
+struct List {
+    version: u64,
+    offset: u64,
+    items: Vec<(String, f64)>,
+}
+
+fn recommend(client: &mut Client, user: &str) -> anyhow::Result<List> {
+    let answer = client.ask_json(&post_json("/v1/recommend", &json!({"user": user, "n": 20})))?;
+    let items = answer["items"].as_array().map_or(&[][..], Vec::as_slice);
+    let items = items.iter().map(|item| (item["id"].as_str().unwrap_or("").to_string(), item["score"].as_f64().unwrap_or(0.0)));
+    let number = |key: &str| answer[key].as_u64().unwrap_or(0);
+    Ok(List { version: number("version"), offset: number("offset"), items: items.collect() })
+}
+
+fn event(id: &str, event_type: &str, user: &str, item: &str, at_ms: i64) -> Vec<u8> {
+    post_json("/v1/events", &json!([{"id": id, "type": event_type, "user": user, "item": item, "at": at_ms, "price": 2.5}]))
+}
+
+/// Sends an event that must be taken in, and returns the log's end after it.
+fn acknowledged(client: &mut Client, event: &[u8]) -> anyhow::Result<u64> {
+    let answer = client.ask_json(event)?;
+    ensure!(answer["accepted"] == 1, "{answer}");
+    Ok(answer["offset"].as_u64().unwrap_or(0))
+}
+
+fn own(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_samples = bed.size.pick(5, 300, 1_000);
+    let Big { server, corpus, .. } = bed.big()?;
+    let mut client = server.connect()?;
+    let at_ms = server.stream_time_ms();
+    let mut draws = Draws::new(corpus.seed, STREAM, 0);
+    let mut took = Vec::new();
+    let (mut first, mut same_version) = (0, 0);
+    for sample in 0..n_samples {
+        let user = user_name(draws.below(corpus.n_users) as u32);
+        let item = item_name(draws.below(corpus.n_items) as u32);
+        server.engine.wait_until_learned();
+        let before = recommend(&mut client, &user)?;
+        acknowledged(&mut client, &event(&format!("own-{sample}"), "view", &user, &item, at_ms))?;
+        let started = Instant::now();
+        for attempt in 0.. {
+            let after = recommend(&mut client, &user)?;
+            if after.items != before.items {
+                took.push(ms_since(started));
+                first += u32::from(attempt == 0);
+                // No learning can have changed it then.
+                same_version += u32::from(after.version == before.version);
+                break;
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("{user} has viewed {item} and the recommendations are the same after {PATIENCE:?}");
+            }
+        }
+    }
+    bed.note(format!("  the next request differed {first} times of {n_samples}, {same_version} times by the same version"));
+    Ok(vec![figure(&mut took, 0.99)])
+}
+
+fn learned(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_samples = bed.size.pick(5, 100, 300);
+    let Big { server, corpus, .. } = bed.big()?;
+    let mut moved = Moved::default();
+    let mut draws = Draws::new(corpus.seed, STREAM, 1);
+    for sample in 0..n_samples {
+        server.engine.wait_until_learned();
+        moved.measure(server, &mut draws, corpus.n_users, &format!("learned-{sample}"), false)?;
+    }
+    bed.note(format!("  the factorization's row had moved {} times of {n_samples}", moved.by_row));
+    Ok(vec![figure(&mut moved.took, 0.99)])
+}
+
+fn learned_busy(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_samples = bed.size.pick(5, 100, 300);
+    let n_background = bed.size.pick(2_000, 200_000, 400_000);
+    let big = bed.big()?;
+    let background = ndjson(big.next(n_background).lines(), 20);
+    let Big { server, corpus, .. } = &*big;
+    let mut moved = Moved::default();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut client = server.connect()?;
+            let started = Instant::now();
+            for (batch, body) in background.iter().enumerate() {
+                client.ask(&post_events(body))?;
+                if done.load(Ordering::Relaxed) {
+                    return anyhow::Ok(false);
+                }
+                let due = Duration::from_millis(10 * (batch as u64 + 1));
+                std::thread::sleep(due.saturating_sub(started.elapsed()));
+            }
+            anyhow::Ok(true)
+        });
+        let mut draws = Draws::new(corpus.seed, STREAM, 2);
+        let measured = (0..n_samples)
+            .try_for_each(|sample| moved.measure(server, &mut draws, corpus.n_users, &format!("busy-{sample}"), true));
+        done.store(true, Ordering::Relaxed);
+        let ran_dry = writing.join().expect("the writer does not panic")?;
+        ensure!(!ran_dry || n_samples < 100, "the background events ran out");
+        measured
+    })?;
+    Ok(vec![figure(&mut moved.took, 0.99)])
+}
+
+#[derive(Default)]
+struct Moved {
+    took: Vec<f64>,
+    by_row: u32,
+}
+
+impl Moved {
+    /// One shopper buys what stands on another's list; the other's list is asked for until its scores move. In a busy shop they
+    /// always move, so there the version must also have learned from the event.
+    fn measure(&mut self, server: &Server, draws: &mut Draws, n_users: u64, id: &str, busy: bool) -> anyhow::Result<()> {
+        let mut client = server.connect()?;
+        let (probe, actor) = (user_name(draws.below(n_users) as u32), user_name(draws.below(n_users) as u32));
+        let at_ms = server.stream_time_ms();
+        let before = recommend(&mut client, &probe)?;
+        ensure!(!before.items.is_empty(), "nothing is recommended to {probe}");
+        if actor == probe {
+            return Ok(());
+        }
+        let item = before.items[draws.below(before.items.len() as u64) as usize].0.clone();
+        let logit = factorized(server, &probe, &item);
+        // Publications have a rhythm; events must not come in step with it.
+        std::thread::sleep(Duration::from_micros(draws.below(60_000)));
+        let offset = acknowledged(&mut client, &event(id, "purchase", &actor, &item, at_ms))?;
+        let started = Instant::now();
+        loop {
+            let after = recommend(&mut client, &probe)?;
+            if after.items != before.items && (!busy || after.offset >= offset) {
+                self.took.push(ms_since(started));
+                let has_moved = factorized(server, &probe, &item) != logit;
+                ensure!(busy || has_moved, "the scores of {probe} moved, but not through the row of {item}");
+                self.by_row += u32::from(has_moved);
+                return Ok(());
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("{actor} has bought {item} and nothing has moved for {probe} after {PATIENCE:?}");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// What the factorization's rows alone say of an item, for a user.
+fn factorized(server: &Server, user: &str, item: &str) -> Option<f32> {
+    server.engine.with_shop(|shop| {
+        let shopper = shop.facts.shopper(&Shopper::User(user.into()))?;
+        let item = shop.facts.items.get(item)?;
+        let history = shop.facts.histories.get(shopper);
+        let context = Context::new(history, None, shop.facts.stream_time.0, &shop.version.weights);
+        let factorization = &shop.version.ensemble.factorization;
+        Some(factorization.score(&factorization.shopper(&context), item))
+    })
+}
+
+fn new_item(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_samples = bed.size.pick(3, 50, 200);
+    let Big { server, .. } = bed.big()?;
+    let mut client = server.connect()?;
+    let mut draws = Draws::new(7, STREAM, 3);
+    let (mut found, mut recommended, mut both) = (Vec::new(), Vec::new(), Vec::new());
+    for sample in 0..n_samples {
+        let id = format!("novelty-{sample}");
+        let letters: String = sample.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+        let word = format!("zyxq{letters}w");
+        let item = post_json("/v1/items", &json!([{"id": id, "title": format!("Brand new {word}"), "brand": word, "price": 3.0}]));
+        let search = get(&format!("/v1/search?q={word}"));
+        let recommend = post_json("/v1/recommend", &json!({"user": "u1", "n": 5, "filter": format!("brand:{word}")}));
+        std::thread::sleep(Duration::from_micros(draws.below(200_000)));
+        let started = Instant::now();
+        client.ask(&item)?;
+        let (mut found_ms, mut recommended_ms) = (None, None);
+        while found_ms.is_none() || recommended_ms.is_none() {
+            ensure!(started.elapsed() < PATIENCE, "{id}: found {found_ms:?}, recommended {recommended_ms:?}");
+            let stands_in = |list: &Value| list.as_array().is_some_and(|items| items.iter().any(|item| item["id"] == id));
+            if found_ms.is_none() && stands_in(&client.ask_json(&search)?["hits"]) {
+                found_ms = Some(ms_since(started));
+            }
+            if recommended_ms.is_none() && stands_in(&client.ask_json(&recommend)?["items"]) {
+                recommended_ms = Some(ms_since(started));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        found.extend(found_ms);
+        recommended.extend(recommended_ms);
+        both.push(ms_since(started));
+    }
+    let (found, recommended) = (figure(&mut found, 0.99).value, figure(&mut recommended, 0.99).value);
+    bed.note(format!("  p99: found after {found:.1} ms, recommendable after {recommended:.1} ms"));
+    Ok(vec![figure(&mut both, 0.99)])
+}

@@ -1,0 +1,97 @@
+//! How fast the learner learns, alone, and what its publications cost.
+//!
+//! Corpus: the retail-like stream (4,000 items, 4,000 customers, 350,000 events, seed 7), names already resolved; published
+//! every 50 ms as the server does, with one version held by a reader. With `--datasets`, also a real shop's year.
+
+use std::time::{Duration, Instant};
+
+use accrue_model::Version;
+use accrue_store::{Fact, Interaction, Offset};
+use accrue_train::Learner;
+
+use super::sample::median_rate;
+use super::shop::retail_corpus;
+use super::{Bed, Bench, Figure, Target, bench, dataset, row};
+
+pub(super) const BENCHES: &[Bench] = &[
+    bench(
+        "learn",
+        "the learner alone on a retail-like stream of 350,000 events: events a second, bytes copied by publications",
+        &[
+            row("learn_events_per_s", "events/s", Target::AtLeast(50_000.0)),
+            row("copied_bytes_per_event", "bytes", Target::None),
+            row("copied_bytes_per_event_at_1000_per_s", "bytes", Target::None),
+        ],
+        learn,
+    ),
+    bench(
+        "learn_online_retail",
+        "the same on the first year of UCI Online Retail II, where --datasets has it",
+        &[row("learn_online_retail_per_s", "events/s", Target::AtLeast(50_000.0))],
+        learn_online_retail,
+    ),
+];
+
+/// When a version is frozen.
+enum Publish {
+    Every(Duration),
+    EachEvents(usize),
+}
+
+fn learn(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let events: Vec<Interaction> =
+        retail_corpus(bed.size.pick(2_000, 350_000, 350_000)).lines().map(|line| line.interaction()).collect();
+    let every = Duration::from_millis(bed.config.learn.publish_every_ms);
+    let mut rates = Vec::new();
+    let mut copied = 0.0;
+    for _ in 0..bed.size.pick(1, 3, 3) {
+        let (rate, bytes) = run(bed, &events, &Publish::Every(every))?;
+        bed.note(format!("  {rate:.0} events/s, {bytes:.0} bytes copied an event"));
+        rates.push(rate);
+        copied = bytes;
+    }
+    let n_learned = (rates.len() * events.len()) as u64;
+    // 1,000 events a second, published 20 times a second.
+    let slowly = &events[..events.len().min(100_000)];
+    let (_, copied_slowly) = run(bed, slowly, &Publish::EachEvents(1_000 * bed.config.learn.publish_every_ms as usize / 1_000))?;
+    Ok(vec![
+        median_rate(rates, n_learned),
+        Figure { value: copied, samples: events.len() as u64 },
+        Figure { value: copied_slowly, samples: slowly.len() as u64 },
+    ])
+}
+
+fn learn_online_retail(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let Some(datasets) = &bed.datasets else {
+        bed.note("  skipped: no --datasets");
+        return Ok(Vec::new());
+    };
+    let events = dataset::online_retail(datasets)?;
+    let every = Duration::from_millis(bed.config.learn.publish_every_ms);
+    let (rate, bytes) = run(bed, &events, &Publish::Every(every))?;
+    bed.note(format!("  {} events, {bytes:.0} bytes copied an event", events.len()));
+    Ok(vec![Figure { value: rate, samples: events.len() as u64 }])
+}
+
+/// Learns all events; returns events a second and bytes copied an event.
+fn run(bed: &Bed<'_>, events: &[Interaction], publish: &Publish) -> anyhow::Result<(f64, f64)> {
+    let mut learner = Learner::new(bed.config.learning());
+    let mut held: Option<Version> = None;
+    let started = Instant::now();
+    let mut published_at = started;
+    for (offset, event) in events.iter().enumerate() {
+        learner.step(Offset(offset as u64), event.at_ms, Fact::Interaction(*event), |_| None)?;
+        let is_due = match publish {
+            Publish::Every(every) => offset % 256 == 255 && published_at.elapsed() >= *every,
+            Publish::EachEvents(n) => offset % n.max(&1) == n.max(&1) - 1,
+        };
+        if is_due {
+            held = Some(learner.publish());
+            published_at = Instant::now();
+        }
+    }
+    drop(held);
+    let seconds = started.elapsed().as_secs_f64();
+    let n_events = events.len() as f64;
+    Ok((n_events / seconds, learner.ensemble().copied_bytes() as f64 / n_events))
+}

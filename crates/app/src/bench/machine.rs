@@ -1,0 +1,72 @@
+//! What machine this is: the rows that stand before all others, because figures mean nothing without them.
+
+use std::hint::black_box;
+use std::io::Write as _;
+use std::time::Instant;
+
+use super::Measure;
+use super::sample::{ms_since, quantile};
+use super::shop::Folder;
+
+/// Cores with the processor's name and instruction set, load, the disk's fsync, and the reference loop.
+pub(super) fn rows() -> anyhow::Result<Vec<Measure>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let set = accrue_kernel::InstructionSet::detect().name();
+    let unit = format!("cores of {}, {set}", cpu_model());
+    let (fsync, n_fsyncs) = fsync_ms()?;
+    Ok(vec![
+        plain("machine", cores as f64, &unit, 1),
+        plain("load_average", load_average(), "processes", 1),
+        plain("fsync_ms", fsync, "ms", n_fsyncs),
+        reference_row("reference_loop_ms"),
+    ])
+}
+
+fn plain(name: &str, value: f64, unit: &str, samples: u64) -> Measure {
+    Measure { name: name.into(), value, unit: unit.into(), target: None, met: None, samples }
+}
+
+/// 10⁸ dependent multiply-adds of 64 bits: no memory, no vector units, the same on every build.
+pub(super) fn reference_row(name: &str) -> Measure {
+    let started = Instant::now();
+    let mut x = 1_u64;
+    for i in 0..100_000_000_u64 {
+        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i);
+    }
+    black_box(x);
+    plain(name, ms_since(started), "ms", 1)
+}
+
+fn cpu_model() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
+    model.map_or_else(|| std::env::consts::ARCH.to_string(), |(_, model)| model.trim().to_string())
+}
+
+/// Processes that wanted to run during the last minute; 0 where the system does not say.
+fn load_average() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_ascii_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0.0)
+}
+
+/// Median time of 4 KiB appended and synced where the benches keep their data; near zero means memory, not a disk.
+fn fsync_ms() -> anyhow::Result<(f64, u64)> {
+    let folder = Folder::new()?;
+    let mut file = std::fs::File::create(folder.path().join("fsync"))?;
+    let mut took = Vec::new();
+    for _ in 0..31 {
+        let started = Instant::now();
+        file.write_all(&[7; 4096])?;
+        file.sync_data()?;
+        took.push(ms_since(started));
+    }
+    Ok((quantile(&mut took, 0.5), took.len() as u64))
+}
+
+/// A field of `/proc/self/status` that counts kilobytes, in bytes; 0 where there is no such file.
+pub(super) fn memory_bytes(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}

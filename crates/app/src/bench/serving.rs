@@ -1,0 +1,164 @@
+//! How fast pages are made: inside the server on one core, over HTTP, and the scan that finds items by their vectors.
+//!
+//! Corpus: 100,000 items × 64 numbers, 20,000 customers, 1,000,000 events, seed 7, trained; over HTTP the retail-like shop
+//! (4,000 items, 4,000 customers, 350,000 events), where Gorse answers 445 requests/s with a p99 of 74 ms.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use accrue_kernel::{Draws, QuantisedQuery, TopK, quantise, scan};
+use accrue_model::{Context, Version};
+use accrue_serve::{RecommendRequest, Shop, Visitor};
+use accrue_store::Facts;
+
+use super::client::{deal, get, load};
+use super::corpus::{Corpus, user_name};
+use super::sample::{figure, median_rate, ms_since, quantile};
+use super::{Bed, Bench, Figure, Target, bench, row, shop};
+
+pub(super) const BENCHES: &[Bench] = &[
+    bench(
+        "recommend_http",
+        "pages of 10 in a retail-like shop over 8 connections: 10 times Gorse's 445 requests/s, within its p99?",
+        &[
+            row("recommend_http", "requests/s", Target::AtLeast(4_450.0)),
+            row("recommend_http_p99_ms", "ms", Target::AtMost(74.0)),
+        ],
+        over_http,
+    ),
+    bench(
+        "recommend",
+        "a page of 10 by the whole blend inside the server, 100,000 items x 64, one core: how long?",
+        &[
+            row("recommend_p50_ms", "ms", Target::AtMost(1.0)),
+            row("recommend_p99_ms", "ms", Target::AtMost(5.0)),
+        ],
+        recommend,
+    ),
+    bench(
+        "int8_scan",
+        "the 100 best of 100,000 x 64 by int8: how many queries a second, over one array and over the model's chunks?",
+        &[
+            row("int8_scan", "queries/s", Target::AtLeast(4_500.0)),
+            row("int8_scan_in_chunks", "queries/s", Target::None),
+        ],
+        int8_scan,
+    ),
+];
+
+const STREAM: u64 = 0x5345_5256;
+
+/// Facts and models of the corpus above.
+pub(super) struct Trained {
+    facts: Facts,
+    version: Version,
+    corpus: Corpus,
+}
+
+impl Bed<'_> {
+    fn trained(&mut self) -> anyhow::Result<&Trained> {
+        if self.trained.is_none() {
+            (self.big, self.retail) = (None, None);
+            let (n_users, n_items, n_events) =
+                self.size.pick((100, 1_000, 2_000), (20_000, 100_000, 1_000_000), (20_000, 100_000, 1_000_000));
+            let corpus = Corpus::new(n_users, n_items, n_events);
+            self.note(format!("  training {n_items} items on {n_events} events"));
+            let (facts, mut learner) = shop::learn(corpus, &self.config)?;
+            self.trained = Some(Trained { facts, version: learner.publish(), corpus });
+        }
+        Ok(self.trained.as_ref().expect("made above"))
+    }
+}
+
+fn recommend(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_requests = bed.size.pick(50, 5_000, 20_000);
+    let Trained { facts, version, corpus } = bed.trained()?;
+    let shop = Shop { facts, version };
+    let mut draws = Draws::new(corpus.seed, STREAM, 0);
+    let mut took = Vec::with_capacity(n_requests);
+    for request in 0..n_requests + n_requests / 10 {
+        let user = Some(user_name(draws.below(corpus.n_users) as u32).as_str().into());
+        let asked = RecommendRequest { visitor: Visitor { user, session: None }, ..RecommendRequest::default() };
+        let started = Instant::now();
+        let answer = black_box(shop.recommend(&asked));
+        // The first tenth warms up.
+        if request >= n_requests / 10 {
+            took.push(ms_since(started));
+        }
+        anyhow::ensure!(answer.items.len() == 10, "a page of {} items", answer.items.len());
+    }
+    Ok(vec![figure(&mut took, 0.5), figure(&mut took, 0.99)])
+}
+
+fn over_http(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_requests = bed.size.pick(200, 8_000, 20_000);
+    let server = bed.retail()?;
+    let mut draws = Draws::new(7, STREAM, 1);
+    let (mut rates, mut took) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let users = (0..n_requests).map(|_| draws.below(4_000));
+        let requests = deal(users.map(|user| get(&format!("/v1/recommend/u{user}?n=10"))), 8);
+        let load = load(server.address, &requests, |body| {
+            anyhow::ensure!(body.len() > 200, "a short answer: {}", String::from_utf8_lossy(body));
+            Ok(())
+        })?;
+        rates.push(n_requests as f64 / load.seconds);
+        took.extend(load.latencies_ms);
+    }
+    let p50 = quantile(&mut took, 0.5);
+    bed.note(format!("  p50 {p50:.2} ms"));
+    Ok(vec![median_rate(rates, took.len() as u64), figure(&mut took, 0.99)])
+}
+
+fn int8_scan(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_queries = bed.size.pick(5, 400, 1_000);
+    let n_rows = bed.size.pick(1_000, 100_000, 100_000);
+    let whole = contiguous(n_rows, n_queries);
+    let Trained { facts, version, corpus } = bed.trained()?;
+    let factorization = &version.ensemble.factorization;
+    let mut rates = Vec::new();
+    for round in 0..5 {
+        let mut draws = Draws::new(corpus.seed, STREAM, 2 + round);
+        let shoppers: Vec<Vec<f32>> = (0..n_queries)
+            .map(|_| {
+                let history = facts.histories.get(draws.below(facts.shoppers.len() as u64) as u32);
+                factorization.shopper(&Context::new(history, None, facts.stream_time.0, &version.weights))
+            })
+            .collect();
+        let started = Instant::now();
+        for shopper in &shoppers {
+            black_box(factorization.retrieve(shopper, 100));
+        }
+        rates.push(n_queries as f64 / started.elapsed().as_secs_f64());
+    }
+    Ok(vec![whole, median_rate(rates, 5 * n_queries as u64)])
+}
+
+/// Codes and scales in one array each, as wide as they come.
+fn contiguous(n_rows: usize, n_queries: usize) -> Figure {
+    const DIM: usize = 64;
+    let mut draws = Draws::new(7, STREAM, 1 << 32);
+    let (mut codes, mut scales) = (vec![0_i8; n_rows * DIM], vec![0.0; n_rows]);
+    for (codes, scale) in codes.chunks_exact_mut(DIM).zip(&mut scales) {
+        let row: Vec<f32> = (0..DIM).map(|_| draws.normal()).collect();
+        *scale = quantise(&row, codes);
+    }
+    let queries: Vec<Vec<f32>> = (0..n_queries).map(|_| (0..DIM).map(|_| draws.normal()).collect()).collect();
+    let mut scores = vec![0.0; n_rows];
+    let mut rates = Vec::new();
+    for _ in 0..5 {
+        let started = Instant::now();
+        for query in &queries {
+            scan(&QuantisedQuery::new(query), &codes, &scales, &mut scores);
+            let mut best = TopK::new(100);
+            for (row, &score) in scores.iter().enumerate() {
+                if score > best.threshold() {
+                    best.push(score, row as u32);
+                }
+            }
+            black_box(best.into_sorted());
+        }
+        rates.push(n_queries as f64 / started.elapsed().as_secs_f64());
+    }
+    median_rate(rates, 5 * n_queries as u64)
+}

@@ -1,0 +1,140 @@
+//! Each model: prediction is pure, equal inputs give equal bytes, resuming equals never stopping, the unseen is answered, nothing
+//! is NaN, and what was planted is found.
+
+use accrue_model::{Context, Part, Prepared, TypeWeights};
+use accrue_store::{Facts, History, Interaction};
+use accrue_train::Learner;
+use proptest::prelude::*;
+
+use crate::shop::{N_ITEMS, facts, follow, records, settings};
+
+fn trained(part: Part, n: usize, seed: u64) -> (Learner, Facts) {
+    let records = records(n, seed);
+    let facts = facts(&records);
+    let mut learner = Learner::new(settings(part));
+    follow(&mut learner, &facts, &records);
+    (learner, facts)
+}
+
+fn bytes(learner: &Learner) -> Vec<u8> {
+    postcard::to_stdvec(learner).unwrap()
+}
+
+fn scores(learner: &Learner, history: &History, facts: &Facts) -> Vec<f32> {
+    let context = Context::new(history, None, facts.stream_time.0, learner.weights());
+    let mut prepared = Prepared::default();
+    learner.ensemble().prepare(&context, &mut prepared);
+    // Some items beyond those that were ever seen.
+    (0..N_ITEMS as u32 + 5).map(|item| learner.ensemble().score(&prepared, item)).collect()
+}
+
+#[test]
+fn prediction_changes_nothing() {
+    for part in Part::ALL {
+        let (learner, facts) = trained(part, 600, 1);
+        let before = bytes(&learner);
+        let first = scores(&learner, facts.histories.get(0), &facts);
+        assert_eq!(first, scores(&learner, facts.histories.get(0), &facts), "{}", part.name());
+        assert!(bytes(&learner) == before, "{}", part.name());
+    }
+}
+
+#[test]
+fn the_same_events_give_the_same_bytes() {
+    for part in Part::ALL {
+        assert!(bytes(&trained(part, 600, 1).0) == bytes(&trained(part, 600, 1).0), "{}", part.name());
+    }
+}
+
+#[test]
+fn publishing_changes_no_state_and_a_version_no_more() {
+    for part in Part::ALL {
+        let records = records(600, 1);
+        let facts = facts(&records);
+        let mut often = Learner::new(settings(part));
+        let mut early = None;
+        for end in (50..=600).step_by(50) {
+            follow(&mut often, &facts, &records[..end]);
+            let version = often.publish();
+            early.get_or_insert_with(|| (version.clone(), postcard::to_stdvec(&version.ensemble).unwrap()));
+        }
+        let (version, at_publication) = early.unwrap();
+        assert!(postcard::to_stdvec(&version.ensemble).unwrap() == at_publication, "{}", part.name());
+        assert!(bytes(&often) == bytes(&trained(part, 600, 1).0), "{}", part.name());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn resuming_equals_never_stopping(stop in 1_usize..600, part in 0..Part::ALL.len()) {
+        let part = Part::ALL[part];
+        let records = records(600, 2);
+        let facts = facts(&records);
+        let mut learner = Learner::new(settings(part));
+        follow(&mut learner, &facts, &records[..stop]);
+        let mut resumed: Learner = postcard::from_bytes(&bytes(&learner)).unwrap();
+        follow(&mut resumed, &facts, &records);
+        prop_assert!(bytes(&resumed) == bytes(&trained(part, 600, 2).0), "{} stopped at {}", part.name(), stop);
+    }
+}
+
+#[test]
+fn the_unseen_is_answered_and_nothing_is_nan() {
+    for part in Part::ALL {
+        for n in [0, 61, 300] {
+            let (learner, facts) = trained(part, n, 3);
+            let stranger = History::default();
+            assert!(scores(&learner, &stranger, &facts).iter().all(|score| score.is_finite()), "{} {n}", part.name());
+            let known = scores(&learner, facts.histories.get(0), &facts);
+            assert!(known.iter().all(|score| score.is_finite()), "{} {n}", part.name());
+        }
+    }
+}
+
+#[test]
+fn a_somebody_never_seen_is_placed_by_the_first_event() {
+    // What the planted pattern says after one purchase of item 12: its family, 12 to 17.
+    for part in [Part::Blend, Part::Neighbours, Part::Preference, Part::Factorization] {
+        let (learner, facts) = trained(part, 3000, 4);
+        let mut history = History::default();
+        let at_ms = facts.stream_time.0;
+        let view = Interaction { shopper: 0, item: 12, type_code: 1, at_ms, session: None, value: 1.0, quantity: 1 };
+        history.push(&view, 10);
+        let scores = scores(&learner, &history, &facts);
+        let mean = |items: std::ops::Range<usize>| scores[items.clone()].iter().sum::<f32>() / items.len() as f32;
+        let (family, others) = (mean(13..18), (mean(18..60) * 42.0 + mean(0..12) * 12.0) / 54.0);
+        assert!(family > others, "{}: {family} against {others}", part.name());
+    }
+}
+
+#[test]
+fn shares_sum_to_the_score() {
+    for part in Part::ALL {
+        let (learner, facts) = trained(part, 900, 5);
+        let context = Context::new(facts.histories.get(1), None, facts.stream_time.0, learner.weights());
+        let mut prepared = Prepared::default();
+        learner.ensemble().prepare(&context, &mut prepared);
+        for item in 0..N_ITEMS as u32 {
+            let (score, shares) = (learner.ensemble().score(&prepared, item), learner.ensemble().shares(&prepared, item));
+            assert!((score - shares.iter().sum::<f32>()).abs() < 1e-3 * (1.0 + score.abs()), "{}", part.name());
+        }
+    }
+}
+
+#[test]
+fn the_learner_foresees_better_than_chance() {
+    let (learner, _) = trained(Part::Blend, 4000, 6);
+    let quality = learner.quality();
+    assert!(quality.all.samples > 50);
+    // Twenty places for sixty items: chance is a third.
+    assert!(quality.all.hit_rate() > 0.6, "hit rate {}", quality.all.hit_rate());
+}
+
+#[test]
+fn types_without_weight_teach_nothing_positive() {
+    let weights = TypeWeights::default();
+    assert_eq!(weights.get(0), 0.0);
+    assert!(weights.get(6) < 0.0);
+}

@@ -1,0 +1,4 @@
+//! The contract that every model passes, held through the learner that the server runs.
+
+mod contract;
+mod shop;

@@ -1,0 +1,85 @@
+//! A small seeded shop: records with a planted pattern, folded as the server folds them.
+
+use accrue_event::{Event, EventType, Item, Timestamp};
+use accrue_kernel::Draws;
+use accrue_model::{Part, Settings};
+use accrue_store::{Body, CheckedEvent, Facts, Offset, Record};
+use accrue_train::{LearnSettings, Learner};
+
+pub const N_ITEMS: u64 = 60;
+const N_USERS: u64 = 40;
+
+/// Settings that let `part` score.
+pub fn settings(part: Part) -> LearnSettings {
+    let models = Settings { part, ..Settings::default() };
+    LearnSettings { predict_one_in: 16, models, ..LearnSettings::default() }
+}
+
+/// `n` records: descriptions first, then purchases. Items come in families of six; a visit stays in one family, in order.
+pub fn records(n: usize, seed: u64) -> Vec<Record> {
+    let mut records: Vec<Record> = (0..N_ITEMS).map(describe).collect();
+    let mut visit = (0, 0, 0);
+    for number in records.len()..n {
+        let mut draws = Draws::new(seed, 7, number as u64);
+        if visit.2 == 0 {
+            let user = draws.below(N_USERS);
+            // A user comes for one family above all.
+            let family = if draws.below(4) == 0 { draws.below(N_ITEMS / 6) } else { user % (N_ITEMS / 6) };
+            visit = (user, family, 6);
+        }
+        visit.2 -= 1;
+        let item = visit.1 * 6 + (5 - visit.2);
+        records.push(record(number, Body::Event(purchase(number, visit.0, item))));
+    }
+    records
+}
+
+fn describe(item: u64) -> Record {
+    let mut description = Item::bare(format!("item-{item}").as_str().into());
+    description.title = Some(format!("family{} model{item}", item / 6).into());
+    record(item as usize, Body::Item(Box::new(description)))
+}
+
+fn purchase(number: usize, user: u64, item: u64) -> CheckedEvent {
+    let event = Event {
+        id: format!("e{number}").as_str().into(),
+        event_type: EventType::Purchase,
+        user: Some(format!("user-{user}").as_str().into()),
+        session: None,
+        item: Some(format!("item-{item}").as_str().into()),
+        at: at(number),
+        value: 1.0,
+        quantity: 1,
+        price: None,
+        query: None,
+        source: None,
+        recommendation_id: None,
+        position: None,
+        properties: Default::default(),
+    };
+    CheckedEvent { event, repairs: Vec::new(), raw: None }
+}
+
+/// Ten minutes from event to event: visits of one user in a row hang together.
+fn at(number: usize) -> Timestamp {
+    Timestamp(1_700_000_000_000 + number as i64 * 600_000)
+}
+
+fn record(number: usize, body: Body) -> Record {
+    Record { offset: Offset(number as u64), received_at: at(number), body }
+}
+
+/// Facts over all `records`, so that every name resolves.
+pub fn facts(records: &[Record]) -> Facts {
+    let mut facts = Facts::new(500);
+    records.iter().for_each(|record| facts.apply(record));
+    facts
+}
+
+/// Lets the learner follow `records` from where it stands.
+pub fn follow(learner: &mut Learner, facts: &Facts, records: &[Record]) {
+    for record in &records[learner.end().0 as usize..] {
+        let fact = facts.resolve(record);
+        learner.step(record.offset, record.received_at.0, fact, |code| facts.type_of(code)).unwrap();
+    }
+}
