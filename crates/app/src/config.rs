@@ -24,7 +24,7 @@ const SHORT_VARIABLES: [(&str, &str); 2] = [("ACCRUE_SEED", "learn.seed"), ("ACC
 ///
 /// ```
 /// let config: accrue::config::Config = toml::from_str("[learn]\nseed = 7").unwrap();
-/// assert_eq!((config.learn.seed, config.learn.history_capacity), (7, 500));
+/// assert_eq!((config.learn.seed, config.learn.history_capacity), (7, 1000));
 /// assert!(config.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -262,8 +262,8 @@ struct Layers {
 
 impl Layers {
     fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
         let place = |span: Option<std::ops::Range<usize>>| match span {
             Some(span) => {
                 let before = &text.as_bytes()[..span.start.min(text.len())];
@@ -311,7 +311,9 @@ impl Layers {
             let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
             table = match entry {
                 Value::Table(table) => table,
-                _ => return Err(ConfigError::Value { place: place.into(), message: format!("{section} is no section") }),
+                _ => {
+                    return Err(ConfigError::Value { place: place.into(), message: format!("{section} is no section") });
+                }
             };
         }
         table.insert(last.into(), value);
@@ -352,7 +354,7 @@ fn explain(place: String, message: &str) -> ConfigError {
 /// The name that is most like `name`, if one is much like it.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let ranked = known.into_iter().map(|known| (edits(name, known), known));
-    let limit = (name.chars().count() / 3).clamp(1, 4);
+    let limit = (name.chars().count() / 2).clamp(1, 4);
     ranked.filter(|(edits, _)| *edits <= limit).min_by_key(|(edits, _)| *edits).map(|(_, known)| known)
 }
 
@@ -459,18 +461,15 @@ mod tests {
 
     #[test]
     fn faults_name_their_place_and_the_nearest_key() {
-        let cases: [(&str, &[(&str, &str)], &str); 7] = [
+        type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+        let cases: [Case; 7] = [
             ("[learn]\n\nsed = 1", &[], "accrue.toml:3: there is no key `sed`; did you mean `seed`?"),
             ("[lern]\nseed = 1", &[], "accrue.toml:1: there is no key `lern`; did you mean `learn`?"),
             ("[learn]\nquux = 1", &[], "there is no key `quux`; there are: seed, "),
             ("[learn]\nseed = 'x'", &[], "accrue.toml:2: invalid type: string \"x\""),
             ("", &[("ACCRUE_LEARN_SEDE", "1")], "ACCRUE_LEARN_SEDE: there is no key `sede`; did you mean `seed`?"),
             ("", &[("ACCRUE_SEED", "many")], "ACCRUE_SEED: invalid type"),
-            (
-                "[learn]\ncheckpoints_kept = 0",
-                &[],
-                "accrue.toml: `learn.checkpoints_kept` is 0, but must be 1 to 1000",
-            ),
+            ("[learn]\ncheckpoints_kept = 0", &[], "accrue.toml: `learn.checkpoints_kept` is 0, but must be 1 to 1000"),
         ];
         for (file, environment, message) in cases {
             let (_dir, sources) = sources(file, environment);

@@ -23,6 +23,7 @@ fn main() {
         "f.reach" => settings.factorization.reach = v.parse().unwrap(),
         "f.replay" => settings.factorization.replay = v.parse().unwrap(),
         "b.rate" => settings.blend.rate = v.parse().unwrap(),
+        "b.avg" => settings.blend.average = v.parse().unwrap(),
         "b.forget" => settings.blend.forget = v.parse().unwrap(),
         "b.one" => settings.retrieval.learn_one_in = v.parse().unwrap(),
         "b.cand" => settings.retrieval.learn_candidates = v.parse().unwrap(),

@@ -2,7 +2,8 @@
 //!
 //! `s(i) = Σ_f curve_{g,f}(x_f(i))`: a generalised additive model (Hastie, Tibshirani 1986) with piecewise-linear curves. The
 //! group g tells whether a visit is going on and whether the shopper chose the item before, since evidence means different
-//! things then. Learned online by the softmax cross-entropy of the item that was chosen against its fellow candidates.
+//! things then. Learned online by the softmax cross-entropy of the item that was chosen against its fellow candidates; scores
+//! come from an average of the last curves (Polyak, Juditsky 1992), for a step that follows the shop also follows its noise.
 //! In: feature rows. Out: scores, and each feature's share.
 
 use serde::{Deserialize, Serialize};
@@ -62,11 +63,13 @@ pub struct BlendSettings {
     pub rate: f32,
     /// Share of the squared gradients that a step forgets: the rate never dies out.
     pub forget: f32,
+    /// Share of the latest curves in the average that scores: about one over the steps that it looks back.
+    pub average: f32,
 }
 
 impl Default for BlendSettings {
     fn default() -> Self {
-        Self { rate: 0.1, forget: 1e-3 }
+        Self { rate: 0.05, forget: 1e-3, average: 2e-3 }
     }
 }
 
@@ -76,10 +79,14 @@ pub struct Blend {
     settings: BlendSettings,
     n_features: usize,
     axes: Vec<Axis>,
-    /// `[groups, features, knots]`.
+    /// `[groups, features, knots]`: what learns.
     curves: Vec<f32>,
+    /// Their average, of the same shape: what scores.
+    averaged: Vec<f32>,
     /// Decayed squared gradients, of the same shape.
     squared: Vec<f32>,
+    /// Steps taken.
+    steps: u64,
 }
 
 impl Blend {
@@ -92,6 +99,8 @@ impl Blend {
             n_features: features.len(),
             axes: features.iter().map(|feature| feature.axis).collect(),
             squared: vec![0.0; curves.len()],
+            averaged: curves.clone(),
+            steps: 0,
             curves,
         }
     }
@@ -110,14 +119,19 @@ impl Blend {
 
     /// What feature number `feature` adds to the score.
     pub fn share(&self, group: usize, feature: usize, value: f32) -> f32 {
-        let (knot, next) = self.locate(feature, value);
-        let curve = &self.curves[(group * self.n_features + feature) * N_KNOTS..][..N_KNOTS];
-        curve[knot] * (1.0 - next) + curve[knot + 1] * next
+        self.read(&self.averaged, group, feature, value)
     }
 
     /// The score of a candidate with these features `[f]`.
     pub fn score(&self, group: usize, features: &[f32]) -> f32 {
         features.iter().enumerate().map(|(feature, &value)| self.share(group, feature, value)).sum()
+    }
+
+    /// The height of a curve at a value.
+    fn read(&self, curves: &[f32], group: usize, feature: usize, value: f32) -> f32 {
+        let (knot, next) = self.locate(feature, value);
+        let curve = &curves[(group * self.n_features + feature) * N_KNOTS..][..N_KNOTS];
+        curve[knot] * (1.0 - next) + curve[knot + 1] * next
     }
 
     /// Learns that candidate `chosen` was taken from among `candidates` (each a group and a row of `rows` `[n, f]`).
@@ -126,7 +140,8 @@ impl Blend {
     pub fn learn(&mut self, groups: &[usize], rows: &[f32], chosen: usize, weight: f32, scores: &mut [f32]) {
         let rows_of = |candidate: usize| &rows[candidate * self.n_features..][..self.n_features];
         for (candidate, (&group, score)) in groups.iter().zip(scores.iter_mut()).enumerate() {
-            *score += self.score(group, rows_of(candidate));
+            let row = rows_of(candidate).iter().enumerate();
+            *score += row.map(|(feature, &value)| self.read(&self.curves, group, feature, value)).sum::<f32>();
         }
         accrue_kernel::softmax_in_place(scores);
         let mut gradient = vec![0.0; self.curves.len()];
@@ -139,12 +154,18 @@ impl Blend {
                 gradient[place + 1] += error * next;
             }
         }
-        let BlendSettings { rate, forget } = self.settings;
+        let BlendSettings { rate, forget, average } = self.settings;
         for ((curve, squared), gradient) in self.curves.iter_mut().zip(&mut self.squared).zip(gradient) {
             if gradient != 0.0 {
                 *squared += gradient * gradient - forget * *squared;
                 *curve -= weight * rate * gradient / (squared.sqrt() + 1e-3);
             }
+        }
+        // A young average is the plain mean of what there was.
+        self.steps += 1;
+        let average = average.max(1.0 / self.steps as f32);
+        for (averaged, curve) in self.averaged.iter_mut().zip(&self.curves) {
+            *averaged += average * (curve - *averaged);
         }
     }
 
@@ -155,6 +176,6 @@ impl Blend {
 
     /// Whether every parameter is finite.
     pub fn is_finite(&self) -> bool {
-        self.curves.iter().all(|number| number.is_finite())
+        self.curves.iter().chain(&self.averaged).all(|number| number.is_finite())
     }
 }

@@ -141,7 +141,7 @@ pub struct RetrievalSettings {
 
 impl Default for RetrievalSettings {
     fn default() -> Self {
-        Self { neighbours: 200, own: 200, factorization: 100, popular: 100, new: 20, learn_one_in: 16, learn_candidates: 40 }
+        Self { neighbours: 200, own: 1000, factorization: 100, popular: 100, new: 20, learn_one_in: 8, learn_candidates: 60 }
     }
 }
 

@@ -38,7 +38,7 @@ pub struct NeighboursSettings {
 
 impl Default for NeighboursSettings {
     fn default() -> Self {
-        Self { half_life_days: 120.0, sequence_reach: 10, visit_reach: 30, across_reach: 30, capacity: 256 }
+        Self { half_life_days: 120.0, sequence_reach: 10, visit_reach: 20, across_reach: 20, capacity: 128 }
     }
 }
 

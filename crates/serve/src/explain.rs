@@ -39,8 +39,9 @@ pub(crate) fn explain(shop: &Shop<'_>, past: &Past, picked: &[Scored], items: &m
         .collect();
     for (place, (scored, item)) in picked.iter().zip(items).enumerate() {
         let mut cited: Vec<(usize, f32)> = events.iter().zip(&shares).map(|(&event, shares)| (event, shares[place])).collect();
-        cited.retain(|&(_, share)| share.abs() > WORTH_SAYING * scored.score.abs());
-        cited.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(b.0.cmp(&a.0)));
+        // What speaks against an item is no reason to show it; it stays in the rest.
+        cited.retain(|&(_, share)| share > WORTH_SAYING * scored.score.abs());
+        cited.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
         cited.truncate(CITED);
         item.reasons = cited.iter().map(|&(event, share)| cite(shop, &past.history, event, share)).collect();
         add_rest(shop, &context, &prepared, scored, &mut item.reasons);

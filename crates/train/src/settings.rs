@@ -26,7 +26,7 @@ impl Default for LearnSettings {
     fn default() -> Self {
         Self {
             seed: 1,
-            history_capacity: 500,
+            history_capacity: 1000,
             predict_one_in: 256,
             weights: BTreeMap::new(),
             models: Settings::default(),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
+use super::machine::process_cpu_s;
 use super::sample::ms_since;
 
 /// The bytes of a request with a body.
@@ -95,6 +96,8 @@ impl Client {
 /// What became of a load.
 pub(super) struct Load {
     pub seconds: f64,
+    /// CPU seconds of this process: clients, server, learner.
+    pub cpu_s: f64,
     pub latencies_ms: Vec<f64>,
 }
 
@@ -104,12 +107,13 @@ pub(super) fn load(
     requests: &[Vec<Vec<u8>>],
     check: impl Fn(&[u8]) -> anyhow::Result<()> + Sync,
 ) -> anyhow::Result<Load> {
-    let barrier = Barrier::new(requests.len() + 1);
+    let barrier = &Barrier::new(requests.len() + 1);
+    let check = &check;
     std::thread::scope(|scope| {
         let threads: Vec<_> = requests
             .iter()
             .map(|requests| {
-                scope.spawn(|| {
+                scope.spawn(move || {
                     let client = Client::connect(address);
                     barrier.wait();
                     let mut client = client?;
@@ -124,13 +128,14 @@ pub(super) fn load(
                 })
             })
             .collect();
+        let cpu_before = process_cpu_s();
         barrier.wait();
         let started = Instant::now();
         let mut latencies_ms = Vec::new();
         for thread in threads {
             latencies_ms.extend(thread.join().expect("the client does not panic")?);
         }
-        Ok(Load { seconds: started.elapsed().as_secs_f64(), latencies_ms })
+        Ok(Load { seconds: started.elapsed().as_secs_f64(), cpu_s: process_cpu_s() - cpu_before, latencies_ms })
     })
 }
 

@@ -85,7 +85,7 @@ fn own(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let mut took = Vec::new();
     let (mut first, mut same_version) = (0, 0);
     for sample in 0..n_samples {
-        let user = user_name(draws.below(corpus.n_users) as u32);
+        let user = known_user(server, &mut draws, corpus.n_users);
         let item = item_name(draws.below(corpus.n_items) as u32);
         server.engine.wait_until_learned();
         let before = recommend(&mut client, &user)?;
@@ -166,7 +166,8 @@ impl Moved {
     /// always move, so there the version must also have learned from the event.
     fn measure(&mut self, server: &Server, draws: &mut Draws, n_users: u64, id: &str, busy: bool) -> anyhow::Result<()> {
         let mut client = server.connect()?;
-        let (probe, actor) = (user_name(draws.below(n_users) as u32), user_name(draws.below(n_users) as u32));
+        let probe = known_user(server, draws, n_users);
+        let actor = user_name(draws.below(n_users) as u32);
         let at_ms = server.stream_time_ms();
         let before = recommend(&mut client, &probe)?;
         ensure!(!before.items.is_empty(), "nothing is recommended to {probe}");
@@ -192,6 +193,17 @@ impl Moved {
                 bail!("{actor} has bought {item} and nothing has moved for {probe} after {PATIENCE:?}");
             }
             std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Somebody who has a past.
+fn known_user(server: &Server, draws: &mut Draws, n_users: u64) -> String {
+    loop {
+        let user = user_name(draws.below(n_users) as u32);
+        let name = Shopper::User(user.as_str().into());
+        if server.engine.with_shop(|shop| shop.facts.shopper(&name).is_some()) {
+            return user;
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::client::{Load, all_accepted, deal, load, post_events};
 use super::corpus::{Corpus, ndjson};
+use super::machine::process_cpu_s;
 use super::sample::{median_rate, ms_since, quantile};
 use super::shop::{Big, retail_corpus};
 use super::{Bed, Bench, Figure, Target, bench, row};
@@ -65,13 +66,14 @@ pub(super) fn batches(corpus: Corpus, size: usize) -> Vec<Vec<Incoming>> {
 fn batch(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_events = bed.size.pick(2_000, 200_000, 400_000);
     let big = bed.big()?;
-    let (mut rates, mut waits) = (Vec::new(), Vec::new());
+    let (mut rates, mut waits, mut cpu) = (Vec::new(), Vec::new(), 0.0);
     for _ in 0..N_ROUNDS {
         let mut dealt: Vec<Vec<Vec<Incoming>>> = (0..4).map(|_| Vec::new()).collect();
         for (place, batch) in batches(big.next(n_events), 1_000).into_iter().enumerate() {
             dealt[place % 4].push(batch);
         }
         let engine = &big.server.engine;
+        let cpu_before = process_cpu_s();
         let started = Instant::now();
         let outcomes: Vec<anyhow::Result<(u64, Vec<f64>)>> = std::thread::scope(|scope| {
             let ingest = |batches: Vec<Vec<Incoming>>| {
@@ -87,6 +89,7 @@ fn batch(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
             threads.into_iter().map(|thread| thread.join().expect("producers do not panic")).collect()
         });
         rates.push(n_events as f64 / started.elapsed().as_secs_f64());
+        cpu += (process_cpu_s() - cpu_before) * 1e6 / (N_ROUNDS * n_events) as f64;
         let mut n_accepted = 0;
         for outcome in outcomes {
             let (accepted, waited) = outcome?;
@@ -96,21 +99,22 @@ fn batch(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         anyhow::ensure!(n_accepted == n_events, "{n_accepted} of {n_events} events were accepted");
     }
     let lag = lag(big);
-    bed.note(format!("  rounds: {}; the learner is {lag} records behind", list(&rates)));
+    bed.note(format!("  rounds: {}; the learner is {lag} records behind; {cpu:.1} µs of CPU an event, its share included", list(&rates)));
     Ok(vec![median_rate(rates, N_ROUNDS * n_events), worst(&mut waits)])
 }
 
 fn batch_http(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_events = bed.size.pick(2_000, 200_000, 400_000);
     let big = bed.big()?;
-    let (mut rates, mut waits) = (Vec::new(), Vec::new());
+    let (mut rates, mut waits, mut cpu) = (Vec::new(), Vec::new(), 0.0);
     for _ in 0..N_ROUNDS {
-        let Load { seconds, latencies_ms } = post_in_batches(big.server.address, big.next(n_events), 1_000, 4)?;
+        let Load { seconds, cpu_s, latencies_ms } = post_in_batches(big.server.address, big.next(n_events), 1_000, 4)?;
         rates.push(n_events as f64 / seconds);
+        cpu += cpu_s * 1e6 / (N_ROUNDS * n_events) as f64;
         waits.extend(latencies_ms);
     }
     let lag = lag(big);
-    bed.note(format!("  rounds: {}; the learner is {lag} records behind", list(&rates)));
+    bed.note(format!("  rounds: {}; the learner is {lag} records behind; {cpu:.1} µs of CPU an event, its share included", list(&rates)));
     Ok(vec![median_rate(rates, N_ROUNDS * n_events), worst(&mut waits)])
 }
 
@@ -123,7 +127,7 @@ fn single(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         let mut rates = Vec::new();
         waits.clear();
         for _ in 0..3 {
-            let Load { seconds, latencies_ms } =
+            let Load { seconds, latencies_ms, .. } =
                 post_in_batches(big.server.address, big.next(n_requests), 1, n_connections)?;
             rates.push(n_requests as f64 / seconds);
             waits.extend(latencies_ms);

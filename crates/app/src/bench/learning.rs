@@ -9,9 +9,11 @@ use accrue_model::Version;
 use accrue_store::{Fact, Interaction, Offset};
 use accrue_train::Learner;
 
+use super::machine::thread_cpu_s;
 use super::sample::median_rate;
 use super::shop::retail_corpus;
 use super::{Bed, Bench, Figure, Target, bench, dataset, row};
+use crate::engine::learn_settings;
 
 pub(super) const BENCHES: &[Bench] = &[
     bench(
@@ -19,6 +21,7 @@ pub(super) const BENCHES: &[Bench] = &[
         "the learner alone on a retail-like stream of 350,000 events: events a second, bytes copied by publications",
         &[
             row("learn_events_per_s", "events/s", Target::AtLeast(50_000.0)),
+            row("learn_events_per_cpu_s", "events/s", Target::None),
             row("copied_bytes_per_event", "bytes", Target::None),
             row("copied_bytes_per_event_at_1000_per_s", "bytes", Target::None),
         ],
@@ -42,20 +45,22 @@ fn learn(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let events: Vec<Interaction> =
         retail_corpus(bed.size.pick(2_000, 350_000, 350_000)).lines().map(|line| line.interaction()).collect();
     let every = Duration::from_millis(bed.config.learn.publish_every_ms);
-    let mut rates = Vec::new();
+    let (mut rates, mut cpu_rates) = (Vec::new(), Vec::new());
     let mut copied = 0.0;
     for _ in 0..bed.size.pick(1, 3, 3) {
-        let (rate, bytes) = run(bed, &events, &Publish::Every(every))?;
-        bed.note(format!("  {rate:.0} events/s, {bytes:.0} bytes copied an event"));
-        rates.push(rate);
-        copied = bytes;
+        let learned = run(bed, &events, &Publish::Every(every))?;
+        bed.note(format!("  {:.0} events/s, {:.0} a CPU second", learned.rate, learned.cpu_rate));
+        rates.push(learned.rate);
+        cpu_rates.push(learned.cpu_rate);
+        copied = learned.copied;
     }
     let n_learned = (rates.len() * events.len()) as u64;
-    // 1,000 events a second, published 20 times a second.
+    // At 1,000 events a second, one comes in each millisecond between publications.
     let slowly = &events[..events.len().min(100_000)];
-    let (_, copied_slowly) = run(bed, slowly, &Publish::EachEvents(1_000 * bed.config.learn.publish_every_ms as usize / 1_000))?;
+    let copied_slowly = run(bed, slowly, &Publish::EachEvents(bed.config.learn.publish_every_ms.max(1) as usize))?.copied;
     Ok(vec![
         median_rate(rates, n_learned),
+        median_rate(cpu_rates, n_learned),
         Figure { value: copied, samples: events.len() as u64 },
         Figure { value: copied_slowly, samples: slowly.len() as u64 },
     ])
@@ -68,16 +73,25 @@ fn learn_online_retail(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     };
     let events = dataset::online_retail(datasets)?;
     let every = Duration::from_millis(bed.config.learn.publish_every_ms);
-    let (rate, bytes) = run(bed, &events, &Publish::Every(every))?;
-    bed.note(format!("  {} events, {bytes:.0} bytes copied an event", events.len()));
+    let Learned { rate, cpu_rate, copied } = run(bed, &events, &Publish::Every(every))?;
+    bed.note(format!("  {} events, {cpu_rate:.0} a CPU second, {copied:.0} bytes copied an event", events.len()));
     Ok(vec![Figure { value: rate, samples: events.len() as u64 }])
 }
 
-/// Learns all events; returns events a second and bytes copied an event.
-fn run(bed: &Bed<'_>, events: &[Interaction], publish: &Publish) -> anyhow::Result<(f64, f64)> {
-    let mut learner = Learner::new(bed.config.learning());
+/// How learning went.
+struct Learned {
+    /// Events a second.
+    rate: f64,
+    /// Events a second of this thread's own: what the rate would be if nothing else ran.
+    cpu_rate: f64,
+    /// Bytes copied by publications, per event.
+    copied: f64,
+}
+
+fn run(bed: &Bed<'_>, events: &[Interaction], publish: &Publish) -> anyhow::Result<Learned> {
+    let mut learner = Learner::new(learn_settings(&bed.config));
     let mut held: Option<Version> = None;
-    let started = Instant::now();
+    let (started, cpu_before) = (Instant::now(), thread_cpu_s());
     let mut published_at = started;
     for (offset, event) in events.iter().enumerate() {
         learner.step(Offset(offset as u64), event.at_ms, Fact::Interaction(*event), |_| None)?;
@@ -91,7 +105,9 @@ fn run(bed: &Bed<'_>, events: &[Interaction], publish: &Publish) -> anyhow::Resu
         }
     }
     drop(held);
-    let seconds = started.elapsed().as_secs_f64();
     let n_events = events.len() as f64;
-    Ok((n_events / seconds, learner.ensemble().copied_bytes() as f64 / n_events))
+    let rate = n_events / started.elapsed().as_secs_f64();
+    let cpu_s = thread_cpu_s() - cpu_before;
+    let cpu_rate = if cpu_s > 0.0 { n_events / cpu_s } else { rate };
+    Ok(Learned { rate, cpu_rate, copied: learner.ensemble().copied_bytes() as f64 / n_events })
 }

@@ -17,6 +17,7 @@ use anyhow::{Context as _, ensure};
 use super::corpus::Corpus;
 use super::machine::memory_bytes;
 use super::{Bed, Bench, Figure, Measure, Target, bench, row};
+use crate::engine::learn_settings;
 
 pub(super) const BENCHES: &[Bench] = &[
     bench(
@@ -49,12 +50,12 @@ const GB: f64 = 1e9;
 const PUBLISH: u64 = 10_000;
 
 fn a_tenth(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
-    let scale = bed.size.pick(1_000, 50, 10);
+    let scale = bed.size.pick(10_000, 50, 10);
     measure(bed, "memory", scale)
 }
 
 fn whole(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
-    let scale = bed.size.pick(1_000, 50, 1);
+    let scale = bed.size.pick(10_000, 50, 1);
     measure(bed, "memory_whole", scale)
 }
 
@@ -75,7 +76,7 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
     (0..).zip(corpus.lines()).map(record).for_each(|record| facts.apply(&record));
     let with_facts = memory_bytes("VmRSS");
     bed.note(format!("  facts: {} items, {} shoppers, {:.3} GB", facts.items.len(), facts.shoppers.len(), with_facts as f64 / GB));
-    let mut learner = Learner::new(bed.config.learning());
+    let mut learner = Learner::new(learn_settings(&bed.config));
     let mut held = learner.publish();
     for record in (0..).zip(corpus.lines()).map(record) {
         learner.step(record.offset, record.received_at.0, facts.resolve(&record), |code| facts.type_of(code))?;

@@ -191,16 +191,22 @@ pub fn run(config: &Config, options: &Options, note: &dyn Fn(&str)) -> anyhow::R
     let mut measures = if options.here { Vec::new() } else { machine::rows()? };
     measures.iter().for_each(|measure| bed.note(format!("{}: {:.3} {}", measure.name, measure.value, measure.unit)));
     for bench in chosen {
-        bed.note(format!("{}: {}", bench.name, bench.question));
+        if !options.here {
+            bed.note(format!("{}: {}", bench.name, bench.question));
+        }
         let started = Instant::now();
         let figures = (bench.run)(&mut bed).with_context(|| format!("bench {}", bench.name))?;
         ensure!(figures.len() <= bench.rows.len(), "bench {} has more figures than rows", bench.name);
         for (row, figure) in bench.rows.iter().zip(figures) {
             let measure = measured(row, figure, options.size)?;
-            bed.note(format!("  {} = {:.3} {}", measure.name, measure.value, measure.unit));
+            if !options.here {
+                bed.note(format!("  {} = {:.3} {}", measure.name, measure.value, measure.unit));
+            }
             measures.push(measure);
         }
-        bed.note(format!("  ({:.1} s)", started.elapsed().as_secs_f64()));
+        if !options.here {
+            bed.note(format!("  ({:.1} s)", started.elapsed().as_secs_f64()));
+        }
     }
     if !options.here {
         measures.push(machine::reference_row("reference_loop_after_ms"));

@@ -81,8 +81,8 @@ struct Acknowledged {
 
 fn recovery(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     (bed.big, bed.retail, bed.trained) = (None, None, None);
-    let n_before = bed.size.pick(2_000, 200_000, 1_000_000);
-    let n_after = bed.size.pick(3_000, 1_000_000, 1_000_000);
+    let n_before: u64 = bed.size.pick(2_000, 200_000, 1_000_000);
+    let n_after: u64 = bed.size.pick(3_000, 1_000_000, 1_000_000);
     let corpus = Corpus::new(n_before.div_ceil(50), n_before.div_ceil(200), n_before);
     let folder = Folder::new()?;
     // As the child is configured, or it would begin by writing other settings down.

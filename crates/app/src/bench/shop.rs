@@ -14,7 +14,7 @@ use super::client::Client;
 use super::corpus::{Corpus, described};
 use super::{Bed, ingest};
 use crate::config::Config;
-use crate::engine::{Engine, checkpoints_in};
+use crate::engine::{Engine, checkpoints_in, learn_settings};
 use crate::http::serve;
 
 /// Records appended in one commit when a log is filled.
@@ -51,7 +51,7 @@ impl Drop for Folder {
 pub(super) fn fill(dir: &Path, config: &Config, corpus: Corpus, note: &dyn Fn(&str)) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut log = Log::open(dir, (&config.log).into())?;
-    let settings = Body::Settings(config.learning().to_record().into());
+    let settings = Body::Settings(learn_settings(config).to_record().into());
     let items = (0..corpus.n_items as u32).map(|item| Body::Item(Box::new(described(item))));
     let first: Vec<Body> = std::iter::once(settings).chain(items).collect();
     let mut lines = corpus.lines().peekable();
@@ -72,7 +72,7 @@ pub(super) fn fill(dir: &Path, config: &Config, corpus: Corpus, note: &dyn Fn(&s
 
 fn fold(log: &Log, config: &Config) -> anyhow::Result<(Facts, Learner)> {
     let mut facts = Facts::new(config.learn.history_capacity);
-    let mut learner = Learner::new(config.learning());
+    let mut learner = Learner::new(learn_settings(config));
     let mut reader = log.reader();
     while facts.end < log.end() {
         let mut outcome = Ok(());
@@ -191,7 +191,7 @@ pub(super) fn retail_corpus(n_events: u64) -> Corpus {
 /// Facts and models of `corpus` without a log, with records numbered from 0.
 pub(super) fn learn(corpus: Corpus, config: &Config) -> anyhow::Result<(Facts, Learner)> {
     let mut facts = Facts::new(config.learn.history_capacity);
-    let mut learner = Learner::new(config.learning());
+    let mut learner = Learner::new(learn_settings(config));
     for (offset, line) in (0..).zip(corpus.lines()) {
         let record = accrue_store::Record { offset: Offset(offset), received_at: Timestamp(line.at_ms), body: line.body() };
         facts.apply(&record);

@@ -9,7 +9,9 @@ use super::output::count;
 use super::{Context, Ending};
 
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Example:\n  accrue backup /mnt/backups/shop-monday --data shop\n\nA server may be writing meanwhile.")]
+#[command(
+    after_long_help = "Example:\n  accrue backup /mnt/backups/shop-monday --data shop\n\nA server may be writing meanwhile."
+)]
 pub(super) struct BackupArguments {
     /// A new or empty folder
     #[arg(value_name = "DIR")]
@@ -59,7 +61,10 @@ fn print(context: &Context, did: &str, folder: PathBuf, backup: &Backup) -> anyh
             None => "no checkpoint".into(),
         };
         let (records, size) = (count(copied.offset - copied.start), count(copied.size_bytes));
-        format!("{did} {}: {records} records, {checkpoint}, {size} bytes, every checksum compared", copied.folder.display())
+        format!(
+            "{did} {}: {records} records, {checkpoint}, {size} bytes, every checksum compared",
+            copied.folder.display()
+        )
     })?;
     Ok(Ending::Well)
 }

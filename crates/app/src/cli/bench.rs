@@ -60,7 +60,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         (_, true) => Size::Quick,
         _ => Size::Full,
     };
-    let measures = measure(&context.config, &Options { names, size, here, datasets }, &|text| context.output.note(text))?;
+    let measures =
+        measure(&context.config, &Options { names, size, here, datasets }, &|text| context.output.note(text))?;
     context.output.result(&measures, |measures| table(measures))?;
     Ok(Ending::Well)
 }

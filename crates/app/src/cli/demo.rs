@@ -50,7 +50,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         Said::Progress(progress) if output.is_json() => output.result(progress, ToString::to_string),
         Said::Progress(progress) => {
             if n_lines % LINES == 0 {
-                output.note(&format!("\nThe last {} simulated pages:\n{HEADER}", progress.window));
+                output.note(&format!("\nThe last {} simulated pages:\n{}", progress.window, HEADER.join("\n")));
             }
             n_lines += 1;
             output.note(&progress.to_string());
@@ -72,7 +72,9 @@ fn hint(error: &DemoError) -> Option<&'static str> {
         DemoError::Listen { .. } => Some("choose another port with --listen HOST:PORT; port 0 picks a free one"),
         DemoError::Open(_) => Some("leave --listen out, or use --listen 127.0.0.1:PORT"),
         DemoError::Folder(FolderError::Foreign { .. }) => Some("name a new folder with --data DIR"),
-        DemoError::Folder(FolderError::Io { .. }) => Some("check the path and the permissions, or name another folder with --data DIR"),
+        DemoError::Folder(FolderError::Io { .. }) => {
+            Some("check the path and the permissions, or name another folder with --data DIR")
+        }
         DemoError::Server(_) | DemoError::Client(_) => Some("--log info shows what the server says"),
         DemoError::Folder(FolderError::Engine(_)) | DemoError::Engine(_) | DemoError::Say(_) => None,
     }

@@ -49,7 +49,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         (_, Some(protocol), Some(train)) => {
             for (flag, given) in [("--test", &arguments.test), ("--items", &arguments.items)] {
                 if given.is_some() {
-                    let hint = "leave it out: this protocol has one file, and the mapping tells what items it describes";
+                    let hint =
+                        "leave it out: this protocol has one file, and the mapping tells what items it describes";
                     return Err(Problem::new(format!("{flag} is not for the protocol `{protocol}`"), hint).into());
                 }
             }
@@ -75,9 +76,9 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
             return Err(Problem::new("--protocol and --train are needed", hint).into());
         }
     };
-    context.output.result(&result, |result| {
-        serde_json::to_string_pretty(result).unwrap_or_else(|_| result.to_string())
-    })?;
+    context
+        .output
+        .result(&result, |result| serde_json::to_string_pretty(result).unwrap_or_else(|_| result.to_string()))?;
     Ok(Ending::Well)
 }
 

@@ -94,6 +94,7 @@ enum End {
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
     let settings = read_settings(&arguments)?;
+    look_ahead(&arguments.files, &settings)?;
     let stop = Stop::listen()?;
     let started = Instant::now();
     let mut summary = Summary::new(arguments.check);
@@ -127,6 +128,18 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     }
 }
 
+/// Opens every file once, so that a wrong name or mapping is told before anything is written.
+fn look_ahead(files: &[PathBuf], settings: &ReadSettings) -> Result<(), ReadError> {
+    for path in files {
+        // What a pipe has handed out is gone.
+        let is_stream = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+        if path != Path::new("-") && !is_stream {
+            Reader::open(path, settings, &Progress::default())?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads files on this thread and feeds the sink on another.
 fn pump(
     files: &[PathBuf],
@@ -141,9 +154,17 @@ fn pump(
     let (sender, receiver) = sync_channel::<(String, Batch)>(AHEAD);
     let (end, fed) = std::thread::scope(|scope| {
         let (bar, progress_seen) = (&bar, progress.clone());
-        let feeder = scope.spawn(move || feed(&receiver, sink, summary, || {
-            bar.set_position(progress_seen.bytes());
-        }, bar));
+        let feeder = scope.spawn(move || {
+            feed(
+                &receiver,
+                sink,
+                summary,
+                || {
+                    bar.set_position(progress_seen.bytes());
+                },
+                bar,
+            )
+        });
         let mut end = End::Whole;
         'files: for path in files {
             let mut reader = match Reader::open(path, settings, &progress) {
@@ -215,21 +236,18 @@ fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
         (None, Some(argument)) => mapping_argument(argument, kind.unwrap_or_default())?,
         (None, None) => Mapping { kind: kind.unwrap_or_default(), ..Mapping::default() },
     };
-    Ok(ReadSettings {
-        format: arguments.format,
-        quotes: arguments.quotes,
-        columns: arguments.columns.clone(),
-        mapping,
-    })
+    Ok(ReadSettings { format: arguments.format, quotes: arguments.quotes, columns: arguments.columns.clone(), mapping })
 }
 
 pub(super) fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Result<Mapping> {
     let place = path.display();
     let hint = "docs and examples/*/mapping.toml show what a mapping can say";
-    let text = std::fs::read_to_string(path).map_err(|error| Problem::new(format!("{place}: cannot be read: {error}"), hint))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new(format!("{place}: cannot be read: {error}"), hint))?;
     let mapping: Mapping = toml::from_str(&text).map_err(|error| Problem::new(format!("{place}: {error}"), hint))?;
     if let Some(kind) = kind.filter(|kind| *kind != mapping.kind) {
-        let message = format!("{place}: the mapping is for {:?}, but the flag says {kind:?}", mapping.kind).to_lowercase();
+        let message =
+            format!("{place}: the mapping is for {:?}, but the flag says {kind:?}", mapping.kind).to_lowercase();
         return Err(Problem::new(message, "leave the flag out, or set `kind` in the mapping").into());
     }
     mapping.validate().map_err(|error| Problem::new(format!("{place}: {error}"), hint))?;

@@ -85,7 +85,10 @@ pub(super) fn recovered(context: &Context) -> anyhow::Result<(LogReader, Recover
 }
 
 fn unknown(what: &str, id: &str) -> Problem {
-    Problem::new(format!("{what} {id:?} is unknown"), "ids are exact, capitals included; `accrue export catalogue` lists items")
+    Problem::new(
+        format!("{what} {id:?} is unknown"),
+        "ids are exact, capitals included; `accrue export catalogue` lists items",
+    )
 }
 
 fn item(context: &Context, id: &str) -> anyhow::Result<()> {
@@ -128,7 +131,10 @@ fn checkpoint(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
         None => {
             let found = engine::checkpoints_in(&context.config.data).newest()?;
             let found = found.ok_or_else(|| {
-                Problem::new("there is no checkpoint yet", "one is written when a server or an ingest ends, and now and then between")
+                Problem::new(
+                    "there is no checkpoint yet",
+                    "one is written when a server or an ingest ends, and now and then between",
+                )
             })?;
             found.skipped.iter().for_each(|skipped| context.output.note(&format!("warning: {skipped}")));
             found.checkpoint

@@ -191,7 +191,8 @@ fn sources(global: &Global, verb: &Verb) -> Sources {
         _ => None,
     };
     flags.extend(listen.map(|listen| ("http.listen", Value::String(listen.clone()), "--listen")));
-    let environment = std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
     Sources { file: global.config.clone(), environment: environment.collect(), flags }
 }
 

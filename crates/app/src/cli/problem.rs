@@ -51,7 +51,9 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             EngineError::Overloaded => "try again in a moment",
             EngineError::Closing => "start it again",
             EngineError::Check(_) => "`accrue config` shows every key with its value",
-            EngineError::Train(_) => "the message says what to do; a backup comes back with: accrue restore BACKUP --data NEW_DIR",
+            EngineError::Train(_) => {
+                "the message says what to do; a backup comes back with: accrue restore BACKUP --data NEW_DIR"
+            }
             EngineError::Search(_) => "stop the server and delete DATA/search; it is built again from the log",
             EngineError::NotFound { .. } => "`accrue inspect stats` shows what there is",
             EngineError::Invalid { .. } => "`accrue --help` shows what can be asked",
@@ -71,7 +73,9 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
 
 fn store_hint(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Locked { .. } => "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine",
+        StoreError::Locked { .. } => {
+            "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine"
+        }
         StoreError::Corrupt { what, .. } if what.contains("no segment") => {
             "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"
         }

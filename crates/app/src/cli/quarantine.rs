@@ -96,7 +96,8 @@ fn list(context: &Context, reason: Option<&str>, limit: usize) -> anyhow::Result
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     held.values().for_each(|reason| *reasons.entry(reason).or_default() += 1);
     let mut records = Vec::new();
-    for (offset, _) in held.iter().rev().filter(|(_, held)| reason.is_none_or(|reason| *reason == ***held)).take(limit) {
+    for (offset, _) in held.iter().rev().filter(|(_, held)| reason.is_none_or(|reason| *reason == ***held)).take(limit)
+    {
         records.extend(refusal(&mut log, *offset)?);
     }
     context.output.result(&serde_json::json!({ "reasons": reasons, "records": records }), |_| {
@@ -136,10 +137,7 @@ fn selected(context: &Context, selection: Selection) -> anyhow::Result<Vec<Offse
 }
 
 /// Runs `work` on an open engine and closes it again, whatever became of the work.
-fn with_engine<T>(
-    context: &Context,
-    work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
+fn with_engine<T>(context: &Context, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let engine = Engine::open(&context.config.data, &context.config)?;
     let worked = runtime.block_on(work(&engine));

@@ -85,7 +85,12 @@ impl Client {
         self.ask(method, path, &body)
     }
 
-    fn ask<A: DeserializeOwned>(&mut self, method: &str, path: &str, body: &[u8]) -> Result<(A, Duration), ClientError> {
+    fn ask<A: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Result<(A, Duration), ClientError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -162,7 +167,8 @@ fn read_answer(stream: &mut impl io::BufRead) -> io::Result<(u16, Vec<u8>, bool)
             _ => {}
         }
     }
-    let length = length.filter(|length| *length <= MAX_BODY_BYTES).ok_or_else(|| broken("an answer without a length"))?;
+    let length =
+        length.filter(|length| *length <= MAX_BODY_BYTES).ok_or_else(|| broken("an answer without a length"))?;
     let mut body = vec![0; length as usize];
     stream.read_exact(&mut body)?;
     Ok((status, body, stays_open))

@@ -88,12 +88,21 @@ impl fmt::Display for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { listening, simulator, seed, items, shoppers, start, shopper, item, query, .. } = self;
         writeln!(f, "listening on {listening}\n")?;
-        writeln!(f, "This shop is simulated ({simulator}, seed {seed}): {items} items and {shoppers} shoppers, none of whom exist.")?;
+        writeln!(
+            f,
+            "This shop is simulated ({simulator}, seed {seed}): {items} items and {shoppers} shoppers, none of whom exist."
+        )?;
         writeln!(f, "The server, its HTTP interface and what it learns are real. Visits begin on {start},")?;
-        writeln!(f, "4,000 on a simulated day. Of the front pages, {BASELINE_PERCENT} % show what is popular and {BASELINE_PERCENT} % items drawn at random,")?;
+        writeln!(
+            f,
+            "4,000 on a simulated day. Of the front pages, {BASELINE_PERCENT} % show what is popular and {BASELINE_PERCENT} % items drawn at random,"
+        )?;
         writeln!(f, "to compare what is learned with, on the same traffic.\n")?;
         let (shopper, query, path) = (escaped(shopper), escaped(query), escaped(item));
-        writeln!(f, "Meanwhile, in another terminal, a shopper who comes often; what puts a thing into your cart changes for you")?;
+        writeln!(
+            f,
+            "Meanwhile, in another terminal, a shopper who comes often; what puts a thing into your cart changes for you"
+        )?;
         writeln!(f, "(keep the `at`: this shop has a calendar of its own); a search; items alike:\n")?;
         writeln!(f, "  curl -s '{listening}/v1/recommend/{shopper}?n=3&explain=true'")?;
         writeln!(f, "  curl -s '{listening}/v1/events' -H 'content-type: application/json' \\")?;

@@ -10,9 +10,10 @@ use super::drive::{Drive, Fates};
 use super::tally::{Times, Window, Worth};
 
 /// The lines above the lines of a [`Progress`].
-pub const HEADER: &str = "\
-            events    clicks per front page       expected clicks   regret    answers in ms  learned from after ms
-  visits  a second  learned popular random        learned popular  learned     p50     p99        p50     p99";
+pub const HEADER: [&str; 2] = [
+    "            events    clicks per front page          expected clicks   regret   answers in ms   learned after ms",
+    "  visits  a second  learned popular random        learned popular  learned     p50     p99        p50     p99",
+];
 
 /// How it goes.
 #[derive(Clone, Debug, Serialize)]
@@ -55,7 +56,11 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { visits, events_per_s, last, answer_ms, fresh_ms, .. } = self;
         let Window { learned, popular, random, .. } = last;
-        write!(f, "{visits:>8}  {events_per_s:>8.0}  {:>7.3} {:>7.3} {:>6.3}", learned.clicks, popular.clicks, random.clicks)?;
+        write!(
+            f,
+            "{visits:>8}  {events_per_s:>8.0}  {:>7.3} {:>7.3} {:>6.3}",
+            learned.clicks, popular.clicks, random.clicks
+        )?;
         write!(f, "        {:>7.3} {:>7.3}  {:>7.3}", learned.expected, popular.expected, learned.regret)?;
         write!(f, "  {:>6.2}  {:>6.2}     {:>6.0}  {:>6.0}", answer_ms.p50, answer_ms.p99, fresh_ms.p50, fresh_ms.p99)
     }
@@ -113,8 +118,15 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { visits, events, fates, seconds, simulated_days, window, first, last, whole, .. } = self;
-        writeln!(f, "\nSimulated: {visits} pages and {events} events in {seconds:.1} s, {simulated_days:.1} days in the shop.")?;
-        writeln!(f, "Events accepted {}, repaired {}, duplicates {}, quarantined {}.", fates.accepted, fates.repaired, fates.duplicates, fates.quarantined)?;
+        writeln!(
+            f,
+            "\nSimulated: {visits} pages and {events} events in {seconds:.1} s, {simulated_days:.1} days in the shop."
+        )?;
+        writeln!(
+            f,
+            "Events accepted {}, repaired {}, duplicates {}, quarantined {}.",
+            fates.accepted, fates.repaired, fates.duplicates, fates.quarantined
+        )?;
         writeln!(
             f,
             "Answers took {:.2} ms (p50), {:.2} ms (p99); events were learned from after {:.0} ms (p50), {:.0} ms (p99).\n",
@@ -122,7 +134,10 @@ impl fmt::Display for Summary {
         )?;
         let window = (*window as u64).min(*visits);
         writeln!(f, "Per page, in the first {window} pages → in the last {window} → in all:\n")?;
-        writeln!(f, "                       clicks                  expected clicks         regret                  pages")?;
+        writeln!(
+            f,
+            "                       clicks                  expected clicks         regret                  pages"
+        )?;
         let rows: [(&str, fn(&Window) -> &Worth); 5] = [
             ("front page, learned", |window| &window.learned),
             ("front page, popular", |window| &window.popular),
@@ -138,6 +153,9 @@ impl fmt::Display for Summary {
             }
             writeln!(f, "{:>5}", of(whole).pages)?;
         }
-        writeln!(f, "\nExpected clicks and regret (what the best page would have brought more) are known only because the shop is simulated.")
+        writeln!(
+            f,
+            "\nExpected clicks and regret (what the best page would have brought more) are known only because the shop is simulated."
+        )
     }
 }

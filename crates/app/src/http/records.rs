@@ -148,7 +148,8 @@ impl<R: Record> Batch<R> {
 
     fn push_unreadable(&mut self, text: &str, detail: String) {
         let index = self.records.len();
-        self.records.push(R::unreadable(&text[..text.floor_char_boundary(KEPT_BYTES)], &detail));
+        let kept = (0..=text.len().min(KEPT_BYTES)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        self.records.push(R::unreadable(&text[..kept], &detail));
         self.unreadable.push(Unreadable { index, detail });
     }
 }

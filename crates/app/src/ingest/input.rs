@@ -51,17 +51,13 @@ impl Input {
     }
 
     /// Wraps bytes, with decompression where their first ones ask for it.
-    pub fn new(
-        name: String,
-        path: &Path,
-        bytes: Box<dyn Read + Send>,
-        progress: &Progress,
-    ) -> Result<Self, ReadError> {
+    pub fn new(name: String, path: &Path, bytes: Box<dyn Read + Send>, progress: &Progress) -> Result<Self, ReadError> {
         let mut counted = Counted { bytes, progress: progress.clone() };
         let start = read_start(&mut counted, 4).map_err(|source| ReadError::Open { name: name.clone(), source })?;
         let (is_zstd, is_gzip) = (start.starts_with(ZSTD), start.starts_with(GZIP));
         let promised = [("zst", is_zstd), ("gz", is_gzip)];
-        for (ending, _) in promised.iter().filter(|(ending, is)| !is && path.extension() == Some(ending.as_ref())) {
+        let broken = promised.iter().find(|(ending, is)| !is && path.extension() == Some(ending.as_ref()));
+        if let Some((ending, _)) = broken {
             let what = format!("the name ends in .{ending}, but the content is not compressed that way; rename it");
             return Err(ReadError::Format { name, what });
         }

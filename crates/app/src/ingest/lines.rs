@@ -63,12 +63,13 @@ impl<R: Read> Lines<R> {
         let mut searched = from;
         loop {
             let unsearched = &self.buffer[(self.start + searched).min(self.end)..self.end];
-            if let Some(place) = unsearched.iter().position(|byte| *byte == b'\n') {
-                return Ok(Found::Line(searched + place));
-            }
-            searched = self.end - self.start;
+            let found = unsearched.iter().position(|byte| *byte == b'\n');
+            searched = found.map_or(self.end - self.start, |place| searched + place);
             if searched.saturating_sub(from) > MAX_LINE_BYTES {
                 return Ok(Found::TooLong(searched));
+            }
+            if found.is_some() {
+                return Ok(Found::Line(searched));
             }
             if !self.fill()? {
                 return Ok(if searched > from { Found::Line(searched) } else { Found::Nothing });

@@ -94,3 +94,67 @@ fn value(field: &Field) -> Result<RawValue, String> {
         other => RawValue::text(other.to_string().trim_matches('"')),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use accrue_event::RawEvent;
+    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+    use crate::ingest::{ReadSettings, Reader};
+
+    fn write(path: &Path) {
+        let schema = "message events { required binary type (UTF8); optional binary user (UTF8); required int64 item; \
+                      required int64 at (TIMESTAMP_MILLIS); required double price; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let properties = Arc::new(WriterProperties::builder().build());
+        let mut file = SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
+        let mut group = file.next_row_group().unwrap();
+        let texts = |texts: &[&str]| texts.iter().map(|text| ByteArray::from(*text)).collect::<Vec<_>>();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts(&["view", "view"]), None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts(&["u1"]), Some(&[1, 0]), None).unwrap();
+        column.close().unwrap();
+        for numbers in [[7, 8], [1_700_000_000_000, 1_700_000_001_000]] {
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int64Type>().write_batch(&numbers, None, None).unwrap();
+            column.close().unwrap();
+        }
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<DoubleType>().write_batch(&[9.5, 0.0], None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        file.close().unwrap();
+    }
+
+    #[test]
+    fn columns_become_fields_by_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.parquet");
+        write(&path);
+        let mut reader = Reader::open(&path, &ReadSettings::default(), &Progress::default()).unwrap();
+        let entries = reader.next_batch(10).unwrap().entries;
+        let shown: Vec<String> = entries
+            .into_iter()
+            .map(|entry| match entry {
+                Entry::Event(event, _) => RawEvent { id: RawValue::Null, ..event }.to_json(),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        let expected = [
+            r#"{"type":"view","user":"u1","item":7,"at":1700000000000,"price":9.5}"#,
+            r#"{"type":"view","item":8,"at":1700000001000,"price":0.0}"#,
+        ];
+        assert_eq!(shown, expected);
+        std::fs::write(&path, "PAR1 and nothing else").unwrap();
+        let error = Reader::open(&path, &ReadSettings::default(), &Progress::default()).err().unwrap().to_string();
+        assert!(error.contains("not readable as Parquet"), "{error}");
+    }
+}

@@ -163,7 +163,8 @@ impl Reader {
 
     #[cfg(not(feature = "parquet"))]
     fn open_parquet(path: &Path, _settings: &ReadSettings, _progress: &Progress) -> Result<Self, ReadError> {
-        let what = "this build does not read Parquet; build one that does with: cargo build --release --features parquet";
+        let what =
+            "this build does not read Parquet; build one that does with: cargo build --release --features parquet";
         Err(ReadError::Format { name: path.display().to_string(), what: what.into() })
     }
 }

@@ -34,7 +34,9 @@ fn read(name: &str, bytes: &[u8], settings: &ReadSettings) -> (Vec<String>, Opti
     loop {
         match reader.next_batch(3) {
             Ok(batch) if batch.entries.is_empty() => return (records, None),
-            Ok(Batch { entries, lines }) => records.extend(entries.iter().zip(lines).map(|(entry, line)| show(line, entry))),
+            Ok(Batch { entries, lines }) => {
+                records.extend(entries.iter().zip(lines).map(|(entry, line)| show(line, entry)))
+            }
             Err(error) => return (records, Some(error)),
         }
     }
@@ -114,7 +116,8 @@ fn a_line_of_any_length_is_passed_over() {
     let mut json = vec![b'x'; MAX_LINE_BYTES + (1 << 20)];
     json.extend(b"\n{\"type\":\"view\",\"user\":\"u1\",\"item\":\"a\"}\n");
     let mut reader =
-        Reader::from_bytes(Path::new("a.ndjson"), Cursor::new(json), &ReadSettings::default(), &Progress::default()).unwrap();
+        Reader::from_bytes(Path::new("a.ndjson"), Cursor::new(json), &ReadSettings::default(), &Progress::default())
+            .unwrap();
     let batch = reader.next_batch(10).unwrap();
     let shown: Vec<String> = batch.entries.iter().zip(&batch.lines).map(|(entry, line)| show(*line, entry)).collect();
     assert_eq!(shown, ["1: malformed: line 1: longer than 16 MiB".to_owned(), view(2, "u1", "a")]);
@@ -187,17 +190,25 @@ fn the_form_is_told_by_name_or_content() {
 
 #[test]
 fn files_that_cannot_be_read_at_all_say_what_would_help() {
-    let mapping = |argument: &str| ReadSettings {
-        mapping: Mapping::from_argument(argument).unwrap(),
-        ..ReadSettings::default()
-    };
+    let mapping =
+        |argument: &str| ReadSettings { mapping: Mapping::from_argument(argument).unwrap(), ..ReadSettings::default() };
     let cases: [(&str, &[u8], ReadSettings, &str); 6] = [
         ("a.csv", b"\xFF\xFEt\0y\0", ReadSettings::default(), "UTF-16; convert it with: iconv"),
         ("a.xlsx", b"PK\x03\x04rest", ReadSettings::default(), "save it as CSV"),
         ("a.json", b"[{\"type\":1}]", ReadSettings::default(), "jq -c"),
         ("a.csv", b"what,who\n", ReadSettings::default(), "no column for `type`; the header has: what, who"),
-        ("a.csv", b"what,who\n", mapping("item=sku,type='view'"), "`sku`, which the file does not have; it has: what, who"),
-        ("a.csv", b"a\"b,\"c\"d\n", ReadSettings::default(), "the header has a quote that is never closed, or text after one"),
+        (
+            "a.csv",
+            b"what,who\n",
+            mapping("item=sku,type='view'"),
+            "`sku`, which the file does not have; it has: what, who",
+        ),
+        (
+            "a.csv",
+            b"a\"b,\"c\"d\n",
+            ReadSettings::default(),
+            "the header has a quote that is never closed, or text after one",
+        ),
     ];
     for (name, bytes, settings, message) in cases {
         let error = read(name, bytes, &settings).1.map(|error| error.to_string()).unwrap_or_default();

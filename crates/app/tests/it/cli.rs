@@ -40,7 +40,8 @@ impl Place {
     fn json(&self, arguments: &[&str], code: i32) -> Value {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", text(&output.stdout)))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", text(&output.stdout)))
     }
 }
 
@@ -73,7 +74,8 @@ fn help_is_short_or_long_and_goes_to_stdout() {
     let (short, long) = (place.run(&["-h"]), place.run(&["--help"]));
     assert!(short.status.success() && long.status.success());
     assert!(text(&long.stdout).contains("Examples:") && !text(&short.stdout).contains("Examples:"));
-    for verb in ["demo", "serve", "ingest", "quarantine", "inspect", "replay", "evaluate", "export", "backup", "bench"] {
+    for verb in ["demo", "serve", "ingest", "quarantine", "inspect", "replay", "evaluate", "export", "backup", "bench"]
+    {
         assert!(text(&short.stdout).contains(verb), "{verb}");
         assert!(place.run(&[verb, "--help"]).status.success(), "{verb}");
     }
@@ -186,7 +188,10 @@ fn a_dry_run_writes_nothing_and_refusals_are_exit_code_1() {
 #[test]
 fn mappings_rename_and_describe_items() {
     let place = Place::new();
-    place.write("sales.tsv", "code\tname\twho\twhen\nm1\tBig mug\tu1\t2026-11-01T10:00:00Z\nm1\tBig mug\tu2\t2026-11-01T10:00:00Z\n");
+    place.write(
+        "sales.tsv",
+        "code\tname\twho\twhen\nm1\tBig mug\tu1\t2026-11-01T10:00:00Z\nm1\tBig mug\tu2\t2026-11-01T10:00:00Z\n",
+    );
     place.write("mapping.toml", "constants = { type = 'buy' }\nfields = { item = 'code', user = 'who', at = 'when' }\nitem = { title = 'name' }");
     let result = place.json(&["ingest", "sales.tsv", "--mapping", "mapping.toml", "--json"], 0);
     assert_eq!(counts(&result), (2, 2, 0, 0));
@@ -239,7 +244,8 @@ fn a_server_names_its_address_and_ends_well() {
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
-    let port: u16 = line.trim().strip_prefix("listening on http://127.0.0.1:").and_then(|port| port.parse().ok()).unwrap_or(0);
+    let port: u16 =
+        line.trim().strip_prefix("listening on http://127.0.0.1:").and_then(|port| port.parse().ok()).unwrap_or(0);
     assert_ne!(port, 0, "{line}");
     let output = place.run(&["ingest", "events.csv"]);
     assert_eq!(output.status.code(), Some(2));
@@ -257,8 +263,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     let csv: String = (0..20_000).map(|i| format!("view,u{i},mug,2026-11-01T10:00:00Z\n")).collect();
     place.write("events.csv", format!("type,user,item,at\n{csv}"));
     place.json(&["ingest", "events.csv", "--json"], 0);
-    let mut child =
-        place.command(&["export", "events"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = place.command(&["export", "events"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));

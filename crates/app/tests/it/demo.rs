@@ -148,7 +148,10 @@ fn json_is_one_value_a_line_and_a_named_folder_stays() {
     for _ in 0..2 {
         let output = command(place.path(), &arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-        let lines: Vec<Value> = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+        let lines: Vec<Value> = output
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
             .map(|line| serde_json::from_slice(line).unwrap())
             .collect();
         let (first, last) = (lines.first().unwrap(), lines.last().unwrap());

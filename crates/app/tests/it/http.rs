@@ -304,6 +304,15 @@ fn a_broken_line_is_quarantined_and_the_rest_is_taken() {
     assert!(listed["records"][0]["raw"].as_str().unwrap().contains(r#""type":"vi"#), "{listed}");
     let by_reason = shop.get("/v1/quarantine?reason=malformed_json").json();
     assert_eq!(by_reason["records"].as_array().unwrap().len(), 1);
+    // No rule can make it readable, so a release leaves it where it is.
+    let released =
+        shop.post("/v1/quarantine", &json!({"action": "release", "offsets": [by_reason["records"][0]["offset"]]}));
+    let released = released.json();
+    assert_eq!(
+        (&released["accepted"], released["quarantined"].as_array().unwrap().len()),
+        (&json!(0), 1),
+        "{released}"
+    );
 }
 
 #[test]

@@ -2,5 +2,7 @@
 
 mod bench;
 mod cli;
+mod crash;
+mod datasets;
 mod demo;
 mod http;
