@@ -312,7 +312,10 @@ impl Layers {
             table = match entry {
                 Value::Table(table) => table,
                 _ => {
-                    return Err(ConfigError::Value { place: place.into(), message: format!("{section} is no section") });
+                    return Err(ConfigError::Value {
+                        place: place.into(),
+                        message: format!("{section} is no section"),
+                    });
                 }
             };
         }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use accrue_event::{Check, CheckSettings, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp};
+use accrue_event::{
+    Check, CheckSettings, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
+};
 use accrue_lab::{Mode, StreamData, StreamSettings, Unit, evaluate_stream};
 use accrue_model::Part;
 use anyhow::{Context as _, bail};
@@ -130,17 +132,20 @@ fn set(table: &mut toml::Table, path: &str, text: &str) -> anyhow::Result<()> {
     let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
     let known = table.keys().cloned().collect::<Vec<_>>().join(", ");
     let Some(value) = table.get_mut(head) else {
-        bail!("there is no setting `{head}`; the protocol has unit, mode, warm, epochs, every, from_day, shuffle, types, \
-               history_capacity, and here there is {known}");
+        bail!(
+            "there is no setting `{head}`; the protocol has unit, mode, warm, epochs, every, from_day, shuffle, types, \
+               history_capacity, and here there is {known}"
+        );
     };
     match (value, rest) {
-        (toml::Value::Table(inner), Some(rest)) => set(inner, rest, text),
-        (toml::Value::Integer(value), None) => Ok(*value = text.parse()?),
-        (toml::Value::Float(value), None) => Ok(*value = text.parse()?),
-        (toml::Value::Boolean(value), None) => Ok(*value = text.parse()?),
-        (toml::Value::String(value), None) => Ok(*value = text.to_string()),
+        (toml::Value::Table(inner), Some(rest)) => set(inner, rest, text)?,
+        (toml::Value::Integer(value), None) => *value = text.parse()?,
+        (toml::Value::Float(value), None) => *value = text.parse()?,
+        (toml::Value::Boolean(value), None) => *value = text.parse()?,
+        (toml::Value::String(value), None) => *value = text.to_string(),
         _ => bail!("`{path}` is no single setting"),
     }
+    Ok(())
 }
 
 /// Reads and checks the events; returns them with the counts of what was refused.
@@ -150,7 +155,8 @@ fn read(
     types: Option<&[String]>,
 ) -> anyhow::Result<(StreamData, BTreeMap<String, u64>)> {
     // Files may tell times to the day or not at all: what looks like a robot there is a rounded clock.
-    let settings = CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
+    let settings =
+        CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
     let mut check = Check::new(settings, RuleStatistics::default())?;
     let mut items: BTreeMap<ItemId, Item> = BTreeMap::new();
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::metrics::{Hit, Interval, bootstrap, mean};
 use crate::Cost;
+use crate::metrics::{Hit, Interval, bootstrap, mean};
 
 /// The result of an evaluation. The same bytes for the same seed, save under `cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,7 +48,9 @@ pub struct Week {
 }
 
 /// A figure's name and how it is read off a prediction.
-const FIGURES: [(&str, fn(&Hit) -> f64); 2] = [("hr@20", Hit::hit), ("ndcg@20", Hit::gain)];
+type Figure = (&'static str, fn(&Hit) -> f64);
+
+const FIGURES: [Figure; 2] = [("hr@20", Hit::hit), ("ndcg@20", Hit::gain)];
 
 /// Means over all, new and repeated pairs.
 pub(crate) fn metrics(hits: &[Hit]) -> BTreeMap<String, f64> {

@@ -185,7 +185,8 @@ impl Plan {
         let empty = |what: &str| LabError::Empty(format!("{what}; check the mapping and `from_day`"));
         let lines: Vec<usize> = (0..records.len()).filter(|&place| event_of(&records[place]).is_some()).collect();
         let first = lines.first().and_then(|&place| event_of(&records[place]));
-        let begins_ms = first.ok_or_else(|| empty("there is no event to learn from"))?.at.0 + settings.from_day * DAY_MS;
+        let begins_ms =
+            first.ok_or_else(|| empty("there is no event to learn from"))?.at.0 + settings.from_day * DAY_MS;
         let mut basket_begins: BTreeMap<&str, usize> = BTreeMap::new();
         for &place in lines.iter().rev() {
             if let Some(session) = event_of(&records[place]).and_then(|event| event.session.as_ref()) {

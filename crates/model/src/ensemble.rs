@@ -65,14 +65,8 @@ pub enum Part {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Part; 6] = [
-        Part::Blend,
-        Part::Popularity,
-        Part::Repeat,
-        Part::Neighbours,
-        Part::Preference,
-        Part::Factorization,
-    ];
+    pub const ALL: [Part; 6] =
+        [Part::Blend, Part::Popularity, Part::Repeat, Part::Neighbours, Part::Preference, Part::Factorization];
 
     /// The name in settings and reports.
     pub fn name(self) -> &'static str {
@@ -141,7 +135,15 @@ pub struct RetrievalSettings {
 
 impl Default for RetrievalSettings {
     fn default() -> Self {
-        Self { neighbours: 200, own: 1000, factorization: 100, popular: 100, new: 20, learn_one_in: 8, learn_candidates: 60 }
+        Self {
+            neighbours: 200,
+            own: 1000,
+            factorization: 100,
+            popular: 100,
+            new: 20,
+            learn_one_in: 8,
+            learn_candidates: 60,
+        }
     }
 }
 
@@ -340,7 +342,8 @@ impl Ensemble {
         let mut items = self.neighbours.retrieve(&prepared.neighbours, retrieval.neighbours.min(cap));
         let own = context.past.iter().rev().map(|past: &Past| past.item);
         items.extend(own.take(retrieval.own.min(cap)));
-        items.extend(self.popularity.leaders(context.now_ms).take(retrieval.popular.min(cap)).map(|leader| leader.item));
+        items
+            .extend(self.popularity.leaders(context.now_ms).take(retrieval.popular.min(cap)).map(|leader| leader.item));
         items.extend(self.newest.iter().rev().take(retrieval.new.min(cap)));
         if !learning {
             items.extend(self.factorization.retrieve(&prepared.shopper, retrieval.factorization.min(cap)));

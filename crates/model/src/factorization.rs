@@ -152,7 +152,14 @@ impl Factorization {
 
     /// One example of the logistic loss: moves the offered row, and adds the gradient of the shopper's vector (which comes
     /// with its squared norm) to `pull`.
-    fn offer(&mut self, item: ItemIdx, label: f32, weight: f32, (vector, squared_norm): (&[f32], f32), pull: &mut [f32]) {
+    fn offer(
+        &mut self,
+        item: ItemIdx,
+        label: f32,
+        weight: f32,
+        (vector, squared_norm): (&[f32], f32),
+        pull: &mut [f32],
+    ) {
         self.offered.touch(item);
         let row = self.offered.row(item).expect("a touched row exists");
         let error = weight * (sigmoid(dot(vector, row) + self.bias.get(item as usize)) - label);

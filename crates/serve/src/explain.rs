@@ -38,7 +38,8 @@ pub(crate) fn explain(shop: &Shop<'_>, past: &Past, picked: &[Scored], items: &m
         })
         .collect();
     for (place, (scored, item)) in picked.iter().zip(items).enumerate() {
-        let mut cited: Vec<(usize, f32)> = events.iter().zip(&shares).map(|(&event, shares)| (event, shares[place])).collect();
+        let mut cited: Vec<(usize, f32)> =
+            events.iter().zip(&shares).map(|(&event, shares)| (event, shares[place])).collect();
         // What speaks against an item is no reason to show it; it stays in the rest.
         cited.retain(|&(_, share)| share > WORTH_SAYING * scored.score.abs());
         cited.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
@@ -90,7 +91,12 @@ fn cite(shop: &Shop<'_>, history: &History, event: usize, share: f32) -> Reason 
 fn add_rest(shop: &Shop<'_>, context: &Context<'_>, prepared: &Prepared, scored: &Scored, reasons: &mut Vec<Reason>) {
     let shares = shop.version.ensemble.shares(prepared, scored.item);
     let of = |prefix: &str| -> f32 {
-        FEATURES.iter().zip(shares).filter(|(feature, _)| feature.name.starts_with(prefix)).map(|(_, share)| share).sum()
+        FEATURES
+            .iter()
+            .zip(shares)
+            .filter(|(feature, _)| feature.name.starts_with(prefix))
+            .map(|(_, share)| share)
+            .sum()
     };
     let cited: f32 = reasons.iter().map(|reason| reason.share).sum();
     let (popular, new) = (of("popular"), of("newness"));

@@ -51,7 +51,8 @@ impl Shop<'_> {
         let items: Vec<ItemIdx> = found.iter().map(|found| found.item).collect();
         let Some(scores) = self.taste(&request.visitor, &items) else { return false };
         let best = found.iter().map(|found| found.lexical).fold(f32::MIN_POSITIVE, f32::max);
-        let (low, high) = scores.iter().fold((f32::MAX, f32::MIN), |(low, high), &score| (low.min(score), high.max(score)));
+        let (low, high) =
+            scores.iter().fold((f32::MAX, f32::MIN), |(low, high), &score| (low.min(score), high.max(score)));
         let scale = request.personalisation * TASTE * best / (high - low).max(1e-6);
         for (found, score) in found.iter_mut().zip(scores) {
             found.taste = scale * (score - low);

@@ -6,7 +6,7 @@ use accrue_store::ItemIdx;
 
 use crate::explain::explain;
 use crate::shop::with_scratch;
-use crate::{Reason, Recommendation, RecommendRequest, Seen, Shop, Visitor, filter::Filter, rerank};
+use crate::{Reason, RecommendRequest, Recommendation, Seen, Shop, Visitor, filter::Filter, rerank};
 
 /// How many more items than asked for compete for the page.
 const BREADTH: usize = 3;
@@ -131,7 +131,8 @@ impl Shop<'_> {
     pub fn trending(&self, n: usize, filter: Option<&Filter>) -> Recommendation {
         let leaders = self.version.ensemble.popularity.leaders(self.facts.stream_time.0);
         let shown = leaders.filter(|leader| leader.score > 0.0 && self.shown(leader.item, filter).is_some());
-        let items = self.list(rerank::one_of_each_parent(self, shown.collect()).into_iter().take(n), "popular", "popular now");
+        let items =
+            self.list(rerank::one_of_each_parent(self, shown.collect()).into_iter().take(n), "popular", "popular now");
         let degraded = if items.len() < n { vec!["few_candidates"] } else { Vec::new() };
         self.answer(items, degraded)
     }
@@ -144,7 +145,8 @@ impl Shop<'_> {
         let day = |item| ensemble.first_seen_ms(item).unwrap_or(self.facts.stream_time.0) as f32 / 86_400_000.0;
         let newest = unmet.chain(ensemble.newest()).filter(|&item| self.shown(item, filter).is_some());
         let scored = newest.map(|item| Scored { item, score: day(item) }).collect();
-        let items = self.list(rerank::one_of_each_parent(self, scored).into_iter().take(n), "new_item", "new in the shop");
+        let items =
+            self.list(rerank::one_of_each_parent(self, scored).into_iter().take(n), "new_item", "new in the shop");
         let degraded = if items.len() < n { vec!["few_candidates"] } else { Vec::new() };
         self.answer(items, degraded)
     }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_event::{
-    Event, EventType, Item, ItemId, ItemPatch, KnownItem, RuleCounters, RuleStatistics, Shopper, Timestamp, User, UserId,
+    Event, EventType, Item, ItemId, ItemPatch, KnownItem, RuleCounters, RuleStatistics, Shopper, Timestamp, User,
+    UserId,
 };
 use serde::{Deserialize, Serialize};
 

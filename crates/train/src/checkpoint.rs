@@ -22,7 +22,9 @@ pub enum TrainError {
     #[error("a settings record of the log cannot be read: {0}; was it written by a newer build?")]
     Settings(String),
     /// A section of a checkpoint is whole but does not hold what it should.
-    #[error("section {section:?} of checkpoint {path} cannot be read: {error}; remove the file and start again, the log rebuilds it")]
+    #[error(
+        "section {section:?} of checkpoint {path} cannot be read: {error}; remove the file and start again, the log rebuilds it"
+    )]
     Section {
         /// Which section.
         section: &'static str,
@@ -179,12 +181,7 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
         ("learned.quality", checksum(learner.quality())),
         ("learned.all", checksum(learner)),
     ]);
-    Ok(Digest {
-        offset: facts.end.0,
-        log: format!("{:032x}", log.digest(facts.end)?),
-        state: checksum(&parts),
-        parts,
-    })
+    Ok(Digest { offset: facts.end.0, log: format!("{:032x}", log.digest(facts.end)?), state: checksum(&parts), parts })
 }
 
 /// Hashes what `value` serialises to, without holding the bytes.
@@ -199,6 +196,7 @@ fn checksum(value: &(impl Serialize + ?Sized)) -> String {
             Ok(())
         }
     }
-    let hashed = postcard::to_io(value, Hashing(Default::default())).expect("states serialise, and hashing never fails");
+    let hashed =
+        postcard::to_io(value, Hashing(Default::default())).expect("states serialise, and hashing never fails");
     format!("{:032x}", hashed.0.digest128())
 }

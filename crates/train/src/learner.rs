@@ -157,11 +157,8 @@ impl Learner {
         }
         self.weights.truncate(EventType::BUILT_IN.len());
         self.ensemble.set_settings(settings.models.clone(), self.settings.seed);
-        self.settings = LearnSettings {
-            seed: self.settings.seed,
-            history_capacity: self.settings.history_capacity,
-            ..settings
-        };
+        self.settings =
+            LearnSettings { seed: self.settings.seed, history_capacity: self.settings.history_capacity, ..settings };
         Ok(())
     }
 

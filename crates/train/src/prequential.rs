@@ -67,7 +67,11 @@ impl Quality {
     /// Counts a prediction: the place of what happened in the list (from 0), if it was there.
     pub fn count(&mut self, rank: Option<usize>, repeat: bool, n_items: u32) {
         self.all.add(rank);
-        if repeat { self.repeat.add(rank) } else { self.first_time.add(rank) }
+        if repeat {
+            self.repeat.add(rank)
+        } else {
+            self.first_time.add(rank)
+        }
         let forget = FORGET.max(1.0 / self.all.samples as f64);
         self.recent_hit_rate += forget * (f64::from(rank.is_some()) - self.recent_hit_rate);
         self.recent_ndcg += forget * (rank.map_or(0.0, gain) - self.recent_ndcg);

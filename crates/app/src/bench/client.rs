@@ -17,7 +17,9 @@ use super::sample::ms_since;
 /// The bytes of a request with a body.
 pub(super) fn post(path: &str, content_type: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n"
+    );
     [head.as_bytes(), body.as_bytes()].concat()
 }
 
@@ -72,7 +74,12 @@ impl Client {
             self.read_more()?;
         }
         let body = &self.buffer[head_end..end];
-        ensure!(is_good, "refused: {} {}", String::from_utf8_lossy(&self.buffer[..head_end]), String::from_utf8_lossy(body));
+        ensure!(
+            is_good,
+            "refused: {} {}",
+            String::from_utf8_lossy(&self.buffer[..head_end]),
+            String::from_utf8_lossy(body)
+        );
         Ok(body)
     }
 

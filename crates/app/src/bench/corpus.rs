@@ -31,7 +31,7 @@ pub(super) struct Corpus {
     pub n_users: u64,
     pub n_items: u64,
     pub n_events: u64,
-    /// Customers come equally often; else their shares fall off like those of a real shop.
+    /// Customers come in turns; else their shares fall off like those of a real shop.
     pub even: bool,
     /// Which stretch of the shop's life: stretches share no event id and follow each other.
     pub stretch: u64,
@@ -69,7 +69,7 @@ impl Corpus {
             let number = self.stretch << 40 | basket;
             let mut draws = Draws::new(self.seed, BASKET, number);
             let n_lines = 1 + draws.below(2 * MEAN_LINES - 1);
-            let user = self.user(&mut draws);
+            let user = if self.even { (number % self.n_users) as u32 } else { self.user(&mut draws) };
             let theme = draws.below(self.n_items.div_ceil(THEME)) * THEME;
             let at_ms = first_ms + basket as i64 * step_ms;
             (0..n_lines).map(move |line| Line {
@@ -86,8 +86,7 @@ impl Corpus {
 
     fn user(&self, draws: &mut Draws) -> u32 {
         let share = f64::from(draws.uniform());
-        let share = if self.even { share } else { share * share };
-        (share * self.n_users as f64) as u32
+        (share * share * self.n_users as f64) as u32
     }
 
     fn item(&self, user: u32, theme: u64, draws: &mut Draws) -> u32 {
@@ -221,7 +220,8 @@ mod tests {
         assert_eq!(lines, corpus.lines().collect::<Vec<_>>());
         assert!(lines.is_sorted_by_key(|line| line.at_ms));
         assert!(lines.iter().all(|line| line.user < 100 && line.item < 400));
-        let ids: BTreeSet<u64> = lines.iter().chain(&corpus.later(1, 5000).lines().collect::<Vec<_>>()).map(|l| l.id).collect();
+        let ids: BTreeSet<u64> =
+            lines.iter().chain(&corpus.later(1, 5000).lines().collect::<Vec<_>>()).map(|l| l.id).collect();
         assert_eq!(ids.len(), 10_000);
     }
 
@@ -241,7 +241,10 @@ mod tests {
             line.write_json(&mut text);
             let read: RawEvent = serde_json::from_str(&text).unwrap();
             let raw = line.raw();
-            assert_eq!((&read.id, &read.event_type, &read.user, &read.item), (&raw.id, &raw.event_type, &raw.user, &raw.item));
+            assert_eq!(
+                (&read.id, &read.event_type, &read.user, &read.item),
+                (&raw.id, &raw.event_type, &raw.user, &raw.item)
+            );
             assert_eq!((read.at, read.quantity), (raw.at, raw.quantity));
         }
     }

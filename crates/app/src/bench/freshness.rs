@@ -60,13 +60,17 @@ struct List {
 fn recommend(client: &mut Client, user: &str) -> anyhow::Result<List> {
     let answer = client.ask_json(&post_json("/v1/recommend", &json!({"user": user, "n": 20})))?;
     let items = answer["items"].as_array().map_or(&[][..], Vec::as_slice);
-    let items = items.iter().map(|item| (item["id"].as_str().unwrap_or("").to_string(), item["score"].as_f64().unwrap_or(0.0)));
+    let items =
+        items.iter().map(|item| (item["id"].as_str().unwrap_or("").to_string(), item["score"].as_f64().unwrap_or(0.0)));
     let number = |key: &str| answer[key].as_u64().unwrap_or(0);
     Ok(List { version: number("version"), offset: number("offset"), items: items.collect() })
 }
 
 fn event(id: &str, event_type: &str, user: &str, item: &str, at_ms: i64) -> Vec<u8> {
-    post_json("/v1/events", &json!([{"id": id, "type": event_type, "user": user, "item": item, "at": at_ms, "price": 2.5}]))
+    post_json(
+        "/v1/events",
+        &json!([{"id": id, "type": event_type, "user": user, "item": item, "at": at_ms, "price": 2.5}]),
+    )
 }
 
 /// Sends an event that must be taken in, and returns the log's end after it.
@@ -105,7 +109,9 @@ fn own(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
             }
         }
     }
-    bed.note(format!("  the next request differed {first} times of {n_samples}, {same_version} times by the same version"));
+    bed.note(format!(
+        "  the next request differed {first} times of {n_samples}, {same_version} times by the same version"
+    ));
     Ok(vec![figure(&mut took, 0.99)])
 }
 
@@ -164,7 +170,14 @@ struct Moved {
 impl Moved {
     /// One shopper buys what stands on another's list; the other's list is asked for until its scores move. In a busy shop they
     /// always move, so there the version must also have learned from the event.
-    fn measure(&mut self, server: &Server, draws: &mut Draws, n_users: u64, id: &str, busy: bool) -> anyhow::Result<()> {
+    fn measure(
+        &mut self,
+        server: &Server,
+        draws: &mut Draws,
+        n_users: u64,
+        id: &str,
+        busy: bool,
+    ) -> anyhow::Result<()> {
         let mut client = server.connect()?;
         let probe = known_user(server, draws, n_users);
         let actor = user_name(draws.below(n_users) as u32);
@@ -230,7 +243,10 @@ fn new_item(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         let id = format!("novelty-{sample}");
         let letters: String = sample.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
         let word = format!("zyxq{letters}w");
-        let item = post_json("/v1/items", &json!([{"id": id, "title": format!("Brand new {word}"), "brand": word, "price": 3.0}]));
+        let item = post_json(
+            "/v1/items",
+            &json!([{"id": id, "title": format!("Brand new {word}"), "brand": word, "price": 3.0}]),
+        );
         let search = get(&format!("/v1/search?q={word}"));
         let recommend = post_json("/v1/recommend", &json!({"user": "u1", "n": 5, "filter": format!("brand:{word}")}));
         std::thread::sleep(Duration::from_micros(draws.below(200_000)));
@@ -239,7 +255,8 @@ fn new_item(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         let (mut found_ms, mut recommended_ms) = (None, None);
         while found_ms.is_none() || recommended_ms.is_none() {
             ensure!(started.elapsed() < PATIENCE, "{id}: found {found_ms:?}, recommended {recommended_ms:?}");
-            let stands_in = |list: &Value| list.as_array().is_some_and(|items| items.iter().any(|item| item["id"] == id));
+            let stands_in =
+                |list: &Value| list.as_array().is_some_and(|items| items.iter().any(|item| item["id"] == id));
             if found_ms.is_none() && stands_in(&client.ask_json(&search)?["hits"]) {
                 found_ms = Some(ms_since(started));
             }

@@ -99,7 +99,10 @@ fn batch(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         anyhow::ensure!(n_accepted == n_events, "{n_accepted} of {n_events} events were accepted");
     }
     let lag = lag(big);
-    bed.note(format!("  rounds: {}; the learner is {lag} records behind; {cpu:.1} µs of CPU an event, its share included", list(&rates)));
+    bed.note(format!(
+        "  rounds: {}; the learner is {lag} records behind; {cpu:.1} µs of CPU an event, its share included",
+        list(&rates)
+    ));
     Ok(vec![median_rate(rates, N_ROUNDS * n_events), worst(&mut waits)])
 }
 
@@ -114,7 +117,10 @@ fn batch_http(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         waits.extend(latencies_ms);
     }
     let lag = lag(big);
-    bed.note(format!("  rounds: {}; the learner is {lag} records behind; {cpu:.1} µs of CPU an event, its share included", list(&rates)));
+    bed.note(format!(
+        "  rounds: {}; the learner is {lag} records behind; {cpu:.1} µs of CPU an event, its share included",
+        list(&rates)
+    ));
     Ok(vec![median_rate(rates, N_ROUNDS * n_events), worst(&mut waits)])
 }
 

@@ -57,7 +57,8 @@ fn learn(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_learned = (rates.len() * events.len()) as u64;
     // At 1,000 events a second, one comes in each millisecond between publications.
     let slowly = &events[..events.len().min(100_000)];
-    let copied_slowly = run(bed, slowly, &Publish::EachEvents(bed.config.learn.publish_every_ms.max(1) as usize))?.copied;
+    let copied_slowly =
+        run(bed, slowly, &Publish::EachEvents(bed.config.learn.publish_every_ms.max(1) as usize))?.copied;
     Ok(vec![
         median_rate(rates, n_learned),
         median_rate(cpu_rates, n_learned),

@@ -2,9 +2,10 @@
 //!
 //! Measured as the peak of a process of its own that folds a stream into facts (names, catalogue, histories, the rules'
 //! statistics) and then into a learner (tables, optimizer, neighbours, its own histories), and publishes every 10,000 events
-//! while a reader holds the last version. Real folds over real interactions: customers come equally often, 50 times on
-//! average; items are heavy-tailed. 50M events take most of an hour, so the row of every run folds a tenth of customers, items
-//! and events and multiplies its growth by ten; all parts grow with customers, items or events. `memory_gb_whole`, when named, folds all.
+//! while a reader holds the last version. Real folds over interactions like real ones: customers come in turns, 50 events each
+//! on average; items are heavy-tailed. 50M events take most of an hour, so the row of every run folds a tenth of customers, items
+//! and events and multiplies its growth by ten; all parts grow with customers, items or events. `memory_whole`, when named, folds
+//! all of it.
 //! Not in it: the search index, the log, buffers of requests.
 
 use std::process::Command;
@@ -75,7 +76,12 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
     };
     (0..).zip(corpus.lines()).map(record).for_each(|record| facts.apply(&record));
     let with_facts = memory_bytes("VmRSS");
-    bed.note(format!("  facts: {} items, {} shoppers, {:.3} GB", facts.items.len(), facts.shoppers.len(), with_facts as f64 / GB));
+    bed.note(format!(
+        "  facts: {} items, {} shoppers, {:.3} GB",
+        facts.items.len(),
+        facts.shoppers.len(),
+        with_facts as f64 / GB
+    ));
     let mut learner = Learner::new(learn_settings(&bed.config));
     let mut held = learner.publish();
     for record in (0..).zip(corpus.lines()).map(record) {
@@ -90,7 +96,15 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
     let peak = memory_bytes("VmHWM");
     ensure!(start > 0 && peak > 0, "this system does not say how much memory a process uses");
     drop(held);
-    drop(facts);
+    let ensemble = learner.ensemble();
+    bed.note(format!(
+        "  written out: neighbours {}, factorization {}, preference {}, popularity {}, both histories {}",
+        size(&ensemble.neighbours)?,
+        size(&ensemble.factorization)?,
+        size(&ensemble.preference)?,
+        size(&ensemble.popularity)?,
+        size(&(&facts.histories, learner.histories()))?,
+    ));
     let grown = |from: u64, to: u64| to.saturating_sub(from) as f64 * scale as f64 / GB;
     let figure = |value| Figure { value, samples: corpus.n_events };
     Ok(vec![
@@ -98,6 +112,22 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
         figure(grown(start, with_facts)),
         figure(grown(with_facts, peak)),
     ])
+}
+
+/// How long `value` is when it is written out: less than it takes in memory, but it tells which parts are large.
+fn size(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    struct Counting(u64);
+    impl std::io::Write for Counting {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let Counting(n_bytes) = postcard::to_io(value, Counting(0))?;
+    Ok(format!("{:.3} GB", n_bytes as f64 / GB))
 }
 
 /// The same in a process of its own, whose memory holds nothing else.

@@ -98,11 +98,16 @@ fn recovery(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let mut client = Client::connect(running.address)?;
     let answer = client.ask_json(&post_json("/v1/recommend", &json!({"user": "last-minute", "n": 10})))?;
     let recovered_s = started.elapsed().as_secs_f64();
-    let is_current = answer["degraded"].as_array().is_some_and(|degraded| !degraded.iter().any(|why| why == "cold_user"));
+    let is_current =
+        answer["degraded"].as_array().is_some_and(|degraded| !degraded.iter().any(|why| why == "cold_user"));
     ensure!(is_current, "the event acknowledged last is not known: {answer}");
     let ready = client.ask_json(&get("/readyz"))?;
     let number = |key: &str| ready[key].as_u64().unwrap_or(0);
-    bed.note(format!("  answered after {recovered_s:.2} s by version at {}; the log ends at {}", answer["offset"], number("log_end")));
+    bed.note(format!(
+        "  answered after {recovered_s:.2} s by version at {}; the log ends at {}",
+        answer["offset"],
+        number("log_end")
+    ));
 
     let lost = told.offset.saturating_sub(number("log_end")) + missing(&mut client, &bodies, &told)?;
     ensure!(lost == 0, "{lost} acknowledged events are lost");

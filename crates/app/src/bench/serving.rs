@@ -29,10 +29,7 @@ pub(super) const BENCHES: &[Bench] = &[
     bench(
         "recommend",
         "a page of 10 by the whole blend inside the server, 100,000 items x 64, one core: how long?",
-        &[
-            row("recommend_p50_ms", "ms", Target::AtMost(1.0)),
-            row("recommend_p99_ms", "ms", Target::AtMost(5.0)),
-        ],
+        &[row("recommend_p50_ms", "ms", Target::AtMost(1.0)), row("recommend_p99_ms", "ms", Target::AtMost(5.0))],
         recommend,
     ),
     bench(

@@ -193,7 +193,8 @@ pub(super) fn learn(corpus: Corpus, config: &Config) -> anyhow::Result<(Facts, L
     let mut facts = Facts::new(config.learn.history_capacity);
     let mut learner = Learner::new(learn_settings(config));
     for (offset, line) in (0..).zip(corpus.lines()) {
-        let record = accrue_store::Record { offset: Offset(offset), received_at: Timestamp(line.at_ms), body: line.body() };
+        let record =
+            accrue_store::Record { offset: Offset(offset), received_at: Timestamp(line.at_ms), body: line.body() };
         facts.apply(&record);
         learner.step(record.offset, line.at_ms, facts.resolve(&record), |code| facts.type_of(code))?;
     }

@@ -30,7 +30,7 @@ pub(super) trait Hint<T> {
 
 impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
     fn hint(self, hint: impl Display) -> anyhow::Result<T> {
-        self.map_err(|error| Problem::new(format!("{:#}", error.into()), hint).into())
+        self.map_err(|error| Problem::new(told(&error.into()), hint).into())
     }
 }
 
@@ -40,7 +40,19 @@ pub(super) fn report(error: &anyhow::Error) -> String {
         Some(problem) => problem.hint.clone(),
         None => error.chain().find_map(known_hint).unwrap_or("`accrue --help` shows what can be asked").into(),
     };
-    format!("error: {error:#}\nhint: {hint}")
+    format!("error: {}\nhint: {hint}", told(error))
+}
+
+/// What happened and why, each said once: many messages name their cause already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
@@ -102,6 +114,14 @@ fn read_hint(error: &ReadError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = || std::io::Error::other("no such file");
+        let error = anyhow::Error::from(ReadError::Open { name: "a.csv".into(), source: source() });
+        assert_eq!(told(&error), "a.csv: cannot be opened: no such file");
+        assert_eq!(told(&anyhow::Error::from(source()).context("reading users")), "reading users: no such file");
+    }
 
     #[test]
     fn every_report_ends_with_a_hint() {

@@ -18,6 +18,8 @@ use super::tally::{Arm, Page, Tally};
 
 /// Front pages in a hundred that are filled with what is popular, and as many evenly at random.
 pub(super) const BASELINE_PERCENT: u64 = 8;
+/// How long the search index is waited for.
+const INDEX_PATIENCE: Duration = Duration::from_secs(5);
 /// Streams of random numbers: who fills a page, and with what.
 const ARM: u64 = 0x44_41;
 const DRAW: u64 = 0x44_44;
@@ -74,6 +76,19 @@ impl Drive {
     pub fn open(shop: Simulator, mut client: Client, window: usize) -> Result<Self, ClientError> {
         client.send::<Taken>("POST", "/v1/items", &shop.items_at_start())?;
         Ok(Self { shop, tally: Tally::new(window), fates: Fates::default(), client })
+    }
+
+    /// Waits for the search index, which follows the catalogue on its own thread; goes on without it after some seconds.
+    pub fn wait_until_found(&mut self, query: &str, stop: &dyn Fn() -> bool) -> Result<(), ClientError> {
+        let begun = Instant::now();
+        while begun.elapsed() < INDEX_PATIENCE && !stop() {
+            let (list, _) = self.client.send::<List>("POST", "/v1/search", &json!({ "query": query, "n": 1 }))?;
+            if !list.items.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// A change of the catalogue, passed on.

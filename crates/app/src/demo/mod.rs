@@ -146,9 +146,12 @@ fn drive(
     say: &mut dyn FnMut(Said<'_>) -> anyhow::Result<()>,
 ) -> Result<(), DemoError> {
     let shop = Simulator::new(shop_settings(config.learn.seed, settings.visits, now()));
-    say(Said::Opened(&Opened::new(&shop, address, folder)))?;
+    let opened = Opened::new(&shop, address, folder);
     let window = settings.visits.map_or(WINDOW, |visits| (visits / 4).clamp(1, WINDOW));
     let mut drive = Drive::open(shop, Client::new(address), window as usize)?;
+    // Said when it is true: lines that are pasted at once find the catalogue, also by search.
+    drive.wait_until_found(&opened.query, stop)?;
+    say(Said::Opened(&opened))?;
     let started = Instant::now();
     let (mut said_at, mut due, mut n_events) = (started, started, 0);
     while !stop() && settings.visits.is_none_or(|visits| drive.tally.n_pages() < visits) {

@@ -66,6 +66,9 @@ impl fmt::Display for Progress {
     }
 }
 
+/// One arm's figures in a window.
+type Of = fn(&Window) -> &Worth;
+
 /// How it went.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
@@ -138,7 +141,7 @@ impl fmt::Display for Summary {
             f,
             "                       clicks                  expected clicks         regret                  pages"
         )?;
-        let rows: [(&str, fn(&Window) -> &Worth); 5] = [
+        let rows: [(&str, Of); 5] = [
             ("front page, learned", |window| &window.learned),
             ("front page, popular", |window| &window.popular),
             ("front page, random", |window| &window.random),

@@ -136,7 +136,9 @@ impl Learning {
             return Ok(());
         }
         let facts = self.shared.facts.read();
-        match save(&self.checkpoints, &facts, &self.learner).and_then(|_| Ok(self.checkpoints.keep(self.rhythm.checkpoints_kept)?)) {
+        match save(&self.checkpoints, &facts, &self.learner)
+            .and_then(|_| Ok(self.checkpoints.keep(self.rhythm.checkpoints_kept)?))
+        {
             Ok(()) => self.saved = self.learner.end(),
             // The log has everything: a checkpoint that cannot be written makes the next start slower, nothing else.
             Err(error) => {

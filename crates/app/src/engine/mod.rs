@@ -19,15 +19,15 @@ use std::time::Duration;
 use accrue_event::{Check, Item, ItemId, ItemPatch, RawEvent, RawItem, Rejection, SessionId, User, UserId};
 use accrue_serve::filter::Filter;
 use accrue_serve::search::{Opened, SearchIndex, SearchReader};
-use accrue_serve::{Recommendation, RecommendRequest, SearchAnswer, SearchRequest, Shop};
+use accrue_serve::{RecommendRequest, Recommendation, SearchAnswer, SearchRequest, Shop};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, TrainError, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-pub use self::offline::{Replay, UserList, digest, recommendations, replay};
 use self::learning::{Learning, Rhythm};
+pub use self::offline::{Replay, UserList, digest, recommendations, replay};
 use self::shared::{Indexed, Progress, Shared, indexed};
 use self::writer::{Job, Reply, Writer};
 use crate::config::Config;
@@ -37,6 +37,7 @@ const QUEUE: usize = 1_024;
 
 /// A record as it comes in.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events; a box for each would cost more than the room")]
 pub enum Incoming {
     /// To be checked.
     Event(RawEvent),
@@ -468,7 +469,8 @@ impl Engine {
     ) -> Result<Vec<QuarantinedRecord>, EngineError> {
         let offsets: Vec<Offset> = {
             let facts = self.inner.shared.facts.read();
-            let wanted = facts.quarantine.range(from..).filter(|(_, known)| reason.is_none_or(|sought| sought == &***known));
+            let wanted =
+                facts.quarantine.range(from..).filter(|(_, known)| reason.is_none_or(|sought| sought == &***known));
             wanted.map(|(&offset, _)| offset).take(limit).collect()
         };
         let mut log = self.inner.log.lock();
@@ -477,7 +479,13 @@ impl Engine {
             let Some(record) = log.get(offset)? else { continue };
             if let Body::Quarantined { reason, detail, raw } = record.body {
                 let (reason, detail, raw) = (reason.into(), detail.into(), raw.into());
-                records.push(QuarantinedRecord { offset: offset.0, received_at: record.received_at, reason, detail, raw });
+                records.push(QuarantinedRecord {
+                    offset: offset.0,
+                    received_at: record.received_at,
+                    reason,
+                    detail,
+                    raw,
+                });
             }
         }
         Ok(records)
@@ -537,7 +545,10 @@ impl Engine {
         let indexer = threads.indexer.join();
         for (name, ended) in [("writer", writer), ("learner", learner), ("indexer", indexer)] {
             if ended.is_err() {
-                tracing::error!(thread = name, "the thread had panicked; the log holds everything that was acknowledged");
+                tracing::error!(
+                    thread = name,
+                    "the thread had panicked; the log holds everything that was acknowledged"
+                );
             }
         }
         match &*shared.poisoned.load() {

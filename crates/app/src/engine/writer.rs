@@ -23,7 +23,7 @@ pub(super) enum Job {
     /// Describe items; with `true`, retire the others.
     Items(Vec<RawItem>, bool, Reply<Ingested>),
     /// Any other edit: made into records by the facts as they stand.
-    Edit(Box<dyn FnOnce(&Facts) -> Result<Vec<Body>, EngineError> + Send>, Reply<Offset>),
+    Edit(Edit, Reply<Offset>),
     /// Let quarantined records in.
     Release(Vec<Offset>, Reply<Ingested>),
     /// Give quarantined records up.
@@ -31,6 +31,9 @@ pub(super) enum Job {
     /// Stop.
     Close,
 }
+
+/// Makes records of an edit, given the facts as they stand.
+pub(super) type Edit = Box<dyn FnOnce(&Facts) -> Result<Vec<Body>, EngineError> + Send>;
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
@@ -236,10 +239,7 @@ impl Writer {
         Ok(Ingested { offset: start.0 + n_records, ..outcome })
     }
 
-    fn edit(
-        &mut self,
-        edit: Box<dyn FnOnce(&Facts) -> Result<Vec<Body>, EngineError> + Send>,
-    ) -> Result<Offset, EngineError> {
+    fn edit(&mut self, edit: Edit) -> Result<Offset, EngineError> {
         let bodies = edit(&self.shared.facts.read())?;
         let n_records = bodies.len() as u64;
         let start = self.commit(now(), bodies)?;

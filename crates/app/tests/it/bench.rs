@@ -1,5 +1,7 @@
 //! `accrue bench` from outside: every row is there and finite, and what it cannot do is said.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
+
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 

@@ -55,7 +55,8 @@ fn post(stream: &mut TcpStream, body: &str) -> Option<u64> {
         answer.extend_from_slice(&piece[..n]);
         let text = String::from_utf8_lossy(&answer);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let len = head.to_lowercase().split("content-length:").nth(1)?.lines().next()?.trim().parse::<usize>().ok()?;
+            let len =
+                head.to_lowercase().split("content-length:").nth(1)?.lines().next()?.trim().parse::<usize>().ok()?;
             if body.len() >= len {
                 let answer: serde_json::Value = serde_json::from_str(body).ok()?;
                 return answer["accepted"].as_u64();

@@ -17,7 +17,7 @@ fn trained(part: Part, n: usize, seed: u64) -> (Learner, Facts) {
 }
 
 fn bytes(learner: &Learner) -> Vec<u8> {
-    postcard::to_stdvec(learner).unwrap()
+    postcard::to_stdvec(learner).expect("states serialise")
 }
 
 fn scores(learner: &Learner, history: &History, facts: &Facts) -> Vec<f32> {
@@ -117,7 +117,8 @@ fn shares_sum_to_the_score() {
         let mut prepared = Prepared::default();
         learner.ensemble().prepare(&context, &mut prepared);
         for item in 0..N_ITEMS as u32 {
-            let (score, shares) = (learner.ensemble().score(&prepared, item), learner.ensemble().shares(&prepared, item));
+            let (score, shares) =
+                (learner.ensemble().score(&prepared, item), learner.ensemble().shares(&prepared, item));
             assert!((score - shares.iter().sum::<f32>()).abs() < 1e-3 * (1.0 + score.abs()), "{}", part.name());
         }
     }
