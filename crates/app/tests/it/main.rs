@@ -1,5 +1,7 @@
 //! The whole program from outside: its command line, and its HTTP interface.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 mod bench;
 mod cli;
 mod crash;
