@@ -15,8 +15,9 @@ use toml::{Table, Value};
 pub const DEFAULT_FILE: &str = "accrue.toml";
 /// What names of variables begin with: `ACCRUE_LEARN_SEED` is `learn.seed`.
 const PREFIX: &str = "ACCRUE_";
-/// Variables that are no settings: flags of the command line.
-const FLAG_VARIABLES: [&str; 4] = ["ACCRUE_CONFIG", "ACCRUE_JSON", "ACCRUE_QUIET", "ACCRUE_LOG"];
+/// Variables that are no settings: flags of the command line, and what the tests read.
+const FLAG_VARIABLES: [&str; 6] =
+    ["ACCRUE_CONFIG", "ACCRUE_JSON", "ACCRUE_QUIET", "ACCRUE_LOG", "ACCRUE_DATASETS", "ACCRUE_KILLS"];
 /// Short names of variables.
 const SHORT_VARIABLES: [(&str, &str); 2] = [("ACCRUE_SEED", "learn.seed"), ("ACCRUE_LISTEN", "http.listen")];
 

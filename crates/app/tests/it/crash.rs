@@ -46,7 +46,7 @@ impl Server {
 
 /// Posts events; the accepted count if the acknowledgement arrived whole.
 fn post(stream: &mut TcpStream, body: &str) -> Option<u64> {
-    let head = "POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n";
+    let head = "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).ok()?;
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
@@ -124,6 +124,7 @@ fn nothing_acknowledged_is_lost_and_the_recovered_state_is_the_uninterrupted_one
     }
     assert!(times.values().all(|&n| n == 1), "seed {SEED}: an event is there twice");
     assert!(!acknowledged.is_empty());
+    println!("{kills} kills, {} events acknowledged, {} in the log", acknowledged.len(), times.len());
 
     let replay = accrue(&folder, &["replay", "--verify", "--json"]);
     assert!(replay.status.success(), "seed {SEED}: {}", String::from_utf8_lossy(&replay.stdout));
