@@ -19,10 +19,11 @@ mod search;
 mod serving;
 mod shop;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -43,6 +44,12 @@ pub struct Measure {
     pub met: Option<bool>,
     /// How many single measurements the value summarises.
     pub samples: u64,
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {:.3} {}", self.name, self.value, self.unit)
+    }
 }
 
 /// How much of everything.
@@ -170,48 +177,65 @@ impl Bed<'_> {
     }
 }
 
-/// Measures. `note` is told about progress.
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The rows of the machine, then those of the benches.
+    pub measures: Vec<Measure>,
+    /// Benches that could not be measured, or found that something is not only slow but wrong; their rows are missing.
+    pub failures: Vec<String>,
+}
+
+/// Measures. `note` is told about progress. A bench that fails is noted, and the next one runs.
 ///
 /// # Errors
-/// If a name is unknown, or a bench finds that something is not only slow but wrong.
-pub fn run(config: &Config, options: &Options, note: &dyn Fn(&str)) -> anyhow::Result<Vec<Measure>> {
+/// If a name is unknown.
+pub fn run(config: &Config, options: &Options, note: &dyn Fn(&str)) -> anyhow::Result<Report> {
     let chosen = choose(&options.names)?;
-    // Keys would turn our own requests away; everything else is measured as it is configured.
-    let config = Config { http: Default::default(), ..config.clone() };
+    // A child speaks of what is inside its bench; its parent says the rest.
+    let say: &dyn Fn(&str) = if options.here { &|_| () } else { note };
     let mut bed = Bed {
         size: options.size,
         here: options.here,
         datasets: options.datasets.clone(),
-        config,
+        // Keys would turn our own requests away; everything else is measured as it is configured.
+        config: Config { http: Default::default(), ..config.clone() },
         note,
         big: None,
         retail: None,
         trained: None,
     };
-    let mut measures = if options.here { Vec::new() } else { machine::rows()? };
-    measures.iter().for_each(|measure| bed.note(format!("{}: {:.3} {}", measure.name, measure.value, measure.unit)));
+    let mut report = Report::default();
+    if !options.here {
+        report.measures = machine::rows()?;
+        report.measures.iter().for_each(|measure| say(&measure.to_string()));
+    }
     for bench in chosen {
-        if !options.here {
-            bed.note(format!("{}: {}", bench.name, bench.question));
-        }
+        say(&format!("{}: {}", bench.name, bench.question));
         let started = Instant::now();
-        let figures = (bench.run)(&mut bed).with_context(|| format!("bench {}", bench.name))?;
-        ensure!(figures.len() <= bench.rows.len(), "bench {} has more figures than rows", bench.name);
-        for (row, figure) in bench.rows.iter().zip(figures) {
-            let measure = measured(row, figure, options.size)?;
-            if !options.here {
-                bed.note(format!("  {} = {:.3} {}", measure.name, measure.value, measure.unit));
+        match measures(bench, &mut bed) {
+            Ok(measures) => {
+                measures.iter().for_each(|measure| say(&format!("  {measure}")));
+                report.measures.extend(measures);
             }
-            measures.push(measure);
+            Err(error) => {
+                let failure = format!("bench {}: {error:#}", bench.name);
+                note(&failure);
+                report.failures.push(failure);
+            }
         }
-        if !options.here {
-            bed.note(format!("  ({:.1} s)", started.elapsed().as_secs_f64()));
-        }
+        say(&format!("  ({:.1} s)", started.elapsed().as_secs_f64()));
     }
     if !options.here {
-        measures.push(machine::reference_row("reference_loop_after_ms"));
+        report.measures.push(machine::reference_row("reference_loop_after_ms"));
     }
-    Ok(measures)
+    Ok(report)
+}
+
+fn measures(bench: &Bench, bed: &mut Bed<'_>) -> anyhow::Result<Vec<Measure>> {
+    let figures = (bench.run)(bed)?;
+    ensure!(figures.len() <= bench.rows.len(), "more figures than rows");
+    bench.rows.iter().zip(figures).map(|(row, figure)| measured(row, figure, bed.size)).collect()
 }
 
 fn measured(row: &Row, Figure { value, samples }: Figure, size: Size) -> anyhow::Result<Measure> {

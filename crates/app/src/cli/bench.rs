@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::output::{columns, count};
+use super::problem::Problem;
 use super::{Context, Ending};
 use crate::bench::{Measure, Options, Size, benches, run as measure};
 
@@ -60,10 +61,14 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         (_, true) => Size::Quick,
         _ => Size::Full,
     };
-    let measures =
-        measure(&context.config, &Options { names, size, here, datasets }, &|text| context.output.note(text))?;
-    context.output.result(&measures, |measures| table(measures))?;
-    Ok(Ending::Well)
+    let options = Options { names, size, here, datasets };
+    let report = measure(&context.config, &options, &|text| context.output.note(text))?;
+    context.output.result(&report.measures, |measures| table(measures))?;
+    if report.failures.is_empty() {
+        return Ok(Ending::Well);
+    }
+    let hint = "what a bench found wrong is a bug; everything else it measured stands above";
+    Err(Problem::new(report.failures.join("; "), hint).into())
 }
 
 fn table(measures: &[Measure]) -> String {
