@@ -238,8 +238,9 @@ impl Ensemble {
             && step.weight > 0.0
             && accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in)
         {
-            // Every other sample is seen as if the visit had just begun: the page that greets a shopper matters as well.
-            let greeting = accrue_kernel::random(step.seed, STREAM, step.offset, 1).is_multiple_of(2);
+            // Two samples of three are seen as if the visit had just begun: the page that greets a shopper has less to go by,
+            // and so more to learn from.
+            let greeting = !accrue_kernel::random(step.seed, STREAM, step.offset, 1).is_multiple_of(3);
             let context = if greeting { step.context.before_visit() } else { step.context };
             self.learn_blend(step, context, prepared);
         }

@@ -96,35 +96,44 @@ impl Shop<'_> {
         best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
     }
 
-    /// Items like `item`: neighbours by what shoppers did, then by description.
+    /// Items like `item`: neighbours by what shoppers did, then, where those do not fill the page, by description.
     pub fn similar(&self, item: ItemIdx, n: usize, filter: Option<&Filter>) -> Recommendation {
-        let ensemble = &self.version.ensemble;
-        let mut degraded = Vec::new();
+        let neighbours = self.version.ensemble.neighbours.similar(item, usize::MAX >> 1);
         let acceptable = |other: ItemIdx| other != item && self.shown(other, filter).is_some();
-        let neighbours = ensemble.neighbours.similar(item, usize::MAX >> 1);
-        let mut picked: Vec<_> = neighbours.into_iter().filter(|scored| acceptable(scored.item)).collect();
-        let mut code = "chosen_together";
-        if picked.is_empty() {
+        let chosen: Vec<Scored> = neighbours.into_iter().filter(|scored| acceptable(scored.item)).collect();
+        let chosen: Vec<Scored> = rerank::one_of_each_parent(self, chosen).into_iter().take(n).collect();
+        let mut degraded = Vec::new();
+        if chosen.is_empty() {
             degraded.push("no_neighbours");
-            code = "described_alike";
-            let mut best = accrue_kernel::TopK::new(n);
-            for other in (0..self.facts.items.len() as u32).take(WIDEST_SCAN).filter(|&other| acceptable(other)) {
-                let cosine = ensemble.preference.cosine(item, other);
-                if cosine > 0.0 {
-                    best.push(cosine, other);
-                }
-            }
-            picked = best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect();
         }
-        let picked = rerank::one_of_each_parent(self, picked);
-        if picked.len() < n {
+        let mut described = Vec::new();
+        if chosen.len() < n {
+            let known = |other: ItemIdx| chosen.iter().any(|scored| scored.item == other);
+            // A likeness by words ranks below the weakest one by deeds.
+            let below = chosen.last().map_or(1.0, |weakest| weakest.score);
+            described = self.described_alike(item, n - chosen.len(), below, |other| acceptable(other) && !known(other));
+        }
+        let mut items =
+            self.list(chosen.into_iter(), "chosen_together", &format!("chosen together with {}", self.title(item)));
+        let text = format!("described like {}", self.title(item));
+        items.extend(self.list(described.into_iter(), "described_alike", &text));
+        if items.len() < n {
             degraded.push("few_candidates");
         }
-        let text = match code {
-            "chosen_together" => format!("chosen together with {}", self.title(item)),
-            _ => format!("described like {}", self.title(item)),
-        };
-        self.answer(self.list(picked.into_iter().take(n), code, &text), degraded)
+        self.answer(items, degraded)
+    }
+
+    /// The `n` acceptable items whose descriptions are most like that of `item`; scores are cosines times `scale`.
+    fn described_alike(&self, item: ItemIdx, n: usize, scale: f32, accept: impl Fn(ItemIdx) -> bool) -> Vec<Scored> {
+        let mut best = accrue_kernel::TopK::new(rerank::PARENT_SLACK * n);
+        for other in (0..self.facts.items.len() as u32).take(WIDEST_SCAN) {
+            let cosine = self.version.ensemble.preference.cosine(item, other);
+            if cosine > 0.0 && accept(other) {
+                best.push(scale * cosine, other);
+            }
+        }
+        let alike = best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect();
+        rerank::one_of_each_parent(self, alike).into_iter().take(n).collect()
     }
 
     /// What the shop as a whole does lately.

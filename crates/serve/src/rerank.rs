@@ -6,6 +6,9 @@ use accrue_model::Scored;
 
 use crate::Shop;
 
+/// Items to rank for each that is wanted, so that one of each parent is left.
+pub(crate) const PARENT_SLACK: usize = 4;
+
 /// Keeps the best item of each parent; items without one stand for themselves.
 pub(crate) fn one_of_each_parent(shop: &Shop<'_>, ranked: Vec<Scored>) -> Vec<Scored> {
     // The set only answers "met before"; the order is the list's.
