@@ -177,7 +177,7 @@ impl Factorization {
     pub fn retrieve(&self, shopper: &[f32], limit: usize) -> Vec<ItemIdx> {
         let query = accrue_kernel::QuantisedQuery::new(shopper);
         let mut best = accrue_kernel::TopK::new(limit);
-        let mut scores = [0.0; crate::table::CHUNK_ROWS];
+        let mut scores = [0.0; crate::table::IMAGE_ROWS];
         let mut first = 0;
         for (images, scales) in self.offered.images() {
             let scores = &mut scores[..scales.len()];

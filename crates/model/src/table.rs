@@ -10,6 +10,8 @@ use crate::cow::CowVec;
 
 /// Rows in a chunk: what one write after a publication copies.
 pub const CHUNK_ROWS: usize = 16;
+/// Rows in a chunk of images: a scan reads them all, and memory streams well only in long runs.
+pub const IMAGE_ROWS: usize = 256;
 
 /// How rows begin and move.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,8 +101,8 @@ impl EmbeddingTable {
             rows: CowVec::new(CHUNK_ROWS * dim, 0.0),
             states: CowVec::new(CHUNK_ROWS * 4, RowState::default()),
             stale: Vec::new(),
-            images: CowVec::new(CHUNK_ROWS * dim, 0),
-            scales: CowVec::new(CHUNK_ROWS, 0.0),
+            images: CowVec::new(IMAGE_ROWS * dim, 0),
+            scales: CowVec::new(IMAGE_ROWS, 0.0),
         }
     }
 
