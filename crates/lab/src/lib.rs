@@ -4,12 +4,19 @@
 //! and knows nothing of the server.
 
 mod cost;
+mod evaluation;
 mod metrics;
+mod protocol;
+pub mod ranking;
+pub mod read;
 mod report;
+mod settings;
 pub mod simulator;
 mod stream;
 
 pub use cost::Cost;
+pub use evaluation::{RankingReport, Request, Stage, evaluate_files};
 pub use metrics::{Hit, Interval, bootstrap};
+pub use protocol::{Protocol, ProtocolSettings};
 pub use report::{Report, Week};
 pub use stream::{LabError, Mode, StreamData, StreamSettings, Unit, evaluate_stream};

@@ -1,0 +1,153 @@
+//! `key=value` pairs as settings of a protocol and of a model.
+//!
+//! In: pairs of words. Out: typed values; a model's settings are its defaults with the named ones replaced, each read as the
+//! type that is there. Refuses: a name that nobody takes, a value of another type.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use accrue_model::collaborative::{AnySettings, Kind};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::LabError;
+
+/// Pairs that nobody has taken yet.
+#[derive(Clone, Debug, Default)]
+pub struct Pairs(BTreeMap<String, String>);
+
+impl Pairs {
+    /// From pairs; a later one replaces an earlier one of the same name.
+    pub fn new(pairs: &[(String, String)]) -> Self {
+        Self(pairs.iter().cloned().collect())
+    }
+
+    /// Takes the value of `key` if it was given, else `otherwise`.
+    ///
+    /// # Errors
+    /// [`LabError::Setting`] if it is of another type.
+    pub fn take<T: FromStr>(&mut self, key: &str, otherwise: T, expected: &str) -> Result<T, LabError> {
+        match self.0.remove(key) {
+            None => Ok(otherwise),
+            Some(text) => text.parse().map_err(|_| wrong(key, &text, expected)),
+        }
+    }
+
+    /// Takes one word out of a list, the first if none was given.
+    ///
+    /// # Errors
+    /// [`LabError::Setting`] if it is another word.
+    pub fn take_word(&mut self, key: &str, words: &[&'static str]) -> Result<&'static str, LabError> {
+        let Some(text) = self.0.remove(key) else { return Ok(words[0]) };
+        let word = words.iter().find(|&&word| word == text);
+        word.copied().ok_or_else(|| wrong(key, &text, &words.join(" or ")))
+    }
+
+    /// Takes numbers between commas.
+    ///
+    /// # Errors
+    /// [`LabError::Setting`] if one is no positive number.
+    pub fn take_cutoffs(&mut self, key: &str, otherwise: &[u32]) -> Result<Vec<u32>, LabError> {
+        let Some(text) = self.0.remove(key) else { return Ok(otherwise.into()) };
+        let mut cutoffs = text.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>().unwrap_or_default();
+        cutoffs.sort_unstable();
+        cutoffs.dedup();
+        let are_positive = cutoffs.first().is_some_and(|&first| first > 0);
+        if are_positive { Ok(cutoffs) } else { Err(wrong(key, &text, "places between commas, as in 5,10,20")) }
+    }
+
+    /// What is left, for a model.
+    pub fn rest(self) -> BTreeMap<String, String> {
+        self.0
+    }
+}
+
+fn wrong(key: &str, text: &str, expected: impl Display) -> LabError {
+    LabError::Setting(format!("{key}={text}: expected {expected}"))
+}
+
+/// The model's settings with those of `pairs` replaced.
+///
+/// # Errors
+/// [`LabError::Setting`] if the model has no such setting or it is of another type.
+pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<AnySettings, LabError> {
+    let value = replaced(kind.name(), &kind.default_settings(), pairs)?;
+    kind.read_settings(value).map_err(|error| LabError::Setting(format!("model `{}`: {error}", kind.name())))
+}
+
+/// Any settings with those of `pairs` replaced.
+///
+/// # Errors
+/// [`LabError::Setting`] if there is no such setting or it is of another type.
+pub fn with<T: serde::Serialize + DeserializeOwned>(
+    name: &str,
+    defaults: &T,
+    pairs: &BTreeMap<String, String>,
+) -> Result<T, LabError> {
+    let value = replaced(name, defaults, pairs)?;
+    serde_json::from_value(value).map_err(|error| LabError::Setting(format!("model `{name}`: {error}")))
+}
+
+fn replaced(
+    name: &str,
+    defaults: &impl serde::Serialize,
+    pairs: &BTreeMap<String, String>,
+) -> Result<Value, LabError> {
+    let mut settings = object(defaults);
+    for (key, text) in pairs {
+        let Some(value) = settings.get_mut(key) else {
+            let known = settings.keys().cloned().collect::<Vec<_>>();
+            let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+            return Err(LabError::Setting(format!("model `{name}` has no setting `{key}`; it has {known}")));
+        };
+        let (read, expected) = match value {
+            Value::Bool(_) => (text.parse().ok().map(Value::Bool), "true or false"),
+            Value::Number(number) if number.is_f64() => {
+                (text.parse().ok().and_then(serde_json::Number::from_f64).map(Value::Number), "a number")
+            }
+            Value::Number(_) => (text.parse::<u64>().ok().map(Value::from), "a whole number of at least 0"),
+            _ => (Some(Value::String(text.clone())), "text"),
+        };
+        *value = read.ok_or_else(|| wrong(key, text, expected))?;
+    }
+    Ok(Value::Object(settings))
+}
+
+/// Settings as words, for a report.
+pub fn described(settings: &impl serde::Serialize) -> BTreeMap<String, String> {
+    let word = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    object(settings).into_iter().map(|(key, value)| (key, word(value))).collect()
+}
+
+fn object(settings: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|&(key, value)| (key.into(), value.into())).collect()
+    }
+
+    #[test]
+    fn settings_are_replaced_with_their_types() {
+        let settings = model_settings(Kind::ItemKnn, &pairs(&[("k", "7"), ("shrink", "2")])).expect("good settings");
+        let described = described(&settings);
+        assert_eq!((&*described["k"], &*described["shrink"], &*described["norm"]), ("7", "2.0", "0.5"));
+    }
+
+    #[test]
+    fn what_nobody_takes_is_refused_with_the_names_there_are() {
+        let told = |given: &[(&str, &str)]| {
+            model_settings(Kind::ItemKnn, &pairs(given)).expect_err("a bad setting").to_string()
+        };
+        assert!(told(&[("depth", "7")]).contains("shrink"), "{}", told(&[("depth", "7")]));
+        assert!(told(&[("k", "many")]).contains("whole number"), "{}", told(&[("k", "many")]));
+    }
+}
