@@ -8,6 +8,7 @@
 
 mod dense;
 mod find;
+mod gram;
 mod instruction_set;
 mod lanes;
 mod math;
@@ -20,6 +21,7 @@ pub use dense::{
     axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm, squared_norm_with,
 };
 pub use find::find;
+pub use gram::{gram_product, gram_product_with};
 pub use instruction_set::InstructionSet;
 pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;

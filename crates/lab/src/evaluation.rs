@@ -7,12 +7,12 @@ use std::sync::Mutex;
 use accrue_model::collaborative::{AnyModel, AnySettings, Epoch, Fit, Kind};
 use serde::Serialize;
 
+use crate::LabError;
 use crate::cost::{Cost, Stopwatch};
 use crate::metrics::Interval;
 use crate::protocol::{Protocol, ProtocolSettings};
 use crate::ranking::{Counted, Group, Outcome, Summary, Task, evaluate, summarise};
 use crate::settings::{Pairs, described, model_settings};
-use crate::LabError;
 
 /// What is to be evaluated.
 #[derive(Clone, Debug)]

@@ -16,9 +16,7 @@ use accrue_model::collaborative::Interactions;
 
 use crate::LabError;
 use crate::ranking::{Counted, LastItems, Query, Task};
-use crate::read::{
-    Vocabulary, read_histories, read_ratings, read_sampled_test, read_session_queries, read_sessions,
-};
+use crate::read::{Vocabulary, read_histories, read_ratings, read_sampled_test, read_session_queries, read_sessions};
 use crate::settings::Pairs;
 
 /// A way of measuring.
@@ -125,7 +123,11 @@ impl Protocol {
     ) -> Result<Task, LabError> {
         let test = match (self.needs_test(), test) {
             (true, None) => {
-                return Err(LabError::Setting(format!("protocol `{}` needs a test file beside {}", self.name(), train.display())));
+                return Err(LabError::Setting(format!(
+                    "protocol `{}` needs a test file beside {}",
+                    self.name(),
+                    train.display()
+                )));
             }
             (false, Some(test)) => {
                 let what = "has one file, whose last items are the test; leave out";
@@ -257,9 +259,7 @@ fn sampled(train: &Path, test: &Path) -> Result<Task, LabError> {
         among: Some(test.negatives),
     };
     let queries = asked.into_iter().map(query).collect();
-    let counted = Counted::from([
-        ("test_pairs_taken_out_of_training", n_held),
-        ("duplicate_lines", read.n_duplicate_lines),
-    ]);
+    let counted =
+        Counted::from([("test_pairs_taken_out_of_training", n_held), ("duplicate_lines", read.n_duplicate_lines)]);
     Ok(Task { train: Interactions::new(items.len(), &histories), queries, drop_seen: false, counted })
 }

@@ -89,11 +89,7 @@ pub fn with<T: serde::Serialize + DeserializeOwned>(
     serde_json::from_value(value).map_err(|error| LabError::Setting(format!("model `{name}`: {error}")))
 }
 
-fn replaced(
-    name: &str,
-    defaults: &impl serde::Serialize,
-    pairs: &BTreeMap<String, String>,
-) -> Result<Value, LabError> {
+fn replaced(name: &str, defaults: &impl serde::Serialize, pairs: &BTreeMap<String, String>) -> Result<Value, LabError> {
     let mut settings = object(defaults);
     for (key, text) in pairs {
         let Some(value) = settings.get_mut(key) else {

@@ -88,8 +88,7 @@ pub fn summarise(
     let keys: Vec<u32> = task.queries.iter().map(|query| popularity(&query.relevant)).collect();
     let mut sorted = keys.clone();
     sorted.sort_unstable();
-    let ends: Vec<u32> =
-        (1..POPULARITY_GROUPS).map(|group| sorted[group * sorted.len() / POPULARITY_GROUPS]).collect();
+    let ends: Vec<u32> = (1..POPULARITY_GROUPS).map(|group| sorted[group * sorted.len() / POPULARITY_GROUPS]).collect();
     summary.by_popularity = groups(&keys, &values, |key| ends.partition_point(|&end| end <= key));
     summary
 }
@@ -138,17 +137,22 @@ fn bootstrap(task: &Task, measured: &[Vec<f64>], seed: u64, threads: usize) -> V
         *n += 1.0;
     }
     let users: Vec<(Vec<f64>, f64)> = by_user.into_values().collect();
-    let resampled = parallel::map(threads, RESAMPLES, || (), |(), resample| {
-        let mut draws = Draws::new(seed, STREAM, resample as u64);
-        let (mut sums, mut n) = (vec![0.0; n_metrics], 0.0);
-        for _ in 0..users.len() {
-            let (user, user_n) = &users[draws.below(users.len() as u64) as usize];
-            sums.iter_mut().zip(user).for_each(|(sum, value)| *sum += value);
-            n += user_n;
-        }
-        sums.iter_mut().for_each(|sum| *sum /= n);
-        sums
-    });
+    let resampled = parallel::map(
+        threads,
+        RESAMPLES,
+        || (),
+        |(), resample| {
+            let mut draws = Draws::new(seed, STREAM, resample as u64);
+            let (mut sums, mut n) = (vec![0.0; n_metrics], 0.0);
+            for _ in 0..users.len() {
+                let (user, user_n) = &users[draws.below(users.len() as u64) as usize];
+                sums.iter_mut().zip(user).for_each(|(sum, value)| *sum += value);
+                n += user_n;
+            }
+            sums.iter_mut().for_each(|sum| *sum /= n);
+            sums
+        },
+    );
     let interval = |metric: usize| {
         let mut means: Vec<f64> = resampled.iter().map(|means| means[metric]).collect();
         means.sort_by(f64::total_cmp);

@@ -3,8 +3,10 @@
 //! In: histories, one a user (or a session), oldest first. Out: the same as two flat arrays, and transposed as users of each
 //! item. Refuses: item ids beyond `n_items` (panics; readers number items themselves).
 
+use serde::{Deserialize, Serialize};
+
 /// Histories in compressed rows. Repeats stay: a history is a sequence, and a set only to those who make it one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interactions {
     n_items: usize,
     /// `[n_users + 1]`: where each history begins in `items`.
@@ -103,6 +105,45 @@ impl Interactions {
             }
         }
         Self { n_items: self.n_users(), begins, items: users }
+    }
+}
+
+impl Interactions {
+    /// Where each item occurs.
+    pub fn occurrences(&self) -> Occurrences {
+        let mut begins = vec![0; self.n_items + 1];
+        for &item in &self.items {
+            begins[item as usize + 1] += 1;
+        }
+        for item in 0..self.n_items {
+            begins[item + 1] += begins[item];
+        }
+        let mut next = begins.clone();
+        let mut places = vec![(0, 0); self.items.len()];
+        for (user, history) in self.histories().enumerate() {
+            for (place, &item) in history.iter().enumerate() {
+                places[next[item as usize]] = (user as u32, place as u32);
+                next[item as usize] += 1;
+            }
+        }
+        Occurrences { begins, places }
+    }
+}
+
+/// Where each item occurs: users ascending, places ascending within a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occurrences {
+    /// `[n_items + 1]`
+    begins: Vec<usize>,
+    /// `(user, place in the user's history)`
+    places: Vec<(u32, u32)>,
+}
+
+impl Occurrences {
+    /// `(user, place)` of each occurrence of the item.
+    pub fn of(&self, item: usize) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+        let places = &self.places[self.begins[item]..self.begins[item + 1]];
+        places.iter().map(|&(user, place)| (user as usize, place as usize))
     }
 }
 

@@ -7,20 +7,29 @@
 //! One file a model, each citing its paper; [`registry`] has one line for each. The contract that all of them pass is
 //! in this crate's tests (`tests/it/contract.rs`).
 
+mod als;
+mod graph_filter;
 mod interactions;
 mod item_knn;
+mod linear;
+mod markov;
 pub mod parallel;
 mod popularity;
 pub mod registry;
+mod session_knn;
 mod sparse;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use interactions::{Interactions, InteractionsBuilder};
+pub use als::{Als, AlsSettings};
+pub use graph_filter::{GraphFilter, GraphFilterSettings};
+pub use interactions::{Interactions, InteractionsBuilder, Occurrences};
 pub use item_knn::{ItemKnn, ItemKnnSettings};
+pub use markov::{Markov, MarkovSettings};
 pub use popularity::{Popularity, PopularitySettings};
 pub use registry::{AnyModel, AnySettings, Kind};
+pub use session_knn::{SessionKnn, SessionKnnSettings};
 
 /// What a fit is given beside data and settings. The result depends on the seed and never on the number of threads.
 pub struct Fit<'a> {

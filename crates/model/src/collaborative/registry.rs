@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{CollaborativeModel, Fit, FitError, Interactions, ItemKnn, Popularity};
+use super::{
+    Als, CollaborativeModel, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov, Popularity, SessionKnn,
+};
 
 /// Declares [`Kind`], [`AnySettings`] and [`AnyModel`], in step with each other.
 macro_rules! models {
@@ -103,6 +105,10 @@ macro_rules! models {
 models! {
     "popularity" "What most people chose." => Popularity,
     "item-knn" "Item neighbours by cosine." => ItemKnn,
+    "markov" "What comes within a few steps of an item." => Markov,
+    "session-knn" "What came next in the most similar past sessions." => SessionKnn,
+    "graph-filter" "A history smoothed over the graph: linear, low-pass, sharpened." => GraphFilter,
+    "als" "Matrix factorization by alternating least squares." => Als,
 }
 
 impl Kind {
