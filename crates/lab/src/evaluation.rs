@@ -12,7 +12,7 @@ use crate::cost::{Cost, Stopwatch};
 use crate::metrics::Interval;
 use crate::protocol::{Protocol, ProtocolSettings};
 use crate::ranking::{Counted, Group, Outcome, Summary, Task, evaluate, summarise};
-use crate::settings::{Pairs, described, model_settings};
+use crate::settings::{Pairs, described_model, model_settings};
 
 /// What is to be evaluated.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ pub(crate) fn report(
         })?;
         (summary, stopwatch.cost(task.train.n_interactions() as u64))
     };
-    let mut said = described(settings);
+    let mut said = described_model(settings);
     describe_protocol(protocol_settings, task, &mut said);
     let Summary { mut metrics, mut ci95, by_history, by_popularity } = summary;
     if protocol == Protocol::Sessions {

@@ -69,11 +69,38 @@ fn wrong(key: &str, text: &str, expected: impl Display) -> LabError {
 
 /// The model's settings with those of `pairs` replaced.
 ///
+/// A blend has `parts=markov+als` and `weights=1,0.5`; a part's settings are named with it, as in `als.factors=128`.
+///
 /// # Errors
 /// [`LabError::Setting`] if the model has no such setting or it is of another type.
 pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<AnySettings, LabError> {
-    let value = replaced(kind.name(), &kind.default_settings(), pairs)?;
-    kind.read_settings(value).map_err(|error| LabError::Setting(format!("model `{}`: {error}", kind.name())))
+    let mut pairs = pairs.clone();
+    let mut parts: Vec<AnySettings> = Vec::new();
+    let mut weights: Option<Vec<f64>> = None;
+    if kind == Kind::Blend {
+        let text = pairs.remove("parts").unwrap_or_else(|| "popularity+markov+item-knn+session-knn".to_string());
+        for name in text.split('+') {
+            let part = crate::evaluation::named(name)?;
+            let prefix = format!("{name}.");
+            let (own, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                pairs.into_iter().partition(|(key, _)| key.starts_with(&prefix));
+            pairs = rest;
+            let own = own.into_iter().map(|(key, value)| (key[prefix.len()..].to_string(), value)).collect();
+            parts.push(model_settings(part, &own)?);
+        }
+        if let Some(text) = pairs.remove("weights") {
+            let read = text.split(',').map(str::parse).collect::<Result<Vec<f64>, _>>();
+            weights = Some(read.map_err(|_| wrong("weights", &text, "numbers between commas, one a part"))?);
+        }
+    }
+    let value = replaced(kind.name(), plain(&kind.default_settings()), &pairs)?;
+    let read = kind.read_settings(value);
+    let mut settings = read.map_err(|error| LabError::Setting(format!("model `{}`: {error}", kind.name())))?;
+    if let AnySettings::Blend(blend) = &mut settings {
+        blend.parts = parts;
+        blend.weights = weights.unwrap_or_default();
+    }
+    Ok(settings)
 }
 
 /// Any settings with those of `pairs` replaced.
@@ -85,12 +112,11 @@ pub fn with<T: serde::Serialize + DeserializeOwned>(
     defaults: &T,
     pairs: &BTreeMap<String, String>,
 ) -> Result<T, LabError> {
-    let value = replaced(name, defaults, pairs)?;
+    let value = replaced(name, object(defaults), pairs)?;
     serde_json::from_value(value).map_err(|error| LabError::Setting(format!("model `{name}`: {error}")))
 }
 
-fn replaced(name: &str, defaults: &impl serde::Serialize, pairs: &BTreeMap<String, String>) -> Result<Value, LabError> {
-    let mut settings = object(defaults);
+fn replaced(name: &str, mut settings: Map<String, Value>, pairs: &BTreeMap<String, String>) -> Result<Value, LabError> {
     for (key, text) in pairs {
         let Some(value) = settings.get_mut(key) else {
             let known = settings.keys().cloned().collect::<Vec<_>>();
@@ -110,10 +136,36 @@ fn replaced(name: &str, defaults: &impl serde::Serialize, pairs: &BTreeMap<Strin
     Ok(Value::Object(settings))
 }
 
+/// A model's settings as words, for a report; those of a blend's parts are named with the part.
+pub fn described_model(settings: &AnySettings) -> BTreeMap<String, String> {
+    let mut said = words(plain(settings));
+    if let AnySettings::Blend(blend) = settings {
+        said.insert("parts".into(), blend.parts.iter().map(|part| part.kind().name()).collect::<Vec<_>>().join("+"));
+        said.insert("weights".into(), blend.weights.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
+        for part in &blend.parts {
+            let name = part.kind().name();
+            said.extend(described_model(part).into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+        }
+    }
+    said
+}
+
 /// Settings as words, for a report.
 pub fn described(settings: &impl serde::Serialize) -> BTreeMap<String, String> {
+    words(object(settings))
+}
+
+fn words(settings: Map<String, Value>) -> BTreeMap<String, String> {
     let word = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
-    object(settings).into_iter().map(|(key, value)| (key, word(value))).collect()
+    settings.into_iter().map(|(key, value)| (key, word(value))).collect()
+}
+
+/// The settings inside `{name: settings}`.
+fn plain(settings: &AnySettings) -> Map<String, Value> {
+    match object(settings).into_iter().next() {
+        Some((_, Value::Object(settings))) => settings,
+        _ => Map::new(),
+    }
 }
 
 fn object(settings: &impl serde::Serialize) -> Map<String, Value> {
@@ -134,7 +186,7 @@ mod tests {
     #[test]
     fn settings_are_replaced_with_their_types() {
         let settings = model_settings(Kind::ItemKnn, &pairs(&[("k", "7"), ("shrink", "2")])).expect("good settings");
-        let described = described(&settings);
+        let described = described_model(&settings);
         assert_eq!((&*described["k"], &*described["shrink"], &*described["norm"]), ("7", "2.0", "0.5"));
     }
 

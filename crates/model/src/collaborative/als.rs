@@ -8,6 +8,7 @@
 use accrue_kernel::{Draws, axpy, dot, dot_rows, gram_product, squared_norm};
 use serde::{Deserialize, Serialize};
 
+use super::linear::dot_rows_batch;
 use super::{CollaborativeModel, Epoch, Fit, FitError, Interactions, parallel};
 
 /// Where its random numbers come from.
@@ -98,6 +99,11 @@ impl CollaborativeModel for Als {
 
     fn score(&self, history: &[u32], out: &mut [f32]) {
         dot_rows(&self.fold_in(history), &self.items, out);
+    }
+
+    fn score_batch(&self, histories: &[&[u32]], out: &mut [f32]) {
+        let vectors: Vec<f32> = histories.iter().flat_map(|history| self.fold_in(history)).collect();
+        dot_rows_batch(&vectors, &self.items, self.settings.factors, out);
     }
 }
 
@@ -261,7 +267,7 @@ mod tests {
             (0..16).for_each(|place| a[place] += y[place / 4] * y[place % 4]);
         }
         (0..4).for_each(|place| a[place * 5] += penalty(&settings, 2, 6));
-        assert!(linear::cholesky(&mut a, 4));
+        assert!(linear::cholesky(&mut a, 4, 1));
         linear::cholesky_solve(&a, 4, &mut b);
         for (got, expected) in model.fold_in(&history).iter().zip(&b) {
             assert!((got - expected).abs() < 1e-4, "{got} {expected}");

@@ -5,10 +5,10 @@
 //! convolution for recommendation?* (GF-CF), CIKM 2021; Choi et al., *Blurring-sharpening process models* (BSPM), SIGIR 2023.
 //! Singular vectors by subspace iteration: Halko, Martinsson, Tropp, *Finding structure with randomness*, SIAM Review 2011.
 
-use accrue_kernel::{Draws, axpy, dot, dot_rows};
+use accrue_kernel::{Draws, axpy, dot};
 use serde::{Deserialize, Serialize};
 
-use super::linear::{orthonormalise, symmetric_eigen};
+use super::linear::{dot_rows_batch, orthonormalise, symmetric_eigen};
 use super::{CollaborativeModel, Fit, FitError, Interactions, parallel};
 
 /// Where its random numbers come from.
@@ -128,21 +128,20 @@ impl GraphFilter {
 
     /// `+= low_pass · r D_i^-½ V Vᵀ D_i^½`
     fn add_low_pass(&self, histories: &[&[u32]], blurred: &mut [Lanes]) {
-        let mut scores = vec![0.0; blurred.len()];
-        for (lane, history) in histories.iter().enumerate() {
+        let mut folded = vec![0.0; self.rank * histories.len()];
+        for (history, folded) in histories.iter().zip(folded.chunks_exact_mut(self.rank)) {
             let mut set = history.to_vec();
             set.sort_unstable();
             set.dedup();
-            let mut folded = vec![0.0; self.rank];
             for item in set {
-                axpy(
-                    self.graph.item_scale[item as usize],
-                    &self.vectors[item as usize * self.rank..][..self.rank],
-                    &mut folded,
-                );
+                let vector = &self.vectors[item as usize * self.rank..][..self.rank];
+                axpy(self.graph.item_scale[item as usize], vector, folded);
             }
-            dot_rows(&folded, &self.vectors, &mut scores);
-            for ((blurred, &score), &scale) in blurred.iter_mut().zip(&scores).zip(&self.graph.item_scale) {
+        }
+        let mut scores = vec![0.0; blurred.len() * histories.len()];
+        dot_rows_batch(&folded, &self.vectors, self.rank, &mut scores);
+        for (lane, scores) in scores.chunks_exact(blurred.len()).enumerate() {
+            for ((blurred, &score), &scale) in blurred.iter_mut().zip(scores).zip(&self.graph.item_scale) {
                 // An item without a choice has no degree, and no vector either.
                 if scale > 0.0 {
                     blurred[lane] += self.settings.low_pass as f32 * score / scale;

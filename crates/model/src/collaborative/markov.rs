@@ -90,7 +90,6 @@ impl CollaborativeModel for Markov {
                     }
                 }
             }
-            row.remove(item as u32);
             let sum: f64 = row.entries().map(|(_, count)| f64::from(count)).sum();
             let norm = sum.powf(settings.row_norm);
             row.scale(|other, count| (f64::from(count) / (norm * popularity[other as usize])) as f32);
@@ -128,7 +127,6 @@ fn smoothed(follows: &Neighbourhood, n_items: usize, settings: &MarkovSettings, 
                 row.add(next, share * next_weight);
             }
         }
-        row.remove(item as u32);
     })
 }
 

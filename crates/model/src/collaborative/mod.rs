@@ -8,6 +8,8 @@
 //! in this crate's tests (`tests/it/contract.rs`).
 
 mod als;
+mod blend;
+mod ease;
 mod graph_filter;
 mod interactions;
 mod item_knn;
@@ -23,6 +25,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use als::{Als, AlsSettings};
+pub use blend::{Blend, BlendSettings, Holdout, Scale};
+pub use ease::{Ease, EaseSettings};
 pub use graph_filter::{GraphFilter, GraphFilterSettings};
 pub use interactions::{Interactions, InteractionsBuilder, Occurrences};
 pub use item_knn::{ItemKnn, ItemKnnSettings};

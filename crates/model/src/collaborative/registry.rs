@@ -5,7 +5,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Als, CollaborativeModel, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov, Popularity, SessionKnn,
+    Als, Blend, CollaborativeModel, Ease, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov, Popularity,
+    SessionKnn,
 };
 
 /// Declares [`Kind`], [`AnySettings`] and [`AnyModel`], in step with each other.
@@ -45,12 +46,11 @@ macro_rules! models {
             }
         }
 
-        /// The settings of one model.
-        #[derive(Clone, Debug, PartialEq, Serialize)]
-        #[serde(untagged)]
+        /// The settings of one model; written as `{name: settings}`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[allow(missing_docs)]
         pub enum AnySettings {
-            $($model(<$model as CollaborativeModel>::Settings),)+
+            $(#[serde(rename = $name)] $model(<$model as CollaborativeModel>::Settings),)+
         }
 
         impl AnySettings {
@@ -109,6 +109,8 @@ models! {
     "session-knn" "What came next in the most similar past sessions." => SessionKnn,
     "graph-filter" "A history smoothed over the graph: linear, low-pass, sharpened." => GraphFilter,
     "als" "Matrix factorization by alternating least squares." => Als,
+    "ease" "Each item predicted from all others by ridge regression." => Ease,
+    "blend" "Weighted scores of several models." => Blend,
 }
 
 impl Kind {
