@@ -17,8 +17,6 @@ use crate::settings::{Pairs, described_model, model_settings};
 /// What is to be evaluated.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// How.
-    pub protocol: Protocol,
     /// Name of the model.
     pub model: String,
     /// What it learns from.
@@ -79,13 +77,16 @@ pub struct RankingReport {
 ///
 /// # Errors
 /// [`LabError`] if a file, a setting or a model cannot be used.
-pub fn evaluate_files(request: &Request, progress: &(dyn Fn(Stage) + Sync)) -> Result<RankingReport, LabError> {
+pub fn evaluate_files(
+    protocol: Protocol,
+    request: &Request,
+    progress: &(dyn Fn(Stage) + Sync),
+) -> Result<RankingReport, LabError> {
     let mut pairs = Pairs::new(&request.settings);
-    let protocol = request.protocol;
     let protocol_settings = protocol.settings(&mut pairs)?;
     let settings = model_settings(named(&request.model)?, &pairs.rest())?;
     let task = protocol.task(&request.train, request.test.as_ref(), &protocol_settings, request.seed)?;
-    report(request, &task, &protocol_settings, &settings, progress)
+    report(protocol, request, &task, &protocol_settings, &settings, progress)
 }
 
 /// The model of this name.
@@ -100,13 +101,14 @@ pub fn named(model: &str) -> Result<Kind, LabError> {
 }
 
 pub(crate) fn report(
+    protocol: Protocol,
     request: &Request,
     task: &Task,
     protocol_settings: &ProtocolSettings,
     settings: &AnySettings,
     progress: &(dyn Fn(Stage) + Sync),
 ) -> Result<RankingReport, LabError> {
-    let (protocol, seed, threads) = (request.protocol, request.seed, request.threads);
+    let (seed, threads) = (request.seed, request.threads);
     let mut stopwatch = Stopwatch::start();
     let curve = Mutex::new(Vec::new());
     let hear = |epoch: Epoch| {

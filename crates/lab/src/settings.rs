@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use accrue_model::collaborative::ratings::{AnyRatingSettings, RatingKind};
 use accrue_model::collaborative::{AnySettings, Kind};
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::LabError;
@@ -81,12 +81,7 @@ pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<An
         let text = pairs.remove("parts").unwrap_or_else(|| "popularity+markov+item-knn+session-knn".to_string());
         for name in text.split('+') {
             let part = crate::evaluation::named(name)?;
-            let prefix = format!("{name}.");
-            let (own, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                pairs.into_iter().partition(|(key, _)| key.starts_with(&prefix));
-            pairs = rest;
-            let own = own.into_iter().map(|(key, value)| (key[prefix.len()..].to_string(), value)).collect();
-            parts.push(model_settings(part, &own)?);
+            parts.push(model_settings(part, &taken(&mut pairs, name))?);
         }
         if let Some(text) = pairs.remove("weights") {
             let read = text.split(',').map(str::parse).collect::<Result<Vec<f64>, _>>();
@@ -103,17 +98,38 @@ pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<An
     Ok(settings)
 }
 
-/// Any settings with those of `pairs` replaced.
+/// The same for a model of ratings; `rating-blend` has `parts=rating-knn+rating-mf`.
 ///
 /// # Errors
-/// [`LabError::Setting`] if there is no such setting or it is of another type.
-pub fn with<T: serde::Serialize + DeserializeOwned>(
-    name: &str,
-    defaults: &T,
+/// [`LabError::Setting`] if the model has no such setting or it is of another type.
+pub fn rating_model_settings(
+    kind: RatingKind,
     pairs: &BTreeMap<String, String>,
-) -> Result<T, LabError> {
-    let value = replaced(name, object(defaults), pairs)?;
-    serde_json::from_value(value).map_err(|error| LabError::Setting(format!("model `{name}`: {error}")))
+) -> Result<AnyRatingSettings, LabError> {
+    let mut pairs = pairs.clone();
+    let mut parts = Vec::new();
+    if kind == RatingKind::RatingBlend {
+        let text = pairs.remove("parts").unwrap_or_else(|| "rating-knn+rating-mf".to_string());
+        for name in text.split('+') {
+            let part = RatingKind::named(name).ok_or_else(|| wrong("parts", &text, "names of rating models"))?;
+            parts.push(rating_model_settings(part, &taken(&mut pairs, name))?);
+        }
+    }
+    let value = replaced(kind.name(), plain(&kind.default_settings()), &pairs)?;
+    let read = kind.read_settings(value);
+    let mut settings = read.map_err(|error| LabError::Setting(format!("model `{}`: {error}", kind.name())))?;
+    if let AnyRatingSettings::RatingBlend(blend) = &mut settings {
+        blend.parts = parts;
+    }
+    Ok(settings)
+}
+
+/// Takes the settings of a part out of the pairs: those that begin with `name.`.
+fn taken(pairs: &mut BTreeMap<String, String>, name: &str) -> BTreeMap<String, String> {
+    let own = |key: &str| key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')).map(str::to_string);
+    let taken = pairs.iter().filter_map(|(key, value)| Some((own(key)?, value.clone()))).collect();
+    pairs.retain(|key, _| own(key).is_none());
+    taken
 }
 
 fn replaced(name: &str, mut settings: Map<String, Value>, pairs: &BTreeMap<String, String>) -> Result<Value, LabError> {
@@ -150,9 +166,17 @@ pub fn described_model(settings: &AnySettings) -> BTreeMap<String, String> {
     said
 }
 
-/// Settings as words, for a report.
-pub fn described(settings: &impl serde::Serialize) -> BTreeMap<String, String> {
-    words(object(settings))
+/// The same for a model of ratings.
+pub fn described_rating_model(settings: &AnyRatingSettings) -> BTreeMap<String, String> {
+    let mut said = words(plain(settings));
+    if let AnyRatingSettings::RatingBlend(blend) = settings {
+        said.insert("parts".into(), blend.parts.iter().map(|part| part.kind().name()).collect::<Vec<_>>().join("+"));
+        for part in &blend.parts {
+            let name = part.kind().name();
+            said.extend(described_rating_model(part).into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+        }
+    }
+    said
 }
 
 fn words(settings: Map<String, Value>) -> BTreeMap<String, String> {
@@ -161,16 +185,10 @@ fn words(settings: Map<String, Value>) -> BTreeMap<String, String> {
 }
 
 /// The settings inside `{name: settings}`.
-fn plain(settings: &AnySettings) -> Map<String, Value> {
-    match object(settings).into_iter().next() {
+fn plain(settings: &impl serde::Serialize) -> Map<String, Value> {
+    let Ok(Value::Object(tagged)) = serde_json::to_value(settings) else { return Map::new() };
+    match tagged.into_iter().next() {
         Some((_, Value::Object(settings))) => settings,
-        _ => Map::new(),
-    }
-}
-
-fn object(settings: &impl serde::Serialize) -> Map<String, Value> {
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(object)) => object,
         _ => Map::new(),
     }
 }

@@ -43,10 +43,23 @@ pub enum Scale {
     /// Divided by the largest.
     #[default]
     Max,
+    /// The root of the above: what is likely stands out less.
+    Root,
     /// Mean 0, deviation 1 over all items.
     Deviation,
     /// As they are.
     None,
+}
+
+/// What a held-out item is compared with to find the weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rivals {
+    /// The best items of each part: for rankings of all items.
+    #[default]
+    Best,
+    /// Items at random: for rankings among sampled ones.
+    Random,
 }
 
 /// What is blended and how.
@@ -59,6 +72,8 @@ pub struct BlendSettings {
     pub weights: Vec<f64>,
     /// What is held back to find them.
     pub holdout: Holdout,
+    /// What a held-out item is compared with.
+    pub rivals: Rivals,
     /// How scores are made comparable.
     pub scale: Scale,
     /// Users whose items are held back.
@@ -72,8 +87,9 @@ impl Default for BlendSettings {
             parts: parts.into_iter().map(Kind::default_settings).collect(),
             weights: Vec::new(),
             holdout: Holdout::default(),
+            rivals: Rivals::default(),
             scale: Scale::default(),
-            sample: 4000,
+            sample: 8000,
         }
     }
 }
@@ -136,6 +152,10 @@ impl Blend {
 fn rescale(scale: Scale, scores: &mut [f32]) {
     let factor = match scale {
         Scale::None => return,
+        Scale::Root => {
+            rescale(Scale::Max, scores);
+            return scores.iter_mut().for_each(|score| *score = score.max(0.0).sqrt());
+        }
         Scale::Max => scores.iter().fold(0.0_f32, |max, &score| max.max(score)),
         Scale::Deviation => {
             let n = scores.len().max(1) as f64;
@@ -150,8 +170,8 @@ fn rescale(scale: Scale, scores: &mut [f32]) {
     }
 }
 
-/// What a held-out item is compared with: scores of each part, for the item itself and then for its competitors.
-type Contest = Vec<Vec<f32>>;
+/// Scores of all parts for the held-out item and then for its competitors. `[competitors + 1, parts]`
+type Contest = Vec<f32>;
 
 /// Data without the held-out items, and `(history, held-out item)` for each sampled user.
 fn hold_out(data: &Interactions, settings: &BlendSettings, seed: u64) -> (Interactions, Vec<(Vec<u32>, u32)>) {
@@ -199,34 +219,32 @@ fn found_weights(data: &Interactions, settings: &BlendSettings, fit: &Fit<'_>) -
     let scratch = || vec![0.0; n_parts * data.n_items()];
     let contests = parallel::map(fit.threads, held.len(), scratch, |scores, query| {
         let (history, item) = &held[query];
-        contest(&parts, settings.scale, history, *item, keep_seen, scores)
+        for (part, scores) in parts.iter().zip(scores.chunks_exact_mut(data.n_items())) {
+            part.score(history, scores);
+            rescale(settings.scale, scores);
+        }
+        let mut rivals = match settings.rivals {
+            Rivals::Best => best_of_each(scores, data.n_items(), history.len()),
+            Rivals::Random => {
+                let mut draws = Draws::new(fit.seed, STREAM + 2, query as u64);
+                (0..COMPETITORS).map(|_| draws.below(data.n_items() as u64) as u32).collect()
+            }
+        };
+        rivals.retain(|rival| rival != item && (keep_seen || !history.contains(rival)));
+        rivals.insert(0, *item);
+        rivals.iter().flat_map(|&rival| scores.iter().skip(rival as usize).step_by(data.n_items()).copied()).collect()
     });
     Ok(ascend(&contests, n_parts, fit.threads).into_iter().map(|weight| weight as f32).collect())
 }
 
-/// Scores of all parts for the held-out item and for the best items of each part. `scores: [parts, n_items]`
-fn contest(
-    parts: &[AnyModel],
-    scale: Scale,
-    history: &[u32],
-    item: u32,
-    keep_seen: bool,
-    scores: &mut [f32],
-) -> Contest {
-    let n_items = scores.len() / parts.len();
-    let mut rivals: Vec<u32> = Vec::new();
-    for (part, scores) in parts.iter().zip(scores.chunks_exact_mut(n_items)) {
-        part.score(history, scores);
-        rescale(scale, scores);
-        let n_seen = if keep_seen { 0 } else { history.len() };
-        rivals.extend(top_k(scores, COMPETITORS + n_seen).into_iter().map(|(_, rival)| rival));
-    }
-    rivals.sort_unstable();
-    rivals.dedup();
-    rivals.retain(|rival| *rival != item && (keep_seen || !history.contains(rival)));
-    rivals.insert(0, item);
-    let of_rival = |rival: &u32| scores.iter().skip(*rival as usize).step_by(n_items).copied().collect();
-    rivals.iter().map(of_rival).collect()
+/// The best items of each part, each once. `scores: [parts, n_items]`
+fn best_of_each(scores: &[f32], n_items: usize, n_seen: usize) -> Vec<u32> {
+    let best =
+        |scores: &[f32]| top_k(scores, COMPETITORS + n_seen).into_iter().map(|(_, item)| item).collect::<Vec<_>>();
+    let mut items: Vec<u32> = scores.chunks_exact(n_items).flat_map(best).collect();
+    items.sort_unstable();
+    items.dedup();
+    items
 }
 
 /// Weights with the best mean NDCG, changed one at a time while it pays.
@@ -262,12 +280,11 @@ fn mean_ndcg(contests: &[Contest], weights: &[f64], threads: usize) -> f64 {
         contests.len(),
         || (),
         |(), contest| {
-            let score = |scores: &Vec<f32>| -> f64 {
-                scores.iter().zip(weights).map(|(&x, weight)| f64::from(x) * weight).sum()
-            };
-            let contest = &contests[contest];
-            let own = score(&contest[0]);
-            let rank = contest[1..].iter().filter(|rival| score(rival) >= own).take(LIST).count();
+            let score =
+                |scores: &[f32]| -> f64 { scores.iter().zip(weights).map(|(&x, weight)| f64::from(x) * weight).sum() };
+            let mut scores = contests[contest].chunks_exact(weights.len()).map(score);
+            let own = scores.next().unwrap_or(f64::NEG_INFINITY);
+            let rank = scores.filter(|&rival| rival >= own).take(LIST).count();
             if rank < LIST { 1.0 / (rank as f64 + 2.0).log2() } else { 0.0 }
         },
     );
@@ -281,7 +298,7 @@ mod tests {
     #[test]
     fn a_part_that_misleads_loses_its_weight() {
         // The first part always prefers the held-out item, the second a rival.
-        let contests: Vec<Contest> = (0..50).map(|_| vec![vec![0.6, 0.1], vec![0.2, 0.9], vec![0.1, 0.8]]).collect();
+        let contests: Vec<Contest> = vec![vec![0.6, 0.1, 0.2, 0.9, 0.1, 0.8]; 50];
         let weights = ascend(&contests, 2, 1);
         assert!(weights[0] > 2.0 * weights[1], "{weights:?}");
         assert_eq!(mean_ndcg(&contests, &weights, 1), 1.0);

@@ -5,8 +5,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Als, Blend, CollaborativeModel, Ease, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov, Popularity,
-    SessionKnn,
+    Als, Blend, CollaborativeModel, Ease, Factorization, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov,
+    Popularity, SessionKnn,
 };
 
 /// Declares [`Kind`], [`AnySettings`] and [`AnyModel`], in step with each other.
@@ -110,6 +110,7 @@ models! {
     "graph-filter" "A history smoothed over the graph: linear, low-pass, sharpened." => GraphFilter,
     "als" "Matrix factorization by alternating least squares." => Als,
     "ease" "Each item predicted from all others by ridge regression." => Ease,
+    "mf" "Matrix factorization by sampled gradients: softmax or pairwise." => Factorization,
     "blend" "Weighted scores of several models." => Blend,
 }
 
