@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use accrue_event::{
     Check, CheckSettings, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
 };
 use accrue_lab::{
-    Mode, Protocol, Stage, StreamData, StreamSettings, Unit, evaluate_files, evaluate_ratings, evaluate_stream,
+    Mode, Protocol, Stage, StreamData, StreamSettings, Unit, evaluate_auto, evaluate_files, evaluate_ratings,
+    evaluate_stream,
 };
 use accrue_model::Part;
 use accrue_model::collaborative::Kind;
@@ -35,7 +37,9 @@ pub struct Request {
     pub train: PathBuf,
     /// What it is asked, where the protocol has a file of its own for that.
     pub test: Option<PathBuf>,
-    /// How their columns are named.
+    /// How long `auto` may search.
+    pub budget: Duration,
+    /// How the columns of events are named.
     pub mapping: Mapping,
     /// Settings of the protocol and, by their path in the configuration (`model.neighbours.capacity`), of the model.
     pub settings: Vec<(String, String)>,
@@ -91,7 +95,9 @@ fn fitted(
     let hear = |stage: Stage| match stage {
         Stage::Trained(epoch) => progress(epoch.done as f64 / epoch.of as f64, "training"),
         Stage::Asked(share) => progress(share, "the questions"),
+        Stage::Searched(share) => progress(share, "the budget"),
     };
+    let budget = request.budget;
     let request = accrue_lab::Request {
         model: request.model.clone(),
         train: request.train.clone(),
@@ -101,6 +107,9 @@ fn fitted(
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
     Ok(match measure {
+        Measure::Ranking(protocol) if request.model == "auto" => {
+            serde_json::to_value(evaluate_auto(protocol, &request, budget, &hear)?)?
+        }
         Measure::Ranking(protocol) => serde_json::to_value(evaluate_files(protocol, &request, &hear)?)?,
         Measure::Ratings => serde_json::to_value(evaluate_ratings(&request, &hear)?)?,
     })

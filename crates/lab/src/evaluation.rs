@@ -38,6 +38,8 @@ pub enum Stage {
     Trained(Epoch),
     /// This share of the queries is answered.
     Asked(f64),
+    /// This share of a search's budget is spent.
+    Searched(f64),
 }
 
 /// The result. The same bytes for the same seed, save under `cost`.

@@ -3,8 +3,10 @@
 //! In: events or files' records as plain values, settings. Out: reports. It uses the learner and the models just as the server does,
 //! and knows nothing of the server.
 
+mod auto;
 mod cost;
 mod evaluation;
+mod html;
 mod metrics;
 mod protocol;
 pub mod ranking;
@@ -15,8 +17,10 @@ mod settings;
 pub mod simulator;
 mod stream;
 
+pub use auto::{AutoReport, Trial, evaluate_auto};
 pub use cost::Cost;
 pub use evaluation::{RankingReport, Request, Stage, evaluate_files};
+pub use html::html;
 pub use metrics::{Hit, Interval, bootstrap};
 pub use protocol::{Protocol, ProtocolSettings};
 pub use rating_protocol::{RatingReport, evaluate_ratings};

@@ -41,7 +41,7 @@ impl Pairs {
     pub fn take_word(&mut self, key: &str, words: &[&'static str]) -> Result<&'static str, LabError> {
         let Some(text) = self.0.remove(key) else { return Ok(words[0]) };
         let word = words.iter().find(|&&word| word == text);
-        word.copied().ok_or_else(|| wrong(key, &text, &words.join(" or ")))
+        word.copied().ok_or_else(|| wrong(key, &text, words.join(" or ")))
     }
 
     /// Takes numbers between commas.

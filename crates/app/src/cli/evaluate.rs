@@ -1,9 +1,12 @@
 //! `accrue evaluate`: a model under a protocol on files. The laboratory does it; here are its arguments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use accrue_event::Mapping;
+use anyhow::Context as _;
+use serde_json::Value;
 
 use super::ingest::mapping_file;
 use super::output::Output;
@@ -38,7 +41,7 @@ pub(super) struct Arguments {
     /// How it is measured: user-items, leave-one-out, sessions, sampled, ratings, stream
     #[arg(long)]
     pub protocol: Option<String>,
-    /// What is measured; `list` prints the models with the protocols that they serve
+    /// What is measured; `list` prints the models with the protocols that they serve, `auto` finds one on validation
     #[arg(long)]
     pub model: String,
     /// What the model learns from
@@ -53,6 +56,15 @@ pub(super) struct Arguments {
     /// A column mapping, for timestamped events
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
+    /// How long `--model auto` may search: 90s, 10m, 1h
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = budget)]
+    pub budget: Duration,
+    /// Also write the report as a page with plots that opens offline
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Reports of other runs, as printed with --json, to compare with on that page
+    #[arg(long, value_name = "FILE", requires = "html", num_args = 1..)]
+    pub compare: Vec<PathBuf>,
     /// A setting of the model or the protocol
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
@@ -67,9 +79,13 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
                 Some(path) => mapping_file(path, None)?,
                 None => Mapping::default(),
             };
-            let (model, test, settings) = (arguments.model, arguments.test, arguments.settings);
-            let request = Request { protocol, model, train, test, mapping, settings };
-            evaluation::evaluate(&context.config, &request, &progress_notes(context.output))?
+            let Arguments { model, test, settings, budget, html, compare, .. } = arguments;
+            let request = Request { protocol, model, train, test, mapping, budget, settings };
+            let report = evaluation::evaluate(&context.config, &request, &progress_notes(context.output))?;
+            if let Some(page) = html {
+                write_page(&page, &report, &compare)?;
+            }
+            report
         }
         _ => {
             let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
@@ -80,6 +96,33 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         .output
         .result(&result, |result| serde_json::to_string_pretty(result).unwrap_or_else(|_| result.to_string()))?;
     Ok(Ending::Well)
+}
+
+/// Writes the report, beside those that it is compared with, as a page.
+fn write_page(page: &Path, report: &Value, compare: &[PathBuf]) -> anyhow::Result<()> {
+    let mut reports = vec![report.clone()];
+    for path in compare {
+        let name = path.display();
+        let bytes = std::fs::read(path).with_context(|| format!("{name} cannot be read"))?;
+        let other =
+            serde_json::from_slice(&bytes).with_context(|| format!("{name} is no report printed with --json"))?;
+        reports.push(other);
+    }
+    std::fs::write(page, accrue_lab::html(&reports)).with_context(|| format!("{} cannot be written", page.display()))
+}
+
+/// `90s`, `10m`, `1h`
+fn budget(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.len() - text.len().min(1));
+    let seconds = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("`{text}` is no time; write it as 90s, 10m or 1h")),
+    };
+    let number = number.parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number));
+    let number = number.ok_or_else(|| format!("`{text}` is no time; write it as 90s, 10m or 1h"))?;
+    Ok(Duration::from_secs_f64(number * seconds))
 }
 
 /// Refuses files that the protocol does not read.

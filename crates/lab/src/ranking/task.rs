@@ -8,6 +8,7 @@ use accrue_model::collaborative::{Interactions, InteractionsBuilder};
 /// Streams of random numbers.
 const HELD_OUT: u64 = 0x4845_4C44;
 const NEGATIVES: u64 = 0x4E45_4741;
+const SAMPLED: u64 = 0x5341_4D50;
 
 /// One question: who has this past chose what next?
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +141,23 @@ impl Task {
             train.push(&kept);
             queries.push(Query { user: user as u32, history: kept, relevant, among: None });
         }
+        Self { train: train.build(), queries, drop_seen: self.drop_seen, counted: Counted::new() }
+    }
+
+    /// The task with a share of its users: their histories and their queries.
+    ///
+    /// Histories that no query belongs to (past sessions) are sampled likewise.
+    #[must_use]
+    pub fn sampled(&self, share: f64, seed: u64) -> Self {
+        if share >= 1.0 {
+            return self.clone();
+        }
+        let is_kept = |user: u64| f64::from(Draws::new(seed, SAMPLED, user).uniform()) < share;
+        let mut train = InteractionsBuilder::new(self.train.n_items());
+        for (user, history) in self.train.histories().enumerate() {
+            train.push(if is_kept(user as u64) { history } else { &[] });
+        }
+        let queries = self.queries.iter().filter(|query| is_kept(u64::from(query.user))).cloned().collect();
         Self { train: train.build(), queries, drop_seen: self.drop_seen, counted: Counted::new() }
     }
 
