@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use als::{Als, AlsSettings};
-pub use blend::{Blend, BlendSettings, Holdout, Scale};
+pub use blend::{Blend, BlendSettings, Holdout, Rivals, Scale};
 pub use ease::{Ease, EaseSettings};
 pub use factorization::{Factorization, FactorizationSettings, Loss};
 pub use graph_filter::{GraphFilter, GraphFilterSettings};
