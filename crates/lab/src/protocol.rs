@@ -143,7 +143,7 @@ impl Protocol {
             }
             Self::Sessions => {
                 let task = sessions(train, test)?;
-                if settings.on_validation { task.hold_out_last_sessions(0.08) } else { task }
+                if settings.on_validation { task.hold_out_last_sessions(0.03) } else { task }
             }
             Self::Sampled => {
                 let task = sampled(train, test)?;

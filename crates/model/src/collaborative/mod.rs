@@ -20,6 +20,7 @@ pub mod parallel;
 mod popularity;
 pub mod ratings;
 pub mod registry;
+mod repeat;
 mod session_knn;
 mod sparse;
 
@@ -36,6 +37,7 @@ pub use item_knn::{ItemKnn, ItemKnnSettings};
 pub use markov::{Markov, MarkovSettings};
 pub use popularity::{Popularity, PopularitySettings};
 pub use registry::{AnyModel, AnySettings, Kind};
+pub use repeat::{Repeat, RepeatSettings};
 pub use session_knn::{SessionKnn, SessionKnnSettings};
 
 /// What a fit is given beside data and settings. The result depends on the seed and never on the number of threads.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Als, Blend, CollaborativeModel, Ease, Factorization, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov,
-    Popularity, SessionKnn,
+    Popularity, Repeat, SessionKnn,
 };
 
 /// Declares [`Kind`], [`AnySettings`] and [`AnyModel`], in step with each other.
@@ -106,6 +106,7 @@ models! {
     "popularity" "What most people chose." => Popularity,
     "item-knn" "Item neighbours by cosine." => ItemKnn,
     "markov" "What comes within a few steps of an item." => Markov,
+    "repeat" "What was chosen before, by how long ago." => Repeat,
     "session-knn" "What came next in the most similar past sessions." => SessionKnn,
     "graph-filter" "A history smoothed over the graph: linear, low-pass, sharpened." => GraphFilter,
     "als" "Matrix factorization by alternating least squares." => Als,

@@ -87,13 +87,18 @@ impl CollaborativeModel for SessionKnn {
     }
 
     fn score(&self, history: &[u32], out: &mut [f32]) {
-        out.fill(0.0);
-        let n_sessions = self.sessions.n_users();
-        let mut likeness = RowSums::new(n_sessions);
-        self.compare(history, &mut likeness);
-        let neighbours = likeness.largest(self.settings.k);
-        for (session, likeness) in neighbours {
-            self.vote(history, session as usize, likeness, out);
+        self.score_batch(&[history], out);
+    }
+
+    fn score_batch(&self, histories: &[&[u32]], out: &mut [f32]) {
+        let mut likeness = RowSums::new(self.sessions.n_users());
+        for (history, out) in histories.iter().zip(out.chunks_exact_mut(self.rarity.len().max(1))) {
+            out.fill(0.0);
+            likeness.clear();
+            self.compare(history, &mut likeness);
+            for (session, likeness) in likeness.largest(self.settings.k) {
+                self.vote(history, session as usize, likeness, out);
+            }
         }
     }
 }
