@@ -258,7 +258,7 @@ impl Facts {
             Some(built_in) => Some(built_in.clone()),
             None => {
                 let name = self.types.name((code - EventType::BUILT_IN.len()) as u32)?;
-                Some(EventType::Custom((**name).into()))
+                Some(EventType::Custom(name.into()))
             }
         }
     }
@@ -296,7 +296,7 @@ impl Facts {
 
     /// The users known by name (not the guests), in order of first appearance.
     pub fn user_names(&self) -> impl Iterator<Item = &str> {
-        self.shoppers.names().iter().filter_map(|name| name.strip_prefix('u'))
+        self.shoppers.names().filter_map(|name| name.strip_prefix('u'))
     }
 }
 
