@@ -288,6 +288,11 @@ impl Facts {
         known_item(&self.items, &self.catalogue, id)
     }
 
+    /// What the shop told of a user, if it did.
+    pub fn described_user(&self, id: &UserId) -> Option<&User> {
+        self.users.get(id)
+    }
+
     /// A user's description; a bare one for a user whom only events name.
     pub fn user(&self, id: &UserId) -> Option<User> {
         let met = || self.shoppers.get(&user_name(id)).map(|_| User { id: id.clone(), attributes: Default::default() });

@@ -296,13 +296,13 @@ fn a_broken_line_is_quarantined_and_the_rest_is_taken() {
     assert_eq!(answer["accepted"], 2);
     let refused = answer["quarantined"].as_array().unwrap();
     let reasons: Vec<_> = refused.iter().map(|refused| (&refused["index"], refused["reason"].as_str())).collect();
-    assert_eq!(reasons, [(&json!(1), Some("malformed_json")), (&json!(2), Some("no_shopper"))]);
+    assert_eq!(reasons, [(&json!(1), Some("malformed")), (&json!(2), Some("no_shopper"))]);
     assert!(refused[0]["detail"].as_str().unwrap().starts_with("line 2, column"), "{refused:?}");
     // Nothing is dropped silently: the text itself can be listed, also by its reason.
     let listed = shop.get("/v1/quarantine").json();
     assert_eq!(listed["records"].as_array().unwrap().len(), 2);
     assert!(listed["records"][0]["raw"].as_str().unwrap().contains(r#""type":"vi"#), "{listed}");
-    let by_reason = shop.get("/v1/quarantine?reason=malformed_json").json();
+    let by_reason = shop.get("/v1/quarantine?reason=malformed").json();
     assert_eq!(by_reason["records"].as_array().unwrap().len(), 1);
     // No rule can make it readable, so a release leaves it where it is.
     let released =
@@ -316,6 +316,50 @@ fn a_broken_line_is_quarantined_and_the_rest_is_taken() {
 }
 
 #[test]
+fn a_refused_record_lies_in_quarantine_once_however_often_it_is_sent() {
+    let shop = Shop::open(HttpSettings::default());
+    let lines = [("content-type", "application/x-ndjson")];
+    // Two equal lines are two records; a corrected event may come in under the id that was refused.
+    let batch = "{\"id\":\n{\"id\":\n{\"id\":\"a\",\"type\":\"view\",\"item\":\"i\"}\n{\"type\":\"view\",\"item\":\"i\"}\n{\"type\":\"view\",\"item\":\"i\"}\n";
+    let first = shop.send("POST", "/v1/events", &lines, batch.as_bytes()).json();
+    assert_eq!((&first["duplicates"], first["quarantined"].as_array().unwrap().len()), (&json!(0), 5), "{first}");
+    let again = shop.send("POST", "/v1/events", &lines, batch.as_bytes()).json();
+    assert_eq!((&again["duplicates"], &again["quarantined"]), (&json!(5), &json!([])), "{again}");
+    assert_eq!(shop.engine.status().n_quarantined, 5);
+    let corrected = json!([{"id": "a", "type": "view", "item": "i", "user": "u"}]);
+    assert_eq!(shop.post("/v1/events", &corrected).json()["accepted"], 1);
+
+    // Given up is given up, and a single record is told each time.
+    let offsets: Vec<_> = shop.get("/v1/quarantine").json()["records"].as_array().unwrap().iter().map(|r| r["offset"].clone()).collect();
+    shop.post("/v1/quarantine", &json!({"action": "drop", "offsets": offsets})).json();
+    assert_eq!(shop.send("POST", "/v1/events", &lines, batch.as_bytes()).json()["duplicates"], 5);
+    assert_eq!(shop.engine.status().n_quarantined, 0);
+    for _ in 0..2 {
+        let refused = shop.json("PUT", "/v1/items/x", &json!({"price": "dear"})).problem(422, "record_refused");
+        assert_eq!(refused["reason"], "item_bad_price");
+    }
+    assert_eq!(shop.engine.status().n_quarantined, 1);
+}
+
+#[test]
+fn descriptions_of_users_and_changes_of_items_pass_the_check() {
+    let shop = Shop::furnished();
+    let untidy = json!({"attributes": {"city": "  Zu\u{308}rich\u{0} "}});
+    assert_eq!(shop.json("PUT", "/v1/users/u1", &untidy).status, 204);
+    assert_eq!(shop.get("/v1/users/u1").json()["attributes"], json!({"city": "Zürich"}));
+    let long = format!("/v1/users/{}", "x".repeat(1000));
+    let refused = shop.json("PUT", &long, &json!({})).problem(422, "record_refused");
+    assert_eq!(refused["reason"], "user_id_too_long");
+
+    let change = json!({"title": " Ro\u{301}sa\u{7} mug ", "tags": [" gift ", ""], "attributes": {"size": " L "}});
+    let patched = shop.json("PATCH", "/v1/items/mug-1", &change).json();
+    assert_eq!((&patched["title"], &patched["tags"]), (&json!("Rósa mug"), &json!(["gift"])));
+    assert_eq!((&patched["attributes"], &patched["price"]), (&json!({"size": "L"}), &json!(9.9)));
+    let blank = shop.json("PATCH", "/v1/items/mug-1", &json!({"title": " "})).problem(400, "invalid_value");
+    assert_eq!(blank["field"], "title");
+}
+
+#[test]
 fn what_cannot_be_read_as_a_whole_is_refused_with_its_place() {
     let shop = Shop::open(HttpSettings { max_events: 2, ..Default::default() });
     let post = |body: &str| shop.send("POST", "/v1/events", &[("content-type", "application/json")], body.as_bytes());
@@ -326,7 +370,7 @@ fn what_cannot_be_read_as_a_whole_is_refused_with_its_place() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     shop.send("POST", "/v1/events", &form, b"a=b").problem(415, "unsupported_media_type");
     let elements = post(r#"[7,{"type":"view","user":"u","item":"i"}]"#).json();
-    assert_eq!(elements["quarantined"][0]["reason"], "malformed_json");
+    assert_eq!(elements["quarantined"][0]["reason"], "malformed");
 }
 
 #[test]
@@ -369,7 +413,10 @@ fn a_full_catalogue_retires_what_is_absent_and_never_by_mistake() {
     let lines = [("content-type", "application/x-ndjson")];
     shop.send("POST", "/v1/items?sync=true", &lines, broken.as_bytes()).problem(400, "unsafe_sync");
     let answer = shop.send("POST", "/v1/items", &lines, broken.as_bytes()).json();
-    assert_eq!((&answer["accepted"], &answer["quarantined"][0]["reason"]), (&json!(1), &json!("malformed_json")));
+    assert_eq!((&answer["accepted"], &answer["quarantined"][0]["reason"]), (&json!(1), &json!("malformed")));
+    let held = shop.get("/v1/quarantine").json();
+    let held = (&held["records"][0]["kind"], &held["records"][0]["reason"], &held["records"][0]["raw"]);
+    assert_eq!(held, (&json!("items"), &json!("malformed"), &json!("{\"id\":\"mug-2")));
     assert_eq!(shop.post("/v1/items?sync=true", &json!([{"id": "mug-1", "title": "Mug"}])).json()["accepted"], 1);
     shop.engine.wait_until_learned();
     let shown = shop.get("/v1/trending").json();
