@@ -3,6 +3,8 @@
 use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
+use crate::Served;
+
 /// The place of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -95,6 +97,8 @@ pub enum Body {
         /// Events whose id was known with other content; the first stays.
         conflicting: u64,
     },
+    /// An answer that was served: an identity step.
+    Served(Box<Served>),
 }
 
 /// A checked event, with what the check did to it.

@@ -148,6 +148,8 @@ pub struct Status {
     pub reasons: std::collections::BTreeMap<String, u64>,
     /// Events not kept because their id was known.
     pub duplicates: u64,
+    /// Answers that were to be recorded and could not, since the start.
+    pub served_lost: u64,
     /// Bytes copied by publications, per event learned.
     pub copied_bytes_per_event: f64,
     /// Prequential quality: predictions made before learning.

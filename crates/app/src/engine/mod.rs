@@ -10,6 +10,7 @@ mod judging;
 mod learning;
 mod offline;
 mod release;
+mod served;
 mod shared;
 mod writer;
 
@@ -19,11 +20,13 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use accrue_event::{Check, Item, ItemId, RawEvent, RawItem, RawUser, SessionId, User, UserId};
+use accrue_event::{
+    Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
+};
 use accrue_serve::filter::Filter;
 use accrue_serve::search::{Opened, SearchIndex, SearchReader};
 use accrue_serve::{RecommendRequest, Recommendation, SearchAnswer, SearchRequest, Shop};
-use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
+use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset, Served};
 use accrue_train::{LearnSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -32,8 +35,9 @@ pub use self::contract::{EngineError, Incoming, Ingested, QuarantinedRecord, Ref
 pub(crate) use self::judging::coded;
 use self::learning::{Learning, Rhythm};
 pub use self::offline::{Replay, UserList, digest, recommendations, replay};
+use self::served::ServedQueue;
 use self::shared::{Indexed, Progress, Shared, indexed};
-use self::writer::{Job, Reply, Writer};
+use self::writer::{Job, Reply, Writer, now};
 use crate::config::Config;
 
 /// Writes that may wait; beyond it callers are told to come back.
@@ -49,6 +53,8 @@ struct Inner {
     shared: Arc<Shared>,
     jobs: SyncSender<Job>,
     search: SearchReader,
+    /// The rules alone, without what the stream taught them.
+    rules: Check,
     log: Mutex<LogReader>,
     threads: Mutex<Option<Threads>>,
 }
@@ -85,6 +91,7 @@ impl Engine {
         let index = open_index(dir, config, &recovered.facts)?;
         let search = index.reader();
         let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
+        let rules = Check::new(config.check.clone(), Default::default())?;
 
         let mut learner = recovered.learner;
         let (changes, changed) = std::sync::mpsc::channel();
@@ -96,6 +103,7 @@ impl Engine {
             poisoned: Default::default(),
             moved: Condvar::new(),
             index: Mutex::new(Some(changes)),
+            served: ServedQueue::new(config.serve.record.share()),
         });
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
@@ -113,7 +121,7 @@ impl Engine {
             indexer: thread("indexer", move || indexing::run(index, &changed)),
         };
         let threads = Mutex::new(Some(threads));
-        Ok(Self { inner: Arc::new(Inner { shared, jobs, search, log: Mutex::new(reader), threads }) })
+        Ok(Self { inner: Arc::new(Inner { shared, jobs, search, rules, log: Mutex::new(reader), threads }) })
     }
 
     /// Takes a batch of events in: each is in the log or in quarantine, durably, when this returns.
@@ -321,6 +329,30 @@ impl Engine {
         Ok(self.with_shop(|shop| shop.search(&self.inner.search, request))?)
     }
 
+    /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not wait.
+    pub fn record_served(&self, recommendation_id: &str, served: impl FnOnce() -> Served) {
+        let shared = &self.inner.shared;
+        if shared.served.keeps(recommendation_id) && shared.poisoned.load().is_none() {
+            shared.served.push(served());
+        }
+    }
+
+    /// The events of a history that is given with a request: those that the check lets in, as it would from the front door
+    /// (but for its rules about rates and outliers, which look at a stream), and the others with the reason. Nothing is kept.
+    pub fn judge_inline(&self, events: Vec<RawEvent>) -> (Vec<Event>, Vec<Refused>) {
+        let facts = self.inner.shared.facts.read();
+        let (mut history, mut refused) = (Vec::with_capacity(events.len()), Vec::new());
+        for (index, raw) in events.into_iter().enumerate() {
+            match self.inner.rules.judge(&raw, now(), |item| facts.known_item(item)) {
+                Outcome::Accepted(event) | Outcome::Repaired(event, _) => history.push(event),
+                Outcome::Quarantined(Rejection { reason, detail }) => {
+                    refused.push(Refused { index, reason: reason.code().into(), detail: detail.into() });
+                }
+            }
+        }
+        (history, refused)
+    }
+
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let version = self.inner.shared.version.load();
@@ -374,7 +406,7 @@ impl Engine {
         };
         Status {
             log_end: facts.end.0,
-            learned: version.offset,
+            learned: shared.progress.lock().learned.0,
             version: version.number,
             poisoned: shared.poisoned.load().as_ref().map(|cause| cause.to_string()),
             learner_failed: learner.failed.clone(),
@@ -385,6 +417,7 @@ impl Engine {
             repairs: counts(&facts.counters.repairs),
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
+            served_lost: shared.served.n_lost(),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
         }

@@ -4,13 +4,14 @@
 //! facts, and only then answered. Verdicts depend on the batch as the client sent it, never on how batches were grouped.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use accrue_event::{Check, RawEvent, RawItem, RawUser, Timestamp};
 use accrue_store::{Body, Facts, Log, LogReader, Offset, Record};
 use tokio::sync::oneshot;
 
 use super::judging::Fresh;
+use super::served::PATIENCE;
 use super::shared::Shared;
 use super::{EngineError, Incoming, Ingested};
 
@@ -62,7 +63,7 @@ impl Writer {
 
     /// Serves the queue until told to close.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        let mut next = jobs.recv().ok();
+        let mut next = self.wait(jobs);
         while let Some(job) = next.take() {
             match job {
                 Job::Events(batch, reply) => next = self.events(batch, reply, jobs),
@@ -71,10 +72,24 @@ impl Writer {
                 Job::Edit(edit, reply) => drop(reply.send(self.edit(edit))),
                 Job::Release(offsets, reply) => drop(reply.send(self.release(&offsets))),
                 Job::Drop(offsets, reply) => drop(reply.send(self.give_up(&offsets))),
-                Job::Close => return,
+                Job::Close => break,
             }
             if next.is_none() {
-                next = jobs.recv().ok();
+                next = self.wait(jobs);
+            }
+        }
+        // Answers served up to the end are kept as well; a failure shows in `poisoned`.
+        let _ = self.commit(now(), Vec::new());
+    }
+
+    /// The next job. While none comes, answers that were served get commits of their own.
+    fn wait(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        loop {
+            match jobs.recv_timeout(PATIENCE) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                // A failure poisons the log, which the next write is told.
+                Err(RecvTimeoutError::Timeout) => drop(self.commit(now(), Vec::new())),
             }
         }
     }
@@ -117,8 +132,9 @@ impl Writer {
         ended_by
     }
 
-    /// Appends, applies, and tells those who follow. Returns the first offset.
-    pub(super) fn commit(&mut self, received_at: Timestamp, bodies: Vec<Body>) -> Result<Offset, EngineError> {
+    /// Appends, applies, and tells those who follow; answers that wait go along, behind. Returns the first offset.
+    pub(super) fn commit(&mut self, received_at: Timestamp, mut bodies: Vec<Body>) -> Result<Offset, EngineError> {
+        bodies.extend(self.shared.served.take());
         let offsets = match self.log.append(received_at, &bodies) {
             Ok(offsets) => offsets,
             Err(error) => {

@@ -49,14 +49,19 @@ pub(super) struct RefusedBody {
     detail: String,
 }
 
+impl From<Refused> for RefusedBody {
+    fn from(Refused { index, reason, detail }: Refused) -> Self {
+        Self { index, reason, detail }
+    }
+}
+
 impl From<Ingested> for IngestedBody {
     fn from(ingested: Ingested) -> Self {
-        let refused = |Refused { index, reason, detail }| RefusedBody { index, reason, detail };
         Self {
             accepted: ingested.accepted,
             repaired: ingested.repaired,
             duplicates: ingested.duplicates,
-            quarantined: ingested.quarantined.into_iter().map(refused).collect(),
+            quarantined: ingested.quarantined.into_iter().map(RefusedBody::from).collect(),
             offset: ingested.offset,
         }
     }

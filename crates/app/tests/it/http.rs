@@ -472,6 +472,77 @@ fn recommendations_carry_what_the_contract_says() {
 }
 
 #[test]
+fn inline_events_pass_the_check_and_bad_ones_are_told() {
+    let shop = Shop::furnished();
+    let good = json!({"type": "View", "item": " mug-2 ", "at": 1_763_700_000_000_u64});
+    let bad = [json!({"type": "view"}), json!({"type": "stare", "item": "mug-1"}), json!({"type": "view", "item": "mug-1", "at": "soon"})];
+    let all: Vec<&Value> = std::iter::once(&good).chain(&bad).collect();
+    let answer = shop.post("/v1/recommend", &json!({"events": all, "explain": true})).json();
+    assert!(answer["degraded"].as_array().unwrap().contains(&json!("events_ignored")), "{answer}");
+    let ignored = answer["ignored_events"].as_array().unwrap();
+    let told: Vec<_> = ignored.iter().map(|event| (event["index"].as_u64().unwrap(), event["reason"].as_str().unwrap())).collect();
+    assert_eq!(told, [(1, "no_item"), (2, "unknown_type"), (3, "bad_time")]);
+    let without = shop.post("/v1/recommend", &json!({"events": [good], "explain": true})).json();
+    assert_eq!(without["items"], answer["items"], "what is ignored changes nothing");
+    assert!(without.get("ignored_events").is_none());
+}
+
+/// The lines of `export served`, once the writer has written `n` of them.
+fn served(shop: &Shop, n: usize) -> Vec<accrue_store::Served> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut found = Vec::new();
+        let mut log = accrue_store::LogReader::open(&shop.dir).unwrap();
+        log.read(accrue_store::Offset(0), usize::MAX, |record| match record.body {
+            accrue_store::Body::Served(served) => found.push(*served),
+            _ => {}
+        })
+        .unwrap();
+        if found.len() >= n {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{} of {n} answers were recorded", found.len());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn every_answer_is_recorded_and_changes_nothing() {
+    let shop = Shop::furnished();
+    let before = shop.engine.status();
+    let page = shop.post("/v1/recommend", &json!({"user": "u1", "session": "s1", "n": 2, "offset": 1})).json();
+    let hits = shop.get("/v1/search?q=mug&user=u1").json();
+    let batch = shop.post("/v1/recommend/batch", &json!({"requests": [{}, {"session": "s9"}]})).json();
+    let recorded = served(&shop, 4);
+    assert_eq!(recorded.len(), 4);
+    let ids = |answer: &Value, list: &str| -> Vec<String> {
+        answer[list].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let items = |n: usize| recorded[n].items.iter().map(|item| item.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(page["recommendation_id"], *recorded[0].recommendation_id);
+    assert_eq!((items(0), recorded[0].first_position), (ids(&page, "items"), 1));
+    assert_eq!(recorded[0].user, Some("u1".into()));
+    assert_eq!(recorded[0].session, Some("s1".into()));
+    assert_eq!((page["version"].as_u64(), page["offset"].as_u64()), (Some(recorded[0].version), Some(recorded[0].learned.0)));
+    assert_eq!(hits["search_id"], *recorded[1].recommendation_id);
+    assert_eq!(recorded[1].page, accrue_store::Page::Search { query: "mug".into() });
+    assert_eq!(items(1), ids(&hits, "hits"));
+    assert_eq!(batch["recommendations"][1]["recommendation_id"], *recorded[3].recommendation_id);
+
+    // Nothing was learned from it, and no version was made for it.
+    shop.engine.wait_until_learned();
+    let after = shop.engine.status();
+    assert_eq!((after.log_end, after.learned), (before.log_end + 4, before.log_end + 4));
+    assert_eq!((after.version, after.n_shoppers, after.accepted), (before.version, before.n_shoppers, before.accepted));
+    // Between events it changes nothing either: the log folds to the same bytes from its beginning.
+    let event = json!([{"id": "e9", "type": "click", "user": "u1", "item": page["items"][0]["id"], "recommendation_id": page["recommendation_id"], "position": 0, "at": "2026-11-21T11:00:00Z"}]);
+    assert_eq!(shop.post("/v1/events", &event).json()["accepted"], 1);
+    shop.engine.close().unwrap();
+    let replay = accrue::engine::replay(&shop.dir, &Config::default(), None, true).unwrap();
+    assert_eq!(replay.equal, Some(true), "{replay:?}");
+}
+
+#[test]
 fn requests_out_of_bounds_name_their_field() {
     let shop = Shop::furnished();
     let check = |answer: Answer, code: &str, field: &str| assert_eq!(answer.problem(400, code)["field"], field);
@@ -487,7 +558,7 @@ fn requests_out_of_bounds_name_their_field() {
     check(recommend(json!({"user": "\n"})), "invalid_value", "user");
     check(recommend(json!({"exclude": ["a", ""]})), "invalid_value", "exclude[1]");
     check(recommend(json!({"limit": 3})), "unknown_field", "limit");
-    check(recommend(json!({"events": [{"type": "view"}]})), "invalid_value", "events[0].item");
+    check(recommend(json!({"events": vec![json!({}); 1001]})), "invalid_value", "events");
     let batch = |requests: Value| shop.post("/v1/recommend/batch", &json!({ "requests": requests }));
     check(batch(json!([{}, {"n": 0}])), "invalid_value", "requests[1].n");
     check(batch(json!([{}, {"n": true}])), "invalid_body", "requests[1].n");
