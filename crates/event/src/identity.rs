@@ -234,7 +234,12 @@ mod tests {
     fn refused_records_are_told_apart_by_content_kind_and_ordinal() {
         let names = || {
             let mut ids = ContentIds::default();
-            let sent = [(RecordKind::Events, "x"), (RecordKind::Events, "x"), (RecordKind::Items, "x"), (RecordKind::Events, "y")];
+            let sent = [
+                (RecordKind::Events, "x"),
+                (RecordKind::Events, "x"),
+                (RecordKind::Items, "x"),
+                (RecordKind::Events, "y"),
+            ];
             sent.map(|(kind, text)| ids.repeated(RefusalId::of(kind, text.as_bytes())))
         };
         assert_eq!(names(), names());

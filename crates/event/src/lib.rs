@@ -17,7 +17,9 @@ mod settings;
 mod time;
 
 pub use attribute::{Attribute, Attributes};
-pub use check::{Check, KnownItem, LogHistogram, Outcome, Reason, Refusal, Rejection, Repair, RuleCounters, RuleStatistics};
+pub use check::{
+    Check, KnownItem, LogHistogram, Outcome, Reason, Refusal, Rejection, Repair, RuleCounters, RuleStatistics,
+};
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, content_hash};

@@ -49,7 +49,17 @@ impl Learning {
         saved: Offset,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { learner, log, checkpoints, rhythm, shared, saved, unsaved: 0, is_stirred: false, published_at: Instant::now() }
+        Self {
+            learner,
+            log,
+            checkpoints,
+            rhythm,
+            shared,
+            saved,
+            unsaved: 0,
+            is_stirred: false,
+            published_at: Instant::now(),
+        }
     }
 
     /// Learns until told to close, then catches up and saves.
@@ -68,7 +78,7 @@ impl Learning {
             let (target, closing) = self.wait_for_work();
             while self.learner.end() < target {
                 self.learn_chunk(target)?;
-                if self.published_at.elapsed() >= self.rhythm.publish_every {
+                if self.is_stirred && self.publication_due() {
                     self.publish();
                 }
             }
@@ -108,7 +118,8 @@ impl Learning {
     /// After so many events, or so many more records that only have to be read again.
     fn save_due(&self) -> bool {
         let every = self.rhythm.checkpoint_every;
-        self.unsaved >= every || self.learner.end().0 >= self.saved.0.saturating_add(every.saturating_mul(PASSED_PER_EVENT))
+        self.unsaved >= every
+            || self.learner.end().0 >= self.saved.0.saturating_add(every.saturating_mul(PASSED_PER_EVENT))
     }
 
     fn publication_due(&self) -> bool {

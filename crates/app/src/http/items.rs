@@ -52,7 +52,8 @@ pub(super) async fn post_items(
 ) -> Result<Json<IngestedBody>, Problem> {
     let batch = server.read_batch::<RawItem>(request, server.settings.max_items).await?;
     if sync && let Some((index, rejection)) = batch.first_unreadable() {
-        let detail = format!("the item of an unreadable record would be retired; correct it first: {}", rejection.detail);
+        let detail =
+            format!("the item of an unreadable record would be retired; correct it first: {}", rejection.detail);
         return Err(Problem::new(Code::UnsafeSync, detail).member("index", index));
     }
     if batch.records.is_empty() {

@@ -133,7 +133,11 @@ fn of_visitor(mut events: Vec<RawEvent>, visitor: &Visitor) -> Vec<RawEvent> {
         event.id = RawValue::Null;
         event.user = user.clone();
         // A stranger's history is a guest's.
-        event.session = if user == RawValue::Null && session == RawValue::Null { RawValue::text("inline") } else { session.clone() };
+        event.session = if user == RawValue::Null && session == RawValue::Null {
+            RawValue::text("inline")
+        } else {
+            session.clone()
+        };
     }
     events
 }
@@ -373,9 +377,8 @@ pub(super) async fn recommend_batch(
 ) -> Result<Json<RecommendationBatch>, Problem> {
     let started = Instant::now();
     At("").list("requests", requests.len(), MAX_REQUESTS)?;
-    let read = |(idx, body): (usize, RecommendBody)| {
-        body.into_request(At(&format!("requests[{idx}].")), &server.engine)
-    };
+    let read =
+        |(idx, body): (usize, RecommendBody)| body.into_request(At(&format!("requests[{idx}].")), &server.engine);
     let requests = requests.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
     let answer = move || -> Result<Vec<RecommendationBody>, Problem> {
         let answer_one = |(request, ignored)| server.recommend(&request, ignored, Instant::now());

@@ -56,9 +56,8 @@ impl<R: Read> Objects<R> {
                 Ok(object) => mapped(number, self.kind, mapping.apply_object(object)),
                 Err(why) => unreadable(number, self.kind, &why, line),
             },
-            (None, RecordKind::Events) => {
-                read::<RawEvent>(line).map_or_else(|why| unreadable(number, self.kind, &why, line), |e| Entry::Event(e, None))
-            }
+            (None, RecordKind::Events) => read::<RawEvent>(line)
+                .map_or_else(|why| unreadable(number, self.kind, &why, line), |e| Entry::Event(e, None)),
             (None, RecordKind::Items) => {
                 read::<RawItem>(line).map_or_else(|why| unreadable(number, self.kind, &why, line), Entry::Item)
             }

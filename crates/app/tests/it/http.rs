@@ -326,11 +326,12 @@ fn a_refused_record_lies_in_quarantine_once_however_often_it_is_sent() {
     let again = shop.send("POST", "/v1/events", &lines, batch.as_bytes()).json();
     assert_eq!((&again["duplicates"], &again["quarantined"]), (&json!(5), &json!([])), "{again}");
     assert_eq!(shop.engine.status().n_quarantined, 5);
-    let corrected = json!([{"id": "a", "type": "view", "item": "i", "user": "u"}]);
+    let corrected = json!([{"id": "a", "type": "view", "item": "i", "user": "u", "at": "2026-11-21T10:00:00Z"}]);
     assert_eq!(shop.post("/v1/events", &corrected).json()["accepted"], 1);
 
     // Given up is given up, and a single record is told each time.
-    let offsets: Vec<_> = shop.get("/v1/quarantine").json()["records"].as_array().unwrap().iter().map(|r| r["offset"].clone()).collect();
+    let offsets: Vec<_> =
+        shop.get("/v1/quarantine").json()["records"].as_array().unwrap().iter().map(|r| r["offset"].clone()).collect();
     shop.post("/v1/quarantine", &json!({"action": "drop", "offsets": offsets})).json();
     assert_eq!(shop.send("POST", "/v1/events", &lines, batch.as_bytes()).json()["duplicates"], 5);
     assert_eq!(shop.engine.status().n_quarantined, 0);
@@ -475,12 +476,17 @@ fn recommendations_carry_what_the_contract_says() {
 fn inline_events_pass_the_check_and_bad_ones_are_told() {
     let shop = Shop::furnished();
     let good = json!({"type": "View", "item": " mug-2 ", "at": 1_763_700_000_000_u64});
-    let bad = [json!({"type": "view"}), json!({"type": "stare", "item": "mug-1"}), json!({"type": "view", "item": "mug-1", "at": "soon"})];
+    let bad = [
+        json!({"type": "view"}),
+        json!({"type": "stare", "item": "mug-1"}),
+        json!({"type": "view", "item": "mug-1", "at": "soon"}),
+    ];
     let all: Vec<&Value> = std::iter::once(&good).chain(&bad).collect();
     let answer = shop.post("/v1/recommend", &json!({"events": all, "explain": true})).json();
     assert!(answer["degraded"].as_array().unwrap().contains(&json!("events_ignored")), "{answer}");
     let ignored = answer["ignored_events"].as_array().unwrap();
-    let told: Vec<_> = ignored.iter().map(|event| (event["index"].as_u64().unwrap(), event["reason"].as_str().unwrap())).collect();
+    let told: Vec<_> =
+        ignored.iter().map(|event| (event["index"].as_u64().unwrap(), event["reason"].as_str().unwrap())).collect();
     assert_eq!(told, [(1, "no_item"), (2, "unknown_type"), (3, "bad_time")]);
     let without = shop.post("/v1/recommend", &json!({"events": [good], "explain": true})).json();
     assert_eq!(without["items"], answer["items"], "what is ignored changes nothing");
@@ -523,7 +529,10 @@ fn every_answer_is_recorded_and_changes_nothing() {
     assert_eq!((items(0), recorded[0].first_position), (ids(&page, "items"), 1));
     assert_eq!(recorded[0].user, Some("u1".into()));
     assert_eq!(recorded[0].session, Some("s1".into()));
-    assert_eq!((page["version"].as_u64(), page["offset"].as_u64()), (Some(recorded[0].version), Some(recorded[0].learned.0)));
+    assert_eq!(
+        (page["version"].as_u64(), page["offset"].as_u64()),
+        (Some(recorded[0].version), Some(recorded[0].learned.0))
+    );
     assert_eq!(hits["search_id"], *recorded[1].recommendation_id);
     assert_eq!(recorded[1].page, accrue_store::Page::Search { query: "mug".into() });
     assert_eq!(items(1), ids(&hits, "hits"));

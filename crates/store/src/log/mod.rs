@@ -186,10 +186,7 @@ impl Log {
     ///
     /// # Errors
     /// If an index or a record is damaged.
-    pub fn find_refusals(
-        &self,
-        ids: impl IntoIterator<Item = RefusalId>,
-    ) -> Result<Vec<Option<Offset>>, StoreError> {
+    pub fn find_refusals(&self, ids: impl IntoIterator<Item = RefusalId>) -> Result<Vec<Option<Offset>>, StoreError> {
         self.find(ids.into_iter().map(Key::Refused))
     }
 

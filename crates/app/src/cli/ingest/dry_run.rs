@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use accrue_event::{
-    Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawValue, RecordKind, Refusal, RefusalId,
-    Rejection, Repair, RuleStatistics, Timestamp,
+    Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawValue, RecordKind, Refusal,
+    RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
