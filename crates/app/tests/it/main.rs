@@ -7,4 +7,5 @@ mod cli;
 mod crash;
 mod datasets;
 mod demo;
+mod faults;
 mod http;
