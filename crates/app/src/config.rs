@@ -45,6 +45,42 @@ pub struct Config {
     pub learn: LearnConfig,
     /// How search ranks.
     pub search: accrue_serve::search::SearchSettings,
+    /// What is kept of answers.
+    pub serve: ServeConfig,
+}
+
+/// What is kept of answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServeConfig {
+    /// Which answers are recorded in the log: `true`, `false`, or a share of them.
+    pub record: RecordShare,
+}
+
+/// A share of answers: all, none, or a number from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RecordShare {
+    /// All or none.
+    Whole(bool),
+    /// So many, chosen by a hash of the answer's id.
+    Part(f64),
+}
+
+impl RecordShare {
+    /// The share as a number.
+    pub fn share(self) -> f64 {
+        match self {
+            Self::Whole(all) => f64::from(u8::from(all)),
+            Self::Part(share) => share,
+        }
+    }
+}
+
+impl Default for RecordShare {
+    fn default() -> Self {
+        Self::Whole(true)
+    }
 }
 
 /// When models learn, publish and are saved.
@@ -109,6 +145,7 @@ impl Default for Config {
             model: accrue_model::Settings::default(),
             learn: LearnConfig::default(),
             search: Default::default(),
+            serve: ServeConfig::default(),
         }
     }
 }
@@ -120,6 +157,10 @@ impl Config {
         self.http.validate().map_err(|error| error.to_string())?;
         let learn = &self.learn;
         let retrieval = &self.model.retrieval;
+        let recorded = self.serve.record.share();
+        if !(0.0..=1.0).contains(&recorded) {
+            return Err(format!("`serve.record` is {recorded}, but must be true, false, or a share from 0 to 1"));
+        }
         in_range("learn.publish_every_ms", learn.publish_every_ms, 1, 60_000)?;
         in_range("learn.checkpoint_every_events", learn.checkpoint_every_events, 1000, u64::MAX)?;
         in_range("learn.checkpoints_kept", learn.checkpoints_kept as u64, 1, 1000)?;
@@ -464,9 +505,18 @@ mod tests {
     }
 
     #[test]
+    fn answers_are_recorded_all_or_none_or_in_part() {
+        for (text, share) in [("true", 1.0), ("false", 0.0), ("0.25", 0.25), ("1", 1.0)] {
+            let (_dir, sources) = sources("", &[("ACCRUE_SERVE_RECORD", text)]);
+            assert_eq!(Resolved::load(&sources).unwrap().config.serve.record.share(), share, "{text}");
+        }
+    }
+
+    #[test]
     fn faults_name_their_place_and_the_nearest_key() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
-        let cases: [Case; 7] = [
+        let cases: [Case; 8] = [
+            ("[serve]\nrecord = 2", &[], "accrue.toml: `serve.record` is 2, but must be true, false, or a share"),
             ("[learn]\n\nsed = 1", &[], "accrue.toml:3: there is no key `sed`; did you mean `seed`?"),
             ("[lern]\nseed = 1", &[], "accrue.toml:1: there is no key `lern`; did you mean `learn`?"),
             ("[learn]\nquux = 1", &[], "there is no key `quux`; there are: seed, "),

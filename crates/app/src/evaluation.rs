@@ -228,8 +228,8 @@ fn read(
             let mut refuse = |code: &str| *refused.entry(code.to_string()).or_default() += 1;
             let (event, description) = match entry {
                 Entry::Event(event, item) => (event, item),
-                Entry::Unreadable { rejection, .. } => {
-                    refuse(rejection.reason.code());
+                Entry::Unreadable(refusal) => {
+                    refuse(refusal.rejection.reason.code());
                     continue;
                 }
                 Entry::Item(_) | Entry::User(_) => bail!("{}: events are needed here", request.train.display()),

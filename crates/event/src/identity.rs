@@ -1,5 +1,5 @@
-//! Identity of events: an id from the content for those that have none, and a fingerprint to tell a repeated event
-//! from another one under the same id.
+//! Identity of records: for events without an id one from their content, a fingerprint to tell a repeated event from
+//! another one under the same id, and a name for what was refused, so that it is kept once however often it is sent.
 //!
 //! The content is rendered to bytes in one fixed way and hashed with XXH3 (128 bits), whose output is the same on
 //! every machine. The hash is no protection against somebody who wants two events to collide; a shop that fears this
@@ -8,10 +8,31 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::raw::{RawEvent, RawValue};
-use crate::{Attribute, Event, EventId};
+use crate::{Attribute, Event, EventId, RecordKind};
+
+/// Names a refused record by what was sent: the same record sent again has the same name, whatever it was refused for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RefusalId(u128);
+
+impl RefusalId {
+    /// The name of the first record of that content, as it was sent.
+    pub fn of(kind: RecordKind, content: &[u8]) -> Self {
+        let mut buffer = Vec::with_capacity(1 + content.len());
+        buffer.push(kind as u8);
+        buffer.extend(content);
+        Self(xxh3_128(&buffer))
+    }
+
+    /// A hash of 64 bits, part of the log's format.
+    pub fn hash64(self) -> u64 {
+        self.0 as u64
+    }
+}
 
 /// Gives ids to the events of one batch or file: equal content gets an ordinal, so that true repeats stay apart and
 /// the same batch sent again gets the same ids.
@@ -40,6 +61,23 @@ impl ContentIds {
                 *again.get_mut() += 1;
                 self.buffer.extend(again.get().to_le_bytes());
                 encode(xxh3_128(&self.buffer))
+            }
+        }
+    }
+
+    /// The name of a refused record among its equals in the batch: the first keeps `id`, each further one gets its own.
+    pub fn repeated(&mut self, id: RefusalId) -> RefusalId {
+        match self.seen.entry(id.0) {
+            Entry::Vacant(first) => {
+                first.insert(0);
+                id
+            }
+            Entry::Occupied(mut again) => {
+                *again.get_mut() += 1;
+                self.buffer.clear();
+                self.buffer.extend(id.0.to_le_bytes());
+                self.buffer.extend(again.get().to_le_bytes());
+                RefusalId(xxh3_128(&self.buffer))
             }
         }
     }
@@ -190,6 +228,25 @@ mod tests {
         let expected = content_id(&raw(same[0]));
         same.iter().for_each(|json| assert_eq!(content_id(&raw(json)), expected, "{json}"));
         others.iter().for_each(|json| assert_ne!(content_id(&raw(json)), expected, "{json}"));
+    }
+
+    #[test]
+    fn refused_records_are_told_apart_by_content_kind_and_ordinal() {
+        let names = || {
+            let mut ids = ContentIds::default();
+            let sent = [
+                (RecordKind::Events, "x"),
+                (RecordKind::Events, "x"),
+                (RecordKind::Items, "x"),
+                (RecordKind::Events, "y"),
+            ];
+            sent.map(|(kind, text)| ids.repeated(RefusalId::of(kind, text.as_bytes())))
+        };
+        assert_eq!(names(), names());
+        assert_eq!(std::collections::BTreeSet::from(names()).len(), 4);
+        assert_eq!(names()[0], RefusalId::of(RecordKind::Events, b"x"));
+        // Pinned: names lie in logs.
+        assert_eq!(names()[0].hash64(), 70_736_588_627_182_528);
     }
 
     #[test]

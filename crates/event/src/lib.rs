@@ -17,10 +17,12 @@ mod settings;
 mod time;
 
 pub use attribute::{Attribute, Attributes};
-pub use check::{Check, KnownItem, LogHistogram, Outcome, Reason, Rejection, Repair, RuleCounters, RuleStatistics};
+pub use check::{
+    Check, KnownItem, LogHistogram, Outcome, Reason, Refusal, Rejection, Repair, RuleCounters, RuleStatistics,
+};
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
-pub use identity::{ContentIds, content_hash};
+pub use identity::{ContentIds, RefusalId, content_hash};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, RecordKind};
 pub use raw::{RawEvent, RawItem, RawUser, RawValue};

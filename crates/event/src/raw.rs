@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::json;
+use crate::{Attribute, json};
 
 /// One value as it was sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +50,18 @@ impl RawValue {
             RawValue::Null => true,
             RawValue::Text(text) => text.trim_ascii().is_empty(),
             _ => false,
+        }
+    }
+}
+
+/// An attribute as if it had just been sent, so that it passes the check like any other.
+impl From<Attribute> for RawValue {
+    fn from(attribute: Attribute) -> Self {
+        match attribute {
+            Attribute::Bool(value) => Self::Bool(value),
+            Attribute::Number(value) => Self::Float(value),
+            Attribute::Text(text) => Self::Text(text),
+            Attribute::List(texts) => Self::List(texts.into_iter().map(Self::Text).collect()),
         }
     }
 }

@@ -67,6 +67,23 @@ pub fn axpy_with(set: InstructionSet, alpha: f32, x: &[f32], y: &mut [f32]) {
     axpy_on(Supported::check(set), alpha, x, y);
 }
 
+/// `y = alpha · x + beta · y`, each element a product and a fused multiply-add. `x: [d], y: [d]`.
+///
+/// # Panics
+/// If the lengths differ.
+#[inline]
+pub fn axpby(alpha: f32, x: &[f32], beta: f32, y: &mut [f32]) {
+    axpby_on(Supported::best(), alpha, x, beta, y);
+}
+
+/// [`axpby`] on a chosen instruction set.
+///
+/// # Panics
+/// If the lengths differ or the processor has not got the set.
+pub fn axpby_with(set: InstructionSet, alpha: f32, x: &[f32], beta: f32, y: &mut [f32]) {
+    axpby_on(Supported::check(set), alpha, x, beta, y);
+}
+
 /// `y *= alpha`. `y: [d]`.
 #[inline]
 pub fn scale(alpha: f32, y: &mut [f32]) {
@@ -102,6 +119,7 @@ pub fn dot_rows_with(set: InstructionSet, query: &[f32], rows: &[f32], out: &mut
 
 compiled_for_each_set! { fn dot_on(a: &[f32], b: &[f32]) -> f32 = dot_lanes<Lanes> }
 compiled_for_each_set! { fn axpy_on(alpha: f32, x: &[f32], y: &mut [f32]) = axpy_elements }
+compiled_for_each_set! { fn axpby_on(alpha: f32, x: &[f32], beta: f32, y: &mut [f32]) = axpby_elements }
 compiled_for_each_set! { fn scale_on(alpha: f32, y: &mut [f32]) = scale_elements }
 compiled_for_each_set! { fn dot_rows_on(query: &[f32], rows: &[f32], out: &mut [f32]) = dot_rows_lanes<Lanes> }
 
@@ -117,6 +135,14 @@ fn axpy_elements(alpha: f32, x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len(), "axpy: lengths differ");
     for (y, &x) in y.iter_mut().zip(x) {
         *y = alpha.mul_add(x, *y);
+    }
+}
+
+#[inline(always)]
+fn axpby_elements(alpha: f32, x: &[f32], beta: f32, y: &mut [f32]) {
+    assert_eq!(x.len(), y.len(), "axpby: lengths differ");
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = alpha.mul_add(x, beta * *y);
     }
 }
 

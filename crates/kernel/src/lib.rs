@@ -18,7 +18,8 @@ mod random;
 mod top_k;
 
 pub use dense::{
-    axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm, squared_norm_with,
+    axpby, axpby_with, axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm,
+    squared_norm_with,
 };
 pub use find::find;
 pub use gram::{gram_product, gram_product_with};

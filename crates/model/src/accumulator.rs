@@ -2,49 +2,60 @@
 
 use accrue_store::ItemIdx;
 
-/// A sparse sum over items: dense arrays with a stamp, and the list of items touched since the last clearing.
+/// A sparse sum over items: a dense array whose cells are stamped, and the list of items touched since the last clearing.
 #[derive(Clone, Debug, Default)]
 pub struct Accumulator<const N: usize> {
-    stamp: Vec<u32>,
-    sums: Vec<[f32; N]>,
+    cells: Vec<Cell<N>>,
     touched: Vec<ItemIdx>,
     round: u32,
+}
+
+/// Sums and their stamp lie together, for they are read together, in no order that a cache could foresee.
+#[derive(Clone, Copy, Debug)]
+struct Cell<const N: usize> {
+    sums: [f32; N],
+    /// The sums count if this is the current round.
+    stamp: u32,
+}
+
+impl<const N: usize> Cell<N> {
+    const EMPTY: Self = Self { sums: [0.0; N], stamp: 0 };
 }
 
 impl<const N: usize> Accumulator<N> {
     /// Forgets all sums and makes room for items below `n_items`.
     pub fn clear(&mut self, n_items: usize) {
         if self.round == u32::MAX {
-            self.stamp.fill(0);
+            self.cells.fill(Cell::EMPTY);
             self.round = 0;
         }
         self.round += 1;
         self.touched.clear();
-        if self.stamp.len() < n_items {
-            self.stamp.resize(n_items, 0);
-            self.sums.resize(n_items, [0.0; N]);
+        if self.cells.len() < n_items {
+            self.cells.resize(n_items, Cell::EMPTY);
         }
     }
 
     /// The sums of an item, for adding to; zero at first touch.
+    #[inline]
     pub fn entry(&mut self, item: ItemIdx) -> &mut [f32; N] {
         let place = item as usize;
-        if place >= self.stamp.len() {
-            self.stamp.resize(place + 1, 0);
-            self.sums.resize(place + 1, [0.0; N]);
+        if place >= self.cells.len() {
+            self.cells.resize(place + 1, Cell::EMPTY);
         }
-        if self.stamp[place] != self.round {
-            self.stamp[place] = self.round;
-            self.sums[place] = [0.0; N];
+        let cell = &mut self.cells[place];
+        if cell.stamp != self.round {
+            *cell = Cell { sums: [0.0; N], stamp: self.round };
             self.touched.push(item);
         }
-        &mut self.sums[place]
+        &mut cell.sums
     }
 
     /// The sums of an item; zero if it was not touched.
+    #[inline]
     pub fn get(&self, item: ItemIdx) -> [f32; N] {
-        match self.stamp.get(item as usize) {
-            Some(&stamp) if stamp == self.round => self.sums[item as usize],
+        match self.cells.get(item as usize) {
+            Some(cell) if cell.stamp == self.round => cell.sums,
             _ => [0.0; N],
         }
     }

@@ -34,6 +34,7 @@ pub enum Axis {
 
 impl Axis {
     /// Place of a value along the curve, from 0 to the last knot.
+    #[inline]
     fn place(&self, value: f32) -> f32 {
         let last = (N_KNOTS - 1) as f32;
         match *self {
@@ -41,6 +42,14 @@ impl Axis {
             Axis::Log { low, step } => (1.0 + (log2(value) - low) / step).clamp(1.0, last),
             Axis::Linear { low, high } => ((value - low) / (high - low) * last).clamp(0.0, last),
         }
+    }
+
+    /// Knot below a value and the share of the next one.
+    #[inline]
+    fn locate(&self, value: f32) -> (usize, f32) {
+        let place = self.place(value);
+        let knot = (place as usize).min(N_KNOTS - 2);
+        (knot, place - knot as f32)
     }
 }
 
@@ -70,6 +79,37 @@ pub struct BlendSettings {
 impl Default for BlendSettings {
     fn default() -> Self {
         Self { rate: 0.05, forget: 1e-3, average: 2e-3 }
+    }
+}
+
+/// One choice to learn from: the candidates that it was made among. Keep one, and fill it anew each time.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    groups: Vec<u32>,
+    /// `[candidates, features]`
+    rows: Vec<f32>,
+    /// Logarithms of how many items a candidate stands for; after learning, probabilities.
+    scores: Vec<f32>,
+    /// `[features, candidates]`: knots and the shares of the next ones.
+    cells: Vec<(u32, f32)>,
+    /// `[groups, features, knots]`
+    gradient: Vec<f32>,
+}
+
+impl Sample {
+    /// Takes all candidates out.
+    pub fn clear(&mut self) {
+        self.groups.clear();
+        self.rows.clear();
+        self.scores.clear();
+    }
+
+    /// Adds a candidate. It stands for `exp(stands_for)` items: a retrieved one for itself, one drawn at random for its share
+    /// of the catalogue.
+    pub fn push(&mut self, group: usize, row: &[f32], stands_for: f32) {
+        self.groups.push(group as u32);
+        self.rows.extend_from_slice(row);
+        self.scores.push(stands_for);
     }
 }
 
@@ -110,53 +150,46 @@ impl Blend {
         self.settings = settings;
     }
 
-    /// Knot below a value and the share of the next one, per feature.
-    fn locate(&self, feature: usize, value: f32) -> (usize, f32) {
-        let place = self.axes[feature].place(value);
-        let knot = (place as usize).min(N_KNOTS - 2);
-        (knot, place - knot as f32)
-    }
-
     /// What feature number `feature` adds to the score.
+    #[inline]
     pub fn share(&self, group: usize, feature: usize, value: f32) -> f32 {
-        self.read(&self.averaged, group, feature, value)
+        let (knot, next) = self.axes[feature].locate(value);
+        let curve = &self.averaged[(group * self.n_features + feature) * N_KNOTS..][..N_KNOTS];
+        curve[knot] * (1.0 - next) + curve[knot + 1] * next
     }
 
     /// The score of a candidate with these features `[f]`.
+    #[inline]
     pub fn score(&self, group: usize, features: &[f32]) -> f32 {
         features.iter().enumerate().map(|(feature, &value)| self.share(group, feature, value)).sum()
     }
 
-    /// The height of a curve at a value.
-    fn read(&self, curves: &[f32], group: usize, feature: usize, value: f32) -> f32 {
-        let (knot, next) = self.locate(feature, value);
-        let curve = &curves[(group * self.n_features + feature) * N_KNOTS..][..N_KNOTS];
-        curve[knot] * (1.0 - next) + curve[knot + 1] * next
-    }
-
-    /// Learns that candidate `chosen` was taken from among `candidates` (each a group and a row of `rows` `[n, f]`).
-    /// `scores` `[n]` comes in with the logarithm of how many items each candidate stands for (a retrieved one for itself,
-    /// one drawn at random for its share of the catalogue) and goes out as probabilities before the step.
-    pub fn learn(&mut self, groups: &[usize], rows: &[f32], chosen: usize, weight: f32, scores: &mut [f32]) {
-        let rows_of = |candidate: usize| &rows[candidate * self.n_features..][..self.n_features];
-        for (candidate, (&group, score)) in groups.iter().zip(scores.iter_mut()).enumerate() {
-            let row = rows_of(candidate).iter().enumerate();
-            *score += row.map(|(feature, &value)| self.read(&self.curves, group, feature, value)).sum::<f32>();
+    /// Learns that candidate `chosen` was taken from among those of the sample, and leaves their probabilities before the step.
+    pub fn learn(&mut self, sample: &mut Sample, chosen: usize, weight: f32) {
+        let Sample { groups, rows, scores, cells, gradient } = sample;
+        cells.clear();
+        // Where on which curve each value lies is found once, for the scores and for the gradient.
+        for (feature, axis) in self.axes.iter().enumerate() {
+            for (candidate, (&group, score)) in groups.iter().zip(scores.iter_mut()).enumerate() {
+                let (knot, next) = axis.locate(rows[candidate * self.n_features + feature]);
+                let place = (group as usize * self.n_features + feature) * N_KNOTS + knot;
+                *score += self.curves[place] * (1.0 - next) + self.curves[place + 1] * next;
+                cells.push((place as u32, next));
+            }
         }
         accrue_kernel::softmax_in_place(scores);
-        let mut gradient = vec![0.0; self.curves.len()];
-        for (candidate, (&group, &probability)) in groups.iter().zip(scores.iter()).enumerate() {
-            let error = probability - f32::from(candidate == chosen);
-            for (feature, &value) in rows_of(candidate).iter().enumerate() {
-                let (knot, next) = self.locate(feature, value);
-                let place = (group * self.n_features + feature) * N_KNOTS + knot;
-                gradient[place] += error * (1.0 - next);
-                gradient[place + 1] += error * next;
+        gradient.clear();
+        gradient.resize(self.curves.len(), 0.0);
+        for cells in cells.chunks_exact(groups.len().max(1)) {
+            for (candidate, (&(place, next), &probability)) in cells.iter().zip(scores.iter()).enumerate() {
+                let error = probability - f32::from(candidate == chosen);
+                gradient[place as usize] += error * (1.0 - next);
+                gradient[place as usize + 1] += error * next;
             }
         }
         let BlendSettings { rate, forget, average } = self.settings;
-        for ((curve, squared), gradient) in self.curves.iter_mut().zip(&mut self.squared).zip(gradient) {
-            if gradient != 0.0 {
+        for ((curve, squared), gradient) in self.curves.iter_mut().zip(&mut self.squared).zip(gradient.iter()) {
+            if *gradient != 0.0 {
                 *squared += gradient * gradient - forget * *squared;
                 *curve -= weight * rate * gradient / (squared.sqrt() + 1e-3);
             }

@@ -12,31 +12,40 @@ const NODE: usize = 64;
 
 type Chunk<T> = Arc<Vec<T>>;
 
-/// An array of `T` in shared chunks.
+/// An array of rows of `T`, each as wide as the others, in shared chunks.
 #[derive(Clone, Debug)]
 pub struct CowVec<T> {
     nodes: Vec<Arc<Vec<Chunk<T>>>>,
-    len: usize,
-    chunk_len: usize,
+    n_rows: usize,
+    /// Elements of a row.
+    width: usize,
+    /// A chunk holds `1 << chunk_bits` rows.
+    chunk_bits: u32,
     fill: T,
     copied_bytes: u64,
 }
 
 impl<T: Clone> CowVec<T> {
-    /// An empty array with `chunk_len` elements to a chunk; elements that were never written read as `fill`.
+    /// An empty array with `chunk_len` elements to a chunk, a power of two; elements that were never written read as `fill`.
     pub fn new(chunk_len: usize, fill: T) -> Self {
-        assert!(chunk_len > 0, "a chunk holds at least one element");
-        Self { nodes: Vec::new(), len: 0, chunk_len, fill, copied_bytes: 0 }
+        Self::of_rows(chunk_len, 1, fill)
     }
 
-    /// How many elements there are.
+    /// An empty array of rows of `width` elements, `chunk_rows` to a chunk, a power of two.
+    pub fn of_rows(chunk_rows: usize, width: usize, fill: T) -> Self {
+        assert!(chunk_rows.is_power_of_two(), "a chunk holds a power of two of rows");
+        assert!(width > 0, "a row has at least one element");
+        Self { nodes: Vec::new(), n_rows: 0, width, chunk_bits: chunk_rows.trailing_zeros(), fill, copied_bytes: 0 }
+    }
+
+    /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.n_rows
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.n_rows == 0
     }
 
     /// Bytes copied by writes to shared chunks so far (of the chunks themselves, not of what their elements point to).
@@ -44,58 +53,67 @@ impl<T: Clone> CowVec<T> {
         self.copied_bytes
     }
 
-    /// Element `place`; the fill value beyond the end.
-    pub fn get(&self, place: usize) -> &T {
-        if place >= self.len { &self.fill } else { &self.chunk_of(place)[place % self.chunk_len] }
+    /// The first element of a row (of width 1: the only one); the fill value beyond the end.
+    #[inline]
+    pub fn get(&self, row: usize) -> &T {
+        if row >= self.n_rows { &self.fill } else { &self.chunk_of(row)[self.start(row)] }
     }
 
-    /// `width` elements from `place` on, which must lie in one chunk; `None` beyond the end.
-    pub fn run(&self, place: usize, width: usize) -> Option<&[T]> {
-        if place + width > self.len {
-            return None;
-        }
-        let start = place % self.chunk_len;
-        Some(&self.chunk_of(place)[start..start + width])
+    /// The elements of a row; `None` beyond the end.
+    #[inline]
+    pub fn row(&self, row: usize) -> Option<&[T]> {
+        (row < self.n_rows).then(|| &self.chunk_of(row)[self.start(row)..][..self.width])
     }
 
-    fn chunk_of(&self, place: usize) -> &[T] {
-        let chunk = place / self.chunk_len;
+    #[inline]
+    fn chunk_of(&self, row: usize) -> &[T] {
+        let chunk = row >> self.chunk_bits;
         &self.nodes[chunk / NODE][chunk % NODE]
     }
 
-    /// Element `place` for writing; grows the array to hold it.
-    pub fn get_mut(&mut self, place: usize) -> &mut T {
-        &mut self.run_mut(place, 1)[0]
+    /// Where a row begins in its chunk.
+    #[inline]
+    fn start(&self, row: usize) -> usize {
+        (row & ((1 << self.chunk_bits) - 1)) * self.width
     }
 
-    /// `width` elements for writing, all in one chunk; grows the array to hold them.
-    pub fn run_mut(&mut self, place: usize, width: usize) -> &mut [T] {
-        self.grow(place + width);
-        let chunk = place / self.chunk_len;
+    /// The first element of a row for writing; grows the array to hold it.
+    #[inline]
+    pub fn get_mut(&mut self, row: usize) -> &mut T {
+        &mut self.row_mut(row)[0]
+    }
+
+    /// The elements of a row for writing; grows the array to hold them.
+    #[inline]
+    pub fn row_mut(&mut self, row: usize) -> &mut [T] {
+        if row >= self.n_rows {
+            self.grow(row + 1);
+        }
+        let (chunk, start) = (row >> self.chunk_bits, self.start(row));
         let node = Arc::make_mut(&mut self.nodes[chunk / NODE]);
         let shared = &mut node[chunk % NODE];
-        if Arc::get_mut(shared).is_none() {
-            self.copied_bytes += (self.chunk_len * size_of::<T>()) as u64;
+        let before = Arc::as_ptr(shared);
+        let own = Arc::make_mut(shared);
+        if !std::ptr::eq(before, own) {
+            self.copied_bytes += (own.len() * size_of::<T>()) as u64;
         }
-        let start = place % self.chunk_len;
-        &mut Arc::make_mut(shared)[start..start + width]
+        &mut own[start..start + self.width]
     }
 
-    fn grow(&mut self, len: usize) {
-        if len <= self.len {
-            return;
-        }
-        let n_chunks = len.div_ceil(self.chunk_len);
-        let mut have = self.len.div_ceil(self.chunk_len);
+    #[cold]
+    fn grow(&mut self, n_rows: usize) {
+        let chunk_rows = 1 << self.chunk_bits;
+        let n_chunks = n_rows.div_ceil(chunk_rows);
+        let mut have = self.n_rows.div_ceil(chunk_rows);
         while have < n_chunks {
             if have.is_multiple_of(NODE) {
                 self.nodes.push(Arc::new(Vec::with_capacity(NODE)));
             }
             let node = self.nodes.last_mut().expect("a node was pushed for the first chunk");
-            Arc::make_mut(node).push(Arc::new(vec![self.fill.clone(); self.chunk_len]));
+            Arc::make_mut(node).push(Arc::new(vec![self.fill.clone(); chunk_rows * self.width]));
             have += 1;
         }
-        self.len = len;
+        self.n_rows = n_rows;
     }
 
     /// The elements in order.
@@ -105,9 +123,9 @@ impl<T: Clone> CowVec<T> {
 
     /// The chunks in order; the last one is cut at the end of the array.
     pub fn chunks(&self) -> impl Iterator<Item = &[T]> {
-        let mut left = self.len;
+        let mut left = self.n_rows * self.width;
         self.nodes.iter().flat_map(|node| node.iter()).map_while(move |chunk| {
-            let take = left.min(self.chunk_len);
+            let take = left.min(chunk.len());
             left -= take;
             (take > 0).then(|| &chunk[..take])
         })
@@ -116,7 +134,7 @@ impl<T: Clone> CowVec<T> {
 
 impl<T: PartialEq + Clone> PartialEq for CowVec<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.iter().eq(other.iter())
+        self.n_rows == other.n_rows && self.width == other.width && self.iter().eq(other.iter())
     }
 }
 
@@ -127,15 +145,16 @@ impl<T: Clone + Serialize> Serialize for CowVec<T> {
         impl<T: Clone + Serialize> Serialize for Elements<'_, T> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeSeq;
-                let mut seq = serializer.serialize_seq(Some(self.0.len))?;
+                let mut seq = serializer.serialize_seq(Some(self.0.n_rows * self.0.width))?;
                 for element in self.0.iter() {
                     seq.serialize_element(element)?;
                 }
                 seq.end()
             }
         }
-        let mut tuple = serializer.serialize_tuple(3)?;
-        tuple.serialize_element(&(self.chunk_len as u64))?;
+        let mut tuple = serializer.serialize_tuple(4)?;
+        tuple.serialize_element(&self.chunk_bits)?;
+        tuple.serialize_element(&(self.width as u64))?;
         tuple.serialize_element(&self.fill)?;
         tuple.serialize_element(&Elements(self))?;
         tuple.end()
@@ -144,13 +163,14 @@ impl<T: Clone + Serialize> Serialize for CowVec<T> {
 
 impl<'de, T: Clone + Deserialize<'de>> Deserialize<'de> for CowVec<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (chunk_len, fill, elements) = <(u64, T, Vec<T>)>::deserialize(deserializer)?;
-        if chunk_len == 0 {
-            return Err(serde::de::Error::custom("a chunk of no elements"));
+        let (chunk_bits, width, fill, elements) = <(u32, u64, T, Vec<T>)>::deserialize(deserializer)?;
+        let width = width as usize;
+        if chunk_bits > 24 || width == 0 || !elements.len().is_multiple_of(width) {
+            return Err(serde::de::Error::custom("an array whose rows do not fit its elements"));
         }
-        let mut array = CowVec::new(chunk_len as usize, fill);
-        for (place, element) in elements.into_iter().enumerate() {
-            *array.get_mut(place) = element;
+        let mut array = CowVec::of_rows(1 << chunk_bits, width, fill);
+        for (row, elements) in elements.chunks_exact(width).enumerate() {
+            array.row_mut(row).clone_from_slice(elements);
         }
         Ok(array)
     }
@@ -185,7 +205,7 @@ mod tests {
 
     #[test]
     fn elements_come_back_from_their_bytes() {
-        let mut array = CowVec::new(3, 0_u32);
+        let mut array = CowVec::new(2, 0_u32);
         for place in 0..500 {
             *array.get_mut(place) = place as u32;
         }

@@ -24,11 +24,13 @@ impl HalfLife {
     }
 
     /// Time in half-lives.
+    #[inline]
     pub fn position(&self, at_ms: i64) -> f64 {
         at_ms as f64 / self.ms
     }
 
     /// The share of weight left after `age_ms`; 1 for a negative age.
+    #[inline]
     pub fn left(&self, age_ms: i64) -> f32 {
         accrue_kernel::exp2(-(age_ms.max(0) as f64 / self.ms) as f32)
     }
@@ -43,6 +45,7 @@ pub struct Decayed {
 
 impl Decayed {
     /// Adds `weight` at the moment `position` (in half-lives, [`HalfLife::position`]). Never falls below zero.
+    #[inline]
     pub fn add(&mut self, weight: f32, position: f64) {
         if self.value == 0.0 {
             self.epoch = position.floor() as i32;
@@ -57,28 +60,33 @@ impl Decayed {
     }
 
     /// The sum as it stands at `position`.
+    #[inline]
     pub fn at(&self, position: f64) -> f32 {
         self.value * accrue_kernel::exp2((f64::from(self.epoch) - position) as f32)
     }
 
     /// Logarithm (base 2) of the sum up to a term that all sums share at any moment: larger level, larger sum.
+    #[inline]
     pub fn level(&self) -> f32 {
         if self.value > 0.0 { log2(self.value) + self.epoch as f32 } else { f32::NEG_INFINITY }
     }
 }
 
 /// `2^exponent`; zero below what a float holds.
+#[inline]
 pub fn power_of_two(exponent: i32) -> f32 {
     if exponent < -126 { 0.0 } else { f32::from_bits(((exponent.min(127) + 127) as u32) << 23) }
 }
 
 /// `2^exponent` for whole and broken exponents.
+#[inline]
 pub fn power_of_two_f32(exponent: f32) -> f32 {
     accrue_kernel::exp2(exponent)
 }
 
 /// Logarithm to base 2, linear between powers of two (error below 0.09): monotone, exact at powers of two, and the same
 /// bits everywhere, which is what bins and orders need. Zero and below give −127.
+#[inline]
 pub fn log2(x: f32) -> f32 {
     if x <= 0.0 { -127.0 } else { x.to_bits() as f32 * (1.0 / 8_388_608.0) - 127.0 }
 }

@@ -6,7 +6,7 @@
 use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
-use crate::blend::{Axis, Blend, BlendSettings, Feature};
+use crate::blend::{Axis, Blend, BlendSettings, Feature, Sample};
 use crate::cow::CowVec;
 use crate::factorization::{Factorization, FactorizationSettings};
 use crate::neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
@@ -177,9 +177,7 @@ pub struct Prepared {
     shopper: Vec<f32>,
     visit_len: usize,
     now_ms: i64,
-    rows: Vec<f32>,
-    groups: Vec<usize>,
-    scores: Vec<f32>,
+    sample: Sample,
 }
 
 impl Ensemble {
@@ -271,21 +269,15 @@ impl Ensemble {
         // Sampled softmax: an item drawn at random stands for all that could have been drawn (Bengio, Senécal 2008).
         let n_drawn = (candidates.len() - retrieved.len()).max(1) as f32;
         let stands_for = accrue_kernel::ln(((step.n_items as f32 - retrieved.len() as f32) / n_drawn).max(1.0));
-        prepared.scores.clear();
-        prepared.scores.extend(candidates.iter().map(|item| match retrieved.binary_search(item) {
-            Ok(_) => 0.0,
-            Err(_) => stands_for,
-        }));
-        let (mut rows, mut groups) = (std::mem::take(&mut prepared.rows), std::mem::take(&mut prepared.groups));
-        rows.clear();
-        groups.clear();
-        for &item in &candidates {
-            let start = rows.len();
-            rows.resize(start + N_FEATURES, 0.0);
-            groups.push(self.features(prepared, item, &mut rows[start..]));
+        let mut sample = std::mem::take(&mut prepared.sample);
+        sample.clear();
+        for item in &candidates {
+            let mut row = [0.0; N_FEATURES];
+            let group = self.features(prepared, *item, &mut row);
+            sample.push(group, &row, if retrieved.binary_search(item).is_ok() { 0.0 } else { stands_for });
         }
-        self.blend.learn(&groups, &rows, chosen, step.weight, &mut prepared.scores);
-        (prepared.rows, prepared.groups) = (rows, groups);
+        self.blend.learn(&mut sample, chosen, step.weight);
+        prepared.sample = sample;
     }
 
     /// Reads a shopper's situation once, for any number of scores.

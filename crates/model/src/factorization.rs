@@ -103,6 +103,10 @@ impl Factorization {
 
     /// Learns the event, and a few earlier choices of the same shopper again.
     pub fn learn(&mut self, step: &Step<'_>) {
+        if step.weight != 0.0 {
+            // From now on the item belongs to the shopper's past, and every item there has a row.
+            self.chosen.touch(step.event.item);
+        }
         if step.weight <= 0.0 || step.n_items < 2 {
             return;
         }
@@ -125,9 +129,6 @@ impl Factorization {
         let dim = self.settings.dim;
         let mut vector = vec![0.0; dim];
         let mut pull = vec![0.0; dim];
-        for past in past.iter().rev().take(self.settings.reach) {
-            self.chosen.touch(past.item);
-        }
         let factor = self.fold_in(&step.context, past, &mut vector);
         let squared_norm = accrue_kernel::squared_norm(&vector);
         let n_negatives = self.settings.negatives;

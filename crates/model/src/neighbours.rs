@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use accrue_store::ItemIdx;
+use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
 use crate::accumulator::Accumulator;
@@ -32,13 +32,33 @@ pub struct NeighboursSettings {
     pub visit_reach: usize,
     /// Events of earlier visits that `across` reaches.
     pub across_reach: usize,
-    /// Neighbours kept for an item.
+    /// Neighbours kept for an item, at most.
     pub capacity: usize,
+    /// Neighbours kept for all items together: in a large catalogue each gets fewer than `capacity`, though never fewer than 16.
+    pub pairs: usize,
 }
+
+impl NeighboursSettings {
+    /// Neighbours that an item may keep where there are `n_items`. Powers of two, so that rows need not shrink at each new item.
+    fn capacity_among(&self, n_items: u32) -> usize {
+        let fair = (self.pairs / n_items.max(1) as usize).max(FEWEST);
+        (1 << fair.ilog2()).min(self.capacity.max(1))
+    }
+}
+
+/// Neighbours that an item may keep however large the catalogue is.
+const FEWEST: usize = 16;
 
 impl Default for NeighboursSettings {
     fn default() -> Self {
-        Self { half_life_days: 120.0, sequence_reach: 10, visit_reach: 20, across_reach: 20, capacity: 128 }
+        Self {
+            half_life_days: 120.0,
+            sequence_reach: 10,
+            visit_reach: 20,
+            across_reach: 20,
+            capacity: 128,
+            pairs: 1 << 25,
+        }
     }
 }
 
@@ -72,10 +92,29 @@ impl Row {
             self.items.push(item);
             self.weights.push(weights);
         } else {
+            self.shrink(capacity);
             let weakest = self.weakest();
             self.items[weakest] = item;
             self.weights[weakest] = weights;
         }
+    }
+
+    /// Lets the weakest go where the catalogue has outgrown the row.
+    #[inline]
+    fn shrink(&mut self, capacity: usize) {
+        if self.items.len() <= capacity {
+            return;
+        }
+        let mut strongest: Vec<usize> = (0..self.items.len()).collect();
+        strongest.sort_by(|&a, &b| self.strength(b).total_cmp(&self.strength(a)).then(a.cmp(&b)));
+        strongest.truncate(capacity);
+        strongest.sort_unstable();
+        self.items = strongest.iter().map(|&place| self.items[place]).collect();
+        self.weights = strongest.iter().map(|&place| self.weights[place]).collect();
+    }
+
+    fn strength(&self, place: usize) -> f32 {
+        self.weights[place].iter().sum()
     }
 
     /// What a weight in units of `epoch` is worth in this row's; moves the row's epoch when that grows large.
@@ -93,11 +132,10 @@ impl Row {
 
     /// The weakest of a few neighbours; the cursor goes round, so that each gets its turn.
     fn weakest(&mut self) -> usize {
-        let strength = |row: &Self, place: usize| row.weights[place].iter().sum::<f32>();
         let mut weakest = self.cursor as usize % self.items.len();
         for step in 1..LOOKED_AT {
             let place = (self.cursor as usize + step) % self.items.len();
-            if strength(self, place) < strength(self, weakest) {
+            if self.strength(place) < self.strength(weakest) {
                 weakest = place;
             }
         }
@@ -156,30 +194,34 @@ impl Neighbours {
         let position = self.half_life.position(step.event.at_ms);
         let epoch = position.floor() as i32;
         let unit = step.weight * accrue_kernel::exp2((position - f64::from(epoch)) as f32);
-        let visit = context.visit().iter().rev().take(self.settings.visit_reach);
-        for (back, past) in visit.enumerate() {
-            let weight = unit * context.weight(past);
-            if past.item == item || weight <= 0.0 {
-                continue;
-            }
-            let sequence = if back < self.settings.sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
-            self.add(past.item, item, [sequence, weight, 0.0], epoch);
-            self.add(item, past.item, [0.0, weight, 0.0], epoch);
+        let capacity = self.settings.capacity_among(step.n_items);
+        let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
+        let positive = |past: &Past| (past.item, unit * context.weight(past));
+        let others = |&(other, weight): &(ItemIdx, f32)| other != item && weight > 0.0;
+        let visit = context.visit().iter().rev().take(visit_reach).map(positive).enumerate();
+        for (back, (other, weight)) in visit.clone().filter(|(_, pair)| others(pair)) {
+            let sequence = if back < sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
+            self.row_mut(other).add(item, [sequence, weight, 0.0], epoch, capacity);
         }
-        for past in context.earlier().iter().rev().take(self.settings.across_reach) {
-            let weight = unit * context.weight(past);
-            if past.item != item && weight > 0.0 {
-                self.add(past.item, item, [0.0, 0.0, weight], epoch);
-            }
+        for (other, weight) in context.earlier().iter().rev().take(across_reach).map(positive).filter(others) {
+            self.row_mut(other).add(item, [0.0, 0.0, weight], epoch, capacity);
+        }
+        let mut together = visit.map(|(_, pair)| pair).filter(others).peekable();
+        if together.peek().is_some() {
+            let row = self.row_mut(item);
+            together.for_each(|(other, weight)| row.add(other, [0.0, weight, 0.0], epoch, capacity));
         }
     }
 
-    fn add(&mut self, from: ItemIdx, to: ItemIdx, weights: [f32; N_KINDS], epoch: i32) {
-        let row = self.rows.get_mut(from as usize);
-        if Arc::get_mut(row).is_none() {
+    /// A row for writing. One that a snapshot still holds is copied first.
+    fn row_mut(&mut self, item: ItemIdx) -> &mut Row {
+        let shared = self.rows.get_mut(item as usize);
+        let before = Arc::as_ptr(shared);
+        let row = Arc::make_mut(shared);
+        if !std::ptr::eq(before, row) {
             self.copied_bytes += (row.items.len() * size_of::<(ItemIdx, [f32; N_KINDS])>()) as u64;
         }
-        Arc::make_mut(row).add(to, weights, epoch, self.settings.capacity);
+        row
     }
 
     /// Sums the rows of what the shopper chose: the visit's last events for `sequence` and `together`, earlier ones for `across`.
@@ -246,5 +288,31 @@ impl Neighbours {
     /// Bytes copied by writes after publications, rows included.
     pub fn copied_bytes(&self) -> u64 {
         self.copied_bytes + self.rows.copied_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_keeps_its_strongest_when_the_catalogue_outgrows_it() {
+        let mut row = Row::default();
+        for item in 0..8 {
+            row.add(item, [0.0, (item * 7 % 8) as f32 + 1.0, 0.0], 0, 8);
+        }
+        row.add(100, [0.0, 9.0, 0.0], 0, 4);
+        assert_eq!(row.items.len(), 4);
+        let mut kept = row.items.clone();
+        kept.sort_unstable();
+        // Weights were 1, 8, 7, 6, 5, …: of the four strongest the weakest gave way.
+        assert_eq!(kept, [1, 2, 3, 100]);
+    }
+
+    #[test]
+    fn neighbours_are_fewer_in_a_large_catalogue() {
+        let settings = NeighboursSettings::default();
+        let capacities = [1, 200_000, 300_000, 1_000_000, 100_000_000].map(|n| settings.capacity_among(n));
+        assert_eq!(capacities, [128, 128, 64, 32, 16]);
     }
 }

@@ -98,10 +98,10 @@ impl EmbeddingTable {
             settings,
             seed,
             stream,
-            rows: CowVec::new(CHUNK_ROWS * dim, 0.0),
+            rows: CowVec::of_rows(CHUNK_ROWS, dim, 0.0),
             states: CowVec::new(CHUNK_ROWS * 4, RowState::default()),
             stale: Vec::new(),
-            images: CowVec::new(IMAGE_ROWS * dim, 0),
+            images: CowVec::of_rows(IMAGE_ROWS, dim, 0),
             scales: CowVec::new(IMAGE_ROWS, 0.0),
         }
     }
@@ -118,7 +118,7 @@ impl EmbeddingTable {
 
     /// Rows with a place (touched or below one that was).
     pub fn len(&self) -> usize {
-        self.rows.len() / self.dim()
+        self.rows.len()
     }
 
     /// Whether no row was touched yet.
@@ -127,6 +127,7 @@ impl EmbeddingTable {
     }
 
     /// Whether the row was ever learned.
+    #[inline]
     pub fn is_learned(&self, row: u32) -> bool {
         self.states.get(row as usize).steps > 0
     }
@@ -136,19 +137,22 @@ impl EmbeddingTable {
         if !self.is_learned(row) {
             return None;
         }
-        self.rows.run(row as usize * self.dim(), self.dim())
+        self.rows.row(row as usize)
     }
 
     /// Makes sure that the row exists, with its seeded numbers if it is new.
     pub fn touch(&mut self, row: u32) {
-        if self.is_learned(row) {
-            return;
+        if !self.is_learned(row) {
+            self.states.get_mut(row as usize).steps = 1;
+            self.begin(row);
         }
-        let (dim, init) = (self.dim(), self.settings.init);
-        self.states.get_mut(row as usize).steps = 1;
+    }
+
+    #[cold]
+    fn begin(&mut self, row: u32) {
         let mut draws = accrue_kernel::Draws::new(self.seed, self.stream, u64::from(row));
-        for number in self.rows.run_mut(row as usize * dim, dim) {
-            *number = init * draws.normal();
+        for number in self.rows.row_mut(row as usize) {
+            *number = self.settings.init * draws.normal();
         }
         if self.settings.scanned {
             self.stale.push(row);
@@ -158,32 +162,30 @@ impl EmbeddingTable {
     /// Moves the row against `gradient` `[dim]`, times `scale`. `squared_norm` is that of `gradient`, so that it is
     /// computed once for all rows that share it.
     pub fn descend(&mut self, row: u32, gradient: &[f32], squared_norm: f32, scale: f32) {
-        self.touch(row);
-        let TableSettings { dim, rate, rate_floor, l2, .. } = self.settings;
+        let TableSettings { dim, rate, rate_floor, l2, scanned, .. } = self.settings;
         let state = self.states.get_mut(row as usize);
+        let is_new = state.steps == 0;
         state.squared += scale * scale * squared_norm / dim as f32;
         state.steps = state.steps.saturating_add(1);
         let step = rate * (1.0 / (1.0 + state.squared).sqrt()).max(rate_floor);
-        let numbers = self.rows.run_mut(row as usize * dim, dim);
-        if l2 > 0.0 {
-            accrue_kernel::scale(1.0 - step * l2, numbers);
+        if is_new {
+            self.begin(row);
         }
-        accrue_kernel::axpy(-step * scale, gradient, numbers);
-        if self.settings.scanned {
+        accrue_kernel::axpby(-step * scale, gradient, 1.0 - step * l2, self.rows.row_mut(row as usize));
+        if scanned {
             self.stale.push(row);
         }
     }
 
     /// Brings the int8 images of the touched rows up to date; call before publishing.
     pub fn refresh(&mut self) {
-        let dim = self.dim();
         let mut stale = std::mem::take(&mut self.stale);
         stale.sort_unstable();
         stale.dedup();
         for row in stale {
-            let place = row as usize * dim;
-            let numbers = self.rows.run(place, dim).expect("a touched row exists");
-            *self.scales.get_mut(row as usize) = accrue_kernel::quantise(numbers, self.images.run_mut(place, dim));
+            let row = row as usize;
+            let numbers = self.rows.row(row).expect("a touched row exists");
+            *self.scales.get_mut(row) = accrue_kernel::quantise(numbers, self.images.row_mut(row));
         }
     }
 

@@ -77,7 +77,7 @@ fn cite(shop: &Shop<'_>, history: &History, event: usize, share: f32) -> Reason 
         "dislike" => "disliked",
         _ => "chose",
     };
-    let id = shop.facts.items.name(past.item).map(|name| (&**name).into());
+    let id = shop.facts.items.name(past.item).map(Into::into);
     Reason {
         code: "because_of_event",
         text: format!("because you {verb} {}", shop.title(past.item)),

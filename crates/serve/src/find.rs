@@ -43,7 +43,13 @@ impl Shop<'_> {
         };
         let reasons = reasons.into_iter().map(Some).chain(std::iter::repeat(None));
         let hits = page.iter().zip(reasons).map(|(found, fields)| self.hit(found, fields.as_deref())).collect();
-        Ok(SearchAnswer { version: self.version.number, total: retrieved.total, degraded, hits })
+        Ok(SearchAnswer {
+            version: self.version.number,
+            offset: self.version.offset,
+            total: retrieved.total,
+            degraded,
+            hits,
+        })
     }
 
     /// Moves the hits by the shopper's taste; `false` if nothing is known of the shopper, and nothing moved.

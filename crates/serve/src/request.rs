@@ -147,6 +147,8 @@ pub struct SearchRequest {
 pub struct SearchAnswer {
     /// Version of the models that ordered the hits.
     pub version: u64,
+    /// Records of the log that the models have learned from.
+    pub offset: u64,
     /// Items that match and may be shown.
     pub total: usize,
     /// What could not be done as asked.

@@ -118,6 +118,6 @@ impl Shop<'_> {
     /// The answer's form of a scored item.
     pub(crate) fn recommended(&self, item: ItemIdx, score: f32) -> Recommended {
         let id = self.facts.items.name(item).expect("scored items are in the vocabulary");
-        Recommended { id: (&**id).into(), score, reasons: Vec::new() }
+        Recommended { id: id.into(), score, reasons: Vec::new() }
     }
 }

@@ -19,7 +19,7 @@ use crate::{Offset, StoreError};
 
 const MAGIC: &[u8; 8] = b"ACCRUECK";
 const END_MAGIC: &[u8; 8] = b"ACCRUEND";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Place, length and checksum of the table of contents, checksum of the file, closing magic.
 const FOOTER_BYTES: u64 = 40;
 /// A header is some names and numbers; a longer one is damage.

@@ -117,7 +117,7 @@ impl Facts {
     pub fn apply(&mut self, record: &Record) {
         assert_eq!(record.offset, self.end, "records are folded in order, without a gap");
         match &record.body {
-            Body::Tombstone => {}
+            Body::Tombstone | Body::Served(_) => {}
             Body::Event(checked) => self.apply_event(record.offset, checked),
             Body::Released { of, event } => {
                 self.quarantine.remove(of);
@@ -258,7 +258,7 @@ impl Facts {
             Some(built_in) => Some(built_in.clone()),
             None => {
                 let name = self.types.name((code - EventType::BUILT_IN.len()) as u32)?;
-                Some(EventType::Custom((**name).into()))
+                Some(EventType::Custom(name.into()))
             }
         }
     }
@@ -288,6 +288,11 @@ impl Facts {
         known_item(&self.items, &self.catalogue, id)
     }
 
+    /// What the shop told of a user, if it did.
+    pub fn described_user(&self, id: &UserId) -> Option<&User> {
+        self.users.get(id)
+    }
+
     /// A user's description; a bare one for a user whom only events name.
     pub fn user(&self, id: &UserId) -> Option<User> {
         let met = || self.shoppers.get(&user_name(id)).map(|_| User { id: id.clone(), attributes: Default::default() });
@@ -296,7 +301,7 @@ impl Facts {
 
     /// The users known by name (not the guests), in order of first appearance.
     pub fn user_names(&self) -> impl Iterator<Item = &str> {
-        self.shoppers.names().iter().filter_map(|name| name.strip_prefix('u'))
+        self.shoppers.names().filter_map(|name| name.strip_prefix('u'))
     }
 }
 
@@ -377,6 +382,26 @@ mod tests {
         assert_eq!(after.end, Offset(2));
         after.end = before.end;
         assert!(after == before);
+    }
+
+    #[test]
+    fn a_served_answer_changes_nothing_but_the_end() {
+        let served = crate::Served {
+            recommendation_id: "r1".into(),
+            page: crate::Page::Recommend,
+            user: Some("bob".into()),
+            session: None,
+            version: 3,
+            learned: Offset(1),
+            first_position: 0,
+            items: vec!["cup".into()],
+            propensities: Vec::new(),
+        };
+        assert_eq!(served.propensity(0), 1.0, "where no chance was involved");
+        let before = fold(vec![event("1", "ann", "mug", 1)]);
+        let mut after = fold(vec![event("1", "ann", "mug", 1), Body::Served(Box::new(served))]);
+        after.end = before.end;
+        assert!(after == before, "neither the shopper nor the item is known by being shown");
     }
 
     #[test]

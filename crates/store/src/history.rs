@@ -114,6 +114,10 @@ impl History {
 
     /// Puts `past` behind everything that is not later, so that a late event does not pose as the latest.
     fn insert(&mut self, past: Past) {
+        if self.past.len() == self.past.capacity() {
+            // Doubling would leave a third of the largest part of the memory empty.
+            self.past.reserve_exact(self.past.len() / 4 + 4);
+        }
         let later = self.past.iter().rev().take_while(|other| other.at_s > past.at_s).count();
         if later == 0 {
             return self.past.push(past);

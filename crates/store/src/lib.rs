@@ -1,6 +1,6 @@
 //! The log, and the facts that fold out of it.
 //!
-//! In: checked events, catalogue and user edits. Out: records by offset, durable and in order, and the facts derived from
+//! In: checked events, catalogue and user edits, served answers. Out: records by offset, durable and in order, and the facts derived from
 //! them (vocabulary, catalogue, histories, quarantine). This crate learns nothing and judges nothing.
 
 mod backup;
@@ -10,6 +10,7 @@ mod facts;
 mod history;
 mod log;
 mod record;
+mod served;
 mod vocabulary;
 
 pub use backup::{Backup, backup, restore};
@@ -19,4 +20,5 @@ pub use facts::{Entry, Fact, Facts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Log, LogReader, LogSettings};
 pub use record::{Body, CheckedEvent, Offset, Record};
+pub use served::{Page, Served};
 pub use vocabulary::Vocabulary;

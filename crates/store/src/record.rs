@@ -1,7 +1,9 @@
 //! What the log holds: every fact that can change a state, each with its place and the time of its arrival.
 
-use accrue_event::{Event, Item, ItemId, ItemPatch, SessionId, Timestamp, User, UserId};
+use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
+
+use crate::Served;
 
 /// The place of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,8 +41,12 @@ pub enum Body {
     Tombstone,
     /// A checked event.
     Event(CheckedEvent),
-    /// An event that the check refused; kept whole until it is released or dropped.
+    /// A record that was refused; kept whole until it is released or dropped.
     Quarantined {
+        /// Its name by content: the log holds each once.
+        id: RefusalId,
+        /// What it was sent as.
+        kind: RecordKind,
         /// The stable reason code.
         reason: Box<str>,
         /// What exactly was wrong, for a person.
@@ -91,6 +97,8 @@ pub enum Body {
         /// Events whose id was known with other content; the first stays.
         conflicting: u64,
     },
+    /// An answer that was served: an identity step.
+    Served(Box<Served>),
 }
 
 /// A checked event, with what the check did to it.

@@ -2,17 +2,21 @@
 //!
 //! Both folds over the log (facts and learned state) meet a name at the same record, so they agree on its index.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
 
+use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Gives each name the next index, and finds either from the other.
+/// Gives each name the next index, and finds either from the other. Names lie end to end in one string: there may be millions.
 #[derive(Clone, Debug, Default)]
 pub struct Vocabulary {
-    // The map only answers "which index"; whoever needs an order walks `names`.
-    index: HashMap<Arc<str>, u32>,
-    names: Vec<Arc<str>>,
+    text: String,
+    /// Where each name ends in `text`.
+    ends: Vec<usize>,
+    // The table only answers "which index"; whoever needs an order walks `ends`.
+    table: HashTable<u32>,
+    // Names come from outside: nobody may choose them so that they collide.
+    hasher: RandomState,
 }
 
 impl Vocabulary {
@@ -21,51 +25,61 @@ impl Vocabulary {
     /// # Panics
     /// When there are more than 2^32 names.
     pub fn intern(&mut self, name: &str) -> u32 {
-        if let Some(&index) = self.index.get(name) {
+        if let Some(index) = self.get(name) {
             return index;
         }
-        let index = u32::try_from(self.names.len()).expect("fewer than 2^32 names");
-        let name: Arc<str> = name.into();
-        self.names.push(name.clone());
-        self.index.insert(name, index);
+        let index = u32::try_from(self.ends.len()).expect("fewer than 2^32 names");
+        self.text.push_str(name);
+        self.ends.push(self.text.len());
+        let (text, ends, hasher) = (&self.text, &self.ends, &self.hasher);
+        let hash = |&index: &u32| hasher.hash_one(at(text, ends, index));
+        self.table.insert_unique(self.hasher.hash_one(name), index, hash);
         index
     }
 
     /// The index of `name`, if it was ever seen.
     pub fn get(&self, name: &str) -> Option<u32> {
-        self.index.get(name).copied()
+        let is_it = |&index: &u32| at(&self.text, &self.ends, index) == name;
+        self.table.find(self.hasher.hash_one(name), is_it).copied()
     }
 
     /// The name at `index`.
-    pub fn name(&self, index: u32) -> Option<&Arc<str>> {
-        self.names.get(index as usize)
+    pub fn name(&self, index: u32) -> Option<&str> {
+        ((index as usize) < self.ends.len()).then(|| at(&self.text, &self.ends, index))
     }
 
     /// How many names there are; indices run from 0 to below it.
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.ends.len()
     }
 
     /// Whether no name was seen yet.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.ends.is_empty()
     }
 
     /// The names in the order of their indices.
-    pub fn names(&self) -> &[Arc<str>] {
-        &self.names
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.ends.len() as u32).map(|index| at(&self.text, &self.ends, index))
     }
+}
+
+/// The name at `index`, which there is.
+fn at<'a>(text: &'a str, ends: &[usize], index: u32) -> &'a str {
+    let index = index as usize;
+    let start = if index == 0 { 0 } else { ends[index - 1] };
+    &text[start..ends[index]]
 }
 
 impl PartialEq for Vocabulary {
     fn eq(&self, other: &Self) -> bool {
-        self.names == other.names
+        self.ends == other.ends && self.text == other.text
     }
 }
 
 impl Serialize for Vocabulary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.names.iter().map(|name| &**name))
+        serializer.collect_seq(self.names())
     }
 }
 

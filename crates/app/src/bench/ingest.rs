@@ -12,6 +12,8 @@ use super::machine::process_cpu_s;
 use super::sample::{median_rate, ms_since, quantile};
 use super::shop::{Big, retail_corpus};
 use super::{Bed, Bench, Figure, Target, bench, row};
+use accrue_event::RawEvent;
+
 use crate::engine::Incoming;
 
 pub(super) const BENCHES: &[Bench] = &[
@@ -54,11 +56,11 @@ pub(super) const BENCHES: &[Bench] = &[
 const N_ROUNDS: u64 = 5;
 
 /// Batches as the engine takes them.
-pub(super) fn batches(corpus: Corpus, size: usize) -> Vec<Vec<Incoming>> {
+pub(super) fn batches(corpus: Corpus, size: usize) -> Vec<Vec<Incoming<RawEvent>>> {
     let mut lines = corpus.lines().peekable();
     let mut batches = Vec::new();
     while lines.peek().is_some() {
-        batches.push(lines.by_ref().take(size).map(|line| Incoming::Event(line.raw())).collect());
+        batches.push(lines.by_ref().take(size).map(|line| Incoming::Record(line.raw())).collect());
     }
     batches
 }
@@ -68,7 +70,7 @@ fn batch(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let big = bed.big()?;
     let (mut rates, mut waits, mut cpu) = (Vec::new(), Vec::new(), 0.0);
     for _ in 0..N_ROUNDS {
-        let mut dealt: Vec<Vec<Vec<Incoming>>> = (0..4).map(|_| Vec::new()).collect();
+        let mut dealt: Vec<Vec<Vec<Incoming<RawEvent>>>> = (0..4).map(|_| Vec::new()).collect();
         for (place, batch) in batches(big.next(n_events), 1_000).into_iter().enumerate() {
             dealt[place % 4].push(batch);
         }
@@ -76,7 +78,7 @@ fn batch(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         let cpu_before = process_cpu_s();
         let started = Instant::now();
         let outcomes: Vec<anyhow::Result<(u64, Vec<f64>)>> = std::thread::scope(|scope| {
-            let ingest = |batches: Vec<Vec<Incoming>>| {
+            let ingest = |batches: Vec<Vec<Incoming<RawEvent>>>| {
                 let (mut n_accepted, mut waits) = (0, Vec::new());
                 for batch in batches {
                     let started = Instant::now();

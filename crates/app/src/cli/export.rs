@@ -3,9 +3,9 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use accrue_event::{Event, UserId};
+use accrue_event::{Event, ItemId, SessionId, Timestamp, UserId};
 use accrue_serve::Seen;
-use accrue_store::{Body, LogReader, Record};
+use accrue_store::{Body, LogReader, Page, Record};
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -16,6 +16,7 @@ use crate::engine::{self, EngineError};
 const EXAMPLES: &str = "\
 Examples:
   accrue export events > events.ndjson                         can be ingested again
+  accrue export served > served.ndjson                         events refer to it by recommendation_id
   accrue export catalogue | zstd > items.ndjson.zst
   accrue export recommendations --users all -n 20 > lists.ndjson
   accrue export recommendations --users ids.txt --seen drop    one user id a line";
@@ -34,6 +35,8 @@ pub(super) struct Arguments {
 enum What {
     /// Every event that was let in, in the order of the log
     Events,
+    /// Every answer that was recorded: what was shown to whom, in which order, by which models
+    Served,
     /// Every item
     Catalogue,
     /// A list of items for each user
@@ -62,7 +65,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let stop = Stop::listen()?;
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let ending = match arguments.what {
-        What::Events => events(&context, &stop, &mut out)?,
+        What::Events => records(&context, &stop, &mut out, event)?,
+        What::Served => records(&context, &stop, &mut out, served)?,
         What::Catalogue => catalogue(&context, &mut out)?,
         What::Recommendations { users, n, seen } => recommendations(&context, &stop, &users, n, seen, &mut out)?,
     };
@@ -70,7 +74,13 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     Ok(ending)
 }
 
-fn events(context: &Context, stop: &Stop, out: &mut impl Write) -> anyhow::Result<Ending> {
+/// Writes what `chosen` finds in a record, in the order of the log.
+fn records<T: Serialize>(
+    context: &Context,
+    stop: &Stop,
+    out: &mut impl Write,
+    chosen: impl Fn(&Record) -> Option<T>,
+) -> anyhow::Result<Ending> {
     let mut log = LogReader::open(&context.config.data)?;
     let (mut from, end) = (log.start(), log.end());
     while from < end {
@@ -80,8 +90,8 @@ fn events(context: &Context, stop: &Stop, out: &mut impl Write) -> anyhow::Resul
         let mut written = Ok(());
         let limit = CHUNK.min((end.0 - from.0) as usize);
         from = log.read(from, limit, |record| {
-            if let (Ok(()), Some(event)) = (&written, event(&record)) {
-                written = line(out, event);
+            if let (Ok(()), Some(chosen)) = (&written, chosen(&record)) {
+                written = line(out, &chosen);
             }
         })?;
         written?;
@@ -89,11 +99,52 @@ fn events(context: &Context, stop: &Stop, out: &mut impl Write) -> anyhow::Resul
     Ok(Ending::Well)
 }
 
-fn event(record: &Record) -> Option<&Event> {
+fn event(record: &Record) -> Option<Event> {
     match &record.body {
-        Body::Event(checked) | Body::Released { event: checked, .. } => Some(&checked.event),
+        Body::Event(checked) | Body::Released { event: checked, .. } => Some(checked.event.clone()),
         _ => None,
     }
+}
+
+/// A recorded answer as a line.
+#[derive(Serialize)]
+struct ServedLine {
+    recommendation_id: Box<str>,
+    /// `recommend` or `search`.
+    page: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<Box<str>>,
+    user: Option<UserId>,
+    session: Option<SessionId>,
+    /// When it was written down, at most a moment after it was served.
+    received_at: Timestamp,
+    version: u64,
+    /// The models had learned from the records before this offset.
+    offset: u64,
+    first_position: u32,
+    items: Vec<ItemId>,
+    propensities: Vec<f32>,
+}
+
+fn served(record: &Record) -> Option<ServedLine> {
+    let Body::Served(served) = &record.body else { return None };
+    let (page, query) = match &served.page {
+        Page::Recommend => ("recommend", None),
+        Page::Search { query } => ("search", Some(query.clone())),
+    };
+    Some(ServedLine {
+        recommendation_id: served.recommendation_id.clone(),
+        page,
+        query,
+        user: served.user.clone(),
+        session: served.session.clone(),
+        received_at: record.received_at,
+        version: served.version,
+        offset: served.learned.0,
+        first_position: served.first_position,
+        propensities: (0..served.items.len()).map(|place| served.propensity(place)).collect(),
+        items: served.items.clone(),
+    })
 }
 
 fn catalogue(context: &Context, out: &mut impl Write) -> anyhow::Result<Ending> {

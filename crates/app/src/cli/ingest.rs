@@ -103,7 +103,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         pump(&arguments.files, &settings, &mut dry_run, &mut summary, &stop, context.output)?
     } else {
         let engine = Engine::open(&context.config.data, &context.config)?;
-        let mut feed = Feed::new(engine.clone(), &context.config.check)?;
+        let mut feed = Feed::new(engine.clone());
         let pumped = pump(&arguments.files, &settings, &mut feed, &mut summary, &stop, context.output);
         summary.finish(started.elapsed());
         if context.output.draws_progress() {

@@ -67,6 +67,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
                 "the message says what to do; a backup comes back with: accrue restore BACKUP --data NEW_DIR"
             }
             EngineError::Search(_) => "stop the server and delete DATA/search; it is built again from the log",
+            EngineError::Refused(_) => "correct the record; the rules are under [check] in `accrue config`",
             EngineError::NotFound { .. } => "`accrue inspect stats` shows what there is",
             EngineError::Invalid { .. } => "`accrue --help` shows what can be asked",
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use accrue_event::Timestamp;
+use accrue_event::{RecordKind, Timestamp};
 use accrue_store::{Body, LogReader, Offset};
 use serde::Serialize;
 
@@ -67,6 +67,7 @@ struct Selection {
 struct Refusal {
     offset: u64,
     received_at: Timestamp,
+    kind: RecordKind,
     reason: Box<str>,
     detail: Box<str>,
     raw: Box<str>,
@@ -83,8 +84,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
 
 fn refusal(log: &mut LogReader, offset: Offset) -> anyhow::Result<Option<Refusal>> {
     Ok(log.get(offset)?.and_then(|record| match record.body {
-        Body::Quarantined { reason, detail, raw } => {
-            Some(Refusal { offset: offset.0, received_at: record.received_at, reason, detail, raw })
+        Body::Quarantined { kind, reason, detail, raw, .. } => {
+            Some(Refusal { offset: offset.0, received_at: record.received_at, kind, reason, detail, raw })
         }
         _ => None,
     }))
@@ -104,9 +105,10 @@ fn list(context: &Context, reason: Option<&str>, limit: usize) -> anyhow::Result
         if held.is_empty() {
             return "the quarantine is empty".into();
         }
-        let mut rows = vec![["offset", "reason", "what", "record"].map(String::from).to_vec()];
+        let mut rows = vec![["offset", "sent as", "reason", "what", "record"].map(String::from).to_vec()];
         rows.extend(records.iter().map(|record| {
-            vec![record.offset.to_string(), record.reason.to_string(), cut(&record.detail, 60), cut(&record.raw, 80)]
+            let Refusal { offset, kind, reason, detail, raw, .. } = record;
+            vec![offset.to_string(), kind.name().into(), reason.to_string(), cut(detail, 60), cut(raw, 80)]
         }));
         let totals: Vec<Vec<String>> = reasons.iter().map(|(reason, n)| vec![(*reason).into(), count(*n)]).collect();
         format!("{}\n{}", columns(&totals), columns(&rows))
@@ -121,8 +123,8 @@ fn show(context: &Context, offset: u64) -> anyhow::Result<Ending> {
         Problem::new(format!("record {offset} is not a refused one"), hint)
     })?;
     context.output.result(&record, |record| {
-        let Refusal { offset, received_at, reason, detail, raw } = record;
-        format!("{offset}  received {received_at}\n{reason}: {detail}\n{raw}")
+        let Refusal { offset, received_at, kind, reason, detail, raw } = record;
+        format!("{offset}  {kind}  received {received_at}\n{reason}: {detail}\n{raw}", kind = kind.name())
     })?;
     Ok(Ending::Well)
 }

@@ -14,6 +14,9 @@ use super::shared::{LearnerStatus, Shared};
 /// Records read and resolved at once; publication may happen between chunks.
 const CHUNK: usize = 256;
 
+/// Served answers that weigh as much as an event where a checkpoint is due: reading one takes about an eighth of learning one.
+const PASSED_PER_EVENT: u64 = 8;
+
 /// When to publish and when to save.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rhythm {
@@ -30,6 +33,10 @@ pub(super) struct Learning {
     shared: Arc<Shared>,
     /// What the newest checkpoint covers.
     saved: Offset,
+    /// Records since then that may have changed something; served answers do not.
+    unsaved: u64,
+    /// Whether anything may have changed since the last publication.
+    is_stirred: bool,
     published_at: Instant,
 }
 
@@ -42,7 +49,17 @@ impl Learning {
         saved: Offset,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { learner, log, checkpoints, rhythm, shared, saved, published_at: Instant::now() }
+        Self {
+            learner,
+            log,
+            checkpoints,
+            rhythm,
+            shared,
+            saved,
+            unsaved: 0,
+            is_stirred: false,
+            published_at: Instant::now(),
+        }
     }
 
     /// Learns until told to close, then catches up and saves.
@@ -61,14 +78,16 @@ impl Learning {
             let (target, closing) = self.wait_for_work();
             while self.learner.end() < target {
                 self.learn_chunk(target)?;
-                if self.published_at.elapsed() >= self.rhythm.publish_every {
+                if self.is_stirred && self.publication_due() {
                     self.publish();
                 }
             }
-            if self.learner.end().0 > self.shared.version.load().offset && (closing || self.publication_due()) {
+            if !self.is_stirred {
+                self.pass();
+            } else if closing || self.publication_due() {
                 self.publish();
             }
-            if closing || self.learner.end().0 >= self.saved.0 + self.rhythm.checkpoint_every {
+            if closing || self.save_due() {
                 self.save()?;
             }
             if closing {
@@ -96,6 +115,13 @@ impl Learning {
         }
     }
 
+    /// After so many events, or so many more records that only have to be read again.
+    fn save_due(&self) -> bool {
+        let every = self.rhythm.checkpoint_every;
+        self.unsaved >= every
+            || self.learner.end().0 >= self.saved.0.saturating_add(every.saturating_mul(PASSED_PER_EVENT))
+    }
+
     fn publication_due(&self) -> bool {
         self.published_at.elapsed() >= self.rhythm.publish_every
     }
@@ -109,6 +135,9 @@ impl Learning {
             let facts = self.shared.facts.read();
             records.iter().map(|record| (facts.resolve(record), custom_type(record))).collect()
         };
+        let n_stirring = records.iter().filter(|record| !matches!(record.body, Body::Served(_))).count();
+        self.unsaved += n_stirring as u64;
+        self.is_stirred |= n_stirring > 0;
         for (record, (fact, custom)) in records.iter().zip(resolved) {
             self.learner.step(record.offset, record.received_at.0, fact, |_| custom.clone())?;
         }
@@ -127,8 +156,19 @@ impl Learning {
         self.shared.version.store(Arc::new(version));
         self.shared.learner.store(Arc::new(status));
         self.published_at = Instant::now();
+        self.is_stirred = false;
         self.shared.progress.lock().learned = Offset(offset);
         self.shared.moved.notify_all();
+    }
+
+    /// Nothing changed since the last publication: the version stands for the records up to here as well.
+    fn pass(&mut self) {
+        let mut progress = self.shared.progress.lock();
+        if progress.learned < self.learner.end() {
+            progress.learned = self.learner.end();
+            drop(progress);
+            self.shared.moved.notify_all();
+        }
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -139,13 +179,14 @@ impl Learning {
         match save(&self.checkpoints, &facts, &self.learner)
             .and_then(|_| Ok(self.checkpoints.keep(self.rhythm.checkpoints_kept)?))
         {
-            Ok(()) => self.saved = self.learner.end(),
+            Ok(()) => {}
             // The log has everything: a checkpoint that cannot be written makes the next start slower, nothing else.
             Err(error) => {
                 tracing::warn!(%error, "the checkpoint was not written; the next one is tried after as many events");
-                self.saved = self.learner.end();
             }
         }
+        self.saved = self.learner.end();
+        self.unsaved = 0;
         Ok(())
     }
 }

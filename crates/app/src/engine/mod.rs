@@ -4,9 +4,13 @@
 //! index; any number of readers answer from the facts and the published version. Writes pass a bounded queue and are
 //! committed in groups: append → durable → applied to the facts → acknowledged.
 
+mod contract;
 mod indexing;
+mod judging;
 mod learning;
 mod offline;
+mod release;
+mod served;
 mod shared;
 mod writer;
 
@@ -16,171 +20,28 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use accrue_event::{Check, Item, ItemId, ItemPatch, RawEvent, RawItem, Rejection, SessionId, User, UserId};
+use accrue_event::{
+    Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
+};
 use accrue_serve::filter::Filter;
 use accrue_serve::search::{Opened, SearchIndex, SearchReader};
 use accrue_serve::{RecommendRequest, Recommendation, SearchAnswer, SearchRequest, Shop};
-use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
-use accrue_train::{LearnSettings, TrainError, recover};
+use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset, Served};
+use accrue_train::{LearnSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
-use serde::Serialize;
 use tokio::sync::oneshot;
 
+pub use self::contract::{EngineError, Incoming, Ingested, QuarantinedRecord, Refused, Status};
+pub(crate) use self::judging::coded;
 use self::learning::{Learning, Rhythm};
 pub use self::offline::{Replay, UserList, digest, recommendations, replay};
+use self::served::ServedQueue;
 use self::shared::{Indexed, Progress, Shared, indexed};
-use self::writer::{Job, Reply, Writer};
+use self::writer::{Job, Reply, Writer, now};
 use crate::config::Config;
 
 /// Writes that may wait; beyond it callers are told to come back.
 const QUEUE: usize = 1_024;
-
-/// A record as it comes in.
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are events; a box for each would cost more than the room")]
-pub enum Incoming {
-    /// To be checked.
-    Event(RawEvent),
-    /// Refused before the check: it could not be read, or a mapping's rule spoke against it. Goes into quarantine.
-    Refused {
-        /// Why.
-        rejection: Rejection,
-        /// The record as it was sent.
-        raw: Box<str>,
-    },
-}
-
-impl From<RawEvent> for Incoming {
-    fn from(raw: RawEvent) -> Self {
-        Self::Event(raw)
-    }
-}
-
-/// What became of a batch of events. `received` = accepted + repaired + duplicates + quarantined.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Ingested {
-    /// Taken in as sent.
-    pub accepted: u64,
-    /// Taken in after repairs.
-    pub repaired: u64,
-    /// Known already by id.
-    pub duplicates: u64,
-    /// Refused, with reasons, in the order of the batch.
-    pub quarantined: Vec<Refused>,
-    /// The log's end after this batch: its records lie below.
-    pub offset: u64,
-}
-
-/// A refused record of a batch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Refused {
-    /// Place in the batch, from 0.
-    pub index: usize,
-    /// Stable reason code.
-    pub reason: String,
-    /// What exactly was wrong.
-    pub detail: String,
-}
-
-/// Why the engine could not do what was asked. The HTTP layer turns these into problem documents.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The log cannot be written; reads go on.
-    #[error("the log cannot be written: {0}")]
-    Poisoned(String),
-    /// The writer's queue is full.
-    #[error("too many writes are waiting; try again shortly")]
-    Overloaded,
-    /// The engine is shutting down.
-    #[error("the server is shutting down")]
-    Closing,
-    /// No such thing.
-    #[error("{what} {id:?} is unknown")]
-    NotFound {
-        /// "item", "user", "quarantined record".
-        what: &'static str,
-        /// Its name.
-        id: String,
-    },
-    /// The request cannot be answered as it is.
-    #[error("{field}: {message}")]
-    Invalid {
-        /// Field of the request.
-        field: &'static str,
-        /// What was expected.
-        message: String,
-    },
-    /// The data folder is not usable.
-    #[error(transparent)]
-    Store(#[from] accrue_store::StoreError),
-    /// The learned state cannot be recovered.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// The search index cannot be read or written.
-    #[error(transparent)]
-    Search(#[from] accrue_serve::search::SearchError),
-    /// The check's settings contradict themselves.
-    #[error("[check]: {0}")]
-    Check(#[from] accrue_event::SettingsError),
-}
-
-impl EngineError {
-    /// The same failure for another of those who waited for it.
-    fn again(&self) -> Self {
-        Self::Poisoned(match self {
-            Self::Poisoned(cause) => cause.clone(),
-            other => other.to_string(),
-        })
-    }
-}
-
-/// A quarantined record.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct QuarantinedRecord {
-    /// Its place in the log: its name in `release` and `drop`.
-    pub offset: u64,
-    /// When it arrived (RFC 3339).
-    pub received_at: accrue_event::Timestamp,
-    /// Stable reason code.
-    pub reason: String,
-    /// What exactly was wrong.
-    pub detail: String,
-    /// The record as it was sent (JSON).
-    pub raw: String,
-}
-
-/// Where the engine stands; what `/readyz`, `/metrics` and `/v1/quality` show.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Status {
-    /// Records in the log.
-    pub log_end: u64,
-    /// Records the published version has learned from.
-    pub learned: u64,
-    /// Number of the published version.
-    pub version: u64,
-    /// Whether the writer is poisoned, and why.
-    pub poisoned: Option<String>,
-    /// What stopped the learner, if something did.
-    pub learner_failed: Option<String>,
-    /// Items in the catalogue (described or met in events).
-    pub n_items: u64,
-    /// Users and guests known.
-    pub n_shoppers: u64,
-    /// Records in quarantine now.
-    pub n_quarantined: u64,
-    /// Events taken in as sent.
-    pub accepted: u64,
-    /// Events by repair code.
-    pub repairs: std::collections::BTreeMap<String, u64>,
-    /// Refusals by reason code.
-    pub reasons: std::collections::BTreeMap<String, u64>,
-    /// Events not kept because their id was known.
-    pub duplicates: u64,
-    /// Bytes copied by publications, per event learned.
-    pub copied_bytes_per_event: f64,
-    /// Prequential quality: predictions made before learning.
-    pub quality: accrue_train::Quality,
-}
 
 /// A shop's data folder, opened. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
@@ -192,6 +53,8 @@ struct Inner {
     shared: Arc<Shared>,
     jobs: SyncSender<Job>,
     search: SearchReader,
+    /// The rules alone, without what the stream taught them.
+    rules: Check,
     log: Mutex<LogReader>,
     threads: Mutex<Option<Threads>>,
 }
@@ -228,6 +91,7 @@ impl Engine {
         let index = open_index(dir, config, &recovered.facts)?;
         let search = index.reader();
         let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
+        let rules = Check::new(config.check.clone(), Default::default())?;
 
         let mut learner = recovered.learner;
         let (changes, changed) = std::sync::mpsc::channel();
@@ -239,6 +103,7 @@ impl Engine {
             poisoned: Default::default(),
             moved: Condvar::new(),
             index: Mutex::new(Some(changes)),
+            served: ServedQueue::new(config.serve.record.share()),
         });
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
@@ -256,23 +121,22 @@ impl Engine {
             indexer: thread("indexer", move || indexing::run(index, &changed)),
         };
         let threads = Mutex::new(Some(threads));
-        Ok(Self { inner: Arc::new(Inner { shared, jobs, search, log: Mutex::new(reader), threads }) })
+        Ok(Self { inner: Arc::new(Inner { shared, jobs, search, rules, log: Mutex::new(reader), threads }) })
     }
 
     /// Takes a batch of events in: each is in the log or in quarantine, durably, when this returns.
     ///
     /// # Errors
     /// [`EngineError::Poisoned`], [`EngineError::Closing`].
-    pub fn ingest(&self, batch: Vec<Incoming>) -> Result<Ingested, EngineError> {
-        let answer = self.submit(|reply| Job::Events(batch, reply), Waiting::Block)?;
-        answer.blocking_recv().unwrap_or(Err(EngineError::Closing))
+    pub fn ingest(&self, batch: Vec<Incoming<RawEvent>>) -> Result<Ingested, EngineError> {
+        self.ask_blocking(|reply| Job::Events(batch, reply))
     }
 
     /// The same without blocking the caller's thread; refuses at once when too many writes wait.
     ///
     /// # Errors
     /// Those of [`Engine::ingest`], and [`EngineError::Overloaded`].
-    pub async fn ingest_async(&self, batch: Vec<impl Into<Incoming>>) -> Result<Ingested, EngineError> {
+    pub async fn ingest_async(&self, batch: Vec<impl Into<Incoming<RawEvent>>>) -> Result<Ingested, EngineError> {
         let batch = batch.into_iter().map(Into::into).collect();
         self.ask(|reply| Job::Events(batch, reply)).await
     }
@@ -282,7 +146,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`Engine::ingest_async`].
-    pub async fn put_items(&self, items: Vec<RawItem>, sync: bool) -> Result<Ingested, EngineError> {
+    pub async fn put_items(&self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
         self.ask(|reply| Job::Items(items, sync, reply)).await
     }
 
@@ -291,18 +155,36 @@ impl Engine {
     /// # Errors
     /// Those of [`Engine::ingest`].
     pub fn put_items_blocking(&self, items: Vec<RawItem>, sync: bool) -> Result<Ingested, EngineError> {
-        let answer = self.submit(|reply| Job::Items(items, sync, reply), Waiting::Block)?;
-        answer.blocking_recv().unwrap_or(Err(EngineError::Closing))
+        let items = items.into_iter().map(Incoming::Record).collect();
+        self.ask_blocking(|reply| Job::Items(items, sync, reply))
     }
 
-    /// Changes some fields of an item.
+    /// New or changed descriptions of users. Users who are known just so count as duplicates; refused ones go into quarantine.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
-    pub async fn patch_item(&self, id: ItemId, patch: ItemPatch) -> Result<Item, EngineError> {
+    /// Those of [`Engine::ingest_async`].
+    pub async fn put_users(&self, users: Vec<Incoming<RawUser>>) -> Result<Ingested, EngineError> {
+        self.ask(|reply| Job::Users(users, reply)).await
+    }
+
+    /// [`Engine::put_users`] for callers without a runtime: one commit for the batch.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn put_users_blocking(&self, users: Vec<RawUser>) -> Result<Ingested, EngineError> {
+        let users = users.into_iter().map(Incoming::Record).collect();
+        self.ask_blocking(|reply| Job::Users(users, reply))
+    }
+
+    /// Changes some fields of an item, through the check.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Refused`], and those of [`Engine::ingest_async`].
+    pub async fn patch_item(&self, id: ItemId, patch: RawItem) -> Result<Item, EngineError> {
         let sought = id.clone();
-        self.edit(move |facts| {
+        self.edit(move |facts, check| {
             known_item(facts, &id)?;
+            let (patch, _) = check.judge_patch(&patch).map_err(EngineError::Refused)?;
             Ok(vec![Body::ItemPatched { id, patch: Box::new(patch) }])
         })
         .await?;
@@ -314,19 +196,11 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
     pub async fn retire_item(&self, id: ItemId) -> Result<(), EngineError> {
-        self.edit(move |facts| {
+        self.edit(move |facts, _| {
             known_item(facts, &id)?;
             Ok(vec![Body::ItemRetired(id)])
         })
         .await
-    }
-
-    /// Describes a user.
-    ///
-    /// # Errors
-    /// Those of [`Engine::ingest_async`].
-    pub async fn put_user(&self, user: User) -> Result<(), EngineError> {
-        self.edit(move |_| Ok(vec![Body::User(user)])).await
     }
 
     /// Forgets a user's description (not their events).
@@ -334,7 +208,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
     pub async fn remove_user(&self, id: UserId) -> Result<(), EngineError> {
-        self.edit(move |facts| match facts.user(&id) {
+        self.edit(move |facts, _| match facts.user(&id) {
             Some(_) => Ok(vec![Body::UserRemoved(id)]),
             None => Err(EngineError::NotFound { what: "user", id: id.to_string() }),
         })
@@ -346,7 +220,7 @@ impl Engine {
     /// # Errors
     /// Those of [`Engine::ingest_async`].
     pub async fn merge(&self, session: SessionId, user: UserId) -> Result<(), EngineError> {
-        self.edit(move |_| Ok(vec![Body::Merged { session, user }])).await
+        self.edit(move |_, _| Ok(vec![Body::Merged { session, user }])).await
     }
 
     /// Judges quarantined records again under the rules of now and lets in those that pass; returns what became of them.
@@ -367,7 +241,7 @@ impl Engine {
 
     async fn edit(
         &self,
-        edit: impl FnOnce(&Facts) -> Result<Vec<Body>, EngineError> + Send + 'static,
+        edit: impl FnOnce(&Facts, &Check) -> Result<Vec<Body>, EngineError> + Send + 'static,
     ) -> Result<(), EngineError> {
         self.ask(|reply| Job::Edit(Box::new(edit), reply)).await.map(|_| ())
     }
@@ -375,6 +249,11 @@ impl Engine {
     async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, EngineError> {
         let answer = self.submit(job, Waiting::Refuse)?;
         answer.await.unwrap_or(Err(EngineError::Closing))
+    }
+
+    fn ask_blocking<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, EngineError> {
+        let answer = self.submit(job, Waiting::Block)?;
+        answer.blocking_recv().unwrap_or(Err(EngineError::Closing))
     }
 
     fn submit<T>(
@@ -450,6 +329,30 @@ impl Engine {
         Ok(self.with_shop(|shop| shop.search(&self.inner.search, request))?)
     }
 
+    /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not wait.
+    pub fn record_served(&self, recommendation_id: &str, served: impl FnOnce() -> Served) {
+        let shared = &self.inner.shared;
+        if shared.served.keeps(recommendation_id) && shared.poisoned.load().is_none() {
+            shared.served.push(served());
+        }
+    }
+
+    /// The events of a history that is given with a request: those that the check lets in, as it would from the front door
+    /// (but for its rules about rates and outliers, which look at a stream), and the others with the reason. Nothing is kept.
+    pub fn judge_inline(&self, events: Vec<RawEvent>) -> (Vec<Event>, Vec<Refused>) {
+        let facts = self.inner.shared.facts.read();
+        let (mut history, mut refused) = (Vec::with_capacity(events.len()), Vec::new());
+        for (index, raw) in events.into_iter().enumerate() {
+            match self.inner.rules.judge(&raw, now(), |item| facts.known_item(item)) {
+                Outcome::Accepted(event) | Outcome::Repaired(event, _) => history.push(event),
+                Outcome::Quarantined(Rejection { reason, detail }) => {
+                    refused.push(Refused { index, reason: reason.code().into(), detail: detail.into() });
+                }
+            }
+        }
+        (history, refused)
+    }
+
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let version = self.inner.shared.version.load();
@@ -477,11 +380,12 @@ impl Engine {
         let mut records = Vec::with_capacity(offsets.len());
         for offset in offsets {
             let Some(record) = log.get(offset)? else { continue };
-            if let Body::Quarantined { reason, detail, raw } = record.body {
+            if let Body::Quarantined { kind, reason, detail, raw, .. } = record.body {
                 let (reason, detail, raw) = (reason.into(), detail.into(), raw.into());
                 records.push(QuarantinedRecord {
                     offset: offset.0,
                     received_at: record.received_at,
+                    kind,
                     reason,
                     detail,
                     raw,
@@ -502,7 +406,7 @@ impl Engine {
         };
         Status {
             log_end: facts.end.0,
-            learned: version.offset,
+            learned: shared.progress.lock().learned.0,
             version: version.number,
             poisoned: shared.poisoned.load().as_ref().map(|cause| cause.to_string()),
             learner_failed: learner.failed.clone(),
@@ -513,6 +417,7 @@ impl Engine {
             repairs: counts(&facts.counters.repairs),
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
+            served_lost: shared.served.n_lost(),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
         }

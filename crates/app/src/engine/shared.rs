@@ -12,6 +12,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::EngineError;
+use super::served::ServedQueue;
 
 /// How far the threads have come, and whether they are to stop.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     pub progress: Mutex<Progress>,
     pub moved: Condvar,
     pub index: Mutex<Option<Sender<Indexed>>>,
+    pub served: ServedQueue,
 }
 
 impl Shared {

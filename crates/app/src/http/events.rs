@@ -1,8 +1,8 @@
 //! `POST /v1/events`: what shoppers do.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use accrue_event::RawEvent;
 use axum::Json;
 use axum::extract::{Request, State};
 use serde::Serialize;
@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 use super::Server;
 use super::body::{Form, by_size};
 use super::problem::{Problem, ProblemDocument};
-use super::records::{Batch, MALFORMED_JSON, Record, Unreadable};
+use super::records::{Batch, Record};
 use super::schema::EventRecord;
-use crate::engine::{Incoming, Ingested, Refused};
+use crate::engine::{Ingested, Refused};
 
 /// What became of a batch: `accepted` + `repaired` + `duplicates` + the length of `quarantined` are its records.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +24,7 @@ pub(super) struct IngestedBody {
     /// Taken in after repairs (white space, a missing price, a clock a little ahead …).
     #[schema(example = 0)]
     repaired: u64,
-    /// Known already by id; nothing was changed.
+    /// Known already by id, or refused once before; nothing was changed.
     #[schema(example = 0)]
     duplicates: u64,
     /// Refused; kept with the reason until they are released or dropped.
@@ -49,41 +49,28 @@ pub(super) struct RefusedBody {
     detail: String,
 }
 
+impl From<Refused> for RefusedBody {
+    fn from(Refused { index, reason, detail }: Refused) -> Self {
+        Self { index, reason, detail }
+    }
+}
+
 impl From<Ingested> for IngestedBody {
     fn from(ingested: Ingested) -> Self {
-        let refused = |Refused { index, reason, detail }| RefusedBody { index, reason, detail };
         Self {
             accepted: ingested.accepted,
             repaired: ingested.repaired,
             duplicates: ingested.duplicates,
-            quarantined: ingested.quarantined.into_iter().map(refused).collect(),
+            quarantined: ingested.quarantined.into_iter().map(RefusedBody::from).collect(),
             offset: ingested.offset,
         }
     }
 }
 
 impl IngestedBody {
-    /// Tells the true reason of records that could not even be read.
-    pub(super) fn explain(mut self, unreadable: Vec<Unreadable>) -> Self {
-        let mut details: HashMap<usize, String> =
-            unreadable.into_iter().map(|Unreadable { index, detail }| (index, detail)).collect();
-        for refused in &mut self.quarantined {
-            if let Some(detail) = details.remove(&refused.index) {
-                refused.reason = MALFORMED_JSON.into();
-                refused.detail = detail;
-            }
-        }
-        self
-    }
-
     /// The answer to an empty batch.
     pub(super) fn nothing(offset: u64) -> Self {
         Self { accepted: 0, repaired: 0, duplicates: 0, quarantined: Vec::new(), offset }
-    }
-
-    /// Reason and detail of the first refused record.
-    pub(super) fn first_refused(&self) -> Option<(&str, &str)> {
-        self.quarantined.first().map(|refused| (refused.reason.as_str(), refused.detail.as_str()))
     }
 }
 
@@ -124,7 +111,7 @@ pub(super) async fn post_events(
     State(server): State<Arc<Server>>,
     request: Request,
 ) -> Result<Json<IngestedBody>, Problem> {
-    let Batch { records, .. } = server.read_batch::<Incoming>(request, server.settings.max_events).await?;
+    let Batch { records, .. } = server.read_batch::<RawEvent>(request, server.settings.max_events).await?;
     if records.is_empty() {
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }

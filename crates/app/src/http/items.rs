@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accrue_event::{Attributes, Item, ItemId, ItemPatch, RawItem, RawValue, Timestamp};
+use accrue_event::{Attributes, Item, ItemId, RawItem, RawValue, Timestamp};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -14,8 +14,8 @@ use super::body;
 use super::events::IngestedBody;
 use super::params::{At, Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
-use super::records::Batch;
 use super::schema::{AttributesRecord, ItemRecord};
+use crate::engine::Ingested;
 
 /// How items are taken in.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,19 +50,19 @@ pub(super) async fn post_items(
     Params(PostItems { sync }): Params<PostItems>,
     request: Request,
 ) -> Result<Json<IngestedBody>, Problem> {
-    let Batch { records, unreadable } = server.read_batch::<RawItem>(request, server.settings.max_items).await?;
-    if sync && let Some(first) = unreadable.first() {
-        let detail = format!("the item of an unreadable record would be retired; correct it first: {}", first.detail);
-        return Err(Problem::new(Code::UnsafeSync, detail).member("index", first.index));
+    let batch = server.read_batch::<RawItem>(request, server.settings.max_items).await?;
+    if sync && let Some((index, rejection)) = batch.first_unreadable() {
+        let detail =
+            format!("the item of an unreadable record would be retired; correct it first: {}", rejection.detail);
+        return Err(Problem::new(Code::UnsafeSync, detail).member("index", index));
     }
-    if records.is_empty() {
+    if batch.records.is_empty() {
         if sync {
             return Err(Problem::new(Code::UnsafeSync, "an empty catalogue would retire every item"));
         }
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }
-    let ingested = server.engine.put_items(records, sync).await?;
-    Ok(Json(IngestedBody::from(ingested).explain(unreadable)))
+    Ok(Json(server.engine.put_items(batch.records, sync).await?.into()))
 }
 
 /// Describe an item as the server knows it
@@ -114,10 +114,19 @@ pub(super) async fn put_item(
         return Err(Problem::new(Code::InvalidValue, detail).field("id"));
     }
     item.id = RawValue::text(id);
-    let ingested = IngestedBody::from(server.engine.put_items(vec![item], false).await?);
-    match ingested.first_refused() {
-        None => Ok(Json(ingested)),
-        Some((reason, detail)) => Err(Problem::new(Code::RecordRefused, detail).member("reason", reason)),
+    let ingested = server.engine.put_items(vec![item.into()], false).await?;
+    refuse_if_refused(&ingested)?;
+    Ok(Json(ingested.into()))
+}
+
+/// The problem of the one record that was sent, if the check refused it, for the first time or again.
+pub(super) fn refuse_if_refused(ingested: &Ingested) -> Result<(), Problem> {
+    match ingested.quarantined.first().or(ingested.refused_again.first()) {
+        None => Ok(()),
+        Some(refused) => {
+            let problem = Problem::new(Code::RecordRefused, refused.detail.as_str());
+            Err(problem.member("reason", refused.reason.as_str()))
+        }
     }
 }
 
@@ -160,6 +169,32 @@ pub(super) struct PatchItem {
     attributes: Attributes,
 }
 
+impl PatchItem {
+    /// The change as a record for the check. A text that says nothing is refused: the check would leave the field as it is.
+    fn into_raw(self) -> Result<RawItem, Problem> {
+        let text = |field: &str, text: Option<Box<str>>| match text {
+            Some(text) if text.trim().is_empty() => Err(At("").fault(field, "must hold some text")),
+            text => Ok(text.map_or(RawValue::Null, RawValue::Text)),
+        };
+        let texts = |texts: Option<Vec<Box<str>>>| {
+            texts.map_or(RawValue::Null, |texts| RawValue::List(texts.into_iter().map(RawValue::Text).collect()))
+        };
+        Ok(RawItem {
+            title: text("title", self.title)?,
+            description: text("description", self.description)?,
+            brand: text("brand", self.brand)?,
+            categories: texts(self.categories),
+            tags: texts(self.tags),
+            price: At("").amount("price", self.price)?.map_or(RawValue::Null, |price| RawValue::Float(price.into())),
+            available: self.available.map_or(RawValue::Null, RawValue::Bool),
+            stock: self.stock.map_or(RawValue::Null, |stock| RawValue::Int(stock.into())),
+            published_at: self.published_at.map_or(RawValue::Null, |at| RawValue::Int(at.0)),
+            attributes: self.attributes.into_iter().map(|(name, value)| (name, value.into())).collect(),
+            ..RawItem::default()
+        })
+    }
+}
+
 /// A field that was sent. `null` is refused: taking it for "leave as it is" would hide a mistake.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -167,7 +202,8 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Res
 
 /// Change some fields of an item
 ///
-/// For stock and price, many times a day. Unknown fields and `null` are refused.
+/// For stock and price, many times a day. Texts pass the check, as those of a whole description do. Unknown fields and
+/// `null` are refused; 422 with the `reason` if the check refuses a value.
 #[utoipa::path(
     patch,
     path = "/v1/items/{id}",
@@ -184,18 +220,7 @@ pub(super) async fn patch_item(
     Id(id): Id,
     body::Json(patch): body::Json<PatchItem>,
 ) -> Result<Json<Item>, Problem> {
-    let patch = ItemPatch {
-        title: patch.title,
-        description: patch.description,
-        brand: patch.brand,
-        categories: patch.categories,
-        tags: patch.tags,
-        price: At("").amount("price", patch.price)?,
-        available: patch.available,
-        stock: patch.stock,
-        published_at: patch.published_at,
-        attributes: patch.attributes,
-    };
+    let patch = patch.into_raw()?;
     Ok(Json(server.engine.patch_item(ItemId::from(id.as_str()), patch).await?))
 }
 

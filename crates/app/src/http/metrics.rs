@@ -136,6 +136,12 @@ fn render_engine(page: &mut Page, status: &Status) {
     page.one("accrue_shoppers", "gauge", "Users and guests known.", status.n_shoppers);
     page.one("accrue_quarantine_records", "gauge", "Records in quarantine now.", status.n_quarantined);
     page.one("accrue_duplicates_total", "counter", "Events not kept because their id was known.", status.duplicates);
+    page.one(
+        "accrue_served_lost_total",
+        "counter",
+        "Answers that were to be recorded, but more were served than could be written.",
+        status.served_lost,
+    );
     page.head("accrue_repairs_total", "counter", "Repairs made on incoming records, by kind.");
     for (repair, count) in &status.repairs {
         page.sample("accrue_repairs_total", &format!("repair=\"{}\"", escape(repair)), count);

@@ -166,6 +166,9 @@ impl From<EngineError> for Problem {
                 "quarantined record" => Problem::new(Code::RecordNotFound, detail),
                 _ => Problem::new(Code::NotFound, detail),
             },
+            EngineError::Refused(rejection) => {
+                Problem::new(Code::RecordRefused, rejection.detail).member("reason", rejection.reason.code().to_owned())
+            }
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
             EngineError::Store(_) | EngineError::Train(_) | EngineError::Search(_) | EngineError::Check(_) => {
                 // Paths of the data folder are the operator's business, not the client's.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use accrue_event::RecordKind;
 use accrue_store::Offset;
 use axum::Json;
 use axum::extract::State;
@@ -52,6 +53,9 @@ pub(super) struct QuarantinedBody {
     /// When it arrived.
     #[schema(example = "2026-11-21T10:00:00Z")]
     received_at: String,
+    /// What it was sent as: `events`, `items` or `users`.
+    #[schema(value_type = String, example = "events")]
+    kind: RecordKind,
     /// Stable reason code.
     #[schema(example = "bad_time")]
     reason: String,
@@ -67,6 +71,7 @@ impl From<QuarantinedRecord> for QuarantinedBody {
         Self {
             offset: record.offset,
             received_at: record.received_at.to_string(),
+            kind: record.kind,
             reason: record.reason,
             detail: record.detail,
             raw: record.raw,

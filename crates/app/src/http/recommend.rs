@@ -1,10 +1,11 @@
 //! Recommendations: for a shopper, for a page about items, and for the shop as a whole.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use accrue_event::{Event, EventId, EventType, ItemId, Timestamp};
+use accrue_event::{ItemId, RawEvent, RawValue};
 use accrue_serve::{Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
+use accrue_store::{Offset, Page, Served};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Server;
 use super::body::{self, off_worker};
+use super::events::RefusedBody;
 use super::params::{At, Id, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
+use super::schema::EventRecord;
+use crate::engine::{Engine, Refused};
 
 /// Items that a page may be about, or that a request may exclude.
 const MAX_ITEMS: usize = 1000;
@@ -59,8 +63,10 @@ pub(super) struct RecommendBody {
     /// Items that the page is about (a product page, a cart): read as if just viewed.
     #[serde(default)]
     items: Vec<String>,
-    /// A history given inline, oldest first; if present, it replaces the stored one. It is not kept.
-    events: Option<Vec<InlineEvent>>,
+    /// A history given inline, oldest first; if present, it replaces the stored one. It passes the same check as events
+    /// that are sent in, and is not kept. `id`, `user` and `session` are not needed and not looked at.
+    #[schema(value_type = Option<Vec<EventRecord>>)]
+    events: Option<Vec<RawEvent>>,
     /// Items wanted: 1 to 1000, 10 if left out.
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     n: Option<usize>,
@@ -83,71 +89,10 @@ pub(super) struct RecommendBody {
     explain: bool,
 }
 
-/// An event given inline. Its other fields, such as `user`, are not looked at.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(example = json!({"type": "view", "item": "sku-9", "at": "2026-11-21T10:00:00Z"}))]
-pub(super) struct InlineEvent {
-    /// What happened.
-    r#type: String,
-    /// The item concerned; not needed for a `search`.
-    item: Option<String>,
-    /// When: RFC 3339, or milliseconds since 1970; now, if left out.
-    #[schema(value_type = Option<String>)]
-    at: Option<At3339OrMs>,
-    /// A rating, a dwell time; 1 if left out.
-    value: Option<f32>,
-    /// Pieces; 1 if left out.
-    quantity: Option<u32>,
-    /// Price of one piece.
-    price: Option<f32>,
-    /// The search text.
-    query: Option<String>,
-}
-
-/// A time in either form that events may have.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
-enum At3339OrMs {
-    Ms(i64),
-    Text(Timestamp),
-}
-
-impl InlineEvent {
-    fn into_event(self, at: At<'_>, idx: usize, visitor: &Visitor, now: Timestamp) -> Result<Event, Problem> {
-        let item = at.id_if("item", self.item.as_deref())?;
-        let event_type = EventType::from_name(&self.r#type);
-        if item.is_none() && event_type != EventType::Search {
-            return Err(at.fault("item", &format!("a {event_type} needs one")));
-        }
-        if self.value.is_some_and(|value| !value.is_finite()) {
-            return Err(at.fault("value", "must be a finite number"));
-        }
-        Ok(Event {
-            id: EventId::new(format!("inline-{idx}")),
-            event_type,
-            user: visitor.user.clone(),
-            session: visitor.session.clone(),
-            item,
-            at: match self.at {
-                Some(At3339OrMs::Ms(ms)) => Timestamp(ms),
-                Some(At3339OrMs::Text(at)) => at,
-                None => now,
-            },
-            value: self.value.unwrap_or(1.0),
-            quantity: self.quantity.unwrap_or(1).max(1),
-            price: at.amount("price", self.price)?,
-            query: self.query.map(String::into_boxed_str),
-            source: None,
-            recommendation_id: None,
-            position: None,
-            properties: Default::default(),
-        })
-    }
-}
-
 impl RecommendBody {
-    /// The request in plain values, within its bounds; `at` is its place in the body.
-    fn into_request(self, at: At<'_>) -> Result<RecommendRequest, Problem> {
+    /// The request in plain values, within its bounds, and the inline events that the check refused; `at` is its place in
+    /// the body.
+    fn into_request(self, at: At<'_>, engine: &Engine) -> Result<(RecommendRequest, Vec<Refused>), Problem> {
         let visitor = Visitor {
             user: at.id_if("user", self.user.as_deref())?,
             session: at.id_if("session", self.session.as_deref())?,
@@ -155,19 +100,16 @@ impl RecommendBody {
         if let Some(scene) = &self.scene {
             at.text("scene", scene, 256)?;
         }
-        let inline = |events: Vec<InlineEvent>| {
-            at.list("events", events.len(), MAX_EVENTS)?;
-            let now =
-                Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64));
-            let place = |idx| format!("{}events[{idx}].", at.0);
-            events
-                .into_iter()
-                .enumerate()
-                .map(|(idx, event)| event.into_event(At(&place(idx)), idx, &visitor, now))
-                .collect::<Result<Vec<_>, _>>()
+        let (events, ignored) = match self.events {
+            None => (None, Vec::new()),
+            Some(events) => {
+                at.list("events", events.len(), MAX_EVENTS)?;
+                let (history, ignored) = engine.judge_inline(of_visitor(events, &visitor));
+                (Some(history), ignored)
+            }
         };
-        Ok(RecommendRequest {
-            events: self.events.map(inline).transpose()?,
+        let request = RecommendRequest {
+            events,
             items: at.items("items", &self.items, MAX_ITEMS)?,
             n: at.count("n", self.n, 10, N)?,
             offset: at.count("offset", self.offset, 0, 0..=MAX_OFFSET)?,
@@ -177,8 +119,27 @@ impl RecommendBody {
             diversity: at.share("diversity", self.diversity, 0.0)?,
             explain: self.explain,
             visitor,
-        })
+        };
+        Ok((request, ignored))
     }
+}
+
+/// Inline events as the visitor's own, so that the check finds whom it asks for.
+fn of_visitor(mut events: Vec<RawEvent>, visitor: &Visitor) -> Vec<RawEvent> {
+    let text = |id: Option<&str>| id.map_or(RawValue::Null, RawValue::text);
+    let user = text(visitor.user.as_ref().map(|user| user.as_str()));
+    let session = text(visitor.session.as_ref().map(|session| session.as_str()));
+    for event in &mut events {
+        event.id = RawValue::Null;
+        event.user = user.clone();
+        // A stranger's history is a guest's.
+        event.session = if user == RawValue::Null && session == RawValue::Null {
+            RawValue::text("inline")
+        } else {
+            session.clone()
+        };
+    }
+    events
 }
 
 /// An answer with recommendations.
@@ -199,6 +160,10 @@ pub(super) struct RecommendationBody {
     /// What could not be done as asked, such as `cold_user`; empty when everything went as it should.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
+    /// Inline events that the check refused, by their place; the answer was made without them, and `degraded` says
+    /// `events_ignored`. Absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored_events: Vec<RefusedBody>,
     /// Best first.
     items: Vec<RecommendedBody>,
 }
@@ -257,6 +222,35 @@ impl From<Recommended> for RecommendedBody {
     }
 }
 
+impl Server {
+    /// Answers a request, and has the answer recorded.
+    fn recommend(
+        &self,
+        request: &RecommendRequest,
+        ignored: Vec<Refused>,
+        started: Instant,
+    ) -> Result<RecommendationBody, Problem> {
+        let mut recommendation = self.engine.recommend(request)?;
+        if !ignored.is_empty() {
+            recommendation.degraded.push("events_ignored");
+        }
+        let mut body = RecommendationBody::new(self, recommendation, started);
+        body.ignored_events = ignored.into_iter().map(RefusedBody::from).collect();
+        self.engine.record_served(&body.recommendation_id, || Served {
+            recommendation_id: body.recommendation_id.as_str().into(),
+            page: Page::Recommend,
+            user: request.visitor.user.clone(),
+            session: request.visitor.session.clone(),
+            version: body.version,
+            learned: Offset(body.offset),
+            first_position: request.offset as u32,
+            items: body.items.iter().map(|item| item.id.clone()).collect(),
+            propensities: Vec::new(),
+        });
+        Ok(body)
+    }
+}
+
 impl RecommendationBody {
     fn new(server: &Server, recommendation: Recommendation, started: Instant) -> Self {
         Self {
@@ -265,6 +259,7 @@ impl RecommendationBody {
             offset: recommendation.offset,
             took_ms: took_ms(started),
             degraded: recommendation.degraded,
+            ignored_events: Vec::new(),
             items: recommendation.items.into_iter().map(RecommendedBody::from).collect(),
         }
     }
@@ -291,8 +286,8 @@ pub(super) async fn recommend(
     body::Json(body): body::Json<RecommendBody>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let recommendation = server.engine.recommend(&body.into_request(At(""))?)?;
-    Ok(Json(RecommendationBody::new(&server, recommendation, started)))
+    let (request, ignored) = body.into_request(At(""), &server.engine)?;
+    Ok(Json(server.recommend(&request, ignored, started)?))
 }
 
 /// What `GET /v1/recommend/{user}` may say.
@@ -341,8 +336,8 @@ pub(super) async fn recommend_user(
     let RecommendParams { session, n, offset, filter, seen, diversity, explain } = params;
     let body =
         RecommendBody { user: Some(user), session, n, offset, filter, seen, diversity, explain, ..Default::default() };
-    let recommendation = server.engine.recommend(&body.into_request(At(""))?)?;
-    Ok(Json(RecommendationBody::new(&server, recommendation, started)))
+    let (request, ignored) = body.into_request(At(""), &server.engine)?;
+    Ok(Json(server.recommend(&request, ignored, started)?))
 }
 
 /// Several requests at once.
@@ -382,14 +377,12 @@ pub(super) async fn recommend_batch(
 ) -> Result<Json<RecommendationBatch>, Problem> {
     let started = Instant::now();
     At("").list("requests", requests.len(), MAX_REQUESTS)?;
-    let read = |(idx, body): (usize, RecommendBody)| body.into_request(At(&format!("requests[{idx}].")));
+    let read =
+        |(idx, body): (usize, RecommendBody)| body.into_request(At(&format!("requests[{idx}].")), &server.engine);
     let requests = requests.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
     let answer = move || -> Result<Vec<RecommendationBody>, Problem> {
-        let answer_one = |request: &RecommendRequest| {
-            let started = Instant::now();
-            Ok(RecommendationBody::new(&server, server.engine.recommend(request)?, started))
-        };
-        requests.iter().map(answer_one).collect()
+        let answer_one = |(request, ignored)| server.recommend(&request, ignored, Instant::now());
+        requests.into_iter().map(answer_one).collect()
     };
     let recommendations = off_worker(answer).await?;
     Ok(Json(RecommendationBatch { took_ms: took_ms(started), recommendations }))

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
-use accrue_event::{RawEvent, RawItem, RawValue, Reason, Rejection};
+use accrue_event::{ContentIds, RawEvent, RawItem, Reason, RecordKind, Refusal, RefusalId, Rejection};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde_json::Value;
@@ -17,58 +17,36 @@ use super::body::{Form, malformed, position};
 use super::problem::{Code, Problem};
 use crate::engine::Incoming;
 
-/// Reason code of a record that could not be read.
-pub(super) const MALFORMED_JSON: &str = "malformed_json";
-
 /// An unreadable text is kept up to here.
 const KEPT_BYTES: usize = 4096;
 
 /// A kind of record that comes in batches.
-pub(super) trait Record: From<Self::Raw> {
-    /// Its form in JSON.
-    type Raw: DeserializeOwned;
-
-    /// A record that could not be read, with its text and the cause.
-    fn unreadable(text: &str, detail: &str) -> Self;
+pub(super) trait Record: DeserializeOwned {
+    /// What quarantine knows it as.
+    const KIND: RecordKind;
 }
 
-impl Record for Incoming {
-    type Raw = RawEvent;
-
-    fn unreadable(text: &str, detail: &str) -> Self {
-        Self::Refused { rejection: Rejection::new(Reason::Rule(MALFORMED_JSON.into()), detail), raw: text.into() }
-    }
+impl Record for RawEvent {
+    const KIND: RecordKind = RecordKind::Events;
 }
 
-/// The engine takes items as they are, so an unreadable one is an item without an id, which the check refuses.
 impl Record for RawItem {
-    type Raw = RawItem;
-
-    fn unreadable(text: &str, _detail: &str) -> Self {
-        Self { attributes: vec![(MALFORMED_JSON.into(), RawValue::text(text))], ..Self::default() }
-    }
+    const KIND: RecordKind = RecordKind::Items;
 }
 
 /// The records of a body, in order.
 #[derive(Debug)]
 pub(super) struct Batch<R> {
-    pub(super) records: Vec<R>,
-    /// Which of them could not be read.
-    pub(super) unreadable: Vec<Unreadable>,
-}
-
-/// A record that could not be read.
-#[derive(Debug, PartialEq)]
-pub(super) struct Unreadable {
-    pub(super) index: usize,
-    pub(super) detail: String,
+    pub(super) records: Vec<Incoming<R>>,
+    /// Tells equal unreadable records apart.
+    ids: ContentIds,
 }
 
 impl<R: Record> Batch<R> {
     /// Reads a body of at most `most` records.
     pub(super) fn read(body: &[u8], form: Form, most: usize) -> Result<Self, Problem> {
         let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-        let mut batch = Self { records: Vec::new(), unreadable: Vec::new() };
+        let mut batch = Self { records: Vec::new(), ids: ContentIds::default() };
         match (form, body.trim_ascii_start().first()) {
             (Form::Lines, None) => {}
             (Form::Json, None) => return Err(malformed(body, 0)),
@@ -97,7 +75,7 @@ impl<R: Record> Batch<R> {
 
     /// One object; or several, each on a line of its own, from a sender that did not say so.
     fn read_object_or_lines(&mut self, body: &[u8], most: usize) -> Result<(), Problem> {
-        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Entry<R::Raw>>();
+        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Entry<R>>();
         let first = values.next();
         let rest = &body[values.byte_offset()..];
         match first {
@@ -137,9 +115,9 @@ impl<R: Record> Batch<R> {
         Ok(())
     }
 
-    fn push(&mut self, entry: Entry<R::Raw>, line: usize) {
+    fn push(&mut self, entry: Entry<R>, line: usize) {
         match entry {
-            Entry::Record(record) => self.records.push(record.into()),
+            Entry::Record(record) => self.records.push(Incoming::Record(record)),
             Entry::Other(value) => {
                 self.push_unreadable(&value.to_string(), format!("line {line}: a record is an object"));
             }
@@ -147,10 +125,21 @@ impl<R: Record> Batch<R> {
     }
 
     fn push_unreadable(&mut self, text: &str, detail: String) {
-        let index = self.records.len();
         let kept = (0..=text.len().min(KEPT_BYTES)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        self.records.push(R::unreadable(&text[..kept], &detail));
-        self.unreadable.push(Unreadable { index, detail });
+        self.records.push(Incoming::Refused(Refusal {
+            id: self.ids.repeated(RefusalId::of(R::KIND, text.as_bytes())),
+            kind: R::KIND,
+            rejection: Rejection::new(Reason::Malformed, detail),
+            raw: text[..kept].into(),
+        }));
+    }
+
+    /// The first record that could not be read, with its place.
+    pub(super) fn first_unreadable(&self) -> Option<(usize, &Rejection)> {
+        self.records.iter().enumerate().find_map(|(index, record)| match record {
+            Incoming::Record(_) => None,
+            Incoming::Refused(refusal) => Some((index, &refusal.rejection)),
+        })
     }
 }
 
@@ -236,7 +225,7 @@ impl<'de, R: Record> Visitor<'de> for Elements<'_, R> {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(entry) = seq.next_element::<Entry<R::Raw>>()? {
+        while let Some(entry) = seq.next_element::<Entry<R>>()? {
             if self.batch.records.len() == self.most {
                 self.full.set(true);
                 return Err(de::Error::custom("too many records"));
@@ -255,22 +244,23 @@ impl<'de, R: Record> Visitor<'de> for Elements<'_, R> {
 
 #[cfg(test)]
 mod tests {
+    use accrue_event::RawValue;
+
     use super::*;
 
     /// Reads a body and tells the ids of its records, `!` for one that could not be read.
     fn ids(body: &str, form: Form) -> Result<Vec<String>, Code> {
-        let batch = Batch::<Incoming>::read(body.as_bytes(), form, 4).map_err(|problem| problem.code())?;
-        let unreadable: Vec<_> = batch.unreadable.iter().map(|unreadable| unreadable.index).collect();
-        let refused = |(idx, record): (usize, &Incoming)| matches!(record, Incoming::Refused { .. }).then_some(idx);
-        assert_eq!(unreadable, batch.records.iter().enumerate().filter_map(refused).collect::<Vec<_>>());
-        let id = |record: &Incoming| match record {
-            Incoming::Event(RawEvent { id: RawValue::Text(id), .. }) => id.to_string(),
-            Incoming::Event(other) => format!("{other:?}"),
-            Incoming::Refused { rejection, .. } => {
-                assert_eq!(rejection.reason.code(), MALFORMED_JSON);
+        let batch = Batch::<RawEvent>::read(body.as_bytes(), form, 4).map_err(|problem| problem.code())?;
+        let id = |record: &Incoming<RawEvent>| match record {
+            Incoming::Record(RawEvent { id: RawValue::Text(id), .. }) => id.to_string(),
+            Incoming::Record(other) => format!("{other:?}"),
+            Incoming::Refused(refusal) => {
+                assert_eq!(refusal.rejection.reason, Reason::Malformed);
                 "!".into()
             }
         };
+        let first = batch.records.iter().position(|record| matches!(record, Incoming::Refused(_)));
+        assert_eq!(batch.first_unreadable().map(|(index, _)| index), first);
         Ok(batch.records.iter().map(id).collect())
     }
 
@@ -309,9 +299,13 @@ mod tests {
     #[test]
     fn an_unreadable_text_is_kept_within_bounds() {
         let body = format!("{{\"id\":\"{}", "é".repeat(KEPT_BYTES));
-        let batch = Batch::<Incoming>::read(body.as_bytes(), Form::Lines, 4).unwrap();
-        let Incoming::Refused { raw, .. } = &batch.records[0] else { panic!("{batch:?}") };
-        assert!(raw.starts_with("{\"id\":\"éé") && raw.len() <= KEPT_BYTES);
-        assert!(batch.unreadable[0].detail.starts_with("line 1, column"), "{:?}", batch.unreadable);
+        let batch = Batch::<RawEvent>::read(body.as_bytes(), Form::Lines, 4).unwrap();
+        let Incoming::Refused(refusal) = &batch.records[0] else { panic!("{batch:?}") };
+        assert!(refusal.raw.starts_with("{\"id\":\"éé") && refusal.raw.len() <= KEPT_BYTES);
+        assert!(refusal.rejection.detail.starts_with("line 1, column"), "{refusal:?}");
+        // The name is that of the whole text.
+        let other = Batch::<RawEvent>::read(format!("{body}!").as_bytes(), Form::Lines, 4).unwrap();
+        let Incoming::Refused(other) = &other.records[0] else { panic!("{other:?}") };
+        assert!(other.raw == refusal.raw && other.id != refusal.id);
     }
 }

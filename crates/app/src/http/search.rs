@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use accrue_serve::{SearchAnswer, SearchRequest, Visitor};
+use accrue_store::{Offset, Page, Served};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -117,15 +118,21 @@ impl Server {
             personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
             explain: body.explain,
         };
-        let SearchAnswer { version, total, degraded, hits } = self.engine.search(&request)?;
-        Ok(Json(SearchAnswerBody {
-            search_id: self.ids.next(),
+        let SearchAnswer { version, offset, total, degraded, hits } = self.engine.search(&request)?;
+        let search_id = self.ids.next();
+        self.engine.record_served(&search_id, || Served {
+            recommendation_id: search_id.as_str().into(),
+            page: Page::Search { query: request.query.as_str().into() },
+            user: request.visitor.user.clone(),
+            session: request.visitor.session.clone(),
             version,
-            total,
-            took_ms: took_ms(started),
-            degraded,
-            hits: hits.into_iter().map(RecommendedBody::from).collect(),
-        }))
+            learned: Offset(offset),
+            first_position: request.offset as u32,
+            items: hits.iter().map(|hit| hit.id.clone()).collect(),
+            propensities: Vec::new(),
+        });
+        let hits = hits.into_iter().map(RecommendedBody::from).collect();
+        Ok(Json(SearchAnswerBody { search_id, version, total, took_ms: took_ms(started), degraded, hits }))
     }
 }
 

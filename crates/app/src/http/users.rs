@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accrue_event::{Attributes, User, UserId};
+use accrue_event::{Attributes, RawUser, RawValue, User, UserId};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::body;
+use super::items::refuse_if_refused;
 use super::params::{At, Id};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::schema::{AttributesRecord, UserRecord};
@@ -30,7 +31,7 @@ pub(super) struct PutUser {
 
 /// Describe a user
 ///
-/// Replaces what was known, save the user's events.
+/// Replaces what was known, save the user's events. 422 with the `reason` if the check refuses the description.
 #[utoipa::path(
     put,
     path = "/v1/users/{id}",
@@ -51,7 +52,9 @@ pub(super) async fn put_user(
         let detail = format!("id: the address says {id:?}, the body another id; leave one out");
         return Err(Problem::new(Code::InvalidValue, detail).field("id"));
     }
-    server.engine.put_user(User { id: UserId::new(id), attributes: user.attributes }).await?;
+    let attributes = user.attributes.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let user = RawUser { id: RawValue::text(id), attributes };
+    refuse_if_refused(&server.engine.put_users(vec![user.into()]).await?)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

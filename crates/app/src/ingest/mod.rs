@@ -16,7 +16,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use accrue_event::{MappingError, RawEvent, RawItem, RawUser, Rejection};
+use accrue_event::{MappingError, RawEvent, RawItem, RawUser, Refusal};
 
 pub use format::{Format, Quotes};
 pub use input::Progress;
@@ -35,12 +35,7 @@ pub enum Entry {
     /// A customer.
     User(RawUser),
     /// A line that is no record, or that a rule of the mapping refuses: it goes into quarantine as it is.
-    Unreadable {
-        /// Why.
-        rejection: Rejection,
-        /// The line as JSON.
-        raw: Box<str>,
-    },
+    Unreadable(Refusal),
 }
 
 /// Records in the order of a file.

@@ -33,7 +33,7 @@ impl<R: Read> Objects<R> {
                 Found::Nothing => return Ok(None),
                 Found::Line(len) => len,
                 Found::TooLong(_) => {
-                    let entry = unreadable(number, "longer than 16 MiB", self.lines.peek(200));
+                    let entry = unreadable(number, self.kind, "longer than 16 MiB", self.lines.peek(200));
                     self.lines.skip_line()?;
                     return Ok(Some((number, entry)));
                 }
@@ -53,17 +53,16 @@ impl<R: Read> Objects<R> {
     fn record(&self, line: &[u8], number: u64, mapping: Option<&BoundMapping>) -> Entry {
         match (mapping, self.kind) {
             (Some(mapping), _) => match read::<RawEvent>(line) {
-                Ok(object) => mapped(number, mapping.apply_object(object)),
-                Err(why) => unreadable(number, &why, line),
+                Ok(object) => mapped(number, self.kind, mapping.apply_object(object)),
+                Err(why) => unreadable(number, self.kind, &why, line),
             },
-            (None, RecordKind::Events) => {
-                read::<RawEvent>(line).map_or_else(|why| unreadable(number, &why, line), |e| Entry::Event(e, None))
-            }
+            (None, RecordKind::Events) => read::<RawEvent>(line)
+                .map_or_else(|why| unreadable(number, self.kind, &why, line), |e| Entry::Event(e, None)),
             (None, RecordKind::Items) => {
-                read::<RawItem>(line).map_or_else(|why| unreadable(number, &why, line), Entry::Item)
+                read::<RawItem>(line).map_or_else(|why| unreadable(number, self.kind, &why, line), Entry::Item)
             }
             (None, RecordKind::Users) => {
-                read::<RawUser>(line).map_or_else(|why| unreadable(number, &why, line), Entry::User)
+                read::<RawUser>(line).map_or_else(|why| unreadable(number, self.kind, &why, line), Entry::User)
             }
         }
     }
@@ -77,11 +76,11 @@ fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
 }
 
 /// What a mapping made of a row or object.
-pub(super) fn mapped(number: u64, mapped: Mapped) -> Entry {
+pub(super) fn mapped(number: u64, kind: RecordKind, mapped: Mapped) -> Entry {
     match mapped {
         Mapped::Event { event, item } => Entry::Event(event, item),
         Mapped::Item(item) => Entry::Item(item),
         Mapped::User(user) => Entry::User(user),
-        Mapped::Quarantined { rejection, raw } => refused(number, rejection, raw),
+        Mapped::Quarantined { rejection, raw } => refused(number, kind, rejection, raw),
     }
 }

@@ -55,8 +55,8 @@ impl ParquetRows {
         // A share of the file's bytes, since rows are not where the bytes are.
         self.progress.set(self.size_bytes.saturating_mul(self.n_taken) / self.n_rows.max(1));
         let entry = match cells(&row) {
-            Ok(cells) => mapped(self.n_taken, mapping.apply(&cells)),
-            Err(why) => unreadable(self.n_taken, &why, row.to_string().as_bytes()),
+            Ok(cells) => mapped(self.n_taken, mapping.kind(), mapping.apply(&cells)),
+            Err(why) => unreadable(self.n_taken, mapping.kind(), &why, row.to_string().as_bytes()),
         };
         Ok(Some((self.n_taken, entry)))
     }

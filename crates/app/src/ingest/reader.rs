@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use accrue_event::{BoundMapping, ContentIds, Mapping, Reason, RecordKind, Rejection};
+use accrue_event::{BoundMapping, ContentIds, Mapping, Reason, RecordKind, Refusal, RefusalId, Rejection};
 
 use super::input::{Input, Progress};
 use super::lines::Lines;
@@ -92,8 +92,10 @@ impl Reader {
             };
             match next {
                 Ok(Some((line, mut entry))) => {
-                    if let Entry::Event(event, _) = &mut entry {
-                        self.ids.assign(event);
+                    match &mut entry {
+                        Entry::Event(event, _) => self.ids.assign(event),
+                        Entry::Unreadable(refusal) => refusal.id = self.ids.repeated(refusal.id),
+                        Entry::Item(_) | Entry::User(_) => {}
                     }
                     batch.push(line, entry);
                 }
@@ -219,15 +221,19 @@ fn bind_objects(name: &str, mapping: &Mapping) -> Result<Option<BoundMapping>, R
     mapping.bind_objects().map(Some).map_err(|source| ReadError::Mapping { name: name.into(), source })
 }
 
-/// A line that is no record, with its number and its beginning.
-pub(super) fn unreadable(line: u64, why: &str, bytes: &[u8]) -> Entry {
+/// A line that is no record, with its number and its beginning. Its name is that of the whole line, wherever it stands.
+pub(super) fn unreadable(line: u64, kind: RecordKind, why: &str, bytes: &[u8]) -> Entry {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(KEPT_BYTES)]);
-    let raw = serde_json::json!({ "line": line, "text": text }).to_string().into();
-    Entry::Unreadable { rejection: Rejection::new(Reason::Malformed, format!("line {line}: {why}")), raw }
+    Entry::Unreadable(Refusal {
+        id: RefusalId::of(kind, bytes),
+        kind,
+        rejection: Rejection::new(Reason::Malformed, format!("line {line}: {why}")),
+        raw: serde_json::json!({ "line": line, "text": text }).to_string().into(),
+    })
 }
 
 /// A record that a rule of the mapping refuses.
-pub(super) fn refused(line: u64, rejection: Rejection, raw: Box<str>) -> Entry {
-    let detail = format!("line {line}: {}", rejection.detail);
-    Entry::Unreadable { rejection: Rejection::new(rejection.reason, detail), raw }
+pub(super) fn refused(line: u64, kind: RecordKind, rejection: Rejection, raw: Box<str>) -> Entry {
+    let rejection = Rejection::new(rejection.reason, format!("line {line}: {}", rejection.detail));
+    Entry::Unreadable(Refusal::of(kind, rejection, raw.into()))
 }

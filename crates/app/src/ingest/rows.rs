@@ -60,12 +60,12 @@ impl<R: Read> Rows<R> {
             let Some(row) = self.find_row()? else { return Ok(None) };
             match row {
                 Row::TooLong => {
-                    let entry = unreadable(number, "longer than 16 MiB", self.lines.peek(200));
+                    let entry = unreadable(number, mapping.kind(), "longer than 16 MiB", self.lines.peek(200));
                     self.lines.skip_line()?;
                     return Ok(Some((number, entry)));
                 }
                 Row::Bad(len, why) => {
-                    let entry = unreadable(number, why, self.lines.peek(len));
+                    let entry = unreadable(number, mapping.kind(), why, self.lines.peek(len));
                     self.lines.take(len, 1);
                     return Ok(Some((number, entry)));
                 }
@@ -115,7 +115,7 @@ impl<R: Read> Rows<R> {
             return None;
         }
         let Ok(text) = std::str::from_utf8(bytes) else {
-            return Some(unreadable(number, "not UTF-8", bytes));
+            return Some(unreadable(number, mapping.kind(), "not UTF-8", bytes));
         };
         let mut row: Vec<&str> = Vec::with_capacity(self.n_columns + 1);
         if self.quotes == Quotes::On && bytes.contains(&b'"') {
@@ -125,9 +125,9 @@ impl<R: Read> Rows<R> {
         }
         if row.len() != self.n_columns {
             let why = format!("{} columns, but the header has {}", row.len(), self.n_columns);
-            return Some(unreadable(number, &why, bytes));
+            return Some(unreadable(number, mapping.kind(), &why, bytes));
         }
-        Some(mapped(number, mapping.apply(&row)))
+        Some(mapped(number, mapping.kind(), mapping.apply(&row)))
     }
 }
 

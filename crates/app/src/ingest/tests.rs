@@ -50,7 +50,7 @@ fn show(line: u64, entry: &Entry) -> String {
         }
         Entry::Item(item) => format!("{line}: {}", item.to_json()),
         Entry::User(user) => format!("{line}: {}", user.to_json()),
-        Entry::Unreadable { rejection, .. } => format!("{line}: {rejection}"),
+        Entry::Unreadable(refusal) => format!("{line}: {}", refusal.rejection),
     }
 }
 

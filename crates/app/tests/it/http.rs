@@ -296,13 +296,13 @@ fn a_broken_line_is_quarantined_and_the_rest_is_taken() {
     assert_eq!(answer["accepted"], 2);
     let refused = answer["quarantined"].as_array().unwrap();
     let reasons: Vec<_> = refused.iter().map(|refused| (&refused["index"], refused["reason"].as_str())).collect();
-    assert_eq!(reasons, [(&json!(1), Some("malformed_json")), (&json!(2), Some("no_shopper"))]);
+    assert_eq!(reasons, [(&json!(1), Some("malformed")), (&json!(2), Some("no_shopper"))]);
     assert!(refused[0]["detail"].as_str().unwrap().starts_with("line 2, column"), "{refused:?}");
     // Nothing is dropped silently: the text itself can be listed, also by its reason.
     let listed = shop.get("/v1/quarantine").json();
     assert_eq!(listed["records"].as_array().unwrap().len(), 2);
     assert!(listed["records"][0]["raw"].as_str().unwrap().contains(r#""type":"vi"#), "{listed}");
-    let by_reason = shop.get("/v1/quarantine?reason=malformed_json").json();
+    let by_reason = shop.get("/v1/quarantine?reason=malformed").json();
     assert_eq!(by_reason["records"].as_array().unwrap().len(), 1);
     // No rule can make it readable, so a release leaves it where it is.
     let released =
@@ -316,6 +316,51 @@ fn a_broken_line_is_quarantined_and_the_rest_is_taken() {
 }
 
 #[test]
+fn a_refused_record_lies_in_quarantine_once_however_often_it_is_sent() {
+    let shop = Shop::open(HttpSettings::default());
+    let lines = [("content-type", "application/x-ndjson")];
+    // Two equal lines are two records; a corrected event may come in under the id that was refused.
+    let batch = "{\"id\":\n{\"id\":\n{\"id\":\"a\",\"type\":\"view\",\"item\":\"i\"}\n{\"type\":\"view\",\"item\":\"i\"}\n{\"type\":\"view\",\"item\":\"i\"}\n";
+    let first = shop.send("POST", "/v1/events", &lines, batch.as_bytes()).json();
+    assert_eq!((&first["duplicates"], first["quarantined"].as_array().unwrap().len()), (&json!(0), 5), "{first}");
+    let again = shop.send("POST", "/v1/events", &lines, batch.as_bytes()).json();
+    assert_eq!((&again["duplicates"], &again["quarantined"]), (&json!(5), &json!([])), "{again}");
+    assert_eq!(shop.engine.status().n_quarantined, 5);
+    let corrected = json!([{"id": "a", "type": "view", "item": "i", "user": "u", "at": "2026-11-21T10:00:00Z"}]);
+    assert_eq!(shop.post("/v1/events", &corrected).json()["accepted"], 1);
+
+    // Given up is given up, and a single record is told each time.
+    let offsets: Vec<_> =
+        shop.get("/v1/quarantine").json()["records"].as_array().unwrap().iter().map(|r| r["offset"].clone()).collect();
+    shop.post("/v1/quarantine", &json!({"action": "drop", "offsets": offsets})).json();
+    assert_eq!(shop.send("POST", "/v1/events", &lines, batch.as_bytes()).json()["duplicates"], 5);
+    assert_eq!(shop.engine.status().n_quarantined, 0);
+    for _ in 0..2 {
+        let refused = shop.json("PUT", "/v1/items/x", &json!({"price": "dear"})).problem(422, "record_refused");
+        assert_eq!(refused["reason"], "item_bad_price");
+    }
+    assert_eq!(shop.engine.status().n_quarantined, 1);
+}
+
+#[test]
+fn descriptions_of_users_and_changes_of_items_pass_the_check() {
+    let shop = Shop::furnished();
+    let untidy = json!({"attributes": {"city": "  Zu\u{308}rich\u{0} "}});
+    assert_eq!(shop.json("PUT", "/v1/users/u1", &untidy).status, 204);
+    assert_eq!(shop.get("/v1/users/u1").json()["attributes"], json!({"city": "Zürich"}));
+    let long = format!("/v1/users/{}", "x".repeat(1000));
+    let refused = shop.json("PUT", &long, &json!({})).problem(422, "record_refused");
+    assert_eq!(refused["reason"], "user_id_too_long");
+
+    let change = json!({"title": " Ro\u{301}sa\u{7} mug ", "tags": [" gift ", ""], "attributes": {"size": " L "}});
+    let patched = shop.json("PATCH", "/v1/items/mug-1", &change).json();
+    assert_eq!((&patched["title"], &patched["tags"]), (&json!("Rósa mug"), &json!(["gift"])));
+    assert_eq!((&patched["attributes"], &patched["price"]), (&json!({"size": "L"}), &json!(9.9)));
+    let blank = shop.json("PATCH", "/v1/items/mug-1", &json!({"title": " "})).problem(400, "invalid_value");
+    assert_eq!(blank["field"], "title");
+}
+
+#[test]
 fn what_cannot_be_read_as_a_whole_is_refused_with_its_place() {
     let shop = Shop::open(HttpSettings { max_events: 2, ..Default::default() });
     let post = |body: &str| shop.send("POST", "/v1/events", &[("content-type", "application/json")], body.as_bytes());
@@ -326,7 +371,7 @@ fn what_cannot_be_read_as_a_whole_is_refused_with_its_place() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     shop.send("POST", "/v1/events", &form, b"a=b").problem(415, "unsupported_media_type");
     let elements = post(r#"[7,{"type":"view","user":"u","item":"i"}]"#).json();
-    assert_eq!(elements["quarantined"][0]["reason"], "malformed_json");
+    assert_eq!(elements["quarantined"][0]["reason"], "malformed");
 }
 
 #[test]
@@ -369,7 +414,10 @@ fn a_full_catalogue_retires_what_is_absent_and_never_by_mistake() {
     let lines = [("content-type", "application/x-ndjson")];
     shop.send("POST", "/v1/items?sync=true", &lines, broken.as_bytes()).problem(400, "unsafe_sync");
     let answer = shop.send("POST", "/v1/items", &lines, broken.as_bytes()).json();
-    assert_eq!((&answer["accepted"], &answer["quarantined"][0]["reason"]), (&json!(1), &json!("malformed_json")));
+    assert_eq!((&answer["accepted"], &answer["quarantined"][0]["reason"]), (&json!(1), &json!("malformed")));
+    let held = shop.get("/v1/quarantine").json();
+    let held = (&held["records"][0]["kind"], &held["records"][0]["reason"], &held["records"][0]["raw"]);
+    assert_eq!(held, (&json!("items"), &json!("malformed"), &json!("{\"id\":\"mug-2")));
     assert_eq!(shop.post("/v1/items?sync=true", &json!([{"id": "mug-1", "title": "Mug"}])).json()["accepted"], 1);
     shop.engine.wait_until_learned();
     let shown = shop.get("/v1/trending").json();
@@ -425,6 +473,85 @@ fn recommendations_carry_what_the_contract_says() {
 }
 
 #[test]
+fn inline_events_pass_the_check_and_bad_ones_are_told() {
+    let shop = Shop::furnished();
+    let good = json!({"type": "View", "item": " mug-2 ", "at": 1_763_700_000_000_u64});
+    let bad = [
+        json!({"type": "view"}),
+        json!({"type": "stare", "item": "mug-1"}),
+        json!({"type": "view", "item": "mug-1", "at": "soon"}),
+    ];
+    let all: Vec<&Value> = std::iter::once(&good).chain(&bad).collect();
+    let answer = shop.post("/v1/recommend", &json!({"events": all, "explain": true})).json();
+    assert!(answer["degraded"].as_array().unwrap().contains(&json!("events_ignored")), "{answer}");
+    let ignored = answer["ignored_events"].as_array().unwrap();
+    let told: Vec<_> =
+        ignored.iter().map(|event| (event["index"].as_u64().unwrap(), event["reason"].as_str().unwrap())).collect();
+    assert_eq!(told, [(1, "no_item"), (2, "unknown_type"), (3, "bad_time")]);
+    let without = shop.post("/v1/recommend", &json!({"events": [good], "explain": true})).json();
+    assert_eq!(without["items"], answer["items"], "what is ignored changes nothing");
+    assert!(without.get("ignored_events").is_none());
+}
+
+/// The lines of `export served`, once the writer has written `n` of them.
+fn served(shop: &Shop, n: usize) -> Vec<accrue_store::Served> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut found = Vec::new();
+        let mut log = accrue_store::LogReader::open(&shop.dir).unwrap();
+        log.read(accrue_store::Offset(0), usize::MAX, |record| match record.body {
+            accrue_store::Body::Served(served) => found.push(*served),
+            _ => {}
+        })
+        .unwrap();
+        if found.len() >= n {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{} of {n} answers were recorded", found.len());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn every_answer_is_recorded_and_changes_nothing() {
+    let shop = Shop::furnished();
+    let before = shop.engine.status();
+    let page = shop.post("/v1/recommend", &json!({"user": "u1", "session": "s1", "n": 2, "offset": 1})).json();
+    let hits = shop.get("/v1/search?q=mug&user=u1").json();
+    let batch = shop.post("/v1/recommend/batch", &json!({"requests": [{}, {"session": "s9"}]})).json();
+    let recorded = served(&shop, 4);
+    assert_eq!(recorded.len(), 4);
+    let ids = |answer: &Value, list: &str| -> Vec<String> {
+        answer[list].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let items = |n: usize| recorded[n].items.iter().map(|item| item.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(page["recommendation_id"], *recorded[0].recommendation_id);
+    assert_eq!((items(0), recorded[0].first_position), (ids(&page, "items"), 1));
+    assert_eq!(recorded[0].user, Some("u1".into()));
+    assert_eq!(recorded[0].session, Some("s1".into()));
+    assert_eq!(
+        (page["version"].as_u64(), page["offset"].as_u64()),
+        (Some(recorded[0].version), Some(recorded[0].learned.0))
+    );
+    assert_eq!(hits["search_id"], *recorded[1].recommendation_id);
+    assert_eq!(recorded[1].page, accrue_store::Page::Search { query: "mug".into() });
+    assert_eq!(items(1), ids(&hits, "hits"));
+    assert_eq!(batch["recommendations"][1]["recommendation_id"], *recorded[3].recommendation_id);
+
+    // Nothing was learned from it, and no version was made for it.
+    shop.engine.wait_until_learned();
+    let after = shop.engine.status();
+    assert_eq!((after.log_end, after.learned), (before.log_end + 4, before.log_end + 4));
+    assert_eq!((after.version, after.n_shoppers, after.accepted), (before.version, before.n_shoppers, before.accepted));
+    // Between events it changes nothing either: the log folds to the same bytes from its beginning.
+    let event = json!([{"id": "e9", "type": "click", "user": "u1", "item": page["items"][0]["id"], "recommendation_id": page["recommendation_id"], "position": 0, "at": "2026-11-21T11:00:00Z"}]);
+    assert_eq!(shop.post("/v1/events", &event).json()["accepted"], 1);
+    shop.engine.close().unwrap();
+    let replay = accrue::engine::replay(&shop.dir, &Config::default(), None, true).unwrap();
+    assert_eq!(replay.equal, Some(true), "{replay:?}");
+}
+
+#[test]
 fn requests_out_of_bounds_name_their_field() {
     let shop = Shop::furnished();
     let check = |answer: Answer, code: &str, field: &str| assert_eq!(answer.problem(400, code)["field"], field);
@@ -440,7 +567,7 @@ fn requests_out_of_bounds_name_their_field() {
     check(recommend(json!({"user": "\n"})), "invalid_value", "user");
     check(recommend(json!({"exclude": ["a", ""]})), "invalid_value", "exclude[1]");
     check(recommend(json!({"limit": 3})), "unknown_field", "limit");
-    check(recommend(json!({"events": [{"type": "view"}]})), "invalid_value", "events[0].item");
+    check(recommend(json!({"events": vec![json!({}); 1001]})), "invalid_value", "events");
     let batch = |requests: Value| shop.post("/v1/recommend/batch", &json!({ "requests": requests }));
     check(batch(json!([{}, {"n": 0}])), "invalid_value", "requests[1].n");
     check(batch(json!([{}, {"n": true}])), "invalid_body", "requests[1].n");

@@ -8,4 +8,5 @@ mod crash;
 mod datasets;
 mod demo;
 mod evaluate;
+mod faults;
 mod http;

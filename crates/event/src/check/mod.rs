@@ -19,7 +19,7 @@ mod verdict;
 
 pub use histogram::LogHistogram;
 pub use statistics::RuleStatistics;
-pub use verdict::{Outcome, Reason, Rejection, Repair, RuleCounters};
+pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 
 use crate::identity::content_id;
 use crate::raw::RawEvent;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Event;
+use crate::{Event, RecordKind, RefusalId};
 
 /// A verdict on one raw event.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,27 @@ impl Rejection {
     /// A refusal for a reason, with what exactly was wrong.
     pub fn new(reason: Reason, detail: impl Into<Box<str>>) -> Self {
         Self { reason, detail: detail.into() }
+    }
+}
+
+/// A refused record, whole: what the quarantine keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// Its name by content.
+    pub id: RefusalId,
+    /// What it was sent as.
+    pub kind: RecordKind,
+    /// Why it was refused.
+    pub rejection: Rejection,
+    /// The record as it was sent: JSON, or what can be kept of a text that is none.
+    pub raw: Box<str>,
+}
+
+impl Refusal {
+    /// A readable record that the check refused. Its name is that of its JSON: an event has an id of its own or one by
+    /// content and ordinal, an item or user said twice is said once.
+    pub fn of(kind: RecordKind, rejection: Rejection, json: String) -> Self {
+        Self { id: RefusalId::of(kind, json.as_bytes()), kind, rejection, raw: json.into() }
     }
 }
 

@@ -126,6 +126,11 @@ struct BoundRule {
 }
 
 impl BoundMapping {
+    /// What its rows describe.
+    pub fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
     pub(super) fn new(mapping: &Mapping, header: &[&str]) -> Result<Self, MappingError> {
         let place = |table: &'static str, column: &str| {
             header.iter().position(|name| *name == column).ok_or_else(|| MappingError::NoColumn {

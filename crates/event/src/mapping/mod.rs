@@ -32,6 +32,15 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    /// Its name in files and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            RecordKind::Events => "events",
+            RecordKind::Items => "items",
+            RecordKind::Users => "users",
+        }
+    }
+
     /// The names that a field of such a record may have.
     pub fn fields(self) -> &'static [&'static str] {
         match self {

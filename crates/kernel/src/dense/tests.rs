@@ -42,6 +42,9 @@ fn check(a: &[f32], b: &[f32]) {
         let mut y = b.to_vec();
         axpy_with(set, alpha, a, &mut y);
         assert!((0..y.len()).all(|i| same(y[i], alpha.mul_add(a[i], b[i]))), "axpy {what}");
+        let mut z = b.to_vec();
+        axpby_with(set, alpha, a, 0.7, &mut z);
+        assert!((0..z.len()).all(|i| same(z[i], alpha.mul_add(a[i], 0.7 * b[i]))), "axpby {what}");
         scale_with(set, alpha, &mut y);
         assert!((0..y.len()).all(|i| same(y[i], alpha.mul_add(a[i], b[i]) * alpha)), "scale {what}");
     }

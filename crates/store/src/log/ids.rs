@@ -1,4 +1,5 @@
-//! Which event ids the log holds: a map for the segment being written, a filter and an index for each sealed one.
+//! Which events and refused records the log holds: a map for the segment being written, a filter and an index for each
+//! sealed one.
 //!
 //! Ids are looked up by a 64-bit hash; a hash only nominates offsets, the record itself decides. The filter is the split
 //! block Bloom filter of Parquet (Putze, Sanders, Singler 2007): one cache line per question, 12 bits per id, and no
@@ -7,20 +8,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use accrue_event::EventId;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Offset;
-
-/// The hash of an id, part of the format.
-pub(super) fn hash(id: &str) -> u64 {
-    xxh3_64(id.as_bytes())
-}
-
-/// The hash of an id, part of the format.
-pub(super) fn hash_id(id: &EventId) -> u64 {
-    hash(id.as_str())
-}
 
 /// The ids of one segment in memory.
 #[derive(Default)]
@@ -188,6 +178,10 @@ pub(super) fn offset_of(first: Offset, position: u32) -> Offset {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hash(id: &str) -> u64 {
+        crate::log::row::Key::Event(id).hash()
+    }
 
     fn pairs(n: u32) -> Vec<(u64, u32)> {
         let mut ids = LiveIds::default();

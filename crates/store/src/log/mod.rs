@@ -2,8 +2,8 @@
 //!
 //! In: bodies, in groups. Out: an offset for each once it is durable, and the records again, in order, to anybody who reads.
 //! The records lie in `DIR/log/`, in segments named by their first offset; the last one is written, the others are sealed
-//! and carry a filter and an index over their event ids. The log judges nothing: what is a duplicate it can tell
-//! ([`Log::find_event`]), what to do about it is the caller's business.
+//! and carry a filter and an index over their ids. The log judges nothing: what is a duplicate it can tell
+//! ([`Log::find_events`], [`Log::find_refusals`]), what to do about it is the caller's business.
 
 mod copy;
 mod ids;
@@ -20,12 +20,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use accrue_event::{EventId, Timestamp};
+use accrue_event::{EventId, RefusalId, Timestamp};
 
 pub(crate) use self::copy::{copy_log, remove_side_files};
 use self::ids::{Filter, LiveIds};
 use self::reader::Extent;
 pub use self::reader::LogReader;
+use self::row::Key;
 use self::segment::Segment;
 pub(crate) use self::segment::sync_dir;
 use crate::{Body, Offset, StoreError};
@@ -177,21 +178,34 @@ impl Log {
         &self,
         ids: impl IntoIterator<Item = &'a EventId>,
     ) -> Result<Vec<Option<Offset>>, StoreError> {
-        let ids: Vec<(&EventId, u64)> = ids.into_iter().map(|id| (id, ids::hash_id(id))).collect();
-        let mut found = vec![None; ids.len()];
+        self.find(ids.into_iter().map(|id| Key::Event(id.as_str())))
+    }
+
+    /// Where refused records of these names first came in, whatever became of them since, in the order of `ids`. Those of
+    /// pruned segments are not known any more.
+    ///
+    /// # Errors
+    /// If an index or a record is damaged.
+    pub fn find_refusals(&self, ids: impl IntoIterator<Item = RefusalId>) -> Result<Vec<Option<Offset>>, StoreError> {
+        self.find(ids.into_iter().map(Key::Refused))
+    }
+
+    fn find<'a>(&self, keys: impl Iterator<Item = Key<'a>>) -> Result<Vec<Option<Offset>>, StoreError> {
+        let keys: Vec<(Key<'a>, u64)> = keys.map(|key| (key, key.hash())).collect();
+        let mut found = vec![None; keys.len()];
         // Segment by segment, so that a filter stays in the processor's cache; oldest first, since the first one wins.
         for sealed in &self.sealed {
-            for (found, (id, hash)) in found.iter_mut().zip(&ids) {
+            for (found, (key, hash)) in found.iter_mut().zip(&keys) {
                 if found.is_none() && sealed.filter.may_contain(*hash) {
-                    *found = sealed.find(id, *hash)?;
+                    *found = sealed.find(*key, *hash)?;
                 }
             }
         }
         let live = self.sealing.iter().map(|sealing| (&sealing.segment, &*sealing.ids));
         for (segment, live) in live.chain([(&self.active.segment, &self.active.ids)]) {
-            for (found, (id, hash)) in found.iter_mut().zip(&ids) {
+            for (found, (key, hash)) in found.iter_mut().zip(&keys) {
                 if found.is_none() {
-                    *found = first_with_id(segment, id, live.candidates(*hash))?;
+                    *found = first_with_key(segment, *key, live.candidates(*hash))?;
                 }
             }
         }
@@ -260,8 +274,8 @@ impl Log {
         let active = &mut self.active;
         let sum = active.segment.append(start, stamp, bodies, &mut self.blob)?;
         for (position, body) in (active.count as u32..).zip(bodies) {
-            if let Some(id) = row::id_of(body) {
-                active.ids.insert(ids::hash_id(id), position);
+            if let Some(key) = row::key_of(body) {
+                active.ids.insert(key.hash(), position);
             }
         }
         active.checksum = active.checksum.wrapping_add(sum);
@@ -354,8 +368,8 @@ impl Active {
         let mut active = Self { segment, ids: LiveIds::default(), count: 0, checksum: 0 };
         let mut last_stamp = None;
         active.segment.scan(active.segment.first, Offset(i64::MAX as u64), |_, received_at, body, sum| {
-            if let Some(id) = row::event_id(body)? {
-                active.ids.insert(ids::hash(id), active.count as u32);
+            if let Some(key) = row::key(body)? {
+                active.ids.insert(key.hash(), active.count as u32);
             }
             active.count += 1;
             active.checksum = active.checksum.wrapping_add(sum);
@@ -386,8 +400,8 @@ impl Sealed {
         Ok(Self { segment, end, filter, bucket_bits: seal.bucket_bits })
     }
 
-    fn find(&self, id: &EventId, hash: u64) -> Result<Option<Offset>, StoreError> {
-        first_with_id(&self.segment, id, self.segment.candidates(self.bucket_bits, hash)?)
+    fn find(&self, key: Key<'_>, hash: u64) -> Result<Option<Offset>, StoreError> {
+        first_with_key(&self.segment, key, self.segment.candidates(self.bucket_bits, hash)?)
     }
 
     fn last_stamp(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -395,14 +409,14 @@ impl Sealed {
     }
 }
 
-fn first_with_id(
+fn first_with_key(
     segment: &Segment,
-    id: &EventId,
+    key: Key<'_>,
     positions: impl IntoIterator<Item = u32>,
 ) -> Result<Option<Offset>, StoreError> {
     for position in positions {
         let offset = ids::offset_of(segment.first, position);
-        if segment.has_event(offset, id)? {
+        if segment.has_key(offset, key)? {
             return Ok(Some(offset));
         }
     }

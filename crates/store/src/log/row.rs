@@ -3,7 +3,7 @@
 //! In a row lie `seq`, `received_at` and a blob: the postcard form of the body, then four bytes of checksum over all three.
 //! SQLite does not notice a flipped bit in a blob; the checksum does, at every read.
 
-use accrue_event::{EventId, Timestamp};
+use accrue_event::{RefusalId, Timestamp};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::{Body, Offset, Record};
@@ -11,9 +11,30 @@ use crate::{Body, Offset, Record};
 /// Bytes of checksum behind the body.
 const SUM_BYTES: usize = 4;
 
-/// Places of the variants with an event id in [`Body`]; a test holds them to it.
+/// Places of the variants with a key in [`Body`]; a test holds them to it.
 const EVENT: u32 = 1;
+const QUARANTINED: u32 = 2;
 const RELEASED: u32 = 3;
+
+/// By what a record is known when it is sent again. Events and refused records have names of their own: an event that was
+/// refused may come in under its id once it is corrected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key<'a> {
+    /// The id of an event that came in.
+    Event(&'a str),
+    /// The name of a refused record.
+    Refused(RefusalId),
+}
+
+impl Key<'_> {
+    /// What the index goes by, part of the format.
+    pub(super) fn hash(self) -> u64 {
+        match self {
+            Key::Event(id) => xxh3_64(id.as_bytes()),
+            Key::Refused(id) => id.hash64(),
+        }
+    }
+}
 
 /// Why a blob is no record.
 pub(super) type Damage = &'static str;
@@ -50,24 +71,26 @@ pub(super) fn decode(offset: Offset, received_at: Timestamp, blob: &[u8]) -> Res
     }
 }
 
-/// The event id that the body with these bytes brings in, without decoding the rest.
-pub(super) fn event_id(body: &[u8]) -> Result<Option<&str>, Damage> {
-    let id = || -> postcard::Result<Option<&str>> {
+/// The key of the body with these bytes, without decoding the rest.
+pub(super) fn key(body: &[u8]) -> Result<Option<Key<'_>>, Damage> {
+    let key = || -> postcard::Result<Option<Key<'_>>> {
         let (variant, mut rest) = postcard::take_from_bytes::<u32>(body)?;
         match variant {
             EVENT => {}
+            QUARANTINED => return Ok(Some(Key::Refused(postcard::take_from_bytes(rest)?.0))),
             RELEASED => rest = postcard::take_from_bytes::<u64>(rest)?.1,
             _ => return Ok(None),
         }
-        Ok(Some(postcard::take_from_bytes::<&str>(rest)?.0))
+        Ok(Some(Key::Event(postcard::take_from_bytes::<&str>(rest)?.0)))
     };
-    id().map_err(|_| "it does not decode")
+    key().map_err(|_| "it does not decode")
 }
 
-/// The event id that a body brings into the log.
-pub(super) fn id_of(body: &Body) -> Option<&EventId> {
+/// The key that a body brings into the log.
+pub(super) fn key_of(body: &Body) -> Option<Key<'_>> {
     match body {
-        Body::Event(checked) | Body::Released { event: checked, .. } => Some(&checked.event.id),
+        Body::Event(checked) | Body::Released { event: checked, .. } => Some(Key::Event(checked.event.id.as_str())),
+        Body::Quarantined { id, .. } => Some(Key::Refused(*id)),
         _ => None,
     }
 }

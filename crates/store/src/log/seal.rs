@@ -97,8 +97,8 @@ impl Segment {
         let reached = self.scan(self.first, until, |offset, _, body, sum| {
             count += 1;
             checksum = checksum.wrapping_add(sum);
-            if let (Some(_), Some(id)) = (&sealed, row::event_id(body)?) {
-                hashes.push((ids::hash(id), (offset.0 - self.first.0) as u32));
+            if let (Some(_), Some(key)) = (&sealed, row::key(body)?) {
+                hashes.push((key.hash(), (offset.0 - self.first.0) as u32));
             }
             Ok(())
         })?;

@@ -7,14 +7,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use accrue_event::{EventId, Timestamp};
+use accrue_event::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::row;
 use crate::{Body, Offset, Record, StoreError};
 
 /// The format of a segment file.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// `ACRL`: how SQLite files of ours are told from others.
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"ACRL");
 const EXTENSION: &str = "seg";
@@ -244,14 +244,14 @@ impl Segment {
         row::decode(offset, received_at, &blob).map(Some).map_err(|damage| self.bad_record(offset, damage))
     }
 
-    /// Whether the record at `offset` brought this event id in. A tombstone did not.
-    pub(super) fn has_event(&self, offset: Offset, id: &EventId) -> Result<bool, StoreError> {
+    /// Whether the record at `offset` brought this key in. A tombstone did not.
+    pub(super) fn has_key(&self, offset: Offset, key: row::Key<'_>) -> Result<bool, StoreError> {
         let Some((offset, received_at, blob)) = self.row(offset)? else {
             return Err(self.bad_record(offset, "the index names it, but it is missing"));
         };
         row::verified(offset, received_at, &blob)
-            .and_then(|(body, _)| row::event_id(body))
-            .map(|found| found == Some(id.as_str()))
+            .and_then(|(body, _)| row::key(body))
+            .map(|found| found == Some(key))
             .map_err(|damage| self.bad_record(offset, damage))
     }
 

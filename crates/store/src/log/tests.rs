@@ -1,6 +1,6 @@
 //! What can only be tested from inside.
 
-use accrue_event::ItemId;
+use accrue_event::{ItemId, RecordKind};
 
 use super::*;
 use crate::Record;
@@ -49,7 +49,7 @@ fn full_disk_poisons_the_writer_and_reads_go_on() {
 }
 
 #[test]
-fn id_is_peeked_from_the_bytes_of_a_body() {
+fn key_is_peeked_from_the_bytes_of_a_body() {
     let event = crate::CheckedEvent {
         event: accrue_event::Event {
             id: "e1".into(),
@@ -70,19 +70,28 @@ fn id_is_peeked_from_the_bytes_of_a_body() {
         repairs: Vec::new(),
         raw: None,
     };
+    let refused = Body::Quarantined {
+        id: RefusalId::of(RecordKind::Items, b"{}"),
+        kind: RecordKind::Items,
+        reason: "item_no_id".into(),
+        detail: "id: an item needs one".into(),
+        raw: "{}".into(),
+    };
     let bodies = [
-        Body::Event(event.clone()),
-        Body::Released { of: Offset(300), event },
-        Body::Tombstone,
-        Body::Dropped { of: Offset(7) },
-        retired(1),
-        Body::Settings("a".into()),
+        (Body::Event(event.clone()), true),
+        (refused, true),
+        (Body::Released { of: Offset(300), event }, true),
+        (Body::Tombstone, false),
+        (Body::Dropped { of: Offset(7) }, false),
+        (retired(1), false),
+        (Body::Settings("a".into()), false),
     ];
-    for body in bodies {
+    for (body, has_key) in bodies {
         let mut blob = Vec::new();
         row::encode(&mut blob, Offset(3), Timestamp(4), &body);
         let (bytes, _) = row::verified(Offset(3), Timestamp(4), &blob).unwrap();
-        assert_eq!(row::event_id(bytes).unwrap(), row::id_of(&body).map(EventId::as_str));
+        assert_eq!(row::key(bytes).unwrap(), row::key_of(&body));
+        assert_eq!(row::key_of(&body).is_some(), has_key, "{body:?}");
         assert_eq!(row::decode(Offset(3), Timestamp(4), &blob).unwrap().body, body);
         assert!(row::decode(Offset(4), Timestamp(4), &blob).is_err(), "a record of another place");
         assert!(row::decode(Offset(3), Timestamp(5), &blob).is_err(), "a record of another time");

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use accrue_event::{Attributes, Event, EventId, EventType, Timestamp};
-use accrue_store::{Body, CheckedEvent, Log, LogReader, LogSettings, Offset, Record, StoreError};
+use accrue_event::{Attributes, Event, EventId, EventType, RecordKind, RefusalId, Timestamp};
+use accrue_store::{Body, CheckedEvent, Log, LogReader, LogSettings, Offset, Page, Record, Served, StoreError};
 
 /// A folder of this test alone, removed at its end.
 pub struct Folder(PathBuf);
@@ -66,11 +66,36 @@ pub fn checked(n: u64) -> CheckedEvent {
     }
 }
 
+pub fn refusal_id(n: u64) -> RefusalId {
+    RefusalId::of(RecordKind::Events, format!("line {n}").as_bytes())
+}
+
+fn served(n: u64) -> Served {
+    Served {
+        recommendation_id: format!("answer-{n}").into(),
+        page: if n % 20 == 9 { Page::Recommend } else { Page::Search { query: "red mug".into() } },
+        user: Some(format!("user-{}", n % 7).as_str().into()),
+        session: None,
+        version: n,
+        learned: Offset(n / 2),
+        first_position: 10,
+        items: vec!["sku-1".into(), "sku-2".into()],
+        propensities: if n % 20 == 9 { Vec::new() } else { vec![0.5, 0.25] },
+    }
+}
+
+fn refused(n: u64) -> Body {
+    let (reason, raw) = ("malformed".into(), format!("line {n}").into());
+    Body::Quarantined { id: refusal_id(n), kind: RecordKind::Events, reason, detail: "no JSON".into(), raw }
+}
+
 /// Record `n` of the made-up log: mostly events, now and then something else.
 pub fn body(n: u64) -> Body {
     match n % 10 {
         3 => Body::ItemRetired(format!("sku-{n}").as_str().into()),
         6 => Body::Released { of: Offset(n / 2), event: checked(n) },
+        8 => refused(n),
+        9 => Body::Served(Box::new(served(n))),
         _ => Body::Event(checked(n)),
     }
 }

@@ -4,7 +4,7 @@ use accrue_event::Timestamp;
 use accrue_store::{Body, LogReader, Offset, StoreError};
 use proptest::prelude::*;
 
-use crate::fixture::{Folder, bodies, body, checked, filled, id, open, read_all};
+use crate::fixture::{Folder, bodies, body, checked, filled, id, open, read_all, refusal_id};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
@@ -31,8 +31,10 @@ proptest! {
         prop_assert_eq!(log.digest(Offset(n / 2)).unwrap(), whole.digest(Offset(n / 2)).unwrap());
         prop_assert_eq!(log.reader().verify().unwrap(), whole.digest(Offset(n)).unwrap());
         for k in 0..n {
-            let expected = (k % 10 != 3).then_some(Offset(k));
+            let expected = (![3, 8, 9].contains(&(k % 10))).then_some(Offset(k));
             prop_assert_eq!(log.find_event(&id(k)).unwrap(), expected);
+            let expected = (k % 10 == 8).then_some(Offset(k));
+            prop_assert_eq!(log.find_refusals([refusal_id(k)]).unwrap(), [expected]);
         }
         prop_assert_eq!(log.find_event(&id(n)).unwrap(), None);
     }

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use accrue_event::{
-    Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawValue, Rejection, RuleStatistics,
-    Timestamp,
+    Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawValue, RecordKind, Refusal,
+    RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Sink;
-use crate::engine::{EngineError, Ingested, Refused};
+use crate::engine::{EngineError, Ingested, Refused, coded};
 use crate::ingest::Entry;
 
 /// A check with what it has seen in this run.
@@ -19,6 +19,8 @@ pub(super) struct DryRun {
     items: HashMap<ItemId, Item>,
     /// Hashes of the events' ids. Looked up only.
     ids: HashSet<u128>,
+    /// Names of what was refused. Looked up only.
+    refused: HashSet<RefusalId>,
     received_at: Timestamp,
 }
 
@@ -27,7 +29,17 @@ enum Verdict {
     Accepted,
     Repaired,
     Duplicate,
-    Refused(Rejection),
+    Refused(Refusal),
+}
+
+impl Verdict {
+    fn of(repairs: &[Repair]) -> Self {
+        if repairs.is_empty() { Self::Accepted } else { Self::Repaired }
+    }
+}
+
+fn refused(kind: RecordKind, rejection: Rejection, json: String) -> Verdict {
+    Verdict::Refused(Refusal::of(kind, coded(kind, rejection), json))
 }
 
 impl DryRun {
@@ -37,18 +49,18 @@ impl DryRun {
             check: Check::new(settings.clone(), RuleStatistics::default())?,
             items: HashMap::new(),
             ids: HashSet::new(),
+            refused: HashSet::new(),
             received_at: Timestamp(i64::try_from(since_1970.as_millis())?),
         })
     }
 
     fn judge(&mut self, entry: Entry) -> Verdict {
         match entry {
-            Entry::Unreadable { rejection, .. } => Verdict::Refused(rejection),
+            Entry::Unreadable(refusal) => Verdict::Refused(refusal),
             Entry::Item(item) => self.judge_item(&item),
             Entry::User(user) => match self.check.judge_user(&user) {
-                Ok((_, repairs)) if repairs.is_empty() => Verdict::Accepted,
-                Ok(_) => Verdict::Repaired,
-                Err(rejection) => Verdict::Refused(rejection),
+                Ok((_, repairs)) => Verdict::of(&repairs),
+                Err(rejection) => refused(RecordKind::Users, rejection, user.to_json()),
             },
             Entry::Event(event, item) => {
                 if let Some(item) = item {
@@ -63,9 +75,9 @@ impl DryRun {
         match self.check.judge_item(raw) {
             Ok((item, repairs)) => {
                 self.items.insert(item.id.clone(), item);
-                if repairs.is_empty() { Verdict::Accepted } else { Verdict::Repaired }
+                Verdict::of(&repairs)
             }
-            Err(rejection) => Verdict::Refused(rejection),
+            Err(rejection) => refused(RecordKind::Items, rejection, raw.to_json()),
         }
     }
 
@@ -73,7 +85,7 @@ impl DryRun {
         let items = &self.items;
         let known = |id: &ItemId| items.get(id).map(known_item);
         let (event, verdict) = match self.check.judge(raw, self.received_at, known) {
-            Outcome::Quarantined(rejection) => return Verdict::Refused(rejection),
+            Outcome::Quarantined(rejection) => return refused(RecordKind::Events, rejection, raw.to_json()),
             Outcome::Accepted(event) => (event, Verdict::Accepted),
             Outcome::Repaired(event, _) => (event, Verdict::Repaired),
         };
@@ -99,8 +111,14 @@ impl Sink for DryRun {
                 Verdict::Accepted => ingested.accepted += 1,
                 Verdict::Repaired => ingested.repaired += 1,
                 Verdict::Duplicate => ingested.duplicates += 1,
-                Verdict::Refused(Rejection { reason, detail }) => {
-                    ingested.quarantined.push(Refused { index, reason: reason.code().into(), detail: detail.into() });
+                Verdict::Refused(Refusal { id, rejection: Rejection { reason, detail }, .. }) => {
+                    let refused = Refused { index, reason: reason.code().into(), detail: detail.into() };
+                    if self.refused.insert(id) {
+                        ingested.quarantined.push(refused);
+                    } else {
+                        ingested.duplicates += 1;
+                        ingested.refused_again.push(refused);
+                    }
                 }
             }
         }

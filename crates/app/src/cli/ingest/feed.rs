@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use accrue_event::{Check, CheckSettings, ItemId, RawItem, RawUser, RawValue, RuleStatistics};
-use tokio::runtime::Runtime;
+use accrue_event::{ItemId, RawItem, RawValue};
 
 use super::Sink;
 use crate::engine::{Engine, EngineError, Incoming, Ingested, Refused};
@@ -12,19 +11,13 @@ use crate::ingest::Entry;
 /// An engine that takes entries of files.
 pub(super) struct Feed {
     engine: Engine,
-    /// For the engine's waiting calls; it runs nothing of its own.
-    runtime: Runtime,
-    /// Judges customers, who have no statistics.
-    check: Check,
     /// Which fields of an item the catalogue has, so that the lines of events describe an item once and not each time.
     described: HashMap<Box<str>, u32>,
 }
 
 impl Feed {
-    pub fn new(engine: Engine, settings: &CheckSettings) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let check = Check::new(settings.clone(), RuleStatistics::default())?;
-        Ok(Self { engine, runtime, check, described: HashMap::new() })
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, described: HashMap::new() }
     }
 
     /// What is still unknown of an item that a line of events tells of; the catalogue's own words stay.
@@ -47,21 +40,6 @@ impl Feed {
         self.described.insert(id.into(), known | fields);
         (fields & !known != 0).then_some(whole)
     }
-
-    fn put_user(&mut self, index: usize, raw: &RawUser, ingested: &mut Ingested) -> Result<(), EngineError> {
-        match self.check.judge_user(raw) {
-            Ok((user, repairs)) => {
-                self.runtime.block_on(self.engine.put_user(user))?;
-                *(if repairs.is_empty() { &mut ingested.accepted } else { &mut ingested.repaired }) += 1;
-            }
-            Err(rejection) => ingested.quarantined.push(Refused {
-                index,
-                reason: rejection.reason.code().into(),
-                detail: rejection.detail.into(),
-            }),
-        }
-        Ok(())
-    }
 }
 
 impl Sink for Feed {
@@ -69,16 +47,18 @@ impl Sink for Feed {
         let mut ingested = Ingested::default();
         let mut events = Part::default();
         let mut items = Part::default();
+        let mut users = Part::default();
         let mut news = Vec::new();
         for (index, entry) in batch.into_iter().enumerate() {
             match entry {
                 Entry::Event(event, item) => {
                     news.extend(item.and_then(|item| self.news(*item)));
-                    events.push(index, Incoming::Event(event));
+                    events.push(index, Incoming::Record(event));
                 }
-                Entry::Unreadable { rejection, raw } => events.push(index, Incoming::Refused { rejection, raw }),
+                // A refused record is not read, so any door will do.
+                Entry::Unreadable(refusal) => events.push(index, Incoming::Refused(refusal)),
                 Entry::Item(item) => items.push(index, item),
-                Entry::User(user) => self.put_user(index, &user, &mut ingested)?,
+                Entry::User(user) => users.push(index, user),
             }
         }
         // Items first, so that the check knows their prices.
@@ -88,6 +68,10 @@ impl Sink for Feed {
         if !items.entries.is_empty() {
             let taken = self.engine.put_items_blocking(items.entries, false)?;
             add(&mut ingested, taken, &items.places);
+        }
+        if !users.entries.is_empty() {
+            let taken = self.engine.put_users_blocking(users.entries)?;
+            add(&mut ingested, taken, &users.places);
         }
         if !events.entries.is_empty() {
             let taken = self.engine.ingest(events.entries)?;
@@ -122,8 +106,9 @@ fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
     total.accepted += part.accepted;
     total.repaired += part.repaired;
     total.duplicates += part.duplicates;
-    let moved = part.quarantined.into_iter().map(|refused| Refused { index: places[refused.index], ..refused });
-    total.quarantined.extend(moved);
+    let moved = |refused: Refused| Refused { index: places[refused.index], ..refused };
+    total.quarantined.extend(part.quarantined.into_iter().map(moved));
+    total.refused_again.extend(part.refused_again.into_iter().map(moved));
     total.offset = total.offset.max(part.offset);
 }
 

@@ -22,6 +22,9 @@ pub(super) struct Summary {
     /// `null` where nothing was written.
     offset: Option<u64>,
     seconds: f64,
+    /// How many of the duplicates are refused records.
+    #[serde(skip)]
+    refused_again: u64,
     #[serde(skip)]
     examples: BTreeMap<String, Vec<String>>,
     #[serde(skip)]
@@ -41,6 +44,7 @@ impl Summary {
         self.accepted += ingested.accepted;
         self.repaired += ingested.repaired;
         self.duplicates += ingested.duplicates;
+        self.refused_again += ingested.refused_again.len() as u64;
         if !self.is_dry {
             self.offset = Some(ingested.offset);
         }
@@ -61,13 +65,14 @@ impl Summary {
         self.seconds = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
     }
 
+    /// Whether a record was refused, now or when it was sent before.
     pub fn any_refused(&self) -> bool {
-        !self.quarantined.is_empty()
+        !self.quarantined.is_empty() || self.refused_again > 0
     }
 
-    /// Whether there were records, and not one of them was let in or known.
+    /// Whether there were records, and not one of them is in the log as a fact.
     pub fn all_refused(&self) -> bool {
-        self.read > 0 && self.accepted + self.repaired + self.duplicates == 0
+        self.read > 0 && self.accepted + self.repaired + self.duplicates == self.refused_again
     }
 
     /// What the progress bar says.
@@ -87,6 +92,9 @@ impl Summary {
             vec!["duplicates".into(), count(self.duplicates)],
             vec!["quarantined".into(), count(refused)],
         ];
+        if self.refused_again > 0 {
+            rows.insert(4, vec!["  refused before".into(), count(self.refused_again)]);
+        }
         rows.extend(self.quarantined.iter().map(|(reason, n)| vec![format!("  {reason}"), count(*n)]));
         let mut text = columns(&rows);
         for (reason, examples) in &self.examples {

@@ -1,0 +1,157 @@
+//! What goes into the engine and what comes out of it, as plain values.
+
+use accrue_event::{RecordKind, Refusal, Rejection};
+use accrue_train::TrainError;
+use serde::Serialize;
+
+/// An event, item or user as it comes in.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are records; a box for each would cost more than the room")]
+pub enum Incoming<R> {
+    /// To be checked.
+    Record(R),
+    /// Refused before the check: it could not be read, or a mapping's rule spoke against it. Goes into quarantine.
+    Refused(Refusal),
+}
+
+impl<R> From<R> for Incoming<R> {
+    fn from(raw: R) -> Self {
+        Self::Record(raw)
+    }
+}
+
+/// What became of a batch. `received` = accepted + repaired + duplicates + quarantined.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Ingested {
+    /// Taken in as sent.
+    pub accepted: u64,
+    /// Taken in after repairs.
+    pub repaired: u64,
+    /// Known already: by id, or refused once before.
+    pub duplicates: u64,
+    /// Refused and put into quarantine, with reasons, in the order of the batch.
+    pub quarantined: Vec<Refused>,
+    /// Refused as before: counted among the duplicates, since the quarantine has them already.
+    #[serde(skip)]
+    pub refused_again: Vec<Refused>,
+    /// The log's end after this batch: its records lie below.
+    pub offset: u64,
+}
+
+/// A refused record of a batch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Refused {
+    /// Place in the batch, from 0.
+    pub index: usize,
+    /// Stable reason code.
+    pub reason: String,
+    /// What exactly was wrong.
+    pub detail: String,
+}
+
+/// Why the engine could not do what was asked. The HTTP layer turns these into problem documents.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The log cannot be written; reads go on.
+    #[error("the log cannot be written: {0}")]
+    Poisoned(String),
+    /// The writer's queue is full.
+    #[error("too many writes are waiting; try again shortly")]
+    Overloaded,
+    /// The engine is shutting down.
+    #[error("the server is shutting down")]
+    Closing,
+    /// No such thing.
+    #[error("{what} {id:?} is unknown")]
+    NotFound {
+        /// "item", "user", "quarantined record".
+        what: &'static str,
+        /// Its name.
+        id: String,
+    },
+    /// The request cannot be answered as it is.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// Field of the request.
+        field: &'static str,
+        /// What was expected.
+        message: String,
+    },
+    /// The check speaks against the record.
+    #[error("{0}")]
+    Refused(Rejection),
+    /// The data folder is not usable.
+    #[error(transparent)]
+    Store(#[from] accrue_store::StoreError),
+    /// The learned state cannot be recovered.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The search index cannot be read or written.
+    #[error(transparent)]
+    Search(#[from] accrue_serve::search::SearchError),
+    /// The check's settings contradict themselves.
+    #[error("[check]: {0}")]
+    Check(#[from] accrue_event::SettingsError),
+}
+
+impl EngineError {
+    /// The same failure for another of those who waited for it.
+    pub(super) fn again(&self) -> Self {
+        Self::Poisoned(match self {
+            Self::Poisoned(cause) => cause.clone(),
+            other => other.to_string(),
+        })
+    }
+}
+
+/// A quarantined record.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QuarantinedRecord {
+    /// Its place in the log: its name in `release` and `drop`.
+    pub offset: u64,
+    /// When it arrived (RFC 3339).
+    pub received_at: accrue_event::Timestamp,
+    /// What it was sent as: `events`, `items` or `users`.
+    pub kind: RecordKind,
+    /// Stable reason code.
+    pub reason: String,
+    /// What exactly was wrong.
+    pub detail: String,
+    /// The record as it was sent (JSON).
+    pub raw: String,
+}
+
+/// Where the engine stands; what `/readyz`, `/metrics` and `/v1/quality` show.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Status {
+    /// Records in the log.
+    pub log_end: u64,
+    /// Records the published version has learned from.
+    pub learned: u64,
+    /// Number of the published version.
+    pub version: u64,
+    /// Whether the writer is poisoned, and why.
+    pub poisoned: Option<String>,
+    /// What stopped the learner, if something did.
+    pub learner_failed: Option<String>,
+    /// Items in the catalogue (described or met in events).
+    pub n_items: u64,
+    /// Users and guests known.
+    pub n_shoppers: u64,
+    /// Records in quarantine now.
+    pub n_quarantined: u64,
+    /// Events taken in as sent.
+    pub accepted: u64,
+    /// Events by repair code.
+    pub repairs: std::collections::BTreeMap<String, u64>,
+    /// Refusals by reason code.
+    pub reasons: std::collections::BTreeMap<String, u64>,
+    /// Events not kept because their id was known.
+    pub duplicates: u64,
+    /// Answers that were to be recorded and could not, since the start.
+    pub served_lost: u64,
+    /// Bytes copied by publications, per event learned.
+    pub copied_bytes_per_event: f64,
+    /// Prequential quality: predictions made before learning.
+    pub quality: accrue_train::Quality,
+}

@@ -1,0 +1,142 @@
+//! Quarantined records that are looked at again: let in under the rules of now, or given up.
+
+use accrue_event::{ItemId, KnownItem, Outcome, RawEvent, RawItem, RawUser, RecordKind, Rejection};
+use accrue_store::{Body, CheckedEvent, Offset};
+use serde::de::DeserializeOwned;
+
+use super::judging::{coded, repair_codes};
+use super::shared::Shared;
+use super::writer::{Writer, now};
+use super::{EngineError, Ingested, Refused};
+
+/// A record in quarantine.
+struct Held {
+    kind: RecordKind,
+    reason: Box<str>,
+    raw: Box<str>,
+}
+
+/// What becomes of a held record under the rules of now.
+enum Verdict {
+    /// It comes in as this record, with or without repairs.
+    LetIn { body: Body, repaired: bool },
+    /// What it says came in by another way.
+    Known,
+    /// It stays where it is.
+    Refused(Rejection),
+    /// No rule can make it readable.
+    Unreadable,
+}
+
+impl Writer {
+    /// Judges quarantined records again. What still fails stays where it is.
+    pub(super) fn release(&mut self, offsets: &[Offset]) -> Result<Ingested, EngineError> {
+        let mut outcome = Ingested::default();
+        let mut bodies = Vec::new();
+        for (index, &of) in offsets.iter().enumerate() {
+            let held = self.held(of)?;
+            let mut refused = |reason: &str, detail: &str| {
+                outcome.quarantined.push(Refused { index, reason: reason.into(), detail: detail.into() });
+            };
+            match self.judge_again(of, &held)? {
+                Verdict::LetIn { body, repaired } => {
+                    // A release names what it releases; descriptions are plain records, and the held one is dropped.
+                    let is_event = matches!(body, Body::Released { .. });
+                    bodies.push(body);
+                    if !is_event {
+                        bodies.push(Body::Dropped { of });
+                    }
+                    *(if repaired { &mut outcome.repaired } else { &mut outcome.accepted }) += 1;
+                }
+                Verdict::Known => {
+                    bodies.push(Body::Dropped { of });
+                    outcome.duplicates += 1;
+                }
+                Verdict::Refused(rejection) => {
+                    let rejection = coded(held.kind, rejection);
+                    refused(rejection.reason.code(), &rejection.detail);
+                }
+                Verdict::Unreadable => refused(&held.reason, "it cannot be read, so no change of rules lets it in"),
+            }
+        }
+        let n_records = bodies.len() as u64;
+        let start = self.commit(now(), bodies)?;
+        Ok(Ingested { offset: start.0 + n_records, ..outcome })
+    }
+
+    /// Gives records up; returns how many.
+    pub(super) fn give_up(&mut self, offsets: &[Offset]) -> Result<u64, EngineError> {
+        for &of in offsets {
+            self.held(of)?;
+        }
+        self.commit(now(), offsets.iter().map(|&of| Body::Dropped { of }).collect())?;
+        Ok(offsets.len() as u64)
+    }
+
+    fn judge_again(&mut self, of: Offset, held: &Held) -> Result<Verdict, EngineError> {
+        Ok(match held.kind {
+            RecordKind::Events => self.judge_event_again(of, held)?,
+            RecordKind::Items => match read::<RawItem>(held) {
+                None => Verdict::Unreadable,
+                Some(raw) => match self.check.judge_item(&raw) {
+                    Ok((item, repairs)) => {
+                        Verdict::LetIn { body: Body::Item(Box::new(item)), repaired: !repairs.is_empty() }
+                    }
+                    Err(rejection) => Verdict::Refused(rejection),
+                },
+            },
+            RecordKind::Users => match read::<RawUser>(held) {
+                None => Verdict::Unreadable,
+                Some(raw) => match self.check.judge_user(&raw) {
+                    Ok((user, repairs)) => Verdict::LetIn { body: Body::User(user), repaired: !repairs.is_empty() },
+                    Err(rejection) => Verdict::Refused(rejection),
+                },
+            },
+        })
+    }
+
+    fn judge_event_again(&mut self, of: Offset, held: &Held) -> Result<Verdict, EngineError> {
+        let Some(raw) = read::<RawEvent>(held) else { return Ok(Verdict::Unreadable) };
+        let (event, repairs) = match self.check.judge(&raw, now(), |item| self.shared.known_price(item)) {
+            Outcome::Accepted(event) => (event, Vec::new()),
+            Outcome::Repaired(event, repairs) => (event, repairs),
+            Outcome::Quarantined(rejection) => return Ok(Verdict::Refused(rejection)),
+        };
+        if self.log.find_event(&event.id)?.is_some() {
+            return Ok(Verdict::Known);
+        }
+        let facts = self.shared.facts.read();
+        self.check.observe(&event, event.item.as_ref().and_then(|item| facts.known_item(item)));
+        let repaired = !repairs.is_empty();
+        let event = CheckedEvent { event, repairs: repair_codes(&repairs), raw: Some(held.raw.clone()) };
+        Ok(Verdict::LetIn { body: Body::Released { of, event }, repaired })
+    }
+
+    /// A record that lies in quarantine.
+    fn held(&mut self, of: Offset) -> Result<Held, EngineError> {
+        let unknown = || EngineError::NotFound { what: "quarantined record", id: of.to_string() };
+        if !self.shared.facts.read().quarantine.contains_key(&of) {
+            return Err(unknown());
+        }
+        match self.reader.get(of)?.ok_or_else(unknown)?.body {
+            Body::Quarantined { kind, reason, raw, .. } => Ok(Held { kind, reason, raw }),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+/// The record, unless it was refused because nobody could read it.
+fn read<R: DeserializeOwned>(held: &Held) -> Option<R> {
+    if *held.reason == *accrue_event::Reason::Malformed.code() {
+        return None;
+    }
+    serde_json::from_str(&held.raw).ok()
+}
+
+impl Shared {
+    /// What the check may know of an item, copied out of the facts.
+    fn known_price(&self, item: &ItemId) -> Option<KnownItem<'static>> {
+        let price = self.facts.read().known_item(item)?.price;
+        Some(KnownItem { price, category: None })
+    }
+}
