@@ -8,4 +8,5 @@ mod crash;
 mod datasets;
 mod demo;
 mod faults;
+mod forget;
 mod http;
