@@ -109,7 +109,9 @@ fn fill(server: &Server) -> u64 {
             continue;
         }
         assert_eq!((status, answer["code"].as_str()), (503, Some("writer_poisoned")), "{answer}");
-        assert!(answer["detail"].as_str().unwrap().contains("restart"), "it says what to do: {answer}");
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(detail.contains("restart"), "it says what to do: {answer}");
+        assert_eq!(detail.matches("cannot be written").count(), 1, "it says it once: {answer}");
         return 100 * number;
     }
     panic!("the disk never filled up");
@@ -130,14 +132,19 @@ fn nothing_acknowledged_is_lost(dir: &Path, acknowledged: u64) {
     let export = accrue(dir, &["export", "events"]);
     assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
     let text = String::from_utf8(export.stdout).unwrap();
-    let ids: Vec<String> =
-        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned())
+        .collect();
     // The group that failed may be in, whole: its acknowledgement alone was lost.
     assert!([acknowledged, acknowledged + 100].contains(&(ids.len() as u64)), "{} of {acknowledged}", ids.len());
     assert!(ids.iter().enumerate().all(|(number, id)| *id == format!("e{number}")));
     let server = Server::start(&mut serve(dir));
     let (status, answer) = server.ask("POST", "/v1/events", &batch(acknowledged));
-    assert_eq!((status, answer["accepted"].as_u64().zip(answer["duplicates"].as_u64()).map(|(a, d)| a + d)), (200, Some(100)));
+    assert_eq!(
+        (status, answer["accepted"].as_u64().zip(answer["duplicates"].as_u64()).map(|(a, d)| a + d)),
+        (200, Some(100))
+    );
     drop(server);
     let replay = accrue(dir, &["replay", "--verify", "--json"]);
     assert!(replay.status.success(), "{}", String::from_utf8_lossy(&replay.stdout));
@@ -183,7 +190,9 @@ fn a_folder_that_cannot_be_written_is_refused_with_a_hint() {
     drop(server);
     let path = dir.to_str().unwrap();
     let Some(mounted) = Mount::new(&dir, &["--bind", path]).filter(|_| mount(&dir, &["-o", "remount,ro,bind"])) else {
-        eprintln!("skipped: this machine lets no test mount a folder read-only, and the mode bits do not bind its administrator");
+        eprintln!(
+            "skipped: this machine lets no test mount a folder read-only, and the mode bits do not bind its administrator"
+        );
         return;
     };
     for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["quarantine", "drop", "--reason", "x"]] {
