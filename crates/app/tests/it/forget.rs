@@ -15,7 +15,7 @@ fn accrue(dir: &Path, arguments: &[&str]) -> Output {
         .args(["--json", "--quiet", "--data"])
         .arg(dir)
         .env("ACCRUE_LOG_SEGMENT_RECORDS", "700")
-        .env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "500")
+        .env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "1000")
         .output()
         .unwrap()
 }
