@@ -5,12 +5,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use accrue_event::{
     Check, CheckSettings, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
 };
-use accrue_lab::{Mode, StreamData, StreamSettings, Unit, evaluate_stream};
+use accrue_lab::{
+    Mode, Protocol, Stage, StreamData, StreamSettings, Unit, evaluate_auto, evaluate_files, evaluate_ratings,
+    evaluate_stream,
+};
 use accrue_model::Part;
+use accrue_model::collaborative::Kind;
+use accrue_model::collaborative::ratings::RatingKind;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
@@ -19,8 +25,6 @@ use crate::ingest::{Entry, Progress, ReadSettings, Reader};
 
 /// Records read at once.
 const BATCH: usize = 4_096;
-/// Protocols that this build has.
-const PROTOCOLS: [&str; 1] = ["stream"];
 
 /// What is to be evaluated.
 #[derive(Clone, Debug, Default)]
@@ -29,9 +33,13 @@ pub struct Request {
     pub protocol: String,
     /// Name of the model.
     pub model: String,
-    /// Events.
+    /// What the model learns from.
     pub train: PathBuf,
-    /// How their columns are named.
+    /// What it is asked, where the protocol has a file of its own for that.
+    pub test: Option<PathBuf>,
+    /// How long `auto` may search.
+    pub budget: Duration,
+    /// How the columns of events are named.
     pub mapping: Mapping,
     /// Settings of the protocol and, by their path in the configuration (`model.neighbours.capacity`), of the model.
     pub settings: Vec<(String, String)>,
@@ -39,24 +47,72 @@ pub struct Request {
 
 /// The models with the protocols that they serve.
 pub fn models() -> Value {
-    let models = Part::ALL.iter().map(|part| json!({"model": part.name(), "protocols": PROTOCOLS}));
-    Value::Array(models.collect())
+    let ranking = Protocol::ALL.map(Protocol::name);
+    let fitted = Kind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": ranking}));
+    let ratings =
+        RatingKind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": ["ratings"]}));
+    let what = "Learned online, as the server does it.";
+    let online = Part::ALL.iter().map(|part| json!({"model": part.name(), "what": what, "protocols": ["stream"]}));
+    Value::Array(fitted.chain(ratings).chain(online).collect())
 }
 
-/// Runs the evaluation; `progress` hears the share done.
+/// Runs the evaluation; `progress` hears how far it is: a share, and of what.
 ///
 /// # Errors
 /// If the protocol, the model or a setting is unknown, or a file cannot be used.
-pub fn evaluate(config: &Config, request: &Request, progress: impl FnMut(f64)) -> anyhow::Result<Value> {
-    if !PROTOCOLS.contains(&request.protocol.as_str()) {
-        bail!("there is no protocol `{}` in this build; there is {}", request.protocol, PROTOCOLS.join(", "));
+pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    match (Protocol::named(&request.protocol), request.protocol.as_str()) {
+        (Some(protocol), _) => return fitted(config, Measure::Ranking(protocol), request, progress),
+        (None, "ratings") => return fitted(config, Measure::Ratings, request, progress),
+        (None, "stream") => {}
+        (None, other) => {
+            let names = Protocol::ALL.map(Protocol::name).join(", ");
+            bail!("there is no protocol `{other}` in this build; there is {names}, ratings, stream");
+        }
     }
     let (settings, kept_types) = stream_settings(config, request)?;
     let (data, refused) = read(config, request, kept_types.as_deref())?;
-    let report = evaluate_stream(data, &settings, progress)?;
+    let report = evaluate_stream(data, &settings, |done| progress(done, "the stream"))?;
     let mut report = serde_json::to_value(report)?;
     report["refused"] = json!(refused);
     Ok(report)
+}
+
+/// How fitted models are measured.
+#[derive(Clone, Copy)]
+enum Measure {
+    Ranking(Protocol),
+    Ratings,
+}
+
+/// A protocol of fitted models: the laboratory reads the files itself.
+fn fitted(
+    config: &Config,
+    measure: Measure,
+    request: &Request,
+    progress: &(dyn Fn(f64, &str) + Sync),
+) -> anyhow::Result<Value> {
+    let hear = |stage: Stage| match stage {
+        Stage::Trained(epoch) => progress(epoch.done as f64 / epoch.of as f64, "training"),
+        Stage::Asked(share) => progress(share, "the questions"),
+        Stage::Searched(share) => progress(share, "the budget"),
+    };
+    let budget = request.budget;
+    let request = accrue_lab::Request {
+        model: request.model.clone(),
+        train: request.train.clone(),
+        test: request.test.clone(),
+        settings: request.settings.clone(),
+        seed: config.learn.seed,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    Ok(match measure {
+        Measure::Ranking(protocol) if request.model == "auto" => {
+            serde_json::to_value(evaluate_auto(protocol, &request, budget, &hear)?)?
+        }
+        Measure::Ranking(protocol) => serde_json::to_value(evaluate_files(protocol, &request, &hear)?)?,
+        Measure::Ratings => serde_json::to_value(evaluate_ratings(&request, &hear)?)?,
+    })
 }
 
 /// Settings of the protocol out of `key=value` pairs, and the event types to keep if not all.

@@ -174,7 +174,7 @@ fn dot_rows_lanes<L: Lanes>(query: &[f32], rows: &[f32], out: &mut [f32]) {
 
 /// The products of `R` rows side by side, summed lane by lane. `query: [d], rows: R × [d] → R × [16]`.
 #[inline(always)]
-fn products<L: Lanes, const R: usize>(query: &[f32], rows: [&[f32]; R]) -> [L; R] {
+pub(crate) fn products<L: Lanes, const R: usize>(query: &[f32], rows: [&[f32]; R]) -> [L; R] {
     let (chunks, tail) = query.as_chunks::<N_LANES>();
     let row_chunks = rows.map(|row| &row.as_chunks::<N_LANES>().0[..chunks.len()]);
     let mut lanes = [L::zero(); R];

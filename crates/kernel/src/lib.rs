@@ -8,6 +8,7 @@
 
 mod dense;
 mod find;
+mod gram;
 mod instruction_set;
 mod lanes;
 mod math;
@@ -21,6 +22,7 @@ pub use dense::{
     squared_norm_with,
 };
 pub use find::find;
+pub use gram::{gram_product, gram_product_with};
 pub use instruction_set::InstructionSet;
 pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;

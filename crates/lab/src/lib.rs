@@ -3,13 +3,26 @@
 //! In: events or files' records as plain values, settings. Out: reports. It uses the learner and the models just as the server does,
 //! and knows nothing of the server.
 
+mod auto;
 mod cost;
+mod evaluation;
+mod html;
 mod metrics;
+mod protocol;
+pub mod ranking;
+mod rating_protocol;
+pub mod read;
 mod report;
+mod settings;
 pub mod simulator;
 mod stream;
 
+pub use auto::{AutoReport, Trial, evaluate_auto};
 pub use cost::Cost;
+pub use evaluation::{RankingReport, Request, Stage, evaluate_files};
+pub use html::html;
 pub use metrics::{Hit, Interval, bootstrap};
+pub use protocol::{Protocol, ProtocolSettings};
+pub use rating_protocol::{RatingReport, evaluate_ratings};
 pub use report::{Report, Week};
 pub use stream::{LabError, Mode, StreamData, StreamSettings, Unit, evaluate_stream};

@@ -91,6 +91,6 @@ pub(crate) fn weeks(hits: &[Hit]) -> Vec<Week> {
 }
 
 /// Six digits after the point: more than any figure means, and the same on every machine.
-fn round(x: f64) -> f64 {
+pub(crate) fn round(x: f64) -> f64 {
     (x * 1e6).round() / 1e6
 }

@@ -8,12 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::{Event, Item};
+use accrue_model::collaborative::FitError;
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Offset, Record};
 use accrue_train::{LearnSettings, Learner, TrainError};
 
 use crate::cost::Stopwatch;
 use crate::metrics::{Hit, mean};
+use crate::read::ReadError;
 use crate::report::{Report, intervals, metrics, weeks};
 
 const DAY_MS: i64 = 86_400_000;
@@ -80,6 +82,23 @@ pub enum LabError {
     /// The learner refused a record.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// A file cannot be used.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A setting, a protocol or a model that there is not.
+    #[error("{0}")]
+    Setting(String),
+    /// A model cannot be fitted.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// A model gave no number.
+    #[error("model `{model}` gave a score that is no number, first for user {user}; nothing was measured")]
+    NotANumber {
+        /// Which.
+        model: &'static str,
+        /// For whom.
+        user: u32,
+    },
 }
 
 /// Checked events and what is known of items, as a mapping gave them.

@@ -5,6 +5,7 @@
 
 mod accumulator;
 mod blend;
+pub mod collaborative;
 mod context;
 mod cow;
 mod decay;

@@ -1,10 +1,15 @@
 //! `accrue evaluate`: a model under a protocol on files. The laboratory does it; here are its arguments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use accrue_event::Mapping;
+use anyhow::Context as _;
+use serde_json::Value;
 
 use super::ingest::mapping_file;
+use super::output::Output;
 use super::problem::Problem;
 use super::{Context, Ending};
 use crate::evaluation::{self, Request};
@@ -12,18 +17,31 @@ use crate::evaluation::{self, Request};
 const EXAMPLES: &str = "\
 Examples:
   accrue evaluate --model list
-  accrue evaluate --protocol leave-one-out --model popularity --train sequences.txt.zst --json
+  accrue evaluate --protocol leave-one-out --model markov --train sequences.txt.zst --json
+  accrue evaluate --protocol user-items --model als --train train.txt --test test.txt --set factors=128
+  accrue evaluate --protocol sessions --model blend --set parts=markov+session-knn --set holdout=session \\
+      --train train.txt --test test.txt
   accrue evaluate --protocol stream --model blend --train events.tsv --set unit=basket --set mode=online
 
+Files, plain or .zst:
+  user-items     train and test: `user item item …` a line; items of the training file are no candidates
+  leave-one-out  one file, `user item item …` or `user item` a line, in time order; the last item is the test
+  sessions       train: `item item …` a line; test: prefix TAB next
+  sampled        train: `user item rating`; test: `user item rating ts negative negative …`
+  ratings        `user item rating` a line, in folds=5, or with a test file
+  stream         timestamped events, with a column mapping
+
+Settings of these protocols: on=test|validation, at=5,10,20 (places that count); of leave-one-out also negatives=100,
+seen=auto|keep|drop, refit=true (learn the validation items too). All others are the model's.
 The same seed gives the same bytes, save under `cost`.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// How it is measured: user-items, leave-one-out, sessions, sampled, ctr, stream, search
+    /// How it is measured: user-items, leave-one-out, sessions, sampled, ratings, stream
     #[arg(long)]
     pub protocol: Option<String>,
-    /// What is measured; `list` prints the models with the protocols that they serve
+    /// What is measured; `list` prints the models with the protocols that they serve, `auto` finds one on validation
     #[arg(long)]
     pub model: String,
     /// What the model learns from
@@ -38,6 +56,15 @@ pub(super) struct Arguments {
     /// A column mapping, for timestamped events
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
+    /// How long `--model auto` may search: 90s, 10m, 1h
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = budget)]
+    pub budget: Duration,
+    /// Also write the report as a page with plots that opens offline
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Reports of other runs, as printed with --json, to compare with on that page
+    #[arg(long, value_name = "FILE", requires = "html", num_args = 1..)]
+    pub compare: Vec<PathBuf>,
     /// A setting of the model or the protocol
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
@@ -47,29 +74,18 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let result = match (arguments.model.as_str(), arguments.protocol, arguments.train) {
         ("list", _, _) => evaluation::models(),
         (_, Some(protocol), Some(train)) => {
-            for (flag, given) in [("--test", &arguments.test), ("--items", &arguments.items)] {
-                if given.is_some() {
-                    let hint =
-                        "leave it out: this protocol has one file, and the mapping tells what items it describes";
-                    return Err(Problem::new(format!("{flag} is not for the protocol `{protocol}`"), hint).into());
-                }
-            }
+            refuse_unused(&protocol, &arguments)?;
             let mapping = match &arguments.mapping {
                 Some(path) => mapping_file(path, None)?,
                 None => Mapping::default(),
             };
-            let request = Request { protocol, model: arguments.model, train, mapping, settings: arguments.settings };
-            let output = context.output;
-            let mut told = 0;
-            evaluation::evaluate(&context.config, &request, |done| {
-                let percent = (done * 100.0) as u32;
-                if percent >= told + 5 {
-                    told = percent;
-                    if output.draws_progress() {
-                        output.note(&format!("{percent} % of the stream"));
-                    }
-                }
-            })?
+            let Arguments { model, test, settings, budget, html, compare, .. } = arguments;
+            let request = Request { protocol, model, train, test, mapping, budget, settings };
+            let report = evaluation::evaluate(&context.config, &request, &progress_notes(context.output))?;
+            if let Some(page) = html {
+                write_page(&page, &report, &compare)?;
+            }
+            report
         }
         _ => {
             let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
@@ -80,6 +96,66 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         .output
         .result(&result, |result| serde_json::to_string_pretty(result).unwrap_or_else(|_| result.to_string()))?;
     Ok(Ending::Well)
+}
+
+/// Writes the report, beside those that it is compared with, as a page.
+fn write_page(page: &Path, report: &Value, compare: &[PathBuf]) -> anyhow::Result<()> {
+    let mut reports = vec![report.clone()];
+    for path in compare {
+        let name = path.display();
+        let bytes = std::fs::read(path).with_context(|| format!("{name} cannot be read"))?;
+        let other =
+            serde_json::from_slice(&bytes).with_context(|| format!("{name} is no report printed with --json"))?;
+        reports.push(other);
+    }
+    std::fs::write(page, accrue_lab::html(&reports)).with_context(|| format!("{} cannot be written", page.display()))
+}
+
+/// `90s`, `10m`, `1h`
+fn budget(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.len() - text.len().min(1));
+    let seconds = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("`{text}` is no time; write it as 90s, 10m or 1h")),
+    };
+    let number = number.parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number));
+    let number = number.ok_or_else(|| format!("`{text}` is no time; write it as 90s, 10m or 1h"))?;
+    Ok(Duration::from_secs_f64(number * seconds))
+}
+
+/// Refuses files that the protocol does not read.
+fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
+    let is_stream = protocol == "stream";
+    let unused = [
+        ("--test", arguments.test.is_some() && is_stream),
+        ("--items", arguments.items.is_some()),
+        ("--mapping", arguments.mapping.is_some() && !is_stream),
+    ];
+    match unused.into_iter().find(|&(_, is_unused)| is_unused) {
+        None => Ok(()),
+        Some((flag, _)) => {
+            let hint = "leave it out; `accrue evaluate --help` tells what each protocol reads";
+            Err(Problem::new(format!("{flag} is not for the protocol `{protocol}`"), hint).into())
+        }
+    }
+}
+
+/// Tells how far it is, at every twentieth, where somebody looks.
+fn progress_notes(output: Output) -> impl Fn(f64, &str) + Sync {
+    let told = Mutex::new((String::new(), 0));
+    move |done, what| {
+        if !output.draws_progress() {
+            return;
+        }
+        let percent = (done * 100.0) as u32;
+        let Ok(mut told) = told.lock() else { return };
+        if told.0 != what || percent >= told.1 + 5 {
+            *told = (what.to_string(), percent);
+            output.note(&format!("{percent} % of {what}"));
+        }
+    }
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

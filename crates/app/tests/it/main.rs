@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod datasets;
 mod demo;
+mod evaluate;
 mod faults;
 mod forget;
 mod http;

@@ -1,0 +1,100 @@
+//! `accrue evaluate` on fitted models: the contract that scripts rely on.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_accrue")).args(arguments).current_dir(folder).env_clear().output().unwrap()
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    let output = run(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Forty users walk round a ring of twelve items.
+fn ring() -> String {
+    let line = |user: u32| (0..6).fold(format!("{user}"), |line, step| format!("{line} {}", (user + step) % 12));
+    (0..40).map(|user| line(user) + "\n").collect()
+}
+
+#[test]
+fn a_report_has_all_that_was_promised_and_the_same_bytes_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "ring.txt", &ring());
+    let arguments = ["evaluate", "--protocol", "leave-one-out", "--model", "markov", "--train", "ring.txt", "--json"];
+    let mut report = json(folder.path(), &arguments);
+    for key in ["protocol", "model", "settings", "seed", "metrics", "ci95", "n_eval", "n_params", "cost"] {
+        assert!(!report[key].is_null(), "{key}");
+    }
+    for key in ["train_s", "eval_s", "train_cpu_s", "events_per_s", "peak_rss_mb"] {
+        assert!(report["cost"][key].is_number(), "{key}");
+    }
+    for metric in ["hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr"] {
+        let (low, high) = (report["ci95"][metric][0].as_f64().unwrap(), report["ci95"][metric][1].as_f64().unwrap());
+        let mean = report["metrics"][metric].as_f64().unwrap();
+        assert!(low <= mean && mean <= high, "{metric}: {low} {mean} {high}");
+    }
+    let mut again = json(folder.path(), &arguments);
+    report["cost"] = Value::Null;
+    again["cost"] = Value::Null;
+    assert_eq!(report.to_string(), again.to_string());
+}
+
+#[test]
+fn auto_finds_a_model_on_validation_and_says_what_it_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "ring.txt", &ring());
+    let arguments =
+        ["evaluate", "--protocol", "leave-one-out", "--model", "auto", "--budget", "3s", "--train", "ring.txt"];
+    let report = json(folder.path(), &[&arguments[..], &["--json", "--html", "page.html"]].concat());
+    assert_eq!(report["settings"]["on"], "test");
+    assert_ne!(report["model"], "popularity");
+    assert!(report["search"].as_array().is_some_and(|search| search.len() > 3), "{}", report["search"]);
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("<svg") && !page.contains("http"));
+}
+
+#[test]
+fn what_cannot_be_evaluated_ends_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "ring.txt", &ring());
+    let told = |arguments: &[&str]| {
+        let output = run(folder.path(), &[&["evaluate"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("hint: "), "{told}");
+        told
+    };
+    let train = ["--train", "ring.txt"];
+    assert!(
+        told(&[&["--protocol", "user-items", "--model", "als"][..], &train].concat()).contains("needs a test file")
+    );
+    assert!(told(&[&["--protocol", "guesswork", "--model", "als"][..], &train].concat()).contains("leave-one-out"));
+    write(folder.path(), "words.txt", "1 2 3\n1 3 many\n");
+    let words = ["--protocol", "ratings", "--model", "rating-mf", "--train", "words.txt"];
+    assert!(told(&words).contains("words.txt: line 2: `many` is no number"));
+    let missing = ["--protocol", "leave-one-out", "--model", "als", "--train", "absent.txt"];
+    assert!(told(&missing).contains("absent.txt"));
+}
+
+#[test]
+fn the_list_names_models_with_their_protocols() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = json(folder.path(), &["evaluate", "--model", "list", "--json"]);
+    let serves = |model: &str, protocol: &str| {
+        list.as_array().unwrap().iter().any(|entry| {
+            entry["model"] == model && entry["protocols"].as_array().unwrap().iter().any(|name| name == protocol)
+        })
+    };
+    assert!(serves("als", "user-items") && serves("rating-mf", "ratings") && serves("factorization", "stream"));
+}

@@ -1,0 +1,85 @@
+//! Products with a Gram matrix that is never formed: `Σ_r (row_r · p) row_r`, the inner step of conjugate gradients.
+//!
+//! In: rows side by side. Out: sums of one fixed shape: four rows are taken together, each product as in [`dot`](crate::dot), and added to
+//! the sum in the order of rows with fused multiply-adds. So all instruction sets return the same bits. Refuses: slices whose lengths
+//! do not fit (panics).
+
+use crate::InstructionSet;
+use crate::dense::products;
+use crate::instruction_set::{Supported, compiled_for_each_set};
+use crate::lanes::Lanes;
+
+/// `out += Σ_r (row_r · p) row_r`. `rows: [n, d], p: [d], out: [d]`.
+///
+/// ```
+/// let mut out = [0.0, 1.0];
+/// accrue_kernel::gram_product(&[1.0, 0.0, 2.0, 1.0], &[1.0, 1.0], &mut out);
+/// assert_eq!(out, [7.0, 4.0]);
+/// ```
+///
+/// # Panics
+/// If `out` is not as long as `p`, or `rows` is no multiple of it.
+#[inline]
+pub fn gram_product(rows: &[f32], p: &[f32], out: &mut [f32]) {
+    gram_product_on(Supported::best(), rows, p, out);
+}
+
+/// [`gram_product`] on a chosen instruction set, for tests and benches.
+///
+/// # Panics
+/// As [`gram_product`], or if the processor has not got the set.
+pub fn gram_product_with(set: InstructionSet, rows: &[f32], p: &[f32], out: &mut [f32]) {
+    gram_product_on(Supported::check(set), rows, p, out);
+}
+
+compiled_for_each_set! { fn gram_product_on(rows: &[f32], p: &[f32], out: &mut [f32]) = gram_product_lanes<Lanes> }
+
+#[inline(always)]
+fn gram_product_lanes<L: Lanes>(rows: &[f32], p: &[f32], out: &mut [f32]) {
+    let d = p.len();
+    assert_eq!(out.len(), d, "gram_product: lengths differ");
+    if d == 0 {
+        return;
+    }
+    assert!(rows.len().is_multiple_of(d), "gram_product: rows are not [n, {d}]");
+    let mut blocks = rows.chunks_exact(4 * d);
+    for block in blocks.by_ref() {
+        let four: [&[f32]; 4] = std::array::from_fn(|r| &block[r * d..][..d]);
+        let s = L::sum_four(products(p, four));
+        let [a, b, c, e] = four;
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = s[3].mul_add(e[i], s[2].mul_add(c[i], s[1].mul_add(b[i], s[0].mul_add(a[i], *out))));
+        }
+    }
+    for row in blocks.remainder().chunks_exact(d) {
+        let [lanes] = products::<L, 1>(p, [row]);
+        let s = lanes.sum();
+        for (out, &x) in out.iter_mut().zip(row) {
+            *out = s.mul_add(x, *out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Draws, axpy, dot};
+
+    #[test]
+    fn every_set_has_the_bits_of_dots_and_sums() {
+        for (n, d) in [(0, 5), (1, 1), (3, 16), (4, 17), (9, 64), (13, 100)] {
+            let mut draws = Draws::new(n as u64, 1, d as u64);
+            let mut vector = |len: usize| -> Vec<f32> { (0..len).map(|_| draws.normal()).collect() };
+            let (rows, p, start) = (vector(n * d), vector(d), vector(d));
+            let mut expected = start.clone();
+            for row in rows.chunks_exact(d) {
+                axpy(dot(p.as_slice(), row), row, &mut expected);
+            }
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                let mut out = start.clone();
+                gram_product_with(set, &rows, &p, &mut out);
+                assert_eq!(out, expected, "{} n={n} d={d}", set.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Reports as one HTML page that opens without a network: figures, learning curves, groups, runs compared.
+//!
+//! In: reports as JSON, the first being the one that the page is about. Out: a page with inline SVG, light and dark.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+const STYLE: &str = "\
+:root{--ink:#1d2433;--soft:#667;--line:#d9dde5;--page:#fff;--a:#2563a8;--b:#c2703d}\
+@media(prefers-color-scheme:dark){:root{--ink:#e6e9f0;--soft:#9aa3b2;--line:#39414f;--page:#14181f;--a:#6aa9e9;--b:#e09a6a}}\
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:60rem;margin:2rem auto;padding:0 1rem}\
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}\
+td,th{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);text-align:left}\
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.soft{color:var(--soft)}\
+svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .soft{fill:var(--soft)}\
+svg .a{fill:var(--a)}svg .b{fill:var(--b)}svg .line{fill:none;stroke:var(--a);stroke-width:2}svg .axis{stroke:var(--line)}";
+
+/// Width and height of a plot, and the margin for its labels.
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 240.0;
+const MARGIN: f64 = 48.0;
+
+/// The page. Reports after the first are compared with it.
+pub fn html(reports: &[Value]) -> String {
+    let Some(report) = reports.first() else { return String::new() };
+    let title = format!("{} under {}", word(&report["model"]), word(&report["protocol"]));
+    let mut page = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p class=soft>{} questions, {} parameters, seed {}</p>",
+        word(&report["n_eval"]),
+        word(&report["n_params"]),
+        word(&report["seed"]),
+    );
+    page += &figures(report);
+    if reports.len() > 1 {
+        page += &compared(reports);
+    }
+    let main = word(&report["main_metric"]);
+    page += &groups(&report["by_history"], &format!("{main} by items in the history"));
+    page += &groups(&report["by_popularity"], &format!("{main} by how often the chosen items were chosen before"));
+    page += &curve(&report["curve"]);
+    page += &table("Settings", &report["settings"]);
+    page += &table("Left out of the files", &report["counted"]);
+    page += &table("Cost", &report["cost"]);
+    page + "</html>\n"
+}
+
+/// Text or number, escaped.
+fn word(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(0.0)
+}
+
+/// A sum of text: writing to a string cannot fail.
+fn say(page: &mut String, text: std::fmt::Arguments<'_>) {
+    page.write_fmt(text).expect("a string takes all text");
+}
+
+fn figures(report: &Value) -> String {
+    let mut page = String::from("<h2>Figures</h2><table><tr><th>metric<th class=n>mean<th class=n>95 % interval</tr>");
+    for (name, value) in report["metrics"].as_object().into_iter().flatten() {
+        let interval = match report["ci95"][name].as_array().map(Vec::as_slice) {
+            Some([low, high]) => format!("{:.4} – {:.4}", number(low), number(high)),
+            _ => String::new(),
+        };
+        let name = word(&Value::from(name.as_str()));
+        say(&mut page, format_args!("<tr><td>{name}<td class=n>{:.4}<td class=n>{interval}</tr>", number(value)));
+    }
+    page + "</table>"
+}
+
+fn compared(reports: &[Value]) -> String {
+    let metric = reports[0]["main_metric"].as_str().unwrap_or("rmse");
+    let mut page = format!("<h2>Runs compared by {}</h2>", word(&Value::from(metric)));
+    let bars: Vec<Bar> = reports
+        .iter()
+        .map(|report| Bar { label: word(&report["model"]), value: number(&report["metrics"][metric]), beside: None })
+        .collect();
+    page += &bar_plot(&bars);
+    page
+}
+
+struct Bar {
+    label: String,
+    value: f64,
+    beside: Option<f64>,
+}
+
+fn groups(groups: &Value, title: &str) -> String {
+    let Some(groups) = groups.as_array().filter(|groups| !groups.is_empty()) else { return String::new() };
+    let bars: Vec<Bar> = groups
+        .iter()
+        .map(|group| Bar {
+            label: format!("{}–{}", word(&group["from"]), word(&group["to"])),
+            value: number(&group["value"]),
+            beside: Some(number(&group["popularity"])),
+        })
+        .collect();
+    let mut page = format!("<h2>{title}</h2><p class=soft>Blue: the model. Orange: popularity. Lift:");
+    for group in groups {
+        match group["lift"].as_f64() {
+            Some(lift) => say(&mut page, format_args!(" {lift:.1}×")),
+            None => page += " –",
+        }
+    }
+    page + "</p>" + &bar_plot(&bars)
+}
+
+fn bar_plot(bars: &[Bar]) -> String {
+    let values = bars.iter().flat_map(|bar| [bar.value, bar.beside.unwrap_or(0.0)]);
+    let highest = values.fold(0.0, f64::max).max(1e-9);
+    let step = (WIDTH - MARGIN) / bars.len().max(1) as f64;
+    let floor = HEIGHT - MARGIN / 2.0;
+    let height = |value: f64| value / highest * (floor - MARGIN / 2.0);
+    let mut plot = open_plot(floor);
+    for (place, bar) in bars.iter().enumerate() {
+        let left = MARGIN + place as f64 * step + step * 0.15;
+        let width = step * if bar.beside.is_some() { 0.34 } else { 0.7 };
+        let mut column = |class: &str, left: f64, value: f64| {
+            let (top, tall) = (floor - height(value), height(value));
+            let middle = left + width / 2.0;
+            say(
+                &mut plot,
+                format_args!(
+                    "<rect class={class} x={left:.1} y={top:.1} width={width:.1} height={tall:.1} />\
+                     <text class=soft x={middle:.1} y={:.1} text-anchor=middle>{value:.3}</text>",
+                    top - 4.0
+                ),
+            );
+        };
+        column("a", left, bar.value);
+        if let Some(beside) = bar.beside {
+            column("b", left + step * 0.36, beside);
+        }
+        let (x, y, label) = (left + step * 0.35, floor + 16.0, &bar.label);
+        say(&mut plot, format_args!("<text x={x:.1} y={y:.1} text-anchor=middle>{label}</text>"));
+    }
+    plot + "</svg>"
+}
+
+fn curve(curve: &Value) -> String {
+    let losses: Vec<f64> = curve.as_array().into_iter().flatten().map(number).collect();
+    if losses.len() < 2 {
+        return String::new();
+    }
+    let (low, high) = losses.iter().fold((f64::MAX, f64::MIN), |(low, high), &loss| (low.min(loss), high.max(loss)));
+    let floor = HEIGHT - MARGIN / 2.0;
+    let x = |epoch: usize| MARGIN + epoch as f64 / (losses.len() - 1) as f64 * (WIDTH - MARGIN - 8.0);
+    let y = |loss: f64| floor - (loss - low) / (high - low).max(1e-12) * (floor - MARGIN / 2.0);
+    let mut plot = open_plot(floor);
+    let points: Vec<String> =
+        losses.iter().enumerate().map(|(epoch, &loss)| format!("{:.1},{:.1}", x(epoch), y(loss))).collect();
+    say(&mut plot, format_args!("<polyline class=line points=\"{}\" />", points.join(" ")));
+    for loss in [low, high] {
+        say(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{loss:.3}</text>", y(loss) + 4.0));
+    }
+    format!("<h2>Learning curve: mean loss by epoch (1 – {})</h2>{plot}</svg>", losses.len())
+}
+
+fn open_plot(floor: f64) -> String {
+    format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width={WIDTH} height={HEIGHT} role=img>\
+         <line class=axis x1={MARGIN} y1={floor} x2={WIDTH} y2={floor} />"
+    )
+}
+
+fn table(title: &str, values: &Value) -> String {
+    let Some(values) = values.as_object().filter(|values| !values.is_empty()) else { return String::new() };
+    let mut page = format!("<h2>{title}</h2><table>");
+    for (name, value) in values {
+        let name = word(&Value::from(name.as_str()));
+        say(&mut page, format_args!("<tr><td>{name}<td class=n>{}</tr>", word(value)));
+    }
+    page + "</table>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_page_has_its_plots_and_asks_nothing_of_the_network() {
+        let group = json!({"from": 1, "to": 5, "n_eval": 9, "value": 0.2, "popularity": 0.1, "lift": 2.0});
+        let report = json!({"model": "a<b", "protocol": "sessions", "main_metric": "mrr@20", "metrics": {"mrr@20": 0.2},
+            "ci95": {"mrr@20": [0.1, 0.3]}, "by_history": [group], "curve": [2.0, 1.0], "settings": {"k": "5"}});
+        let page = html(&[report.clone(), report]);
+        assert!(page.contains("a&lt;b") && !page.contains("a<b"));
+        for part in ["0.1000 – 0.3000", "polyline", "2.0×", "Runs compared", "<td>k<td class=n>5"] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert!(!page.contains("http"), "the page opens offline");
+    }
+}

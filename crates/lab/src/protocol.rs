@@ -1,0 +1,265 @@
+//! The ranking protocols on files: which files, which questions, which figures.
+//!
+//! | protocol | files | questions |
+//! |---|---|---|
+//! | `user-items` | train, test: `user item item …` | each user's test items among all they have not had |
+//! | `leave-one-out` | `user item item …` or `user item`, in time order | the last item; `negatives=100` among sampled ones |
+//! | `sessions` | train: a session a line; test: prefix TAB next | the next item among all |
+//! | `sampled` | ratings; test with negatives | the test item among its negatives |
+//!
+//! Rules for what is odd: an item that only a test names is a candidate like any other; a user who only a test names has an empty
+//! history; a pair of `sampled` that the test asks for is taken out of the training data. What is left out is counted.
+
+use std::path::{Path, PathBuf};
+
+use accrue_model::collaborative::Interactions;
+
+use crate::LabError;
+use crate::ranking::{Counted, LastItems, Query, Task};
+use crate::read::{Vocabulary, read_histories, read_ratings, read_sampled_test, read_session_queries, read_sessions};
+use crate::settings::Pairs;
+
+/// A way of measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Test items among all items, training items masked.
+    UserItems,
+    /// The last item of each history.
+    LeaveOneOut,
+    /// The next item of a session.
+    Sessions,
+    /// One item among given negatives.
+    Sampled,
+}
+
+/// Settings of a ranking protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProtocolSettings {
+    /// Ask a validation split inside the training data instead of the test.
+    pub on_validation: bool,
+    /// Learn from the validation items too before the test.
+    pub refit: bool,
+    /// Sampled negatives of each question; 0 ranks all items.
+    pub negatives: usize,
+    /// Whether items of the history are candidates; `None` asks the data.
+    pub keep_seen: Option<bool>,
+    /// Places of a list that count.
+    pub cutoffs: Vec<u32>,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::UserItems, Self::LeaveOneOut, Self::Sessions, Self::Sampled];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UserItems => "user-items",
+            Self::LeaveOneOut => "leave-one-out",
+            Self::Sessions => "sessions",
+            Self::Sampled => "sampled",
+        }
+    }
+
+    /// The protocol with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
+    }
+
+    /// The figure that choices are made by.
+    pub fn main_metric(self) -> &'static str {
+        match self {
+            Self::UserItems => "ndcg@20",
+            Self::LeaveOneOut | Self::Sampled => "ndcg@10",
+            Self::Sessions => "mrr@20",
+        }
+    }
+
+    fn needs_test(self) -> bool {
+        self != Self::LeaveOneOut
+    }
+
+    /// Takes the protocol's settings out of the pairs.
+    ///
+    /// # Errors
+    /// [`LabError::Setting`] if one is no such value.
+    pub fn settings(self, pairs: &mut Pairs) -> Result<ProtocolSettings, LabError> {
+        let cutoffs: &[u32] = match self {
+            Self::UserItems | Self::Sessions => &[5, 10, 20],
+            Self::LeaveOneOut | Self::Sampled => &[5, 10],
+        };
+        let whole = "a whole number of at least 0";
+        let mut settings = ProtocolSettings {
+            on_validation: pairs.take_word("on", &["test", "validation"])? == "validation",
+            refit: false,
+            negatives: 0,
+            keep_seen: None,
+            cutoffs: pairs.take_cutoffs("at", cutoffs)?,
+        };
+        if self == Self::LeaveOneOut {
+            settings.refit = pairs.take("refit", false, "true or false")?;
+            settings.negatives = pairs.take("negatives", 0, whole)?;
+            let seen = pairs.take_word("seen", &["auto", "keep", "drop"])?;
+            settings.keep_seen = (seen != "auto").then_some(seen == "keep");
+        }
+        // The figure that choices are made by is always measured.
+        let main = self.main_metric().rsplit('@').next().and_then(|k| k.parse().ok()).unwrap_or(10);
+        if let Err(place) = settings.cutoffs.binary_search(&main) {
+            settings.cutoffs.insert(place, main);
+        }
+        Ok(settings)
+    }
+
+    /// Reads the files and puts the questions.
+    ///
+    /// # Errors
+    /// [`LabError::Read`] if a file is not what the protocol expects; [`LabError::Empty`] if nothing can be asked.
+    pub fn task(
+        self,
+        train: &Path,
+        test: Option<&PathBuf>,
+        settings: &ProtocolSettings,
+        seed: u64,
+    ) -> Result<Task, LabError> {
+        let test = match (self.needs_test(), test) {
+            (true, None) => {
+                return Err(LabError::Setting(format!(
+                    "protocol `{}` needs a test file beside {}",
+                    self.name(),
+                    train.display()
+                )));
+            }
+            (false, Some(test)) => {
+                let what = "has one file, whose last items are the test; leave out";
+                return Err(LabError::Setting(format!("protocol `{}` {what} {}", self.name(), test.display())));
+            }
+            (_, test) => test.map_or(train, |test| test),
+        };
+        let task = match self {
+            Self::LeaveOneOut => leave_one_out(train, settings, seed)?,
+            Self::UserItems => {
+                let task = user_items(train, test)?;
+                if settings.on_validation { task.hold_out_share(0.2, seed) } else { task }
+            }
+            Self::Sessions => {
+                let task = sessions(train, test)?;
+                if settings.on_validation { task.hold_out_last_sessions(0.03) } else { task }
+            }
+            Self::Sampled => {
+                let task = sampled(train, test)?;
+                if settings.on_validation {
+                    let mut inner = task.hold_out_one(seed);
+                    inner.sample_negatives(99, seed);
+                    inner
+                } else {
+                    task
+                }
+            }
+        };
+        if task.queries.is_empty() || task.train.n_interactions() == 0 {
+            let what = "there is nothing to learn from or nothing to ask; is it a file for";
+            return Err(LabError::Empty(format!("{}: {what} protocol `{}`?", train.display(), self.name())));
+        }
+        Ok(task)
+    }
+}
+
+fn user_items(train: &Path, test: &Path) -> Result<Task, LabError> {
+    let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
+    let mut trained = read_histories(train, &mut users, &mut items)?;
+    let tested = read_histories(test, &mut users, &mut items)?;
+    trained.histories.resize(users.len(), Vec::new());
+    let mut seen = vec![u32::MAX; items.len()];
+    let mut n_repeats = 0;
+    for (user, history) in trained.histories.iter_mut().enumerate() {
+        let before = history.len();
+        history.retain(|&item| std::mem::replace(&mut seen[item as usize], user as u32) != user as u32);
+        n_repeats += (before - history.len()) as u64;
+    }
+    let mut task = Task::test_sets(&trained.histories, &tested.histories, items.len());
+    task.counted.insert("duplicate_lines", trained.n_duplicate_lines + tested.n_duplicate_lines);
+    task.counted.insert("repeated_items", n_repeats);
+    Ok(task)
+}
+
+fn leave_one_out(path: &Path, settings: &ProtocolSettings, seed: u64) -> Result<Task, LabError> {
+    let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
+    let read = read_histories(path, &mut users, &mut items)?;
+    let on = match (settings.on_validation, settings.refit) {
+        (true, _) => LastItems::Validation,
+        (false, false) => LastItems::Test,
+        (false, true) => LastItems::TestRefitted,
+    };
+    let keep_seen = settings.keep_seen.unwrap_or_else(|| repeats_itself(&read.histories));
+    let mut task = Task::last_items(&read.histories, items.len(), on, !keep_seen);
+    task.counted.insert("duplicate_lines", read.n_duplicate_lines);
+    if settings.negatives > 0 {
+        task.sample_negatives(settings.negatives, seed);
+    }
+    Ok(task)
+}
+
+/// Whether at least one in a hundred validation items had been chosen before: then what was seen may come again.
+fn repeats_itself(histories: &[Vec<u32>]) -> bool {
+    let asked = histories.iter().filter(|history| history.len() >= 3);
+    let (mut n, mut n_repeats) = (0, 0);
+    for history in asked {
+        let (validation, before) = (history[history.len() - 2], &history[..history.len() - 2]);
+        n += 1;
+        n_repeats += usize::from(before.contains(&validation));
+    }
+    n_repeats * 100 >= n && n > 0
+}
+
+fn sessions(train: &Path, test: &Path) -> Result<Task, LabError> {
+    let mut items = Vocabulary::default();
+    let sessions = read_sessions(train, &mut items)?;
+    let asked = read_session_queries(test, &mut items)?;
+    let train = Interactions::new(items.len(), sessions);
+    let known = train.counts();
+    let mut queries: Vec<Query> = Vec::with_capacity(asked.len());
+    let mut n_unknown = 0;
+    for query in asked {
+        n_unknown += u64::from(known[query.next as usize] == 0);
+        // Beginnings of one session follow each other in the file, each the other's with one item less or more.
+        let is_same = queries.last().is_some_and(|last: &Query| {
+            let (longer, shorter) = if last.history.len() > query.prefix.len() {
+                (&last.history, &query.prefix)
+            } else {
+                (&query.prefix, &last.history)
+            };
+            longer.len() == shorter.len() + 1 && longer.starts_with(shorter)
+        });
+        let user = queries.last().map_or(0, |last| if is_same { last.user } else { last.user + 1 });
+        queries.push(Query { user, history: query.prefix, relevant: vec![query.next], among: None });
+    }
+    let counted = Counted::from([("test_items_never_trained_on", n_unknown)]);
+    Ok(Task { train, queries, drop_seen: false, counted })
+}
+
+fn sampled(train: &Path, test: &Path) -> Result<Task, LabError> {
+    let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
+    let read = read_ratings(train, &mut users, &mut items)?;
+    let asked = read_sampled_test(test, &mut users, &mut items)?;
+    let mut histories: Vec<Vec<u32>> = vec![Vec::new(); users.len()];
+    let mut is_asked: Vec<(u32, u32)> = asked.iter().map(|test| (test.user, test.item)).collect();
+    is_asked.sort_unstable();
+    let mut n_held = 0;
+    for &(user, item, _) in &read.ratings {
+        if is_asked.binary_search(&(user, item)).is_ok() {
+            n_held += 1;
+        } else {
+            histories[user as usize].push(item);
+        }
+    }
+    let query = |test: crate::read::SampledTest| Query {
+        user: test.user,
+        history: histories[test.user as usize].clone(),
+        relevant: vec![test.item],
+        among: Some(test.negatives),
+    };
+    let queries = asked.into_iter().map(query).collect();
+    let counted =
+        Counted::from([("test_pairs_taken_out_of_training", n_held), ("duplicate_lines", read.n_duplicate_lines)]);
+    Ok(Task { train: Interactions::new(items.len(), &histories), queries, drop_seen: false, counted })
+}

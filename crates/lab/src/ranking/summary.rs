@@ -1,0 +1,163 @@
+//! Outcomes of all queries in a few numbers, with intervals, and broken down by history length and popularity.
+
+use std::collections::BTreeMap;
+
+use accrue_kernel::Draws;
+use accrue_model::collaborative::parallel;
+use serde::Serialize;
+
+use super::{Measured, Outcome, Task};
+use crate::metrics::{Interval, LIST};
+use crate::report::round;
+
+/// Resamples of a bootstrap.
+const RESAMPLES: usize = 500;
+const STREAM: u64 = 0x424F_4F54;
+/// Shortest history of each group.
+const LENGTHS: [u32; 6] = [0, 5, 10, 20, 50, 100];
+/// Groups by the popularity of what was chosen.
+const POPULARITY_GROUPS: usize = 5;
+
+/// Means and intervals.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Means over queries, by metric.
+    pub metrics: BTreeMap<String, f64>,
+    /// 95 % intervals, by bootstrap over users.
+    pub ci95: BTreeMap<String, Interval>,
+    /// By length of the history.
+    pub by_history: Vec<Group>,
+    /// By how often the chosen items were chosen in training, from the rarest fifth of choices to the most popular.
+    pub by_popularity: Vec<Group>,
+}
+
+/// Queries that have something in common.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Group {
+    /// Smallest value in the group.
+    pub from: u32,
+    /// Largest value in the group.
+    pub to: u32,
+    /// Queries.
+    pub n_eval: usize,
+    /// Mean of the main metric.
+    pub value: f64,
+    /// The same for popularity on the same queries.
+    pub popularity: f64,
+    /// `value / popularity`; absent where popularity finds nothing.
+    pub lift: Option<f64>,
+}
+
+/// Sums up. `baseline` is popularity's outcome on the same queries; `main` names the metric of the groups.
+pub fn summarise(
+    task: &Task,
+    outcomes: &[Outcome],
+    baseline: &[Outcome],
+    cutoffs: &[u32],
+    main: &str,
+    seed: u64,
+    threads: usize,
+) -> Summary {
+    let names = Measured::names(cutoffs);
+    let measured: Vec<Vec<f64>> = outcomes.iter().map(|outcome| Measured::new(outcome, cutoffs).0).collect();
+    let mut summary = Summary::default();
+    if measured.is_empty() {
+        return summary;
+    }
+    let intervals = bootstrap(task, &measured, seed, threads);
+    for (place, name) in names.iter().enumerate() {
+        let mean = measured.iter().map(|values| values[place]).sum::<f64>() / measured.len() as f64;
+        summary.metrics.insert(name.clone(), round(mean));
+        summary.ci95.insert(name.clone(), intervals[place]);
+    }
+    if task.queries.iter().all(|query| query.among.is_none()) {
+        let (coverage, novelty) = of_lists(task, outcomes);
+        summary.metrics.insert(format!("coverage@{LIST}"), round(coverage));
+        summary.metrics.insert(format!("novelty@{LIST}"), round(novelty));
+    }
+    let place = names.iter().position(|name| name == main).unwrap_or(0);
+    let baseline: Vec<f64> = baseline.iter().map(|outcome| Measured::new(outcome, cutoffs).0[place]).collect();
+    let values: Vec<(f64, f64)> = measured.iter().map(|values| values[place]).zip(baseline).collect();
+    let lengths: Vec<u32> = task.queries.iter().map(|query| query.history.len() as u32).collect();
+    summary.by_history = groups(&lengths, &values, |length| LENGTHS.partition_point(|&shortest| shortest <= length));
+    let counts = task.train.counts();
+    let popularity = |relevant: &[u32]| {
+        let sum: u64 = relevant.iter().map(|&item| u64::from(counts[item as usize])).sum();
+        (sum / relevant.len() as u64) as u32
+    };
+    let keys: Vec<u32> = task.queries.iter().map(|query| popularity(&query.relevant)).collect();
+    let mut sorted = keys.clone();
+    sorted.sort_unstable();
+    let ends: Vec<u32> = (1..POPULARITY_GROUPS).map(|group| sorted[group * sorted.len() / POPULARITY_GROUPS]).collect();
+    summary.by_popularity = groups(&keys, &values, |key| ends.partition_point(|&end| end <= key));
+    summary
+}
+
+/// Means of `(model, popularity)` by group of the key.
+fn groups(keys: &[u32], values: &[(f64, f64)], group_of: impl Fn(u32) -> usize) -> Vec<Group> {
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (query, &key) in keys.iter().enumerate() {
+        members.entry(group_of(key)).or_default().push(query);
+    }
+    let group = |queries: Vec<usize>| {
+        let n = queries.len() as f64;
+        let mean = |of: fn(&(f64, f64)) -> f64| queries.iter().map(|&query| of(&values[query])).sum::<f64>() / n;
+        let (value, popularity) = (mean(|v| v.0), mean(|v| v.1));
+        let keys = queries.iter().map(|&query| keys[query]);
+        let (from, to) = (keys.clone().min().unwrap_or(0), keys.max().unwrap_or(0));
+        let lift = (popularity > 0.0).then(|| round(value / popularity));
+        Group { from, to, n_eval: queries.len(), value: round(value), popularity: round(popularity), lift }
+    };
+    members.into_values().map(group).collect()
+}
+
+/// Share of items that are on some list, and mean surprise of an item on a list in bits: `-log2` of the share of users
+/// who chose it (Vargas & Castells, *Rank and relevance in novelty and diversity metrics*, RecSys 2011).
+fn of_lists(task: &Task, outcomes: &[Outcome]) -> (f64, f64) {
+    let counts = task.train.distinct().counts();
+    let n_users = task.train.n_users().max(1) as f64;
+    let mut is_listed = vec![false; task.train.n_items()];
+    let (mut bits, mut n) = (0.0, 0_u64);
+    for &item in outcomes.iter().flat_map(|outcome| &outcome.list) {
+        is_listed[item as usize] = true;
+        bits -= (f64::from(counts[item as usize].max(1)) / n_users).log2();
+        n += 1;
+    }
+    let n_listed = is_listed.iter().filter(|&&is| is).count();
+    (n_listed as f64 / is_listed.len().max(1) as f64, bits / n.max(1) as f64)
+}
+
+/// 95 % intervals of all means at once, by resampling users (Efron 1979).
+fn bootstrap(task: &Task, measured: &[Vec<f64>], seed: u64, threads: usize) -> Vec<Interval> {
+    let n_metrics = measured[0].len();
+    let mut by_user: BTreeMap<u32, (Vec<f64>, f64)> = BTreeMap::new();
+    for (query, values) in task.queries.iter().zip(measured) {
+        let (sums, n) = by_user.entry(query.user).or_insert_with(|| (vec![0.0; n_metrics], 0.0));
+        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        *n += 1.0;
+    }
+    let users: Vec<(Vec<f64>, f64)> = by_user.into_values().collect();
+    let resampled = parallel::map(
+        threads,
+        RESAMPLES,
+        || (),
+        |(), resample| {
+            let mut draws = Draws::new(seed, STREAM, resample as u64);
+            let (mut sums, mut n) = (vec![0.0; n_metrics], 0.0);
+            for _ in 0..users.len() {
+                let (user, user_n) = &users[draws.below(users.len() as u64) as usize];
+                sums.iter_mut().zip(user).for_each(|(sum, value)| *sum += value);
+                n += user_n;
+            }
+            sums.iter_mut().for_each(|sum| *sum /= n);
+            sums
+        },
+    );
+    let interval = |metric: usize| {
+        let mut means: Vec<f64> = resampled.iter().map(|means| means[metric]).collect();
+        means.sort_by(f64::total_cmp);
+        let at = |share: f64| round(means[((RESAMPLES - 1) as f64 * share).round() as usize]);
+        Interval(at(0.025), at(0.975))
+    };
+    (0..n_metrics).map(interval).collect()
+}

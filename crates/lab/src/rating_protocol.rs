@@ -1,0 +1,230 @@
+//! The protocol `ratings`: how far predicted stars lie from given ones, over k folds or on a test file.
+//!
+//! In: `user item rating` a line. Every rating is predicted once, by a model fitted on the other folds. Out: RMSE, mean
+//! absolute error, the share within half a star, each with an interval by bootstrap over users.
+
+use std::collections::BTreeMap;
+
+use accrue_kernel::Draws;
+use accrue_model::collaborative::ratings::{AnyRatingModel, RatingKind, Ratings};
+use accrue_model::collaborative::{Fit, parallel};
+use serde::Serialize;
+
+use crate::LabError;
+use crate::cost::{Cost, Stopwatch};
+use crate::evaluation::{Request, Stage};
+use crate::metrics::Interval;
+use crate::read::{RatingFile, Vocabulary, read_ratings};
+use crate::report::round;
+use crate::settings::{Pairs, described_rating_model, rating_model_settings};
+
+/// Streams of random numbers.
+const FOLDS: u64 = 0x464F_4C44;
+const BOOTSTRAP: u64 = 0x5242_4F4F;
+/// Resamples of a bootstrap.
+const RESAMPLES: usize = 500;
+
+/// The result. The same bytes for the same seed, save under `cost`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RatingReport {
+    /// `ratings`
+    pub protocol: &'static str,
+    /// What was measured.
+    pub model: String,
+    /// Settings of protocol and model.
+    pub settings: BTreeMap<String, String>,
+    /// Of all randomness.
+    pub seed: u64,
+    /// `rmse`, `mae`, `within_half`.
+    pub metrics: BTreeMap<&'static str, f64>,
+    /// 95 % intervals, by bootstrap over users.
+    pub ci95: BTreeMap<&'static str, Interval>,
+    /// RMSE of each fold.
+    pub folds: Vec<f64>,
+    /// Ratings predicted.
+    pub n_eval: usize,
+    /// Numbers that the model learned, in the first fold.
+    pub n_params: u64,
+    /// What was left out of the files, and how often.
+    pub counted: BTreeMap<&'static str, u64>,
+    /// What it took.
+    pub cost: Cost,
+}
+
+/// Rows of a file: `(user, item, rating)`.
+type Rows = Vec<(u32, u32, f32)>;
+
+/// Errors by user: squared, absolute, within half a star, number.
+type Sums = [f64; 4];
+
+/// Reads, fits on each fold, predicts, measures.
+///
+/// # Errors
+/// [`LabError`] if a file, a setting or a model cannot be used.
+pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) -> Result<RatingReport, LabError> {
+    let mut pairs = Pairs::new(&request.settings);
+    let n_folds: usize = pairs.take("folds", 5, "a whole number of at least 2")?;
+    let on_validation = pairs.take_word("on", &["test", "validation"])? == "validation";
+    if n_folds < 2 {
+        return Err(LabError::Setting(format!("folds={n_folds}: at least 2 are needed")));
+    }
+    let kind = RatingKind::named(&request.model).ok_or_else(|| {
+        let names: Vec<_> = RatingKind::ALL.iter().map(|kind| kind.name()).collect();
+        LabError::Setting(format!("there is no model `{}` of ratings; there is {}", request.model, names.join(", ")))
+    })?;
+    let settings = rating_model_settings(kind, &pairs.rest())?;
+    let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
+    let RatingFile { ratings, n_duplicate_lines } = read_ratings(&request.train, &mut users, &mut items)?;
+    let test = request.test.as_ref().map(|path| read_ratings(path, &mut users, &mut items)).transpose()?;
+    // Validation: folds inside what the first test would be predicted from.
+    let splits = match test {
+        Some(_) if on_validation => folds(ratings, n_folds, request.seed + 1),
+        Some(test) => vec![(ratings, test.ratings)],
+        None => {
+            let mut splits = folds(ratings, n_folds, request.seed);
+            if on_validation { folds(splits.swap_remove(0).0, n_folds, request.seed + 1) } else { splits }
+        }
+    };
+    let mut stopwatch = Stopwatch::start();
+    let (mut by_user, mut of_folds) = (vec![Sums::default(); users.len()], Vec::new());
+    let (mut n_params, mut n_eval, mut n_trained) = (0, 0, 0);
+    for (number, (train, test)) in splits.iter().enumerate() {
+        if train.is_empty() || test.is_empty() {
+            let what = "a fold has nothing to learn from or nothing to predict; use fewer folds";
+            return Err(LabError::Empty(format!("{}: {what}", request.train.display())));
+        }
+        let train = grouped(train, users.len(), items.len());
+        let model = settings.fit(&train, &Fit::quiet(request.seed, request.threads))?;
+        if number == 0 {
+            n_params = model.n_params();
+        }
+        n_trained += train.n_ratings() as u64;
+        let sums = stopwatch.evaluating(|| errors(&model, &train, test, items.len(), request.threads))?;
+        of_folds.push(round(figures(&sums)[0]));
+        by_user.iter_mut().zip(&sums).for_each(|(all, fold)| (0..4).for_each(|i| all[i] += fold[i]));
+        n_eval += test.len();
+        progress(Stage::Asked((number + 1) as f64 / splits.len() as f64));
+    }
+    let names = ["rmse", "mae", "within_half"];
+    let intervals = bootstrap(&by_user, request.seed, request.threads);
+    let mut said = described_rating_model(&settings);
+    said.insert("on".into(), if on_validation { "validation" } else { "test" }.into());
+    if request.test.is_none() || on_validation {
+        said.insert("folds".into(), n_folds.to_string());
+    }
+    Ok(RatingReport {
+        protocol: "ratings",
+        model: kind.name().to_string(),
+        settings: said,
+        seed: request.seed,
+        metrics: names.into_iter().zip(figures(&by_user).map(round)).collect(),
+        ci95: names.into_iter().zip(intervals).collect(),
+        folds: of_folds,
+        n_eval,
+        n_params,
+        counted: BTreeMap::from([("duplicate_lines", n_duplicate_lines)]),
+        cost: stopwatch.cost(n_trained),
+    })
+}
+
+/// Each fold against the others, ratings dealt out at random.
+fn folds(ratings: Rows, n_folds: usize, seed: u64) -> Vec<(Rows, Rows)> {
+    let mut order: Vec<usize> = (0..ratings.len()).collect();
+    Draws::new(seed, FOLDS, 0).shuffle(&mut order);
+    let mut fold_of = vec![0; ratings.len()];
+    order.iter().enumerate().for_each(|(rank, &place)| fold_of[place] = rank % n_folds);
+    let part = |fold: usize, is_test: bool| -> Rows {
+        ratings.iter().zip(&fold_of).filter(|&(_, &of)| (of == fold) == is_test).map(|(&row, _)| row).collect()
+    };
+    (0..n_folds).map(|fold| (part(fold, false), part(fold, true))).collect()
+}
+
+fn grouped(rows: &Rows, n_users: usize, n_items: usize) -> Ratings {
+    let mut users = vec![Vec::new(); n_users];
+    rows.iter().for_each(|&(user, item, rating)| users[user as usize].push((item, rating)));
+    Ratings::new(n_items, users)
+}
+
+fn errors(
+    model: &AnyRatingModel,
+    train: &Ratings,
+    test: &Rows,
+    n_items: usize,
+    threads: usize,
+) -> Result<Vec<Sums>, LabError> {
+    let asked = grouped(test, train.users().len(), n_items);
+    let sums = parallel::map(
+        threads,
+        asked.users().len(),
+        || (),
+        |(), user| {
+            let asked = &asked.users()[user];
+            let items: Vec<u32> = asked.iter().map(|&(item, _)| item).collect();
+            let mut predicted = vec![0.0; items.len()];
+            model.rate(&train.users()[user], &items, &mut predicted);
+            let mut sums = Sums::default();
+            for (predicted, &(_, rating)) in predicted.iter().zip(asked) {
+                let error = f64::from(predicted - rating).abs();
+                sums = [sums[0] + error * error, sums[1] + error, sums[2] + f64::from(error <= 0.5), sums[3] + 1.0];
+            }
+            sums
+        },
+    );
+    match sums.iter().position(|sums| sums[0].is_nan()) {
+        Some(user) => Err(LabError::NotANumber { model: "of ratings", user: user as u32 }),
+        None => Ok(sums),
+    }
+}
+
+/// RMSE, mean absolute error, share within half a star.
+fn figures(users: &[Sums]) -> [f64; 3] {
+    let all = users.iter().fold(Sums::default(), |all, user| std::array::from_fn(|i| all[i] + user[i]));
+    let n = all[3].max(1.0);
+    [(all[0] / n).sqrt(), all[1] / n, all[2] / n]
+}
+
+fn bootstrap(users: &[Sums], seed: u64, threads: usize) -> [Interval; 3] {
+    let users: Vec<Sums> = users.iter().copied().filter(|sums| sums[3] > 0.0).collect();
+    let resampled = parallel::map(
+        threads,
+        RESAMPLES,
+        || (),
+        |(), resample| {
+            let mut draws = Draws::new(seed, BOOTSTRAP, resample as u64);
+            let drawn: Vec<Sums> = (0..users.len()).map(|_| users[draws.below(users.len() as u64) as usize]).collect();
+            figures(&drawn)
+        },
+    );
+    std::array::from_fn(|figure| {
+        let mut values: Vec<f64> = resampled.iter().map(|figures| figures[figure]).collect();
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| round(values[((RESAMPLES - 1) as f64 * share).round() as usize]);
+        Interval(at(0.025), at(0.975))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rating_is_in_one_fold_and_no_fold_learns_from_itself() {
+        let rows: Rows = (0..23).map(|n| (n % 5, n, n as f32)).collect();
+        let splits = folds(rows.clone(), 5, 1);
+        let mut tested: Rows = splits.iter().flat_map(|(_, test)| test.clone()).collect();
+        tested.sort_by_key(|row| row.1);
+        assert_eq!(tested, rows);
+        assert!(
+            splits
+                .iter()
+                .all(|(train, test)| train.len() + test.len() == 23 && !train.iter().any(|row| test.contains(row)))
+        );
+    }
+
+    #[test]
+    fn figures_are_those_of_the_textbook() {
+        // Errors 0.5 and 1.5 of one user, 0 of another.
+        let users = [[2.5, 2.0, 1.0, 2.0], [0.0, 0.0, 1.0, 1.0]];
+        assert_eq!(figures(&users), [(2.5_f64 / 3.0).sqrt(), 2.0 / 3.0, 2.0 / 3.0]);
+    }
+}

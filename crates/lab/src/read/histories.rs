@@ -1,0 +1,64 @@
+//! `user item item …`, one line a user; or `user item`, one line a choice, in time order.
+//!
+//! A file whose lines all have two words is read as pairs; both readings agree where users are unique. A line that comes
+//! twice is read once and counted; a second, different line of a user is an error, for then the file is something else.
+
+use std::path::Path;
+
+use super::Vocabulary;
+use super::lines::{ReadError, for_each_line, id, shown};
+
+const EXPECTED: &str =
+    "one line `user item item …` a user, words between spaces (a file of ratings is for --protocol ratings or sampled)";
+
+/// What was in such a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryFile {
+    /// Items by user number, oldest first; users of other files have an empty history here.
+    pub histories: Vec<Vec<u32>>,
+    /// Lines that were there already.
+    pub n_duplicate_lines: u64,
+}
+
+/// Reads histories; `users` and `items` number the names and grow.
+///
+/// # Errors
+/// [`ReadError`] with file, line and what was expected.
+pub fn read_histories(path: &Path, users: &mut Vocabulary, items: &mut Vocabulary) -> Result<HistoryFile, ReadError> {
+    struct Row {
+        line: usize,
+        user: u32,
+        items: Vec<u32>,
+    }
+    let mut rows: Vec<Row> = Vec::new();
+    for_each_line(path, EXPECTED, |line, text| {
+        let mut words = text.split_ascii_whitespace();
+        let user = users.number(id(words.next().unwrap_or_default())?);
+        let items = words.map(|word| Ok(items.number(id(word)?))).collect::<Result<Vec<u32>, String>>()?;
+        rows.push(Row { line, user, items });
+        Ok(())
+    })?;
+    let mut histories = vec![Vec::new(); users.len()];
+    if rows.iter().all(|row| row.items.len() == 1) {
+        for row in rows {
+            histories[row.user as usize].extend(row.items);
+        }
+        return Ok(HistoryFile { histories, n_duplicate_lines: 0 });
+    }
+    let mut first_lines = vec![0; users.len()];
+    let mut n_duplicate_lines = 0;
+    for row in rows {
+        let (first, history) = (&mut first_lines[row.user as usize], &mut histories[row.user as usize]);
+        if *first == 0 {
+            *first = row.line;
+            *history = row.items;
+        } else if *history == row.items {
+            n_duplicate_lines += 1;
+        } else {
+            let name = shown(users.name(row.user).unwrap_or_default());
+            let found = format!("user `{name}` has had line {first}");
+            return Err(ReadError::Line { path: path.into(), line: row.line, found, expected: EXPECTED });
+        }
+    }
+    Ok(HistoryFile { histories, n_duplicate_lines })
+}

@@ -1,0 +1,120 @@
+//! Lines of a file with their numbers, decompressed if its first bytes say so.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+/// A longer line is no line of any protocol.
+const MAX_LINE_BYTES: usize = 64 << 20;
+/// Characters of a bad word that a message shows.
+const SHOWN: usize = 40;
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It cannot be opened or read.
+    #[error("{}: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It ends or breaks in the middle.
+    #[error("{}: after line {line}: {source}; the file is damaged or cut off", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// The last line that could be read, from 1; 0 if none could.
+        line: usize,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line is not what the protocol expects.
+    #[error("{}: line {line}: {found}; expected {expected}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Its number, from 1.
+        line: usize,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: &'static str,
+    },
+    /// There is nothing in it.
+    #[error("{}: the file is empty; expected {expected}", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
+}
+
+/// Calls `take(line number, line)` for each line that is not blank.
+pub(super) fn for_each_line(
+    path: &Path,
+    expected: &'static str,
+    mut take: impl FnMut(usize, &str) -> Result<(), String>,
+) -> Result<(), ReadError> {
+    let mut input = open(path).map_err(|source| ReadError::Open { path: path.into(), source })?;
+    let (mut line, mut number, mut any) = (Vec::new(), 0, false);
+    loop {
+        line.clear();
+        let limited = (&mut input).take(MAX_LINE_BYTES as u64).read_until(b'\n', &mut line);
+        let n = limited.map_err(|source| ReadError::Broken { path: path.into(), line: number, source })?;
+        if n == 0 {
+            return if any { Ok(()) } else { Err(ReadError::Empty { path: path.into(), expected }) };
+        }
+        number += 1;
+        let wrong = |found| ReadError::Line { path: path.into(), line: number, found, expected };
+        if n == MAX_LINE_BYTES {
+            return Err(wrong(format!("a line of more than {MAX_LINE_BYTES} bytes")));
+        }
+        let text = std::str::from_utf8(&line).map_err(|_| wrong("bytes that are no UTF-8 text".into()))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
+        if !text.is_empty() {
+            any = true;
+            take(number, text).map_err(wrong)?;
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; name a file in it"));
+    }
+    let mut plain = BufReader::with_capacity(1 << 17, file);
+    let is_zstd = plain.fill_buf()?.starts_with(&ZSTD);
+    if is_zstd {
+        return Ok(Box::new(BufReader::with_capacity(1 << 17, zstd::stream::read::Decoder::with_buffer(plain)?)));
+    }
+    if path.extension().is_some_and(|ending| ending == "zst") {
+        let what = "the name ends in .zst, but the content is not compressed that way";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(Box::new(plain))
+}
+
+/// The word itself if it can be an id.
+pub(super) fn id(word: &str) -> Result<&str, String> {
+    let is_id = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte) || byte >= 0x80);
+    if is_id && !word.is_empty() { Ok(word) } else { Err(format!("`{}` is no id", shown(word))) }
+}
+
+/// The finite number in a word.
+pub(super) fn number(word: &str) -> Result<f32, String> {
+    let number = word.parse::<f32>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| format!("`{}` is no number", shown(word)))
+}
+
+/// The beginning of a word, for a message.
+pub(super) fn shown(word: &str) -> String {
+    match word.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_string(),
+    }
+}

@@ -1,0 +1,18 @@
+//! Readers of public benchmark files, plain or compressed with zstd.
+//!
+//! In: paths. Out: numbered users and items. Ids are any words of letters, digits and `_ - . :`, numbered in the order in
+//! which they come. Refuses, with file, line and what was expected: anything else; it never panics and never guesses.
+
+mod histories;
+mod lines;
+mod ratings;
+mod sampled;
+mod sessions;
+mod vocabulary;
+
+pub use histories::{HistoryFile, read_histories};
+pub use lines::ReadError;
+pub use ratings::{RatingFile, read_ratings};
+pub use sampled::{SampledTest, read_sampled_test};
+pub use sessions::{SessionQuery, read_session_queries, read_sessions};
+pub use vocabulary::Vocabulary;

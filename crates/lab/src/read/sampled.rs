@@ -1,0 +1,62 @@
+//! `user item rating ts negative negative …` a line: one item to be found among sampled ones (He et al., WWW 2017).
+//!
+//! A negative that is the item itself, or comes twice, is left out. A first line whose third word is no number is a header.
+
+use std::path::Path;
+
+use super::Vocabulary;
+use super::lines::{ReadError, for_each_line, id, number};
+
+const EXPECTED: &str = "`user item rating ts negative negative …` a line, with a header line or without";
+
+/// One question of such a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SampledTest {
+    /// Whose.
+    pub user: u32,
+    /// The item that was chosen.
+    pub item: u32,
+    /// Items that were not, each once.
+    pub negatives: Vec<u32>,
+}
+
+/// Reads the questions; `users` and `items` number the names and grow.
+///
+/// # Errors
+/// [`ReadError`] with file, line and what was expected.
+pub fn read_sampled_test(
+    path: &Path,
+    users: &mut Vocabulary,
+    items: &mut Vocabulary,
+) -> Result<Vec<SampledTest>, ReadError> {
+    let mut tests = Vec::new();
+    let mut is_first = true;
+    for_each_line(path, EXPECTED, |_, text| {
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let is_header = std::mem::take(&mut is_first) && words.get(2).is_some_and(|word| word.parse::<f32>().is_err());
+        if is_header {
+            return Ok(());
+        }
+        let &[user, item, rating, _, ref negatives @ ..] = &*words else {
+            return Err(format!("{} words", words.len()));
+        };
+        if negatives.is_empty() {
+            return Err("no negatives".into());
+        }
+        number(rating)?;
+        let (user, item) = (users.number(id(user)?), items.number(id(item)?));
+        let mut seen = vec![item];
+        for word in negatives {
+            let negative = items.number(id(word)?);
+            if !seen.contains(&negative) {
+                seen.push(negative);
+            }
+        }
+        tests.push(SampledTest { user, item, negatives: seen.split_off(1) });
+        Ok(())
+    })?;
+    if tests.is_empty() {
+        return Err(ReadError::Empty { path: path.into(), expected: EXPECTED });
+    }
+    Ok(tests)
+}

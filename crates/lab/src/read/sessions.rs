@@ -1,0 +1,53 @@
+//! Sessions: `item item …` a line to learn from, `item item … TAB next` a line to be asked.
+
+use std::path::Path;
+
+use super::Vocabulary;
+use super::lines::{ReadError, for_each_line, id};
+
+const TRAIN: &str = "one session a line, `item item …`";
+const TEST: &str = "`item item … TAB next` a line: a session's beginning, a tab, the item that came next";
+
+/// What came before and what came next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionQuery {
+    /// The session so far, oldest first.
+    pub prefix: Vec<u32>,
+    /// The next item.
+    pub next: u32,
+}
+
+/// Reads sessions to learn from, in the order of the file.
+///
+/// # Errors
+/// [`ReadError`] with file, line and what was expected.
+pub fn read_sessions(path: &Path, items: &mut Vocabulary) -> Result<Vec<Vec<u32>>, ReadError> {
+    let mut sessions = Vec::new();
+    for_each_line(path, TRAIN, |_, text| {
+        if text.contains('\t') {
+            return Err("a tab, as in a file of queries".into());
+        }
+        sessions.push(numbers(text, items)?);
+        Ok(())
+    })?;
+    Ok(sessions)
+}
+
+/// Reads queries, in the order of the file.
+///
+/// # Errors
+/// [`ReadError`] with file, line and what was expected.
+pub fn read_session_queries(path: &Path, items: &mut Vocabulary) -> Result<Vec<SessionQuery>, ReadError> {
+    let mut queries = Vec::new();
+    for_each_line(path, TEST, |_, text| {
+        let (prefix, next) = text.split_once('\t').ok_or("no tab")?;
+        let prefix = numbers(prefix, items)?;
+        queries.push(SessionQuery { prefix, next: items.number(id(next.trim())?) });
+        Ok(())
+    })?;
+    Ok(queries)
+}
+
+fn numbers(text: &str, items: &mut Vocabulary) -> Result<Vec<u32>, String> {
+    text.split_ascii_whitespace().map(|word| Ok(items.number(id(word)?))).collect()
+}

@@ -1,0 +1,106 @@
+//! Files that are not what the protocol expects: refused with file, line and expectation, or taken by a rule. Never a panic.
+
+use super::folder::{Folder, ranking, ratings, request, ring};
+
+/// The message that evaluating `bytes` gives.
+fn told(protocol: &str, name: &str, bytes: &[u8]) -> String {
+    let folder = Folder::new();
+    let train = folder.file(name, bytes);
+    let test = (protocol != "leave-one-out").then(|| folder.file("test.txt", "u1 1\n"));
+    if protocol == "ratings" {
+        return ratings(&request("rating-baseline", train, None, &[])).expect_err("a bad file").to_string();
+    }
+    ranking(protocol, &request("markov", train, test, &[])).expect_err("a bad file").to_string()
+}
+
+fn check(protocol: &str, name: &str, bytes: impl AsRef<[u8]>, parts: &[&str]) {
+    let told = told(protocol, name, bytes.as_ref());
+    for part in [name].iter().chain(parts) {
+        assert!(told.contains(part), "`{part}` is not in: {told}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_said_to_be_empty() {
+    for protocol in ["leave-one-out", "user-items", "sessions", "sampled", "ratings"] {
+        check(protocol, "empty.txt", "", &["empty", "expected"]);
+        check(protocol, "blank.txt", "\n\n  \n", &["empty", "expected"]);
+    }
+}
+
+#[test]
+fn a_broken_or_false_compression_is_said_to_be_broken() {
+    let whole = zstd::encode_all(ring().repeat(200).as_bytes(), 3).expect("compression");
+    check("leave-one-out", "cut.zst", &whole[..whole.len() / 2], &["damaged or cut off"]);
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x55;
+    damaged.truncate(middle + 1);
+    check("leave-one-out", "damaged.zst", &damaged, &["damaged or cut off"]);
+    check("leave-one-out", "plain.zst", ring(), &["not compressed that way"]);
+}
+
+#[test]
+fn the_wrong_protocol_for_a_file_is_told_by_its_line() {
+    check(
+        "leave-one-out",
+        "ratings.txt",
+        "1 2 5\n1 3 4\n",
+        &["line 2", "user `1` has had line 1", "--protocol ratings"],
+    );
+    check("leave-one-out", "rows.json", "{\"user\":1}\n", &["line 1", "is no id", "user item item"]);
+    check("leave-one-out", "rows.csv", "u1,i1\n", &["line 1", "`u1,i1` is no id"]);
+    check("sessions", "queries.txt", "1 2\t3\n", &["line 1", "tab"]);
+    check("sampled", "lines.txt", "1 2 3\n4 5\n", &["line 2", "2 words", "user item rating"]);
+    check("ratings", "words.txt", "1 2 3\n4 5 many\n", &["line 2", "`many` is no number"]);
+    check("ratings", "nan.txt", "1 2 NaN\n", &["line 1", "`NaN` is no number"]);
+    check("leave-one-out", "bytes.txt", [0xFF, 0xFE, 0x41, 0x0A], &["line 1", "UTF-8"]);
+}
+
+#[test]
+fn a_session_test_without_a_tab_is_refused() {
+    let folder = Folder::new();
+    let (train, test) = (folder.file("train.txt", "1 2 3\n"), folder.file("test.txt", "1 2\t3\n1 2 3\n"));
+    let told = ranking("sessions", &request("markov", train, Some(test), &[])).expect_err("a bad file").to_string();
+    assert!(told.contains("test.txt: line 2: no tab"), "{told}");
+}
+
+#[test]
+fn nothing_to_ask_is_an_error_and_one_user_is_enough() {
+    let folder = Folder::new();
+    let short = folder.file("short.txt", "u1 1 2\n");
+    let told = ranking("leave-one-out", &request("markov", short, None, &[])).expect_err("nothing to ask").to_string();
+    assert!(told.contains("short.txt") && told.contains("nothing"), "{told}");
+    let one = folder.file("one.txt", "u1 1 2 3 4\n");
+    for model in accrue_model::collaborative::Kind::ALL {
+        let report = ranking("leave-one-out", &request(model.name(), one.clone(), None, &[]));
+        let report = report.unwrap_or_else(|error| panic!("{}: {error}", model.name()));
+        assert!(report.metrics.values().all(|value| value.is_finite()), "{}: {:?}", model.name(), report.metrics);
+    }
+}
+
+#[test]
+fn a_line_that_comes_twice_counts_once() {
+    let folder = Folder::new();
+    let plain = folder.file("plain.txt", ring());
+    let doubled = folder.file("doubled.txt", ring() + &ring());
+    let of = |path| ranking("leave-one-out", &request("markov", path, None, &[])).expect("a report");
+    let (plain, doubled) = (of(plain), of(doubled));
+    assert_eq!((&plain.metrics, plain.n_eval), (&doubled.metrics, doubled.n_eval));
+    assert_eq!((plain.counted["duplicate_lines"], doubled.counted["duplicate_lines"]), (0, 40));
+}
+
+#[test]
+fn unknown_models_and_settings_are_refused_with_what_there_is() {
+    let folder = Folder::new();
+    let train = folder.file("ring.txt", ring());
+    let told = |model: &str, settings: &[&str]| {
+        ranking("leave-one-out", &request(model, train.clone(), None, settings)).expect_err("a bad setting").to_string()
+    };
+    assert!(told("oracle", &[]).contains("item-knn"));
+    assert!(told("als", &["depth=3"]).contains("factors"));
+    assert!(told("als", &["factors=0"]).contains("at least one"));
+    assert!(told("als", &["l2=-1"]).contains("l2=-1"));
+    assert!(told("markov", &["at=0"]).contains("at=0"));
+    assert!(told("mf", &["rate=1e30"]).contains("diverged"), "{}", told("mf", &["rate=1e30"]));
+}

@@ -1,0 +1,123 @@
+//! All fitted models by name: **one line here adds a model** to `accrue evaluate`, to the contract's tests and to saved files.
+//!
+//! In: a name and settings from any serde format. Out: a fitted model of a closed set, which saves and loads as one type.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{
+    Als, Blend, CollaborativeModel, Ease, Factorization, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov,
+    Popularity, Repeat, SessionKnn,
+};
+
+/// Declares [`Kind`], [`AnySettings`] and [`AnyModel`], in step with each other.
+macro_rules! models {
+    ($($name:literal $what:literal => $model:ident,)+) => {
+        /// Which model.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind {
+            $(#[doc = $what] $model,)+
+        }
+
+        impl Kind {
+            /// All models there are.
+            pub const ALL: &'static [Self] = &[$(Self::$model),+];
+
+            /// Its name on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$model => $name),+ }
+            }
+
+            /// What it is, in a line.
+            pub fn what(self) -> &'static str {
+                match self { $(Self::$model => $what),+ }
+            }
+
+            /// Its settings before anything is set.
+            pub fn default_settings(self) -> AnySettings {
+                match self { $(Self::$model => AnySettings::$model(Default::default())),+ }
+            }
+
+            /// Its settings out of any serde format; what is left out keeps its default.
+            ///
+            /// # Errors
+            /// The format's, if a name or a type is wrong.
+            pub fn read_settings<'de, D: Deserializer<'de>>(self, settings: D) -> Result<AnySettings, D::Error> {
+                Ok(match self { $(Self::$model => AnySettings::$model(Deserialize::deserialize(settings)?)),+ })
+            }
+        }
+
+        /// The settings of one model; written as `{name: settings}`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[allow(missing_docs)]
+        pub enum AnySettings {
+            $(#[serde(rename = $name)] $model(<$model as CollaborativeModel>::Settings),)+
+        }
+
+        impl AnySettings {
+            /// Whose they are.
+            pub fn kind(&self) -> Kind {
+                match self { $(Self::$model(_) => Kind::$model),+ }
+            }
+
+            /// Fits the model.
+            ///
+            /// # Errors
+            /// The model's; [`FitError::Empty`] if there is no interaction.
+            pub fn fit(&self, data: &Interactions, fit: &Fit<'_>) -> Result<AnyModel, FitError> {
+                if data.n_interactions() == 0 {
+                    return Err(FitError::Empty);
+                }
+                Ok(match self { $(Self::$model(settings) => AnyModel::$model($model::fit(data, settings, fit)?)),+ })
+            }
+        }
+
+        /// One fitted model.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[allow(missing_docs)]
+        pub enum AnyModel {
+            $($model($model),)+
+        }
+
+        impl AnyModel {
+            /// Which model it is.
+            pub fn kind(&self) -> Kind {
+                match self { $(Self::$model(_) => Kind::$model),+ }
+            }
+
+            /// Numbers that were learned.
+            pub fn n_params(&self) -> u64 {
+                match self { $(Self::$model(model) => model.n_params()),+ }
+            }
+
+            /// [`CollaborativeModel::score`].
+            pub fn score(&self, history: &[u32], out: &mut [f32]) {
+                match self { $(Self::$model(model) => model.score(history, out)),+ }
+            }
+
+            /// [`CollaborativeModel::score_batch`].
+            pub fn score_batch(&self, histories: &[&[u32]], out: &mut [f32]) {
+                match self { $(Self::$model(model) => model.score_batch(histories, out)),+ }
+            }
+        }
+    };
+}
+
+models! {
+    "popularity" "What most people chose." => Popularity,
+    "item-knn" "Item neighbours by cosine." => ItemKnn,
+    "markov" "What comes within a few steps of an item." => Markov,
+    "repeat" "What was chosen before, by how long ago." => Repeat,
+    "session-knn" "What came next in the most similar past sessions." => SessionKnn,
+    "graph-filter" "A history smoothed over the graph: linear, low-pass, sharpened." => GraphFilter,
+    "als" "Matrix factorization by alternating least squares." => Als,
+    "ease" "Each item predicted from all others by ridge regression." => Ease,
+    "mf" "Matrix factorization by sampled gradients: softmax or pairwise." => Factorization,
+    "blend" "Weighted scores of several models." => Blend,
+}
+
+impl Kind {
+    /// The model with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}

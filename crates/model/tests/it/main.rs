@@ -1,0 +1,3 @@
+//! The contract of fitted models.
+
+mod contract;
