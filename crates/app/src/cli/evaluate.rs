@@ -71,19 +71,25 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
-    let result = match (arguments.model.as_str(), arguments.protocol, arguments.train) {
+    let result = match (arguments.model.as_str(), &arguments.protocol, &arguments.train) {
         ("list", _, _) => evaluation::models(),
         (_, Some(protocol), Some(train)) => {
-            refuse_unused(&protocol, &arguments)?;
-            let mapping = match &arguments.mapping {
-                Some(path) => mapping_file(path, None)?,
-                None => Mapping::default(),
+            refuse_unused(protocol, &arguments)?;
+            let request = Request {
+                protocol: protocol.clone(),
+                model: arguments.model.clone(),
+                train: train.clone(),
+                test: arguments.test.clone(),
+                mapping: match &arguments.mapping {
+                    Some(path) => mapping_file(path, None)?,
+                    None => Mapping::default(),
+                },
+                budget: arguments.budget,
+                settings: arguments.settings.clone(),
             };
-            let Arguments { model, test, settings, budget, html, compare, .. } = arguments;
-            let request = Request { protocol, model, train, test, mapping, budget, settings };
             let report = evaluation::evaluate(&context.config, &request, &progress_notes(context.output))?;
-            if let Some(page) = html {
-                write_page(&page, &report, &compare)?;
+            if let Some(page) = &arguments.html {
+                write_page(page, &report, &arguments.compare)?;
             }
             report
         }

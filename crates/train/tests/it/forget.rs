@@ -57,7 +57,7 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
 /// A log of these records, with a checkpoint after each thousand.
 fn written(records: &[Record]) -> (tempfile::TempDir, Log, Checkpoints) {
     let dir = tempfile::tempdir().unwrap();
-    let mut log = Log::open(dir.path(), LogSettings { segment_records: 800, ..LogSettings::default() }).unwrap();
+    let mut log = Log::open(dir.path(), LogSettings { segment_records: 800 }).unwrap();
     let checkpoints = Checkpoints::new(dir.path().join("checkpoints"));
     for group in records.chunks(250) {
         let bodies: Vec<Body> = group.iter().map(|record| record.body.clone()).collect();
