@@ -7,7 +7,7 @@
 use crate::InstructionSet;
 use crate::dense::products;
 use crate::instruction_set::{Supported, compiled_for_each_set};
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, N_LANES};
 
 /// `out += Σ_r (row_r · p) row_r`. `rows: [n, d], p: [d], out: [d]`.
 ///
@@ -32,10 +32,41 @@ pub fn gram_product_with(set: InstructionSet, rows: &[f32], p: &[f32], out: &mut
     gram_product_on(Supported::check(set), rows, p, out);
 }
 
+/// Least squares' way down: `out += Σ_r (target - row_r · x) row_r`. `rows: [n, d], x: [d], out: [d]`.
+///
+/// # Panics
+/// As [`gram_product`].
+#[inline]
+pub fn residual_sum(rows: &[f32], target: f32, x: &[f32], out: &mut [f32]) {
+    residual_sum_on(Supported::best(), rows, target, x, out);
+}
+
+/// [`residual_sum`] on a chosen instruction set, for tests and benches.
+///
+/// # Panics
+/// As [`gram_product`], or if the processor has not got the set.
+pub fn residual_sum_with(set: InstructionSet, rows: &[f32], target: f32, x: &[f32], out: &mut [f32]) {
+    residual_sum_on(Supported::check(set), rows, target, x, out);
+}
+
 compiled_for_each_set! { fn gram_product_on(rows: &[f32], p: &[f32], out: &mut [f32]) = gram_product_lanes<Lanes> }
+compiled_for_each_set! {
+    fn residual_sum_on(rows: &[f32], target: f32, x: &[f32], out: &mut [f32]) = residual_sum_lanes<Lanes>
+}
 
 #[inline(always)]
 fn gram_product_lanes<L: Lanes>(rows: &[f32], p: &[f32], out: &mut [f32]) {
+    weighted_rows::<L>(rows, p, out, |product| product);
+}
+
+#[inline(always)]
+fn residual_sum_lanes<L: Lanes>(rows: &[f32], target: f32, x: &[f32], out: &mut [f32]) {
+    weighted_rows::<L>(rows, x, out, |product| target - product);
+}
+
+/// `out += Σ_r weight(row_r · p) row_r`
+#[inline(always)]
+fn weighted_rows<L: Lanes>(rows: &[f32], p: &[f32], out: &mut [f32], weight: impl Fn(f32) -> f32) {
     let d = p.len();
     assert_eq!(out.len(), d, "gram_product: lengths differ");
     if d == 0 {
@@ -45,15 +76,25 @@ fn gram_product_lanes<L: Lanes>(rows: &[f32], p: &[f32], out: &mut [f32]) {
     let mut blocks = rows.chunks_exact(4 * d);
     for block in blocks.by_ref() {
         let four: [&[f32]; 4] = std::array::from_fn(|r| &block[r * d..][..d]);
-        let s = L::sum_four(products(p, four));
-        let [a, b, c, e] = four;
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = s[3].mul_add(e[i], s[2].mul_add(c[i], s[1].mul_add(b[i], s[0].mul_add(a[i], *out))));
+        let s = L::sum_four(products(p, four)).map(&weight);
+        let sum =
+            |out: f32, x: [f32; 4]| s[3].mul_add(x[3], s[2].mul_add(x[2], s[1].mul_add(x[1], s[0].mul_add(x[0], out))));
+        // Chunks of a known length: the compiler keeps each in one register.
+        let (chunks, tail) = out.as_chunks_mut::<N_LANES>();
+        let row_chunks = four.map(|row| &row.as_chunks::<N_LANES>().0[..chunks.len()]);
+        for (c, out) in chunks.iter_mut().enumerate() {
+            for l in 0..N_LANES {
+                out[l] = sum(out[l], row_chunks.map(|row| row[c][l]));
+            }
+        }
+        let done = d - tail.len();
+        for (l, out) in tail.iter_mut().enumerate() {
+            *out = sum(*out, four.map(|row| row[done + l]));
         }
     }
     for row in blocks.remainder().chunks_exact(d) {
         let [lanes] = products::<L, 1>(p, [row]);
-        let s = lanes.sum();
+        let s = weight(lanes.sum());
         for (out, &x) in out.iter_mut().zip(row) {
             *out = s.mul_add(x, *out);
         }
@@ -78,6 +119,10 @@ mod tests {
             for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
                 let mut out = start.clone();
                 gram_product_with(set, &rows, &p, &mut out);
+                assert_eq!(out, expected, "{} n={n} d={d}", set.name());
+                let (mut out, mut expected) = (start.clone(), start.clone());
+                rows.chunks_exact(d).for_each(|row| axpy(0.5 - dot(&p, row), row, &mut expected));
+                residual_sum_with(set, &rows, 0.5, &p, &mut out);
                 assert_eq!(out, expected, "{} n={n} d={d}", set.name());
             }
         }

@@ -22,7 +22,7 @@ pub use dense::{
     squared_norm_with,
 };
 pub use find::find;
-pub use gram::{gram_product, gram_product_with};
+pub use gram::{gram_product, gram_product_with, residual_sum, residual_sum_with};
 pub use instruction_set::InstructionSet;
 pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;

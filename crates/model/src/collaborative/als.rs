@@ -5,7 +5,7 @@
 //! solution: Takács, Pilászy, Tikk, RecSys 2011; the frequency-scaled penalty: Rendle et al., *Revisiting the performance
 //! of iALS*, RecSys 2022. A shopper is folded in from the history when asked: no row is kept for anybody.
 
-use accrue_kernel::{Draws, axpy, dot, dot_rows, gram_product, squared_norm};
+use accrue_kernel::{Draws, axpy, dot, dot_rows, gram_product, residual_sum, scale, squared_norm};
 use serde::{Deserialize, Serialize};
 
 use super::linear::dot_rows_batch;
@@ -212,25 +212,26 @@ impl Solver {
         for &other in set {
             self.gathered.extend_from_slice(&others[other as usize * d..][..d]);
         }
-        // residual = b - A x
-        self.residual.fill(0.0);
-        self.gathered.chunks_exact(d).for_each(|y| axpy(1.0, y, &mut self.residual));
-        if x.iter().any(|&x| x != 0.0) {
-            self.multiply(gram, penalty, x);
-            axpy(-1.0, &self.product, &mut self.residual);
-        }
+        // residual = b - A x = Σ (1 - y·x) y - (gram + penalty) x
+        dot_rows(x, gram, &mut self.residual);
+        axpy(penalty, x, &mut self.residual);
+        scale(-1.0, &mut self.residual);
+        residual_sum(&self.gathered, 1.0, x, &mut self.residual);
         self.direction.copy_from_slice(&self.residual);
         let mut error = squared_norm(&self.residual);
-        for _ in 0..steps {
+        for step in 1..=steps {
             if error < 1e-12 {
                 return;
             }
             let direction = std::mem::take(&mut self.direction);
             self.multiply(gram, penalty, &direction);
             self.direction = direction;
-            let step = error / dot(&self.direction, &self.product);
-            axpy(step, &self.direction, x);
-            axpy(-step, &self.product, &mut self.residual);
+            let length = error / dot(&self.direction, &self.product);
+            axpy(length, &self.direction, x);
+            if step == steps {
+                return;
+            }
+            axpy(-length, &self.product, &mut self.residual);
             let next = squared_norm(&self.residual);
             let turn = next / error;
             for (direction, &residual) in self.direction.iter_mut().zip(&self.residual) {
