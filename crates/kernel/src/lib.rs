@@ -6,6 +6,7 @@
 //! This crate is the only home of `unsafe` in the workspace. Each kernel has a scalar version that stays as reference
 //! and fallback; the fast versions are held to its bits by tests. `docs/internals/determinism.md` has the rules.
 
+mod activation;
 mod dense;
 mod find;
 mod gram;
@@ -13,10 +14,14 @@ mod instruction_set;
 mod lanes;
 mod math;
 mod peak;
+mod product;
 mod quantised;
 mod random;
 mod top_k;
 
+pub use activation::{
+    gelu, gelu_backward, gelu_in_place, gelu_slope, relu_in_place, sigmoid_in_place, tanh, tanh_in_place,
+};
 pub use dense::{
     axpby, axpby_with, axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm,
     squared_norm_with,
@@ -26,6 +31,7 @@ pub use gram::{gram_product, gram_product_with};
 pub use instruction_set::InstructionSet;
 pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;
+pub use product::{Activation, Packed, Start, View, ViewMut, multiply, multiply_with};
 pub use quantised::{MAX_DIMENSIONS, QuantisedQuery, quantise, scan, scan_with};
 pub use random::{Draws, random};
 pub use top_k::{TopK, top_k, top_k_with};

@@ -1,0 +1,192 @@
+//! The tiles of a product: which element is computed where, and the loop that computes them.
+//!
+//! In: checked shapes. Out: the elements. Refuses: to change an element's chain: tiles differ in how many elements are
+//! worked on at once, never in the order of one element's multiply-adds. Between two blocks of the inner dimension the
+//! chain rests in the output, which loses nothing.
+#![allow(unsafe_code)]
+
+use super::{Activation, PANEL, Packed, Start, View, ViewMut};
+use crate::activation::{gelu_in_place_inlined, relu_in_place_inlined};
+use crate::instruction_set::{Supported, compiled_for_each_set};
+use crate::lanes::{Lanes, N_LANES};
+
+/// Rows of a full tile: with four registers of 16 columns that is 24 accumulators of 32 registers.
+const ROWS: usize = 6;
+/// Steps of the inner dimension before the next tile: a block of a panel, 64 columns wide, has 40 KB.
+const BLOCK: usize = 160;
+
+pub(super) fn tiles_on(set: Supported, a: View, b: &Packed, start: Start, activation: Activation, out: &mut ViewMut) {
+    // A transposed left side is read along its memory too: neighbouring rows are neighbours there.
+    let product = Product { a, b, start, activation };
+    match (set.set(), a.strides.1 == 1) {
+        (crate::InstructionSet::Avx512, true) => wide_rows_on(set, &product, out),
+        (crate::InstructionSet::Avx512, false) => wide_columns_on(set, &product, out),
+        (_, true) => narrow_rows_on(set, &product, out),
+        (_, false) => narrow_columns_on(set, &product, out),
+    }
+}
+
+/// What stays the same over all tiles.
+struct Product<'a> {
+    a: View<'a>,
+    b: &'a Packed,
+    start: Start<'a>,
+    activation: Activation,
+}
+
+compiled_for_each_set! { fn wide_rows_on(product: &Product, out: &mut ViewMut) = wide_rows<Lanes> }
+compiled_for_each_set! { fn wide_columns_on(product: &Product, out: &mut ViewMut) = wide_columns<Lanes> }
+compiled_for_each_set! { fn narrow_rows_on(product: &Product, out: &mut ViewMut) = narrow_rows<Lanes> }
+compiled_for_each_set! { fn narrow_columns_on(product: &Product, out: &mut ViewMut) = narrow_columns<Lanes> }
+
+#[inline(always)]
+fn wide_rows<L: Lanes>(product: &Product, out: &mut ViewMut) {
+    all_tiles::<L, 4, false>(product, out);
+}
+
+#[inline(always)]
+fn wide_columns<L: Lanes>(product: &Product, out: &mut ViewMut) {
+    all_tiles::<L, 4, true>(product, out);
+}
+
+#[inline(always)]
+fn narrow_rows<L: Lanes>(product: &Product, out: &mut ViewMut) {
+    all_tiles::<L, 1, false>(product, out);
+}
+
+#[inline(always)]
+fn narrow_columns<L: Lanes>(product: &Product, out: &mut ViewMut) {
+    all_tiles::<L, 1, true>(product, out);
+}
+
+/// `WIDTH`: registers of 16 columns in a full tile. `BY_COLUMNS`: the left side's columns are contiguous.
+#[inline(always)]
+fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Product, out: &mut ViewMut) {
+    let (k, n) = (product.b.k, product.b.n);
+    for panel_first in (0..n).step_by(PANEL) {
+        let panel_end = n.min(panel_first + PANEL);
+        // One block at least, so that a product over nothing still writes its start.
+        for block in 0..k.div_ceil(BLOCK).max(1) {
+            let inner = (block * BLOCK, k.min((block + 1) * BLOCK));
+            let mut column = panel_first;
+            while column < panel_end {
+                if panel_end - column >= WIDTH * N_LANES {
+                    column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, column, out);
+                    column += WIDTH * N_LANES;
+                } else {
+                    column_of_tiles::<L, 1, BY_COLUMNS>(product, inner, column, out);
+                    column += N_LANES;
+                }
+            }
+        }
+    }
+}
+
+/// All rows of `WIDTH · 16` columns, over one block of the inner dimension.
+#[inline(always)]
+fn column_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
+    product: &Product,
+    inner: (usize, usize),
+    column: usize,
+    out: &mut ViewMut,
+) {
+    let n_rows = out.n_rows;
+    let mut row = 0;
+    while row + ROWS <= n_rows {
+        tile::<L, ROWS, WIDTH, BY_COLUMNS>(product, inner, (row, column), out);
+        row += ROWS;
+    }
+    match n_rows - row {
+        5 => tile::<L, 5, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
+        4 => tile::<L, 4, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
+        3 => tile::<L, 3, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
+        2 => tile::<L, 2, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
+        1 => tile::<L, 1, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: bool>(
+    product: &Product,
+    (inner_first, inner_end): (usize, usize),
+    (row, column): (usize, usize),
+    out: &mut ViewMut,
+) {
+    let Product { a, b, start, activation } = *product;
+    let n_cols = (WIDTH * N_LANES).min(out.n_cols - column);
+    let is_first = inner_first == 0;
+    let mut sums = [[L::zero(); WIDTH]; N_ROWS];
+    match start {
+        Start::Zero if is_first => {}
+        Start::Bias(bias) if is_first => {
+            let chunks: [L; WIDTH] = std::array::from_fn(|w| load_up_to(&bias[column..], w));
+            sums = [chunks; N_ROWS];
+        }
+        _ => {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let from = &out.data[(row + r) * out.stride + column..][..n_cols];
+                *sums = std::array::from_fn(|w| load_up_to(from, w));
+            }
+        }
+    }
+
+    let length = inner_end - inner_first;
+    let (down, right) = if BY_COLUMNS { (1, a.strides.1) } else { (a.strides.0, 1) };
+    let panel = &b.panels[(column / PANEL) * b.k * PANEL..][..b.k * PANEL];
+    let panel = &panel[inner_first * PANEL..][..length * PANEL];
+    let first = row * down + inner_first * right;
+    assert!(length == 0 || first + (N_ROWS - 1) * down + (length - 1) * right < a.data.len());
+    let within = column % PANEL;
+    assert!(within + WIDTH * N_LANES <= PANEL);
+    // SAFETY: `a` is read at `first + r · down + p · right` for r < N_ROWS and p < length, the largest of which was
+    // checked above; `panel` has length · 64 floats and is read at p · 64 + within + [0, WIDTH · 16), checked too.
+    unsafe {
+        let (a, panel) = (a.data.as_ptr().wrapping_add(first), panel.as_ptr().add(within));
+        for p in 0..length {
+            let columns: [L; WIDTH] = std::array::from_fn(|w| L::load(&*panel.add(p * PANEL + w * N_LANES).cast()));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let x = L::splat(*a.add(r * down + p * right));
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = sum.multiply_add(x, column);
+                }
+            }
+        }
+    }
+
+    for (r, sums) in sums.into_iter().enumerate() {
+        let to = &mut out.data[(row + r) * out.stride + column..][..n_cols];
+        for (w, sum) in sums.into_iter().enumerate() {
+            store_up_to(sum, to, w);
+        }
+        if inner_end == b.k {
+            match activation {
+                Activation::Identity => {}
+                Activation::Relu => relu_in_place_inlined(to),
+                Activation::Gelu => gelu_in_place_inlined(to),
+            }
+        }
+    }
+}
+
+/// Chunk `w` of a row; what lies behind the row's end is zero.
+#[inline(always)]
+fn load_up_to<L: Lanes>(row: &[f32], w: usize) -> L {
+    match row[w * N_LANES..].first_chunk() {
+        Some(chunk) => L::load(chunk),
+        None => L::load_tail(&row[w * N_LANES..]),
+    }
+}
+
+#[inline(always)]
+fn store_up_to<L: Lanes>(sum: L, row: &mut [f32], w: usize) {
+    let row = &mut row[w * N_LANES..];
+    match row.first_chunk_mut() {
+        Some(chunk) => sum.store(chunk),
+        None => {
+            let mut chunk = [0.0; N_LANES];
+            sum.store(&mut chunk);
+            row.copy_from_slice(&chunk[..row.len()]);
+        }
+    }
+}
