@@ -12,12 +12,14 @@ mod find;
 mod gram;
 mod instruction_set;
 mod lanes;
+mod layers;
 mod math;
 mod peak;
 mod product;
 mod quantised;
 mod random;
 mod top_k;
+mod update;
 
 pub use activation::{
     gelu, gelu_backward, gelu_in_place, gelu_slope, relu_in_place, sigmoid_in_place, tanh, tanh_in_place,
@@ -29,9 +31,14 @@ pub use dense::{
 pub use find::find;
 pub use gram::{gram_product, gram_product_with};
 pub use instruction_set::InstructionSet;
+pub use layers::{
+    add_masked, add_product, add_row_sums, draw_mask, exp_minus, layer_norm, layer_norm_backward, logistic_loss,
+    mask_in_place, relu_backward, sigmoid_backward, softmax_backward, softmax_row, tanh_backward,
+};
 pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;
 pub use product::{Activation, Packed, Start, View, ViewMut, multiply, multiply_with};
 pub use quantised::{MAX_DIMENSIONS, QuantisedQuery, quantise, scan, scan_with};
 pub use random::{Draws, random};
 pub use top_k::{TopK, top_k, top_k_with};
+pub use update::{AdamStep, adagrad, adam, momentum};

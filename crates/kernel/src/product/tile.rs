@@ -4,6 +4,8 @@
 //! worked on at once, never in the order of one element's multiply-adds. Between two blocks of the inner dimension the
 //! chain rests in the output, which loses nothing.
 #![allow(unsafe_code)]
+// Index loops over several arrays at once: see `tile`.
+#![allow(clippy::needless_range_loop)]
 
 use super::{Activation, PANEL, Packed, Start, View, ViewMut};
 use crate::activation::{gelu_in_place_inlined, relu_in_place_inlined};
@@ -120,13 +122,19 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
     match start {
         Start::Zero if is_first => {}
         Start::Bias(bias) if is_first => {
-            let chunks: [L; WIDTH] = std::array::from_fn(|w| load_up_to(&bias[column..], w));
-            sums = [chunks; N_ROWS];
+            let bias = &bias[column..][..n_cols];
+            for row in &mut sums {
+                for w in 0..WIDTH {
+                    row[w] = load_up_to(bias, w);
+                }
+            }
         }
         _ => {
-            for (r, sums) in sums.iter_mut().enumerate() {
+            for r in 0..N_ROWS {
                 let from = &out.data[(row + r) * out.stride + column..][..n_cols];
-                *sums = std::array::from_fn(|w| load_up_to(from, w));
+                for w in 0..WIDTH {
+                    sums[r][w] = load_up_to(from, w);
+                }
             }
         }
     }
@@ -144,20 +152,24 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
     unsafe {
         let (a, panel) = (a.data.as_ptr().wrapping_add(first), panel.as_ptr().add(within));
         for p in 0..length {
-            let columns: [L; WIDTH] = std::array::from_fn(|w| L::load(&*panel.add(p * PANEL + w * N_LANES).cast()));
-            for (r, sums) in sums.iter_mut().enumerate() {
+            // Plain index loops here: the accumulators stay in registers only if all of this unrolls.
+            let mut columns = [L::zero(); WIDTH];
+            for w in 0..WIDTH {
+                columns[w] = L::load(&*panel.add(p * PANEL + w * N_LANES).cast());
+            }
+            for r in 0..N_ROWS {
                 let x = L::splat(*a.add(r * down + p * right));
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = sum.multiply_add(x, column);
+                for w in 0..WIDTH {
+                    sums[r][w] = sums[r][w].multiply_add(x, columns[w]);
                 }
             }
         }
     }
 
-    for (r, sums) in sums.into_iter().enumerate() {
+    for r in 0..N_ROWS {
         let to = &mut out.data[(row + r) * out.stride + column..][..n_cols];
-        for (w, sum) in sums.into_iter().enumerate() {
-            store_up_to(sum, to, w);
+        for w in 0..WIDTH {
+            store_up_to(sums[r][w], to, w);
         }
         if inner_end == b.k {
             match activation {
