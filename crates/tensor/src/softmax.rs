@@ -10,8 +10,10 @@
 
 use accrue_kernel::{Activation, Packed, Start, View, ViewMut, axpy, dot, exp_minus, multiply, softmax_row};
 
-/// States that are worked on at once: their scores stay in the cache.
+/// States that are worked on at once in the first pass: their scores of all candidates stay in the cache.
 const SLAB: usize = 24;
+/// States that are worked on at once in the second pass, with the scores of one block.
+const SECOND_SLAB: usize = 96;
 
 /// What a state should have chosen.
 #[derive(Clone, Copy, Debug)]
@@ -51,44 +53,69 @@ impl CandidateBlock {
         multiply(states, &self.transpose, start, Activation::Identity, out);
     }
 
-    /// The second pass: adds the gradient of this block's candidates. `states: [n, d], packed: the same,
-    /// log_sums, weights: [n]` (from the first pass) `→ gradient: [block, d]`
+    /// The second pass: adds the gradient of this block's candidates.
+    /// `log_sums: [n]` from the first pass, as are the others `→ gradient: [block, d]`
     pub fn add_gradient(
         &self,
-        states: &[f32],
-        packed: &Packed,
+        states: &PackedStates,
         log_sums: &[f32],
         targets: &[Target],
         weight: f32,
         scratch: &mut SoftmaxScratch,
         gradient: &mut [f32],
     ) {
-        let (n, d) = (targets.len(), states.len() / targets.len().max(1));
-        scratch.scores.resize(n * self.n, 0.0);
-        self.scores(View::new(states, n, d), ViewMut::new(&mut scratch.scores, n, self.n));
-        for ((row, &log_sum), target) in scratch.scores.chunks_exact_mut(self.n).zip(log_sums).zip(targets) {
-            exp_minus(log_sum, weight, row);
-            match *target {
-                Target::Among(candidate) => {
-                    if let Some(p) = self.place(candidate).and_then(|place| row.get_mut(place)) {
-                        *p -= weight;
+        let d = states.d;
+        let slabs = states.rows.chunks(SECOND_SLAB * d).zip(&states.slabs);
+        let of_slabs = log_sums.chunks(SECOND_SLAB).zip(targets.chunks(SECOND_SLAB));
+        for ((states, packed), (log_sums, targets)) in slabs.zip(of_slabs) {
+            let n = targets.len();
+            scratch.scores.resize(n * self.n, 0.0);
+            self.scores(View::new(states, n, d), ViewMut::new(&mut scratch.scores, n, self.n));
+            for ((row, &log_sum), target) in scratch.scores.chunks_exact_mut(self.n).zip(log_sums).zip(targets) {
+                exp_minus(log_sum, weight, row);
+                match *target {
+                    Target::Among(candidate) => {
+                        if let Some(place) = self.place(candidate) {
+                            row[place] -= weight;
+                        }
                     }
-                }
-                Target::Beside(_, Some(candidate)) => {
-                    if let Some(p) = self.place(candidate).and_then(|place| row.get_mut(place)) {
-                        *p = 0.0;
+                    Target::Beside(_, Some(candidate)) => {
+                        if let Some(place) = self.place(candidate) {
+                            row[place] = 0.0;
+                        }
                     }
+                    Target::Beside(_, None) => {}
                 }
-                Target::Beside(_, None) => {}
             }
+            let scores = View::new(&scratch.scores, n, self.n).transposed();
+            multiply(scores, packed, Start::Output, Activation::Identity, ViewMut::new(gradient, self.n, d));
         }
-        let scores = View::new(&scratch.scores, n, self.n).transposed();
-        multiply(scores, packed, Start::Output, Activation::Identity, ViewMut::new(gradient, self.n, d));
     }
 
-    /// Where a candidate stands in this block, if it is not before it.
+    /// Where a candidate stands in this block, if it does.
     fn place(&self, candidate: u32) -> Option<usize> {
-        (candidate as usize).checked_sub(self.first)
+        (candidate as usize).checked_sub(self.first).filter(|&place| place < self.n)
+    }
+}
+
+/// All states of a step, packed for the second pass.
+#[derive(Debug, Default)]
+pub struct PackedStates {
+    d: usize,
+    rows: Vec<f32>,
+    slabs: Vec<Packed>,
+}
+
+impl PackedStates {
+    /// Takes over states, part after part. Each: `[n_part, d]`.
+    pub fn load<'a>(&mut self, d: usize, parts: impl Iterator<Item = &'a [f32]>) {
+        self.d = d;
+        self.rows.clear();
+        parts.for_each(|part| self.rows.extend_from_slice(part));
+        self.slabs.resize_with((self.rows.len() / d).div_ceil(SECOND_SLAB), Packed::default);
+        for (packed, rows) in self.slabs.iter_mut().zip(self.rows.chunks(SECOND_SLAB * d)) {
+            packed.pack(View::new(rows, rows.len() / d, d));
+        }
     }
 }
 
@@ -208,10 +235,11 @@ mod tests {
         let mut scratch = SoftmaxScratch::default();
         let all = Candidates { blocks: &blocks };
         let loss = all.loss(states, targets, 0.5, &mut scratch, &mut gradient, &mut log_sums, &mut beside);
-        let packed = Packed::of(View::new(states, n, D));
+        let mut packed = PackedStates::default();
+        packed.load(D, states.chunks(3 * D));
         let mut of_candidates = vec![0.0; candidates.len()];
         for (block, gradient) in blocks.iter().zip(of_candidates.chunks_mut(size * D)) {
-            block.add_gradient(states, &packed, &log_sums, targets, 0.5, &mut scratch, gradient);
+            block.add_gradient(&packed, &log_sums, targets, 0.5, &mut scratch, gradient);
         }
         (loss, gradient, of_candidates, beside)
     }
@@ -233,8 +261,8 @@ mod tests {
 
     #[test]
     fn a_full_softmax_has_the_gradients_of_its_differences() {
-        let (states, candidates) = (normal(30 * D, 1), normal(13 * D, 2));
-        let targets: Vec<Target> = (0..30).map(|i| Target::Among(i % 13)).collect();
+        let (states, candidates) = (normal(100 * D, 1), normal(13 * D, 2));
+        let targets: Vec<Target> = (0..100).map(|i| Target::Among(i % 13)).collect();
         let (_, gradient, of_candidates, _) = run(&states, &candidates, &[], &targets, 4);
         differences(&states, &gradient, "state", |x| run(x, &candidates, &[], &targets, 4).0);
         differences(&candidates, &of_candidates, "candidate", |x| run(&states, x, &[], &targets, 4).0);

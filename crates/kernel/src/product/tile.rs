@@ -117,24 +117,39 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
 ) {
     let Product { a, b, start, activation } = *product;
     let n_cols = (WIDTH * N_LANES).min(out.n_cols - column);
-    let is_first = inner_first == 0;
-    let mut sums = [[L::zero(); WIDTH]; N_ROWS];
-    match start {
-        Start::Zero if is_first => {}
-        Start::Bias(bias) if is_first => {
-            let bias = &bias[column..][..n_cols];
-            for row in &mut sums {
-                for w in 0..WIDTH {
-                    row[w] = load_up_to(bias, w);
+    let is_whole = n_cols == WIDTH * N_LANES;
+    let own_rows = row * out.stride + column;
+    assert!(own_rows + (N_ROWS - 1) * out.stride + n_cols <= out.data.len());
+    // A tile that reaches over the right edge lies in a buffer of its own while it is worked on.
+    let mut edge = [0.0; ROWS * PANEL];
+    let start = if inner_first == 0 { start } else { Start::Output };
+    if !is_whole {
+        match start {
+            Start::Zero => {}
+            Start::Bias(bias) => {
+                for r in 0..N_ROWS {
+                    edge[r * PANEL..][..n_cols].copy_from_slice(&bias[column..][..n_cols]);
+                }
+            }
+            Start::Output => {
+                for r in 0..N_ROWS {
+                    edge[r * PANEL..][..n_cols].copy_from_slice(&out.data[own_rows + r * out.stride..][..n_cols]);
                 }
             }
         }
-        _ => {
-            for r in 0..N_ROWS {
-                let from = &out.data[(row + r) * out.stride + column..][..n_cols];
-                for w in 0..WIDTH {
-                    sums[r][w] = load_up_to(from, w);
-                }
+    }
+    let mut sums = [[L::zero(); WIDTH]; N_ROWS];
+    if !matches!(start, Start::Zero) {
+        let (from, stride) = match start {
+            _ if !is_whole => (edge.as_ptr(), PANEL),
+            Start::Bias(bias) => (bias[column..][..n_cols].as_ptr(), 0),
+            _ => (out.data[own_rows..].as_ptr(), out.stride),
+        };
+        for r in 0..N_ROWS {
+            for w in 0..WIDTH {
+                // SAFETY: the buffer has 6 rows of 64; a whole tile lies in the output, as was checked above; the bias
+                // is one row of `n_cols`, which is WIDTH · 16 here.
+                sums[r][w] = unsafe { L::load(&*from.add(r * stride + w * N_LANES).cast()) };
             }
         }
     }
@@ -166,39 +181,29 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
         }
     }
 
+    let (to, stride) = match is_whole {
+        true => (out.data[own_rows..].as_mut_ptr(), out.stride),
+        false => (edge.as_mut_ptr(), PANEL),
+    };
     for r in 0..N_ROWS {
-        let to = &mut out.data[(row + r) * out.stride + column..][..n_cols];
         for w in 0..WIDTH {
-            store_up_to(sums[r][w], to, w);
-        }
-        if inner_end == b.k {
-            match activation {
-                Activation::Identity => {}
-                Activation::Relu => relu_in_place_inlined(to),
-                Activation::Gelu => gelu_in_place_inlined(to),
-            }
+            // SAFETY: as for the loads.
+            sums[r][w].store(unsafe { &mut *to.add(r * stride + w * N_LANES).cast() });
         }
     }
-}
-
-/// Chunk `w` of a row; what lies behind the row's end is zero.
-#[inline(always)]
-fn load_up_to<L: Lanes>(row: &[f32], w: usize) -> L {
-    match row[w * N_LANES..].first_chunk() {
-        Some(chunk) => L::load(chunk),
-        None => L::load_tail(&row[w * N_LANES..]),
+    let is_last = inner_end == b.k;
+    if is_whole && !(is_last && activation != Activation::Identity) {
+        return;
     }
-}
-
-#[inline(always)]
-fn store_up_to<L: Lanes>(sum: L, row: &mut [f32], w: usize) {
-    let row = &mut row[w * N_LANES..];
-    match row.first_chunk_mut() {
-        Some(chunk) => sum.store(chunk),
-        None => {
-            let mut chunk = [0.0; N_LANES];
-            sum.store(&mut chunk);
-            row.copy_from_slice(&chunk[..row.len()]);
+    for r in 0..N_ROWS {
+        let to = &mut out.data[own_rows + r * out.stride..][..n_cols];
+        if !is_whole {
+            to.copy_from_slice(&edge[r * PANEL..][..n_cols]);
+        }
+        match activation {
+            Activation::Relu if is_last => relu_in_place_inlined(to),
+            Activation::Gelu if is_last => gelu_in_place_inlined(to),
+            _ => {}
         }
     }
 }
