@@ -16,6 +16,9 @@ use crate::lanes::{Lanes, N_LANES};
 const ROWS: usize = 6;
 /// Steps of the inner dimension before the next tile: a block of a panel, 64 columns wide, has 40 KB.
 const BLOCK: usize = 160;
+/// Rows of the left side that are worked on with all panels: with a block of the inner dimension they have 120 KB and stay
+/// in the second-level cache.
+const ROW_BLOCK: usize = 192;
 
 pub(super) fn tiles_on(set: Supported, a: View, b: &Packed, start: Start, activation: Activation, out: &mut ViewMut) {
     // A transposed left side is read along its memory too: neighbouring rows are neighbours there.
@@ -65,40 +68,41 @@ fn narrow_columns<L: Lanes>(product: &Product, out: &mut ViewMut) {
 #[inline(always)]
 fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Product, out: &mut ViewMut) {
     let (k, n) = (product.b.k, product.b.n);
-    for panel_first in (0..n).step_by(PANEL) {
-        let panel_end = n.min(panel_first + PANEL);
-        // One block at least, so that a product over nothing still writes its start.
-        for block in 0..k.div_ceil(BLOCK).max(1) {
-            let inner = (block * BLOCK, k.min((block + 1) * BLOCK));
-            let mut column = panel_first;
-            while column < panel_end {
+    // One block at least, so that a product over nothing still writes its start.
+    for block in 0..k.div_ceil(BLOCK).max(1) {
+        let inner = (block * BLOCK, k.min((block + 1) * BLOCK));
+        for first_row in (0..out.n_rows).step_by(ROW_BLOCK) {
+            let rows = (first_row, out.n_rows.min(first_row + ROW_BLOCK));
+            let mut column = 0;
+            while column < n {
+                let panel_end = n.min((column / PANEL + 1) * PANEL);
                 if panel_end - column >= WIDTH * N_LANES {
-                    column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, column, out);
+                    column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, column, out);
                     column += WIDTH * N_LANES;
                 } else {
-                    column_of_tiles::<L, 1, BY_COLUMNS>(product, inner, column, out);
-                    column += N_LANES;
+                    column_of_tiles::<L, 1, BY_COLUMNS>(product, inner, rows, column, out);
+                    column = panel_end.min(column + N_LANES);
                 }
             }
         }
     }
 }
 
-/// All rows of `WIDTH · 16` columns, over one block of the inner dimension.
+/// Some rows of `WIDTH · 16` columns, over one block of the inner dimension.
 #[inline(always)]
 fn column_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     product: &Product,
     inner: (usize, usize),
+    (first_row, end_row): (usize, usize),
     column: usize,
     out: &mut ViewMut,
 ) {
-    let n_rows = out.n_rows;
-    let mut row = 0;
-    while row + ROWS <= n_rows {
+    let mut row = first_row;
+    while row + ROWS <= end_row {
         tile::<L, ROWS, WIDTH, BY_COLUMNS>(product, inner, (row, column), out);
         row += ROWS;
     }
-    match n_rows - row {
+    match end_row - row {
         5 => tile::<L, 5, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
         4 => tile::<L, 4, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
         3 => tile::<L, 3, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),

@@ -1,0 +1,23 @@
+//! Neural models of behaviour: sequence networks on the tape, items in a table.
+//!
+//! In: [`Interactions`](crate::collaborative::Interactions). Out: fitted models behind the contract of
+//! [`CollaborativeModel`](crate::collaborative::CollaborativeModel). A network's file holds its layers and reads like its
+//! paper; what all of them share lies here: windows of histories, objectives, the training step.
+//!
+//! A score is the dot product of a history's state with an item's vector; items enter and leave through the same table.
+//! An empty history is answered with the logarithm of how often each item was chosen.
+
+mod convolution;
+mod gru;
+mod network;
+mod objective;
+mod training;
+mod transformer;
+mod windows;
+
+pub use convolution::{Convolution, ConvolutionSettings};
+pub use gru::{Gru, GruSettings};
+pub use network::{Network, Sequential};
+pub use objective::Objective;
+pub use training::{StepTimes, Trainer, Training};
+pub use transformer::{Transformer, TransformerSettings};
