@@ -8,7 +8,7 @@ use super::{
     Als, Blend, CollaborativeModel, Ease, Factorization, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov,
     Popularity, Repeat, SessionKnn,
 };
-use crate::neural::{Convolution, Gru, Sequential, Transformer};
+use crate::neural::{Convolution, Gru, NeuMf, Sequential, Transformer};
 
 /// A fitted Transformer.
 pub type SequentialTransformer = Sequential<Transformer>;
@@ -124,6 +124,7 @@ models! {
     "transformer" "A causal Transformer over the history (SASRec)." => SequentialTransformer,
     "gru" "Gated recurrent units over the history (GRU4Rec)." => SequentialGru,
     "convolution" "Dilated causal convolutions over the history (NextItNet)." => SequentialConvolution,
+    "neumf" "A product and a perceptron side by side (NeuMF), the shopper folded in." => NeuMf,
 }
 
 impl Kind {

@@ -10,6 +10,7 @@
 mod convolution;
 mod gru;
 mod network;
+mod neumf;
 mod objective;
 mod training;
 mod transformer;
@@ -18,6 +19,7 @@ mod windows;
 pub use convolution::{Convolution, ConvolutionSettings};
 pub use gru::{Gru, GruSettings};
 pub use network::{Network, Sequential};
+pub use neumf::{NeuMf, NeuMfSettings};
 pub use objective::Objective;
 pub use training::{StepTimes, Trainer, Training};
 pub use transformer::{Transformer, TransformerSettings};

@@ -177,7 +177,8 @@ struct Chunk {
 
 impl NeuMf {
     fn plan(settings: &NeuMfSettings, n_items: usize, seed: u64) -> Result<Self, FitError> {
-        let NeuMfSettings { d, hidden, dropout, negatives, targets, epochs, batch, learning_rate, weight_decay } = *settings;
+        let NeuMfSettings { d, hidden, dropout, negatives, targets, epochs, batch, learning_rate, weight_decay } =
+            *settings;
         let positive = "a number above 0 is expected";
         let counts = [d, hidden, negatives, targets, epochs, batch];
         for (name, n) in ["d", "hidden", "negatives", "targets", "epochs", "batch"].into_iter().zip(counts) {
@@ -257,7 +258,9 @@ impl NeuMf {
         };
         let asked = |item: u32, which: usize| &self.asked[item as usize * width..][..width][half(which)];
         let p = tape.leaf(n, d, |x| x.chunks_exact_mut(d).zip(&pairs).for_each(|(x, &pair)| person(x, pair, 0)));
-        let q = tape.leaf(n, d, |x| x.chunks_exact_mut(d).zip(&pairs).for_each(|(x, pair)| x.copy_from_slice(asked(pair.0, 0))));
+        let q = tape.leaf(n, d, |x| {
+            x.chunks_exact_mut(d).zip(&pairs).for_each(|(x, pair)| x.copy_from_slice(asked(pair.0, 0)))
+        });
         let pq = tape.leaf(n, width, |x| {
             for (x, &pair) in x.chunks_exact_mut(width).zip(&pairs) {
                 person(&mut x[..d], pair, 1);
@@ -301,7 +304,8 @@ impl CollaborativeModel for NeuMf {
     fn fit(data: &Interactions, settings: &NeuMfSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
         let mut model = Self::plan(settings, data.n_items(), fit.seed)?;
         let sets = data.distinct();
-        let users: Vec<u32> = (0..sets.n_users() as u32).filter(|&user| !sets.history(user as usize).is_empty()).collect();
+        let users: Vec<u32> =
+            (0..sets.n_users() as u32).filter(|&user| !sets.history(user as usize).is_empty()).collect();
         let rule = match Rule::ADAM {
             Rule::Adam { beta_1, beta_2, epsilon, .. } => {
                 Rule::Adam { beta_1, beta_2, epsilon, weight_decay: settings.weight_decay as f32 }
@@ -322,10 +326,18 @@ impl CollaborativeModel for NeuMf {
                     chunk.users = part.iter().map(|&place| users[place as usize]).collect();
                     chunk.counter = counter + number as u64;
                 }
-                for_each_chunk(fit.threads, &mut chunks, 1, || (), |(), _, chunk| {
-                    model.learn(&sets, settings, fit.seed, &mut chunk[0]);
-                });
-                model.step(&mut dense, &mut rows, &mut chunks, settings, fit.threads).map_err(|_| FitError::Diverged { epoch })?;
+                for_each_chunk(
+                    fit.threads,
+                    &mut chunks,
+                    1,
+                    || (),
+                    |(), _, chunk| {
+                        model.learn(&sets, settings, fit.seed, &mut chunk[0]);
+                    },
+                );
+                model
+                    .step(&mut dense, &mut rows, &mut chunks, settings, fit.threads)
+                    .map_err(|_| FitError::Diverged { epoch })?;
                 loss += chunks.iter().map(|chunk| chunk.loss).sum::<f64>();
                 n += chunks.iter().map(|chunk| chunk.n).sum::<usize>();
             }
@@ -353,7 +365,8 @@ impl CollaborativeModel for NeuMf {
             let mut tape = Tape::new(&mut buffers, &self.weights, &segments, Mode::Predict);
             let rows = || asked.chunks_exact(width);
             let p = tape.leaf(n, d, |x| x.chunks_exact_mut(d).for_each(|x| x.copy_from_slice(&person[..d])));
-            let q = tape.leaf(n, d, |x| x.chunks_exact_mut(d).zip(rows()).for_each(|(x, row)| x.copy_from_slice(&row[..d])));
+            let q = tape
+                .leaf(n, d, |x| x.chunks_exact_mut(d).zip(rows()).for_each(|(x, row)| x.copy_from_slice(&row[..d])));
             let pq = tape.leaf(n, width, |x| {
                 for (x, row) in x.chunks_exact_mut(width).zip(rows()) {
                     x[..d].copy_from_slice(&person[d..]);
