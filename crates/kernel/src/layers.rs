@@ -4,7 +4,7 @@
 //! instruction set returns the same bits. Backward functions add to the gradients they are given. Refuses: slices whose
 //! lengths do not fit (panics).
 
-// Index loops read several rows at once and vectorise as they stand.
+// Loops over lanes, and the operands of a whole layer.
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
 
 use crate::Draws;
@@ -14,6 +14,9 @@ use crate::math::{exp, ln, sigmoid, softplus};
 
 /// Added to a variance before its root is taken.
 const VARIANCE_FLOOR: f32 = 1e-5;
+
+/// Random words that a mask is made of at once.
+const DRAWS_AT_ONCE: usize = 64;
 
 /// Layer normalisation: `out = (x - mean) / deviation · gain + shift`, row by row.
 /// `x, out: [n, d], gain, shift: [d], statistics: [n, 2]` (mean, then 1 / deviation; the backward pass reads them).
@@ -76,12 +79,13 @@ pub fn softmax_backward(scale: f32, p: &[f32], dp: &mut [f32]) {
 /// If the rate is not within 0 … 1.
 pub fn draw_mask(draws: &mut Draws, rate: f32, mask: &mut [u8]) {
     assert!((0.0..=1.0).contains(&rate), "a dropout rate of {rate}");
-    let threshold = (f64::from(rate) * 65_536.0) as u64;
-    for four in mask.chunks_mut(4) {
-        let bits = draws.next_u64();
-        for (place, kept) in four.iter_mut().enumerate() {
-            *kept = u8::from((bits >> (16 * place)) & 0xFFFF >= threshold);
-        }
+    let threshold = (f64::from(rate) * 65_536.0) as u32;
+    let set = Supported::best();
+    for run in mask.chunks_mut(4 * DRAWS_AT_ONCE) {
+        let mut bits = [0; DRAWS_AT_ONCE];
+        let n = run.len().div_ceil(4);
+        draws.fill(&mut bits[..n]);
+        compare_on(set, threshold, &bits, run);
     }
 }
 
@@ -174,6 +178,7 @@ compiled_for_each_set! { fn exp_minus_on(log_sum: f32, weight: f32, row: &mut [f
 compiled_for_each_set! {
     fn softmax_backward_on(scale: f32, mean: f32, p: &[f32], dp: &mut [f32]) = softmax_backward_elements
 }
+compiled_for_each_set! { fn compare_on(threshold: u32, bits: &[u64; DRAWS_AT_ONCE], mask: &mut [u8]) = compare }
 compiled_for_each_set! { fn mask_in_place_on(mask: &[u8], scale: f32, x: &mut [f32]) = mask_elements }
 compiled_for_each_set! { fn add_masked_on(x: &[f32], mask: &[u8], scale: f32, out: &mut [f32]) = add_masked_elements }
 compiled_for_each_set! { fn add_product_on(x: &[f32], y: &[f32], out: &mut [f32]) = add_product_elements }
@@ -181,18 +186,18 @@ compiled_for_each_set! { fn relu_backward_on(y: &[f32], dy: &[f32], dx: &mut [f3
 compiled_for_each_set! { fn sigmoid_backward_on(y: &[f32], dy: &[f32], dx: &mut [f32]) = sigmoid_backward_elements }
 compiled_for_each_set! { fn tanh_backward_on(y: &[f32], dy: &[f32], dx: &mut [f32]) = tanh_backward_elements }
 
-/// Sum over `term(i)` for i < n: 16 lanes, then the tree of [`dot`](crate::dot).
+/// Sum over `term` of the elements of two slices of one length: 16 lanes, then the tree of [`dot`](crate::dot).
 #[inline(always)]
-fn sum_in_lanes(n: usize, term: impl Fn(usize) -> f32) -> f32 {
+fn sum_in_lanes(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0_f32; N_LANES];
-    let whole = n / N_LANES * N_LANES;
-    for first in (0..whole).step_by(N_LANES) {
-        for (l, lane) in lanes.iter_mut().enumerate() {
-            *lane += term(first + l);
+    let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<N_LANES>(), y.as_chunks::<N_LANES>());
+    for (x, y) in x.iter().zip(y) {
+        for l in 0..N_LANES {
+            lanes[l] += term(x[l], y[l]);
         }
     }
-    for i in whole..n {
-        lanes[i - whole] += term(i);
+    for (lane, (&x, &y)) in lanes.iter_mut().zip(x_rest.iter().zip(y_rest)) {
+        *lane += term(x, y);
     }
     for width in [8, 4, 2, 1] {
         for l in 0..width {
@@ -209,12 +214,12 @@ fn layer_norm_rows(x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32
     assert!(statistics.len() * d == x.len() * 2, "layer_norm: two statistics a row");
     let rows = x.chunks_exact(d).zip(out.chunks_exact_mut(d)).zip(statistics.chunks_exact_mut(2));
     for ((x, out), statistics) in rows {
-        let mean = sum_in_lanes(d, |i| x[i]) / d as f32;
-        let variance = sum_in_lanes(d, |i| (x[i] - mean) * (x[i] - mean)) / d as f32;
+        let mean = sum_in_lanes(x, x, |x, _| x) / d as f32;
+        let variance = sum_in_lanes(x, x, |x, _| (x - mean) * (x - mean)) / d as f32;
         let inverse = 1.0 / (variance + VARIANCE_FLOOR).sqrt();
         statistics.copy_from_slice(&[mean, inverse]);
-        for i in 0..d {
-            out[i] = (x[i] - mean) * inverse * gain[i] + shift[i];
+        for (((out, &x), &gain), &shift) in out.iter_mut().zip(x).zip(gain).zip(shift) {
+            *out = (x - mean) * inverse * gain + shift;
         }
     }
 }
@@ -233,16 +238,26 @@ fn layer_norm_backward_rows(
     assert!(d > 0 && d_gain.len() == d && d_shift.len() == d, "layer_norm_backward: lengths do not fit");
     assert!(x.len() == dy.len() && x.len() == dx.len(), "layer_norm_backward: lengths do not fit");
     assert!(statistics.len() * d == x.len() * 2, "layer_norm_backward: two statistics a row");
+    let (mut normal, mut slope) = (vec![0.0; d], vec![0.0; d]);
     let rows = x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(dx.chunks_exact_mut(d)).zip(statistics.chunks_exact(2));
     for (((x, dy), dx), statistics) in rows {
         let (mean, inverse) = (statistics[0], statistics[1]);
-        let normal = |i: usize| (x[i] - mean) * inverse;
-        let mean_slope = sum_in_lanes(d, |i| dy[i] * gain[i]) / d as f32;
-        let mean_along = sum_in_lanes(d, |i| dy[i] * gain[i] * normal(i)) / d as f32;
-        for i in 0..d {
-            d_gain[i] += dy[i] * normal(i);
-            d_shift[i] += dy[i];
-            dx[i] += (dy[i] * gain[i] - mean_slope - normal(i) * mean_along) * inverse;
+        for (normal, &x) in normal.iter_mut().zip(x) {
+            *normal = (x - mean) * inverse;
+        }
+        for ((slope, &dy), &gain) in slope.iter_mut().zip(dy).zip(gain) {
+            *slope = dy * gain;
+        }
+        for ((d_gain, &dy), &normal) in d_gain.iter_mut().zip(dy).zip(&normal) {
+            *d_gain += dy * normal;
+        }
+        for (d_shift, &dy) in d_shift.iter_mut().zip(dy) {
+            *d_shift += dy;
+        }
+        let mean_slope = sum_in_lanes(&slope, &slope, |slope, _| slope) / d as f32;
+        let mean_along = sum_in_lanes(&slope, &normal, |slope, normal| slope * normal) / d as f32;
+        for ((dx, &slope), &normal) in dx.iter_mut().zip(&slope).zip(&normal) {
+            *dx += (slope - mean_slope - normal * mean_along) * inverse;
         }
     }
 }
@@ -263,7 +278,7 @@ fn exp_of_row(scale: f32, row: &mut [f32]) -> (f32, f32) {
     for x in row.iter_mut() {
         *x = exp(scale * *x - largest);
     }
-    (largest, sum_in_lanes(row.len(), |i| row[i]))
+    (largest, sum_in_lanes(row, row, |x, _| x))
 }
 
 #[inline(always)]
@@ -284,6 +299,20 @@ fn exp_minus_elements(log_sum: f32, weight: f32, row: &mut [f32]) {
 fn softmax_backward_elements(scale: f32, mean: f32, p: &[f32], dp: &mut [f32]) {
     for (dp, &p) in dp.iter_mut().zip(p) {
         *dp = (*dp - mean) * p * scale;
+    }
+}
+
+/// 16 bits of each word, from the lowest, against the threshold.
+#[inline(always)]
+fn compare(threshold: u32, bits: &[u64; DRAWS_AT_ONCE], mask: &mut [u8]) {
+    let kept = |bits: u64, place: usize| u8::from((bits >> (16 * place)) as u32 & 0xFFFF >= threshold);
+    let (fours, rest) = mask.as_chunks_mut::<4>();
+    for (four, &bits) in fours.iter_mut().zip(bits) {
+        *four = [kept(bits, 0), kept(bits, 1), kept(bits, 2), kept(bits, 3)];
+    }
+    let n = fours.len();
+    for (place, to) in rest.iter_mut().enumerate() {
+        *to = kept(bits[n], place);
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) fn tiles_on(set: Supported, a: View, b: &Packed, start: Start, activa
     }
 }
 
+/// Where a tile that reaches over the right edge lies while it is worked on.
+type Edge = [f32; ROWS * PANEL];
+
 /// What stays the same over all tiles.
 struct Product<'a> {
     a: View<'a>,
@@ -68,6 +71,7 @@ fn narrow_columns<L: Lanes>(product: &Product, out: &mut ViewMut) {
 #[inline(always)]
 fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Product, out: &mut ViewMut) {
     let (k, n) = (product.b.k, product.b.n);
+    let mut edge = [0.0; ROWS * PANEL];
     // One block at least, so that a product over nothing still writes its start.
     for block in 0..k.div_ceil(BLOCK).max(1) {
         let inner = (block * BLOCK, k.min((block + 1) * BLOCK));
@@ -76,11 +80,15 @@ fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Pro
             let mut column = 0;
             while column < n {
                 let panel_end = n.min((column / PANEL + 1) * PANEL);
-                if panel_end - column >= WIDTH * N_LANES {
-                    column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, column, out);
-                    column += WIDTH * N_LANES;
+                // A wide tile that reaches over the edge is faster than two narrow ones.
+                if WIDTH == 4 && panel_end - column > 2 * N_LANES {
+                    column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, column, out, &mut edge);
+                    column = panel_end;
+                } else if WIDTH == 4 && panel_end - column > N_LANES {
+                    column_of_tiles::<L, 2, BY_COLUMNS>(product, inner, rows, column, out, &mut edge);
+                    column = panel_end;
                 } else {
-                    column_of_tiles::<L, 1, BY_COLUMNS>(product, inner, rows, column, out);
+                    column_of_tiles::<L, 1, BY_COLUMNS>(product, inner, rows, column, out, &mut edge);
                     column = panel_end.min(column + N_LANES);
                 }
             }
@@ -96,18 +104,19 @@ fn column_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     (first_row, end_row): (usize, usize),
     column: usize,
     out: &mut ViewMut,
+    edge: &mut Edge,
 ) {
     let mut row = first_row;
     while row + ROWS <= end_row {
-        tile::<L, ROWS, WIDTH, BY_COLUMNS>(product, inner, (row, column), out);
+        tile::<L, ROWS, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge);
         row += ROWS;
     }
     match end_row - row {
-        5 => tile::<L, 5, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
-        4 => tile::<L, 4, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
-        3 => tile::<L, 3, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
-        2 => tile::<L, 2, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
-        1 => tile::<L, 1, WIDTH, BY_COLUMNS>(product, inner, (row, column), out),
+        5 => tile::<L, 5, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
+        4 => tile::<L, 4, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
+        3 => tile::<L, 3, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
+        2 => tile::<L, 2, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
+        1 => tile::<L, 1, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
         _ => {}
     }
 }
@@ -118,14 +127,13 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
     (inner_first, inner_end): (usize, usize),
     (row, column): (usize, usize),
     out: &mut ViewMut,
+    edge: &mut Edge,
 ) {
     let Product { a, b, start, activation } = *product;
     let n_cols = (WIDTH * N_LANES).min(out.n_cols - column);
     let is_whole = n_cols == WIDTH * N_LANES;
     let own_rows = row * out.stride + column;
     assert!(own_rows + (N_ROWS - 1) * out.stride + n_cols <= out.data.len());
-    // A tile that reaches over the right edge lies in a buffer of its own while it is worked on.
-    let mut edge = [0.0; ROWS * PANEL];
     let start = if inner_first == 0 { start } else { Start::Output };
     if !is_whole {
         match start {

@@ -8,7 +8,7 @@ use super::{
     Als, Blend, CollaborativeModel, Ease, Factorization, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov,
     Popularity, Repeat, SessionKnn,
 };
-use crate::neural::{Convolution, Gru, NeuMf, Sequential, Transformer};
+use crate::neural::{Convolution, Gru, LightGcn, NeuMf, Sequential, Transformer};
 
 /// A fitted Transformer.
 pub type SequentialTransformer = Sequential<Transformer>;
@@ -125,6 +125,7 @@ models! {
     "gru" "Gated recurrent units over the history (GRU4Rec)." => SequentialGru,
     "convolution" "Dilated causal convolutions over the history (NextItNet)." => SequentialConvolution,
     "neumf" "A product and a perceptron side by side (NeuMF), the shopper folded in." => NeuMf,
+    "lightgcn" "Vectors smoothed over who chose what (LightGCN), items alone." => LightGcn,
 }
 
 impl Kind {

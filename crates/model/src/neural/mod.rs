@@ -1,4 +1,4 @@
-//! Neural models of behaviour: sequence networks on the tape, items in a table.
+//! Neural models of behaviour: sequence networks on the tape with items in a table; NeuMF; LightGCN.
 //!
 //! In: [`Interactions`](crate::collaborative::Interactions). Out: fitted models behind the contract of
 //! [`CollaborativeModel`](crate::collaborative::CollaborativeModel). A network's file holds its layers and reads like its
@@ -9,6 +9,7 @@
 
 mod convolution;
 mod gru;
+mod lightgcn;
 mod network;
 mod neumf;
 mod objective;
@@ -18,6 +19,7 @@ mod windows;
 
 pub use convolution::{Convolution, ConvolutionSettings};
 pub use gru::{Gru, GruSettings};
+pub use lightgcn::{LightGcn, LightGcnSettings};
 pub use network::{Network, Sequential};
 pub use neumf::{NeuMf, NeuMfSettings};
 pub use objective::Objective;
