@@ -160,11 +160,14 @@ impl<N: Network> CollaborativeModel for Sequential<N> {
         }
         // A batch's activations stay in the cache if it is small; scores do not depend on how it is cut.
         const AT_ONCE: usize = 16;
+        let mut scores = vec![0.0; AT_ONCE.min(known.len()) * n_items];
         for (places, known) in places.chunks(AT_ONCE).zip(known.chunks(AT_ONCE)) {
-            let states = self.last_states(known);
-            for (&place, state) in places.iter().zip(states.chunks_exact(states.len() / places.len())) {
-                let out = ViewMut::new(&mut out[place * n_items..][..n_items], 1, n_items);
-                multiply(View::new(state, 1, state.len()), &self.packed, Start::Zero, Activation::Identity, out);
+            let (n, states) = (known.len(), self.last_states(known));
+            let (states, scores) = (View::new(&states, n, states.len() / n), &mut scores[..n * n_items]);
+            let to = ViewMut::new(scores, n, n_items);
+            multiply(states, &self.packed, Start::Zero, Activation::Identity, to);
+            for (&place, scores) in places.iter().zip(scores.chunks_exact(n_items)) {
+                out[place * n_items..][..n_items].copy_from_slice(scores);
             }
         }
     }
