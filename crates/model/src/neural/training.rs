@@ -7,31 +7,26 @@
 //! So neither the number of threads nor their timing shows in the result. A gradient that is not finite is an error before
 //! anything moves.
 
-use std::time::Instant;
-
 use accrue_kernel::{Draws, axpy};
 use accrue_tensor::{
-    Buffers, CandidateBlock, Candidates, Init, Mode, Optimizer, PackedStates, RowGradients, RowOptimizer, Rule,
-    Schedule, SoftmaxScratch, Tape, Target, TensorError, Var, Weights, binary_cross_entropy, finite_norm, hinge,
-    pairwise_logistic, scale_to_norm,
+    CandidateBlock, Init, Optimizer, PackedStates, RowGradients, RowOptimizer, Rule, Schedule, SoftmaxScratch, Target,
+    TensorError, Weights, finite_norm, scale_to_norm,
 };
 use serde::{Deserialize, Serialize};
 
 use super::network::{Network, Sequential};
 use super::objective::Objective;
+use super::pass::{Chunk, Pass, sample, share, target};
 use super::windows::{Window, order, windows};
 use crate::collaborative::parallel::for_each_chunk;
 use crate::collaborative::{Epoch, FitError, Interactions};
 
 /// Parts of a batch whose gradients are summed by themselves. Fixed: their number shows in the rounding.
 const N_CHUNKS: usize = 8;
-/// Rows on a tape before the next tape is begun.
-const ROWS_A_TAPE: usize = 48;
 /// Candidates a block of the shared softmax.
 const BLOCK: usize = 512;
 /// Streams of random numbers.
-const DROPOUT: u64 = 0x6e65_7572_0002;
-const NEGATIVES: u64 = 0x6e65_7572_0003;
+pub(super) const NEGATIVES: u64 = 0x6e65_7572_0003;
 const ITEMS: u64 = 0x6e65_7572_0004;
 
 /// How to train; part of the settings of every sequence network.
@@ -102,66 +97,34 @@ impl Training {
     }
 }
 
-/// Wall-clock milliseconds of the phases of a step, for benches; they reach no result.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StepTimes {
-    /// Forward and backward.
-    pub tapes_ms: f64,
-    /// Sums over chunks, gradients of candidates.
-    pub sums_ms: f64,
-    /// The optimizers.
-    pub move_ms: f64,
-}
-
 /// A network in training.
 pub struct Trainer<'a, N: Network> {
     shape: N::Shape,
-    network: N,
-    weights: Weights,
+    pub(super) network: N,
+    pub(super) weights: Weights,
     /// `[n_items, d]`
-    items: Vec<f32>,
-    d: usize,
-    training: Training,
-    data: &'a Interactions,
+    pub(super) items: Vec<f32>,
+    pub(super) d: usize,
+    pub(super) training: Training,
+    pub(super) data: &'a Interactions,
     windows: Vec<Window<'a>>,
     /// Sums of `count^power` up to each item, to sample from; empty if evenly.
-    cumulative: Vec<f64>,
-    seed: u64,
+    pub(super) cumulative: Vec<f64>,
+    pub(super) seed: u64,
     threads: usize,
     dense: Optimizer,
     rows: RowOptimizer,
     chunks: Vec<Chunk<'a>>,
-    shared: Shared,
+    pub(super) shared: Shared,
     gradient: Vec<f32>,
-    times: StepTimes,
-}
-
-/// A part of a batch with all it writes to.
-#[derive(Default)]
-struct Chunk<'a> {
-    windows: Vec<Window<'a>>,
-    /// Number of the chunk's first window in the run, the key of its randomness.
-    counter: u64,
-    buffers: Vec<Buffers>,
-    gradient: Vec<f32>,
-    rows: RowGradients,
-    scratch: SoftmaxScratch,
-    /// With shared candidates: all states, what they should have chosen, and what the softmax gives.
-    states: Vec<f32>,
-    targets: Vec<u32>,
-    log_sums: Vec<f32>,
-    state_gradient: Vec<f32>,
-    target_gradient: Vec<f32>,
-    loss: f64,
-    norm: f64,
 }
 
 /// Candidates that all states of a step share.
 #[derive(Default)]
-struct Shared {
-    blocks: Vec<CandidateBlock>,
+pub(super) struct Shared {
+    pub(super) blocks: Vec<CandidateBlock>,
     /// The sampled items, ascending; empty if all items are candidates.
-    sampled: Vec<u32>,
+    pub(super) sampled: Vec<u32>,
     vectors: Vec<f32>,
     gradient: Vec<f32>,
     states: PackedStates,
@@ -203,7 +166,7 @@ impl<'a, N: Network> Trainer<'a, N> {
         let rows = RowOptimizer::new(rule, n_items, d);
         let gradient = vec![0.0; weights.values().len()];
         let (chunks, shared) = ((0..N_CHUNKS).map(|_| Chunk::default()).collect(), Shared::default());
-        let (windows, times) = (windows(data, length), StepTimes::default());
+        let windows = windows(data, length);
         Ok(Self {
             shape: shape.clone(),
             network,
@@ -221,7 +184,6 @@ impl<'a, N: Network> Trainer<'a, N> {
             chunks,
             shared,
             gradient,
-            times,
         })
     }
 
@@ -252,7 +214,10 @@ impl<'a, N: Network> Trainer<'a, N> {
         for chosen in order.chunks(batch) {
             total += self.step(chosen).map_err(|_| FitError::Diverged { epoch })?;
         }
-        Ok(total / order.chunks(batch).len().max(1) as f64)
+        // The last step may have gone too far, and no later step would notice.
+        let is_finite = finite_norm(self.dense.n_steps(), &[self.weights.values(), &self.items]).is_ok();
+        let n_steps = order.chunks(batch).len().max(1);
+        if is_finite { Ok(total / n_steps as f64) } else { Err(FitError::Diverged { epoch }) }
     }
 
     /// One step on these windows; the mean loss.
@@ -260,7 +225,7 @@ impl<'a, N: Network> Trainer<'a, N> {
     /// # Errors
     /// [`TensorError::NotFinite`]; nothing has moved then.
     pub fn step(&mut self, chosen: &[u32]) -> Result<f64, TensorError> {
-        let (start, threads, d) = (Instant::now(), self.threads, self.d);
+        let threads = self.threads;
         let step = self.dense.n_steps();
         let is_last = self.training.last_only;
         let n_targets: usize =
@@ -280,9 +245,7 @@ impl<'a, N: Network> Trainer<'a, N> {
         let mut chunks = std::mem::take(&mut self.chunks);
         let pass = Pass { trainer: self, weight };
         for_each_chunk(threads, &mut chunks, 1, || (), |(), _, chunk| pass.run(&mut chunk[0]));
-        self.times.tapes_ms = milliseconds(start);
 
-        let start = Instant::now();
         let parts: Vec<&[f32]> = chunks.iter().map(|chunk| &*chunk.gradient).collect();
         const RUN: usize = 8192;
         for_each_chunk(
@@ -297,17 +260,21 @@ impl<'a, N: Network> Trainer<'a, N> {
                 }
             },
         );
-        let rows: Vec<RowGradients> = chunks.iter_mut().map(|chunk| std::mem::take(&mut chunk.rows)).collect();
-        let mut rows = rows;
+        let mut rows: Vec<RowGradients> = chunks.iter_mut().map(|chunk| std::mem::take(&mut chunk.rows)).collect();
         if is_shared {
             self.candidate_gradients(&chunks, weight, &mut rows);
         }
         let loss = chunks.iter().map(|chunk| chunk.loss).sum::<f64>() * f64::from(weight);
         let of_rows: f64 = chunks.iter().map(|chunk| chunk.norm * chunk.norm).sum();
         self.chunks = chunks;
-        self.times.sums_ms = milliseconds(start);
 
-        let start = Instant::now();
+        self.apply(loss, of_rows, rows)?;
+        Ok(loss)
+    }
+
+    /// The third phase: moves everything, if all is finite. `of_rows`: the squared norm of the rows' gradients.
+    fn apply(&mut self, loss: f64, of_rows: f64, rows: Vec<RowGradients>) -> Result<(), TensorError> {
+        let step = self.dense.n_steps();
         if !loss.is_finite() {
             return Err(TensorError::NotFinite { what: "loss", step });
         }
@@ -322,20 +289,12 @@ impl<'a, N: Network> Trainer<'a, N> {
         let rate = self.training.learning_rate as f32 * factor;
         let (dense, gradient) = (&mut self.dense, &mut self.gradient);
         self.weights.change(|values| dense.step(rate, scale, gradient, values));
-        let all = self.training.objective == Objective::Softmax;
-        let of_all = all.then_some(&mut *self.shared.gradient);
-        self.rows.step(rate, scale, &rows, of_all, &mut self.items, threads);
+        let of_all = (self.training.objective == Objective::Softmax).then_some(&mut *self.shared.gradient);
+        self.rows.step(rate, scale, &rows, of_all, &mut self.items, self.threads);
         for (chunk, rows) in self.chunks.iter_mut().zip(rows) {
             chunk.rows = rows;
         }
-        debug_assert!(self.items.len() == self.data.n_items() * d);
-        self.times.move_ms = milliseconds(start);
-        Ok(loss)
-    }
-
-    /// How long the phases of the last step took.
-    pub fn times(&self) -> StepTimes {
-        self.times
+        Ok(())
     }
 
     /// What has been learned so far, ready to answer.
@@ -408,218 +367,6 @@ impl<'a, N: Network> Trainer<'a, N> {
             rows.push(RowGradients { rows: shared.sampled.clone(), values: shared.gradient.clone() });
         }
     }
-}
-
-fn milliseconds(start: Instant) -> f64 {
-    start.elapsed().as_secs_f64() * 1e3
-}
-
-/// An item by its count to a power, or evenly.
-fn sample(cumulative: &[f64], n_items: usize, draws: &mut Draws) -> u32 {
-    let Some(&total) = cumulative.last() else { return draws.below(n_items as u64) as u32 };
-    let at = f64::from(draws.uniform()) * total;
-    cumulative.partition_point(|&sum| sum <= at).min(n_items - 1) as u32
-}
-
-/// An item's share of one draw.
-fn share(cumulative: &[f64], n_items: usize, item: u32) -> f64 {
-    let Some(&total) = cumulative.last() else { return 1.0 / n_items as f64 };
-    let before = if item == 0 { 0.0 } else { cumulative[item as usize - 1] };
-    (cumulative[item as usize] - before) / total
-}
-
-/// What a state should have chosen, among all items or beside sampled ones.
-fn target<'t>(item: u32, sampled: &[u32], items: &'t [f32], d: usize) -> Target<'t> {
-    if sampled.is_empty() {
-        return Target::Among(item);
-    }
-    let place = sampled.binary_search(&item).ok().map(|place| place as u32);
-    Target::Beside(&items[item as usize * d..][..d], place)
-}
-
-/// The first phase of a step.
-struct Pass<'p, 'a, N: Network> {
-    trainer: &'p Trainer<'a, N>,
-    /// Of each target in the loss.
-    weight: f32,
-}
-
-/// A tape with some windows on it.
-struct Group<'t> {
-    tape: Tape<'t>,
-    x: Var,
-    /// States that are trained on.
-    states: Var,
-    items: Vec<u32>,
-    targets: Vec<u32>,
-}
-
-impl<N: Network> Pass<'_, '_, N> {
-    fn run(&self, chunk: &mut Chunk) {
-        chunk.gradient.clear();
-        chunk.gradient.resize(self.trainer.weights.values().len(), 0.0);
-        chunk.rows.clear();
-        chunk.loss = 0.0;
-        let windows = std::mem::take(&mut chunk.windows);
-        let groups = groups(&windows);
-        let segments: Vec<Vec<usize>> =
-            groups.iter().map(|group| group.iter().map(|window| window.inputs().len()).collect()).collect();
-        let mut buffers = std::mem::take(&mut chunk.buffers);
-        let counter = chunk.counter;
-        let key = |group: usize| Draws::new(self.trainer.seed, DROPOUT, counter << 16 | group as u64);
-        if self.trainer.training.objective.shares_candidates() {
-            buffers.resize_with(groups.len().max(buffers.len()), Buffers::default);
-            let tapes = groups.iter().zip(&segments).zip(&mut buffers).enumerate();
-            let groups = tapes.map(|(n, ((group, segments), buffers))| self.forward(group, segments, buffers, key(n)));
-            self.shared(groups.collect(), chunk);
-        } else {
-            // One tape's buffers for all: they stay in the cache.
-            buffers.resize_with(1.max(buffers.len()), Buffers::default);
-            for (n, (group, segments)) in groups.iter().zip(&segments).enumerate() {
-                let draws = key(n);
-                let group = self.forward(group, segments, &mut buffers[0], draws);
-                self.sampled(group, chunk, draws);
-            }
-        }
-        chunk.buffers = buffers;
-        chunk.windows = windows;
-        chunk.norm = finite_norm(0, &[&chunk.rows.values]).unwrap_or(f64::INFINITY);
-    }
-
-    fn forward<'t>(
-        &'t self,
-        group: &[Window],
-        segments: &'t [usize],
-        buffers: &'t mut Buffers,
-        draws: Draws,
-    ) -> Group<'t> {
-        let Trainer { network, weights, items: table, d, training, .. } = self.trainer;
-        let d = *d;
-        let mut tape = Tape::new(buffers, weights, segments, Mode::Train(draws));
-        let items: Vec<u32> = group.iter().flat_map(Window::inputs).copied().collect();
-        let x = tape.leaf(items.len(), d, |x| {
-            for (x, &item) in x.chunks_exact_mut(d).zip(&items) {
-                x.copy_from_slice(&table[item as usize * d..][..d]);
-            }
-        });
-        let mut states = network.states(&mut tape, x);
-        let mut targets: Vec<u32> = group.iter().flat_map(Window::targets).copied().collect();
-        if training.last_only {
-            let last = tape.last_rows();
-            states = tape.select(states, &last);
-            targets = last.iter().map(|&row| targets[row as usize]).collect();
-        }
-        Group { tape, x, states, items, targets }
-    }
-
-    /// All groups' states against the shared candidates, then backward.
-    fn shared(&self, mut groups: Vec<Group>, chunk: &mut Chunk) {
-        let Trainer { items: table, d, shared, .. } = self.trainer;
-        let d = *d;
-        chunk.states.clear();
-        chunk.targets.clear();
-        for group in &groups {
-            chunk.states.extend_from_slice(group.tape.value(group.states));
-            chunk.targets.extend_from_slice(&group.targets);
-        }
-        let n = chunk.targets.len();
-        chunk.state_gradient.resize(n * d, 0.0);
-        chunk.log_sums.resize(n, 0.0);
-        chunk.target_gradient.clear();
-        chunk.target_gradient.resize(if shared.sampled.is_empty() { 0 } else { n * d }, 0.0);
-        let targets: Vec<Target> = chunk.targets.iter().map(|&item| target(item, &shared.sampled, table, d)).collect();
-        let candidates = Candidates { blocks: &shared.blocks };
-        let Chunk { states, scratch, state_gradient, log_sums, target_gradient, .. } = &mut *chunk;
-        chunk.loss = candidates.loss(states, &targets, self.weight, scratch, state_gradient, log_sums, target_gradient);
-        if !shared.sampled.is_empty() {
-            chunk.rows.rows.extend_from_slice(&chunk.targets);
-            chunk.rows.values.extend_from_slice(&chunk.target_gradient);
-        }
-        let mut first = 0;
-        for group in &mut groups {
-            let n = group.targets.len() * d;
-            group.tape.gradient_mut(group.states).copy_from_slice(&chunk.state_gradient[first..first + n]);
-            first += n;
-            group.tape.backward(&mut chunk.gradient);
-            chunk.rows.rows.extend_from_slice(&group.items);
-            chunk.rows.values.extend_from_slice(group.tape.gradient(group.x));
-        }
-    }
-
-    /// Each state against its target and items sampled for it.
-    fn sampled(&self, group: Group, chunk: &mut Chunk, draws: Draws) {
-        let Trainer { items: table, d, training, cumulative, data, .. } = self.trainer;
-        let (d, n_each, n) = (*d, training.negatives, group.targets.len());
-        // Another stream than the dropout's, under the same key.
-        let mut key = draws;
-        let mut draws = Draws::new(self.trainer.seed, NEGATIVES, key.next_u64());
-        let others = (0..n * n_each).map(|_| sample(cumulative, data.n_items(), &mut draws));
-        // All targets, then all others, so that both are runs of scores.
-        let chosen: Vec<u32> = group.targets.iter().copied().chain(others).collect();
-        let Group { mut tape, x, states, items, .. } = group;
-        let rows: Vec<u32> = (0..(1 + n_each) * n).map(|i| (i % n) as u32).collect();
-        let vectors = tape.leaf(chosen.len(), d, |to| {
-            for (to, &item) in to.chunks_exact_mut(d).zip(&chosen) {
-                to.copy_from_slice(&table[item as usize * d..][..d]);
-            }
-        });
-        let repeated = tape.select(states, &rows);
-        let scores = tape.row_dots(repeated, vectors);
-        let values = tape.value(scores).to_vec();
-        let mut slopes = vec![0.0; values.len()];
-        let share = 1.0 / n_each as f32;
-        let loss = match training.objective {
-            Objective::Bpr | Objective::Hinge => {
-                let mut total = 0.0;
-                let (chosen, others) = values.split_at(n);
-                let (of_chosen, of_others) = slopes.split_at_mut(n);
-                let mut own = vec![0.0; n];
-                for (others, of_others) in others.chunks_exact(n).zip(of_others.chunks_exact_mut(n)) {
-                    total += match training.objective {
-                        Objective::Hinge => hinge(1.0, chosen, others, &mut own, of_others),
-                        _ => pairwise_logistic(chosen, others, &mut own, of_others),
-                    };
-                    axpy(1.0, &own, of_chosen);
-                }
-                slopes.iter_mut().for_each(|slope| *slope *= share);
-                total * f64::from(share)
-            }
-            _ => {
-                let mut labels = vec![0.0; values.len()];
-                labels[..n].fill(1.0);
-                let of_targets = binary_cross_entropy(&values[..n], &labels[..n], &mut slopes[..n]);
-                let of_others = binary_cross_entropy(&values[n..], &labels[n..], &mut slopes[n..]);
-                slopes[n..].iter_mut().for_each(|slope| *slope *= share);
-                of_targets + of_others * f64::from(share)
-            }
-        };
-        for (to, slope) in tape.gradient_mut(scores).iter_mut().zip(slopes) {
-            *to = slope * self.weight;
-        }
-        tape.backward(&mut chunk.gradient);
-        chunk.loss += loss;
-        for (rows, leaf) in [(&items, x), (&chosen, vectors)] {
-            chunk.rows.rows.extend_from_slice(rows);
-            chunk.rows.values.extend_from_slice(tape.gradient(leaf));
-        }
-    }
-}
-
-/// Runs of windows with about [`ROWS_A_TAPE`] rows together.
-fn groups<'w, 'a>(windows: &'w [Window<'a>]) -> Vec<&'w [Window<'a>]> {
-    let mut groups = Vec::new();
-    let (mut first, mut n_rows) = (0, 0);
-    for (number, window) in windows.iter().enumerate() {
-        n_rows += window.inputs().len();
-        if n_rows >= ROWS_A_TAPE {
-            groups.push(&windows[first..=number]);
-            (first, n_rows) = (number + 1, 0);
-        }
-    }
-    if first < windows.len() {
-        groups.push(&windows[first..]);
-    }
-    groups
 }
 
 #[cfg(test)]
