@@ -18,7 +18,7 @@ pub fn gelu(x: f32) -> f32 {
 #[inline(always)]
 pub fn gelu_slope(x: f32) -> f32 {
     let (below, bell) = normal_distribution(x);
-    below + x * (bell * 0.398_942_28)
+    below + x * (bell * 0.398_942_3)
 }
 
 /// `Φ(x)` within 2e-7, and `exp(-x² / 2)`. Abramowitz and Stegun, formula 7.1.26.

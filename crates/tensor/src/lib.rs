@@ -23,6 +23,6 @@ pub use files::{read_weights, write_weights};
 pub use loss::{Loss, binary_cross_entropy, cross_entropy, hinge, huber, pairwise_logistic};
 pub use optimizer::{Optimizer, RowGradients, RowOptimizer, Rule};
 pub use schedule::Schedule;
-pub use softmax::{CandidateBlock, Candidates, PackedStates, SoftmaxScratch, Target};
+pub use softmax::{CandidateBlock, Candidates, FirstPass, PackedStates, SoftmaxScratch, Target};
 pub use tape::{Attention, Buffers, Mode, Tape, Var};
 pub use weights::{Init, WeightId, Weights};

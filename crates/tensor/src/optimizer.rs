@@ -4,8 +4,11 @@
 //! costs nothing and does not move, and no state is written for it. Refuses: to look for `NaN`; that is done once, by
 //! [`finite_norm`](crate::finite_norm), before any weight moves.
 
-use accrue_kernel::{AdamStep, adagrad, adam, axpy, momentum};
+use accrue_kernel::{AdamStep, adagrad, adam, axpy, momentum, prefetch};
 use serde::{Deserialize, Serialize};
+
+/// Gradients ahead of the one that is being added whose rows are fetched already.
+const AHEAD: usize = 12;
 
 /// How a gradient becomes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -202,15 +205,8 @@ impl RowOptimizer {
         self.order.sort_unstable();
         let n_rows = values.len() / d.max(1);
         assert!(self.order.last().is_none_or(|&(row, ..)| (row as usize) < n_rows), "a row beyond the table");
-        let mut dense = dense;
-        let mut rest = Piece {
-            first_row: 0,
-            order: &self.order,
-            values,
-            first: &mut self.first,
-            second: &mut self.second,
-            dense: dense.as_deref_mut(),
-        };
+        let mut rest =
+            Piece { first_row: 0, order: &self.order, values, first: &mut self.first, second: &mut self.second, dense };
         let (rule, step) = (self.rule, self.n_steps);
         let work = |piece: Piece| piece.step(rule, step, rate, scale, parts, d);
         std::thread::scope(|scope| {
@@ -278,6 +274,12 @@ impl<'a> Piece<'a> {
                 return;
             }
             next_row = row + 1;
+            if let (0, Some(&(ahead, ..))) = (n_rows, order.get(AHEAD)) {
+                let ahead = (ahead as usize - self.first_row) * d;
+                for numbers in [&*self.values, &*self.first, &*self.second] {
+                    prefetch(numbers.get(ahead..ahead + d).unwrap_or(&[]));
+                }
+            }
             let at = (row - self.first_row) * d;
             match &self.dense {
                 Some(dense) => sum.copy_from_slice(&dense[at..][..d]),

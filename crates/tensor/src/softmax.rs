@@ -125,6 +125,17 @@ pub struct SoftmaxScratch {
     scores: Vec<f32>,
 }
 
+/// What the first pass writes.
+#[derive(Debug)]
+pub struct FirstPass<'a> {
+    /// The gradient of the states. `[n, d]`
+    pub gradient: &'a mut [f32],
+    /// The logarithm of each state's sum of exponentials, for the second pass. `[n]`
+    pub log_sums: &'a mut [f32],
+    /// The gradient of targets beside the candidates is added to it; empty if there are none. `[n, d]`
+    pub target_gradient: &'a mut [f32],
+}
+
 /// All candidates.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
@@ -133,18 +144,16 @@ pub struct Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    /// The first pass. `states: [n, d], targets: [n] → Σ loss`; writes `gradient: [n, d]` (times `weight`) and
-    /// `log_sums: [n]`. With targets beside the candidates, adds to `target_gradient: [n, d]` (else empty).
+    /// The first pass. `states: [n, d], targets: [n] → Σ loss`; each target counts `weight` in the gradients.
     pub fn loss(
         &self,
         states: &[f32],
         targets: &[Target],
         weight: f32,
         scratch: &mut SoftmaxScratch,
-        gradient: &mut [f32],
-        log_sums: &mut [f32],
-        target_gradient: &mut [f32],
+        out: FirstPass,
     ) -> f64 {
+        let FirstPass { gradient, log_sums, target_gradient } = out;
         let d = states.len() / targets.len().max(1);
         let n_candidates: usize = self.blocks.iter().map(|block| block.n).sum();
         // A target beside the candidates has the last column.
@@ -234,7 +243,8 @@ mod tests {
         let (mut gradient, mut log_sums, mut beside) = (vec![0.0; n * D], vec![0.0; n], vec![0.0; n * D]);
         let mut scratch = SoftmaxScratch::default();
         let all = Candidates { blocks: &blocks };
-        let loss = all.loss(states, targets, 0.5, &mut scratch, &mut gradient, &mut log_sums, &mut beside);
+        let out = FirstPass { gradient: &mut gradient, log_sums: &mut log_sums, target_gradient: &mut beside };
+        let loss = all.loss(states, targets, 0.5, &mut scratch, out);
         let mut packed = PackedStates::default();
         packed.load(D, states.chunks(3 * D));
         let mut of_candidates = vec![0.0; candidates.len()];

@@ -4,10 +4,10 @@
 //! items' rows, and the loss. Windows go onto tapes of about 48 rows, so that their numbers stay in the cache. Refuses: to
 //! move anything. Randomness is a function of the seed, the step, the chunk and the tape.
 
-use accrue_kernel::{Draws, axpy};
+use accrue_kernel::{Draws, axpy, prefetch};
 use accrue_tensor::{
-    Buffers, Candidates, Mode, RowGradients, SoftmaxScratch, Tape, Target, Var, binary_cross_entropy, finite_norm,
-    hinge, pairwise_logistic,
+    Buffers, Candidates, FirstPass, Mode, RowGradients, SoftmaxScratch, Tape, Target, Var, binary_cross_entropy,
+    finite_norm, hinge, pairwise_logistic,
 };
 
 use super::network::Network;
@@ -17,6 +17,12 @@ use super::windows::Window;
 
 /// Rows on a tape before the next tape is begun.
 const ROWS_A_TAPE: usize = 48;
+/// With shared candidates, tapes wait for each other until there are this many states, as each visit to all candidates
+/// costs; but not more tapes than this, as they leave the cache.
+const STATES_AT_ONCE: usize = 24;
+const TAPES_AT_ONCE: usize = 8;
+/// Rows of the table that are on their way while one is copied.
+const AHEAD: usize = 8;
 /// The stream of dropout masks.
 const DROPOUT: u64 = 0x6e65_7572_0002;
 
@@ -95,10 +101,23 @@ impl<N: Network> Pass<'_, '_, N> {
         let counter = chunk.counter;
         let key = |group: usize| Draws::new(self.trainer.seed, DROPOUT, counter << 16 | group as u64);
         if self.trainer.training.objective.shares_candidates() {
-            buffers.resize_with(groups.len().max(buffers.len()), Buffers::default);
-            let tapes = groups.iter().zip(&segments).zip(&mut buffers).enumerate();
-            let groups = tapes.map(|(n, ((group, segments), buffers))| self.forward(group, segments, buffers, key(n)));
-            self.shared(groups.collect(), chunk);
+            chunk.states.clear();
+            chunk.targets.clear();
+            chunk.log_sums.clear();
+            buffers.resize_with(TAPES_AT_ONCE.max(buffers.len()), Buffers::default);
+            let mut first = 0;
+            while first < groups.len() {
+                let (mut tapes, mut n_states) = (Vec::new(), 0);
+                for (place, buffers) in buffers.iter_mut().enumerate() {
+                    let number = first + place;
+                    let Some(group) = groups.get(number).filter(|_| n_states < STATES_AT_ONCE) else { break };
+                    let tape = self.forward(group, &segments[number], buffers, key(number));
+                    n_states += tape.targets.len();
+                    tapes.push(tape);
+                }
+                first += tapes.len();
+                self.shared(tapes, chunk);
+            }
         } else {
             // One tape's buffers for all: they stay in the cache.
             buffers.resize_with(1.max(buffers.len()), Buffers::default);
@@ -125,7 +144,10 @@ impl<N: Network> Pass<'_, '_, N> {
         let mut tape = Tape::new(buffers, weights, segments, Mode::Train(draws));
         let items: Vec<u32> = group.iter().flat_map(Window::inputs).copied().collect();
         let x = tape.leaf(items.len(), d, |x| {
-            for (x, &item) in x.chunks_exact_mut(d).zip(&items) {
+            for (place, (x, &item)) in x.chunks_exact_mut(d).zip(&items).enumerate() {
+                if let Some(&ahead) = items.get(place + AHEAD) {
+                    prefetch(&table[ahead as usize * d..][..d]);
+                }
                 x.copy_from_slice(&table[item as usize * d..][..d]);
             }
         });
@@ -143,23 +165,24 @@ impl<N: Network> Pass<'_, '_, N> {
     fn shared(&self, mut groups: Vec<Group>, chunk: &mut Chunk) {
         let Trainer { items: table, d, shared, .. } = self.trainer;
         let d = *d;
-        chunk.states.clear();
-        chunk.targets.clear();
+        let before = chunk.targets.len();
         for group in &groups {
             chunk.states.extend_from_slice(group.tape.value(group.states));
             chunk.targets.extend_from_slice(&group.targets);
         }
-        let n = chunk.targets.len();
+        let n = chunk.targets.len() - before;
+        chunk.log_sums.resize(before + n, 0.0);
         chunk.state_gradient.resize(n * d, 0.0);
-        chunk.log_sums.resize(n, 0.0);
         chunk.target_gradient.clear();
         chunk.target_gradient.resize(if shared.sampled.is_empty() { 0 } else { n * d }, 0.0);
-        let targets: Vec<Target> = chunk.targets.iter().map(|&item| target(item, &shared.sampled, table, d)).collect();
+        let to_target = |&item: &u32| target(item, &shared.sampled, table, d);
+        let targets: Vec<Target> = chunk.targets[before..].iter().map(to_target).collect();
         let candidates = Candidates { blocks: &shared.blocks };
-        let Chunk { states, scratch, state_gradient, log_sums, target_gradient, .. } = &mut *chunk;
-        chunk.loss = candidates.loss(states, &targets, self.weight, scratch, state_gradient, log_sums, target_gradient);
+        let Chunk { states, scratch, state_gradient: gradient, log_sums, target_gradient, .. } = &mut *chunk;
+        let out = FirstPass { gradient, log_sums: &mut log_sums[before..], target_gradient };
+        chunk.loss += candidates.loss(&states[before * d..], &targets, self.weight, scratch, out);
         if !shared.sampled.is_empty() {
-            chunk.rows.rows.extend_from_slice(&chunk.targets);
+            chunk.rows.rows.extend_from_slice(&chunk.targets[before..]);
             chunk.rows.values.extend_from_slice(&chunk.target_gradient);
         }
         let mut first = 0;
@@ -186,7 +209,10 @@ impl<N: Network> Pass<'_, '_, N> {
         let Group { mut tape, x, states, items, .. } = group;
         let rows: Vec<u32> = (0..(1 + n_each) * n).map(|i| (i % n) as u32).collect();
         let vectors = tape.leaf(chosen.len(), d, |to| {
-            for (to, &item) in to.chunks_exact_mut(d).zip(&chosen) {
+            for (place, (to, &item)) in to.chunks_exact_mut(d).zip(&chosen).enumerate() {
+                if let Some(&ahead) = chosen.get(place + AHEAD) {
+                    prefetch(&table[ahead as usize * d..][..d]);
+                }
                 to.copy_from_slice(&table[item as usize * d..][..d]);
             }
         });
