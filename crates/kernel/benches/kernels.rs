@@ -7,8 +7,9 @@
 //! `cargo test` runs it in its tiny size too.
 
 use accrue_kernel::{
-    Draws, InstructionSet, QuantisedQuery, axpy_with, decay, dot, dot_rows_with, dot_with, exp, ln, multiply_add_peak,
-    quantise, random, scan_with, sigmoid, softmax_in_place, softplus, top_k_with,
+    Activation, Draws, InstructionSet, Packed, QuantisedQuery, Start, View, ViewMut, axpy_with, decay, dot,
+    dot_rows_with, dot_with, exp, ln, multiply_add_peak, multiply_with, quantise, random, scan_with, sigmoid,
+    softmax_in_place, softplus, top_k_with,
 };
 use std::hint::black_box;
 use std::time::Instant;
@@ -37,8 +38,14 @@ fn main() {
         names.peek().is_none() || names.any(|name| name == group)
     };
     type Group = (&'static str, fn(&Size));
-    let groups: [Group; 5] =
-        [("dense", dense), ("dot_rows", dot_rows), ("scan", scan), ("top_k", top_k), ("elementary", elementary)];
+    let groups: [Group; 6] = [
+        ("dense", dense),
+        ("dot_rows", dot_rows),
+        ("product", product),
+        ("scan", scan),
+        ("top_k", top_k),
+        ("elementary", elementary),
+    ];
     for (_, run) in groups.into_iter().filter(|(name, _)| wanted(name)) {
         run(&size);
     }
@@ -71,6 +78,34 @@ fn dot_rows(size: &Size) {
             let gflops = 2.0 * (n * d) as f64 / ns;
             report("dot_rows", &format!("[{d}]·[{n}, {d}]"), set.name(), ns, gflops, "GFLOP/s");
         });
+    }
+}
+
+fn product(size: &Size) {
+    group(size, "product: how near is a matrix product to the peak, also on small shapes?");
+    let shrink = if size.n_many < FULL.n_many { 8 } else { 1 };
+    for (m, k, n) in [(1024, 1152, 384), (50, 64, 64), (50, 64, 256), (50, 256, 64), (6, 384, 384)] {
+        let (m, k, n) = if m > 100 { (m / shrink, k / shrink, n / shrink) } else { (m, k, n) };
+        let (a, b, bias, mut out) = (normal(m * k), normal(k * n), normal(n), vec![0.0; m * n]);
+        let packed = Packed::of(View::new(&b, k, n));
+        let shape = format!("[{m}, {k}]·[{k}, {n}]");
+        let operations = 2.0 * (m * k * n) as f64;
+        let mut time = |what: &str, a: View, start: Start, activation: Activation, set: InstructionSet| {
+            let ns = median_ns(size, || {
+                let out = ViewMut::new(black_box(&mut out), m, n);
+                multiply_with(set, black_box(a), black_box(&packed), start, activation, out);
+            });
+            report(what, &shape, set.name(), ns, operations / ns, "GFLOP/s");
+        };
+        each_set(|set| time("multiply", View::new(&a, m, k), Start::Zero, Activation::Identity, set));
+        let best = InstructionSet::detect();
+        time("left transposed", View::new(&a, k, m).transposed(), Start::Output, Activation::Identity, best);
+        time("bias, GELU", View::new(&a, m, k), Start::Bias(&bias), Activation::Gelu, best);
+        let mut packed = Packed::default();
+        let ns = median_ns(size, || packed.pack(black_box(View::new(&b, k, n))));
+        report("pack", &format!("[{k}, {n}]"), best.name(), ns, 4.0 * (k * n) as f64 / ns, "GB/s");
+        let ns = median_ns(size, || packed.pack(black_box(View::new(&b, n, k).transposed())));
+        report("pack transposed", &format!("[{n}, {k}]"), best.name(), ns, 4.0 * (k * n) as f64 / ns, "GB/s");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sixteen floats side by side: the accumulator of every sum, for each instruction set.
+//! Sixteen floats side by side: the accumulator of every sum and product, for each instruction set.
 //!
 //! In: chunks of 16 floats, or fewer at the end. Out: fused multiply-adds lane by lane, and sums over the lanes in one
 //! fixed tree. The implementations return the same bits: they differ in registers, never in the order of additions.
@@ -22,6 +22,10 @@ pub(crate) trait Lanes: Copy {
     fn load(chunk: &[f32; N_LANES]) -> Self;
     /// Fewer than 16 floats; the other lanes are zero.
     fn load_tail(tail: &[f32]) -> Self;
+    /// One number in every lane.
+    fn splat(x: f32) -> Self;
+    /// Writes the lanes to a chunk.
+    fn store(self, chunk: &mut [f32; N_LANES]);
     /// `self + x · y`, rounded once.
     fn multiply_add(self, x: Self, y: Self) -> Self;
     /// The sum of each of four: lane `l` takes lane `l + 8`, then `l + 4`, `l + 2`, `l + 1`.
@@ -52,6 +56,16 @@ impl Lanes for [f32; N_LANES] {
         let mut lanes = [0.0; N_LANES];
         lanes[..tail.len()].copy_from_slice(tail);
         lanes
+    }
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        [x; N_LANES]
+    }
+
+    #[inline(always)]
+    fn store(self, chunk: &mut [f32; N_LANES]) {
+        *chunk = self;
     }
 
     #[inline(always)]
@@ -115,6 +129,21 @@ impl Lanes for Lanes256 {
     }
 
     #[inline(always)]
+    fn splat(x: f32) -> Self {
+        // SAFETY: touches registers only.
+        unsafe { Self(_mm256_set1_ps(x), _mm256_set1_ps(x)) }
+    }
+
+    #[inline(always)]
+    fn store(self, chunk: &mut [f32; N_LANES]) {
+        // SAFETY: writes the 16 floats of the chunk.
+        unsafe {
+            _mm256_storeu_ps(chunk.as_mut_ptr(), self.0);
+            _mm256_storeu_ps(chunk.as_mut_ptr().add(8), self.1);
+        }
+    }
+
+    #[inline(always)]
     fn multiply_add(self, x: Self, y: Self) -> Self {
         // SAFETY: touches registers only.
         unsafe { Self(_mm256_fmadd_ps(x.0, y.0, self.0), _mm256_fmadd_ps(x.1, y.1, self.1)) }
@@ -165,6 +194,18 @@ impl Lanes for Lanes512 {
         let mask = (1_u16 << tail.len()) - 1;
         // SAFETY: lanes that the mask switches off are not read, so nothing past the tail is.
         unsafe { Self(_mm512_maskz_loadu_ps(mask, tail.as_ptr())) }
+    }
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        // SAFETY: touches registers only.
+        unsafe { Self(_mm512_set1_ps(x)) }
+    }
+
+    #[inline(always)]
+    fn store(self, chunk: &mut [f32; N_LANES]) {
+        // SAFETY: writes the 16 floats of the chunk.
+        unsafe { _mm512_storeu_ps(chunk.as_mut_ptr(), self.0) }
     }
 
     #[inline(always)]

@@ -6,17 +6,25 @@
 //! This crate is the only home of `unsafe` in the workspace. Each kernel has a scalar version that stays as reference
 //! and fallback; the fast versions are held to its bits by tests. `docs/internals/determinism.md` has the rules.
 
+mod activation;
 mod dense;
 mod find;
 mod gram;
 mod instruction_set;
 mod lanes;
+mod layers;
 mod math;
 mod peak;
+mod prefetch;
+mod product;
 mod quantised;
 mod random;
 mod top_k;
+mod update;
 
+pub use activation::{
+    gelu, gelu_backward, gelu_in_place, gelu_slope, relu_in_place, sigmoid_in_place, tanh, tanh_in_place,
+};
 pub use dense::{
     axpby, axpby_with, axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm,
     squared_norm_with,
@@ -24,8 +32,15 @@ pub use dense::{
 pub use find::find;
 pub use gram::{gram_product, gram_product_with, residual_sum, residual_sum_with};
 pub use instruction_set::InstructionSet;
+pub use layers::{
+    add_masked, add_product, add_row_sums, draw_mask, exp_minus, layer_norm, layer_norm_backward, logistic_loss,
+    mask_in_place, relu_backward, sigmoid_backward, softmax_backward, softmax_row, tanh_backward,
+};
 pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;
+pub use prefetch::prefetch;
+pub use product::{Activation, Packed, Start, View, ViewMut, multiply, multiply_with};
 pub use quantised::{MAX_DIMENSIONS, QuantisedQuery, quantise, scan, scan_with};
 pub use random::{Draws, random};
 pub use top_k::{TopK, top_k, top_k_with};
+pub use update::{AdamStep, adagrad, adam, momentum};

@@ -48,6 +48,20 @@ impl Draws {
         bits
     }
 
+    /// The next random bits, one draw for each word.
+    ///
+    /// # Panics
+    /// After 2³² - 1 draws, for then they would repeat.
+    #[inline]
+    pub fn fill(&mut self, bits: &mut [u64]) {
+        let first = self.draw;
+        let n = u32::try_from(bits.len()).ok();
+        self.draw = n.and_then(|n| first.checked_add(n)).expect("a record takes fewer than 2^32 draws");
+        for (number, bits) in (first..).zip(bits) {
+            *bits = draw(self.key, number);
+        }
+    }
+
     /// A number in `0..n`, in one draw: multiply and shift (Lemire, *Fast random integer generation in an interval*,
     /// 2019) without the rejection step, so a number is off its due share by at most `n / 2⁶⁴`.
     ///
@@ -262,6 +276,10 @@ mod tests {
         let mut copy = draws;
         assert_eq!(draws.next_u64(), copy.next_u64());
         assert_eq!(copy.next_u64(), random(5, 6, 7, 2));
+        let mut three = [0; 3];
+        copy.fill(&mut three);
+        assert_eq!(three, [3, 4, 5].map(|number| random(5, 6, 7, number)));
+        assert_eq!(copy.next_u64(), random(5, 6, 7, 6));
     }
 
     fn moments(values: &[f64]) -> (f64, f64) {

@@ -216,6 +216,16 @@ fn space(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
             ("rate", &["0.02", "0.05", "0.1"]),
             ("loss", &["softmax", "bpr"]),
         ],
+        Kind::SequentialTransformer | Kind::SequentialGru | Kind::SequentialConvolution => &[
+            ("d", &["64", "128"]),
+            ("dropout", &["0.2", "0.4", "0.6"]),
+            ("epochs", &["15", "30", "60"]),
+            ("learning_rate", &["0.0005", "0.001", "0.002"]),
+        ],
+        Kind::NeuMf => &[("d", &["16", "32", "64"]), ("epochs", &["20", "40"]), ("dropout", &["0", "0.2"])],
+        Kind::LightGcn => {
+            &[("hops", &["1", "2"]), ("epochs", &["30", "60", "120"]), ("l2", &["0.00001", "0.0001", "0.001"])]
+        }
         _ => &[],
     }
 }

@@ -288,6 +288,7 @@ impl<'a> Run<'a> {
                 && let Some(interaction) = self.facts.interaction(event)
             {
                 self.chosen.insert((interaction.shopper, interaction.item));
+                self.learner.see_item(interaction.item, interaction.at_ms);
             }
             if place % 10_000 == 0 {
                 progress(place as f64 / self.records.len() as f64);

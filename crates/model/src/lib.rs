@@ -12,6 +12,7 @@ mod decay;
 mod ensemble;
 mod factorization;
 mod neighbours;
+pub mod neural;
 mod popularity;
 mod preference;
 mod repeat;

@@ -198,15 +198,15 @@ impl Neighbours {
         let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
         let positive = |past: &Past| (past.item, unit * context.weight(past));
         let others = |&(other, weight): &(ItemIdx, f32)| other != item && weight > 0.0;
-        let visit = context.visit().iter().rev().take(visit_reach).map(positive).enumerate();
-        for (back, (other, weight)) in visit.clone().filter(|(_, pair)| others(pair)) {
+        let visit = context.visit().iter().rev().take(visit_reach).map(positive);
+        for (back, (other, weight)) in visit.clone().enumerate().filter(|(_, pair)| others(pair)) {
             let sequence = if back < sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
             self.row_mut(other).add(item, [sequence, weight, 0.0], epoch, capacity);
         }
         for (other, weight) in context.earlier().iter().rev().take(across_reach).map(positive).filter(others) {
             self.row_mut(other).add(item, [0.0, 0.0, weight], epoch, capacity);
         }
-        let mut together = visit.map(|(_, pair)| pair).filter(others).peekable();
+        let mut together = visit.filter(others).peekable();
         if together.peek().is_some() {
             let row = self.row_mut(item);
             together.for_each(|(other, weight)| row.add(other, [0.0, weight, 0.0], epoch, capacity));

@@ -487,6 +487,24 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// Removes the checkpoints that cover the record at `offset`, durably; returns how many there were.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn remove_after(&self, offset: Offset) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for found in self.list()?.into_iter().filter(|found| *found > offset) {
+            let path = self.path_of(found);
+            std::fs::remove_file(&path).map_err(|e| StoreError::io(&path, "removing a checkpoint", e))?;
+            removed += 1;
+        }
+        if removed > 0 {
+            let synced = std::fs::File::open(&self.dir).and_then(|dir| dir.sync_all());
+            synced.map_err(|e| StoreError::io(&self.dir, "removing checkpoints", e))?;
+        }
+        Ok(removed)
+    }
+
     /// Where the checkpoint at `offset` lies.
     pub fn path_of(&self, offset: Offset) -> PathBuf {
         self.dir.join(format!("{:020}.{EXTENSION}", offset.0))

@@ -5,6 +5,7 @@
 
 mod backup;
 mod checkpoint;
+mod erasure;
 mod error;
 mod facts;
 mod history;
@@ -15,6 +16,7 @@ mod vocabulary;
 
 pub use backup::{Backup, backup, restore};
 pub use checkpoint::{Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, SectionReader};
+pub use erasure::PendingErasure;
 pub use error::StoreError;
 pub use facts::{Entry, Fact, Facts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};

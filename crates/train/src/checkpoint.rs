@@ -21,6 +21,17 @@ pub enum TrainError {
     /// A settings record of the log cannot be read.
     #[error("a settings record of the log cannot be read: {0}; was it written by a newer build?")]
     Settings(String),
+    /// What was learned of a user lies before the log's beginning, and cannot be unlearned.
+    #[error(
+        "records of user {user} were pruned: the log begins at {start}, and what was learned before cannot be learned again \
+         without them; nothing was changed"
+    )]
+    Pruned {
+        /// Who.
+        user: accrue_event::UserId,
+        /// The log's beginning.
+        start: Offset,
+    },
     /// A section of a checkpoint is whole but does not hold what it should.
     #[error(
         "section {section:?} of checkpoint {path} cannot be read: {error}; remove the file and start again, the log rebuilds it"
@@ -36,7 +47,7 @@ pub enum TrainError {
 }
 
 /// Records read at once when folding.
-const CHUNK: usize = 4_096;
+pub(crate) const CHUNK: usize = 4_096;
 
 /// Writes a checkpoint: `facts` at their offset, `learner` at its own (not later).
 ///
@@ -125,11 +136,20 @@ impl Recovered {
     /// # Errors
     /// If the log cannot be read.
     pub fn catch_up(&mut self, log: &mut LogReader) -> Result<(), TrainError> {
+        self.catch_up_by(log, u64::MAX)
+    }
+
+    /// Lets the learner fold the next `n_records` at most.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn catch_up_by(&mut self, log: &mut LogReader, n_records: u64) -> Result<(), TrainError> {
         let facts = &self.facts;
         let learner = &mut self.learner;
+        let until = facts.end.min(Offset(learner.end().0.saturating_add(n_records)));
         let mut outcome = Ok(());
-        while learner.end() < facts.end && outcome.is_ok() {
-            let limit = CHUNK.min((facts.end.0 - learner.end().0) as usize);
+        while learner.end() < until && outcome.is_ok() {
+            let limit = CHUNK.min((until.0 - learner.end().0) as usize);
             log.read(learner.end(), limit, |record| {
                 if outcome.is_ok() {
                     let fact = facts.resolve(&record);

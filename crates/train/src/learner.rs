@@ -5,7 +5,7 @@
 
 use accrue_event::EventType;
 use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights, Version};
-use accrue_store::{Fact, Histories, Interaction, Offset};
+use accrue_store::{Fact, Histories, Interaction, ItemIdx, Offset};
 use serde::{Deserialize, Serialize};
 
 use crate::prequential::{LIST, Quality};
@@ -186,6 +186,11 @@ impl Learner {
         self.ensemble.learn(&step, &mut self.prepared);
         self.histories.push(event);
         self.n_learned += 1;
+    }
+
+    /// Takes note that there is an item, and learns nothing: what is for sale is known also while the models stand still.
+    pub fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
+        self.ensemble.see_item(item, at_ms);
     }
 
     /// Forgets what shoppers did, but nothing that was learned: the same events may then be learned once more.

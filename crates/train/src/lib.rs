@@ -4,11 +4,13 @@
 //! no socket and reads no clock; when to publish and when to checkpoint is decided outside, since it changes no state.
 
 mod checkpoint;
+mod forget;
 mod learner;
 mod prequential;
 mod settings;
 
 pub use checkpoint::{Digest, Recovered, TrainError, digest, recover, save};
+pub use forget::{Traces, erase, find_traces, rebuild};
 pub use learner::Learner;
 pub use prequential::{Hits, Quality};
 pub use settings::LearnSettings;

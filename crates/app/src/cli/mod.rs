@@ -8,6 +8,7 @@ mod bench;
 mod demo;
 mod evaluate;
 mod export;
+mod forget;
 mod ingest;
 mod inspect;
 mod output;
@@ -91,6 +92,8 @@ enum Verb {
     Evaluate(evaluate::Arguments),
     /// Write events, the catalogue or recommendations as NDJSON
     Export(export::Arguments),
+    /// Erase a person from the log and from all that was learned
+    Forget(forget::Arguments),
     /// Copy the data folder while it is in use
     Backup(backup::BackupArguments),
     /// Put a backup back
@@ -167,6 +170,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Verb::Quarantine(arguments) => quarantine::run(context, arguments),
         Verb::Inspect(arguments) => inspect::run(context, arguments),
         Verb::Replay(arguments) => replay::run(context, arguments),
+        Verb::Forget(arguments) => forget::run(context, arguments),
         Verb::Evaluate(arguments) => evaluate::run(context, arguments),
         Verb::Export(arguments) => export::run(context, arguments),
         Verb::Backup(arguments) => backup::backup(context, arguments),

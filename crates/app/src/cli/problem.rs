@@ -92,6 +92,9 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::Corrupt { what, .. } if what.contains("no segment") => {
             "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"
         }
+        StoreError::DiskFull { .. } | StoreError::ReadOnly { .. } => {
+            "what was acknowledged is safe, and can be read meanwhile"
+        }
         StoreError::NotEmpty { .. } => "name a new folder",
         StoreError::BeyondEnd { .. } => "`accrue inspect stats` shows where the log ends",
         _ => "the message says what to do; a backup comes back with: accrue restore BACKUP --data NEW_DIR",

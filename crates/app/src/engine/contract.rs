@@ -6,7 +6,6 @@ use serde::Serialize;
 
 /// An event, item or user as it comes in.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are records; a box for each would cost more than the room")]
 pub enum Incoming<R> {
     /// To be checked.
     Record(R),

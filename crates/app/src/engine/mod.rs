@@ -5,6 +5,7 @@
 //! committed in groups: append → durable → applied to the facts → acknowledged.
 
 mod contract;
+mod forgetting;
 mod indexing;
 mod judging;
 mod learning;
@@ -32,6 +33,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::oneshot;
 
 pub use self::contract::{EngineError, Incoming, Ingested, QuarantinedRecord, Refused, Status};
+pub use self::forgetting::{Forgotten, finish_forgetting, forget, traces};
 pub(crate) use self::judging::coded;
 use self::learning::{Learning, Rhythm};
 pub use self::offline::{Replay, UserList, digest, recommendations, replay};
@@ -80,6 +82,7 @@ impl Engine {
     /// # Errors
     /// If another process holds the folder, or what lies there cannot be used.
     pub fn open(dir: &Path, config: &Config) -> Result<Self, EngineError> {
+        finish_forgetting(dir, config)?;
         let mut log = Log::open(dir, (&config.log).into())?;
         let settings = learn_settings(config);
         let checkpoints = checkpoints_in(dir);

@@ -19,7 +19,7 @@ struct Held {
 /// What becomes of a held record under the rules of now.
 enum Verdict {
     /// It comes in as this record, with or without repairs.
-    LetIn { body: Body, repaired: bool },
+    LetIn { body: Box<Body>, repaired: bool },
     /// What it says came in by another way.
     Known,
     /// It stays where it is.
@@ -41,8 +41,8 @@ impl Writer {
             match self.judge_again(of, &held)? {
                 Verdict::LetIn { body, repaired } => {
                     // A release names what it releases; descriptions are plain records, and the held one is dropped.
-                    let is_event = matches!(body, Body::Released { .. });
-                    bodies.push(body);
+                    let is_event = matches!(*body, Body::Released { .. });
+                    bodies.push(*body);
                     if !is_event {
                         bodies.push(Body::Dropped { of });
                     }
@@ -80,7 +80,7 @@ impl Writer {
                 None => Verdict::Unreadable,
                 Some(raw) => match self.check.judge_item(&raw) {
                     Ok((item, repairs)) => {
-                        Verdict::LetIn { body: Body::Item(Box::new(item)), repaired: !repairs.is_empty() }
+                        Verdict::LetIn { body: Box::new(Body::Item(Box::new(item))), repaired: !repairs.is_empty() }
                     }
                     Err(rejection) => Verdict::Refused(rejection),
                 },
@@ -88,7 +88,9 @@ impl Writer {
             RecordKind::Users => match read::<RawUser>(held) {
                 None => Verdict::Unreadable,
                 Some(raw) => match self.check.judge_user(&raw) {
-                    Ok((user, repairs)) => Verdict::LetIn { body: Body::User(user), repaired: !repairs.is_empty() },
+                    Ok((user, repairs)) => {
+                        Verdict::LetIn { body: Box::new(Body::User(user)), repaired: !repairs.is_empty() }
+                    }
                     Err(rejection) => Verdict::Refused(rejection),
                 },
             },
@@ -109,7 +111,7 @@ impl Writer {
         self.check.observe(&event, event.item.as_ref().and_then(|item| facts.known_item(item)));
         let repaired = !repairs.is_empty();
         let event = CheckedEvent { event, repairs: repair_codes(&repairs), raw: Some(held.raw.clone()) };
-        Ok(Verdict::LetIn { body: Body::Released { of, event }, repaired })
+        Ok(Verdict::LetIn { body: Box::new(Body::Released { of, event }), repaired })
     }
 
     /// A record that lies in quarantine.

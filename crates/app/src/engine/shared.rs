@@ -11,7 +11,6 @@ use accrue_train::Quality;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::EngineError;
 use super::served::ServedQueue;
 
 /// How far the threads have come, and whether they are to stop.
@@ -91,11 +90,11 @@ impl Shared {
         let _ = index.send(Indexed::Covered(facts.catalogue_changed));
     }
 
-    /// Remembers the first failure of a write.
-    pub fn poison(&self, error: &EngineError) {
+    /// Remembers what made the first write fail.
+    pub fn poison(&self, cause: &str) {
         if self.poisoned.load().is_none() {
-            self.poisoned.store(Some(Arc::new(error.to_string())));
-            tracing::error!(%error, "writes are refused from here on; reads go on");
+            self.poisoned.store(Some(Arc::new(cause.to_owned())));
+            tracing::error!(%cause, "writes are refused from here on; reads go on");
         }
     }
 }

@@ -138,9 +138,9 @@ impl Writer {
         let offsets = match self.log.append(received_at, &bodies) {
             Ok(offsets) => offsets,
             Err(error) => {
-                let error = EngineError::Poisoned(error.to_string());
-                self.shared.poison(&error);
-                return Err(error);
+                let cause = error.to_string();
+                self.shared.poison(&cause);
+                return Err(EngineError::Poisoned(cause));
             }
         };
         if !bodies.is_empty() {

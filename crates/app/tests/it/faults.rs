@@ -109,7 +109,9 @@ fn fill(server: &Server) -> u64 {
             continue;
         }
         assert_eq!((status, answer["code"].as_str()), (503, Some("writer_poisoned")), "{answer}");
-        assert!(answer["detail"].as_str().unwrap().contains("restart"), "it says what to do: {answer}");
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(detail.contains("restart"), "it says what to do: {answer}");
+        assert_eq!(detail.matches("cannot be written").count(), 1, "it says it once: {answer}");
         return 100 * number;
     }
     panic!("the disk never filled up");

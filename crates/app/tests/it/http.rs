@@ -499,9 +499,10 @@ fn served(shop: &Shop, n: usize) -> Vec<accrue_store::Served> {
     loop {
         let mut found = Vec::new();
         let mut log = accrue_store::LogReader::open(&shop.dir).unwrap();
-        log.read(accrue_store::Offset(0), usize::MAX, |record| match record.body {
-            accrue_store::Body::Served(served) => found.push(*served),
-            _ => {}
+        log.read(accrue_store::Offset(0), usize::MAX, |record| {
+            if let accrue_store::Body::Served(served) = record.body {
+                found.push(*served);
+            }
         })
         .unwrap();
         if found.len() >= n {

@@ -9,4 +9,5 @@ mod datasets;
 mod demo;
 mod evaluate;
 mod faults;
+mod forget;
 mod http;

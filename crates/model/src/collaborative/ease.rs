@@ -138,9 +138,9 @@ mod tests {
         // The normal equations of item 2 on items 0 and 1: [[3.5, 2], [2, 3.5]] w = [2, 1].
         let determinant = 3.5 * 3.5 - 4.0;
         let expected = [(3.5 * 2.0 - 2.0) / determinant, (3.5 - 2.0 * 2.0) / determinant];
-        for item in 0..2 {
+        for (item, expected) in expected.into_iter().enumerate() {
             let got = model.weights[item * 3 + 2];
-            assert!((got - expected[item]).abs() < 1e-5, "{got} is not {}", expected[item]);
+            assert!((got - expected).abs() < 1e-5, "{got} is not {expected}");
         }
     }
 

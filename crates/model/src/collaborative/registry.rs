@@ -8,6 +8,14 @@ use super::{
     Als, Blend, CollaborativeModel, Ease, Factorization, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov,
     Popularity, Repeat, SessionKnn,
 };
+use crate::neural::{Convolution, Gru, LightGcn, NeuMf, Sequential, Transformer};
+
+/// A fitted Transformer.
+pub type SequentialTransformer = Sequential<Transformer>;
+/// Fitted gated recurrent units.
+pub type SequentialGru = Sequential<Gru>;
+/// Fitted convolutions.
+pub type SequentialConvolution = Sequential<Convolution>;
 
 /// Declares [`Kind`], [`AnySettings`] and [`AnyModel`], in step with each other.
 macro_rules! models {
@@ -113,6 +121,11 @@ models! {
     "ease" "Each item predicted from all others by ridge regression." => Ease,
     "mf" "Matrix factorization by sampled gradients: softmax or pairwise." => Factorization,
     "blend" "Weighted scores of several models." => Blend,
+    "transformer" "A causal Transformer over the history (SASRec)." => SequentialTransformer,
+    "gru" "Gated recurrent units over the history (GRU4Rec)." => SequentialGru,
+    "convolution" "Dilated causal convolutions over the history (NextItNet)." => SequentialConvolution,
+    "neumf" "A product and a perceptron side by side (NeuMF), the shopper folded in." => NeuMf,
+    "lightgcn" "Vectors smoothed over who chose what (LightGCN), items alone." => LightGcn,
 }
 
 impl Kind {

@@ -1,4 +1,7 @@
 //! The contract that every model passes, held through the learner that the server runs.
 
+#![allow(clippy::unwrap_used)]
+
 mod contract;
+mod forget;
 mod shop;

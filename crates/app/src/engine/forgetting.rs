@@ -1,0 +1,170 @@
+//! Forgetting people, on a data folder that no server has open: `train::forget` with the files around it.
+//!
+//! Begun, it is written down; whoever opens the folder next finishes what a crash left over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Instant;
+
+use accrue_event::UserId;
+use accrue_serve::search::SearchError;
+use accrue_store::{Log, LogReader, Offset, PendingErasure};
+use accrue_train::{Traces, digest, erase, find_traces, rebuild};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{EngineError, checkpoints_in, learn_settings, search_in};
+use crate::config::Config;
+
+/// What forgetting did, or would do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Forgotten {
+    /// Records by user.
+    pub users: BTreeMap<UserId, u64>,
+    /// Users of whom the log holds nothing.
+    pub unknown: Vec<UserId>,
+    /// Records that became tombstones.
+    pub records: u64,
+    /// The first of them.
+    pub first: Option<u64>,
+    /// Checkpoints that saw one of them, and are gone.
+    pub checkpoints_removed: u64,
+    /// Records folded again: the cost.
+    pub replayed: u64,
+    /// Digest of all states afterwards; `None` if nothing was done.
+    pub state: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What the log holds of these users, without changing anything.
+///
+/// # Errors
+/// If the folder holds no log, or a damaged one.
+pub fn traces(dir: &Path, users: &BTreeSet<UserId>) -> Result<Forgotten, EngineError> {
+    let started = Instant::now();
+    let mut log = LogReader::open(dir)?;
+    let traces = find_traces(&mut log, users, mentions)?;
+    // What lies before the first record is kept by a checkpoint, if there is one.
+    let checkpoints = checkpoints_in(dir).list()?;
+    let kept = traces.first().and_then(|first| checkpoints.into_iter().rev().find(|&found| found <= first));
+    let replayed = traces.first().map_or(0, |_| log.end().0 - kept.unwrap_or(log.start()).0);
+    Ok(report(users, &traces, 0, replayed, None, started))
+}
+
+/// Forgets these users: their records become tombstones, and everything is learned again without them.
+///
+/// # Errors
+/// If another process holds the folder, if the log was pruned too far, or a file cannot be read or written; then the next start
+/// of the server, or this again, finishes what was begun.
+pub fn forget(
+    dir: &Path,
+    config: &Config,
+    users: &BTreeSet<UserId>,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Forgotten, EngineError> {
+    let started = Instant::now();
+    let mut log = Log::open(dir, (&config.log).into())?;
+    let (checkpoints, settings, pending) = (checkpoints_in(dir), learn_settings(config), PendingErasure::of(dir));
+    let begun = pending.users()?;
+    let traces = find_traces(&mut log.reader(), users, mentions)?;
+    if traces.offsets.is_empty() && begun.is_empty() {
+        return Ok(report(users, &traces, 0, 0, None, started));
+    }
+    let all: BTreeSet<UserId> = begun.into_iter().chain(users.iter().cloned()).collect();
+    // Read again with those whose erasure was cut off: their first records may be gone already.
+    let found = find_traces(&mut log.reader(), &all, mentions)?;
+    pending.begin(&all.into_iter().collect::<Vec<_>>())?;
+    let removed = match erase(&mut log, &checkpoints, &settings, users, &found) {
+        Err(error @ accrue_train::TrainError::Pruned { .. }) => {
+            pending.end()?;
+            return Err(error.into());
+        }
+        removed => removed?,
+    };
+    // Items that only these people ever named are gone from the catalogue: the index is made anew.
+    let path = search_in(dir);
+    match std::fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(SearchError::Io { path, source }.into());
+        }
+        _ => {}
+    }
+    let (mut reader, end) = (log.reader(), log.end());
+    let (recovered, from) = rebuild(&mut reader, &checkpoints, &settings, |at| progress(at.0, end.0))?;
+    let state = digest(&mut reader, &recovered.facts, &recovered.learner)?.state;
+    pending.end()?;
+    Ok(report(users, &traces, removed, end.0 - from.0, Some(state), started))
+}
+
+/// Finishes an erasure that a crash cut off; nothing to do in most cases.
+///
+/// # Errors
+/// Those of [`forget`].
+pub fn finish_forgetting(dir: &Path, config: &Config) -> Result<(), EngineError> {
+    let users = PendingErasure::of(dir).users()?;
+    if !users.is_empty() {
+        tracing::warn!(n_users = users.len(), "an erasure was cut off; finishing it before anything is served");
+        forget(dir, config, &users.into_iter().collect(), |_, _| {})?;
+    }
+    Ok(())
+}
+
+fn report(
+    users: &BTreeSet<UserId>,
+    traces: &Traces,
+    checkpoints_removed: u64,
+    replayed: u64,
+    state: Option<String>,
+    started: Instant,
+) -> Forgotten {
+    let asked = traces.records.iter().filter(|(user, _)| users.contains(*user));
+    Forgotten {
+        users: asked.map(|(user, &n_records)| (user.clone(), n_records)).collect(),
+        unknown: users.iter().filter(|user| !traces.records.contains_key(*user)).cloned().collect(),
+        records: traces.offsets.len() as u64,
+        first: traces.first().map(|Offset(first)| first),
+        checkpoints_removed,
+        replayed,
+        state,
+        seconds: started.elapsed().as_secs_f64(),
+    }
+}
+
+/// Whether a refused record names somebody: as any of its values, or anywhere in it where it is not JSON.
+fn mentions(raw: &str, name: &str) -> bool {
+    fn is_in(value: &Value, name: &str) -> bool {
+        match value {
+            Value::String(text) => text.trim() == name,
+            Value::Number(number) => number.to_string() == name,
+            Value::Array(values) => values.iter().any(|value| is_in(value, name)),
+            Value::Object(fields) => fields.values().any(|value| is_in(value, name)),
+            Value::Null | Value::Bool(_) => false,
+        }
+    }
+    match serde_json::from_str(raw) {
+        Ok(value) => is_in(&value, name),
+        Err(_) => raw.contains(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mentions;
+
+    #[test]
+    fn a_refused_record_names_somebody_as_a_value_or_in_a_broken_line() {
+        for (raw, names) in [
+            (r#"{"user":"ann","item":"mug"}"#, true),
+            (r#"{"user":" ann ","item":"mug"}"#, true),
+            (r#"{"user":"anna","item":"mug"}"#, false),
+            (r#"{"ann":"bob"}"#, false),
+            (r#"{"properties":{"as":["x","ann"]}}"#, true),
+            (r#"{"user":"ann""#, true),
+            ("mug,bob", false),
+        ] {
+            assert_eq!(mentions(raw, "ann"), names, "{raw}");
+        }
+        assert!(mentions(r#"{"user":17}"#, "17"));
+    }
+}

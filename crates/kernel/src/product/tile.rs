@@ -1,0 +1,221 @@
+//! The tiles of a product: which element is computed where, and the loop that computes them.
+//!
+//! In: checked shapes. Out: the elements. Refuses: to change an element's chain: tiles differ in how many elements are
+//! worked on at once, never in the order of one element's multiply-adds. Between two blocks of the inner dimension the
+//! chain rests in the output, which loses nothing.
+#![allow(unsafe_code)]
+// Index loops over several arrays at once: see `tile`.
+#![allow(clippy::needless_range_loop)]
+
+use super::{Activation, PANEL, Packed, Start, View, ViewMut};
+use crate::activation::{gelu_in_place_inlined, relu_in_place_inlined};
+use crate::instruction_set::{Supported, compiled_for_each_set};
+use crate::lanes::{Lanes, N_LANES};
+
+/// Rows of a full tile: with four registers of 16 columns that is 24 accumulators of 32 registers.
+const ROWS: usize = 6;
+/// Steps of the inner dimension before the next tile: a block of a panel, 64 columns wide, has 40 KB.
+const BLOCK: usize = 160;
+/// Rows of the left side that are worked on with all panels: with a block of the inner dimension they have 120 KB and stay
+/// in the second-level cache.
+const ROW_BLOCK: usize = 192;
+
+pub(super) fn tiles_on(set: Supported, a: View, b: &Packed, start: Start, activation: Activation, out: &mut ViewMut) {
+    // A transposed left side is read along its memory too: neighbouring rows are neighbours there.
+    let product = Product { a, b, start, activation };
+    match (set.set(), a.strides.1 == 1) {
+        (crate::InstructionSet::Avx512, true) => wide_rows_on(set, &product, out),
+        (crate::InstructionSet::Avx512, false) => wide_columns_on(set, &product, out),
+        (_, true) => narrow_rows_on(set, &product, out),
+        (_, false) => narrow_columns_on(set, &product, out),
+    }
+}
+
+/// Where a tile that reaches over the right edge lies while it is worked on.
+type Edge = [f32; ROWS * PANEL];
+
+/// What stays the same over all tiles.
+struct Product<'a> {
+    a: View<'a>,
+    b: &'a Packed,
+    start: Start<'a>,
+    activation: Activation,
+}
+
+compiled_for_each_set! { fn wide_rows_on(product: &Product, out: &mut ViewMut) = wide_rows<Lanes> }
+compiled_for_each_set! { fn wide_columns_on(product: &Product, out: &mut ViewMut) = wide_columns<Lanes> }
+compiled_for_each_set! { fn narrow_rows_on(product: &Product, out: &mut ViewMut) = narrow_rows<Lanes> }
+compiled_for_each_set! { fn narrow_columns_on(product: &Product, out: &mut ViewMut) = narrow_columns<Lanes> }
+
+#[inline(always)]
+fn wide_rows<L: Lanes>(product: &Product, out: &mut ViewMut) {
+    all_tiles::<L, 4, false>(product, out);
+}
+
+#[inline(always)]
+fn wide_columns<L: Lanes>(product: &Product, out: &mut ViewMut) {
+    all_tiles::<L, 4, true>(product, out);
+}
+
+#[inline(always)]
+fn narrow_rows<L: Lanes>(product: &Product, out: &mut ViewMut) {
+    all_tiles::<L, 1, false>(product, out);
+}
+
+#[inline(always)]
+fn narrow_columns<L: Lanes>(product: &Product, out: &mut ViewMut) {
+    all_tiles::<L, 1, true>(product, out);
+}
+
+/// `WIDTH`: registers of 16 columns in a full tile. `BY_COLUMNS`: the left side's columns are contiguous.
+#[inline(always)]
+fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Product, out: &mut ViewMut) {
+    let (k, n) = (product.b.k, product.b.n);
+    let mut edge = [0.0; ROWS * PANEL];
+    // One block at least, so that a product over nothing still writes its start.
+    for block in 0..k.div_ceil(BLOCK).max(1) {
+        let inner = (block * BLOCK, k.min((block + 1) * BLOCK));
+        for first_row in (0..out.n_rows).step_by(ROW_BLOCK) {
+            let rows = (first_row, out.n_rows.min(first_row + ROW_BLOCK));
+            let mut column = 0;
+            while column < n {
+                let panel_end = n.min((column / PANEL + 1) * PANEL);
+                // A wide tile that reaches over the edge is faster than two narrow ones.
+                if WIDTH == 4 && panel_end - column > 2 * N_LANES {
+                    column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, column, out, &mut edge);
+                    column = panel_end;
+                } else if WIDTH == 4 && panel_end - column > N_LANES {
+                    column_of_tiles::<L, 2, BY_COLUMNS>(product, inner, rows, column, out, &mut edge);
+                    column = panel_end;
+                } else {
+                    column_of_tiles::<L, 1, BY_COLUMNS>(product, inner, rows, column, out, &mut edge);
+                    column = panel_end.min(column + N_LANES);
+                }
+            }
+        }
+    }
+}
+
+/// Some rows of `WIDTH · 16` columns, over one block of the inner dimension.
+#[inline(always)]
+fn column_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
+    product: &Product,
+    inner: (usize, usize),
+    (first_row, end_row): (usize, usize),
+    column: usize,
+    out: &mut ViewMut,
+    edge: &mut Edge,
+) {
+    let mut row = first_row;
+    while row + ROWS <= end_row {
+        tile::<L, ROWS, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge);
+        row += ROWS;
+    }
+    match end_row - row {
+        5 => tile::<L, 5, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
+        4 => tile::<L, 4, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
+        3 => tile::<L, 3, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
+        2 => tile::<L, 2, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
+        1 => tile::<L, 1, WIDTH, BY_COLUMNS>(product, inner, (row, column), out, edge),
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: bool>(
+    product: &Product,
+    (inner_first, inner_end): (usize, usize),
+    (row, column): (usize, usize),
+    out: &mut ViewMut,
+    edge: &mut Edge,
+) {
+    let Product { a, b, start, activation } = *product;
+    let n_cols = (WIDTH * N_LANES).min(out.n_cols - column);
+    let is_whole = n_cols == WIDTH * N_LANES;
+    let own_rows = row * out.stride + column;
+    assert!(own_rows + (N_ROWS - 1) * out.stride + n_cols <= out.data.len());
+    let start = if inner_first == 0 { start } else { Start::Output };
+    if !is_whole {
+        match start {
+            Start::Zero => {}
+            Start::Bias(bias) => {
+                for r in 0..N_ROWS {
+                    edge[r * PANEL..][..n_cols].copy_from_slice(&bias[column..][..n_cols]);
+                }
+            }
+            Start::Output => {
+                for r in 0..N_ROWS {
+                    edge[r * PANEL..][..n_cols].copy_from_slice(&out.data[own_rows + r * out.stride..][..n_cols]);
+                }
+            }
+        }
+    }
+    let mut sums = [[L::zero(); WIDTH]; N_ROWS];
+    if !matches!(start, Start::Zero) {
+        let (from, stride) = match start {
+            _ if !is_whole => (edge.as_ptr(), PANEL),
+            Start::Bias(bias) => (bias[column..][..n_cols].as_ptr(), 0),
+            _ => (out.data[own_rows..].as_ptr(), out.stride),
+        };
+        for r in 0..N_ROWS {
+            for w in 0..WIDTH {
+                // SAFETY: the buffer has 6 rows of 64; a whole tile lies in the output, as was checked above; the bias
+                // is one row of `n_cols`, which is WIDTH · 16 here.
+                sums[r][w] = unsafe { L::load(&*from.add(r * stride + w * N_LANES).cast()) };
+            }
+        }
+    }
+
+    let length = inner_end - inner_first;
+    let (down, right) = if BY_COLUMNS { (1, a.strides.1) } else { (a.strides.0, 1) };
+    let panel = &b.panels[(column / PANEL) * b.k * PANEL..][..b.k * PANEL];
+    let panel = &panel[inner_first * PANEL..][..length * PANEL];
+    let first = row * down + inner_first * right;
+    assert!(length == 0 || first + (N_ROWS - 1) * down + (length - 1) * right < a.data.len());
+    let within = column % PANEL;
+    assert!(within + WIDTH * N_LANES <= PANEL);
+    // SAFETY: `a` is read at `first + r · down + p · right` for r < N_ROWS and p < length, the largest of which was
+    // checked above; `panel` has length · 64 floats and is read at p · 64 + within + [0, WIDTH · 16), checked too.
+    unsafe {
+        let (a, panel) = (a.data.as_ptr().wrapping_add(first), panel.as_ptr().add(within));
+        for p in 0..length {
+            // Plain index loops here: the accumulators stay in registers only if all of this unrolls.
+            let mut columns = [L::zero(); WIDTH];
+            for w in 0..WIDTH {
+                columns[w] = L::load(&*panel.add(p * PANEL + w * N_LANES).cast());
+            }
+            for r in 0..N_ROWS {
+                let x = L::splat(*a.add(r * down + p * right));
+                for w in 0..WIDTH {
+                    sums[r][w] = sums[r][w].multiply_add(x, columns[w]);
+                }
+            }
+        }
+    }
+
+    let (to, stride) = match is_whole {
+        true => (out.data[own_rows..].as_mut_ptr(), out.stride),
+        false => (edge.as_mut_ptr(), PANEL),
+    };
+    for r in 0..N_ROWS {
+        for w in 0..WIDTH {
+            // SAFETY: as for the loads.
+            sums[r][w].store(unsafe { &mut *to.add(r * stride + w * N_LANES).cast() });
+        }
+    }
+    let is_last = inner_end == b.k;
+    if is_whole && !(is_last && activation != Activation::Identity) {
+        return;
+    }
+    for r in 0..N_ROWS {
+        let to = &mut out.data[own_rows + r * out.stride..][..n_cols];
+        if !is_whole {
+            to.copy_from_slice(&edge[r * PANEL..][..n_cols]);
+        }
+        match activation {
+            Activation::Relu if is_last => relu_in_place_inlined(to),
+            Activation::Gelu if is_last => gelu_in_place_inlined(to),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! How a sequence network is trained: batches of windows, an objective, Adam.
+//!
+//! A step has three phases, each one fork over the threads. *Forward and backward*: a batch is cut into a fixed number of
+//! chunks; a chunk puts a few windows at a time on a tape, so that their numbers stay in the cache. *Sum*: the chunks'
+//! gradients of the dense weights are added in the order of chunks; with shared candidates, each block of candidates gets its
+//! gradient. *Move*: the optimizer moves the dense weights, and of the table the rows that have a gradient.
+//! So neither the number of threads nor their timing shows in the result. A gradient that is not finite is an error before
+//! anything moves.
+
+use accrue_kernel::{Draws, axpy};
+use accrue_tensor::{
+    CandidateBlock, Init, Optimizer, PackedStates, RowGradients, RowOptimizer, Rule, Schedule, SoftmaxScratch, Target,
+    TensorError, Weights, finite_norm, scale_to_norm,
+};
+use serde::{Deserialize, Serialize};
+
+use super::network::{Network, Sequential};
+use super::objective::Objective;
+use super::pass::{Chunk, Pass, sample, share, target};
+use super::windows::{Window, order, windows};
+use crate::collaborative::parallel::for_each_chunk;
+use crate::collaborative::{Epoch, FitError, Interactions};
+
+/// Parts of a batch whose gradients are summed by themselves. Fixed: their number shows in the rounding.
+const N_CHUNKS: usize = 8;
+/// Candidates a block of the shared softmax.
+const BLOCK: usize = 512;
+/// Streams of random numbers.
+pub(super) const NEGATIVES: u64 = 0x6e65_7572_0003;
+const ITEMS: u64 = 0x6e65_7572_0004;
+
+/// How to train; part of the settings of every sequence network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Training {
+    /// What is trained for.
+    pub objective: Objective,
+    /// Sampled items: a step's for `sampled-softmax`, one window step's for the others but `softmax`.
+    pub negatives: usize,
+    /// Items are sampled by their count to this power; 0 is evenly.
+    pub negative_power: f64,
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Windows a step.
+    pub batch: usize,
+    /// Step size of Adam.
+    pub learning_rate: f64,
+    /// AdamW's decay of dense weights and of the table's touched rows.
+    pub weight_decay: f64,
+    /// Second decay of Adam.
+    pub beta_2: f64,
+    /// Longest gradient; 0 is any.
+    pub clip: f64,
+    /// Steps over which the step size rises.
+    pub warm_up: u64,
+    /// How it moves after that.
+    pub schedule: Schedule,
+    /// Standard deviation of the items' first vectors.
+    pub deviation: f64,
+    /// Only the last step of a window is trained on.
+    pub last_only: bool,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            objective: Objective::Softmax,
+            negatives: 1,
+            negative_power: 0.0,
+            epochs: 40,
+            batch: 128,
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            beta_2: 0.999,
+            clip: 5.0,
+            warm_up: 0,
+            schedule: Schedule::Constant,
+            deviation: 0.05,
+            last_only: false,
+        }
+    }
+}
+
+impl Training {
+    fn check(&self) -> Result<(), FitError> {
+        let Self { epochs, batch, negatives, negative_power, learning_rate, weight_decay, beta_2, clip, .. } = *self;
+        let (positive, at_least_0) = ("a number above 0 is expected", "a number of at least 0 is expected");
+        FitError::check(epochs > 0, "epochs", epochs, positive)?;
+        FitError::check(batch > 0, "batch", batch, positive)?;
+        FitError::check(negatives > 0, "negatives", negatives, positive)?;
+        FitError::check(negative_power >= 0.0, "negative_power", negative_power, at_least_0)?;
+        FitError::check(learning_rate > 0.0, "learning_rate", learning_rate, positive)?;
+        FitError::check(weight_decay >= 0.0, "weight_decay", weight_decay, at_least_0)?;
+        FitError::check((0.0..1.0).contains(&beta_2), "beta_2", beta_2, "a number from 0 to below 1 is expected")?;
+        FitError::check(clip >= 0.0, "clip", clip, at_least_0)?;
+        FitError::check(self.deviation > 0.0, "deviation", self.deviation, positive)
+    }
+}
+
+/// A network in training.
+pub struct Trainer<'a, N: Network> {
+    shape: N::Shape,
+    pub(super) network: N,
+    pub(super) weights: Weights,
+    /// `[n_items, d]`
+    pub(super) items: Vec<f32>,
+    pub(super) d: usize,
+    pub(super) training: Training,
+    pub(super) data: &'a Interactions,
+    windows: Vec<Window<'a>>,
+    /// Sums of `count^power` up to each item, to sample from; empty if evenly.
+    pub(super) cumulative: Vec<f64>,
+    pub(super) seed: u64,
+    threads: usize,
+    dense: Optimizer,
+    rows: RowOptimizer,
+    chunks: Vec<Chunk<'a>>,
+    pub(super) shared: Shared,
+    gradient: Vec<f32>,
+}
+
+/// Candidates that all states of a step share.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) blocks: Vec<CandidateBlock>,
+    /// The sampled items, ascending; empty if all items are candidates.
+    pub(super) sampled: Vec<u32>,
+    vectors: Vec<f32>,
+    gradient: Vec<f32>,
+    states: PackedStates,
+}
+
+impl<'a, N: Network> Trainer<'a, N> {
+    /// A network before its first step.
+    ///
+    /// # Errors
+    /// [`FitError::Setting`] if the training makes no sense.
+    pub fn new(
+        shape: &N::Shape,
+        training: Training,
+        data: &'a Interactions,
+        seed: u64,
+        threads: usize,
+    ) -> Result<Self, FitError> {
+        training.check()?;
+        let (d, length) = N::width_and_length(shape);
+        let mut weights = Weights::new(seed);
+        let network = N::new(shape, &mut weights);
+        let n_items = data.n_items();
+        let mut items = vec![0.0; n_items * d];
+        let init = Init::Normal { deviation: training.deviation as f32 };
+        init.fill(seed ^ ITEMS, 0, [n_items, d], &mut items);
+        let decay = training.weight_decay as f32;
+        let rule = Rule::Adam { beta_1: 0.9, beta_2: training.beta_2 as f32, epsilon: 1e-8, weight_decay: decay };
+        let mut total = 0.0;
+        let cumulative = if training.negative_power == 0.0 {
+            Vec::new()
+        } else {
+            let weigh = |&n: &u32| {
+                total += f64::from(n).powf(training.negative_power);
+                total
+            };
+            data.counts().iter().map(weigh).collect()
+        };
+        let dense = Optimizer::new(rule, weights.values().len());
+        let rows = RowOptimizer::new(rule, n_items, d);
+        let gradient = vec![0.0; weights.values().len()];
+        let (chunks, shared) = ((0..N_CHUNKS).map(|_| Chunk::default()).collect(), Shared::default());
+        let windows = windows(data, length);
+        Ok(Self {
+            shape: shape.clone(),
+            network,
+            weights,
+            items,
+            d,
+            training,
+            data,
+            windows,
+            cumulative,
+            seed,
+            threads,
+            dense,
+            rows,
+            chunks,
+            shared,
+            gradient,
+        })
+    }
+
+    /// Steps a pass has.
+    pub fn n_steps(&self) -> usize {
+        self.windows.len().div_ceil(self.training.batch)
+    }
+
+    /// All passes.
+    ///
+    /// # Errors
+    /// [`FitError::Diverged`] if a loss or a gradient is no finite number.
+    pub fn train(&mut self, progress: &(dyn Fn(Epoch) + Sync)) -> Result<(), FitError> {
+        for epoch in 1..=self.training.epochs {
+            let loss = self.epoch(epoch)?;
+            progress(Epoch { done: epoch, of: self.training.epochs, loss: Some(loss) });
+        }
+        Ok(())
+    }
+
+    /// One pass; the mean loss of its steps. `epoch`: from 1.
+    ///
+    /// # Errors
+    /// [`FitError::Diverged`] if a loss or a gradient is no finite number.
+    pub fn epoch(&mut self, epoch: usize) -> Result<f64, FitError> {
+        let (order, batch) = (order(self.windows.len(), self.seed, epoch), self.training.batch);
+        let mut total = 0.0;
+        for chosen in order.chunks(batch) {
+            total += self.step(chosen).map_err(|_| FitError::Diverged { epoch })?;
+        }
+        // The last step may have gone too far, and no later step would notice.
+        let is_finite = finite_norm(self.dense.n_steps(), &[self.weights.values(), &self.items]).is_ok();
+        let n_steps = order.chunks(batch).len().max(1);
+        if is_finite { Ok(total / n_steps as f64) } else { Err(FitError::Diverged { epoch }) }
+    }
+
+    /// One step on these windows; the mean loss.
+    ///
+    /// # Errors
+    /// [`TensorError::NotFinite`]; nothing has moved then.
+    pub fn step(&mut self, chosen: &[u32]) -> Result<f64, TensorError> {
+        let threads = self.threads;
+        let step = self.dense.n_steps();
+        let is_last = self.training.last_only;
+        let n_targets: usize =
+            chosen.iter().map(|&w| if is_last { 1 } else { self.windows[w as usize].targets().len() }).sum();
+        let weight = 1.0 / n_targets.max(1) as f32;
+        let is_shared = self.training.objective.shares_candidates();
+        if is_shared {
+            self.load_candidates(step);
+        }
+        let per_chunk = chosen.len().div_ceil(N_CHUNKS);
+        for (number, chunk) in self.chunks.iter_mut().enumerate() {
+            chunk.windows.clear();
+            let part = chosen.chunks(per_chunk).nth(number).unwrap_or(&[]);
+            chunk.windows.extend(part.iter().map(|&window| self.windows[window as usize]));
+            chunk.counter = step * N_CHUNKS as u64 + number as u64;
+        }
+        let mut chunks = std::mem::take(&mut self.chunks);
+        let pass = Pass { trainer: self, weight };
+        for_each_chunk(threads, &mut chunks, 1, || (), |(), _, chunk| pass.run(&mut chunk[0]));
+
+        let parts: Vec<&[f32]> = chunks.iter().map(|chunk| &*chunk.gradient).collect();
+        const RUN: usize = 8192;
+        for_each_chunk(
+            threads,
+            &mut self.gradient,
+            RUN,
+            || (),
+            |(), number, sum| {
+                sum.fill(0.0);
+                for part in &parts {
+                    axpy(1.0, &part[number * RUN..][..sum.len()], sum);
+                }
+            },
+        );
+        let mut rows: Vec<RowGradients> = chunks.iter_mut().map(|chunk| std::mem::take(&mut chunk.rows)).collect();
+        if is_shared {
+            self.candidate_gradients(&chunks, weight, &mut rows);
+        }
+        let loss = chunks.iter().map(|chunk| chunk.loss).sum::<f64>() * f64::from(weight);
+        let of_rows: f64 = chunks.iter().map(|chunk| chunk.norm * chunk.norm).sum();
+        self.chunks = chunks;
+
+        self.apply(loss, of_rows, rows)?;
+        Ok(loss)
+    }
+
+    /// The third phase: moves everything, if all is finite. `of_rows`: the squared norm of the rows' gradients.
+    fn apply(&mut self, loss: f64, of_rows: f64, rows: Vec<RowGradients>) -> Result<(), TensorError> {
+        let step = self.dense.n_steps();
+        if !loss.is_finite() {
+            return Err(TensorError::NotFinite { what: "loss", step });
+        }
+        let of_dense = finite_norm(step, &[&self.gradient, &self.shared.gradient])?;
+        let norm = (of_dense * of_dense + of_rows).sqrt();
+        if !norm.is_finite() {
+            return Err(TensorError::NotFinite { what: "gradient", step });
+        }
+        let scale = scale_to_norm(norm, self.training.clip);
+        let n_steps = (self.n_steps() * self.training.epochs) as u64;
+        let factor = self.training.schedule.factor(step, self.training.warm_up, n_steps);
+        let rate = self.training.learning_rate as f32 * factor;
+        let (dense, gradient) = (&mut self.dense, &mut self.gradient);
+        self.weights.change(|values| dense.step(rate, scale, gradient, values));
+        let of_all = (self.training.objective == Objective::Softmax).then_some(&mut *self.shared.gradient);
+        self.rows.step(rate, scale, &rows, of_all, &mut self.items, self.threads);
+        for (chunk, rows) in self.chunks.iter_mut().zip(rows) {
+            chunk.rows = rows;
+        }
+        Ok(())
+    }
+
+    /// What has been learned so far, ready to answer.
+    pub fn model(&self) -> Sequential<N> {
+        let popularity = self.data.counts().iter().map(|&n| accrue_kernel::ln(1.0 + n as f32)).collect();
+        let (network, weights, items) = (self.network.clone(), self.weights.clone(), self.items.clone());
+        Sequential::assemble(self.shape.clone(), network, weights, items, popularity)
+    }
+
+    /// Which items compete in this step, packed.
+    fn load_candidates(&mut self, step: u64) {
+        let (d, n_items) = (self.d, self.data.n_items());
+        let sampled = self.training.objective == Objective::SampledSoftmax;
+        let mut correction = Vec::new();
+        let shared = &mut self.shared;
+        if sampled {
+            let mut draws = Draws::new(self.seed, NEGATIVES, step);
+            let n = self.training.negatives;
+            shared.sampled.clear();
+            shared.sampled.extend((0..n).map(|_| sample(&self.cumulative, n_items, &mut draws)));
+            shared.sampled.sort_unstable();
+            shared.sampled.dedup();
+            shared.vectors.clear();
+            for &item in &shared.sampled {
+                shared.vectors.extend_from_slice(&self.items[item as usize * d..][..d]);
+                // The chance to be among n draws.
+                let share = share(&self.cumulative, n_items, item);
+                let chance = -f64::from(accrue_kernel::ln_1p(-share as f32)) * n as f64;
+                let chance = 1.0 - f64::from(accrue_kernel::exp(-chance as f32));
+                correction.push(-accrue_kernel::ln(chance.max(1e-12) as f32));
+            }
+        }
+        let vectors: &[f32] = if sampled { &shared.vectors } else { &self.items };
+        shared.blocks.resize_with((vectors.len() / d).div_ceil(BLOCK), CandidateBlock::default);
+        for_each_chunk(
+            self.threads,
+            &mut shared.blocks,
+            1,
+            || (),
+            |(), number, block| {
+                let first = number * BLOCK;
+                let end = (first + BLOCK).min(vectors.len() / d);
+                let correction = correction.get(first..end).unwrap_or(&[]);
+                block[0].load(first, &vectors[first * d..end * d], d, correction);
+            },
+        );
+    }
+
+    /// The second pass of the shared softmax. Sampled candidates' gradients become a part of `rows`.
+    fn candidate_gradients(&mut self, chunks: &[Chunk], weight: f32, rows: &mut Vec<RowGradients>) {
+        let (d, shared, items) = (self.d, &mut self.shared, &self.items);
+        shared.states.load(d, chunks.iter().map(|chunk| &*chunk.states));
+        let log_sums: Vec<f32> = chunks.iter().flat_map(|chunk| &chunk.log_sums).copied().collect();
+        let all: Vec<u32> = chunks.iter().flat_map(|chunk| &chunk.targets).copied().collect();
+        let targets: Vec<Target> = all.iter().map(|&item| target(item, &shared.sampled, items, d)).collect();
+        let n: usize = if shared.sampled.is_empty() { self.data.n_items() } else { shared.sampled.len() };
+        shared.gradient.resize(n * d, 0.0);
+        let (blocks, states) = (&shared.blocks, &shared.states);
+        for_each_chunk(
+            self.threads,
+            &mut shared.gradient,
+            BLOCK * d,
+            SoftmaxScratch::default,
+            |scratch, number, out| {
+                out.fill(0.0);
+                blocks[number].add_gradient(states, &log_sums, &targets, weight, scratch, out);
+            },
+        );
+        if !shared.sampled.is_empty() {
+            rows.push(RowGradients { rows: shared.sampled.clone(), values: shared.gradient.clone() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neural::{Transformer, TransformerSettings};
+
+    const OBJECTIVES: [Objective; 5] =
+        [Objective::Softmax, Objective::SampledSoftmax, Objective::Bce, Objective::Bpr, Objective::Hinge];
+
+    /// Everybody walks around a circle of 12 items.
+    fn circle() -> Interactions {
+        let walk = |user: u32| (0..3 + user % 9).map(move |step| (user * 5 + step) % 12).collect::<Vec<_>>();
+        Interactions::new(12, (0..60).map(walk).collect::<Vec<_>>())
+    }
+
+    fn settings(objective: Objective) -> TransformerSettings {
+        let training =
+            Training { objective, negatives: 4, epochs: 30, batch: 16, learning_rate: 5e-3, ..Default::default() };
+        TransformerSettings { d: 16, hidden: 16, length: 6, blocks: 1, dropout: 0.1, training, ..Default::default() }
+    }
+
+    fn trained<'a>(data: &'a Interactions, settings: &TransformerSettings, threads: usize) -> Trainer<'a, Transformer> {
+        let (shape, training) = Transformer::plan(settings).unwrap();
+        let mut trainer = Trainer::new(&shape, training, data, 3, threads).unwrap();
+        for epoch in 1..=settings.training.epochs {
+            trainer.epoch(epoch).unwrap();
+        }
+        trainer
+    }
+
+    #[test]
+    fn every_objective_learns_what_comes_next() {
+        let data = circle();
+        for objective in OBJECTIVES {
+            let model = trained(&data, &settings(objective), 2).model();
+            let mut scores = [0.0; 12];
+            let right = (0..12_u32).filter(|&item| {
+                crate::collaborative::CollaborativeModel::score(&model, &[(item + 11) % 12, item], &mut scores);
+                let best = (0..12_usize).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+                best == Some((item as usize + 1) % 12)
+            });
+            let right = right.count();
+            assert!(right >= 10, "{objective:?}: {right} of 12");
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_show() {
+        let data = circle();
+        for objective in OBJECTIVES {
+            for last_only in [false, true] {
+                let mut settings = settings(objective);
+                settings.training.epochs = 2;
+                settings.training.negative_power = 0.5;
+                settings.training.last_only = last_only;
+                let one = trained(&data, &settings, 1);
+                for threads in [2, 5] {
+                    let many = trained(&data, &settings, threads);
+                    assert_eq!(one.items, many.items, "{objective:?} {threads}");
+                    assert_eq!(one.weights.values(), many.weights.values(), "{objective:?} {threads}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_that_diverges_is_an_error_and_nothing_breaks() {
+        let data = circle();
+        let mut settings = settings(Objective::Bpr);
+        settings.training.learning_rate = 1e30;
+        let (shape, training) = Transformer::plan(&settings).unwrap();
+        let mut trainer: Trainer<Transformer> = Trainer::new(&shape, training, &data, 3, 1).unwrap();
+        let result = (1..=20).try_for_each(|epoch| trainer.epoch(epoch).map(drop));
+        assert!(matches!(result, Err(FitError::Diverged { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        let refused = |change: fn(&mut Training), name: &str| {
+            let (mut settings, data) = (settings(Objective::Bce), circle());
+            change(&mut settings.training);
+            let (shape, training) = Transformer::plan(&settings).unwrap();
+            let error = Trainer::<Transformer>::new(&shape, training, &data, 1, 1).err().unwrap().to_string();
+            assert!(error.starts_with(name), "{error}");
+        };
+        refused(|training| training.learning_rate = 0.0, "learning_rate=0");
+        refused(|training| training.negatives = 0, "negatives=0");
+        refused(|training| training.beta_2 = 1.0, "beta_2=1");
+        refused(|training| training.batch = 0, "batch=0");
+    }
+
+    #[test]
+    fn items_are_sampled_by_their_count() {
+        let data = Interactions::new(3, [vec![0; 90], vec![2; 10]]);
+        let cumulative: Vec<f64> = data
+            .counts()
+            .iter()
+            .scan(0.0, |sum, &n| {
+                *sum += f64::from(n);
+                Some(*sum)
+            })
+            .collect();
+        let mut draws = Draws::new(1, 2, 3);
+        let mut seen = [0; 3];
+        (0..10_000).for_each(|_| seen[sample(&cumulative, 3, &mut draws) as usize] += 1);
+        assert!(seen[1] == 0 && (8_700..9_300).contains(&seen[0]), "{seen:?}");
+        assert_eq!(share(&cumulative, 3, 0), 0.9);
+        assert_eq!(share(&[], 4, 0), 0.25);
+    }
+}

@@ -1,0 +1,161 @@
+//! Attention within sequences, several heads side by side, forward and backward.
+//!
+//! `softmax(q·kᵀ / √d_head)·v`: Vaswani et al., *Attention is all you need* (2017). Kept for the backward pass: the
+//! probabilities, `[length, length]` for each sequence and head, before dropout.
+
+use super::Scratch;
+use accrue_kernel::{Activation, Start, View, ViewMut, mask_in_place, multiply, softmax_backward, softmax_row};
+
+/// How rows attend.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    /// Heads side by side; the width is a multiple of it.
+    pub n_heads: usize,
+    /// Whether a row sees only itself and earlier rows.
+    pub is_causal: bool,
+    /// Share of the probabilities that is dropped in training.
+    pub dropout: f32,
+}
+
+impl Attention {
+    /// The width of the output.
+    pub(super) fn check(self, width: usize) -> usize {
+        assert!(self.n_heads > 0 && width.is_multiple_of(3 * self.n_heads), "attention: {width} columns");
+        width / 3
+    }
+}
+
+/// One head of one sequence.
+struct Head {
+    length: usize,
+    width: usize,
+    /// Columns of `qkv`, and of the output.
+    strides: (usize, usize),
+    /// Where queries, keys, values begin in `qkv`, and the output.
+    begins: ([usize; 3], usize),
+    /// Where the probabilities begin.
+    kept: usize,
+}
+
+fn heads(segments: &[usize], n_heads: usize, d: usize) -> impl Iterator<Item = Head> {
+    let width = d / n_heads;
+    let (mut row, mut kept) = (0, 0);
+    segments.iter().flat_map(move |&length| {
+        let (first_row, first_kept) = (row, kept);
+        row += length;
+        kept += n_heads * length * length;
+        (0..n_heads).map(move |head| {
+            let begin = |part: usize| first_row * 3 * d + part * d + head * width;
+            Head {
+                length,
+                width,
+                strides: (3 * d, d),
+                begins: ([begin(0), begin(1), begin(2)], first_row * d + head * width),
+                kept: first_kept + head * length * length,
+            }
+        })
+    })
+}
+
+impl Head {
+    /// Queries (0), keys (1) or values (2). `[length, width]`
+    fn part<'a>(&self, qkv: &'a [f32], part: usize) -> View<'a> {
+        View::columns(&qkv[self.begins.0[part]..], self.length, self.width, self.strides.0)
+    }
+
+    fn part_mut<'a>(&self, qkv: &'a mut [f32], part: usize) -> ViewMut<'a> {
+        ViewMut::columns(&mut qkv[self.begins.0[part]..], self.length, self.width, self.strides.0)
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.width as f32).sqrt()
+    }
+
+    fn square(&self) -> std::ops::Range<usize> {
+        self.kept..self.kept + self.length * self.length
+    }
+}
+
+/// `how.dropout` is the factor of what is not dropped. `qkv: [n, 3 d] → kept: probabilities, out: [n, d]`
+pub(super) fn forward(
+    qkv: &[f32],
+    segments: &[usize],
+    how: Attention,
+    kept: &mut [f32],
+    mask: &[u8],
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let d = out.len() / segments.iter().sum::<usize>().max(1);
+    for head in heads(segments, how.n_heads, d) {
+        let n = head.length;
+        let p = &mut kept[head.square()];
+        scratch.packed.pack(head.part(qkv, 1).transposed());
+        let scores = ViewMut::new(p, n, n);
+        multiply(head.part(qkv, 0), &scratch.packed, Start::Zero, Activation::Identity, scores);
+        for (row, p) in p.chunks_exact_mut(n).enumerate() {
+            let (seen, hidden) = p.split_at_mut(if how.is_causal { row + 1 } else { n });
+            softmax_row(head.scale(), seen);
+            hidden.fill(0.0);
+        }
+        let p = dropped(p, mask, &head, how, &mut scratch.floats);
+        scratch.packed.pack(head.part(qkv, 2));
+        let out = ViewMut::columns(&mut out[head.begins.1..], n, head.width, head.strides.1);
+        multiply(View::new(p, n, n), &scratch.packed, Start::Zero, Activation::Identity, out);
+    }
+}
+
+/// The probabilities after dropout.
+fn dropped<'a>(p: &'a [f32], mask: &[u8], head: &Head, how: Attention, room: &'a mut Vec<f32>) -> &'a [f32] {
+    if mask.is_empty() {
+        return p;
+    }
+    room.clear();
+    room.extend_from_slice(p);
+    mask_in_place(&mask[head.square()], how.dropout, room);
+    room
+}
+
+/// `dy: [n, d], room: as long as the probabilities → adds to dx: [n, 3 d]`
+#[allow(clippy::too_many_arguments)]
+pub(super) fn backward(
+    qkv: &[f32],
+    segments: &[usize],
+    how: Attention,
+    kept: &[f32],
+    mask: &[u8],
+    dy: &[f32],
+    room: &mut [f32],
+    dx: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let d = dy.len() / segments.iter().sum::<usize>().max(1);
+    let add = |a: View, packed: &_, out: ViewMut| multiply(a, packed, Start::Output, Activation::Identity, out);
+    for head in heads(segments, how.n_heads, d) {
+        let n = head.length;
+        let dy = View::columns(&dy[head.begins.1..], n, head.width, head.strides.1);
+        let p = &kept[head.square()];
+        // Values: dv += pᵀ·dy, with the probabilities as they were used.
+        scratch.packed.pack(dy);
+        let used = dropped(p, mask, &head, how, &mut scratch.floats);
+        add(View::new(used, n, n).transposed(), &scratch.packed, head.part_mut(dx, 2));
+        // Probabilities: dp = dy·vᵀ, through dropout, then through the softmax.
+        let dp = &mut room[head.square()];
+        scratch.packed.pack(head.part(qkv, 2).transposed());
+        multiply(dy, &scratch.packed, Start::Zero, Activation::Identity, ViewMut::new(dp, n, n));
+        if !mask.is_empty() {
+            mask_in_place(&mask[head.square()], how.dropout, dp);
+        }
+        for (row, (p, dp)) in p.chunks_exact(n).zip(dp.chunks_exact_mut(n)).enumerate() {
+            let (seen, hidden) = dp.split_at_mut(if how.is_causal { row + 1 } else { n });
+            softmax_backward(head.scale(), &p[..seen.len()], seen);
+            hidden.fill(0.0);
+        }
+        // Queries: dq += ds·k; keys: dk += dsᵀ·q.
+        let ds = View::new(dp, n, n);
+        scratch.packed.pack(head.part(qkv, 1));
+        add(ds, &scratch.packed, head.part_mut(dx, 0));
+        scratch.packed.pack(head.part(qkv, 0));
+        add(ds.transposed(), &scratch.packed, head.part_mut(dx, 1));
+    }
+}

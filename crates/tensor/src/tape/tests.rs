@@ -1,0 +1,248 @@
+use super::*;
+use crate::Init;
+
+/// The gradients of a network are compared with differences of its loss, a fixed weighting of the outputs.
+///
+/// `build` adds weights; `run` is the forward pass from a leaf to an output.
+fn check<W: Copy>(
+    what: &str,
+    segments: &[usize],
+    width: usize,
+    build: impl Fn(&mut Weights) -> W,
+    run: impl Fn(&mut Tape, Var, W) -> Var,
+) {
+    let mut weights = Weights::new(11);
+    let ids = build(&mut weights);
+    let n: usize = segments.iter().sum();
+    let mut draws = Draws::new(12, 0, 0);
+    let mut x: Vec<f32> = (0..n * width).map(|_| draws.normal()).collect();
+    let mut buffers = Buffers::default();
+    let mut loss = |weights: &Weights, x: &[f32], gradient: Option<&mut Vec<f32>>| -> (f64, Vec<f32>) {
+        let mode = Mode::Train(Draws::new(5, 6, 7));
+        let mut tape = Tape::new(&mut buffers, weights, segments, mode);
+        let leaf = tape.leaf(n, width, |to| to.copy_from_slice(x));
+        let out = run(&mut tape, leaf, ids);
+        let slope = |i: usize| ((i * 7 + 3) % 11) as f32 * 0.2 - 1.0;
+        let total = tape.value(out).iter().enumerate().map(|(i, &y)| f64::from(y) * f64::from(slope(i))).sum();
+        if let Some(gradient) = gradient {
+            for (i, to) in tape.gradient_mut(out).iter_mut().enumerate() {
+                *to = slope(i);
+            }
+            tape.backward(gradient);
+            return (total, tape.gradient(leaf).to_vec());
+        }
+        (total, Vec::new())
+    };
+    let mut gradient = vec![0.0; weights.values().len()];
+    let (_, dx) = loss(&weights, &x, Some(&mut gradient));
+    let agree = |found: f32, difference: f64, place: String| {
+        let error = (f64::from(found) - difference).abs();
+        assert!(error < 2e-2 * (1.0 + difference.abs()), "{what}, {place}: {found} against {difference}");
+    };
+    const STEP: f32 = 4e-3;
+    for i in 0..x.len() {
+        let before = x[i];
+        x[i] = before + STEP;
+        let above = loss(&weights, &x, None).0;
+        x[i] = before - STEP;
+        let below = loss(&weights, &x, None).0;
+        x[i] = before;
+        agree(dx[i], (above - below) / f64::from(2.0 * STEP), format!("input {i}"));
+    }
+    // Every third weight is enough and keeps the test short.
+    for i in (0..gradient.len()).step_by(3) {
+        let mut at = |step: f32| {
+            weights.change(|values| values[i] += step);
+            loss(&weights, &x, None).0
+        };
+        let (above, below) = (at(STEP), at(-2.0 * STEP));
+        at(STEP);
+        agree(gradient[i], (above - below) / f64::from(2.0 * STEP), format!("weight {i}"));
+    }
+}
+
+fn no_weights(_: &mut Weights) {}
+
+fn bias(weights: &mut Weights, n: usize) -> WeightId {
+    weights.rows("bias", [1, n], Init::Normal { deviation: 0.3 })
+}
+
+#[test]
+fn linear_layers_have_the_gradients_of_their_differences() {
+    let build = |weights: &mut Weights| (weights.matrix("w", [5, 3], Init::Xavier), bias(weights, 3));
+    check("linear", &[4], 5, build, |tape, x, (w, b)| tape.linear(x, w, Some(b)));
+    check("linear without bias", &[4], 5, build, |tape, x, (w, _)| tape.linear(x, w, None));
+}
+
+#[test]
+fn normalisation_has_the_gradients_of_its_differences() {
+    let build =
+        |weights: &mut Weights| (weights.rows("gain", [1, 7], Init::Normal { deviation: 1.0 }), bias(weights, 7));
+    check("layer norm", &[3], 7, build, |tape, x, (gain, shift)| tape.layer_norm(x, gain, shift));
+}
+
+#[test]
+fn elementwise_operations_have_the_gradients_of_their_differences() {
+    for rate in [0.0, 0.4] {
+        for activation in [Activation::Identity, Activation::Gelu] {
+            check("activate", &[3], 5, no_weights, |tape, x, ()| tape.activate(x, activation, rate));
+        }
+        check("relu", &[3], 5, no_weights, |tape, x, ()| {
+            // Away from the corner, where a difference would see both sides.
+            let x = tape.product(x, x);
+            tape.activate(x, Activation::Relu, rate)
+        });
+        check("dropout", &[3], 5, no_weights, |tape, x, ()| tape.dropout(x, rate));
+        check("residual", &[3], 5, no_weights, |tape, x, ()| {
+            let y = tape.tanh(x);
+            tape.add_dropped(x, y, rate)
+        });
+    }
+    check("sigmoid", &[3], 5, no_weights, |tape, x, ()| tape.sigmoid(x));
+    check("square", &[3], 5, no_weights, |tape, x, ()| tape.product(x, x));
+    check("concat", &[3], 5, no_weights, |tape, x, ()| {
+        let y = tape.sigmoid(x);
+        tape.concat(x, y)
+    });
+    check("row dots", &[3], 5, no_weights, |tape, x, ()| {
+        let y = tape.sigmoid(x);
+        tape.row_dots(x, y)
+    });
+    check("select", &[4], 5, no_weights, |tape, x, ()| tape.select(x, &[3, 0, 3]));
+    check("max", &[3, 1, 2], 4, no_weights, |tape, x, ()| tape.max_over_segments(x));
+}
+
+#[test]
+fn positions_have_the_gradients_of_their_differences() {
+    let build = |weights: &mut Weights| weights.rows("positions", [6, 4], Init::Xavier);
+    check("positions", &[3, 2], 4, build, |tape, x, table| tape.add_rows(x, table, &[0, 1, 2, 0, 5]));
+}
+
+#[test]
+fn attention_has_the_gradients_of_its_differences() {
+    for (n_heads, is_causal, dropout) in [(1, true, 0.0), (2, true, 0.3), (2, false, 0.0)] {
+        let how = Attention { n_heads, is_causal, dropout };
+        check(&format!("{how:?}"), &[5, 1, 3], 12, no_weights, |tape, x, ()| tape.attention(x, how));
+    }
+}
+
+#[test]
+fn gated_units_have_the_gradients_of_their_differences() {
+    let build = |weights: &mut Weights| (weights.matrix("w", [3, 9], Init::Xavier), bias(weights, 9));
+    check("gru", &[4, 1, 3], 9, build, |tape, x, (w, b)| tape.gru(x, w, b));
+}
+
+#[test]
+fn convolutions_have_the_gradients_of_their_differences() {
+    let build = |weights: &mut Weights| (weights.matrix("w", [6, 4], Init::Xavier), bias(weights, 4));
+    for dilation in [1, 2] {
+        check("convolution", &[5, 1, 2], 2, build, |tape, x, (w, b)| tape.convolution(x, w, b, 3, dilation));
+    }
+}
+
+/// Runs operations without weights and gives the output.
+fn value(segments: &[usize], width: usize, x: &[f32], run: impl Fn(&mut Tape, Var) -> Var) -> Vec<f32> {
+    let (mut buffers, weights) = (Buffers::default(), Weights::new(0));
+    let mut tape = Tape::new(&mut buffers, &weights, segments, Mode::Predict);
+    let x = tape.leaf(segments.iter().sum(), width, |to| to.copy_from_slice(x));
+    let out = run(&mut tape, x);
+    tape.value(out).to_vec()
+}
+
+#[test]
+fn attention_over_equal_keys_is_the_mean_of_what_is_seen() {
+    // Queries and keys are 0, so all that is seen weighs the same; values are 1, 3, 8.
+    let qkv = [0.0, 0.0, 1.0, 0.0, 0.0, 3.0, 0.0, 0.0, 8.0];
+    let how = |is_causal| Attention { n_heads: 1, is_causal, dropout: 0.0 };
+    let run = |segments: &[usize], is_causal| value(segments, 3, &qkv, |tape, x| tape.attention(x, how(is_causal)));
+    assert_eq!(run(&[3], true), [1.0, 2.0, 4.0]);
+    assert_eq!(run(&[3], false), [4.0; 3]);
+    // A sequence never sees its neighbour.
+    assert_eq!(run(&[2, 1], true), [1.0, 2.0, 8.0]);
+}
+
+#[test]
+fn attention_prefers_the_key_that_fits() {
+    // One row asks for the first key: softmax(√½ · (2, 0)) over the values 1 and 0.
+    let qkv = [0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let how = Attention { n_heads: 1, is_causal: true, dropout: 0.0 };
+    let out = value(&[2], 6, &qkv, |tape, x| tape.attention(x, how));
+    let weight = (2.0_f32 * 0.5_f32.sqrt()).exp();
+    assert!((out[2] - weight / (weight + 1.0)).abs() < 1e-6, "{out:?}");
+}
+
+#[test]
+fn unfolding_shows_the_past_and_zeros_before_it() {
+    let out = value(&[3, 1], 1, &[1.0, 2.0, 3.0, 4.0], |tape, x| tape.unfold(x, 2, 1));
+    assert_eq!(out, [0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 0.0, 4.0]);
+}
+
+#[test]
+fn a_gated_unit_has_the_values_of_its_formula() {
+    let mut weights = Weights::new(0);
+    let w = weights.matrix("w", [1, 3], Init::Constant(0.5));
+    let b = weights.rows("b", [1, 3], Init::Constant(0.1));
+    let mut buffers = Buffers::default();
+    let mut tape = Tape::new(&mut buffers, &weights, &[2], Mode::Predict);
+    let gates = tape.leaf(2, 3, |x| x.copy_from_slice(&[0.2, -0.3, 0.4, 0.1, 0.0, -0.2]));
+    let out = tape.gru(gates, w, b);
+    let sigma = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let step = |x: [f64; 3], h: f64| {
+        let (r, z) = (sigma(x[0] + 0.5 * h + 0.1), sigma(x[1] + 0.5 * h + 0.1));
+        let c = (x[2] + r * (0.5 * h + 0.1)).tanh();
+        (1.0 - z) * c + z * h
+    };
+    let first = step([0.2, -0.3, 0.4], 0.0);
+    let second = step([0.1, 0.0, -0.2], first);
+    for (found, expected) in tape.value(out).iter().zip([first, second]) {
+        assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} {expected}");
+    }
+}
+
+#[test]
+fn nothing_is_dropped_when_predicting_and_masks_repeat_when_training() {
+    let (mut buffers, weights) = (Buffers::default(), Weights::new(0));
+    let mut run = |mode| {
+        let mut tape = Tape::new(&mut buffers, &weights, &[50], mode);
+        let x = tape.leaf(50, 4, |x| x.fill(1.0));
+        let out = tape.dropout(x, 0.5);
+        tape.value(out).to_vec()
+    };
+    assert_eq!(run(Mode::Predict), [1.0; 200]);
+    let train = |counter| Mode::Train(Draws::new(1, 2, counter));
+    let dropped = run(train(3));
+    assert!(dropped.contains(&0.0) && dropped.contains(&2.0));
+    assert_eq!(dropped, run(train(3)));
+    assert_ne!(dropped, run(train(4)));
+}
+
+#[test]
+fn buffers_of_a_longer_tape_leave_no_trace() {
+    let mut weights = Weights::new(3);
+    let w = weights.matrix("w", [12, 4], Init::Xavier);
+    let run = |buffers: &mut Buffers, length: usize| {
+        let segments = [length];
+        let mut tape = Tape::new(buffers, &weights, &segments, Mode::Predict);
+        let x = tape.leaf(length, 12, |x| x.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f32 * 0.3).sin()));
+        let out = tape.linear(x, w, None);
+        tape.gradient_mut(out).fill(1.0);
+        let mut gradient = vec![0.0; weights.values().len()];
+        tape.backward(&mut gradient);
+        gradient.extend_from_slice(tape.gradient(x));
+        gradient
+    };
+    let mut used = Buffers::default();
+    run(&mut used, 30);
+    assert_eq!(run(&mut used, 5), run(&mut Buffers::default(), 5));
+}
+
+#[test]
+#[should_panic(expected = "linear: [1, 2]·[3, 4]")]
+fn shapes_that_do_not_fit_are_refused() {
+    let mut weights = Weights::new(0);
+    let w = weights.matrix("w", [3, 4], Init::Xavier);
+    let mut buffers = Buffers::default();
+    let mut tape = Tape::new(&mut buffers, &weights, &[1], Mode::Predict);
+    let x = tape.leaf(1, 2, |_| {});
+    tape.linear(x, w, None);
+}

@@ -1,0 +1,157 @@
+//! Forgetting: every record of a person becomes a tombstone, and what was learned with them is learned again without them.
+//!
+//! In: a data folder's log and checkpoints, and users. Out: the log with tombstones, no checkpoint that ever saw them, and both
+//! folds rebuilt: the same bytes as if the tombstones had been there from the start, for a tombstone is a step that changes
+//! nothing. Offsets, and with them all random numbers, stay where they were. It can be repeated after a crash at any moment.
+//!
+//! A person's records are the events, descriptions and served answers that name the user; those of guests who were merged
+//! into the user; the merges; and refused records that mention either. Copies elsewhere (backups, the shop's own files) are not touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use accrue_event::{Event, SessionId, Shopper, UserId};
+use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, Record};
+
+use crate::checkpoint::CHUNK;
+use crate::{LearnSettings, Recovered, TrainError, recover, save};
+
+/// What the log holds of some users.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// Records by user; a user of whom nothing was found is not here.
+    pub records: BTreeMap<UserId, u64>,
+    /// Where they lie, ascending.
+    pub offsets: Vec<Offset>,
+}
+
+impl Traces {
+    /// The first record, from which on everything has to be learned again.
+    pub fn first(&self) -> Option<Offset> {
+        self.offsets.first().copied()
+    }
+}
+
+/// Whom a record may be about: a user, or a guest who became one.
+struct People<'a> {
+    users: &'a BTreeSet<UserId>,
+    guests: BTreeMap<SessionId, UserId>,
+}
+
+impl People<'_> {
+    fn of(&self, user: Option<&UserId>, session: Option<&SessionId>) -> Option<&UserId> {
+        match user {
+            Some(user) => self.users.get(user),
+            None => self.guests.get(session?),
+        }
+    }
+
+    fn of_event(&self, event: &Event) -> Option<&UserId> {
+        self.of(event.user.as_ref(), event.session.as_ref())
+    }
+
+    fn of_record(&self, record: &Record, mentions: impl Fn(&str, &str) -> bool) -> Option<&UserId> {
+        match &record.body {
+            Body::Event(checked) | Body::Released { event: checked, .. } => self.of_event(&checked.event),
+            Body::User(user) => self.users.get(&user.id),
+            Body::UserRemoved(user) | Body::Merged { user, .. } => self.users.get(user),
+            Body::Served(served) => self.of(served.user.as_ref(), served.session.as_ref()),
+            Body::Quarantined { raw, .. } => {
+                let guests = self.guests.iter().map(|(session, user)| (session.as_str(), user));
+                let mut names = self.users.iter().map(|user| (user.as_str(), user)).chain(guests);
+                names.find(|(name, _)| mentions(raw, name)).map(|(_, user)| user)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Finds every record of these users. `mentions` tells whether a refused record, as it was sent, names somebody.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn find_traces(
+    log: &mut LogReader,
+    users: &BTreeSet<UserId>,
+    mentions: impl Fn(&str, &str) -> bool,
+) -> Result<Traces, TrainError> {
+    let mut people = People { users, guests: BTreeMap::new() };
+    // A guest's events come before the merge that tells whose they are.
+    walk(log, |record| {
+        if let Body::Merged { session, user } = &record.body
+            && users.contains(user)
+        {
+            people.guests.insert(session.clone(), user.clone());
+        }
+    })?;
+    let mut traces = Traces::default();
+    walk(log, |record| {
+        if let Some(user) = people.of_record(record, &mentions) {
+            *traces.records.entry(user.clone()).or_default() += 1;
+            traces.offsets.push(record.offset);
+        }
+    })?;
+    Ok(traces)
+}
+
+fn walk(log: &mut LogReader, mut f: impl FnMut(&Record)) -> Result<(), TrainError> {
+    let (mut next, end) = (log.start(), log.end());
+    while next < end {
+        let read = log.read(next, CHUNK, |record| f(&record))?;
+        if read == next {
+            break;
+        }
+        next = read;
+    }
+    Ok(())
+}
+
+/// Removes the checkpoints that saw one of these records, then turns the records into tombstones.
+///
+/// # Errors
+/// [`TrainError::Pruned`] if the log no longer holds all that was learned of these users: then nothing was changed. Otherwise
+/// if a file cannot be read or written: then it may be repeated.
+pub fn erase(
+    log: &mut Log,
+    checkpoints: &Checkpoints,
+    settings: &LearnSettings,
+    users: &BTreeSet<UserId>,
+    traces: &Traces,
+) -> Result<u64, TrainError> {
+    let Some(first) = traces.first() else { return Ok(0) };
+    if log.start() > Offset(0) {
+        let before = recover(&mut log.reader(), checkpoints, settings, first, true)?;
+        let known = |user: &UserId| before.facts.shopper(&Shopper::User(user.clone())).is_some();
+        if let Some(user) = users.iter().find(|user| known(user)) {
+            return Err(TrainError::Pruned { user: user.clone(), start: log.start() });
+        }
+    }
+    // The checkpoints go first: whatever happens from here on, no state that knew the users is loaded again.
+    let removed = checkpoints.remove_after(first)?;
+    log.erase(&traces.offsets)?;
+    Ok(removed)
+}
+
+/// Folds the log anew from the newest checkpoint left, and keeps the result. `progress` hears how many records are learned.
+///
+/// # Errors
+/// If the log cannot be read or the checkpoint not written.
+pub fn rebuild(
+    log: &mut LogReader,
+    checkpoints: &Checkpoints,
+    settings: &LearnSettings,
+    mut progress: impl FnMut(Offset),
+) -> Result<(Recovered, Offset), TrainError> {
+    let end = log.end();
+    let mut recovered = recover(log, checkpoints, settings, end, true)?;
+    let from = recovered.learner.end();
+    while recovered.learner.end() < end {
+        let before = recovered.learner.end();
+        recovered.catch_up_by(log, 16 * CHUNK as u64)?;
+        progress(recovered.learner.end());
+        if recovered.learner.end() == before {
+            break;
+        }
+    }
+    save(checkpoints, &recovered.facts, &recovered.learner)?;
+    Ok((recovered, from))
+}

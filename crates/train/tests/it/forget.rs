@@ -1,0 +1,131 @@
+//! Forgetting is exact: the log and every state have the bytes of a log that held tombstones from the start.
+
+use std::collections::BTreeSet;
+
+use accrue_event::{EventType, RecordKind, RefusalId, User, UserId};
+use accrue_model::Part;
+use accrue_store::{Body, Checkpoints, Log, LogSettings, Offset, Page, Record, Served};
+use accrue_train::{digest, erase, find_traces, rebuild, recover, save};
+
+use crate::shop;
+
+/// The shop's records, and of one user also all that is no event of theirs.
+fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
+    let mut records = shop::records(3_000, 5);
+    let mut traces = BTreeSet::new();
+    let guest = "visit-before-login";
+    for (place, record) in records.iter_mut().enumerate() {
+        let offset = Offset(place as u64);
+        if let Body::Event(checked) = &mut record.body {
+            if place == 700 || place == 705 {
+                (checked.event.user, checked.event.session) = (None, Some(guest.into()));
+                traces.insert(offset);
+            } else if checked.event.user.as_ref().is_some_and(|known| known.as_str() == user) {
+                traces.insert(offset);
+            }
+        }
+        let raw: Box<str> = format!(r#"{{"type":"view","user":"{user}","item":""}}"#).into();
+        let body = match place {
+            900 => Body::User(User { id: user.into(), attributes: Default::default() }),
+            901 => Body::Merged { session: guest.into(), user: user.into() },
+            902 => Body::Quarantined {
+                id: RefusalId::of(RecordKind::Events, raw.as_bytes()),
+                kind: RecordKind::Events,
+                reason: "no_item".into(),
+                detail: "".into(),
+                raw,
+            },
+            903 => Body::Served(Box::new(Served {
+                recommendation_id: "r1".into(),
+                page: Page::Recommend,
+                user: Some(user.into()),
+                session: None,
+                version: 1,
+                learned: Offset(900),
+                first_position: 0,
+                items: vec!["item-1".into()],
+                propensities: Vec::new(),
+            })),
+            _ => continue,
+        };
+        record.body = body;
+        traces.insert(offset);
+    }
+    (records, traces)
+}
+
+/// A log of these records, with a checkpoint after each thousand.
+fn written(records: &[Record]) -> (tempfile::TempDir, Log, Checkpoints) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), LogSettings { segment_records: 800 }).unwrap();
+    let checkpoints = Checkpoints::new(dir.path().join("checkpoints"));
+    for group in records.chunks(250) {
+        let bodies: Vec<Body> = group.iter().map(|record| record.body.clone()).collect();
+        log.append(group[0].received_at, &bodies).unwrap();
+        if log.end().0.is_multiple_of(1000) {
+            let mut recovered =
+                recover(&mut log.reader(), &checkpoints, &shop::settings(Part::Blend), log.end(), true).unwrap();
+            recovered.catch_up(&mut log.reader()).unwrap();
+            save(&checkpoints, &recovered.facts, &recovered.learner).unwrap();
+        }
+    }
+    (dir, log, checkpoints)
+}
+
+fn mentions(raw: &str, name: &str) -> bool {
+    raw.contains(&format!("\"{name}\""))
+}
+
+fn check(user: &str) {
+    let (records, traces) = records(user);
+    let settings = shop::settings(Part::Blend);
+    let (_dir, mut log, checkpoints) = written(&records);
+    let users = BTreeSet::from([UserId::from(user)]);
+    let found = find_traces(&mut log.reader(), &users, mentions).unwrap();
+    assert_eq!(found.offsets.iter().copied().collect::<BTreeSet<_>>(), traces, "{user}");
+    assert_eq!(found.records[&users.iter().next().unwrap().clone()], traces.len() as u64);
+    erase(&mut log, &checkpoints, &settings, &users, &found).unwrap();
+    let first = found.first().unwrap();
+    assert!(checkpoints.list().unwrap().iter().all(|&kept| kept <= first));
+    let (recovered, from) = rebuild(&mut log.reader(), &checkpoints, &settings, |_| {}).unwrap();
+    assert!(from <= first);
+    let forgotten = digest(&mut log.reader(), &recovered.facts, &recovered.learner).unwrap();
+
+    let blank = |record: &Record| match traces.contains(&record.offset) {
+        true => Record { body: Body::Tombstone, ..record.clone() },
+        false => record.clone(),
+    };
+    let (_dir, log, checkpoints) = written(&records.iter().map(blank).collect::<Vec<_>>());
+    let mut never = recover(&mut log.reader(), &checkpoints, &settings, log.end(), true).unwrap();
+    never.catch_up(&mut log.reader()).unwrap();
+    let never = digest(&mut log.reader(), &never.facts, &never.learner).unwrap();
+    assert_eq!(forgotten, never, "{user}");
+}
+
+#[test]
+fn the_busiest_the_first_and_a_median_user_are_forgotten_to_the_last_byte() {
+    let records = shop::records(3_000, 5);
+    let mut counts = std::collections::BTreeMap::<String, u64>::new();
+    let mut first = None;
+    for record in &records {
+        if let Body::Event(checked) = &record.body
+            && checked.event.event_type == EventType::Purchase
+        {
+            let user = checked.event.user.as_ref().unwrap().to_string();
+            first.get_or_insert_with(|| user.clone());
+            *counts.entry(user).or_default() += 1;
+        }
+    }
+    let mut by_count: Vec<(u64, String)> = counts.into_iter().map(|(user, n)| (n, user)).collect();
+    by_count.sort();
+    check(&by_count.last().unwrap().1);
+    check(&by_count[by_count.len() / 2].1);
+    check(&first.unwrap());
+}
+
+#[test]
+fn who_is_unknown_leaves_no_trace() {
+    let (_dir, log, _) = written(&shop::records(200, 5));
+    let found = find_traces(&mut log.reader(), &BTreeSet::from(["nobody".into()]), mentions).unwrap();
+    assert_eq!(found, accrue_train::Traces::default());
+}
