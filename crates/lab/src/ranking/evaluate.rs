@@ -15,7 +15,7 @@ const BATCH: usize = 16;
 pub struct Outcome {
     /// Place of each relevant item from 0, ascending; `None`, last, for one that is no candidate.
     pub ranks: Vec<Option<u32>>,
-    /// The first [`LIST`] items, best first.
+    /// The items of the list, best first, as many as a report looks at.
     pub list: Vec<u32>,
 }
 
