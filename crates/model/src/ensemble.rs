@@ -142,7 +142,7 @@ impl Default for RetrievalSettings {
             popular: 100,
             new: 20,
             learn_one_in: 8,
-            learn_candidates: 60,
+            learn_candidates: 40,
         }
     }
 }
