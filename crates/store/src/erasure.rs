@@ -1,14 +1,13 @@
-//! Erasures that have begun: whom they are about, written down until every trace is gone.
+//! Erasures that have begun: which records they are about, written down until every trace is gone.
 //!
-//! An erasure changes several files, and a crash may come between any two. The note is written before the first and removed
-//! after the last, so that the next start can finish what was begun. In: a data folder. Out: the users named. Erases nothing itself.
+//! An erasure changes several files, and a crash may come between any two; what tells whose a record is may itself be erased first.
+//! So the offsets are noted before the first change and the note is removed after the last, and the next start can finish what was
+//! begun. In: a data folder. Out: the offsets. Erases nothing itself, and holds no names.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use accrue_event::UserId;
-
-use crate::StoreError;
+use crate::{Offset, StoreError};
 
 /// Name of the note in the data folder.
 const NOTE: &str = "erasure.pending";
@@ -29,11 +28,11 @@ impl PendingErasure {
         self.dir.join(NOTE)
     }
 
-    /// The users whose erasure has begun and did not end.
+    /// The records whose erasure has begun and did not end.
     ///
     /// # Errors
     /// If the note cannot be read.
-    pub fn users(&self) -> Result<Vec<UserId>, StoreError> {
+    pub fn offsets(&self) -> Result<Vec<Offset>, StoreError> {
         let path = self.path();
         match std::fs::read(&path) {
             Ok(bytes) => postcard::from_bytes(&bytes)
@@ -47,11 +46,11 @@ impl PendingErasure {
     ///
     /// # Errors
     /// If the folder cannot be written.
-    pub fn begin(&self, users: &[UserId]) -> Result<(), StoreError> {
+    pub fn begin(&self, offsets: &[Offset]) -> Result<(), StoreError> {
         let (path, beside) = (self.path(), self.dir.join("erasure.pending.tmp"));
         let write = || {
             let mut file = std::fs::File::create(&beside)?;
-            file.write_all(&postcard::to_stdvec(users).map_err(std::io::Error::other)?)?;
+            file.write_all(&postcard::to_stdvec(offsets).map_err(std::io::Error::other)?)?;
             file.sync_all()?;
             std::fs::rename(&beside, &path)?;
             self.sync()
@@ -59,7 +58,7 @@ impl PendingErasure {
         write().map_err(|error| StoreError::io(&path, "writing the note of an erasure", error))
     }
 
-    /// Removes the note: nothing is left of the users.
+    /// Removes the note: nothing is left of the records.
     ///
     /// # Errors
     /// If the folder cannot be written.

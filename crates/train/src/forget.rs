@@ -105,29 +105,39 @@ fn walk(log: &mut LogReader, mut f: impl FnMut(&Record)) -> Result<(), TrainErro
     Ok(())
 }
 
-/// Removes the checkpoints that saw one of these records, then turns the records into tombstones.
+/// Makes sure that all that was learned of these users is still in the log.
 ///
 /// # Errors
-/// [`TrainError::Pruned`] if the log no longer holds all that was learned of these users: then nothing was changed. Otherwise
-/// if a file cannot be read or written: then it may be repeated.
-pub fn erase(
-    log: &mut Log,
+/// [`TrainError::Pruned`] if it is not; otherwise if a file cannot be read.
+pub fn refuse_if_pruned(
+    log: &mut LogReader,
     checkpoints: &Checkpoints,
     settings: &LearnSettings,
     users: &BTreeSet<UserId>,
     traces: &Traces,
-) -> Result<u64, TrainError> {
-    let Some(first) = traces.first() else { return Ok(0) };
-    if log.start() > Offset(0) {
-        let before = recover(&mut log.reader(), checkpoints, settings, first, true)?;
-        let known = |user: &UserId| before.facts.shopper(&Shopper::User(user.clone())).is_some();
-        if let Some(user) = users.iter().find(|user| known(user)) {
-            return Err(TrainError::Pruned { user: user.clone(), start: log.start() });
-        }
+) -> Result<(), TrainError> {
+    let (Some(first), start) = (traces.first(), log.start()) else { return Ok(()) };
+    if start == Offset(0) {
+        return Ok(());
     }
+    let before = recover(log, checkpoints, settings, first, true)?;
+    let known = |user: &&UserId| before.facts.shopper(&Shopper::User((*user).clone())).is_some();
+    match users.iter().find(known) {
+        Some(user) => Err(TrainError::Pruned { user: user.clone(), start }),
+        None => Ok(()),
+    }
+}
+
+/// Removes the checkpoints that saw one of these records, then turns the records into tombstones; returns how many checkpoints
+/// are gone. Done twice is done once.
+///
+/// # Errors
+/// If a file cannot be read or written: then it may be repeated.
+pub fn erase(log: &mut Log, checkpoints: &Checkpoints, offsets: &[Offset]) -> Result<u64, TrainError> {
+    let Some(&first) = offsets.iter().min() else { return Ok(0) };
     // The checkpoints go first: whatever happens from here on, no state that knew the users is loaded again.
     let removed = checkpoints.remove_after(first)?;
-    log.erase(&traces.offsets)?;
+    log.erase(offsets)?;
     Ok(removed)
 }
 

@@ -10,7 +10,7 @@ mod prequential;
 mod settings;
 
 pub use checkpoint::{Digest, Recovered, TrainError, digest, recover, save};
-pub use forget::{Traces, erase, find_traces, rebuild};
+pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
 pub use learner::Learner;
 pub use prequential::{Hits, Quality};
 pub use settings::LearnSettings;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use accrue_event::UserId;
 use accrue_serve::search::SearchError;
 use accrue_store::{Log, LogReader, Offset, PendingErasure};
-use accrue_train::{Traces, digest, erase, find_traces, rebuild};
+use accrue_train::{Traces, digest, erase, find_traces, rebuild, refuse_if_pruned};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -65,23 +65,51 @@ pub fn forget(
 ) -> Result<Forgotten, EngineError> {
     let started = Instant::now();
     let mut log = Log::open(dir, (&config.log).into())?;
-    let (checkpoints, settings, pending) = (checkpoints_in(dir), learn_settings(config), PendingErasure::of(dir));
-    let begun = pending.users()?;
+    let pending = PendingErasure::of(dir);
+    let begun = pending.offsets()?;
+    if !begun.is_empty() {
+        carry_out(&mut log, dir, config, &begun, |_, _| {})?;
+    }
     let traces = find_traces(&mut log.reader(), users, mentions)?;
-    if traces.offsets.is_empty() && begun.is_empty() {
+    if traces.offsets.is_empty() {
         return Ok(report(users, &traces, 0, 0, None, started));
     }
-    let all: BTreeSet<UserId> = begun.into_iter().chain(users.iter().cloned()).collect();
-    // Read again with those whose erasure was cut off: their first records may be gone already.
-    let found = find_traces(&mut log.reader(), &all, mentions)?;
-    pending.begin(&all.into_iter().collect::<Vec<_>>())?;
-    let removed = match erase(&mut log, &checkpoints, &settings, users, &found) {
-        Err(error @ accrue_train::TrainError::Pruned { .. }) => {
-            pending.end()?;
-            return Err(error.into());
-        }
-        removed => removed?,
-    };
+    refuse_if_pruned(&mut log.reader(), &checkpoints_in(dir), &learn_settings(config), users, &traces)?;
+    pending.begin(&traces.offsets)?;
+    let done = carry_out(&mut log, dir, config, &traces.offsets, &mut progress)?;
+    Ok(report(users, &traces, done.checkpoints_removed, done.replayed, Some(done.state), started))
+}
+
+/// Finishes an erasure that a crash cut off; nothing to do in most cases.
+///
+/// # Errors
+/// Those of [`forget`].
+pub fn finish_forgetting(dir: &Path, config: &Config) -> Result<(), EngineError> {
+    let begun = PendingErasure::of(dir).offsets()?;
+    if !begun.is_empty() {
+        tracing::warn!(n_records = begun.len(), "an erasure was cut off; finishing it before anything is served");
+        carry_out(&mut Log::open(dir, (&config.log).into())?, dir, config, &begun, |_, _| {})?;
+    }
+    Ok(())
+}
+
+/// What an erasure came to.
+struct Done {
+    checkpoints_removed: u64,
+    replayed: u64,
+    state: String,
+}
+
+/// Does what the note says, and removes the note. It may be repeated from any point.
+fn carry_out(
+    log: &mut Log,
+    dir: &Path,
+    config: &Config,
+    offsets: &[Offset],
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Done, EngineError> {
+    let checkpoints = checkpoints_in(dir);
+    let checkpoints_removed = erase(log, &checkpoints, offsets)?;
     // Items that only these people ever named are gone from the catalogue: the index is made anew.
     let path = search_in(dir);
     match std::fs::remove_dir_all(&path) {
@@ -91,23 +119,11 @@ pub fn forget(
         _ => {}
     }
     let (mut reader, end) = (log.reader(), log.end());
+    let settings = learn_settings(config);
     let (recovered, from) = rebuild(&mut reader, &checkpoints, &settings, |at| progress(at.0, end.0))?;
     let state = digest(&mut reader, &recovered.facts, &recovered.learner)?.state;
-    pending.end()?;
-    Ok(report(users, &traces, removed, end.0 - from.0, Some(state), started))
-}
-
-/// Finishes an erasure that a crash cut off; nothing to do in most cases.
-///
-/// # Errors
-/// Those of [`forget`].
-pub fn finish_forgetting(dir: &Path, config: &Config) -> Result<(), EngineError> {
-    let users = PendingErasure::of(dir).users()?;
-    if !users.is_empty() {
-        tracing::warn!(n_users = users.len(), "an erasure was cut off; finishing it before anything is served");
-        forget(dir, config, &users.into_iter().collect(), |_, _| {})?;
-    }
-    Ok(())
+    PendingErasure::of(dir).end()?;
+    Ok(Done { checkpoints_removed, replayed: end.0 - from.0, state })
 }
 
 fn report(

@@ -84,7 +84,7 @@ fn check(user: &str) {
     let found = find_traces(&mut log.reader(), &users, mentions).unwrap();
     assert_eq!(found.offsets.iter().copied().collect::<BTreeSet<_>>(), traces, "{user}");
     assert_eq!(found.records[&users.iter().next().unwrap().clone()], traces.len() as u64);
-    erase(&mut log, &checkpoints, &settings, &users, &found).unwrap();
+    erase(&mut log, &checkpoints, &found.offsets).unwrap();
     let first = found.first().unwrap();
     assert!(checkpoints.list().unwrap().iter().all(|&kept| kept <= first));
     let (recovered, from) = rebuild(&mut log.reader(), &checkpoints, &settings, |_| {}).unwrap();
