@@ -99,6 +99,8 @@ pub struct LearnConfig {
     pub history_capacity: usize,
     /// One event in so many is predicted before it is learned, to measure quality (a young shop: more often).
     pub predict_one_in: u64,
+    /// How what is learned is judged, and when it is undone.
+    pub guard: accrue_train::GuardSettings,
 }
 
 impl Default for LearnConfig {
@@ -111,6 +113,7 @@ impl Default for LearnConfig {
             checkpoints_kept: 3,
             history_capacity: learning.history_capacity,
             predict_one_in: learning.predict_one_in,
+            guard: learning.guard,
         }
     }
 }
@@ -166,6 +169,19 @@ impl Config {
         in_range("learn.checkpoints_kept", learn.checkpoints_kept as u64, 1, 1000)?;
         in_range("learn.history_capacity", learn.history_capacity as u64, 1, 100_000)?;
         in_range("learn.predict_one_in", learn.predict_one_in, 1, u64::MAX)?;
+        let guard = &learn.guard;
+        in_range("learn.guard.anchor_one_in", guard.anchor_one_in, 2, u64::MAX)?;
+        in_range("learn.guard.anchors", guard.anchors as u64, 16, 100_000)?;
+        in_range("learn.guard.test_one_in", guard.test_one_in, 1, u64::MAX)?;
+        in_range("learn.guard.version_every", guard.version_every, 1_000, u64::MAX)?;
+        in_range("learn.guard.confirm_after", guard.confirm_after, 500, guard.version_every)?;
+        in_range("learn.guard.versions_kept", guard.versions_kept as u64, 0, 100)?;
+        if !(0.0..=0.2).contains(&guard.tolerance) {
+            return Err(format!("`learn.guard.tolerance` is {}, but must be 0 to 0.2", guard.tolerance));
+        }
+        if !(guard.alpha > 0.0 && guard.alpha < 1.0) {
+            return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));
+        }
         in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
         in_range("model.factorization.dim", self.model.factorization.dim as u64, 1, 4096)?;
         in_range("model.retrieval.learn_one_in", retrieval.learn_one_in, 1, u64::MAX)

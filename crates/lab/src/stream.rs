@@ -351,7 +351,7 @@ impl<'a> Run<'a> {
         let session = first.session.as_ref().map(|session| accrue_store::session_hash(session.as_str()));
         let history = self.facts.histories.get(shopper.unwrap_or(u32::MAX));
         let context = Context::new(history, session, at_ms, self.learner.weights());
-        let ensemble = self.learner.ensemble();
+        let ensemble = self.learner.serving();
         ensemble.prepare(&context, &mut self.prepared);
         let scores: Vec<f32> = (0..known as u32).map(|item| ensemble.score(&self.prepared, item)).collect();
         for &target in targets {

@@ -222,6 +222,25 @@ impl Ensemble {
         }
     }
 
+    /// Takes over what `other` knows of the catalogue: which items there are, since when, and what they are like. Nothing that
+    /// was learned moves.
+    pub fn take_catalogue(&mut self, other: &Self) {
+        self.first_seen = other.first_seen.clone();
+        self.newest.clone_from(&other.newest);
+        self.preference.take_descriptions(&other.preference);
+    }
+
+    /// Holds the memory of `other` wherever both say the same: states that come out of a file one by one share it again.
+    pub fn share_with(&mut self, other: &Self) {
+        self.first_seen.share_with(&other.first_seen);
+        self.popularity.share_with(&other.popularity);
+        self.neighbours.share_with(&other.neighbours);
+        self.factorization.share_with(&other.factorization);
+        if self.preference == other.preference {
+            self.preference = other.preference.clone();
+        }
+    }
+
     /// When the item was first seen, in milliseconds since 1970.
     pub fn first_seen_ms(&self, item: ItemIdx) -> Option<i64> {
         Some(*self.first_seen.get(item as usize)).filter(|&at_ms| at_ms != i64::MAX)

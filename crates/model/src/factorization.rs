@@ -193,6 +193,13 @@ impl Factorization {
         best.into_sorted().into_iter().map(|(_, item)| item).filter(|&item| self.offered.is_learned(item)).collect()
     }
 
+    /// Holds the memory of `other` wherever both say the same.
+    pub fn share_with(&mut self, other: &Self) {
+        self.chosen.share_with(&other.chosen);
+        self.offered.share_with(&other.offered);
+        self.bias.share_with(&other.bias);
+    }
+
     /// Makes the scan see what was learned; call before publishing.
     pub fn refresh(&mut self) {
         self.offered.refresh();

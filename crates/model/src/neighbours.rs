@@ -280,6 +280,11 @@ impl Neighbours {
         best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
     }
 
+    /// Holds the memory of `other` wherever both say the same.
+    pub fn share_with(&mut self, other: &Self) {
+        self.rows.share_with(&other.rows);
+    }
+
     /// Numbers that were learned.
     pub fn n_params(&self) -> u64 {
         self.rows.iter().map(|row| (row.items.len() * N_KINDS) as u64).sum()

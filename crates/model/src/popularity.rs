@@ -90,6 +90,11 @@ impl Popularity {
         self.leaders.iter().map(move |&(_, item)| Scored { item, score: self.weekly(item, now_ms) })
     }
 
+    /// Holds the memory of `other` wherever both say the same.
+    pub fn share_with(&mut self, other: &Self) {
+        self.counts.share_with(&other.counts);
+    }
+
     /// Numbers that were learned.
     pub fn n_params(&self) -> u64 {
         (self.counts.len() * HALF_LIVES.len()) as u64

@@ -76,6 +76,12 @@ impl Default for Preference {
 }
 
 impl Preference {
+    /// Takes over all that `other` knows of descriptions; the learned table stays.
+    pub fn take_descriptions(&mut self, other: &Self) {
+        let Self { names, frequency, items, n_described, table: _ } = other.clone();
+        (self.names, self.frequency, self.items, self.n_described) = (names, frequency, items, n_described);
+    }
+
     /// Takes in what an item is like; replaces all that was known.
     pub fn describe(&mut self, index: ItemIdx, item: &Item) {
         let empty = Box::default();

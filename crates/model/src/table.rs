@@ -194,6 +194,12 @@ impl EmbeddingTable {
         self.images.chunks().zip(self.scales.chunks())
     }
 
+    /// Holds the memory of `other` wherever both say the same.
+    pub fn share_with(&mut self, other: &Self) {
+        self.rows.share_with(&other.rows);
+        self.states.share_with(&other.states);
+    }
+
     /// Whether every number is finite.
     pub fn is_finite(&self) -> bool {
         self.rows.iter().all(|number| number.is_finite())

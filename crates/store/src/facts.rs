@@ -56,6 +56,13 @@ pub enum Fact<'a> {
     },
     /// Other settings hold from here on.
     Settings(&'a str),
+    /// A version to go on from was chosen.
+    Chosen {
+        /// Its number.
+        version: u64,
+        /// Why, for a person.
+        why: &'a str,
+    },
 }
 
 /// The fold of the log's facts up to an offset.
@@ -117,7 +124,7 @@ impl Facts {
     pub fn apply(&mut self, record: &Record) {
         assert_eq!(record.offset, self.end, "records are folded in order, without a gap");
         match &record.body {
-            Body::Tombstone | Body::Served(_) => {}
+            Body::Tombstone | Body::Served(_) | Body::Chosen { .. } => {}
             Body::Event(checked) => self.apply_event(record.offset, checked),
             Body::Released { of, event } => {
                 self.quarantine.remove(of);
@@ -220,6 +227,7 @@ impl Facts {
                 guest.zip(user).map_or(Fact::Nothing, |(guest, user)| Fact::Merged { guest, user })
             }
             Body::Settings(settings) => Fact::Settings(settings),
+            Body::Chosen { version, why } => Fact::Chosen { version: *version, why },
             _ => Fact::Nothing,
         }
     }

@@ -99,6 +99,13 @@ pub enum Body {
     },
     /// An answer that was served: an identity step.
     Served(Box<Served>),
+    /// An operator chose a version to go on from.
+    Chosen {
+        /// Its number.
+        version: u64,
+        /// Why, for a person.
+        why: Box<str>,
+    },
 }
 
 /// A checked event, with what the check did to it.

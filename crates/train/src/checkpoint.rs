@@ -111,12 +111,12 @@ pub fn recover(
             checkpoint: None,
             skipped: Vec::new(),
         },
-        Some(found) => Recovered {
-            facts: load(&found.checkpoint, "facts")?,
-            learner: load(&found.checkpoint, "learned")?,
-            checkpoint: Some(found.checkpoint.header().offset),
-            skipped: found.skipped,
-        },
+        Some(found) => {
+            let facts = load(&found.checkpoint, "facts")?;
+            let mut learner: Learner = load(&found.checkpoint, "learned")?;
+            learner.settle();
+            Recovered { facts, learner, checkpoint: Some(found.checkpoint.header().offset), skipped: found.skipped }
+        }
     };
     let facts = &mut recovered.facts;
     while facts.end < until {
@@ -198,6 +198,8 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
         ("learned.factorization", checksum(&ensemble.factorization)),
         ("learned.blend", checksum(&ensemble.blend)),
         ("learned.histories", checksum(learner.histories())),
+        ("learned.guard", checksum(learner.guard())),
+        ("learned.versions", checksum(learner.lineage())),
         ("learned.quality", checksum(learner.quality())),
         ("learned.all", checksum(learner)),
     ]);

@@ -8,19 +8,32 @@ use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights, Version};
 use accrue_store::{Fact, Histories, Interaction, ItemIdx, Offset};
 use serde::{Deserialize, Serialize};
 
+use crate::guard::{Finding, Guard, Observation, Tally};
 use crate::prequential::{LIST, Quality};
-use crate::{LearnSettings, TrainError};
+use crate::versions::{Lineage, Sealing};
+use crate::{Alarm, LearnSettings, TrainError};
 
 /// Stream of the random numbers that choose which events are predicted.
 const STREAM: u64 = 0x5052_4551;
 /// Predictions become rarer by one in a step of so many records.
 const YOUTH: u64 = 4_096;
+/// The first version is sealed after so many choices.
+const FIRST_VERSION: u64 = 2_000;
 
 /// The learned state up to an offset.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Learner {
     settings: LearnSettings,
-    ensemble: Ensemble,
+    /// What learns.
+    line: Ensemble,
+    guard: Guard,
+    lineage: Lineage,
+    /// Whether the line was rolled back and has not proved itself since: then the good version serves.
+    on_probation: bool,
+    /// Choices since the last version was sealed, or rolled back to.
+    since_sealed: u64,
+    /// Rollbacks by alarm so far, those of a line on probation not counted.
+    n_alarms: u64,
     histories: Histories,
     weights: TypeWeights,
     quality: Quality,
@@ -28,17 +41,22 @@ pub struct Learner {
     n_learned: u64,
     /// Records folded.
     end: Offset,
+    /// When the last of them came in, in milliseconds since 1970.
+    received_ms: i64,
     #[serde(skip)]
     prepared: Prepared,
-    #[serde(skip)]
-    published: u64,
 }
 
 impl PartialEq for Learner {
     fn eq(&self, other: &Self) -> bool {
         self.end == other.end
             && self.settings == other.settings
-            && self.ensemble == other.ensemble
+            && self.line == other.line
+            && self.guard == other.guard
+            && self.lineage == other.lineage
+            && self.on_probation == other.on_probation
+            && self.since_sealed == other.since_sealed
+            && self.n_alarms == other.n_alarms
             && self.histories == other.histories
             && self.weights == other.weights
             && self.quality == other.quality
@@ -53,15 +71,20 @@ impl Learner {
             weights.set(code as u8, settings.weight(event_type));
         }
         Self {
-            ensemble: Ensemble::new(settings.models.clone(), settings.seed),
+            line: Ensemble::new(settings.models.clone(), settings.seed),
+            guard: Guard::default(),
+            lineage: Lineage::default(),
+            on_probation: false,
+            since_sealed: 0,
+            n_alarms: 0,
             histories: Histories::new(settings.history_capacity),
             settings,
             weights,
             quality: Quality::default(),
             n_learned: 0,
             end: Offset(0),
+            received_ms: 0,
             prepared: Prepared::default(),
-            published: 0,
         }
     }
 
@@ -75,9 +98,36 @@ impl Learner {
         self.n_learned
     }
 
-    /// The models.
+    /// What learns.
     pub fn ensemble(&self) -> &Ensemble {
-        &self.ensemble
+        &self.line
+    }
+
+    /// What answers: the line, or the last version known good while the line is on probation.
+    pub fn serving(&self) -> &Ensemble {
+        let good = self.lineage.good().filter(|_| self.on_probation);
+        good.map_or(&self.line, |(_, state)| state)
+    }
+
+    /// All versions.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// Whether the line was rolled back and has not proved itself since.
+    pub fn is_on_probation(&self) -> bool {
+        self.on_probation
+    }
+
+    /// Rollbacks by alarm so far.
+    pub fn n_alarms(&self) -> u64 {
+        self.n_alarms
+    }
+
+    /// Mean gain of what answers over the trusted anchors, and how many there are; for reports, the guard itself tests one at a time.
+    pub fn anchor_gain(&self) -> (f64, usize) {
+        let gain = self.guard.anchor_gain(self.serving(), &self.weights, &mut Prepared::default());
+        (gain, self.guard.n_anchors())
     }
 
     /// What each shopper did, as far as it was learned.
@@ -115,6 +165,7 @@ impl Learner {
         type_of: impl Fn(u8) -> Option<EventType>,
     ) -> Result<(), TrainError> {
         assert_eq!(offset, self.end, "records are learned in order, without a gap");
+        self.received_ms = at_ms;
         match fact {
             Fact::Nothing => {}
             Fact::Interaction(event) => {
@@ -123,15 +174,16 @@ impl Learner {
             }
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
-                self.ensemble.see_item(item, seen_ms);
-                self.ensemble.preference.describe(item, description);
+                self.line.see_item(item, seen_ms);
+                self.line.preference.describe(item, description);
             }
             Fact::Patched(item, patch) => {
-                self.ensemble.see_item(item, at_ms);
-                self.ensemble.preference.patch(item, patch);
+                self.line.see_item(item, at_ms);
+                self.line.preference.patch(item, patch);
             }
             Fact::Merged { guest, user } => self.histories.merge(guest, user),
             Fact::Settings(text) => self.adopt(text)?,
+            Fact::Chosen { version, why } => self.choose(version, why),
         }
         self.end = offset.next();
         Ok(())
@@ -149,48 +201,155 @@ impl Learner {
     fn adopt(&mut self, text: &str) -> Result<(), TrainError> {
         let settings = LearnSettings::from_record(text).map_err(|error| TrainError::Settings(error.to_string()))?;
         if self.n_learned == 0 {
-            *self = Self { end: self.end, published: self.published, ..Self::new(settings) };
+            *self = Self { end: self.end, received_ms: self.received_ms, ..Self::new(settings) };
             return Ok(());
         }
         for (code, event_type) in EventType::BUILT_IN.iter().enumerate() {
             self.weights.set(code as u8, settings.weight(event_type));
         }
         self.weights.truncate(EventType::BUILT_IN.len());
-        self.ensemble.set_settings(settings.models.clone(), self.settings.seed);
+        self.line.set_settings(settings.models.clone(), self.settings.seed);
         self.settings =
             LearnSettings { seed: self.settings.seed, history_capacity: self.settings.history_capacity, ..settings };
         Ok(())
     }
 
     fn learn(&mut self, offset: Offset, event: &Interaction) {
-        self.ensemble.see_item(event.item, event.at_ms);
+        self.line.see_item(event.item, event.at_ms);
         let weight = self.weights.get(event.type_code);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
         let one_in = (1 + offset.0 / YOUTH).min(self.settings.predict_one_in.max(1));
         if weight > 0.0 && accrue_kernel::random(self.settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in) {
-            self.ensemble.refresh();
-            let list = self.ensemble.rank(&context, &mut self.prepared, LIST, |_| true);
+            self.line.refresh();
+            let serving = match self.lineage.good() {
+                Some((_, good)) if self.on_probation => good,
+                _ => &self.line,
+            };
+            let list = serving.rank(&context, &mut self.prepared, LIST, |_| true);
             let rank = list.iter().position(|scored| scored.item == event.item);
             let repeat = context.past.iter().any(|past| past.item == event.item);
             self.quality.one_in = one_in;
-            self.quality.count(rank, repeat, self.ensemble.n_items());
+            self.quality.count(rank, repeat, self.line.n_items());
         }
-        let step = Step {
-            offset: offset.0,
-            seed: self.settings.seed,
-            context,
-            event: *event,
-            weight,
-            n_items: self.ensemble.n_items(),
+        let finding = if weight != 0.0 && self.settings.guard.enabled {
+            let choice = Observation {
+                offset: offset.0,
+                seed: self.settings.seed,
+                context,
+                event: *event,
+                weight,
+                n_items: self.line.n_items(),
+            };
+            let good = self.lineage.good().map(|(_, state)| state);
+            let (settings, line) = (&self.settings.guard, &self.line);
+            self.guard.observe(settings, &choice, line, good, self.on_probation, &mut self.prepared)
+        } else {
+            Finding::GoOn
         };
-        self.ensemble.learn(&step, &mut self.prepared);
+        match finding {
+            Finding::GoOn | Finding::Cleared => {
+                let step = Step {
+                    offset: offset.0,
+                    seed: self.settings.seed,
+                    context,
+                    event: *event,
+                    weight,
+                    n_items: self.line.n_items(),
+                };
+                self.line.learn(&step, &mut self.prepared);
+            }
+            Finding::Withhold | Finding::Alarm(_) => {}
+        }
         self.histories.push(event);
         self.n_learned += 1;
+        self.since_sealed += u64::from(weight != 0.0);
+        match finding {
+            Finding::Alarm(alarm) => self.undo(offset.next(), &alarm),
+            Finding::Cleared => self.end_probation(),
+            Finding::GoOn | Finding::Withhold if self.settings.guard.enabled => self.advance(offset.next()),
+            Finding::GoOn | Finding::Withhold => {}
+        }
+    }
+
+    /// Seals a version, or confirms the one that was sealed, when it is time.
+    fn advance(&mut self, end: Offset) {
+        let guard = &self.settings.guard;
+        let due = guard.version_every.min((self.n_learned / 2).max(FIRST_VERSION));
+        if self.lineage.candidate().is_some() {
+            if self.since_sealed >= guard.confirm_after.min(due) {
+                self.lineage.confirm(guard.versions_kept);
+                self.guard.trust_before(self.lineage.good_end().0, guard.anchors);
+                self.guard.restart();
+            }
+        } else if !self.on_probation && self.since_sealed >= due {
+            self.line.refresh();
+            let sealing = self.sealing(end);
+            self.lineage.propose(&self.line, &sealing, self.settings.guard.versions_kept);
+            self.since_sealed = 0;
+        }
+    }
+
+    fn sealing(&self, end: Offset) -> Sealing {
+        let settings = xxhash_rust::xxh3::xxh3_64(self.settings.to_record().as_bytes());
+        Sealing {
+            offset: end,
+            received_ms: self.received_ms,
+            settings: format!("{settings:016x}").into(),
+            tallies: self.guard.tallies,
+        }
+    }
+
+    /// Undoes what was learned since the version known good. A line on probation is only begun anew: nobody was served by it.
+    fn undo(&mut self, end: Offset, alarm: &Alarm) {
+        let Some((good, _)) = self.lineage.good() else { return };
+        let why = alarm.to_string();
+        if self.on_probation {
+            self.lineage.suspect(self.lineage.begun(), end, &why);
+            let state = self.lineage.good().map(|(_, state)| state.clone());
+            self.go_on_from(state.expect("looked up above"));
+        } else {
+            self.n_alarms += 1;
+            self.roll_back(end, good, &why);
+            self.on_probation = true;
+        }
+        self.guard.drop_pending();
+    }
+
+    fn roll_back(&mut self, end: Offset, to: u64, why: &str) {
+        let sealing = self.sealing(end);
+        let state = self.lineage.roll_back(&self.line, to, &sealing, why, self.settings.guard.versions_kept);
+        self.go_on_from(state);
+    }
+
+    /// Learns on from this state; what is known of the catalogue stays.
+    fn go_on_from(&mut self, mut state: Ensemble) {
+        state.take_catalogue(&self.line);
+        self.line = state;
+        self.since_sealed = 0;
+        self.guard.restart();
+    }
+
+    /// The line has learned as well as the good version on what nobody could have poisoned: it serves again.
+    fn end_probation(&mut self) {
+        self.on_probation = false;
+        self.since_sealed = 0;
+        self.guard.restart();
+    }
+
+    /// An operator chose a version to go on from. One whose state is no longer kept is passed over.
+    fn choose(&mut self, version: u64, why: &str) {
+        if self.lineage.state(version).is_some() {
+            let end = self.end.next();
+            self.roll_back(end, version, why);
+            self.lineage.vouch_for(version);
+            self.guard.drop_pending();
+            self.on_probation = false;
+        }
     }
 
     /// Takes note that there is an item, and learns nothing: what is for sale is known also while the models stand still.
     pub fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
-        self.ensemble.see_item(item, at_ms);
+        self.line.see_item(item, at_ms);
     }
 
     /// Forgets what shoppers did, but nothing that was learned: the same events may then be learned once more.
@@ -198,15 +357,38 @@ impl Learner {
         self.histories = Histories::new(self.settings.history_capacity);
     }
 
-    /// Freezes the models as they stand. What was copied by earlier publications is shared, not copied again.
+    /// Freezes what answers as it stands. What was copied by earlier publications is shared, not copied again.
     pub fn publish(&mut self) -> Version {
-        self.ensemble.refresh();
-        self.published += 1;
-        Version {
-            number: self.published,
-            offset: self.end.0,
-            ensemble: self.ensemble.clone(),
-            weights: self.weights.clone(),
+        self.line.refresh();
+        let good = self.lineage.good().filter(|_| self.on_probation);
+        let (number, ensemble) = match good {
+            None => (self.lineage.learning(), self.line.clone()),
+            Some((number, state)) => {
+                // What the shop sells now is known, whoever answers.
+                let mut state = state.clone();
+                state.take_catalogue(&self.line);
+                (number, state)
+            }
+        };
+        Version { number, offset: self.end.0, ensemble, weights: self.weights.clone() }
+    }
+
+    /// After it came out of a file: the states of versions share memory with the line wherever they say the same.
+    pub(crate) fn settle(&mut self) {
+        self.line.refresh();
+        for state in self.lineage.kept_states_mut() {
+            state.share_with(&self.line);
+            state.refresh();
         }
+    }
+
+    /// State of the guard, for digests.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Choices examined since the tests began, on the stream and on anchors.
+    pub fn tallies(&self) -> [Tally; 2] {
+        self.guard.tallies
     }
 }

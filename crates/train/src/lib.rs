@@ -5,12 +5,16 @@
 
 mod checkpoint;
 mod forget;
+mod guard;
 mod learner;
 mod prequential;
 mod settings;
+mod versions;
 
 pub use checkpoint::{Digest, Recovered, TrainError, digest, recover, save};
 pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
+pub use guard::{Alarm, GuardSettings, Tally};
 pub use learner::Learner;
 pub use prequential::{Hits, Quality};
 pub use settings::LearnSettings;
+pub use versions::{Lineage, SuspectWindow, VersionEntry, VersionStatus};

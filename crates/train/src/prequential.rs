@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Places of a list that count.
-pub const LIST: usize = 20;
+pub(crate) const LIST: usize = 20;
 /// A recent figure forgets this share with each sample: it looks back over some 500.
 const FORGET: f64 = 1.0 / 500.0;
 
@@ -39,7 +39,7 @@ impl Hits {
 }
 
 /// Gain of the right item at `rank` (from 0).
-fn gain(rank: usize) -> f64 {
+pub(crate) fn gain(rank: usize) -> f64 {
     // ln is ours, so that the sum has the same bits everywhere.
     f64::from(std::f32::consts::LN_2 / accrue_kernel::ln(rank as f32 + 2.0))
 }

@@ -6,6 +6,8 @@ use accrue_event::EventType;
 use accrue_model::Settings;
 use serde::{Deserialize, Serialize};
 
+use crate::GuardSettings;
+
 /// Settings of the learned state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,8 @@ pub struct LearnSettings {
     pub predict_one_in: u64,
     /// What an event is worth by its type's name, where it differs from the built-in weight.
     pub weights: BTreeMap<String, f32>,
+    /// Settings of the guard.
+    pub guard: GuardSettings,
     /// Settings of the models.
     pub models: Settings,
 }
@@ -29,6 +33,7 @@ impl Default for LearnSettings {
             history_capacity: 1000,
             predict_one_in: 256,
             weights: BTreeMap::new(),
+            guard: GuardSettings::default(),
             models: Settings::default(),
         }
     }

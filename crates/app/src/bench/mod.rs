@@ -9,6 +9,7 @@ mod client;
 mod corpus;
 mod dataset;
 mod freshness;
+mod guard;
 mod ingest;
 mod learning;
 mod machine;
@@ -150,6 +151,7 @@ const BENCHES: &[&[Bench]] = &[
     serving::BENCHES,
     search::BENCHES,
     learning::BENCHES,
+    guard::BENCHES,
     recovery::BENCHES,
     memory::BENCHES,
 ];

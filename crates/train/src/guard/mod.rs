@@ -1,0 +1,323 @@
+//! The guard: holds what is being learned against the last version known good, and says when it does harm.
+//!
+//! In: each choice, before it is learned, with both models. Out: a [`Finding`]: go on, keep the choice from learning, harm was
+//! found, or a line on probation has proved itself. Everything here is part of the fold: a rollback needs no record, and a replay
+//! takes the same one at the same offset.
+//!
+//! Two tests run side by side, each by slices of the traffic. The *stream* test takes choices as they come, both predictions made
+//! before the choice is learned. The *anchor* test takes choices from before the suspect time, which were never learned and are
+//! never replayed: a model that learns flipped labels looks better on flipped labels, but not on these. Hypothesis of each: given
+//! the past, the mean of `gain(good) - gain(line)` is at most the tolerance. `α` is spent over restarts as `α · 6 / (π k)²`, half
+//! of each share on all choices and half on the slices, so that false alarms stay below `α` for ever.
+//!
+//! Which choices are examined is decided by seed, offset and what was seen before, never by the choice itself; so the tests look
+//! closer once they suspect something, and stay valid.
+
+mod capital;
+mod probe;
+
+use accrue_event::EventType;
+use accrue_kernel::Draws;
+use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
+use accrue_store::{Interaction, ItemIdx};
+use serde::{Deserialize, Serialize};
+
+use self::capital::Capital;
+use self::probe::{N_SLICES, Probe, Slices, gain_of, rivals, slice_name};
+
+/// Stream of the random numbers of the guard.
+const STREAM: u64 = 0x4755_4152;
+/// Trusted anchors with which the anchor test begins: a young shop's few are of one day, and say little of the next.
+const ENOUGH_ANCHORS: usize = 128;
+/// Choices remembered as rivals.
+const RECENT: usize = 256;
+/// Capital from which on the tests look closer.
+const SUSPICION: f64 = 2.0;
+/// How close: one choice in so many.
+const CLOSER_ONE_IN: u64 = 4;
+/// A line on probation returns when the hypothesis that it harms by twice the tolerance or more has so little left.
+const CLEARED_AT: f64 = 20.0;
+
+/// Settings of the guard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuardSettings {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// One choice in so many is kept from learning, as an anchor.
+    pub anchor_one_in: u64,
+    /// Anchors kept, the latest of those that are trusted.
+    pub anchors: usize,
+    /// Each test examines one choice in so many; one in four once it suspects something.
+    pub test_one_in: u64,
+    /// Loss of mean gain (0 to 1) that counts as harmless.
+    pub tolerance: f64,
+    /// The chance ever to roll back without cause.
+    pub alpha: f64,
+    /// A version is sealed after so many choices learned (a young shop: earlier).
+    pub version_every: u64,
+    /// A sealed version is known good after so many more without an alarm.
+    pub confirm_after: u64,
+    /// Versions kept to go back to, besides the good one and the next.
+    pub versions_kept: usize,
+}
+
+impl Default for GuardSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            anchor_one_in: 64,
+            anchors: 512,
+            test_one_in: 32,
+            tolerance: 0.02,
+            alpha: 0.01,
+            version_every: 20_000,
+            confirm_after: 4_000,
+            versions_kept: 2,
+        }
+    }
+}
+
+/// A choice before it is learned.
+pub(crate) struct Observation<'a> {
+    pub(crate) offset: u64,
+    pub(crate) seed: u64,
+    pub(crate) context: Context<'a>,
+    pub(crate) event: Interaction,
+    /// What its type is worth; only what is worth something is foreseen.
+    pub(crate) weight: f32,
+    pub(crate) n_items: u32,
+}
+
+/// What the guard makes of a choice.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Finding {
+    /// Learn it.
+    GoOn,
+    /// It is an anchor: do not learn it.
+    Withhold,
+    /// The line does harm.
+    Alarm(Alarm),
+    /// The line on probation does none.
+    Cleared,
+}
+
+/// How an alarm came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Which test: `stream` or `anchor`.
+    pub test: Box<str>,
+    /// Whose choices: `all`, `new shoppers`, `new items`, or a type of event.
+    pub slice: Box<str>,
+    /// Choices examined since the test began.
+    pub examined: u64,
+    /// Mean gain lost against the good version.
+    pub loss: f64,
+}
+
+impl std::fmt::Display for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { test, slice, examined, loss } = self;
+        write!(f, "{test} test, {slice}: {loss:.3} of mean gain lost over {examined} choices")
+    }
+}
+
+/// Mean gains of the line and of the good version over the same choices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Choices examined.
+    pub n: u64,
+    line: f64,
+    good: f64,
+}
+
+impl Tally {
+    fn add(&mut self, [line, good]: [f64; 2]) {
+        self.n += 1;
+        self.line += line;
+        self.good += good;
+    }
+
+    /// Mean gain of what was learned.
+    pub fn line(&self) -> f64 {
+        self.line / self.n.max(1) as f64
+    }
+
+    /// Mean gain of the version that it was held against.
+    pub fn good(&self) -> f64 {
+        self.good / self.n.max(1) as f64
+    }
+}
+
+/// State of the guard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Guard {
+    /// By slice.
+    stream: Vec<Capital>,
+    /// By slice.
+    anchor: Vec<Capital>,
+    /// Against the hypothesis that a line on probation harms.
+    clearing: Capital,
+    /// Gains since the tests began: on the stream and on anchors.
+    pub(crate) tallies: [Tally; 2],
+    /// Times that the tests began anew.
+    restarts: u64,
+    /// Anchors from before the good version's end.
+    trusted: Vec<Probe>,
+    /// Anchors since.
+    pending: Vec<Probe>,
+    recent: Vec<ItemIdx>,
+    n_seen: u64,
+    stream_ms: i64,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            stream: vec![Capital::default(); N_SLICES],
+            anchor: vec![Capital::default(); N_SLICES],
+            clearing: Capital::default(),
+            tallies: Default::default(),
+            restarts: 0,
+            trusted: Vec::new(),
+            pending: Vec::new(),
+            recent: Vec::new(),
+            n_seen: 0,
+            stream_ms: i64::MIN,
+        }
+    }
+}
+
+impl Guard {
+    /// Examines a choice that is about to be learned by `line`. `good` is `None` while no version is known good.
+    pub(crate) fn observe(
+        &mut self,
+        settings: &GuardSettings,
+        choice: &Observation<'_>,
+        line: &Ensemble,
+        good: Option<&Ensemble>,
+        on_probation: bool,
+        prepared: &mut Prepared,
+    ) -> Finding {
+        let Observation { offset, seed, context, event, weight, n_items } = choice;
+        self.stream_ms = self.stream_ms.max(event.at_ms);
+        let mut draws = Draws::new(*seed, STREAM, *offset);
+        let is_choice = *weight > 0.0;
+        let is_anchor = draws.below(settings.anchor_one_in.max(1)) == 0 && is_choice;
+        let one_in = if on_probation || self.suspects() { CLOSER_ONE_IN } else { settings.test_one_in.max(1) };
+        let (tests_stream, tests_anchor) = (draws.below(one_in) == 0 && is_choice, draws.below(one_in) == 0);
+        let drawn = rivals_if(is_anchor || tests_stream, &mut draws, &self.recent, *n_items, event.item);
+        if is_choice {
+            self.remember(event.item);
+        }
+        let slices = Slices::of(context, event, line.first_seen_ms(event.item));
+        let mut alarm = None;
+        if let Some(good) = good {
+            if tests_stream {
+                let gains = [line, good].map(|model| gain_of(model, context, event.item, &drawn, prepared));
+                alarm = self.test(0, gains, slices, settings);
+            }
+            if tests_anchor && alarm.is_none() && self.trusted.len() >= ENOUGH_ANCHORS {
+                let probe = &self.trusted[draws.below(self.trusted.len() as u64) as usize];
+                let gains = probe.gains([line, good], self.stream_ms, context.weights, prepared);
+                let slices = probe.slices;
+                alarm = self.test(1, gains, slices, settings);
+                self.clearing.add(gains[0] - gains[1], -2.0 * settings.tolerance);
+            }
+        }
+        if let Some(alarm) = alarm {
+            return Finding::Alarm(alarm);
+        }
+        if is_anchor {
+            self.pending.push(Probe::new(*offset, context, event, drawn, slices));
+            let surplus = self.pending.len().saturating_sub(settings.anchors);
+            self.pending.drain(..surplus);
+        }
+        let is_cleared = on_probation && self.clearing.value() >= CLEARED_AT;
+        match (is_cleared, is_anchor) {
+            (true, _) => Finding::Cleared,
+            (false, true) => Finding::Withhold,
+            (false, false) => Finding::GoOn,
+        }
+    }
+
+    fn suspects(&self) -> bool {
+        [&self.stream, &self.anchor].iter().any(|test| test.iter().any(|capital| capital.value() >= SUSPICION))
+    }
+
+    fn remember(&mut self, item: ItemIdx) {
+        let place = (self.n_seen % RECENT as u64) as usize;
+        match self.recent.get_mut(place) {
+            Some(slot) => *slot = item,
+            None => self.recent.push(item),
+        }
+        self.n_seen += 1;
+    }
+
+    /// Takes one pair of gains in (line, good); the alarm that it sets off, if it does.
+    fn test(&mut self, test: usize, gains: [f64; 2], slices: Slices, settings: &GuardSettings) -> Option<Alarm> {
+        self.tallies[test].add(gains);
+        // The share of this restart; the shares of all restarts sum to alpha.
+        let round = (self.restarts + 1) as f64;
+        let alpha = settings.alpha * 6.0 / (std::f64::consts::PI * round).powi(2);
+        let capitals = if test == 0 { &mut self.stream } else { &mut self.anchor };
+        let mut alarm = None;
+        for slice in slices.iter() {
+            let capital = &mut capitals[slice];
+            capital.add(gains[1] - gains[0], settings.tolerance);
+            let share = if slice == 0 { 4.0 } else { 4.0 * (N_SLICES - 1) as f64 };
+            if capital.value() * alpha >= share && alarm.is_none() {
+                alarm = Some(Alarm {
+                    test: ["stream", "anchor"][test].into(),
+                    slice: slice_name(slice, type_name).into(),
+                    examined: capital.n(),
+                    loss: capital.mean(),
+                });
+            }
+        }
+        alarm
+    }
+
+    /// Begins all tests anew, with the next share of `α`.
+    pub(crate) fn restart(&mut self) {
+        self.restarts += 1;
+        self.stream = vec![Capital::default(); N_SLICES];
+        self.anchor = vec![Capital::default(); N_SLICES];
+        self.clearing = Capital::default();
+        self.tallies = Default::default();
+    }
+
+    /// A version that ends at this offset is known good: anchors from before it are trusted.
+    pub(crate) fn trust_before(&mut self, offset: u64, n_anchors: usize) {
+        let n = self.pending.partition_point(|probe| probe.offset < offset);
+        self.trusted.extend(self.pending.drain(..n));
+        let surplus = self.trusted.len().saturating_sub(n_anchors);
+        self.trusted.drain(..surplus);
+    }
+
+    /// Forgets anchors that nobody vouches for.
+    pub(crate) fn drop_pending(&mut self) {
+        self.pending.clear();
+    }
+
+    /// Anchors that are trusted.
+    pub(crate) fn n_anchors(&self) -> usize {
+        self.trusted.len()
+    }
+
+    /// Mean gains of a model over all trusted anchors: what the rollback of a test or a report is measured by.
+    pub(crate) fn anchor_gain(&self, model: &Ensemble, weights: &TypeWeights, prepared: &mut Prepared) -> f64 {
+        let gains = self.trusted.iter().map(|probe| probe.gains([model], self.stream_ms, weights, prepared)[0]);
+        let n = self.trusted.len().max(1) as f64;
+        gains.sum::<f64>() / n
+    }
+}
+
+fn rivals_if(wanted: bool, draws: &mut Draws, recent: &[ItemIdx], n_items: u32, item: ItemIdx) -> Vec<ItemIdx> {
+    if wanted { rivals(draws, recent, n_items, item) } else { Vec::new() }
+}
+
+fn type_name(code: u8) -> String {
+    let built_in = EventType::BUILT_IN.get(usize::from(code));
+    built_in.map_or_else(|| format!("type {code}"), |event_type| event_type.name().to_string())
+}
