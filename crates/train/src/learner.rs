@@ -125,8 +125,8 @@ impl Learner {
     }
 
     /// Mean gain of what answers over the trusted anchors, and how many there are; for reports, the guard itself tests one at a time.
-    pub fn anchor_gain(&self) -> (f64, usize) {
-        let gain = self.guard.anchor_gain(self.serving(), &self.weights, &mut Prepared::default());
+    pub fn anchor_gain(&self, model: &Ensemble, greeting: bool) -> (f64, usize) {
+        let gain = self.guard.anchor_gain(model, greeting, &self.weights, &mut Prepared::default());
         (gain, self.guard.n_anchors())
     }
 
@@ -174,11 +174,11 @@ impl Learner {
             }
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
-                self.line.see_item(item, seen_ms);
+                self.see_item(item, seen_ms);
                 self.line.preference.describe(item, description);
             }
             Fact::Patched(item, patch) => {
-                self.line.see_item(item, at_ms);
+                self.see_item(item, at_ms);
                 self.line.preference.patch(item, patch);
             }
             Fact::Merged { guest, user } => self.histories.merge(guest, user),
@@ -215,7 +215,7 @@ impl Learner {
     }
 
     fn learn(&mut self, offset: Offset, event: &Interaction) {
-        self.line.see_item(event.item, event.at_ms);
+        self.see_item(event.item, event.at_ms);
         let weight = self.weights.get(event.type_code);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
         let one_in = (1 + offset.0 / YOUTH).min(self.settings.predict_one_in.max(1));
@@ -350,6 +350,8 @@ impl Learner {
     /// Takes note that there is an item, and learns nothing: what is for sale is known also while the models stand still.
     pub fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
         self.line.see_item(item, at_ms);
+        // What the tests hold the line against, now and next: to them an item must not look newer than it is.
+        self.lineage.tested_mut().for_each(|state| state.see_item(item, at_ms));
     }
 
     /// Forgets what shoppers did, but nothing that was learned: the same events may then be learned once more.

@@ -181,6 +181,13 @@ impl Lineage {
         self.kept.iter_mut().map(|(_, state)| state)
     }
 
+    /// The good version and the candidate.
+    pub(crate) fn tested_mut(&mut self) -> impl Iterator<Item = &mut Ensemble> {
+        let (good, candidate) = (self.good, self.candidate);
+        let tested = move |number: u64| number == good || Some(number) == candidate;
+        self.kept.iter_mut().filter(move |(number, _)| tested(*number)).map(|(_, state)| state)
+    }
+
     fn open(&mut self, number: u64, parent: u64, begun: Offset) {
         self.entries.push(VersionEntry {
             number,

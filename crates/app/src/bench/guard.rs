@@ -92,7 +92,8 @@ impl Scene {
         for (offset, event) in events[..at].iter().enumerate() {
             step(&mut learner, offset, event)?;
         }
-        let of_all = |key: fn(&Interaction) -> u32| events.iter().map(key).max().unwrap_or(0) + 1;
+        // What was never on sale before would be new to every model, and no poison.
+        let of_all = |key: fn(&Interaction) -> u32| events[..at].iter().map(key).max().unwrap_or(0) + 1;
         let (n_items, n_shoppers) = (of_all(|event| event.item), of_all(|event| event.shopper));
         let histories = learner.histories().clone();
         Ok(Self { events, at, n_items, n_shoppers, learner, histories })
@@ -205,6 +206,7 @@ fn poison(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
 
 fn clean(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_events = bed.size.pick(10_000, 300_000, 3_000_000);
+    let mut learner = Learner::new(learn_settings(&bed.config));
     let mut learner = Learner::new(learn_settings(&bed.config));
     for (offset, line) in retail_corpus(n_events).lines().enumerate() {
         step(&mut learner, offset, &line.interaction())?;

@@ -32,9 +32,9 @@ const ENOUGH_ANCHORS: usize = 128;
 /// Choices remembered as rivals.
 const RECENT: usize = 256;
 /// Capital from which on the tests look closer.
-const SUSPICION: f64 = 2.0;
+const SUSPICION: f64 = 1.5;
 /// How close: one choice in so many.
-const CLOSER_ONE_IN: u64 = 4;
+const CLOSER_ONE_IN: u64 = 2;
 /// A line on probation returns when the hypothesis that it harms by twice the tolerance or more has so little left.
 const CLEARED_AT: f64 = 20.0;
 
@@ -48,7 +48,7 @@ pub struct GuardSettings {
     pub anchor_one_in: u64,
     /// Anchors kept, the latest of those that are trusted.
     pub anchors: usize,
-    /// Each test examines one choice in so many; one in four once it suspects something.
+    /// Each test examines one choice in so many; one in two once it suspects something.
     pub test_one_in: u64,
     /// Loss of mean gain (0 to 1) that counts as harmless.
     pub tolerance: f64,
@@ -71,7 +71,7 @@ impl Default for GuardSettings {
             test_one_in: 32,
             tolerance: 0.02,
             alpha: 0.01,
-            version_every: 20_000,
+            version_every: 8_000,
             confirm_after: 4_000,
             versions_kept: 2,
         }
@@ -219,7 +219,8 @@ impl Guard {
             }
             if tests_anchor && alarm.is_none() && self.trusted.len() >= ENOUGH_ANCHORS {
                 let probe = &self.trusted[draws.below(self.trusted.len() as u64) as usize];
-                let gains = probe.gains([line, good], self.stream_ms, context.weights, prepared);
+                let greeting = draws.below(2) == 0;
+                let gains = probe.gains([line, good], self.stream_ms, greeting, context.weights, prepared);
                 let slices = probe.slices;
                 alarm = self.test(1, gains, slices, settings);
                 self.clearing.add(gains[0] - gains[1], -2.0 * settings.tolerance);
@@ -306,8 +307,8 @@ impl Guard {
     }
 
     /// Mean gains of a model over all trusted anchors: what the rollback of a test or a report is measured by.
-    pub(crate) fn anchor_gain(&self, model: &Ensemble, weights: &TypeWeights, prepared: &mut Prepared) -> f64 {
-        let gains = self.trusted.iter().map(|probe| probe.gains([model], self.stream_ms, weights, prepared)[0]);
+    pub(crate) fn anchor_gain(&self, model: &Ensemble, greeting: bool, weights: &TypeWeights, prepared: &mut Prepared) -> f64 {
+        let gains = self.trusted.iter().map(|probe| probe.gains([model], self.stream_ms, greeting, weights, prepared)[0]);
         let n = self.trusted.len().max(1) as f64;
         gains.sum::<f64>() / n
     }

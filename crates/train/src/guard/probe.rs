@@ -1,15 +1,13 @@
 //! A probe: one choice that somebody made, and how well given models would have foreseen it.
 //!
-//! The gain of a model is `1 / log2(1 + rank)` of the chosen item among itself and some rivals, and 0 beyond rank 20: an NDCG@20
-//! over a short list. Half of the rivals are drawn from what was chosen lately, so that popularity alone does not win, half from
+//! The gain of a model is `1 - ln(rank) / ln(n)` of the chosen item among itself and its rivals (n in all, rank from 1): 1 for the
+//! best place, 0 for the last. Unlike a hit rate it tells of a change at any depth, so that few choices show it. Half of the rivals are drawn from what was chosen lately, so that popularity alone does not win, half from
 //! all items. Which they are is a function of seed, offset and the events before.
 
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
 use accrue_store::{Interaction, ItemIdx, Past};
 use serde::{Deserialize, Serialize};
-
-use crate::prequential::{LIST, gain};
 
 /// Rivals of a choice, before duplicates go.
 pub(super) const N_RIVALS: usize = 48;
@@ -79,11 +77,13 @@ impl Probe {
         Self { offset, past, in_visit, at_ms: event.at_ms, item: event.item, rivals, slices }
     }
 
-    /// The gains of several models, as if the choice were made at `now_ms`: what decays has decayed for all of them alike.
+    /// The gains of several models, as if the choice were made at `now_ms`: what decays has decayed for all of them alike. With
+    /// `greeting`, as if it were the first of its visit: then what was learned over the long run has to say more.
     pub(super) fn gains<const N: usize>(
         &self,
         models: [&Ensemble; N],
         now_ms: i64,
+        greeting: bool,
         weights: &TypeWeights,
         prepared: &mut Prepared,
     ) -> [f64; N] {
@@ -92,7 +92,10 @@ impl Probe {
         for event in &mut past {
             event.at_s = (i64::from(event.at_s) + later_s).min(i64::from(u32::MAX)) as u32;
         }
-        let context = Context { past: &past, in_visit: self.in_visit, now_ms, weights };
+        let mut context = Context { past: &past, in_visit: self.in_visit, now_ms, weights };
+        if greeting {
+            context = context.before_visit();
+        }
         models.map(|ensemble| gain_of(ensemble, &context, self.item, &self.rivals, prepared))
     }
 }
@@ -122,5 +125,5 @@ pub(super) fn gain_of(
     ensemble.prepare(context, prepared);
     let score = ensemble.score(prepared, item);
     let above = rivals.iter().filter(|&&rival| ensemble.score(prepared, rival) >= score).count();
-    if above < LIST { gain(above) } else { 0.0 }
+    1.0 - f64::from(accrue_kernel::ln(1.0 + above as f32) / accrue_kernel::ln(1.0 + rivals.len().max(1) as f32))
 }
