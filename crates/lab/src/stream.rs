@@ -256,7 +256,9 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(records: &'a [Record], settings: &'a StreamSettings, mode: Mode) -> Self {
         // Prequential predictions are the protocol's own business here.
-        let quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
+        let mut quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
+        // Models are compared as they learn; what a guard would undo is another question.
+        quiet.guard.enabled = false;
         Self {
             records,
             mode,

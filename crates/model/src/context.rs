@@ -1,6 +1,6 @@
 //! What a model may know when it scores, and what it is told when it learns.
 
-use accrue_store::{History, Interaction, ItemIdx, Past};
+use accrue_store::{History, Interaction, ItemIdx, Past, VISIT_GAP_MS};
 
 use crate::TypeWeights;
 
@@ -22,6 +22,15 @@ impl<'a> Context<'a> {
     /// The situation of the shopper with `history`, at `now_ms`, in `session`.
     pub fn new(history: &'a History, session: Option<u32>, now_ms: i64, weights: &'a TypeWeights) -> Self {
         Self { past: history.past(), in_visit: history.in_visit(session, now_ms), now_ms, weights }
+    }
+
+    /// The situation of the shopper with `history` just before `at_ms`, though they have done more since.
+    pub fn at(history: &'a History, at_ms: i64, weights: &'a TypeWeights) -> Self {
+        let all = history.past();
+        let past = &all[..all.partition_point(|past| past.at_ms() < at_ms)];
+        let is_going_on = past.last().is_some_and(|last| at_ms - last.at_ms() <= VISIT_GAP_MS);
+        let begun = past.iter().rev().position(|past| past.starts_visit).map_or(past.len(), |earlier| earlier + 1);
+        Self { past, in_visit: if is_going_on { begun } else { 0 }, now_ms: at_ms, weights }
     }
 
     /// The same shopper as they were before this visit began.

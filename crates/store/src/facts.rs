@@ -63,6 +63,20 @@ pub enum Fact<'a> {
         /// Why, for a person.
         why: &'a str,
     },
+    /// A challenger replaces what was learned so far.
+    Promoted {
+        /// What it is and how it was learned, as TOML.
+        challenge: &'a str,
+        /// Why, for a person.
+        why: &'a str,
+    },
+    /// Suspect records are learned after all.
+    WindowReleased {
+        /// The first of them.
+        from: Offset,
+        /// The record after the last.
+        to: Offset,
+    },
 }
 
 /// The fold of the log's facts up to an offset.
@@ -124,7 +138,12 @@ impl Facts {
     pub fn apply(&mut self, record: &Record) {
         assert_eq!(record.offset, self.end, "records are folded in order, without a gap");
         match &record.body {
-            Body::Tombstone | Body::Served(_) | Body::Chosen { .. } => {}
+            Body::Tombstone
+            | Body::Served(_)
+            | Body::Chosen { .. }
+            | Body::Promoted { .. }
+            | Body::WindowReleased { .. }
+            | Body::ChallengeRefused { .. } => {}
             Body::Event(checked) => self.apply_event(record.offset, checked),
             Body::Released { of, event } => {
                 self.quarantine.remove(of);
@@ -228,6 +247,8 @@ impl Facts {
             }
             Body::Settings(settings) => Fact::Settings(settings),
             Body::Chosen { version, why } => Fact::Chosen { version: *version, why },
+            Body::Promoted { challenge, why } => Fact::Promoted { challenge, why },
+            Body::WindowReleased { from, to } => Fact::WindowReleased { from: *from, to: *to },
             _ => Fact::Nothing,
         }
     }

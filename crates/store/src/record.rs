@@ -106,6 +106,27 @@ pub enum Body {
         /// Why, for a person.
         why: Box<str>,
     },
+    /// A challenger replaces what was learned so far.
+    Promoted {
+        /// What it is and how it was learned, as TOML.
+        challenge: Box<str>,
+        /// Why, for a person.
+        why: Box<str>,
+    },
+    /// Suspect records are learned after all.
+    WindowReleased {
+        /// The first of them.
+        from: Offset,
+        /// The record after the last.
+        to: Offset,
+    },
+    /// A challenger was refused: an identity step.
+    ChallengeRefused {
+        /// What it was, as TOML.
+        challenge: Box<str>,
+        /// Why, for a person.
+        why: Box<str>,
+    },
 }
 
 /// A checked event, with what the check did to it.

@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use accrue_store::{Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, StoreError};
+use accrue_event::EventType;
+use accrue_store::{Body, Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, Record, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::gate::{Past, Take};
 use crate::{LearnSettings, Learner};
 
 /// Why learning, keeping or resuming failed.
@@ -32,6 +34,15 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
+    /// A challenger needs records that the log no longer has.
+    #[error("the log begins at {start}: what lies before was pruned, and a challenger cannot be learned without it")]
+    PastPruned {
+        /// The log's beginning.
+        start: Offset,
+    },
+    /// A record that looks back was given without the past; a fault of the caller.
+    #[error("the record at {0} puts a challenger in force, and needs the records before it")]
+    LooksBack(Offset),
     /// A section of a checkpoint is whole but does not hold what it should.
     #[error(
         "section {section:?} of checkpoint {path} cannot be read: {error}; remove the file and start again, the log rebuilds it"
@@ -144,20 +155,89 @@ impl Recovered {
     /// # Errors
     /// If the log cannot be read.
     pub fn catch_up_by(&mut self, log: &mut LogReader, n_records: u64) -> Result<(), TrainError> {
-        let facts = &self.facts;
-        let learner = &mut self.learner;
-        let until = facts.end.min(Offset(learner.end().0.saturating_add(n_records)));
-        let mut outcome = Ok(());
-        while learner.end() < until && outcome.is_ok() {
-            let limit = CHUNK.min((until.0 - learner.end().0) as usize);
-            log.read(learner.end(), limit, |record| {
+        let until = self.facts.end.min(Offset(self.learner.end().0.saturating_add(n_records)));
+        follow(&mut self.learner, &self.facts, log, until)
+    }
+}
+
+/// Lets a learner fold the log from where it stands up to `until`; the facts stand there or later.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn follow(learner: &mut Learner, facts: &Facts, log: &mut LogReader, until: Offset) -> Result<(), TrainError> {
+    let (mut outcome, mut looking_back) = (Ok(()), None);
+    while learner.end() < until && outcome.is_ok() {
+        let (before, limit) = (learner.end(), CHUNK.min((until.0 - learner.end().0) as usize));
+        log.read(before, limit, |record| {
+            if outcome.is_ok() && looking_back.is_none() {
+                let (offset, at_ms) = (record.offset, record.received_at.0);
+                match record.body {
+                    Body::Promoted { .. } | Body::WindowReleased { .. } => looking_back = Some(record),
+                    _ => outcome = learner.step(offset, at_ms, facts.resolve(&record), |code| facts.type_of(code)),
+                }
+            }
+        })?;
+        if let Some(record) = looking_back.take() {
+            outcome = look_back(learner, &record, &mut Folded { log, facts });
+        } else if learner.end() == before {
+            break;
+        }
+    }
+    outcome
+}
+
+/// Takes the next record, one that looks back; others are left to [`Learner::step`].
+///
+/// # Errors
+/// If the past cannot be read.
+pub fn look_back(learner: &mut Learner, record: &Record, past: &mut dyn Past) -> Result<(), TrainError> {
+    let (offset, at_ms) = (record.offset, record.received_at.0);
+    match &record.body {
+        Body::Promoted { challenge, why } => learner.promote(offset, at_ms, challenge, why, past),
+        Body::WindowReleased { from, to } => learner.release(offset, at_ms, (*from, *to), past),
+        _ => Ok(()),
+    }
+}
+
+/// The past as the log has it, with names resolved by facts that stand at its end.
+pub struct Folded<'a> {
+    /// The log.
+    pub log: &'a mut LogReader,
+    /// The facts.
+    pub facts: &'a Facts,
+}
+
+impl Past for Folded<'_> {
+    fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
+        let (mut next, mut outcome) = (from, Ok(()));
+        if from < self.log.start() && from < to {
+            return Err(TrainError::PastPruned { start: self.log.start() });
+        }
+        while next < to && outcome.is_ok() {
+            let limit = CHUNK.min((to.0 - next.0) as usize);
+            let read = self.log.read(next, limit, |record| {
                 if outcome.is_ok() {
-                    let fact = facts.resolve(&record);
-                    outcome = learner.step(record.offset, record.received_at.0, fact, |code| facts.type_of(code));
+                    let custom = custom_type(&record);
+                    outcome = take(record.offset, record.received_at.0, self.facts.resolve(&record), custom);
                 }
             })?;
+            if read == next {
+                break;
+            }
+            next = read;
         }
         outcome
+    }
+}
+
+/// The type of an event, if it is one of the shop's own.
+pub fn custom_type(record: &Record) -> Option<EventType> {
+    match &record.body {
+        Body::Event(checked) | Body::Released { event: checked, .. } => match &checked.event.event_type {
+            custom @ EventType::Custom(_) => Some(custom.clone()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

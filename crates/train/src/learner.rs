@@ -4,11 +4,13 @@
 //! ahead, and what a shopper did later must not be seen when an earlier event is learned.
 
 use accrue_event::EventType;
+use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights, Version};
 use accrue_store::{Fact, Histories, Interaction, ItemIdx, Offset};
 use serde::{Deserialize, Serialize};
 
-use crate::guard::{Finding, Guard, Observation, Tally};
+use crate::gate::{Challenge, Challenger, GateSettings, Past, Shadow, Standing};
+use crate::guard::{Finding, Guard, Observation, Tally, gain_of, rivals};
 use crate::prequential::{LIST, Quality};
 use crate::versions::{Lineage, Sealing};
 use crate::{Alarm, LearnSettings, TrainError};
@@ -45,6 +47,9 @@ pub struct Learner {
     received_ms: i64,
     #[serde(skip)]
     prepared: Prepared,
+    /// A challenger that rides along. No part of the fold: lost in a crash, the challenge begins again.
+    #[serde(skip)]
+    shadow: Option<Box<Shadow>>,
 }
 
 impl PartialEq for Learner {
@@ -85,6 +90,7 @@ impl Learner {
             end: Offset(0),
             received_ms: 0,
             prepared: Prepared::default(),
+            shadow: None,
         }
     }
 
@@ -125,8 +131,8 @@ impl Learner {
     }
 
     /// Mean gain of what answers over the trusted anchors, and how many there are; for reports, the guard itself tests one at a time.
-    pub fn anchor_gain(&self, model: &Ensemble, greeting: bool) -> (f64, usize) {
-        let gain = self.guard.anchor_gain(model, greeting, &self.weights, &mut Prepared::default());
+    pub fn anchor_gain(&self, model: &Ensemble) -> (f64, usize) {
+        let gain = self.guard.anchor_gain(model, &self.weights, &mut Prepared::default());
         (gain, self.guard.n_anchors())
     }
 
@@ -165,6 +171,19 @@ impl Learner {
         type_of: impl Fn(u8) -> Option<EventType>,
     ) -> Result<(), TrainError> {
         assert_eq!(offset, self.end, "records are learned in order, without a gap");
+        self.take(offset, at_ms, fact, type_of)?;
+        self.end = offset.next();
+        Ok(())
+    }
+
+    /// [`Learner::step`] for a record that need not be the next one.
+    pub(crate) fn take(
+        &mut self,
+        offset: Offset,
+        at_ms: i64,
+        fact: Fact<'_>,
+        type_of: impl Fn(u8) -> Option<EventType>,
+    ) -> Result<(), TrainError> {
         self.received_ms = at_ms;
         match fact {
             Fact::Nothing => {}
@@ -175,17 +194,20 @@ impl Learner {
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
                 self.see_item(item, seen_ms);
-                self.line.preference.describe(item, description);
+                self.each_line(|line| line.preference.describe(item, description));
             }
             Fact::Patched(item, patch) => {
                 self.see_item(item, at_ms);
-                self.line.preference.patch(item, patch);
+                self.each_line(|line| line.preference.patch(item, patch));
             }
             Fact::Merged { guest, user } => self.histories.merge(guest, user),
             Fact::Settings(text) => self.adopt(text)?,
             Fact::Chosen { version, why } => self.choose(version, why),
+            Fact::Promoted { .. } => return Err(TrainError::LooksBack(offset)),
+            Fact::WindowReleased { from, .. } => {
+                self.lineage.release(from);
+            }
         }
-        self.end = offset.next();
         Ok(())
     }
 
@@ -204,14 +226,18 @@ impl Learner {
             *self = Self { end: self.end, received_ms: self.received_ms, ..Self::new(settings) };
             return Ok(());
         }
+        self.line.set_settings(settings.models.clone(), self.settings.seed);
+        self.put_in_force(settings);
+        Ok(())
+    }
+
+    fn put_in_force(&mut self, settings: LearnSettings) {
         for (code, event_type) in EventType::BUILT_IN.iter().enumerate() {
             self.weights.set(code as u8, settings.weight(event_type));
         }
         self.weights.truncate(EventType::BUILT_IN.len());
-        self.line.set_settings(settings.models.clone(), self.settings.seed);
         self.settings =
             LearnSettings { seed: self.settings.seed, history_capacity: self.settings.history_capacity, ..settings };
-        Ok(())
     }
 
     fn learn(&mut self, offset: Offset, event: &Interaction) {
@@ -239,6 +265,7 @@ impl Learner {
                 event: *event,
                 weight,
                 n_items: self.line.n_items(),
+                received_ms: self.received_ms,
             };
             let good = self.lineage.good().map(|(_, state)| state);
             let (settings, line) = (&self.settings.guard, &self.line);
@@ -246,6 +273,22 @@ impl Learner {
         } else {
             Finding::GoOn
         };
+        if let Some(shadow) = &mut self.shadow {
+            let Shadow { state, weights, contest, .. } = &mut **shadow;
+            let own = Context { weights, ..context };
+            let weight = weights.get(event.type_code);
+            let mut draws = Draws::new(self.settings.seed, STREAM + 1, offset.0);
+            if weight > 0.0 && draws.below(contest.predict_one_in()) == 0 {
+                let rivals = rivals(&mut draws, self.guard.recent(), self.line.n_items(), event.item);
+                contest.count([
+                    gain_of(&self.line, &context, event.item, &rivals, &mut self.prepared),
+                    gain_of(state, &own, event.item, &rivals, &mut self.prepared),
+                ]);
+            }
+            let (seed, n_items) = (self.settings.seed, self.line.n_items());
+            let step = Step { offset: offset.0, seed, context: own, event: *event, weight, n_items };
+            state.learn(&step, &mut self.prepared);
+        }
         match finding {
             Finding::GoOn | Finding::Cleared => {
                 let step = Step {
@@ -274,6 +317,9 @@ impl Learner {
     /// Seals a version, or confirms the one that was sealed, when it is time.
     fn advance(&mut self, end: Offset) {
         let guard = &self.settings.guard;
+        if self.guard.suspects() {
+            return;
+        }
         let due = guard.version_every.min((self.n_learned / 2).max(FIRST_VERSION));
         if self.lineage.candidate().is_some() {
             if self.since_sealed >= guard.confirm_after.min(due) {
@@ -297,6 +343,115 @@ impl Learner {
             settings: format!("{settings:016x}").into(),
             tallies: self.guard.tallies,
         }
+    }
+
+    fn each_line(&mut self, mut change: impl FnMut(&mut Ensemble)) {
+        change(&mut self.line);
+        if let Some(shadow) = &mut self.shadow {
+            change(&mut shadow.state);
+        }
+    }
+
+    /// Takes a choice into its shopper's history, and learns nothing.
+    pub(crate) fn remember(&mut self, event: &Interaction) {
+        self.line.see_item(event.item, event.at_ms);
+        self.histories.push(event);
+    }
+
+    /// Lets a challenger ride along; it must have learned as far as the line.
+    ///
+    /// # Panics
+    /// If it has not.
+    pub fn shadow(&mut self, challenger: Challenger, gate: GateSettings) {
+        assert_eq!(challenger.at(), self.end, "a challenger joins where the line stands");
+        self.shadow = Some(Box::new(Shadow::new(challenger, gate)));
+    }
+
+    /// How the challenger stands that rides along.
+    pub fn standing(&self) -> Option<Standing> {
+        self.shadow.as_ref().map(|shadow| shadow.contest.standing())
+    }
+
+    /// What the challenger has learned that rides along.
+    pub fn shadowing(&self) -> Option<&Ensemble> {
+        self.shadow.as_ref().map(|shadow| &shadow.state)
+    }
+
+    /// Lets the challenger go that rides along.
+    pub fn dismiss(&mut self) {
+        self.shadow = None;
+    }
+
+    /// Takes the next record, a promotion: the challenger's state goes on as the line. It is the one that rides along, if that
+    /// is who was promoted, or is learned from the past.
+    ///
+    /// # Errors
+    /// If the record or the past cannot be read.
+    pub fn promote(
+        &mut self,
+        offset: Offset,
+        at_ms: i64,
+        challenge: &str,
+        why: &str,
+        past: &mut dyn Past,
+    ) -> Result<(), TrainError> {
+        assert_eq!(offset, self.end, "records are learned in order, without a gap");
+        let challenge = Challenge::from_record(challenge)?;
+        let mut state = match self.shadow.take() {
+            Some(shadow) if shadow.challenge == challenge => shadow.state,
+            _ => {
+                let mut challenger = Challenger::new(&challenge, self.lineage.windows());
+                challenger.learn(past, offset)?;
+                challenger.into_state()
+            }
+        };
+        self.received_ms = at_ms;
+        self.end = offset.next();
+        state.refresh();
+        let sealing = self.sealing(self.end);
+        self.put_in_force(challenge.settings);
+        self.lineage.replace(&self.line, &state, &sealing, why, self.settings.guard.versions_kept);
+        self.guard.trust_before(self.end.0, self.settings.guard.anchors);
+        self.go_on_from(state);
+        self.on_probation = false;
+        Ok(())
+    }
+
+    /// Takes the next record, a release: the suspect records from `from` to `to` are learned after all, each after what its shopper
+    /// had done before it.
+    ///
+    /// # Errors
+    /// If the past cannot be read.
+    pub fn release(
+        &mut self,
+        offset: Offset,
+        at_ms: i64,
+        (from, to): (Offset, Offset),
+        past: &mut dyn Past,
+    ) -> Result<(), TrainError> {
+        if self.lineage.windows().iter().any(|window| (window.from, window.to) == (from, to) && !window.released) {
+            past.read(from, to, &mut |offset, _, fact, _| {
+                if let Fact::Interaction(event) = fact {
+                    self.learn_late(offset, &event);
+                }
+                Ok(())
+            })?;
+        }
+        self.step(offset, at_ms, Fact::WindowReleased { from, to }, |_| None)
+    }
+
+    fn learn_late(&mut self, offset: Offset, event: &Interaction) {
+        let context = Context::at(self.histories.get(event.shopper), event.at_ms, &self.weights);
+        let weight = self.weights.get(event.type_code);
+        let (seed, n_items) = (self.settings.seed, self.line.n_items());
+        let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items };
+        self.line.learn(&step, &mut self.prepared);
+        self.since_sealed += u64::from(weight != 0.0);
+    }
+
+    /// What was learned.
+    pub(crate) fn into_line(self) -> Ensemble {
+        self.line
     }
 
     /// Undoes what was learned since the version known good. A line on probation is only begun anew: nobody was served by it.
@@ -325,6 +480,8 @@ impl Learner {
     fn go_on_from(&mut self, mut state: Ensemble) {
         state.take_catalogue(&self.line);
         self.line = state;
+        // A challenger learned beside a line that is gone; it may begin again.
+        self.shadow = None;
         self.since_sealed = 0;
         self.guard.restart();
     }
@@ -352,6 +509,9 @@ impl Learner {
         self.line.see_item(item, at_ms);
         // What the tests hold the line against, now and next: to them an item must not look newer than it is.
         self.lineage.tested_mut().for_each(|state| state.see_item(item, at_ms));
+        if let Some(shadow) = &mut self.shadow {
+            shadow.state.see_item(item, at_ms);
+        }
     }
 
     /// Forgets what shoppers did, but nothing that was learned: the same events may then be learned once more.

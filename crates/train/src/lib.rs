@@ -5,14 +5,16 @@
 
 mod checkpoint;
 mod forget;
+mod gate;
 mod guard;
 mod learner;
 mod prequential;
 mod settings;
 mod versions;
 
-pub use checkpoint::{Digest, Recovered, TrainError, digest, recover, save};
+pub use checkpoint::{Digest, Folded, Recovered, TrainError, custom_type, digest, follow, look_back, recover, save};
 pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
+pub use gate::{Challenge, Challenger, GateSettings, Past, Standing, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};
 pub use learner::Learner;
 pub use prequential::{Hits, Quality};

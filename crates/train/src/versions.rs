@@ -119,8 +119,7 @@ pub(crate) struct Sealing {
 
 impl Default for Lineage {
     fn default() -> Self {
-        let mut lineage =
-            Self { entries: Vec::new(), kept: Vec::new(), good: 0, candidate: None, windows: Vec::new() };
+        let mut lineage = Self { entries: Vec::new(), kept: Vec::new(), good: 0, candidate: None, windows: Vec::new() };
         lineage.open(1, 0, Offset(0));
         lineage
     }

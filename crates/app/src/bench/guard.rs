@@ -126,47 +126,60 @@ fn step(learner: &mut Learner, offset: usize, event: &Interaction) -> anyhow::Re
 struct Case {
     /// Events from the first poisoned one to the rollback.
     delay: Option<usize>,
-    /// NDCG@20 when the poison began, at the worst without a guard, just before the rollback, and at the end.
-    before: f64,
+    /// The largest loss of NDCG@20 without a guard, as a share of what a clean stream gives at the same moment.
     worst_unguarded: f64,
+    /// The loss just before the rollback, and at the end.
     at_alarm: f64,
     after: f64,
 }
 
-fn poisoned(scene: &Scene, poison: Poison, share: u64, n_events: usize) -> anyhow::Result<Case> {
-    let mut guarded = scene.learner.clone();
-    let mut bare = scene.learner.clone();
-    let mut settings: LearnSettings = bare.settings().clone();
-    settings.guard.enabled = false;
+/// Follows the stream from the scene's point on; `poison` says what becomes of an event, `look` sees the learner now and then.
+fn follow(
+    scene: &Scene,
+    guard: bool,
+    n_events: usize,
+    poison: impl Fn(usize, &Interaction) -> Interaction,
+    mut look: impl FnMut(usize, &Learner),
+) -> anyhow::Result<Learner> {
+    let mut learner = scene.learner.clone();
+    let mut settings: LearnSettings = learner.settings().clone();
+    settings.guard.enabled = guard;
     let text = settings.to_record();
-    bare.step(Offset(scene.at as u64), 0, Fact::Settings(&text), |_| None)?;
-    guarded.step(Offset(scene.at as u64), 0, Fact::Nothing, |_| None)?;
-    let before = scene.ndcg(guarded.serving());
-    let alarms_before = guarded.n_alarms();
-    let mut case = Case { delay: None, before, worst_unguarded: before, at_alarm: before, after: before };
-    let mut line_before = guarded.ensemble().clone();
+    learner.step(Offset(scene.at as u64), 0, Fact::Settings(&text), |_| None)?;
     for (number, clean) in scene.events[scene.at..].iter().take(n_events).enumerate() {
+        step(&mut learner, scene.at + 1 + number, &poison(number, clean))?;
+        look(number, &learner);
+    }
+    Ok(learner)
+}
+
+fn poisoned(scene: &Scene, clean: &[f64], poison: Poison, share: u64, n_events: usize) -> anyhow::Result<Case> {
+    let poisoned = |number: usize, clean: &Interaction| {
         let mut draws = Draws::new(99, 1, number as u64);
-        let event = match draws.below(100) < share {
+        match draws.below(100) < share {
             true => poison.of(clean, &mut draws, scene.n_items, scene.n_shoppers),
             false => *clean,
-        };
-        let offset = scene.at + 1 + number;
-        step(&mut bare, offset, &event)?;
-        step(&mut guarded, offset, &event)?;
-        if case.delay.is_none() && guarded.n_alarms() > alarms_before {
-            case.delay = Some(number + 1);
-            case.at_alarm = scene.ndcg(&line_before);
         }
+    };
+    let loss = |model: &Ensemble, number: usize| 1.0 - scene.ndcg(model) / clean[number / LOOK_EVERY];
+    let mut worst_unguarded = 0.0;
+    follow(scene, false, n_events, poisoned, |number, learner| {
         if number % LOOK_EVERY == LOOK_EVERY - 1 {
-            case.worst_unguarded = case.worst_unguarded.min(scene.ndcg(bare.serving()));
+            worst_unguarded = f64::max(worst_unguarded, loss(learner.ensemble(), number));
         }
-        if number % 64 == 0 {
-            line_before = guarded.ensemble().clone();
+    })?;
+    let alarms_before = scene.learner.n_alarms();
+    let (mut delay, mut at_alarm, mut before) = (None, 0.0, scene.learner.ensemble().clone());
+    let guarded = follow(scene, true, n_events, poisoned, |number, learner| {
+        if delay.is_none() && learner.n_alarms() > alarms_before {
+            delay = Some(number + 1);
+            at_alarm = loss(&before, number);
         }
-    }
-    case.after = scene.ndcg(guarded.serving());
-    Ok(case)
+        if number % 64 == 0 && delay.is_none() {
+            before = learner.ensemble().clone();
+        }
+    })?;
+    Ok(Case { delay, worst_unguarded, at_alarm, after: loss(guarded.serving(), n_events - 1) })
 }
 
 fn poison(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
@@ -176,22 +189,35 @@ fn poison(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     };
     let (at, n_events) = (events.len() * 3 / 5, bed.size.pick(1_000, 4_000, 8_000));
     let scene = Scene::new(bed, events, at)?;
-    bed.note(format!("  poison after {at} clean events, {n_events} events long"));
-    bed.note("  kind, share: NDCG@20 before, worst without a guard; rollback after; before it, at the end");
+    let mut clean = Vec::new();
+    follow(
+        &scene,
+        false,
+        n_events,
+        |_, event| *event,
+        |number, learner| {
+            if number % LOOK_EVERY == LOOK_EVERY - 1 {
+                clean.push(scene.ndcg(learner.ensemble()));
+            }
+        },
+    )?;
+    let first = scene.ndcg(scene.learner.ensemble());
+    bed.note(format!("  poison after {at} clean events, {n_events} events long; NDCG@20 {first:.4} before it"));
+    bed.note("  kind, share: largest loss without a guard; rollback after; loss just before it, at the end");
     let (mut delays, mut restored, mut n_harmful, mut n_missed) = (Vec::new(), Vec::new(), 0, 0);
     for kind in KINDS {
         for share in SHARES {
-            let case = poisoned(&scene, kind, share, n_events)?;
-            let Case { delay, before, worst_unguarded, at_alarm, after } = case;
+            let case = poisoned(&scene, &clean, kind, share, n_events)?;
+            let Case { delay, worst_unguarded, at_alarm, after } = case;
             let delayed = delay.map_or("never".into(), |delay| format!("{delay} events"));
-            bed.note(format!(
-                "  {kind:?} {share} %: {before:.4}, {worst_unguarded:.4}; {delayed}; {at_alarm:.4}, {after:.4}"
-            ));
-            if worst_unguarded < before * (1.0 - HARM) {
+            let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+            let (worst, at, end) = (percent(worst_unguarded), percent(at_alarm), percent(after));
+            bed.note(format!("  {kind:?} {share} %: {worst}; {delayed}; {at}, {end}"));
+            if worst_unguarded >= HARM {
                 n_harmful += 1;
                 n_missed += usize::from(delay.is_none());
                 delays.push(delay.unwrap_or(n_events) as f64);
-                restored.push(((after - worst_unguarded) / (before - worst_unguarded)).min(1.0));
+                restored.push((1.0 - after / worst_unguarded).clamp(0.0, 1.0));
             }
         }
     }
@@ -206,7 +232,6 @@ fn poison(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
 
 fn clean(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_events = bed.size.pick(10_000, 300_000, 3_000_000);
-    let mut learner = Learner::new(learn_settings(&bed.config));
     let mut learner = Learner::new(learn_settings(&bed.config));
     for (offset, line) in retail_corpus(n_events).lines().enumerate() {
         step(&mut learner, offset, &line.interaction())?;
@@ -230,7 +255,12 @@ fn tell(bed: &Bed<'_>, stream: &str, learner: &Learner) {
         let (stream, anchor) = (entry.gain_of_good - entry.gain, entry.anchor_gain_of_good - entry.anchor_gain);
         bed.note(format!(
             "    version {} at {}: {}; gain {:.3}, lost {stream:.3} (stream), {anchor:.3} (anchors) of {} choices; {}",
-            entry.number, entry.offset, entry.status.name(), entry.gain, entry.examined, entry.why
+            entry.number,
+            entry.offset,
+            entry.status.name(),
+            entry.gain,
+            entry.examined,
+            entry.why
         ));
     }
 }

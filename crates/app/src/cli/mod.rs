@@ -15,9 +15,12 @@ mod output;
 mod problem;
 mod quarantine;
 mod replay;
+mod rollback;
 mod serve;
 mod settings;
 mod signals;
+mod train;
+mod versions;
 
 use std::io;
 use std::path::PathBuf;
@@ -86,6 +89,12 @@ enum Verb {
     Quarantine(quarantine::Arguments),
     /// Show items, users, records, checkpoints, checksums, figures
     Inspect(inspect::Arguments),
+    /// List, compare, promote versions of what was learned; release what was undone
+    Versions(versions::Arguments),
+    /// Undo a version: go on from the good one before it
+    Rollback(rollback::Arguments),
+    /// Learn a challenger beside the line, and let it replace the line if it is not worse
+    Train(train::Arguments),
     /// Build every derived state again from the log alone
     Replay(replay::Arguments),
     /// Measure a model under a protocol on files
@@ -169,6 +178,9 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Verb::Ingest(arguments) => ingest::run(context, arguments),
         Verb::Quarantine(arguments) => quarantine::run(context, arguments),
         Verb::Inspect(arguments) => inspect::run(context, arguments),
+        Verb::Versions(arguments) => versions::run(context, arguments),
+        Verb::Rollback(arguments) => rollback::run(context, arguments),
+        Verb::Train(arguments) => train::run(context, arguments),
         Verb::Replay(arguments) => replay::run(context, arguments),
         Verb::Forget(arguments) => forget::run(context, arguments),
         Verb::Evaluate(arguments) => evaluate::run(context, arguments),

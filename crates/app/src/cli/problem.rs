@@ -69,6 +69,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             EngineError::Search(_) => "stop the server and delete DATA/search; it is built again from the log",
             EngineError::Refused(_) => "correct the record; the rules are under [check] in `accrue config`",
             EngineError::NotFound { .. } => "`accrue inspect stats` shows what there is",
+            EngineError::Conflict { .. } => "`accrue versions` shows what there is",
             EngineError::Invalid { .. } => "`accrue --help` shows what can be asked",
         });
     }

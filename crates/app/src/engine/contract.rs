@@ -76,6 +76,12 @@ pub enum EngineError {
         /// What was expected.
         message: String,
     },
+    /// The state of things speaks against it.
+    #[error("{message}")]
+    Conflict {
+        /// How.
+        message: String,
+    },
     /// The check speaks against the record.
     #[error("{0}")]
     Refused(Rejection),
@@ -153,4 +159,32 @@ pub struct Status {
     pub copied_bytes_per_event: f64,
     /// Prequential quality: predictions made before learning.
     pub quality: accrue_train::Quality,
+    /// How what is learned stands against the last version known good.
+    pub guard: GuardStatus,
+}
+
+/// How what is learned stands against the last version known good.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct GuardStatus {
+    /// The last version known good; 0 in a young shop.
+    pub good: u64,
+    /// Whether the good version answers, while what is being learned proves itself after a rollback.
+    pub on_probation: bool,
+    /// Rollbacks by alarm.
+    pub alarms: u64,
+    /// Windows of records that were undone and not released.
+    pub suspect_windows: u64,
+    /// Since the tests began: choices of the stream examined, the mean gain of what is learned, and of the good version.
+    pub stream: (u64, f64, f64),
+    /// The same over anchors.
+    pub anchor: (u64, f64, f64),
+}
+
+impl GuardStatus {
+    pub(super) fn of(versions: &super::Versions, tallies: [accrue_train::Tally; 2]) -> Self {
+        let [stream, anchor] = tallies.map(|tally| (tally.n, tally.line(), tally.good()));
+        let suspect_windows = versions.suspect.iter().filter(|window| !window.released).count() as u64;
+        let (good, on_probation, alarms) = (versions.good, versions.on_probation, versions.alarms);
+        Self { good, on_probation, alarms, suspect_windows, stream, anchor }
+    }
 }

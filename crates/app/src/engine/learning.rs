@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use accrue_event::EventType;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record};
-use accrue_train::{Learner, TrainError, save};
+use accrue_train::{Learner, TrainError, custom_type, look_back, save};
 
+use super::Versions;
 use super::shared::{LearnerStatus, Shared};
+use super::versioning::SharedPast;
 
 /// Records read and resolved at once; publication may happen between chunks.
 const CHUNK: usize = 256;
@@ -139,7 +141,15 @@ impl Learning {
         self.unsaved += n_stirring as u64;
         self.is_stirred |= n_stirring > 0;
         for (record, (fact, custom)) in records.iter().zip(resolved) {
-            self.learner.step(record.offset, record.received_at.0, fact, |_| custom.clone())?;
+            match fact {
+                Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
+                    let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
+                    look_back(&mut self.learner, record, &mut past)?;
+                    // To learn a challenger again takes long: the next start shall not have to.
+                    self.unsaved = self.unsaved.max(self.rhythm.checkpoint_every);
+                }
+                fact => self.learner.step(record.offset, record.received_at.0, fact, |_| custom.clone())?,
+            }
         }
         Ok(())
     }
@@ -149,11 +159,13 @@ impl Learning {
         let offset = version.offset;
         let status = LearnerStatus {
             quality: self.learner.quality().clone(),
+            tallies: self.learner.tallies(),
             n_learned: self.learner.n_learned(),
             copied_bytes: version.ensemble.copied_bytes(),
             failed: None,
         };
         self.shared.version.store(Arc::new(version));
+        self.shared.versions.store(Arc::new(Versions::of(&self.learner)));
         self.shared.learner.store(Arc::new(status));
         self.published_at = Instant::now();
         self.is_stirred = false;
@@ -188,16 +200,5 @@ impl Learning {
         self.saved = self.learner.end();
         self.unsaved = 0;
         Ok(())
-    }
-}
-
-/// The type of an event, if it is one of the shop's own.
-fn custom_type(record: &Record) -> Option<EventType> {
-    match &record.body {
-        Body::Event(checked) | Body::Released { event: checked, .. } => match &checked.event.event_type {
-            custom @ EventType::Custom(_) => Some(custom.clone()),
-            _ => None,
-        },
-        _ => None,
     }
 }

@@ -4,6 +4,7 @@
 //! index; any number of readers answer from the facts and the published version. Writes pass a bounded queue and are
 //! committed in groups: append → durable → applied to the facts → acknowledged.
 
+mod challenge;
 mod contract;
 mod forgetting;
 mod indexing;
@@ -13,6 +14,7 @@ mod offline;
 mod release;
 mod served;
 mod shared;
+mod versioning;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -32,13 +34,15 @@ use accrue_train::{LearnSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::oneshot;
 
-pub use self::contract::{EngineError, Incoming, Ingested, QuarantinedRecord, Refused, Status};
+pub use self::challenge::{ChallengeReport, challenge};
+pub use self::contract::{EngineError, GuardStatus, Incoming, Ingested, QuarantinedRecord, Refused, Status};
 pub use self::forgetting::{Forgotten, finish_forgetting, forget, traces};
 pub(crate) use self::judging::coded;
 use self::learning::{Learning, Rhythm};
 pub use self::offline::{Replay, UserList, digest, recommendations, replay};
 use self::served::ServedQueue;
 use self::shared::{Indexed, Progress, Shared, indexed};
+pub use self::versioning::Versions;
 use self::writer::{Job, Reply, Writer, now};
 use crate::config::Config;
 
@@ -101,6 +105,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             progress: Mutex::new(Progress { applied: recovered.facts.end, learned: learner.end(), closing: false }),
             version: arc_swap::ArcSwap::from_pointee(learner.publish()),
+            versions: arc_swap::ArcSwap::from_pointee(Versions::of(&learner)),
             learner: Default::default(),
             facts: RwLock::new(recovered.facts),
             poisoned: Default::default(),
@@ -423,6 +428,7 @@ impl Engine {
             served_lost: shared.served.n_lost(),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
+            guard: GuardStatus::of(&shared.versions.load(), learner.tallies),
         }
     }
 

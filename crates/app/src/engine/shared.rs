@@ -7,10 +7,11 @@ use std::sync::mpsc::Sender;
 use accrue_event::Item;
 use accrue_model::Version;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
-use accrue_train::Quality;
+use accrue_train::{Quality, Tally};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::Versions;
 use super::served::ServedQueue;
 
 /// How far the threads have come, and whether they are to stop.
@@ -28,6 +29,8 @@ pub(super) struct Progress {
 #[derive(Clone, Debug, Default)]
 pub(super) struct LearnerStatus {
     pub quality: Quality,
+    /// What the guard examined since its tests began.
+    pub tallies: [Tally; 2],
     pub n_learned: u64,
     pub copied_bytes: u64,
     /// What stopped the learner, if something did.
@@ -47,6 +50,7 @@ pub(super) enum Indexed {
 pub(super) struct Shared {
     pub facts: RwLock<Facts>,
     pub version: ArcSwap<Version>,
+    pub versions: ArcSwap<Versions>,
     pub learner: ArcSwap<LearnerStatus>,
     pub poisoned: ArcSwapOption<String>,
     pub progress: Mutex<Progress>,

@@ -43,6 +43,7 @@ pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
         | "/v1/search"
         | "/v1/trending"
         | "/v1/new"
+        | "/v1/versions"
         | "/v1/quality" => Access::Needs(Scope::Read),
         _ => Access::Needs(Scope::Admin),
     }

@@ -131,6 +131,30 @@ fn render_engine(page: &mut Page, status: &Status) {
         "1 if learning has stopped; answers come from the last version.",
         failed,
     );
+    let guard = &status.guard;
+    page.one("accrue_guard_rollbacks_total", "counter", "Rollbacks by alarm.", guard.alarms);
+    page.one(
+        "accrue_guard_on_probation",
+        "gauge",
+        "1 if the last good version answers, while what is learned proves itself after a rollback.",
+        u8::from(guard.on_probation),
+    );
+    page.one("accrue_guard_good_version", "gauge", "The last version known good; 0 in a young shop.", guard.good);
+    page.one(
+        "accrue_guard_suspect_windows",
+        "gauge",
+        "Windows of records undone and not released.",
+        guard.suspect_windows,
+    );
+    page.head(
+        "accrue_guard_gain",
+        "gauge",
+        "Mean gain since the tests began, by test, of the line and of the good version.",
+    );
+    for (test, (_, line, good)) in [("stream", guard.stream), ("anchor", guard.anchor)] {
+        page.sample("accrue_guard_gain", &format!("test=\"{test}\",model=\"line\""), line);
+        page.sample("accrue_guard_gain", &format!("test=\"{test}\",model=\"good\""), good);
+    }
     page.one("accrue_events_accepted_total", "counter", "Events taken in as sent.", status.accepted);
     page.one("accrue_items", "gauge", "Items in the catalogue.", status.n_items);
     page.one("accrue_shoppers", "gauge", "Users and guests known.", status.n_shoppers);

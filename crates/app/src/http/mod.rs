@@ -26,6 +26,7 @@ pub mod schema;
 mod search;
 mod settings;
 mod users;
+mod versions;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -152,6 +153,10 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(recommend::new_items))
         .routes(routes!(search::post_search, search::get_search))
         .routes(routes!(quality::quality))
+        .routes(routes!(versions::list))
+        .routes(routes!(versions::promote))
+        .routes(routes!(versions::rollback))
+        .routes(routes!(versions::release))
         .routes(routes!(quarantine::list, quarantine::decide))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
@@ -214,7 +219,8 @@ mod tests {
             ];
             for (method, operation) in methods.into_iter().filter(|(_, operation)| operation.is_some()) {
                 let needs_admin = access(&method, Some(path)) == Access::Needs(Scope::Admin);
-                assert_eq!(needs_admin, path == "/v1/quarantine", "{method} {path}");
+                let decides = path == "/v1/quarantine" || path.starts_with("/v1/versions/");
+                assert_eq!(needs_admin, decides, "{method} {path}");
                 let summary = operation.as_ref().and_then(|operation| operation.summary.as_deref());
                 assert!(summary.is_some_and(|summary| !summary.is_empty()), "{method} {path} has no summary");
             }

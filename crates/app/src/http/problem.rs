@@ -65,6 +65,8 @@ codes! {
     UserNotFound => NOT_FOUND "user_not_found" "The user is not known",
     RecordNotFound => NOT_FOUND "record_not_found" "The record is not in quarantine",
     MethodNotAllowed => METHOD_NOT_ALLOWED "method_not_allowed" "This address has no such method",
+    Conflict => CONFLICT "conflict" "The state of things speaks against it",
+    VersionNotFound => NOT_FOUND "version_not_found" "The version is not known",
     BodyTimeout => REQUEST_TIMEOUT "body_timeout" "The body took too long to arrive",
     BodyTooLarge => PAYLOAD_TOO_LARGE "body_too_large" "The body is too large",
     TooManyRecords => PAYLOAD_TOO_LARGE "too_many_records" "The batch is too large",
@@ -163,12 +165,14 @@ impl From<EngineError> for Problem {
             EngineError::NotFound { what, .. } => match what {
                 "item" => Problem::new(Code::ItemNotFound, detail),
                 "user" => Problem::new(Code::UserNotFound, detail),
+                "version" => Problem::new(Code::VersionNotFound, detail),
                 "quarantined record" => Problem::new(Code::RecordNotFound, detail),
                 _ => Problem::new(Code::NotFound, detail),
             },
             EngineError::Refused(rejection) => {
                 Problem::new(Code::RecordRefused, rejection.detail).member("reason", rejection.reason.code().to_owned())
             }
+            EngineError::Conflict { .. } => Problem::new(Code::Conflict, detail),
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
             EngineError::Store(_) | EngineError::Train(_) | EngineError::Search(_) | EngineError::Check(_) => {
                 // Paths of the data folder are the operator's business, not the client's.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::problem::{Problem, ProblemDocument};
+use crate::engine::GuardStatus;
 
 /// Prequential quality: each figure comes from predictions made before the event was learned from.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,6 +38,50 @@ pub(super) struct QualityBody {
     one_in: u64,
     /// Items to choose from at the last prediction.
     n_items: u32,
+    /// How what is learned stands against the last version known good.
+    guard: GuardBody,
+}
+
+/// How what is learned stands against the last version known good.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct GuardBody {
+    /// The last version known good; 0 in a young shop.
+    good: u64,
+    /// Whether the good version answers, while what is being learned proves itself after a rollback.
+    on_probation: bool,
+    /// Rollbacks by alarm.
+    alarms: u64,
+    /// Windows of records that were undone and not released.
+    suspect_windows: u64,
+    /// On choices as they came.
+    stream: GainsBody,
+    /// On choices from before, which were never learned.
+    anchor: GainsBody,
+}
+
+/// Mean gains over the same choices since the tests began, 0 to 1.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct GainsBody {
+    /// Choices examined.
+    examined: u64,
+    /// Of what is being learned.
+    gain: f64,
+    /// Of the good version.
+    gain_of_good: f64,
+}
+
+impl From<&GuardStatus> for GuardBody {
+    fn from(guard: &GuardStatus) -> Self {
+        let gains = |(examined, gain, gain_of_good)| GainsBody { examined, gain, gain_of_good };
+        Self {
+            good: guard.good,
+            on_probation: guard.on_probation,
+            alarms: guard.alarms,
+            suspect_windows: guard.suspect_windows,
+            stream: gains(guard.stream),
+            anchor: gains(guard.anchor),
+        }
+    }
 }
 
 /// Figures over one set of predictions.
@@ -81,5 +126,6 @@ pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<Qu
         recent_ndcg: quality.recent_ndcg,
         one_in: quality.one_in,
         n_items: quality.n_items,
+        guard: (&status.guard).into(),
     }))
 }

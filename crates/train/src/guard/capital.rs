@@ -32,9 +32,10 @@ impl Default for Capital {
 }
 
 impl Capital {
-    /// Takes a difference `loss(line) - loss(other)` in, against the hypothesis that its mean is at most `tolerance`.
+    /// Takes a difference `loss(line) - loss(other)` in, against the hypothesis that its mean is at most `tolerance`
+    /// (-0.4 to 0.4; below 0 it is a claim to be better).
     pub fn add(&mut self, difference: f64, tolerance: f64) {
-        debug_assert!(difference.abs() <= 1.0 && (0.0..=0.4).contains(&tolerance), "{difference} {tolerance}");
+        debug_assert!(difference.abs() <= 1.0 && (-0.4..=0.4).contains(&tolerance), "{difference} {tolerance}");
         let enters = if self.n < BEGINNINGS { 1.0 / BEGINNINGS as f64 } else { 0.0 };
         for (place, bet) in BETS.iter().enumerate() {
             let factor = 1.0 + bet * (difference - tolerance);

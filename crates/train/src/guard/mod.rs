@@ -22,8 +22,9 @@ use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
 use accrue_store::{Interaction, ItemIdx};
 use serde::{Deserialize, Serialize};
 
-use self::capital::Capital;
-use self::probe::{N_SLICES, Probe, Slices, gain_of, rivals, slice_name};
+pub(crate) use self::capital::Capital;
+use self::probe::{N_SLICES, Probe, Slices, slice_name};
+pub(crate) use self::probe::{gain_of, rivals};
 
 /// Stream of the random numbers of the guard.
 const STREAM: u64 = 0x4755_4152;
@@ -32,7 +33,7 @@ const ENOUGH_ANCHORS: usize = 128;
 /// Choices remembered as rivals.
 const RECENT: usize = 256;
 /// Capital from which on the tests look closer.
-const SUSPICION: f64 = 1.5;
+const SUSPICION: f64 = 2.0;
 /// How close: one choice in so many.
 const CLOSER_ONE_IN: u64 = 2;
 /// A line on probation returns when the hypothesis that it harms by twice the tolerance or more has so little left.
@@ -48,8 +49,11 @@ pub struct GuardSettings {
     pub anchor_one_in: u64,
     /// Anchors kept, the latest of those that are trusted.
     pub anchors: usize,
-    /// Each test examines one choice in so many; one in two once it suspects something.
+    /// The anchor test examines one anchor for so many choices (one for two once it suspects something), the stream test a
+    /// quarter of that.
     pub test_one_in: u64,
+    /// Examinations in a second, at most, by the times at which records came in: while a long past is taken in, few are enough.
+    pub tests_per_s: u64,
     /// Loss of mean gain (0 to 1) that counts as harmless.
     pub tolerance: f64,
     /// The chance ever to roll back without cause.
@@ -68,8 +72,9 @@ impl Default for GuardSettings {
             enabled: true,
             anchor_one_in: 64,
             anchors: 512,
-            test_one_in: 32,
-            tolerance: 0.02,
+            test_one_in: 4,
+            tests_per_s: 1_000,
+            tolerance: 0.01,
             alpha: 0.01,
             version_every: 8_000,
             confirm_after: 4_000,
@@ -87,6 +92,8 @@ pub(crate) struct Observation<'a> {
     /// What its type is worth; only what is worth something is foreseen.
     pub(crate) weight: f32,
     pub(crate) n_items: u32,
+    /// When its record came in.
+    pub(crate) received_ms: i64,
 }
 
 /// What the guard makes of a choice.
@@ -169,6 +176,9 @@ pub(crate) struct Guard {
     recent: Vec<ItemIdx>,
     n_seen: u64,
     stream_ms: i64,
+    /// Examinations saved up, in thousandths, and up to when.
+    credit: i64,
+    paid_ms: i64,
 }
 
 impl Default for Guard {
@@ -184,6 +194,8 @@ impl Default for Guard {
             recent: Vec::new(),
             n_seen: 0,
             stream_ms: i64::MIN,
+            credit: 0,
+            paid_ms: 0,
         }
     }
 }
@@ -199,13 +211,14 @@ impl Guard {
         on_probation: bool,
         prepared: &mut Prepared,
     ) -> Finding {
-        let Observation { offset, seed, context, event, weight, n_items } = choice;
+        let Observation { offset, seed, context, event, weight, n_items, received_ms } = choice;
         self.stream_ms = self.stream_ms.max(event.at_ms);
         let mut draws = Draws::new(*seed, STREAM, *offset);
         let is_choice = *weight > 0.0;
         let is_anchor = draws.below(settings.anchor_one_in.max(1)) == 0 && is_choice;
         let one_in = if on_probation || self.suspects() { CLOSER_ONE_IN } else { settings.test_one_in.max(1) };
-        let (tests_stream, tests_anchor) = (draws.below(one_in) == 0 && is_choice, draws.below(one_in) == 0);
+        let tests_anchor = draws.below(one_in) == 0 && self.affords(settings, *received_ms);
+        let tests_stream = draws.below(4 * one_in) == 0 && is_choice && self.affords(settings, *received_ms);
         let drawn = rivals_if(is_anchor || tests_stream, &mut draws, &self.recent, *n_items, event.item);
         if is_choice {
             self.remember(event.item);
@@ -219,8 +232,7 @@ impl Guard {
             }
             if tests_anchor && alarm.is_none() && self.trusted.len() >= ENOUGH_ANCHORS {
                 let probe = &self.trusted[draws.below(self.trusted.len() as u64) as usize];
-                let greeting = draws.below(2) == 0;
-                let gains = probe.gains([line, good], self.stream_ms, greeting, context.weights, prepared);
+                let gains = probe.gains([line, good], self.stream_ms, context.weights, prepared);
                 let slices = probe.slices;
                 alarm = self.test(1, gains, slices, settings);
                 self.clearing.add(gains[0] - gains[1], -2.0 * settings.tolerance);
@@ -242,7 +254,20 @@ impl Guard {
         }
     }
 
-    fn suspects(&self) -> bool {
+    /// Whether there is time for one more examination, by the times at which records came in.
+    fn affords(&mut self, settings: &GuardSettings, received_ms: i64) -> bool {
+        let per_s = i64::try_from(settings.tests_per_s).unwrap_or(i64::MAX).max(1);
+        let since = received_ms.saturating_sub(self.paid_ms).max(0);
+        self.paid_ms = self.paid_ms.max(received_ms);
+        // In thousandths of an examination; a second's worth is saved up at most.
+        self.credit = self.credit.saturating_add(since.saturating_mul(per_s)).min(per_s.saturating_mul(1_000));
+        let affords = self.credit >= 1_000;
+        self.credit -= if affords { 1_000 } else { 0 };
+        affords
+    }
+
+    /// Whether a test has begun to gain on the line: then nothing is proposed or confirmed.
+    pub(crate) fn suspects(&self) -> bool {
         [&self.stream, &self.anchor].iter().any(|test| test.iter().any(|capital| capital.value() >= SUSPICION))
     }
 
@@ -279,6 +304,11 @@ impl Guard {
         alarm
     }
 
+    /// Choices of late, by item.
+    pub(crate) fn recent(&self) -> &[ItemIdx] {
+        &self.recent
+    }
+
     /// Begins all tests anew, with the next share of `α`.
     pub(crate) fn restart(&mut self) {
         self.restarts += 1;
@@ -307,8 +337,8 @@ impl Guard {
     }
 
     /// Mean gains of a model over all trusted anchors: what the rollback of a test or a report is measured by.
-    pub(crate) fn anchor_gain(&self, model: &Ensemble, greeting: bool, weights: &TypeWeights, prepared: &mut Prepared) -> f64 {
-        let gains = self.trusted.iter().map(|probe| probe.gains([model], self.stream_ms, greeting, weights, prepared)[0]);
+    pub(crate) fn anchor_gain(&self, model: &Ensemble, weights: &TypeWeights, prepared: &mut Prepared) -> f64 {
+        let gains = self.trusted.iter().map(|probe| probe.gains([model], self.stream_ms, weights, prepared)[0]);
         let n = self.trusted.len().max(1) as f64;
         gains.sum::<f64>() / n
     }

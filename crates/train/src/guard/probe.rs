@@ -57,7 +57,6 @@ pub(super) struct Probe {
     /// Where it lies in the log.
     pub(super) offset: u64,
     past: Vec<Past>,
-    in_visit: usize,
     at_ms: i64,
     item: ItemIdx,
     rivals: Vec<ItemIdx>,
@@ -72,18 +71,17 @@ impl Probe {
         rivals: Vec<ItemIdx>,
         slices: Slices,
     ) -> Self {
-        let past = context.past[context.past.len().saturating_sub(REACH)..].to_vec();
-        let in_visit = context.in_visit.min(past.len());
-        Self { offset, past, in_visit, at_ms: event.at_ms, item: event.item, rivals, slices }
+        let earlier = context.earlier();
+        let past = earlier[earlier.len().saturating_sub(REACH)..].to_vec();
+        Self { offset, past, at_ms: event.at_ms, item: event.item, rivals, slices }
     }
 
-    /// The gains of several models, as if the choice were made at `now_ms`: what decays has decayed for all of them alike. With
-    /// `greeting`, as if it were the first of its visit: then what was learned over the long run has to say more.
+    /// The gains of several models, as if the choice were made at `now_ms`: what decays has decayed for all of them alike;
+    /// and as if it began a visit, so that what was learned over the long run has to say it.
     pub(super) fn gains<const N: usize>(
         &self,
         models: [&Ensemble; N],
         now_ms: i64,
-        greeting: bool,
         weights: &TypeWeights,
         prepared: &mut Prepared,
     ) -> [f64; N] {
@@ -92,16 +90,13 @@ impl Probe {
         for event in &mut past {
             event.at_s = (i64::from(event.at_s) + later_s).min(i64::from(u32::MAX)) as u32;
         }
-        let mut context = Context { past: &past, in_visit: self.in_visit, now_ms, weights };
-        if greeting {
-            context = context.before_visit();
-        }
+        let context = Context { past: &past, in_visit: 0, now_ms, weights };
         models.map(|ensemble| gain_of(ensemble, &context, self.item, &self.rivals, prepared))
     }
 }
 
 /// Draws the rivals of `item`.
-pub(super) fn rivals(draws: &mut Draws, recent: &[ItemIdx], n_items: u32, item: ItemIdx) -> Vec<ItemIdx> {
+pub(crate) fn rivals(draws: &mut Draws, recent: &[ItemIdx], n_items: u32, item: ItemIdx) -> Vec<ItemIdx> {
     let mut rivals: Vec<ItemIdx> = (0..N_RIVALS)
         .map(|place| match place % 2 {
             0 if !recent.is_empty() => recent[draws.below(recent.len() as u64) as usize],
@@ -115,7 +110,7 @@ pub(super) fn rivals(draws: &mut Draws, recent: &[ItemIdx], n_items: u32, item: 
 }
 
 /// The gain of one model for one choice; the chosen item ranks last among equals.
-pub(super) fn gain_of(
+pub(crate) fn gain_of(
     ensemble: &Ensemble,
     context: &Context<'_>,
     item: ItemIdx,

@@ -1,0 +1,122 @@
+//! `accrue train --challenge`: other settings, more passes or only the recent past, judged beside what is being learned.
+
+use accrue_store::Offset;
+use accrue_train::{Challenge, GateSettings};
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use toml::{Table, Value};
+
+use super::output::count;
+use super::problem::Problem;
+use super::{Context, Ending};
+use crate::engine::{self, learn_settings};
+
+const EXAMPLES: &str = "\
+Examples:
+  accrue train --challenge                                           learn everything again, without what is suspect
+  accrue train --challenge --passes 2 --set factorization.rate=0.02  other settings, over the log twice
+  accrue train --challenge --from 1000000                            from the recent past alone
+  accrue train --challenge --set part=neighbours                     another model
+
+The server must be stopped. The challenger learns from the log, then both live through the last records side by side, each saying
+beforehand what it expects. It becomes what is learned on from only if it is not worse by the margin, and within its time and
+memory; otherwise the reason is told and written down, and the exit code is 1.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Judge a challenger
+    #[arg(long, required = true)]
+    challenge: bool,
+    /// A setting of the models, as under [model] in `accrue config`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Learn from this record on
+    #[arg(long, value_name = "OFFSET", default_value_t = 0)]
+    from: u64,
+    /// Passes over the log
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    passes: u32,
+    /// Records that both live through
+    #[arg(long, value_name = "N", default_value_t = 40_000)]
+    shadow: u64,
+    /// Loss of mean gain, 0 to 1, that counts as not worse
+    #[arg(long, value_name = "LOSS", default_value_t = GateSettings::default().margin, value_parser = margin)]
+    margin: f64,
+}
+
+fn margin(text: &str) -> Result<f64, String> {
+    let margin = text.parse().map_err(|_| "a number is needed".to_string())?;
+    if (0.0..=0.4).contains(&margin) { Ok(margin) } else { Err("0 to 0.4".into()) }
+}
+
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+    let Context { config, output } = context;
+    let mut settings = learn_settings(&config);
+    settings.models = with_settings(&settings.models, &arguments.set)?;
+    let challenge = Challenge { settings, from: Offset(arguments.from), passes: arguments.passes };
+    let gate = GateSettings { margin: arguments.margin, ..GateSettings::default() };
+    let bar = if output.draws_progress() { ProgressBar::new(arguments.shadow) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3} %  side by side  {eta} left")?);
+    let report = engine::challenge(&config.data, &config, &challenge, arguments.shadow, &gate, |at, _| {
+        bar.set_position(at);
+    })?;
+    bar.finish_and_clear();
+    output.result(&report, |report| {
+        format!(
+            "{}: {}\n{} records side by side; a page takes {:.2} ms (the line {:.2}); {} learned numbers (the line {}); {:.1} s",
+            if report.promoted { "promoted" } else { "refused" },
+            report.why,
+            count(report.shadowed),
+            report.page_ms.0,
+            report.page_ms.1,
+            count(report.n_params.0),
+            count(report.n_params.1),
+            report.seconds,
+        )
+    })?;
+    if report.promoted && !arguments.set.is_empty() {
+        output.note("write the same settings into accrue.toml: a start with others goes on under those");
+    }
+    Ok(if report.promoted { Ending::Well } else { Ending::Refused })
+}
+
+/// The models' settings with some of them set: `factorization.rate=0.02`.
+fn with_settings(models: &accrue_model::Settings, set: &[String]) -> anyhow::Result<accrue_model::Settings> {
+    let mut table = Table::try_from(models)?;
+    for text in set {
+        let hint = "write it as under [model] in `accrue config`: --set factorization.rate=0.02";
+        let (key, value) = text.split_once('=').ok_or_else(|| Problem::new(format!("--set {text}: no `=`"), hint))?;
+        let value: Value = match toml::from_str::<Table>(&format!("v = {value}")) {
+            Ok(mut parsed) => parsed.remove("v").unwrap_or_else(|| Value::String(value.into())),
+            Err(_) => Value::String(value.into()),
+        };
+        let mut place = &mut table;
+        let mut keys: Vec<&str> = key.split('.').collect();
+        let last = keys.pop().unwrap_or(key);
+        for key in keys {
+            let inner = place.get_mut(key).and_then(Value::as_table_mut);
+            place = inner.ok_or_else(|| Problem::new(format!("--set {text}: there is no table `{key}`"), hint))?;
+        }
+        if !place.contains_key(last) {
+            return Err(Problem::new(format!("--set {text}: there is no setting `{last}`"), hint).into());
+        }
+        place.insert(last.into(), value);
+    }
+    table.try_into().with_context(|| format!("--set {}", set.join(" --set ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_set_by_name() {
+        let models = accrue_model::Settings::default();
+        let changed = with_settings(&models, &["factorization.rate=0.5".into(), "part=neighbours".into()]).unwrap();
+        assert_eq!((changed.factorization.rate, changed.part), (0.5, accrue_model::Part::Neighbours));
+        for wrong in ["rate", "factorization.speed=1", "nothing.rate=1", "part=magic", "factorization.rate=fast"] {
+            assert!(with_settings(&models, &[wrong.into()]).is_err(), "{wrong}");
+        }
+    }
+}

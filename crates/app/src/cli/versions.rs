@@ -1,0 +1,142 @@
+//! `accrue versions`: what was learned and when, which of it is trusted, and what was undone.
+
+use accrue_store::Offset;
+use accrue_train::VersionEntry;
+use serde_json::json;
+
+use super::output::{columns, count};
+use super::{Context, Ending, inspect};
+use crate::engine::{Engine, Versions};
+
+const EXAMPLES: &str = "\
+Examples:
+  accrue versions                    all of them, and which one answers
+  accrue versions compare 12 17      what differs
+  accrue versions promote 12         go on from version 12 (the server must be stopped)
+  accrue versions release 48211      learn the suspect records from 48211 on after all (the server must be stopped)
+
+Of a running server: GET /v1/versions, POST /v1/versions/12/promote. A state that is no longer kept comes back with
+`accrue replay --to OFFSET`, as far as the log reaches.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// All versions
+    List,
+    /// Two versions side by side
+    Compare {
+        /// One
+        a: u64,
+        /// The other
+        b: u64,
+    },
+    /// Go on from a version whose state is kept
+    Promote {
+        /// Which
+        version: u64,
+        /// For whoever reads the list of versions later
+        #[arg(long, value_name = "TEXT", default_value = "an operator chose it")]
+        why: String,
+    },
+    /// Learn suspect records after all
+    Release {
+        /// The first record of the window
+        from: u64,
+    },
+}
+
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+    match arguments.what.unwrap_or(What::List) {
+        What::List => context.output.result(&versions(&context)?, table)?,
+        What::Compare { a, b } => compare(&context, a, b)?,
+        What::Promote { version, why } => {
+            let versions = on_engine(&context, |engine| Ok(engine.promote(version, &why)?))?;
+            context.output.result(&versions, table)?;
+        }
+        What::Release { from } => {
+            let versions = on_engine(&context, |engine| Ok(engine.release_window(Offset(from))?))?;
+            context.output.result(&versions, table)?;
+        }
+    }
+    Ok(Ending::Well)
+}
+
+/// As they stand on the disk.
+fn versions(context: &Context) -> anyhow::Result<Versions> {
+    let (mut log, mut recovered) = inspect::recovered(context)?;
+    recovered.catch_up(&mut log)?;
+    Ok(Versions::of(&recovered.learner))
+}
+
+fn on_engine<T>(context: &Context, act: impl FnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let engine = Engine::open(&context.config.data, &context.config)?;
+    engine.wait_until_learned();
+    let outcome = act(&engine);
+    engine.close()?;
+    outcome
+}
+
+/// All versions as a table.
+pub(super) fn table(all: &Versions) -> String {
+    let head = ["version", "parent", "records", "status", "gain", "good's", "anchors", "good's", "kept", "why"];
+    let mut rows = vec![head.map(String::from).to_vec()];
+    rows.extend(all.versions.iter().map(|entry| {
+        let gain = |gain: f64| if entry.examined == 0 { "-".into() } else { format!("{gain:.3}") };
+        let serving = if entry.number == all.serving { "*" } else { "" };
+        vec![
+            format!("{}{serving}", entry.number),
+            entry.parent.to_string(),
+            format!("{}..{}", entry.begun, entry.offset),
+            entry.status.name().into(),
+            gain(entry.gain),
+            gain(entry.gain_of_good),
+            gain(entry.anchor_gain),
+            gain(entry.anchor_gain_of_good),
+            if all.kept.contains(&entry.number) { "yes" } else { "" }.into(),
+            entry.why.to_string(),
+        ]
+    }));
+    let mut text = columns(&rows);
+    text.push_str(&format!(
+        "* answers{}; {} rollbacks by alarm\n",
+        if all.on_probation { ", while what is learned since the rollback proves itself" } else { "" },
+        all.alarms
+    ));
+    for window in &all.suspect {
+        let state = if window.released { "released" } else { "suspect" };
+        text.push_str(&format!("records {}..{} {state}: {}\n", window.from, window.to, window.why));
+    }
+    text
+}
+
+fn compare(context: &Context, a: u64, b: u64) -> anyhow::Result<()> {
+    let all = versions(context)?;
+    let (a, b) = (all.version(a)?, all.version(b)?);
+    let records = a.offset.0.abs_diff(b.offset.0);
+    let same_settings = a.settings == b.settings;
+    let value = json!({ "a": a, "b": b, "records_between": records, "same_settings": same_settings });
+    context.output.result(&value, |_| {
+        let of = |name: &str, field: fn(&VersionEntry) -> String| vec![name.to_string(), field(a), field(b)];
+        let rows = [
+            of("version", |entry| entry.number.to_string()),
+            of("parent", |entry| entry.parent.to_string()),
+            of("records learned", |entry| count(entry.offset.0)),
+            of("status", |entry| entry.status.name().into()),
+            of("why", |entry| entry.why.to_string()),
+            of("build", |entry| entry.build.to_string()),
+            of("settings", |entry| entry.settings.to_string()),
+            of("choices examined", |entry| count(entry.examined)),
+            of("gain", |entry| format!("{:.4}", entry.gain)),
+            of("gain of the good one", |entry| format!("{:.4}", entry.gain_of_good)),
+            of("gain on anchors", |entry| format!("{:.4}", entry.anchor_gain)),
+            of("… of the good one", |entry| format!("{:.4}", entry.anchor_gain_of_good)),
+        ];
+        columns(&rows)
+    })
+}

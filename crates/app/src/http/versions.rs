@@ -1,0 +1,216 @@
+//! `/v1/versions`: what was learned and when, which of it is trusted, and the way back.
+
+use std::sync::Arc;
+
+use accrue_store::Offset;
+use accrue_train::{SuspectWindow, VersionEntry};
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Server;
+use super::body::off_worker;
+use super::params::Params;
+use super::problem::{Problem, ProblemDocument};
+use crate::engine::Versions;
+
+/// All versions, and how the guard stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VersionsBody {
+    /// Oldest first; the last one is being learned.
+    versions: Vec<VersionBody>,
+    /// The version that answers.
+    serving: u64,
+    /// The last version known good; 0 in a young shop.
+    good: u64,
+    /// Whether the good version answers, while what is being learned proves itself after a rollback.
+    on_probation: bool,
+    /// Rollbacks by alarm.
+    alarms: u64,
+    /// Records that were learned and undone.
+    suspect: Vec<WindowBody>,
+}
+
+/// One version.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VersionBody {
+    /// Its number: 1, 2, 3 … along the log.
+    version: u64,
+    /// The version that it was learned on from.
+    parent: u64,
+    /// Where its own learning began.
+    begun: u64,
+    /// The records before this offset were learned; for the last version, where it began.
+    offset: u64,
+    /// When the last of them came in.
+    received_at: String,
+    /// The build that sealed it.
+    build: String,
+    /// Checksum of the settings in force.
+    settings: String,
+    /// `learning`, `candidate`, `good`, `superseded` or `rolled_back`.
+    status: String,
+    /// Why.
+    why: String,
+    /// Whether its state can be gone back to.
+    kept: bool,
+    /// Choices of the stream examined while it was learned.
+    examined: u64,
+    /// Mean gain over them, 0 to 1.
+    gain: f64,
+    /// Mean gain of the good version over the same choices.
+    gain_of_good: f64,
+    /// Mean gain over anchors.
+    anchor_gain: f64,
+    /// Mean gain of the good version over the same anchors.
+    anchor_gain_of_good: f64,
+}
+
+/// Records that were learned and undone.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WindowBody {
+    /// The first of them: the window's name in a release.
+    from: u64,
+    /// The record after the last.
+    to: u64,
+    /// What spoke against them.
+    why: String,
+    /// Learned after all.
+    released: bool,
+}
+
+impl VersionBody {
+    fn new(entry: &VersionEntry, kept: bool) -> Self {
+        Self {
+            version: entry.number,
+            parent: entry.parent,
+            begun: entry.begun.0,
+            offset: entry.offset.0,
+            received_at: accrue_event::Timestamp(entry.received_ms).to_string(),
+            build: entry.build.to_string(),
+            settings: entry.settings.to_string(),
+            status: entry.status.name().to_string(),
+            why: entry.why.to_string(),
+            kept,
+            examined: entry.examined,
+            gain: entry.gain,
+            gain_of_good: entry.gain_of_good,
+            anchor_gain: entry.anchor_gain,
+            anchor_gain_of_good: entry.anchor_gain_of_good,
+        }
+    }
+}
+
+impl From<Versions> for VersionsBody {
+    fn from(all: Versions) -> Self {
+        let window = |window: &SuspectWindow| WindowBody {
+            from: window.from.0,
+            to: window.to.0,
+            why: window.why.to_string(),
+            released: window.released,
+        };
+        let version = |entry: &VersionEntry| VersionBody::new(entry, all.kept.contains(&entry.number));
+        Self {
+            versions: all.versions.iter().map(version).collect(),
+            serving: all.serving,
+            good: all.good,
+            on_probation: all.on_probation,
+            alarms: all.alarms,
+            suspect: all.suspect.iter().map(window).collect(),
+        }
+    }
+}
+
+/// Why an operator decides; kept in the log.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Reason {
+    /// For whoever reads the list of versions later.
+    #[param(example = "the prices were wrong")]
+    why: String,
+}
+
+/// List versions
+#[utoipa::path(
+    get,
+    path = "/v1/versions",
+    tag = "operate",
+    responses(
+        (status = 200, description = "All versions, oldest first", body = VersionsBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(State(server): State<Arc<Server>>) -> Json<VersionsBody> {
+    Json(server.engine.versions().into())
+}
+
+/// Go on from a version
+///
+/// It answers when this returns; what was learned after it is undone, and its records are suspect until they are released.
+#[utoipa::path(
+    post,
+    path = "/v1/versions/{version}/promote",
+    tag = "operate",
+    params(("version" = u64, Path, description = "One whose state is kept"), Reason),
+    responses(
+        (status = 200, description = "All versions", body = VersionsBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn promote(
+    State(server): State<Arc<Server>>,
+    Path(version): Path<u64>,
+    Params(Reason { why }): Params<Reason>,
+) -> Result<Json<VersionsBody>, Problem> {
+    let engine = server.engine.clone();
+    let versions = off_worker(move || engine.promote(version, &said(&why, "an operator chose it"))).await?;
+    Ok(Json(versions.into()))
+}
+
+/// Undo a version
+///
+/// Goes on from the latest good version before it.
+#[utoipa::path(
+    post,
+    path = "/v1/versions/{version}/rollback",
+    tag = "operate",
+    params(("version" = u64, Path, description = "The one to undo, with all after it"), Reason),
+    responses(
+        (status = 200, description = "All versions", body = VersionsBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn rollback(
+    State(server): State<Arc<Server>>,
+    Path(version): Path<u64>,
+    Params(Reason { why }): Params<Reason>,
+) -> Result<Json<VersionsBody>, Problem> {
+    let engine = server.engine.clone();
+    let versions = off_worker(move || engine.roll_back(version, &said(&why, "an operator undid it"))).await?;
+    Ok(Json(versions.into()))
+}
+
+/// Learn suspect records after all
+#[utoipa::path(
+    post,
+    path = "/v1/versions/suspect/{from}/release",
+    tag = "operate",
+    params(("from" = u64, Path, description = "The first record of the window")),
+    responses(
+        (status = 200, description = "All versions", body = VersionsBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn release(
+    State(server): State<Arc<Server>>,
+    Path(from): Path<u64>,
+) -> Result<Json<VersionsBody>, Problem> {
+    let engine = server.engine.clone();
+    Ok(Json(off_worker(move || engine.release_window(Offset(from))).await?.into()))
+}
+
+fn said(why: &str, otherwise: &str) -> String {
+    if why.trim().is_empty() { otherwise.into() } else { why.trim().chars().take(500).collect() }
+}

@@ -1,0 +1,245 @@
+//! The gate: a challenger is learned from the log beside the line, shadows the same choices, and replaces the line only if it is not
+//! worse.
+//!
+//! In: a [`Challenge`] (other settings, more passes, only the recent past), and the past. Out: its state at an offset, and a
+//! [`Verdict`] on it. Learning it is part of the fold: the state that a promotion puts in force is a function of the log up to
+//! there, whoever computed it, and when. The verdict is not: it may look at latency, so it is written into the log as a record.
+//!
+//! Two capitals are in play (`guard/capital.rs`), over choices that both predicted before either learned them. One bets that the
+//! challenger is *not* worse by the margin; when it reaches 1/α the challenger is promoted (non-inferiority, sequentially). The
+//! other bets that it is worse; when that one reaches 1/α, or the choices run out, the challenger is refused.
+
+use accrue_event::EventType;
+use accrue_model::{Ensemble, TypeWeights};
+use accrue_store::{Fact, Offset};
+use serde::{Deserialize, Serialize};
+
+use crate::guard::Capital;
+use crate::{LearnSettings, Learner, SuspectWindow, TrainError};
+
+/// What a challenger is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// What it learns with. The seed and the length of histories are the line's.
+    pub settings: LearnSettings,
+    /// It learns from the choices from this record on; descriptions and histories go back to the beginning.
+    pub from: Offset,
+    /// Passes over them.
+    pub passes: u32,
+}
+
+impl Challenge {
+    /// The form in which the log keeps it.
+    ///
+    /// # Panics
+    /// Never: settings are plain tables.
+    pub fn to_record(&self) -> String {
+        toml::to_string(self).expect("a challenge is a plain table")
+    }
+
+    /// Reads what [`Challenge::to_record`] wrote.
+    ///
+    /// # Errors
+    /// If the text is no such record.
+    pub fn from_record(text: &str) -> Result<Self, TrainError> {
+        toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))
+    }
+}
+
+/// When a challenger may replace the line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GateSettings {
+    /// Loss of mean gain (0 to 1) that counts as not worse.
+    pub margin: f64,
+    /// Chance to promote a challenger that is worse by the margin, and to refuse one that is not worse.
+    pub alpha: f64,
+    /// Both predict one choice in so many.
+    pub predict_one_in: u64,
+    /// Choices predicted after which a challenger that has not proved itself is refused.
+    pub max_choices: u64,
+    /// A challenger may take so many times the line's time for a page.
+    pub max_latency: f64,
+    /// A challenger may hold so many times the line's learned numbers.
+    pub max_params: f64,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        Self { margin: 0.01, alpha: 0.05, predict_one_in: 4, max_choices: 5_000, max_latency: 2.0, max_params: 4.0 }
+    }
+}
+
+/// Reads records again, with what they mean: what a state that begins earlier needs.
+pub trait Past {
+    /// Hands each record of `from..to` over: its offset, when it came in, its fact, and the name of its type if it is the shop's own.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or does not reach back so far; and whatever `take` returns.
+    fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError>;
+}
+
+/// Takes one record of the past.
+pub type Take<'a> = dyn FnMut(Offset, i64, Fact<'_>, Option<EventType>) -> Result<(), TrainError> + 'a;
+
+/// A challenger, learned up to an offset.
+#[derive(Clone, Debug)]
+pub struct Challenger {
+    challenge: Challenge,
+    learner: Learner,
+    /// Windows that it leaves out.
+    excluded: Vec<SuspectWindow>,
+    at: Offset,
+}
+
+impl Challenger {
+    /// Nothing learned yet.
+    pub fn new(challenge: &Challenge, excluded: &[SuspectWindow]) -> Self {
+        let mut settings = challenge.settings.clone();
+        settings.guard.enabled = false;
+        settings.predict_one_in = u64::MAX;
+        let excluded = excluded.iter().filter(|window| !window.released).cloned().collect();
+        Self { challenge: challenge.clone(), learner: Learner::new(settings), excluded, at: Offset(0) }
+    }
+
+    /// The records before this offset were learned.
+    pub fn at(&self) -> Offset {
+        self.at
+    }
+
+    /// Learns the first passes, all but the last, up to `until`, and the last pass as far.
+    ///
+    /// # Errors
+    /// If the past cannot be read.
+    pub fn learn(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
+        for pass in 0..self.challenge.passes.max(1) {
+            if pass > 0 {
+                self.learner.begin_epoch();
+            }
+            self.at = Offset(0);
+            self.learn_on(past, until)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the last pass.
+    ///
+    /// # Errors
+    /// If the past cannot be read.
+    pub fn learn_on(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
+        let from = self.at;
+        past.read(from, until, &mut |offset, at_ms, fact, custom| self.take(offset, at_ms, fact, custom))
+    }
+
+    fn take(
+        &mut self,
+        offset: Offset,
+        at_ms: i64,
+        fact: Fact<'_>,
+        custom: Option<EventType>,
+    ) -> Result<(), TrainError> {
+        match fact {
+            Fact::Interaction(event)
+                if offset < self.challenge.from || self.excluded.iter().any(|window| window.contains(offset)) =>
+            {
+                self.learner.remember(&event);
+            }
+            // Its settings are its own, and it knows no versions.
+            Fact::Settings(_) | Fact::Chosen { .. } | Fact::Promoted { .. } | Fact::WindowReleased { .. } => {}
+            fact => self.learner.take(offset, at_ms, fact, |_| custom.clone())?,
+        }
+        self.at = offset.next();
+        Ok(())
+    }
+
+    /// What it learned.
+    pub fn into_state(self) -> Ensemble {
+        self.learner.into_line()
+    }
+}
+
+/// A challenger that rides along with the line: it learns the same choices, and both say beforehand what they expect.
+#[derive(Clone, Debug)]
+pub(crate) struct Shadow {
+    pub(crate) challenge: Challenge,
+    pub(crate) state: Ensemble,
+    pub(crate) weights: TypeWeights,
+    pub(crate) contest: Contest,
+}
+
+impl Shadow {
+    pub(crate) fn new(challenger: Challenger, gate: GateSettings) -> Self {
+        let challenge = challenger.challenge.clone();
+        let weights = challenger.learner.weights().clone();
+        Self { challenge, state: challenger.into_state(), weights, contest: Contest::new(gate) }
+    }
+}
+
+/// The line and a challenger over the same choices.
+#[derive(Clone, Debug)]
+pub(crate) struct Contest {
+    gate: GateSettings,
+    not_worse: Capital,
+    worse: Capital,
+    gains: [f64; 2],
+    n: u64,
+}
+
+/// How a challenger stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    /// Choices that both predicted.
+    pub n: u64,
+    /// Mean gain of the challenger.
+    pub challenger: f64,
+    /// Mean gain of the line.
+    pub line: f64,
+    /// What follows from it.
+    pub verdict: Verdict,
+}
+
+/// What follows from a shadowing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Go on.
+    Open,
+    /// Not worse: promote.
+    NotWorse,
+    /// Worse: refuse.
+    Worse,
+    /// Neither could be said in time: refuse.
+    Unproved,
+}
+
+impl Contest {
+    fn new(gate: GateSettings) -> Self {
+        Self { gate, not_worse: Capital::default(), worse: Capital::default(), gains: [0.0; 2], n: 0 }
+    }
+
+    /// One choice in so many is predicted by both.
+    pub(crate) fn predict_one_in(&self) -> u64 {
+        self.gate.predict_one_in.max(1)
+    }
+
+    /// Counts a choice: the gains of line and challenger.
+    pub(crate) fn count(&mut self, [line, challenger]: [f64; 2]) {
+        self.n += 1;
+        self.gains[0] += line;
+        self.gains[1] += challenger;
+        self.not_worse.add(challenger - line, -self.gate.margin);
+        self.worse.add(line - challenger, 0.0);
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        let n = self.n.max(1) as f64;
+        let proves = |capital: &Capital| capital.value() * self.gate.alpha >= 1.0;
+        let verdict = match () {
+            () if proves(&self.worse) => Verdict::Worse,
+            () if proves(&self.not_worse) => Verdict::NotWorse,
+            () if self.n >= self.gate.max_choices => Verdict::Unproved,
+            () => Verdict::Open,
+        };
+        Standing { n: self.n, challenger: self.gains[1] / n, line: self.gains[0] / n, verdict }
+    }
+}
