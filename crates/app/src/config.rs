@@ -171,14 +171,14 @@ impl Config {
         in_range("learn.predict_one_in", learn.predict_one_in, 1, u64::MAX)?;
         let guard = &learn.guard;
         in_range("learn.guard.anchor_one_in", guard.anchor_one_in, 2, u64::MAX)?;
-        in_range("learn.guard.anchors", guard.anchors as u64, 16, 100_000)?;
+        in_range("learn.guard.anchors", guard.anchors as u64, 128, 100_000)?;
         in_range("learn.guard.test_one_in", guard.test_one_in, 1, u64::MAX / 4)?;
         in_range("learn.guard.tests_per_s", guard.tests_per_s, 1, 1_000_000)?;
         in_range("learn.guard.version_every", guard.version_every, 1_000, u64::MAX)?;
         in_range("learn.guard.confirm_after", guard.confirm_after, 500, guard.version_every)?;
         in_range("learn.guard.versions_kept", guard.versions_kept as u64, 0, 100)?;
-        if !(0.0..=0.2).contains(&guard.tolerance) {
-            return Err(format!("`learn.guard.tolerance` is {}, but must be 0 to 0.2", guard.tolerance));
+        if !(0.0..=0.1).contains(&guard.tolerance) {
+            return Err(format!("`learn.guard.tolerance` is {}, but must be 0 to 0.1", guard.tolerance));
         }
         if !(guard.alpha > 0.0 && guard.alpha < 1.0) {
             return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));

@@ -26,6 +26,8 @@ pub struct Challenge {
     pub from: Offset,
     /// Passes over them.
     pub passes: u32,
+    /// All passes but the last end before this record: later than what is known when it begins, they could not be repeated.
+    pub until: Offset,
 }
 
 impl Challenge {
@@ -107,28 +109,20 @@ impl Challenger {
         self.at
     }
 
-    /// Learns the first passes, all but the last, up to `until`, and the last pass as far.
+    /// Learns the first passes as far as the challenge says, and the last one up to `until`.
     ///
     /// # Errors
     /// If the past cannot be read.
     pub fn learn(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
-        for pass in 0..self.challenge.passes.max(1) {
-            if pass > 0 {
-                self.learner.begin_epoch();
-            }
-            self.at = Offset(0);
-            self.learn_on(past, until)?;
+        for _ in 1..self.challenge.passes.max(1) {
+            self.pass(past, self.challenge.until.min(until))?;
         }
-        Ok(())
+        self.pass(past, until)
     }
 
-    /// Goes on with the last pass.
-    ///
-    /// # Errors
-    /// If the past cannot be read.
-    pub fn learn_on(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
-        let from = self.at;
-        past.read(from, until, &mut |offset, at_ms, fact, custom| self.take(offset, at_ms, fact, custom))
+    fn pass(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
+        self.learner.begin_epoch();
+        past.read(Offset(0), until, &mut |offset, at_ms, fact, custom| self.take(offset, at_ms, fact, custom))
     }
 
     fn take(

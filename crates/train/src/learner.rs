@@ -10,7 +10,7 @@ use accrue_store::{Fact, Histories, Interaction, ItemIdx, Offset};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Challenge, Challenger, GateSettings, Past, Shadow, Standing};
-use crate::guard::{Finding, Guard, Observation, Tally, gain_of, rivals};
+use crate::guard::{Finding, Guard, Observation, Tally, gains_of};
 use crate::prequential::{LIST, Quality};
 use crate::versions::{Lineage, Sealing};
 use crate::{Alarm, LearnSettings, TrainError};
@@ -264,7 +264,6 @@ impl Learner {
                 context,
                 event: *event,
                 weight,
-                n_items: self.line.n_items(),
                 received_ms: self.received_ms,
             };
             let good = self.lineage.good().map(|(_, state)| state);
@@ -279,11 +278,8 @@ impl Learner {
             let weight = weights.get(event.type_code);
             let mut draws = Draws::new(self.settings.seed, STREAM + 1, offset.0);
             if weight > 0.0 && draws.below(contest.predict_one_in()) == 0 {
-                let rivals = rivals(&mut draws, self.guard.recent(), self.line.n_items(), event.item);
-                contest.count([
-                    gain_of(&self.line, &context, event.item, &rivals, &mut self.prepared),
-                    gain_of(state, &own, event.item, &rivals, &mut self.prepared),
-                ]);
+                let (models, contexts) = ([&self.line, &*state], [&context, &own]);
+                contest.count(gains_of(models, contexts, event.item, &mut draws, &mut self.prepared));
             }
             let (seed, n_items) = (self.settings.seed, self.line.n_items());
             let step = Step { offset: offset.0, seed, context: own, event: *event, weight, n_items };

@@ -316,9 +316,13 @@ impl Lineage {
 
     /// An operator stands for this version: what it learned is no longer suspect.
     pub(crate) fn vouch_for(&mut self, number: u64) {
-        let Some((begun, end)) = self.entry(number).map(|entry| (entry.begun, entry.offset)) else { return };
-        for window in &mut self.windows {
-            window.released |= begun <= window.from && window.to <= end;
+        let Some(end) = self.entry(number).map(|entry| entry.offset) else { return };
+        // What lies before its end it has learned.
+        for window in self.windows.iter_mut().filter(|window| window.from < end && end <= window.to) {
+            match end == window.to {
+                true => window.released = true,
+                false => window.from = end,
+            }
         }
     }
 

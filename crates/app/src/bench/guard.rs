@@ -18,8 +18,8 @@ use crate::engine::learn_settings;
 pub(super) const BENCHES: &[Bench] = &[
     bench(
         "guard_poison",
-        "poison after a clean stream: the worst delay until a rollback, and the smallest part of the loss restored, over those \
-         kinds and shares that cost a fifth of NDCG@20 or more",
+        "poison after a clean stream: the longest time from a loss of a fifth of NDCG@20 to the rollback, and the smallest part of the loss restored, over those \
+         kinds and shares that cost so much",
         &[
             row("guard_delay_events_max", "events", Target::AtMost(2_000.0)),
             row("guard_restored_min", "share", Target::AtLeast(0.99)),
@@ -52,7 +52,7 @@ enum Poison {
 const KINDS: [Poison; 4] = [Poison::Shuffled, Poison::Flipped, Poison::Exploding, Poison::Flooding];
 const SHARES: [u64; 3] = [5, 20, 100];
 /// Later choices that damage is measured on.
-const N_PROBES: usize = 400;
+const N_PROBES: usize = 1_500;
 /// Damage is looked at after each so many events.
 const LOOK_EVERY: usize = 500;
 /// Loss that counts as harm, as a share of what was there.
@@ -126,6 +126,8 @@ fn step(learner: &mut Learner, offset: usize, event: &Interaction) -> anyhow::Re
 struct Case {
     /// Events from the first poisoned one to the rollback.
     delay: Option<usize>,
+    /// Events until the loss without a guard reached a fifth; `None` if it never did.
+    harmful_at: Option<usize>,
     /// The largest loss of NDCG@20 without a guard, as a share of what a clean stream gives at the same moment.
     worst_unguarded: f64,
     /// The loss just before the rollback, and at the end.
@@ -162,10 +164,14 @@ fn poisoned(scene: &Scene, clean: &[f64], poison: Poison, share: u64, n_events: 
         }
     };
     let loss = |model: &Ensemble, number: usize| 1.0 - scene.ndcg(model) / clean[number / LOOK_EVERY];
-    let mut worst_unguarded = 0.0;
+    let (mut worst_unguarded, mut harmful_at) = (0.0, None);
     follow(scene, false, n_events, poisoned, |number, learner| {
         if number % LOOK_EVERY == LOOK_EVERY - 1 {
-            worst_unguarded = f64::max(worst_unguarded, loss(learner.ensemble(), number));
+            let loss = loss(learner.ensemble(), number);
+            worst_unguarded = f64::max(worst_unguarded, loss);
+            if loss >= HARM && harmful_at.is_none() {
+                harmful_at = Some(number + 1);
+            }
         }
     })?;
     let alarms_before = scene.learner.n_alarms();
@@ -179,7 +185,7 @@ fn poisoned(scene: &Scene, clean: &[f64], poison: Poison, share: u64, n_events: 
             before = learner.ensemble().clone();
         }
     })?;
-    Ok(Case { delay, worst_unguarded, at_alarm, after: loss(guarded.serving(), n_events - 1) })
+    Ok(Case { delay, harmful_at, worst_unguarded, at_alarm, after: loss(guarded.serving(), n_events - 1) })
 }
 
 fn poison(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
@@ -208,15 +214,16 @@ fn poison(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     for kind in KINDS {
         for share in SHARES {
             let case = poisoned(&scene, &clean, kind, share, n_events)?;
-            let Case { delay, worst_unguarded, at_alarm, after } = case;
+            let Case { delay, harmful_at, worst_unguarded, at_alarm, after } = case;
             let delayed = delay.map_or("never".into(), |delay| format!("{delay} events"));
             let percent = |share: f64| format!("{:.0} %", 100.0 * share);
             let (worst, at, end) = (percent(worst_unguarded), percent(at_alarm), percent(after));
-            bed.note(format!("  {kind:?} {share} %: {worst}; {delayed}; {at}, {end}"));
-            if worst_unguarded >= HARM {
+            let harmful = harmful_at.map_or("never".into(), |events| format!("{events} events"));
+            bed.note(format!("  {kind:?} {share} %: {worst}, a fifth after {harmful}; {delayed}; {at}, {end}"));
+            if let Some(harmful_at) = harmful_at {
                 n_harmful += 1;
                 n_missed += usize::from(delay.is_none());
-                delays.push(delay.unwrap_or(n_events) as f64);
+                delays.push(delay.unwrap_or(n_events).saturating_sub(harmful_at) as f64);
                 restored.push((1.0 - after / worst_unguarded).clamp(0.0, 1.0));
             }
         }

@@ -54,7 +54,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let Context { config, output } = context;
     let mut settings = learn_settings(&config);
     settings.models = with_settings(&settings.models, &arguments.set)?;
-    let challenge = Challenge { settings, from: Offset(arguments.from), passes: arguments.passes };
+    let challenge = Challenge { settings, from: Offset(arguments.from), passes: arguments.passes, until: Offset(0) };
     let gate = GateSettings { margin: arguments.margin, ..GateSettings::default() };
     let bar = if output.draws_progress() { ProgressBar::new(arguments.shadow) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3} %  side by side  {eta} left")?);

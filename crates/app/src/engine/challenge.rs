@@ -35,7 +35,7 @@ pub struct ChallengeReport {
     pub seconds: f64,
 }
 
-/// Learns the challenger up to the last `shadow` records, lives through those with both, and promotes or refuses it.
+/// Learns the challenger (all passes, whatever its `until` says) up to the last `shadow` records, lives through those with both, and promotes or refuses it.
 ///
 /// # Errors
 /// If another process holds the folder, or the log cannot be read or written.
@@ -56,6 +56,7 @@ pub fn challenge(
     if end.0 == 0 {
         return Err(EngineError::Conflict { message: "the log is empty: there is nothing to be judged by".into() });
     }
+    let challenge = &Challenge { until: from, ..challenge.clone() };
     let all = recover(&mut reader, &checkpoints, &settings, end, true)?;
     let mut before = recover(&mut reader, &checkpoints, &settings, from, true)?;
     before.catch_up(&mut reader)?;

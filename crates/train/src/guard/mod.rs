@@ -19,24 +19,22 @@ mod probe;
 use accrue_event::EventType;
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
-use accrue_store::{Interaction, ItemIdx};
+use accrue_store::Interaction;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::capital::Capital;
+pub(crate) use self::probe::gains_of;
 use self::probe::{N_SLICES, Probe, Slices, slice_name};
-pub(crate) use self::probe::{gain_of, rivals};
 
 /// Stream of the random numbers of the guard.
 const STREAM: u64 = 0x4755_4152;
 /// Trusted anchors with which the anchor test begins: a young shop's few are of one day, and say little of the next.
 const ENOUGH_ANCHORS: usize = 128;
-/// Choices remembered as rivals.
-const RECENT: usize = 256;
 /// Capital from which on the tests look closer.
 const SUSPICION: f64 = 2.0;
 /// How close: one choice in so many.
-const CLOSER_ONE_IN: u64 = 2;
-/// A line on probation returns when the hypothesis that it harms by twice the tolerance or more has so little left.
+const CLOSER_ONE_IN: u64 = 1;
+/// A line on probation returns when the hypothesis that it harms by three times the tolerance or more has so little left.
 const CLEARED_AT: f64 = 20.0;
 
 /// Settings of the guard.
@@ -49,7 +47,7 @@ pub struct GuardSettings {
     pub anchor_one_in: u64,
     /// Anchors kept, the latest of those that are trusted.
     pub anchors: usize,
-    /// The anchor test examines one anchor for so many choices (one for two once it suspects something), the stream test a
+    /// The anchor test examines one anchor for so many choices (one for each once it suspects something), the stream test a
     /// quarter of that.
     pub test_one_in: u64,
     /// Examinations in a second, at most, by the times at which records came in: while a long past is taken in, few are enough.
@@ -72,9 +70,9 @@ impl Default for GuardSettings {
             enabled: true,
             anchor_one_in: 64,
             anchors: 512,
-            test_one_in: 4,
+            test_one_in: 2,
             tests_per_s: 1_000,
-            tolerance: 0.01,
+            tolerance: 0.02,
             alpha: 0.01,
             version_every: 8_000,
             confirm_after: 4_000,
@@ -91,7 +89,6 @@ pub(crate) struct Observation<'a> {
     pub(crate) event: Interaction,
     /// What its type is worth; only what is worth something is foreseen.
     pub(crate) weight: f32,
-    pub(crate) n_items: u32,
     /// When its record came in.
     pub(crate) received_ms: i64,
 }
@@ -173,8 +170,6 @@ pub(crate) struct Guard {
     trusted: Vec<Probe>,
     /// Anchors since.
     pending: Vec<Probe>,
-    recent: Vec<ItemIdx>,
-    n_seen: u64,
     stream_ms: i64,
     /// Examinations saved up, in thousandths, and up to when.
     credit: i64,
@@ -191,8 +186,6 @@ impl Default for Guard {
             restarts: 0,
             trusted: Vec::new(),
             pending: Vec::new(),
-            recent: Vec::new(),
-            n_seen: 0,
             stream_ms: i64::MIN,
             credit: 0,
             paid_ms: 0,
@@ -211,7 +204,7 @@ impl Guard {
         on_probation: bool,
         prepared: &mut Prepared,
     ) -> Finding {
-        let Observation { offset, seed, context, event, weight, n_items, received_ms } = choice;
+        let Observation { offset, seed, context, event, weight, received_ms } = choice;
         self.stream_ms = self.stream_ms.max(event.at_ms);
         let mut draws = Draws::new(*seed, STREAM, *offset);
         let is_choice = *weight > 0.0;
@@ -219,30 +212,26 @@ impl Guard {
         let one_in = if on_probation || self.suspects() { CLOSER_ONE_IN } else { settings.test_one_in.max(1) };
         let tests_anchor = draws.below(one_in) == 0 && self.affords(settings, *received_ms);
         let tests_stream = draws.below(4 * one_in) == 0 && is_choice && self.affords(settings, *received_ms);
-        let drawn = rivals_if(is_anchor || tests_stream, &mut draws, &self.recent, *n_items, event.item);
-        if is_choice {
-            self.remember(event.item);
-        }
         let slices = Slices::of(context, event, line.first_seen_ms(event.item));
         let mut alarm = None;
         if let Some(good) = good {
             if tests_stream {
-                let gains = [line, good].map(|model| gain_of(model, context, event.item, &drawn, prepared));
+                let gains = gains_of([line, good], [context, context], event.item, &mut draws, prepared);
                 alarm = self.test(0, gains, slices, settings);
             }
             if tests_anchor && alarm.is_none() && self.trusted.len() >= ENOUGH_ANCHORS {
                 let probe = &self.trusted[draws.below(self.trusted.len() as u64) as usize];
-                let gains = probe.gains([line, good], self.stream_ms, context.weights, prepared);
+                let gains = probe.gains([line, good], self.stream_ms, context.weights, &mut draws, prepared);
                 let slices = probe.slices;
                 alarm = self.test(1, gains, slices, settings);
-                self.clearing.add(gains[0] - gains[1], -2.0 * settings.tolerance);
+                self.clearing.add(gains[0] - gains[1], -3.0 * settings.tolerance);
             }
         }
         if let Some(alarm) = alarm {
             return Finding::Alarm(alarm);
         }
         if is_anchor {
-            self.pending.push(Probe::new(*offset, context, event, drawn, slices));
+            self.pending.push(Probe::new(*offset, context, event, slices));
             let surplus = self.pending.len().saturating_sub(settings.anchors);
             self.pending.drain(..surplus);
         }
@@ -271,15 +260,6 @@ impl Guard {
         [&self.stream, &self.anchor].iter().any(|test| test.iter().any(|capital| capital.value() >= SUSPICION))
     }
 
-    fn remember(&mut self, item: ItemIdx) {
-        let place = (self.n_seen % RECENT as u64) as usize;
-        match self.recent.get_mut(place) {
-            Some(slot) => *slot = item,
-            None => self.recent.push(item),
-        }
-        self.n_seen += 1;
-    }
-
     /// Takes one pair of gains in (line, good); the alarm that it sets off, if it does.
     fn test(&mut self, test: usize, gains: [f64; 2], slices: Slices, settings: &GuardSettings) -> Option<Alarm> {
         self.tallies[test].add(gains);
@@ -302,11 +282,6 @@ impl Guard {
             }
         }
         alarm
-    }
-
-    /// Choices of late, by item.
-    pub(crate) fn recent(&self) -> &[ItemIdx] {
-        &self.recent
     }
 
     /// Begins all tests anew, with the next share of `α`.
@@ -338,14 +313,12 @@ impl Guard {
 
     /// Mean gains of a model over all trusted anchors: what the rollback of a test or a report is measured by.
     pub(crate) fn anchor_gain(&self, model: &Ensemble, weights: &TypeWeights, prepared: &mut Prepared) -> f64 {
-        let gains = self.trusted.iter().map(|probe| probe.gains([model], self.stream_ms, weights, prepared)[0]);
-        let n = self.trusted.len().max(1) as f64;
-        gains.sum::<f64>() / n
+        let gain = |(place, probe): (usize, &Probe)| {
+            let mut draws = Draws::new(0, STREAM, place as u64);
+            probe.gains([model, model], self.stream_ms, weights, &mut draws, prepared)[0]
+        };
+        self.trusted.iter().enumerate().map(gain).sum::<f64>() / self.trusted.len().max(1) as f64
     }
-}
-
-fn rivals_if(wanted: bool, draws: &mut Draws, recent: &[ItemIdx], n_items: u32, item: ItemIdx) -> Vec<ItemIdx> {
-    if wanted { rivals(draws, recent, n_items, item) } else { Vec::new() }
 }
 
 fn type_name(code: u8) -> String {

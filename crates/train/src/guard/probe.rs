@@ -1,16 +1,19 @@
 //! A probe: one choice that somebody made, and how well given models would have foreseen it.
 //!
-//! The gain of a model is `1 - ln(rank) / ln(n)` of the chosen item among itself and its rivals (n in all, rank from 1): 1 for the
-//! best place, 0 for the last. Unlike a hit rate it tells of a change at any depth, so that few choices show it. Half of the rivals are drawn from what was chosen lately, so that popularity alone does not win, half from
-//! all items. Which they are is a function of seed, offset and the events before.
+//! The gain of a model is `1 - ln(rank) / ln(n)` of the chosen item among all n items (rank from 1): 1 for the best place, 0 for the
+//! last. Unlike a hit rate it tells of a change at any depth, so that few choices show it. The rank is estimated: items that either
+//! model would propose are counted one by one, and some drawn at random stand for all others. Which they are is a function of
+//! seed and offset.
 
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
 use accrue_store::{Interaction, ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
-/// Rivals of a choice, before duplicates go.
-pub(super) const N_RIVALS: usize = 48;
+/// Candidates of each source of each model.
+const N_CANDIDATES: usize = 16;
+/// Items drawn at random, before duplicates go.
+const N_DRAWN: usize = 32;
 /// Events of a history that a probe keeps.
 const REACH: usize = 64;
 /// Shoppers with fewer past events are new.
@@ -59,66 +62,66 @@ pub(super) struct Probe {
     past: Vec<Past>,
     at_ms: i64,
     item: ItemIdx,
-    rivals: Vec<ItemIdx>,
     pub(super) slices: Slices,
 }
 
 impl Probe {
-    pub(super) fn new(
-        offset: u64,
-        context: &Context<'_>,
-        event: &Interaction,
-        rivals: Vec<ItemIdx>,
-        slices: Slices,
-    ) -> Self {
+    pub(super) fn new(offset: u64, context: &Context<'_>, event: &Interaction, slices: Slices) -> Self {
         let earlier = context.earlier();
         let past = earlier[earlier.len().saturating_sub(REACH)..].to_vec();
-        Self { offset, past, at_ms: event.at_ms, item: event.item, rivals, slices }
+        Self { offset, past, at_ms: event.at_ms, item: event.item, slices }
     }
 
-    /// The gains of several models, as if the choice were made at `now_ms`: what decays has decayed for all of them alike;
-    /// and as if it began a visit, so that what was learned over the long run has to say it.
-    pub(super) fn gains<const N: usize>(
+    /// The gains of two models, as if the choice were made at `now_ms`: what decays has decayed for both of them alike; and as
+    /// if it began a visit, so that what was learned over the long run has to say it.
+    pub(super) fn gains(
         &self,
-        models: [&Ensemble; N],
+        models: [&Ensemble; 2],
         now_ms: i64,
         weights: &TypeWeights,
+        draws: &mut Draws,
         prepared: &mut Prepared,
-    ) -> [f64; N] {
+    ) -> [f64; 2] {
         let later_s = (now_ms - self.at_ms).max(0) / 1000;
         let mut past = self.past.clone();
         for event in &mut past {
             event.at_s = (i64::from(event.at_s) + later_s).min(i64::from(u32::MAX)) as u32;
         }
         let context = Context { past: &past, in_visit: 0, now_ms, weights };
-        models.map(|ensemble| gain_of(ensemble, &context, self.item, &self.rivals, prepared))
+        gains_of(models, [&context, &context], self.item, draws, prepared)
     }
 }
 
-/// Draws the rivals of `item`.
-pub(crate) fn rivals(draws: &mut Draws, recent: &[ItemIdx], n_items: u32, item: ItemIdx) -> Vec<ItemIdx> {
-    let mut rivals: Vec<ItemIdx> = (0..N_RIVALS)
-        .map(|place| match place % 2 {
-            0 if !recent.is_empty() => recent[draws.below(recent.len() as u64) as usize],
-            _ => draws.below(u64::from(n_items.max(1))) as ItemIdx,
-        })
-        .collect();
-    rivals.sort_unstable();
-    rivals.dedup();
-    rivals.retain(|&rival| rival != item);
-    rivals
-}
-
-/// The gain of one model for one choice; the chosen item ranks last among equals.
-pub(crate) fn gain_of(
-    ensemble: &Ensemble,
-    context: &Context<'_>,
+/// The gains of two models for one choice, each in its own eyes of the shopper. `draws` names the random rivals.
+pub(crate) fn gains_of(
+    models: [&Ensemble; 2],
+    contexts: [&Context<'_>; 2],
     item: ItemIdx,
-    rivals: &[ItemIdx],
+    draws: &mut Draws,
     prepared: &mut Prepared,
-) -> f64 {
-    ensemble.prepare(context, prepared);
-    let score = ensemble.score(prepared, item);
-    let above = rivals.iter().filter(|&&rival| ensemble.score(prepared, rival) >= score).count();
-    1.0 - f64::from(accrue_kernel::ln(1.0 + above as f32) / accrue_kernel::ln(1.0 + rivals.len().max(1) as f32))
+) -> [f64; 2] {
+    let n_items = models[0].n_items().max(models[1].n_items()).max(2);
+    let mut found: Vec<ItemIdx> = Vec::new();
+    for (model, context) in models.iter().zip(contexts) {
+        model.prepare(context, prepared);
+        found.extend(model.candidates(context, prepared, N_CANDIDATES, true));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found.retain(|&rival| rival != item);
+    let mut drawn: Vec<ItemIdx> = (0..N_DRAWN).map(|_| draws.below(u64::from(n_items)) as ItemIdx).collect();
+    drawn.retain(|rival| *rival != item && found.binary_search(rival).is_err());
+    let stands_for = (n_items as usize - found.len().min(n_items as usize - 1)) as f64 / drawn.len().max(1) as f64;
+    // The scratch holds what the last model prepared.
+    let mut gains = [0.0; 2];
+    for (place, (model, context)) in models.iter().zip(contexts).enumerate().rev() {
+        if place == 0 {
+            model.prepare(context, prepared);
+        }
+        let score = model.score(prepared, item);
+        let above = |rivals: &[ItemIdx]| rivals.iter().filter(|&&rival| model.score(prepared, rival) >= score).count();
+        let rank = 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64;
+        gains[place] = (1.0 - f64::from(accrue_kernel::ln(rank as f32) / accrue_kernel::ln(n_items as f32))).max(0.0);
+    }
+    gains
 }

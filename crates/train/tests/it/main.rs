@@ -4,4 +4,5 @@
 
 mod contract;
 mod forget;
+mod guard;
 mod shop;

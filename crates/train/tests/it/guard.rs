@@ -1,0 +1,226 @@
+//! The guard: harm is undone within the fold, clean streams are left alone, and whatever was decided, resuming equals never
+//! having stopped.
+
+use accrue_kernel::Draws;
+use accrue_model::Part;
+use accrue_store::{Body, Fact, Facts, Offset, Record};
+use accrue_train::{
+    Challenge, Challenger, GateSettings, LearnSettings, Learner, Past, Take, TrainError, Verdict, VersionStatus,
+    custom_type, look_back,
+};
+
+use crate::shop::{N_ITEMS, facts, records, settings};
+
+/// A guard for a shop of some thousand events.
+fn guarded(part: Part) -> LearnSettings {
+    let mut settings = settings(part);
+    settings.guard.anchor_one_in = 12;
+    settings.guard.anchors = 1_000;
+    settings.guard.version_every = 1_500;
+    settings.guard.confirm_after = 700;
+    settings
+}
+
+/// The same, with versions far enough apart for a slow poison to show.
+fn patient(part: Part) -> LearnSettings {
+    let mut settings = guarded(part);
+    // A shop of 60 items that changes within weeks.
+    settings.guard.tolerance = 0.03;
+    settings.guard.version_every = 4_000;
+    settings.guard.confirm_after = 3_000;
+    settings
+}
+
+/// Takes in the records in `from..`, whatever they are.
+fn follow(learner: &mut Learner, facts: &Facts, records: &[Record]) {
+    for record in &records[learner.end().0 as usize..] {
+        match facts.resolve(record) {
+            Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
+                look_back(learner, record, &mut Records { records, facts }).unwrap();
+            }
+            fact => learner.step(record.offset, record.received_at.0, fact, |code| facts.type_of(code)).unwrap(),
+        }
+    }
+}
+
+/// The past in memory.
+struct Records<'a> {
+    records: &'a [Record],
+    facts: &'a Facts,
+}
+
+impl Past for Records<'_> {
+    fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
+        for record in &self.records[from.0 as usize..to.0 as usize] {
+            take(record.offset, record.received_at.0, self.facts.resolve(record), custom_type(record))?;
+        }
+        Ok(())
+    }
+}
+
+fn bytes(learner: &Learner) -> Vec<u8> {
+    postcard::to_stdvec(learner).unwrap()
+}
+
+/// A clean stream in which the records of `poison` name other items than were chosen.
+fn poisoned(n: usize, poison: std::ops::Range<usize>) -> Vec<Record> {
+    let mut records = records(n, 11);
+    for (place, record) in records.iter_mut().enumerate() {
+        if let Body::Event(checked) = &mut record.body
+            && poison.contains(&place)
+        {
+            let item = Draws::new(5, 5, place as u64).below(N_ITEMS);
+            checked.event.item = Some(format!("item-{item}").as_str().into());
+        }
+    }
+    records
+}
+
+#[test]
+fn a_clean_stream_is_left_alone() {
+    let records = records(9_000, 11);
+    let facts = facts(&records);
+    let mut learner = Learner::new(guarded(Part::Blend));
+    follow(&mut learner, &facts, &records);
+    let good = learner.lineage().entries().iter().filter(|entry| entry.status == VersionStatus::Superseded).count();
+    assert_eq!((learner.n_alarms(), learner.is_on_probation()), (0, false));
+    assert!(good >= 3, "versions became good and were followed by others: {good}");
+    assert!(learner.tallies()[1].n > 0, "anchors were examined");
+}
+
+#[test]
+fn poison_is_undone_and_clean_events_lead_back() {
+    let records = poisoned(22_000, 10_000..15_000);
+    let facts = facts(&records);
+    let mut learner = Learner::new(patient(Part::Blend));
+    follow(&mut learner, &facts, &records[..10_000]);
+    let (before, n_anchors) = learner.anchor_gain(learner.serving());
+    assert!(n_anchors >= 128, "{n_anchors} anchors");
+    let mut rolled_back_at = None;
+    for end in 10_001..=15_000 {
+        follow(&mut learner, &facts, &records[..end]);
+        if learner.n_alarms() > 0 && rolled_back_at.is_none() {
+            rolled_back_at = Some(end);
+            let (after, _) = learner.anchor_gain(learner.serving());
+            assert!(after >= 0.9 * before, "{after} after the rollback, {before} before the poison");
+        }
+    }
+    let rolled_back_at = rolled_back_at.expect("the poison was found");
+    let window = learner.lineage().windows().last().unwrap().clone();
+    assert!(window.from.0 <= 10_000 && window.to.0 >= rolled_back_at as u64, "{window:?}");
+    assert!(learner.lineage().entries().iter().any(|entry| entry.status == VersionStatus::RolledBack));
+    // Poison goes on for a while: nobody is served by what is learned from it.
+    let (gain, _) = learner.anchor_gain(learner.serving());
+    assert!(gain >= 0.9 * before, "{gain} while the poison goes on, {before} before");
+    follow(&mut learner, &facts, &records);
+    assert!(!learner.is_on_probation(), "the line proved itself");
+}
+
+#[test]
+fn resuming_around_a_rollback_gives_the_same_bytes() {
+    let records = poisoned(17_000, 10_000..14_000);
+    let facts = facts(&records);
+    let part = Part::Blend;
+    let mut straight = Learner::new(patient(part));
+    follow(&mut straight, &facts, &records);
+    assert!(straight.n_alarms() > 0, "there is a rollback to resume around");
+    for stop in [9_999, 12_500, 14_000, 16_000] {
+        let mut learner = Learner::new(patient(part));
+        follow(&mut learner, &facts, &records[..stop]);
+        let mut resumed: Learner = postcard::from_bytes(&bytes(&learner)).unwrap();
+        follow(&mut resumed, &facts, &records);
+        assert!(bytes(&resumed) == bytes(&straight), "stopped at {stop}");
+    }
+}
+
+#[test]
+fn an_operator_goes_back_and_forth() {
+    let mut records = records(7_000, 11);
+    let chosen = |version| Body::Chosen { version, why: "a test".into() };
+    let mut learner = Learner::new(guarded(Part::Neighbours));
+    let base = facts(&records);
+    follow(&mut learner, &base, &records[..6_000]);
+    let (good, state) = learner.lineage().good().map(|(number, state)| (number, state.clone())).unwrap();
+    let line = learner.ensemble().clone();
+    let undone = learner.lineage().learning();
+    records[6_000].body = chosen(good);
+    records[6_001].body = chosen(999);
+    records[6_002].body = chosen(undone);
+    let facts = facts(&records);
+    follow(&mut learner, &facts, &records[..6_001]);
+    assert!(learner.ensemble().neighbours == state.neighbours, "the line goes on from the chosen version");
+    assert_eq!(learner.lineage().windows().last().unwrap().to, Offset(6_001));
+    let before = learner.lineage().learning();
+    follow(&mut learner, &facts, &records[..6_002]);
+    assert_eq!(learner.lineage().learning(), before, "a version that is gone changes nothing");
+    follow(&mut learner, &facts, &records[..6_003]);
+    assert!(learner.ensemble().neighbours == line.neighbours, "what was undone is there again");
+    assert!(learner.lineage().windows().iter().all(|window| window.released || window.from.0 >= 6_001));
+    follow(&mut learner, &facts, &records);
+}
+
+#[test]
+fn a_released_window_is_learned_after_all() {
+    let mut records = records(7_000, 11);
+    let mut learner = Learner::new(guarded(Part::Neighbours));
+    follow(&mut learner, &facts(&records), &records[..6_000]);
+    let good = learner.lineage().good().unwrap().0;
+    records[6_000].body = Body::Chosen { version: good, why: "a test".into() };
+    let (from, to) = (learner.lineage().good_end(), Offset(6_001));
+    records[6_001].body = Body::WindowReleased { from, to };
+    let facts = facts(&records);
+    let line = learner.ensemble().n_params();
+    follow(&mut learner, &facts, &records[..6_001]);
+    let undone = learner.ensemble().n_params();
+    follow(&mut learner, &facts, &records[..6_002]);
+    assert!(learner.lineage().windows()[0].released);
+    let released = learner.ensemble().n_params();
+    assert!(undone < released && released + released / 20 > line, "{undone}, then {released} of {line}");
+    let mut resumed: Learner = postcard::from_bytes(&bytes(&learner)).unwrap();
+    follow(&mut resumed, &facts, &records);
+    follow(&mut learner, &facts, &records);
+    assert!(bytes(&resumed) == bytes(&learner));
+}
+
+#[test]
+fn a_challenger_that_rode_along_is_the_one_that_a_replay_builds() {
+    let mut records = records(8_000, 11);
+    let mut settings = guarded(Part::Blend);
+    settings.models.factorization.rate *= 0.7;
+    let challenge = Challenge { settings, from: Offset(300), passes: 2, until: Offset(4_000) };
+    records[7_000].body = Body::Promoted { challenge: challenge.to_record().into(), why: "a test".into() };
+    let facts = facts(&records);
+    let mut learner = Learner::new(guarded(Part::Blend));
+    follow(&mut learner, &facts, &records[..4_000]);
+    let mut alone = learner.clone();
+    let mut challenger = Challenger::new(&challenge, learner.lineage().windows());
+    challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(4_000)).unwrap();
+    learner.shadow(challenger, GateSettings::default());
+    follow(&mut learner, &facts, &records[..7_000]);
+    let standing = learner.standing().unwrap();
+    assert!(standing.n > 500 && standing.verdict == Verdict::NotWorse, "{standing:?}");
+    follow(&mut learner, &facts, &records);
+    follow(&mut alone, &facts, &records);
+    assert!(bytes(&learner) == bytes(&alone));
+    assert_eq!(learner.settings().models.factorization.rate, challenge.settings.models.factorization.rate);
+    let promoted = learner.lineage().entries().iter().any(|entry| &*entry.why == "a test");
+    assert!(promoted);
+}
+
+#[test]
+fn a_challenger_that_learned_nothing_is_refused() {
+    let records = records(8_000, 11);
+    let facts = facts(&records);
+    let mut learner = Learner::new(guarded(Part::Blend));
+    follow(&mut learner, &facts, &records[..5_000]);
+    // It begins where the log ends: all it knows is what it sees while it is judged.
+    let challenge = Challenge { settings: guarded(Part::Popularity), from: Offset(5_000), passes: 1, until: Offset(0) };
+    let mut challenger = Challenger::new(&challenge, &[]);
+    challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(5_000)).unwrap();
+    learner.shadow(challenger, GateSettings::default());
+    follow(&mut learner, &facts, &records);
+    assert_eq!(learner.standing().unwrap().verdict, Verdict::Worse);
+    let mut untouched = Learner::new(guarded(Part::Blend));
+    follow(&mut untouched, &facts, &records);
+    assert!(bytes(&learner) == bytes(&untouched), "who rides along leaves no trace");
+}
