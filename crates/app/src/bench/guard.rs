@@ -253,7 +253,7 @@ fn clean(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         tell(bed, "online retail", &learner);
         n_alarms += learner.n_alarms();
     }
-    Ok(vec![Figure { value: n_alarms as f64, samples: n_events as u64 }])
+    Ok(vec![Figure { value: n_alarms as f64, samples: n_events }])
 }
 
 fn tell(bed: &Bed<'_>, stream: &str, learner: &Learner) {

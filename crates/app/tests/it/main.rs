@@ -11,3 +11,4 @@ mod evaluate;
 mod faults;
 mod forget;
 mod http;
+mod versions;

@@ -1,0 +1,187 @@
+//! Versions from outside: a server process that seals them, rolls back on demand while requests go on, survives `kill -9` right
+//! after it; and the same on the command line, with challengers. Whatever was decided, the log alone gives the same bytes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use accrue_kernel::Draws;
+use serde_json::Value;
+
+const SEED: u64 = 20_261_123;
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.env("ACCRUE_DATA", dir).env("ACCRUE_LOG", "error").env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "2000");
+    for (name, value) in [("VERSION_EVERY", "1000"), ("CONFIRM_AFTER", "500"), ("ANCHOR_ONE_IN", "16")] {
+        command.env(format!("ACCRUE_LEARN_GUARD_{name}"), value);
+    }
+    command
+}
+
+fn accrue(dir: &Path, arguments: &[&str]) -> Output {
+    command(dir).args(arguments).args(["--json", "--quiet"]).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert!(!output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A server process on a free port.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(dir: &Path) -> Self {
+        let mut process =
+            command(dir).args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit("http://").next().unwrap().to_string();
+        Self { process, address }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        ask(&self.address, method, path, body).unwrap()
+    }
+
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+fn ask(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    write!(stream, "{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let body = answer.split_once("\r\n\r\n")?.1;
+    Some((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+}
+
+/// Purchases of 50 people, each with a taste for a family of items.
+fn batch(range: std::ops::Range<u64>) -> String {
+    let events: Vec<String> = range
+        .map(|number| {
+            let mut draws = Draws::new(SEED, 1, number);
+            let user = draws.below(50);
+            let item = if draws.below(4) == 0 { draws.below(60) } else { user % 10 * 6 + draws.below(6) };
+            let at = 1_760_000_000_000_u64 + number * 60_000;
+            format!(r#"{{"id":"e{number}","type":"purchase","user":"u{user}","item":"i{item}","at":{at}}}"#)
+        })
+        .collect();
+    format!("[{}]", events.join(","))
+}
+
+/// Posts events and waits until they are learned.
+fn send(server: &Server, range: std::ops::Range<u64>) {
+    for first in range.clone().step_by(500) {
+        let (status, _) = server.ask("POST", "/v1/events", &batch(first..(first + 500).min(range.end)));
+        assert_eq!(status, 200);
+    }
+    loop {
+        let (_, quality) = server.ask("GET", "/v1/quality", "");
+        if quality["offset"] == quality["log_end"] {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+fn is_equal_after_replay(dir: &Path) {
+    let replay = json(&accrue(dir, &["replay", "--verify"]));
+    assert_eq!(replay["equal"], true, "{replay}");
+}
+
+#[test]
+fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    send(&server, 0..6_000);
+    let (status, before) = server.ask("GET", "/v1/versions", "");
+    let learning = before["versions"].as_array().unwrap().last().unwrap()["version"].as_u64().unwrap();
+    let good = before["good"].as_u64().unwrap();
+    assert!(status == 200 && good > 0 && learning > good, "{before}");
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let (address, stopped) = (server.address.clone(), stop.clone());
+    let reader = std::thread::spawn(move || {
+        let mut n_answers = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            let (status, page) = ask(&address, "GET", "/v1/recommend/u7?n=5", "").expect("an answer");
+            assert!(status == 200 && page["items"].as_array().unwrap().len() == 5, "{page}");
+            n_answers += 1;
+        }
+        n_answers
+    });
+    let (status, after) = server.ask("POST", &format!("/v1/versions/{learning}/rollback?why=a%20test"), "");
+    stop.store(true, Ordering::Relaxed);
+    assert!(reader.join().unwrap() > 0, "requests went on");
+    assert_eq!(status, 200, "{after}");
+    assert!(after["suspect"][0]["why"] == "a test" && after["suspect"][0]["released"] == false, "{after}");
+    let (_, page) = server.ask("GET", "/v1/recommend/u7?n=5", "");
+    assert!(page["version"].as_u64().unwrap() > learning, "{page}");
+    for (path, status, code) in [
+        ("/v1/versions/999/promote", 404, "version_not_found"),
+        ("/v1/versions/x/promote", 400, "invalid_path"),
+        ("/v1/versions/suspect/3/release", 404, "not_found"),
+    ] {
+        let (told, problem) = server.ask("POST", path, "");
+        assert!(told == status && problem["code"] == code, "{path}: {problem}");
+    }
+    server.kill();
+
+    let server = Server::start(dir.path());
+    let (_, again) = server.ask("GET", "/v1/versions", "");
+    assert_eq!(again["suspect"], after["suspect"], "a kill does not undo it");
+    let from = after["suspect"][0]["from"].as_u64().unwrap();
+    let (status, released) = server.ask("POST", &format!("/v1/versions/suspect/{from}/release"), "");
+    assert!(status == 200 && released["suspect"][0]["released"] == true, "{released}");
+    send(&server, 6_000..7_000);
+    server.kill();
+    is_equal_after_replay(dir.path());
+}
+
+#[test]
+fn a_challenger_is_judged_on_the_command_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events.json");
+    std::fs::write(&file, batch(0..9_000)).unwrap();
+    let ingested = json(&accrue(dir.path(), &["ingest", file.to_str().unwrap()]));
+    assert_eq!(ingested["accepted"], 9_000);
+
+    let refused =
+        accrue(dir.path(), &["train", "--challenge", "--from", "9000", "--shadow", "4000", "--set", "part=popularity"]);
+    let report = json(&refused);
+    assert!(refused.status.code() == Some(1) && report["promoted"] == false, "{report}");
+    let promoted =
+        accrue(dir.path(), &["train", "--challenge", "--passes", "2", "--shadow", "4000", "--margin", "0.05"]);
+    let report = json(&promoted);
+    assert!(promoted.status.code() == Some(0) && report["promoted"] == true, "{report}");
+    assert!(report["standing"]["n"].as_u64().unwrap() > 50, "{report}");
+    is_equal_after_replay(dir.path());
+
+    let versions = json(&accrue(dir.path(), &["versions"]));
+    let good = versions["good"].as_u64().unwrap();
+    let of_good = versions["versions"].as_array().unwrap().iter().find(|entry| entry["number"] == good).unwrap();
+    assert!(of_good["why"].as_str().unwrap().contains("not worse"), "{of_good}");
+    let compared = json(&accrue(dir.path(), &["versions", "compare", "1", &good.to_string()]));
+    assert!(compared["records_between"].as_u64().unwrap() > 1_000, "{compared}");
+    let back = accrue(dir.path(), &["rollback", &good.to_string()]);
+    assert!(json(&back)["suspect"].as_array().unwrap().len() == 1);
+    is_equal_after_replay(dir.path());
+    for wrong in [&["versions", "promote", "999"][..], &["versions", "compare", "1", "999"], &["rollback", "999"]] {
+        let output = accrue(dir.path(), wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("version"), "{wrong:?}");
+    }
+}
