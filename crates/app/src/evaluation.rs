@@ -209,6 +209,10 @@ fn stream_settings(
     };
     let mut learn = crate::engine::learn_settings(config);
     learn.history_capacity = number(take("history_capacity"), "history_capacity", learn.history_capacity)?;
+    let drift = &mut learn.drift;
+    drift.delta = number(take("drift.delta"), "drift.delta", drift.delta)?;
+    drift.boost = number(take("drift.boost"), "drift.boost", drift.boost)?;
+    drift.boost_half_life = number(take("drift.boost_half_life"), "drift.boost_half_life", drift.boost_half_life)?;
     learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
     Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, learn }, types))
 }

@@ -28,5 +28,5 @@ pub use paired::{Paired, Ratio, Stretch, compare, predictions_from_text, predict
 pub use policy::{Mode, Span};
 pub use protocol::{Protocol, ProtocolSettings};
 pub use rating_protocol::{RatingReport, evaluate_ratings};
-pub use report::{Block, Report, Week};
+pub use report::{Block, DriftFigures, Report, Week};
 pub use stream::{LabError, StreamData, StreamSettings, Unit, evaluate_stream};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use accrue_train::Change;
 use serde::Serialize;
 
 use crate::Cost;
@@ -26,6 +27,8 @@ pub struct Report {
     pub weeks: Vec<Week>,
     /// The same by twentieth of the stream's events, for streams whose weeks are too many or too thin.
     pub blocks: Vec<Block>,
+    /// What the drift detector found while the models learned.
+    pub drift: DriftFigures,
     /// Predictions made.
     pub n_eval: usize,
     /// Numbers that the model learned.
@@ -35,6 +38,17 @@ pub struct Report {
     /// Every prediction, in the order of the stream; too many to print.
     #[serde(skip)]
     pub hits: Vec<Hit>,
+}
+
+/// Changes of how well the blend foresees what it learns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct DriftFigures {
+    /// To the better and to the worse.
+    pub n_changes: u64,
+    /// To the worse.
+    pub n_worse: u64,
+    /// The latest ones, by record.
+    pub changes: Vec<Change>,
 }
 
 /// One week's means.

@@ -18,7 +18,7 @@ use crate::cost::Stopwatch;
 use crate::metrics::{Hit, mean};
 use crate::policy::{DAY_MS, Mode, Span, Timetable};
 use crate::read::ReadError;
-use crate::report::{BLOCKS, Report, blocks, intervals, metrics, weeks};
+use crate::report::{BLOCKS, DriftFigures, Report, blocks, intervals, metrics, weeks};
 
 /// Stream of the random numbers that shuffle lines.
 const SHUFFLE: u64 = 0x5348_5546;
@@ -177,11 +177,17 @@ pub fn evaluate_stream(
         ci95: intervals(&hits, settings.learn.seed),
         weeks: weeks(&hits),
         blocks: blocks(&hits),
+        drift: drift_figures(&learner),
         n_eval: hits.len(),
         n_params: learner.ensemble().n_params(),
         cost: stopwatch.cost(n_learned),
         hits,
     })
+}
+
+fn drift_figures(learner: &Learner) -> DriftFigures {
+    let drift = &learner.quality().drift;
+    DriftFigures { n_changes: drift.n_changes(), n_worse: drift.n_worse(), changes: drift.changes().to_vec() }
 }
 
 /// Which events are predicted, and at which record.

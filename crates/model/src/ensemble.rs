@@ -178,6 +178,23 @@ pub struct Prepared {
     visit_len: usize,
     now_ms: i64,
     sample: Sample,
+    /// The share by which the next step's learning rates are raised.
+    excess: f32,
+    /// How likely the blend thought what it learned last; nothing if the last step taught it nothing.
+    foreseen: Option<f32>,
+}
+
+impl Prepared {
+    /// Multiplies the learning rates of factorization and blend in the steps that follow.
+    pub fn hasten(&mut self, pace: f32) {
+        self.excess = pace - 1.0;
+    }
+
+    /// The probability that the blend gave, before it learned from the last step, to what was chosen among the step's candidates;
+    /// `None` if the step was not one that the blend learns from.
+    pub fn foreseen(&self) -> Option<f32> {
+        self.foreseen
+    }
 }
 
 impl Ensemble {
@@ -251,6 +268,7 @@ impl Ensemble {
         // A young shop has few events to learn its curves from, an old one more than it needs.
         let one_in = (1 + step.offset / YOUTH).min(self.settings.retrieval.learn_one_in.max(1));
         let part = self.settings.part;
+        prepared.foreseen = None;
         if part == Part::Blend
             && step.weight > 0.0
             && accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in)
@@ -270,6 +288,7 @@ impl Ensemble {
             self.preference.learn(step);
         }
         if part.needs(Part::Factorization) {
+            self.factorization.set_pace(1.0 + prepared.excess);
             self.factorization.learn(step);
         }
     }
@@ -295,7 +314,8 @@ impl Ensemble {
             let group = self.features(prepared, *item, &mut row);
             sample.push(group, &row, if retrieved.binary_search(item).is_ok() { 0.0 } else { stands_for });
         }
-        self.blend.learn(&mut sample, chosen, step.weight);
+        self.blend.learn(&mut sample, chosen, step.weight * (1.0 + prepared.excess));
+        prepared.foreseen = sample.probability(chosen);
         prepared.sample = sample;
     }
 

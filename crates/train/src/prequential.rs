@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::drift::Drift;
+
 /// Places of a list that count.
 pub(crate) const LIST: usize = 20;
 /// A recent figure forgets this share with each sample: it looks back over some 500.
@@ -61,6 +63,8 @@ pub struct Quality {
     pub one_in: u64,
     /// Items to choose from at the last prediction.
     pub n_items: u32,
+    /// Whether what shoppers do has changed.
+    pub drift: Drift,
 }
 
 impl Quality {
