@@ -105,8 +105,8 @@ impl Sample {
     }
 
     /// After learning: the probability that candidate `place` had before.
-    pub fn probability(&self, place: usize) -> Option<f32> {
-        self.scores.get(place).copied()
+    pub fn probability(&self, place: usize) -> f32 {
+        self.scores[place]
     }
 
     /// Adds a candidate. It stands for `exp(stands_for)` items: a retrieved one for itself, one drawn at random for its share

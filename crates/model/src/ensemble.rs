@@ -180,8 +180,8 @@ pub struct Prepared {
     sample: Sample,
     /// The share by which the next step's learning rates are raised.
     excess: f32,
-    /// How likely the blend thought what it learned last; nothing if the last step taught it nothing.
-    foreseen: Option<f32>,
+    /// Where the blend ranked what it learned last; nothing if the last step taught it nothing.
+    foreseen: Option<usize>,
 }
 
 impl Prepared {
@@ -190,9 +190,9 @@ impl Prepared {
         self.excess = pace - 1.0;
     }
 
-    /// The probability that the blend gave, before it learned from the last step, to what was chosen among the step's candidates;
-    /// `None` if the step was not one that the blend learns from.
-    pub fn foreseen(&self) -> Option<f32> {
+    /// The place (from 0) at which the blend ranked what was chosen in the last step, among the step's candidates and before it
+    /// learned from them; `None` if the step was not one that the blend learns from.
+    pub fn foreseen(&self) -> Option<usize> {
         self.foreseen
     }
 }
@@ -315,7 +315,15 @@ impl Ensemble {
             sample.push(group, &row, if retrieved.binary_search(item).is_ok() { 0.0 } else { stands_for });
         }
         self.blend.learn(&mut sample, chosen, step.weight * (1.0 + prepared.excess));
-        prepared.foreseen = sample.probability(chosen);
+        // An item drawn at random was given the probability of all that it stands for; here it counts for itself.
+        let for_itself = accrue_kernel::exp(-stands_for);
+        let worth = |place: usize| {
+            let is_retrieved = retrieved.binary_search(&candidates[place]).is_ok();
+            sample.probability(place) * if is_retrieved { 1.0 } else { for_itself }
+        };
+        let least = worth(chosen);
+        prepared.foreseen =
+            Some((0..candidates.len()).filter(|&place| place != chosen && worth(place) >= least).count());
         prepared.sample = sample;
     }
 

@@ -1,6 +1,7 @@
 //! Drift: has what shoppers do changed, so that the models foresee it less well than they did?
 //!
-//! In: how likely the blend thought each choice that it learned from, before it learned (prequential; Dawid 1984). Out: the width
+//! In: where the blend ranked each choice that it learned from, before it learned (prequential; Dawid 1984); the error is one less
+//! the gain of that place, `1 / log2(1 + rank)` within the first 20 and 0 behind them. Out: the width
 //! and mean of the window over which the error has one mean, changes of that mean, and for a while after a change for the worse a
 //! higher learning rate. It undoes nothing: that is the guard's business, which asks whether an update did harm; drift asks whether
 //! the world moved. State and arithmetic are plain and serialised, so a replay finds the same changes at the same offsets.
@@ -16,6 +17,8 @@
 //! with σ² the variance of the window. Theorem 3.1 there bounds the chance of a false change at each look by δ.
 
 use serde::{Deserialize, Serialize};
+
+use crate::prequential::{LIST, gain};
 
 /// Buckets of one size, at most: the paper's M.
 const PER_SIZE: usize = 5;
@@ -73,7 +76,7 @@ impl Drift {
         self.window.width
     }
 
-    /// Mean error over the window: one less the probability that the blend gave to what was chosen among its candidates.
+    /// Mean error over the window: one less the gain of the place that the blend gave to what was chosen among its candidates.
     pub fn mean(&self) -> f64 {
         self.window.sums().mean()
     }
@@ -98,8 +101,8 @@ impl Drift {
         1.0 + self.excess
     }
 
-    /// Takes note of a learned event; `foreseen` is the probability that it was given before, if it was asked for.
-    pub(crate) fn observe(&mut self, settings: &DriftSettings, offset: u64, foreseen: Option<f32>) {
+    /// Takes note of a learned event; `foreseen` is the place (from 0) at which it was ranked before, if it was.
+    pub(crate) fn observe(&mut self, settings: &DriftSettings, offset: u64, foreseen: Option<usize>) {
         if self.excess > 0.0 {
             // ½^(1/h), by the first two terms of its series: half-lives are long.
             self.excess *= 1.0 - std::f32::consts::LN_2 / settings.boost_half_life.max(2) as f32;
@@ -107,8 +110,9 @@ impl Drift {
                 self.excess = 0.0;
             }
         }
-        let Some(probability) = foreseen else { return };
-        let Some((from, to)) = self.window.push(1.0 - f64::from(probability), settings.delta) else { return };
+        let Some(rank) = foreseen else { return };
+        let error = if rank < LIST { 1.0 - gain(rank) } else { 1.0 };
+        let Some((from, to)) = self.window.push(error, settings.delta) else { return };
         self.n_changes += 1;
         if self.changes.len() == REMEMBERED {
             self.changes.remove(0);
@@ -315,11 +319,12 @@ mod tests {
     #[test]
     fn a_change_for_the_worse_hastens_learning_for_a_while() {
         let settings = DriftSettings { boost: 3.0, boost_half_life: 1_000, ..Default::default() };
+        let place_of = |hit: f64| if hit > 0.0 { 0 } else { LIST };
         let mut drift = Drift::default();
         let mut paces = Vec::new();
         for place in 0..30_000 {
             let chance = if place < 10_000 { 0.6 } else { 0.1 };
-            drift.observe(&settings, place, Some(coin(5, place, chance) as f32));
+            drift.observe(&settings, place, Some(place_of(coin(5, place, chance))));
             paces.push(drift.pace());
         }
         // A large change is found early, while few values tell of it, and once more when they are many.
@@ -336,7 +341,7 @@ mod tests {
         assert_eq!(back, drift);
         // For the better, nothing is hastened.
         for place in 30_000..50_000 {
-            drift.observe(&settings, place, Some(coin(5, place, 0.6) as f32));
+            drift.observe(&settings, place, Some(place_of(coin(5, place, 0.6))));
         }
         assert!(drift.n_changes() > n_found);
         assert_eq!((drift.n_worse(), drift.pace()), (n_found, 1.0));

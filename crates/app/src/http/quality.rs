@@ -91,7 +91,7 @@ impl From<&GuardStatus> for GuardBody {
 pub(super) struct DriftBody {
     /// Choices learned by the blend over which its error has had one mean.
     width: u64,
-    /// Mean error over them: one less the probability of what was chosen.
+    /// Mean error over them: one less the gain of what was chosen, among the candidates.
     mean: f64,
     /// Changes of that mean so far, to the better or the worse.
     n_changes: u64,
