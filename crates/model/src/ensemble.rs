@@ -185,7 +185,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Multiplies the learning rates of factorization and blend in the steps that follow.
+    /// Multiplies the learning rates of factorization and blend in the next step, and in that one alone.
     pub fn hasten(&mut self, pace: f32) {
         self.excess = pace - 1.0;
     }
@@ -291,6 +291,8 @@ impl Ensemble {
             self.factorization.set_pace(1.0 + prepared.excess);
             self.factorization.learn(step);
         }
+        // Scratch must not outlive the step: a run that was resumed has none.
+        prepared.excess = 0.0;
     }
 
     fn learn_blend(&mut self, step: &Step<'_>, context: Context<'_>, prepared: &mut Prepared) {

@@ -41,7 +41,7 @@ impl Hits {
 }
 
 /// Gain of the right item at `rank` (from 0).
-fn gain(rank: usize) -> f64 {
+pub(crate) fn gain(rank: usize) -> f64 {
     // ln is ours, so that the sum has the same bits everywhere.
     f64::from(std::f32::consts::LN_2 / accrue_kernel::ln(rank as f32 + 2.0))
 }
