@@ -99,6 +99,8 @@ pub struct LearnConfig {
     pub history_capacity: usize,
     /// One event in so many is predicted before it is learned, to measure quality (a young shop: more often).
     pub predict_one_in: u64,
+    /// How changes of what shoppers do are found, and how they hasten learning.
+    pub drift: accrue_train::DriftSettings,
     /// How what is learned is judged, and when it is undone.
     pub guard: accrue_train::GuardSettings,
 }
@@ -113,6 +115,7 @@ impl Default for LearnConfig {
             checkpoints_kept: 3,
             history_capacity: learning.history_capacity,
             predict_one_in: learning.predict_one_in,
+            drift: learning.drift,
             guard: learning.guard,
         }
     }
@@ -169,6 +172,14 @@ impl Config {
         in_range("learn.checkpoints_kept", learn.checkpoints_kept as u64, 1, 1000)?;
         in_range("learn.history_capacity", learn.history_capacity as u64, 1, 100_000)?;
         in_range("learn.predict_one_in", learn.predict_one_in, 1, u64::MAX)?;
+        let drift = &learn.drift;
+        if !(drift.delta > 0.0 && drift.delta < 1.0) {
+            return Err(format!("`learn.drift.delta` is {}, but must be above 0 and below 1", drift.delta));
+        }
+        if !(1.0..=10.0).contains(&drift.boost) {
+            return Err(format!("`learn.drift.boost` is {}, but must be 1 to 10", drift.boost));
+        }
+        in_range("learn.drift.boost_half_life", drift.boost_half_life, 10, u64::MAX)?;
         let guard = &learn.guard;
         in_range("learn.guard.anchor_one_in", guard.anchor_one_in, 2, u64::MAX)?;
         in_range("learn.guard.anchors", guard.anchors as u64, 128, 100_000)?;

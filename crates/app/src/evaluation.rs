@@ -3,21 +3,22 @@
 //! Events are read, mapped and checked just as `accrue ingest` does it; what the check refuses is not evaluated, and is counted.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use accrue_event::{
-    Check, CheckSettings, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
+    Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
 };
+use accrue_lab::simulator::{SimulatorSettings, simulated_log};
 use accrue_lab::{
-    Mode, Protocol, Stage, StreamData, StreamSettings, Unit, evaluate_auto, evaluate_files, evaluate_ratings,
-    evaluate_stream,
+    Hit, Mode, Protocol, Stage, StreamData, StreamSettings, Unit, compare, evaluate_auto, evaluate_files,
+    evaluate_ratings, evaluate_stream, predictions_from_text, predictions_to_text,
 };
 use accrue_model::Part;
 use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -41,6 +42,10 @@ pub struct Request {
     pub budget: Duration,
     /// How the columns of events are named.
     pub mapping: Mapping,
+    /// Where the predictions of a stream are written, one a line.
+    pub predictions: Option<PathBuf>,
+    /// The predictions of another run of the same stream, to compare with.
+    pub against: Option<PathBuf>,
     /// Settings of the protocol and, by their path in the configuration (`model.neighbours.capacity`), of the model.
     pub settings: Vec<(String, String)>,
 }
@@ -70,12 +75,59 @@ pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str
             bail!("there is no protocol `{other}` in this build; there is {names}, ratings, stream");
         }
     }
-    let (settings, kept_types) = stream_settings(config, request)?;
-    let (data, refused) = read(config, request, kept_types.as_deref())?;
-    let report = evaluate_stream(data, &settings, |done| progress(done, "the stream"))?;
-    let mut report = serde_json::to_value(report)?;
+    // Before the run, which may take long: a file that cannot be used should say so at once.
+    let other = request.against.as_deref().map(read_predictions).transpose()?;
+    let (source, settings, kept_types) = stream_settings(config, request)?;
+    let (data, refused) = match source {
+        Source::File => read(config, request, kept_types.as_deref())?,
+        Source::Simulated(shop, days) => (simulate(shop, days, kept_types.as_deref()), BTreeMap::new()),
+    };
+    let evaluated = evaluate_stream(data, &settings, |done| progress(done, "the stream"))?;
+    if let Some(path) = &request.predictions {
+        std::fs::write(path, predictions_to_text(&evaluated.hits))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    let mut report = serde_json::to_value(&evaluated)?;
     report["refused"] = json!(refused);
+    if let Some(other) = other {
+        report["against"] =
+            serde_json::to_value(compare(&evaluated.hits, &other, settings.learn.seed).map_err(anyhow::Error::msg)?)?;
+    }
     Ok(report)
+}
+
+fn read_predictions(path: &Path) -> anyhow::Result<Vec<Hit>> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
+    predictions_from_text(&text)
+        .map_err(|error| anyhow::anyhow!("{name} does not hold the predictions of a run (--predictions): {error}"))
+}
+
+/// Where the events of a stream come from.
+enum Source {
+    File,
+    /// A shop that does not exist, for so many days.
+    Simulated(SimulatorSettings, u32),
+}
+
+/// Name of the file that is none: the events come from the simulator.
+const SIMULATED: &str = "sim";
+
+fn simulate(shop: SimulatorSettings, days: u32, types: Option<&[String]>) -> StreamData {
+    let mut data = simulated_log(shop, days);
+    let Some(types) = types else { return data };
+    let keeps = |event: &Event| types.iter().any(|kept| kept == event.event_type.name());
+    // A description stays with the next event that is kept.
+    let mut places = Vec::with_capacity(data.events.len());
+    let mut n_kept = 0;
+    for event in &data.events {
+        places.push(n_kept);
+        n_kept += usize::from(keeps(event));
+    }
+    data.events.retain(keeps);
+    data.items.iter_mut().for_each(|(place, _)| *place = places[*place]);
+    data.items.retain(|&(place, _)| place < n_kept);
+    data
 }
 
 /// How fitted models are measured.
@@ -115,29 +167,54 @@ fn fitted(
     })
 }
 
-/// Settings of the protocol out of `key=value` pairs, and the event types to keep if not all.
-fn stream_settings(config: &Config, request: &Request) -> anyhow::Result<(StreamSettings, Option<Vec<String>>)> {
+/// Source and settings of the protocol out of `key=value` pairs, and the event types to keep if not all.
+fn stream_settings(
+    config: &Config,
+    request: &Request,
+) -> anyhow::Result<(Source, StreamSettings, Option<Vec<String>>)> {
     let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
     let mut take = |key: &str| pairs.remove(key);
     let unit = match take("unit").unwrap_or("line") {
         "line" => Unit::Line,
         "basket" => Unit::Basket,
-        other => bail!("unit is `line` or `basket`, not `{other}`"),
+        "day" => Unit::Day,
+        other => bail!("unit is `line`, `basket` or `day`, not `{other}`"),
     };
     let warm = number(take("warm"), "warm", false)?;
     let epochs = match take("epochs") {
         None | Some("auto") => None,
         some => Some(number(some, "epochs", 1)?),
     };
-    let mode = mode(take("mode").unwrap_or("online"), warm, epochs)?;
+    let mode = Mode::named(take("mode").unwrap_or("online"), warm, epochs).map_err(anyhow::Error::msg)?;
     let every = number(take("every"), "every", 20)?;
     let from_day = number(take("from_day"), "from_day", 28)?;
     let shuffle = take("shuffle").map(|seed| number(Some(seed), "shuffle", 0)).transpose()?;
     let types = take("types").map(|types| types.split(',').map(str::to_string).collect());
+    let source = if request.train.as_os_str() == SIMULATED {
+        let shop = SimulatorSettings {
+            seed: number(take("sim.seed"), "sim.seed", config.learn.seed)?,
+            n_items: number(take("sim.items"), "sim.items", 2_000)?,
+            n_shoppers: number(take("sim.shoppers"), "sim.shoppers", 1_000)?,
+            visits_per_day: number(take("sim.visits"), "sim.visits", 4_000.0)?,
+            drift: number(take("sim.drift"), "sim.drift", 1.0)?,
+            upheaval_every_days: number(take("sim.upheaval"), "sim.upheaval", 0)?,
+            ..SimulatorSettings::default()
+        };
+        let is_rate = |rate: f64| (0.0..1e9).contains(&rate);
+        ensure!(shop.visits_per_day >= 1.0 && is_rate(shop.visits_per_day), "sim.visits is a number from 1 on");
+        ensure!(is_rate(shop.drift), "sim.drift is a number from 0 on");
+        Source::Simulated(shop, number(take("sim.days"), "sim.days", 60)?)
+    } else {
+        Source::File
+    };
     let mut learn = crate::engine::learn_settings(config);
     learn.history_capacity = number(take("history_capacity"), "history_capacity", learn.history_capacity)?;
+    let drift = &mut learn.drift;
+    drift.delta = number(take("drift.delta"), "drift.delta", drift.delta)?;
+    drift.boost = number(take("drift.boost"), "drift.boost", drift.boost)?;
+    drift.boost_half_life = number(take("drift.boost_half_life"), "drift.boost_half_life", drift.boost_half_life)?;
     learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
-    Ok((StreamSettings { unit, mode, every, from_day, shuffle, learn }, types))
+    Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, learn }, types))
 }
 
 fn number<T: FromStr>(text: Option<&str>, key: &str, otherwise: T) -> anyhow::Result<T> {
@@ -145,22 +222,6 @@ fn number<T: FromStr>(text: Option<&str>, key: &str, otherwise: T) -> anyhow::Re
         None => Ok(otherwise),
         Some(text) => text.parse().map_err(|_| anyhow::anyhow!("{key}={text} is not what `{key}` takes")),
     }
-}
-
-/// `online`, `frozen`, `retrain:7d`, `finetune:1d`.
-fn mode(text: &str, warm: bool, epochs: Option<u32>) -> anyhow::Result<Mode> {
-    let (name, days) = text.split_once(':').unwrap_or((text, ""));
-    let days = || match days.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
-        Some(days) if days > 0 => Ok(days),
-        _ => bail!("mode={text}: say every how many days, as in `{name}:7d`"),
-    };
-    Ok(match name {
-        "online" => Mode::Online,
-        "frozen" => Mode::Frozen,
-        "retrain" => Mode::Retrain { days: days()?, warm, epochs },
-        "finetune" => Mode::Finetune { days: days()? },
-        _ => bail!("mode is online, frozen, retrain:DAYSd or finetune:DAYSd, not `{text}`"),
-    })
 }
 
 /// The model's settings with those of the request: their paths are those of the `[model]` section.

@@ -75,6 +75,9 @@ fn figures(report: &Value) -> String {
 }
 
 fn compared(reports: &[Value]) -> String {
+    if reports.iter().all(|report| report["protocol"] == "stream") {
+        return policies(reports);
+    }
     let metric = reports[0]["main_metric"].as_str().unwrap_or("rmse");
     let mut page = format!("<h2>Runs compared by {}</h2>", word(&Value::from(metric)));
     let bars: Vec<Bar> = reports
@@ -83,6 +86,47 @@ fn compared(reports: &[Value]) -> String {
         .collect();
     page += &bar_plot(&bars);
     page
+}
+
+/// Runs of the stream protocol: how good, for how many CPU seconds of learning (to the logarithm).
+fn policies(reports: &[Value]) -> String {
+    let points: Vec<(f64, f64, String)> = reports
+        .iter()
+        .map(|report| {
+            let warmth = match report["settings"]["warm"].as_str() {
+                Some("true") => " warm",
+                Some(_) => " cold",
+                None => "",
+            };
+            let label = format!("{} {}{warmth}", word(&report["model"]), word(&report["settings"]["mode"]));
+            (number(&report["cost"]["train_cpu_s"]).max(0.01), number(&report["metrics"]["ndcg@20"]), label)
+        })
+        .collect();
+    let (least, most) = points.iter().fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(p.0), high.max(p.0)));
+    let highest = points.iter().fold(1e-9, |high: f64, p| high.max(p.1));
+    let floor = HEIGHT - MARGIN / 2.0;
+    // Labels stand to the right of their points, so those need room there.
+    let span = (most / least).ln().max(1e-9);
+    let x = |cpu_s: f64| MARGIN + 12.0 + (cpu_s / least).ln() / span * (WIDTH - MARGIN - 180.0);
+    let y = |ndcg: f64| floor - ndcg / highest * (floor - MARGIN / 2.0);
+    let mut plot = open_plot(floor);
+    for (cpu_s, ndcg, label) in &points {
+        let (x, y) = (x(*cpu_s), y(*ndcg));
+        say(
+            &mut plot,
+            format_args!(
+                "<circle class=a cx={x:.1} cy={y:.1} r=4 /><text x={:.1} y={:.1}>{label}</text>\
+                 <text class=soft x={x:.1} y={:.1} text-anchor=middle>{cpu_s:.1} s</text>",
+                x + 8.0,
+                y + 4.0,
+                floor + 16.0
+            ),
+        );
+    }
+    for ndcg in [0.0, highest] {
+        say(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{ndcg:.3}</text>", y(ndcg) + 4.0));
+    }
+    format!("<h2>NDCG@20 by CPU seconds of learning</h2>{plot}</svg>")
 }
 
 struct Bar {
@@ -195,5 +239,20 @@ mod tests {
             assert!(page.contains(part), "{part}");
         }
         assert!(!page.contains("http"), "the page opens offline");
+    }
+
+    #[test]
+    fn policies_are_set_against_what_they_cost() {
+        let run = |mode: &str, warm: Option<&str>, cpu_s: f64, ndcg: f64| {
+            json!({"model": "blend", "protocol": "stream", "metrics": {"ndcg@20": ndcg}, "cost": {"train_cpu_s": cpu_s},
+                "settings": {"mode": mode, "warm": warm}})
+        };
+        let page = html(&[run("online", None, 2.0, 0.06), run("retrain:7d", Some("true"), 200.0, 0.03)]);
+        let (left, right) = (page.find("blend online").unwrap(), page.find("blend retrain:7d warm").unwrap());
+        assert!(left < right);
+        // The dearest lies farthest to the right, the best highest; zero is on the axis.
+        for part in ["cx=60.0 cy=24.0", "cx=472.0 cy=120.0", "200.0 s", ">0.060<", ">0.000<"] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
     }
 }

@@ -14,6 +14,8 @@ const STREAM: u64 = 0x424f_4f54;
 /// One prediction and what came of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
+    /// Number of the event that was foreseen, among all events of the stream.
+    pub event: u64,
     /// Whose.
     pub user: u32,
     /// Place of the item that was chosen, from 0; `None` if it could not be ranked.
@@ -22,6 +24,8 @@ pub struct Hit {
     pub repeat: bool,
     /// Weeks since the first prediction.
     pub week: u32,
+    /// Twentieth of the stream's events in which it lies, from 0.
+    pub block: u32,
 }
 
 impl Hit {
@@ -81,7 +85,7 @@ mod tests {
     use super::*;
 
     fn hit(user: u32, rank: Option<u32>) -> Hit {
-        Hit { user, rank, repeat: false, week: 0 }
+        Hit { event: 0, user, rank, repeat: false, week: 0, block: 0 }
     }
 
     #[test]

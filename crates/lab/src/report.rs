@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use accrue_train::Change;
 use serde::Serialize;
 
 use crate::Cost;
@@ -24,12 +25,30 @@ pub struct Report {
     pub ci95: BTreeMap<String, Interval>,
     /// The same by week of the stream.
     pub weeks: Vec<Week>,
+    /// The same by twentieth of the stream's events, for streams whose weeks are too many or too thin.
+    pub blocks: Vec<Block>,
+    /// What the drift detector found while the models learned.
+    pub drift: DriftFigures,
     /// Predictions made.
     pub n_eval: usize,
     /// Numbers that the model learned.
     pub n_params: u64,
     /// What it took.
     pub cost: Cost,
+    /// Every prediction, in the order of the stream; too many to print.
+    #[serde(skip)]
+    pub hits: Vec<Hit>,
+}
+
+/// Changes of how well the blend foresees what it learns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct DriftFigures {
+    /// To the better and to the worse.
+    pub n_changes: u64,
+    /// To the worse.
+    pub n_worse: u64,
+    /// The latest ones, by record.
+    pub changes: Vec<Change>,
 }
 
 /// One week's means.
@@ -46,6 +65,24 @@ pub struct Week {
     #[serde(rename = "ndcg@20")]
     pub ndcg: f64,
 }
+
+/// Means over one twentieth of the stream's events.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Block {
+    /// Which, from 0.
+    pub block: u32,
+    /// Predictions made.
+    pub n_eval: usize,
+    /// Hit rate.
+    #[serde(rename = "hr@20")]
+    pub hit_rate: f64,
+    /// NDCG.
+    #[serde(rename = "ndcg@20")]
+    pub ndcg: f64,
+}
+
+/// Into how many equal blocks the events of a stream are cut: figures every 5 % of them.
+pub(crate) const BLOCKS: u32 = 20;
 
 /// A figure's name and how it is read off a prediction.
 type Figure = (&'static str, fn(&Hit) -> f64);
@@ -87,6 +124,22 @@ pub(crate) fn weeks(hits: &[Hit]) -> Vec<Week> {
                 ndcg: round(mean(of_week(), Hit::gain)),
             }
         })
+        .collect()
+}
+
+/// Means by twentieth of the stream; those before the first prediction are left out.
+pub(crate) fn blocks(hits: &[Hit]) -> Vec<Block> {
+    (0..BLOCKS)
+        .map(|block| {
+            let within = || hits.iter().filter(move |hit| hit.block == block);
+            Block {
+                block,
+                n_eval: within().count(),
+                hit_rate: round(mean(within(), Hit::hit)),
+                ndcg: round(mean(within(), Hit::gain)),
+            }
+        })
+        .filter(|block| block.n_eval > 0)
         .collect()
 }
 

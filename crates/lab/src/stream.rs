@@ -2,8 +2,9 @@
 //!
 //! Every `every`-th event from day `from_day` on is predicted: all items seen so far are ranked, the target last among equals.
 //! With `unit = line` the history holds everything before the event, earlier lines of the basket included; with `unit =
-//! basket` it ends before the basket (the session) begins, and so does what was learned. The history is current in every mode;
-//! modes differ in when the models learn.
+//! basket` it ends before the basket (the session) begins, and so does what was learned; with `unit = day` before the day (UTC)
+//! begins, for files that tell times to the day and cannot say what came first in it. The history is current in every mode;
+//! modes differ in when the models learn (`policy.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +16,10 @@ use accrue_train::{LearnSettings, Learner, TrainError};
 
 use crate::cost::Stopwatch;
 use crate::metrics::{Hit, mean};
+use crate::policy::{DAY_MS, Mode, Span, Timetable};
 use crate::read::ReadError;
-use crate::report::{Report, intervals, metrics, weeks};
+use crate::report::{BLOCKS, DriftFigures, Report, blocks, intervals, metrics, weeks};
 
-const DAY_MS: i64 = 86_400_000;
 /// Stream of the random numbers that shuffle lines.
 const SHUFFLE: u64 = 0x5348_5546;
 /// Epochs tried for `epochs = auto`, at most.
@@ -31,29 +32,19 @@ pub enum Unit {
     Line,
     /// Nothing.
     Basket,
+    /// Nothing of its day.
+    Day,
 }
 
-/// When the models learn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// At every event.
-    Online,
-    /// Never again after `from_day`.
-    Frozen,
-    /// Everything again every so many days.
-    Retrain {
-        /// Days between.
-        days: u32,
-        /// Go on from the last models rather than from nothing.
-        warm: bool,
-        /// Passes over the data; `None` picks them on the last days before the first prediction.
-        epochs: Option<u32>,
-    },
-    /// What is new, every so many days.
-    Finetune {
-        /// Days between.
-        days: u32,
-    },
+impl Unit {
+    /// Its name in settings and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Line => "line",
+            Unit::Basket => "basket",
+            Unit::Day => "day",
+        }
+    }
 }
 
 /// How the protocol runs.
@@ -167,8 +158,8 @@ pub fn evaluate_stream(
     let records = data.into_records(settings.shuffle);
     let plan = Plan::new(&records, settings)?;
     let mode = match settings.mode {
-        Mode::Retrain { days, warm, epochs: None } => {
-            Mode::Retrain { days, warm, epochs: Some(tuned_epochs(&records, settings)?) }
+        Mode::Retrain { every, warm, epochs: None } => {
+            Mode::Retrain { every, warm, epochs: Some(tuned_epochs(&records, settings)?) }
         }
         mode => mode,
     };
@@ -185,18 +176,28 @@ pub fn evaluate_stream(
         metrics: metrics(&hits),
         ci95: intervals(&hits, settings.learn.seed),
         weeks: weeks(&hits),
+        blocks: blocks(&hits),
+        drift: drift_figures(&learner),
         n_eval: hits.len(),
         n_params: learner.ensemble().n_params(),
         cost: stopwatch.cost(n_learned),
+        hits,
     })
+}
+
+fn drift_figures(learner: &Learner) -> DriftFigures {
+    let drift = &learner.quality().drift;
+    DriftFigures { n_changes: drift.n_changes(), n_worse: drift.n_worse(), changes: drift.changes().to_vec() }
 }
 
 /// Which events are predicted, and at which record.
 struct Plan {
-    /// Events to predict by the record before which they are predicted.
-    targets: BTreeMap<usize, Vec<usize>>,
+    /// Events to predict by the record before which they are predicted: lists of one shopper's events each.
+    targets: BTreeMap<usize, Vec<Vec<usize>>>,
     /// When the first prediction may come.
     begins_ms: i64,
+    /// Numbers of the events by the place of their records.
+    events: Vec<usize>,
 }
 
 impl Plan {
@@ -212,7 +213,11 @@ impl Plan {
                 basket_begins.insert(session.as_str(), place);
             }
         }
-        let mut targets: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let day_begins = |at_ms: i64| {
+            let dawn_ms = at_ms.div_euclid(DAY_MS) * DAY_MS;
+            records.partition_point(|record| record.received_at.0 < dawn_ms)
+        };
+        let mut targets: BTreeMap<usize, Vec<Vec<usize>>> = BTreeMap::new();
         for (number, &place) in lines.iter().enumerate() {
             let event = event_of(&records[place]).expect("lines are events");
             if number % settings.every.max(1) == 0 && event.at.0 >= begins_ms {
@@ -220,14 +225,20 @@ impl Plan {
                 let before = match settings.unit {
                     Unit::Line => place,
                     Unit::Basket => *basket.unwrap_or(&place),
+                    Unit::Day => day_begins(event.at.0),
                 };
-                targets.entry(before).or_default().push(place);
+                let lists = targets.entry(before).or_default();
+                let shopper_of = |place: usize| event_of(&records[place]).map(Event::shopper);
+                match lists.last_mut() {
+                    Some(list) if shopper_of(list[0]) == shopper_of(place) => list.push(place),
+                    _ => lists.push(vec![place]),
+                }
             }
         }
         if targets.is_empty() {
             return Err(empty("there is nothing to predict"));
         }
-        Ok(Self { targets, begins_ms })
+        Ok(Self { targets, begins_ms, events: lines })
     }
 }
 
@@ -246,7 +257,9 @@ struct Run<'a> {
     learner: Learner,
     /// Records before this one were given to the learner.
     given: usize,
-    next_update_ms: Option<i64>,
+    timetable: Timetable,
+    /// Events before the record at hand.
+    n_events: u64,
     chosen: BTreeSet<(u32, u32)>,
     hits: Vec<Hit>,
     n_learned: u64,
@@ -265,7 +278,8 @@ impl<'a> Run<'a> {
             facts: Facts::new(settings.learn.history_capacity),
             learner: Learner::new(quiet),
             given: 0,
-            next_update_ms: None,
+            timetable: Timetable::new(mode),
+            n_events: 0,
             chosen: BTreeSet::new(),
             hits: Vec::new(),
             n_learned: 0,
@@ -283,12 +297,13 @@ impl<'a> Run<'a> {
             let now_ms = self.records[place].received_at.0;
             self.update(place, now_ms, plan.begins_ms)?;
             if let Some(targets) = plan.targets.get(&place) {
-                stopwatch.evaluating(|| self.predict(place, targets, plan.begins_ms));
+                stopwatch.evaluating(|| targets.iter().for_each(|targets| self.predict(place, targets, plan)));
             }
             self.facts.apply(&self.records[place]);
             if let Some(event) = event_of(&self.records[place])
                 && let Some(interaction) = self.facts.interaction(event)
             {
+                self.n_events += 1;
                 self.chosen.insert((interaction.shopper, interaction.item));
                 self.learner.see_item(interaction.item, interaction.at_ms);
             }
@@ -304,16 +319,9 @@ impl<'a> Run<'a> {
         if self.mode == Mode::Online || now_ms < begins_ms {
             return self.give(place);
         }
-        let due = self.next_update_ms.is_none_or(|next| now_ms >= next);
-        let days = match self.mode {
-            Mode::Retrain { days, .. } | Mode::Finetune { days } => days,
-            Mode::Online | Mode::Frozen => 0,
-        };
-        if !due || (days == 0 && self.next_update_ms.is_some()) {
+        if !self.timetable.is_due(self.n_events, now_ms) {
             return Ok(());
         }
-        let last = self.next_update_ms.unwrap_or(begins_ms);
-        self.next_update_ms = Some(last.max(now_ms - i64::from(days) * DAY_MS) + i64::from(days) * DAY_MS);
         match self.mode {
             Mode::Retrain { warm, epochs, .. } => self.retrain(place, warm, epochs.unwrap_or(1)),
             _ => self.give(place),
@@ -345,7 +353,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn predict(&mut self, place: usize, targets: &[usize], begins_ms: i64) {
+    fn predict(&mut self, place: usize, targets: &[usize], plan: &Plan) {
         let known = self.facts.items.len();
         let first = event_of(&self.records[targets[0]]).expect("targets are events");
         let shopper = self.facts.shopper(&first.shopper());
@@ -361,8 +369,11 @@ impl<'a> Run<'a> {
             let item = event.item.as_ref().and_then(|item| self.facts.items.get(item.as_str()));
             let rank = item.map(|item| rank_of(&scores, item));
             let repeat = shopper.zip(item).is_some_and(|pair| self.chosen.contains(&pair));
-            let week = ((event.at.0 - begins_ms) / (7 * DAY_MS)).max(0) as u32;
-            self.hits.push(Hit { user: shopper.unwrap_or(u32::MAX), rank, repeat, week });
+            let week = ((event.at.0 - plan.begins_ms) / (7 * DAY_MS)).max(0) as u32;
+            let number = plan.events.partition_point(|&other| other < target);
+            let block = (number * BLOCKS as usize / plan.events.len()) as u32;
+            let user = shopper.unwrap_or(u32::MAX);
+            self.hits.push(Hit { event: number as u64, user, rank, repeat, week, block });
         }
     }
 }
@@ -383,7 +394,7 @@ fn tuned_epochs(records: &[Record], settings: &StreamSettings) -> Result<u32, La
     let Ok(plan) = Plan::new(before, &inner) else { return Ok(1) };
     let mut best = (1, f64::MIN);
     for epochs in 1..=MAX_EPOCHS {
-        let mode = Mode::Retrain { days: u32::MAX >> 1, warm: false, epochs: Some(epochs) };
+        let mode = Mode::Retrain { every: Span::Ms(i64::MAX >> 1), warm: false, epochs: Some(epochs) };
         let mut run = Run::new(before, &inner, mode);
         run.through(&plan, &mut Stopwatch::start(), |_| {})?;
         let ndcg = mean(run.hits.iter(), Hit::gain);
@@ -399,21 +410,16 @@ fn tuned_epochs(records: &[Record], settings: &StreamSettings) -> Result<u32, La
 fn described(settings: &StreamSettings, mode: Mode) -> BTreeMap<String, String> {
     let mut said = BTreeMap::new();
     let mut say = |key: &str, value: String| said.insert(key.to_string(), value);
-    say("unit", if settings.unit == Unit::Line { "line" } else { "basket" }.to_string());
+    say("unit", settings.unit.name().to_string());
     say("every", settings.every.to_string());
     say("from_day", settings.from_day.to_string());
     if let Some(seed) = settings.shuffle {
         say("shuffle", seed.to_string());
     }
-    match mode {
-        Mode::Online => drop(say("mode", "online".into())),
-        Mode::Frozen => drop(say("mode", "frozen".into())),
-        Mode::Finetune { days } => drop(say("mode", format!("finetune:{days}d"))),
-        Mode::Retrain { days, warm, epochs } => {
-            say("mode", format!("retrain:{days}d"));
-            say("warm", warm.to_string());
-            say("epochs", epochs.unwrap_or(1).to_string());
-        }
+    say("mode", mode.to_string());
+    if let Mode::Retrain { warm, epochs, .. } = mode {
+        say("warm", warm.to_string());
+        say("epochs", epochs.unwrap_or(1).to_string());
     }
     said
 }

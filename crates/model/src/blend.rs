@@ -104,6 +104,11 @@ impl Sample {
         self.scores.clear();
     }
 
+    /// After learning: the probability that candidate `place` had before.
+    pub fn probability(&self, place: usize) -> f32 {
+        self.scores[place]
+    }
+
     /// Adds a candidate. It stands for `exp(stands_for)` items: a retrieved one for itself, one drawn at random for its share
     /// of the catalogue.
     pub fn push(&mut self, group: usize, row: &[f32], stands_for: f32) {

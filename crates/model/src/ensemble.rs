@@ -178,6 +178,23 @@ pub struct Prepared {
     visit_len: usize,
     now_ms: i64,
     sample: Sample,
+    /// The share by which the next step's learning rates are raised.
+    excess: f32,
+    /// Where the blend ranked what it learned last; nothing if the last step taught it nothing.
+    foreseen: Option<usize>,
+}
+
+impl Prepared {
+    /// Multiplies the learning rates of factorization and blend in the next step, and in that one alone.
+    pub fn hasten(&mut self, pace: f32) {
+        self.excess = pace - 1.0;
+    }
+
+    /// The place (from 0) at which the blend ranked what was chosen in the last step, among the step's candidates and before it
+    /// learned from them; `None` if the step was not one that the blend learns from.
+    pub fn foreseen(&self) -> Option<usize> {
+        self.foreseen
+    }
 }
 
 impl Ensemble {
@@ -251,6 +268,7 @@ impl Ensemble {
         // A young shop has few events to learn its curves from, an old one more than it needs.
         let one_in = (1 + step.offset / YOUTH).min(self.settings.retrieval.learn_one_in.max(1));
         let part = self.settings.part;
+        prepared.foreseen = None;
         if part == Part::Blend
             && step.weight > 0.0
             && accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in)
@@ -270,8 +288,11 @@ impl Ensemble {
             self.preference.learn(step);
         }
         if part.needs(Part::Factorization) {
+            self.factorization.set_pace(1.0 + prepared.excess);
             self.factorization.learn(step);
         }
+        // Scratch must not outlive the step: a run that was resumed has none.
+        prepared.excess = 0.0;
     }
 
     fn learn_blend(&mut self, step: &Step<'_>, context: Context<'_>, prepared: &mut Prepared) {
@@ -295,7 +316,16 @@ impl Ensemble {
             let group = self.features(prepared, *item, &mut row);
             sample.push(group, &row, if retrieved.binary_search(item).is_ok() { 0.0 } else { stands_for });
         }
-        self.blend.learn(&mut sample, chosen, step.weight);
+        self.blend.learn(&mut sample, chosen, step.weight * (1.0 + prepared.excess));
+        // An item drawn at random was given the probability of all that it stands for; here it counts for itself.
+        let for_itself = accrue_kernel::exp(-stands_for);
+        let worth = |place: usize| {
+            let is_retrieved = retrieved.binary_search(&candidates[place]).is_ok();
+            sample.probability(place) * if is_retrieved { 1.0 } else { for_itself }
+        };
+        let least = worth(chosen);
+        prepared.foreseen =
+            Some((0..candidates.len()).filter(|&place| place != chosen && worth(place) >= least).count());
         prepared.sample = sample;
     }
 

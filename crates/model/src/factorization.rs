@@ -78,6 +78,12 @@ impl Factorization {
         self.settings = FactorizationSettings { dim: self.settings.dim, ..settings };
     }
 
+    /// Multiplies the steps of the rows by `pace`.
+    pub(crate) fn set_pace(&mut self, pace: f32) {
+        self.chosen.set_steps(self.settings.rate * pace, self.settings.l2);
+        self.offered.set_steps(self.settings.rate * pace, self.settings.l2);
+    }
+
     /// The shopper's vector `[dim]`, folded in from the last events; zeros for an empty past.
     pub fn shopper(&self, context: &Context<'_>) -> Vec<f32> {
         let mut vector = vec![0.0; self.settings.dim];

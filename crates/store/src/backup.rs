@@ -1,6 +1,6 @@
 //! Backups: a consistent copy of a data folder while a server writes it, and the way back.
 //!
-//! A backup holds a prefix of the log, the newest checkpoint at or before its end, the configuration, and a manifest with the
+//! A backup holds a prefix of the log, the newest checkpoint at or before its end (in one file, whatever it referred to), the configuration, and a manifest with the
 //! checksum of every file, which is written last: a folder without one is no backup. An erasure is not carried into
 //! backups taken before it; take a new one and delete the old ones after forgetting a person.
 
@@ -124,9 +124,7 @@ fn clear(dir: &Path) -> Result<(), StoreError> {
 fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
     let newest = Checkpoints::new(dir.join(CHECKPOINTS)).newest()?;
     if let Some(found) = &newest {
-        let to = Checkpoints::new(target.join(CHECKPOINTS)).path_of(found.checkpoint.header().offset);
-        std::fs::create_dir_all(target.join(CHECKPOINTS)).map_err(|e| StoreError::io(target, "making a folder", e))?;
-        copy_file(found.checkpoint.path(), &to)?;
+        found.checkpoint.copy_whole(&Checkpoints::new(target.join(CHECKPOINTS)))?;
     }
     let config = dir.join(CONFIG);
     if config.exists() {

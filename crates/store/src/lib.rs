@@ -15,7 +15,7 @@ mod served;
 mod vocabulary;
 
 pub use backup::{Backup, backup, restore};
-pub use checkpoint::{Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, SectionReader};
+pub use checkpoint::{Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, SectionReader, Written};
 pub use erasure::PendingErasure;
 pub use error::StoreError;
 pub use facts::{Entry, Fact, Facts, session_hash, shopper_name};

@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::Deref;
 
 use accrue_event::EventType;
-use accrue_store::{Body, Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, Record, StoreError};
+use accrue_store::{
+    Body, Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, Record, StoreError, Written,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -60,11 +63,16 @@ pub enum TrainError {
 /// Records read at once when folding.
 pub(crate) const CHUNK: usize = 4_096;
 
-/// Writes a checkpoint: `facts` at their offset, `learner` at its own (not later).
+/// Writes a checkpoint: `facts` at their offset, `learner` at its own (not later). The facts come as what may be a lock's guard: it
+/// is let go as soon as they are written, for the learner's part takes longer and needs no lock.
 ///
 /// # Errors
 /// If the folder cannot be written; an unfinished file is not left in place.
-pub fn save(checkpoints: &Checkpoints, facts: &Facts, learner: &Learner) -> Result<Offset, TrainError> {
+pub fn save(
+    checkpoints: &Checkpoints,
+    facts: impl Deref<Target = Facts>,
+    learner: &Learner,
+) -> Result<Written, TrainError> {
     let header = CheckpointHeader {
         offset: facts.end,
         seed: learner.settings().seed,
@@ -72,10 +80,10 @@ pub fn save(checkpoints: &Checkpoints, facts: &Facts, learner: &Learner) -> Resu
         build: env!("CARGO_PKG_VERSION").into(),
     };
     let mut writer = checkpoints.writer(&header)?;
-    writer.section("facts", |out| write(facts, out))?;
+    writer.section("facts", |out| write(&*facts, out))?;
+    drop(facts);
     writer.section("learned", |out| write(learner, out))?;
-    writer.finish()?;
-    Ok(facts.end)
+    Ok(writer.finish()?)
 }
 
 fn write(value: &impl Serialize, out: &mut dyn Write) -> std::io::Result<()> {

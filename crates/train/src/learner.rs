@@ -295,7 +295,9 @@ impl Learner {
                     weight,
                     n_items: self.line.n_items(),
                 };
+                self.prepared.hasten(self.quality.drift.pace());
                 self.line.learn(&step, &mut self.prepared);
+                self.quality.drift.observe(&self.settings.drift, offset.0, self.prepared.foreseen());
             }
             Finding::Withhold | Finding::Alarm(_) => {}
         }

@@ -4,6 +4,7 @@
 //! no socket and reads no clock; when to publish and when to checkpoint is decided outside, since it changes no state.
 
 mod checkpoint;
+mod drift;
 mod forget;
 mod gate;
 mod guard;
@@ -13,6 +14,7 @@ mod settings;
 mod versions;
 
 pub use checkpoint::{Digest, Folded, Recovered, TrainError, custom_type, digest, follow, look_back, recover, save};
+pub use drift::{Change, Drift, DriftSettings};
 pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
 pub use gate::{Challenge, Challenger, GateSettings, Past, Standing, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::drift::Drift;
+
 /// Places of a list that count.
 pub(crate) const LIST: usize = 20;
 /// A recent figure forgets this share with each sample: it looks back over some 500.
@@ -39,7 +41,7 @@ impl Hits {
 }
 
 /// Gain of the right item at `rank` (from 0).
-fn gain(rank: usize) -> f64 {
+pub(crate) fn gain(rank: usize) -> f64 {
     // ln is ours, so that the sum has the same bits everywhere.
     f64::from(std::f32::consts::LN_2 / accrue_kernel::ln(rank as f32 + 2.0))
 }
@@ -61,6 +63,8 @@ pub struct Quality {
     pub one_in: u64,
     /// Items to choose from at the last prediction.
     pub n_items: u32,
+    /// Whether what shoppers do has changed.
+    pub drift: Drift,
 }
 
 impl Quality {

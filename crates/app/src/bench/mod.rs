@@ -5,6 +5,7 @@
 //! else runs, so the reference loop runs before and after: when it slows down, so does everything else.
 //! It measures what is there and decides nothing; a row that misses its target says so and the run goes on.
 
+mod checkpoint;
 mod client;
 mod corpus;
 mod dataset;
@@ -153,6 +154,7 @@ const BENCHES: &[&[Bench]] = &[
     learning::BENCHES,
     guard::BENCHES,
     recovery::BENCHES,
+    checkpoint::BENCHES,
     memory::BENCHES,
 ];
 

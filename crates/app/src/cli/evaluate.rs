@@ -22,6 +22,8 @@ Examples:
   accrue evaluate --protocol sessions --model blend --set parts=markov+session-knn --set holdout=session \\
       --train train.txt --test test.txt
   accrue evaluate --protocol stream --model blend --train events.tsv --set unit=basket --set mode=online
+  accrue evaluate --protocol stream --model blend --train sim --set sim.days=60 --set sim.upheaval=20 \\
+      --set types=click,purchase --set mode=every:1000 --against online.tsv
 
 Files, plain or .zst:
   user-items     train and test: `user item item …` a line; items of the training file are no candidates
@@ -29,7 +31,13 @@ Files, plain or .zst:
   sessions       train: `item item …` a line; test: prefix TAB next
   sampled        train: `user item rating`; test: `user item rating ts negative negative …`
   ratings        `user item rating` a line, in folds=5, or with a test file
-  stream         timestamped events, with a column mapping
+  stream         timestamped events, with a column mapping; `sim` instead of a file: the simulated shop
+
+Settings of the stream: unit=line|basket|day (where the history ends before what is foreseen), every=20 (one event in so
+many is foreseen), from_day=28, shuffle=SEED, types=TYPE,…; mode=online|every:1000 (events)|every:1s|finetune:1d|
+retrain:7d|frozen (when the models learn), of retraining also warm=true|false and epochs=auto|N; drift.boost=1 (times the learning
+rates after a change for the worse); of `sim` also sim.days,
+sim.seed, sim.items, sim.shoppers, sim.visits (a day), sim.drift, sim.upheaval (days between changes of all tastes).
 
 Settings of these protocols: on=test|validation, at=5,10,20 (places that count); of leave-one-out also negatives=100,
 seen=auto|keep|drop, refit=true (learn the validation items too). All others are the model's.
@@ -65,6 +73,12 @@ pub(super) struct Arguments {
     /// Reports of other runs, as printed with --json, to compare with on that page
     #[arg(long, value_name = "FILE", requires = "html", num_args = 1..)]
     pub compare: Vec<PathBuf>,
+    /// Also write each prediction of a stream, one a line
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Option<PathBuf>,
+    /// Predictions of another run of the same stream, to compare with, event by event: ratios with paired 95 % intervals
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
     /// A setting of the model or the protocol
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
@@ -85,6 +99,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
                     None => Mapping::default(),
                 },
                 budget: arguments.budget,
+                predictions: arguments.predictions.clone(),
+                against: arguments.against.clone(),
                 settings: arguments.settings.clone(),
             };
             let report = evaluation::evaluate(&context.config, &request, &progress_notes(context.output))?;
@@ -138,6 +154,8 @@ fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
         ("--test", arguments.test.is_some() && is_stream),
         ("--items", arguments.items.is_some()),
         ("--mapping", arguments.mapping.is_some() && !is_stream),
+        ("--predictions", arguments.predictions.is_some() && !is_stream),
+        ("--against", arguments.against.is_some() && !is_stream),
     ];
     match unused.into_iter().find(|&(_, is_unused)| is_unused) {
         None => Ok(()),

@@ -150,6 +150,8 @@ fn checkpoint(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
         "instruction_set": header.instruction_set,
         "build": header.build,
         "section_bytes": sections,
+        "file_bytes": std::fs::metadata(checkpoint.path())?.len(),
+        "refers_to": checkpoint.bases().collect::<Vec<_>>(),
         "sound": true,
     });
     print_fields(context, &shown)

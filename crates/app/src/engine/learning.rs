@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accrue_event::EventType;
-use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record};
+use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, Written};
 use accrue_train::{Learner, TrainError, custom_type, look_back, save};
 
 use super::Versions;
@@ -188,10 +188,12 @@ impl Learning {
             return Ok(());
         }
         let facts = self.shared.facts.read();
-        match save(&self.checkpoints, &facts, &self.learner)
-            .and_then(|_| Ok(self.checkpoints.keep(self.rhythm.checkpoints_kept)?))
+        match save(&self.checkpoints, facts, &self.learner)
+            .and_then(|written| Ok(self.checkpoints.keep(self.rhythm.checkpoints_kept).map(|()| written)?))
         {
-            Ok(()) => {}
+            Ok(Written { state_bytes, file_bytes, n_bases }) => {
+                tracing::debug!(state_bytes, file_bytes, n_bases, "checkpoint written");
+            }
             // The log has everything: a checkpoint that cannot be written makes the next start slower, nothing else.
             Err(error) => {
                 tracing::warn!(%error, "the checkpoint was not written; the next one is tried after as many events");

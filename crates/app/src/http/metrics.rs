@@ -210,6 +210,27 @@ fn render_quality(page: &mut Page, quality: &Quality) {
         "NDCG of the first 20 over about the last 500 predictions.",
         quality.recent_ndcg,
     );
+    let drift = &quality.drift;
+    page.one(
+        "accrue_drift_window_choices",
+        "gauge",
+        "Choices learned by the blend over which its error has had one mean.",
+        drift.width() as f64,
+    );
+    page.one("accrue_drift_error_ratio", "gauge", "Mean error of the blend over that window.", drift.mean());
+    page.one(
+        "accrue_drift_changes_total",
+        "counter",
+        "Changes of that mean, to the better or the worse.",
+        drift.n_changes() as f64,
+    );
+    page.one("accrue_drift_worse_total", "counter", "Changes to the worse among them.", drift.n_worse() as f64);
+    page.one(
+        "accrue_drift_pace_ratio",
+        "gauge",
+        "What learning rates are multiplied by since the last of them.",
+        f64::from(drift.pace()),
+    );
 }
 
 /// The text being written.

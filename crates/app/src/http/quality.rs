@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accrue_train::Hits;
+use accrue_train::{Drift, Hits};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -38,6 +38,8 @@ pub(super) struct QualityBody {
     one_in: u64,
     /// Items to choose from at the last prediction.
     n_items: u32,
+    /// Whether what shoppers do has changed.
+    drift: DriftBody,
     /// How what is learned stands against the last version known good.
     guard: GuardBody,
 }
@@ -84,6 +86,37 @@ impl From<&GuardStatus> for GuardBody {
     }
 }
 
+/// What the drift detector knows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DriftBody {
+    /// Choices learned by the blend over which its error has had one mean.
+    width: u64,
+    /// Mean error over them: one less the gain of what was chosen, among the candidates.
+    mean: f64,
+    /// Changes of that mean so far, to the better or the worse.
+    n_changes: u64,
+    /// Changes to the worse among them.
+    n_worse: u64,
+    /// The record at which the last change was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_change_offset: Option<u64>,
+    /// What learning rates are multiplied by now.
+    pace: f32,
+}
+
+impl From<&Drift> for DriftBody {
+    fn from(drift: &Drift) -> Self {
+        Self {
+            width: drift.width(),
+            mean: drift.mean(),
+            n_changes: drift.n_changes(),
+            n_worse: drift.n_worse(),
+            last_change_offset: drift.changes().last().map(|change| change.offset),
+            pace: drift.pace(),
+        }
+    }
+}
+
 /// Figures over one set of predictions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HitsBody {
@@ -126,6 +159,7 @@ pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<Qu
         recent_ndcg: quality.recent_ndcg,
         one_in: quality.one_in,
         n_items: quality.n_items,
+        drift: (&quality.drift).into(),
         guard: (&status.guard).into(),
     }))
 }

@@ -98,3 +98,52 @@ fn the_list_names_models_with_their_protocols() {
     };
     assert!(serves("als", "user-items") && serves("rating-mf", "ratings") && serves("factorization", "stream"));
 }
+
+/// A small simulated shop whose tastes change at its third day.
+const SIMULATED: [&str; 20] = [
+    "evaluate",
+    "--protocol",
+    "stream",
+    "--model",
+    "blend",
+    "--train",
+    "sim",
+    "--json",
+    "--set",
+    "sim.days=5",
+    "--set",
+    "sim.items=150",
+    "--set",
+    "sim.shoppers=40",
+    "--set",
+    "sim.visits=300",
+    "--set",
+    "sim.upheaval=3",
+    "--set",
+    "from_day=2",
+];
+
+#[test]
+fn two_policies_on_one_stream_are_compared_event_by_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |more: &[&'static str]| [&SIMULATED[..], &["--set", "every=3", "--set", "types=click"], more].concat();
+    let online = json(folder.path(), &with(&["--predictions", "online.tsv"]));
+    let n_eval = online["n_eval"].as_u64().unwrap();
+    let written = std::fs::read_to_string(folder.path().join("online.tsv")).unwrap();
+    assert_eq!(written.lines().count() as u64, n_eval + 1);
+    let blocks = online["blocks"].as_array().unwrap();
+    assert_eq!(blocks.iter().map(|block| block["n_eval"].as_u64().unwrap()).sum::<u64>(), n_eval);
+    let same = json(folder.path(), &with(&["--against", "online.tsv"]));
+    assert_eq!(same["against"]["ratios"]["all"]["ci95"], serde_json::json!([1.0, 1.0]));
+    let frozen = json(folder.path(), &with(&["--set", "mode=frozen", "--against", "online.tsv"]));
+    assert_eq!(frozen["settings"]["mode"], "frozen");
+    let ratio = &frozen["against"]["ratios"]["all"];
+    assert!(ratio["ratio"].as_f64().unwrap() < 1.0 && ratio["n_eval"] == n_eval, "{ratio}");
+    // Runs that foresaw other events are refused, and so is what holds no predictions.
+    let other = run(folder.path(), &[&SIMULATED[..], &["--set", "every=2", "--against", "online.tsv"]].concat());
+    assert_eq!(other.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("foreseen by"), "{other:?}");
+    write(folder.path(), "no.tsv", "nothing");
+    let other = run(folder.path(), &with(&["--against", "no.tsv"]));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("no.tsv"), "{other:?}");
+}

@@ -86,7 +86,7 @@ fn fill(shop: &Simulator, policy: &Policy, visit: &Visit, clicks: &HashMap<ItemI
     }
 }
 
-fn draw(shop: &Simulator, n: usize, roll: &mut Roll) -> Vec<ItemId> {
+pub(super) fn draw(shop: &Simulator, n: usize, roll: &mut Roll) -> Vec<ItemId> {
     let items = shop.items();
     let mut page = Vec::with_capacity(n);
     // A limit, for shops with hardly anything in stock.

@@ -63,6 +63,7 @@ mod baseline;
 mod catalogue;
 mod click;
 mod dice;
+mod log;
 mod place;
 mod respond;
 mod shoppers;
@@ -77,6 +78,7 @@ use accrue_event::{Event, Item, ItemId, SessionId, Shopper, Timestamp};
 
 pub use baseline::{Policy, PolicyReport, run_policy};
 pub use click::PositionChance;
+pub use log::simulated_log;
 
 use catalogue::{Catalogue, query_words};
 use place::Place;
@@ -102,6 +104,8 @@ pub struct SimulatorSettings {
     pub guest_share: f64,
     /// Speed at which tastes move; 0 holds them still.
     pub drift: f64,
+    /// Every so many days all tastes are drawn anew, and what was asked for most is so no longer; 0 for never.
+    pub upheaval_every_days: u32,
     /// New products per day, besides a launch of several in one family every week.
     pub new_products_per_day: f64,
     /// Sales that begin per day; each ends after some days.
@@ -122,6 +126,7 @@ impl Default for SimulatorSettings {
             page_size: 10,
             guest_share: 0.2,
             drift: 1.0,
+            upheaval_every_days: 0,
             new_products_per_day: 3.0,
             sales_per_day: 20.0,
             stock_outs_per_day: 10.0,
@@ -223,6 +228,14 @@ impl Outcome {
     }
 }
 
+impl SimulatorSettings {
+    /// Whether everything changes at the dawn of that day.
+    fn is_upheaval(&self, day: i64) -> bool {
+        let since = day - self.start.day();
+        self.upheaval_every_days > 0 && since > 0 && since % i64::from(self.upheaval_every_days) == 0
+    }
+}
+
 /// Where every shopper's taste stood on some day; only the simulator can read it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tastes(Vec<Place>);
@@ -257,8 +270,7 @@ impl Simulator {
             assert!(rate.is_finite() && rate >= 0.0, "a rate of {rate} makes no shop");
         }
         let catalogue = Catalogue::new(settings.seed, settings.n_items, settings.start);
-        let shoppers =
-            Shoppers::new(settings.seed, settings.n_shoppers, settings.drift, settings.start, &catalogue.homes);
+        let shoppers = Shoppers::new(&settings, &catalogue.homes);
         let mut simulator = Self {
             now: settings.start,
             settings,

@@ -5,6 +5,7 @@
 
 use accrue_event::Timestamp;
 
+use super::SimulatorSettings;
 use super::catalogue::{Catalogue, season};
 use super::dice::{Roll, Stream};
 use super::place::{Place, room, scatter, shifted, spread_between};
@@ -57,15 +58,15 @@ pub(super) struct Person {
 
 /// Everybody with an account.
 pub(super) struct Shoppers {
-    seed: u64,
-    drift: f64,
+    settings: SimulatorSettings,
     people: Vec<Person>,
     /// Running sums of the activity rates.
     activity: Vec<f64>,
 }
 
 impl Shoppers {
-    pub(super) fn new(seed: u64, n_shoppers: usize, drift: f64, start: Timestamp, homes: &[Place]) -> Self {
+    pub(super) fn new(settings: &SimulatorSettings, homes: &[Place]) -> Self {
+        let SimulatorSettings { seed, n_shoppers, start, .. } = *settings;
         let mut people = Vec::with_capacity(n_shoppers);
         let mut activity = Vec::with_capacity(n_shoppers);
         let mut total = 0.0;
@@ -78,7 +79,7 @@ impl Shoppers {
             total += 1.0 / (u.sqrt() * u.sqrt().sqrt()).max(0.02);
             activity.push(total);
         }
-        Self { seed, drift, people, activity }
+        Self { settings: settings.clone(), people, activity }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -102,12 +103,14 @@ impl Shoppers {
         while person.day < day {
             person.day += 1;
             let counter = (n as u64) << 24 | (person.day as u64 & 0xff_ffff);
-            let mut roll = Roll::new(self.seed, Stream::Walk, counter);
+            let SimulatorSettings { seed, drift, .. } = self.settings;
+            let mut roll = Roll::new(seed, Stream::Walk, counter);
             let profile = &mut person.profile;
-            profile.taste = if roll.chance(JUMP * self.drift) {
+            let jumps = roll.chance(JUMP * drift) || self.settings.is_upheaval(person.day);
+            profile.taste = if jumps {
                 fresh_taste(&mut roll, homes)
             } else {
-                shifted(&profile.taste, &scatter(&mut roll), STEP * self.drift as f32)
+                shifted(&profile.taste, &scatter(&mut roll), STEP * drift as f32)
             };
         }
     }
@@ -198,25 +201,30 @@ mod tests {
     use super::*;
     use crate::simulator::place::family_homes;
 
+    fn shoppers(n_shoppers: usize, drift: f64, homes: &[Place]) -> Shoppers {
+        let settings = SimulatorSettings { seed: 4, n_shoppers, drift, start: Timestamp(0), ..Default::default() };
+        Shoppers::new(&settings, homes)
+    }
+
     #[test]
     fn a_taste_depends_on_the_day_and_not_on_the_way_there() {
         let homes = family_homes(4);
-        let mut daily = Shoppers::new(4, 20, 1.0, Timestamp(0), &homes);
-        let mut once = Shoppers::new(4, 20, 1.0, Timestamp(0), &homes);
+        let mut daily = shoppers(20, 1.0, &homes);
+        let mut once = shoppers(20, 1.0, &homes);
         let before = daily.tastes(0, &homes);
         for day in 1..=30 {
             daily.tastes(day, &homes);
         }
         assert_eq!(daily.tastes(30, &homes), once.tastes(30, &homes));
         assert_ne!(before, daily.tastes(30, &homes));
-        let mut still = Shoppers::new(4, 20, 0.0, Timestamp(0), &homes);
+        let mut still = shoppers(20, 0.0, &homes);
         assert_eq!(before, still.tastes(30, &homes));
     }
 
     #[test]
     fn activity_has_a_heavy_tail() {
         let homes = family_homes(4);
-        let shoppers = Shoppers::new(4, 1_000, 1.0, Timestamp(0), &homes);
+        let shoppers = shoppers(1_000, 1.0, &homes);
         let mut visits = vec![0; 1_000];
         for n in 0..50_000 {
             visits[shoppers.pick(&mut Roll::new(4, Stream::Session, n))] += 1;

@@ -21,6 +21,8 @@ pub(super) const NEXT_PAGE_MS: i64 = 240_000;
 const MAX_PAGES: u8 = 6;
 /// Products that a weekly launch brings in one family.
 const LAUNCH: usize = 8;
+/// By so many families the demand moves on in an upheaval: it comes back to where it was after as many as there are.
+const UPHEAVAL_FAMILIES: usize = 11;
 /// Items that somebody has in mind before they choose what to look for.
 const IN_MIND: usize = 8;
 /// Visits per hour of the day (UTC) relative to the mean.
@@ -197,6 +199,9 @@ impl Simulator {
         let sometime =
             |roll: &mut Roll, days: f64| Timestamp(dawn.0 + ((days + roll.uniform()) * DAY_MS as f64) as i64);
         self.enter(Timestamp(dawn.0 + DAY_MS), Pending::Dawn);
+        if settings.is_upheaval(day) {
+            self.catalogue.demand.rotate_left(UPHEAVAL_FAMILIES);
+        }
         for _ in 0..roll.count(settings.new_products_per_day) {
             let family = roll.below(FAMILIES.len());
             let at = sometime(&mut roll, 0.0);

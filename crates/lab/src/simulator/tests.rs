@@ -250,3 +250,29 @@ fn days_have_the_visits_that_were_ordered() {
     }
     assert!((7_500..8_500).contains(&n_visits), "{n_visits} visits in 20 days of 400");
 }
+
+#[test]
+fn an_upheaval_ages_what_was_learned_of_tastes() {
+    // Tastes of the first day still make good pages on the second, unless everything changed in between.
+    let worth_of_yesterday = |upheaval_every_days| {
+        let settings = SimulatorSettings { upheaval_every_days, visits_per_day: 1_500.0, ..small(3) };
+        let mut shop = Simulator::new(settings);
+        let tastes = shop.tastes();
+        run_policy(&mut shop, &Policy::Random, 1_500);
+        let [all, _] = run_policy(&mut shop, &Policy::Frozen(tastes), 800);
+        all.expected_clicks / all.best_expected_clicks
+    };
+    let (calm, shaken) = (worth_of_yesterday(0), worth_of_yesterday(1));
+    assert!(calm > 0.9 && shaken < calm - 0.1, "{calm} {shaken}");
+}
+
+#[test]
+fn a_log_of_some_days_is_the_same_twice_and_in_the_days() {
+    let log = |days| {
+        simulated_log(SimulatorSettings { n_items: 100, n_shoppers: 20, visits_per_day: 60.0, ..small(6) }, days)
+    };
+    let (short, long) = (log(2), log(3));
+    assert!(short.events.len() > 50 && long.events.len() > short.events.len());
+    assert_eq!(short.events, long.events[..short.events.len()]);
+    assert_eq!(short.items[..100], long.items[..100]);
+}

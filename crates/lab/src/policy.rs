@@ -1,0 +1,189 @@
+//! Update policies: when the models of a stream learn.
+//!
+//! In: the policy's name (`online`, `every:1000`, `every:1s`, `finetune:1d`, `retrain:7d`, `frozen`). Out: the same policy, and for
+//! those that learn now and then whether it is time. Until the protocol's first prediction every policy learns at every event.
+
+use std::fmt;
+use std::str::FromStr;
+
+const SECOND_MS: i64 = 1_000;
+const MINUTE_MS: i64 = 60 * SECOND_MS;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// A stretch of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// So many events.
+    Events(u64),
+    /// So many milliseconds of stream time.
+    Ms(i64),
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    /// `1000` events; `1s`, `5m`, `2h`, `7d` of stream time.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || format!("`{text}` is no stretch of a stream; write events as 1000, time as 1s, 5m, 2h or 7d");
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let number: u32 = digits.parse().map_err(|_| refused())?;
+        let unit_ms = match &text[digits.len()..] {
+            "" if number > 0 => return Ok(Span::Events(u64::from(number))),
+            "s" => SECOND_MS,
+            "m" => MINUTE_MS,
+            "h" => HOUR_MS,
+            "d" => DAY_MS,
+            _ => return Err(refused()),
+        };
+        if number == 0 { Err(refused()) } else { Ok(Span::Ms(i64::from(number) * unit_ms)) }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Span::Events(n) => write!(f, "{n}"),
+            Span::Ms(ms) => {
+                let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s")];
+                match units.into_iter().find(|&(unit_ms, _)| ms % unit_ms == 0) {
+                    Some((unit_ms, unit)) => write!(f, "{}{unit}", ms / unit_ms),
+                    None => write!(f, "{ms}ms"),
+                }
+            }
+        }
+    }
+}
+
+/// When the models learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// At every event.
+    Online,
+    /// Never again after `from_day`.
+    Frozen,
+    /// Everything again, now and then.
+    Retrain {
+        /// How much of the stream lies between.
+        every: Span,
+        /// Go on from the last models rather than from nothing.
+        warm: bool,
+        /// Passes over the data; `None` picks them on the last days before the first prediction.
+        epochs: Option<u32>,
+    },
+    /// What is new, now and then.
+    Finetune {
+        /// How much of the stream lies between.
+        every: Span,
+    },
+}
+
+impl Mode {
+    /// The policy of that name; `warm` and `epochs` are those of retraining.
+    ///
+    /// # Errors
+    /// What is wrong with the name.
+    pub fn named(text: &str, warm: bool, epochs: Option<u32>) -> Result<Self, String> {
+        let (name, every) = text.split_once(':').map_or((text, None), |(name, every)| (name, Some(every)));
+        let every = |example: &str| match every {
+            Some(every) => every.parse::<Span>().map_err(|error| format!("mode={text}: {error}")),
+            None => Err(format!("mode={text}: say how often, as in `{name}:{example}`")),
+        };
+        Ok(match name {
+            "online" => Mode::Online,
+            "frozen" => Mode::Frozen,
+            "retrain" => Mode::Retrain { every: every("7d")?, warm, epochs },
+            "finetune" => Mode::Finetune { every: every("1d")? },
+            "every" => Mode::Finetune { every: every("1000")? },
+            _ => {
+                return Err(format!(
+                    "mode is online, frozen, every:1000 (events), every:1s, finetune:1d or retrain:7d, not `{text}`"
+                ));
+            }
+        })
+    }
+
+    /// How much of the stream lies between two updates, where they are periodic.
+    pub(crate) fn every(self) -> Option<Span> {
+        match self {
+            Mode::Online | Mode::Frozen => None,
+            Mode::Retrain { every, .. } | Mode::Finetune { every } => Some(every),
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mode::Online => f.write_str("online"),
+            Mode::Frozen => f.write_str("frozen"),
+            Mode::Retrain { every, .. } => write!(f, "retrain:{every}"),
+            Mode::Finetune { every: every @ Span::Events(_) } => write!(f, "every:{every}"),
+            Mode::Finetune { every } => write!(f, "finetune:{every}"),
+        }
+    }
+}
+
+/// Tells when the next update of a stream is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timetable {
+    every: Option<Span>,
+    /// Events or milliseconds, as `every` counts; `None` before the first update.
+    next: Option<i64>,
+}
+
+impl Timetable {
+    /// Of a policy whose first update is due at once.
+    pub(crate) fn new(mode: Mode) -> Self {
+        Self { every: mode.every(), next: None }
+    }
+
+    /// Whether an update is due after `n_events`, at `now_ms`; if so, the next one is a stretch away. A pause in the stream that
+    /// is longer than a stretch owes one update, not several.
+    pub(crate) fn is_due(&mut self, n_events: u64, now_ms: i64) -> bool {
+        let (now, stretch) = match self.every {
+            None => return self.next.replace(i64::MAX).is_none(),
+            Some(Span::Events(n)) => (n_events as i64, n as i64),
+            Some(Span::Ms(ms)) => (now_ms, ms),
+        };
+        let due = self.next.is_none_or(|next| now >= next);
+        if due {
+            let last = self.next.filter(|next| now - next < stretch).unwrap_or(now);
+            self.next = Some(last + stretch);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back() {
+        for name in ["online", "frozen", "every:1000", "finetune:1d", "finetune:1s", "retrain:7d", "retrain:36h"] {
+            let mode = Mode::named(name, true, Some(2)).unwrap();
+            assert_eq!(mode.to_string(), name);
+            assert_eq!(Mode::named(&mode.to_string(), true, Some(2)).unwrap(), mode);
+        }
+        assert_eq!(Mode::named("every:1s", false, None), Mode::named("finetune:1s", false, None));
+        for wrong in ["daily", "retrain", "every:0", "every:0d", "every:-3", "retrain:7w", "finetune:d"] {
+            let error = Mode::named(wrong, false, None).unwrap_err();
+            assert!(error.contains(wrong.split(':').next_back().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn updates_come_at_once_and_then_a_stretch_apart() {
+        let due = |mode: &str, times: &[i64]| {
+            let mut timetable = Timetable::new(Mode::named(mode, false, None).unwrap());
+            (0..).zip(times).map(|(n, &ms)| timetable.is_due(n, ms)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            due("every:1s", &[5, 500, 1_004, 1_005, 9_000, 9_100, 10_000]),
+            [true, false, false, true, true, false, true]
+        );
+        assert_eq!(due("every:2", &[0; 5]), [true, false, true, false, true]);
+        assert_eq!(due("frozen", &[0, DAY_MS, 99 * DAY_MS]), [true, false, false]);
+    }
+}
