@@ -5,14 +5,14 @@ use std::sync::Arc;
 use accrue_store::Offset;
 use accrue_train::{SuspectWindow, VersionEntry};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Server;
 use super::body::off_worker;
-use super::params::Params;
-use super::problem::{Problem, ProblemDocument};
+use super::params::{Id, Params};
+use super::problem::{Code, Problem, ProblemDocument};
 use crate::engine::Versions;
 
 /// All versions, and how the guard stands.
@@ -161,10 +161,10 @@ pub(super) async fn list(State(server): State<Arc<Server>>) -> Json<VersionsBody
 )]
 pub(super) async fn promote(
     State(server): State<Arc<Server>>,
-    Path(version): Path<u64>,
+    Id(version): Id,
     Params(Reason { why }): Params<Reason>,
 ) -> Result<Json<VersionsBody>, Problem> {
-    let engine = server.engine.clone();
+    let (engine, version) = (server.engine.clone(), number(&version)?);
     let versions = off_worker(move || engine.promote(version, &said(&why, "an operator chose it"))).await?;
     Ok(Json(versions.into()))
 }
@@ -184,10 +184,10 @@ pub(super) async fn promote(
 )]
 pub(super) async fn rollback(
     State(server): State<Arc<Server>>,
-    Path(version): Path<u64>,
+    Id(version): Id,
     Params(Reason { why }): Params<Reason>,
 ) -> Result<Json<VersionsBody>, Problem> {
-    let engine = server.engine.clone();
+    let (engine, version) = (server.engine.clone(), number(&version)?);
     let versions = off_worker(move || engine.roll_back(version, &said(&why, "an operator undid it"))).await?;
     Ok(Json(versions.into()))
 }
@@ -205,10 +205,14 @@ pub(super) async fn rollback(
 )]
 pub(super) async fn release(
     State(server): State<Arc<Server>>,
-    Path(from): Path<u64>,
+    Id(from): Id,
 ) -> Result<Json<VersionsBody>, Problem> {
-    let engine = server.engine.clone();
+    let (engine, from) = (server.engine.clone(), number(&from)?);
     Ok(Json(off_worker(move || engine.release_window(Offset(from))).await?.into()))
+}
+
+fn number(text: &str) -> Result<u64, Problem> {
+    text.parse().map_err(|_| Problem::new(Code::InvalidPath, format!("{text:?} is no number")))
 }
 
 fn said(why: &str, otherwise: &str) -> String {

@@ -51,7 +51,12 @@ impl Server {
         ask(&self.address, method, path, body).unwrap()
     }
 
-    fn kill(mut self) {
+    /// As `kill -9` does.
+    fn kill(self) {}
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
