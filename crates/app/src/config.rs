@@ -184,6 +184,7 @@ impl Config {
             return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));
         }
         in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
+        self.model.validate()?;
         in_range("model.factorization.dim", self.model.factorization.dim as u64, 1, 4096)?;
         in_range("model.retrieval.learn_one_in", retrieval.learn_one_in, 1, u64::MAX)
     }

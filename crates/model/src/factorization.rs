@@ -176,21 +176,7 @@ impl Factorization {
 
     /// The items with the largest `u · p_i`, at most `limit`, best first: an int8 scan over all rows.
     pub fn retrieve(&self, shopper: &[f32], limit: usize) -> Vec<ItemIdx> {
-        let query = accrue_kernel::QuantisedQuery::new(shopper);
-        let mut best = accrue_kernel::TopK::new(limit);
-        let mut scores = [0.0; crate::table::IMAGE_ROWS];
-        let mut first = 0;
-        for (images, scales) in self.offered.images() {
-            let scores = &mut scores[..scales.len()];
-            accrue_kernel::scan(&query, &images[..scales.len() * self.settings.dim], scales, scores);
-            for (row, &score) in scores.iter().enumerate() {
-                if score > best.threshold() {
-                    best.push(score, first + row as u32);
-                }
-            }
-            first += scales.len() as u32;
-        }
-        best.into_sorted().into_iter().map(|(_, item)| item).filter(|&item| self.offered.is_learned(item)).collect()
+        self.offered.nearest(shopper, limit)
     }
 
     /// Holds the memory of `other` wherever both say the same.

@@ -276,6 +276,7 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
         ("learned.neighbours", checksum(&ensemble.neighbours)),
         ("learned.preference", checksum(&ensemble.preference)),
         ("learned.factorization", checksum(&ensemble.factorization)),
+        ("learned.sequence", checksum(&ensemble.sequence)),
         ("learned.blend", checksum(&ensemble.blend)),
         ("learned.histories", checksum(learner.histories())),
         ("learned.guard", checksum(learner.guard())),

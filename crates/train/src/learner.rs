@@ -222,6 +222,7 @@ impl Learner {
 
     fn adopt(&mut self, text: &str) -> Result<(), TrainError> {
         let settings = LearnSettings::from_record(text).map_err(|error| TrainError::Settings(error.to_string()))?;
+        settings.models.validate().map_err(TrainError::Settings)?;
         if self.n_learned == 0 {
             *self = Self { end: self.end, received_ms: self.received_ms, ..Self::new(settings) };
             return Ok(());
@@ -295,7 +296,8 @@ impl Learner {
                     weight,
                     n_items: self.line.n_items(),
                 };
-                self.line.learn(&step, &mut self.prepared);
+                let good = self.lineage.good().map(|(_, state)| state);
+                self.line.learn(&step, good, &mut self.prepared);
             }
             Finding::Withhold | Finding::Alarm(_) => {}
         }
