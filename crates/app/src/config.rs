@@ -99,6 +99,8 @@ pub struct LearnConfig {
     pub history_capacity: usize,
     /// One event in so many is predicted before it is learned, to measure quality (a young shop: more often).
     pub predict_one_in: u64,
+    /// How impressions become negatives.
+    pub impressions: accrue_train::ImpressionSettings,
     /// How what is learned is judged, and when it is undone.
     pub guard: accrue_train::GuardSettings,
 }
@@ -113,6 +115,7 @@ impl Default for LearnConfig {
             checkpoints_kept: 3,
             history_capacity: learning.history_capacity,
             predict_one_in: learning.predict_one_in,
+            impressions: learning.impressions,
             guard: learning.guard,
         }
     }
@@ -169,6 +172,11 @@ impl Config {
         in_range("learn.checkpoints_kept", learn.checkpoints_kept as u64, 1, 1000)?;
         in_range("learn.history_capacity", learn.history_capacity as u64, 1, 100_000)?;
         in_range("learn.predict_one_in", learn.predict_one_in, 1, u64::MAX)?;
+        let impressions = &learn.impressions;
+        in_range("learn.impressions.capacity", impressions.capacity as u64, 0, 100_000_000)?;
+        if !(0.0..=1.0).contains(&impressions.weight) {
+            return Err(format!("`learn.impressions.weight` is {}, but must be 0 to 1", impressions.weight));
+        }
         let guard = &learn.guard;
         in_range("learn.guard.anchor_one_in", guard.anchor_one_in, 2, u64::MAX)?;
         in_range("learn.guard.anchors", guard.anchors as u64, 128, 100_000)?;

@@ -348,6 +348,14 @@ impl Ensemble {
         }
     }
 
+    /// Learns that what was shown was not chosen: `step.weight` is negative. Only matrix factorization does: its logistic loss knows
+    /// negatives. Preference and the blend compare, and what was shown is still likelier than an item drawn at random.
+    pub fn learn_passed_over(&mut self, step: &Step<'_>) {
+        if self.settings.part.needs(Part::Factorization) {
+            self.factorization.learn_passed_over(step);
+        }
+    }
+
     fn learn_blend(&mut self, step: &Step<'_>, context: Context<'_>, prepared: &mut Prepared) {
         self.prepare(&context, prepared);
         let limit = self.settings.retrieval.learn_candidates;

@@ -279,6 +279,7 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
         ("learned.sequence", checksum(&ensemble.sequence)),
         ("learned.blend", checksum(&ensemble.blend)),
         ("learned.histories", checksum(learner.histories())),
+        ("learned.impressions", checksum(learner.impressions())),
         ("learned.guard", checksum(learner.guard())),
         ("learned.versions", checksum(learner.lineage())),
         ("learned.quality", checksum(learner.quality())),

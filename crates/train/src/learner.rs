@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::{Challenge, Challenger, GateSettings, Past, Shadow, Standing};
 use crate::guard::{Finding, Guard, Observation, Tally, gains_of};
+use crate::impressions::{Impressions, PassedOver};
 use crate::prequential::{LIST, Quality};
 use crate::versions::{Lineage, Sealing};
 use crate::{Alarm, LearnSettings, TrainError};
@@ -19,6 +20,8 @@ use crate::{Alarm, LearnSettings, TrainError};
 const STREAM: u64 = 0x5052_4551;
 /// Predictions become rarer by one in a step of so many records.
 const YOUTH: u64 = 4_096;
+/// The code of the type `impression`, the first of [`EventType::BUILT_IN`].
+const IMPRESSION: u8 = 0;
 /// The first version is sealed after so many choices.
 const FIRST_VERSION: u64 = 2_000;
 
@@ -37,6 +40,7 @@ pub struct Learner {
     /// Rollbacks by alarm so far, those of a line on probation not counted.
     n_alarms: u64,
     histories: Histories,
+    impressions: Impressions,
     weights: TypeWeights,
     quality: Quality,
     /// Interactions learned.
@@ -63,6 +67,7 @@ impl PartialEq for Learner {
             && self.since_sealed == other.since_sealed
             && self.n_alarms == other.n_alarms
             && self.histories == other.histories
+            && self.impressions == other.impressions
             && self.weights == other.weights
             && self.quality == other.quality
     }
@@ -83,6 +88,7 @@ impl Learner {
             since_sealed: 0,
             n_alarms: 0,
             histories: Histories::new(settings.history_capacity),
+            impressions: Impressions::default(),
             settings,
             weights,
             quality: Quality::default(),
@@ -200,7 +206,10 @@ impl Learner {
                 self.see_item(item, at_ms);
                 self.each_line(|line| line.preference.patch(item, patch));
             }
-            Fact::Merged { guest, user } => self.histories.merge(guest, user),
+            Fact::Merged { guest, user } => {
+                self.histories.merge(guest, user);
+                self.impressions.forget_shopper(guest);
+            }
             Fact::Settings(text) => self.adopt(text)?,
             Fact::Chosen { version, why } => self.choose(version, why),
             Fact::Promoted { .. } => return Err(TrainError::LooksBack(offset)),
@@ -244,6 +253,7 @@ impl Learner {
     fn learn(&mut self, offset: Offset, event: &Interaction) {
         self.see_item(event.item, event.at_ms);
         let weight = self.weights.get(event.type_code);
+        self.label(offset, event, weight);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
         let one_in = (1 + offset.0 / YOUTH).min(self.settings.predict_one_in.max(1));
         if weight > 0.0 && accrue_kernel::random(self.settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in) {
@@ -284,7 +294,7 @@ impl Learner {
             }
             let (seed, n_items) = (self.settings.seed, self.line.n_items());
             let step = Step { offset: offset.0, seed, context: own, event: *event, weight, n_items };
-            state.learn(&step, &mut self.prepared);
+            state.learn(&step, None, &mut self.prepared);
         }
         match finding {
             Finding::GoOn | Finding::Cleared => {
@@ -309,6 +319,37 @@ impl Learner {
             Finding::Cleared => self.end_probation(),
             Finding::GoOn | Finding::Withhold if self.settings.guard.enabled => self.advance(offset.next()),
             Finding::GoOn | Finding::Withhold => {}
+        }
+    }
+
+    /// Gives impressions their labels as far as this event tells: what was shown too long ago was passed over, and what is chosen now
+    /// was not.
+    fn label(&mut self, offset: Offset, event: &Interaction, weight: f32) {
+        self.impressions.observe(event.at_ms);
+        while let Some(passed) = self.impressions.next_passed() {
+            self.learn_passed_over(passed);
+        }
+        if weight > 0.0 {
+            self.impressions.choose(event.shopper, event.item);
+        } else if event.type_code == IMPRESSION {
+            self.impressions.show(&self.settings.impressions, event.shopper, event.item, offset.0);
+        }
+    }
+
+    /// A negative step, under the impression's offset and with the shopper's past as it is now.
+    fn learn_passed_over(&mut self, PassedOver { shopper, item, offset }: PassedOver) {
+        let at_ms = self.impressions.stream_ms();
+        let step = Step {
+            offset,
+            seed: self.settings.seed,
+            context: Context::new(self.histories.get(shopper), None, at_ms, &self.weights),
+            event: Interaction { shopper, item, type_code: IMPRESSION, at_ms, session: None, value: 1.0, quantity: 1 },
+            weight: -self.settings.impressions.weight,
+            n_items: self.line.n_items(),
+        };
+        self.line.learn_passed_over(&step);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.state.learn_passed_over(&step);
         }
     }
 
@@ -540,6 +581,16 @@ impl Learner {
             state.share_with(&self.line);
             state.refresh();
         }
+    }
+
+    /// Impressions that wait for their label, for digests.
+    pub(crate) fn impressions(&self) -> &Impressions {
+        &self.impressions
+    }
+
+    /// Impressions that went unlabelled because too many waited.
+    pub fn n_impressions_overflown(&self) -> u64 {
+        self.impressions.n_overflown()
     }
 
     /// State of the guard, for digests.

@@ -7,6 +7,7 @@ mod checkpoint;
 mod forget;
 mod gate;
 mod guard;
+mod impressions;
 mod learner;
 mod prequential;
 mod settings;
@@ -16,6 +17,7 @@ pub use checkpoint::{Digest, Folded, Recovered, TrainError, custom_type, digest,
 pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
 pub use gate::{Challenge, Challenger, GateSettings, Past, Standing, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};
+pub use impressions::ImpressionSettings;
 pub use learner::Learner;
 pub use prequential::{Hits, Quality};
 pub use settings::LearnSettings;

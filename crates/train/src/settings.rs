@@ -6,7 +6,7 @@ use accrue_event::EventType;
 use accrue_model::Settings;
 use serde::{Deserialize, Serialize};
 
-use crate::GuardSettings;
+use crate::{GuardSettings, ImpressionSettings};
 
 /// Settings of the learned state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub struct LearnSettings {
     pub predict_one_in: u64,
     /// What an event is worth by its type's name, where it differs from the built-in weight.
     pub weights: BTreeMap<String, f32>,
+    /// How impressions become negatives.
+    pub impressions: ImpressionSettings,
     /// Settings of the guard.
     pub guard: GuardSettings,
     /// Settings of the models.
@@ -33,6 +35,7 @@ impl Default for LearnSettings {
             history_capacity: 1000,
             predict_one_in: 256,
             weights: BTreeMap::new(),
+            impressions: ImpressionSettings::default(),
             guard: GuardSettings::default(),
             models: Settings::default(),
         }

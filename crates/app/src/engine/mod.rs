@@ -496,6 +496,7 @@ pub(crate) fn learn_settings(config: &Config) -> LearnSettings {
         seed: config.learn.seed,
         history_capacity: config.learn.history_capacity,
         predict_one_in: config.learn.predict_one_in,
+        impressions: config.learn.impressions.clone(),
         guard: config.learn.guard.clone(),
         weights: config.check.types.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
         models: config.model.clone(),

@@ -42,6 +42,7 @@ pub struct Sequence {
     items: EmbeddingTable,
     pending: Pending,
     reservoir: Reservoir,
+    learned_to: u64,
     n_skipped: u64,
 }
 
@@ -55,14 +56,15 @@ struct Stored {
     items: EmbeddingTable,
     pending: Pending,
     reservoir: Reservoir,
+    learned_to: u64,
     n_skipped: u64,
 }
 
 impl From<Sequence> for Stored {
     fn from(model: Sequence) -> Self {
-        let Sequence { settings, seed, dense, items, pending, reservoir, n_skipped } = model;
+        let Sequence { settings, seed, dense, items, pending, reservoir, learned_to, n_skipped } = model;
         let (weights, optimizer) = (dense.weights.values().to_vec(), dense.optimizer.clone());
-        Self { settings, seed, weights, optimizer, items, pending, reservoir, n_skipped }
+        Self { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped }
     }
 }
 
@@ -70,7 +72,7 @@ impl TryFrom<Stored> for Sequence {
     type Error = String;
 
     fn try_from(stored: Stored) -> Result<Self, String> {
-        let Stored { settings, seed, weights, optimizer, items, pending, reservoir, n_skipped } = stored;
+        let Stored { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped } = stored;
         let dense = Dense::new(&settings, seed).map_err(|error| error.to_string())?;
         let mut dense = dense.ok_or("a sequence model of the kind `none`")?;
         let n_expected = dense.weights.values().len();
@@ -83,7 +85,7 @@ impl TryFrom<Stored> for Sequence {
         }
         dense.weights.change(|values| values.copy_from_slice(&weights));
         dense.optimizer = optimizer;
-        Ok(Self { settings, seed, dense: Arc::new(dense), items, pending, reservoir, n_skipped })
+        Ok(Self { settings, seed, dense: Arc::new(dense), items, pending, reservoir, learned_to, n_skipped })
     }
 }
 
@@ -127,6 +129,7 @@ impl Sequence {
             items: EmbeddingTable::new(rows, seed, ROWS),
             pending: Pending::default(),
             reservoir: Reservoir::default(),
+            learned_to: 0,
             n_skipped: 0,
             seed,
             settings,
@@ -161,6 +164,7 @@ impl Sequence {
         let SequenceSettings { length, batch_events, .. } = self.settings;
         self.pending.gather(step, length, (batch_events - 1).min(length / 2));
         if self.pending.n_events() >= batch_events {
+            self.learned_to = step.offset + 1;
             self.step(step, anchor, &mut scratch.0);
         }
     }
@@ -277,6 +281,11 @@ impl Sequence {
     /// Steps that were not taken because a loss or a gradient was no finite number.
     pub fn n_skipped(&self) -> u64 {
         self.n_skipped
+    }
+
+    /// Records before this offset are in the weights; choices after it wait for the next step.
+    pub fn learned_to(&self) -> u64 {
+        self.learned_to
     }
 
     /// Steps that were taken.

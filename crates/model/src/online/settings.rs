@@ -17,6 +17,21 @@ pub enum SequenceKind {
     Convolution,
 }
 
+impl SequenceKind {
+    /// All but none.
+    pub const NETWORKS: [Self; 3] = [Self::Gru, Self::Transformer, Self::Convolution];
+
+    /// The name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gru => "gru",
+            Self::Transformer => "transformer",
+            Self::Convolution => "convolution",
+        }
+    }
+}
+
 /// Size of the network and how it learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -5,4 +5,5 @@
 mod contract;
 mod forget;
 mod guard;
+mod sequence;
 mod shop;
