@@ -192,7 +192,7 @@ impl Sequence {
     /// Moves against gradients that are finite: the dense weights by their mean over the targets, rows by their sum, since a row's
     /// own state knows how much it has seen.
     fn descend(&mut self, gradients: &mut Gradients, norm: f64, n_targets: usize, anchor: Option<&Self>) {
-        let SequenceSettings { learning_rate, clip, anchor_pull, d, .. } = self.settings;
+        let SequenceSettings { learning_rate, clip, row_clip, anchor_pull, d, .. } = self.settings;
         let anchor = anchor.filter(|anchor| anchor_pull > 0.0 && anchor.fits(&self.settings));
         let n = n_targets.max(1) as f32;
         let scale = scale_to_norm(norm / f64::from(n), f64::from(clip)) / n;
@@ -211,7 +211,9 @@ impl Sequence {
                     *gradient += anchor_pull * (mine - good);
                 }
             }
-            items.descend(item, gradient, accrue_kernel::squared_norm(gradient), 1.0);
+            let squared_norm = accrue_kernel::squared_norm(gradient);
+            let scale = scale_to_norm(f64::from(squared_norm.sqrt()), f64::from(row_clip));
+            items.descend(item, gradient, squared_norm, scale);
         });
     }
 

@@ -62,6 +62,8 @@ pub struct SequenceSettings {
     pub row_decay: f32,
     /// Longest gradient of the dense weights, per target; 0 is any.
     pub clip: f32,
+    /// Longest gradient of a row in one step; 0 is any. Rows are not averaged over targets, and a popular one has many.
+    pub row_clip: f32,
     /// Past windows kept to be learned again.
     pub reservoir: usize,
     /// Past windows learned again for each new event.
@@ -86,6 +88,7 @@ impl Default for SequenceSettings {
             row_rate: 0.05,
             row_decay: 1e-4,
             clip: 5.0,
+            row_clip: 2.0,
             reservoir: 1024,
             replay: 0.125,
             anchor_pull: 0.0,
@@ -124,6 +127,7 @@ impl SequenceSettings {
             ("row_rate", self.row_rate, 10.0),
             ("row_decay", self.row_decay, 1.0),
             ("clip", self.clip, f32::MAX),
+            ("row_clip", self.row_clip, f32::MAX),
             ("replay", self.replay, 64.0),
             ("anchor_pull", self.anchor_pull, 100.0),
         ];
