@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub struct ImpressionSettings {
     /// Stream time after which an impression without a choice is a negative, in seconds; 0 is never.
     pub window_s: u32,
-    /// What such a negative is worth, beside 1 for a purchase.
+    /// What such a negative is worth, beside 1 for a view.
     pub weight: f32,
     /// Impressions that may wait at once.
     pub capacity: usize,
@@ -137,6 +137,8 @@ mod tests {
 
     const MINUTE: ImpressionSettings = ImpressionSettings { window_s: 60, weight: 0.1, capacity: 3 };
 
+    const NOTHING: [u64; 0] = [];
+
     fn passed(impressions: &mut Impressions, at_ms: i64) -> Vec<u64> {
         impressions.observe(at_ms);
         std::iter::from_fn(|| impressions.next_passed()).map(|passed| passed.offset).collect()
@@ -148,10 +150,10 @@ mod tests {
         impressions.observe(1_000);
         impressions.show(&MINUTE, 1, 7, 10);
         impressions.show(&MINUTE, 1, 8, 11);
-        assert_eq!(passed(&mut impressions, 60_999), []);
+        assert_eq!(passed(&mut impressions, 60_999), NOTHING);
         impressions.choose(1, 7);
         assert_eq!(passed(&mut impressions, 61_000), [11]);
-        assert_eq!(passed(&mut impressions, 90_000), []);
+        assert_eq!(passed(&mut impressions, 90_000), NOTHING);
     }
 
     #[test]
@@ -160,7 +162,7 @@ mod tests {
         impressions.show(&MINUTE, 1, 7, 10);
         impressions.observe(30_000);
         impressions.show(&MINUTE, 1, 7, 20);
-        assert_eq!(passed(&mut impressions, 60_000), []);
+        assert_eq!(passed(&mut impressions, 60_000), NOTHING);
         assert_eq!(passed(&mut impressions, 90_000), [20]);
     }
 
@@ -170,7 +172,7 @@ mod tests {
         impressions.observe(100_000);
         impressions.observe(5_000);
         impressions.show(&MINUTE, 1, 7, 10);
-        assert_eq!(passed(&mut impressions, 159_999), []);
+        assert_eq!(passed(&mut impressions, 159_999), NOTHING);
         assert_eq!(passed(&mut impressions, 160_000), [10]);
     }
 

@@ -197,6 +197,7 @@ impl Learner {
                 self.weigh(event.type_code, type_of);
                 self.learn(offset, &event);
             }
+            Fact::Shown(impression) => self.show(offset, &impression),
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
                 self.see_item(item, seen_ms);
@@ -253,7 +254,7 @@ impl Learner {
     fn learn(&mut self, offset: Offset, event: &Interaction) {
         self.see_item(event.item, event.at_ms);
         let weight = self.weights.get(event.type_code);
-        self.label(offset, event, weight);
+        self.label(event, weight);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
         let one_in = (1 + offset.0 / YOUTH).min(self.settings.predict_one_in.max(1));
         if weight > 0.0 && accrue_kernel::random(self.settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in) {
@@ -324,15 +325,22 @@ impl Learner {
 
     /// Gives impressions their labels as far as this event tells: what was shown too long ago was passed over, and what is chosen now
     /// was not.
-    fn label(&mut self, offset: Offset, event: &Interaction, weight: f32) {
+    fn label(&mut self, event: &Interaction, weight: f32) {
         self.impressions.observe(event.at_ms);
         while let Some(passed) = self.impressions.next_passed() {
             self.learn_passed_over(passed);
         }
         if weight > 0.0 {
             self.impressions.choose(event.shopper, event.item);
-        } else if event.type_code == IMPRESSION {
-            self.impressions.show(&self.settings.impressions, event.shopper, event.item, offset.0);
+        }
+    }
+
+    /// An impression begins to wait for its label; one of somebody or something that was never learned of does not.
+    fn show(&mut self, offset: Offset, impression: &Interaction) {
+        let Interaction { shopper, item, .. } = *impression;
+        if !self.histories.get(shopper).past().is_empty() && self.line.first_seen_ms(item).is_some() {
+            self.impressions.observe(impression.at_ms);
+            self.impressions.show(&self.settings.impressions, shopper, item, offset.0);
         }
     }
 
@@ -484,7 +492,8 @@ impl Learner {
         let weight = self.weights.get(event.type_code);
         let (seed, n_items) = (self.settings.seed, self.line.n_items());
         let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items };
-        self.line.learn(&step, &mut self.prepared);
+        let good = self.lineage.good().map(|(_, state)| state);
+        self.line.learn(&step, good, &mut self.prepared);
         self.since_sealed += u64::from(weight != 0.0);
     }
 

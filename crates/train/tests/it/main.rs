@@ -5,5 +5,6 @@
 mod contract;
 mod forget;
 mod guard;
+mod impressions;
 mod sequence;
 mod shop;
