@@ -72,29 +72,6 @@ fn not_servable(name: &str) -> String {
     format!("there is no such model; {servable}")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn models_that_learn_from_events_are_servable_and_others_say_why_not() {
-        let keys = |name| served_model(name).map(|model| model.settings());
-        let text = |text: &str| toml::Value::String(text.into());
-        assert_eq!(keys("factorization"), Ok(vec![("model.part", text("factorization"))]));
-        let gru = vec![("model.part", text("sequence")), ("model.sequence.kind", text("gru"))];
-        assert_eq!(keys("sequence:gru"), Ok(gru));
-        for (name, why) in [
-            ("ease", "fitted on whole data sets"),
-            ("sequence", "sequence:gru|"),
-            ("sequence:rnn", "no such"),
-            ("x", "no such"),
-        ] {
-            let error = keys(name).expect_err(name);
-            assert!(error.contains(why) && error.contains("neighbours"), "{name}: {error}");
-        }
-    }
-}
-
 pub(super) fn run(context: Context) -> anyhow::Result<Ending> {
     let Context { config, .. } = context;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -116,4 +93,27 @@ pub(super) fn run(context: Context) -> anyhow::Result<Ending> {
         served
     })?;
     Ok(Ending::Well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_that_learn_from_events_are_servable_and_others_say_why_not() {
+        let keys = |name| served_model(name).map(|model| model.settings());
+        let text = |text: &str| toml::Value::String(text.into());
+        assert_eq!(keys("factorization"), Ok(vec![("model.part", text("factorization"))]));
+        let gru = vec![("model.part", text("sequence")), ("model.sequence.kind", text("gru"))];
+        assert_eq!(keys("sequence:gru"), Ok(gru));
+        for (name, why) in [
+            ("ease", "fitted on whole data sets"),
+            ("sequence", "sequence:gru|"),
+            ("sequence:rnn", "no such"),
+            ("x", "no such"),
+        ] {
+            let error = keys(name).expect_err(name);
+            assert!(error.contains(why) && error.contains("neighbours"), "{name}: {error}");
+        }
+    }
 }

@@ -426,6 +426,7 @@ impl Engine {
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             served_lost: shared.served.n_lost(),
+            steps_skipped: version.ensemble.sequence.as_ref().map_or(0, accrue_model::Sequence::n_skipped),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             guard: GuardStatus::of(&shared.versions.load(), learner.tallies),
