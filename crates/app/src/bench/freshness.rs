@@ -181,7 +181,8 @@ fn learned_by_sequence(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         server.engine.wait_until_learned();
         let background = corpus.later(1, n_events);
         let mut moved = under_load(&server, corpus, background, &load, n_samples, &Through::SEQUENCE)?;
-        bed.note(format!("  {}: {}", kind.name(), moved.requests_note().trim_start()));
+        let p50 = quantile(&mut moved.took, 0.5);
+        bed.note(format!("  {}: p50 {p50:.1} ms; {}", kind.name(), moved.requests_note().trim_start()));
         figures.push(figure(&mut moved.took, 0.99));
     }
     Ok(figures)
