@@ -101,6 +101,8 @@ pub struct LearnConfig {
     pub predict_one_in: u64,
     /// How changes of what shoppers do are found, and how they hasten learning.
     pub drift: accrue_train::DriftSettings,
+    /// How impressions become negatives.
+    pub impressions: accrue_train::ImpressionSettings,
     /// How what is learned is judged, and when it is undone.
     pub guard: accrue_train::GuardSettings,
 }
@@ -116,6 +118,7 @@ impl Default for LearnConfig {
             history_capacity: learning.history_capacity,
             predict_one_in: learning.predict_one_in,
             drift: learning.drift,
+            impressions: learning.impressions,
             guard: learning.guard,
         }
     }
@@ -180,6 +183,11 @@ impl Config {
             return Err(format!("`learn.drift.boost` is {}, but must be 1 to 10", drift.boost));
         }
         in_range("learn.drift.boost_half_life", drift.boost_half_life, 10, u64::MAX)?;
+        let impressions = &learn.impressions;
+        in_range("learn.impressions.capacity", impressions.capacity as u64, 0, 100_000_000)?;
+        if !(0.0..=1.0).contains(&impressions.weight) {
+            return Err(format!("`learn.impressions.weight` is {}, but must be 0 to 1", impressions.weight));
+        }
         let guard = &learn.guard;
         in_range("learn.guard.anchor_one_in", guard.anchor_one_in, 2, u64::MAX)?;
         in_range("learn.guard.anchors", guard.anchors as u64, 128, 100_000)?;
@@ -195,6 +203,7 @@ impl Config {
             return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));
         }
         in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
+        self.model.validate()?;
         in_range("model.factorization.dim", self.model.factorization.dim as u64, 1, 4096)?;
         in_range("model.retrieval.learn_one_in", retrieval.learn_one_in, 1, u64::MAX)
     }

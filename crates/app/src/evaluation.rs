@@ -241,6 +241,7 @@ fn with_model_settings(
     }
     let mut settings: accrue_model::Settings = table.try_into()?;
     settings.part = part;
+    settings.validate().map_err(|fault| anyhow::anyhow!("{fault}"))?;
     Ok(settings)
 }
 

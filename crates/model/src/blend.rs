@@ -150,6 +150,29 @@ impl Blend {
         }
     }
 
+    /// How many features a candidate has.
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Goes on with these features instead, of which the first ones are those that there were: their curves stay as they are, a
+    /// new one begins straight, one too many is forgotten.
+    pub fn set_features(&mut self, features: &[Feature], n_groups: usize) {
+        let fresh = Self::new(self.settings.clone(), features, n_groups);
+        let n_kept = self.n_features.min(fresh.n_features) * N_KNOTS;
+        let (width, wide) = (self.n_features * N_KNOTS, fresh.n_features * N_KNOTS);
+        let carry = |from: &[f32], mut to: Vec<f32>| {
+            for (from, to) in from.chunks_exact(width).zip(to.chunks_exact_mut(wide)) {
+                to[..n_kept].copy_from_slice(&from[..n_kept]);
+            }
+            to
+        };
+        self.curves = carry(&self.curves, fresh.curves);
+        self.averaged = carry(&self.averaged, fresh.averaged);
+        self.squared = carry(&self.squared, fresh.squared);
+        (self.n_features, self.axes) = (fresh.n_features, fresh.axes);
+    }
+
     /// Puts other step sizes in force.
     pub fn set_settings(&mut self, settings: BlendSettings) {
         self.settings = settings;

@@ -10,13 +10,16 @@ use crate::blend::{Axis, Blend, BlendSettings, Feature, Sample};
 use crate::cow::CowVec;
 use crate::factorization::{Factorization, FactorizationSettings};
 use crate::neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
+use crate::online::{Sequence, SequenceKind, SequenceScratch, SequenceSettings, ShopperState};
 use crate::popularity::Popularity;
 use crate::preference::{Liking, Preference};
 use crate::repeat::Repeat;
 use crate::{Context, Scored, Step};
 
-/// Columns of a candidate's feature row.
-pub const N_FEATURES: usize = 12;
+/// Columns of a candidate's feature row; the last one is there only with a sequence model.
+pub const N_FEATURES: usize = 13;
+/// The column of the sequence model.
+const SEQUENCE: usize = N_FEATURES - 1;
 /// Groups of the blend: (no visit | short visit | long visit) × (new to the shopper | chosen before).
 const N_GROUPS: usize = 6;
 /// After each so many events the blend learns a little more rarely, down to one event in `learn_one_in`.
@@ -38,7 +41,13 @@ pub const FEATURES: [Feature; N_FEATURES] = [
     Feature { name: "factorization", axis: Axis::Linear { low: -9.0, high: 6.0 }, slope: 0.3 },
     log("preference", -9.0, 1.0, 0.1),
     log("newness", -9.0, 0.7, 0.02),
+    Feature { name: "sequence", axis: Axis::Linear { low: -6.0, high: 9.0 }, slope: 0.3 },
 ];
+
+/// The features with a sequence model, or without one.
+fn features_with(sequence: bool) -> &'static [Feature] {
+    if sequence { &FEATURES } else { &FEATURES[..SEQUENCE] }
+}
 
 const fn log(name: &'static str, low: f32, step: f32, slope: f32) -> Feature {
     Feature { name, axis: Axis::Log { low, step }, slope }
@@ -61,12 +70,21 @@ pub enum Part {
     Preference,
     /// Matrix factorization.
     Factorization,
+    /// The sequence network, then popularity.
+    Sequence,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Part; 6] =
-        [Part::Blend, Part::Popularity, Part::Repeat, Part::Neighbours, Part::Preference, Part::Factorization];
+    pub const ALL: [Part; 7] = [
+        Part::Blend,
+        Part::Popularity,
+        Part::Repeat,
+        Part::Neighbours,
+        Part::Preference,
+        Part::Factorization,
+        Part::Sequence,
+    ];
 
     /// The name in settings and reports.
     pub fn name(self) -> &'static str {
@@ -77,6 +95,7 @@ impl Part {
             Part::Neighbours => "neighbours",
             Part::Preference => "preference",
             Part::Factorization => "factorization",
+            Part::Sequence => "sequence",
         }
     }
 
@@ -89,6 +108,7 @@ impl Part {
             Part::Neighbours => &[(6, 1.0), (7, 1.0), (8, 1.0)],
             Part::Preference => &[(10, 1.0)],
             Part::Factorization => &[(9, 1.0)],
+            Part::Sequence => &[(SEQUENCE, 1.0), (1, 1e-3)],
         }
     }
 
@@ -107,10 +127,33 @@ pub struct Settings {
     pub neighbours: NeighboursSettings,
     /// Of matrix factorization.
     pub factorization: FactorizationSettings,
+    /// Of the sequence network.
+    pub sequence: SequenceSettings,
     /// Of the blend.
     pub blend: BlendSettings,
     /// How candidates are found and how often the blend learns.
     pub retrieval: RetrievalSettings,
+}
+
+impl Settings {
+    /// Refuses what cannot work; says which setting, what it is and what is expected.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.part == Part::Sequence && self.sequence.kind == SequenceKind::None {
+            return Err(
+                "`model.part` is sequence, but `model.sequence.kind` is none; choose gru, transformer or convolution"
+                    .into(),
+            );
+        }
+        self.sequence.validate()
+    }
+
+    /// The sequence model that these settings ask for.
+    fn sequence(&self, seed: u64) -> Option<Sequence> {
+        self.part.needs(Part::Sequence).then(|| Sequence::new(self.sequence.clone(), seed)).flatten()
+    }
 }
 
 /// How candidates are found.
@@ -123,6 +166,8 @@ pub struct RetrievalSettings {
     pub own: usize,
     /// Candidates from matrix factorization.
     pub factorization: usize,
+    /// Candidates from the sequence network.
+    pub sequence: usize,
     /// Leaders of the week.
     pub popular: usize,
     /// Newest items.
@@ -139,6 +184,7 @@ impl Default for RetrievalSettings {
             neighbours: 200,
             own: 1000,
             factorization: 100,
+            sequence: 100,
             popular: 100,
             new: 20,
             learn_one_in: 8,
@@ -160,6 +206,8 @@ pub struct Ensemble {
     pub preference: Preference,
     /// Matrix factorization.
     pub factorization: Factorization,
+    /// The sequence network, if there is one.
+    pub sequence: Option<Sequence>,
     /// The blend over them.
     pub blend: Blend,
     /// When each item was first seen, in milliseconds since 1970; `i64::MAX` for never.
@@ -175,6 +223,8 @@ pub struct Prepared {
     neighbours: NeighbourSums,
     liking: Liking,
     shopper: Vec<f32>,
+    sequence: ShopperState,
+    scratch: SequenceScratch,
     visit_len: usize,
     now_ms: i64,
     sample: Sample,
@@ -199,13 +249,18 @@ impl Prepared {
 
 impl Ensemble {
     /// Nothing learned yet.
+    ///
+    /// # Panics
+    /// If the settings are not valid; see [`Settings::validate`].
     pub fn new(settings: Settings, seed: u64) -> Self {
+        let sequence = settings.sequence(seed);
         Self {
             popularity: Popularity::default(),
             neighbours: Neighbours::new(settings.neighbours.clone()),
             preference: Preference::default(),
             factorization: Factorization::new(settings.factorization.clone(), seed),
-            blend: Blend::new(settings.blend.clone(), &FEATURES, N_GROUPS),
+            blend: Blend::new(settings.blend.clone(), features_with(sequence.is_some()), N_GROUPS),
+            sequence,
             first_seen: CowVec::new(256, i64::MAX),
             newest: Vec::new(),
             settings,
@@ -224,6 +279,18 @@ impl Ensemble {
         }
         self.factorization.set_settings(settings.factorization.clone());
         self.neighbours.set_settings(settings.neighbours.clone());
+        match self
+            .sequence
+            .as_mut()
+            .filter(|model| settings.part.needs(Part::Sequence) && model.fits(&settings.sequence))
+        {
+            Some(model) => model.set_settings(settings.sequence.clone()),
+            None => self.sequence = settings.sequence(seed),
+        }
+        let features = features_with(self.sequence.is_some());
+        if features.len() != self.blend.n_features() {
+            self.blend.set_features(features, N_GROUPS);
+        }
         self.blend.set_settings(settings.blend.clone());
         self.settings = settings;
     }
@@ -253,6 +320,9 @@ impl Ensemble {
         self.popularity.share_with(&other.popularity);
         self.neighbours.share_with(&other.neighbours);
         self.factorization.share_with(&other.factorization);
+        if let (Some(mine), Some(theirs)) = (&mut self.sequence, &other.sequence) {
+            mine.share_with(theirs);
+        }
         if self.preference == other.preference {
             self.preference = other.preference.clone();
         }
@@ -263,8 +333,9 @@ impl Ensemble {
         Some(*self.first_seen.get(item as usize)).filter(|&at_ms| at_ms != i64::MAX)
     }
 
-    /// Learns from one event: the blend first, against the models as they predicted it, then each model.
-    pub fn learn(&mut self, step: &Step<'_>, prepared: &mut Prepared) {
+    /// Learns from one event: the blend first, against the models as they predicted it, then each model. `anchor` is the last state
+    /// known good, for models that are pulled towards it.
+    pub fn learn(&mut self, step: &Step<'_>, anchor: Option<&Self>, prepared: &mut Prepared) {
         // A young shop has few events to learn its curves from, an old one more than it needs.
         let one_in = (1 + step.offset / YOUTH).min(self.settings.retrieval.learn_one_in.max(1));
         let part = self.settings.part;
@@ -291,8 +362,19 @@ impl Ensemble {
             self.factorization.set_pace(1.0 + prepared.excess);
             self.factorization.learn(step);
         }
+        if let Some(sequence) = &mut self.sequence {
+            sequence.learn(step, anchor.and_then(|anchor| anchor.sequence.as_ref()), &mut prepared.scratch);
+        }
         // Scratch must not outlive the step: a run that was resumed has none.
         prepared.excess = 0.0;
+    }
+
+    /// Learns that what was shown was not chosen: `step.weight` is negative. Only matrix factorization does: its logistic loss knows
+    /// negatives. Preference and the blend compare, and what was shown is still likelier than an item drawn at random.
+    pub fn learn_passed_over(&mut self, step: &Step<'_>) {
+        if self.settings.part.needs(Part::Factorization) {
+            self.factorization.learn_passed_over(step);
+        }
     }
 
     fn learn_blend(&mut self, step: &Step<'_>, context: Context<'_>, prepared: &mut Prepared) {
@@ -314,7 +396,11 @@ impl Ensemble {
         for item in &candidates {
             let mut row = [0.0; N_FEATURES];
             let group = self.features(prepared, *item, &mut row);
-            sample.push(group, &row, if retrieved.binary_search(item).is_ok() { 0.0 } else { stands_for });
+            sample.push(
+                group,
+                &row[..self.blend.n_features()],
+                if retrieved.binary_search(item).is_ok() { 0.0 } else { stands_for },
+            );
         }
         self.blend.learn(&mut sample, chosen, step.weight * (1.0 + prepared.excess));
         // An item drawn at random was given the probability of all that it stands for; here it counts for itself.
@@ -335,6 +421,9 @@ impl Ensemble {
         self.neighbours.prepare(context, self.n_items(), &mut prepared.neighbours);
         self.preference.prepare(context, &mut prepared.liking);
         prepared.shopper = self.factorization.shopper(context);
+        if let Some(sequence) = &self.sequence {
+            sequence.prepare(context, &mut prepared.scratch, &mut prepared.sequence);
+        }
         prepared.visit_len = context.in_visit;
         prepared.now_ms = context.now_ms;
     }
@@ -348,6 +437,7 @@ impl Ensemble {
         row[10] = self.preference.score(&prepared.liking, item);
         let age_days = (prepared.now_ms - *self.first_seen.get(item as usize)).max(0) as f64 / 86_400_000.0;
         row[11] = 1.0 / (1.0 + age_days as f32);
+        row[SEQUENCE] = self.sequence.as_ref().map_or(0.0, |sequence| sequence.score(&prepared.sequence, item));
         let depth = match prepared.visit_len {
             0 => 0,
             1..=4 => 1,
@@ -361,7 +451,7 @@ impl Ensemble {
         let mut row = [0.0; N_FEATURES];
         let group = self.features(prepared, item, &mut row);
         match self.settings.part {
-            Part::Blend => self.blend.score(group, &row),
+            Part::Blend => self.blend.score(group, &row[..self.blend.n_features()]),
             part => part.columns().iter().map(|&(column, factor)| factor * row[column]).sum(),
         }
     }
@@ -372,7 +462,10 @@ impl Ensemble {
         let group = self.features(prepared, item, &mut row);
         let mut shares = [0.0; N_FEATURES];
         match self.settings.part {
-            Part::Blend => shares = std::array::from_fn(|feature| self.blend.share(group, feature, row[feature])),
+            Part::Blend => {
+                let of_features = shares.iter_mut().zip(&row).take(self.blend.n_features()).enumerate();
+                of_features.for_each(|(feature, (share, &value))| *share = self.blend.share(group, feature, value));
+            }
             part => part.columns().iter().for_each(|&(column, factor)| shares[column] = factor * row[column]),
         }
         shares
@@ -389,6 +482,9 @@ impl Ensemble {
         items.extend(self.newest.iter().rev().take(retrieval.new.min(cap)));
         if !learning {
             items.extend(self.factorization.retrieve(&prepared.shopper, retrieval.factorization.min(cap)));
+            if let Some(sequence) = &self.sequence {
+                items.extend(sequence.retrieve(&prepared.sequence, retrieval.sequence.min(cap)));
+            }
         }
         items.sort_unstable();
         items.dedup();
@@ -416,13 +512,16 @@ impl Ensemble {
     /// Makes scans see what was learned; call before publishing.
     pub fn refresh(&mut self) {
         self.factorization.refresh();
+        if let Some(sequence) = &mut self.sequence {
+            sequence.refresh();
+        }
     }
 
     /// Numbers that were learned.
     pub fn n_params(&self) -> u64 {
         match self.settings.part {
             Part::Blend => {
-                let parts = [Part::Popularity, Part::Neighbours, Part::Preference, Part::Factorization];
+                let parts = [Part::Popularity, Part::Neighbours, Part::Preference, Part::Factorization, Part::Sequence];
                 parts.iter().map(|&part| self.n_params_of(part)).sum::<u64>() + self.blend.n_params()
             }
             part => self.n_params_of(part),
@@ -436,6 +535,7 @@ impl Ensemble {
             Part::Neighbours => self.neighbours.n_params(),
             Part::Preference => self.preference.n_params(),
             Part::Factorization => self.factorization.n_params(),
+            Part::Sequence => self.sequence.as_ref().map_or(0, Sequence::n_params),
         }
     }
 
@@ -450,6 +550,7 @@ impl Ensemble {
             + self.neighbours.copied_bytes()
             + self.preference.copied_bytes()
             + self.factorization.copied_bytes()
+            + self.sequence.as_ref().map_or(0, Sequence::copied_bytes)
             + self.first_seen.copied_bytes()
     }
 }

@@ -131,20 +131,32 @@ impl Factorization {
         }
     }
 
+    /// Learns that the item was shown and not chosen, by the size of the step's weight. No other item is drawn: this one is the negative.
+    pub fn learn_passed_over(&mut self, step: &Step<'_>) {
+        self.learn_examples(step, step.context.past, step.weight.abs(), std::iter::once((step.event.item, 0.0)));
+    }
+
     fn learn_pair(&mut self, step: &Step<'_>, past: &[Past], item: ItemIdx, weight: f32, draws: &mut Draws) {
+        let others = (0..self.settings.negatives).map(|_| draws.below(u64::from(step.n_items)) as ItemIdx);
+        let others = others.filter(|&other| other != item).map(|other| (other, 0.0));
+        self.learn_examples(step, past, weight, std::iter::once((item, 1.0)).chain(others));
+    }
+
+    /// Learns items with their labels, against what `past` says of the shopper.
+    fn learn_examples(
+        &mut self,
+        step: &Step<'_>,
+        past: &[Past],
+        weight: f32,
+        examples: impl Iterator<Item = (ItemIdx, f32)>,
+    ) {
         let dim = self.settings.dim;
         let mut vector = vec![0.0; dim];
         let mut pull = vec![0.0; dim];
         let factor = self.fold_in(&step.context, past, &mut vector);
         let squared_norm = accrue_kernel::squared_norm(&vector);
-        let n_negatives = self.settings.negatives;
-        let mut offer = |item, label| self.offer(item, label, weight, (&vector, squared_norm), &mut pull);
-        offer(item, 1.0);
-        for _ in 0..n_negatives {
-            let other = draws.below(u64::from(step.n_items)) as ItemIdx;
-            if other != item {
-                offer(other, 0.0);
-            }
+        for (item, label) in examples {
+            self.offer(item, label, weight, (&vector, squared_norm), &mut pull);
         }
         if factor > 0.0 {
             let squared_norm = accrue_kernel::squared_norm(&pull);
@@ -182,21 +194,7 @@ impl Factorization {
 
     /// The items with the largest `u · p_i`, at most `limit`, best first: an int8 scan over all rows.
     pub fn retrieve(&self, shopper: &[f32], limit: usize) -> Vec<ItemIdx> {
-        let query = accrue_kernel::QuantisedQuery::new(shopper);
-        let mut best = accrue_kernel::TopK::new(limit);
-        let mut scores = [0.0; crate::table::IMAGE_ROWS];
-        let mut first = 0;
-        for (images, scales) in self.offered.images() {
-            let scores = &mut scores[..scales.len()];
-            accrue_kernel::scan(&query, &images[..scales.len() * self.settings.dim], scales, scores);
-            for (row, &score) in scores.iter().enumerate() {
-                if score > best.threshold() {
-                    best.push(score, first + row as u32);
-                }
-            }
-            first += scales.len() as u32;
-        }
-        best.into_sorted().into_iter().map(|(_, item)| item).filter(|&item| self.offered.is_learned(item)).collect()
+        self.offered.nearest(shopper, limit)
     }
 
     /// Holds the memory of `other` wherever both say the same.

@@ -194,6 +194,26 @@ impl EmbeddingTable {
         self.images.chunks().zip(self.scales.chunks())
     }
 
+    /// The rows with the largest dot product with `query` `[dim]`, at most `limit`, best first: an int8 scan over all rows, as they
+    /// were at the last [`EmbeddingTable::refresh`].
+    pub fn nearest(&self, query: &[f32], limit: usize) -> Vec<u32> {
+        let query = accrue_kernel::QuantisedQuery::new(query);
+        let mut best = accrue_kernel::TopK::new(limit);
+        let mut scores = [0.0; IMAGE_ROWS];
+        let mut first = 0;
+        for (images, scales) in self.images() {
+            let scores = &mut scores[..scales.len()];
+            accrue_kernel::scan(&query, &images[..scales.len() * self.settings.dim], scales, scores);
+            for (row, &score) in scores.iter().enumerate() {
+                if score > best.threshold() {
+                    best.push(score, first + row as u32);
+                }
+            }
+            first += scales.len() as u32;
+        }
+        best.into_sorted().into_iter().map(|(_, row)| row).filter(|&row| self.is_learned(row)).collect()
+    }
+
     /// Holds the memory of `other` wherever both say the same.
     pub fn share_with(&mut self, other: &Self) {
         self.rows.share_with(&other.rows);

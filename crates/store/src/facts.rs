@@ -43,6 +43,9 @@ pub enum Fact<'a> {
     Nothing,
     /// Somebody did something with an item.
     Interaction(Interaction),
+    /// Somebody was shown an item. An impression gives nobody a name: who never did anything, or an item that nothing is known of,
+    /// may be resolved by facts that have run ahead, and is to be passed over by a follower that has not seen them.
+    Shown(Interaction),
     /// An item was described, wholly.
     Described(ItemIdx, &'a Item),
     /// Some fields of an item changed.
@@ -234,8 +237,8 @@ impl Facts {
     pub fn resolve<'a>(&self, record: &'a Record) -> Fact<'a> {
         let item = |id: &ItemId| self.items.get(id.as_str());
         match &record.body {
-            Body::Event(checked) => self.interaction(&checked.event).map_or(Fact::Nothing, Fact::Interaction),
-            Body::Released { event, .. } => self.interaction(&event.event).map_or(Fact::Nothing, Fact::Interaction),
+            Body::Event(checked) => self.happened(&checked.event),
+            Body::Released { event, .. } => self.happened(&event.event),
             Body::Item(description) => {
                 item(&description.id).map_or(Fact::Nothing, |index| Fact::Described(index, description))
             }
@@ -256,9 +259,16 @@ impl Facts {
     /// The event with its names resolved; `None` for one that is no choice of the shopper's (an impression, a search without
     /// an item) or with a name that was never applied.
     pub fn interaction(&self, event: &Event) -> Option<Interaction> {
-        if event.event_type == EventType::Impression {
-            return None;
-        }
+        if event.event_type == EventType::Impression { None } else { self.named(event) }
+    }
+
+    fn happened<'a>(&self, event: &Event) -> Fact<'a> {
+        let wrap = if event.event_type == EventType::Impression { Fact::Shown } else { Fact::Interaction };
+        self.named(event).map_or(Fact::Nothing, wrap)
+    }
+
+    /// The event with indices for names.
+    fn named(&self, event: &Event) -> Option<Interaction> {
         Some(Interaction {
             shopper: self.shopper(&event.shopper())?,
             item: self.items.get(event.item.as_ref()?.as_str())?,

@@ -112,7 +112,7 @@ struct Run<'a> {
 /// optimizer.step(0.5, 1.0, &mut [1.0, -1.0], &mut weights);
 /// assert_eq!(weights, [0.5, 2.5]);
 /// ```
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Optimizer {
     rule: Rule,
     n_steps: u64,
@@ -139,6 +139,13 @@ impl Optimizer {
     /// Steps taken.
     pub fn n_steps(&self) -> u64 {
         self.n_steps
+    }
+
+    /// Whether its state is that of `n` parameters.
+    pub fn fits(&self, n: usize) -> bool {
+        let moments = self.rule.n_moments();
+        let n_of = |at| if moments > at { n } else { 0 };
+        (self.first.len(), self.second.len()) == (n_of(0), n_of(1))
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::{Challenge, Challenger, GateSettings, Past, Shadow, Standing};
 use crate::guard::{Finding, Guard, Observation, Tally, gains_of};
+use crate::impressions::{Impressions, PassedOver};
 use crate::prequential::{LIST, Quality};
 use crate::versions::{Lineage, Sealing};
 use crate::{Alarm, LearnSettings, TrainError};
@@ -19,6 +20,8 @@ use crate::{Alarm, LearnSettings, TrainError};
 const STREAM: u64 = 0x5052_4551;
 /// Predictions become rarer by one in a step of so many records.
 const YOUTH: u64 = 4_096;
+/// The code of the type `impression`, the first of [`EventType::BUILT_IN`].
+const IMPRESSION: u8 = 0;
 /// The first version is sealed after so many choices.
 const FIRST_VERSION: u64 = 2_000;
 
@@ -37,6 +40,7 @@ pub struct Learner {
     /// Rollbacks by alarm so far, those of a line on probation not counted.
     n_alarms: u64,
     histories: Histories,
+    impressions: Impressions,
     weights: TypeWeights,
     quality: Quality,
     /// Interactions learned.
@@ -63,6 +67,7 @@ impl PartialEq for Learner {
             && self.since_sealed == other.since_sealed
             && self.n_alarms == other.n_alarms
             && self.histories == other.histories
+            && self.impressions == other.impressions
             && self.weights == other.weights
             && self.quality == other.quality
     }
@@ -83,6 +88,7 @@ impl Learner {
             since_sealed: 0,
             n_alarms: 0,
             histories: Histories::new(settings.history_capacity),
+            impressions: Impressions::default(),
             settings,
             weights,
             quality: Quality::default(),
@@ -191,6 +197,7 @@ impl Learner {
                 self.weigh(event.type_code, type_of);
                 self.learn(offset, &event);
             }
+            Fact::Shown(impression) => self.show(offset, &impression),
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
                 self.see_item(item, seen_ms);
@@ -200,7 +207,10 @@ impl Learner {
                 self.see_item(item, at_ms);
                 self.each_line(|line| line.preference.patch(item, patch));
             }
-            Fact::Merged { guest, user } => self.histories.merge(guest, user),
+            Fact::Merged { guest, user } => {
+                self.histories.merge(guest, user);
+                self.impressions.forget_shopper(guest);
+            }
             Fact::Settings(text) => self.adopt(text)?,
             Fact::Chosen { version, why } => self.choose(version, why),
             Fact::Promoted { .. } => return Err(TrainError::LooksBack(offset)),
@@ -222,6 +232,7 @@ impl Learner {
 
     fn adopt(&mut self, text: &str) -> Result<(), TrainError> {
         let settings = LearnSettings::from_record(text).map_err(|error| TrainError::Settings(error.to_string()))?;
+        settings.models.validate().map_err(TrainError::Settings)?;
         if self.n_learned == 0 {
             *self = Self { end: self.end, received_ms: self.received_ms, ..Self::new(settings) };
             return Ok(());
@@ -243,6 +254,7 @@ impl Learner {
     fn learn(&mut self, offset: Offset, event: &Interaction) {
         self.see_item(event.item, event.at_ms);
         let weight = self.weights.get(event.type_code);
+        self.label(event, weight);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
         let one_in = (1 + offset.0 / YOUTH).min(self.settings.predict_one_in.max(1));
         if weight > 0.0 && accrue_kernel::random(self.settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in) {
@@ -283,7 +295,7 @@ impl Learner {
             }
             let (seed, n_items) = (self.settings.seed, self.line.n_items());
             let step = Step { offset: offset.0, seed, context: own, event: *event, weight, n_items };
-            state.learn(&step, &mut self.prepared);
+            state.learn(&step, None, &mut self.prepared);
         }
         match finding {
             Finding::GoOn | Finding::Cleared => {
@@ -296,7 +308,8 @@ impl Learner {
                     n_items: self.line.n_items(),
                 };
                 self.prepared.hasten(self.quality.drift.pace());
-                self.line.learn(&step, &mut self.prepared);
+                let good = self.lineage.good().map(|(_, state)| state);
+                self.line.learn(&step, good, &mut self.prepared);
                 self.quality.drift.observe(&self.settings.drift, offset.0, self.prepared.foreseen());
             }
             Finding::Withhold | Finding::Alarm(_) => {}
@@ -309,6 +322,44 @@ impl Learner {
             Finding::Cleared => self.end_probation(),
             Finding::GoOn | Finding::Withhold if self.settings.guard.enabled => self.advance(offset.next()),
             Finding::GoOn | Finding::Withhold => {}
+        }
+    }
+
+    /// Gives impressions their labels as far as this event tells: what was shown too long ago was passed over, and what is chosen now
+    /// was not.
+    fn label(&mut self, event: &Interaction, weight: f32) {
+        self.impressions.observe(event.at_ms);
+        while let Some(passed) = self.impressions.next_passed() {
+            self.learn_passed_over(passed);
+        }
+        if weight > 0.0 {
+            self.impressions.choose(event.shopper, event.item);
+        }
+    }
+
+    /// An impression begins to wait for its label; one of somebody or something that was never learned of does not.
+    fn show(&mut self, offset: Offset, impression: &Interaction) {
+        let Interaction { shopper, item, .. } = *impression;
+        if !self.histories.get(shopper).past().is_empty() && self.line.first_seen_ms(item).is_some() {
+            self.impressions.observe(impression.at_ms);
+            self.impressions.show(&self.settings.impressions, shopper, item, offset.0);
+        }
+    }
+
+    /// A negative step, under the impression's offset and with the shopper's past as it is now.
+    fn learn_passed_over(&mut self, PassedOver { shopper, item, offset }: PassedOver) {
+        let at_ms = self.impressions.stream_ms();
+        let step = Step {
+            offset,
+            seed: self.settings.seed,
+            context: Context::new(self.histories.get(shopper), None, at_ms, &self.weights),
+            event: Interaction { shopper, item, type_code: IMPRESSION, at_ms, session: None, value: 1.0, quantity: 1 },
+            weight: -self.settings.impressions.weight,
+            n_items: self.line.n_items(),
+        };
+        self.line.learn_passed_over(&step);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.state.learn_passed_over(&step);
         }
     }
 
@@ -443,7 +494,8 @@ impl Learner {
         let weight = self.weights.get(event.type_code);
         let (seed, n_items) = (self.settings.seed, self.line.n_items());
         let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items };
-        self.line.learn(&step, &mut self.prepared);
+        let good = self.lineage.good().map(|(_, state)| state);
+        self.line.learn(&step, good, &mut self.prepared);
         self.since_sealed += u64::from(weight != 0.0);
     }
 
@@ -540,6 +592,16 @@ impl Learner {
             state.share_with(&self.line);
             state.refresh();
         }
+    }
+
+    /// Impressions that wait for their label, for digests.
+    pub(crate) fn impressions(&self) -> &Impressions {
+        &self.impressions
+    }
+
+    /// Impressions that went unlabelled because too many waited.
+    pub fn n_impressions_overflown(&self) -> u64 {
+        self.impressions.n_overflown()
     }
 
     /// State of the guard, for digests.

@@ -6,7 +6,7 @@ use accrue_event::EventType;
 use accrue_model::Settings;
 use serde::{Deserialize, Serialize};
 
-use crate::{DriftSettings, GuardSettings};
+use crate::{DriftSettings, GuardSettings, ImpressionSettings};
 
 /// Settings of the learned state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct LearnSettings {
     pub weights: BTreeMap<String, f32>,
     /// Settings of what watches for changes of what shoppers do.
     pub drift: DriftSettings,
+    /// How impressions become negatives.
+    pub impressions: ImpressionSettings,
     /// Settings of the guard.
     pub guard: GuardSettings,
     /// Settings of the models.
@@ -36,6 +38,7 @@ impl Default for LearnSettings {
             predict_one_in: 256,
             weights: BTreeMap::new(),
             drift: DriftSettings::default(),
+            impressions: ImpressionSettings::default(),
             guard: GuardSettings::default(),
             models: Settings::default(),
         }

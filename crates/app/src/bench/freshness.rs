@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use accrue_event::Shopper;
 use accrue_kernel::Draws;
-use accrue_model::Context;
+use accrue_model::{Context, Sequence, SequenceKind, SequenceScratch, SequenceSettings, ShopperState};
 use anyhow::{bail, ensure};
 use serde_json::{Value, json};
 
 use super::client::{Client, get, post_events, post_json};
 use super::corpus::{Corpus, item_name, ndjson, user_name};
 use super::sample::{figure, ms_since, quantile};
-use super::shop::{Big, Server};
+use super::shop::{Big, Folder, Server, fill};
 use super::{Bed, Bench, Figure, Target, bench, row};
 
 pub(super) const BENCHES: &[Bench] = &[
@@ -40,6 +40,21 @@ pub(super) const BENCHES: &[Bench] = &[
         learned_busy,
     ),
     bench(
+        "learned_freshness_loaded",
+        "the same while 5,000 other events and 500 requests a second come in",
+        &[row("learned_freshness_loaded_p99_ms", "ms", Target::AtMost(100.0))],
+        learned_loaded,
+    ),
+    bench(
+        "learned_freshness_sequence",
+        "the same through the weights of a GRU and of a Transformer, with 500 other events and 200 requests a second",
+        &[
+            row("learned_freshness_gru_p99_ms", "ms", Target::AtMost(100.0)),
+            row("learned_freshness_transformer_p99_ms", "ms", Target::AtMost(100.0)),
+        ],
+        learned_by_sequence,
+    ),
+    bench(
         "new_item",
         "from posting a new item until search finds it and a page recommends it (10^7 events before)",
         &[row("new_item_p99_ms", "ms", Target::AtMost(1000.0))],
@@ -54,7 +69,6 @@ const STREAM: u64 = 0x4652_4553;
 /// A list as it was answered.
 struct List {
     version: u64,
-    offset: u64,
     items: Vec<(String, f64)>,
 }
 
@@ -64,7 +78,7 @@ fn recommend(client: &mut Client, user: &str) -> anyhow::Result<List> {
     let items =
         items.iter().map(|item| (item["id"].as_str().unwrap_or("").to_string(), item["score"].as_f64().unwrap_or(0.0)));
     let number = |key: &str| answer[key].as_u64().unwrap_or(0);
-    Ok(List { version: number("version"), offset: number("offset"), items: items.collect() })
+    Ok(List { version: number("version"), items: items.collect() })
 }
 
 fn event(id: &str, event_type: &str, user: &str, item: &str, at_ms: i64) -> Vec<u8> {
@@ -123,7 +137,7 @@ fn learned(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let mut draws = Draws::new(corpus.seed, STREAM, 1);
     for sample in 0..n_samples {
         server.engine.wait_until_learned();
-        moved.measure(server, &mut draws, *corpus, &format!("learned-{sample}"), false)?;
+        moved.measure(server, &mut draws, *corpus, &format!("learned-{sample}"), &Through::FACTORIZATION)?;
     }
     let p50 = quantile(&mut moved.took, 0.5);
     bed.note(format!("  p50 {p50:.1} ms; each time the factorization's row had moved"));
@@ -132,43 +146,170 @@ fn learned(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
 
 fn learned_busy(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_samples = bed.size.pick(5, 100, 300);
-    let n_background = bed.size.pick(2_000, 200_000, 400_000);
+    let load = Load { events_a_second: 2_000, requests_a_second: 0, n_events: bed.size.pick(2_000, 200_000, 400_000) };
     let big = bed.big()?;
-    let background = ndjson(big.next(n_background).lines(), 20);
-    let Big { server, corpus, .. } = &*big;
+    let background = big.next(load.n_events);
+    let mut moved = under_load(&big.server, big.corpus, background, &load, n_samples, &Through::FACTORIZATION.busy())?;
+    Ok(vec![figure(&mut moved.took, 0.99)])
+}
+
+fn learned_loaded(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_samples = bed.size.pick(5, 100, 300);
+    let n_events = bed.size.pick(2_000, 300_000, 600_000);
+    let load = Load { events_a_second: 5_000, requests_a_second: bed.size.pick(0, 500, 500), n_events };
+    let big = bed.big()?;
+    let background = big.next(load.n_events);
+    let mut moved = under_load(&big.server, big.corpus, background, &load, n_samples, &Through::FACTORIZATION.busy())?;
+    bed.note(moved.requests_note());
+    Ok(vec![figure(&mut moved.took, 0.99)])
+}
+
+/// Corpus: 2,000 items, 4,000 customers, and a past that a network can have learned while one waits.
+fn learned_by_sequence(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_samples = bed.size.pick(5, 100, 300);
+    let n_past = bed.size.pick(2_000, 20_000, 100_000);
+    let n_events = bed.size.pick(2_000, 30_000, 60_000);
+    let load = Load { events_a_second: 500, requests_a_second: bed.size.pick(0, 200, 200), n_events };
+    let mut figures = Vec::new();
+    for (kind, blocks) in [(SequenceKind::Gru, 1), (SequenceKind::Transformer, 2)] {
+        let mut config = bed.config.clone();
+        config.model.sequence = SequenceSettings { kind, blocks, ..SequenceSettings::default() };
+        let corpus = Corpus::new(4_000, 2_000, n_past);
+        let folder = Folder::new()?;
+        fill(folder.path(), &config, corpus, bed.note)?;
+        let server = Server::open(folder, &config)?;
+        server.engine.wait_until_learned();
+        let background = corpus.later(1, n_events);
+        let mut moved = under_load(&server, corpus, background, &load, n_samples, &Through::SEQUENCE)?;
+        let p50 = quantile(&mut moved.took, 0.5);
+        bed.note(format!("  {}: p50 {p50:.1} ms; {}", kind.name(), moved.requests_note().trim_start()));
+        figures.push(figure(&mut moved.took, 0.99));
+    }
+    Ok(figures)
+}
+
+/// What comes in beside the events that are measured.
+struct Load {
+    events_a_second: u64,
+    requests_a_second: u64,
+    /// Events at hand; they must not run out.
+    n_events: u64,
+}
+
+/// What a probe's score of an item is read off, and when a version must have learned from an event.
+struct Through {
+    /// What the model's rows alone say.
+    view: fn(&Server, &str, &str) -> Option<f32>,
+    /// Whether the version that answers has learned all records before this offset; where nothing else happens, a moved list is
+    /// proof enough.
+    has_learned: Option<fn(&Server, u64) -> bool>,
+}
+
+impl Through {
+    const FACTORIZATION: Self = Self { view: factorized, has_learned: None };
+    const SEQUENCE: Self = Self {
+        view: foreseen,
+        // Choices wait for a step until there are enough of them.
+        has_learned: Some(|server, offset| {
+            let learned_to = |model: &Sequence| model.learned_to();
+            server.engine.with_shop(|shop| shop.version.ensemble.sequence.as_ref().map_or(0, learned_to)) >= offset
+        }),
+    };
+
+    /// In a busy shop lists always move, so the version must have learned from the event.
+    fn busy(self) -> Self {
+        let has_learned: fn(&Server, u64) -> bool =
+            |server, offset| server.engine.with_shop(|shop| shop.version.offset) >= offset;
+        Self { has_learned: Some(has_learned), ..self }
+    }
+}
+
+/// Measures `n_samples` times while the load comes in, each stream of it at its own pace over one connection.
+fn under_load(
+    server: &Server,
+    corpus: Corpus,
+    background: Corpus,
+    load: &Load,
+    n_samples: usize,
+    through: &Through,
+) -> anyhow::Result<Moved> {
+    let events_a_batch = (load.events_a_second / 100).max(1);
+    let batches = ndjson(background.lines(), events_a_batch as usize);
     let mut moved = Moved::default();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writing = scope.spawn(|| {
             let mut client = server.connect()?;
-            let started = Instant::now();
-            for (batch, body) in background.iter().enumerate() {
-                client.ask(&post_events(body))?;
-                if done.load(Ordering::Relaxed) {
-                    return anyhow::Ok(false);
-                }
-                let due = Duration::from_millis(10 * (batch as u64 + 1));
-                std::thread::sleep(due.saturating_sub(started.elapsed()));
-            }
-            anyhow::Ok(true)
+            let pace = Duration::from_secs(events_a_batch).div_f64(load.events_a_second as f64);
+            let ran_dry = at_pace(pace, &done, batches.iter(), |body| client.ask(&post_events(body)).map(|_| ()))?;
+            anyhow::Ok(ran_dry)
         });
+        let asking = (load.requests_a_second > 0).then(|| {
+            scope.spawn(|| {
+                let mut client = server.connect()?;
+                let mut draws = Draws::new(corpus.seed, STREAM, 4);
+                let mut took = Vec::new();
+                let users = std::iter::repeat_with(|| user_name(draws.below(corpus.n_users) as u32));
+                let pace = Duration::from_secs(1).div_f64(load.requests_a_second as f64);
+                at_pace(pace, &done, users, |user| {
+                    let started = Instant::now();
+                    client.ask(&get(&format!("/v1/recommend/{user}?n=10")))?;
+                    took.push(ms_since(started));
+                    Ok(())
+                })?;
+                anyhow::Ok(took)
+            })
+        });
+        let started = Instant::now();
         let mut draws = Draws::new(corpus.seed, STREAM, 2);
         let measured = (0..n_samples)
-            .try_for_each(|sample| moved.measure(server, &mut draws, *corpus, &format!("busy-{sample}"), true));
+            .try_for_each(|sample| moved.measure(server, &mut draws, corpus, &format!("busy-{sample}"), through));
         done.store(true, Ordering::Relaxed);
+        moved.seconds = started.elapsed().as_secs_f64();
         let ran_dry = writing.join().expect("the writer does not panic")?;
+        if let Some(asking) = asking {
+            moved.requests = asking.join().expect("the reader does not panic")?;
+        }
         ensure!(!ran_dry || n_samples < 100, "the background events ran out");
         measured
     })?;
-    Ok(vec![figure(&mut moved.took, 0.99)])
+    Ok(moved)
+}
+
+/// Does something for each of `inputs`, one every `pace`, until all is done; whether the inputs ran out.
+fn at_pace<T>(
+    pace: Duration,
+    done: &AtomicBool,
+    inputs: impl Iterator<Item = T>,
+    mut act: impl FnMut(T) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let started = Instant::now();
+    for (number, input) in inputs.enumerate() {
+        if done.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        act(input)?;
+        let due = pace.mul_f64(number as f64 + 1.0);
+        std::thread::sleep(due.saturating_sub(started.elapsed()));
+    }
+    Ok(true)
 }
 
 #[derive(Default)]
 struct Moved {
     took: Vec<f64>,
+    /// How long the requests of the load took.
+    requests: Vec<f64>,
+    seconds: f64,
 }
 
 impl Moved {
+    fn requests_note(&mut self) -> String {
+        let rate = self.requests.len() as f64 / self.seconds;
+        let (p50, p99) = (quantile(&mut self.requests, 0.5), quantile(&mut self.requests, 0.99));
+        format!("  meanwhile {rate:.0} requests/s, p50 {p50:.1} ms, p99 {p99:.1} ms")
+    }
+
     /// One shopper buys what stands on another's list; the other's list is asked for until its scores move. In a busy shop they
     /// always move, so there the version must also have learned from the event.
     fn measure(
@@ -177,7 +318,7 @@ impl Moved {
         draws: &mut Draws,
         corpus: Corpus,
         id: &str,
-        busy: bool,
+        through: &Through,
     ) -> anyhow::Result<()> {
         let mut client = server.connect()?;
         let actor = user_name(draws.below(corpus.n_users) as u32);
@@ -190,24 +331,26 @@ impl Moved {
                 break (probe, before, item);
             }
         };
-        let logit = factorized(server, &probe, &item);
+        let logit = (through.view)(server, &probe, &item);
         let at_ms = server.stream_time_ms();
         // Publications have a rhythm; events must not come in step with it.
         std::thread::sleep(Duration::from_micros(draws.below(60_000)));
         let offset = acknowledged(&mut client, &event(id, "purchase", &actor, &item, at_ms))?;
         let started = Instant::now();
         loop {
+            // Asked before the list is, so that the list comes from this version or a later one.
+            let has_learned = through.has_learned.is_none_or(|has_learned| has_learned(server, offset));
             let after = recommend(&mut client, &probe)?;
-            let has_moved = || factorized(server, &probe, &item) != logit;
-            if after.items != before.items && (!busy || after.offset >= offset) {
+            let has_moved = || (through.view)(server, &probe, &item) != logit;
+            if after.items != before.items && has_learned {
                 self.took.push(ms_since(started));
                 ensure!(has_moved(), "the scores of {probe} moved, but not through the row of {item}");
                 return Ok(());
             }
             if started.elapsed() > PATIENCE {
-                let (learned, moved) = (after.offset >= offset, has_moved());
+                let moved = has_moved();
                 bail!(
-                    "{actor} bought {item}, on the list of {probe}, whose scores stay: learned {learned}, row moved {moved}"
+                    "{actor} bought {item}, on the list of {probe}, whose scores stay: learned {has_learned}, row moved {moved}"
                 );
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -241,6 +384,20 @@ fn factorized(server: &Server, user: &str, item: &str) -> Option<f32> {
         let context = Context::new(history, None, shop.facts.stream_time.0, &shop.version.weights);
         let factorization = &shop.version.ensemble.factorization;
         Some(factorization.score(&factorization.shopper(&context), item))
+    })
+}
+
+/// What the network alone says of an item, for a user.
+fn foreseen(server: &Server, user: &str, item: &str) -> Option<f32> {
+    server.engine.with_shop(|shop| {
+        let shopper = shop.facts.shopper(&Shopper::User(user.into()))?;
+        let item = shop.facts.items.get(item)?;
+        let history = shop.facts.histories.get(shopper);
+        let context = Context::new(history, None, shop.facts.stream_time.0, &shop.version.weights);
+        let network = shop.version.ensemble.sequence.as_ref()?;
+        let mut state = ShopperState::default();
+        network.prepare(&context, &mut SequenceScratch::default(), &mut state);
+        Some(network.score(&state, item))
     })
 }
 

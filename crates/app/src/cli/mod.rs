@@ -207,6 +207,9 @@ fn sources(global: &Global, verb: &Verb) -> Sources {
         _ => None,
     };
     flags.extend(listen.map(|listen| ("http.listen", Value::String(listen.clone()), "--listen")));
+    if let Verb::Serve(serve::Arguments { model: Some(model), .. }) = verb {
+        flags.extend(model.settings().into_iter().map(|(key, value)| (key, value, "--model")));
+    }
     let environment =
         std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
     Sources { file: global.config.clone(), environment: environment.collect(), flags }

@@ -155,6 +155,8 @@ pub struct Status {
     pub duplicates: u64,
     /// Answers that were to be recorded and could not, since the start.
     pub served_lost: u64,
+    /// Steps of the sequence network that were not taken because a loss or a gradient was no finite number.
+    pub steps_skipped: u64,
     /// Bytes copied by publications, per event learned.
     pub copied_bytes_per_event: f64,
     /// Prequential quality: predictions made before learning.

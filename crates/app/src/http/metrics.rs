@@ -166,6 +166,12 @@ fn render_engine(page: &mut Page, status: &Status) {
         "Answers that were to be recorded, but more were served than could be written.",
         status.served_lost,
     );
+    page.one(
+        "accrue_learner_steps_skipped_total",
+        "counter",
+        "Steps of the sequence network not taken because a loss or a gradient was no finite number.",
+        status.steps_skipped,
+    );
     page.head("accrue_repairs_total", "counter", "Repairs made on incoming records, by kind.");
     for (repair, count) in &status.repairs {
         page.sample("accrue_repairs_total", &format!("repair=\"{}\"", escape(repair)), count);

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use accrue_event::{EventType, RecordKind, RefusalId, User, UserId};
-use accrue_model::Part;
+use accrue_model::{Part, SequenceKind};
 use accrue_store::{Body, Checkpoints, Log, LogSettings, Offset, Page, Record, Served};
-use accrue_train::{digest, erase, find_traces, rebuild, recover, save};
+use accrue_train::{LearnSettings, digest, erase, find_traces, rebuild, recover, save};
 
 use crate::shop;
 
@@ -63,8 +63,7 @@ fn written(records: &[Record]) -> (tempfile::TempDir, Log, Checkpoints) {
         let bodies: Vec<Body> = group.iter().map(|record| record.body.clone()).collect();
         log.append(group[0].received_at, &bodies).unwrap();
         if log.end().0.is_multiple_of(1000) {
-            let mut recovered =
-                recover(&mut log.reader(), &checkpoints, &shop::settings(Part::Blend), log.end(), true).unwrap();
+            let mut recovered = recover(&mut log.reader(), &checkpoints, &every_model(), log.end(), true).unwrap();
             recovered.catch_up(&mut log.reader()).unwrap();
             save(&checkpoints, &recovered.facts, &recovered.learner).unwrap();
         }
@@ -76,9 +75,14 @@ fn mentions(raw: &str, name: &str) -> bool {
     raw.contains(&format!("\"{name}\""))
 }
 
+/// The blend with a network in it, so that every model is on.
+fn every_model() -> LearnSettings {
+    shop::settings_with(Part::Blend, SequenceKind::Gru)
+}
+
 fn check(user: &str) {
     let (records, traces) = records(user);
-    let settings = shop::settings(Part::Blend);
+    let settings = every_model();
     let (_dir, mut log, checkpoints) = written(&records);
     let users = BTreeSet::from([UserId::from(user)]);
     let found = find_traces(&mut log.reader(), &users, mentions).unwrap();

@@ -5,4 +5,6 @@
 mod contract;
 mod forget;
 mod guard;
+mod impressions;
+mod sequence;
 mod shop;

@@ -2,16 +2,23 @@
 
 use accrue_event::{Event, EventType, Item, Timestamp};
 use accrue_kernel::Draws;
-use accrue_model::{Part, Settings};
+use accrue_model::{Part, SequenceKind, SequenceSettings, Settings};
 use accrue_store::{Body, CheckedEvent, Facts, Offset, Record};
 use accrue_train::{LearnSettings, Learner};
 
 pub const N_ITEMS: u64 = 60;
 const N_USERS: u64 = 40;
 
-/// Settings that let `part` score.
+/// Settings that let `part` score, the blend without a sequence network.
 pub fn settings(part: Part) -> LearnSettings {
-    let models = Settings { part, ..Settings::default() };
+    let kind = if part == Part::Sequence { SequenceKind::Gru } else { SequenceKind::None };
+    settings_with(part, kind)
+}
+
+/// Settings that let `part` score, with a small network of this kind.
+pub fn settings_with(part: Part, kind: SequenceKind) -> LearnSettings {
+    let sequence = SequenceSettings { kind, d: 16, length: 12, negatives: 16, ..SequenceSettings::default() };
+    let models = Settings { part, sequence, ..Settings::default() };
     LearnSettings { predict_one_in: 16, models, ..LearnSettings::default() }
 }
 

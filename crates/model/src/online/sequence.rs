@@ -1,0 +1,307 @@
+//! A sequence network that learns from every event: GRU4Rec (Hidasi et al. 2016), SASRec (Kang, McAuley 2018) or NextItNet (Yuan et
+//! al. 2019), moved a little behind each few events instead of trained in passes.
+//!
+//! The network reads the last items that a shopper chose; its state `h` meets an item's row `v_i`, which is also what the network
+//! reads of it. What is answered is the *lift*: `s(i) = h · v_i − log mean_j exp(h · v_j)`, over some items j spread over the table, so
+//! that a score means the same for every shopper: by how much the item is likelier than the average one.
+//!
+//! Events wait in windows until there are `batch_events` of them; then one step is taken: windows and some of the reservoir forward and
+//! backward, AdamW on the dense weights, row-wise Adagrad on the rows. A step whose loss or gradient is not finite moves nothing and is
+//! counted. Negatives, replay and first rows are functions of the seed and of offsets.
+//! Refuses: to hold anything of a shopper beyond the windows that wait and the sample in the reservoir.
+
+use std::sync::Arc;
+
+use accrue_kernel::{Draws, dot};
+use accrue_store::ItemIdx;
+use accrue_tensor::{Mode, Optimizer, Tape, scale_to_norm};
+use serde::{Deserialize, Serialize};
+
+use super::gradients::Gradients;
+use super::layers::Dense;
+use super::settings::SequenceSettings;
+use super::windows::{Pending, Reservoir, Run};
+use crate::table::{EmbeddingTable, TableSettings};
+use crate::{Context, Step};
+
+/// Streams of random numbers.
+const NEGATIVES: u64 = 0x5345_5155_0003;
+const ROWS: u64 = 0x5345_5155_0004;
+/// Standard deviation of a new row's numbers.
+const INIT: f32 = 0.05;
+/// Items that stand for all when a score is set against the average item's.
+const SPREAD: usize = 128;
+
+/// The model of one shop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct Sequence {
+    settings: SequenceSettings,
+    seed: u64,
+    dense: Arc<Dense>,
+    items: EmbeddingTable,
+    pending: Pending,
+    reservoir: Reservoir,
+    learned_to: u64,
+    n_skipped: u64,
+}
+
+/// What a checkpoint keeps: the layers follow from the settings.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    settings: SequenceSettings,
+    seed: u64,
+    weights: Vec<f32>,
+    optimizer: Optimizer,
+    items: EmbeddingTable,
+    pending: Pending,
+    reservoir: Reservoir,
+    learned_to: u64,
+    n_skipped: u64,
+}
+
+impl From<Sequence> for Stored {
+    fn from(model: Sequence) -> Self {
+        let Sequence { settings, seed, dense, items, pending, reservoir, learned_to, n_skipped } = model;
+        let (weights, optimizer) = (dense.weights.values().to_vec(), dense.optimizer.clone());
+        Self { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped }
+    }
+}
+
+impl TryFrom<Stored> for Sequence {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        let Stored { settings, seed, weights, optimizer, items, pending, reservoir, learned_to, n_skipped } = stored;
+        let dense = Dense::new(&settings, seed).map_err(|error| error.to_string())?;
+        let mut dense = dense.ok_or("a sequence model of the kind `none`")?;
+        let n_expected = dense.weights.values().len();
+        if weights.len() != n_expected || !optimizer.fits(n_expected) || items.dim() != settings.d {
+            let (found, dim) = (weights.len(), items.dim());
+            return Err(format!(
+                "{found} weights and rows of {dim}; the settings make {n_expected} and {}",
+                settings.d
+            ));
+        }
+        dense.weights.change(|values| values.copy_from_slice(&weights));
+        dense.optimizer = optimizer;
+        Ok(Self { settings, seed, dense: Arc::new(dense), items, pending, reservoir, learned_to, n_skipped })
+    }
+}
+
+/// Room for learning and scoring; keep one per thread.
+#[derive(Debug, Default)]
+pub struct SequenceScratch(Gradients);
+
+impl Clone for SequenceScratch {
+    /// Room has no content: the copy begins with none.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// A shopper as the network sees them, prepared for any number of scores.
+#[derive(Clone, Debug, Default)]
+pub struct ShopperState {
+    /// `h`, `[d]`; empty for an empty past.
+    state: Vec<f32>,
+    /// `log mean exp` of the scores of items spread over the table.
+    average: f32,
+}
+
+impl Sequence {
+    /// Nothing learned yet; `None` for the kind `none`.
+    ///
+    /// # Panics
+    /// If the settings are not valid; see [`SequenceSettings::validate`].
+    pub fn new(settings: SequenceSettings, seed: u64) -> Option<Self> {
+        let dense = Dense::new(&settings, seed).expect("settings are validated before they come here")?;
+        let rows = TableSettings {
+            dim: settings.d,
+            init: INIT,
+            rate: settings.row_rate,
+            rate_floor: 0.1,
+            l2: settings.row_decay,
+            scanned: true,
+        };
+        Some(Self {
+            dense: Arc::new(dense),
+            items: EmbeddingTable::new(rows, seed, ROWS),
+            pending: Pending::default(),
+            reservoir: Reservoir::default(),
+            learned_to: 0,
+            n_skipped: 0,
+            seed,
+            settings,
+        })
+    }
+
+    /// Whether the network of these settings is of the same kind and size.
+    pub fn fits(&self, settings: &SequenceSettings) -> bool {
+        let shape = |settings: &SequenceSettings| {
+            (settings.kind, settings.d, settings.length, settings.blocks, settings.heads, settings.weight_decay)
+        };
+        shape(&self.settings) == shape(settings)
+    }
+
+    /// Puts other steps in force, for a network of the same kind and size.
+    pub fn set_settings(&mut self, settings: SequenceSettings) {
+        assert!(self.fits(&settings), "a network of another kind or size begins anew");
+        self.items.set_steps(settings.row_rate, settings.row_decay);
+        if settings.reservoir < self.settings.reservoir {
+            self.reservoir = Reservoir::default();
+        }
+        self.settings = settings;
+    }
+
+    /// Takes a choice in, and takes a step if enough have been gathered. Every choice counts alike, whatever its type is worth: the
+    /// network learns what comes next. `anchor` is the last version known good, for `anchor_pull`.
+    pub fn learn(&mut self, step: &Step<'_>, anchor: Option<&Self>, scratch: &mut SequenceScratch) {
+        if step.weight <= 0.0 || step.n_items < 2 {
+            return;
+        }
+        self.items.touch(step.event.item);
+        let SequenceSettings { length, batch_events, .. } = self.settings;
+        self.pending.gather(step, length, (batch_events - 1).min(length / 2));
+        if self.pending.n_events() >= batch_events {
+            self.learned_to = step.offset + 1;
+            self.step(step, anchor, &mut scratch.0);
+        }
+    }
+
+    fn step(&mut self, step: &Step<'_>, anchor: Option<&Self>, gradients: &mut Gradients) {
+        let SequenceSettings { targets, negatives, replay, reservoir, batch_events, .. } = self.settings;
+        let mut runs = self.pending.take(targets);
+        let n_new = runs.len();
+        let n_replayed = (replay * batch_events as f32).round() as usize;
+        runs.extend(self.reservoir.draw(n_replayed, targets, step.seed, step.offset));
+        let mut draws = Draws::new(step.seed, NEGATIVES, step.offset);
+        let mut sampled: Vec<ItemIdx> =
+            (0..negatives).map(|_| draws.below(u64::from(step.n_items)) as ItemIdx).collect();
+        sampled.sort_unstable();
+        sampled.dedup();
+        let of_runs = runs.iter().flat_map(|run| run.inputs().iter().chain(run.targets()));
+        sampled.iter().chain(of_runs).for_each(|&item| self.items.touch(item));
+        match gradients.find(&self.dense, &self.items, &runs, &sampled, step.n_items) {
+            Some((norm, n_targets)) => self.descend(gradients, norm, n_targets, anchor),
+            None => self.n_skipped += 1,
+        }
+        runs[..n_new].iter().for_each(|run: &Run| self.reservoir.offer(run, reservoir, step.seed));
+    }
+
+    /// Moves against gradients that are finite: the dense weights by their mean over the targets, rows by their sum, since a row's
+    /// own state knows how much it has seen.
+    fn descend(&mut self, gradients: &mut Gradients, norm: f64, n_targets: usize, anchor: Option<&Self>) {
+        let SequenceSettings { learning_rate, clip, row_clip, anchor_pull, d, .. } = self.settings;
+        let anchor = anchor.filter(|anchor| anchor_pull > 0.0 && anchor.fits(&self.settings));
+        let n = n_targets.max(1) as f32;
+        let scale = scale_to_norm(norm / f64::from(n), f64::from(clip)) / n;
+        let Dense { weights, optimizer, .. } = Arc::make_mut(&mut self.dense);
+        if let Some(anchor) = anchor {
+            let good = anchor.dense.weights.values();
+            for ((gradient, &mine), &good) in gradients.dense.iter_mut().zip(weights.values()).zip(good) {
+                *gradient += anchor_pull / scale * (mine - good);
+            }
+        }
+        weights.change(|values| optimizer.step(learning_rate, scale, &mut gradients.dense, values));
+        let items = &mut self.items;
+        gradients.for_each_row(d, |item, gradient| {
+            if let (Some(good), Some(mine)) = (anchor.and_then(|anchor| anchor.items.row(item)), items.row(item)) {
+                for ((gradient, &mine), &good) in gradient.iter_mut().zip(mine).zip(good) {
+                    *gradient += anchor_pull * (mine - good);
+                }
+            }
+            let squared_norm = accrue_kernel::squared_norm(gradient);
+            let scale = scale_to_norm(f64::from(squared_norm.sqrt()), f64::from(row_clip));
+            items.descend(item, gradient, squared_norm, scale);
+        });
+    }
+
+    /// Reads a shopper's last choices once, for any number of scores.
+    pub fn prepare(&self, context: &Context<'_>, scratch: &mut SequenceScratch, shopper: &mut ShopperState) {
+        let d = self.settings.d;
+        shopper.state.clear();
+        shopper.average = 0.0;
+        let chosen = context.past.iter().rev().filter(|past| context.weight(past) > 0.0);
+        let mut rows: Vec<&[f32]> =
+            chosen.filter_map(|past| self.items.row(past.item)).take(self.settings.length).collect();
+        if rows.is_empty() {
+            return;
+        }
+        rows.reverse();
+        let segments = [rows.len()];
+        let mut tape = Tape::new(&mut scratch.0.buffers, &self.dense.weights, &segments, Mode::Predict);
+        let x = tape.leaf(rows.len(), d, |x| {
+            x.chunks_exact_mut(d).zip(rows).for_each(|(x, row)| x.copy_from_slice(row));
+        });
+        let states = self.dense.states(&mut tape, x);
+        let states = tape.value(states);
+        shopper.state.extend_from_slice(&states[states.len() - d..]);
+        let n_items = self.items.len();
+        let n_spread = n_items.min(SPREAD);
+        let spread = (0..n_spread).filter_map(|place| self.items.row((place * n_items / n_spread) as u32));
+        let mut scores: Vec<f32> = spread.map(|row| dot(&shopper.state, row)).collect();
+        if !scores.is_empty() {
+            let n = scores.len() as f32;
+            shopper.average = accrue_kernel::softmax_row(1.0, &mut scores) - accrue_kernel::ln(n);
+        }
+    }
+
+    /// The lift of an item; 0, that of the average item, for one never seen and for a shopper without a past.
+    #[inline]
+    pub fn score(&self, shopper: &ShopperState, item: ItemIdx) -> f32 {
+        match self.items.row(item) {
+            Some(row) if !shopper.state.is_empty() => dot(&shopper.state, row) - shopper.average,
+            _ => 0.0,
+        }
+    }
+
+    /// The items with the largest scores, at most `limit`, best first: an int8 scan over all rows.
+    pub fn retrieve(&self, shopper: &ShopperState, limit: usize) -> Vec<ItemIdx> {
+        if shopper.state.is_empty() { Vec::new() } else { self.items.nearest(&shopper.state, limit) }
+    }
+
+    /// Makes the scan see what was learned; call before publishing.
+    pub fn refresh(&mut self) {
+        self.items.refresh();
+    }
+
+    /// Holds the memory of `other` wherever both say the same.
+    pub fn share_with(&mut self, other: &Self) {
+        if self.dense == other.dense {
+            self.dense = other.dense.clone();
+        }
+        self.items.share_with(&other.items);
+        self.reservoir.share_with(&other.reservoir);
+    }
+
+    /// Whether every parameter is finite.
+    pub fn is_finite(&self) -> bool {
+        self.dense.weights.values().iter().all(|weight| weight.is_finite()) && self.items.is_finite()
+    }
+
+    /// Steps that were not taken because a loss or a gradient was no finite number.
+    pub fn n_skipped(&self) -> u64 {
+        self.n_skipped
+    }
+
+    /// Records before this offset are in the weights; choices after it wait for the next step.
+    pub fn learned_to(&self) -> u64 {
+        self.learned_to
+    }
+
+    /// Steps that were taken.
+    pub fn n_steps(&self) -> u64 {
+        self.dense.optimizer.n_steps()
+    }
+
+    /// Numbers that were learned.
+    pub fn n_params(&self) -> u64 {
+        (self.dense.weights.values().len() + self.items.len() * self.settings.d) as u64
+    }
+
+    /// Bytes copied by writes after publications, those of the dense weights not counted.
+    pub fn copied_bytes(&self) -> u64 {
+        self.items.copied_bytes()
+    }
+}

@@ -1,0 +1,163 @@
+//! Settings of the sequence model, and which of them make no sense together.
+
+use serde::{Deserialize, Serialize};
+
+/// Which network reads a shopper's history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SequenceKind {
+    /// None: the model does not exist, and costs nothing.
+    #[default]
+    None,
+    /// Gated recurrent units.
+    Gru,
+    /// A causal Transformer.
+    Transformer,
+    /// Dilated causal convolutions.
+    Convolution,
+}
+
+impl SequenceKind {
+    /// All but none.
+    pub const NETWORKS: [Self; 3] = [Self::Gru, Self::Transformer, Self::Convolution];
+
+    /// The name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gru => "gru",
+            Self::Transformer => "transformer",
+            Self::Convolution => "convolution",
+        }
+    }
+}
+
+/// Size of the network and how it learns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SequenceSettings {
+    /// Which network.
+    pub kind: SequenceKind,
+    /// Width of vectors and states.
+    pub d: usize,
+    /// Last items of a history that are seen.
+    pub length: usize,
+    /// Layers, or blocks of the Transformer and of the convolutions.
+    pub blocks: usize,
+    /// Heads of each attention.
+    pub heads: usize,
+    /// Events gathered for a step.
+    pub batch_events: usize,
+    /// Last places of a window that a step learns, those learned before included: a shopper's own replay.
+    pub targets: usize,
+    /// Items drawn for the sampled softmax of a step.
+    pub negatives: usize,
+    /// Step of AdamW on the dense weights.
+    pub learning_rate: f32,
+    /// Decay of the dense weights.
+    pub weight_decay: f32,
+    /// Step of Adagrad on the items' rows.
+    pub row_rate: f32,
+    /// Decay of the rows that a step touches.
+    pub row_decay: f32,
+    /// Longest gradient of the dense weights, per target; 0 is any.
+    pub clip: f32,
+    /// Longest gradient of a row in one step; 0 is any. Rows are not averaged over targets, and a popular one has many.
+    pub row_clip: f32,
+    /// Past windows kept to be learned again.
+    pub reservoir: usize,
+    /// Past windows learned again for each new event.
+    pub replay: f32,
+    /// Pull towards the last version known good; 0 is none.
+    pub anchor_pull: f32,
+}
+
+impl Default for SequenceSettings {
+    fn default() -> Self {
+        Self {
+            kind: SequenceKind::None,
+            d: 64,
+            length: 50,
+            blocks: 1,
+            heads: 2,
+            batch_events: 8,
+            targets: 4,
+            negatives: 256,
+            learning_rate: 5e-4,
+            weight_decay: 0.0,
+            row_rate: 0.2,
+            row_decay: 1e-4,
+            clip: 5.0,
+            row_clip: 0.0,
+            reservoir: 1024,
+            replay: 0.125,
+            anchor_pull: 0.0,
+        }
+    }
+}
+
+impl SequenceSettings {
+    /// Refuses what cannot work; says which setting, what it is and what is expected.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn validate(&self) -> Result<(), String> {
+        let Self { d, length, blocks, heads, batch_events, targets, negatives, reservoir, .. } = *self;
+        let counts = [
+            ("d", d, 1, 1024),
+            ("length", length, 1, 1000),
+            ("blocks", blocks, 1, 16),
+            ("heads", heads, 1, 64),
+            ("batch_events", batch_events, 1, 4096),
+            ("targets", targets, 1, length.max(1)),
+            ("negatives", negatives, 1, 100_000),
+            ("reservoir", reservoir, 0, 1_000_000),
+        ];
+        for (key, value, least, most) in counts {
+            if !(least..=most).contains(&value) {
+                return Err(format!("`model.sequence.{key}` is {value}, but must be {least} to {most}"));
+            }
+        }
+        if self.kind == SequenceKind::Transformer && !d.is_multiple_of(heads) {
+            return Err(format!("`model.sequence.d` is {d}, but must be a multiple of `heads`, {heads}"));
+        }
+        let rates = [
+            ("learning_rate", self.learning_rate, 1.0),
+            ("weight_decay", self.weight_decay, 1.0),
+            ("row_rate", self.row_rate, 10.0),
+            ("row_decay", self.row_decay, 1.0),
+            ("clip", self.clip, f32::MAX),
+            ("row_clip", self.row_clip, f32::MAX),
+            ("replay", self.replay, 64.0),
+            ("anchor_pull", self.anchor_pull, 100.0),
+        ];
+        for (key, value, most) in rates {
+            if !(0.0..=most).contains(&value) {
+                return Err(format!("`model.sequence.{key}` is {value}, but must be 0 to {most}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_work_and_what_cannot_work_is_named() {
+        assert_eq!(SequenceSettings::default().validate(), Ok(()));
+        let refused = |change: fn(&mut SequenceSettings), key: &str| {
+            let mut settings = SequenceSettings { kind: SequenceKind::Transformer, ..Default::default() };
+            change(&mut settings);
+            let fault = settings.validate().expect_err("it cannot work");
+            assert!(fault.contains(key), "{fault}");
+        };
+        refused(|settings| settings.d = 0, "sequence.d`");
+        refused(|settings| settings.heads = 3, "multiple of `heads`");
+        refused(|settings| settings.targets = 51, "sequence.targets`");
+        refused(|settings| settings.batch_events = 0, "sequence.batch_events`");
+        refused(|settings| settings.learning_rate = f32::NAN, "sequence.learning_rate`");
+        refused(|settings| settings.replay = -1.0, "sequence.replay`");
+    }
+}
