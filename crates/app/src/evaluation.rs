@@ -10,8 +10,9 @@ use std::time::Duration;
 use accrue_event::{
     Check, CheckSettings, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
 };
+use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
 use accrue_lab::{
-    Mode, Protocol, Stage, StreamData, StreamSettings, Unit, evaluate_auto, evaluate_files, evaluate_ratings,
+    LabError, Mode, Protocol, Stage, StreamData, StreamSettings, Unit, evaluate_auto, evaluate_files, evaluate_ratings,
     evaluate_stream,
 };
 use accrue_model::Part;
@@ -25,6 +26,12 @@ use crate::ingest::{Entry, Progress, ReadSettings, Reader};
 
 /// Records read at once.
 const BATCH: usize = 4_096;
+/// The protocol that judges policies, and what it judges.
+pub const OFF_POLICY: &str = "off-policy";
+/// The policy whose log is the test file.
+const LOGGED: &str = "logged-policy";
+/// A policy in simulated shops, to see whether the estimates hold what they say.
+pub const SIMULATED: &str = "simulated";
 
 /// What is to be evaluated.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +60,12 @@ pub fn models() -> Value {
         RatingKind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": ["ratings"]}));
     let what = "Learned online, as the server does it.";
     let online = Part::ALL.iter().map(|part| json!({"model": part.name(), "what": what, "protocols": ["stream"]}));
-    Value::Array(fitted.chain(ratings).chain(online).collect())
+    let policies = [
+        (LOGGED, "The policy whose log is the test file, judged by the training file."),
+        (SIMULATED, "A policy in simulated shops: do the intervals hold what they say?"),
+    ];
+    let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
+    Value::Array(fitted.chain(ratings).chain(online).chain(policies).collect())
 }
 
 /// Runs the evaluation; `progress` hears how far it is: a share, and of what.
@@ -63,11 +75,12 @@ pub fn models() -> Value {
 pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
     match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => return fitted(config, Measure::Ranking(protocol), request, progress),
+        (None, OFF_POLICY) => return off_policy(config, request, progress),
         (None, "ratings") => return fitted(config, Measure::Ratings, request, progress),
         (None, "stream") => {}
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
-            bail!("there is no protocol `{other}` in this build; there is {names}, ratings, stream");
+            bail!("there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}");
         }
     }
     let (settings, kept_types) = stream_settings(config, request)?;
@@ -76,6 +89,33 @@ pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str
     let mut report = serde_json::to_value(report)?;
     report["refused"] = json!(refused);
     Ok(report)
+}
+
+/// Policies by the logs of others: that of a second log, or of simulated shops, where the truth is known.
+fn off_policy(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    let seed = config.learn.seed;
+    if request.model == SIMULATED {
+        let mut settings = CoverageSettings { seed, ..CoverageSettings::default() };
+        for (key, value) in &request.settings {
+            match key.as_str() {
+                "seeds" => settings.seeds = number(Some(value), key, 0)?,
+                "visits" => settings.visits = number(Some(value), key, 0)?,
+                _ => bail!("there is no setting `{key}`; there is seeds, visits"),
+            }
+        }
+        let report = coverage(&settings, &|share| progress(share, "the shops")).map_err(LabError::from)?;
+        return Ok(
+            json!({"protocol": OFF_POLICY, "model": SIMULATED, "seed": seed, "visits": settings.visits, "report": report}),
+        );
+    }
+    if request.model != LOGGED {
+        bail!("there is no model `{}` for the protocol {OFF_POLICY}; there is {LOGGED}, {SIMULATED}", request.model);
+    }
+    let Some(test) = request.test.clone() else {
+        bail!("{OFF_POLICY} needs a test file: the log of the policy in question");
+    };
+    let (train, settings) = (request.train.clone(), request.settings.clone());
+    Ok(serde_json::to_value(evaluate_open_bandit(&OpenBanditRequest { train, test, settings, seed })?)?)
 }
 
 /// How fitted models are measured.

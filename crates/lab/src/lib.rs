@@ -8,6 +8,7 @@ mod cost;
 mod evaluation;
 mod html;
 mod metrics;
+pub mod off_policy;
 mod protocol;
 pub mod ranking;
 mod rating_protocol;

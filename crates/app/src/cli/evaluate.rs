@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use accrue_event::Mapping;
+use accrue_lab::LabError;
+use accrue_lab::off_policy::OffPolicyError;
 use anyhow::Context as _;
 use serde_json::Value;
 
@@ -30,6 +32,8 @@ Files, plain or .zst:
   sampled        train: `user item rating`; test: `user item rating ts negative negative …`
   ratings        `user item rating` a line, in folds=5, or with a test file
   stream         timestamped events, with a column mapping
+  off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
+                 in question; --model simulated needs no file (seeds=200, visits=4000)
 
 Settings of these protocols: on=test|validation, at=5,10,20 (places that count); of leave-one-out also negatives=100,
 seen=auto|keep|drop, refit=true (learn the validation items too). All others are the model's.
@@ -38,7 +42,8 @@ The same seed gives the same bytes, save under `cost`.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// How it is measured: user-items, leave-one-out, sessions, sampled, ratings, stream
+    /// How it is measured: user-items, leave-one-out, sessions, sampled, ratings, stream,
+    /// off-policy
     #[arg(long)]
     pub protocol: Option<String>,
     /// What is measured; `list` prints the models with the protocols that they serve, `auto` finds one on validation
@@ -73,12 +78,12 @@ pub(super) struct Arguments {
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
     let result = match (arguments.model.as_str(), &arguments.protocol, &arguments.train) {
         ("list", _, _) => evaluation::models(),
-        (_, Some(protocol), Some(train)) => {
+        (_, Some(protocol), train) if train.is_some() || arguments.model == evaluation::SIMULATED => {
             refuse_unused(protocol, &arguments)?;
             let request = Request {
                 protocol: protocol.clone(),
                 model: arguments.model.clone(),
-                train: train.clone(),
+                train: train.clone().unwrap_or_default(),
                 test: arguments.test.clone(),
                 mapping: match &arguments.mapping {
                     Some(path) => mapping_file(path, None)?,
@@ -87,7 +92,13 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
                 budget: arguments.budget,
                 settings: arguments.settings.clone(),
             };
-            let report = evaluation::evaluate(&context.config, &request, &progress_notes(context.output))?;
+            let report = match evaluation::evaluate(&context.config, &request, &progress_notes(context.output)) {
+                Err(error) if says_too_little(&error) => {
+                    context.output.note(&format!("refused: {error}"));
+                    return Ok(Ending::Refused);
+                }
+                report => report?,
+            };
             if let Some(page) = &arguments.html {
                 write_page(page, &report, &arguments.compare)?;
             }
@@ -102,6 +113,12 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         .output
         .result(&result, |result| serde_json::to_string_pretty(result).unwrap_or_else(|_| result.to_string()))?;
     Ok(Ending::Well)
+}
+
+/// Whether a log was read well, and says too little to answer by.
+fn says_too_little(error: &anyhow::Error) -> bool {
+    let too_few = |error: &LabError| matches!(error, LabError::OffPolicy(OffPolicyError::TooFewEffective { .. }));
+    error.downcast_ref().is_some_and(too_few)
 }
 
 /// Writes the report, beside those that it is compared with, as a page.
