@@ -178,6 +178,16 @@ pub struct Prepared {
     visit_len: usize,
     now_ms: i64,
     sample: Sample,
+    /// Scores instead of the part that the settings name.
+    part: Option<Part>,
+}
+
+impl Prepared {
+    /// Has another part score from here to the next [`Ensemble::prepare`]. Of parts that the settings leave unlearned there is
+    /// nothing to score by.
+    pub fn score_by(&mut self, part: Option<Part>) {
+        self.part = part;
+    }
 }
 
 impl Ensemble {
@@ -307,6 +317,7 @@ impl Ensemble {
         prepared.shopper = self.factorization.shopper(context);
         prepared.visit_len = context.in_visit;
         prepared.now_ms = context.now_ms;
+        prepared.part = None;
     }
 
     /// Writes the item's feature row `[N_FEATURES]` and returns its group in the blend.
@@ -330,7 +341,7 @@ impl Ensemble {
     pub fn score(&self, prepared: &Prepared, item: ItemIdx) -> f32 {
         let mut row = [0.0; N_FEATURES];
         let group = self.features(prepared, item, &mut row);
-        match self.settings.part {
+        match prepared.part.unwrap_or(self.settings.part) {
             Part::Blend => self.blend.score(group, &row),
             part => part.columns().iter().map(|&(column, factor)| factor * row[column]).sum(),
         }
@@ -341,7 +352,7 @@ impl Ensemble {
         let mut row = [0.0; N_FEATURES];
         let group = self.features(prepared, item, &mut row);
         let mut shares = [0.0; N_FEATURES];
-        match self.settings.part {
+        match prepared.part.unwrap_or(self.settings.part) {
             Part::Blend => shares = std::array::from_fn(|feature| self.blend.share(group, feature, row[feature])),
             part => part.columns().iter().for_each(|&(column, factor)| shares[column] = factor * row[column]),
         }

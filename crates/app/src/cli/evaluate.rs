@@ -62,7 +62,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
     /// How long `--model auto` may search: 90s, 10m, 1h
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = budget)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
     pub budget: Duration,
     /// Also write the report as a page with plots that opens offline
     #[arg(long, value_name = "FILE")]
@@ -134,13 +134,14 @@ fn write_page(page: &Path, report: &Value, compare: &[PathBuf]) -> anyhow::Resul
     std::fs::write(page, accrue_lab::html(&reports)).with_context(|| format!("{} cannot be written", page.display()))
 }
 
-/// `90s`, `10m`, `1h`
-fn budget(text: &str) -> Result<Duration, String> {
+/// `90s`, `10m`, `1h`, `7d`
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.len() - text.len().min(1));
     let seconds = match unit {
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return Err(format!("`{text}` is no time; write it as 90s, 10m or 1h")),
     };
     let number = number.parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number));
