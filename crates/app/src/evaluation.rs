@@ -12,8 +12,8 @@ use accrue_event::{
 };
 use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
 use accrue_lab::{
-    LabError, Mode, Protocol, Stage, StreamData, StreamSettings, Unit, evaluate_auto, evaluate_files, evaluate_ratings,
-    evaluate_stream,
+    LabError, Mode, Protocol, RiskSettings, Stage, StreamData, StreamSettings, Unit, evaluate_auto, evaluate_files,
+    evaluate_ratings, evaluate_risk, evaluate_stream,
 };
 use accrue_model::Part;
 use accrue_model::collaborative::Kind;
@@ -28,6 +28,8 @@ use crate::ingest::{Entry, Progress, ReadSettings, Reader};
 const BATCH: usize = 4_096;
 /// The protocol that judges policies, and what it judges.
 pub const OFF_POLICY: &str = "off-policy";
+/// The protocol that measures what a flood does.
+const RISK: &str = "risk";
 /// The policy whose log is the test file.
 const LOGGED: &str = "logged-policy";
 /// A policy in simulated shops, to see whether the estimates hold what they say.
@@ -59,7 +61,8 @@ pub fn models() -> Value {
     let ratings =
         RatingKind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": ["ratings"]}));
     let what = "Learned online, as the server does it.";
-    let online = Part::ALL.iter().map(|part| json!({"model": part.name(), "what": what, "protocols": ["stream"]}));
+    let online =
+        Part::ALL.iter().map(|part| json!({"model": part.name(), "what": what, "protocols": ["stream", RISK]}));
     let policies = [
         (LOGGED, "The policy whose log is the test file, judged by the training file."),
         (SIMULATED, "A policy in simulated shops: do the intervals hold what they say?"),
@@ -78,9 +81,12 @@ pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str
         (None, OFF_POLICY) => return off_policy(config, request, progress),
         (None, "ratings") => return fitted(config, Measure::Ratings, request, progress),
         (None, "stream") => {}
+        (None, RISK) => return risk(config, request, progress),
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
-            bail!("there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}");
+            bail!(
+                "there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}, {RISK}"
+            );
         }
     }
     let (settings, kept_types) = stream_settings(config, request)?;
@@ -88,6 +94,34 @@ pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str
     let report = evaluate_stream(data, &settings, |done| progress(done, "the stream"))?;
     let mut report = serde_json::to_value(report)?;
     report["refused"] = json!(refused);
+    Ok(report)
+}
+
+/// A flood on a stream of real events, with and without the rule against it.
+fn risk(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let mut learn = crate::engine::learn_settings(config);
+    let check =
+        CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
+    let mut settings = RiskSettings {
+        accounts: number(pairs.remove("accounts"), "accounts", 1_000)?,
+        each: number(pairs.remove("each"), "each", 1)?,
+        hours: number(pairs.remove("hours"), "hours", 6.0)?,
+        at_day: number(pairs.remove("at_day"), "at_day", 180)?,
+        after_days: number(pairs.remove("after_days"), "after_days", 7)?,
+        learn: learn.clone(),
+        check,
+    };
+    learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
+    settings.learn = learn;
+    let (data, refused) = read(config, request, None)?;
+    let mut report = serde_json::to_value(evaluate_risk(data, &settings, &|done| progress(done, "the streams"))?)?;
+    report["refused"] = json!(refused);
+    report["settings"] = json!({"accounts": settings.accounts, "each": settings.each, "hours": settings.hours,
+        "at_day": settings.at_day, "after_days": settings.after_days, "least": settings.check.coordinated.least,
+        "evidence": settings.check.coordinated.evidence});
+    report["model"] = json!(request.model);
+    report["seed"] = json!(config.learn.seed);
     Ok(report)
 }
 

@@ -32,6 +32,8 @@ Files, plain or .zst:
   sampled        train: `user item rating`; test: `user item rating ts negative negative …`
   ratings        `user item rating` a line, in folds=5, or with a test file
   stream         timestamped events, with a column mapping
+  risk           as stream, with a flood of fresh accounts on one item: accounts=1000, each=1, hours=6, at_day=180,
+                 after_days=7
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
                  in question; --model simulated needs no file (seeds=200, visits=4000)
 
@@ -43,7 +45,7 @@ The same seed gives the same bytes, save under `cost`.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// How it is measured: user-items, leave-one-out, sessions, sampled, ratings, stream,
-    /// off-policy
+    /// risk, off-policy
     #[arg(long)]
     pub protocol: Option<String>,
     /// What is measured; `list` prints the models with the protocols that they serve, `auto` finds one on validation
@@ -151,7 +153,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 
 /// Refuses files that the protocol does not read.
 fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
-    let is_stream = protocol == "stream";
+    let is_stream = matches!(protocol, "stream" | "risk");
     let unused = [
         ("--test", arguments.test.is_some() && is_stream),
         ("--items", arguments.items.is_some()),
