@@ -46,7 +46,7 @@ pub fn mean<'a>(hits: impl Iterator<Item = &'a Hit>, value: fn(&Hit) -> f64) -> 
 }
 
 /// A 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Interval(pub f64, pub f64);
 
 /// The 95 % interval of the mean of `value`, by resampling users (Efron 1979): predictions of one user hang together.
