@@ -110,8 +110,7 @@ pub fn estimate(decisions: &[Decision], settings: &OffPolicySettings) -> Result<
     let (sum, squares) =
         raw.iter().fold((0.0, 0.0), |(sum, squares), weight| (sum + weight, squares + weight * weight));
     let n_effective = if squares > 0.0 { sum * sum / squares } else { 0.0 };
-    // The negation also refuses a bound that is no number.
-    if !(n_effective >= settings.least_effective) {
+    if n_effective < settings.least_effective || decisions.is_empty() {
         return Err(OffPolicyError::TooFewEffective { effective: n_effective, least: settings.least_effective });
     }
     let most = settings.clip.unwrap_or(f64::INFINITY);
