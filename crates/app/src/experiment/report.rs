@@ -8,7 +8,7 @@
 //! count yet. All times are those of arrival, so a late file cannot change what was final.
 //! An arm is that of the shopper's first answer; answers under another arm (other shares, another merge) are counted and left out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 
 use accrue_event::{Event, EventType};
@@ -26,6 +26,8 @@ use super::ExperimentSettings;
 const CHUNK: usize = 4096;
 /// An interval at any time is wrong with this probability at most.
 const ALPHA: f64 = 0.05;
+/// How long an event may stand in the log before its answer; answers wait a tenth of a second.
+const EARLY_MS: i64 = 60_000;
 
 /// What is asked of the log.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -223,6 +225,10 @@ struct Tally {
     by_id: HashMap<Box<str>, u32>,
     by_shopper: HashMap<(bool, Box<str>), u32>,
     by_item: HashMap<Box<str>, u32>,
+    /// Events whose answer is not met yet: answers are written behind the events that they are committed with.
+    early: HashMap<Box<str>, Vec<(i64, Event)>>,
+    /// Their arrivals, so that they are let go.
+    early_order: VecDeque<(i64, Box<str>)>,
     /// In the order of their first answers.
     shoppers: Vec<ShopperTally>,
     /// Other experiments that were met.
@@ -292,11 +298,21 @@ impl Tally {
         self.by_id.insert(served.recommendation_id.clone(), number);
         let (at_ms, clicks, carts, purchases) = (self.now_ms, 0, 0, 0);
         self.answers.push(Answer { shopper, at_ms, clicked_ms: None, clicks, carts, purchases, drawn });
+        for (at_ms, event) in self.early.remove(&served.recommendation_id).unwrap_or_default() {
+            self.event(&event, at_ms);
+        }
     }
 
     fn event(&mut self, event: &Event, at_ms: i64) {
         let Some(id) = &event.recommendation_id else { return };
-        let Some(answer) = self.by_id.get(id).and_then(|&number| self.answers.get_mut(number as usize)) else { return };
+        let Some(answer) = self.by_id.get(id).and_then(|&number| self.answers.get_mut(number as usize)) else {
+            self.early.entry(id.clone()).or_default().push((at_ms, event.clone()));
+            self.early_order.push_back((at_ms, id.clone()));
+            while self.early_order.front().is_some_and(|(first_ms, _)| at_ms - first_ms > EARLY_MS) {
+                self.early_order.pop_front().map(|(_, id)| self.early.remove(&id));
+            }
+            return;
+        };
         match event.event_type {
             EventType::Click => {
                 answer.clicks += 1;

@@ -218,7 +218,7 @@ fn the_report_finds_the_difference_and_what_the_other_policy_would_have_earned()
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("shop")).unwrap();
     write_log(&dir.path().join("shop"), None);
-    let report = json_of(&accrue(dir.path(), &["experiment", "--window", "1h", "--policy", "ranked", "--json"]));
+    let report = json_of(&accrue(dir.path(), &["experiment", "--window", "1h", "--json"]));
     assert_eq!(report["experiment"], "leaders");
     let (a, b) = (&report["arms"][0], &report["arms"][1]);
     let rate = |arm: &Value| arm["click_through"]["value"].as_f64().unwrap();
