@@ -11,6 +11,8 @@ use accrue_event::CheckSettings;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::experiment::{ExperimentSettings, ExploreSettings};
+
 /// The file that is read from the working directory where no other is named.
 pub const DEFAULT_FILE: &str = "accrue.toml";
 /// What names of variables begin with: `ACCRUE_LEARN_SEED` is `learn.seed`.
@@ -49,12 +51,16 @@ pub struct Config {
     pub serve: ServeConfig,
 }
 
-/// What is kept of answers.
+/// What is kept of answers, and what is tried on them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServeConfig {
     /// Which answers are recorded in the log: `true`, `false`, or a share of them.
     pub record: RecordShare,
+    /// Which answers are drawn by chance, and how.
+    pub explore: ExploreSettings,
+    /// An experiment that is running.
+    pub experiment: Option<ExperimentSettings>,
 }
 
 /// A share of answers: all, none, or a number from 0 to 1.
@@ -169,6 +175,10 @@ impl Config {
         let recorded = self.serve.record.share();
         if !(0.0..=1.0).contains(&recorded) {
             return Err(format!("`serve.record` is {recorded}, but must be true, false, or a share from 0 to 1"));
+        }
+        self.serve.explore.validate()?;
+        if let Some(experiment) = &self.serve.experiment {
+            experiment.validate(self.model.part, recorded)?;
         }
         in_range("learn.publish_every_ms", learn.publish_every_ms, 1, 60_000)?;
         in_range("learn.checkpoint_every_events", learn.checkpoint_every_events, 1000, u64::MAX)?;

@@ -10,10 +10,11 @@ use std::time::Duration;
 use accrue_event::{
     Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
 };
+use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
 use accrue_lab::simulator::{SimulatorSettings, simulated_log};
 use accrue_lab::{
-    Hit, Mode, Protocol, Stage, StreamData, StreamSettings, Unit, compare, evaluate_auto, evaluate_files,
-    evaluate_ratings, evaluate_stream, predictions_from_text, predictions_to_text,
+    Hit, LabError, Mode, Protocol, RiskSettings, Stage, StreamData, StreamSettings, Unit, compare, evaluate_auto,
+    evaluate_files, evaluate_ratings, evaluate_risk, evaluate_stream, predictions_from_text, predictions_to_text,
 };
 use accrue_model::Part;
 use accrue_model::collaborative::Kind;
@@ -26,6 +27,14 @@ use crate::ingest::{Entry, Progress, ReadSettings, Reader};
 
 /// Records read at once.
 const BATCH: usize = 4_096;
+/// The protocol that judges policies, and what it judges.
+pub const OFF_POLICY: &str = "off-policy";
+/// The protocol that measures what a flood does.
+const RISK: &str = "risk";
+/// The policy whose log is the test file.
+const LOGGED: &str = "logged-policy";
+/// A policy in simulated shops, to see whether the estimates hold what they say.
+pub const SIMULATED: &str = "simulated";
 
 /// What is to be evaluated.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +66,14 @@ pub fn models() -> Value {
     let ratings =
         RatingKind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": ["ratings"]}));
     let what = "Learned online, as the server does it.";
-    let online = Part::ALL.iter().map(|part| json!({"model": part.name(), "what": what, "protocols": ["stream"]}));
-    Value::Array(fitted.chain(ratings).chain(online).collect())
+    let online =
+        Part::ALL.iter().map(|part| json!({"model": part.name(), "what": what, "protocols": ["stream", RISK]}));
+    let policies = [
+        (LOGGED, "The policy whose log is the test file, judged by the training file."),
+        (SIMULATED, "A policy in simulated shops: do the intervals hold what they say?"),
+    ];
+    let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
+    Value::Array(fitted.chain(ratings).chain(online).chain(policies).collect())
 }
 
 /// Runs the evaluation; `progress` hears how far it is: a share, and of what.
@@ -68,11 +83,15 @@ pub fn models() -> Value {
 pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
     match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => return fitted(config, Measure::Ranking(protocol), request, progress),
+        (None, OFF_POLICY) => return off_policy(config, request, progress),
         (None, "ratings") => return fitted(config, Measure::Ratings, request, progress),
         (None, "stream") => {}
+        (None, RISK) => return risk(config, request, progress),
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
-            bail!("there is no protocol `{other}` in this build; there is {names}, ratings, stream");
+            bail!(
+                "there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}, {RISK}"
+            );
         }
     }
     // Before the run, which may take long: a file that cannot be used should say so at once.
@@ -111,7 +130,7 @@ enum Source {
 }
 
 /// Name of the file that is none: the events come from the simulator.
-const SIMULATED: &str = "sim";
+const SIMULATED_STREAM: &str = "sim";
 
 fn simulate(shop: SimulatorSettings, days: u32, types: Option<&[String]>) -> StreamData {
     let mut data = simulated_log(shop, days);
@@ -128,6 +147,61 @@ fn simulate(shop: SimulatorSettings, days: u32, types: Option<&[String]>) -> Str
     data.items.iter_mut().for_each(|(place, _)| *place = places[*place]);
     data.items.retain(|&(place, _)| place < n_kept);
     data
+}
+
+/// A flood on a stream of real events, with and without the rule against it.
+fn risk(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let mut learn = crate::engine::learn_settings(config);
+    let check =
+        CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
+    let mut settings = RiskSettings {
+        accounts: number(pairs.remove("accounts"), "accounts", 1_000)?,
+        each: number(pairs.remove("each"), "each", 1)?,
+        hours: number(pairs.remove("hours"), "hours", 6.0)?,
+        at_day: number(pairs.remove("at_day"), "at_day", 180)?,
+        after_days: number(pairs.remove("after_days"), "after_days", 7)?,
+        learn: learn.clone(),
+        check,
+    };
+    learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
+    settings.learn = learn;
+    let (data, refused) = read(config, request, None)?;
+    let mut report = serde_json::to_value(evaluate_risk(data, &settings, &|done| progress(done, "the streams"))?)?;
+    report["refused"] = json!(refused);
+    report["settings"] = json!({"accounts": settings.accounts, "each": settings.each, "hours": settings.hours,
+        "at_day": settings.at_day, "after_days": settings.after_days, "least": settings.check.coordinated.least,
+        "evidence": settings.check.coordinated.evidence});
+    report["model"] = json!(request.model);
+    report["seed"] = json!(config.learn.seed);
+    Ok(report)
+}
+
+/// Policies by the logs of others: that of a second log, or of simulated shops, where the truth is known.
+fn off_policy(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    let seed = config.learn.seed;
+    if request.model == SIMULATED {
+        let mut settings = CoverageSettings { seed, ..CoverageSettings::default() };
+        for (key, value) in &request.settings {
+            match key.as_str() {
+                "seeds" => settings.seeds = number(Some(value), key, 0)?,
+                "visits" => settings.visits = number(Some(value), key, 0)?,
+                _ => bail!("there is no setting `{key}`; there is seeds, visits"),
+            }
+        }
+        let report = coverage(&settings, &|share| progress(share, "the shops")).map_err(LabError::from)?;
+        return Ok(
+            json!({"protocol": OFF_POLICY, "model": SIMULATED, "seed": seed, "visits": settings.visits, "report": report}),
+        );
+    }
+    if request.model != LOGGED {
+        bail!("there is no model `{}` for the protocol {OFF_POLICY}; there is {LOGGED}, {SIMULATED}", request.model);
+    }
+    let Some(test) = request.test.clone() else {
+        bail!("{OFF_POLICY} needs a test file: the log of the policy in question");
+    };
+    let (train, settings) = (request.train.clone(), request.settings.clone());
+    Ok(serde_json::to_value(evaluate_open_bandit(&OpenBanditRequest { train, test, settings, seed })?)?)
 }
 
 /// How fitted models are measured.
@@ -190,7 +264,7 @@ fn stream_settings(
     let from_day = number(take("from_day"), "from_day", 28)?;
     let shuffle = take("shuffle").map(|seed| number(Some(seed), "shuffle", 0)).transpose()?;
     let types = take("types").map(|types| types.split(',').map(str::to_string).collect());
-    let source = if request.train.as_os_str() == SIMULATED {
+    let source = if request.train.as_os_str() == SIMULATED_STREAM {
         let shop = SimulatorSettings {
             seed: number(take("sim.seed"), "sim.seed", config.learn.seed)?,
             n_items: number(take("sim.items"), "sim.items", 2_000)?,

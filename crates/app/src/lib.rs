@@ -8,5 +8,6 @@ pub mod config;
 pub mod demo;
 pub mod engine;
 pub mod evaluation;
+pub mod experiment;
 pub mod http;
 pub mod ingest;

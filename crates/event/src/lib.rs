@@ -26,5 +26,7 @@ pub use identity::{ContentIds, RefusalId, content_hash};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, RecordKind};
 pub use raw::{RawEvent, RawItem, RawUser, RawValue};
-pub use settings::{CheckSettings, OutlierAction, OutlierSettings, RateSettings, SettingsError, default_weight};
+pub use settings::{
+    CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, RateSettings, SettingsError, default_weight,
+};
 pub use time::Timestamp;

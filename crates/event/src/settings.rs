@@ -42,6 +42,8 @@ pub struct CheckSettings {
     pub outliers: OutlierSettings,
     /// How many events of one shopper in one minute are believed.
     pub rates: RateSettings,
+    /// When fresh accounts on one item are too many.
+    pub coordinated: CoordinatedSettings,
     /// Weights of types by name: custom types that are accepted, and other weights for built-in ones.
     pub types: BTreeMap<Box<str>, f32>,
     /// Further names of types, beside the built-in aliases such as `buy` for `purchase`.
@@ -86,6 +88,16 @@ pub struct RateSettings {
     pub basket_lines: u32,
 }
 
+/// When fresh accounts on one item are too many: so many in a day, and so unlikely by the shop's own share of newcomers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CoordinatedSettings {
+    /// Fresh accounts on an item in a day before the rule says anything; 0 switches it off.
+    pub least: u32,
+    /// Exponent of the bound: at 25, an item of a calm shop gets there in 7·10^10 days.
+    pub evidence: f32,
+}
+
 impl Default for CheckSettings {
     fn default() -> Self {
         Self {
@@ -104,6 +116,7 @@ impl Default for CheckSettings {
             min_prices: 10,
             outliers: OutlierSettings::default(),
             rates: RateSettings::default(),
+            coordinated: CoordinatedSettings::default(),
             types: BTreeMap::new(),
             aliases: BTreeMap::new(),
             item_pattern: None,
@@ -114,6 +127,12 @@ impl Default for CheckSettings {
 impl Default for OutlierSettings {
     fn default() -> Self {
         Self { action: OutlierAction::Quarantine, min_observations: 1000, factor: 1000.0 }
+    }
+}
+
+impl Default for CoordinatedSettings {
+    fn default() -> Self {
+        Self { least: 20, evidence: 25.0 }
     }
 }
 
@@ -174,6 +193,7 @@ impl CheckSettings {
         in_range("max_quantity", self.max_quantity, 1, u32::MAX, "at least 1")?;
         in_range("clamp_ahead_s", self.clamp_ahead_s, self.max_ahead_s, u32::MAX, "at least `max_ahead_s`")?;
         in_range("outliers.min_observations", self.outliers.min_observations, 1, u64::MAX, "at least 1")?;
+        in_range("coordinated.evidence", self.coordinated.evidence, 1.0, 1e6, "1 to 1000000")?;
         in_range("outliers.factor", self.outliers.factor, 1.0, 1e9, "1 to 1e9")?;
         for (name, weight) in &self.types {
             if !is_type_name(name) {

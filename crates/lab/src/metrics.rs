@@ -12,7 +12,7 @@ const RESAMPLES: u64 = 500;
 const STREAM: u64 = 0x424f_4f54;
 
 /// One prediction and what came of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Hit {
     /// Number of the event that was foreseen, among all events of the stream.
     pub event: u64,
@@ -50,7 +50,7 @@ pub fn mean<'a>(hits: impl Iterator<Item = &'a Hit>, value: fn(&Hit) -> f64) -> 
 }
 
 /// A 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Interval(pub f64, pub f64);
 
 /// The 95 % interval of the mean of `value`, by resampling users (Efron 1979): predictions of one user hang together.

@@ -82,6 +82,9 @@ pub enum LabError {
     /// A model cannot be fitted.
     #[error(transparent)]
     Fit(#[from] FitError),
+    /// A log that says too little about a policy, or has numbers that cannot be.
+    #[error(transparent)]
+    OffPolicy(#[from] crate::off_policy::OffPolicyError),
     /// A model gave no number.
     #[error("model `{model}` gave a score that is no number, first for user {user}; nothing was measured")]
     NotANumber {

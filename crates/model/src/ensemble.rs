@@ -232,6 +232,8 @@ pub struct Prepared {
     excess: f32,
     /// Where the blend ranked what it learned last; nothing if the last step taught it nothing.
     foreseen: Option<usize>,
+    /// Scores instead of the part that the settings name.
+    part: Option<Part>,
 }
 
 impl Prepared {
@@ -244,6 +246,12 @@ impl Prepared {
     /// learned from them; `None` if the step was not one that the blend learns from.
     pub fn foreseen(&self) -> Option<usize> {
         self.foreseen
+    }
+
+    /// Has another part score from here to the next [`Ensemble::prepare`]. Of parts that the settings leave unlearned there is
+    /// nothing to score by.
+    pub fn score_by(&mut self, part: Option<Part>) {
+        self.part = part;
     }
 }
 
@@ -426,6 +434,7 @@ impl Ensemble {
         }
         prepared.visit_len = context.in_visit;
         prepared.now_ms = context.now_ms;
+        prepared.part = None;
     }
 
     /// Writes the item's feature row `[N_FEATURES]` and returns its group in the blend.
@@ -450,7 +459,7 @@ impl Ensemble {
     pub fn score(&self, prepared: &Prepared, item: ItemIdx) -> f32 {
         let mut row = [0.0; N_FEATURES];
         let group = self.features(prepared, item, &mut row);
-        match self.settings.part {
+        match prepared.part.unwrap_or(self.settings.part) {
             Part::Blend => self.blend.score(group, &row[..self.blend.n_features()]),
             part => part.columns().iter().map(|&(column, factor)| factor * row[column]).sum(),
         }
@@ -461,7 +470,7 @@ impl Ensemble {
         let mut row = [0.0; N_FEATURES];
         let group = self.features(prepared, item, &mut row);
         let mut shares = [0.0; N_FEATURES];
-        match self.settings.part {
+        match prepared.part.unwrap_or(self.settings.part) {
             Part::Blend => {
                 let of_features = shares.iter_mut().zip(&row).take(self.blend.n_features()).enumerate();
                 of_features.for_each(|(feature, (share, &value))| *share = self.blend.share(group, feature, value));

@@ -4,7 +4,7 @@
 //! left out, and the score is lower by just this share. Shares of several events do not add up by themselves (evidence
 //! overlaps), so the rest of the history is a reason of its own, and all reasons sum to the score.
 
-use accrue_model::{Context, FEATURES, Prepared, Scored};
+use accrue_model::{Context, FEATURES, Part, Prepared, Scored};
 use accrue_store::History;
 
 use crate::request::CitedEvent;
@@ -21,11 +21,12 @@ const CITED: usize = 3;
 const WORTH_SAYING: f32 = 0.01;
 
 /// Fills in the reasons of the page's items.
-pub(crate) fn explain(shop: &Shop<'_>, past: &Past, picked: &[Scored], items: &mut [Recommended]) {
+pub(crate) fn explain(shop: &Shop<'_>, past: &Past, part: Option<Part>, picked: &[Scored], items: &mut [Recommended]) {
     let context = past.context(shop);
     let ensemble = &shop.version.ensemble;
     let mut prepared = Prepared::default();
     ensemble.prepare(&context, &mut prepared);
+    prepared.score_by(part);
     let events = citable(&context, picked);
     // shares[e][i]: what event e adds to item i.
     let shares: Vec<Vec<f32>> = events
@@ -34,6 +35,7 @@ pub(crate) fn explain(shop: &Shop<'_>, past: &Past, picked: &[Scored], items: &m
             let without = Past { history: past.history.without(event), session: past.session };
             let mut counterfactual = Prepared::default();
             ensemble.prepare(&without.context(shop), &mut counterfactual);
+            counterfactual.score_by(part);
             picked.iter().map(|scored| scored.score - ensemble.score(&counterfactual, scored.item)).collect()
         })
         .collect();

@@ -1,7 +1,8 @@
 //! Recommendations: the past → candidates from several sources → filters → the blend's scores → one of each variant group,
 //! variety → reasons. A stage that has nothing to say falls back to the stage before it and is named in `degraded`.
 
-use accrue_model::{Context, Prepared, Scored};
+use accrue_kernel::Draws;
+use accrue_model::{Context, Drawn, Exploration, Prepared, Scored};
 use accrue_store::ItemIdx;
 
 use crate::explain::explain;
@@ -14,6 +15,15 @@ const BREADTH: usize = 3;
 const WIDEST_SCAN: usize = 100_000;
 /// Items of the catalogue that the models have not met yet and that may compete, newest first.
 const UNMET: usize = 32;
+
+/// Stream of the random numbers that fill places.
+const EXPLORE: u64 = 0x4558_504c;
+
+/// The page with its first places drawn, and how likely it was.
+fn explore(picked: Vec<Scored>, exploration: &Exploration, seed: u64) -> (Vec<Scored>, Option<Drawn>) {
+    let drawn = exploration.draw(picked.len(), &mut Draws::new(seed, EXPLORE, 0));
+    (drawn.ranks.iter().map(|&rank| picked[rank as usize]).collect(), Some(drawn))
+}
 
 impl Shop<'_> {
     /// Answers a request for recommendations.
@@ -28,11 +38,16 @@ impl Shop<'_> {
         let wanted = request.offset + request.n;
         let picked = with_scratch(|prepared| {
             self.version.ensemble.prepare(&context, prepared);
+            prepared.score_by(request.part);
             let accept = self.accept(request, &context, &page);
             let ranked = self.rank(&context, prepared, BREADTH * wanted, accept);
             let ranked = rerank::one_of_each_parent(self, ranked);
             rerank::vary(self, ranked, request.diversity, wanted)
         });
+        let (picked, drawn) = match request.explore {
+            Some((exploration, seed)) if request.offset == 0 && picked.len() > 1 => explore(picked, &exploration, seed),
+            _ => (picked, None),
+        };
         let picked = &picked[request.offset.min(picked.len())..];
         if self.facts.items.is_empty() {
             degraded.push("empty_catalogue");
@@ -41,13 +56,18 @@ impl Shop<'_> {
         }
         let mut items: Vec<_> = picked.iter().map(|scored| self.recommended(scored.item, scored.score)).collect();
         if request.explain {
-            explain(self, &past, picked, &mut items);
+            explain(self, &past, request.part, picked, &mut items);
         }
-        self.answer(items, degraded)
+        let mut answer = self.answer(items, degraded);
+        if let Some(Drawn { ranks, propensities }) = drawn {
+            (answer.ranks, answer.propensities) = (ranks, propensities);
+        }
+        answer
     }
 
     fn answer(&self, items: Vec<crate::Recommended>, degraded: Vec<&'static str>) -> Recommendation {
-        Recommendation { version: self.version.number, offset: self.version.offset, degraded, items }
+        let (version, offset) = (self.version.number, self.version.offset);
+        Recommendation { version, offset, degraded, items, ranks: Vec::new(), propensities: Vec::new() }
     }
 
     /// Whether an item may stand on the page.

@@ -4,6 +4,7 @@ use accrue_event::{Event, ItemId, SessionId, UserId};
 use serde::Serialize;
 
 use crate::filter::Filter;
+use accrue_model::{Exploration, Part};
 
 /// Whose page it is. Both may be absent: a stranger gets what the shop as a whole likes.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,10 @@ pub struct RecommendRequest {
     pub seen: Seen,
     /// How much variety weighs against score, 0 to 1.
     pub diversity: f32,
+    /// Which part of the models scores; `None` is the one that the settings name.
+    pub part: Option<Part>,
+    /// Draws the first places of a first page, with this number behind all chance.
+    pub explore: Option<(Exploration, u64)>,
     /// Whether each item comes with its reasons.
     pub explain: bool,
 }
@@ -61,6 +66,8 @@ impl Default for RecommendRequest {
             exclude: Vec::new(),
             seen: Seen::Keep,
             diversity: 0.0,
+            part: None,
+            explore: None,
             explain: false,
         }
     }
@@ -119,8 +126,12 @@ pub struct Recommendation {
     /// What could not be done as asked, in order: `cold_user` (nothing known, popular items instead), `few_candidates`,
     /// `empty_catalogue` …; empty when everything went as it should.
     pub degraded: Vec<&'static str>,
-    /// Best first.
+    /// Best first, but for what was drawn.
     pub items: Vec<Recommended>,
+    /// For each item the place, from 0, that the models had given it; empty if nothing was drawn.
+    pub ranks: Vec<u32>,
+    /// For each item how likely it was to stand there, given those above; empty if nothing was drawn.
+    pub propensities: Vec<f32>,
 }
 
 /// A search request.

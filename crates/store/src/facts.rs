@@ -435,6 +435,8 @@ mod tests {
             first_position: 0,
             items: vec!["cup".into()],
             propensities: Vec::new(),
+            arm: None,
+            ranks: Vec::new(),
         };
         assert_eq!(served.propensity(0), 1.0, "where no chance was involved");
         let before = fold(vec![event("1", "ann", "mug", 1)]);

@@ -22,5 +22,5 @@ pub use facts::{Entry, Fact, Facts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Log, LogReader, LogSettings};
 pub use record::{Body, CheckedEvent, Offset, Record};
-pub use served::{Page, Served};
+pub use served::{Assignment, Page, Served};
 pub use vocabulary::Vocabulary;

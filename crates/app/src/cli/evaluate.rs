@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use accrue_event::Mapping;
+use accrue_lab::LabError;
+use accrue_lab::off_policy::OffPolicyError;
 use anyhow::Context as _;
 use serde_json::Value;
 
@@ -32,6 +34,10 @@ Files, plain or .zst:
   sampled        train: `user item rating`; test: `user item rating ts negative negative …`
   ratings        `user item rating` a line, in folds=5, or with a test file
   stream         timestamped events, with a column mapping; `sim` instead of a file: the simulated shop
+  risk           as stream, with a flood of fresh accounts on one item: accounts=1000, each=1, hours=6, at_day=180,
+                 after_days=7
+  off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
+                 in question; --model simulated needs no file (seeds=200, visits=4000)
 
 Settings of the stream: unit=line|basket|day (where the history ends before what is foreseen), every=20 (one event in so
 many is foreseen), from_day=28, shuffle=SEED, types=TYPE,…; mode=online|every:1000 (events)|every:1s|finetune:1d|
@@ -46,7 +52,8 @@ The same seed gives the same bytes, save under `cost`.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// How it is measured: user-items, leave-one-out, sessions, sampled, ratings, stream
+    /// How it is measured: user-items, leave-one-out, sessions, sampled, ratings, stream,
+    /// risk, off-policy
     #[arg(long)]
     pub protocol: Option<String>,
     /// What is measured; `list` prints the models with the protocols that they serve, `auto` finds one on validation
@@ -65,7 +72,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
     /// How long `--model auto` may search: 90s, 10m, 1h
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = budget)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
     pub budget: Duration,
     /// Also write the report as a page with plots that opens offline
     #[arg(long, value_name = "FILE")]
@@ -87,12 +94,12 @@ pub(super) struct Arguments {
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
     let result = match (arguments.model.as_str(), &arguments.protocol, &arguments.train) {
         ("list", _, _) => evaluation::models(),
-        (_, Some(protocol), Some(train)) => {
+        (_, Some(protocol), train) if train.is_some() || arguments.model == evaluation::SIMULATED => {
             refuse_unused(protocol, &arguments)?;
             let request = Request {
                 protocol: protocol.clone(),
                 model: arguments.model.clone(),
-                train: train.clone(),
+                train: train.clone().unwrap_or_default(),
                 test: arguments.test.clone(),
                 mapping: match &arguments.mapping {
                     Some(path) => mapping_file(path, None)?,
@@ -103,7 +110,13 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
                 against: arguments.against.clone(),
                 settings: arguments.settings.clone(),
             };
-            let report = evaluation::evaluate(&context.config, &request, &progress_notes(context.output))?;
+            let report = match evaluation::evaluate(&context.config, &request, &progress_notes(context.output)) {
+                Err(error) if says_too_little(&error) => {
+                    context.output.note(&format!("refused: {error}"));
+                    return Ok(Ending::Refused);
+                }
+                report => report?,
+            };
             if let Some(page) = &arguments.html {
                 write_page(page, &report, &arguments.compare)?;
             }
@@ -120,6 +133,12 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     Ok(Ending::Well)
 }
 
+/// Whether a log was read well, and says too little to answer by.
+fn says_too_little(error: &anyhow::Error) -> bool {
+    let too_few = |error: &LabError| matches!(error, LabError::OffPolicy(OffPolicyError::TooFewEffective { .. }));
+    error.downcast_ref().is_some_and(too_few)
+}
+
 /// Writes the report, beside those that it is compared with, as a page.
 fn write_page(page: &Path, report: &Value, compare: &[PathBuf]) -> anyhow::Result<()> {
     let mut reports = vec![report.clone()];
@@ -133,13 +152,14 @@ fn write_page(page: &Path, report: &Value, compare: &[PathBuf]) -> anyhow::Resul
     std::fs::write(page, accrue_lab::html(&reports)).with_context(|| format!("{} cannot be written", page.display()))
 }
 
-/// `90s`, `10m`, `1h`
-fn budget(text: &str) -> Result<Duration, String> {
+/// `90s`, `10m`, `1h`, `7d`
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.len() - text.len().min(1));
     let seconds = match unit {
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return Err(format!("`{text}` is no time; write it as 90s, 10m or 1h")),
     };
     let number = number.parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number));
@@ -149,7 +169,7 @@ fn budget(text: &str) -> Result<Duration, String> {
 
 /// Refuses files that the protocol does not read.
 fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
-    let is_stream = protocol == "stream";
+    let is_stream = matches!(protocol, "stream" | "risk");
     let unused = [
         ("--test", arguments.test.is_some() && is_stream),
         ("--items", arguments.items.is_some()),

@@ -124,6 +124,12 @@ struct ServedLine {
     first_position: u32,
     items: Vec<ItemId>,
     propensities: Vec<f32>,
+    /// Places that the models had given the items; empty if nothing was drawn.
+    ranks: Vec<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiment: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arm: Option<Box<str>>,
 }
 
 fn served(record: &Record) -> Option<ServedLine> {
@@ -143,6 +149,9 @@ fn served(record: &Record) -> Option<ServedLine> {
         offset: served.learned.0,
         first_position: served.first_position,
         propensities: (0..served.items.len()).map(|place| served.propensity(place)).collect(),
+        ranks: served.ranks.clone(),
+        experiment: served.arm.as_ref().map(|arm| arm.experiment.clone()),
+        arm: served.arm.as_ref().map(|arm| arm.arm.clone()),
         items: served.items.clone(),
     })
 }

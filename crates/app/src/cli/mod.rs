@@ -7,6 +7,7 @@ mod backup;
 mod bench;
 mod demo;
 mod evaluate;
+mod experiment;
 mod export;
 mod forget;
 mod ingest;
@@ -99,6 +100,8 @@ enum Verb {
     Replay(replay::Arguments),
     /// Measure a model under a protocol on files
     Evaluate(evaluate::Arguments),
+    /// Show what came of an experiment's arms
+    Experiment(experiment::Arguments),
     /// Write events, the catalogue or recommendations as NDJSON
     Export(export::Arguments),
     /// Erase a person from the log and from all that was learned
@@ -184,6 +187,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Verb::Replay(arguments) => replay::run(context, arguments),
         Verb::Forget(arguments) => forget::run(context, arguments),
         Verb::Evaluate(arguments) => evaluate::run(context, arguments),
+        Verb::Experiment(arguments) => experiment::run(context, arguments),
         Verb::Export(arguments) => export::run(context, arguments),
         Verb::Backup(arguments) => backup::backup(context, arguments),
         Verb::Restore(arguments) => backup::restore(context, arguments),

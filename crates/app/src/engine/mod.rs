@@ -45,6 +45,7 @@ use self::shared::{Indexed, Progress, Shared, indexed};
 pub use self::versioning::Versions;
 use self::writer::{Job, Reply, Writer, now};
 use crate::config::Config;
+use crate::experiment::Traffic;
 
 /// Writes that may wait; beyond it callers are told to come back.
 const QUEUE: usize = 1_024;
@@ -62,6 +63,7 @@ struct Inner {
     /// The rules alone, without what the stream taught them.
     rules: Check,
     log: Mutex<LogReader>,
+    traffic: Traffic,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -129,7 +131,8 @@ impl Engine {
             indexer: thread("indexer", move || indexing::run(index, &changed)),
         };
         let threads = Mutex::new(Some(threads));
-        Ok(Self { inner: Arc::new(Inner { shared, jobs, search, rules, log: Mutex::new(reader), threads }) })
+        let (log, traffic) = (Mutex::new(reader), Traffic::new(&config.serve));
+        Ok(Self { inner: Arc::new(Inner { shared, jobs, search, rules, log, traffic, threads }) })
     }
 
     /// Takes a batch of events in: each is in the log or in quarantine, durably, when this returns.
@@ -335,6 +338,11 @@ impl Engine {
     /// If the index's files cannot be read.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer, EngineError> {
         Ok(self.with_shop(|shop| shop.search(&self.inner.search, request))?)
+    }
+
+    /// Who is in which arm, and which answers are drawn.
+    pub fn traffic(&self) -> &Traffic {
+        &self.inner.traffic
     }
 
     /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not wait.

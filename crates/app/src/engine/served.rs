@@ -73,6 +73,8 @@ mod tests {
             first_position: 0,
             items: Vec::new(),
             propensities: Vec::new(),
+            arm: None,
+            ranks: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use accrue_event::{ItemId, RawEvent, RawValue};
 use accrue_serve::{Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
-use accrue_store::{Offset, Page, Served};
+use accrue_store::{Assignment, Offset, Page, Served};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,7 @@ impl RecommendBody {
                 (Some(history), ignored)
             }
         };
+        let arm = engine.traffic().arm(&visitor);
         let request = RecommendRequest {
             events,
             items: at.items("items", &self.items, MAX_ITEMS)?,
@@ -116,7 +117,9 @@ impl RecommendBody {
             filter: at.filter(self.filter.as_deref())?,
             exclude: at.items("exclude", &self.exclude, MAX_ITEMS)?,
             seen: self.seen.into(),
-            diversity: at.share("diversity", self.diversity, 0.0)?,
+            diversity: at.share("diversity", self.diversity, arm.and_then(|arm| arm.diversity).unwrap_or(0.0))?,
+            part: arm.and_then(|arm| arm.part),
+            explore: None,
             explain: self.explain,
             visitor,
         };
@@ -164,8 +167,29 @@ pub(super) struct RecommendationBody {
     /// `events_ignored`. Absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ignored_events: Vec<RefusedBody>,
+    /// The experiment that is running, and the shopper's arm of it; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiment: Option<ArmBody>,
     /// Best first.
     items: Vec<RecommendedBody>,
+}
+
+/// An arm of an experiment.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Arm)]
+pub(super) struct ArmBody {
+    /// The experiment.
+    #[schema(example = "variety")]
+    name: String,
+    /// The shopper's arm.
+    #[schema(example = "b")]
+    arm: String,
+}
+
+impl From<&Assignment> for ArmBody {
+    fn from(assignment: &Assignment) -> Self {
+        Self { name: assignment.experiment.to_string(), arm: assignment.arm.to_string() }
+    }
 }
 
 /// An item of an answer.
@@ -226,15 +250,23 @@ impl Server {
     /// Answers a request, and has the answer recorded.
     fn recommend(
         &self,
-        request: &RecommendRequest,
+        mut request: RecommendRequest,
         ignored: Vec<Refused>,
         started: Instant,
     ) -> Result<RecommendationBody, Problem> {
-        let mut recommendation = self.engine.recommend(request)?;
+        let recommendation_id = self.ids.next();
+        let traffic = self.engine.traffic();
+        let arm = traffic.arm(&request.visitor);
+        request.explore = traffic.exploration(arm, &recommendation_id);
+        let mut recommendation = self.engine.recommend(&request)?;
         if !ignored.is_empty() {
             recommendation.degraded.push("events_ignored");
         }
-        let mut body = RecommendationBody::new(self, recommendation, started);
+        let ranks = std::mem::take(&mut recommendation.ranks);
+        let propensities = std::mem::take(&mut recommendation.propensities);
+        let mut body = RecommendationBody::new(recommendation_id, recommendation, started);
+        let assignment = arm.and_then(|arm| traffic.assignment(arm));
+        body.experiment = assignment.as_ref().map(ArmBody::from);
         body.ignored_events = ignored.into_iter().map(RefusedBody::from).collect();
         self.engine.record_served(&body.recommendation_id, || Served {
             recommendation_id: body.recommendation_id.as_str().into(),
@@ -245,21 +277,24 @@ impl Server {
             learned: Offset(body.offset),
             first_position: request.offset as u32,
             items: body.items.iter().map(|item| item.id.clone()).collect(),
-            propensities: Vec::new(),
+            propensities,
+            arm: assignment,
+            ranks,
         });
         Ok(body)
     }
 }
 
 impl RecommendationBody {
-    fn new(server: &Server, recommendation: Recommendation, started: Instant) -> Self {
+    fn new(recommendation_id: String, recommendation: Recommendation, started: Instant) -> Self {
         Self {
-            recommendation_id: server.ids.next(),
+            recommendation_id,
             version: recommendation.version,
             offset: recommendation.offset,
             took_ms: took_ms(started),
             degraded: recommendation.degraded,
             ignored_events: Vec::new(),
+            experiment: None,
             items: recommendation.items.into_iter().map(RecommendedBody::from).collect(),
         }
     }
@@ -287,7 +322,7 @@ pub(super) async fn recommend(
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (request, ignored) = body.into_request(At(""), &server.engine)?;
-    Ok(Json(server.recommend(&request, ignored, started)?))
+    Ok(Json(server.recommend(request, ignored, started)?))
 }
 
 /// What `GET /v1/recommend/{user}` may say.
@@ -337,7 +372,7 @@ pub(super) async fn recommend_user(
     let body =
         RecommendBody { user: Some(user), session, n, offset, filter, seen, diversity, explain, ..Default::default() };
     let (request, ignored) = body.into_request(At(""), &server.engine)?;
-    Ok(Json(server.recommend(&request, ignored, started)?))
+    Ok(Json(server.recommend(request, ignored, started)?))
 }
 
 /// Several requests at once.
@@ -381,7 +416,7 @@ pub(super) async fn recommend_batch(
         |(idx, body): (usize, RecommendBody)| body.into_request(At(&format!("requests[{idx}].")), &server.engine);
     let requests = requests.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
     let answer = move || -> Result<Vec<RecommendationBody>, Problem> {
-        let answer_one = |(request, ignored)| server.recommend(&request, ignored, Instant::now());
+        let answer_one = |(request, ignored)| server.recommend(request, ignored, Instant::now());
         requests.into_iter().map(answer_one).collect()
     };
     let recommendations = off_worker(answer).await?;
@@ -420,7 +455,7 @@ pub(super) async fn similar(
     let started = Instant::now();
     let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
     let recommendation = server.engine.similar(&ItemId::new(id), n, filter.as_ref())?;
-    Ok(Json(RecommendationBody::new(&server, recommendation, started)))
+    Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
 
 /// What the shop as a whole does lately
@@ -441,7 +476,7 @@ pub(super) async fn trending(
     let started = Instant::now();
     let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
     let recommendation = server.engine.trending(n, filter.as_ref())?;
-    Ok(Json(RecommendationBody::new(&server, recommendation, started)))
+    Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
 
 /// The newest items
@@ -462,5 +497,5 @@ pub(super) async fn new_items(
     let started = Instant::now();
     let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
     let recommendation = server.engine.new_items(n, filter.as_ref())?;
-    Ok(Json(RecommendationBody::new(&server, recommendation, started)))
+    Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }

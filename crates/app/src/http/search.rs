@@ -130,6 +130,8 @@ impl Server {
             first_position: request.offset as u32,
             items: hits.iter().map(|hit| hit.id.clone()).collect(),
             propensities: Vec::new(),
+            arm: None,
+            ranks: Vec::new(),
         });
         let hits = hits.into_iter().map(RecommendedBody::from).collect();
         Ok(Json(SearchAnswerBody { search_id, version, total, took_ms: took_ms(started), degraded, hits }))

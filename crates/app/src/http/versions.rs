@@ -203,10 +203,7 @@ pub(super) async fn rollback(
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn release(
-    State(server): State<Arc<Server>>,
-    Id(from): Id,
-) -> Result<Json<VersionsBody>, Problem> {
+pub(super) async fn release(State(server): State<Arc<Server>>, Id(from): Id) -> Result<Json<VersionsBody>, Problem> {
     let (engine, from) = (server.engine.clone(), number(&from)?);
     Ok(Json(off_worker(move || engine.release_window(Offset(from))).await?.into()))
 }

@@ -147,3 +147,35 @@ fn two_policies_on_one_stream_are_compared_event_by_event() {
     let other = run(folder.path(), &with(&["--against", "no.tsv"]));
     assert!(String::from_utf8_lossy(&other.stderr).contains("no.tsv"), "{other:?}");
 }
+
+/// 3,000 lines of two items at one place, shown with this share of the second, which is clicked more.
+fn bandit(share: f32, seed: u64) -> String {
+    let mut text = "item_id,position,click,propensity_score,user_feature_0\n".to_string();
+    for number in 0..3_000 {
+        let mut draws = accrue_kernel::Draws::new(seed, 1, number);
+        let item = u8::from(draws.uniform() < share);
+        let clicked = u8::from(draws.uniform() < [0.05, 0.2][usize::from(item)]);
+        let propensity = if item == 1 { share } else { 1.0 - share };
+        text += &format!("{item},1,{clicked},{propensity},u{}\n", number / 3);
+    }
+    text
+}
+
+#[test]
+fn a_policy_is_judged_by_the_log_of_another_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "even.csv", &bandit(0.5, 1));
+    write(folder.path(), "other.csv", &bandit(0.9, 2));
+    let arguments = ["evaluate", "--protocol", "off-policy", "--model", "logged-policy", "--train", "even.csv"];
+    let arguments = [&arguments[..], &["--test", "other.csv", "--json"]].concat();
+    let report = json(folder.path(), &arguments);
+    let actual = report["metrics"]["actual"].as_f64().unwrap();
+    for name in ["ips", "snips", "dr"] {
+        let (low, high) = (report["ci95"][name][0].as_f64().unwrap(), report["ci95"][name][1].as_f64().unwrap());
+        assert!(low < actual && actual < high && high - low < 0.06, "{name}: {report}");
+    }
+    assert!(report["metrics"]["logged"].as_f64().unwrap() < report["ci95"]["dr"][0].as_f64().unwrap());
+    let refused = run(folder.path(), &[&arguments[..], &["--set", "least_effective=5000"]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("at least 5000 are asked for"));
+}

@@ -8,6 +8,7 @@ mod crash;
 mod datasets;
 mod demo;
 mod evaluate;
+mod experiment;
 mod faults;
 mod forget;
 mod http;

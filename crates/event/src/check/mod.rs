@@ -6,6 +6,7 @@
 
 mod attributes;
 mod catalogue;
+mod coordinated;
 mod histogram;
 mod number;
 mod rate;
@@ -94,6 +95,15 @@ impl Check {
         }
     }
 
+    /// The rules that look at the stream, on an event that has passed all others: rates and coordination.
+    ///
+    /// # Errors
+    /// The rejection, with which [`Check::judge`] would have refused it.
+    pub fn judge_in_stream(&self, event: &Event) -> Result<(), Rejection> {
+        rules::bot_rate(event, &self.statistics, &self.settings)?;
+        rules::coordinated(event, &self.statistics, &self.settings)
+    }
+
     /// Folds an event that was let in into what later verdicts look at. `item` is what the catalogue knew of the
     /// event's item when the event came, so that a replay folds the same.
     pub fn observe(&mut self, event: &Event, item: Option<KnownItem<'_>>) {
@@ -153,7 +163,7 @@ impl Check {
             properties: attributes::read(&raw.properties, settings, repairs),
         };
         rules::outliers(&mut event, item_known, &self.statistics, settings, repairs)?;
-        rules::bot_rate(&event, &self.statistics, settings)?;
+        self.judge_in_stream(&event)?;
         Ok(event)
     }
 }

@@ -260,3 +260,21 @@ pub(super) fn bot_rate(event: &Event, statistics: &RuleStatistics, settings: &Ch
         format!("more than {most} events of one shopper in the minute of {}", event.at),
     ))
 }
+
+/// Whether a newcomer joins more newcomers on one item than the shop's other items let expect.
+pub(super) fn coordinated(event: &Event, statistics: &RuleStatistics, settings: &CheckSettings) -> Ruled<()> {
+    let rule = &settings.coordinated;
+    if rule.least == 0 {
+        return Ok(());
+    }
+    match statistics.newcomers.suspicion(event) {
+        Some(seen) if seen.fresh >= rule.least && seen.evidence > f64::from(rule.evidence) => {
+            let (fresh, shoppers, elsewhere) = (seen.fresh, seen.shoppers, 100.0 * seen.elsewhere);
+            let detail = format!(
+                "item: {fresh} of its {shoppers} shoppers of the day are fresh accounts, elsewhere {elsewhere:.1} %"
+            );
+            Err(Rejection::new(Reason::Coordinated, detail))
+        }
+        _ => Ok(()),
+    }
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::KnownItem;
+use super::coordinated::Newcomers;
 use super::histogram::LogHistogram;
 use super::rate::RateTable;
 use crate::{Event, EventType};
@@ -26,12 +27,15 @@ pub struct RuleStatistics {
     price_ratios: LogHistogram,
     /// Events of shoppers in the current minute.
     pub(super) rates: RateTable,
+    /// Who is new, and who came for what today.
+    pub(super) newcomers: Newcomers,
 }
 
 impl RuleStatistics {
     /// Takes in an accepted event; `item` is what was known of its item before it.
     pub fn observe(&mut self, event: &Event, item: Option<KnownItem<'_>>) {
         self.rates.add(event);
+        self.newcomers.add(event);
         // One piece is what is said of a view: a rule needs to know only types that do have quantities.
         if has_quantity(&event.event_type) {
             if self.quantities.is_empty() {

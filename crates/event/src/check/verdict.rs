@@ -191,6 +191,8 @@ codes! {
         QuantityOutlier => "quantity_outlier",
         /// More events of one shopper in a minute than a person can cause.
         BotRate => "bot_rate",
+        /// Many fresh accounts on one item, far beyond their share elsewhere in the shop.
+        Coordinated => "coordinated",
         /// The item's id does not have the form of a product's.
         NotAProduct => "not_a_product",
     }

@@ -3,6 +3,7 @@
 //! In: paths. Out: numbered users and items. Ids are any words of letters, digits and `_ - . :`, numbered in the order in
 //! which they come. Refuses, with file, line and what was expected: anything else; it never panics and never guesses.
 
+mod bandit;
 mod histories;
 mod lines;
 mod ratings;
@@ -10,6 +11,7 @@ mod sampled;
 mod sessions;
 mod vocabulary;
 
+pub use bandit::{BanditLine, read_bandit};
 pub use histories::{HistoryFile, read_histories};
 pub use lines::ReadError;
 pub use ratings::{RatingFile, read_ratings};

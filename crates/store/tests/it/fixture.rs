@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use accrue_event::{Attributes, Event, EventId, EventType, RecordKind, RefusalId, Timestamp};
-use accrue_store::{Body, CheckedEvent, Log, LogReader, LogSettings, Offset, Page, Record, Served, StoreError};
+use accrue_store::{
+    Assignment, Body, CheckedEvent, Log, LogReader, LogSettings, Offset, Page, Record, Served, StoreError,
+};
 
 /// A folder of this test alone, removed at its end.
 pub struct Folder(PathBuf);
@@ -81,6 +83,8 @@ fn served(n: u64) -> Served {
         first_position: 10,
         items: vec!["sku-1".into(), "sku-2".into()],
         propensities: if n % 20 == 9 { Vec::new() } else { vec![0.5, 0.25] },
+        arm: (n % 30 == 19).then(|| Assignment { experiment: "variety".into(), arm: "b".into() }),
+        ranks: if n % 20 == 9 { Vec::new() } else { vec![1, 0] },
     }
 }
 

@@ -45,6 +45,8 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 first_position: 0,
                 items: vec!["item-1".into()],
                 propensities: Vec::new(),
+                arm: None,
+                ranks: Vec::new(),
             })),
             _ => continue,
         };

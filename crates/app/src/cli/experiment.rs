@@ -1,0 +1,141 @@
+//! `accrue experiment`: what came of the arms, read from the log alone. Reads only; also beside a running server.
+
+use std::time::Duration;
+
+use accrue_lab::Interval;
+use accrue_lab::off_policy::{ListPolicy, OffPolicySettings};
+use accrue_model::Exploration;
+
+use super::output::{columns, count};
+use super::{Context, Ending, evaluate};
+use crate::experiment::{ExperimentReport, OffPolicyReport, ReportError, ReportSettings, report};
+
+const EXAMPLES: &str = "\
+Examples:
+  accrue experiment                        the experiment of the settings, or the last one in the log
+  accrue experiment variety --window 7d    shoppers count a week after their first answer
+  accrue experiment --policy even --json   what evenly drawn places would have earned
+
+Of `shoppers` those are `closed` whose number is final: the share of the answers of their first --window that led to a click
+until --attribution after it. The interval `at any time` is over them and holds however often it is read.
+With --policy, exit code 1 where an arm's drawn answers say too little about it.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Its name
+    name: Option<String>,
+    /// How long answers count from a shopper's first: 90s, 30m, 12h, 7d
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = evaluate::time)]
+    window: Duration,
+    /// How long clicks count behind that
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = evaluate::time)]
+    attribution: Duration,
+    /// What the drawn answers are asked about: ranked (as the models had it), even, or a temperature such as 1.5
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<String>,
+    /// Places that the policy draws
+    #[arg(long, default_value_t = Exploration::default().places)]
+    places: usize,
+    /// Items that compete for them
+    #[arg(long, default_value_t = Exploration::default().among)]
+    among: usize,
+    /// Fewer effective answers are refused
+    #[arg(long, value_name = "N", default_value_t = 100.0)]
+    least_effective: f64,
+    /// Cut weights to this
+    #[arg(long, value_name = "WEIGHT")]
+    clip: Option<f64>,
+}
+
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+    let Context { config, output } = context;
+    let settings = ReportSettings {
+        window_ms: arguments.window.as_millis() as i64,
+        attribution_ms: arguments.attribution.as_millis() as i64,
+        policy: policy(&arguments)?,
+        off_policy: OffPolicySettings {
+            clip: arguments.clip,
+            least_effective: arguments.least_effective,
+            seed: config.learn.seed,
+            ..OffPolicySettings::default()
+        },
+    };
+    let found = match report(&config.data, arguments.name.as_deref(), config.serve.experiment.as_ref(), &settings) {
+        Err(error @ ReportError::Unknown { .. }) => {
+            output.note(&format!("refused: {error}"));
+            return Ok(Ending::Refused);
+        }
+        found => found?,
+    };
+    output.result(&found, table)?;
+    let refused = |arm: &crate::experiment::ArmReport| matches!(arm.off_policy, OffPolicyReport::Refused { .. });
+    if arguments.policy.is_some() && found.arms.iter().any(refused) {
+        output.note("refused: the drawn answers of an arm say too little about the policy");
+        return Ok(Ending::Refused);
+    }
+    Ok(Ending::Well)
+}
+
+fn policy(arguments: &Arguments) -> anyhow::Result<ListPolicy> {
+    let temperature = match arguments.policy.as_deref() {
+        None | Some("ranked") => return Ok(ListPolicy::Ranked),
+        Some("even") => f32::INFINITY,
+        Some(text) => text
+            .parse()
+            .map_err(|_| anyhow::anyhow!("--policy is ranked, even or a temperature such as 1.5, not {text:?}"))?,
+    };
+    let exploration = Exploration { places: arguments.places, among: arguments.among, temperature };
+    exploration.validate().map_err(anyhow::Error::msg)?;
+    Ok(ListPolicy::Drawn(exploration))
+}
+
+fn table(report: &ExperimentReport) -> String {
+    let share = |value: f64| format!("{value:.4}");
+    let between = |Interval(low, high): Interval| format!("{low:.4}..{high:.4}");
+    let header =
+        ["arm", "shoppers", "answers", "clicked", "carts", "purchases", "rate", "95 %", "closed", "at any time"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    rows.extend(report.arms.iter().map(|arm| {
+        let rate = arm.click_through;
+        vec![
+            arm.arm.clone(),
+            count(arm.shoppers),
+            count(arm.answers),
+            count(arm.clicked),
+            count(arm.carts),
+            count(arm.purchases),
+            rate.map_or("".into(), |rate| share(rate.value)),
+            rate.map_or("".into(), |rate| between(rate.ci95)),
+            count(arm.closed),
+            between(arm.anytime95),
+        ]
+    }));
+    let mut text = columns(&rows);
+    for difference in &report.differences {
+        let value = difference.value.map_or("unknown".into(), |value| format!("{value:+.4}"));
+        let (arm, from, at_any_time) = (&difference.arm, &difference.from, between(difference.anytime95));
+        text += &format!("{arm} - {from}: {value} ({at_any_time} at any time, per shopper)\n");
+    }
+    for arm in &report.arms {
+        let said = match &arm.off_policy {
+            OffPolicyReport::Estimated(found) => {
+                let (dr, effective) = (found.dr, found.n_effective);
+                format!(
+                    "{} clicks an answer ({}), from {effective:.0} effective answers",
+                    share(dr.value),
+                    between(dr.ci95)
+                )
+            }
+            OffPolicyReport::Refused { refused, .. } => refused.clone(),
+        };
+        text += &format!("{} under the policy asked about: {said}\n", arm.arm);
+    }
+    match report.split_p_value {
+        Some(p) if p < 0.01 => {
+            text + &format!("the split is not the declared one (p = {p:.1e}): look for the fault first\n")
+        }
+        Some(p) => text + &format!("the split is as declared (p = {p:.2})\n"),
+        None => text,
+    }
+}

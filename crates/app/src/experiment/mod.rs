@@ -1,0 +1,265 @@
+//! Experiments on live traffic: which shopper is in which arm, which answers are drawn by chance, and what came of it.
+//!
+//! In: settings, a visitor, an answer's id. Out: the arm (a function of the experiment's name and the shopper alone, so it holds
+//! for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be told apart or cannot be
+//! served. An arm changes what is *shown*; all arms are served by one learner, which learns from all of them.
+
+mod report;
+
+use accrue_model::{Exploration, Part};
+use accrue_serve::Visitor;
+use accrue_store::Assignment;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+pub use report::{ArmReport, Difference, ExperimentReport, OffPolicyReport, ReportError, ReportSettings, report};
+
+use crate::config::ServeConfig;
+
+/// Seeds of the hashes: arms, which answers are drawn, and what is drawn have nothing to do with each other.
+const ARM: u64 = 1;
+const WHETHER: u64 = 2;
+const WHAT: u64 = 3;
+/// Arms at most.
+const MAX_ARMS: usize = 16;
+
+/// Which answers are drawn by chance, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExploreSettings {
+    /// Share of answers, 0 to 1.
+    pub share: f64,
+    /// Places that are drawn, from the top: 1 to 3.
+    pub places: usize,
+    /// The best items that compete for them: 2 to 20.
+    pub among: usize,
+    /// Ranks over which the chance falls to 1/e; `inf` draws evenly.
+    pub temperature: f32,
+}
+
+impl Default for ExploreSettings {
+    fn default() -> Self {
+        let Exploration { places, among, temperature } = Exploration::default();
+        Self { share: 0.0, places, among, temperature }
+    }
+}
+
+impl ExploreSettings {
+    fn exploration(&self) -> Exploration {
+        Exploration { places: self.places, among: self.among, temperature: self.temperature }
+    }
+
+    /// Refuses what cannot be drawn.
+    pub fn validate(&self) -> Result<(), String> {
+        share("serve.explore.share", self.share)?;
+        self.exploration().validate().map_err(|told| format!("`serve.explore`: {told}"))
+    }
+}
+
+/// An experiment: a name, and what is tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentSettings {
+    /// Its name. Another name splits the shoppers anew.
+    pub name: String,
+    /// What the models learn from.
+    #[serde(default)]
+    pub learning: Learning,
+    /// What is tried; the first is what others are compared with.
+    pub arms: Vec<ArmSettings>,
+}
+
+/// What the models behind an arm learn from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Learning {
+    /// One learner learns from all arms: the difference is that of what is shown, with equally good models behind it.
+    #[default]
+    Shared,
+    /// Each arm's models learn from its own shoppers alone. Not built: it needs a learner for each arm.
+    OwnArm,
+}
+
+/// One arm. What it does not name is as the server's settings have it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArmSettings {
+    /// Its name.
+    pub name: String,
+    /// Share of shoppers; those of all arms sum to 1.
+    pub share: f64,
+    /// Which part of the models scores.
+    pub part: Option<Part>,
+    /// How much variety weighs, 0 to 1, where a request does not say.
+    pub diversity: Option<f32>,
+    /// Share of answers that are drawn, 0 to 1.
+    pub explore: Option<f64>,
+}
+
+impl ExperimentSettings {
+    /// Refuses arms that cannot be told apart, add up or be served; `learned` is the part that is learned, `recorded` the share of
+    /// answers that is kept.
+    pub fn validate(&self, learned: Part, recorded: f64) -> Result<(), String> {
+        let at = "serve.experiment";
+        if self.name.is_empty() || self.name.len() > 64 {
+            return Err(format!("`{at}.name` must have 1 to 64 bytes"));
+        }
+        if self.learning == Learning::OwnArm {
+            return Err(format!(
+                "`{at}.learning` is own-arm, which needs a learner for each arm and is not built; use \"shared\""
+            ));
+        }
+        if !(2..=MAX_ARMS).contains(&self.arms.len()) {
+            return Err(format!("`{at}.arms`: there are {}, but must be 2 to {MAX_ARMS}", self.arms.len()));
+        }
+        for (place, arm) in self.arms.iter().enumerate() {
+            arm.validate(learned).map_err(|told| format!("`{at}.arms`: {}: {told}", arm.name))?;
+            if arm.name.is_empty() || arm.name.len() > 64 {
+                return Err(format!("`{at}.arms`: the name of arm {} must have 1 to 64 bytes", place + 1));
+            }
+            if self.arms[..place].iter().any(|other| other.name == arm.name) {
+                return Err(format!("`{at}.arms`: there are two of the name {}", arm.name));
+            }
+        }
+        let sum: f64 = self.arms.iter().map(|arm| arm.share).sum();
+        if (sum - 1.0).abs() > 1e-6 {
+            return Err(format!("`{at}.arms`: their shares sum to {sum}, but must to 1"));
+        }
+        if recorded <= 0.0 {
+            return Err(format!("`{at}` needs `serve.record`: answers that are not kept cannot be compared"));
+        }
+        Ok(())
+    }
+}
+
+impl ArmSettings {
+    fn validate(&self, learned: Part) -> Result<(), String> {
+        if !(self.share > 0.0 && self.share <= 1.0) {
+            return Err(format!("its share is {}, but must be above 0 and at most 1", self.share));
+        }
+        if let Some(part) =
+            self.part.filter(|&part| learned != Part::Blend && part != learned && part != Part::Popularity)
+        {
+            let (part, learned) = (part.name(), learned.name());
+            return Err(format!("its part is {part}, but only {learned} is learned (`model.part`)"));
+        }
+        share("diversity", f64::from(self.diversity.unwrap_or(0.0)))?;
+        share("explore", self.explore.unwrap_or(0.0))
+    }
+}
+
+fn share(key: &str, value: f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(format!("`{key}` is {value}, but must be from 0 to 1")) }
+}
+
+/// Who gets what: the settings at work.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    explore: ExploreSettings,
+    experiment: Option<ExperimentSettings>,
+}
+
+impl Traffic {
+    /// By these settings, which were validated.
+    pub fn new(settings: &ServeConfig) -> Self {
+        Self { explore: settings.explore, experiment: settings.experiment.clone() }
+    }
+
+    /// The visitor's arm: a user's by their id, a guest's by the session. `None` for a stranger, who could not be known again, and
+    /// where no experiment is running.
+    pub fn arm(&self, visitor: &Visitor) -> Option<&ArmSettings> {
+        let experiment = self.experiment.as_ref()?;
+        let (kind, id) = match (&visitor.user, &visitor.session) {
+            (Some(user), _) => ("user", user.as_str()),
+            (None, Some(session)) => ("guest", session.as_str()),
+            (None, None) => return None,
+        };
+        let at = unit(&format!("{}\0{kind}\0{id}", experiment.name), ARM);
+        let mut below = 0.0;
+        let arm = experiment.arms.iter().find(|arm| {
+            below += arm.share;
+            at < below
+        });
+        // Shares may sum to a rounding less than 1.
+        arm.or(experiment.arms.last())
+    }
+
+    /// The arm as a record names it.
+    pub fn assignment(&self, arm: &ArmSettings) -> Option<Assignment> {
+        let experiment = self.experiment.as_ref()?;
+        Some(Assignment { experiment: experiment.name.as_str().into(), arm: arm.name.as_str().into() })
+    }
+
+    /// How the answer of this id is drawn, if it is one of those that are, and the number behind its chance.
+    pub fn exploration(&self, arm: Option<&ArmSettings>, recommendation_id: &str) -> Option<(Exploration, u64)> {
+        let share = arm.and_then(|arm| arm.explore).unwrap_or(self.explore.share);
+        let is_drawn = unit(recommendation_id, WHETHER) < share;
+        is_drawn.then(|| (self.explore.exploration(), xxh3_64_with_seed(recommendation_id.as_bytes(), WHAT)))
+    }
+}
+
+/// The text's hash as a number in 0..1.
+fn unit(text: &str, seed: u64) -> f64 {
+    (xxh3_64_with_seed(text.as_bytes(), seed) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn experiment(toml: &str) -> ExperimentSettings {
+        toml::from_str(toml).unwrap()
+    }
+
+    const TWO: &str = "name = 'x'\narms = [{ name = 'a', share = 0.8 }, { name = 'b', share = 0.2, explore = 1.0 }]";
+
+    fn traffic(toml: &str) -> Traffic {
+        Traffic { explore: ExploreSettings::default(), experiment: Some(experiment(toml)) }
+    }
+
+    fn user(n: u32) -> Visitor {
+        Visitor { user: Some(format!("u{n}").as_str().into()), session: Some(format!("s{n}").as_str().into()) }
+    }
+
+    #[test]
+    fn shoppers_are_split_by_the_shares_and_stay_where_they_are() {
+        let (one, other) = (traffic(TWO), traffic(&TWO.replace("'x'", "'y'")));
+        let arm = |traffic: &Traffic, n| traffic.arm(&user(n)).unwrap().name.clone();
+        let in_b = (0..10_000).filter(|&n| arm(&one, n) == "b").count();
+        assert!((1_900..2_100).contains(&in_b), "{in_b}");
+        let again = traffic(TWO);
+        assert!((0..1_000).all(|n| arm(&one, n) == arm(&again, n)));
+        let both = (0..10_000).filter(|&n| arm(&one, n) == "b" && arm(&other, n) == "b").count();
+        assert!((300..500).contains(&both), "another name splits anew: {both}");
+        assert!(one.arm(&Visitor::default()).is_none());
+    }
+
+    #[test]
+    fn an_arm_may_draw_more_answers_than_the_rest() {
+        let traffic = traffic(TWO);
+        let arms = &traffic.experiment.as_ref().unwrap().arms;
+        let drawn = |arm| (0..1_000).filter(|n| traffic.exploration(Some(arm), &format!("r{n}")).is_some()).count();
+        assert_eq!((drawn(&arms[0]), drawn(&arms[1])), (0, 1_000));
+    }
+
+    #[test]
+    fn experiments_that_cannot_be_run_are_refused() {
+        let cases = [
+            (TWO.replace("0.2", "0.3"), "sum to 1.1"),
+            (TWO.replace("'b'", "'a'"), "two of the name a"),
+            (TWO.replace("explore = 1.0", "explore = 2.0"), "`explore` is 2"),
+            (TWO.replace("explore = 1.0", "part = 'neighbours'"), "only repeat is learned"),
+            (TWO.replace("name = 'x'", "name = 'x'\nlearning = 'own-arm'"), "own-arm"),
+            ("name = 'x'\narms = [{ name = 'a', share = 1.0 }]".into(), "there are 1"),
+            (TWO.replace("'x'", "''"), "1 to 64 bytes"),
+        ];
+        for (toml, told) in cases {
+            let error = experiment(&toml).validate(Part::Repeat, 1.0).unwrap_err();
+            assert!(error.contains(told), "{toml}: {error}");
+        }
+        assert_eq!(experiment(TWO).validate(Part::Repeat, 1.0), Ok(()));
+        assert!(experiment(TWO).validate(Part::Blend, 0.0).unwrap_err().contains("serve.record"));
+        assert!(ExploreSettings { share: 1.5, ..Default::default() }.validate().is_err());
+        assert!(ExploreSettings { among: 1, ..Default::default() }.validate().is_err());
+    }
+}

@@ -1,0 +1,264 @@
+//! Experiments from outside: arms over HTTP, and what `accrue experiment` makes of a log.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use accrue_event::{Attributes, Event, EventId, EventType, ItemId, Timestamp};
+use accrue_kernel::Draws;
+use accrue_model::Exploration;
+use accrue_store::{Assignment, Body, CheckedEvent, Log, LogSettings, Offset, Page, Served};
+use serde_json::{Value, json};
+
+const SETTINGS: &str = "
+[serve.explore]
+places = 2
+among = 5
+temperature = 2.0
+[serve.experiment]
+name = 'leaders'
+[[serve.experiment.arms]]
+name = 'a'
+share = 0.5
+[[serve.experiment.arms]]
+name = 'b'
+share = 0.5
+part = 'popularity'
+explore = 1.0
+";
+
+fn accrue(dir: &Path, arguments: &[&str]) -> Output {
+    let config = dir.join("accrue.toml");
+    std::fs::create_dir_all(dir).unwrap();
+    if !config.exists() {
+        std::fs::write(&config, SETTINGS).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.args(arguments).arg("--data").arg(dir.join("shop")).arg("--config").arg(config).env_clear();
+    command.output().unwrap()
+}
+
+fn json_of(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A server process on a free port; killed when dropped.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    fn start(dir: &Path) -> Self {
+        let config = dir.join("accrue.toml");
+        std::fs::write(&config, SETTINGS).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_accrue"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"])
+            .arg(dir.join("shop"))
+            .arg("--config")
+            .arg(config)
+            .env_clear()
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit("http://").next().unwrap().to_string();
+        Self { process, address }
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let body = body.to_string();
+        let head = "Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n";
+        write!(stream, "POST {path} HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+#[test]
+fn arms_are_sticky_told_and_recorded_with_the_chance_of_every_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let bought: Vec<Value> = (0..60)
+        .map(|n| json!({"id": format!("e{n}"), "type": "purchase", "user": format!("u{}", n % 10), "item": format!("i{}", n % 12)}))
+        .collect();
+    server.post("/v1/events", &json!(bought));
+    let ask = |who: Value| server.post("/v1/recommend", &who);
+    let mut arms: BTreeMap<String, String> = BTreeMap::new();
+    let mut clicks = Vec::new();
+    for round in 0..2 {
+        for n in 0..40 {
+            let answer = ask(json!({"user": format!("u{n}"), "session": format!("s{round}"), "n": 6}));
+            let arm = answer["experiment"]["arm"].as_str().unwrap().to_string();
+            assert_eq!(answer["experiment"]["name"], "leaders");
+            assert_eq!(arms.entry(format!("u{n}")).or_insert_with(|| arm.clone()), &arm, "another visit, the same arm");
+            let (id, item) = (&answer["recommendation_id"], &answer["items"][0]["id"]);
+            clicks.push(json!({"id": format!("c{round}-{n}"), "type": "click", "user": format!("u{n}"), "item": item,
+                "recommendation_id": id, "position": 0}));
+        }
+    }
+    assert!(ask(json!({"n": 6}))["experiment"].is_null(), "a stranger cannot be known again");
+    assert!(!ask(json!({"session": "guest"}))["experiment"].is_null());
+    // Acknowledged behind the answers: they are in the log now.
+    server.post("/v1/events", &json!(clicks));
+    drop(server);
+
+    let exported = accrue(dir.path(), &["export", "served"]);
+    let lines: Vec<Value> =
+        String::from_utf8(exported.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 82);
+    for line in &lines {
+        let ranks = line["ranks"].as_array().unwrap();
+        if line["arm"] != "b" {
+            assert!(ranks.is_empty() && line["propensities"].as_array().unwrap().iter().all(|chance| chance == 1.0));
+            continue;
+        }
+        let ranks: Vec<u32> = ranks.iter().map(|rank| rank.as_u64().unwrap() as u32).collect();
+        let exploration = Exploration { places: 2, among: 5, temperature: 2.0 };
+        let chance: f64 =
+            line["propensities"].as_array().unwrap().iter().map(|chance| chance.as_f64().unwrap()).product();
+        assert!((chance - exploration.probability(&ranks)).abs() < 1e-6, "{line}");
+    }
+    assert!(lines.iter().filter(|line| line["ranks"][0].as_u64() > Some(0)).count() > 10, "chance moved something");
+
+    let report = json_of(&accrue(dir.path(), &["experiment", "--json"]));
+    let sum =
+        |field: &str| report["arms"].as_array().unwrap().iter().map(|arm| arm[field].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("shoppers"), sum("answers"), sum("clicked"), sum("closed")), (41, 81, 80, 0));
+    assert_eq!(report["n_moved"], 0);
+    let few = accrue(dir.path(), &["experiment", "--policy", "even", "--json"]);
+    assert_eq!(few.status.code(), Some(1), "80 answers are too few for a policy of chance");
+}
+
+fn click(id: String, user: &str, item: ItemId, recommendation_id: &str, at: i64) -> Body {
+    let event = Event {
+        id: EventId::new(id),
+        event_type: EventType::Click,
+        user: Some(user.into()),
+        session: None,
+        item: Some(item),
+        at: Timestamp(at),
+        value: 1.0,
+        quantity: 1,
+        price: None,
+        query: None,
+        source: None,
+        recommendation_id: Some(recommendation_id.into()),
+        position: Some(0),
+        properties: Attributes::new(),
+    };
+    Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None })
+}
+
+/// Writes a log of 6,000 shoppers, one a minute, with two answers each; every page of `b` is drawn evenly. The item that the models
+/// rank first is clicked where it stands on top, with 10 %, any other on top with 2 %; arm `a` shows it on top.
+fn write_log(dir: &Path, lose_every: Option<u64>) {
+    let draw = Exploration { places: 1, among: 4, temperature: f32::INFINITY };
+    let mut log = Log::open(dir, LogSettings::default()).unwrap();
+    for shopper in 0..6_000_u64 {
+        let mut draws = Draws::new(5, 1, shopper);
+        let arm = if draws.below(2) == 0 { "a" } else { "b" };
+        if arm == "b" && lose_every.is_some_and(|every| shopper % every == 0) {
+            continue;
+        }
+        let user = format!("u{shopper}");
+        for number in 0..2 {
+            let at = 1_760_000_000_000 + shopper as i64 * 60_000 + number * 1_000;
+            let id = format!("r{shopper}-{number}");
+            let drawn = draw.draw(4, &mut draws);
+            let (ranks, propensities) = match arm {
+                "b" => (drawn.ranks, drawn.propensities),
+                _ => (Vec::new(), Vec::new()),
+            };
+            let top = ranks.first().copied().unwrap_or(0);
+            let mut items: Vec<ItemId> = (0..4).map(|rank| ItemId::new(format!("i{rank}"))).collect();
+            if !ranks.is_empty() {
+                items = ranks.iter().map(|&rank| ItemId::new(format!("i{rank}"))).collect();
+            }
+            let clicked = draws.uniform() < if top == 0 { 0.10 } else { 0.02 };
+            let first = items[0].clone();
+            let served = Served {
+                recommendation_id: id.as_str().into(),
+                page: Page::Recommend,
+                user: Some(user.as_str().into()),
+                session: None,
+                version: 1,
+                learned: Offset(0),
+                first_position: 0,
+                items,
+                propensities,
+                arm: Some(Assignment { experiment: "leaders".into(), arm: arm.into() }),
+                ranks,
+            };
+            log.append(Timestamp(at), &[Body::Served(Box::new(served))]).unwrap();
+            if clicked {
+                log.append(Timestamp(at + 500), &[click(format!("c{id}"), &user, first, &id, at)]).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_report_finds_the_difference_and_what_the_other_policy_would_have_earned() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("shop")).unwrap();
+    write_log(&dir.path().join("shop"), None);
+    let report = json_of(&accrue(dir.path(), &["experiment", "--window", "1h", "--json"]));
+    assert_eq!(report["experiment"], "leaders");
+    let (a, b) = (&report["arms"][0], &report["arms"][1]);
+    let rate = |arm: &Value| arm["click_through"]["value"].as_f64().unwrap();
+    // Evenly drawn, the first of four is on top in one page of four: .25·.10 + .75·.02 = .04.
+    assert!((rate(a) - 0.10).abs() < 0.015 && (rate(b) - 0.04).abs() < 0.01, "{report}");
+    let ends = |interval: &Value| (interval[0].as_f64().unwrap(), interval[1].as_f64().unwrap());
+    let difference = ends(&report["differences"][0]["anytime95"]);
+    assert!(difference.0 < -0.06 && -0.06 < difference.1 && difference.1 < 0.0, "{report}");
+    for arm in [a, b] {
+        let (low, high) = ends(&arm["anytime95"]);
+        assert!(low < rate(arm) && rate(arm) < high, "{arm}");
+        // The last hour's window and the hour of attribution are still open.
+        assert!((1..=arm["shoppers"].as_u64().unwrap() - 40).contains(&arm["closed"].as_u64().unwrap()), "{arm}");
+    }
+    assert!(report["split_p_value"].as_f64().unwrap() > 0.05);
+    // What b would have earned as ranked is what a earned.
+    let dr = &b["off_policy"]["dr"];
+    let (low, high) = ends(&dr["ci95"]);
+    assert!(low < 0.10 && 0.10 < high && low > 0.06, "{b}");
+    assert!(a["off_policy"]["refused"].as_str().unwrap().contains("randomised"), "a drew nothing");
+    let table = accrue(dir.path(), &["experiment", "leaders"]);
+    assert!(String::from_utf8(table.stdout).unwrap().contains("the split is as declared"));
+}
+
+#[test]
+fn a_split_that_loses_shoppers_and_an_unknown_experiment_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("shop")).unwrap();
+    write_log(&dir.path().join("shop"), Some(4));
+    let report = json_of(&accrue(dir.path(), &["experiment", "--json"]));
+    assert!(report["split_p_value"].as_f64().unwrap() < 0.001, "{report}");
+    let unknown = accrue(dir.path(), &["experiment", "other"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("the log knows leaders"));
+    std::fs::write(
+        dir.path().join("accrue.toml"),
+        SETTINGS.replace("name = 'leaders'", "name = 'leaders'\nlearning = 'own-arm'"),
+    )
+    .unwrap();
+    let refused = accrue(dir.path(), &["config"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("needs a learner for each arm"));
+}

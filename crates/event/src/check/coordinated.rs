@@ -1,0 +1,359 @@
+//! Fresh accounts that come together on one item: a share of newcomers among its shoppers that the shop's other items do not have.
+//!
+//! In: accepted events, in the order of the log. Out: how strongly the shoppers of an item in the current day of event time speak
+//! against the shop's own share of newcomers. With `f` fresh ones of `n` shoppers of the item and the share `b` among the
+//! shoppers of all other items, that is the exponent of Chernoff's bound (1952):
+//!
+//! ```text
+//! evidence = n·KL(f/n ‖ b) = f·ln(f/(n·b)) + (n−f)·ln((n−f)/(n·(1−b)))      if f/n > b, else 0
+//! ```
+//!
+//! Each shopper counts once for an item and a day. Who was seen before is kept in Bloom filters (Bloom 1970): where they are wrong, a
+//! newcomer passes for an old customer, never the other way round. Tables have a fixed size; under load a count may be lost, so
+//! an attack may pass, but no item is ever suspected for another's shoppers. What it cannot tell: an advertisement that brings
+//! newcomers to one item looks the same, and accounts that were opened long before look like customers.
+
+use accrue_kernel::ln;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{Event, EventType, Timestamp};
+
+const DAY_MS: i64 = 86_400_000;
+/// Days after which, at the latest, a shopper is no newcomer any more.
+const FRESH_DAYS: i64 = 7;
+/// Items that are followed at a time, two places for each.
+const N_PLACES: usize = 1 << 12;
+/// Shoppers of other items, yesterday and today, before their share of newcomers says anything.
+const LEAST_ELSEWHERE: f64 = 100.0;
+/// Bits of a filter: at a million shoppers one newcomer in seven passes for an old customer.
+const FILTER_BITS: usize = 1 << 22;
+const FILTER_HASHES: u64 = 3;
+/// Seeds of the hashes of names.
+const ITEM: u64 = 7;
+const USER: u64 = 8;
+const GUEST: u64 = 9;
+
+/// What an item's shoppers of the day look like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Suspicion {
+    /// Fresh ones among them, the one in question included.
+    pub fresh: u32,
+    /// All of them.
+    pub shoppers: u32,
+    /// Share of newcomers among the shoppers of other items.
+    pub elsewhere: f64,
+    /// The exponent of Chernoff's bound.
+    pub evidence: f64,
+}
+
+/// Who is new, and who came for what today.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Newcomers {
+    /// Seen before the current week.
+    settled: Filter,
+    /// Seen in the current week.
+    lately: Filter,
+    week: i64,
+    day: i64,
+    items: ItemTable,
+    /// Pairs of a shopper and an item, of yesterday and today: all, and those of fresh shoppers.
+    pairs: [Pairs; 2],
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Pairs {
+    all: u64,
+    fresh: u64,
+}
+
+impl Newcomers {
+    /// What speaks against an event; `None` if its shopper is no newcomer, or it says nothing about an item.
+    pub(super) fn suspicion(&self, event: &Event) -> Option<Suspicion> {
+        let (item, shopper) = keys(event)?;
+        let day = event.at.0.div_euclid(DAY_MS);
+        // In a shop's first week everybody is new.
+        if day != self.day || self.settled.words.is_empty() || self.settled.contains(shopper) {
+            return None;
+        }
+        let count = self.items.get(item).filter(|count| count.day == day).copied().unwrap_or_default();
+        // The shopper in question is counted on top, also if one of their kind came before: else whoever shares a kind with
+        // somebody let in would slip through below the bound.
+        let (fresh, shoppers) = (count.fresh + 1, count.shoppers + 1);
+        let [yesterday, today] = self.pairs;
+        let others = (yesterday.all + today.all).saturating_sub(u64::from(count.shoppers)) as f64;
+        let others_fresh = (yesterday.fresh + today.fresh).saturating_sub(u64::from(count.fresh)) as f64;
+        if others < LEAST_ELSEWHERE {
+            return None;
+        }
+        // One newcomer is assumed, so that a shop that never had one is not sure of it.
+        let elsewhere = (others_fresh + 1.0) / (others + 2.0);
+        Some(Suspicion { fresh, shoppers, elsewhere, evidence: evidence(fresh, shoppers, elsewhere) })
+    }
+
+    /// Takes an accepted event in.
+    pub(super) fn add(&mut self, event: &Event) {
+        let Some((item, shopper)) = keys(event) else { return };
+        self.turn(event.at);
+        let is_fresh = !self.settled.contains(shopper);
+        if is_fresh {
+            self.lately.add(shopper);
+        }
+        // A line that comes late says nothing about today.
+        if event.at.0.div_euclid(DAY_MS) == self.day && self.items.add(item, shopper, self.day, is_fresh) {
+            self.pairs[1].all += 1;
+            self.pairs[1].fresh += u64::from(is_fresh);
+        }
+    }
+
+    fn turn(&mut self, at: Timestamp) {
+        let day = at.0.div_euclid(DAY_MS);
+        if day > self.day {
+            self.pairs = [if day == self.day + 1 { self.pairs[1] } else { Pairs::default() }, Pairs::default()];
+            self.day = day;
+        }
+        let week = self.day.div_euclid(FRESH_DAYS);
+        if week > self.week {
+            self.settled.take(&mut self.lately);
+            self.week = week;
+        }
+    }
+}
+
+/// `n·KL(f/n ‖ b)` where the share is above `b`, else 0.
+fn evidence(fresh: u32, shoppers: u32, elsewhere: f64) -> f64 {
+    let (f, n) = (f64::from(fresh), f64::from(shoppers));
+    if n == 0.0 || f <= n * elsewhere {
+        return 0.0;
+    }
+    let term = |count: f64, share: f64| match count > 0.0 {
+        true => count * f64::from(ln((count / (n * share)) as f32)),
+        false => 0.0,
+    };
+    term(f, elsewhere) + term(n - f, 1.0 - elsewhere)
+}
+
+/// Names of the item and the shopper as numbers; `None` for events that show or search, which nobody does on purpose.
+fn keys(event: &Event) -> Option<(u64, u64)> {
+    if matches!(event.event_type, EventType::Impression | EventType::Search) {
+        return None;
+    }
+    let hash = |name: &str, kind: u64| xxh3_64_with_seed(name.as_bytes(), kind);
+    // Never 0, which marks a free place.
+    let item = hash(event.item.as_ref()?.as_str(), ITEM) | 1;
+    let shopper = match (&event.user, &event.session) {
+        (Some(user), _) => hash(user.as_str(), USER),
+        (None, Some(session)) => hash(session.as_str(), GUEST),
+        (None, None) => return None,
+    };
+    Some((item, shopper))
+}
+
+/// A set of shoppers that forgets none and may know too many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Filter {
+    /// Empty until the first, then always `FILTER_BITS`.
+    words: Vec<u64>,
+}
+
+impl Filter {
+    fn bits(key: u64) -> impl Iterator<Item = usize> {
+        let step = key.rotate_left(32) | 1;
+        (0..FILTER_HASHES).map(move |nth| key.wrapping_add(nth.wrapping_mul(step)) as usize % FILTER_BITS)
+    }
+
+    fn contains(&self, key: u64) -> bool {
+        Self::bits(key).all(|bit| self.words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
+    }
+
+    fn add(&mut self, key: u64) {
+        if self.words.is_empty() {
+            self.words = vec![0; FILTER_BITS / 64];
+        }
+        Self::bits(key).for_each(|bit| self.words[bit / 64] |= 1 << (bit % 64));
+    }
+
+    /// Moves all of another one over.
+    fn take(&mut self, other: &mut Filter) {
+        let other = std::mem::take(&mut other.words);
+        if self.words.is_empty() {
+            self.words = other;
+        } else {
+            self.words.iter_mut().zip(other).for_each(|(word, more)| *word |= more);
+        }
+    }
+}
+
+/// An item's shoppers of one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Count {
+    key: u64,
+    day: i64,
+    shoppers: u32,
+    fresh: u32,
+    /// Which of 256 kinds of shopper came; a second of the same kind is taken for the first.
+    seen: [u64; 4],
+}
+
+impl Count {
+    fn has(&self, shopper: u64) -> bool {
+        let bit = (shopper >> 40) as usize % 256;
+        self.seen[bit / 64] >> (bit % 64) & 1 == 1
+    }
+
+    fn mark(&mut self, shopper: u64) {
+        let bit = (shopper >> 40) as usize % 256;
+        self.seen[bit / 64] |= 1 << (bit % 64);
+    }
+}
+
+/// Counts by item. Serialises as its taken places in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(u16, Count)>", into = "Vec<(u16, Count)>")]
+struct ItemTable {
+    /// Empty until the first, then always `N_PLACES`.
+    places: Vec<Count>,
+}
+
+impl ItemTable {
+    fn both_places(key: u64) -> [usize; 2] {
+        [key as usize % N_PLACES, (key >> 32) as usize % N_PLACES]
+    }
+
+    fn get(&self, key: u64) -> Option<&Count> {
+        Self::both_places(key).into_iter().filter_map(|idx| self.places.get(idx)).find(|count| count.key == key)
+    }
+
+    /// Counts a shopper; whether they are the item's first of their kind today.
+    fn add(&mut self, key: u64, shopper: u64, day: i64, is_fresh: bool) -> bool {
+        if self.places.is_empty() {
+            self.places = vec![Count::default(); N_PLACES];
+        }
+        let both = Self::both_places(key);
+        let of_key = both.into_iter().find(|&idx| self.places[idx].key == key);
+        // A newcomer to the table takes the place of a day that is over, or of the item with fewer fresh shoppers.
+        let worth = |idx: usize| (self.places[idx].day, self.places[idx].fresh);
+        let idx = of_key.unwrap_or(if worth(both[1]) < worth(both[0]) { both[1] } else { both[0] });
+        let count = &mut self.places[idx];
+        if count.key != key || count.day != day {
+            *count = Count { key, day, ..Count::default() };
+        }
+        if count.has(shopper) {
+            return false;
+        }
+        count.mark(shopper);
+        count.shoppers += 1;
+        count.fresh += u32::from(is_fresh);
+        true
+    }
+}
+
+impl From<Vec<(u16, Count)>> for ItemTable {
+    fn from(taken: Vec<(u16, Count)>) -> Self {
+        let mut places = if taken.is_empty() { Vec::new() } else { vec![Count::default(); N_PLACES] };
+        for (idx, count) in taken {
+            places[usize::from(idx) % N_PLACES] = count;
+        }
+        Self { places }
+    }
+}
+
+impl From<ItemTable> for Vec<(u16, Count)> {
+    fn from(table: ItemTable) -> Self {
+        let taken = |(idx, count): (usize, Count)| (count.key != 0).then_some((idx as u16, count));
+        table.places.into_iter().enumerate().filter_map(taken).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Check, CheckSettings, Outcome, RawEvent, RuleStatistics};
+
+    const START: i64 = 1_767_571_200_000;
+
+    fn view(user: &str, item: &str, at: i64) -> RawEvent {
+        RawEvent::from_texts([("type", "view"), ("user", user), ("item", item), ("at", &Timestamp(at).to_string())])
+    }
+
+    /// Lets events in one by one; counts what was refused as coordinated.
+    fn refused(check: &mut Check, events: impl IntoIterator<Item = RawEvent>) -> usize {
+        let mut n = 0;
+        for raw in events {
+            match check.judge(&raw, Timestamp(START + 400 * DAY_MS), |_| None) {
+                Outcome::Accepted(event) | Outcome::Repaired(event, _) => check.observe(&event, None),
+                Outcome::Quarantined(rejection) => {
+                    assert_eq!(rejection.reason.code(), "coordinated", "{rejection}");
+                    n += 1;
+                }
+            }
+        }
+        n
+    }
+
+    /// Thirty days of 300 customers and, each day, so many newcomers; everybody views five of a hundred items.
+    fn calm(newcomers: i64) -> Vec<RawEvent> {
+        let mut events = Vec::new();
+        for day in 0..30 {
+            for n in 0..300 + newcomers {
+                let user = if n < 300 { format!("u{n}") } else { format!("new-{day}-{n}") };
+                for view_idx in 0..5 {
+                    let item = (n * 7 + view_idx * view_idx * 13 + day) % 100;
+                    events.push(view(&user, &format!("i{}", item * item / 100), START + day * DAY_MS + n * 60_000));
+                }
+            }
+        }
+        events
+    }
+
+    fn check() -> Check {
+        Check::new(CheckSettings::default(), RuleStatistics::default()).unwrap()
+    }
+
+    fn flood(day: i64, n: i64) -> impl Iterator<Item = RawEvent> {
+        (0..n).map(move |n| view(&format!("fresh-{n}"), "i5", START + day * DAY_MS + 40_000_000 + n * 1_000))
+    }
+
+    #[test]
+    fn a_calm_shop_is_never_suspected_with_few_newcomers_or_many() {
+        for newcomers in [0, 20, 300] {
+            assert_eq!(refused(&mut check(), calm(newcomers)), 0, "{newcomers}");
+        }
+    }
+
+    #[test]
+    fn fresh_accounts_on_one_item_are_refused_and_customers_are_not() {
+        let mut check = check();
+        assert_eq!(refused(&mut check, calm(20)), 0);
+        let n = refused(&mut check, flood(29, 500));
+        assert!(n >= 470, "{n} of 500");
+        let customers = (0..100).map(|n| view(&format!("u{n}"), "i5", START + 29 * DAY_MS + 50_000_000 + n));
+        assert_eq!(refused(&mut check, customers), 0, "customers may want the item all the same");
+        let elsewhere = (0..20).map(|n| view(&format!("fresh-{n}"), "i9", START + 29 * DAY_MS + 51_000_000 + n));
+        assert_eq!(refused(&mut check, elsewhere), 0, "accounts that go elsewhere are newcomers like others");
+    }
+
+    #[test]
+    fn the_rule_can_be_switched_off_and_goes_on_from_its_bytes() {
+        let mut first = check();
+        refused(&mut first, calm(20));
+        let bytes = postcard::to_allocvec(first.statistics()).unwrap();
+        let mut again = Check::new(CheckSettings::default(), postcard::from_bytes(&bytes).unwrap()).unwrap();
+        assert_eq!(refused(&mut again, flood(29, 500)), refused(&mut first, flood(29, 500)));
+        assert_eq!(first.statistics(), again.statistics());
+        let mut off = CheckSettings::default();
+        off.coordinated.least = 0;
+        let mut off = Check::new(off, first.statistics().clone()).unwrap();
+        assert_eq!(refused(&mut off, flood(29, 500)), 0);
+    }
+
+    #[test]
+    fn evidence_is_the_exponent_of_chernoffs_bound() {
+        let expected = 30.0 * (0.75_f64 / 0.1).ln() + 10.0 * (0.25_f64 / 0.9).ln();
+        assert!((evidence(30, 40, 0.1) - expected).abs() < 1e-4);
+        assert_eq!((evidence(3, 40, 0.1), evidence(0, 0, 0.1)), (0.0, 0.0));
+        assert!((evidence(40, 40, 0.1) - 40.0 * 10.0_f64.ln()).abs() < 1e-4);
+    }
+}

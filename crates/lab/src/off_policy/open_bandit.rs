@@ -1,0 +1,154 @@
+//! Two logs of one shop: what does the first, whose choices were random, say that the policy of the second earns — and what did
+//! that policy earn?
+//!
+//! The policy is read off its own log as how often it showed each item at each place; none of its clicks is looked at until the
+//! estimate stands. It is the policy's mean over the period: one that learns meanwhile is judged as if it had stood still.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{Cell, Decision, OffPolicySettings, clustered, estimate};
+use crate::cost::Stopwatch;
+use crate::metrics::Interval;
+use crate::read::{BanditLine, Vocabulary, read_bandit};
+use crate::settings::Pairs;
+use crate::{Cost, LabError};
+
+/// What is to be compared.
+#[derive(Clone, Debug)]
+pub struct OpenBanditRequest {
+    /// The log that is judged by.
+    pub train: PathBuf,
+    /// The log of the policy in question.
+    pub test: PathBuf,
+    /// `clip`, `least_effective`, `folds`, `smoothing`.
+    pub settings: Vec<(String, String)>,
+    /// Puts users into folds.
+    pub seed: u64,
+}
+
+/// The comparison. The same bytes for the same seed, save under `cost`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OpenBanditReport {
+    /// How it was measured.
+    pub protocol: &'static str,
+    /// What was measured.
+    pub model: String,
+    /// How estimates were made.
+    pub settings: BTreeMap<String, String>,
+    /// Of all randomness.
+    pub seed: u64,
+    /// Clicks per item shown: `logged` of the first log, `ips`, `snips`, `dr` of the policy by the first log, `actual` by its own;
+    /// and `n_effective`, `max_weight`, `mean_weight`.
+    pub metrics: BTreeMap<&'static str, f64>,
+    /// 95 % intervals over users.
+    pub ci95: BTreeMap<&'static str, Interval>,
+    /// Lines of the first log.
+    pub n_eval: usize,
+    /// Cells of the reward model.
+    pub n_params: u64,
+    /// What it took.
+    pub cost: Cost,
+}
+
+/// Reads both logs and estimates.
+///
+/// # Errors
+/// [`LabError`] if a file or a setting cannot be used, or the first log says too little about the policy.
+pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditReport, LabError> {
+    let mut stopwatch = Stopwatch::start();
+    let settings = settings(&request.settings, request.seed)?;
+    let (mut items, mut users) = (Vocabulary::default(), Vocabulary::default());
+    let logged = read_bandit(&request.train, &mut items, &mut users)?;
+    let own = read_bandit(&request.test, &mut items, &mut users)?;
+    let policy = Frequencies::of(&own);
+    let decisions: Vec<Decision> = logged.iter().map(|line| policy.decision(line)).collect();
+    let estimates = stopwatch.evaluating(|| estimate(&decisions, &settings))?;
+    let click = |line: &BanditLine| (line.user, f64::from(u8::from(line.clicked)), 1.0);
+    let actual = clustered(own.iter().map(click))
+        .ok_or_else(|| LabError::Empty(format!("{}: fewer than two users", request.test.display())))?;
+    let (mut metrics, mut ci95) = (BTreeMap::new(), BTreeMap::new());
+    let found =
+        [("logged", estimates.logged), ("ips", estimates.ips), ("snips", estimates.snips), ("dr", estimates.dr)];
+    for (name, estimate) in found.into_iter().chain([("actual", actual)]) {
+        metrics.insert(name, estimate.value);
+        ci95.insert(name, estimate.ci95);
+    }
+    metrics.insert("n_effective", estimates.n_effective);
+    metrics.insert("max_weight", estimates.max_weight);
+    metrics.insert("mean_weight", estimates.mean_weight);
+    let mut said = BTreeMap::from([
+        ("least_effective".to_string(), settings.least_effective.to_string()),
+        ("folds".to_string(), settings.folds.to_string()),
+        ("smoothing".to_string(), settings.smoothing.to_string()),
+    ]);
+    said.extend(settings.clip.map(|clip| ("clip".to_string(), clip.to_string())));
+    Ok(OpenBanditReport {
+        protocol: "off-policy",
+        model: "logged-policy".into(),
+        settings: said,
+        seed: request.seed,
+        metrics,
+        ci95,
+        n_eval: decisions.len(),
+        n_params: policy.shares.values().map(|shares| shares.len() as u64).sum(),
+        cost: stopwatch.cost(own.len() as u64),
+    })
+}
+
+fn settings(given: &[(String, String)], seed: u64) -> Result<OffPolicySettings, LabError> {
+    let mut pairs = Pairs::new(given);
+    let default = OffPolicySettings { seed, ..OffPolicySettings::default() };
+    let clip = pairs.take("clip", f64::INFINITY, "a number above 0, or inf")?;
+    let settings = OffPolicySettings {
+        clip: (clip != f64::INFINITY).then_some(clip),
+        least_effective: pairs.take("least_effective", default.least_effective, "a number")?,
+        folds: pairs.take("folds", default.folds, "a whole number from 2 on")?,
+        smoothing: pairs.take("smoothing", default.smoothing, "a number")?,
+        seed,
+    };
+    let is_positive = |number: f64| number.is_finite() && number > 0.0;
+    let can_be = settings.clip.is_none_or(is_positive)
+        && is_positive(settings.least_effective)
+        && is_positive(settings.smoothing)
+        && settings.folds >= 2;
+    match pairs.rest().into_iter().next() {
+        Some((key, _)) => Err(LabError::Setting(format!(
+            "there is no setting `{key}`; there is clip, least_effective, folds, smoothing"
+        ))),
+        None if can_be => Ok(settings),
+        None => Err(LabError::Setting(
+            "`clip`, `least_effective` and `smoothing` are numbers above 0, `folds` is at least 2".into(),
+        )),
+    }
+}
+
+/// How often a policy showed each item at each place.
+struct Frequencies {
+    /// By place: the items in the order of their numbers, each with its share.
+    shares: BTreeMap<u32, Vec<(Cell, f64)>>,
+}
+
+impl Frequencies {
+    fn of(lines: &[BanditLine]) -> Self {
+        let mut counts: BTreeMap<u32, BTreeMap<u32, u64>> = BTreeMap::new();
+        for line in lines {
+            *counts.entry(line.position).or_default().entry(line.item).or_default() += 1;
+        }
+        let shares = counts.into_iter().map(|(place, items)| {
+            let n = items.values().sum::<u64>() as f64;
+            (place, items.into_iter().map(|(item, count)| (Cell { item, place }, count as f64 / n)).collect())
+        });
+        Self { shares: shares.collect() }
+    }
+
+    fn decision(&self, line: &BanditLine) -> Decision {
+        let cell = Cell { item: line.item, place: line.position };
+        let expected = self.shares.get(&line.position).cloned().unwrap_or_default();
+        let target = expected.iter().find(|(other, _)| *other == cell).map_or(0.0, |(_, share)| *share);
+        let reward = f64::from(u8::from(line.clicked));
+        Decision { user: line.user, propensity: line.propensity, target, shown: vec![(cell, reward)], expected }
+    }
+}

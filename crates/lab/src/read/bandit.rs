@@ -1,0 +1,120 @@
+//! Logged bandit feedback: a table with a header and the columns `item_id`, `position`, `click`, `propensity_score`, as in the Open
+//! Bandit Dataset (Saito et al. 2020). Columns whose names begin with `user_feature` together tell users apart; others are not read.
+
+use std::path::Path;
+
+use super::Vocabulary;
+use super::lines::{ReadError, for_each_line, id, number, shown};
+
+const EXPECTED: &str =
+    "a header with item_id, position, click, propensity_score and user_feature columns, then their values";
+
+/// One item shown at one place, and whether it was clicked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BanditLine {
+    /// Which item.
+    pub item: u32,
+    /// Where, as the file counts.
+    pub position: u32,
+    /// Whether it was clicked.
+    pub clicked: bool,
+    /// How likely it was to be shown there, 0 to 1.
+    pub propensity: f64,
+    /// To whom: all with the same features are one.
+    pub user: u32,
+}
+
+/// Reads the lines in the order of the file.
+///
+/// # Errors
+/// [`ReadError`] with file, line and what was expected.
+pub fn read_bandit(path: &Path, items: &mut Vocabulary, users: &mut Vocabulary) -> Result<Vec<BanditLine>, ReadError> {
+    let mut columns: Option<Columns> = None;
+    let mut lines = Vec::new();
+    for_each_line(path, EXPECTED, |_, text| {
+        let words: Vec<&str> = text.split(',').collect();
+        let Some(columns) = &columns else {
+            columns = Some(Columns::find(&words)?);
+            return Ok(());
+        };
+        let word = |column: usize| words.get(column).copied().ok_or_else(|| format!("{} columns", words.len()));
+        let whole =
+            |column| word(column).and_then(|word| word.parse::<u32>().map_err(|_| format!("`{}`", shown(word))));
+        let propensity = f64::from(number(word(columns.propensity)?)?);
+        if !(propensity > 0.0 && propensity <= 1.0) {
+            return Err(format!("a propensity of {propensity}"));
+        }
+        let features = columns.users.iter().map(|&column| word(column)).collect::<Result<Vec<_>, _>>()?.join(":");
+        lines.push(BanditLine {
+            item: items.number(id(word(columns.item)?)?),
+            position: whole(columns.position)?,
+            clicked: match whole(columns.click)? {
+                clicked @ (0 | 1) => clicked == 1,
+                other => return Err(format!("a click of {other}")),
+            },
+            propensity,
+            user: users.number(&features),
+        });
+        Ok(())
+    })?;
+    Ok(lines)
+}
+
+/// Places of the columns.
+struct Columns {
+    item: usize,
+    position: usize,
+    click: usize,
+    propensity: usize,
+    users: Vec<usize>,
+}
+
+impl Columns {
+    fn find(header: &[&str]) -> Result<Self, String> {
+        let column = |name: &str| {
+            header.iter().position(|found| *found == name).ok_or_else(|| format!("a header without `{name}`"))
+        };
+        let users: Vec<usize> =
+            (0..header.len()).filter(|&column| header[column].starts_with("user_feature")).collect();
+        if users.is_empty() {
+            return Err("a header without `user_feature` columns".into());
+        }
+        Ok(Self {
+            item: column("item_id")?,
+            position: column("position")?,
+            click: column("click")?,
+            propensity: column("propensity_score")?,
+            users,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<BanditLine>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.csv");
+        std::fs::write(&path, text).unwrap();
+        let (mut items, mut users) = Default::default();
+        read_bandit(&path, &mut items, &mut users).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn columns_are_found_by_name_and_users_by_their_features() {
+        let head = "item_id,click,position,propensity_score,user_feature_0,user_feature_1\n";
+        let lines = read(&format!("{head}7,0,1,0.25,a,b\n9,1,3,0.5,a,c\n7,1,2,0.25,a,b\n")).unwrap();
+        assert_eq!(lines.iter().map(|line| (line.item, line.user)).collect::<Vec<_>>(), [(0, 0), (1, 1), (0, 0)]);
+        assert_eq!((lines[1].position, lines[1].clicked, lines[1].propensity), (3, true, 0.5));
+        for (text, told) in [
+            ("item_id,click\n", "without `user_feature`"),
+            (&format!("{head}7,0,1,0,a,b\n"), "line 2: a propensity of 0"),
+            (&format!("{head}7,2,1,0.5,a,b\n"), "a click of 2"),
+            (&format!("{head}7,0\n"), "2 columns"),
+            ("", "empty"),
+        ] {
+            assert!(read(text).unwrap_err().contains(told), "{text}: {:?}", read(text));
+        }
+    }
+}
