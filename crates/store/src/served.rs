@@ -96,7 +96,7 @@ mod tests {
             ranks: Vec::new(),
         };
         let older = Older(
-            14, // the place of `Served` among the bodies
+            13, // the place of `Served` among the bodies
             "r1",
             Page::Recommend,
             served.user.clone(),

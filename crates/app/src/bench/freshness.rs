@@ -262,8 +262,9 @@ fn under_load(
         });
         let started = Instant::now();
         let mut draws = Draws::new(corpus.seed, STREAM, 2);
-        let measured = (0..n_samples)
-            .try_for_each(|sample| moved.measure(server, &mut draws, corpus, &format!("busy-{sample}"), through));
+        let measured = (0..n_samples).try_for_each(|sample| {
+            moved.measure(server, &mut draws, corpus, &format!("busy-{}-{sample}", load.events_a_second), through)
+        });
         done.store(true, Ordering::Relaxed);
         moved.seconds = started.elapsed().as_secs_f64();
         let ran_dry = writing.join().expect("the writer does not panic")?;

@@ -2,8 +2,8 @@
 //!
 //! Corpus: the retail-like stream; with `--datasets`, a real shop's year. The learner follows clean events, then a part of what
 //! comes is poisoned (valid by schema, as from a broken or hostile client). Damage is measured on choices that come later in the
-//! clean stream and that no model has seen: mean NDCG@20 of the whole ranking, with each shopper's history as it was when the
-//! poison began. A twin without a guard shows what the poison does if nothing is done.
+//! clean stream and that no model has seen: mean NDCG@20, with each shopper's history as it was when the poison began, against a
+//! twin that follows the clean stream. A twin without a guard shows what the poison does if nothing is done.
 
 use accrue_event::EventType;
 use accrue_kernel::Draws;
@@ -53,6 +53,8 @@ const KINDS: [Poison; 4] = [Poison::Shuffled, Poison::Flipped, Poison::Exploding
 const SHARES: [u64; 3] = [5, 20, 100];
 /// Later choices that damage is measured on.
 const N_PROBES: usize = 1_500;
+/// They are among so many events.
+const SOON: usize = 30_000;
 /// Damage is looked at after each so many events.
 const LOOK_EVERY: usize = 500;
 /// Loss that counts as harm, as a share of what was there.
@@ -99,15 +101,15 @@ impl Scene {
         Ok(Self { events, at, n_items, n_shoppers, learner, histories })
     }
 
-    /// Mean NDCG@20 on later choices.
-    fn ndcg(&self, model: &Ensemble) -> f64 {
+    /// Mean NDCG@20 on choices that came soon after, as if they were made `number` events after the poison began.
+    fn ndcg(&self, model: &Ensemble, number: usize) -> f64 {
         let weights = self.learner.weights();
-        let later = &self.events[self.at..];
+        let later = &self.events[self.at..(self.at + SOON).min(self.events.len())];
+        let now_ms = self.events[(self.at + number).min(self.events.len() - 1)].at_ms;
         let mut prepared = Prepared::default();
         let probes = later.iter().step_by((later.len() / N_PROBES).max(1)).take(N_PROBES);
         let gains: Vec<f64> = probes
             .map(|event| {
-                let now_ms = self.events[self.at].at_ms;
                 let context = Context::new(self.histories.get(event.shopper), event.session, now_ms, weights);
                 let list = model.rank(&context, &mut prepared, 20, |_| true);
                 let rank = list.iter().position(|scored| scored.item == event.item);
@@ -163,7 +165,7 @@ fn poisoned(scene: &Scene, clean: &[f64], poison: Poison, share: u64, n_events: 
             false => *clean,
         }
     };
-    let loss = |model: &Ensemble, number: usize| 1.0 - scene.ndcg(model) / clean[number / LOOK_EVERY];
+    let loss = |model: &Ensemble, number: usize| 1.0 - scene.ndcg(model, number) / clean[number / LOOK_EVERY];
     let (mut worst_unguarded, mut harmful_at) = (0.0, None);
     follow(scene, false, n_events, poisoned, |number, learner| {
         if number % LOOK_EVERY == LOOK_EVERY - 1 {
@@ -203,11 +205,11 @@ fn poison(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         |_, event| *event,
         |number, learner| {
             if number % LOOK_EVERY == LOOK_EVERY - 1 {
-                clean.push(scene.ndcg(learner.ensemble()));
+                clean.push(scene.ndcg(learner.ensemble(), number));
             }
         },
     )?;
-    let first = scene.ndcg(scene.learner.ensemble());
+    let first = scene.ndcg(scene.learner.ensemble(), 0);
     bed.note(format!("  poison after {at} clean events, {n_events} events long; NDCG@20 {first:.4} before it"));
     bed.note("  kind, share: largest loss without a guard; rollback after; loss just before it, at the end");
     let (mut delays, mut restored, mut n_harmful, mut n_missed) = (Vec::new(), Vec::new(), 0, 0);

@@ -93,6 +93,10 @@ fn send(server: &Server, range: std::ops::Range<u64>) {
         let (status, _) = server.ask("POST", "/v1/events", &batch(first..(first + 500).min(range.end)));
         assert_eq!(status, 200);
     }
+    wait_until_learned(server);
+}
+
+fn wait_until_learned(server: &Server) {
     loop {
         let (_, quality) = server.ask("GET", "/v1/quality", "");
         if quality["offset"] == quality["log_end"] {
@@ -146,6 +150,7 @@ fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
     server.kill();
 
     let server = Server::start(dir.path());
+    wait_until_learned(&server);
     let (_, again) = server.ask("GET", "/v1/versions", "");
     assert_eq!(again["suspect"], after["suspect"], "a kill does not undo it");
     let from = after["suspect"][0]["from"].as_u64().unwrap();
@@ -159,8 +164,9 @@ fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
 #[test]
 fn a_challenger_is_judged_on_the_command_line() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("events.json");
-    std::fs::write(&file, batch(0..9_000)).unwrap();
+    let file = dir.path().join("events.ndjson");
+    let events: Vec<Value> = serde_json::from_str(&batch(0..9_000)).unwrap();
+    std::fs::write(&file, events.iter().map(|event| format!("{event}\n")).collect::<String>()).unwrap();
     let ingested = json(&accrue(dir.path(), &["ingest", file.to_str().unwrap()]));
     assert_eq!(ingested["accepted"], 9_000);
 
