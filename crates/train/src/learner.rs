@@ -366,7 +366,7 @@ impl Learner {
     /// Seals a version, or confirms the one that was sealed, when it is time.
     fn advance(&mut self, end: Offset) {
         let guard = &self.settings.guard;
-        if self.guard.suspects() {
+        if self.guard.holds() {
             return;
         }
         let due = guard.version_every.min((self.n_learned / 2).max(FIRST_VERSION));

@@ -32,6 +32,8 @@ const STREAM: u64 = 0x4755_4152;
 const ENOUGH_ANCHORS: usize = 128;
 /// Capital from which on the tests look closer.
 const SUSPICION: f64 = 2.0;
+/// Capital from which on nothing is proposed or confirmed.
+const HOLD: f64 = 8.0;
 /// How close: one choice in so many.
 const CLOSER_ONE_IN: u64 = 1;
 /// A line on probation returns when the hypothesis that it harms by three times the tolerance or more has so little left.
@@ -208,7 +210,9 @@ impl Guard {
         self.stream_ms = self.stream_ms.max(event.at_ms);
         let mut draws = Draws::new(*seed, STREAM, *offset);
         let is_choice = *weight > 0.0;
-        let is_anchor = draws.below(settings.anchor_one_in.max(1)) == 0 && is_choice;
+        // Without a past a page is what sells just now, and of older choices an older version always knows that better.
+        let has_past = context.past.len() >= probe::NEW_SHOPPER;
+        let is_anchor = draws.below(settings.anchor_one_in.max(1)) == 0 && is_choice && has_past;
         let one_in = if on_probation || self.suspects() { CLOSER_ONE_IN } else { settings.test_one_in.max(1) };
         let tests_anchor = draws.below(one_in) == 0 && self.affords(settings, *received_ms);
         let tests_stream = draws.below(4 * one_in) == 0 && is_choice && self.affords(settings, *received_ms);
@@ -231,7 +235,7 @@ impl Guard {
             return Finding::Alarm(alarm);
         }
         if is_anchor {
-            self.pending.push(Probe::new(*offset, context, event, slices));
+            self.pending.push(Probe::new(*offset, context, event, slices.by_type()));
             let surplus = self.pending.len().saturating_sub(settings.anchors);
             self.pending.drain(..surplus);
         }
@@ -255,8 +259,13 @@ impl Guard {
         affords
     }
 
-    /// Whether a test has begun to gain on the line: then nothing is proposed or confirmed.
-    pub(crate) fn suspects(&self) -> bool {
+    /// Whether the gambler has gained on the line as a whole: then nothing is proposed or confirmed.
+    pub(crate) fn holds(&self) -> bool {
+        [&self.stream, &self.anchor].iter().any(|test| test[0].value() >= HOLD)
+    }
+
+    /// Whether a test has begun to gain on the line, or a part of it.
+    fn suspects(&self) -> bool {
         [&self.stream, &self.anchor].iter().any(|test| test.iter().any(|capital| capital.value() >= SUSPICION))
     }
 

@@ -17,7 +17,7 @@ const N_DRAWN: usize = 32;
 /// Events of a history that a probe keeps.
 const REACH: usize = 64;
 /// Shoppers with fewer past events are new.
-const NEW_SHOPPER: usize = 3;
+pub(super) const NEW_SHOPPER: usize = 3;
 /// Items seen for the first time within these milliseconds are new.
 const NEW_ITEM_MS: i64 = 7 * 86_400_000;
 /// Slices: all, new shoppers, new items, then one for each type of event below [`N_TYPES`].
@@ -37,6 +37,11 @@ impl Slices {
             bits |= 8 << event.type_code;
         }
         Self(bits)
+    }
+
+    /// Only what stays true of a choice as time goes on: all, and its type.
+    pub(super) fn by_type(self) -> Self {
+        Self(self.0 & !6)
     }
 
     pub(super) fn iter(self) -> impl Iterator<Item = usize> {
