@@ -14,6 +14,8 @@ use crate::shop::{N_ITEMS, facts, records, settings};
 /// A guard for a shop of some thousand events.
 fn guarded(part: Part) -> LearnSettings {
     let mut settings = settings(part);
+    // A shop of 60 items that changes within weeks.
+    settings.guard.tolerance = 0.02;
     settings.guard.anchor_one_in = 12;
     settings.guard.anchors = 1_000;
     settings.guard.version_every = 1_500;
@@ -24,7 +26,6 @@ fn guarded(part: Part) -> LearnSettings {
 /// The same, with versions far enough apart for a slow poison to show.
 fn patient(part: Part) -> LearnSettings {
     let mut settings = guarded(part);
-    // A shop of 60 items that changes within weeks.
     settings.guard.tolerance = 0.03;
     settings.guard.version_every = 4_000;
     settings.guard.confirm_after = 3_000;
