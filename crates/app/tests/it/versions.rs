@@ -16,7 +16,9 @@ const SEED: u64 = 20_261_123;
 fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
     command.env("ACCRUE_DATA", dir).env("ACCRUE_LOG", "error").env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "2000");
-    for (name, value) in [("VERSION_EVERY", "1000"), ("CONFIRM_AFTER", "500"), ("ANCHOR_ONE_IN", "16"), ("TOLERANCE", "0.05")] {
+    for (name, value) in
+        [("VERSION_EVERY", "1000"), ("CONFIRM_AFTER", "500"), ("ANCHOR_ONE_IN", "16"), ("TOLERANCE", "0.05")]
+    {
         command.env(format!("ACCRUE_LEARN_GUARD_{name}"), value);
     }
     command
