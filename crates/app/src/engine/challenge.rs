@@ -107,7 +107,7 @@ fn verdict(
     gate: &GateSettings,
 ) -> Result<String, String> {
     let Some(Standing { n, challenger, line, verdict }) = standing else {
-        return Err("the line was rolled back while it was shadowed; try again when it stands".into());
+        return Err("within these records the line was rolled back or replaced; shadow fewer, those since then".into());
     };
     let gains = format!("mean gain {challenger:.4} against {line:.4} over {n} choices");
     match verdict {
