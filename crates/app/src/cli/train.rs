@@ -54,6 +54,10 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let Context { config, output } = context;
     let mut settings = learn_settings(&config);
     settings.models = with_settings(&settings.models, &arguments.set)?;
+    let with_them = crate::config::Config { model: settings.models.clone(), ..config.clone() };
+    with_them
+        .validate()
+        .map_err(|fault| Problem::new(format!("--set: {fault}"), "`accrue config` shows every setting"))?;
     let challenge = Challenge { settings, from: Offset(arguments.from), passes: arguments.passes, until: Offset(0) };
     let gate = GateSettings { margin: arguments.margin, ..GateSettings::default() };
     let bar = if output.draws_progress() { ProgressBar::new(arguments.shadow) } else { ProgressBar::hidden() };
