@@ -172,7 +172,7 @@ fn learned_by_sequence(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let load = Load { events_a_second: 500, requests_a_second: bed.size.pick(0, 200, 200), n_events };
     let mut figures = Vec::new();
     for (kind, blocks) in [(SequenceKind::Gru, 1), (SequenceKind::Transformer, 2)] {
-        let mut config = bed.config.clone();
+        let mut config = bed.without_anchors();
         config.model.sequence = SequenceSettings { kind, blocks, ..SequenceSettings::default() };
         let corpus = Corpus::new(4_000, 2_000, n_past);
         let folder = Folder::new()?;
