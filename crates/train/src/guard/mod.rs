@@ -73,7 +73,7 @@ impl Default for GuardSettings {
             anchor_one_in: 64,
             anchors: 512,
             test_one_in: 2,
-            tests_per_s: 1_000,
+            tests_per_s: 250,
             tolerance: 0.01,
             alpha: 0.01,
             version_every: 8_000,
