@@ -74,7 +74,7 @@ impl Default for GuardSettings {
             anchors: 512,
             test_one_in: 2,
             tests_per_s: 250,
-            tolerance: 0.01,
+            tolerance: 0.02,
             alpha: 0.01,
             version_every: 8_000,
             confirm_after: 4_000,
