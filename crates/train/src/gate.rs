@@ -100,6 +100,9 @@ impl Challenger {
         let mut settings = challenge.settings.clone();
         settings.guard.enabled = false;
         settings.predict_one_in = u64::MAX;
+        // It learns from choices alone and at its own pace, whether it rides along or is learned again later: the same bytes.
+        settings.impressions.window_s = 0;
+        settings.drift.boost = 1.0;
         let excluded = excluded.iter().filter(|window| !window.released).cloned().collect();
         Self { challenge: challenge.clone(), learner: Learner::new(settings), excluded, at: Offset(0) }
     }

@@ -136,7 +136,7 @@ impl Learner {
         self.n_alarms
     }
 
-    /// Mean gain of what answers over the trusted anchors, and how many there are; for reports, the guard itself tests one at a time.
+    /// Mean gain of `model` over the trusted anchors, and how many there are: all at once, where the guard tests one at a time.
     pub fn anchor_gain(&self, model: &Ensemble) -> (f64, usize) {
         let gain = self.guard.anchor_gain(model, &self.weights, &mut Prepared::default());
         (gain, self.guard.n_anchors())
@@ -358,9 +358,6 @@ impl Learner {
             n_items: self.line.n_items(),
         };
         self.line.learn_passed_over(&step);
-        if let Some(shadow) = &mut self.shadow {
-            shadow.state.learn_passed_over(&step);
-        }
     }
 
     /// Seals a version, or confirms the one that was sealed, when it is time.

@@ -4,44 +4,25 @@
 //! `ACCRUE_KILLS=200` makes it as many; a few are enough for every day. A failure prints the seed that chose the moments.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use accrue_kernel::Draws;
 
+use crate::server::Server;
+
 const KILLS: u64 = 5;
 const SEED: u64 = 20_261_122;
 
-/// A server process on a free port.
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(dir: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_accrue"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"])
-            .arg(dir)
-            // Checkpoints and segments small enough that kills fall into their writing.
-            .env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "1000")
-            .env("ACCRUE_LOG_SEGMENT_RECORDS", "3000")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit("http://").next().unwrap().to_string();
-        Self { process, address }
-    }
-
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
+fn start(dir: &Path) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir);
+    // Checkpoints and segments small enough that kills fall into their writing.
+    command.env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "1000").env("ACCRUE_LOG_SEGMENT_RECORDS", "3000");
+    Server::start(&mut command)
 }
 
 /// Posts events; the accepted count if the acknowledgement arrived whole.
@@ -89,7 +70,7 @@ fn nothing_acknowledged_is_lost_and_the_recovered_state_is_the_uninterrupted_one
     let mut next = 0;
     let mut acknowledged = Vec::new();
     for kill in 0..kills {
-        let server = Server::start(&folder);
+        let server = start(&folder);
         let mut draws = Draws::new(SEED, 2, kill);
         let deadline = Instant::now() + Duration::from_millis(20 + draws.below(400));
         let mut stream = TcpStream::connect(&server.address).unwrap();
@@ -98,7 +79,7 @@ fn nothing_acknowledged_is_lost_and_the_recovered_state_is_the_uninterrupted_one
             while let Some(left) = deadline.checked_duration_since(Instant::now()) {
                 std::thread::park_timeout(left);
             }
-            server.kill();
+            drop(server);
         });
         loop {
             let n = 1 + draws.below(100);

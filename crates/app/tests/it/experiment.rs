@@ -1,16 +1,16 @@
 //! Experiments from outside: arms over HTTP, and what `accrue experiment` makes of a log.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use accrue_event::{Attributes, Event, EventId, EventType, ItemId, Timestamp};
 use accrue_kernel::Draws;
 use accrue_model::Exploration;
 use accrue_store::{Assignment, Body, CheckedEvent, Log, LogSettings, Offset, Page, Served};
 use serde_json::{Value, json};
+
+use crate::server::Server;
 
 const SETTINGS: &str = "
 [serve.explore]
@@ -45,60 +45,29 @@ fn json_of(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A server process on a free port; killed when dropped.
-struct Server {
-    process: Child,
-    address: String,
+fn start(dir: &Path) -> Server {
+    let config = dir.join("accrue.toml");
+    std::fs::write(&config, SETTINGS).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir.join("shop"));
+    Server::start(command.arg("--config").arg(config).env_clear())
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Server {
-    fn start(dir: &Path) -> Self {
-        let config = dir.join("accrue.toml");
-        std::fs::write(&config, SETTINGS).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_accrue"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"])
-            .arg(dir.join("shop"))
-            .arg("--config")
-            .arg(config)
-            .env_clear()
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit("http://").next().unwrap().to_string();
-        Self { process, address }
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Value {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let body = body.to_string();
-        let head = "Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n";
-        write!(stream, "POST {path} HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
-        serde_json::from_str(body).unwrap()
-    }
+fn post(server: &Server, path: &str, body: &Value) -> Value {
+    let (status, answer) = server.ask("POST", path, &body.to_string());
+    assert_eq!(status, 200, "{answer}");
+    answer
 }
 
 #[test]
 fn arms_are_sticky_told_and_recorded_with_the_chance_of_every_place() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path());
+    let server = start(dir.path());
     let bought: Vec<Value> = (0..60)
         .map(|n| json!({"id": format!("e{n}"), "type": "purchase", "user": format!("u{}", n % 10), "item": format!("i{}", n % 12)}))
         .collect();
-    server.post("/v1/events", &json!(bought));
-    let ask = |who: Value| server.post("/v1/recommend", &who);
+    post(&server, "/v1/events", &json!(bought));
+    let ask = |who: Value| post(&server, "/v1/recommend", &who);
     let mut arms: BTreeMap<String, String> = BTreeMap::new();
     let mut clicks = Vec::new();
     for round in 0..2 {
@@ -115,7 +84,7 @@ fn arms_are_sticky_told_and_recorded_with_the_chance_of_every_place() {
     assert!(ask(json!({"n": 6}))["experiment"].is_null(), "a stranger cannot be known again");
     assert!(!ask(json!({"session": "guest"}))["experiment"].is_null());
     // Acknowledged behind the answers: they are in the log now.
-    server.post("/v1/events", &json!(clicks));
+    post(&server, "/v1/events", &json!(clicks));
     drop(server);
 
     let exported = accrue(dir.path(), &["export", "served"]);

@@ -12,4 +12,5 @@ mod experiment;
 mod faults;
 mod forget;
 mod http;
+mod server;
 mod versions;

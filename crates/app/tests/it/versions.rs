@@ -1,15 +1,15 @@
 //! Versions from outside: a server process that seals them, rolls back on demand while requests go on, survives `kill -9` right
 //! after it; and the same on the command line, with challengers. Whatever was decided, the log alone gives the same bytes.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use accrue_kernel::Draws;
 use serde_json::Value;
+
+use crate::server::{Server, ask};
 
 const SEED: u64 = 20_261_123;
 
@@ -33,46 +33,8 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A server process on a free port.
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(dir: &Path) -> Self {
-        let mut process =
-            command(dir).args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit("http://").next().unwrap().to_string();
-        Self { process, address }
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        ask(&self.address, method, path, body).unwrap()
-    }
-
-    /// As `kill -9` does.
-    fn kill(self) {}
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-fn ask(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-    write!(stream, "{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let status = answer.split(' ').nth(1)?.parse().ok()?;
-    let body = answer.split_once("\r\n\r\n")?.1;
-    Some((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+fn start(dir: &Path) -> Server {
+    Server::start(command(dir).args(["serve", "--listen", "127.0.0.1:0"]))
 }
 
 /// Purchases of 50 people, each with a taste for a family of items.
@@ -116,7 +78,7 @@ fn is_equal_after_replay(dir: &Path) {
 #[test]
 fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path());
+    let server = start(dir.path());
     send(&server, 0..6_000);
     let (status, before) = server.ask("GET", "/v1/versions", "");
     let learning = before["versions"].as_array().unwrap().last().unwrap()["version"].as_u64().unwrap();
@@ -128,7 +90,7 @@ fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
     let reader = std::thread::spawn(move || {
         let mut n_answers = 0;
         while !stopped.load(Ordering::Relaxed) {
-            let (status, page) = ask(&address, "GET", "/v1/recommend/u7?n=5", "").expect("an answer");
+            let (status, page) = ask(&address, "GET", "/v1/recommend/u7?n=5", "");
             assert!(status == 200 && page["items"].as_array().unwrap().len() == 5, "{page}");
             n_answers += 1;
         }
@@ -149,9 +111,9 @@ fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
         let (told, problem) = server.ask("POST", path, "");
         assert!(told == status && problem["code"] == code, "{path}: {problem}");
     }
-    server.kill();
+    drop(server);
 
-    let server = Server::start(dir.path());
+    let server = start(dir.path());
     wait_until_learned(&server);
     let (_, again) = server.ask("GET", "/v1/versions", "");
     assert_eq!(again["suspect"], after["suspect"], "a kill does not undo it");
@@ -159,7 +121,7 @@ fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
     let (status, released) = server.ask("POST", &format!("/v1/versions/suspect/{from}/release"), "");
     assert!(status == 200 && released["suspect"][0]["released"] == true, "{released}");
     send(&server, 6_000..7_000);
-    server.kill();
+    drop(server);
     is_equal_after_replay(dir.path());
 }
 

@@ -234,17 +234,16 @@ impl Guard {
         if let Some(alarm) = alarm {
             return Finding::Alarm(alarm);
         }
-        if is_anchor {
-            self.pending.push(Probe::new(*offset, context, event, slices.by_type()));
-            let surplus = self.pending.len().saturating_sub(settings.anchors);
-            self.pending.drain(..surplus);
+        if on_probation && self.clearing.value() >= CLEARED_AT {
+            return Finding::Cleared;
         }
-        let is_cleared = on_probation && self.clearing.value() >= CLEARED_AT;
-        match (is_cleared, is_anchor) {
-            (true, _) => Finding::Cleared,
-            (false, true) => Finding::Withhold,
-            (false, false) => Finding::GoOn,
+        if !is_anchor {
+            return Finding::GoOn;
         }
+        self.pending.push(Probe::new(*offset, context, event, slices.by_type()));
+        let surplus = self.pending.len().saturating_sub(settings.anchors);
+        self.pending.drain(..surplus);
+        Finding::Withhold
     }
 
     /// Whether there is time for one more examination, by the times at which records came in.
