@@ -308,7 +308,10 @@ impl<'a> Run<'a> {
             {
                 self.n_events += 1;
                 self.chosen.insert((interaction.shopper, interaction.item));
-                self.learner.see_item(interaction.item, interaction.at_ms);
+                // One that learns online sees it in a moment, by its own step.
+                if self.mode != Mode::Online {
+                    self.learner.see_item(interaction.item, interaction.at_ms);
+                }
             }
             if place % 10_000 == 0 {
                 progress(place as f64 / self.records.len() as f64);

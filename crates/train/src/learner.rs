@@ -10,7 +10,7 @@ use accrue_store::{Fact, Histories, Interaction, ItemIdx, Offset};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Challenge, Challenger, GateSettings, Past, Shadow, Standing};
-use crate::guard::{Finding, Guard, Observation, Tally, gains_of};
+use crate::guard::{Finding, Guard, Observation, Probation, Tally, gains_of};
 use crate::impressions::{Impressions, PassedOver};
 use crate::prequential::{LIST, Quality};
 use crate::versions::{Lineage, Sealing};
@@ -37,6 +37,10 @@ pub struct Learner {
     on_probation: bool,
     /// Choices since the last version was sealed, or rolled back to.
     since_sealed: u64,
+    /// Choices since the end of the good version, learned or not.
+    since_good: u64,
+    /// Choices after which a line that was undone had shown harm: on probation it must learn as many to show what they do.
+    undone: u64,
     /// Rollbacks by alarm so far, those of a line on probation not counted.
     n_alarms: u64,
     histories: Histories,
@@ -64,7 +68,7 @@ impl PartialEq for Learner {
             && self.guard == other.guard
             && self.lineage == other.lineage
             && self.on_probation == other.on_probation
-            && self.since_sealed == other.since_sealed
+            && (self.since_sealed, self.since_good, self.undone) == (other.since_sealed, other.since_good, other.undone)
             && self.n_alarms == other.n_alarms
             && self.histories == other.histories
             && self.impressions == other.impressions
@@ -86,6 +90,8 @@ impl Learner {
             lineage: Lineage::default(),
             on_probation: false,
             since_sealed: 0,
+            since_good: 0,
+            undone: 0,
             n_alarms: 0,
             histories: Histories::new(settings.history_capacity),
             impressions: Impressions::default(),
@@ -252,7 +258,6 @@ impl Learner {
     }
 
     fn learn(&mut self, offset: Offset, event: &Interaction) {
-        self.see_item(event.item, event.at_ms);
         let weight = self.weights.get(event.type_code);
         self.label(event, weight);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
@@ -277,10 +282,12 @@ impl Learner {
                 event: *event,
                 weight,
                 received_ms: self.received_ms,
+                probation: self.probation(),
+                since_good: self.since_good,
             };
             let good = self.lineage.good().map(|(_, state)| state);
             let (settings, line) = (&self.settings.guard, &self.line);
-            self.guard.observe(settings, &choice, line, good, self.on_probation, &mut self.prepared)
+            self.guard.observe(settings, &choice, line, good, &mut self.prepared)
         } else {
             Finding::GoOn
         };
@@ -314,14 +321,29 @@ impl Learner {
             }
             Finding::Withhold | Finding::Alarm(_) => {}
         }
+        self.see_item(event.item, event.at_ms);
         self.histories.push(event);
         self.n_learned += 1;
-        self.since_sealed += u64::from(weight != 0.0);
+        self.count_choice(weight);
         match finding {
             Finding::Alarm(alarm) => self.undo(offset.next(), &alarm),
             Finding::Cleared => self.end_probation(),
             Finding::GoOn | Finding::Withhold if self.settings.guard.enabled => self.advance(offset.next()),
             Finding::GoOn | Finding::Withhold => {}
+        }
+    }
+
+    fn count_choice(&mut self, weight: f32) {
+        self.since_sealed += u64::from(weight != 0.0);
+        self.since_good += u64::from(weight != 0.0);
+    }
+
+    /// Whether the line must prove itself, and may by now. The same harm would not show before as much is learned as was undone.
+    fn probation(&self) -> Probation {
+        match self.on_probation {
+            false => Probation::None,
+            true if self.since_sealed < self.undone => Probation::TooSoon,
+            true => Probation::Due,
         }
     }
 
@@ -370,6 +392,8 @@ impl Learner {
         if self.lineage.candidate().is_some() {
             if self.since_sealed >= guard.confirm_after.min(due) {
                 self.lineage.confirm(guard.versions_kept);
+                self.guard.note_sound();
+                self.since_good = self.since_sealed;
                 self.guard.trust_before(self.lineage.good_end().0, guard.anchors);
                 self.guard.restart();
             }
@@ -459,6 +483,7 @@ impl Learner {
         self.lineage.replace(&self.line, &state, &sealing, why, self.settings.guard.versions_kept);
         self.guard.trust_before(self.end.0, self.settings.guard.anchors);
         self.go_on_from(state);
+        self.since_good = 0;
         self.on_probation = false;
         Ok(())
     }
@@ -493,7 +518,7 @@ impl Learner {
         let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items };
         let good = self.lineage.good().map(|(_, state)| state);
         self.line.learn(&step, good, &mut self.prepared);
-        self.since_sealed += u64::from(weight != 0.0);
+        self.count_choice(weight);
     }
 
     /// What was learned.
@@ -505,6 +530,7 @@ impl Learner {
     fn undo(&mut self, end: Offset, alarm: &Alarm) {
         let Some((good, _)) = self.lineage.good() else { return };
         let why = alarm.to_string();
+        let undone = if self.on_probation { self.since_sealed } else { self.since_good };
         if self.on_probation {
             self.lineage.suspect(self.lineage.begun(), end, &why);
             let state = self.lineage.good().map(|(_, state)| state.clone());
@@ -514,6 +540,7 @@ impl Learner {
             self.roll_back(end, good, &why);
             self.on_probation = true;
         }
+        self.undone = undone.min(self.settings.guard.version_every + self.settings.guard.confirm_after);
         self.guard.drop_pending();
     }
 
@@ -537,6 +564,7 @@ impl Learner {
     fn end_probation(&mut self) {
         self.on_probation = false;
         self.since_sealed = 0;
+        self.guard.note_sound();
         self.guard.restart();
     }
 
@@ -547,6 +575,7 @@ impl Learner {
             self.roll_back(end, version, why);
             self.lineage.vouch_for(version);
             self.guard.drop_pending();
+            self.since_good = 0;
             self.on_probation = false;
         }
     }

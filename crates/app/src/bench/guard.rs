@@ -2,8 +2,8 @@
 //!
 //! Corpus: the retail-like stream; with `--datasets`, a real shop's year. The learner follows clean events, then a part of what
 //! comes is poisoned (valid by schema, as from a broken or hostile client). Damage is measured on choices that come later in the
-//! clean stream and that no model has seen: mean NDCG@20, with each shopper's history as it was when the poison began, against a
-//! twin that follows the clean stream. A twin without a guard shows what the poison does if nothing is done.
+//! clean stream and that no model has seen: mean NDCG@20, with each shopper's history as it was when the poison began, against
+//! the learner as it was then, asked at the same moment. A twin without a guard shows what the poison does if nothing is done.
 
 use accrue_event::EventType;
 use accrue_kernel::Draws;
@@ -130,7 +130,7 @@ struct Case {
     delay: Option<usize>,
     /// Events until the loss without a guard reached a fifth; `None` if it never did.
     harmful_at: Option<usize>,
-    /// The largest loss of NDCG@20 without a guard, as a share of what a clean stream gives at the same moment.
+    /// The largest loss of NDCG@20 without a guard, as a share of what there was.
     worst_unguarded: f64,
     /// The loss just before the rollback, and at the end.
     at_alarm: f64,
@@ -157,7 +157,7 @@ fn follow(
     Ok(learner)
 }
 
-fn poisoned(scene: &Scene, clean: &[f64], poison: Poison, share: u64, n_events: usize) -> anyhow::Result<Case> {
+fn poisoned(scene: &Scene, poison: Poison, share: u64, n_events: usize) -> anyhow::Result<Case> {
     let poisoned = |number: usize, clean: &Interaction| {
         let mut draws = Draws::new(99, 1, number as u64);
         match draws.below(100) < share {
@@ -165,7 +165,8 @@ fn poisoned(scene: &Scene, clean: &[f64], poison: Poison, share: u64, n_events: 
             false => *clean,
         }
     };
-    let loss = |model: &Ensemble, number: usize| 1.0 - scene.ndcg(model, number) / clean[number / LOOK_EVERY];
+    let before = scene.learner.ensemble();
+    let loss = |model: &Ensemble, number: usize| 1.0 - scene.ndcg(model, number) / scene.ndcg(before, number);
     let (mut worst_unguarded, mut harmful_at) = (0.0, None);
     follow(scene, false, n_events, poisoned, |number, learner| {
         if number % LOOK_EVERY == LOOK_EVERY - 1 {
@@ -177,14 +178,14 @@ fn poisoned(scene: &Scene, clean: &[f64], poison: Poison, share: u64, n_events: 
         }
     })?;
     let alarms_before = scene.learner.n_alarms();
-    let (mut delay, mut at_alarm, mut before) = (None, 0.0, scene.learner.ensemble().clone());
+    let (mut delay, mut at_alarm, mut last) = (None, 0.0, scene.learner.ensemble().clone());
     let guarded = follow(scene, true, n_events, poisoned, |number, learner| {
         if delay.is_none() && learner.n_alarms() > alarms_before {
             delay = Some(number + 1);
-            at_alarm = loss(&before, number);
+            at_alarm = loss(&last, number);
         }
         if number % 64 == 0 && delay.is_none() {
-            before = learner.ensemble().clone();
+            last = learner.ensemble().clone();
         }
     })?;
     Ok(Case { delay, harmful_at, worst_unguarded, at_alarm, after: loss(guarded.serving(), n_events - 1) })
@@ -197,25 +198,13 @@ fn poison(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     };
     let (at, n_events) = (events.len() * 3 / 5, bed.size.pick(1_000, 4_000, 8_000));
     let scene = Scene::new(bed, events, at)?;
-    let mut clean = Vec::new();
-    follow(
-        &scene,
-        false,
-        n_events,
-        |_, event| *event,
-        |number, learner| {
-            if number % LOOK_EVERY == LOOK_EVERY - 1 {
-                clean.push(scene.ndcg(learner.ensemble(), number));
-            }
-        },
-    )?;
     let first = scene.ndcg(scene.learner.ensemble(), 0);
     bed.note(format!("  poison after {at} clean events, {n_events} events long; NDCG@20 {first:.4} before it"));
     bed.note("  kind, share: largest loss without a guard; rollback after; loss just before it, at the end");
     let (mut delays, mut restored, mut n_harmful, mut n_missed) = (Vec::new(), Vec::new(), 0, 0);
     for kind in KINDS {
         for share in SHARES {
-            let case = poisoned(&scene, &clean, kind, share, n_events)?;
+            let case = poisoned(&scene, kind, share, n_events)?;
             let Case { delay, harmful_at, worst_unguarded, at_alarm, after } = case;
             let delayed = delay.map_or("never".into(), |delay| format!("{delay} events"));
             let percent = |share: f64| format!("{:.0} %", 100.0 * share);

@@ -12,5 +12,6 @@ mod experiment;
 mod faults;
 mod forget;
 mod http;
+mod poison;
 mod server;
 mod versions;

@@ -15,6 +15,7 @@
 
 mod capital;
 mod probe;
+mod wander;
 
 use accrue_event::EventType;
 use accrue_kernel::Draws;
@@ -25,19 +26,27 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::capital::Capital;
 pub(crate) use self::probe::gains_of;
 use self::probe::{N_SLICES, Probe, Slices, slice_name};
+use self::wander::Wander;
 
 /// Stream of the random numbers of the guard.
 const STREAM: u64 = 0x4755_4152;
 /// Trusted anchors with which the anchor test begins: a young shop's few are of one day, and say little of the next.
 const ENOUGH_ANCHORS: usize = 128;
+/// Examinations on anchors that tell how far a version wandered.
+const ENOUGH_EXAMINED: u64 = 500;
+/// Examinations on the stream that tell whether the line foresees it better, and the share of it that is excused on anchors.
+const ENOUGH_ON_STREAM: u64 = 100;
+const EXCUSE: f64 = 0.25;
 /// Capital from which on the tests look closer.
 const SUSPICION: f64 = 2.0;
 /// Capital from which on nothing is proposed or confirmed.
 const HOLD: f64 = 8.0;
-/// How close: one choice in so many.
-const CLOSER_ONE_IN: u64 = 1;
-/// A line on probation returns when the hypothesis that it harms by three times the tolerance or more has so little left.
+/// How close: so many anchors for each choice.
+const CLOSER: usize = 4;
+/// A line on probation returns when the hypothesis that it loses more than the tolerance has so little left.
 const CLEARED_AT: f64 = 20.0;
+/// No loss above this is ever harmless.
+const MOST_TOLERANCE: f64 = 0.4;
 
 /// Settings of the guard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,12 +58,12 @@ pub struct GuardSettings {
     pub anchor_one_in: u64,
     /// Anchors kept, the latest of those that are trusted.
     pub anchors: usize,
-    /// The anchor test examines one anchor for so many choices (one for each once it suspects something), the stream test a
-    /// quarter of that.
+    /// The anchor test examines one anchor for so many choices (four for each once it suspects something), the stream test a
+    /// quarter as often.
     pub test_one_in: u64,
     /// Examinations in a second, at most, by the times at which records came in: while a long past is taken in, few are enough.
     pub tests_per_s: u64,
-    /// Loss of mean gain (0 to 1) that counts as harmless.
+    /// Loss of mean gain (0 to 1) that counts as harmless at least; where sound versions wander further, that counts.
     pub tolerance: f64,
     /// The chance ever to roll back without cause.
     pub alpha: f64,
@@ -71,10 +80,10 @@ impl Default for GuardSettings {
         Self {
             enabled: true,
             anchor_one_in: 64,
-            anchors: 512,
+            anchors: 2_048,
             test_one_in: 2,
             tests_per_s: 250,
-            tolerance: 0.02,
+            tolerance: 0.005,
             alpha: 0.01,
             version_every: 8_000,
             confirm_after: 4_000,
@@ -93,6 +102,21 @@ pub(crate) struct Observation<'a> {
     pub(crate) weight: f32,
     /// When its record came in.
     pub(crate) received_ms: i64,
+    /// Whether the line is on probation, and if so, how far.
+    pub(crate) probation: Probation,
+    /// Choices since the end of the good version.
+    pub(crate) since_good: u64,
+}
+
+/// Whether the line has to prove itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probation {
+    /// It has not: it serves.
+    None,
+    /// It has learned less than what was undone, so that the same harm would not show yet.
+    TooSoon,
+    /// It has learned as much: now it may show that it does no harm.
+    Due,
 }
 
 /// What the guard makes of a choice.
@@ -166,6 +190,8 @@ pub(crate) struct Guard {
     clearing: Capital,
     /// Gains since the tests began: on the stream and on anchors.
     pub(crate) tallies: [Tally; 2],
+    /// How far sound versions come to lie from one another on anchors.
+    wander: Wander,
     /// Times that the tests began anew.
     restarts: u64,
     /// Anchors from before the good version's end.
@@ -185,6 +211,7 @@ impl Default for Guard {
             anchor: vec![Capital::default(); N_SLICES],
             clearing: Capital::default(),
             tallies: Default::default(),
+            wander: Wander::default(),
             restarts: 0,
             trusted: Vec::new(),
             pending: Vec::new(),
@@ -203,38 +230,47 @@ impl Guard {
         choice: &Observation<'_>,
         line: &Ensemble,
         good: Option<&Ensemble>,
-        on_probation: bool,
         prepared: &mut Prepared,
     ) -> Finding {
-        let Observation { offset, seed, context, event, weight, received_ms } = choice;
+        let Observation { offset, seed, context, event, weight, received_ms, probation, since_good } = choice;
         self.stream_ms = self.stream_ms.max(event.at_ms);
         let mut draws = Draws::new(*seed, STREAM, *offset);
-        let is_choice = *weight > 0.0;
+        let first_seen_ms = line.first_seen_ms(event.item);
+        // Of an item that nobody knew nothing could be foreseen.
+        let is_choice = *weight > 0.0 && first_seen_ms.is_some();
         // Without a past a page is what sells just now, and of older choices an older version always knows that better.
         let has_past = context.past.len() >= probe::NEW_SHOPPER;
         let is_anchor = draws.below(settings.anchor_one_in.max(1)) == 0 && is_choice && has_past;
-        let one_in = if on_probation || self.suspects() { CLOSER_ONE_IN } else { settings.test_one_in.max(1) };
-        let tests_anchor = draws.below(one_in) == 0 && self.affords(settings, *received_ms);
+        let tolerance = self.tolerance(settings, *since_good);
+        let is_close = *probation != Probation::None || self.suspects();
+        let one_in = if is_close { 1 } else { settings.test_one_in.max(1) };
+        let n_anchors = if is_close { CLOSER } else { usize::from(draws.below(one_in) == 0) };
         let tests_stream = draws.below(4 * one_in) == 0 && is_choice && self.affords(settings, *received_ms);
-        let slices = Slices::of(context, event, line.first_seen_ms(event.item));
+        let slices = Slices::of(context, event, first_seen_ms);
         let mut alarm = None;
         if let Some(good) = good {
             if tests_stream {
                 let gains = gains_of([line, good], [context, context], event.item, &mut draws, prepared);
-                alarm = self.test(0, gains, slices, settings);
+                alarm = self.test(0, gains, slices, tolerance, settings.alpha);
             }
-            if tests_anchor && alarm.is_none() && self.trusted.len() >= ENOUGH_ANCHORS {
+            for _ in 0..n_anchors {
+                if alarm.is_some() || self.trusted.len() < ENOUGH_ANCHORS || !self.affords(settings, *received_ms) {
+                    break;
+                }
                 let probe = &self.trusted[draws.below(self.trusted.len() as u64) as usize];
                 let gains = probe.gains([line, good], self.stream_ms, context.weights, &mut draws, prepared);
                 let slices = probe.slices;
-                alarm = self.test(1, gains, slices, settings);
-                self.clearing.add(gains[0] - gains[1], -3.0 * settings.tolerance);
+                let tolerance = (tolerance + self.excuse()).min(MOST_TOLERANCE);
+                alarm = self.test(1, gains, slices, tolerance, settings.alpha);
+                if *probation == Probation::Due {
+                    self.clearing.add(gains[0] - gains[1], -tolerance);
+                }
             }
         }
         if let Some(alarm) = alarm {
             return Finding::Alarm(alarm);
         }
-        if on_probation && self.clearing.value() >= CLEARED_AT {
+        if *probation == Probation::Due && self.clearing.value() >= CLEARED_AT {
             return Finding::Cleared;
         }
         if !is_anchor {
@@ -244,6 +280,30 @@ impl Guard {
         let surplus = self.pending.len().saturating_sub(settings.anchors);
         self.pending.drain(..surplus);
         Finding::Withhold
+    }
+
+    /// Loss that counts as harmless now: what sound versions wander, and more as the good version ages. One of long ago knows little of
+    /// the shop of today; without that, one false alarm would freeze a shop that changes for ever, by a version that happened to do
+    /// well on these very anchors.
+    fn tolerance(&self, settings: &GuardSettings, since_good: u64) -> f64 {
+        let usual = (settings.version_every + settings.confirm_after).max(1);
+        let age = (since_good as f64 / usual as f64).max(1.0);
+        (self.wander.reach(settings.tolerance) * age).min(MOST_TOLERANCE)
+    }
+
+    /// What is excused on anchors because the line foresees the stream better than the good version does: a shop whose season turned
+    /// forgets a little of the old one, and random labels cannot be foreseen at all.
+    fn excuse(&self) -> f64 {
+        let [stream, _] = self.tallies;
+        if stream.n >= ENOUGH_ON_STREAM { EXCUSE * (stream.line() - stream.good()).max(0.0) } else { 0.0 }
+    }
+
+    /// A version has stood the tests: what it lost on anchors was harmless.
+    pub(crate) fn note_sound(&mut self) {
+        let [_, anchors] = self.tallies;
+        if anchors.n >= ENOUGH_EXAMINED {
+            self.wander.observe(anchors.good() - anchors.line());
+        }
     }
 
     /// Whether there is time for one more examination, by the times at which records came in.
@@ -269,16 +329,16 @@ impl Guard {
     }
 
     /// Takes one pair of gains in (line, good); the alarm that it sets off, if it does.
-    fn test(&mut self, test: usize, gains: [f64; 2], slices: Slices, settings: &GuardSettings) -> Option<Alarm> {
+    fn test(&mut self, test: usize, gains: [f64; 2], slices: Slices, tolerance: f64, alpha: f64) -> Option<Alarm> {
         self.tallies[test].add(gains);
         // The share of this restart; the shares of all restarts sum to alpha.
         let round = (self.restarts + 1) as f64;
-        let alpha = settings.alpha * 6.0 / (std::f64::consts::PI * round).powi(2);
+        let alpha = alpha * 6.0 / (std::f64::consts::PI * round).powi(2);
         let capitals = if test == 0 { &mut self.stream } else { &mut self.anchor };
         let mut alarm = None;
         for slice in slices.iter() {
             let capital = &mut capitals[slice];
-            capital.add(gains[1] - gains[0], settings.tolerance);
+            capital.add(gains[1] - gains[0], tolerance);
             let share = if slice == 0 { 4.0 } else { 4.0 * (N_SLICES - 1) as f64 };
             if capital.value() * alpha >= share && alarm.is_none() {
                 alarm = Some(Alarm {

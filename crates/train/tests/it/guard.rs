@@ -26,7 +26,7 @@ fn guarded(part: Part) -> LearnSettings {
 /// The same, with versions far enough apart for a slow poison to show.
 fn patient(part: Part) -> LearnSettings {
     let mut settings = guarded(part);
-    settings.guard.tolerance = 0.03;
+    settings.guard.tolerance = 0.01;
     settings.guard.version_every = 4_000;
     settings.guard.confirm_after = 3_000;
     settings
@@ -91,7 +91,7 @@ fn a_clean_stream_is_left_alone() {
 
 #[test]
 fn poison_is_undone_and_clean_events_lead_back() {
-    let records = poisoned(22_000, 10_000..15_000);
+    let records = poisoned(28_000, 10_000..15_000);
     let facts = facts(&records);
     let mut learner = Learner::new(patient(Part::Blend));
     follow(&mut learner, &facts, &records[..10_000]);
@@ -112,7 +112,7 @@ fn poison_is_undone_and_clean_events_lead_back() {
     assert!(learner.lineage().entries().iter().any(|entry| entry.status == VersionStatus::RolledBack));
     // Poison goes on for a while: nobody is served by what is learned from it.
     let (gain, _) = learner.anchor_gain(learner.serving());
-    assert!(gain >= 0.9 * before, "{gain} while the poison goes on, {before} before");
+    assert!(learner.is_on_probation() && gain >= 0.8 * before, "{gain} while the poison goes on, {before} before");
     follow(&mut learner, &facts, &records);
     assert!(!learner.is_on_probation(), "the line proved itself");
 }

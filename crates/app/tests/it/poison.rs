@@ -1,0 +1,140 @@
+//! Poison from outside: a hostile client sends events that are valid by schema, and the server undoes what they taught it by
+//! itself, while it answers. `ACCRUE_POISON_EVENTS` sets how many poisoned events come (8,000).
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use accrue_kernel::Draws;
+use serde_json::Value;
+
+use crate::server::{Server, ask};
+
+const SEED: u64 = 20_261_124;
+const N_CLEAN: u64 = 16_000;
+const N_USERS: u64 = 50;
+/// Shoppers who come while all is well and stay away while poison comes: their pages show what the models learned.
+const N_WITNESSES: u64 = 25;
+const N_ITEMS: u64 = 60;
+const BATCH: u64 = 250;
+
+/// How events are poisoned.
+#[derive(Clone, Copy, Debug)]
+enum Poison {
+    /// Another item, drawn from all.
+    Shuffled,
+    /// What was chosen is disliked, and something else is chosen.
+    Flipped,
+    /// The event as it was, with absurd values and quantities.
+    Exploding,
+    /// One shopper chooses one item over and over.
+    Flooding,
+}
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.env("ACCRUE_DATA", dir).env("ACCRUE_LOG", "error").env_remove("ACCRUE_POISON_EVENTS");
+    let guard = [("ANCHOR_ONE_IN", "16"), ("TESTS_PER_S", "100000")];
+    for (name, value) in guard {
+        command.env(format!("ACCRUE_LEARN_GUARD_{name}"), value);
+    }
+    command
+}
+
+fn replay(dir: &Path) -> Output {
+    command(dir).args(["replay", "--verify", "--json", "--quiet"]).output().unwrap()
+}
+
+/// Event `number` of a shop where each of 50 people has a taste for a family of six items; `poison` spoils it.
+fn event(number: u64, poison: Option<Poison>) -> String {
+    let mut draws = Draws::new(SEED, 1, number);
+    let n_users = if poison.is_none() { N_USERS + N_WITNESSES } else { N_USERS };
+    let (mut user, mut kind, mut rest) = (draws.below(n_users), "purchase", "");
+    let taste = user % 10 * 6 + draws.below(6);
+    let mut item = if draws.below(4) == 0 { draws.below(N_ITEMS) } else { taste };
+    match poison {
+        None => {}
+        Some(Poison::Shuffled) => item = draws.below(N_ITEMS),
+        Some(Poison::Flipped) if draws.below(2) == 0 => kind = "dislike",
+        Some(Poison::Flipped) => item = draws.below(N_ITEMS),
+        Some(Poison::Exploding) => rest = r#","value":1e30,"quantity":4000000000"#,
+        Some(Poison::Flooding) => (user, item) = (N_USERS + N_WITNESSES, N_ITEMS / 2),
+    }
+    let at = 1_760_000_000_000 + number * 60_000;
+    format!(r#"{{"id":"e{number}","type":"{kind}","user":"u{user}","item":"i{item}","at":{at}{rest}}}"#)
+}
+
+fn send(server: &Server, range: std::ops::Range<u64>, poison: Option<Poison>) {
+    for first in range.clone().step_by(BATCH as usize) {
+        let events: Vec<String> = (first..(first + BATCH).min(range.end)).map(|number| event(number, poison)).collect();
+        let (status, answer) = server.ask("POST", "/v1/events", &format!("[{}]", events.join(",")));
+        assert_eq!(status, 200, "{answer}");
+        loop {
+            let (_, quality) = server.ask("GET", "/v1/quality", "");
+            if quality["offset"] == quality["log_end"] {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+/// Of each witness's page of six, how many items are of the family that they have a taste for: 0 to 1.
+fn fit(server: &Server) -> f64 {
+    let own = |user: u64| {
+        let (status, page) = server.ask("GET", &format!("/v1/recommend/u{user}?n=6&seen=keep"), "");
+        assert_eq!(status, 200, "{page}");
+        let items = page["items"].as_array().unwrap();
+        let number = |item: &Value| item["id"].as_str().unwrap()[1..].parse::<u64>().unwrap();
+        items.iter().filter(|item| number(item) / 6 == user % 10).count() as f64 / 6.0
+    };
+    (N_USERS..N_USERS + N_WITNESSES).map(own).sum::<f64>() / N_WITNESSES as f64
+}
+
+fn alarms(server: &Server) -> u64 {
+    server.ask("GET", "/v1/versions", "").1["alarms"].as_u64().unwrap()
+}
+
+/// What a poison did: fit before it, at its end, and alarms.
+fn under(poison: Poison) -> (f64, f64, u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(command(dir.path()).args(["serve", "--listen", "127.0.0.1:0"]));
+    send(&server, 0..N_CLEAN, None);
+    let (before, alarms_before) = (fit(&server), alarms(&server));
+    let (stop, address) = (Arc::new(AtomicBool::new(false)), server.address.clone());
+    let stopped = stop.clone();
+    let reader = std::thread::spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            let (status, page) = ask(&address, "GET", "/v1/recommend/u7?n=5", "");
+            assert!(status == 200 && !page["items"].as_array().unwrap().is_empty(), "{page}");
+        }
+    });
+    let n_poisoned = std::env::var("ACCRUE_POISON_EVENTS").map_or(8_000, |n| n.parse().unwrap());
+    send(&server, N_CLEAN..N_CLEAN + n_poisoned, Some(poison));
+    stop.store(true, Ordering::Relaxed);
+    reader.join().expect("requests went on");
+    let (after, alarms) = (fit(&server), alarms(&server) - alarms_before);
+    println!("{poison:?}: fit {before:.3} before ({alarms_before} alarms), {after:.3} after ({alarms})");
+    drop(server);
+    let replayed: Value = serde_json::from_slice(&replay(dir.path()).stdout).unwrap();
+    assert_eq!(replayed["equal"], true, "{replayed}");
+    (before, after, alarms)
+}
+
+#[test]
+fn what_a_hostile_client_taught_is_undone() {
+    for poison in [Poison::Shuffled, Poison::Flipped] {
+        let (before, after, alarms) = under(poison);
+        assert!(before > 0.5, "{poison:?}: learned {before}");
+        assert!(alarms > 0 && after >= 0.9 * before, "{poison:?}: {before} before, {after} after, {alarms} alarms");
+    }
+}
+
+#[test]
+fn what_does_no_harm_is_left_alone() {
+    for poison in [Poison::Exploding, Poison::Flooding] {
+        let (before, after, _) = under(poison);
+        assert!(after >= 0.9 * before, "{poison:?}: {before} before, {after} after");
+    }
+}
