@@ -10,6 +10,7 @@
 
 mod attention;
 mod gru;
+mod sliding;
 mod unfold;
 
 #[cfg(test)]
@@ -100,6 +101,8 @@ enum Op {
     Gru { gates: Var, weight: WeightId, bias: WeightId },
     Unfold { x: Var, kernel: usize, dilation: usize },
     MaxOverSegments { x: Var },
+    SlidingMax { x: Var },
+    VerticalConvolution { x: Var, weight: WeightId },
 }
 
 /// One forward pass, and then its backward pass.
@@ -596,7 +599,15 @@ impl Backward<'_> {
                 let dx = &mut gradients[self.at(x)];
                 unfold::backward(dy, self.segments, d / kernel, kernel, dilation, dx);
             }
-            Op::MaxOverSegments { x } => {
+            Op::VerticalConvolution { x, weight } => {
+                let (at, [filters, kernel]) = (self.at(x), self.weights.shape(weight));
+                let d_weight = &mut weights[self.weights.range(weight)];
+                let shape = [filters, kernel, d / filters];
+                let given = (&values[at.clone()], dy);
+                let of = self.weights.of(weight);
+                sliding::vertical_backward(given, self.segments, shape, of, &mut gradients[at], d_weight);
+            }
+            Op::MaxOverSegments { x } | Op::SlidingMax { x } => {
                 let dx = &mut gradients[self.at(x)];
                 for (place, (&dy, &row)) in dy.iter().zip(self.indices).enumerate() {
                     dx[row as usize * d + place % d] += dy;

@@ -140,6 +140,16 @@ fn convolutions_have_the_gradients_of_their_differences() {
     }
 }
 
+#[test]
+fn what_looks_back_has_the_gradients_of_its_differences() {
+    for reach in [1, 2, 9] {
+        // A shape whose drawn rows have no two maxima so close that a difference would see both.
+        check("sliding max", &[5, 1, 3], 2, no_weights, |tape, x, ()| tape.sliding_max(x, reach));
+    }
+    let build = |weights: &mut Weights| weights.rows("w", [2, 3], Init::Normal { deviation: 0.5 });
+    check("vertical convolution", &[5, 1, 2], 4, build, |tape, x, w| tape.vertical_convolution(x, w));
+}
+
 /// Runs operations without weights and gives the output.
 fn value(segments: &[usize], width: usize, x: &[f32], run: impl Fn(&mut Tape, Var) -> Var) -> Vec<f32> {
     let (mut buffers, weights) = (Buffers::default(), Weights::new(0));
@@ -175,6 +185,38 @@ fn attention_prefers_the_key_that_fits() {
 fn unfolding_shows_the_past_and_zeros_before_it() {
     let out = value(&[3, 1], 1, &[1.0, 2.0, 3.0, 4.0], |tape, x| tape.unfold(x, 2, 1));
     assert_eq!(out, [0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 0.0, 4.0]);
+}
+
+#[test]
+fn a_sliding_maximum_forgets_and_stays_in_its_sequence() {
+    let out = value(&[4, 2], 1, &[5.0, 1.0, 2.0, -1.0, -7.0, -8.0], |tape, x| tape.sliding_max(x, 2));
+    assert_eq!(out, [5.0, 5.0, 2.0, 2.0, -7.0, -7.0]);
+}
+
+#[test]
+fn the_earliest_of_equal_maxima_gets_the_gradient() {
+    let (mut buffers, weights) = (Buffers::default(), Weights::new(0));
+    let mut tape = Tape::new(&mut buffers, &weights, &[3], Mode::Predict);
+    let x = tape.leaf(3, 1, |x| x.fill(2.0));
+    let out = tape.sliding_max(x, 2);
+    tape.gradient_mut(out).copy_from_slice(&[1.0, 10.0, 100.0]);
+    tape.backward(&mut []);
+    assert_eq!(tape.gradient(x), [11.0, 100.0, 0.0]);
+}
+
+#[test]
+fn vertical_filters_weigh_the_rows_of_all_columns_alike() {
+    let mut weights = Weights::new(0);
+    let w = weights.rows("w", [2, 2], Init::Constant(0.0));
+    weights.change(|w| w.copy_from_slice(&[10.0, 1.0, 0.0, 3.0]));
+    let mut buffers = Buffers::default();
+    let mut tape = Tape::new(&mut buffers, &weights, &[2, 1], Mode::Predict);
+    let x = tape.leaf(3, 2, |x| x.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    let out = tape.vertical_convolution(x, w);
+    let first = [1.0, 2.0, 3.0, 6.0];
+    let second = [13.0, 24.0, 9.0, 12.0];
+    let third = [5.0, 6.0, 15.0, 18.0];
+    assert_eq!(tape.value(out), [first, second, third].concat());
 }
 
 #[test]

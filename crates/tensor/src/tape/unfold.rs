@@ -3,7 +3,7 @@
 use accrue_kernel::axpy;
 
 /// `(row of the output, place in the kernel, row of the input)` of all that is seen; the last place is the row itself.
-fn seen(segments: &[usize], kernel: usize, dilation: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+pub(super) fn seen(segments: &[usize], kernel: usize, dilation: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let mut first = 0;
     segments.iter().flat_map(move |&length| {
         let begin = first;
