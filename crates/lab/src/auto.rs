@@ -125,7 +125,7 @@ impl Search<'_> {
         if parts.len() > 1 && self.begun.elapsed() < self.budget {
             let (holdout, rivals) = match self.protocol {
                 Protocol::UserItems => (Holdout::Random, Rivals::Best),
-                Protocol::LeaveOneOut => (Holdout::Last, Rivals::Best),
+                Protocol::LeaveOneOut | Protocol::Temporal => (Holdout::Last, Rivals::Best),
                 Protocol::Sessions => (Holdout::Session, Rivals::Best),
                 Protocol::Sampled => (Holdout::Random, Rivals::Random),
             };
