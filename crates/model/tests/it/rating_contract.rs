@@ -48,9 +48,9 @@ fn an_item_is_rated_alike_whatever_is_asked_beside_it() {
     for &kind in RatingKind::ALL {
         let (model, mut alone) = (fitted(kind, 2), [f32::NAN]);
         let together = rates(&model, LISTS[1]);
-        for item in 0..N_ITEMS {
-            model.rate(LISTS[1], &[item as u32], &mut alone);
-            assert_eq!(alone[0], together[item], "{}: {item}", kind.name());
+        for (item, &expected) in (0..).zip(&together) {
+            model.rate(LISTS[1], &[item], &mut alone);
+            assert_eq!(alone[0], expected, "{}: {item}", kind.name());
         }
     }
 }
