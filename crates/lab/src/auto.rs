@@ -125,7 +125,7 @@ impl Search<'_> {
         if parts.len() > 1 && self.begun.elapsed() < self.budget {
             let (holdout, rivals) = match self.protocol {
                 Protocol::UserItems => (Holdout::Random, Rivals::Best),
-                Protocol::LeaveOneOut => (Holdout::Last, Rivals::Best),
+                Protocol::LeaveOneOut | Protocol::Temporal => (Holdout::Last, Rivals::Best),
                 Protocol::Sessions => (Holdout::Session, Rivals::Best),
                 Protocol::Sampled => (Holdout::Random, Rivals::Random),
             };
@@ -221,6 +221,13 @@ fn space(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
             ("dropout", &["0.2", "0.4", "0.6"]),
             ("epochs", &["15", "30", "60"]),
             ("learning_rate", &["0.0005", "0.001", "0.002"]),
+        ],
+        Kind::SequentialCaser => &[
+            ("d", &["64", "128"]),
+            ("order", &["3", "5", "9"]),
+            ("horizontal", &["4", "16", "32"]),
+            ("dropout", &["0.2", "0.4", "0.6"]),
+            ("epochs", &["15", "30", "60"]),
         ],
         Kind::NeuMf => &[("d", &["16", "32", "64"]), ("epochs", &["20", "40"]), ("dropout", &["0", "0.2"])],
         Kind::LightGcn => {

@@ -167,6 +167,9 @@ fn describe_protocol(settings: &ProtocolSettings, task: &Task, said: &mut BTreeM
     say("on", if settings.on_validation { "validation" } else { "test" }.to_string());
     say("seen", if task.drop_seen { "drop" } else { "keep" }.to_string());
     say("at", settings.cutoffs.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+    if let Some(share) = settings.share {
+        say("share", share.to_string());
+    }
     if settings.negatives > 0 {
         say("negatives", settings.negatives.to_string());
     }

@@ -4,6 +4,7 @@
 //! and knows nothing of the server.
 
 mod auto;
+mod calibration;
 mod cost;
 mod evaluation;
 mod html;
@@ -22,6 +23,7 @@ pub mod simulator;
 mod stream;
 
 pub use auto::{AutoReport, Trial, evaluate_auto};
+pub use calibration::{Coverage, CoverageSettings, score_coverage};
 pub use cost::Cost;
 pub use evaluation::{RankingReport, Request, Stage, evaluate_files};
 pub use html::html;

@@ -6,6 +6,7 @@
 //! | `leave-one-out` | `user item item …` or `user item`, in time order | the last item; `negatives=100` among sampled ones |
 //! | `sessions` | train: a session a line; test: prefix TAB next | the next item among all |
 //! | `sampled` | ratings; test with negatives | the test item among its negatives |
+//! | `temporal` | `user item [rating] time` | what each user chose after a moment, among all they had not had |
 //!
 //! Rules for what is odd: an item that only a test names is a candidate like any other; a user who only a test names has an empty
 //! history; a pair of `sampled` that the test asks for is taken out of the training data. What is left out is counted.
@@ -16,7 +17,10 @@ use accrue_model::collaborative::Interactions;
 
 use crate::LabError;
 use crate::ranking::{Counted, LastItems, Query, Task};
-use crate::read::{Vocabulary, read_histories, read_ratings, read_sampled_test, read_session_queries, read_sessions};
+use crate::read::{
+    Timed, Vocabulary, read_histories, read_ratings, read_sampled_test, read_session_queries, read_sessions,
+    read_timed, split_by_time,
+};
 use crate::settings::Pairs;
 
 /// A way of measuring.
@@ -30,6 +34,8 @@ pub enum Protocol {
     Sessions,
     /// One item among given negatives.
     Sampled,
+    /// All that came after a moment, one for everybody: nothing is learned from the future.
+    Temporal,
 }
 
 /// Settings of a ranking protocol.
@@ -43,13 +49,15 @@ pub struct ProtocolSettings {
     pub negatives: usize,
     /// Whether items of the history are candidates; `None` asks the data.
     pub keep_seen: Option<bool>,
+    /// Of `temporal`: the share of the choices, the latest, that are asked for.
+    pub share: Option<f64>,
     /// Places of a list that count.
     pub cutoffs: Vec<u32>,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::UserItems, Self::LeaveOneOut, Self::Sessions, Self::Sampled];
+    pub const ALL: [Self; 5] = [Self::UserItems, Self::LeaveOneOut, Self::Sessions, Self::Sampled, Self::Temporal];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -58,6 +66,7 @@ impl Protocol {
             Self::LeaveOneOut => "leave-one-out",
             Self::Sessions => "sessions",
             Self::Sampled => "sampled",
+            Self::Temporal => "temporal",
         }
     }
 
@@ -69,14 +78,14 @@ impl Protocol {
     /// The figure that choices are made by.
     pub fn main_metric(self) -> &'static str {
         match self {
-            Self::UserItems => "ndcg@20",
+            Self::UserItems | Self::Temporal => "ndcg@20",
             Self::LeaveOneOut | Self::Sampled => "ndcg@10",
             Self::Sessions => "mrr@20",
         }
     }
 
     fn needs_test(self) -> bool {
-        self != Self::LeaveOneOut
+        !matches!(self, Self::LeaveOneOut | Self::Temporal)
     }
 
     /// Takes the protocol's settings out of the pairs.
@@ -85,7 +94,7 @@ impl Protocol {
     /// [`LabError::Setting`] if one is no such value.
     pub fn settings(self, pairs: &mut Pairs) -> Result<ProtocolSettings, LabError> {
         let cutoffs: &[u32] = match self {
-            Self::UserItems | Self::Sessions => &[5, 10, 20],
+            Self::UserItems | Self::Sessions | Self::Temporal => &[5, 10, 20],
             Self::LeaveOneOut | Self::Sampled => &[5, 10],
         };
         let whole = "a whole number of at least 0";
@@ -94,6 +103,7 @@ impl Protocol {
             refit: false,
             negatives: 0,
             keep_seen: None,
+            share: None,
             cutoffs: pairs.take_cutoffs("at", cutoffs)?,
         };
         if self == Self::LeaveOneOut {
@@ -101,6 +111,11 @@ impl Protocol {
             settings.negatives = pairs.take("negatives", 0, whole)?;
             let seen = pairs.take_word("seen", &["auto", "keep", "drop"])?;
             settings.keep_seen = (seen != "auto").then_some(seen == "keep");
+        }
+        if self == Self::Temporal {
+            let share = pairs.take("share", LATEST, SHARE)?;
+            check_share(share)?;
+            settings.share = Some(share);
         }
         // The figure that choices are made by is always measured.
         let main = self.main_metric().rsplit('@').next().and_then(|k| k.parse().ok()).unwrap_or(10);
@@ -130,13 +145,14 @@ impl Protocol {
                 )));
             }
             (false, Some(test)) => {
-                let what = "has one file, whose last items are the test; leave out";
+                let what = "has one file, whose latest part is the test; leave out";
                 return Err(LabError::Setting(format!("protocol `{}` {what} {}", self.name(), test.display())));
             }
             (_, test) => test.map_or(train, |test| test),
         };
         let task = match self {
             Self::LeaveOneOut => leave_one_out(train, settings, seed)?,
+            Self::Temporal => temporal(train, settings)?,
             Self::UserItems => {
                 let task = user_items(train, test)?;
                 if settings.on_validation { task.hold_out_share(0.2, seed) } else { task }
@@ -180,6 +196,35 @@ fn user_items(train: &Path, test: &Path) -> Result<Task, LabError> {
     task.counted.insert("duplicate_lines", trained.n_duplicate_lines + tested.n_duplicate_lines);
     task.counted.insert("repeated_items", n_repeats);
     Ok(task)
+}
+
+/// The share of a split by time where none is set.
+pub(crate) const LATEST: f64 = 0.2;
+/// What it can be.
+pub(crate) const SHARE: &str = "a number above 0 and below 1";
+
+/// # Errors
+/// [`LabError::Setting`] if it is no share of something.
+pub(crate) fn check_share(share: f64) -> Result<(), LabError> {
+    let is_share = share > 0.0 && share < 1.0;
+    if is_share { Ok(()) } else { Err(LabError::Setting(format!("share={share}: {SHARE} is expected"))) }
+}
+
+/// One moment for everybody. For validation the part before it is cut once more, and what came after it is not looked at.
+fn temporal(path: &Path, settings: &ProtocolSettings) -> Result<Task, LabError> {
+    let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
+    let rows = read_timed(path, &mut users, &mut items)?;
+    let share = settings.share.unwrap_or(LATEST);
+    let (mut before, mut after) = split_by_time(&rows, share);
+    if settings.on_validation {
+        (before, after) = split_by_time(before, share);
+    }
+    let histories = |rows: &[Timed]| {
+        let mut histories = vec![Vec::new(); users.len()];
+        rows.iter().for_each(|row| histories[row.user as usize].push(row.item));
+        histories
+    };
+    Ok(Task::test_sets(&histories(before), &histories(after), items.len()))
 }
 
 fn leave_one_out(path: &Path, settings: &ProtocolSettings, seed: u64) -> Result<Task, LabError> {

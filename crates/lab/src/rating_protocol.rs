@@ -1,9 +1,11 @@
-//! The protocol `ratings`: how far predicted stars lie from given ones, over k folds or on a test file.
+//! The protocol `ratings`: how far predicted stars lie from given ones, over k folds, on the latest ratings, or on a test file.
 //!
-//! In: `user item rating` a line. Every rating is predicted once, by a model fitted on the other folds. Out: RMSE, mean
+//! In: `user item rating` a line. Every rating is predicted once, by a model fitted on the other folds. With `split=time`:
+//! `user item rating time` a line, and the latest `share=0.2` are predicted from all before them. Out: RMSE, mean
 //! absolute error, the share within half a star, each with an interval by bootstrap over users.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use accrue_kernel::Draws;
 use accrue_model::collaborative::ratings::{AnyRatingModel, RatingKind, Ratings};
@@ -14,7 +16,8 @@ use crate::LabError;
 use crate::cost::{Cost, Stopwatch};
 use crate::evaluation::{Request, Stage};
 use crate::metrics::Interval;
-use crate::read::{RatingFile, Vocabulary, read_ratings};
+use crate::protocol::{LATEST, SHARE, check_share};
+use crate::read::{RatingFile, Timed, Vocabulary, read_ratings, read_timed, split_by_time};
 use crate::report::round;
 use crate::settings::{Pairs, described_rating_model, rating_model_settings};
 
@@ -65,6 +68,12 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
     let mut pairs = Pairs::new(&request.settings);
     let n_folds: usize = pairs.take("folds", 5, "a whole number of at least 2")?;
     let on_validation = pairs.take_word("on", &["test", "validation"])? == "validation";
+    let by_time = pairs.take_word("split", &["folds", "time"])? == "time";
+    let share: f64 = if by_time { pairs.take("share", LATEST, SHARE)? } else { LATEST };
+    check_share(share)?;
+    if by_time && request.test.is_some() {
+        return Err(LabError::Setting("split=time takes the test from the one file; leave out --test".into()));
+    }
     if n_folds < 2 {
         return Err(LabError::Setting(format!("folds={n_folds}: at least 2 are needed")));
     }
@@ -74,10 +83,14 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
     })?;
     let settings = rating_model_settings(kind, &pairs.rest())?;
     let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
-    let RatingFile { ratings, n_duplicate_lines } = read_ratings(&request.train, &mut users, &mut items)?;
+    let RatingFile { ratings, n_duplicate_lines } = match by_time {
+        true => RatingFile::default(),
+        false => read_ratings(&request.train, &mut users, &mut items)?,
+    };
     let test = request.test.as_ref().map(|path| read_ratings(path, &mut users, &mut items)).transpose()?;
     // Validation: folds inside what the first test would be predicted from.
     let splits = match test {
+        None if by_time => vec![latest(&request.train, (&mut users, &mut items), share, on_validation)?],
         Some(_) if on_validation => folds(ratings, n_folds, request.seed + 1),
         Some(test) => vec![(ratings, test.ratings)],
         None => {
@@ -109,7 +122,10 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
     let intervals = bootstrap(&by_user, request.seed, request.threads);
     let mut said = described_rating_model(&settings);
     said.insert("on".into(), if on_validation { "validation" } else { "test" }.into());
-    if request.test.is_none() || on_validation {
+    if by_time {
+        said.insert("split".into(), "time".into());
+        said.insert("share".into(), share.to_string());
+    } else if request.test.is_none() || on_validation {
         said.insert("folds".into(), n_folds.to_string());
     }
     Ok(RatingReport {
@@ -125,6 +141,26 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
         counted: BTreeMap::from([("duplicate_lines", n_duplicate_lines)]),
         cost: stopwatch.cost(n_trained),
     })
+}
+
+/// The latest ratings against all before them; for validation the latest of those.
+fn latest(
+    path: &Path,
+    (users, items): (&mut Vocabulary, &mut Vocabulary),
+    share: f64,
+    on_validation: bool,
+) -> Result<(Rows, Rows), LabError> {
+    let rows = read_timed(path, users, items)?;
+    let (mut before, mut after) = split_by_time(&rows, share);
+    if on_validation {
+        (before, after) = split_by_time(before, share);
+    }
+    // Where somebody rated an item again, the model knows the rating that was in force at the cut, and is asked for the last.
+    let last = |rows: &[Timed]| -> Rows {
+        let of_pair: BTreeMap<(u32, u32), f32> = rows.iter().map(|row| ((row.user, row.item), row.rating)).collect();
+        of_pair.into_iter().map(|((user, item), rating)| (user, item, rating)).collect()
+    };
+    Ok((last(before), last(after)))
 }
 
 /// Each fold against the others, ratings dealt out at random.

@@ -106,7 +106,7 @@ pub struct StreamData {
 
 impl StreamData {
     /// Records in the order of time, with each description before the event that brought it.
-    fn into_records(self, shuffle: Option<u64>) -> Vec<Record> {
+    pub(crate) fn into_records(self, shuffle: Option<u64>) -> Vec<Record> {
         let mut described: BTreeMap<usize, Vec<Item>> = BTreeMap::new();
         for (place, item) in self.items {
             described.entry(place).or_default().push(item);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::blend::{Axis, Blend, BlendSettings, Feature, Sample};
 use crate::cow::CowVec;
 use crate::factorization::{Factorization, FactorizationSettings};
+use crate::gaussian::{Gaussian, RowBelief};
 use crate::neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
 use crate::online::{Sequence, SequenceKind, SequenceScratch, SequenceSettings, ShopperState};
 use crate::popularity::Popularity;
@@ -20,6 +21,8 @@ use crate::{Context, Scored, Step};
 pub const N_FEATURES: usize = 13;
 /// The column of the sequence model.
 const SEQUENCE: usize = N_FEATURES - 1;
+/// Place of matrix factorization's column.
+const FACTORIZATION: usize = 9;
 /// Groups of the blend: (no visit | short visit | long visit) × (new to the shopper | chosen before).
 const N_GROUPS: usize = 6;
 /// After each so many events the blend learns a little more rarely, down to one event in `learn_one_in`.
@@ -446,7 +449,7 @@ impl Ensemble {
         self.popularity.features(item, &mut row[0..3]);
         prepared.repeat.features(item, &mut row[3..6]);
         self.neighbours.features(&prepared.neighbours, item, &mut row[6..9]);
-        row[9] = self.factorization.score(&prepared.shopper, item);
+        row[FACTORIZATION] = self.factorization.score(&prepared.shopper, item);
         row[10] = self.preference.score(&prepared.liking, item);
         let age_days = (prepared.now_ms - *self.first_seen.get(item as usize)).max(0) as f64 / 86_400_000.0;
         row[11] = 1.0 / (1.0 + age_days as f32);
@@ -467,6 +470,31 @@ impl Ensemble {
             Part::Blend => self.blend.score(group, &row[..self.blend.n_features()]),
             part => part.columns().iter().map(|&(column, factor)| factor * row[column]).sum(),
         }
+    }
+
+    /// [`score`](Self::score) and how far it may be off, by what factorization does not know yet; the other parts count what they
+    /// have seen and know it. `prepared`: for `context`.
+    pub fn beliefs(&self, context: &Context<'_>, prepared: &Prepared, items: &[ItemIdx]) -> Vec<Gaussian> {
+        let variance = self.factorization.shopper_variance(context);
+        let shopper = RowBelief { mean: &prepared.shopper, variance };
+        let believe = |&item: &ItemIdx| {
+            let deviation = self.factorization.belief(shopper, item).deviation();
+            let mut row = [0.0; N_FEATURES];
+            let group = self.features(prepared, item, &mut row);
+            let deviation = match prepared.part.unwrap_or(self.settings.part) {
+                // A curve is no line: what matters is where a deviation up and one down lead to.
+                Part::Blend => {
+                    let at = |value: f32| self.blend.share(group, FACTORIZATION, value);
+                    0.5 * (at(row[FACTORIZATION] + deviation) - at(row[FACTORIZATION] - deviation)).abs()
+                }
+                part => {
+                    let of_column = part.columns().iter().filter(|&&(column, _)| column == FACTORIZATION);
+                    of_column.map(|&(_, factor)| factor * deviation).sum::<f32>()
+                }
+            };
+            Gaussian { mean: self.score(prepared, item), variance: deviation * deviation }
+        };
+        items.iter().map(believe).collect()
     }
 
     /// What each feature adds to the score of an item, in the order of [`FEATURES`].

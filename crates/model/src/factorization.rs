@@ -11,6 +11,7 @@ use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
 use crate::cow::CowVec;
+use crate::gaussian::{Gaussian, RowBelief};
 use crate::table::{EmbeddingTable, TableSettings};
 use crate::{Context, Step};
 
@@ -89,6 +90,28 @@ impl Factorization {
         let mut vector = vec![0.0; self.settings.dim];
         self.fold_in(context, context.past, &mut vector);
         vector
+    }
+
+    /// The variance of each number of [`shopper`](Self::shopper)'s vector, from that of the rows it is the sum of.
+    pub fn shopper_variance(&self, context: &Context<'_>) -> f32 {
+        let (mut sum, mut mass) = (0.0, 0.0);
+        for past in context.past.iter().rev().take(self.settings.reach) {
+            let weight = context.weight(past);
+            if self.chosen.is_learned(past.item) && weight != 0.0 {
+                sum += weight * weight * self.chosen.variance(past.item);
+                mass += weight * weight;
+            }
+        }
+        if mass > 0.0 { sum / mass } else { 0.0 }
+    }
+
+    /// [`score`](Self::score) and how far it may be off. The bias is taken as known: it is learned first. `shopper`: the vector
+    /// and the variance of its numbers.
+    pub fn belief(&self, shopper: RowBelief<'_>, item: ItemIdx) -> Gaussian {
+        let unlearned = vec![0.0; if self.offered.is_learned(item) { 0 } else { shopper.mean.len() }];
+        let mean = self.offered.row(item).unwrap_or(&unlearned);
+        let product = Gaussian::of_product(shopper, RowBelief { mean, variance: self.offered.variance(item) });
+        Gaussian { mean: self.score(shopper.mean, item), ..product }
     }
 
     /// Writes the folded-in vector of `past` and returns the common factor of its terms.

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cow::CowVec;
+use crate::gaussian::RowBelief;
 
 /// Rows in a chunk: what one write after a publication copies.
 pub const CHUNK_ROWS: usize = 16;
@@ -138,6 +139,11 @@ impl EmbeddingTable {
             return None;
         }
         self.rows.row(row as usize)
+    }
+
+    /// How far a number of the row may be off, squared: [`RowBelief::variance_after`] all that it has learned.
+    pub fn variance(&self, row: u32) -> f32 {
+        RowBelief::variance_after(self.states.get(row as usize).squared)
     }
 
     /// Makes sure that the row exists, with its seeded numbers if it is new.

@@ -13,6 +13,7 @@ pub mod search;
 mod shop;
 
 pub use request::{
-    CitedEvent, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Seen, Visitor,
+    CitedEvent, Explore, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Seen,
+    Visitor,
 };
 pub use shop::Shop;

@@ -2,12 +2,12 @@
 //! variety → reasons. A stage that has nothing to say falls back to the stage before it and is named in `degraded`.
 
 use accrue_kernel::Draws;
-use accrue_model::{Context, Drawn, Exploration, Prepared, Scored};
+use accrue_model::{Context, Drawn, Part, Prepared, Scored};
 use accrue_store::ItemIdx;
 
 use crate::explain::explain;
 use crate::shop::with_scratch;
-use crate::{Reason, RecommendRequest, Recommendation, Seen, Shop, Visitor, filter::Filter, rerank};
+use crate::{Explore, Reason, RecommendRequest, Recommendation, Seen, Shop, Visitor, filter::Filter, rerank};
 
 /// How many more items than asked for compete for the page.
 const BREADTH: usize = 3;
@@ -18,12 +18,6 @@ const UNMET: usize = 32;
 
 /// Stream of the random numbers that fill places.
 const EXPLORE: u64 = 0x4558_504c;
-
-/// The page with its first places drawn, and how likely it was.
-fn explore(picked: Vec<Scored>, exploration: &Exploration, seed: u64) -> (Vec<Scored>, Option<Drawn>) {
-    let drawn = exploration.draw(picked.len(), &mut Draws::new(seed, EXPLORE, 0));
-    (drawn.ranks.iter().map(|&rank| picked[rank as usize]).collect(), Some(drawn))
-}
 
 impl Shop<'_> {
     /// Answers a request for recommendations.
@@ -45,7 +39,9 @@ impl Shop<'_> {
             rerank::vary(self, ranked, request.diversity, wanted)
         });
         let (picked, drawn) = match request.explore {
-            Some((exploration, seed)) if request.offset == 0 && picked.len() > 1 => explore(picked, &exploration, seed),
+            Some((how, seed)) if request.offset == 0 && picked.len() > 1 => {
+                self.explore(&context, request.part, picked, how, seed)
+            }
             _ => (picked, None),
         };
         let picked = &picked[request.offset.min(picked.len())..];
@@ -63,6 +59,28 @@ impl Shop<'_> {
             (answer.ranks, answer.propensities) = (ranks, propensities);
         }
         answer
+    }
+
+    /// The page with its first places drawn, and how likely it was.
+    fn explore(
+        &self,
+        context: &Context<'_>,
+        part: Option<Part>,
+        picked: Vec<Scored>,
+        how: Explore,
+        seed: u64,
+    ) -> (Vec<Scored>, Option<Drawn>) {
+        let mut draws = Draws::new(seed, EXPLORE, 0);
+        let drawn = match how {
+            Explore::Rank(exploration) => exploration.draw(picked.len(), &mut draws),
+            Explore::Belief(thompson) => with_scratch(|prepared| {
+                self.version.ensemble.prepare(context, prepared);
+                prepared.score_by(part);
+                let items: Vec<ItemIdx> = picked.iter().map(|scored| scored.item).collect();
+                thompson.draw(&self.version.ensemble.beliefs(context, prepared, &items), &mut draws)
+            }),
+        };
+        (drawn.ranks.iter().map(|&rank| picked[rank as usize]).collect(), Some(drawn))
     }
 
     fn answer(&self, items: Vec<crate::Recommended>, degraded: Vec<&'static str>) -> Recommendation {

@@ -4,7 +4,7 @@ use accrue_event::{Event, ItemId, SessionId, UserId};
 use serde::Serialize;
 
 use crate::filter::Filter;
-use accrue_model::{Exploration, Part};
+use accrue_model::{Exploration, Part, Thompson};
 
 /// Whose page it is. Both may be absent: a stranger gets what the shop as a whole likes.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,15 @@ pub enum Seen {
     Keep,
     /// They are left out.
     Drop,
+}
+
+/// By what the first places of a page are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Explore {
+    /// By rank: the best is likely, the next less so.
+    Rank(Exploration),
+    /// By what the models do not know yet of the items' scores.
+    Belief(Thompson),
 }
 
 /// A request for recommendations.
@@ -49,7 +58,7 @@ pub struct RecommendRequest {
     /// Which part of the models scores; `None` is the one that the settings name.
     pub part: Option<Part>,
     /// Draws the first places of a first page, with this number behind all chance.
-    pub explore: Option<(Exploration, u64)>,
+    pub explore: Option<(Explore, u64)>,
     /// Whether each item comes with its reasons.
     pub explain: bool,
 }

@@ -10,7 +10,15 @@ use serde::{Deserialize, Serialize};
 /// Gradients ahead of the one that is being added whose rows are fetched already.
 const AHEAD: usize = 12;
 
-/// How a gradient becomes a step.
+/// How a gradient becomes a step: `g` is the gradient times the step's scale, `η` the rate, `t` the step from 1.
+///
+/// ```text
+/// Sgd        x ← x − η g
+/// Momentum   m ← μ m + g              x ← x − η m
+/// Adagrad    s ← s + g²               x ← x − η g / (√s + ε)
+/// Adam       m ← β₁ m + (1 − β₁) g    v ← β₂ v + (1 − β₂) g²
+///            x ← (1 − η λ) x − η · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)      λ: weight decay, AdamW's
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Rule {
     /// Plain gradient descent.
@@ -103,7 +111,11 @@ struct Run<'a> {
     second: &'a mut [f32],
 }
 
-/// The optimizer of dense parameters.
+/// The optimizer of dense parameters: all of them move at every step.
+///
+/// A gradient may be the sum over one batch or over several: the optimizer counts its own steps, not batches. What a sum is
+/// divided by is the caller's business (the training weighs each target by one over the targets of the whole step). Rates come with
+/// each step, from a [`Schedule`](crate::Schedule) or not. Saved, it goes on where it stood.
 ///
 /// ```
 /// use accrue_tensor::{Optimizer, Rule};

@@ -1,4 +1,14 @@
 //! How the learning rate moves over the steps of a training.
+//!
+//! In: the number of a step, how many there are, how many warm up. Out: a factor for the rate. With `w` warm-up steps and
+//! `t = (step − w) / (n − w)`:
+//!
+//! ```text
+//! step < w:  (step + 1) / w          then  constant 1 · linear 1 − t · cosine (1 + cos πt) / 2 · inverse root √(w / (step + 1))
+//! ```
+//!
+//! A step is one move of the optimizer, so with accumulated gradients it is several batches. Refuses nothing: beyond the last step
+//! the factor stays at the end of its curve.
 
 use serde::{Deserialize, Serialize};
 

@@ -32,7 +32,8 @@ Files, plain or .zst:
   leave-one-out  one file, `user item item …` or `user item` a line, in time order; the last item is the test
   sessions       train: `item item …` a line; test: prefix TAB next
   sampled        train: `user item rating`; test: `user item rating ts negative negative …`
-  ratings        `user item rating` a line, in folds=5, or with a test file
+  temporal       one file, `user item time` or `user item rating time` a line; the latest share=0.2 is the test
+  ratings        `user item rating` a line, in folds=5, or with a test file; split=time: `user item rating time`, as above
   stream         timestamped events, with a column mapping; `sim` instead of a file: the simulated shop
   risk           as stream, with a flood of fresh accounts on one item: accounts=1000, each=1, hours=6, at_day=180,
                  after_days=7
@@ -52,7 +53,7 @@ The same seed gives the same bytes, save under `cost`.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// How it is measured: user-items, leave-one-out, sessions, sampled, ratings, stream,
+    /// How it is measured: user-items, leave-one-out, sessions, sampled, temporal, ratings, stream,
     /// risk, off-policy
     #[arg(long)]
     pub protocol: Option<String>,

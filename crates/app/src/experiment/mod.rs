@@ -6,8 +6,8 @@
 
 mod report;
 
-use accrue_model::{Exploration, Part};
-use accrue_serve::Visitor;
+use accrue_model::{Exploration, Part, Thompson};
+use accrue_serve::{Explore, Visitor};
 use accrue_store::Assignment;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -33,20 +33,40 @@ pub struct ExploreSettings {
     pub places: usize,
     /// The best items that compete for them: 2 to 20.
     pub among: usize,
-    /// Ranks over which the chance falls to 1/e; `inf` draws evenly.
+    /// By rank: ranks over which the chance falls to 1/e; `inf` draws evenly.
     pub temperature: f32,
+    /// By what they are drawn.
+    pub by: ExploreBy,
+}
+
+/// By what the first places are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExploreBy {
+    /// The rank alone.
+    #[default]
+    Rank,
+    /// Thompson sampling: what may yet turn out to be best, by what the models do not know of the scores.
+    Belief,
 }
 
 impl Default for ExploreSettings {
     fn default() -> Self {
         let Exploration { places, among, temperature } = Exploration::default();
-        Self { share: 0.0, places, among, temperature }
+        Self { share: 0.0, places, among, temperature, by: ExploreBy::Rank }
     }
 }
 
 impl ExploreSettings {
     fn exploration(&self) -> Exploration {
         Exploration { places: self.places, among: self.among, temperature: self.temperature }
+    }
+
+    fn how(&self) -> Explore {
+        match self.by {
+            ExploreBy::Rank => Explore::Rank(self.exploration()),
+            ExploreBy::Belief => Explore::Belief(Thompson { places: self.places, among: self.among }),
+        }
     }
 
     /// Refuses what cannot be drawn.
@@ -191,10 +211,10 @@ impl Traffic {
     }
 
     /// How the answer of this id is drawn, if it is one of those that are, and the number behind its chance.
-    pub fn exploration(&self, arm: Option<&ArmSettings>, recommendation_id: &str) -> Option<(Exploration, u64)> {
+    pub fn exploration(&self, arm: Option<&ArmSettings>, recommendation_id: &str) -> Option<(Explore, u64)> {
         let share = arm.and_then(|arm| arm.explore).unwrap_or(self.explore.share);
         let is_drawn = unit(recommendation_id, WHETHER) < share;
-        is_drawn.then(|| (self.explore.exploration(), xxh3_64_with_seed(recommendation_id.as_bytes(), WHAT)))
+        is_drawn.then(|| (self.explore.how(), xxh3_64_with_seed(recommendation_id.as_bytes(), WHAT)))
     }
 }
 

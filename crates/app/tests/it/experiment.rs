@@ -60,6 +60,41 @@ fn post(server: &Server, path: &str, body: &Value) -> Value {
 }
 
 #[test]
+fn places_drawn_by_belief_are_recorded_with_their_chances() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("accrue.toml"), "[serve.explore]\nshare = 1.0\nplaces = 2\nby = 'belief'\n")
+        .unwrap();
+    let bought: Vec<Value> = (0..300)
+        .map(|n| json!({"id": format!("e{n}"), "type": "purchase", "user": format!("u{}", n % 20), "item": format!("i{}", n * n % 23)}))
+        .collect();
+    let lines: Vec<String> = bought.iter().map(Value::to_string).collect();
+    let file = dir.path().join("events.ndjson");
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    assert!(accrue(dir.path(), &["ingest", file.to_str().unwrap()]).status.success());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir.path().join("shop"));
+    let server = Server::start(command.arg("--config").arg(dir.path().join("accrue.toml")).env_clear());
+    for n in 0..60 {
+        post(&server, "/v1/recommend", &json!({"user": format!("u{}", n % 20), "n": 6}));
+    }
+    // Acknowledged behind the answers: they are in the log now.
+    post(&server, "/v1/events", &json!([{"id": "last", "type": "view", "user": "u1", "item": "i1"}]));
+    drop(server);
+    let exported = String::from_utf8(accrue(dir.path(), &["export", "served"]).stdout).unwrap();
+    let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 60);
+    let chances =
+        |line: &Value| line["propensities"].as_array().unwrap().iter().filter_map(Value::as_f64).collect::<Vec<_>>();
+    for line in &lines {
+        let chances = chances(line);
+        assert!(chances[..2].iter().all(|&chance| chance > 0.0 && chance <= 1.0), "{line}");
+        assert!(chances[2..].iter().all(|&chance| chance == 1.0), "{line}");
+    }
+    let moved = lines.iter().filter(|line| line["ranks"][0].as_u64() > Some(0)).count();
+    assert!(moved > 0 && moved < 60, "{moved} of 60: what is not known is a reason to try, and not the only one");
+}
+
+#[test]
 fn arms_are_sticky_told_and_recorded_with_the_chance_of_every_place() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path());

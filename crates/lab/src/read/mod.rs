@@ -9,6 +9,7 @@ mod lines;
 mod ratings;
 mod sampled;
 mod sessions;
+mod timed;
 mod vocabulary;
 
 pub use bandit::{BanditLine, read_bandit};
@@ -17,4 +18,5 @@ pub use lines::ReadError;
 pub use ratings::{RatingFile, read_ratings};
 pub use sampled::{SampledTest, read_sampled_test};
 pub use sessions::{SessionQuery, read_session_queries, read_sessions};
+pub use timed::{Timed, read_timed, split_by_time};
 pub use vocabulary::Vocabulary;

@@ -110,3 +110,71 @@ fn validation_never_looks_at_the_test() {
     };
     assert_eq!(of_test("a.txt", "u1 10 11\n"), of_test("b.txt", "u1 9 10\n"));
 }
+
+/// Users choose what they chose before and one step on; times are shuffled in the file, and one late line would tell.
+fn timed(with_ratings: bool) -> String {
+    let mut lines = Vec::new();
+    for user in 0..40_u32 {
+        for step in 0..5 {
+            let item = (user * 7 + step) % 20;
+            let rating = if with_ratings { format!("{} ", 1 + item % 5) } else { String::new() };
+            lines.push((item, format!("u{user} i{item} {rating}{}\n", 100 * step + user)));
+        }
+    }
+    // By item: not the order of time.
+    lines.sort();
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+#[test]
+fn one_moment_cuts_the_past_from_what_is_asked() {
+    let folder = Folder::new();
+    let plain = folder.file("plain.txt", timed(false));
+    let report = ranking("temporal", &request("markov", plain.clone(), None, &[])).expect("a report");
+    // The fifth choice of each of the 40 users is the latest fifth, and comes next on the ring.
+    assert_eq!((report.n_eval, report.metrics["hr@5"]), (40, 1.0), "{:?}", report.metrics);
+    assert_eq!(report.settings["share"], "0.2");
+    let rated = folder.file("rated.txt", timed(true));
+    let header = folder.file("header.txt", format!("user item rating timestamp\n{}", timed(true)));
+    for same in [rated, header] {
+        let found = ranking("temporal", &request("markov", same, None, &[])).expect("a report");
+        assert_eq!(found.metrics, report.metrics);
+    }
+    for (settings, told) in [(&["share=1"][..], "share=1"), (&["share=x"], "share")] {
+        let error = ranking("temporal", &request("markov", plain.clone(), None, settings)).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
+fn validation_of_a_split_by_time_never_looks_beyond_its_moment() {
+    let folder = Folder::new();
+    let whole = folder.file("whole.txt", timed(false));
+    // What comes at 400 or later is the test; its items become others.
+    let changed: String = timed(false)
+        .lines()
+        .map(|line| match line.rsplit_once(' ').and_then(|(_, time)| time.parse::<u32>().ok()) {
+            Some(time) if time >= 400 => line.replace(" i", " i1") + "\n",
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let other = folder.file("other.txt", changed);
+    let of = |path| ranking("temporal", &request("markov", path, None, &["on=validation"])).expect("a report");
+    let (one, two) = (of(whole), of(other));
+    assert_eq!((one.n_eval, two.n_eval), (32, 32), "of 160 choices before the moment the latest fifth");
+    // What only the test names is a candidate too, so the catalogue grew: coverage and novelty are shares of it.
+    for name in ["hr@5", "ndcg@5", "ndcg@20", "mrr"] {
+        assert_eq!(one.metrics[name], two.metrics[name], "{name}");
+    }
+}
+
+#[test]
+fn the_latest_ratings_are_predicted_from_those_before() {
+    let folder = Folder::new();
+    let file = folder.file("rated.txt", timed(true));
+    let report = ratings(&request("rating-knn", file.clone(), None, &["split=time"])).expect("a report");
+    assert_eq!((report.n_eval, report.folds.len()), (40, 1));
+    assert_eq!(report.settings["split"], "time");
+    let again = ratings(&request("rating-knn", file.clone(), Some(file), &["split=time"])).unwrap_err().to_string();
+    assert!(again.contains("leave out --test"), "{again}");
+}

@@ -8,7 +8,7 @@ use super::{
     Als, Blend, CollaborativeModel, Ease, Factorization, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov,
     Popularity, Repeat, SessionKnn,
 };
-use crate::neural::{Convolution, Gru, LightGcn, NeuMf, Sequential, Transformer};
+use crate::neural::{Caser, Convolution, Gru, LightGcn, NeuMf, Sequential, Transformer};
 
 /// A fitted Transformer.
 pub type SequentialTransformer = Sequential<Transformer>;
@@ -16,6 +16,8 @@ pub type SequentialTransformer = Sequential<Transformer>;
 pub type SequentialGru = Sequential<Gru>;
 /// Fitted convolutions.
 pub type SequentialConvolution = Sequential<Convolution>;
+/// Fitted filters over the last few items.
+pub type SequentialCaser = Sequential<Caser>;
 
 /// Declares [`Kind`], [`AnySettings`] and [`AnyModel`], in step with each other.
 macro_rules! models {
@@ -124,6 +126,7 @@ models! {
     "transformer" "A causal Transformer over the history (SASRec)." => SequentialTransformer,
     "gru" "Gated recurrent units over the history (GRU4Rec)." => SequentialGru,
     "convolution" "Dilated causal convolutions over the history (NextItNet)." => SequentialConvolution,
+    "caser" "Filters over the last few items as over an image (Caser)." => SequentialCaser,
     "neumf" "A product and a perceptron side by side (NeuMF), the shopper folded in." => NeuMf,
     "lightgcn" "Vectors smoothed over who chose what (LightGCN), items alone." => LightGcn,
 }

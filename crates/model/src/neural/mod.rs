@@ -7,6 +7,7 @@
 //! A score is the dot product of a history's state with an item's vector; items enter and leave through the same table.
 //! An empty history is answered with the logarithm of how often each item was chosen.
 
+mod caser;
 mod convolution;
 mod gru;
 mod lightgcn;
@@ -18,6 +19,7 @@ mod training;
 mod transformer;
 mod windows;
 
+pub use caser::{Caser, CaserSettings};
 pub use convolution::{Convolution, ConvolutionSettings};
 pub use gru::{Gru, GruSettings};
 pub use lightgcn::{LightGcn, LightGcnSettings};

@@ -27,8 +27,13 @@ pub trait Network: Clone + Debug + PartialEq + Send + Sync + Sized {
     /// Adds the weights of all layers.
     fn new(shape: &Self::Shape, weights: &mut Weights) -> Self;
 
-    /// Width of an item's vector, and how many items back a state sees.
+    /// Width of an item's vector, and how many items of a history are on a tape: a state sees no further back.
     fn width_and_length(shape: &Self::Shape) -> (usize, usize);
+
+    /// How many items back the last state really looks; answering reads no more. No more than the length.
+    fn sight(shape: &Self::Shape) -> usize {
+        Self::width_and_length(shape).1
+    }
 
     /// The forward pass. `x: [n, d]`, the vectors of all sequences' items `→ [n, d]`: after each item, the state that looks
     /// for the next one. A state sees only its own sequence, and of that only its own item and earlier ones.
@@ -113,9 +118,9 @@ impl<N: Network> Sequential<N> {
 
     /// The states after the last item of each history. `histories: none empty → [histories.len(), d]`
     fn last_states(&self, histories: &[&[u32]]) -> Vec<f32> {
-        let (d, length) = N::width_and_length(&self.shape);
+        let (d, sight) = (N::width_and_length(&self.shape).0, N::sight(&self.shape));
         let recent: Vec<&[u32]> =
-            histories.iter().map(|history| &history[history.len().saturating_sub(length)..]).collect();
+            histories.iter().map(|history| &history[history.len().saturating_sub(sight)..]).collect();
         let segments: Vec<usize> = recent.iter().map(|history| history.len()).collect();
         let mut buffers = Buffers::default();
         let mut tape = Tape::new(&mut buffers, &self.weights, &segments, Mode::Predict);

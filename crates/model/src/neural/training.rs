@@ -1,9 +1,12 @@
 //! How a sequence network is trained: batches of windows, an objective, Adam.
 //!
+//! In: a network's shape, how to train it, histories. Out: a fitted [`Sequential`]. Refuses: settings that make no sense.
+//!
 //! A step has three phases, each one fork over the threads. *Forward and backward*: a batch is cut into a fixed number of
 //! chunks; a chunk puts a few windows at a time on a tape, so that their numbers stay in the cache. *Sum*: the chunks'
 //! gradients of the dense weights are added in the order of chunks; with shared candidates, each block of candidates gets its
 //! gradient. *Move*: the optimizer moves the dense weights, and of the table the rows that have a gradient.
+//! With `accumulate = n` the first two are done for `n` batches, one after the other, and the third once, on the sum.
 //! So neither the number of threads nor their timing shows in the result. A gradient that is not finite is an error before
 //! anything moves.
 
@@ -41,8 +44,11 @@ pub struct Training {
     pub negative_power: f64,
     /// Passes over the data.
     pub epochs: usize,
-    /// Windows a step.
+    /// Windows a batch.
     pub batch: usize,
+    /// Batches whose gradients are summed before a step. A step is then that of one batch so many times as large, up to rounding
+    /// and to what chance draws for a batch (dropout, a step's own negatives), and holds the activations of one batch only.
+    pub accumulate: usize,
     /// Step size of Adam.
     pub learning_rate: f64,
     /// AdamW's decay of dense weights and of the table's touched rows.
@@ -69,6 +75,7 @@ impl Default for Training {
             negative_power: 0.0,
             epochs: 40,
             batch: 128,
+            accumulate: 1,
             learning_rate: 1e-3,
             weight_decay: 0.0,
             beta_2: 0.999,
@@ -87,6 +94,7 @@ impl Training {
         let (positive, at_least_0) = ("a number above 0 is expected", "a number of at least 0 is expected");
         FitError::check(epochs > 0, "epochs", epochs, positive)?;
         FitError::check(batch > 0, "batch", batch, positive)?;
+        FitError::check(self.accumulate > 0, "accumulate", self.accumulate, positive)?;
         FitError::check(negatives > 0, "negatives", negatives, positive)?;
         FitError::check(negative_power >= 0.0, "negative_power", negative_power, at_least_0)?;
         FitError::check(learning_rate > 0.0, "learning_rate", learning_rate, positive)?;
@@ -189,7 +197,12 @@ impl<'a, N: Network> Trainer<'a, N> {
 
     /// Steps a pass has.
     pub fn n_steps(&self) -> usize {
-        self.windows.len().div_ceil(self.training.batch)
+        self.windows.len().div_ceil(self.windows_a_step())
+    }
+
+    /// Windows whose gradients make a step.
+    fn windows_a_step(&self) -> usize {
+        self.training.batch.saturating_mul(self.training.accumulate)
     }
 
     /// All passes.
@@ -209,38 +222,57 @@ impl<'a, N: Network> Trainer<'a, N> {
     /// # Errors
     /// [`FitError::Diverged`] if a loss or a gradient is no finite number.
     pub fn epoch(&mut self, epoch: usize) -> Result<f64, FitError> {
-        let (order, batch) = (order(self.windows.len(), self.seed, epoch), self.training.batch);
+        let (order, a_step) = (order(self.windows.len(), self.seed, epoch), self.windows_a_step());
         let mut total = 0.0;
-        for chosen in order.chunks(batch) {
+        for chosen in order.chunks(a_step) {
             total += self.step(chosen).map_err(|_| FitError::Diverged { epoch })?;
         }
         // The last step may have gone too far, and no later step would notice.
         let is_finite = finite_norm(self.dense.n_steps(), &[self.weights.values(), &self.items]).is_ok();
-        let n_steps = order.chunks(batch).len().max(1);
+        let n_steps = order.chunks(a_step).len().max(1);
         if is_finite { Ok(total / n_steps as f64) } else { Err(FitError::Diverged { epoch }) }
     }
 
-    /// One step on these windows; the mean loss.
+    /// One step on these windows, taken in batches; the mean loss.
     ///
     /// # Errors
     /// [`TensorError::NotFinite`]; nothing has moved then.
     pub fn step(&mut self, chosen: &[u32]) -> Result<f64, TensorError> {
-        let threads = self.threads;
         let step = self.dense.n_steps();
         let is_last = self.training.last_only;
         let n_targets: usize =
             chosen.iter().map(|&w| if is_last { 1 } else { self.windows[w as usize].targets().len() }).sum();
+        // A target weighs the same in whatever batch of the step it is.
         let weight = 1.0 / n_targets.max(1) as f32;
-        let is_shared = self.training.objective.shares_candidates();
-        if is_shared {
+        if self.training.objective.shares_candidates() {
             self.load_candidates(step);
         }
-        let per_chunk = chosen.len().div_ceil(N_CHUNKS);
+        self.gradient.fill(0.0);
+        let mut rows = Vec::new();
+        let (mut loss, mut of_rows) = (0.0, 0.0);
+        for (turn, batch) in chosen.chunks(self.training.batch).enumerate() {
+            let counter = step * self.training.accumulate as u64 + turn as u64;
+            let (batch_loss, squared_norm) = self.add_batch(batch, counter, weight, &mut rows);
+            loss += batch_loss * f64::from(weight);
+            of_rows += squared_norm;
+        }
+        if !self.shared.sampled.is_empty() {
+            rows.push(RowGradients { rows: self.shared.sampled.clone(), values: self.shared.gradient.clone() });
+        }
+        self.apply(loss, of_rows, rows)?;
+        Ok(loss)
+    }
+
+    /// The first two phases for one batch: adds its gradients to those of the batches before it in the step. `counter`: of the
+    /// batch in the run. The loss and the squared norm of the rows' gradients.
+    fn add_batch(&mut self, batch: &[u32], counter: u64, weight: f32, rows: &mut Vec<RowGradients>) -> (f64, f64) {
+        let threads = self.threads;
+        let per_chunk = batch.len().div_ceil(N_CHUNKS);
         for (number, chunk) in self.chunks.iter_mut().enumerate() {
             chunk.windows.clear();
-            let part = chosen.chunks(per_chunk).nth(number).unwrap_or(&[]);
+            let part = batch.chunks(per_chunk).nth(number).unwrap_or(&[]);
             chunk.windows.extend(part.iter().map(|&window| self.windows[window as usize]));
-            chunk.counter = step * N_CHUNKS as u64 + number as u64;
+            chunk.counter = counter * N_CHUNKS as u64 + number as u64;
         }
         let mut chunks = std::mem::take(&mut self.chunks);
         let pass = Pass { trainer: self, weight };
@@ -254,22 +286,19 @@ impl<'a, N: Network> Trainer<'a, N> {
             RUN,
             || (),
             |(), number, sum| {
-                sum.fill(0.0);
                 for part in &parts {
                     axpy(1.0, &part[number * RUN..][..sum.len()], sum);
                 }
             },
         );
-        let mut rows: Vec<RowGradients> = chunks.iter_mut().map(|chunk| std::mem::take(&mut chunk.rows)).collect();
-        if is_shared {
-            self.candidate_gradients(&chunks, weight, &mut rows);
+        if self.training.objective.shares_candidates() {
+            self.add_candidate_gradients(&chunks, weight);
         }
-        let loss = chunks.iter().map(|chunk| chunk.loss).sum::<f64>() * f64::from(weight);
+        rows.extend(chunks.iter_mut().map(|chunk| std::mem::take(&mut chunk.rows)));
+        let loss = chunks.iter().map(|chunk| chunk.loss).sum::<f64>();
         let of_rows: f64 = chunks.iter().map(|chunk| chunk.norm * chunk.norm).sum();
         self.chunks = chunks;
-
-        self.apply(loss, of_rows, rows)?;
-        Ok(loss)
+        (loss, of_rows)
     }
 
     /// The third phase: moves everything, if all is finite. `of_rows`: the squared norm of the rows' gradients.
@@ -304,7 +333,7 @@ impl<'a, N: Network> Trainer<'a, N> {
         Sequential::assemble(self.shape.clone(), network, weights, items, popularity)
     }
 
-    /// Which items compete in this step, packed.
+    /// Which items compete in this step, packed; their gradients begin at 0.
     fn load_candidates(&mut self, step: u64) {
         let (d, n_items) = (self.d, self.data.n_items());
         let sampled = self.training.objective == Objective::SampledSoftmax;
@@ -328,6 +357,8 @@ impl<'a, N: Network> Trainer<'a, N> {
             }
         }
         let vectors: &[f32] = if sampled { &shared.vectors } else { &self.items };
+        shared.gradient.clear();
+        shared.gradient.resize(vectors.len(), 0.0);
         shared.blocks.resize_with((vectors.len() / d).div_ceil(BLOCK), CandidateBlock::default);
         for_each_chunk(
             self.threads,
@@ -343,29 +374,21 @@ impl<'a, N: Network> Trainer<'a, N> {
         );
     }
 
-    /// The second pass of the shared softmax. Sampled candidates' gradients become a part of `rows`.
-    fn candidate_gradients(&mut self, chunks: &[Chunk], weight: f32, rows: &mut Vec<RowGradients>) {
+    /// The second pass of the shared softmax: adds the candidates' gradients to those of the step's batches so far.
+    fn add_candidate_gradients(&mut self, chunks: &[Chunk], weight: f32) {
         let (d, shared, items) = (self.d, &mut self.shared, &self.items);
         shared.states.load(d, chunks.iter().map(|chunk| &*chunk.states));
         let log_sums: Vec<f32> = chunks.iter().flat_map(|chunk| &chunk.log_sums).copied().collect();
         let all: Vec<u32> = chunks.iter().flat_map(|chunk| &chunk.targets).copied().collect();
         let targets: Vec<Target> = all.iter().map(|&item| target(item, &shared.sampled, items, d)).collect();
-        let n: usize = if shared.sampled.is_empty() { self.data.n_items() } else { shared.sampled.len() };
-        shared.gradient.resize(n * d, 0.0);
         let (blocks, states) = (&shared.blocks, &shared.states);
         for_each_chunk(
             self.threads,
             &mut shared.gradient,
             BLOCK * d,
             SoftmaxScratch::default,
-            |scratch, number, out| {
-                out.fill(0.0);
-                blocks[number].add_gradient(states, &log_sums, &targets, weight, scratch, out);
-            },
+            |scratch, number, out| blocks[number].add_gradient(states, &log_sums, &targets, weight, scratch, out),
         );
-        if !shared.sampled.is_empty() {
-            rows.push(RowGradients { rows: shared.sampled.clone(), values: shared.gradient.clone() });
-        }
     }
 }
 
@@ -433,6 +456,43 @@ mod tests {
         }
     }
 
+    /// The gradients of a step over 32 windows, and its loss.
+    fn one_step(objective: Objective, batch: usize, accumulate: usize) -> (Vec<f32>, f64) {
+        let data = circle();
+        let mut settings = settings(objective);
+        (settings.training.batch, settings.training.accumulate) = (batch, accumulate);
+        (settings.dropout, settings.attention_dropout, settings.training.clip) = (0.0, 0.0, 0.0);
+        let (shape, training) = Transformer::plan(&settings).unwrap();
+        let mut trainer: Trainer<Transformer> = Trainer::new(&shape, training, &data, 3, 2).unwrap();
+        let chosen: Vec<u32> = (0..(batch * accumulate) as u32).collect();
+        let loss = trainer.step(&chosen).unwrap();
+        ([&*trainer.gradient, &*trainer.shared.gradient, &*trainer.items].concat(), loss)
+    }
+
+    #[test]
+    fn accumulated_batches_are_one_large_batch() {
+        for objective in [Objective::Softmax, Objective::SampledSoftmax] {
+            let (large, loss) = one_step(objective, 32, 1);
+            let (summed, loss_of_sum) = one_step(objective, 8, 4);
+            assert!((loss - loss_of_sum).abs() < 1e-6, "{objective:?}: {loss} {loss_of_sum}");
+            let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Adam's first step is the rate whatever the gradient's size, so no row is far off whose gradient is no rounding.
+            assert!(far(&large, &summed) < 1e-5, "{objective:?}: {}", far(&large, &summed));
+            let (first, _) = one_step(objective, 8, 1);
+            assert!(far(&large, &first) > 1e-3, "{objective:?}: all batches say the same");
+        }
+    }
+
+    #[test]
+    fn accumulated_steps_do_not_see_threads() {
+        let data = circle();
+        let mut settings = settings(Objective::Bce);
+        (settings.training.batch, settings.training.accumulate, settings.training.epochs) = (4, 4, 3);
+        let (one, many) = (trained(&data, &settings, 1), trained(&data, &settings, 3));
+        assert_eq!((&one.items, one.weights.values()), (&many.items, many.weights.values()));
+        assert_eq!(one.n_steps(), one.windows.len().div_ceil(16));
+    }
+
     #[test]
     fn a_rate_that_diverges_is_an_error_and_nothing_breaks() {
         let data = circle();
@@ -457,6 +517,7 @@ mod tests {
         refused(|training| training.negatives = 0, "negatives=0");
         refused(|training| training.beta_2 = 1.0, "beta_2=1");
         refused(|training| training.batch = 0, "batch=0");
+        refused(|training| training.accumulate = 0, "accumulate=0");
     }
 
     #[test]

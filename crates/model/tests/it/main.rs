@@ -1,3 +1,4 @@
 //! The contract of fitted models.
 
 mod contract;
+mod rating_contract;

@@ -3,8 +3,28 @@
 //! `softmax(q·kᵀ / √d_head)·v`: Vaswani et al., *Attention is all you need* (2017). Kept for the backward pass: the
 //! probabilities, `[length, length]` for each sequence and head, before dropout.
 
-use super::Scratch;
+use super::{Op, Scratch, Tape, Var};
 use accrue_kernel::{Activation, Start, View, ViewMut, mask_in_place, multiply, softmax_backward, softmax_row};
+
+impl Tape<'_> {
+    /// Scaled dot-product attention within each sequence: Vaswani et al., *Attention is all you need* (2017).
+    /// `qkv: [n, 3 d]`, queries, keys and values side by side, each with its heads side by side `→ [n, d]`
+    pub fn attention(&mut self, qkv: Var, how: Attention) -> Var {
+        let (rows, width) = self.shape(qkv);
+        let d = how.check(width);
+        let n_probabilities = how.n_heads * self.segments.iter().map(|length| length * length).sum::<usize>();
+        let (masks, scale) = self.draw(n_probabilities, how.dropout);
+        let how = Attention { dropout: scale, ..how };
+        let (at, mask, segments) = (self.buffers.nodes[qkv.0].value(), masks.clone(), self.segments);
+        let mut scratch = std::mem::take(&mut self.buffers.scratch);
+        let out = self.push(Op::Attention { qkv, how }, rows, d, n_probabilities, |before, out, kept, masks| {
+            forward(&before[at], segments, how, kept, &masks[mask], out, &mut scratch);
+        });
+        self.buffers.scratch = scratch;
+        self.buffers.nodes[out.0].masks = masks;
+        out
+    }
+}
 
 /// How rows attend.
 #[derive(Clone, Copy, Debug, PartialEq)]

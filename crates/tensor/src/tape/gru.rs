@@ -7,9 +7,28 @@
 //! cuDNN and torch have it. Step `t` of all sequences that are long enough is one product.
 //! Kept, a row: `r, z, c` and `h·W_c + b_c`.
 
-use super::Scratch;
+use super::{Op, Scratch, Tape, Var};
+use crate::WeightId;
 use accrue_kernel::{Activation, Packed, Start, View, ViewMut, add_row_sums, multiply, sigmoid, tanh};
 use std::ops::Range;
+
+impl Tape<'_> {
+    /// Gated recurrent units along each sequence: Cho et al. (2014), in the form of cuDNN.
+    /// `gates: [n, 3 d]` (inputs times their weights: reset, update, candidate), `weight: [d, 3 d], bias: [1, 3 d] → [n, d]`
+    pub fn gru(&mut self, gates: Var, weight: WeightId, bias: WeightId) -> Var {
+        let (rows, width) = self.shape(gates);
+        let d = width / 3;
+        assert_eq!(self.weights.shape(weight), [d, 3 * d], "gru: weights do not fit");
+        let (at, segments, weights) = (self.buffers.nodes[gates.0].value(), self.segments, self.weights);
+        let mut scratch = std::mem::take(&mut self.buffers.scratch);
+        let op = Op::Gru { gates, weight, bias };
+        let out = self.push(op, rows, d, rows * n_kept(d), |before, out, kept, _| {
+            forward(&before[at], segments, (weights.packed(weight), weights.of(bias)), kept, out, &mut scratch);
+        });
+        self.buffers.scratch = scratch;
+        out
+    }
+}
 
 /// Numbers kept a row.
 pub(super) fn n_kept(d: usize) -> usize {

@@ -140,6 +140,16 @@ fn convolutions_have_the_gradients_of_their_differences() {
     }
 }
 
+#[test]
+fn what_looks_back_has_the_gradients_of_its_differences() {
+    for reach in [1, 2, 9] {
+        // A shape whose drawn rows have no two maxima so close that a difference would see both.
+        check("sliding max", &[5, 1, 3], 2, no_weights, |tape, x, ()| tape.sliding_max(x, reach));
+    }
+    let build = |weights: &mut Weights| weights.rows("w", [2, 3], Init::Normal { deviation: 0.5 });
+    check("vertical convolution", &[5, 1, 2], 4, build, |tape, x, w| tape.vertical_convolution(x, w));
+}
+
 /// Runs operations without weights and gives the output.
 fn value(segments: &[usize], width: usize, x: &[f32], run: impl Fn(&mut Tape, Var) -> Var) -> Vec<f32> {
     let (mut buffers, weights) = (Buffers::default(), Weights::new(0));
@@ -171,10 +181,125 @@ fn attention_prefers_the_key_that_fits() {
     assert!((out[2] - weight / (weight + 1.0)).abs() < 1e-6, "{out:?}");
 }
 
+/// Values that can be worked out by hand. `expected` within a millionth.
+fn golden(
+    what: &str,
+    segments: &[usize],
+    width: usize,
+    x: &[f32],
+    expected: &[f32],
+    run: impl Fn(&mut Tape, Var) -> Var,
+) {
+    let found = value(segments, width, x, run);
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-6 * (1.0 + expected.abs()), "{what}: {found} against {expected}");
+    }
+}
+
+#[test]
+fn elementwise_operations_have_the_values_of_their_formulas() {
+    let x = [-2.0, 0.0, 0.5, 3.0];
+    golden("identity", &[1], 4, &x, &x, |tape, x| tape.activate(x, Activation::Identity, 0.0));
+    golden("relu", &[1], 4, &x, &[0.0, 0.0, 0.5, 3.0], |tape, x| tape.activate(x, Activation::Relu, 0.0));
+    // x · Φ(x), from tables of the normal distribution.
+    let gelu = [-0.045_500_264, 0.0, 0.345_731_23, 2.995_950_3];
+    golden("gelu", &[1], 4, &x, &gelu, |tape, x| tape.activate(x, Activation::Gelu, 0.0));
+    let sigmoid = [0.119_202_92, 0.5, 0.622_459_35, 0.952_574_13];
+    golden("sigmoid", &[1], 4, &x, &sigmoid, |tape, x| tape.sigmoid(x));
+    let tanh = [-0.964_027_6, 0.0, 0.462_117_16, 0.995_054_8];
+    golden("tanh", &[1], 4, &x, &tanh, |tape, x| tape.tanh(x));
+    golden("product", &[1], 4, &x, &[4.0, 0.0, 0.25, 9.0], |tape, x| tape.product(x, x));
+    golden("add", &[1], 4, &x, &[-4.0, 0.0, 1.0, 6.0], |tape, x| tape.add(x, x));
+    golden("nothing dropped", &[1], 4, &x, &[-4.0, 0.0, 1.0, 6.0], |tape, x| tape.add_dropped(x, x, 0.9));
+}
+
+#[test]
+fn rows_are_put_together_and_chosen_as_said() {
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let beside = [1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 5.0, 6.0, 5.0, 6.0];
+    golden("concat", &[3], 2, &x, &beside, |tape, x| tape.concat(x, x));
+    golden("row dots", &[3], 2, &x, &[5.0, 25.0, 61.0], |tape, x| tape.row_dots(x, x));
+    golden("select", &[3], 2, &x, &[5.0, 6.0, 1.0, 2.0, 5.0, 6.0], |tape, x| tape.select(x, &[2, 0, 2]));
+    let peaks = [1.0, 9.0, 3.0, 4.0, -5.0, -6.0];
+    golden("max", &[2, 1], 2, &peaks, &[3.0, 9.0, -5.0, -6.0], |tape, x| tape.max_over_segments(x));
+}
+
+#[test]
+fn layers_have_the_values_of_their_formulas() {
+    let mut weights = Weights::new(0);
+    let w = weights.matrix("w", [2, 3], Init::Constant(0.0));
+    let b = weights.rows("b", [1, 3], Init::Constant(0.0));
+    let gain = weights.rows("gain", [1, 2], Init::Constant(2.0));
+    let shift = weights.rows("shift", [1, 2], Init::Constant(0.5));
+    let table = weights.rows("positions", [2, 2], Init::Constant(0.0));
+    let kernel = weights.matrix("kernel", [4, 1], Init::Constant(0.0));
+    let kernel_bias = weights.rows("kernel.bias", [1, 1], Init::Constant(10.0));
+    let ranges = [w, b, table, kernel].map(|id| weights.range(id));
+    weights.change(|values| {
+        let numbers: [&[f32]; 4] =
+            [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[0.1, 0.2, 0.3], &[10.0, 20.0, 30.0, 40.0], &[1.0, 2.0, 3.0, 4.0]];
+        ranges.into_iter().zip(numbers).for_each(|(range, numbers)| values[range].copy_from_slice(numbers));
+    });
+    let mut buffers = Buffers::default();
+    let mut tape = Tape::new(&mut buffers, &weights, &[2], Mode::Predict);
+    let x = tape.leaf(2, 2, |x| x.copy_from_slice(&[1.0, -1.0, 0.0, 2.0]));
+    let close = |tape: &Tape, of: Var, expected: &[f32]| {
+        for (found, expected) in tape.value(of).iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-4, "{:?} against {expected}", tape.value(of));
+        }
+        assert_eq!(tape.value(of).len(), expected.len());
+    };
+    let y = tape.linear(x, w, Some(b));
+    close(&tape, y, &[-2.9, -2.8, -2.7, 8.1, 10.2, 12.3]);
+    let y = tape.linear(x, w, None);
+    close(&tape, y, &[-3.0, -3.0, -3.0, 8.0, 10.0, 12.0]);
+    // Rows of two differ from their mean by one deviation each.
+    let y = tape.layer_norm(x, gain, shift);
+    close(&tape, y, &[2.5, -1.5, -1.5, 2.5]);
+    let y = tape.add_rows(x, table, &[1, 0]);
+    close(&tape, y, &[31.0, 39.0, 10.0, 22.0]);
+    // Zeros, then (1, -1); (1, -1), then (0, 2): times 1, 2 and 3, 4, and 10 more.
+    let y = tape.convolution(x, kernel, kernel_bias, 2, 1);
+    close(&tape, y, &[9.0, 17.0]);
+}
+
 #[test]
 fn unfolding_shows_the_past_and_zeros_before_it() {
     let out = value(&[3, 1], 1, &[1.0, 2.0, 3.0, 4.0], |tape, x| tape.unfold(x, 2, 1));
     assert_eq!(out, [0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 0.0, 4.0]);
+}
+
+#[test]
+fn a_sliding_maximum_forgets_and_stays_in_its_sequence() {
+    let out = value(&[4, 2], 1, &[5.0, 1.0, 2.0, -1.0, -7.0, -8.0], |tape, x| tape.sliding_max(x, 2));
+    assert_eq!(out, [5.0, 5.0, 2.0, 2.0, -7.0, -7.0]);
+}
+
+#[test]
+fn the_earliest_of_equal_maxima_gets_the_gradient() {
+    let (mut buffers, weights) = (Buffers::default(), Weights::new(0));
+    let mut tape = Tape::new(&mut buffers, &weights, &[3], Mode::Predict);
+    let x = tape.leaf(3, 1, |x| x.fill(2.0));
+    let out = tape.sliding_max(x, 2);
+    tape.gradient_mut(out).copy_from_slice(&[1.0, 10.0, 100.0]);
+    tape.backward(&mut []);
+    assert_eq!(tape.gradient(x), [11.0, 100.0, 0.0]);
+}
+
+#[test]
+fn vertical_filters_weigh_the_rows_of_all_columns_alike() {
+    let mut weights = Weights::new(0);
+    let w = weights.rows("w", [2, 2], Init::Constant(0.0));
+    weights.change(|w| w.copy_from_slice(&[10.0, 1.0, 0.0, 3.0]));
+    let mut buffers = Buffers::default();
+    let mut tape = Tape::new(&mut buffers, &weights, &[2, 1], Mode::Predict);
+    let x = tape.leaf(3, 2, |x| x.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    let out = tape.vertical_convolution(x, w);
+    let first = [1.0, 2.0, 3.0, 6.0];
+    let second = [13.0, 24.0, 9.0, 12.0];
+    let third = [5.0, 6.0, 15.0, 18.0];
+    assert_eq!(tape.value(out), [first, second, third].concat());
 }
 
 #[test]

@@ -2,8 +2,29 @@
 
 use accrue_kernel::axpy;
 
+use super::{Op, Tape, Var};
+use crate::WeightId;
+
+impl Tape<'_> {
+    /// A causal convolution along each sequence: row `t` sees rows `t, t - dilation, …, t - (kernel - 1) · dilation`.
+    /// `x: [n, d], weight: [kernel · d, outputs], bias: [1, outputs] → [n, outputs]`
+    pub fn convolution(&mut self, x: Var, weight: WeightId, bias: WeightId, kernel: usize, dilation: usize) -> Var {
+        let unfolded = self.unfold(x, kernel, dilation);
+        self.linear(unfolded, weight, Some(bias))
+    }
+
+    /// What a causal convolution sees, oldest first; zeros before a sequence begins. `x: [n, d] → [n, kernel · d]`
+    pub fn unfold(&mut self, x: Var, kernel: usize, dilation: usize) -> Var {
+        let (rows, d) = self.shape(x);
+        let (at, segments) = (self.buffers.nodes[x.0].value(), self.segments);
+        self.push(Op::Unfold { x, kernel, dilation }, rows, kernel * d, 0, |before, out, _, _| {
+            forward(&before[at], segments, d, kernel, dilation, out);
+        })
+    }
+}
+
 /// `(row of the output, place in the kernel, row of the input)` of all that is seen; the last place is the row itself.
-fn seen(segments: &[usize], kernel: usize, dilation: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+pub(super) fn seen(segments: &[usize], kernel: usize, dilation: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let mut first = 0;
     segments.iter().flat_map(move |&length| {
         let begin = first;

@@ -1,0 +1,173 @@
+//! Do intervals of scores hold what they promise?
+//!
+//! In: a stream of events. The first part of it is learned; then, of some shoppers and items, the Gaussian view of matrix
+//! factorization's score is written down ([`Factorization::belief`](accrue_model::Factorization::belief)). The rest is learned,
+//! and the scores of the *same pasts* are asked again. Out: how many lie in the intervals that were given before, over all pairs
+//! and by how much was known of them. Calibration in the sense of Dawid, *The well-calibrated Bayesian* (JASA 1982).
+//! Refuses: a stream without shoppers who chose something.
+
+use accrue_kernel::Draws;
+use accrue_model::{Context, Gaussian, RowBelief};
+use accrue_store::{Facts, ItemIdx, Past, Record};
+use accrue_train::{LearnSettings, Learner};
+
+use crate::stream::{LabError, StreamData};
+
+/// Streams of random numbers: which items are asked for.
+const ITEMS: u64 = 0x6361_6c69;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoverageSettings {
+    /// Share of the records that is learned before the intervals are given.
+    pub before: f64,
+    /// What an interval promises to hold.
+    pub share: f32,
+    /// Shoppers asked, at most, and items of each.
+    pub shoppers: usize,
+    /// Items a shopper is asked for, drawn evenly from those that somebody chose.
+    pub items: usize,
+    /// How the models learn.
+    pub learn: LearnSettings,
+}
+
+impl Default for CoverageSettings {
+    fn default() -> Self {
+        Self { before: 0.5, share: 0.8, shoppers: 500, items: 20, learn: LearnSettings::default() }
+    }
+}
+
+/// How intervals did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coverage {
+    /// Pairs of a shopper and an item.
+    pub n: usize,
+    /// Share of the scores that came to lie within their intervals.
+    pub held: f64,
+    /// The same by width of the interval: the narrowest third, the middle, the widest.
+    pub by_width: [f64; 3],
+    /// Mean standard deviation in each third.
+    pub deviations: [f64; 3],
+    /// Root of the mean squared distance that scores moved, in each third.
+    pub moved: [f64; 3],
+}
+
+/// What was believed of a shopper's scores.
+struct Asked {
+    past: Vec<Past>,
+    now_ms: i64,
+    believed: Vec<(ItemIdx, Gaussian)>,
+}
+
+/// Learns the stream and compares scores with the intervals given on the way.
+///
+/// # Errors
+/// [`LabError::Empty`] if nobody chose anything in the first part, and the learner's.
+pub fn score_coverage(data: StreamData, settings: &CoverageSettings) -> Result<Coverage, LabError> {
+    let records = data.into_records(None);
+    let mut quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
+    quiet.guard.enabled = false;
+    let (mut facts, mut learner) = (Facts::new(quiet.history_capacity), Learner::new(quiet));
+    let (first, rest) = records.split_at((records.len() as f64 * settings.before) as usize);
+    learn(&mut facts, &mut learner, first)?;
+    let asked = ask(&learner, first.last().map_or(0, |record| record.received_at.0), settings);
+    learn(&mut facts, &mut learner, rest)?;
+
+    let mut found = Vec::new();
+    for Asked { past, now_ms, believed } in &asked {
+        let context = Context { past, in_visit: 0, now_ms: *now_ms, weights: learner.weights() };
+        let factorization = &learner.ensemble().factorization;
+        let shopper = factorization.shopper(&context);
+        found.extend(believed.iter().map(|&(item, belief)| (belief, factorization.score(&shopper, item))));
+    }
+    if found.is_empty() {
+        return Err(LabError::Empty("nobody chose anything in the first part of the stream".into()));
+    }
+    Ok(coverage(found, settings.share))
+}
+
+fn learn(facts: &mut Facts, learner: &mut Learner, records: &[Record]) -> Result<(), LabError> {
+    for record in records {
+        facts.apply(record);
+        let fact = facts.resolve(record);
+        learner.step(learner.end(), record.received_at.0, fact, |code| facts.type_of(code))?;
+    }
+    Ok(())
+}
+
+/// What is believed now of some shoppers and items.
+fn ask(learner: &Learner, now_ms: i64, settings: &CoverageSettings) -> Vec<Asked> {
+    let (factorization, histories) = (&learner.ensemble().factorization, learner.histories());
+    let n_items = learner.ensemble().n_items();
+    let known = (0..histories.len() as u32).filter(|&shopper| !histories.get(shopper).past().is_empty());
+    let ask = |shopper: u32| {
+        let past = histories.get(shopper).past().to_vec();
+        let context = Context { past: &past, in_visit: 0, now_ms, weights: learner.weights() };
+        let (mean, variance) = (factorization.shopper(&context), factorization.shopper_variance(&context));
+        let mut draws = Draws::new(settings.learn.seed, ITEMS, u64::from(shopper));
+        let believed = (0..settings.items).map(|_| {
+            let item = draws.below(u64::from(n_items)) as ItemIdx;
+            (item, factorization.belief(RowBelief { mean: &mean, variance }, item))
+        });
+        Asked { believed: believed.collect(), past, now_ms }
+    };
+    // Of an empty past the score is the bias, which is taken as known: there is no interval to test.
+    known.take(settings.shoppers).map(ask).filter(|asked| asked.believed[0].1.variance > 0.0).collect()
+}
+
+fn coverage(mut found: Vec<(Gaussian, f32)>, share: f32) -> Coverage {
+    found.sort_by(|a, b| a.0.variance.total_cmp(&b.0.variance).then(a.1.total_cmp(&b.1)));
+    let holds = |&(belief, score): &(Gaussian, f32)| {
+        let (low, high) = belief.interval(share);
+        low <= score && score <= high
+    };
+    let thirds: Vec<&[(Gaussian, f32)]> = found.chunks(found.len().div_ceil(3)).collect();
+    let mean = |of: &dyn Fn(&(Gaussian, f32)) -> f64| -> [f64; 3] {
+        std::array::from_fn(|third| {
+            let third = thirds.get(third).copied().unwrap_or(&[]);
+            third.iter().map(of).sum::<f64>() / third.len().max(1) as f64
+        })
+    };
+    Coverage {
+        n: found.len(),
+        held: found.iter().filter(|pair| holds(pair)).count() as f64 / found.len() as f64,
+        by_width: mean(&|pair| f64::from(u8::from(holds(pair)))),
+        deviations: mean(&|(belief, _)| f64::from(belief.deviation())),
+        moved: mean(&|(belief, score)| f64::from(score - belief.mean).powi(2)).map(f64::sqrt),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::{SimulatorSettings, simulated_log};
+
+    /// A shop whose tastes stand still, so that what moves a score is what is learned. The constants of the Gaussian view were
+    /// chosen on seed 1 with 40 and 60 days.
+    fn shop(seed: u64, days: u32) -> Coverage {
+        let (n_items, n_shoppers, visits_per_day) = (800, 200, 400.0);
+        let shop =
+            SimulatorSettings { seed, n_items, n_shoppers, visits_per_day, drift: 0.0, ..SimulatorSettings::default() };
+        score_coverage(simulated_log(shop, days), &CoverageSettings::default()).unwrap()
+    }
+
+    #[test]
+    fn intervals_of_80_percent_hold_80_percent_of_later_scores() {
+        let shops: Vec<Coverage> = [(2, 40), (3, 40), (2, 60)].iter().map(|&(seed, days)| shop(seed, days)).collect();
+        for found in &shops {
+            println!("{found:?}");
+            assert!((found.held - 0.8).abs() < 0.03, "{found:?}");
+            // Not by one width for all: what was less known moved farther, and each third is held.
+            assert!(found.moved.is_sorted() && found.moved[2] > 1.5 * found.moved[0], "{found:?}");
+            assert!(found.by_width.iter().all(|held| (held - 0.8).abs() < 0.08), "{found:?}");
+        }
+        let held = shops.iter().map(|found| found.held).sum::<f64>() / shops.len() as f64;
+        assert!((held - 0.8).abs() < 0.02, "{held}");
+    }
+
+    #[test]
+    fn a_stream_without_choices_is_refused() {
+        let found = score_coverage(StreamData::default(), &CoverageSettings::default());
+        assert!(matches!(found, Err(LabError::Empty(_))));
+    }
+}

@@ -1,0 +1,116 @@
+//! `user item time` or `user item rating time` a line, in columns after spaces or tabs, in any order of lines.
+//!
+//! A first line whose last word is no number is a header; it may put `rating` and `time…` elsewhere, and without one a file of
+//! four columns has the rating before the time. Times are numbers of any unit: only their order counts. Where a pair comes twice,
+//! both are choices, and the later rating counts.
+
+use std::path::Path;
+
+use super::Vocabulary;
+use super::lines::{ReadError, for_each_line, id, number, shown};
+
+const EXPECTED: &str =
+    "`user item time` or `user item rating time` a line, rating and time numbers, with a header line or without";
+
+/// One choice with its time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timed {
+    /// Who.
+    pub user: u32,
+    /// What.
+    pub item: u32,
+    /// How it was rated; 0 in a file without ratings.
+    pub rating: f32,
+    /// When.
+    pub time: f64,
+}
+
+/// Which columns hold what.
+#[derive(Clone, Copy)]
+struct Columns {
+    rating: Option<usize>,
+    time: usize,
+    n: usize,
+}
+
+impl Columns {
+    fn of_header(words: &[&str]) -> Result<Self, String> {
+        let at = |name: &str| words.iter().position(|word| word.to_ascii_lowercase().starts_with(name));
+        let time = at("time").ok_or_else(|| "a header without a column `time`".to_string())?;
+        Ok(Self { rating: at("rating"), time, n: words.len() })
+    }
+
+    fn of_line(words: &[&str]) -> Result<Self, String> {
+        match words.len() {
+            3 => Ok(Self { rating: None, time: 2, n: 3 }),
+            4 => Ok(Self { rating: Some(2), time: 3, n: 4 }),
+            n => Err(format!("{n} words")),
+        }
+    }
+}
+
+/// Reads choices, in the order of their times and then of the file; `users` and `items` number the names and grow.
+///
+/// # Errors
+/// [`ReadError`] with file, line and what was expected.
+pub fn read_timed(path: &Path, users: &mut Vocabulary, items: &mut Vocabulary) -> Result<Vec<Timed>, ReadError> {
+    let mut rows: Vec<Timed> = Vec::new();
+    let mut columns: Option<Columns> = None;
+    for_each_line(path, EXPECTED, |_, text| {
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let Columns { rating, time, n } = match columns {
+            Some(columns) => columns,
+            None if words.last().is_some_and(|word| word.parse::<f64>().is_err()) => {
+                columns = Some(Columns::of_header(&words)?);
+                return Ok(());
+            }
+            None => *columns.insert(Columns::of_line(&words)?),
+        };
+        if words.len() != n {
+            return Err(format!("{} words where other lines have {n}", words.len()));
+        }
+        let at = words[time].parse::<f64>().ok().filter(|time| time.is_finite());
+        rows.push(Timed {
+            user: users.number(id(words[0])?),
+            item: items.number(id(words[1])?),
+            rating: rating.map_or(Ok(0.0), |column| number(words[column]))?,
+            time: at.ok_or_else(|| format!("`{}` is no time", shown(words[time])))?,
+        });
+        Ok(())
+    })?;
+    if rows.is_empty() {
+        return Err(ReadError::Empty { path: path.into(), expected: EXPECTED });
+    }
+    rows.sort_by(|a, b| a.time.total_cmp(&b.time));
+    Ok(rows)
+}
+
+/// What came before, and the last `share`: cut between two times, so that equal times stay together, in the later part.
+/// `rows`: in the order of their times.
+pub fn split_by_time(rows: &[Timed], share: f64) -> (&[Timed], &[Timed]) {
+    let at = (rows.len() as f64 * (1.0 - share)) as usize;
+    let cut = rows.get(at).map_or(f64::INFINITY, |row| row.time);
+    rows.split_at(rows.partition_point(|row| row.time < cut))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(times: &[f64]) -> Vec<Timed> {
+        times.iter().map(|&time| Timed { user: 0, item: 0, rating: 0.0, time }).collect()
+    }
+
+    #[test]
+    fn equal_times_are_never_on_both_sides() {
+        let sizes = |times: &[f64], share| {
+            let rows = rows(times);
+            let (before, after) = split_by_time(&rows, share);
+            (before.len(), after.len())
+        };
+        assert_eq!(sizes(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.2), (4, 1));
+        assert_eq!(sizes(&[1.0, 2.0, 4.0, 4.0, 4.0], 0.2), (2, 3));
+        assert_eq!(sizes(&[7.0; 5], 0.2), (0, 5));
+        assert_eq!(sizes(&[], 0.2), (0, 0));
+    }
+}
