@@ -17,8 +17,8 @@ of 1. With X = √t X', Y = √t Y' it is t²/a · F(X', Y') where l2 = a r / t.
 before F is taken; conjugate gradients commute with that scaling, so both programs take steps on one and the same function.
 
 `implicit` begins at positive numbers, so that all rows point much the same way, and comes down slowly from there. It is therefore also
-begun where accrue begins, at normal rows (`same_start`): the losses of the two then agree to the third digit, and equal loss compares the
-work alone.
+begun where accrue begins, at normal rows (`same_start`): the losses of the two then stay within a half to one percent of each other, and equal
+loss compares the work.
 
 A sweep of accrue is (time of 22 sweeps - time of 2) / 20, so that reading, starting and asking are no part of it; one of `implicit` is what
 it tells its callback, the mean without the first two. Runs alternate; each figure is the median over `--runs`. Losses are worked out
