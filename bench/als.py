@@ -1,21 +1,36 @@
 #!/usr/bin/env python3
-"""Implicit ALS: iterations a second beside `implicit`, on the same pairs, in one run, two threads each.
+"""Implicit ALS beside `implicit`: iterations a second and seconds to equal loss, on the same pairs, in one run, two threads each.
 
-Question: how long is one sweep (users, then items) with 64 factors and 3 conjugate gradient steps, on about a million pairs?
+Question: how long is one sweep (users, then items) with 64 factors and 3 conjugate gradient steps, on about a million pairs, and how
+          long does it take to bring the same objective to the same value?
 Corpus:   the ratings of MovieLens-1M taken as pairs (1,000,209), from the folder of the public data sets.
 Command:  python3 bench/als.py --accrue target/release/accrue --data $ACCRUE_DATASETS
 Needs:    pip install implicit==0.7.3 numpy scipy zstandard
 
-A sweep's time is (time of 22 sweeps - time of 2) / 20, so that reading, starting and asking are no part of it; best of `--runs`.
-Prints one JSON object; `ratio` above 1 means that accrue is faster.
+The objective is that of `accrue` with `frequency=0`, divided by the number of pairs:
+
+    F(X, Y) = Σ_pairs (1 - x·y)² + a Σ_all (x·y)² + l2 (|X|² + |Y|²)
+
+`implicit` with confidence c = 1 + 1/a (its `alpha`) minimises Σ_pairs c (1 - x·y)² + Σ_others (x·y)² + r (|X|² + |Y|²), which is
+Σ_pairs (t - x·y)² / a + Σ_all (x·y)² + r (|X|² + |Y|²) but for a constant, with t = 1 + a: the same least squares with the target t in the place
+of 1. With X = √t X', Y = √t Y' it is t²/a · F(X', Y') where l2 = a r / t. So `implicit` gets r = l2 t / a, and its factors are divided by √t
+before F is taken; conjugate gradients commute with that scaling, so both programs take steps on one and the same function.
+
+`implicit` begins at positive numbers, so that all rows point much the same way, and comes down slowly from there. It is therefore also
+begun where accrue begins, at normal rows (`same_start`): the losses of the two then stay within a half to one percent of each other, and equal
+loss compares the work.
+
+A sweep of accrue is (time of 22 sweeps - time of 2) / 20, so that reading, starting and asking are no part of it; one of `implicit` is what
+it tells its callback, the mean without the first two. Runs alternate; each figure is the median over `--runs`. Losses are worked out
+outside of the times. Prints one JSON object; ratios above 1 mean that accrue is faster.
 """
 import argparse
 import io
 import json
 import os
+import statistics
 import subprocess
 import tempfile
-import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -32,31 +47,72 @@ parser.add_argument("--accrue", required=True)
 parser.add_argument("--data", required=True)
 parser.add_argument("--factors", type=int, default=64)
 parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--runs", type=int, default=3)
+parser.add_argument("--unobserved", type=float, default=0.1)
+parser.add_argument("--l2", type=float, default=0.5)
+parser.add_argument("--runs", type=int, default=5)
 arguments = parser.parse_args()
+TARGET = 1 + arguments.unobserved
 
 with open(os.path.join(arguments.data, "movielens-1m/ratings.tsv.zst"), "rb") as file:
     text = zstandard.ZstdDecompressor().stream_reader(file).read().decode()
 users, items = np.loadtxt(io.StringIO(text), skiprows=1, usecols=(0, 1), dtype=np.int32, unpack=True)
 pairs = csr_matrix((np.ones(len(users), np.float32), (users, items)))
+pair_users, pair_items = pairs.nonzero()
 
 
-def implicit_seconds(iterations):
+def loss(x, y):
+    """F, worked out in double precision from the two tables of factors."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    of_pairs = np.square(1 - np.einsum("pd,pd->p", x[pair_users], y[pair_items])).sum()
+    of_all = arguments.unobserved * np.sum((x.T @ x) * (y.T @ y))
+    return float(of_pairs + of_all + arguments.l2 * (np.sum(x * x) + np.sum(y * y))) / pairs.nnz
+
+
+def run_implicit(with_loss, same_start):
+    """(seconds a sweep, losses)"""
     model = AlternatingLeastSquares(
-        factors=arguments.factors, regularization=0.1, alpha=1, iterations=iterations, num_threads=arguments.threads, random_state=1
+        factors=arguments.factors,
+        alpha=1 + 1 / arguments.unobserved,
+        regularization=arguments.l2 * TARGET / arguments.unobserved,
+        iterations=MANY,
+        num_threads=arguments.threads,
+        random_state=1,
     )
-    begun = time.perf_counter()
-    model.fit(pairs, show_progress=False)
-    return time.perf_counter() - begun
+    if same_start:
+        draws, deviation = np.random.default_rng(1), 0.1 * (TARGET / arguments.factors) ** 0.5
+        model.user_factors, model.item_factors = (
+            draws.normal(0, deviation, (n, arguments.factors)).astype(np.float32) for n in pairs.shape
+        )
+    seconds, losses = [], []
+
+    def hear(_iteration, elapsed, _loss):
+        seconds.append(elapsed)
+        if with_loss:
+            losses.append(loss(model.user_factors / TARGET**0.5, model.item_factors / TARGET**0.5))
+
+    model.fit(pairs, show_progress=False, callback=hear)
+    return statistics.mean(seconds[FEW:]), losses
 
 
-def accrue_seconds(folder, iterations):
-    settings = {"factors": arguments.factors, "iterations": iterations, "steps": 3}
+def run_accrue(folder, iterations, with_loss):
+    settings = {"factors": arguments.factors, "iterations": iterations, "steps": 3, "frequency": 0, "l2": arguments.l2}
+    settings |= {"unobserved": arguments.unobserved, "watch_loss": str(with_loss).lower()}
     command = [arguments.accrue, "evaluate", "--json", "--protocol", "user-items", "--model", "als"]
     command += ["--train", os.path.join(folder, "train.txt"), "--test", os.path.join(folder, "test.txt")]
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
-    return json.loads(subprocess.check_output(command))["cost"]["train_s"]
+    report = json.loads(subprocess.check_output(command))
+    return report["cost"]["train_s"], report["curve"]
+
+
+def sweeps_to(losses, goal):
+    """Sweeps until the loss is no higher than the goal, with the part of the last one found on the line between two losses."""
+    for number, (before, after) in enumerate(zip(losses, losses[1:]), start=1):
+        if losses[0] <= goal:
+            return 1.0
+        if after <= goal:
+            return number + (before - goal) / (before - after)
+    return None
 
 
 with tempfile.TemporaryDirectory() as folder:
@@ -66,19 +122,42 @@ with tempfile.TemporaryDirectory() as folder:
     with open(os.path.join(folder, "test.txt"), "w") as file:
         print(users[0], "new", file=file)
 
-    def a_sweep(seconds):
-        rounds = [(seconds(MANY) - seconds(FEW)) / (MANY - FEW) for _ in range(arguments.runs)]
-        return min(rounds)
+    peers, ours = [], []
+    for _ in range(arguments.runs):
+        peers.append(run_implicit(False, True)[0])
+        ours.append((run_accrue(folder, MANY, False)[0] - run_accrue(folder, FEW, False)[0]) / (MANY - FEW))
+    our_losses = run_accrue(folder, MANY, True)[1]
+    peer_losses = {"own_start": run_implicit(True, False)[1], "same_start": run_implicit(True, True)[1]}
 
-    peer = a_sweep(implicit_seconds)
-    ours = a_sweep(lambda iterations: accrue_seconds(folder, iterations))
+peer, own = statistics.median(peers), statistics.median(ours)
+to_equal_loss = {start: [] for start in peer_losses}
+for start, losses in peer_losses.items():
+    # What both have reached in the end, and a little above it.
+    final = max(losses[-1], our_losses[-1])
+    for above in (0.05, 0.02, 0.01, 0.005):
+        goal = (1 + above) * final
+        peer_sweeps, our_sweeps = sweeps_to(losses, goal), sweeps_to(our_losses, goal)
+        to_equal_loss[start].append({
+            "loss": round(goal, 5),
+            "implicit_sweeps": round(peer_sweeps, 2),
+            "accrue_sweeps": round(our_sweeps, 2),
+            "implicit_s": round(peer_sweeps * peer, 3),
+            "accrue_s": round(our_sweeps * own, 3),
+            "ratio": round(peer_sweeps * peer / (our_sweeps * own), 2),
+        })
 
 print(json.dumps({
     "pairs": int(pairs.nnz),
     "factors": arguments.factors,
     "threads": arguments.threads,
+    "unobserved": arguments.unobserved,
+    "l2": arguments.l2,
     "implicit": implicit.__version__,
-    "implicit_s_a_sweep": round(peer, 4),
-    "accrue_s_a_sweep": round(ours, 4),
-    "ratio": round(peer / ours, 2),
+    "implicit_iterations_a_s": round(1 / peer, 2),
+    "accrue_iterations_a_s": round(1 / own, 2),
+    "ratio": round(peer / own, 2),
+    "ratio_of_each_run": [round(peer / own, 2) for peer, own in zip(peers, ours)],
+    "implicit_losses": {start: [round(value, 5) for value in losses] for start, losses in peer_losses.items()},
+    "accrue_losses": [round(value, 5) for value in our_losses],
+    "to_equal_loss": to_equal_loss,
 }))

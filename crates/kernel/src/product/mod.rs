@@ -8,7 +8,8 @@
 //! product, so callers run whole products side by side.
 //!
 //! The tiling follows Goto and van de Geijn, *Anatomy of high-performance matrix multiplication* (2008): a tile of
-//! 6 × 64 accumulators stays in registers while a block of one panel of `B` stays in the first-level cache.
+//! 6 × 64 accumulators stays in registers while a block of one panel of `B` stays in the first-level cache, and a block of the
+//! output in the second while the inner dimension goes by.
 
 mod tile;
 
@@ -17,6 +18,8 @@ use crate::instruction_set::Supported;
 
 /// Columns a panel.
 const PANEL: usize = 64;
+/// Floats a cache line.
+const LINE: usize = 16;
 
 /// A matrix in a slice, row by row: `[n_rows, n_cols]`, rows `stride` floats apart; possibly read as its transpose.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +112,9 @@ fn check_columns(len: usize, n_rows: usize, n_cols: usize, stride: usize) {
 pub struct Packed {
     k: usize,
     n: usize,
-    panels: Vec<f32>,
+    buffer: Vec<f32>,
+    /// Where the panels begin in the buffer: at a cache line, so that no load of 16 floats touches two.
+    begin: usize,
 }
 
 impl Packed {
@@ -124,12 +129,14 @@ impl Packed {
     pub fn pack(&mut self, b: View) {
         let (k, n) = (b.n_rows, b.n_cols);
         (self.k, self.n) = (k, n);
-        self.panels.resize(k * n.div_ceil(PANEL) * PANEL, 0.0);
+        self.buffer.resize(k * n.div_ceil(PANEL) * PANEL + LINE - 1, 0.0);
+        let begin = self.buffer.as_ptr().align_offset(LINE * size_of::<f32>());
+        self.begin = if begin < LINE { begin } else { 0 };
         if k == 0 {
             return;
         }
         let (down, right) = b.strides;
-        for (panel, first) in self.panels.chunks_exact_mut(k * PANEL).zip((0..n).step_by(PANEL)) {
+        for (panel, first) in self.buffer[self.begin..].chunks_exact_mut(k * PANEL).zip((0..n).step_by(PANEL)) {
             let width = PANEL.min(n - first);
             if right == 1 {
                 for (row, packed) in panel.chunks_exact_mut(PANEL).enumerate() {
@@ -140,6 +147,12 @@ impl Packed {
                 pack_columns(&b.data[first * right..], (down, right), width, panel);
             }
         }
+    }
+
+    /// `[⌈n / 64⌉, k, 64]`
+    #[inline(always)]
+    fn panels(&self) -> &[f32] {
+        &self.buffer[self.begin..][..self.k * self.n.div_ceil(PANEL) * PANEL]
     }
 
     /// Rows of the matrix: the inner dimension of a product with it.

@@ -11,14 +11,17 @@ use super::{Activation, PANEL, Packed, Start, View, ViewMut};
 use crate::activation::{gelu_in_place_inlined, relu_in_place_inlined};
 use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::lanes::{Lanes, N_LANES};
+use std::hint::black_box;
 
 /// Rows of a full tile: with four registers of 16 columns that is 24 accumulators of 32 registers.
 const ROWS: usize = 6;
-/// Steps of the inner dimension before the next tile: a block of a panel, 64 columns wide, has 40 KB.
-const BLOCK: usize = 160;
-/// Rows of the left side that are worked on with all panels: with a block of the inner dimension they have 120 KB and stay
-/// in the second-level cache.
+/// Most steps of the inner dimension before the next tile: a block of a panel, 64 columns wide, has 32 KB and stays in the
+/// first-level cache.
+const BLOCK: usize = 128;
+/// Rows and columns of the output that are worked on together: with the blocks of the two sides that go into them they have
+/// less than 600 KB and stay in the second-level cache.
 const ROW_BLOCK: usize = 192;
+const COLUMN_BLOCK: usize = 384;
 
 pub(super) fn tiles_on(set: Supported, a: View, b: &Packed, start: Start, activation: Activation, out: &mut ViewMut) {
     // A transposed left side is read along its memory too: neighbouring rows are neighbours there.
@@ -70,28 +73,78 @@ fn narrow_columns<L: Lanes>(product: &Product, out: &mut ViewMut) {
 /// `WIDTH`: registers of 16 columns in a full tile. `BY_COLUMNS`: the left side's columns are contiguous.
 #[inline(always)]
 fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Product, out: &mut ViewMut) {
-    let (k, n) = (product.b.k, product.b.n);
+    let inner = Blocks::of(product.b.k);
+    let rows = Blocks { len: out.n_rows, block: ROW_BLOCK, n_blocks: out.n_rows.div_ceil(ROW_BLOCK) };
     let mut edge = [0.0; ROWS * PANEL];
-    // One block at least, so that a product over nothing still writes its start.
-    for block in 0..k.div_ceil(BLOCK).max(1) {
-        let inner = (block * BLOCK, k.min((block + 1) * BLOCK));
-        for first_row in (0..out.n_rows).step_by(ROW_BLOCK) {
-            let rows = (first_row, out.n_rows.min(first_row + ROW_BLOCK));
-            let mut column = 0;
-            while column < n {
-                let panel_end = n.min((column / PANEL + 1) * PANEL);
-                // A wide tile that reaches over the edge is faster than two narrow ones.
-                if WIDTH == 4 && panel_end - column > 2 * N_LANES {
-                    column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, column, out, &mut edge);
-                    column = panel_end;
-                } else if WIDTH == 4 && panel_end - column > N_LANES {
-                    column_of_tiles::<L, 2, BY_COLUMNS>(product, inner, rows, column, out, &mut edge);
-                    column = panel_end;
-                } else {
-                    column_of_tiles::<L, 1, BY_COLUMNS>(product, inner, rows, column, out, &mut edge);
-                    column = panel_end.min(column + N_LANES);
+    for first_column in (0..out.n_cols).step_by(COLUMN_BLOCK) {
+        let columns = (first_column, out.n_cols.min(first_column + COLUMN_BLOCK));
+        // Along the rows of the left side a block of the output is finished before the next. Where its columns lie along memory,
+        // all rows are worked on with one block of the inner dimension, as neighbouring rows share pages and cache lines.
+        if BY_COLUMNS {
+            for inner in inner.all() {
+                for rows in rows.all() {
+                    block_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, columns, out, &mut edge);
                 }
             }
+        } else {
+            for rows in rows.all() {
+                for inner in inner.all() {
+                    block_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, columns, out, &mut edge);
+                }
+            }
+        }
+    }
+}
+
+/// A dimension cut into blocks.
+#[derive(Clone, Copy)]
+struct Blocks {
+    len: usize,
+    block: usize,
+    n_blocks: usize,
+}
+
+impl Blocks {
+    /// The inner dimension in blocks of much the same length: a short one costs as many loads of the output as a long one. There is
+    /// one at least, so that a product over nothing still writes its start.
+    #[inline(always)]
+    fn of(k: usize) -> Self {
+        let n_blocks = k.div_ceil(BLOCK).max(1);
+        Self { len: k, block: k.div_ceil(n_blocks), n_blocks }
+    }
+
+    /// First and end of each block.
+    #[inline(always)]
+    fn all(self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.n_blocks).map(move |number| (number * self.block, self.len.min((number + 1) * self.block)))
+    }
+}
+
+/// A block of the output, over one block of the inner dimension.
+#[inline(always)]
+fn block_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
+    product: &Product,
+    inner: (usize, usize),
+    rows: (usize, usize),
+    (first_column, end_column): (usize, usize),
+    out: &mut ViewMut,
+    edge: &mut Edge,
+) {
+    // Opaque: the compiler would work out the end of the block anew in every step.
+    let inner = black_box(inner);
+    let mut column = first_column;
+    while column < end_column {
+        let panel_end = end_column.min((column / PANEL + 1) * PANEL);
+        // A wide tile that reaches over the edge is faster than two narrow ones.
+        if WIDTH == 4 && panel_end - column > 2 * N_LANES {
+            column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, column, out, edge);
+            column = panel_end;
+        } else if WIDTH == 4 && panel_end - column > N_LANES {
+            column_of_tiles::<L, 2, BY_COLUMNS>(product, inner, rows, column, out, edge);
+            column = panel_end;
+        } else {
+            column_of_tiles::<L, 1, BY_COLUMNS>(product, inner, rows, column, out, edge);
+            column = panel_end.min(column + N_LANES);
         }
     }
 }
@@ -168,7 +221,7 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
 
     let length = inner_end - inner_first;
     let (down, right) = if BY_COLUMNS { (1, a.strides.1) } else { (a.strides.0, 1) };
-    let panel = &b.panels[(column / PANEL) * b.k * PANEL..][..b.k * PANEL];
+    let panel = &b.panels()[(column / PANEL) * b.k * PANEL..][..b.k * PANEL];
     let panel = &panel[inner_first * PANEL..][..length * PANEL];
     let first = row * down + inner_first * right;
     assert!(length == 0 || first + (N_ROWS - 1) * down + (length - 1) * right < a.data.len());

@@ -34,11 +34,13 @@ pub struct AlsSettings {
     pub frequency: f64,
     /// Conjugate gradient steps to a row and sweep.
     pub steps: usize,
+    /// Whether the loss is worked out after each sweep, for a learning curve; that takes about a third of a sweep.
+    pub watch_loss: bool,
 }
 
 impl Default for AlsSettings {
     fn default() -> Self {
-        Self { factors: 64, iterations: 12, unobserved: 0.1, l2: 0.003, frequency: 1.0, steps: 3 }
+        Self { factors: 64, iterations: 12, unobserved: 0.1, l2: 0.003, frequency: 1.0, steps: 3, watch_loss: false }
     }
 }
 
@@ -82,12 +84,14 @@ impl CollaborativeModel for Als {
         for iteration in 1..=settings.iterations {
             let gram = scaled_gram(&items, settings, fit.threads);
             solve_all(&sets, &items, &gram, settings, fit.threads, &mut users);
-            let gram = scaled_gram(&users, settings, fit.threads);
-            solve_all(&users_of, &users, &gram, settings, fit.threads, &mut items);
+            let user_gram = scaled_gram(&users, settings, fit.threads);
+            solve_all(&users_of, &users, &user_gram, settings, fit.threads, &mut items);
             if !items.iter().all(|x| x.is_finite()) {
                 return Err(FitError::Diverged { epoch: iteration });
             }
-            (fit.progress)(Epoch { done: iteration, of: settings.iterations, loss: None });
+            let loss =
+                settings.watch_loss.then(|| loss(&sets, &users_of, &users, &items, &user_gram, settings, fit.threads));
+            (fit.progress)(Epoch { done: iteration, of: settings.iterations, loss });
         }
         let gram = scaled_gram(&items, settings, fit.threads);
         Ok(Self { settings: settings.clone(), items, gram })
@@ -188,6 +192,46 @@ fn solve_all(
     );
 }
 
+/// The loss of the formula above, divided by the number of choices. `user_gram` is scaled: `a · Σ_u x_u x_uᵀ`.
+fn loss(
+    sets: &Interactions,
+    users_of: &Interactions,
+    users: &[f32],
+    items: &[f32],
+    user_gram: &[f32],
+    settings: &AlsSettings,
+    threads: usize,
+) -> f64 {
+    let d = settings.factors;
+    let of_penalty = |sets: &Interactions, rows: &[f32], others: &[f32]| -> f64 {
+        let weights = sets.histories().map(|set| penalty(settings, set.len(), others.len() / d));
+        weights.zip(rows.chunks_exact(d)).map(|(weight, row)| f64::from(weight) * f64::from(squared_norm(row))).sum()
+    };
+    let errors = parallel::map(
+        threads,
+        sets.n_users(),
+        || (),
+        |(), user| {
+            let x = &users[user * d..][..d];
+            let error = |&item: &u32| f64::from(1.0 - dot(x, &items[item as usize * d..][..d])).powi(2);
+            sets.history(user).iter().map(error).sum::<f64>()
+        },
+    );
+    // Σ_all (x_u·y_i)² = Σ_i y_iᵀ (Σ_u x_u x_uᵀ) y_i
+    let of_all = parallel::map(
+        threads,
+        sets.n_items(),
+        || vec![0.0; d],
+        |product, item| {
+            let y = &items[item * d..][..d];
+            dot_rows(y, user_gram, product);
+            f64::from(dot(y, product))
+        },
+    );
+    let total = errors.iter().sum::<f64>() + of_all.iter().sum::<f64>();
+    (total + of_penalty(sets, users, items) + of_penalty(users_of, items, users)) / sets.n_interactions().max(1) as f64
+}
+
 /// Space for one row's conjugate gradients.
 struct Solver {
     /// The rows of the set side by side: read in every step, gathered once.
@@ -253,6 +297,53 @@ impl Solver {
 mod tests {
     use super::*;
     use crate::collaborative::linear;
+
+    #[test]
+    fn the_loss_is_the_formula_over_every_pair() {
+        let data = Interactions::new(5, [vec![0, 1, 2], vec![1, 2, 4], vec![], vec![4, 0]]);
+        let users_of = data.transposed();
+        let settings = AlsSettings { factors: 3, frequency: 0.5, l2: 0.2, ..AlsSettings::default() };
+        let mut draws = Draws::new(1, 1, 0);
+        let users: Vec<f32> = (0..4 * 3).map(|_| draws.normal()).collect();
+        let items: Vec<f32> = (0..5 * 3).map(|_| draws.normal()).collect();
+        let mut expected = 0.0;
+        for (user, x) in users.chunks_exact(3).enumerate() {
+            for (item, y) in items.chunks_exact(3).enumerate() {
+                let score = f64::from(dot(x, y));
+                expected += settings.unobserved * score * score;
+                if data.history(user).contains(&(item as u32)) {
+                    expected += (1.0 - score) * (1.0 - score);
+                }
+            }
+            let n = data.history(user).len() as f64 + settings.unobserved * 5.0;
+            expected += settings.l2 * n.sqrt() * f64::from(squared_norm(x));
+        }
+        for (item, y) in items.chunks_exact(3).enumerate() {
+            let n = users_of.history(item).len() as f64 + settings.unobserved * 4.0;
+            expected += settings.l2 * n.sqrt() * f64::from(squared_norm(y));
+        }
+        let gram = scaled_gram(&users, &settings, 1);
+        let found = loss(&data, &users_of, &users, &items, &gram, &settings, 2);
+        assert!((found - expected / 8.0).abs() < 1e-5 * expected, "{found} {}", expected / 8.0);
+    }
+
+    #[test]
+    fn the_loss_falls_with_every_sweep_and_watching_changes_nothing() {
+        let data = Interactions::new(
+            40,
+            (0..60_u32).map(|user| (0..6).map(|i| (user * 7 + i * i) % 40).collect::<Vec<u32>>()),
+        );
+        let losses = std::sync::Mutex::new(Vec::new());
+        let hear = |epoch: Epoch| losses.lock().expect("one at a time").push(epoch.loss.expect("watched"));
+        let settings = AlsSettings { factors: 8, watch_loss: true, ..AlsSettings::default() };
+        let watched = Als::fit(&data, &settings, &Fit { seed: 3, threads: 2, progress: &hear }).expect("plain data");
+        let losses = losses.into_inner().expect("no holder panics");
+        assert_eq!(losses.len(), settings.iterations);
+        assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] * (1.0 + 1e-6)), "{losses:?}");
+        let unwatched = AlsSettings { watch_loss: false, ..settings };
+        let blind = Als::fit(&data, &unwatched, &Fit::quiet(3, 1)).expect("plain data");
+        assert_eq!(watched.items, blind.items);
+    }
 
     #[test]
     fn folding_in_is_the_exact_least_squares_solution() {

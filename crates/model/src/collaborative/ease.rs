@@ -1,13 +1,14 @@
 //! A linear item–item model in closed form: each item predicted from all others by ridge regression.
 //!
 //! `B = I - P · diag(1/P_jj)` with `P = (XᵀX + λI)⁻¹`; a history's score is the sum of its items' rows. Steck, *Embarrassingly shallow
-//! autoencoders for sparse data* (EASE), WWW 2019. Memory and time grow with items² and items³: above `max_memory_mb` it refuses.
+//! autoencoders for sparse data* (EASE), WWW 2019. The matrix is inverted where it lies, so memory is one matrix of items × items, and time
+//! items³ operations: above `max_memory_mb` it refuses.
 
 use accrue_kernel::axpy;
 use serde::{Deserialize, Serialize};
 
-use super::linear::{cholesky, cholesky_solve};
-use super::{CollaborativeModel, Fit, FitError, Interactions, parallel};
+use super::inverse::invert;
+use super::{CollaborativeModel, Epoch, Fit, FitError, Interactions, parallel};
 
 /// The penalty, and what may be spent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ pub struct EaseSettings {
     pub l2: f64,
     /// Exponent of an item's count by which its column is divided: 0 is the paper's, more favours the rare.
     pub popularity_norm: f64,
-    /// Memory that the two matrices may take together.
+    /// Memory that the matrix of items × items may take.
     pub max_memory_mb: u64,
 }
 
@@ -43,10 +44,10 @@ impl CollaborativeModel for Ease {
         let norm = settings.popularity_norm;
         FitError::check((0.0..=1.0).contains(&norm), "popularity_norm", norm, "a number from 0 to 1 is expected")?;
         let n = data.n_items();
-        let needed_mb = (2 * 4 * n * n) as u64 >> 20;
+        let needed_mb = (4 * n * n) as u64 >> 20;
         if needed_mb > settings.max_memory_mb {
             return Err(FitError::TooLarge {
-                what: "matrices of items × items",
+                what: "a matrix of items × items",
                 needed_mb,
                 limit_mb: settings.max_memory_mb,
                 instead: "raise it, or use graph-filter or item-knn",
@@ -54,21 +55,12 @@ impl CollaborativeModel for Ease {
         }
         let sets = data.distinct();
         let counts = sets.counts();
-        let mut factor = gram(&sets, settings.l2 as f32, fit.threads);
-        let is_definite = cholesky(&mut factor, n, fit.threads);
-        debug_assert!(is_definite, "a Gram matrix with a positive diagonal added is positive definite");
-        let mut weights = vec![0.0; n * n];
-        parallel::for_each_chunk(
-            fit.threads,
-            &mut weights,
-            n,
-            || (),
-            |(), column, inverse| {
-                // P is symmetric: its row is its column.
-                inverse[column] = 1.0;
-                cholesky_solve(&factor, n, inverse);
-            },
-        );
+        let mut weights = gram(&sets, settings.l2 as f32, fit.threads);
+        let progress = |done, of| (fit.progress)(Epoch { done, of, loss: None });
+        if !invert(&mut weights, n, fit.threads, progress) {
+            // A Gram matrix with a positive diagonal added is positive definite, but for an l2 that rounding swallows.
+            return Err(FitError::Diverged { epoch: 1 });
+        }
         let diagonal: Vec<f32> = (0..n).map(|item| weights[item * n + item]).collect();
         let column_scale: Vec<f32> = diagonal
             .iter()
@@ -106,7 +98,7 @@ impl CollaborativeModel for Ease {
     }
 }
 
-/// `XᵀX + λI`: who chose both. `→ [n_items, n_items]`
+/// The lower triangle of `XᵀX + λI`: who chose both. `→ [n_items, n_items]`
 fn gram(sets: &Interactions, l2: f32, threads: usize) -> Vec<f32> {
     let n = sets.n_items();
     let users_of = sets.transposed();
@@ -117,8 +109,11 @@ fn gram(sets: &Interactions, l2: f32, threads: usize) -> Vec<f32> {
         n,
         || (),
         |(), item, row| {
+            let row = &mut row[..=item];
             for &user in users_of.history(item) {
-                sets.history(user as usize).iter().for_each(|&other| row[other as usize] += 1.0);
+                // Sets are sorted.
+                let others = sets.history(user as usize).iter().take_while(|&&other| other as usize <= item);
+                others.for_each(|&other| row[other as usize] += 1.0);
             }
             row[item] += l2;
         },
@@ -147,7 +142,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_before_it_is_tried() {
         let data = Interactions::new(100_000, [[0, 1]]);
-        let error = Ease::fit(&data, &EaseSettings::default(), &Fit::quiet(1, 1)).expect_err("80 GB");
+        let error = Ease::fit(&data, &EaseSettings::default(), &Fit::quiet(1, 1)).expect_err("40 GB");
         assert!(error.to_string().contains("max_memory_mb=1000"), "{error}");
     }
 }

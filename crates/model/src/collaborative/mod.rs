@@ -13,6 +13,7 @@ mod ease;
 mod factorization;
 mod graph_filter;
 mod interactions;
+mod inverse;
 mod item_knn;
 mod linear;
 mod markov;
