@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::server::{Server, ask};
 
 const SEED: u64 = 20_261_124;
-const N_CLEAN: u64 = 16_000;
+const N_CLEAN: u64 = 10_000;
 const N_USERS: u64 = 50;
 /// Shoppers who come while all is well and stay away while poison comes: their pages show what the models learned.
 const N_WITNESSES: u64 = 25;
@@ -96,10 +96,22 @@ fn alarms(server: &Server) -> u64 {
     server.ask("GET", "/v1/versions", "").1["alarms"].as_u64().unwrap()
 }
 
-/// What a poison did: fit before it, at its end, and alarms.
-fn under(poison: Poison) -> (f64, f64, u64) {
+/// What a poison did to the pages of a server.
+#[derive(Debug)]
+struct Outcome {
+    before: f64,
+    after: f64,
+    /// Rollbacks since it began.
+    alarms: u64,
+}
+
+fn under(poison: Poison, guarded: bool) -> Outcome {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(command(dir.path()).args(["serve", "--listen", "127.0.0.1:0"]));
+    let server = Server::start(
+        command(dir.path())
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("ACCRUE_LEARN_GUARD_ENABLED", guarded.to_string()),
+    );
     send(&server, 0..N_CLEAN, None);
     let (before, alarms_before) = (fit(&server), alarms(&server));
     let (stop, address) = (Arc::new(AtomicBool::new(false)), server.address.clone());
@@ -114,27 +126,28 @@ fn under(poison: Poison) -> (f64, f64, u64) {
     send(&server, N_CLEAN..N_CLEAN + n_poisoned, Some(poison));
     stop.store(true, Ordering::Relaxed);
     reader.join().expect("requests went on");
-    let (after, alarms) = (fit(&server), alarms(&server) - alarms_before);
-    println!("{poison:?}: fit {before:.3} before ({alarms_before} alarms), {after:.3} after ({alarms})");
+    let outcome = Outcome { before, after: fit(&server), alarms: alarms(&server) - alarms_before };
+    println!("{poison:?}, guarded {guarded}: {outcome:?}");
     drop(server);
-    let replayed: Value = serde_json::from_slice(&replay(dir.path()).stdout).unwrap();
-    assert_eq!(replayed["equal"], true, "{replayed}");
-    (before, after, alarms)
+    if guarded {
+        let replayed: Value = serde_json::from_slice(&replay(dir.path()).stdout).unwrap();
+        assert_eq!(replayed["equal"], true, "{replayed}");
+    }
+    outcome
 }
 
 #[test]
 fn what_a_hostile_client_taught_is_undone() {
-    for poison in [Poison::Shuffled, Poison::Flipped] {
-        let (before, after, alarms) = under(poison);
-        assert!(before > 0.5, "{poison:?}: learned {before}");
-        assert!(alarms > 0 && after >= 0.9 * before, "{poison:?}: {before} before, {after} after, {alarms} alarms");
-    }
+    let alone = under(Poison::Shuffled, false);
+    assert!(alone.before > 0.9 && alone.after < 0.8 * alone.before, "it would do harm: {alone:?}");
+    let guarded = under(Poison::Shuffled, true);
+    assert!(guarded.alarms > 0 && guarded.after >= 0.95 * guarded.before, "{guarded:?}");
 }
 
 #[test]
-fn what_does_no_harm_is_left_alone() {
-    for poison in [Poison::Exploding, Poison::Flooding] {
-        let (before, after, _) = under(poison);
-        assert!(after >= 0.9 * before, "{poison:?}: {before} before, {after} after");
+fn no_kind_of_poison_costs_a_fifth() {
+    for poison in [Poison::Flipped, Poison::Exploding, Poison::Flooding] {
+        let outcome = under(poison, true);
+        assert!(outcome.after >= 0.8 * outcome.before, "{poison:?}: {outcome:?}");
     }
 }
