@@ -8,7 +8,10 @@
 //! item = (e + Bᵀe + … + B^hops e) / (hops + 1)        B = AᵀA, two layers of the paper's graph
 //! user = A · item                                      score = user · item
 //! ```
-//! Everything after `e` is linear, and `B` is symmetric, so the backward pass is the forward pass again. Trained by BPR.
+//! Everything after `e` is linear, and `B` is symmetric, so the backward pass is the forward pass again. Trained by BPR, as in the
+//! paper, or with `negatives` above 1 by a softmax over items sampled once a step, which needs far fewer passes (Wu, Wang, Gao et
+//! al., *On the effectiveness of sampled softmax loss for item recommendation*, 2022). The vector that is to choose an item is made
+//! without that item.
 
 use accrue_kernel::{Draws, axpy, dot, sigmoid, softplus};
 use accrue_tensor::{Init, Optimizer, Rule, finite_norm};
@@ -40,11 +43,13 @@ pub struct LightGcnSettings {
     pub learning_rate: f64,
     /// Pull of the learned vectors towards 0.
     pub l2: f64,
+    /// Items that a choice is held against: 1 is BPR with one drawn for each choice, more are a step's, shared by its softmax.
+    pub negatives: usize,
 }
 
 impl Default for LightGcnSettings {
     fn default() -> Self {
-        Self { d: 64, hops: 1, epochs: 60, batch: 8192, learning_rate: 5e-3, l2: 1e-4 }
+        Self { d: 64, hops: 1, epochs: 60, batch: 8192, learning_rate: 5e-3, l2: 1e-4, negatives: 1 }
     }
 }
 
@@ -133,9 +138,9 @@ impl CollaborativeModel for LightGcn {
     type Settings = LightGcnSettings;
 
     fn fit(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        let LightGcnSettings { d, hops, epochs, batch, learning_rate, l2 } = *settings;
+        let LightGcnSettings { d, hops, epochs, batch, learning_rate, l2, negatives } = *settings;
         let positive = "a number above 0 is expected";
-        for (name, n) in [("d", d), ("epochs", epochs), ("batch", batch)] {
+        for (name, n) in [("d", d), ("epochs", epochs), ("batch", batch), ("negatives", negatives)] {
             FitError::check(n > 0, name, n, positive)?;
         }
         FitError::check(learning_rate > 0.0, "learning_rate", learning_rate, positive)?;
@@ -159,7 +164,14 @@ impl CollaborativeModel for LightGcn {
                 });
                 let triples: Vec<Triple> = triples.collect();
                 let smoothed = graph.smooth(&learned, hops);
-                let (loss, of_smoothed) = pull(&graph, &smoothed, &triples);
+                let (loss, of_smoothed) = if negatives == 1 {
+                    pull(&graph, &smoothed, &triples)
+                } else {
+                    let mut rivals: Vec<u32> = (0..negatives).map(|_| draws.below(n_items as u64) as u32).collect();
+                    rivals.sort_unstable();
+                    rivals.dedup();
+                    pull_softmax(&graph, &smoothed, &triples, &rivals)
+                };
                 // B is symmetric: the gradient is smoothed just as the vectors were.
                 let mut gradient = graph.smooth(&of_smoothed, hops);
                 for triple in &triples {
@@ -219,16 +231,97 @@ fn pull(graph: &Graph, smoothed: &[f32], triples: &[Triple]) -> (f64, Vec<f32>) 
     let mut total = 0.0;
     for &Triple { user, chosen, other } in triples {
         let person = &users[user * d..][..d];
-        let lead = dot(person, row(chosen)) - dot(person, row(other));
+        // The chosen item must be told by the others: with itself in the user's vector it would tell itself.
+        let own = graph.user_norms[user] * graph.item_norms[chosen];
+        let lead = dot(person, row(chosen)) - own * dot(row(chosen), row(chosen)) - dot(person, row(other));
         total += f64::from(softplus(-lead));
         let force = -weight * sigmoid(-lead);
         axpy(force, row(chosen), &mut of_users[user * d..][..d]);
         axpy(-force, row(other), &mut of_users[user * d..][..d]);
         axpy(force, person, &mut of_items[chosen * d..][..d]);
+        axpy(-2.0 * own * force, row(chosen), &mut of_items[chosen * d..][..d]);
         axpy(-force, person, &mut of_items[other * d..][..d]);
     }
     axpy(1.0, &graph.to_items(&of_users), &mut of_items);
     (total / triples.len() as f64, of_items)
+}
+
+/// The mean cross-entropy of each choice against `rivals`, which stand for all items, and its gradient by the smoothed vectors. A rival
+/// that is the chosen item itself is left out. `smoothed: [n_items, d] → [n_items, d]`
+fn pull_softmax(graph: &Graph, smoothed: &[f32], choices: &[Triple], rivals: &[u32]) -> (f64, Vec<f32>) {
+    let (d, n_rivals) = (graph.d, rivals.len());
+    let users = graph.to_users(smoothed);
+    let row = |item: usize| &smoothed[item * d..(item + 1) * d];
+    let person = |choice: &Triple| &users[choice.user * d..][..d];
+    let packed: Vec<f32> = rivals.iter().flat_map(|&rival| row(rival as usize)).copied().collect();
+    let n_items = smoothed.len() / d;
+    let stands_for = accrue_kernel::ln(n_items as f32 / n_rivals as f32);
+    // A row: the probabilities of the rivals, then that of the chosen item.
+    let width = n_rivals + 1;
+    let mut probabilities = vec![0.0; choices.len() * width];
+    for_each_chunk(
+        graph.threads,
+        &mut probabilities,
+        ROWS * width,
+        || (),
+        |(), number, rows| {
+            for (choice, row_of) in choices[number * ROWS..].iter().zip(rows.chunks_exact_mut(width)) {
+                let Triple { user, chosen, .. } = *choice;
+                accrue_kernel::dot_rows(person(choice), &packed, &mut row_of[..n_rivals]);
+                row_of[..n_rivals].iter_mut().for_each(|score| *score += stands_for);
+                if let Ok(place) = rivals.binary_search(&(chosen as u32)) {
+                    row_of[place] = f32::NEG_INFINITY;
+                }
+                let own = graph.user_norms[user] * graph.item_norms[chosen];
+                row_of[n_rivals] = dot(person(choice), row(chosen)) - own * dot(row(chosen), row(chosen));
+                accrue_kernel::softmax_in_place(row_of);
+            }
+        },
+    );
+    let weight = 1.0 / choices.len() as f32;
+    let rows = || choices.iter().zip(probabilities.chunks_exact(width));
+    let mut of_people = vec![0.0; choices.len() * d];
+    for_each_chunk(
+        graph.threads,
+        &mut of_people,
+        ROWS * d,
+        || (),
+        |(), number, rows| {
+            let probabilities = probabilities[number * ROWS * width..].chunks_exact(width);
+            for ((choice, row_of), sum) in
+                choices[number * ROWS..].iter().zip(probabilities).zip(rows.chunks_exact_mut(d))
+            {
+                for (&probability, rival) in row_of.iter().zip(packed.chunks_exact(d)) {
+                    axpy(weight * probability, rival, sum);
+                }
+                axpy(weight * (row_of[n_rivals] - 1.0), row(choice.chosen), sum);
+            }
+        },
+    );
+    let mut of_rivals = vec![0.0; n_rivals * d];
+    for_each_chunk(
+        graph.threads,
+        &mut of_rivals,
+        d,
+        || (),
+        |(), rival, sum| rows().for_each(|(choice, row_of)| axpy(weight * row_of[rival], person(choice), sum)),
+    );
+    let (mut of_users, mut of_items) = (vec![0.0; users.len()], vec![0.0; smoothed.len()]);
+    let mut total = 0.0;
+    for ((choice, row_of), of_person) in rows().zip(of_people.chunks_exact(d)) {
+        let Triple { user, chosen, .. } = *choice;
+        total -= f64::from(accrue_kernel::ln(row_of[n_rivals].max(f32::MIN_POSITIVE)));
+        let force = weight * (row_of[n_rivals] - 1.0);
+        let own = graph.user_norms[user] * graph.item_norms[chosen];
+        axpy(1.0, of_person, &mut of_users[user * d..][..d]);
+        axpy(force, person(choice), &mut of_items[chosen * d..][..d]);
+        axpy(-2.0 * own * force, row(chosen), &mut of_items[chosen * d..][..d]);
+    }
+    for (&rival, of_rival) in rivals.iter().zip(of_rivals.chunks_exact(d)) {
+        axpy(1.0, of_rival, &mut of_items[rival as usize * d..][..d]);
+    }
+    axpy(1.0, &graph.to_items(&of_users), &mut of_items);
+    (total / choices.len() as f64, of_items)
 }
 
 #[cfg(test)]
@@ -243,17 +336,21 @@ mod tests {
         let mut x: Vec<f32> = (0..15).map(|_| draws.normal()).collect();
         let triples = [(0, 1, 4), (1, 3, 0), (2, 4, 1), (0, 2, 3)];
         let triples = triples.map(|(user, chosen, other)| Triple { user, chosen, other });
-        let loss = |x: &[f32]| pull(&graph, &graph.smooth(x, 2), &triples);
-        let gradient = graph.smooth(&loss(&x).1, 2);
-        for i in 0..15 {
-            let before = x[i];
-            x[i] = before + 0.01;
-            let above = loss(&x).0;
-            x[i] = before - 0.01;
-            let below = loss(&x).0;
-            x[i] = before;
-            let difference = (above - below) / 0.02;
-            assert!((difference - f64::from(gradient[i])).abs() < 1e-3, "{i}: {difference} {}", gradient[i]);
+        let bpr = |x: &[f32]| pull(&graph, &graph.smooth(x, 2), &triples);
+        let softmax = |x: &[f32]| pull_softmax(&graph, &graph.smooth(x, 2), &triples, &[0, 1, 4]);
+        let losses: [&dyn Fn(&[f32]) -> (f64, Vec<f32>); 2] = [&bpr, &softmax];
+        for loss in losses {
+            let gradient = graph.smooth(&loss(&x).1, 2);
+            for i in 0..15 {
+                let before = x[i];
+                x[i] = before + 0.01;
+                let above = loss(&x).0;
+                x[i] = before - 0.01;
+                let below = loss(&x).0;
+                x[i] = before;
+                let difference = (above - below) / 0.02;
+                assert!((difference - f64::from(gradient[i])).abs() < 1e-3, "{i}: {difference} {}", gradient[i]);
+            }
         }
     }
 
