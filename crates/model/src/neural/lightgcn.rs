@@ -336,10 +336,7 @@ mod tests {
         let mut x: Vec<f32> = (0..15).map(|_| draws.normal()).collect();
         let triples = [(0, 1, 4), (1, 3, 0), (2, 4, 1), (0, 2, 3)];
         let triples = triples.map(|(user, chosen, other)| Triple { user, chosen, other });
-        let bpr = |x: &[f32]| pull(&graph, &graph.smooth(x, 2), &triples);
-        let softmax = |x: &[f32]| pull_softmax(&graph, &graph.smooth(x, 2), &triples, &[0, 1, 4]);
-        let losses: [&dyn Fn(&[f32]) -> (f64, Vec<f32>); 2] = [&bpr, &softmax];
-        for loss in losses {
+        let mut check = |loss: &dyn Fn(&[f32]) -> (f64, Vec<f32>)| {
             let gradient = graph.smooth(&loss(&x).1, 2);
             for i in 0..15 {
                 let before = x[i];
@@ -351,7 +348,9 @@ mod tests {
                 let difference = (above - below) / 0.02;
                 assert!((difference - f64::from(gradient[i])).abs() < 1e-3, "{i}: {difference} {}", gradient[i]);
             }
-        }
+        };
+        check(&|x| pull(&graph, &graph.smooth(x, 2), &triples));
+        check(&|x| pull_softmax(&graph, &graph.smooth(x, 2), &triples, &[0, 1, 4]));
     }
 
     #[test]
