@@ -328,6 +328,9 @@ fn pull_softmax(graph: &Graph, smoothed: &[f32], choices: &[Triple], rivals: &[u
 mod tests {
     use super::*;
 
+    /// A loss of the vectors before smoothing, and its gradient by those after.
+    type Loss<'a> = dyn Fn(&[f32]) -> (f64, Vec<f32>) + 'a;
+
     #[test]
     fn the_gradient_is_that_of_its_differences() {
         let data = Interactions::new(5, [vec![0, 1, 2], vec![1, 3], vec![4, 0], vec![2]]);
@@ -336,7 +339,7 @@ mod tests {
         let mut x: Vec<f32> = (0..15).map(|_| draws.normal()).collect();
         let triples = [(0, 1, 4), (1, 3, 0), (2, 4, 1), (0, 2, 3)];
         let triples = triples.map(|(user, chosen, other)| Triple { user, chosen, other });
-        let mut check = |loss: &dyn Fn(&[f32]) -> (f64, Vec<f32>)| {
+        let mut check = |loss: &Loss| {
             let gradient = graph.smooth(&loss(&x).1, 2);
             for i in 0..15 {
                 let before = x[i];
