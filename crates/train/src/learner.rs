@@ -540,7 +540,7 @@ impl Learner {
             self.roll_back(end, good, &why);
             self.on_probation = true;
         }
-        self.undone = undone.min(self.settings.guard.version_every + self.settings.guard.confirm_after);
+        self.undone = undone.min(self.settings.guard.usual_age());
         self.guard.drop_pending();
     }
 

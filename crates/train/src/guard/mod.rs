@@ -75,6 +75,13 @@ pub struct GuardSettings {
     pub versions_kept: usize,
 }
 
+impl GuardSettings {
+    /// Choices since the end of the good version, at most, while all goes well.
+    pub(crate) fn usual_age(&self) -> u64 {
+        self.version_every.saturating_add(self.confirm_after).max(1)
+    }
+}
+
 impl Default for GuardSettings {
     fn default() -> Self {
         Self {
@@ -286,8 +293,7 @@ impl Guard {
     /// the shop of today; without that, one false alarm would freeze a shop that changes for ever, by a version that happened to do
     /// well on these very anchors.
     fn tolerance(&self, settings: &GuardSettings, since_good: u64) -> f64 {
-        let usual = (settings.version_every + settings.confirm_after).max(1);
-        let age = (since_good as f64 / usual as f64).max(1.0);
+        let age = (since_good as f64 / settings.usual_age() as f64).max(1.0);
         (self.wander.reach(settings.tolerance) * age).min(MOST_TOLERANCE)
     }
 
