@@ -38,7 +38,7 @@ const ENOUGH_EXAMINED: u64 = 500;
 const ENOUGH_ON_STREAM: u64 = 100;
 const EXCUSE: f64 = 0.25;
 /// Capital from which on the tests look closer.
-const SUSPICION: f64 = 2.0;
+const SUSPICION: f64 = 8.0;
 /// Capital from which on nothing is proposed or confirmed.
 const HOLD: f64 = 8.0;
 /// How close: so many anchors for each choice.
