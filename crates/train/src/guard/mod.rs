@@ -38,11 +38,11 @@ const ENOUGH_EXAMINED: u64 = 500;
 const ENOUGH_ON_STREAM: u64 = 100;
 const EXCUSE: f64 = 0.25;
 /// Capital from which on the tests look closer.
-const SUSPICION: f64 = 8.0;
+const SUSPICION: f64 = 1.5;
 /// Capital from which on nothing is proposed or confirmed.
 const HOLD: f64 = 8.0;
 /// How close: so many anchors for each choice.
-const CLOSER: usize = 4;
+const CLOSER: usize = 16;
 /// A line on probation returns when the hypothesis that it loses more than the tolerance has so little left.
 const CLEARED_AT: f64 = 20.0;
 /// No loss above this is ever harmless.
@@ -58,7 +58,7 @@ pub struct GuardSettings {
     pub anchor_one_in: u64,
     /// Anchors kept, the latest of those that are trusted.
     pub anchors: usize,
-    /// The anchor test examines one anchor for so many choices (four for each once it suspects something), the stream test a
+    /// The anchor test examines one anchor for so many choices (sixteen for each once it suspects something), the stream test a
     /// quarter as often.
     pub test_one_in: u64,
     /// Examinations in a second, at most, by the times at which records came in: while a long past is taken in, few are enough.
