@@ -80,6 +80,13 @@ pub enum Fact<'a> {
         /// The record after the last.
         to: Offset,
     },
+    /// A challenger was refused: what was learned goes on.
+    ChallengeRefused {
+        /// What it was, as TOML.
+        challenge: &'a str,
+        /// Why, for a person.
+        why: &'a str,
+    },
 }
 
 /// The fold of the log's facts up to an offset.
@@ -252,6 +259,7 @@ impl Facts {
             Body::Chosen { version, why } => Fact::Chosen { version: *version, why },
             Body::Promoted { challenge, why } => Fact::Promoted { challenge, why },
             Body::WindowReleased { from, to } => Fact::WindowReleased { from: *from, to: *to },
+            Body::ChallengeRefused { challenge, why } => Fact::ChallengeRefused { challenge, why },
             _ => Fact::Nothing,
         }
     }

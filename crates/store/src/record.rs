@@ -120,7 +120,7 @@ pub enum Body {
         /// The record after the last.
         to: Offset,
     },
-    /// A challenger was refused: an identity step.
+    /// A challenger was refused: what was learned goes on, and when the next one is due is counted from here.
     ChallengeRefused {
         /// What it was, as TOML.
         challenge: Box<str>,

@@ -28,9 +28,19 @@ pub struct Challenge {
     pub passes: u32,
     /// All passes but the last end before this record: later than what is known when it begins, they could not be repeated.
     pub until: Offset,
+    /// What was disowned when it began ([`crate::Lineage::footing`]), for one that is judged while events come in: between the verdict and
+    /// its record something may be undone or released, and then the promotion is passed over. `None` where nothing can come between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footing: Option<String>,
 }
 
 impl Challenge {
+    /// The line's settings once more, over the whole log: a reset.
+    pub(crate) fn reset(settings: &LearnSettings, footing: String) -> Self {
+        let (from, until) = (Offset(0), Offset(0));
+        Self { settings: settings.clone(), from, passes: 1, until, footing: Some(footing) }
+    }
+
     /// The form in which the log keeps it.
     ///
     /// # Panics
@@ -45,6 +55,15 @@ impl Challenge {
     /// If the text is no such record.
     pub fn from_record(text: &str) -> Result<Self, TrainError> {
         toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))
+    }
+
+    /// Whether a record tells of a reset. Settings that this build does not know are passed over: nothing is learned by them.
+    pub(crate) fn is_reset(text: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Footed {
+            footing: Option<String>,
+        }
+        toml::from_str::<Footed>(text).is_ok_and(|challenge| challenge.footing.is_some())
     }
 }
 
@@ -95,7 +114,7 @@ pub struct Challenger {
 }
 
 impl Challenger {
-    /// Nothing learned yet.
+    /// Nothing learned yet. Of [`Challenger::learn`], which begins with its first pass, and [`Challenger::go_on`] use one.
     pub fn new(challenge: &Challenge, excluded: &[SuspectWindow]) -> Self {
         let mut settings = challenge.settings.clone();
         settings.guard.enabled = false;
@@ -125,7 +144,16 @@ impl Challenger {
 
     fn pass(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
         self.learner.begin_epoch();
-        past.read(Offset(0), until, &mut |offset, at_ms, fact, custom| self.take(offset, at_ms, fact, custom))
+        self.at = Offset(0);
+        self.go_on(past, until)
+    }
+
+    /// Goes on with its pass as far as `until`: in pieces, however they are cut, it learns what it would learn at once.
+    ///
+    /// # Errors
+    /// If the past cannot be read.
+    pub fn go_on(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
+        past.read(self.at, until, &mut |offset, at_ms, fact, custom| self.take(offset, at_ms, fact, custom))
     }
 
     fn take(
@@ -142,11 +170,20 @@ impl Challenger {
                 self.learner.remember(&event);
             }
             // Its settings are its own, and it knows no versions.
-            Fact::Settings(_) | Fact::Chosen { .. } | Fact::Promoted { .. } | Fact::WindowReleased { .. } => {}
+            Fact::Settings(_)
+            | Fact::Chosen { .. }
+            | Fact::Promoted { .. }
+            | Fact::WindowReleased { .. }
+            | Fact::ChallengeRefused { .. } => {}
             fact => self.learner.take(offset, at_ms, fact, |_| custom.clone())?,
         }
         self.at = offset.next();
         Ok(())
+    }
+
+    /// What it is.
+    pub fn challenge(&self) -> &Challenge {
+        &self.challenge
     }
 
     /// What it learned.
@@ -169,6 +206,13 @@ impl Shadow {
         let challenge = challenger.challenge.clone();
         let weights = challenger.learner.weights().clone();
         Self { challenge, state: challenger.into_state(), weights, contest: Contest::new(gate) }
+    }
+
+    /// Gives a custom type the weight that the challenger would give it.
+    pub(crate) fn weigh(&mut self, type_code: u8, event_type: &EventType) {
+        if usize::from(type_code) >= self.weights.len() {
+            self.weights.set(type_code, self.challenge.settings.weight(event_type));
+        }
     }
 }
 
@@ -210,7 +254,7 @@ pub enum Verdict {
 }
 
 impl Contest {
-    fn new(gate: GateSettings) -> Self {
+    pub(crate) fn new(gate: GateSettings) -> Self {
         Self { gate, not_worse: Capital::default(), worse: Capital::default(), gains: [0.0; 2], n: 0 }
     }
 

@@ -9,10 +9,11 @@ use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights, Version};
 use accrue_store::{Fact, Histories, Interaction, ItemIdx, Offset};
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{Challenge, Challenger, GateSettings, Past, Shadow, Standing};
+use crate::gate::{Challenge, Challenger, Contest, GateSettings, Past, Shadow, Standing};
 use crate::guard::{Finding, Guard, Observation, Probation, Tally, gains_of};
 use crate::impressions::{Impressions, PassedOver};
 use crate::prequential::{LIST, Quality};
+use crate::resets::Resets;
 use crate::versions::{Lineage, Sealing};
 use crate::{Alarm, LearnSettings, TrainError};
 
@@ -47,6 +48,8 @@ pub struct Learner {
     impressions: Impressions,
     weights: TypeWeights,
     quality: Quality,
+    /// What came of challengers.
+    resets: Resets,
     /// Interactions learned.
     n_learned: u64,
     /// Records folded.
@@ -74,6 +77,7 @@ impl PartialEq for Learner {
             && self.impressions == other.impressions
             && self.weights == other.weights
             && self.quality == other.quality
+            && self.resets == other.resets
     }
 }
 
@@ -98,6 +102,7 @@ impl Learner {
             settings,
             weights,
             quality: Quality::default(),
+            resets: Resets::default(),
             n_learned: 0,
             end: Offset(0),
             received_ms: 0,
@@ -222,6 +227,12 @@ impl Learner {
             Fact::Promoted { .. } => return Err(TrainError::LooksBack(offset)),
             Fact::WindowReleased { from, .. } => {
                 self.lineage.release(from);
+                // It left out what the line has learned now; learned again, it would not.
+                self.shadow = None;
+            }
+            Fact::ChallengeRefused { challenge, why } => {
+                let of_reset = Challenge::is_reset(challenge).then_some(self.n_learned);
+                self.resets.refuse(offset, why, of_reset);
             }
         }
         Ok(())
@@ -229,10 +240,17 @@ impl Learner {
 
     /// Gives a custom type its weight at its first event.
     fn weigh(&mut self, type_code: u8, type_of: impl Fn(u8) -> Option<EventType>) {
-        if usize::from(type_code) >= self.weights.len()
+        let is_new = |weights: &TypeWeights| usize::from(type_code) >= weights.len();
+        let is_new_to_shadow = self.shadow.as_ref().is_some_and(|shadow| is_new(&shadow.weights));
+        if (is_new(&self.weights) || is_new_to_shadow)
             && let Some(event_type) = type_of(type_code)
         {
-            self.weights.set(type_code, self.settings.weight(&event_type));
+            if is_new(&self.weights) {
+                self.weights.set(type_code, self.settings.weight(&event_type));
+            }
+            if let Some(shadow) = &mut self.shadow {
+                shadow.weigh(type_code, &event_type);
+            }
         }
     }
 
@@ -249,10 +267,12 @@ impl Learner {
     }
 
     fn put_in_force(&mut self, settings: LearnSettings) {
-        for (code, event_type) in EventType::BUILT_IN.iter().enumerate() {
-            self.weights.set(code as u8, settings.weight(event_type));
+        if settings.weights != self.settings.weights {
+            for (code, event_type) in EventType::BUILT_IN.iter().enumerate() {
+                self.weights.set(code as u8, settings.weight(event_type));
+            }
+            self.weights.truncate(EventType::BUILT_IN.len());
         }
-        self.weights.truncate(EventType::BUILT_IN.len());
         self.settings =
             LearnSettings { seed: self.settings.seed, history_capacity: self.settings.history_capacity, ..settings };
     }
@@ -262,7 +282,8 @@ impl Learner {
         self.label(event, weight);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
         let one_in = (1 + offset.0 / YOUTH).min(self.settings.predict_one_in.max(1));
-        if weight > 0.0 && accrue_kernel::random(self.settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in) {
+        let predicts = weight > 0.0 && self.settings.predict_one_in != u64::MAX;
+        if predicts && accrue_kernel::random(self.settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in) {
             self.line.refresh();
             let serving = match self.lineage.good() {
                 Some((_, good)) if self.on_probation => good,
@@ -437,6 +458,29 @@ impl Learner {
         self.shadow = Some(Box::new(Shadow::new(challenger, gate)));
     }
 
+    /// The reset that would begin now: the settings in force, without what is disowned so far.
+    ///
+    /// # Errors
+    /// If the settings do not survive the form in which the log keeps them.
+    pub fn reset(&self) -> Result<Challenger, TrainError> {
+        let challenge = Challenge::reset(&self.settings, self.lineage.footing());
+        // As a replay will read it, so that the record names the one that rides along.
+        let challenge = Challenge::from_record(&challenge.to_record())?;
+        Ok(Challenger::new(&challenge, self.lineage.windows()))
+    }
+
+    /// What came of challengers.
+    pub fn resets(&self) -> &Resets {
+        &self.resets
+    }
+
+    /// Counts anew how the challenger stands that rides along; what it learned stays.
+    pub fn contest_anew(&mut self, gate: GateSettings) {
+        if let Some(shadow) = &mut self.shadow {
+            shadow.contest = Contest::new(gate);
+        }
+    }
+
     /// How the challenger stands that rides along.
     pub fn standing(&self) -> Option<Standing> {
         self.shadow.as_ref().map(|shadow| shadow.contest.standing())
@@ -453,7 +497,8 @@ impl Learner {
     }
 
     /// Takes the next record, a promotion: the challenger's state goes on as the line. It is the one that rides along, if that
-    /// is who was promoted, or is learned from the past.
+    /// is who was promoted, or is learned from the past. One whose footing is gone (something was undone or released between the
+    /// verdict and this record) is passed over.
     ///
     /// # Errors
     /// If the record or the past cannot be read.
@@ -467,6 +512,14 @@ impl Learner {
     ) -> Result<(), TrainError> {
         assert_eq!(offset, self.end, "records are learned in order, without a gap");
         let challenge = Challenge::from_record(challenge)?;
+        if challenge.footing.as_ref().is_some_and(|footing| *footing != self.lineage.footing()) {
+            self.shadow = None;
+            self.received_ms = at_ms;
+            self.end = offset.next();
+            self.resets
+                .pass_over(offset, "promoted, but something was undone or released in between: it goes on as before");
+            return Ok(());
+        }
         let mut state = match self.shadow.take() {
             Some(shadow) if shadow.challenge == challenge => shadow.state,
             _ => {
@@ -478,6 +531,7 @@ impl Learner {
         self.received_ms = at_ms;
         self.end = offset.next();
         state.refresh();
+        self.resets.promote(offset, why, self.n_learned);
         let sealing = self.sealing(self.end);
         self.put_in_force(challenge.settings);
         self.lineage.replace(&self.line, &state, &sealing, why, self.settings.guard.versions_kept);

@@ -11,6 +11,7 @@ mod guard;
 mod impressions;
 mod learner;
 mod prequential;
+mod resets;
 mod settings;
 mod versions;
 
@@ -22,5 +23,6 @@ pub use guard::{Alarm, GuardSettings, Tally};
 pub use impressions::ImpressionSettings;
 pub use learner::Learner;
 pub use prequential::{Hits, Quality};
+pub use resets::{Judged, ResetSettings, Resets};
 pub use settings::LearnSettings;
 pub use versions::{Lineage, SuspectWindow, VersionEntry, VersionStatus};

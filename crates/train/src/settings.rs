@@ -16,7 +16,7 @@ pub struct LearnSettings {
     pub seed: u64,
     /// Events kept of each shopper.
     pub history_capacity: usize,
-    /// The learner predicts before it learns on one event in so many (a young shop: more often).
+    /// The learner predicts before it learns on one event in so many (a young shop: more often); [`u64::MAX`] for never.
     pub predict_one_in: u64,
     /// What an event is worth by its type's name, where it differs from the built-in weight.
     pub weights: BTreeMap<String, f32>,

@@ -176,6 +176,18 @@ impl Lineage {
         &self.windows
     }
 
+    /// Checksum of what was disowned so far. A challenger begun under another one learned what it should not have, or left out what it
+    /// should not.
+    pub fn footing(&self) -> String {
+        let mut hashed = xxhash_rust::xxh3::Xxh3::new();
+        for window in &self.windows {
+            hashed.update(&window.from.0.to_le_bytes());
+            hashed.update(&window.to.0.to_le_bytes());
+            hashed.update(&[u8::from(window.released)]);
+        }
+        format!("{:016x}", hashed.digest())
+    }
+
     pub(crate) fn kept_states_mut(&mut self) -> impl Iterator<Item = &mut Ensemble> {
         self.kept.iter_mut().map(|(_, state)| state)
     }

@@ -58,7 +58,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     with_them
         .validate()
         .map_err(|fault| Problem::new(format!("--set: {fault}"), "`accrue config` shows every setting"))?;
-    let challenge = Challenge { settings, from: Offset(arguments.from), passes: arguments.passes, until: Offset(0) };
+    let challenge =
+        Challenge { settings, from: Offset(arguments.from), passes: arguments.passes, until: Offset(0), footing: None };
     let gate = GateSettings { margin: arguments.margin, ..GateSettings::default() };
     let bar = if output.draws_progress() { ProgressBar::new(arguments.shadow) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3} %  side by side  {eta} left")?);

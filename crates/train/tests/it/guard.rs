@@ -188,7 +188,7 @@ fn a_challenger_that_rode_along_is_the_one_that_a_replay_builds() {
     let mut records = records(8_000, 11);
     let mut settings = guarded(Part::Blend);
     settings.models.factorization.rate *= 0.7;
-    let challenge = Challenge { settings, from: Offset(300), passes: 2, until: Offset(4_000) };
+    let challenge = Challenge { settings, from: Offset(300), passes: 2, until: Offset(4_000), footing: None };
     records[7_000].body = Body::Promoted { challenge: challenge.to_record().into(), why: "a test".into() };
     let facts = facts(&records);
     let mut learner = Learner::new(guarded(Part::Blend));
@@ -215,7 +215,13 @@ fn a_challenger_that_learned_nothing_is_refused() {
     let mut learner = Learner::new(guarded(Part::Blend));
     follow(&mut learner, &facts, &records[..5_000]);
     // It begins where the log ends: all it knows is what it sees while it is judged.
-    let challenge = Challenge { settings: guarded(Part::Popularity), from: Offset(5_000), passes: 1, until: Offset(0) };
+    let challenge = Challenge {
+        settings: guarded(Part::Popularity),
+        from: Offset(5_000),
+        passes: 1,
+        until: Offset(0),
+        footing: None,
+    };
     let mut challenger = Challenger::new(&challenge, &[]);
     challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(5_000)).unwrap();
     learner.shadow(challenger, GateSettings::default());
@@ -224,4 +230,90 @@ fn a_challenger_that_learned_nothing_is_refused() {
     let mut untouched = Learner::new(guarded(Part::Blend));
     follow(&mut untouched, &facts, &records);
     assert!(bytes(&learner) == bytes(&untouched), "who rides along leaves no trace");
+}
+
+/// A reset begun at `begin`, learned in pieces, riding along from there on.
+fn reset_riding_along(learner: &mut Learner, facts: &Facts, records: &[Record]) -> Challenge {
+    let mut challenger = learner.reset().unwrap();
+    let mut past = Records { records, facts };
+    while challenger.at() < learner.end() {
+        let piece = Offset((challenger.at().0 + 777).min(learner.end().0));
+        challenger.go_on(&mut past, piece).unwrap();
+    }
+    let challenge = challenger.challenge().clone();
+    learner.shadow(challenger, GateSettings::default());
+    challenge
+}
+
+fn promoted(challenge: &Challenge) -> Body {
+    Body::Promoted { challenge: challenge.to_record().into(), why: "a reset".into() }
+}
+
+fn refused(challenge: &Challenge) -> Body {
+    Body::ChallengeRefused { challenge: challenge.to_record().into(), why: "a trial".into() }
+}
+
+#[test]
+fn a_reset_in_pieces_refused_once_and_promoted_is_the_one_that_a_replay_builds() {
+    let mut records = records(9_000, 11);
+    // A type of the shop's own is met for the first time while the challenger rides along.
+    for record in &mut records[5_500..9_000] {
+        if let Body::Event(checked) = &mut record.body
+            && record.offset.0.is_multiple_of(3)
+        {
+            checked.event.event_type = accrue_event::EventType::Custom("fitting".into());
+        }
+    }
+    let mut settings = guarded(Part::Blend);
+    settings.weights.insert("fitting".into(), 0.7);
+    let mut learner = Learner::new(settings.clone());
+    follow(&mut learner, &facts(&records), &records[..5_000]);
+    let challenge = reset_riding_along(&mut learner, &facts(&records), &records);
+    records[6_000].body = refused(&challenge);
+    records[7_500].body = promoted(&challenge);
+    let facts = facts(&records);
+    follow(&mut learner, &facts, &records[..7_500]);
+    assert_eq!(learner.resets().refused_in_a_row(), 1);
+    let state = learner.shadowing().expect("nothing was undone").clone();
+    follow(&mut learner, &facts, &records[..7_501]);
+    assert!(learner.ensemble().neighbours == state.neighbours && learner.ensemble().blend == state.blend);
+    follow(&mut learner, &facts, &records);
+    let mut replayed = Learner::new(settings);
+    follow(&mut replayed, &facts, &records);
+    assert!(bytes(&learner) == bytes(&replayed));
+    let resets = learner.resets();
+    assert_eq!((resets.n_promoted(), resets.n_refused(), resets.refused_in_a_row()), (1, 1, 0));
+    assert_eq!(resets.last().map(|last| (last.offset, &*last.why)), Some((Offset(7_500), "a reset")));
+}
+
+#[test]
+fn a_promotion_is_passed_over_if_something_was_undone_or_released_since_the_challenger_began() {
+    let mut records = records(9_000, 11);
+    let base = facts(&records);
+    let mut learner = Learner::new(guarded(Part::Neighbours));
+    follow(&mut learner, &base, &records[..5_000]);
+    let good = learner.lineage().good().unwrap().0;
+    let (from, to) = (learner.lineage().good_end(), Offset(5_501));
+    let begun_before_both = reset_riding_along(&mut learner, &base, &records);
+    records[5_500].body = Body::Chosen { version: good, why: "a test".into() };
+    records[5_600].body = promoted(&begun_before_both);
+    follow(&mut learner, &facts(&records), &records[..5_501]);
+    assert!(learner.standing().is_none(), "who rode along is let go");
+    let line = learner.lineage().learning();
+    follow(&mut learner, &facts(&records), &records[..5_700]);
+    assert_eq!(learner.lineage().learning(), line, "the line goes on");
+    let last = learner.resets().last().unwrap();
+    assert!(!last.promoted && last.offset == Offset(5_600), "{last:?}");
+
+    let begun_before_the_release = reset_riding_along(&mut learner, &facts(&records), &records);
+    records[6_000].body = Body::WindowReleased { from, to };
+    records[6_100].body = promoted(&begun_before_the_release);
+    let facts = facts(&records);
+    follow(&mut learner, &facts, &records[..6_001]);
+    assert!(learner.lineage().windows()[0].released && learner.standing().is_none());
+    follow(&mut learner, &facts, &records);
+    assert_eq!((learner.resets().n_promoted(), learner.resets().refused_in_a_row()), (0, 0));
+    let mut replayed = Learner::new(guarded(Part::Neighbours));
+    follow(&mut replayed, &facts, &records);
+    assert!(bytes(&learner) == bytes(&replayed));
 }

@@ -1,0 +1,173 @@
+//! When the line is to be learned again from the beginning, and what came of it so far.
+//!
+//! A model that learns from every event carries its whole past: early steps at high rates, windows that were undone later, choices among
+//! items that are long gone. A *periodic reset* learns the same settings again by replay, beside the line, and lets the result replace
+//! it through the gate (`gate.rs`). In: verdicts of the log. Out: whether a reset is due. It learns nothing itself, and reads no
+//! clock: the period is counted in events learned, so that it is the same after a restart.
+//!
+//! A log with promotions costs a replay more than one pass, for each promoted state is learned again where its record stands. With a
+//! reset whenever the log has grown by the share g, that is at most (1 + g) / g further passes, however long the log: the offsets
+//! n, n / (1 + g), n / (1 + g)² … sum up to n (1 + g) / g.
+
+use accrue_store::Offset;
+use serde::{Deserialize, Serialize};
+
+use crate::GateSettings;
+
+/// When a server learns its models again by itself, and how a result is judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResetSettings {
+    /// Events learned between two resets, at least; 0 for never.
+    pub every_events: u64,
+    /// The share by which the events learned must have grown since the last reset: it bounds what a replay costs.
+    pub growth: f64,
+    /// Share of one core that learning the challenger may take, above 0 to 1.
+    pub share: f64,
+    /// Verdicts in a row that may speak against it, before it is let go for a whole period.
+    pub attempts: u64,
+    /// When a challenger may replace the line.
+    pub gate: GateSettings,
+}
+
+impl Default for ResetSettings {
+    fn default() -> Self {
+        Self { every_events: 1_000_000, growth: 0.25, share: 0.25, attempts: 3, gate: GateSettings::default() }
+    }
+}
+
+impl ResetSettings {
+    /// The gate of one attempt: all attempts of a period share the chance of a wrong promotion (Bonferroni).
+    pub fn gate(&self) -> GateSettings {
+        GateSettings { alpha: self.gate.alpha / self.attempts.max(1) as f64, ..self.gate.clone() }
+    }
+}
+
+/// What came of challengers, as far as the log tells. Part of the fold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resets {
+    /// Events learned when the line was last learned anew; 0 if it never was.
+    reset_at: u64,
+    /// Events learned when a reset was last refused.
+    refused_at: u64,
+    /// Resets refused since one was promoted.
+    refused_in_a_row: u64,
+    n_promoted: u64,
+    n_refused: u64,
+    last: Option<Judged>,
+}
+
+/// What became of a challenger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Where the verdict lies in the log.
+    pub offset: Offset,
+    /// Whether it became the line.
+    pub promoted: bool,
+    /// Why, or why not.
+    pub why: Box<str>,
+}
+
+impl Resets {
+    /// Events that are still to be learned before the next reset; `None` if there will be none.
+    pub fn due_in(&self, settings: &ResetSettings, n_learned: u64) -> Option<u64> {
+        if settings.every_events == 0 {
+            return None;
+        }
+        let exhausted = self.refused_in_a_row > 0 && self.refused_in_a_row.is_multiple_of(settings.attempts.max(1));
+        let since = if exhausted { self.refused_at } else { self.reset_at };
+        let period = settings.every_events.max((settings.growth * since as f64) as u64);
+        Some(since.saturating_add(period).saturating_sub(n_learned))
+    }
+
+    /// Resets refused since one was promoted.
+    pub fn refused_in_a_row(&self) -> u64 {
+        self.refused_in_a_row
+    }
+
+    /// Challengers that became the line.
+    pub fn n_promoted(&self) -> u64 {
+        self.n_promoted
+    }
+
+    /// Challengers that were refused, or promoted too late.
+    pub fn n_refused(&self) -> u64 {
+        self.n_refused
+    }
+
+    /// The last verdict.
+    pub fn last(&self) -> Option<&Judged> {
+        self.last.as_ref()
+    }
+
+    /// A challenger became the line. Whatever its settings, it was learned from the log.
+    pub(crate) fn promote(&mut self, offset: Offset, why: &str, n_learned: u64) {
+        self.n_promoted += 1;
+        self.reset_at = n_learned;
+        self.refused_in_a_row = 0;
+        self.last = Some(Judged { offset, promoted: true, why: why.into() });
+    }
+
+    /// A challenger was refused. Only a reset counts against the resets that are to come: an operator may try what they like.
+    pub(crate) fn refuse(&mut self, offset: Offset, why: &str, of_reset: Option<u64>) {
+        self.n_refused += 1;
+        if let Some(n_learned) = of_reset {
+            self.refused_at = n_learned;
+            self.refused_in_a_row += 1;
+        }
+        self.last = Some(Judged { offset, promoted: false, why: why.into() });
+    }
+
+    /// A promotion whose ground was gone when it took effect: no attempt, for it says nothing of the challenger.
+    pub(crate) fn pass_over(&mut self, offset: Offset, why: &str) {
+        self.n_refused += 1;
+        self.last = Some(Judged { offset, promoted: false, why: why.into() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> ResetSettings {
+        ResetSettings { every_events: 1_000, attempts: 3, ..ResetSettings::default() }
+    }
+
+    #[test]
+    fn the_period_is_counted_in_events_and_grows_with_the_log() {
+        let mut resets = Resets::default();
+        assert_eq!(resets.due_in(&settings(), 0), Some(1_000));
+        assert_eq!(resets.due_in(&settings(), 1_500), Some(0));
+        resets.promote(Offset(1_600), "a test", 1_500);
+        assert_eq!(resets.due_in(&settings(), 1_500), Some(1_000), "a quarter of the log would be less");
+        resets.promote(Offset(9_000), "a test", 8_000);
+        assert_eq!(resets.due_in(&settings(), 8_000), Some(2_000), "a quarter of the log");
+        assert_eq!(resets.due_in(&ResetSettings { every_events: 0, ..settings() }, 1 << 40), None);
+    }
+
+    #[test]
+    fn after_so_many_refusals_it_waits_a_whole_period() {
+        let mut resets = Resets::default();
+        for attempt in 1..3 {
+            resets.refuse(Offset(1_100), "a test", Some(1_000 + attempt));
+            assert_eq!(resets.due_in(&settings(), 1_002), Some(0), "attempt {attempt} is not the last");
+        }
+        resets.refuse(Offset(1_300), "a test", Some(1_200));
+        assert_eq!(resets.due_in(&settings(), 1_200), Some(1_000));
+        assert_eq!(resets.due_in(&settings(), 2_200), Some(0));
+        resets.refuse(Offset(2_300), "a test", Some(2_210));
+        assert_eq!(resets.due_in(&settings(), 2_210), Some(0), "three attempts again");
+        resets.promote(Offset(2_500), "a test", 2_400);
+        assert_eq!((resets.refused_in_a_row(), resets.n_promoted(), resets.n_refused()), (0, 1, 4));
+    }
+
+    #[test]
+    fn what_an_operator_tried_is_no_attempt() {
+        let mut resets = Resets::default();
+        for _ in 0..3 {
+            resets.refuse(Offset(900), "other settings", None);
+        }
+        assert_eq!(resets.due_in(&settings(), 1_000), Some(0));
+        assert_eq!(resets.last().map(|last| &*last.why), Some("other settings"));
+    }
+}
