@@ -111,6 +111,8 @@ pub struct LearnConfig {
     pub impressions: accrue_train::ImpressionSettings,
     /// How what is learned is judged, and when it is undone.
     pub guard: accrue_train::GuardSettings,
+    /// When a server learns its models again by itself.
+    pub reset: accrue_train::ResetSettings,
 }
 
 impl Default for LearnConfig {
@@ -126,6 +128,7 @@ impl Default for LearnConfig {
             drift: learning.drift,
             impressions: learning.impressions,
             guard: learning.guard,
+            reset: accrue_train::ResetSettings::default(),
         }
     }
 }
@@ -212,11 +215,35 @@ impl Config {
         if !(guard.alpha > 0.0 && guard.alpha < 1.0) {
             return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));
         }
+        validate_reset(&learn.reset)?;
         in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
         self.model.validate()?;
         in_range("model.factorization.dim", self.model.factorization.dim as u64, 1, 4096)?;
         in_range("model.retrieval.learn_one_in", retrieval.learn_one_in, 1, u64::MAX)
     }
+}
+
+fn validate_reset(reset: &accrue_train::ResetSettings) -> Result<(), String> {
+    if reset.every_events > 0 {
+        in_range("learn.reset.every_events", reset.every_events, 1_000, u64::MAX)?;
+    }
+    in_range("learn.reset.attempts", reset.attempts, 1, 100)?;
+    let gate = &reset.gate;
+    in_range("learn.reset.gate.predict_one_in", gate.predict_one_in, 1, u64::MAX)?;
+    in_range("learn.reset.gate.max_choices", gate.max_choices, 1, u64::MAX)?;
+    for (key, value, least, most) in [
+        ("growth", reset.growth, 0.0, 100.0),
+        ("share", reset.share, 0.001, 1.0),
+        ("gate.margin", gate.margin, 0.0, 0.4),
+        ("gate.alpha", gate.alpha, 1e-9, 0.5),
+        ("gate.max_latency", gate.max_latency, 0.1, 1e6),
+        ("gate.max_params", gate.max_params, 0.1, 1e6),
+    ] {
+        if !(least..=most).contains(&value) {
+            return Err(format!("`learn.reset.{key}` is {value}, but must be {least} to {most}"));
+        }
+    }
+    Ok(())
 }
 
 fn in_range(key: &str, value: u64, least: u64, most: u64) -> Result<(), String> {
@@ -562,13 +589,15 @@ mod tests {
     #[test]
     fn faults_name_their_place_and_the_nearest_key() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
-        let cases: [Case; 8] = [
+        let cases: [Case; 10] = [
             ("[serve]\nrecord = 2", &[], "accrue.toml: `serve.record` is 2, but must be true, false, or a share"),
             ("[learn]\n\nsed = 1", &[], "accrue.toml:3: there is no key `sed`; did you mean `seed`?"),
             ("[lern]\nseed = 1", &[], "accrue.toml:1: there is no key `lern`; did you mean `learn`?"),
             ("[learn]\nquux = 1", &[], "there is no key `quux`; there are: seed, "),
             ("[learn]\nseed = 'x'", &[], "accrue.toml:2: invalid type: string \"x\""),
             ("", &[("ACCRUE_LEARN_SEDE", "1")], "ACCRUE_LEARN_SEDE: there is no key `sede`; did you mean `seed`?"),
+            ("[learn.reset]\nshare = 1.5", &[], "`learn.reset.share` is 1.5, but must be 0.001 to 1"),
+            ("[learn.reset]\nevery_events = 10", &[], "`learn.reset.every_events` is 10, but must be at least 1000"),
             ("", &[("ACCRUE_SEED", "many")], "ACCRUE_SEED: invalid type"),
             ("[learn]\ncheckpoints_kept = 0", &[], "accrue.toml: `learn.checkpoints_kept` is 0, but must be 1 to 1000"),
         ];

@@ -486,6 +486,11 @@ impl Learner {
         self.shadow.as_ref().map(|shadow| shadow.contest.standing())
     }
 
+    /// What the challenger is that rides along.
+    pub fn challenge(&self) -> Option<&Challenge> {
+        self.shadow.as_ref().map(|shadow| &shadow.challenge)
+    }
+
     /// What the challenger has learned that rides along.
     pub fn shadowing(&self) -> Option<&Ensemble> {
         self.shadow.as_ref().map(|shadow| &shadow.state)

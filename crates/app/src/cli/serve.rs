@@ -83,7 +83,7 @@ pub(super) fn run(context: Context) -> anyhow::Result<Ending> {
             .hint("choose another port with --listen HOST:PORT; port 0 picks a free one")?;
         let address = listener.local_addr()?;
         let settings = config.http.clone();
-        let engine = tokio::task::spawn_blocking(move || Engine::open(&config.data, &config)).await??;
+        let engine = tokio::task::spawn_blocking(move || Engine::open_to_serve(&config.data, &config)).await??;
         writeln!(std::io::stdout(), "listening on http://{address}")?;
         std::io::stdout().flush()?;
         let served = crate::http::serve(engine.clone(), listener, settings, signals::stop_asked()).await;

@@ -108,6 +108,15 @@ pub(super) fn table(all: &Versions) -> String {
         if all.on_probation { ", while what is learned since the rollback proves itself" } else { "" },
         all.alarms
     ));
+    let challengers = &all.challenger;
+    if let Some(last) = &challengers.last {
+        let verdict = if last.promoted { "promoted" } else { "refused" };
+        let (promoted, refused) = (count(challengers.n_promoted), count(challengers.n_refused));
+        text.push_str(&format!(
+            "challengers: {promoted} promoted, {refused} refused; the last {verdict} at {}: {}\n",
+            last.offset, last.why
+        ));
+    }
     for window in &all.suspect {
         let state = if window.released { "released" } else { "suspect" };
         text.push_str(&format!("records {}..{} {state}: {}\n", window.from, window.to, window.why));

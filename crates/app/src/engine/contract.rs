@@ -1,7 +1,7 @@
 //! What goes into the engine and what comes out of it, as plain values.
 
 use accrue_event::{RecordKind, Refusal, Rejection};
-use accrue_train::TrainError;
+use accrue_train::{Judged, Resets, Standing, TrainError};
 use serde::Serialize;
 
 /// An event, item or user as it comes in.
@@ -163,6 +163,79 @@ pub struct Status {
     pub quality: accrue_train::Quality,
     /// How what is learned stands against the last version known good.
     pub guard: GuardStatus,
+    /// Where the next reset stands, and what came of those before.
+    pub challenger: ChallengerStatus,
+}
+
+/// What a challenger is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengerState {
+    /// Nobody resets anything by itself here.
+    #[default]
+    Off,
+    /// None is under way.
+    Waiting,
+    /// It learns from the log.
+    Learning,
+    /// It rides along with what is being learned.
+    Shadowing,
+    /// Its verdict is on its way into the log.
+    Judging,
+}
+
+impl ChallengerState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Off, Self::Waiting, Self::Learning, Self::Shadowing, Self::Judging];
+
+    /// The name in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Waiting => "waiting",
+            Self::Learning => "learning",
+            Self::Shadowing => "shadowing",
+            Self::Judging => "judging",
+        }
+    }
+}
+
+/// Where the next reset stands, and what came of the challengers before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ChallengerStatus {
+    /// What it is at.
+    pub state: ChallengerState,
+    /// Events to be learned before the next reset is due; `None` for never.
+    pub due_in: Option<u64>,
+    /// While it learns: the records before this offset are behind it.
+    pub learned: u64,
+    /// How it stands, while it rides along.
+    pub standing: Option<Standing>,
+    /// Resets refused since the last promotion.
+    pub refused_in_a_row: u64,
+    /// Challengers that became the line.
+    pub n_promoted: u64,
+    /// Challengers that were refused.
+    pub n_refused: u64,
+    /// Challengers let go since the start of the server, because something was undone or released.
+    pub n_dropped: u64,
+    /// The last verdict.
+    pub last: Option<Judged>,
+    /// Why the last reset could not go on.
+    pub failed: Option<String>,
+}
+
+impl ChallengerStatus {
+    /// What the log tells of challengers.
+    pub(super) fn of(resets: &Resets) -> Self {
+        Self {
+            refused_in_a_row: resets.refused_in_a_row(),
+            n_promoted: resets.n_promoted(),
+            n_refused: resets.n_refused(),
+            last: resets.last().cloned(),
+            ..Self::default()
+        }
+    }
 }
 
 /// How what is learned stands against the last version known good.

@@ -10,6 +10,7 @@ use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, Written};
 use accrue_train::{Learner, TrainError, custom_type, look_back, save};
 
 use super::Versions;
+use super::resetting::Resetting;
 use super::shared::{LearnerStatus, Shared};
 use super::versioning::SharedPast;
 
@@ -40,6 +41,8 @@ pub(super) struct Learning {
     /// Whether anything may have changed since the last publication.
     is_stirred: bool,
     published_at: Instant,
+    /// Resets, if this engine makes them.
+    resetting: Option<Resetting>,
 }
 
 impl Learning {
@@ -61,7 +64,13 @@ impl Learning {
             unsaved: 0,
             is_stirred: false,
             published_at: Instant::now(),
+            resetting: None,
         }
+    }
+
+    /// Resets by itself from here on.
+    pub(super) fn resetting(self, resetting: Resetting) -> Self {
+        Self { resetting: Some(resetting), ..self }
     }
 
     /// Learns until told to close, then catches up and saves.
@@ -80,10 +89,12 @@ impl Learning {
             let (target, closing) = self.wait_for_work();
             while self.learner.end() < target {
                 self.learn_chunk(target)?;
+                self.tend(target);
                 if self.is_stirred && self.publication_due() {
                     self.publish();
                 }
             }
+            self.tend(target);
             if !self.is_stirred {
                 self.pass();
             } else if closing || self.publication_due() {
@@ -103,7 +114,7 @@ impl Learning {
         let mut progress = self.shared.progress.lock();
         loop {
             let learned_all = progress.applied <= self.learner.end();
-            if !learned_all || progress.closing {
+            if !learned_all || progress.closing || std::mem::take(&mut progress.called) {
                 return (progress.applied, progress.closing);
             }
             if self.learner.end() <= progress.learned {
@@ -152,6 +163,14 @@ impl Learning {
             }
         }
         Ok(())
+    }
+
+    /// Sees to the challenger, if there is to be one.
+    fn tend(&mut self, applied: Offset) {
+        if let Some(resetting) = &mut self.resetting {
+            let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
+            resetting.tend(&mut self.learner, &mut past, &self.shared.desk, applied);
+        }
     }
 
     fn publish(&mut self) {

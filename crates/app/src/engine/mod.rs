@@ -1,10 +1,11 @@
 //! The engine: a shop's data folder brought to life.
 //!
 //! One writer thread checks, appends and applies; one learner thread follows the log and publishes; one thread keeps the search
-//! index; any number of readers answer from the facts and the published version. Writes pass a bounded queue and are
+//! index; a server has one more that learns challengers; any number of readers answer from the facts and the published version. Writes pass a bounded queue and are
 //! committed in groups: append → durable → applied to the facts → acknowledged.
 
 mod challenge;
+mod challenging;
 mod contract;
 mod forgetting;
 mod indexing;
@@ -12,8 +13,10 @@ mod judging;
 mod learning;
 mod offline;
 mod release;
+mod resetting;
 mod served;
 mod shared;
+mod verdict;
 mod versioning;
 mod writer;
 
@@ -30,16 +33,20 @@ use accrue_serve::filter::Filter;
 use accrue_serve::search::{Opened, SearchIndex, SearchReader};
 use accrue_serve::{RecommendRequest, Recommendation, SearchAnswer, SearchRequest, Shop};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset, Served};
-use accrue_train::{LearnSettings, recover};
+use accrue_train::{LearnSettings, ResetSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::oneshot;
 
 pub use self::challenge::{ChallengeReport, challenge};
-pub use self::contract::{EngineError, GuardStatus, Incoming, Ingested, QuarantinedRecord, Refused, Status};
+use self::challenging::Challenging;
+pub use self::contract::{
+    ChallengerState, ChallengerStatus, EngineError, GuardStatus, Incoming, Ingested, QuarantinedRecord, Refused, Status,
+};
 pub use self::forgetting::{Forgotten, finish_forgetting, forget, traces};
 pub(crate) use self::judging::coded;
 use self::learning::{Learning, Rhythm};
 pub use self::offline::{Replay, UserList, digest, recommendations, replay};
+use self::resetting::Resetting;
 use self::served::ServedQueue;
 use self::shared::{Indexed, Progress, Shared, indexed};
 pub use self::versioning::Versions;
@@ -71,6 +78,7 @@ struct Threads {
     writer: JoinHandle<()>,
     learner: JoinHandle<()>,
     indexer: JoinHandle<()>,
+    challenger: Option<JoinHandle<()>>,
 }
 
 /// Where the parts of a data folder lie.
@@ -88,6 +96,19 @@ impl Engine {
     /// # Errors
     /// If another process holds the folder, or what lies there cannot be used.
     pub fn open(dir: &Path, config: &Config) -> Result<Self, EngineError> {
+        Self::start(dir, config, None)
+    }
+
+    /// [`Engine::open`] for a server, which goes on for long: it learns its models again by itself, as `learn.reset` says.
+    ///
+    /// # Errors
+    /// Those of [`Engine::open`].
+    pub fn open_to_serve(dir: &Path, config: &Config) -> Result<Self, EngineError> {
+        let resets = Some(&config.learn.reset).filter(|resets| resets.every_events > 0);
+        Self::start(dir, config, resets)
+    }
+
+    fn start(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {
         finish_forgetting(dir, config)?;
         let mut log = Log::open(dir, (&config.log).into())?;
         let settings = learn_settings(config);
@@ -105,7 +126,13 @@ impl Engine {
         let mut learner = recovered.learner;
         let (changes, changed) = std::sync::mpsc::channel();
         let shared = Arc::new(Shared {
-            progress: Mutex::new(Progress { applied: recovered.facts.end, learned: learner.end(), closing: false }),
+            progress: Mutex::new(Progress {
+                applied: recovered.facts.end,
+                learned: learner.end(),
+                // A reset may have been due when the last server ended.
+                called: resets.is_some(),
+                closing: false,
+            }),
             version: arc_swap::ArcSwap::from_pointee(learner.publish()),
             versions: arc_swap::ArcSwap::from_pointee(Versions::of(&learner)),
             learner: Default::default(),
@@ -114,6 +141,7 @@ impl Engine {
             moved: Condvar::new(),
             index: Mutex::new(Some(changes)),
             served: ServedQueue::new(config.serve.record.share()),
+            desk: Default::default(),
         });
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
@@ -123,12 +151,20 @@ impl Engine {
             checkpoints_kept: config.learn.checkpoints_kept,
         };
         let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
-        let learning = Learning::new(learner, log.reader(), checkpoints, rhythm, saved, shared.clone());
+        let mut learning = Learning::new(learner, log.reader(), checkpoints, rhythm, saved, shared.clone());
+        let challenger = resets.map(|resets| {
+            let challenging = Challenging::new(shared.clone(), log.reader(), jobs.clone(), resets.share);
+            thread("challenger", move || challenging.run())
+        });
+        if let Some(resets) = resets {
+            learning = learning.resetting(Resetting::new(resets.clone()));
+        }
         let writer = Writer::new(log, check, shared.clone());
         let threads = Threads {
             writer: thread("writer", move || writer.run(&queue)),
             learner: thread("learner", move || learning.run()),
             indexer: thread("indexer", move || indexing::run(index, &changed)),
+            challenger,
         };
         let threads = Mutex::new(Some(threads));
         let (log, traffic) = (Mutex::new(reader), Traffic::new(&config.serve));
@@ -438,6 +474,7 @@ impl Engine {
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             guard: GuardStatus::of(&shared.versions.load(), learner.tallies),
+            challenger: self.challenger(shared.versions.load().challenger.clone()),
         }
     }
 
@@ -464,9 +501,12 @@ impl Engine {
         shared.progress.lock().closing = true;
         shared.moved.notify_all();
         let learner = threads.learner.join();
+        shared.desk.close();
+        let challenger = threads.challenger.map_or(Ok(()), JoinHandle::join);
         shared.index.lock().take();
         let indexer = threads.indexer.join();
-        for (name, ended) in [("writer", writer), ("learner", learner), ("indexer", indexer)] {
+        let ends = [("writer", writer), ("learner", learner), ("indexer", indexer), ("challenger", challenger)];
+        for (name, ended) in ends {
             if ended.is_err() {
                 tracing::error!(
                     thread = name,
@@ -488,7 +528,7 @@ enum Waiting {
 }
 
 fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    std::thread::Builder::new().name(name.into()).spawn(run).expect("the system has room for three threads")
+    std::thread::Builder::new().name(name.into()).spawn(run).expect("the system has room for a few threads")
 }
 
 fn unknown_item(id: &ItemId) -> EngineError {

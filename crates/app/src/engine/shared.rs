@@ -12,6 +12,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::Versions;
+use super::challenging::Desk;
 use super::served::ServedQueue;
 
 /// How far the threads have come, and whether they are to stop.
@@ -21,6 +22,8 @@ pub(super) struct Progress {
     pub applied: Offset,
     /// Records learned and published.
     pub learned: Offset,
+    /// Somebody has something for the learner besides records.
+    pub called: bool,
     /// Finish and stop.
     pub closing: bool,
 }
@@ -57,6 +60,7 @@ pub(super) struct Shared {
     pub moved: Condvar,
     pub index: Mutex<Option<Sender<Indexed>>>,
     pub served: ServedQueue,
+    pub desk: Desk,
 }
 
 impl Shared {
@@ -81,6 +85,12 @@ impl Shared {
         let mut progress = self.progress.lock();
         progress.applied = end;
         drop(progress);
+        self.moved.notify_all();
+    }
+
+    /// Has the learner look up though no records came.
+    pub fn call_learner(&self) {
+        self.progress.lock().called = true;
         self.moved.notify_all();
     }
 

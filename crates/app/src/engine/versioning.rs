@@ -1,11 +1,10 @@
 //! Versions as an operator sees them: which there are, which one to go on from, what was undone and may come back.
 
 use accrue_store::{Body, Facts, LogReader, Offset};
-use accrue_train::{
-    Lineage, Past, Standing, SuspectWindow, Take, TrainError, VersionEntry, VersionStatus, custom_type,
-};
+use accrue_train::{Lineage, Past, SuspectWindow, Take, TrainError, VersionEntry, VersionStatus, custom_type};
 use serde::Serialize;
 
+use super::contract::{ChallengerState, ChallengerStatus};
 use super::shared::Shared;
 use super::{Engine, EngineError};
 
@@ -29,8 +28,8 @@ pub struct Versions {
     pub alarms: u64,
     /// Records that were learned and undone.
     pub suspect: Vec<SuspectWindow>,
-    /// How the challenger stands that rides along, if one does.
-    pub challenger: Option<Standing>,
+    /// Where the next reset stands, and what came of the challengers before.
+    pub challenger: ChallengerStatus,
 }
 
 impl Versions {
@@ -47,7 +46,7 @@ impl Versions {
             on_probation,
             alarms: learner.n_alarms(),
             suspect: lineage.windows().to_vec(),
-            challenger: learner.standing(),
+            challenger: ChallengerStatus::of(learner.resets()),
         }
     }
 
@@ -99,7 +98,15 @@ impl Versions {
 impl Engine {
     /// All versions, as of the last publication.
     pub fn versions(&self) -> Versions {
-        (**self.inner.shared.versions.load()).clone()
+        let mut versions = (**self.inner.shared.versions.load()).clone();
+        versions.challenger = self.challenger(versions.challenger);
+        versions
+    }
+
+    /// Where the next reset stands, if this engine resets; `otherwise` if not.
+    pub(super) fn challenger(&self, otherwise: ChallengerStatus) -> ChallengerStatus {
+        let now = self.inner.shared.desk.status();
+        if now.state == ChallengerState::Off { otherwise } else { now }
     }
 
     /// Goes on from this version: it answers when this returns, and what was learned after it is undone.

@@ -12,7 +12,7 @@ use accrue_train::Quality;
 use axum::http::Method;
 use parking_lot::RwLock;
 
-use crate::engine::Status;
+use crate::engine::{ChallengerState, ChallengerStatus, Status};
 
 /// Upper bounds of the latency buckets, in seconds.
 const BUCKETS_S: [f64; 15] =
@@ -155,6 +155,7 @@ fn render_engine(page: &mut Page, status: &Status) {
         page.sample("accrue_guard_gain", &format!("test=\"{test}\",model=\"line\""), line);
         page.sample("accrue_guard_gain", &format!("test=\"{test}\",model=\"good\""), good);
     }
+    render_challenger(page, &status.challenger);
     page.one("accrue_events_accepted_total", "counter", "Events taken in as sent.", status.accepted);
     page.one("accrue_items", "gauge", "Items in the catalogue.", status.n_items);
     page.one("accrue_shoppers", "gauge", "Users and guests known.", status.n_shoppers);
@@ -187,6 +188,37 @@ fn render_engine(page: &mut Page, status: &Status) {
         status.copied_bytes_per_event,
     );
     render_quality(page, &status.quality);
+}
+
+/// Where the next reset stands.
+fn render_challenger(page: &mut Page, challenger: &ChallengerStatus) {
+    let name = "accrue_challenger_state";
+    page.head(name, "gauge", "1 for what the challenger is at, 0 for the rest.");
+    for state in ChallengerState::ALL {
+        page.sample(name, &format!("state=\"{}\"", state.name()), u8::from(state == challenger.state));
+    }
+    if let Some(due_in) = challenger.due_in {
+        let help = "Events to be learned before the next reset is due.";
+        page.one("accrue_challenger_due_in_events", "gauge", help, due_in);
+    }
+    let help = "Records that the challenger has behind it while it learns.";
+    page.one("accrue_challenger_learned_records", "gauge", help, challenger.learned);
+    let standing = challenger.standing.as_ref();
+    let help = "Choices that the challenger and the line both foresaw.";
+    page.one("accrue_challenger_choices", "gauge", help, standing.map_or(0, |standing| standing.n));
+    page.head("accrue_challenger_gain", "gauge", "Mean gain over them, of the challenger and of the line.");
+    for (model, gain) in standing.iter().flat_map(|both| [("challenger", both.challenger), ("line", both.line)]) {
+        page.sample("accrue_challenger_gain", &format!("model=\"{model}\""), gain);
+    }
+    let help = "Challengers that became what is learned on from.";
+    page.one("accrue_challenger_promoted_total", "counter", help, challenger.n_promoted);
+    page.one("accrue_challenger_refused_total", "counter", "Challengers refused.", challenger.n_refused);
+    let help = "Resets refused since the last promotion.";
+    page.one("accrue_challenger_refused_in_a_row", "gauge", help, challenger.refused_in_a_row);
+    let help = "Challengers let go since the start, because something was undone or released.";
+    page.one("accrue_challenger_dropped_total", "counter", help, challenger.n_dropped);
+    let help = "1 if the last reset could not go on; the log says why.";
+    page.one("accrue_challenger_failed", "gauge", help, u8::from(challenger.failed.is_some()));
 }
 
 /// Predictions made before learning.

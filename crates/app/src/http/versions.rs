@@ -13,7 +13,7 @@ use super::Server;
 use super::body::off_worker;
 use super::params::{Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
-use crate::engine::Versions;
+use crate::engine::{ChallengerStatus, Versions};
 
 /// All versions, and how the guard stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,6 +30,84 @@ pub(super) struct VersionsBody {
     alarms: u64,
     /// Records that were learned and undone.
     suspect: Vec<WindowBody>,
+    /// Where the next reset stands, and what came of the challengers before.
+    challenger: ChallengerBody,
+}
+
+/// Where the next reset stands, and what came of the challengers before.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ChallengerBody {
+    /// `off`, `waiting`, `learning`, `shadowing` or `judging`.
+    state: String,
+    /// Events to be learned before the next reset is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_in: Option<u64>,
+    /// While it learns: the records before this offset are behind it.
+    learned: u64,
+    /// How it stands, while it rides along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<StandingBody>,
+    /// Resets refused since the last promotion.
+    refused_in_a_row: u64,
+    /// Challengers that became what is learned on from.
+    promoted: u64,
+    /// Challengers that were refused.
+    refused: u64,
+    /// Challengers let go since the server began, because something was undone or released.
+    dropped: u64,
+    /// The last verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<JudgedBody>,
+    /// Why the last reset could not go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
+}
+
+/// A challenger and what is being learned, over the same choices.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StandingBody {
+    /// Choices that both foresaw.
+    choices: u64,
+    /// Mean gain of the challenger, 0 to 1.
+    gain: f64,
+    /// Mean gain of what is being learned.
+    gain_of_line: f64,
+}
+
+/// A verdict on a challenger.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct JudgedBody {
+    /// Where it lies in the log.
+    offset: u64,
+    /// Whether the challenger is what is learned on from.
+    promoted: bool,
+    /// Why, or why not.
+    why: String,
+}
+
+impl From<ChallengerStatus> for ChallengerBody {
+    fn from(status: ChallengerStatus) -> Self {
+        Self {
+            state: status.state.name().into(),
+            due_in: status.due_in,
+            learned: status.learned,
+            standing: status.standing.map(|standing| StandingBody {
+                choices: standing.n,
+                gain: standing.challenger,
+                gain_of_line: standing.line,
+            }),
+            refused_in_a_row: status.refused_in_a_row,
+            promoted: status.n_promoted,
+            refused: status.n_refused,
+            dropped: status.n_dropped,
+            last: status.last.map(|last| JudgedBody {
+                offset: last.offset.0,
+                promoted: last.promoted,
+                why: last.why.into(),
+            }),
+            failed: status.failed,
+        }
+    }
 }
 
 /// One version.
@@ -118,6 +196,7 @@ impl From<Versions> for VersionsBody {
             on_probation: all.on_probation,
             alarms: all.alarms,
             suspect: all.suspect.iter().map(window).collect(),
+            challenger: all.challenger.into(),
         }
     }
 }

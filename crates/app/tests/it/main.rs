@@ -13,5 +13,6 @@ mod faults;
 mod forget;
 mod http;
 mod poison;
+mod resets;
 mod server;
 mod versions;

@@ -1,0 +1,180 @@
+//! Periodic resets, as the learner's thread sees them: when a challenger is begun, when it joins, when it is judged, and when it is let go.
+//!
+//!     waiting ──► learning ──► shadowing ──► judging ──► waiting (promoted, or refused for the last time)
+//!        ▲            │            │  ▲          │
+//!        └── undone ──┴── undone ──┘  └──────────┘ refused: it learns on, and is judged anew
+//!
+//! In: the learner after each chunk of records. Out: orders to the challenger's thread (`challenging.rs`), which does the long work.
+//! Nothing here is part of the fold but what the log says: the verdict's record takes effect where it lies, by a state that rode along
+//! (the same bytes as learned again from the log), and what is due follows from the verdicts so far. After a crash, whatever was
+//! under way is begun again.
+
+use accrue_store::Offset;
+use accrue_train::{Learner, Past, ResetSettings, Verdict};
+
+use super::challenging::{Contestants, Desk, Done, Order};
+use super::contract::{ChallengerState, ChallengerStatus};
+
+/// A learner so many records behind the facts has other things to do than to begin a reset.
+const CURRENT: u64 = 4_096;
+
+/// Where a reset stands.
+#[derive(Clone, Debug)]
+enum Phase {
+    /// For the next one to be due.
+    Waiting,
+    /// The challenger learns from the log, under this footing.
+    Learning(String),
+    /// It rides along.
+    Shadowing,
+    /// The contest is over; the verdict is on its way into the log, or lies before this offset.
+    Judging(Option<Offset>),
+}
+
+pub(super) struct Resetting {
+    settings: ResetSettings,
+    phase: Phase,
+    /// Challengers let go because something was undone or released.
+    n_dropped: u64,
+    /// After a failure: not before so many events are learned.
+    not_before: u64,
+    failed: Option<String>,
+}
+
+impl Resetting {
+    pub(super) fn new(settings: ResetSettings) -> Self {
+        Self { settings, phase: Phase::Waiting, n_dropped: 0, not_before: 0, failed: None }
+    }
+
+    /// Does what is due; `applied` is how far the facts are, `past` the log with them.
+    pub(super) fn tend(&mut self, learner: &mut Learner, past: &mut dyn Past, desk: &Desk, applied: Offset) {
+        let next = match &self.phase {
+            Phase::Waiting if self.is_due(learner, applied) => self.begin(learner, desk),
+            Phase::Waiting => Phase::Waiting,
+            Phase::Learning(footing) if *footing != learner.lineage().footing() => {
+                desk.recall();
+                self.drop_challenger("something was undone or released while it learned")
+            }
+            Phase::Learning(footing) => match desk.take() {
+                None => Phase::Learning(footing.clone()),
+                Some(Done::Learned(mut challenger)) => match challenger.go_on(past, learner.end()) {
+                    Ok(()) => {
+                        tracing::info!(offset = learner.end().0, "the challenger has caught up, and rides along");
+                        learner.shadow(*challenger, self.settings.gate());
+                        Phase::Shadowing
+                    }
+                    Err(error) => self.fail(learner, error.to_string()),
+                },
+                Some(Done::Failed(why)) => self.fail(learner, why),
+                Some(Done::Judged(_)) => Phase::Waiting,
+            },
+            Phase::Shadowing => self.watch(learner, desk),
+            Phase::Judging(None) => match desk.take() {
+                None => Phase::Judging(None),
+                Some(Done::Judged(end)) => self.settle(learner, end),
+                Some(Done::Failed(why)) => self.fail(learner, why),
+                Some(Done::Learned(_)) => Phase::Waiting,
+            },
+            &Phase::Judging(Some(end)) => self.settle(learner, end),
+        };
+        self.phase = next;
+        desk.tell(learner.end(), self.status(learner));
+    }
+
+    fn is_due(&self, learner: &Learner, applied: Offset) -> bool {
+        let n_learned = learner.n_learned();
+        learner.resets().due_in(&self.settings, n_learned) == Some(0)
+            && n_learned >= self.not_before
+            && !learner.is_on_probation()
+            && learner.end().0.saturating_add(CURRENT) >= applied.0
+    }
+
+    fn begin(&mut self, learner: &mut Learner, desk: &Desk) -> Phase {
+        match learner.reset() {
+            Ok(challenger) => {
+                tracing::info!(events = learner.n_learned(), "a reset is due: a challenger learns from the beginning");
+                self.failed = None;
+                desk.give(Order::Learn(Box::new(challenger)), learner.end());
+                Phase::Learning(learner.lineage().footing())
+            }
+            Err(error) => self.fail(learner, error.to_string()),
+        }
+    }
+
+    fn watch(&mut self, learner: &Learner, desk: &Desk) -> Phase {
+        let (Some(standing), Some(shadowing)) = (learner.standing(), learner.shadowing()) else {
+            return self.drop_challenger("the line was rolled back or replaced while it rode along");
+        };
+        let Some(challenge) = learner.challenge().filter(|_| standing.verdict != Verdict::Open) else {
+            return Phase::Shadowing;
+        };
+        let contestants = Contestants {
+            challenge: challenge.clone(),
+            standing,
+            challenger: shadowing.clone(),
+            line: learner.ensemble().clone(),
+            weights: learner.weights().clone(),
+            gate: self.settings.gate(),
+        };
+        desk.give(Order::Judge(Box::new(contestants)), learner.end());
+        Phase::Judging(None)
+    }
+
+    /// The verdict lies in the log; when the learner has met it, it shows what it came to.
+    fn settle(&mut self, learner: &mut Learner, end: Offset) -> Phase {
+        if learner.end() < end {
+            return Phase::Judging(Some(end));
+        }
+        let resets = learner.resets();
+        let (in_a_row, promoted) = (resets.refused_in_a_row(), resets.last().is_some_and(|last| last.promoted));
+        let why = resets.last().map_or("", |last| &*last.why).to_owned();
+        if promoted {
+            tracing::info!(%why, "the challenger was promoted: learning goes on from it");
+            return Phase::Waiting;
+        }
+        if learner.standing().is_none() {
+            return self.drop_challenger("the line was rolled back or replaced before the verdict took effect");
+        }
+        if in_a_row.is_multiple_of(self.settings.attempts) {
+            tracing::warn!(%why, in_a_row, "the challenger was refused and let go: the next one comes after a whole period");
+            learner.dismiss();
+            return Phase::Waiting;
+        }
+        tracing::info!(%why, in_a_row, "the challenger was refused: it learns on, and is judged anew");
+        learner.contest_anew(self.settings.gate());
+        Phase::Shadowing
+    }
+
+    fn drop_challenger(&mut self, why: &'static str) -> Phase {
+        self.n_dropped += 1;
+        tracing::info!(why, "the challenger was let go; another one begins when the line serves again");
+        Phase::Waiting
+    }
+
+    /// The next try comes after a whole period: what failed now (a pruned log, a writer without a disk) fails in a minute as well.
+    fn fail(&mut self, learner: &mut Learner, why: String) -> Phase {
+        tracing::warn!(%why, "the reset cannot go on; the next try comes after a whole period");
+        learner.dismiss();
+        self.not_before = learner.n_learned().saturating_add(self.settings.every_events);
+        self.failed = Some(why);
+        Phase::Waiting
+    }
+
+    fn status(&self, learner: &Learner) -> ChallengerStatus {
+        let resets = learner.resets();
+        let left = self.not_before.saturating_sub(learner.n_learned());
+        ChallengerStatus {
+            state: match self.phase {
+                Phase::Waiting => ChallengerState::Waiting,
+                Phase::Learning(_) => ChallengerState::Learning,
+                Phase::Shadowing => ChallengerState::Shadowing,
+                Phase::Judging(_) => ChallengerState::Judging,
+            },
+            due_in: resets.due_in(&self.settings, learner.n_learned()).map(|events| events.max(left)),
+            standing: learner.standing(),
+            n_dropped: self.n_dropped,
+            failed: self.failed.clone(),
+            ..ChallengerStatus::of(resets)
+        }
+    }
+}

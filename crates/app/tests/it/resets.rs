@@ -1,0 +1,226 @@
+//! Periodic resets from outside: a server process learns its models again beside what it serves, judges the result while requests go on,
+//! and promotes or refuses it by itself; `kill -9` in every phase leaves nothing half done, and the log alone gives the same bytes.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use accrue_kernel::Draws;
+use serde_json::Value;
+
+use crate::server::{Server, ask};
+
+const SEED: u64 = 20_261_125;
+/// Events of a batch.
+const BATCH: u64 = 100;
+/// Batches after which a phase that was waited for is not coming any more.
+const PATIENCE: u64 = 600;
+
+/// What differs from a server that resets every 2,000 events and takes anything that is not worse by a tenth.
+type Settings<'a> = &'a [(&'a str, &'a str)];
+
+/// It learns so slowly that it does not get there.
+const SLOW: Settings<'static> = &[("SHARE", "0.001")];
+/// It rides along for ever.
+const UNDECIDED: Settings<'static> = &[("GATE_PREDICT_ONE_IN", "1000000000")];
+/// It is refused, whatever it learned.
+const TOO_LARGE: Settings<'static> = &[("GATE_MAX_PARAMS", "0.1"), ("ATTEMPTS", "2")];
+
+fn command(dir: &Path, settings: Settings<'_>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
+    command.env("ACCRUE_DATA", dir).env("ACCRUE_LOG", "error").env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "3000");
+    for (name, value) in [("VERSION_EVERY", "1000"), ("CONFIRM_AFTER", "500"), ("TOLERANCE", "0.05")] {
+        command.env(format!("ACCRUE_LEARN_GUARD_{name}"), value);
+    }
+    let usual = [("EVERY_EVENTS", "2000"), ("SHARE", "1"), ("GATE_MARGIN", "0.1"), ("GATE_PREDICT_ONE_IN", "1")];
+    for (name, value) in usual.iter().chain(settings) {
+        command.env(format!("ACCRUE_LEARN_RESET_{name}"), value);
+    }
+    command
+}
+
+fn start(dir: &Path, settings: Settings<'_>) -> Server {
+    Server::start(command(dir, settings).args(["serve", "--listen", "127.0.0.1:0"]))
+}
+
+fn is_equal_after_replay(dir: &Path) {
+    let replay = command(dir, &[]).args(["replay", "--verify", "--json", "--quiet"]).output().unwrap();
+    let replay: Value = serde_json::from_slice(&replay.stdout).unwrap();
+    assert_eq!(replay["equal"], true, "{replay}");
+}
+
+/// Purchases of 50 people, each with a taste for a family of items.
+fn batch(first: u64) -> String {
+    let events: Vec<String> = (first..first + BATCH)
+        .map(|number| {
+            let mut draws = Draws::new(SEED, 1, number);
+            let user = draws.below(50);
+            let item = if draws.below(4) == 0 { draws.below(60) } else { user % 10 * 6 + draws.below(6) };
+            let at = 1_760_000_000_000_u64 + number * 60_000;
+            format!(r#"{{"id":"e{number}","type":"purchase","user":"u{user}","item":"i{item}","at":{at}}}"#)
+        })
+        .collect();
+    format!("[{}]", events.join(","))
+}
+
+fn challenger(server: &Server) -> Value {
+    let (status, versions) = server.ask("GET", "/v1/versions", "");
+    assert_eq!(status, 200, "{versions}");
+    versions["challenger"].clone()
+}
+
+/// Sends events, each batch learned before the next one, until the challenger is as wished; returns how it then is.
+fn send_until(server: &Server, next: &mut u64, wished: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..PATIENCE {
+        let challenger = challenger(server);
+        if wished(&challenger) {
+            return challenger;
+        }
+        let (status, answer) = server.ask("POST", "/v1/events", &batch(*next));
+        assert_eq!(status, 200, "{answer}");
+        *next += BATCH;
+        wait_until_learned(server);
+    }
+    panic!("after {PATIENCE} batches: {}", challenger(server));
+}
+
+fn wait_until_learned(server: &Server) {
+    loop {
+        let (_, quality) = server.ask("GET", "/v1/quality", "");
+        assert!(quality["learner_failed"].is_null(), "{quality}");
+        if quality["offset"] == quality["log_end"] {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn is(state: &'static str) -> impl Fn(&Value) -> bool {
+    move |challenger| challenger["state"] == state
+}
+
+fn at_least(count: &'static str, n: u64) -> impl Fn(&Value) -> bool {
+    move |challenger| challenger[count].as_u64().unwrap() >= n
+}
+
+/// Asks for pages until it is told to stop, and fails if one is not answered.
+struct Shopper {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<u64>,
+}
+
+impl Shopper {
+    fn visit(server: &Server) -> Self {
+        let (stop, address) = (Arc::new(AtomicBool::new(false)), server.address.clone());
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let mut n_answers = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                let (status, page) = ask(&address, "GET", "/v1/recommend/u7?n=5", "");
+                assert!(status == 200 && page["items"].as_array().unwrap().len() == 5, "{page}");
+                n_answers += 1;
+            }
+            n_answers
+        });
+        Self { stop, thread }
+    }
+
+    fn leave(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        assert!(self.thread.join().expect("every request was answered") > 0);
+    }
+}
+
+#[test]
+fn a_server_learns_its_models_again_and_goes_on_from_them_while_it_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), &[]);
+    let mut next = 0;
+    let young = send_until(&server, &mut next, |_| true);
+    assert!(young["state"] == "waiting" && young["due_in"] == 2_000, "{young}");
+    send_until(&server, &mut next, |challenger| challenger["due_in"].as_u64().unwrap() <= 1_500);
+    let shopper = Shopper::visit(&server);
+    let promoted = send_until(&server, &mut next, at_least("promoted", 1));
+    send_until(&server, &mut next, at_least("promoted", 2));
+    shopper.leave();
+    let why = promoted["last"]["why"].as_str().unwrap();
+    assert!(why.starts_with("not worse") && promoted["last"]["promoted"] == true, "{promoted}");
+    let (_, versions) = server.ask("GET", "/v1/versions", "");
+    let of_why = versions["versions"].as_array().unwrap().iter().filter(|entry| entry["why"] == why).count();
+    assert!(of_why <= 1 && versions["alarms"] == 0, "{versions}");
+    drop(server);
+    is_equal_after_replay(dir.path());
+}
+
+#[test]
+fn a_challenger_that_is_refused_learns_on_and_is_let_go_after_the_last_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), TOO_LARGE);
+    let mut next = 0;
+    let once = send_until(&server, &mut next, at_least("refused", 1));
+    assert!(once["last"]["why"].as_str().unwrap().contains("learned numbers"), "{once}");
+    assert!(once["last"]["promoted"] == false && once["dropped"] == 0, "{once}");
+    let twice = send_until(&server, &mut next, |now| at_least("refused", 2)(now) && is("waiting")(now));
+    assert!(twice["due_in"].as_u64().unwrap() > 1_000 && twice["refused_in_a_row"] == 2, "{twice}");
+    drop(server);
+    is_equal_after_replay(dir.path());
+    // The next server counts on from there: the period is in the log, not in a process.
+    let server = start(dir.path(), TOO_LARGE);
+    wait_until_learned(&server);
+    let after = send_until(&server, &mut next, is("waiting"));
+    assert_eq!((&after["refused_in_a_row"], &after["last"]), (&twice["refused_in_a_row"], &twice["last"]));
+    assert!(after["due_in"].as_u64().unwrap() <= twice["due_in"].as_u64().unwrap(), "{after}");
+    let thrice = send_until(&server, &mut next, at_least("refused", 3));
+    assert_eq!(thrice["refused_in_a_row"], 3, "a period later it is tried again: {thrice}");
+    drop(server);
+    is_equal_after_replay(dir.path());
+}
+
+#[test]
+fn killed_in_any_phase_nothing_is_half_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut next = 0;
+    for (phase, settings) in [("learning", SLOW), ("shadowing", UNDECIDED)] {
+        let server = start(dir.path(), settings);
+        wait_until_learned(&server);
+        let killed = send_until(&server, &mut next, is(phase));
+        assert_eq!((&killed["promoted"], &killed["refused"]), (&0.into(), &0.into()), "{killed}");
+        drop(server);
+        is_equal_after_replay(dir.path());
+    }
+    let server = start(dir.path(), &[]);
+    wait_until_learned(&server);
+    let judged = send_until(&server, &mut next, at_least("promoted", 1));
+    // The verdict's record is in the log; whatever else was to be done about it is not waited for.
+    drop(server);
+    let server = start(dir.path(), SLOW);
+    wait_until_learned(&server);
+    let after = send_until(&server, &mut next, at_least("promoted", 1));
+    assert_eq!((&after["last"], &after["promoted"]), (&judged["last"], &1.into()));
+    drop(server);
+    is_equal_after_replay(dir.path());
+}
+
+#[test]
+fn a_rollback_lets_the_challenger_go_and_another_one_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut next = 0;
+    for (phase, settings) in [("learning", SLOW), ("shadowing", UNDECIDED)] {
+        let server = start(dir.path(), settings);
+        wait_until_learned(&server);
+        send_until(&server, &mut next, is(phase));
+        let (_, versions) = server.ask("GET", "/v1/versions", "");
+        let learning = versions["versions"].as_array().unwrap().last().unwrap()["version"].as_u64().unwrap();
+        let (status, after) = server.ask("POST", &format!("/v1/versions/{learning}/rollback?why=a%20test"), "");
+        assert!(status == 200, "{after}");
+        send_until(&server, &mut next, |now| at_least("dropped", 1)(now) && is(phase)(now));
+    }
+    let server = start(dir.path(), &[]);
+    wait_until_learned(&server);
+    let promoted = send_until(&server, &mut next, at_least("promoted", 1));
+    let (_, versions) = server.ask("GET", "/v1/versions", "");
+    assert_eq!(versions["suspect"].as_array().unwrap().len(), 2, "it left out what is suspect: {promoted}");
+    drop(server);
+    is_equal_after_replay(dir.path());
+}
