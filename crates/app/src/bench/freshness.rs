@@ -55,6 +55,15 @@ pub(super) const BENCHES: &[Bench] = &[
         learned_by_sequence,
     ),
     bench(
+        "learned_freshness_resetting",
+        "the same with 1,000 other events and 200 requests a second, without resets and while one follows the other",
+        &[
+            row("learned_freshness_without_resets_p99_ms", "ms", Target::AtMost(100.0)),
+            row("learned_freshness_resetting_p99_ms", "ms", Target::AtMost(100.0)),
+        ],
+        learned_resetting,
+    ),
+    bench(
         "new_item",
         "from posting a new item until search finds it and a page recommends it (10^7 events before)",
         &[row("new_item_p99_ms", "ms", Target::AtMost(1000.0))],
@@ -183,6 +192,36 @@ fn learned_by_sequence(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         let mut moved = under_load(&server, corpus, background, &load, n_samples, &Through::SEQUENCE)?;
         let p50 = quantile(&mut moved.took, 0.5);
         bed.note(format!("  {}: p50 {p50:.1} ms; {}", kind.name(), moved.requests_note().trim_start()));
+        figures.push(figure(&mut moved.took, 0.99));
+    }
+    Ok(figures)
+}
+
+/// Corpus: 2,000 items, 4,000 customers, 200,000 events before: a challenger that is always either learning them or riding along.
+fn learned_resetting(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let n_samples = bed.size.pick(5, 200, 600);
+    let n_past = bed.size.pick(2_000, 200_000, 200_000);
+    let n_events = bed.size.pick(2_000, 60_000, 150_000);
+    let load = Load { events_a_second: 1_000, requests_a_second: bed.size.pick(0, 200, 200), n_events };
+    let mut figures = Vec::new();
+    for every_events in [0, 1_000] {
+        let mut config = bed.without_anchors();
+        config.learn.reset.every_events = every_events;
+        config.learn.reset.growth = 0.0;
+        let corpus = Corpus::new(4_000, 2_000, n_past);
+        let folder = Folder::new()?;
+        fill(folder.path(), &config, corpus, bed.note)?;
+        let server = Server::open_to_reset(folder, &config)?;
+        server.engine.wait_until_learned();
+        let background = corpus.later(1, n_events);
+        let mut moved = under_load(&server, corpus, background, &load, n_samples, &Through::FACTORIZATION.busy())?;
+        let (p50, note) = (quantile(&mut moved.took, 0.5), moved.requests_note());
+        let challenger = server.engine.status().challenger;
+        let (promoted, refused, state) = (challenger.n_promoted, challenger.n_refused, challenger.state.name());
+        bed.note(format!(
+            "  {promoted} promoted, {refused} refused, one is {state}; p50 {p50:.1} ms; {}",
+            note.trim_start()
+        ));
         figures.push(figure(&mut moved.took, 0.99));
     }
     Ok(figures)

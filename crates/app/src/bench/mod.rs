@@ -16,6 +16,7 @@ mod learning;
 mod machine;
 mod memory;
 mod recovery;
+mod reset;
 mod sample;
 mod search;
 mod serving;
@@ -154,6 +155,7 @@ const BENCHES: &[&[Bench]] = &[
     learning::BENCHES,
     guard::BENCHES,
     recovery::BENCHES,
+    reset::BENCHES,
     checkpoint::BENCHES,
     memory::BENCHES,
 ];

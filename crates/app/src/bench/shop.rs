@@ -99,6 +99,16 @@ pub(super) struct Server {
 impl Server {
     pub fn open(folder: Folder, config: &Config) -> anyhow::Result<Self> {
         let engine = Engine::open(folder.path(), config)?;
+        Self::serve(folder, config, engine)
+    }
+
+    /// One that resets as the settings say, as `accrue serve` does.
+    pub fn open_to_reset(folder: Folder, config: &Config) -> anyhow::Result<Self> {
+        let engine = Engine::open_to_serve(folder.path(), config)?;
+        Self::serve(folder, config, engine)
+    }
+
+    fn serve(folder: Folder, config: &Config, engine: Engine) -> anyhow::Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;

@@ -151,13 +151,17 @@ impl Engine {
             checkpoints_kept: config.learn.checkpoints_kept,
         };
         let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
+        let resetting = resets.map(|resets| Resetting::new(resets.clone(), log.end()));
+        if let Some(resetting) = &resetting {
+            shared.desk.tell(learner.end(), resetting.status(&learner));
+        }
         let mut learning = Learning::new(learner, log.reader(), checkpoints, rhythm, saved, shared.clone());
         let challenger = resets.map(|resets| {
             let challenging = Challenging::new(shared.clone(), log.reader(), jobs.clone(), resets.share);
             thread("challenger", move || challenging.run())
         });
-        if let Some(resets) = resets {
-            learning = learning.resetting(Resetting::new(resets.clone()));
+        if let Some(resetting) = resetting {
+            learning = learning.resetting(resetting);
         }
         let writer = Writer::new(log, check, shared.clone());
         let threads = Threads {

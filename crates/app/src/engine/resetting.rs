@@ -34,6 +34,8 @@ enum Phase {
 pub(super) struct Resetting {
     settings: ResetSettings,
     phase: Phase,
+    /// What the log held when the server began: it may tell of verdicts that the learner has yet to meet.
+    opened_at: Offset,
     /// Challengers let go because something was undone or released.
     n_dropped: u64,
     /// After a failure: not before so many events are learned.
@@ -42,8 +44,8 @@ pub(super) struct Resetting {
 }
 
 impl Resetting {
-    pub(super) fn new(settings: ResetSettings) -> Self {
-        Self { settings, phase: Phase::Waiting, n_dropped: 0, not_before: 0, failed: None }
+    pub(super) fn new(settings: ResetSettings, opened_at: Offset) -> Self {
+        Self { settings, phase: Phase::Waiting, opened_at, n_dropped: 0, not_before: 0, failed: None }
     }
 
     /// Does what is due; `applied` is how far the facts are, `past` the log with them.
@@ -86,6 +88,7 @@ impl Resetting {
         learner.resets().due_in(&self.settings, n_learned) == Some(0)
             && n_learned >= self.not_before
             && !learner.is_on_probation()
+            && learner.end() >= self.opened_at
             && learner.end().0.saturating_add(CURRENT) >= applied.0
     }
 
@@ -160,7 +163,8 @@ impl Resetting {
         Phase::Waiting
     }
 
-    fn status(&self, learner: &Learner) -> ChallengerStatus {
+    /// How things stand.
+    pub(super) fn status(&self, learner: &Learner) -> ChallengerStatus {
         let resets = learner.resets();
         let left = self.not_before.saturating_sub(learner.n_learned());
         ChallengerStatus {
