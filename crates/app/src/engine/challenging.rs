@@ -232,3 +232,44 @@ impl Challenging {
         answer.blocking_recv().unwrap_or(Err(EngineError::Closing))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use accrue_train::{LearnSettings, Learner};
+
+    use super::*;
+
+    fn order() -> Order {
+        Order::Learn(Box::new(Learner::new(LearnSettings::default()).reset().unwrap()))
+    }
+
+    #[test]
+    fn an_order_names_where_the_learner_stands_and_its_result_is_taken_once() {
+        let desk = Desk::default();
+        desk.give(order(), Offset(7_000));
+        let (number, _) = desk.next().unwrap();
+        assert_eq!(desk.still(number, Offset(300)), Some(Offset(7_000)));
+        assert_eq!(desk.status().learned, 300);
+        desk.put(number, Done::Judged(Offset(7_001)));
+        assert!(matches!(desk.take(), Some(Done::Judged(Offset(7_001)))) && desk.take().is_none());
+    }
+
+    #[test]
+    fn the_result_of_an_order_that_was_taken_back_is_nobodys() {
+        let desk = Desk::default();
+        desk.give(order(), Offset(7_000));
+        let (first, _) = desk.next().unwrap();
+        desk.recall();
+        assert_eq!(desk.still(first, Offset(0)), None);
+        desk.put(first, Done::Failed("too late".into()));
+        desk.give(order(), Offset(8_000));
+        let (second, _) = desk.next().unwrap();
+        desk.put(first, Done::Failed("too late".into()));
+        assert!(desk.take().is_none() && desk.still(second, Offset(0)) == Some(Offset(8_000)));
+        // Nobody rests for an order that is gone, or in an engine that closes.
+        desk.rest(first, LONGEST_REST);
+        desk.close();
+        desk.rest(second, LONGEST_REST);
+        assert!(desk.next().is_none());
+    }
+}
