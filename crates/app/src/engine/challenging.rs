@@ -6,6 +6,7 @@
 //! its result is the learner's business. How fast it works depends on the clock, what it learns does not. What it is at is lost in a
 //! crash, and begun again; the verdict's record is the one thing that lasts.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -23,10 +24,13 @@ use super::verdict::{Budgets, N_TIMED, record, verdict};
 use super::versioning::SharedPast;
 use super::writer::Job;
 
-/// Records learned between two looks at the clock.
-const PIECE: u64 = 256;
-/// So many records behind the learner it is handed over: the learner takes the rest in one go, within some 10 ms.
-const NEAR: u64 = 512;
+/// How long a piece of learning should take.
+const PIECE_S: f64 = 0.01;
+/// Records in a piece.
+const PIECE: RangeInclusive<u64> = 16..=256;
+/// It is handed over when it could learn the rest within so long, for the learner takes that in one go. One that learns fast enough to get
+/// there at all gets this near: while it rests, less comes in than half of it.
+const NEAR_S: f64 = 0.02;
 /// The longest rest at once: a machine that slept did not work.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
@@ -198,17 +202,22 @@ impl Challenging {
     /// Learns piece by piece, and rests after each for as long as the share asks for. What a piece takes on the clock is at least what it
     /// takes of a core, so the share is never exceeded.
     fn learn(&mut self, number: u64, mut challenger: Box<Challenger>) -> Option<Done> {
+        let mut record_s = f64::INFINITY;
         loop {
-            let learner = self.shared.desk.still(number, challenger.at())?;
-            if challenger.at().0 + NEAR >= learner.0 {
+            let at = challenger.at();
+            let left = self.shared.desk.still(number, at)?.0.saturating_sub(at.0);
+            if left <= *PIECE.start() || left as f64 * record_s <= NEAR_S {
                 return Some(Done::Learned(challenger));
             }
+            let piece = ((PIECE_S / record_s) as u64).clamp(*PIECE.start(), *PIECE.end()).min(left);
             let started = Instant::now();
-            let piece = Offset((challenger.at().0 + PIECE).min(learner.0));
-            if let Err(error) = challenger.go_on(&mut SharedPast { log: &mut self.log, shared: &self.shared }, piece) {
+            let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
+            if let Err(error) = challenger.go_on(&mut past, Offset(at.0 + piece)) {
                 return Some(Done::Failed(error.to_string()));
             }
-            self.shared.desk.rest(number, started.elapsed().mul_f64(1.0 / self.share - 1.0));
+            let took = started.elapsed();
+            record_s = took.as_secs_f64() / piece as f64;
+            self.shared.desk.rest(number, took.mul_f64(1.0 / self.share - 1.0));
         }
     }
 
