@@ -205,7 +205,9 @@ impl Shadow {
     pub(crate) fn new(challenger: Challenger, gate: GateSettings) -> Self {
         let challenge = challenger.challenge.clone();
         let weights = challenger.learner.weights().clone();
-        Self { challenge, state: challenger.into_state(), weights, contest: Contest::new(gate) }
+        // Beside a running server there is no end to wait for, and every prediction costs.
+        let contest = Contest::new(gate, challenge.footing.is_some());
+        Self { challenge, state: challenger.into_state(), weights, contest }
     }
 
     /// Gives a custom type the weight that the challenger would give it.
@@ -224,6 +226,8 @@ pub(crate) struct Contest {
     worse: Capital,
     gains: [f64; 2],
     n: u64,
+    /// Whether the first verdict ends it; otherwise it goes on over a stretch that somebody else ends.
+    ends_by_itself: bool,
 }
 
 /// How a challenger stands.
@@ -254,13 +258,19 @@ pub enum Verdict {
 }
 
 impl Contest {
-    pub(crate) fn new(gate: GateSettings) -> Self {
-        Self { gate, not_worse: Capital::default(), worse: Capital::default(), gains: [0.0; 2], n: 0 }
+    pub(crate) fn new(gate: GateSettings, ends_by_itself: bool) -> Self {
+        let (not_worse, worse) = (Capital::default(), Capital::default());
+        Self { gate, not_worse, worse, gains: [0.0; 2], n: 0, ends_by_itself }
     }
 
     /// One choice in so many is predicted by both.
     pub(crate) fn predict_one_in(&self) -> u64 {
         self.gate.predict_one_in.max(1)
+    }
+
+    /// Whether another choice would still count.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.ends_by_itself || self.verdict() == Verdict::Open
     }
 
     /// Counts a choice: the gains of line and challenger.
@@ -274,13 +284,16 @@ impl Contest {
 
     pub(crate) fn standing(&self) -> Standing {
         let n = self.n.max(1) as f64;
+        Standing { n: self.n, challenger: self.gains[1] / n, line: self.gains[0] / n, verdict: self.verdict() }
+    }
+
+    fn verdict(&self) -> Verdict {
         let proves = |capital: &Capital| capital.value() * self.gate.alpha >= 1.0;
-        let verdict = match () {
+        match () {
             () if proves(&self.worse) => Verdict::Worse,
             () if proves(&self.not_worse) => Verdict::NotWorse,
             () if self.n >= self.gate.max_choices => Verdict::Unproved,
             () => Verdict::Open,
-        };
-        Standing { n: self.n, challenger: self.gains[1] / n, line: self.gains[0] / n, verdict }
+        }
     }
 }

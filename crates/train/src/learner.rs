@@ -317,7 +317,7 @@ impl Learner {
             let own = Context { weights, ..context };
             let weight = weights.get(event.type_code);
             let mut draws = Draws::new(self.settings.seed, STREAM + 1, offset.0);
-            if weight > 0.0 && draws.below(contest.predict_one_in()) == 0 {
+            if weight > 0.0 && contest.goes_on() && draws.below(contest.predict_one_in()) == 0 {
                 let (models, contexts) = ([&self.line, &*state], [&context, &own]);
                 contest.count(gains_of(models, contexts, event.item, &mut draws, &mut self.prepared));
             }
@@ -477,7 +477,7 @@ impl Learner {
     /// Counts anew how the challenger stands that rides along; what it learned stays.
     pub fn contest_anew(&mut self, gate: GateSettings) {
         if let Some(shadow) = &mut self.shadow {
-            shadow.contest = Contest::new(gate);
+            shadow.contest = Contest::new(gate, true);
         }
     }
 

@@ -197,11 +197,11 @@ fn learned_by_sequence(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Corpus: 2,000 items, 4,000 customers, 200,000 events before: a challenger that is always either learning them or riding along.
+/// Corpus: 2,000 items, 4,000 customers, 50,000 events before: a challenger that is always either learning them or riding along.
 fn learned_resetting(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
-    let n_samples = bed.size.pick(5, 200, 600);
-    let n_past = bed.size.pick(2_000, 200_000, 200_000);
-    let n_events = bed.size.pick(2_000, 60_000, 150_000);
+    let n_samples = bed.size.pick(5, 400, 800);
+    let n_past = bed.size.pick(2_000, 50_000, 50_000);
+    let n_events = bed.size.pick(2_000, 120_000, 240_000);
     let load = Load { events_a_second: 1_000, requests_a_second: bed.size.pick(0, 200, 200), n_events };
     let mut figures = Vec::new();
     for every_events in [0, 1_000] {
