@@ -1,8 +1,10 @@
 //! Periodic resets, as the learner's thread sees them: when a challenger is begun, when it joins, when it is judged, and when it is let go.
 //!
+//! ```text
 //!     waiting ──► learning ──► shadowing ──► judging ──► waiting (promoted, or refused for the last time)
 //!        ▲            │            │  ▲          │
 //!        └── undone ──┴── undone ──┘  └──────────┘ refused: it learns on, and is judged anew
+//! ```
 //!
 //! In: the learner after each chunk of records. Out: orders to the challenger's thread (`challenging.rs`), which does the long work.
 //! Nothing here is part of the fold but what the log says: the verdict's record takes effect where it lies, by a state that rode along

@@ -317,3 +317,26 @@ fn a_promotion_is_passed_over_if_something_was_undone_or_released_since_the_chal
     follow(&mut replayed, &facts, &records);
     assert!(bytes(&learner) == bytes(&replayed));
 }
+
+#[test]
+fn an_alarm_lets_the_challenger_go_and_the_next_one_leaves_out_what_was_undone() {
+    let mut records = poisoned(15_500, 10_000..15_000);
+    let base = facts(&records);
+    let mut learner = Learner::new(patient(Part::Blend));
+    follow(&mut learner, &base, &records[..9_500]);
+    let challenge = reset_riding_along(&mut learner, &base, &records);
+    records[15_200].body = promoted(&challenge);
+    let facts = facts(&records);
+    for end in 9_501..=15_200 {
+        follow(&mut learner, &facts, &records[..end]);
+        let footing = learner.lineage().footing();
+        assert_eq!(learner.standing().is_some(), challenge.footing.as_ref() == Some(&footing), "after {end} records");
+    }
+    assert!(learner.n_alarms() > 0 && learner.standing().is_none());
+    assert_ne!(learner.reset().unwrap().challenge().footing, challenge.footing);
+    follow(&mut learner, &facts, &records);
+    assert_eq!((learner.resets().n_promoted(), learner.resets().n_refused()), (0, 1));
+    let mut replayed = Learner::new(patient(Part::Blend));
+    follow(&mut replayed, &facts, &records);
+    assert!(bytes(&learner) == bytes(&replayed));
+}
