@@ -1,8 +1,8 @@
 //! The engine: a shop's data folder brought to life.
 //!
 //! One writer thread checks, appends and applies; one learner thread follows the log and publishes; one thread keeps the search
-//! index; a server has one more that learns challengers; any number of readers answer from the facts and the published version. Writes pass a bounded queue and are
-//! committed in groups: append → durable → applied to the facts → acknowledged.
+//! index; a server has one more that learns challengers; any number of readers answer from the facts and the published version.
+//! Writes pass a bounded queue and are committed in groups: append → durable → applied to the facts → acknowledged.
 
 mod challenge;
 mod challenging;
