@@ -122,13 +122,21 @@ pub fn recover(
     until: Offset,
     from_checkpoint: bool,
 ) -> Result<Recovered, TrainError> {
-    let found = if from_checkpoint { checkpoints.newest_up_to(until)? } else { None };
+    let mut skipped = Vec::new();
+    let found = match from_checkpoint.then(|| checkpoints.newest_up_to(until)).transpose() {
+        // Those of another build's format are no loss while the log holds everything.
+        Err(error @ StoreError::Version { .. }) if log.start() == Offset(0) => {
+            skipped.push(error);
+            None
+        }
+        found => found?.flatten(),
+    };
     let mut recovered = match found {
         None => Recovered {
             facts: Facts::new(settings.history_capacity),
             learner: Learner::new(settings.clone()),
             checkpoint: None,
-            skipped: Vec::new(),
+            skipped,
         },
         Some(found) => {
             let facts = load(&found.checkpoint, "facts")?;
@@ -137,19 +145,28 @@ pub fn recover(
             Recovered { facts, learner, checkpoint: Some(found.checkpoint.header().offset), skipped: found.skipped }
         }
     };
-    let facts = &mut recovered.facts;
-    while facts.end < until {
-        let before = facts.end;
-        let limit = CHUNK.min((until.0 - before.0) as usize);
-        log.read(before, limit, |record| facts.apply(&record))?;
-        if facts.end == before {
-            break;
-        }
-    }
+    recovered.read_on(log, until)?;
     Ok(recovered)
 }
 
 impl Recovered {
+    /// Lets the facts fold the log up to `until`.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn read_on(&mut self, log: &mut LogReader, until: Offset) -> Result<(), TrainError> {
+        let facts = &mut self.facts;
+        while facts.end < until {
+            let before = facts.end;
+            let limit = CHUNK.min((until.0 - before.0) as usize);
+            log.read(before, limit, |record| facts.apply(&record))?;
+            if facts.end == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Lets the learner fold the log up to where the facts stand.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! into the user; the merges; and refused records that mention either. Copies elsewhere (backups, the shop's own files) are not touched.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use accrue_event::{Event, SessionId, Shopper, UserId};
 use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, Record};
@@ -22,6 +23,10 @@ pub struct Traces {
     pub records: BTreeMap<UserId, u64>,
     /// Where they lie, ascending.
     pub offsets: Vec<Offset>,
+    /// Guests who became one of them.
+    guests: BTreeMap<SessionId, UserId>,
+    /// The log was searched up to here.
+    end: Offset,
 }
 
 impl Traces {
@@ -29,12 +34,17 @@ impl Traces {
     pub fn first(&self) -> Option<Offset> {
         self.offsets.first().copied()
     }
+
+    /// The records before this offset were searched.
+    pub fn end(&self) -> Offset {
+        self.end
+    }
 }
 
 /// Whom a record may be about: a user, or a guest who became one.
 struct People<'a> {
     users: &'a BTreeSet<UserId>,
-    guests: BTreeMap<SessionId, UserId>,
+    guests: &'a BTreeMap<SessionId, UserId>,
 }
 
 impl People<'_> {
@@ -49,7 +59,7 @@ impl People<'_> {
         self.of(event.user.as_ref(), event.session.as_ref())
     }
 
-    fn of_record(&self, record: &Record, mentions: impl Fn(&str, &str) -> bool) -> Option<&UserId> {
+    fn of_record(&self, record: &Record, mentions: &impl Fn(&str, &str) -> bool) -> Option<&UserId> {
         match &record.body {
             Body::Event(checked) | Body::Released { event: checked, .. } => self.of_event(&checked.event),
             Body::User(user) => self.users.get(&user.id),
@@ -74,29 +84,75 @@ pub fn find_traces(
     users: &BTreeSet<UserId>,
     mentions: impl Fn(&str, &str) -> bool,
 ) -> Result<Traces, TrainError> {
-    let mut people = People { users, guests: BTreeMap::new() };
+    let mut traces = Traces::default();
     // A guest's events come before the merge that tells whose they are.
-    walk(log, |record| {
+    let end = log.end();
+    walk(log, log.start()..end, |record| {
         if let Body::Merged { session, user } = &record.body
             && users.contains(user)
         {
-            people.guests.insert(session.clone(), user.clone());
+            traces.guests.insert(session.clone(), user.clone());
         }
     })?;
-    let mut traces = Traces::default();
-    walk(log, |record| {
-        if let Some(user) = people.of_record(record, &mentions) {
-            *traces.records.entry(user.clone()).or_default() += 1;
-            traces.offsets.push(record.offset);
-        }
-    })?;
+    traces.take(log, log.start()..end, users, &mentions)?;
+    traces.end = end;
     Ok(traces)
 }
 
-fn walk(log: &mut LogReader, mut f: impl FnMut(&Record)) -> Result<(), TrainError> {
-    let (mut next, end) = (log.start(), log.end());
+impl Traces {
+    /// Takes in what these users left in the log since it was searched, and tells whether that is all: a guest who became one of
+    /// them since then may have left something before. That is taken in as well.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn follow(
+        &mut self,
+        log: &mut LogReader,
+        users: &BTreeSet<UserId>,
+        mentions: impl Fn(&str, &str) -> bool,
+    ) -> Result<bool, TrainError> {
+        let n_guests = self.guests.len();
+        let range = self.end..log.end();
+        let guests = &mut self.guests;
+        walk(log, range.clone(), |record| {
+            if let Body::Merged { session, user } = &record.body
+                && users.contains(user)
+            {
+                guests.insert(session.clone(), user.clone());
+            }
+        })?;
+        let is_all = self.guests.len() == n_guests;
+        if is_all {
+            self.end = range.end;
+            self.take(log, range, users, &mentions)?;
+        } else {
+            *self = find_traces(log, users, mentions)?;
+        }
+        Ok(is_all)
+    }
+
+    fn take(
+        &mut self,
+        log: &mut LogReader,
+        range: Range<Offset>,
+        users: &BTreeSet<UserId>,
+        mentions: &impl Fn(&str, &str) -> bool,
+    ) -> Result<(), TrainError> {
+        let Self { records, offsets, guests, .. } = self;
+        let people = People { users, guests };
+        walk(log, range, |record| {
+            if let Some(user) = people.of_record(record, mentions) {
+                *records.entry(user.clone()).or_default() += 1;
+                offsets.push(record.offset);
+            }
+        })
+    }
+}
+
+fn walk(log: &mut LogReader, range: Range<Offset>, mut f: impl FnMut(&Record)) -> Result<(), TrainError> {
+    let Range { start: mut next, end } = range;
     while next < end {
-        let read = log.read(next, CHUNK, |record| f(&record))?;
+        let read = log.read(next, CHUNK.min((end.0 - next.0) as usize), |record| f(&record))?;
         if read == next {
             break;
         }

@@ -16,9 +16,9 @@ Examples:
   accrue forget ann bob           several at once cost little more than one
   accrue forget --from people.txt
 
-The server must be stopped. Every record of the person becomes a tombstone, checkpoints that saw one are removed, and the models
-are learned again from the checkpoint before their first record: afterwards every byte is as if they had never come. If it is
-interrupted, the next start of the server finishes it. Backups and the files that events came from are not touched.";
+A server that runs forgets by POST /v1/forget; this needs it stopped. Every record of the person becomes a tombstone, checkpoints
+that saw one are removed, and the models are learned again from the checkpoint before their first record: afterwards every byte is as
+if they had never come. If it is interrupted, the next start of the server finishes it. Backups and the files that events came from are not touched.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]

@@ -88,7 +88,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
 fn store_hint(error: &StoreError) -> &'static str {
     match error {
         StoreError::Locked { .. } => {
-            "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine"
+            "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine, /v1/forget"
         }
         StoreError::Corrupt { what, .. } if what.contains("no segment") => {
             "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"

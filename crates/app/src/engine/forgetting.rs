@@ -111,19 +111,22 @@ fn carry_out(
     let checkpoints = checkpoints_in(dir);
     let checkpoints_removed = erase(log, &checkpoints, offsets)?;
     // Items that only these people ever named are gone from the catalogue: the index is made anew.
-    let path = search_in(dir);
-    match std::fs::remove_dir_all(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            return Err(SearchError::Io { path, source }.into());
-        }
-        _ => {}
-    }
+    remove_search(dir)?;
     let (mut reader, end) = (log.reader(), log.end());
     let settings = learn_settings(config);
     let (recovered, from) = rebuild(&mut reader, &checkpoints, &settings, |at| progress(at.0, end.0))?;
     let state = digest(&mut reader, &recovered.facts, &recovered.learner)?.state;
     PendingErasure::of(dir).end()?;
     Ok(Done { checkpoints_removed, replayed: end.0 - from.0, state })
+}
+
+/// Removes the search index; the next opening makes it anew.
+pub(super) fn remove_search(dir: &Path) -> Result<(), EngineError> {
+    let path = search_in(dir);
+    match std::fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(SearchError::Io { path, source }.into()),
+        _ => Ok(()),
+    }
 }
 
 fn report(
@@ -148,7 +151,7 @@ fn report(
 }
 
 /// Whether a refused record names somebody: as any of its values, or anywhere in it where it is not JSON.
-fn mentions(raw: &str, name: &str) -> bool {
+pub(super) fn mentions(raw: &str, name: &str) -> bool {
     fn is_in(value: &Value, name: &str) -> bool {
         match value {
             Value::String(text) => text.trim() == name,

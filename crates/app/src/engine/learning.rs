@@ -88,11 +88,17 @@ impl Learning {
         loop {
             let (target, closing) = self.wait_for_work();
             while self.learner.end() < target {
+                if self.shared.progress.lock().abandoned {
+                    return Ok(());
+                }
                 self.learn_chunk(target)?;
                 self.tend(target);
                 if self.is_stirred && self.publication_due() {
                     self.publish();
                 }
+            }
+            if self.shared.progress.lock().abandoned {
+                return Ok(());
             }
             self.tend(target);
             if !self.is_stirred {

@@ -7,6 +7,7 @@
 mod challenge;
 mod challenging;
 mod contract;
+mod erasing;
 mod forgetting;
 mod indexing;
 mod judging;
@@ -14,6 +15,7 @@ mod learning;
 mod offline;
 mod release;
 mod resetting;
+mod running;
 mod served;
 mod shared;
 mod verdict;
@@ -22,63 +24,50 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use accrue_event::{
     Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
 };
 use accrue_serve::filter::Filter;
-use accrue_serve::search::{Opened, SearchIndex, SearchReader};
-use accrue_serve::{RecommendRequest, Recommendation, SearchAnswer, SearchRequest, Shop};
-use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset, Served};
-use accrue_train::{LearnSettings, ResetSettings, recover};
-use parking_lot::{Condvar, Mutex, RwLock};
-use tokio::sync::oneshot;
+use accrue_serve::{RecommendRequest, Recommendation, SearchAnswer, SearchRequest, Shop, Visitor};
+use accrue_store::{Body, Checkpoints, Facts, Offset, Served};
+use accrue_train::{LearnSettings, ResetSettings};
+use arc_swap::ArcSwap;
 
 pub use self::challenge::{ChallengeReport, challenge};
-use self::challenging::Challenging;
 pub use self::contract::{
     ChallengerState, ChallengerStatus, EngineError, GuardStatus, Incoming, Ingested, QuarantinedRecord, Refused, Status,
 };
+use self::erasing::Erasing;
+pub use self::erasing::{Erased, ErasingState, ErasingStatus};
 pub use self::forgetting::{Forgotten, finish_forgetting, forget, traces};
 pub(crate) use self::judging::coded;
-use self::learning::{Learning, Rhythm};
 pub use self::offline::{Replay, UserList, digest, recommendations, replay};
-use self::resetting::Resetting;
-use self::served::ServedQueue;
-use self::shared::{Indexed, Progress, Shared, indexed};
+use self::running::{Ending, Running, Waiting};
 pub use self::versioning::Versions;
-use self::writer::{Job, Reply, Writer, now};
+use self::writer::{Job, Reply, now};
 use crate::config::Config;
 use crate::experiment::Traffic;
-
-/// Writes that may wait; beyond it callers are told to come back.
-const QUEUE: usize = 1_024;
 
 /// A shop's data folder, opened. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    home: Arc<Home>,
 }
 
-struct Inner {
-    shared: Arc<Shared>,
-    jobs: SyncSender<Job>,
-    search: SearchReader,
+/// The folder, and the threads that have it now.
+struct Home {
+    dir: PathBuf,
+    config: Config,
+    resets: Option<ResetSettings>,
+    running: ArcSwap<Running>,
+    /// Writers of records hold it shared; while the folder changes hands (`erasing.rs`), they wait.
+    turn: tokio::sync::RwLock<()>,
     /// The rules alone, without what the stream taught them.
     rules: Check,
-    log: Mutex<LogReader>,
     traffic: Traffic,
-    threads: Mutex<Option<Threads>>,
-}
-
-struct Threads {
-    writer: JoinHandle<()>,
-    learner: JoinHandle<()>,
-    indexer: JoinHandle<()>,
-    challenger: Option<JoinHandle<()>>,
+    erasing: Erasing,
 }
 
 /// Where the parts of a data folder lie.
@@ -110,69 +99,22 @@ impl Engine {
 
     fn start(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {
         finish_forgetting(dir, config)?;
-        let mut log = Log::open(dir, (&config.log).into())?;
-        let settings = learn_settings(config);
-        let checkpoints = checkpoints_in(dir);
-        let mut recovered = recover(&mut log.reader(), &checkpoints, &settings, log.end(), true)?;
-        for error in &recovered.skipped {
-            tracing::warn!(%error, "a checkpoint was passed over");
-        }
-        record_settings(&mut log, &mut recovered.facts, &settings)?;
-        let index = open_index(dir, config, &recovered.facts)?;
-        let search = index.reader();
-        let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
-        let rules = Check::new(config.check.clone(), Default::default())?;
+        let running = Running::open(dir, config, resets)?;
+        let home = Home {
+            dir: dir.into(),
+            config: config.clone(),
+            resets: resets.cloned(),
+            running: ArcSwap::from_pointee(running),
+            turn: Default::default(),
+            rules: Check::new(config.check.clone(), Default::default())?,
+            traffic: Traffic::new(&config.serve),
+            erasing: Erasing::default(),
+        };
+        Ok(Self { home: Arc::new(home) })
+    }
 
-        let mut learner = recovered.learner;
-        let (changes, changed) = std::sync::mpsc::channel();
-        let shared = Arc::new(Shared {
-            progress: Mutex::new(Progress {
-                applied: recovered.facts.end,
-                learned: learner.end(),
-                // A reset may have been due when the last server ended.
-                called: resets.is_some(),
-                closing: false,
-            }),
-            version: arc_swap::ArcSwap::from_pointee(learner.publish()),
-            versions: arc_swap::ArcSwap::from_pointee(Versions::of(&learner)),
-            learner: Default::default(),
-            facts: RwLock::new(recovered.facts),
-            poisoned: Default::default(),
-            moved: Condvar::new(),
-            index: Mutex::new(Some(changes)),
-            served: ServedQueue::new(config.serve.record.share()),
-            desk: Default::default(),
-        });
-        let (jobs, queue) = sync_channel(QUEUE);
-        let reader = log.reader();
-        let rhythm = Rhythm {
-            publish_every: Duration::from_millis(config.learn.publish_every_ms),
-            checkpoint_every: config.learn.checkpoint_every_events,
-            checkpoints_kept: config.learn.checkpoints_kept,
-        };
-        let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
-        let resetting = resets.map(|resets| Resetting::new(resets.clone(), log.end()));
-        if let Some(resetting) = &resetting {
-            shared.desk.tell(learner.end(), resetting.status(&learner));
-        }
-        let mut learning = Learning::new(learner, log.reader(), checkpoints, rhythm, saved, shared.clone());
-        let challenger = resets.map(|resets| {
-            let challenging = Challenging::new(shared.clone(), log.reader(), jobs.clone(), resets.share);
-            thread("challenger", move || challenging.run())
-        });
-        if let Some(resetting) = resetting {
-            learning = learning.resetting(resetting);
-        }
-        let writer = Writer::new(log, check, shared.clone());
-        let threads = Threads {
-            writer: thread("writer", move || writer.run(&queue)),
-            learner: thread("learner", move || learning.run()),
-            indexer: thread("indexer", move || indexing::run(index, &changed)),
-            challenger,
-        };
-        let threads = Mutex::new(Some(threads));
-        let (log, traffic) = (Mutex::new(reader), Traffic::new(&config.serve));
-        Ok(Self { inner: Arc::new(Inner { shared, jobs, search, rules, log, traffic, threads }) })
+    fn running(&self) -> Arc<Running> {
+        self.home.running.load_full()
     }
 
     /// Takes a batch of events in: each is in the log or in quarantine, durably, when this returns.
@@ -298,43 +240,30 @@ impl Engine {
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, EngineError> {
-        let answer = self.submit(job, Waiting::Refuse)?;
+        let _turn = self.home.turn.read().await;
+        let answer = self.running().submit(job, Waiting::Refuse)?;
         answer.await.unwrap_or(Err(EngineError::Closing))
     }
 
     fn ask_blocking<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, EngineError> {
-        let answer = self.submit(job, Waiting::Block)?;
+        let _turn = self.home.turn.blocking_read();
+        let answer = self.running().submit(job, Waiting::Block)?;
         answer.blocking_recv().unwrap_or(Err(EngineError::Closing))
-    }
-
-    fn submit<T>(
-        &self,
-        job: impl FnOnce(Reply<T>) -> Job,
-        waiting: Waiting,
-    ) -> Result<oneshot::Receiver<Result<T, EngineError>>, EngineError> {
-        if let Some(cause) = &*self.inner.shared.poisoned.load() {
-            return Err(EngineError::Poisoned(cause.to_string()));
-        }
-        let (reply, answer) = oneshot::channel();
-        match waiting {
-            Waiting::Block => self.inner.jobs.send(job(reply)).map_err(|_| EngineError::Closing)?,
-            Waiting::Refuse => self.inner.jobs.try_send(job(reply)).map_err(|error| match error {
-                TrySendError::Full(_) => EngineError::Overloaded,
-                TrySendError::Disconnected(_) => EngineError::Closing,
-            })?,
-        }
-        Ok(answer)
     }
 
     /// An item's description.
     pub fn item(&self, id: &ItemId) -> Option<Item> {
-        let facts = self.inner.shared.facts.read();
+        let running = self.running();
+        let facts = running.shared.facts.read();
         facts.find(id).filter(|entry| !entry.retired).map(|entry| entry.item.clone())
     }
 
     /// A user's description; a bare one for a user known from events alone.
     pub fn user(&self, id: &UserId) -> Option<User> {
-        self.inner.shared.facts.read().user(id)
+        if self.home.erasing.hides(id) {
+            return None;
+        }
+        self.running().shared.facts.read().user(id)
     }
 
     /// Recommendations. CPU-bound, about a millisecond.
@@ -342,7 +271,13 @@ impl Engine {
     /// # Errors
     /// None at present; requests are checked where they are read.
     pub fn recommend(&self, request: &RecommendRequest) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.recommend(request)))
+        match self.anonymous(&request.visitor) {
+            None => Ok(self.with_shop(|shop| shop.recommend(request))),
+            Some(visitor) => {
+                let request = RecommendRequest { visitor, ..request.clone() };
+                Ok(self.with_shop(|shop| shop.recommend(&request)))
+            }
+        }
     }
 
     /// Items like this one.
@@ -377,17 +312,25 @@ impl Engine {
     /// # Errors
     /// If the index's files cannot be read.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer, EngineError> {
-        Ok(self.with_shop(|shop| shop.search(&self.inner.search, request))?)
+        let running = self.running();
+        match self.anonymous(&request.visitor) {
+            None => Ok(running.with_shop(|shop| shop.search(&running.search, request))?),
+            Some(visitor) => {
+                let request = SearchRequest { visitor, ..request.clone() };
+                Ok(running.with_shop(|shop| shop.search(&running.search, &request))?)
+            }
+        }
     }
 
     /// Who is in which arm, and which answers are drawn.
     pub fn traffic(&self) -> &Traffic {
-        &self.inner.traffic
+        &self.home.traffic
     }
 
     /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not wait.
     pub fn record_served(&self, recommendation_id: &str, served: impl FnOnce() -> Served) {
-        let shared = &self.inner.shared;
+        let running = self.running();
+        let shared = &running.shared;
         if shared.served.keeps(recommendation_id) && shared.poisoned.load().is_none() {
             shared.served.push(served());
         }
@@ -396,10 +339,11 @@ impl Engine {
     /// The events of a history that is given with a request: those that the check lets in, as it would from the front door
     /// (but for its rules about rates and outliers, which look at a stream), and the others with the reason. Nothing is kept.
     pub fn judge_inline(&self, events: Vec<RawEvent>) -> (Vec<Event>, Vec<Refused>) {
-        let facts = self.inner.shared.facts.read();
+        let running = self.running();
+        let facts = running.shared.facts.read();
         let (mut history, mut refused) = (Vec::with_capacity(events.len()), Vec::new());
         for (index, raw) in events.into_iter().enumerate() {
-            match self.inner.rules.judge(&raw, now(), |item| facts.known_item(item)) {
+            match self.home.rules.judge(&raw, now(), |item| facts.known_item(item)) {
                 Outcome::Accepted(event) | Outcome::Repaired(event, _) => history.push(event),
                 Outcome::Quarantined(Rejection { reason, detail }) => {
                     refused.push(Refused { index, reason: reason.code().into(), detail: detail.into() });
@@ -411,9 +355,13 @@ impl Engine {
 
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
-        let version = self.inner.shared.version.load();
-        let facts = self.inner.shared.facts.read();
-        read(Shop { facts: &facts, version: &version })
+        self.running().with_shop(read)
+    }
+
+    /// The request as it is answered: people who are being forgotten are strangers already.
+    fn anonymous(&self, visitor: &Visitor) -> Option<Visitor> {
+        let is_hidden = visitor.user.as_ref().is_some_and(|user| self.home.erasing.hides(user));
+        is_hidden.then(Visitor::default)
     }
 
     /// Records in quarantine from `from` on, at most `limit`, optionally of one reason.
@@ -426,13 +374,14 @@ impl Engine {
         limit: usize,
         reason: Option<&str>,
     ) -> Result<Vec<QuarantinedRecord>, EngineError> {
+        let running = self.running();
         let offsets: Vec<Offset> = {
-            let facts = self.inner.shared.facts.read();
+            let facts = running.shared.facts.read();
             let wanted =
                 facts.quarantine.range(from..).filter(|(_, known)| reason.is_none_or(|sought| sought == &***known));
             wanted.map(|(&offset, _)| offset).take(limit).collect()
         };
-        let mut log = self.inner.log.lock();
+        let mut log = running.log.lock();
         let mut records = Vec::with_capacity(offsets.len());
         for offset in offsets {
             let Some(record) = log.get(offset)? else { continue };
@@ -453,7 +402,8 @@ impl Engine {
 
     /// Where the engine stands.
     pub fn status(&self) -> Status {
-        let shared = &self.inner.shared;
+        let running = self.running();
+        let shared = &running.shared;
         let learner = shared.learner.load();
         let version = shared.version.load();
         let facts = shared.facts.read();
@@ -484,7 +434,8 @@ impl Engine {
 
     /// Blocks until everything that was applied by now is learned and published, or learning has failed.
     pub fn wait_until_learned(&self) {
-        let shared = &self.inner.shared;
+        let running = self.running();
+        let shared = &running.shared;
         let mut progress = shared.progress.lock();
         let target = progress.applied;
         while progress.learned < target && !progress.closing && shared.learner.load().failed.is_none() {
@@ -492,47 +443,15 @@ impl Engine {
         }
     }
 
-    /// Stops taking writes, lets the learner finish, writes a checkpoint, closes the log. Safe to call twice.
+    /// Stops taking writes, lets the learner finish, writes a checkpoint, closes the log. A forgetting that is under way is finished by
+    /// the next opening. Safe to call twice.
     ///
     /// # Errors
     /// [`EngineError::Poisoned`] if the log had failed before.
     pub fn close(&self) -> Result<(), EngineError> {
-        let Some(threads) = self.inner.threads.lock().take() else { return Ok(()) };
-        let shared = &self.inner.shared;
-        // A writer that is gone already needs no telling.
-        let _ = self.inner.jobs.send(Job::Close);
-        let writer = threads.writer.join();
-        shared.progress.lock().closing = true;
-        shared.moved.notify_all();
-        let learner = threads.learner.join();
-        shared.desk.close();
-        let challenger = threads.challenger.map_or(Ok(()), JoinHandle::join);
-        shared.index.lock().take();
-        let indexer = threads.indexer.join();
-        let ends = [("writer", writer), ("learner", learner), ("indexer", indexer), ("challenger", challenger)];
-        for (name, ended) in ends {
-            if ended.is_err() {
-                tracing::error!(
-                    thread = name,
-                    "the thread had panicked; the log holds everything that was acknowledged"
-                );
-            }
-        }
-        match &*shared.poisoned.load() {
-            Some(cause) => Err(EngineError::Poisoned(cause.to_string())),
-            None => Ok(()),
-        }
+        self.home.erasing.close();
+        self.running().close(Ending::Saved)
     }
-}
-
-/// What a caller does when the queue is full.
-enum Waiting {
-    Block,
-    Refuse,
-}
-
-fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    std::thread::Builder::new().name(name.into()).spawn(run).expect("the system has room for a few threads")
 }
 
 fn unknown_item(id: &ItemId) -> EngineError {
@@ -555,38 +474,4 @@ pub(crate) fn learn_settings(config: &Config) -> LearnSettings {
         weights: config.check.types.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
         models: config.model.clone(),
     }
-}
-
-/// Settings that differ from those in force go into the log before anything else happens.
-fn record_settings(log: &mut Log, facts: &mut Facts, settings: &LearnSettings) -> Result<(), EngineError> {
-    let text = settings.to_record();
-    if *facts.settings == *text {
-        return Ok(());
-    }
-    let body = Body::Settings(text.into());
-    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let received_at = accrue_event::Timestamp(started.as_millis() as i64);
-    log.append(received_at, std::slice::from_ref(&body))?;
-    let mut reader = log.reader();
-    reader.read(facts.end, 1, |record| facts.apply(&record))?;
-    Ok(())
-}
-
-/// Opens the search index and gives it whatever it does not hold.
-fn open_index(dir: &Path, config: &Config, facts: &Facts) -> Result<SearchIndex, EngineError> {
-    let mut index = SearchIndex::open(Some(&search_in(dir)), config.search.clone())?;
-    if let Opened::Rebuilt { reason } = index.opened() {
-        tracing::warn!(%reason, "the search index is built again");
-    }
-    if index.covered() != facts.catalogue_changed.0 {
-        for item in 0..facts.entries().len() as u32 {
-            match indexed(facts, item) {
-                Indexed::Item(item, description) => index.upsert(item, &description)?,
-                _ => index.remove(item)?,
-            }
-        }
-        index.set_covered(facts.catalogue_changed.0);
-        index.commit()?;
-    }
-    Ok(index)
 }

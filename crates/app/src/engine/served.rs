@@ -46,8 +46,12 @@ impl ServedQueue {
 
     /// All that wait, as records.
     pub(super) fn take(&self) -> impl Iterator<Item = Body> + use<> {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        waiting.into_iter().map(|served| Body::Served(Box::new(served)))
+        self.take_answers().map(|served| Body::Served(Box::new(served)))
+    }
+
+    /// All that wait.
+    pub(super) fn take_answers(&self) -> impl Iterator<Item = Served> + use<> {
+        std::mem::take(&mut *self.waiting.lock()).into_iter()
     }
 
     /// Answers that could not be recorded.

@@ -26,6 +26,8 @@ pub(super) struct Progress {
     pub called: bool,
     /// Finish and stop.
     pub closing: bool,
+    /// When closing: stop without finishing, and keep nothing.
+    pub abandoned: bool,
 }
 
 /// What a version cannot tell of its learner.

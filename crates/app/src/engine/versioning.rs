@@ -98,14 +98,14 @@ impl Versions {
 impl Engine {
     /// All versions, as of the last publication.
     pub fn versions(&self) -> Versions {
-        let mut versions = (**self.inner.shared.versions.load()).clone();
+        let mut versions = (**self.running().shared.versions.load()).clone();
         versions.challenger = self.challenger(versions.challenger);
         versions
     }
 
     /// Where the next reset stands, if this engine resets; `otherwise` if not.
     pub(super) fn challenger(&self, otherwise: ChallengerStatus) -> ChallengerStatus {
-        let now = self.inner.shared.desk.status();
+        let now = self.running().shared.desk.status();
         if now.state == ChallengerState::Off { otherwise } else { now }
     }
 

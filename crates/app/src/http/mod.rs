@@ -11,6 +11,7 @@
 mod body;
 mod door;
 mod events;
+mod forget;
 mod gate;
 mod items;
 mod listener;
@@ -158,6 +159,7 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(versions::rollback))
         .routes(routes!(versions::release))
         .routes(routes!(quarantine::list, quarantine::decide))
+        .routes(routes!(forget::forget, forget::forgetting))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
@@ -219,7 +221,7 @@ mod tests {
             ];
             for (method, operation) in methods.into_iter().filter(|(_, operation)| operation.is_some()) {
                 let needs_admin = access(&method, Some(path)) == Access::Needs(Scope::Admin);
-                let decides = path == "/v1/quarantine" || path.starts_with("/v1/versions/");
+                let decides = path == "/v1/quarantine" || path == "/v1/forget" || path.starts_with("/v1/versions/");
                 assert_eq!(needs_admin, decides, "{method} {path}");
                 let summary = operation.as_ref().and_then(|operation| operation.summary.as_deref());
                 assert!(summary.is_some_and(|summary| !summary.is_empty()), "{method} {path} has no summary");

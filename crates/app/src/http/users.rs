@@ -78,7 +78,7 @@ pub(super) async fn get_user(State(server): State<Arc<Server>>, Id(id): Id) -> R
 
 /// Drop a user's description
 ///
-/// The user's events stay; to forget a person altogether, see `accrue forget`.
+/// The user's events stay; to forget a person altogether, see `/v1/forget`.
 #[utoipa::path(
     delete,
     path = "/v1/users/{id}",

@@ -1,11 +1,14 @@
-//! `accrue forget` on a data folder: nothing of the person is left in it, also after being killed in the middle.
+//! Forgetting, in a folder at rest and beside a running server: nothing of the person is left, also after being killed in the middle.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use accrue_kernel::Draws;
 use serde_json::Value;
+
+use crate::server::Server;
 
 const SEED: u64 = 20_261_122;
 
@@ -104,5 +107,137 @@ fn killed_at_any_moment_the_next_start_finishes_it() {
         let replay = json(&accrue(folder, &["replay", "--verify"]));
         assert_eq!((&replay["equal"], &replay["state"]), (&Value::Bool(true), &expected), "seed {SEED}, copy {number}");
         assert!(!holds(folder, "person-5"), "copy {number}");
+    }
+}
+
+/// A server that records no answers, so that the log holds only what is sent to it.
+fn serve(dir: &Path) -> Server {
+    Server::start(
+        Command::new(env!("CARGO_BIN_EXE_accrue"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(dir)
+            .env("ACCRUE_SERVE_RECORD", "false")
+            .env("ACCRUE_LOG_SEGMENT_RECORDS", "700")
+            .env("ACCRUE_LOG", "error"),
+    )
+}
+
+fn wait_until_forgotten(server: &Server) -> Value {
+    loop {
+        let (status, forgetting) = server.ask("GET", "/v1/forget", "");
+        assert!(status == 200 && forgetting["failed"].is_null(), "{forgetting}");
+        if forgetting["state"] == "idle" {
+            return forgetting["last"].clone();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_running_server_forgets_while_it_answers_and_takes_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (still, alive) = (dir.path().join("still"), dir.path().join("alive"));
+    std::fs::create_dir(&still).unwrap();
+    shop(&still);
+    copy(&still, &alive);
+    let expected = json(&accrue(&still, &["forget", "person-17"]));
+
+    let server = serve(&alive);
+    let (status, problem) = server.ask("POST", "/v1/forget", r#"{"users":["person-17","nobody"]}"#);
+    assert_eq!((status, &problem["code"]), (404, &Value::from("user_not_found")), "{problem}");
+    assert_eq!(server.ask("POST", "/v1/forget", r#"{"users":[]}"#).0, 400);
+    let page = |user: &str| server.ask("GET", &format!("/v1/recommend/{user}?n=5"), "");
+    let stranger = page("a-stranger").1["items"].clone();
+    assert_ne!(page("person-17").1["items"], stranger);
+
+    let (stop, n_pages) = (AtomicBool::new(false), std::sync::atomic::AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for (path, what) in [("/v1/recommend/person-3?n=5", "items"), ("/v1/search?q=i1", "hits")] {
+                    let (status, answer) = server.ask("GET", path, "");
+                    assert!(status == 200 && answer[what].is_array(), "{path}: {status} {answer}");
+                    n_pages.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        let (status, begun) = server.ask("POST", "/v1/forget", r#"{"users":["person-17"]}"#);
+        assert_eq!((status, &begun["users"]), (202, &Value::from(1)), "{begun}");
+        assert_eq!(page("person-17").1["items"], stranger, "a stranger from this moment on");
+        assert_eq!(server.ask("GET", "/v1/users/person-17", "").0, 404);
+        let last = wait_until_forgotten(&server);
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!((&last["users"], &last["records"]), (&Value::from(1), &expected["records"]), "{last}");
+    });
+    assert!(n_pages.load(Ordering::Relaxed) > 0);
+    assert_eq!(page("person-17").0, 200);
+    // Everybody else goes on: writes are taken, and learned.
+    let event = r#"{"type":"purchase","user":"person-3","item":"i1","at":1770000000000}"#;
+    let (status, taken) = server.ask("POST", "/v1/events", event);
+    assert_eq!((status, &taken["accepted"]), (200, &Value::from(1)), "{taken}");
+    assert_eq!(server.ask("POST", "/v1/forget", r#"{"users":["person-17"]}"#).0, 404, "nobody knows them any more");
+    drop(server);
+    assert!(!holds(&alive, "person-17"));
+    let replay = json(&accrue(&alive, &["replay", "--verify"]));
+    assert_eq!(replay["equal"], true, "{replay}");
+    // The event that came last set aside, the states are those of a folder that forgot at rest.
+    let offset = expected_end(&still);
+    let replay = json(&accrue(&alive, &["replay", "--to", &offset]));
+    assert_eq!(replay["state"], expected["state"]);
+}
+
+/// Where the log of a folder ends.
+fn expected_end(dir: &Path) -> String {
+    json(&accrue(dir, &["replay"]))["offset"].to_string()
+}
+
+#[test]
+fn writes_that_come_while_somebody_is_forgotten_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path());
+    let server = serve(dir.path());
+    let n_before = server.ask("GET", "/v1/quality", "").1["log_end"].as_u64().unwrap();
+    let mut n_written = 0;
+    for person in ["person-5", "person-6", "person-7"] {
+        let (status, _) = server.ask("POST", "/v1/forget", &format!(r#"{{"users":["{person}"]}}"#));
+        assert_eq!(status, 202);
+        loop {
+            let at = 1_770_000_000_000_u64 + n_written * 1_000;
+            let event = format!(r#"{{"id":"late-{n_written}","type":"view","user":"person-3","item":"i1","at":{at}}}"#);
+            let (status, taken) = server.ask("POST", "/v1/events", &event);
+            assert_eq!((status, &taken["accepted"]), (200, &Value::from(1)), "{taken}");
+            n_written += 1;
+            if server.ask("GET", "/v1/forget", "").1["state"] == "idle" {
+                break;
+            }
+        }
+    }
+    assert_eq!(server.ask("GET", "/v1/quality", "").1["log_end"], n_before + n_written);
+    drop(server);
+    for person in ["person-5", "person-6", "person-7"] {
+        assert!(!holds(dir.path(), person), "{person}");
+    }
+    let replay = json(&accrue(dir.path(), &["replay", "--verify"]));
+    assert_eq!(replay["equal"], true, "{replay}");
+}
+
+#[test]
+fn a_server_killed_while_it_forgets_finishes_at_its_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    std::fs::create_dir(&whole).unwrap();
+    shop(&whole);
+    let copies: Vec<_> = (0..5).map(|number| dir.path().join(format!("copy-{number}"))).collect();
+    copies.iter().for_each(|to| copy(&whole, to));
+    let expected = json(&accrue(&whole, &["forget", "person-5"]))["state"].clone();
+    for (number, folder) in copies.iter().enumerate() {
+        let server = serve(folder);
+        assert_eq!(server.ask("POST", "/v1/forget", r#"{"users":["person-5"]}"#).0, 202);
+        std::thread::sleep(Duration::from_millis(Draws::new(SEED, 11, number as u64).below(400)));
+        drop(server);
+        drop(serve(folder));
+        assert!(!holds(folder, "person-5"), "copy {number}");
+        let replay = json(&accrue(folder, &["replay", "--verify"]));
+        assert_eq!((&replay["equal"], &replay["state"]), (&Value::Bool(true), &expected), "seed {SEED}, copy {number}");
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use super::row;
 use super::segment::{self, Segment};
-use crate::{Offset, Record, StoreError};
+use crate::{Body, Offset, Record, StoreError};
 
 /// Rows copied out of the database at a time.
 const ROWS_AT_A_TIME: u64 = 1024;
@@ -60,11 +60,13 @@ pub struct LogReader {
     extent: Arc<Extent>,
     open: BTreeMap<Offset, Segment>,
     rows: Rows,
+    /// Records that are handed out as tombstones, ascending.
+    hidden: Vec<Offset>,
 }
 
 impl LogReader {
     pub(super) fn new(extent: Arc<Extent>) -> Self {
-        Self { extent, open: BTreeMap::new(), rows: Rows::default() }
+        Self { extent, open: BTreeMap::new(), rows: Rows::default(), hidden: Vec::new() }
     }
 
     /// Reads the log in `dir` as it is now, beside a server that may be writing it. What comes later is seen after
@@ -91,6 +93,19 @@ impl LogReader {
         Ok(Self::new(Arc::new(Extent::new(&dir, firsts, end))))
     }
 
+    /// Another reader of the same log, which moves on with its writer as this one does, and hides nothing.
+    pub fn another(&self) -> Self {
+        Self::new(self.extent.clone())
+    }
+
+    /// From here on hands these records out as tombstones: what [`Log::erase`](crate::Log::erase) of them would leave. Digests stay
+    /// those of what is written.
+    pub fn hide(&mut self, offsets: &[Offset]) {
+        self.hidden.extend_from_slice(offsets);
+        self.hidden.sort_unstable();
+        self.hidden.dedup();
+    }
+
     /// The first offset kept.
     pub fn start(&self) -> Offset {
         self.extent.start()
@@ -107,12 +122,21 @@ impl LogReader {
     /// If `from` was pruned or a record is damaged; the records before that were handed out.
     pub fn read(&mut self, from: Offset, limit: usize, mut f: impl FnMut(Record)) -> Result<Offset, StoreError> {
         let end = Offset(self.end().0.min(from.0.saturating_add(limit as u64)));
-        self.chunks(from, end, |rows, path| {
+        let hidden = std::mem::take(&mut self.hidden);
+        let read = self.chunks(from, end, |rows, path| {
             for (offset, received_at, blob) in rows.iter() {
-                f(row::decode(offset, received_at, blob).map_err(|damage| bad_record(path, offset, damage))?);
+                let record =
+                    row::decode(offset, received_at, blob).map_err(|damage| bad_record(path, offset, damage))?;
+                f(if hidden.binary_search(&offset).is_ok() {
+                    Record { body: Body::Tombstone, ..record }
+                } else {
+                    record
+                });
             }
             Ok(())
-        })
+        });
+        self.hidden = hidden;
+        read
     }
 
     /// The record at `offset`; `None` where the log does not reach (not yet, or no more).
@@ -123,10 +147,11 @@ impl LogReader {
         if offset >= self.end() || offset < self.start() {
             return Ok(None);
         }
+        let is_hidden = self.hidden.binary_search(&offset).is_ok();
         let (first, _) = self.extent.locate(offset)?;
         let segment = self.segment(first)?;
         match segment.record(offset)? {
-            Some(record) => Ok(Some(record)),
+            Some(record) => Ok(Some(if is_hidden { Record { body: Body::Tombstone, ..record } } else { record })),
             None => Err(segment.bad_record(offset, "it is missing")),
         }
     }

@@ -133,5 +133,76 @@ fn the_busiest_the_first_and_a_median_user_are_forgotten_to_the_last_byte() {
 fn who_is_unknown_leaves_no_trace() {
     let (_dir, log, _) = written(&shop::records(200, 5));
     let found = find_traces(&mut log.reader(), &BTreeSet::from(["nobody".into()]), mentions).unwrap();
-    assert_eq!(found, accrue_train::Traces::default());
+    assert_eq!((found.offsets, found.records), Default::default());
+}
+
+#[test]
+fn what_comes_while_one_searches_is_found_and_a_late_merge_tells_of_earlier_records() {
+    let (records, traces) = records("shopper-3");
+    let users = BTreeSet::from([UserId::from("shopper-3")]);
+    let (_dir, mut log, _) = written(&records[..800]);
+    let mut found = find_traces(&mut log.reader(), &users, mentions).unwrap();
+    let append = |log: &mut Log, range: std::ops::Range<usize>| {
+        let bodies: Vec<Body> = records[range.clone()].iter().map(|record| record.body.clone()).collect();
+        log.append(records[range.start].received_at, &bodies).unwrap();
+    };
+    let until = |end: u64| traces.range(..Offset(end)).copied().collect::<Vec<_>>();
+    append(&mut log, 800..900);
+    assert!(found.follow(&mut log.reader(), &users, mentions).unwrap());
+    // Nobody knows yet whose the guest's two records are.
+    assert_eq!(found.offsets, until(900).into_iter().filter(|at| ![700, 705].contains(&at.0)).collect::<Vec<_>>());
+    append(&mut log, 900..1_000);
+    assert!(!found.follow(&mut log.reader(), &users, mentions).unwrap(), "the guest left something before");
+    assert_eq!((found.offsets.clone(), found.end()), (until(1_000), Offset(1_000)));
+    assert!(found.follow(&mut log.reader(), &users, mentions).unwrap());
+    assert_eq!(found.offsets, until(1_000));
+}
+
+#[test]
+fn a_reader_that_hides_records_reads_the_log_as_it_will_be() {
+    let (records, traces) = records("shopper-3");
+    let (_dir, mut log, checkpoints) = written(&records);
+    let hidden: Vec<Offset> = traces.into_iter().collect();
+    let mut blind = log.reader();
+    blind.hide(&hidden);
+    let settings = every_model();
+    let read = |log: &mut accrue_store::LogReader| {
+        let mut recovered = recover(log, &checkpoints, &settings, hidden[0], true).unwrap();
+        let end = log.end();
+        recovered.read_on(log, end).unwrap();
+        recovered.catch_up(log).unwrap();
+        recovered
+    };
+    let before = read(&mut blind);
+    assert_eq!(blind.get(hidden[0]).unwrap().unwrap().body, Body::Tombstone);
+    erase(&mut log, &checkpoints, &hidden).unwrap();
+    let after = read(&mut log.reader());
+    let state = |recovered: &accrue_train::Recovered| {
+        digest(&mut log.reader(), &recovered.facts, &recovered.learner).unwrap().state
+    };
+    assert_eq!(state(&before), state(&after));
+}
+
+#[test]
+fn checkpoints_of_another_format_are_passed_over_while_the_log_holds_everything() {
+    let (_dir, mut log, checkpoints) = written(&shop::records(2_100, 5));
+    let settings = every_model();
+    let state = |from_checkpoint| {
+        let mut recovered = recover(&mut log.reader(), &checkpoints, &settings, log.end(), from_checkpoint).unwrap();
+        recovered.catch_up(&mut log.reader()).unwrap();
+        let state = digest(&mut log.reader(), &recovered.facts, &recovered.learner).unwrap().state;
+        (state, recovered.checkpoint, recovered.skipped.len())
+    };
+    let (right, from, _) = state(true);
+    assert_eq!(from, Some(Offset(2_000)));
+    for offset in checkpoints.list().unwrap() {
+        let path = checkpoints.path_of(offset);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[8] = 200;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    assert_eq!(state(true), (right, None, 1));
+    log.prune(Offset(1_500)).unwrap();
+    let refused = recover(&mut log.reader(), &checkpoints, &settings, log.end(), true);
+    assert!(refused.is_err_and(|error| error.to_string().contains("format")));
 }
