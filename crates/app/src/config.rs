@@ -52,7 +52,7 @@ pub struct Config {
 }
 
 /// What is kept of answers, and what is tried on them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServeConfig {
     /// Which answers are recorded in the log: `true`, `false`, or a share of them.
@@ -61,6 +61,14 @@ pub struct ServeConfig {
     pub explore: ExploreSettings,
     /// An experiment that is running.
     pub experiment: Option<ExperimentSettings>,
+    /// Share of shoppers, others each day, whose pages the last version known good makes, 0 to 1.
+    pub good_share: f64,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self { record: Default::default(), explore: Default::default(), experiment: None, good_share: 0.01 }
+    }
 }
 
 /// A share of answers: all, none, or a number from 0 to 1.
@@ -180,6 +188,10 @@ impl Config {
             return Err(format!("`serve.record` is {recorded}, but must be true, false, or a share from 0 to 1"));
         }
         self.serve.explore.validate()?;
+        let good_share = self.serve.good_share;
+        if !(0.0..=1.0).contains(&good_share) {
+            return Err(format!("`serve.good_share` is {good_share}, but must be from 0 to 1"));
+        }
         if let Some(experiment) = &self.serve.experiment {
             experiment.validate(self.model.part, recorded)?;
         }

@@ -212,7 +212,7 @@ impl Shadow {
 
     /// Gives a custom type the weight that the challenger would give it.
     pub(crate) fn weigh(&mut self, type_code: u8, event_type: &EventType) {
-        if usize::from(type_code) >= self.weights.len() {
+        if !self.weights.knows(type_code) {
             self.weights.set(type_code, self.challenge.settings.weight(event_type));
         }
     }

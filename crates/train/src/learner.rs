@@ -240,7 +240,7 @@ impl Learner {
 
     /// Gives a custom type its weight at its first event.
     fn weigh(&mut self, type_code: u8, type_of: impl Fn(u8) -> Option<EventType>) {
-        let is_new = |weights: &TypeWeights| usize::from(type_code) >= weights.len();
+        let is_new = |weights: &TypeWeights| !weights.knows(type_code);
         let is_new_to_shadow = self.shadow.as_ref().is_some_and(|shadow| is_new(&shadow.weights));
         if (is_new(&self.weights) || is_new_to_shadow)
             && let Some(event_type) = type_of(type_code)
@@ -657,16 +657,21 @@ impl Learner {
     /// Freezes what answers as it stands. What was copied by earlier publications is shared, not copied again.
     pub fn publish(&mut self) -> Version {
         self.line.refresh();
-        let good = self.lineage.good().filter(|_| self.on_probation);
-        let (number, ensemble) = match good {
-            None => (self.lineage.learning(), self.line.clone()),
-            Some((number, state)) => {
-                // What the shop sells now is known, whoever answers.
-                let mut state = state.clone();
-                state.take_catalogue(&self.line);
-                (number, state)
-            }
-        };
+        match self.on_probation.then(|| self.publish_good()).flatten() {
+            Some(good) => good,
+            None => self.version(self.lineage.learning(), self.line.clone()),
+        }
+    }
+
+    /// Freezes the version known good; `None` while there is none. What the shop sells now is known to it.
+    pub fn publish_good(&self) -> Option<Version> {
+        let (number, state) = self.lineage.good()?;
+        let mut state = state.clone();
+        state.take_catalogue(&self.line);
+        Some(self.version(number, state))
+    }
+
+    fn version(&self, number: u64, ensemble: Ensemble) -> Version {
         Version { number, offset: self.end.0, ensemble, weights: self.weights.clone() }
     }
 

@@ -103,6 +103,11 @@ struct Place {
 }
 
 impl Erasing {
+    /// Whether anybody is being forgotten.
+    pub(super) fn is_at_work(&self) -> bool {
+        !self.hidden.load().is_empty()
+    }
+
     /// Whether this user is being forgotten: to answers, a stranger.
     pub(super) fn hides(&self, user: &UserId) -> bool {
         self.hidden.load().contains(user)

@@ -16,6 +16,8 @@ use super::versioning::SharedPast;
 
 /// Records read and resolved at once; publication may happen between chunks.
 const CHUNK: usize = 256;
+/// How old the good version's knowledge of the catalogue may be.
+const GOOD_EVERY: Duration = Duration::from_secs(1);
 
 /// Served answers that weigh as much as an event where a checkpoint is due: reading one takes about an eighth of learning one.
 const PASSED_PER_EVENT: u64 = 8;
@@ -41,6 +43,8 @@ pub(super) struct Learning {
     /// Whether anything may have changed since the last publication.
     is_stirred: bool,
     published_at: Instant,
+    /// When the good version was last published.
+    good_at: Instant,
     /// Resets, if this engine makes them.
     resetting: Option<Resetting>,
 }
@@ -64,6 +68,7 @@ impl Learning {
             unsaved: 0,
             is_stirred: false,
             published_at: Instant::now(),
+            good_at: Instant::now(),
             resetting: None,
         }
     }
@@ -182,6 +187,7 @@ impl Learning {
     fn publish(&mut self) {
         let version = self.learner.publish();
         let offset = version.offset;
+        self.publish_good();
         let status = LearnerStatus {
             quality: self.learner.quality().clone(),
             tallies: self.learner.tallies(),
@@ -196,6 +202,16 @@ impl Learning {
         self.is_stirred = false;
         self.shared.progress.lock().learned = Offset(offset);
         self.shared.moved.notify_all();
+    }
+
+    /// The good version changes seldom; what it knows of the catalogue may be a second old.
+    fn publish_good(&mut self) {
+        let number = self.learner.lineage().good().map(|(number, _)| number);
+        let known = self.shared.good.load().as_ref().map(|version| version.number);
+        if number != known || self.good_at.elapsed() >= GOOD_EVERY {
+            self.shared.good.store(self.learner.publish_good().map(Arc::new));
+            self.good_at = Instant::now();
+        }
     }
 
     /// Nothing changed since the last publication: the version stands for the records up to here as well.

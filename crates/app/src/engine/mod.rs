@@ -22,6 +22,7 @@ mod verdict;
 mod versioning;
 mod writer;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -271,13 +272,9 @@ impl Engine {
     /// # Errors
     /// None at present; requests are checked where they are read.
     pub fn recommend(&self, request: &RecommendRequest) -> Result<Recommendation, EngineError> {
-        match self.anonymous(&request.visitor) {
-            None => Ok(self.with_shop(|shop| shop.recommend(request))),
-            Some(visitor) => {
-                let request = RecommendRequest { visitor, ..request.clone() };
-                Ok(self.with_shop(|shop| shop.recommend(&request)))
-            }
-        }
+        let request = self.known(request, |request| &mut request.visitor);
+        let running = self.running();
+        Ok(running.with_shop_of(&request.visitor, &self.home.traffic, |shop| shop.recommend(&request)))
     }
 
     /// Items like this one.
@@ -312,14 +309,10 @@ impl Engine {
     /// # Errors
     /// If the index's files cannot be read.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer, EngineError> {
+        let request = self.known(request, |request| &mut request.visitor);
         let running = self.running();
-        match self.anonymous(&request.visitor) {
-            None => Ok(running.with_shop(|shop| shop.search(&running.search, request))?),
-            Some(visitor) => {
-                let request = SearchRequest { visitor, ..request.clone() };
-                Ok(running.with_shop(|shop| shop.search(&running.search, &request))?)
-            }
-        }
+        let visitor = &request.visitor;
+        Ok(running.with_shop_of(visitor, &self.home.traffic, |shop| shop.search(&running.search, &request))?)
     }
 
     /// Who is in which arm, and which answers are drawn.
@@ -359,9 +352,17 @@ impl Engine {
     }
 
     /// The request as it is answered: people who are being forgotten are strangers already.
-    fn anonymous(&self, visitor: &Visitor) -> Option<Visitor> {
-        let is_hidden = visitor.user.as_ref().is_some_and(|user| self.home.erasing.hides(user));
-        is_hidden.then(Visitor::default)
+    fn known<'r, R: Clone>(&self, request: &'r R, visitor: impl Fn(&mut R) -> &mut Visitor) -> Cow<'r, R> {
+        let hidden = &self.home.erasing;
+        if !hidden.is_at_work() {
+            return Cow::Borrowed(request);
+        }
+        let mut request = request.clone();
+        let visitor = visitor(&mut request);
+        if visitor.user.as_ref().is_some_and(|user| hidden.hides(user)) {
+            *visitor = Visitor::default();
+        }
+        Cow::Owned(request)
     }
 
     /// Records in quarantine from `from` on, at most `limit`, optionally of one reason.

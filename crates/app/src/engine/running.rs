@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use accrue_event::Check;
-use accrue_serve::Shop;
 use accrue_serve::search::{Opened, SearchIndex, SearchReader};
+use accrue_serve::{Shop, Visitor};
 use accrue_store::{Body, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -25,6 +25,7 @@ use super::shared::{Indexed, Progress, Shared, indexed};
 use super::writer::{Job, Reply, Writer};
 use super::{EngineError, Versions, checkpoints_in, indexing, learn_settings, search_in};
 use crate::config::Config;
+use crate::experiment::Traffic;
 
 /// Writes that may wait; beyond it callers are told to come back.
 const QUEUE: usize = 1_024;
@@ -97,6 +98,7 @@ impl Running {
                 abandoned: false,
             }),
             version: arc_swap::ArcSwap::from_pointee(learner.publish()),
+            good: arc_swap::ArcSwapOption::from_pointee(learner.publish_good()),
             versions: arc_swap::ArcSwap::from_pointee(Versions::of(&learner)),
             learner: Default::default(),
             facts: RwLock::new(recovered.facts),
@@ -141,6 +143,14 @@ impl Running {
         let version = self.shared.version.load();
         let facts = self.shared.facts.read();
         read(Shop { facts: &facts, version: &version })
+    }
+
+    /// The same for a visitor, whom the last version known good may answer.
+    pub(super) fn with_shop_of<T>(&self, visitor: &Visitor, traffic: &Traffic, read: impl FnOnce(Shop<'_>) -> T) -> T {
+        let (version, good) = (self.shared.version.load(), self.shared.good.load());
+        let facts = self.shared.facts.read();
+        let good = good.as_deref().filter(|_| traffic.is_by_good(visitor, facts.stream_time.0));
+        read(Shop { facts: &facts, version: good.unwrap_or(&version) })
     }
 
     /// Puts a job into the writer's queue.

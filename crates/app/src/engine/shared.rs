@@ -55,6 +55,8 @@ pub(super) enum Indexed {
 pub(super) struct Shared {
     pub facts: RwLock<Facts>,
     pub version: ArcSwap<Version>,
+    /// The last version known good, for those whom it answers in any case.
+    pub good: ArcSwapOption<Version>,
     pub versions: ArcSwap<Versions>,
     pub learner: ArcSwap<LearnerStatus>,
     pub poisoned: ArcSwapOption<String>,

@@ -20,6 +20,8 @@ use crate::config::ServeConfig;
 const ARM: u64 = 1;
 const WHETHER: u64 = 2;
 const WHAT: u64 = 3;
+const GOOD: u64 = 4;
+const DAY_MS: i64 = 86_400_000;
 /// Arms at most.
 const MAX_ARMS: usize = 16;
 
@@ -177,24 +179,20 @@ fn share(key: &str, value: f64) -> Result<(), String> {
 pub struct Traffic {
     explore: ExploreSettings,
     experiment: Option<ExperimentSettings>,
+    good_share: f64,
 }
 
 impl Traffic {
     /// By these settings, which were validated.
     pub fn new(settings: &ServeConfig) -> Self {
-        Self { explore: settings.explore, experiment: settings.experiment.clone() }
+        Self { explore: settings.explore, experiment: settings.experiment.clone(), good_share: settings.good_share }
     }
 
     /// The visitor's arm: a user's by their id, a guest's by the session. `None` for a stranger, who could not be known again, and
     /// where no experiment is running.
     pub fn arm(&self, visitor: &Visitor) -> Option<&ArmSettings> {
         let experiment = self.experiment.as_ref()?;
-        let (kind, id) = match (&visitor.user, &visitor.session) {
-            (Some(user), _) => ("user", user.as_str()),
-            (None, Some(session)) => ("guest", session.as_str()),
-            (None, None) => return None,
-        };
-        let at = unit(&format!("{}\0{kind}\0{id}", experiment.name), ARM);
+        let at = unit(&format!("{}\0{}", experiment.name, name_of(visitor)?), ARM);
         let mut below = 0.0;
         let arm = experiment.arms.iter().find(|arm| {
             below += arm.share;
@@ -202,6 +200,14 @@ impl Traffic {
         });
         // Shares may sum to a rounding less than 1.
         arm.or(experiment.arms.last())
+    }
+
+    /// Whether the last version known good answers this visitor, on the day of `now_ms`: another small share of shoppers each day, so that
+    /// what is chosen does not only confirm the models that made the page.
+    pub fn is_by_good(&self, visitor: &Visitor, now_ms: i64) -> bool {
+        let day = now_ms.div_euclid(DAY_MS);
+        self.good_share > 0.0
+            && name_of(visitor).is_some_and(|name| unit(&format!("{day}\0{name}"), GOOD) < self.good_share)
     }
 
     /// The arm as a record names it.
@@ -215,6 +221,15 @@ impl Traffic {
         let share = arm.and_then(|arm| arm.explore).unwrap_or(self.explore.share);
         let is_drawn = unit(recommendation_id, WHETHER) < share;
         is_drawn.then(|| (self.explore.how(), xxh3_64_with_seed(recommendation_id.as_bytes(), WHAT)))
+    }
+}
+
+/// A user by their id, a guest by the session; a stranger has none.
+fn name_of(visitor: &Visitor) -> Option<String> {
+    match (&visitor.user, &visitor.session) {
+        (Some(user), _) => Some(format!("user\0{}", user.as_str())),
+        (None, Some(session)) => Some(format!("guest\0{}", session.as_str())),
+        (None, None) => None,
     }
 }
 
@@ -234,7 +249,7 @@ mod tests {
     const TWO: &str = "name = 'x'\narms = [{ name = 'a', share = 0.8 }, { name = 'b', share = 0.2, explore = 1.0 }]";
 
     fn traffic(toml: &str) -> Traffic {
-        Traffic { explore: ExploreSettings::default(), experiment: Some(experiment(toml)) }
+        Traffic { experiment: Some(experiment(toml)), ..Traffic::default() }
     }
 
     fn user(n: u32) -> Visitor {
@@ -252,6 +267,17 @@ mod tests {
         let both = (0..10_000).filter(|&n| arm(&one, n) == "b" && arm(&other, n) == "b").count();
         assert!((300..500).contains(&both), "another name splits anew: {both}");
         assert!(one.arm(&Visitor::default()).is_none());
+    }
+
+    #[test]
+    fn another_share_of_shoppers_is_answered_by_the_good_version_each_day() {
+        let traffic = Traffic { good_share: 0.1, ..Traffic::default() };
+        let day = |day: i64| (0..5_000).filter(|&n| traffic.is_by_good(&user(n), day * DAY_MS + 7)).collect::<Vec<_>>();
+        let (one, other) = (day(20_000), day(20_001));
+        assert!((430..570).contains(&one.len()) && (430..570).contains(&other.len()), "{} {}", one.len(), other.len());
+        assert!(one.iter().filter(|n| other.contains(n)).count() < 100);
+        assert!(!traffic.is_by_good(&Visitor::default(), 0), "nobody knows a stranger again");
+        assert!((0..5_000).all(|n| !Traffic::default().is_by_good(&user(n), 0)));
     }
 
     #[test]

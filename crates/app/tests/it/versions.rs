@@ -126,6 +126,36 @@ fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
 }
 
 #[test]
+fn a_share_of_shoppers_is_answered_by_the_version_known_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(
+        command(dir.path()).args(["serve", "--listen", "127.0.0.1:0"]).env("ACCRUE_SERVE_GOOD_SHARE", "0.5"),
+    );
+    send(&server, 0..6_000);
+    let (_, versions) = server.ask("GET", "/v1/versions", "");
+    let (good, serving) = (&versions["good"], &versions["serving"]);
+    assert!(good.as_u64() > Some(0) && serving.as_u64() > good.as_u64(), "{versions}");
+    let version_of = |user: u64| {
+        let (status, page) = server.ask("GET", &format!("/v1/recommend/u{user}?n=5"), "");
+        assert!(status == 200 && page["items"].as_array().unwrap().len() == 5, "{page}");
+        page["version"].clone()
+    };
+    let by: Vec<Value> = (0..50).map(version_of).collect();
+    assert!(by.iter().all(|version| version == good || version == serving), "{by:?}");
+    let n_good = by.iter().filter(|version| *version == good).count();
+    assert!((10..40).contains(&n_good), "{n_good} of 50");
+    // The good version does not know what is new, but what the shopper just did is in front of it.
+    let by_good = by.iter().position(|version| version == good).unwrap();
+    let page = || server.ask("GET", &format!("/v1/recommend/u{by_good}?n=10"), "").1["items"].clone();
+    let before = page();
+    let other = (by_good + 5) % 10 * 6;
+    let at = 1_760_000_000_000_u64 + 6_000 * 60_000;
+    let event = format!(r#"{{"type":"purchase","user":"u{by_good}","item":"i{other}","at":{at}}}"#);
+    assert_eq!(server.ask("POST", "/v1/events", &event).0, 200);
+    assert_ne!(page(), before);
+}
+
+#[test]
 fn a_challenger_is_judged_on_the_command_line() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("events.ndjson");
