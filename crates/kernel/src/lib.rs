@@ -9,6 +9,7 @@
 mod activation;
 mod dense;
 mod find;
+mod gather;
 mod gram;
 mod instruction_set;
 mod lanes;
@@ -30,6 +31,7 @@ pub use dense::{
     squared_norm_with,
 };
 pub use find::find;
+pub use gather::{gather_rows, gather_rows_with};
 pub use gram::{gram_product, gram_product_with, residual_sum, residual_sum_with};
 pub use instruction_set::InstructionSet;
 pub use layers::{
