@@ -34,14 +34,7 @@ pub fn gather_rows(scale: f32, ids: &[u32], weights: &[f32], table: &[f32], out:
 ///
 /// # Panics
 /// As [`gather_rows`], or if the processor has not got the set.
-pub fn gather_rows_with(
-    set: InstructionSet,
-    scale: f32,
-    ids: &[u32],
-    weights: &[f32],
-    table: &[f32],
-    out: &mut [f32],
-) {
+pub fn gather_rows_with(set: InstructionSet, scale: f32, ids: &[u32], weights: &[f32], table: &[f32], out: &mut [f32]) {
     gather_rows_on(Supported::check(set), scale, ids, weights, table, out);
 }
 
@@ -114,9 +107,9 @@ mod tests {
             for k in [0, 1, 7, 40] {
                 let ids: Vec<u32> = (0..k).map(|_| draws.below(ROWS as u64) as u32).collect();
                 let element = |column: usize| {
-                    let chain = ids.iter().fold(0.0_f32, |sum, &id| {
-                        weights[id as usize].mul_add(table[id as usize * d + column], sum)
-                    });
+                    let chain = ids
+                        .iter()
+                        .fold(0.0_f32, |sum, &id| weights[id as usize].mul_add(table[id as usize * d + column], sum));
                     0.3 * chain
                 };
                 let expected: Vec<u32> = (0..d).map(|column| element(column).to_bits()).collect();

@@ -60,6 +60,12 @@ struct Graph {
     item_scale: Vec<f32>,
 }
 
+/// The first right singular vectors of the symmetrically normalised `R̃`, the largest first. `→ [n_items, rank]`, with fewer columns if there
+/// are fewer items or users.
+pub(crate) fn singular_vectors(data: &Interactions, rank: usize, rounds: usize, fit: &Fit<'_>) -> Vec<f32> {
+    Graph::new(data.distinct(), [0.5, 0.5]).singular_vectors(rank.min(data.n_items()).min(data.n_users()), rounds, fit)
+}
+
 impl CollaborativeModel for GraphFilter {
     type Settings = GraphFilterSettings;
 
@@ -72,13 +78,7 @@ impl CollaborativeModel for GraphFilter {
         ] {
             FitError::check(value >= 0.0 && value.is_finite(), name, value, "a number of at least 0 is expected")?;
         }
-        let sets = data.distinct();
-        let scale = |n: u32, norm: f64| if n == 0 { 0.0 } else { f64::from(n).powf(-norm) as f32 };
-        let graph = Graph {
-            user_scale: sets.histories().map(|set| scale(set.len() as u32, settings.user_norm)).collect(),
-            item_scale: sets.counts().into_iter().map(|n| scale(n, settings.item_norm)).collect(),
-            sets,
-        };
+        let graph = Graph::new(data.distinct(), [settings.user_norm, settings.item_norm]);
         let rank = settings.rank.min(data.n_items()).min(data.n_users());
         let vectors = if rank == 0 { Vec::new() } else { graph.singular_vectors(rank, settings.rounds, fit) };
         Ok(Self { settings: settings.clone(), graph, rank, vectors })
@@ -152,6 +152,15 @@ impl GraphFilter {
 }
 
 impl Graph {
+    fn new(sets: Interactions, [user_norm, item_norm]: [f64; 2]) -> Self {
+        let scale = |n: u32, norm: f64| if n == 0 { 0.0 } else { f64::from(n).powf(-norm) as f32 };
+        Self {
+            user_scale: sets.histories().map(|set| scale(set.len() as u32, user_norm)).collect(),
+            item_scale: sets.counts().into_iter().map(|n| scale(n, item_norm)).collect(),
+            sets,
+        }
+    }
+
     /// `y R̃ᵀR̃` for [`LANES`] signals over items. `[n_items] → [n_items]`
     fn smooth(&self, signal: &[Lanes]) -> Vec<Lanes> {
         let scaled: Vec<Lanes> =

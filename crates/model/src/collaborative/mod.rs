@@ -32,6 +32,7 @@ pub use als::{Als, AlsSettings};
 pub use blend::{Blend, BlendSettings, Holdout, Rivals, Scale};
 pub use ease::{Ease, EaseSettings};
 pub use factorization::{Factorization, FactorizationSettings, Loss};
+pub(crate) use graph_filter::singular_vectors;
 pub use graph_filter::{GraphFilter, GraphFilterSettings};
 pub use interactions::{Interactions, InteractionsBuilder, Occurrences};
 pub use item_knn::{ItemKnn, ItemKnnSettings};
