@@ -86,6 +86,18 @@ impl Interactions {
         builder.build()
     }
 
+    /// The interactions whose number, counted through all histories, is wanted.
+    #[must_use]
+    pub(crate) fn retained(&self, wanted: impl Fn(usize) -> bool) -> Self {
+        let (mut begins, mut items) = (Vec::with_capacity(self.begins.len()), Vec::with_capacity(self.items.len()));
+        begins.push(0);
+        for ends in self.begins.windows(2) {
+            items.extend((ends[0]..ends[1]).filter(|&number| wanted(number)).map(|number| self.items[number]));
+            begins.push(items.len());
+        }
+        Self { n_items: self.n_items, begins, items }
+    }
+
     /// The users of each item, ascending: rows become items and the other way round.
     #[must_use]
     pub fn transposed(&self) -> Self {

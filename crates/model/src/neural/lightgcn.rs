@@ -72,6 +72,8 @@ pub struct LightGcnSettings {
     /// EXPERIMENT
     pub correct: bool,
     /// EXPERIMENT
+    pub take_out: bool,
+    /// EXPERIMENT
     pub power: f64,
 }
 
@@ -91,6 +93,7 @@ impl Default for LightGcnSettings {
             temperature: 0.15,
             start: Start::Spectral,
             correct: true,
+            take_out: true,
             power: 0.0,
         }
     }
@@ -119,14 +122,12 @@ impl CollaborativeModel for LightGcn {
         FitError::check(settings.temperature > 0.0, "temperature", settings.temperature, positive)?;
         FitError::check(l2 >= 0.0, "l2", l2, "a number of at least 0 is expected")?;
         FitError::check((0.0..=1.0).contains(&settings.popular), "popular", settings.popular, "a share is expected")?;
-        let graph = Graph::new(data, d, fit.threads);
+        let mut graph = Graph::new(data, d, fit.threads);
         let softmax = Softmax { similarity: settings.similarity, temperature: settings.temperature as f32 };
         let mut learned = start(data, settings, fit);
         let mut optimizer = Optimizer::new(Rule::ADAM, learned.len());
-        // A user with one item has nothing to tell it by.
-        let pairs: Vec<Choice> = (0..graph.items_of.n_users())
-            .filter(|&user| graph.items_of.history(user).len() > 1)
-            .flat_map(|user| graph.items_of.history(user).iter().map(move |&item| (user, item as usize)))
+        let pairs: Vec<Choice> = (0..graph.all().n_users())
+            .flat_map(|user| graph.all().history(user).iter().map(move |&item| (user, item as usize)))
             .map(|(user, chosen)| Choice { user, chosen })
             .collect();
         let n_steps = (epochs * pairs.len().div_ceil(batch)) as u64;
@@ -137,12 +138,15 @@ impl CollaborativeModel for LightGcn {
                 let step = optimizer.n_steps();
                 let mut draws = Draws::new(fit.seed, NEGATIVES, step);
                 let choices: Vec<Choice> = places.iter().map(|&place| pairs[place as usize]).collect();
+                if settings.take_out {
+                    graph.without(places);
+                }
                 let smoothed = graph.smooth(&learned, hops, &mut layers);
                 let (loss, of_smoothed) = if negatives == 1 {
                     let others: Vec<usize> = choices
                         .iter()
                         .map(|choice| {
-                            let set = graph.items_of.history(choice.user);
+                            let set = graph.all().history(choice.user);
                             negative(set, data.n_items(), &mut draws)
                         })
                         .collect();
@@ -166,6 +170,7 @@ impl CollaborativeModel for LightGcn {
             }
             (fit.progress)(Epoch { done: epoch, of: epochs, loss: Some(total / pairs.len().max(1) as f64) });
         }
+        graph.without(&[]);
         Ok(Self::new(graph, &learned, settings))
     }
 
@@ -221,7 +226,7 @@ fn start(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Vec
 /// A step's rivals.
 fn rivals(graph: &Graph, settings: &LightGcnSettings, draws: &mut Draws) -> Rivals {
     let n_items = graph.item_norms.len();
-    let chosen = graph.items_of.items();
+    let chosen = graph.all().items();
     let n_popular = (settings.popular * settings.negatives as f64) as usize;
     let n_even = settings.negatives - n_popular;
     let mut items: Vec<u32> = (0..n_even).map(|_| draws.below(n_items as u64) as u32).collect();

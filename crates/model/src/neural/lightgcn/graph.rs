@@ -13,10 +13,15 @@ const ROWS: usize = 256;
 
 /// The normalised matrix `A`, by rows and by columns.
 pub(super) struct Graph {
-    pub(super) items_of: Interactions,
+    all: Interactions,
+    all_users_of: Interactions,
+    /// Where each edge of the columns stands among those of the rows. `[n_edges]`
+    edge_of: Vec<u32>,
+    /// Edges that are there at the moment: those of [`Graph::without`] are not.
+    items_of: Interactions,
     users_of: Interactions,
     /// `n_u^-½`. `[n_users]`
-    pub(super) user_norms: Vec<f32>,
+    user_norms: Vec<f32>,
     /// `n_i^-½`. `[n_items]`
     pub(super) item_norms: Vec<f32>,
     pub(super) d: usize,
@@ -37,15 +42,35 @@ fn norms(rows: &Interactions) -> Vec<f32> {
 impl Graph {
     /// Repeats count once.
     pub(super) fn new(data: &Interactions, d: usize, threads: usize) -> Self {
-        let items_of = data.distinct();
-        let users_of = items_of.transposed();
-        let (user_norms, item_norms) = (norms(&items_of), norms(&users_of));
-        Self { items_of, users_of, user_norms, item_norms, d, threads }
+        let all = data.distinct();
+        let users_of = all.transposed();
+        let (user_norms, item_norms) = (norms(&all), norms(&users_of));
+        let mut edge_of: Vec<u32> = (0..all.n_interactions() as u32).collect();
+        edge_of.sort_by_key(|&edge| all.items()[edge as usize]);
+        Self {
+            items_of: all.clone(),
+            users_of: users_of.clone(),
+            all,
+            all_users_of: users_of,
+            edge_of,
+            user_norms,
+            item_norms,
+            d,
+            threads,
+        }
     }
 
-    /// The weight of an edge.
-    pub(super) fn weight(&self, user: usize, item: usize) -> f32 {
-        self.user_norms[user] * self.item_norms[item]
+    /// Every edge, by users: repeats are gone.
+    pub(super) fn all(&self) -> &Interactions {
+        &self.all
+    }
+
+    /// All edges but these are there from now on; weights stay. `edges: numbers among all`
+    pub(super) fn without(&mut self, edges: &[u32]) {
+        let mut there = vec![true; self.edge_of.len()];
+        edges.iter().for_each(|&edge| there[edge as usize] = false);
+        self.items_of = self.all.retained(|edge| there[edge]);
+        self.users_of = self.all_users_of.retained(|place| there[self.edge_of[place] as usize]);
     }
 
     /// `A·x` where `wanted`, 0 elsewhere. `x: [n_items, d], wanted: [n_users] → [n_users, d]`
@@ -118,5 +143,18 @@ mod tests {
         graph.to_users(&[1.0, 2.0], &[true, false], &mut users);
         assert!((users[0] - (0.5_f32.sqrt() + 0.5 * 2.0)).abs() < 1e-6, "{users:?}");
         assert_eq!(users[1], 0.0);
+    }
+
+    #[test]
+    fn an_edge_taken_out_is_gone_both_ways() {
+        let data = Interactions::new(3, [vec![2, 0], vec![0, 1], vec![2]]);
+        let mut graph = Graph::new(&data, 1, 1);
+        // Edges by users: 0–0, 0–2, 1–0, 1–1, 2–2.
+        graph.without(&[1, 2]);
+        let edges = |rows: &Interactions| rows.histories().map(<[u32]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(edges(&graph.items_of), [vec![0], vec![1], vec![2]]);
+        assert_eq!(graph.items_of.transposed(), graph.users_of);
+        graph.without(&[]);
+        assert_eq!((&graph.items_of, &graph.users_of), (&graph.all, &graph.all.transposed()));
     }
 }

@@ -75,7 +75,7 @@ impl Room {
     /// The vectors of the choices' users. `smoothed: [n_items, d] → [n_users, d]`, 0 for the others
     fn begin(&mut self, graph: &Graph, smoothed: &[f32], choices: &[Choice]) {
         self.wanted.clear();
-        self.wanted.resize(graph.user_norms.len(), false);
+        self.wanted.resize(graph.all().n_users(), false);
         choices.iter().for_each(|choice| self.wanted[choice.user] = true);
         graph.to_users(smoothed, &self.wanted, &mut self.users);
         self.of_users.clear();
@@ -103,23 +103,16 @@ pub(super) fn bpr(
     let weight = 1.0 / choices.len() as f32;
     let row = |item: usize| &smoothed[item * d..(item + 1) * d];
     let mut total = 0.0;
-    let mut state = vec![0.0; d];
     for (&Choice { user, chosen }, &other) in choices.iter().zip(others) {
-        let own = graph.weight(user, chosen);
-        state.copy_from_slice(&room.users[user * d..][..d]);
-        axpy(-own, row(chosen), &mut state);
-        let lead = dot(&state, row(chosen)) - dot(&state, row(other));
+        let state = &room.users[user * d..][..d];
+        let lead = dot(state, row(chosen)) - dot(state, row(other));
         total += f64::from(softplus(-lead));
         let force = -weight * sigmoid(-lead);
         let of_user = &mut room.of_users[user * d..][..d];
         axpy(force, row(chosen), of_user);
         axpy(-force, row(other), of_user);
-        // By z_i: as the chosen one, and as what is left out of the state.
-        let of_chosen = &mut of_items[chosen * d..][..d];
-        axpy(force, &state, of_chosen);
-        axpy(-own * force, row(chosen), of_chosen);
-        axpy(own * force, row(other), of_chosen);
-        axpy(-force, &state, &mut of_items[other * d..][..d]);
+        axpy(force, state, &mut of_items[chosen * d..][..d]);
+        axpy(-force, state, &mut of_items[other * d..][..d]);
     }
     room.end(graph, &mut of_items);
     (total / choices.len() as f64, of_items)
@@ -229,11 +222,10 @@ impl Softmax {
         let (d, n) = (graph.d, choices.len());
         let (targets, target_scales) = self.items(smoothed, d, choices.iter().map(|choice| choice.chosen));
         let (mut states, mut scales) = (Vec::with_capacity(n * d), Vec::with_capacity(n));
-        for &Choice { user, chosen } in choices {
+        for &Choice { user, .. } in choices {
             let first = states.len();
             states.extend_from_slice(&users[user * d..][..d]);
             let state = &mut states[first..];
-            axpy(-graph.weight(user, chosen), &smoothed[chosen * d..][..d], state);
             let by = self.similarity.factor(state) / self.temperature;
             scale(by, state);
             scales.push(by);
@@ -273,7 +265,6 @@ impl Softmax {
             );
             axpy(1.0, &of_q, &mut of_users[user * d..][..d]);
             let of_chosen = &mut of_items[chosen * d..][..d];
-            axpy(-graph.weight(user, chosen), &of_q, of_chosen);
             let by = part.target_scales[k];
             self.through(&part.targets[range.clone()], by, 1.0, &part.of_targets[range], of_chosen);
         }
