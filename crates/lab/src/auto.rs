@@ -231,7 +231,7 @@ fn space(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
         ],
         Kind::NeuMf => &[("d", &["16", "32", "64"]), ("epochs", &["20", "40"]), ("dropout", &["0", "0.2"])],
         Kind::LightGcn => {
-            &[("hops", &["1", "2"]), ("epochs", &["30", "60", "120"]), ("l2", &["0.00001", "0.0001", "0.001"])]
+            &[("epochs", &["4", "8"]), ("temperature", &["0.07", "0.1", "0.15"]), ("popularity", &["0", "0.02", "0.04"])]
         }
         _ => &[],
     }

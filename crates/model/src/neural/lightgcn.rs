@@ -5,14 +5,21 @@
 //! anyone with a history is answered. With `A` the normalised matrix of users by items, `a_ui = (n_u · n_i)^-½`:
 //!
 //! ```text
-//! item = (e + Bᵀe + … + B^hops e) / (hops + 1)        B = AᵀA, two layers of the paper's graph
-//! user = A · item                                      score = user · item
+//! item = (e + Be + … + B^hops e) / (hops + 1)          B = AᵀA, two layers of the paper's graph
+//! user = A · item                                       score = cos(user, item) + popularity · ln n_item, or user · item
 //! ```
+//! Everything after `e` is linear, and `B` is symmetric, so the backward pass is the forward pass again. What is minimised: `objective.rs`.
+//! The choices of a step are taken out of the graph that is to tell them: along its own edge, an item would tell itself.
+//! `e` starts at the graph's first singular vectors, which smoothing alone would turn it towards (Shen et al., *How powerful is graph
+//! convolution for recommendation?*, CIKM 2021), and needs few passes from there.
+//!
+//! In: histories as sets. Out: an item's score for a set; an empty one is answered by popularity. Refuses: settings out of range,
+//! a loss that is no finite number.
 
 mod graph;
 mod objective;
 
-use accrue_kernel::{Draws, axpy};
+use accrue_kernel::{Draws, axpy, dot_rows, gather_rows, ln, scale};
 use accrue_tensor::{Init, Optimizer, Rule, Schedule, finite_norm};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +36,10 @@ const NEGATIVES: u64 = 0x6c67_636e_0002;
 const ROUNDS: usize = 4;
 /// Deviation of a learned number at the start.
 const DEVIATION: f32 = 0.1;
+/// Share of it that is noise in a spectral start.
+const NOISE: f32 = 0.01;
+/// Steps a pass has at least: a small graph is not taken out whole.
+const FEWEST_STEPS: usize = 16;
 
 /// Where items' vectors begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +62,7 @@ pub struct LightGcnSettings {
     pub hops: usize,
     /// Passes over all interactions.
     pub epochs: usize,
-    /// Interactions a step; each step smooths the whole graph.
+    /// Interactions a step, at most a share of all; each step smooths the whole graph.
     pub batch: usize,
     /// Step size of Adam.
     pub learning_rate: f64,
@@ -61,20 +72,16 @@ pub struct LightGcnSettings {
     pub l2: f64,
     /// Items that a choice is held against: 1 is BPR with one drawn for each choice, more are a step's, shared by its softmax.
     pub negatives: usize,
-    /// Share of them drawn by how often they were chosen; the others are drawn evenly.
-    pub popular: f64,
+    /// Share of the softmax's that is drawn by how often they were chosen; the others are drawn evenly.
+    pub popular_negatives: f64,
     /// How two vectors make a score.
     pub similarity: Similarity,
     /// What scores are divided by in the softmax.
     pub temperature: f64,
+    /// What the logarithm of an item's count adds to its score: directions tell little of it.
+    pub popularity: f64,
     /// Where items' vectors begin.
     pub start: Start,
-    /// EXPERIMENT
-    pub correct: bool,
-    /// EXPERIMENT
-    pub take_out: bool,
-    /// EXPERIMENT
-    pub power: f64,
 }
 
 impl Default for LightGcnSettings {
@@ -82,20 +89,35 @@ impl Default for LightGcnSettings {
         Self {
             d: 64,
             hops: 1,
-            epochs: 60,
-            batch: 8192,
+            epochs: 6,
+            batch: 4096,
             learning_rate: 5e-3,
             schedule: Schedule::Linear,
             l2: 0.0,
-            negatives: 512,
-            popular: 0.0,
+            negatives: 4096,
+            popular_negatives: 0.5,
             similarity: Similarity::Cosine,
-            temperature: 0.15,
+            temperature: 0.07,
+            popularity: 0.03,
             start: Start::Spectral,
-            correct: true,
-            take_out: true,
-            power: 0.0,
         }
+    }
+}
+
+impl LightGcnSettings {
+    fn check(&self) -> Result<(), FitError> {
+        let counts = [("d", self.d), ("epochs", self.epochs), ("batch", self.batch), ("negatives", self.negatives)];
+        for (name, n) in counts {
+            FitError::check(n > 0, name, n, "a number above 0 is expected")?;
+        }
+        for (name, x) in [("learning_rate", self.learning_rate), ("temperature", self.temperature)] {
+            FitError::check(x > 0.0 && x.is_finite(), name, x, "a number above 0 is expected")?;
+        }
+        for (name, x) in [("l2", self.l2), ("popularity", self.popularity)] {
+            FitError::check(x >= 0.0 && x.is_finite(), name, x, "a number of at least 0 is expected")?;
+        }
+        let share = self.popular_negatives;
+        FitError::check((0.0..=1.0).contains(&share), "popular_negatives", share, "a share from 0 to 1 is expected")
     }
 }
 
@@ -103,58 +125,39 @@ impl Default for LightGcnSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LightGcn {
     d: usize,
+    similarity: Similarity,
     /// As they meet a user's vector: with length 1, if the score is a cosine. `[n_items, d]`
     items: Vec<f32>,
     /// An item's weight in a user's vector: `n_i^-½`, times the length that `items` has lost. `[n_items]`
     weights: Vec<f32>,
+    /// What popularity adds. `[n_items]`
+    biases: Vec<f32>,
 }
 
 impl CollaborativeModel for LightGcn {
     type Settings = LightGcnSettings;
 
     fn fit(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        let LightGcnSettings { d, hops, epochs, batch, learning_rate, schedule, l2, negatives, .. } = *settings;
-        let positive = "a number above 0 is expected";
-        for (name, n) in [("d", d), ("epochs", epochs), ("batch", batch), ("negatives", negatives)] {
-            FitError::check(n > 0, name, n, positive)?;
-        }
-        FitError::check(learning_rate > 0.0, "learning_rate", learning_rate, positive)?;
-        FitError::check(settings.temperature > 0.0, "temperature", settings.temperature, positive)?;
-        FitError::check(l2 >= 0.0, "l2", l2, "a number of at least 0 is expected")?;
-        FitError::check((0.0..=1.0).contains(&settings.popular), "popular", settings.popular, "a share is expected")?;
+        settings.check()?;
+        let LightGcnSettings { d, hops, epochs, learning_rate, l2, .. } = *settings;
         let mut graph = Graph::new(data, d, fit.threads);
-        let softmax = Softmax { similarity: settings.similarity, temperature: settings.temperature as f32 };
         let mut learned = start(data, settings, fit);
         let mut optimizer = Optimizer::new(Rule::ADAM, learned.len());
-        let pairs: Vec<Choice> = (0..graph.all().n_users())
-            .flat_map(|user| graph.all().history(user).iter().map(move |&item| (user, item as usize)))
-            .map(|(user, chosen)| Choice { user, chosen })
-            .collect();
+        let rows = graph.all().histories().enumerate();
+        let pairs: Vec<Choice> =
+            rows.flat_map(|(user, row)| row.iter().map(move |&item| Choice { user, chosen: item as usize })).collect();
+        let batch = settings.batch.min(pairs.len() / FEWEST_STEPS).max(1);
         let n_steps = (epochs * pairs.len().div_ceil(batch)) as u64;
         let (mut room, mut layers) = (Room::default(), Layers::default());
         for epoch in 1..=epochs {
             let mut total = 0.0;
-            for places in order(pairs.len(), fit.seed, epoch).chunks(batch) {
+            for edges in order(pairs.len(), fit.seed, epoch).chunks(batch) {
                 let step = optimizer.n_steps();
                 let mut draws = Draws::new(fit.seed, NEGATIVES, step);
-                let choices: Vec<Choice> = places.iter().map(|&place| pairs[place as usize]).collect();
-                if settings.take_out {
-                    graph.without(places);
-                }
+                let choices: Vec<Choice> = edges.iter().map(|&edge| pairs[edge as usize]).collect();
+                graph.without(edges);
                 let smoothed = graph.smooth(&learned, hops, &mut layers);
-                let (loss, of_smoothed) = if negatives == 1 {
-                    let others: Vec<usize> = choices
-                        .iter()
-                        .map(|choice| {
-                            let set = graph.all().history(choice.user);
-                            negative(set, data.n_items(), &mut draws)
-                        })
-                        .collect();
-                    bpr(&graph, &smoothed, &choices, &others, &mut room)
-                } else {
-                    let rivals = rivals(&graph, settings, &mut draws);
-                    softmax.loss(&graph, &smoothed, &choices, &rivals, &mut room)
-                };
+                let (loss, of_smoothed) = loss(&graph, &smoothed, &choices, settings, &mut draws, &mut room);
                 // B is symmetric: the gradient is smoothed just as the vectors were.
                 let mut gradient = graph.smooth(&of_smoothed, hops, &mut layers);
                 if l2 > 0.0 {
@@ -164,14 +167,16 @@ impl CollaborativeModel for LightGcn {
                     }
                 }
                 finite_norm(step, &[&gradient, &[loss as f32]]).map_err(|_| FitError::Diverged { epoch })?;
-                let rate = learning_rate as f32 * schedule.factor(step, 0, n_steps);
+                let rate = learning_rate as f32 * settings.schedule.factor(step, 0, n_steps);
                 optimizer.step(rate, 1.0, &mut gradient, &mut learned);
                 total += loss * choices.len() as f64;
             }
+            // The last steps' moves are in no loss yet.
+            finite_norm(optimizer.n_steps(), &[&learned]).map_err(|_| FitError::Diverged { epoch })?;
             (fit.progress)(Epoch { done: epoch, of: epochs, loss: Some(total / pairs.len().max(1) as f64) });
         }
         graph.without(&[]);
-        Ok(Self::new(graph, &learned, settings))
+        Ok(Self::new(&graph, &learned, settings))
     }
 
     fn n_params(&self) -> u64 {
@@ -179,67 +184,87 @@ impl CollaborativeModel for LightGcn {
     }
 
     fn score(&self, history: &[u32], out: &mut [f32]) {
-        let d = self.d;
         let mut set = history.to_vec();
         set.sort_unstable();
         set.dedup();
-        let mut user = vec![0.0; d];
-        accrue_kernel::gather_rows(1.0, &set, &self.weights, &self.items, &mut user);
-        accrue_kernel::dot_rows(&user, &self.items, out);
+        let mut user = vec![0.0; self.d];
+        gather_rows(1.0 / (set.len().max(1) as f32).sqrt(), &set, &self.weights, &self.items, &mut user);
+        scale(self.similarity.factor(&user), &mut user);
+        dot_rows(&user, &self.items, out);
+        axpy(1.0, &self.biases, out);
     }
 }
 
 impl LightGcn {
-    fn new(graph: Graph, learned: &[f32], settings: &LightGcnSettings) -> Self {
-        let d = settings.d;
+    fn new(graph: &Graph, learned: &[f32], settings: &LightGcnSettings) -> Self {
+        let LightGcnSettings { d, similarity, .. } = *settings;
         let mut items = graph.smooth(learned, settings.hops, &mut Layers::default());
-        let mut weights = graph.item_norms;
+        let mut weights = graph.item_norms.clone();
         for (item, weight) in items.chunks_exact_mut(d).zip(&mut weights) {
-            let by = settings.similarity.factor(item);
-            accrue_kernel::scale(by, item);
+            let by = similarity.factor(item);
+            scale(by, item);
             *weight = if by > 0.0 { *weight / by } else { 0.0 };
         }
-        Self { d, items, weights }
+        let bias = |count: f32| settings.popularity as f32 * ln(count);
+        let biases = (0..weights.len()).map(|item| bias(graph.count(item))).collect();
+        Self { d, similarity, items, weights, biases }
     }
 }
 
-/// `[n_items, d]`
+/// What is learned, before the first step. `[n_items, d]`
 fn start(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Vec<f32> {
     let (d, n_items) = (settings.d, data.n_items());
     let mut learned = vec![0.0; n_items * d];
-    Init::Normal { deviation: DEVIATION }.fill(fit.seed ^ INIT, 0, [n_items, d], &mut learned);
-    if settings.start == Start::Spectral {
-        let vectors = singular_vectors(data, d, ROUNDS, &Fit::quiet(fit.seed, fit.threads));
-        let rank = vectors.len() / n_items.max(1);
-        // Columns of length 1 get the deviation of a random start.
-        let by = DEVIATION * (n_items as f32).sqrt();
-        let counts = data.distinct().counts();
-        for (item, (row, vector)) in learned.chunks_exact_mut(d).zip(vectors.chunks_exact(rank.max(1))).enumerate() {
-            row.iter_mut().for_each(|x| *x *= 0.01);
-            let lift = if counts[item] == 0 { 0.0 } else { f64::from(counts[item]).powf(settings.power) as f32 };
-            axpy(by * lift, vector, &mut row[..rank]);
+    let normal = Init::Normal { deviation: DEVIATION };
+    match settings.start {
+        Start::Normal => normal.fill(fit.seed ^ INIT, 0, [n_items, d], &mut learned),
+        Start::Spectral => {
+            // A little noise moves rows that no vector reaches: a column beyond the rank, an item of a component of its own.
+            normal.fill(fit.seed ^ INIT, 0, [n_items, d], &mut learned);
+            scale(NOISE, &mut learned);
+            let vectors = singular_vectors(data, d, ROUNDS, &Fit::quiet(fit.seed, fit.threads));
+            let rank = vectors.len() / n_items.max(1);
+            // A column of length 1 gets the deviation of a random start.
+            let by = DEVIATION * (n_items as f32).sqrt();
+            for (row, vector) in learned.chunks_exact_mut(d).zip(vectors.chunks_exact(rank.max(1))) {
+                axpy(by, vector, &mut row[..rank]);
+            }
         }
     }
     learned
 }
 
-/// A step's rivals.
+/// The mean loss of a step's choices and its gradient by the smoothed vectors. `smoothed: [n_items, d] → [n_items, d]`
+fn loss(
+    graph: &Graph,
+    smoothed: &[f32],
+    choices: &[Choice],
+    settings: &LightGcnSettings,
+    draws: &mut Draws,
+    room: &mut Room,
+) -> (f64, Vec<f32>) {
+    if settings.negatives == 1 {
+        let n_items = graph.item_norms.len();
+        let mut other = |choice: &Choice| negative(graph.all().history(choice.user), n_items, draws);
+        let others: Vec<usize> = choices.iter().map(&mut other).collect();
+        return bpr(graph, smoothed, choices, &others, room);
+    }
+    let softmax = Softmax { similarity: settings.similarity, temperature: settings.temperature as f32 };
+    softmax.loss(graph, smoothed, choices, &rivals(graph, settings, draws), room)
+}
+
+/// A step's rivals: some drawn evenly from all items, some from all choices.
 fn rivals(graph: &Graph, settings: &LightGcnSettings, draws: &mut Draws) -> Rivals {
-    let n_items = graph.item_norms.len();
-    let chosen = graph.all().items();
-    let n_popular = (settings.popular * settings.negatives as f64) as usize;
+    let (n_items, chosen) = (graph.item_norms.len(), graph.all().items());
+    let n_popular = (settings.popular_negatives * settings.negatives as f64) as usize;
     let n_even = settings.negatives - n_popular;
     let mut items: Vec<u32> = (0..n_even).map(|_| draws.below(n_items as u64) as u32).collect();
     items.extend((0..n_popular).map(|_| chosen[draws.below(chosen.len() as u64) as usize]));
     items.sort_unstable();
     items.dedup();
-    let log_q = items.iter().map(|&item| {
-        let norm = graph.item_norms[item as usize];
-        let count = 1.0 / (norm * norm);
-        let q = n_even as f32 / n_items as f32 + n_popular as f32 * count / chosen.len() as f32;
-        if settings.correct { accrue_kernel::ln(q.min(1.0)) } else { 0.0 }
-    });
-    let log_q = log_q.collect();
+    let (even, popular) = (n_even as f32 / n_items as f32, n_popular as f32 / chosen.len() as f32);
+    let q = |item: u32| (even + popular * graph.count(item as usize)).min(1.0);
+    let log_q = items.iter().map(|&item| ln(q(item))).collect();
     Rivals { items, log_q }
 }
 
@@ -289,6 +314,58 @@ mod tests {
         for similarity in [Similarity::Dot, Similarity::Cosine] {
             let softmax = Softmax { similarity, temperature: 0.7 };
             check(&mut |x| softmax.loss(&graph, &smooth(x), &choices, &rivals, &mut Room::default()));
+        }
+    }
+
+    /// Items of four tastes, ten each; everybody has six of one of them.
+    fn four_tastes() -> Interactions {
+        let mut draws = Draws::new(5, 6, 7);
+        let mut history = |user: u32| -> Vec<u32> { (0..6).map(|_| user % 4 * 10 + draws.below(10) as u32).collect() };
+        Interactions::new(40, (0..200).map(&mut history).collect::<Vec<_>>())
+    }
+
+    /// The model and the loss of each epoch.
+    fn fitted(data: &Interactions, settings: &LightGcnSettings) -> (LightGcn, Vec<f64>) {
+        let losses = std::sync::Mutex::new(Vec::new());
+        let progress = |epoch: Epoch| losses.lock().expect("one writer").extend(epoch.loss);
+        let model = LightGcn::fit(data, settings, &Fit { seed: 3, threads: 2, progress: &progress });
+        (model.expect("plain data"), losses.into_inner().expect("one writer"))
+    }
+
+    #[test]
+    fn a_spectral_start_is_ahead_of_a_random_one() {
+        let data = four_tastes();
+        let last = |start: Start, epochs: usize| {
+            let settings = LightGcnSettings { start, epochs, d: 8, learning_rate: 1e-3, ..Default::default() };
+            fitted(&data, &settings).1[epochs - 1]
+        };
+        for epochs in [1, 3] {
+            let (spectral, normal) = (last(Start::Spectral, epochs), last(Start::Normal, epochs));
+            assert!(spectral < normal - 0.1, "{epochs}: {spectral} {normal}");
+        }
+    }
+
+    #[test]
+    fn an_item_is_not_told_by_its_own_edge() {
+        // Everybody has one item, and nobody else has it: without the edge nothing tells it, so all 30 are equal.
+        let data = Interactions::new(30, (0..30).map(|user| [user]).collect::<Vec<_>>());
+        let (_, losses) = fitted(&data, &LightGcnSettings::default());
+        assert!(losses.iter().all(|loss| (loss - 30.0_f64.ln()).abs() < 1e-4), "{losses:?}");
+    }
+
+    #[test]
+    fn every_objective_finds_the_tastes() {
+        let data = four_tastes();
+        let plain = LightGcnSettings { d: 8, epochs: 5, learning_rate: 0.02, ..Default::default() };
+        let dot = LightGcnSettings { similarity: Similarity::Dot, temperature: 1.0, ..plain.clone() };
+        let bpr = LightGcnSettings { negatives: 1, start: Start::Normal, ..dot.clone() };
+        for settings in [plain, dot, bpr] {
+            let (model, _) = fitted(&data, &settings);
+            let mut scores = [0.0; 40];
+            model.score(&[23, 25], &mut scores);
+            let least = scores[20..30].iter().copied().fold(f32::INFINITY, f32::min);
+            let others = scores[..20].iter().chain(&scores[30..]).copied().fold(f32::NEG_INFINITY, f32::max);
+            assert!(least > others, "{settings:?}: {scores:?}");
         }
     }
 }

@@ -65,6 +65,11 @@ impl Graph {
         &self.all
     }
 
+    /// How many chose the item, at least 1.
+    pub(super) fn count(&self, item: usize) -> f32 {
+        self.all_users_of.history(item).len().max(1) as f32
+    }
+
     /// All edges but these are there from now on; weights stay. `edges: numbers among all`
     pub(super) fn without(&mut self, edges: &[u32]) {
         let mut there = vec![true; self.edge_of.len()];

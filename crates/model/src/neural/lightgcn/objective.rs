@@ -1,15 +1,15 @@
 //! What a step of LightGCN minimises: BPR, or a softmax over sampled items.
 //!
 //! In: smoothed vectors of items, choices `(u, i)`, the items they are held against. Out: the mean loss, and its gradient by the smoothed
-//! vectors. The vector that is to choose an item is made without that item, `q_ui = A_u z - a_ui z_i`: with it, an item would tell
-//! itself. Refuses nothing; a user with one item has `q = 0` and teaches nothing.
+//! vectors. With `z` an item's vector and `q = A_u z` a user's:
 //!
 //! ```text
-//! BPR      -log σ(q_ui · z_i - q_ui · z_j)                              Rendle et al., BPR (UAI 2009), as in the paper
-//! softmax  -log exp s_ui / (exp s_ui + Σ_j exp(s_uj - log Q_j))         s = q · z, or cos(q, z) / temperature
+//! BPR      -log σ(q · z_i - q · z_j)                                Rendle et al., BPR (UAI 2009), as in the paper
+//! softmax  -log exp s_i / (exp s_i + Σ_j exp(s_j - log Q_j))        s = q · z / temperature, or cos(q, z) / temperature
 //! ```
 //! With the cosine: Wu, Wang, Gao et al., *On the effectiveness of sampled softmax loss for item recommendation* (2022). `Q_j` is how often a
-//! step draws item `j`, so that those drawn stand for all.
+//! step draws item `j`, so that those drawn stand for all (Yi et al., *Sampling-bias-corrected neural modeling*, 2019). Refuses nothing; a
+//! user without an edge in the graph has `q = 0` and teaches nothing.
 
 use accrue_kernel::{axpy, dot, scale, sigmoid, softplus, squared_norm};
 use accrue_tensor::{CandidateBlock, Candidates, FirstPass, PackedStates, SoftmaxScratch, Target};
