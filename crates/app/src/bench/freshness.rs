@@ -181,7 +181,7 @@ fn learned_by_sequence(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let load = Load { events_a_second: 500, requests_a_second: bed.size.pick(0, 200, 200), n_events };
     let mut figures = Vec::new();
     for (kind, blocks) in [(SequenceKind::Gru, 1), (SequenceKind::Transformer, 2)] {
-        let mut config = bed.without_anchors();
+        let mut config = bed.all_live();
         config.model.sequence = SequenceSettings { kind, blocks, ..SequenceSettings::default() };
         let corpus = Corpus::new(4_000, 2_000, n_past);
         let folder = Folder::new()?;
@@ -205,7 +205,7 @@ fn learned_resetting(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let load = Load { events_a_second: 1_000, requests_a_second: bed.size.pick(0, 200, 200), n_events };
     let mut figures = Vec::new();
     for every_events in [0, 1_000] {
-        let mut config = bed.without_anchors();
+        let mut config = bed.all_live();
         config.learn.reset.every_events = every_events;
         config.learn.reset.growth = 0.0;
         let corpus = Corpus::new(4_000, 2_000, n_past);

@@ -166,7 +166,7 @@ impl Bed<'_> {
             let corpus = Corpus::new(n_events / 50, n_events / 200, n_events);
             self.note(format!("  making the shop with {n_events} events before"));
             let folder = Folder::new()?;
-            let config = self.without_anchors();
+            let config = self.all_live();
             fill(folder.path(), &config, corpus, self.note)?;
             let server = Server::open(folder, &config)?;
             self.big = Some(Big { server, corpus, stretch: 0 });
@@ -176,11 +176,13 @@ impl Bed<'_> {
         Ok(big)
     }
 
-    /// The settings, with every choice learned: one that the guard keeps as an anchor (one in 64) never moves a row, so how soon
-    /// it does cannot be asked of it.
-    pub fn without_anchors(&self) -> Config {
+    /// The settings, with every choice learned and every page made by the live version: a choice that the guard keeps as an anchor
+    /// (one in 64) never moves a row, and a shopper who is answered by the version known good (one in 100) does not see it move, so
+    /// how soon it does cannot be asked of them.
+    pub fn all_live(&self) -> Config {
         let mut config = self.config.clone();
         config.learn.guard.anchor_one_in = i64::MAX as u64;
+        config.serve.good_share = 0.0;
         config
     }
 
