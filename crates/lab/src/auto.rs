@@ -230,9 +230,11 @@ fn space(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
             ("epochs", &["15", "30", "60"]),
         ],
         Kind::NeuMf => &[("d", &["16", "32", "64"]), ("epochs", &["20", "40"]), ("dropout", &["0", "0.2"])],
-        Kind::LightGcn => {
-            &[("epochs", &["4", "8"]), ("temperature", &["0.07", "0.1", "0.15"]), ("popularity", &["0", "0.02", "0.04"])]
-        }
+        Kind::LightGcn => &[
+            ("epochs", &["4", "8"]),
+            ("temperature", &["0.07", "0.1", "0.15"]),
+            ("popularity", &["0", "0.02", "0.04"]),
+        ],
         _ => &[],
     }
 }
