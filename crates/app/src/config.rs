@@ -221,8 +221,8 @@ impl Config {
         in_range("learn.guard.version_every", guard.version_every, 1_000, u64::MAX)?;
         in_range("learn.guard.confirm_after", guard.confirm_after, 500, guard.version_every)?;
         in_range("learn.guard.versions_kept", guard.versions_kept as u64, 0, 100)?;
-        if !(0.0..=0.1).contains(&guard.tolerance) {
-            return Err(format!("`learn.guard.tolerance` is {}, but must be 0 to 0.1", guard.tolerance));
+        if !(0.0..=0.4).contains(&guard.tolerance) {
+            return Err(format!("`learn.guard.tolerance` is {}, but must be 0 to 0.4", guard.tolerance));
         }
         if !(guard.alpha > 0.0 && guard.alpha < 1.0) {
             return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));

@@ -278,8 +278,9 @@ impl Contest {
         self.n += 1;
         self.gains[0] += line;
         self.gains[1] += challenger;
-        self.not_worse.add(challenger - line, -self.gate.margin);
-        self.worse.add(line - challenger, 0.0);
+        // Within -1 and 1.
+        self.not_worse.add((challenger - line + self.gate.margin) / (1.0 + self.gate.margin));
+        self.worse.add(line - challenger);
     }
 
     pub(crate) fn standing(&self) -> Standing {

@@ -147,10 +147,10 @@ impl Learner {
         self.n_alarms
     }
 
-    /// Mean gain of `model` over the trusted anchors, and how many there are: all at once, where the guard tests one at a time.
-    pub fn anchor_gain(&self, model: &Ensemble) -> (f64, usize) {
-        let gain = self.guard.anchor_gain(model, &self.weights, &mut Prepared::default());
-        (gain, self.guard.n_anchors())
+    /// Mean NDCG@20 of `model` over the trusted anchors, and how many there are: all at once, where the guard tests one at a time.
+    pub fn anchor_ndcg(&self, model: &Ensemble) -> (f64, usize) {
+        let ndcg = self.guard.anchor_ndcg(model, &self.weights, &mut Prepared::default());
+        (ndcg, self.guard.n_anchors())
     }
 
     /// What each shopper did, as far as it was learned.
@@ -413,7 +413,6 @@ impl Learner {
         if self.lineage.candidate().is_some() {
             if self.since_sealed >= guard.confirm_after.min(due) {
                 self.lineage.confirm(guard.versions_kept);
-                self.guard.note_sound();
                 self.since_good = self.since_sealed;
                 self.guard.trust_before(self.lineage.good_end().0, guard.anchors);
                 self.guard.restart();
@@ -432,7 +431,7 @@ impl Learner {
             offset: end,
             received_ms: self.received_ms,
             settings: format!("{settings:016x}").into(),
-            tallies: self.guard.tallies,
+            tallies: self.guard.tallies(),
         }
     }
 
@@ -623,7 +622,6 @@ impl Learner {
     fn end_probation(&mut self) {
         self.on_probation = false;
         self.since_sealed = 0;
-        self.guard.note_sound();
         self.guard.restart();
     }
 
@@ -701,6 +699,6 @@ impl Learner {
 
     /// Choices examined since the tests began, on the stream and on anchors.
     pub fn tallies(&self) -> [Tally; 2] {
-        self.guard.tallies
+        self.guard.tallies()
     }
 }

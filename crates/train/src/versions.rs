@@ -59,16 +59,16 @@ pub struct VersionEntry {
     pub build: Box<str>,
     /// Checksum of the settings in force.
     pub settings: Box<str>,
-    /// Choices examined on the stream while it was learned, and its mean gain over them.
+    /// Choices examined on the stream while it was learned, and its mean NDCG@20 over them.
     pub examined: u64,
-    /// Mean gain over them, 0 to 1.
-    pub gain: f64,
-    /// Mean gain of the good version over the same choices.
-    pub gain_of_good: f64,
-    /// Mean gain over anchors.
-    pub anchor_gain: f64,
-    /// Mean gain of the good version over the same anchors.
-    pub anchor_gain_of_good: f64,
+    /// Mean NDCG@20 over them, 0 to 1.
+    pub ndcg: f64,
+    /// Mean NDCG@20 of the good version over the same choices.
+    pub ndcg_of_good: f64,
+    /// Mean NDCG@20 over anchors.
+    pub anchor_ndcg: f64,
+    /// Mean NDCG@20 of the good version over the same anchors.
+    pub anchor_ndcg_of_good: f64,
     /// What became of it.
     pub status: VersionStatus,
     /// Why.
@@ -209,10 +209,10 @@ impl Lineage {
             build: env!("CARGO_PKG_VERSION").into(),
             settings: "".into(),
             examined: 0,
-            gain: 0.0,
-            gain_of_good: 0.0,
-            anchor_gain: 0.0,
-            anchor_gain_of_good: 0.0,
+            ndcg: 0.0,
+            ndcg_of_good: 0.0,
+            anchor_ndcg: 0.0,
+            anchor_ndcg_of_good: 0.0,
             status: VersionStatus::Learning,
             why: "".into(),
         });
@@ -241,10 +241,10 @@ impl Lineage {
             received_ms: sealing.received_ms,
             settings: sealing.settings.clone(),
             examined: stream.n,
-            gain: stream.line(),
-            gain_of_good: stream.good(),
-            anchor_gain: anchor.line(),
-            anchor_gain_of_good: anchor.good(),
+            ndcg: stream.line(),
+            ndcg_of_good: stream.good(),
+            anchor_ndcg: anchor.line(),
+            anchor_ndcg_of_good: anchor.good(),
             status,
             why: why.into(),
             ..entry.clone()

@@ -250,13 +250,13 @@ fn clean(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
 fn tell(bed: &Bed<'_>, stream: &str, learner: &Learner) {
     bed.note(format!("  {stream}: {} learned, {} rollbacks", learner.n_learned(), learner.n_alarms()));
     for entry in learner.lineage().entries() {
-        let (stream, anchor) = (entry.gain_of_good - entry.gain, entry.anchor_gain_of_good - entry.anchor_gain);
+        let (stream, anchor) = (entry.ndcg_of_good - entry.ndcg, entry.anchor_ndcg_of_good - entry.anchor_ndcg);
         bed.note(format!(
-            "    version {} at {}: {}; gain {:.3}, lost {stream:.3} (stream), {anchor:.3} (anchors) of {} choices; {}",
+            "    version {} at {}: {}; ndcg {:.3}, lost {stream:.3} (stream), {anchor:.3} (anchors) of {} choices; {}",
             entry.number,
             entry.offset,
             entry.status.name(),
-            entry.gain,
+            entry.ndcg,
             entry.examined,
             entry.why
         ));

@@ -84,20 +84,20 @@ fn on_engine<T>(context: &Context, act: impl FnOnce(&Engine) -> anyhow::Result<T
 
 /// All versions as a table.
 pub(super) fn table(all: &Versions) -> String {
-    let head = ["version", "parent", "records", "status", "gain", "good's", "anchors", "good's", "kept", "why"];
+    let head = ["version", "parent", "records", "status", "ndcg@20", "good's", "anchors", "good's", "kept", "why"];
     let mut rows = vec![head.map(String::from).to_vec()];
     rows.extend(all.versions.iter().map(|entry| {
-        let gain = |gain: f64| if entry.examined == 0 { "-".into() } else { format!("{gain:.3}") };
+        let ndcg = |ndcg: f64| if entry.examined == 0 { "-".into() } else { format!("{ndcg:.3}") };
         let serving = if entry.number == all.serving { "*" } else { "" };
         vec![
             format!("{}{serving}", entry.number),
             entry.parent.to_string(),
             format!("{}..{}", entry.begun, entry.offset),
             entry.status.name().into(),
-            gain(entry.gain),
-            gain(entry.gain_of_good),
-            gain(entry.anchor_gain),
-            gain(entry.anchor_gain_of_good),
+            ndcg(entry.ndcg),
+            ndcg(entry.ndcg_of_good),
+            ndcg(entry.anchor_ndcg),
+            ndcg(entry.anchor_ndcg_of_good),
             if all.kept.contains(&entry.number) { "yes" } else { "" }.into(),
             entry.why.to_string(),
         ]
@@ -141,10 +141,10 @@ fn compare(context: &Context, a: u64, b: u64) -> anyhow::Result<()> {
             of("build", |entry| entry.build.to_string()),
             of("settings", |entry| entry.settings.to_string()),
             of("choices examined", |entry| count(entry.examined)),
-            of("gain", |entry| format!("{:.4}", entry.gain)),
-            of("gain of the good one", |entry| format!("{:.4}", entry.gain_of_good)),
-            of("gain on anchors", |entry| format!("{:.4}", entry.anchor_gain)),
-            of("… of the good one", |entry| format!("{:.4}", entry.anchor_gain_of_good)),
+            of("ndcg@20", |entry| format!("{:.4}", entry.ndcg)),
+            of("ndcg@20 of the good one", |entry| format!("{:.4}", entry.ndcg_of_good)),
+            of("ndcg@20 on anchors", |entry| format!("{:.4}", entry.anchor_ndcg)),
+            of("… of the good one", |entry| format!("{:.4}", entry.anchor_ndcg_of_good)),
         ];
         columns(&rows)
     })

@@ -249,7 +249,7 @@ pub struct GuardStatus {
     pub alarms: u64,
     /// Windows of records that were undone and not released.
     pub suspect_windows: u64,
-    /// Since the tests began: choices of the stream examined, the mean gain of what is learned, and of the good version.
+    /// Since the tests began: choices of the stream examined, the mean NDCG@20 of what is learned, and of the good version.
     pub stream: (u64, f64, f64),
     /// The same over anchors.
     pub anchor: (u64, f64, f64),

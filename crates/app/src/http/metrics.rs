@@ -147,13 +147,13 @@ fn render_engine(page: &mut Page, status: &Status) {
         guard.suspect_windows,
     );
     page.head(
-        "accrue_guard_gain",
+        "accrue_guard_ndcg",
         "gauge",
-        "Mean gain since the tests began, by test, of the line and of the good version.",
+        "Mean NDCG@20 since the tests began, by test, of the line and of the good version.",
     );
     for (test, (_, line, good)) in [("stream", guard.stream), ("anchor", guard.anchor)] {
-        page.sample("accrue_guard_gain", &format!("test=\"{test}\",model=\"line\""), line);
-        page.sample("accrue_guard_gain", &format!("test=\"{test}\",model=\"good\""), good);
+        page.sample("accrue_guard_ndcg", &format!("test=\"{test}\",model=\"line\""), line);
+        page.sample("accrue_guard_ndcg", &format!("test=\"{test}\",model=\"good\""), good);
     }
     render_challenger(page, &status.challenger);
     page.one("accrue_events_accepted_total", "counter", "Events taken in as sent.", status.accepted);

@@ -56,32 +56,32 @@ pub(super) struct GuardBody {
     /// Windows of records that were undone and not released.
     suspect_windows: u64,
     /// On choices as they came.
-    stream: GainsBody,
+    stream: NdcgBody,
     /// On choices from before, which were never learned.
-    anchor: GainsBody,
+    anchor: NdcgBody,
 }
 
-/// Mean gains over the same choices since the tests began, 0 to 1.
+/// Mean NDCG@20 over the same choices since the tests began, 0 to 1.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct GainsBody {
+pub(super) struct NdcgBody {
     /// Choices examined.
     examined: u64,
     /// Of what is being learned.
-    gain: f64,
+    ndcg: f64,
     /// Of the good version.
-    gain_of_good: f64,
+    ndcg_of_good: f64,
 }
 
 impl From<&GuardStatus> for GuardBody {
     fn from(guard: &GuardStatus) -> Self {
-        let gains = |(examined, gain, gain_of_good)| GainsBody { examined, gain, gain_of_good };
+        let ndcgs = |(examined, ndcg, ndcg_of_good)| NdcgBody { examined, ndcg, ndcg_of_good };
         Self {
             good: guard.good,
             on_probation: guard.on_probation,
             alarms: guard.alarms,
             suspect_windows: guard.suspect_windows,
-            stream: gains(guard.stream),
-            anchor: gains(guard.anchor),
+            stream: ndcgs(guard.stream),
+            anchor: ndcgs(guard.anchor),
         }
     }
 }

@@ -135,14 +135,14 @@ pub(super) struct VersionBody {
     kept: bool,
     /// Choices of the stream examined while it was learned.
     examined: u64,
-    /// Mean gain over them, 0 to 1.
-    gain: f64,
-    /// Mean gain of the good version over the same choices.
-    gain_of_good: f64,
-    /// Mean gain over anchors.
-    anchor_gain: f64,
-    /// Mean gain of the good version over the same anchors.
-    anchor_gain_of_good: f64,
+    /// Mean NDCG@20 over them.
+    ndcg: f64,
+    /// Mean NDCG@20 of the good version over the same choices.
+    ndcg_of_good: f64,
+    /// Mean NDCG@20 over anchors.
+    anchor_ndcg: f64,
+    /// Mean NDCG@20 of the good version over the same anchors.
+    anchor_ndcg_of_good: f64,
 }
 
 /// Records that were learned and undone.
@@ -172,10 +172,10 @@ impl VersionBody {
             why: entry.why.to_string(),
             kept,
             examined: entry.examined,
-            gain: entry.gain,
-            gain_of_good: entry.gain_of_good,
-            anchor_gain: entry.anchor_gain,
-            anchor_gain_of_good: entry.anchor_gain_of_good,
+            ndcg: entry.ndcg,
+            ndcg_of_good: entry.ndcg_of_good,
+            anchor_ndcg: entry.anchor_ndcg,
+            anchor_ndcg_of_good: entry.anchor_ndcg_of_good,
         }
     }
 }

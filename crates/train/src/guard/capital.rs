@@ -1,7 +1,7 @@
 //! A sequential test that may be read at any time: the capital of a gambler who bets that the line does harm.
 //!
-//! In: one loss difference after another, each in `[-1, 1]`. Out: the capital, which begins at 1. Under the hypothesis that the
-//! mean difference given the past is at most the tolerance, the capital is a nonnegative supermartingale, so it ever reaches
+//! In: one harm after another, each in `[-1, 1]`. Out: the capital, which begins at 1. Under the hypothesis that the mean harm given the
+//! past is at most 0, the capital is a nonnegative supermartingale, so it ever reaches
 //! `1/α` with probability at most `α` (Ville's inequality), however often it is read and whenever one stops. Betting: Waudby-Smith,
 //! Ramdas, *Estimating means of bounded random variables by betting* (2023), section 4. The stake is a mixture over the size of
 //! the bet and over the moment at which the betting begins, since harm begins late and a capital that was lost in good times
@@ -9,8 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Sizes of the bets; the largest is below `1 / (1 + tolerance)`, so that no capital is ever lost whole.
-const BETS: [f64; 6] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7];
+/// Sizes of the bets; the largest is below 1, so that no capital is ever lost whole.
+const BETS: [f64; 6] = [0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
 /// Moments at which betting may begin; half of the stake is spread over them, the other half bets from the first.
 const BEGINNINGS: u64 = 4_096;
 
@@ -21,29 +21,29 @@ pub struct Capital {
     early: [f64; BETS.len()],
     /// By bet: what has come into play since.
     late: [f64; BETS.len()],
+    /// By bet: what a gambler would have who had begun at the best moment for it.
+    lucky: [f64; BETS.len()],
     n: u64,
-    sum: f64,
 }
 
 impl Default for Capital {
     fn default() -> Self {
-        Self { early: [1.0; BETS.len()], late: [0.0; BETS.len()], n: 0, sum: 0.0 }
+        Self { early: [1.0; BETS.len()], late: [0.0; BETS.len()], lucky: [1.0; BETS.len()], n: 0 }
     }
 }
 
 impl Capital {
-    /// Takes a difference `loss(line) - loss(other)` in, against the hypothesis that its mean is at most `tolerance`
-    /// (-0.4 to 0.4; below 0 it is a claim to be better).
-    pub fn add(&mut self, difference: f64, tolerance: f64) {
-        debug_assert!(difference.abs() <= 1.0 && (-0.4..=0.4).contains(&tolerance), "{difference} {tolerance}");
+    /// Takes a harm in, -1 to 1, against the hypothesis that its mean is at most 0.
+    pub fn add(&mut self, harm: f64) {
+        debug_assert!(harm.abs() <= 1.0, "{harm}");
         let enters = if self.n < BEGINNINGS { 1.0 / BEGINNINGS as f64 } else { 0.0 };
         for (place, bet) in BETS.iter().enumerate() {
-            let factor = 1.0 + bet * (difference - tolerance);
+            let factor = 1.0 + bet * harm;
             self.early[place] *= factor;
+            self.lucky[place] = self.lucky[place].max(1.0) * factor;
             self.late[place] = (self.late[place] + enters) * factor;
         }
         self.n += 1;
-        self.sum += difference;
     }
 
     /// What the gambler has now; 1 at the start.
@@ -53,14 +53,14 @@ impl Capital {
         0.5 * mean(&self.early) + 0.5 * (mean(&self.late) + waiting)
     }
 
-    /// Differences taken in.
+    /// Harms taken in.
     pub fn n(&self) -> u64 {
         self.n
     }
 
-    /// Their mean; 0 without any.
-    pub fn mean(&self) -> f64 {
-        self.sum / self.n.max(1) as f64
+    /// The best that any bet has come to from any moment on (CUSUM; Page 1954): it rises at once when harm begins, and proves nothing.
+    pub fn suspicion(&self) -> f64 {
+        self.lucky.iter().copied().fold(0.0, f64::max)
     }
 }
 
@@ -85,12 +85,12 @@ mod tests {
 
     #[test]
     fn harmless_lines_seldom_make_anybody_rich() {
-        // Ville: at most one in 20 ever reaches 20; here the mean lies on the tolerance itself, the worst case.
+        // Ville: at most one in 20 ever reaches 20; here the mean is 0 itself, the worst case.
         let rich = (0..400).filter(|&seed| {
             let mut draws = Draws::new(seed, 1, 1);
             let mut capital = Capital::default();
             (0..5_000).any(|_| {
-                capital.add(difference(&mut draws, 0.02), 0.02);
+                capital.add(difference(&mut draws, 0.0));
                 capital.value() >= 20.0
             })
         });
@@ -105,10 +105,10 @@ mod tests {
                 .map(|seed| {
                     let mut draws = Draws::new(seed, 2, 2);
                     let mut capital = Capital::default();
-                    (0..begins).for_each(|_| capital.add(difference(&mut draws, 0.0), 0.02));
+                    (0..begins).for_each(|_| capital.add(difference(&mut draws, -0.02)));
                     (0..5_000)
                         .position(|_| {
-                            capital.add(difference(&mut draws, 0.15), 0.02);
+                            capital.add(difference(&mut draws, 0.13));
                             capital.value() >= 4_000.0
                         })
                         .expect("harm is found")

@@ -7,15 +7,14 @@
 //! Two tests run side by side, each by slices of the traffic. The *stream* test takes choices as they come, both predictions made
 //! before the choice is learned. The *anchor* test takes choices from before the suspect time, which were never learned and are
 //! never replayed: a model that learns flipped labels looks better on flipped labels, but not on these. Hypothesis of each: given
-//! the past, the mean of `gain(good) - gain(line)` is at most the tolerance. `α` is spent over restarts as `α · 6 / (π k)²`, half
-//! of each share on all choices and half on the slices, so that false alarms stay below `α` for ever.
+//! the past, the line's mean NDCG@20 is at least `1 - tolerance` of the good version's. `α` is spent over restarts as
+//! `α · 6 / (π k)²`, half of each share on all choices and half on the slices, so that false alarms stay below `α` for ever.
 //!
 //! Which choices are examined is decided by seed, offset and what was seen before, never by the choice itself; so the tests look
 //! closer once they suspect something, and stay valid.
 
 mod capital;
 mod probe;
-mod wander;
 
 use accrue_event::EventType;
 use accrue_kernel::Draws;
@@ -25,27 +24,27 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::capital::Capital;
 pub(crate) use self::probe::gains_of;
-use self::probe::{N_SLICES, Probe, Slices, slice_name};
-use self::wander::Wander;
+use self::probe::{N_SLICES, Probe, Slices, ndcgs_of, slice_name};
 
 /// Stream of the random numbers of the guard.
 const STREAM: u64 = 0x4755_4152;
 /// Trusted anchors with which the anchor test begins: a young shop's few are of one day, and say little of the next.
 const ENOUGH_ANCHORS: usize = 128;
-/// Examinations on anchors that tell how far a version wandered.
-const ENOUGH_EXAMINED: u64 = 500;
 /// Examinations on the stream that tell whether the line foresees it better, and the share of it that is excused on anchors.
 const ENOUGH_ON_STREAM: u64 = 100;
 const EXCUSE: f64 = 0.25;
-/// Capital from which on the tests look closer.
-const SUSPICION: f64 = 1.5;
+/// Suspicion from which on the tests look closer.
+const SUSPICION: f64 = 4.0;
 /// Capital from which on nothing is proposed or confirmed.
 const HOLD: f64 = 8.0;
 /// How close: so many anchors for each choice.
 const CLOSER: usize = 16;
-/// A line on probation returns when the hypothesis that it loses more than the tolerance has so little left.
-const CLEARED_AT: f64 = 20.0;
-/// No loss above this is ever harmless.
+/// A line on probation returns when it is shown to lose less than this share of the tolerance: poison that goes on shows late.
+const CLEARED: f64 = 0.5;
+/// How rich that makes whoever bets on it, and after how many examinations they begin anew: what was may be over.
+const CLEARED_AT: f64 = 100.0;
+const CLEARING: u64 = 8_192;
+/// No share lost above this is ever harmless.
 const MOST_TOLERANCE: f64 = 0.4;
 
 /// Settings of the guard.
@@ -63,7 +62,7 @@ pub struct GuardSettings {
     pub test_one_in: u64,
     /// Examinations in a second, at most, by the times at which records came in: while a long past is taken in, few are enough.
     pub tests_per_s: u64,
-    /// Loss of mean gain (0 to 1) that counts as harmless at least; where sound versions wander further, that counts.
+    /// Share of NDCG@20 whose loss counts as harmless: a sound line wanders too, since what follows a shop follows its noise.
     pub tolerance: f64,
     /// The chance ever to roll back without cause.
     pub alpha: f64,
@@ -80,6 +79,14 @@ impl GuardSettings {
     pub(crate) fn usual_age(&self) -> u64 {
         self.version_every.saturating_add(self.confirm_after).max(1)
     }
+
+    /// Share whose loss counts as harmless now: more as the good version ages. One of long ago knows little of the shop of today;
+    /// without that, one false alarm would freeze a shop that changes for ever, by a version that happened to do well on these very
+    /// anchors.
+    fn tolerance_at(&self, since_good: u64) -> f64 {
+        let age = (since_good as f64 / self.usual_age() as f64).max(1.0);
+        (self.tolerance * age).min(MOST_TOLERANCE)
+    }
 }
 
 impl Default for GuardSettings {
@@ -90,7 +97,7 @@ impl Default for GuardSettings {
             anchors: 2_048,
             test_one_in: 2,
             tests_per_s: 250,
-            tolerance: 0.005,
+            tolerance: 0.15,
             alpha: 0.01,
             version_every: 8_000,
             confirm_after: 4_000,
@@ -148,18 +155,18 @@ pub struct Alarm {
     pub slice: Box<str>,
     /// Choices examined since the test began.
     pub examined: u64,
-    /// Mean gain lost against the good version.
+    /// Share of the good version's NDCG@20 that was lost.
     pub loss: f64,
 }
 
 impl std::fmt::Display for Alarm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { test, slice, examined, loss } = self;
-        write!(f, "{test} test, {slice}: {loss:.3} of mean gain lost over {examined} choices")
+        write!(f, "{test} test, {slice}: {:.1} % of NDCG@20 lost over {examined} choices", 100.0 * loss)
     }
 }
 
-/// Mean gains of the line and of the good version over the same choices.
+/// Mean NDCG@20 of the line and of the good version over the same choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Choices examined.
@@ -175,30 +182,38 @@ impl Tally {
         self.good += good;
     }
 
-    /// Mean gain of what was learned.
+    /// Mean NDCG@20 of what was learned.
     pub fn line(&self) -> f64 {
         self.line / self.n.max(1) as f64
     }
 
-    /// Mean gain of the version that it was held against.
+    /// Mean NDCG@20 of the version that it was held against.
     pub fn good(&self) -> f64 {
         self.good / self.n.max(1) as f64
     }
+
+    /// Share of the good version's that was lost; below 0 if the line has more.
+    fn loss(&self) -> f64 {
+        if self.good > 0.0 { 1.0 - self.line / self.good } else { 0.0 }
+    }
+}
+
+/// One test over one slice.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Test {
+    capital: Capital,
+    tally: Tally,
 }
 
 /// State of the guard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Guard {
     /// By slice.
-    stream: Vec<Capital>,
+    stream: Vec<Test>,
     /// By slice.
-    anchor: Vec<Capital>,
+    anchor: Vec<Test>,
     /// Against the hypothesis that a line on probation harms.
     clearing: Capital,
-    /// Gains since the tests began: on the stream and on anchors.
-    pub(crate) tallies: [Tally; 2],
-    /// How far sound versions come to lie from one another on anchors.
-    wander: Wander,
     /// Times that the tests began anew.
     restarts: u64,
     /// Anchors from before the good version's end.
@@ -214,11 +229,9 @@ pub(crate) struct Guard {
 impl Default for Guard {
     fn default() -> Self {
         Self {
-            stream: vec![Capital::default(); N_SLICES],
-            anchor: vec![Capital::default(); N_SLICES],
+            stream: vec![Test::default(); N_SLICES],
+            anchor: vec![Test::default(); N_SLICES],
             clearing: Capital::default(),
-            tallies: Default::default(),
-            wander: Wander::default(),
             restarts: 0,
             trusted: Vec::new(),
             pending: Vec::new(),
@@ -248,7 +261,7 @@ impl Guard {
         // Without a past a page is what sells just now, and of older choices an older version always knows that better.
         let has_past = context.past.len() >= probe::NEW_SHOPPER;
         let is_anchor = draws.below(settings.anchor_one_in.max(1)) == 0 && is_choice && has_past;
-        let tolerance = self.tolerance(settings, *since_good);
+        let tolerance = settings.tolerance_at(*since_good);
         let is_close = *probation != Probation::None || self.suspects();
         let one_in = if is_close { 1 } else { settings.test_one_in.max(1) };
         let n_anchors = if is_close { CLOSER } else { usize::from(draws.below(one_in) == 0) };
@@ -257,20 +270,24 @@ impl Guard {
         let mut alarm = None;
         if let Some(good) = good {
             if tests_stream {
-                let gains = gains_of([line, good], [context, context], event.item, &mut draws, prepared);
-                alarm = self.test(0, gains, slices, tolerance, settings.alpha);
+                let ndcgs = ndcgs_of([line, good], [context, context], event.item, &mut draws, prepared);
+                alarm = self.test(0, ndcgs, slices, tolerance, settings.alpha);
             }
             for _ in 0..n_anchors {
                 if alarm.is_some() || self.trusted.len() < ENOUGH_ANCHORS || !self.affords(settings, *received_ms) {
                     break;
                 }
                 let probe = &self.trusted[draws.below(self.trusted.len() as u64) as usize];
-                let gains = probe.gains([line, good], self.stream_ms, context.weights, &mut draws, prepared);
+                let [of_line, of_good] =
+                    probe.ndcgs([line, good], self.stream_ms, context.weights, &mut draws, prepared);
                 let slices = probe.slices;
                 let tolerance = (tolerance + self.excuse()).min(MOST_TOLERANCE);
-                alarm = self.test(1, gains, slices, tolerance, settings.alpha);
+                alarm = self.test(1, [of_line, of_good], slices, tolerance, settings.alpha);
                 if *probation == Probation::Due {
-                    self.clearing.add(gains[0] - gains[1], -tolerance);
+                    if self.clearing.n() == CLEARING {
+                        self.clearing = Capital::default();
+                    }
+                    self.clearing.add(of_line - (1.0 - CLEARED * tolerance) * of_good);
                 }
             }
         }
@@ -289,27 +306,11 @@ impl Guard {
         Finding::Withhold
     }
 
-    /// Loss that counts as harmless now: what sound versions wander, and more as the good version ages. One of long ago knows little of
-    /// the shop of today; without that, one false alarm would freeze a shop that changes for ever, by a version that happened to do
-    /// well on these very anchors.
-    fn tolerance(&self, settings: &GuardSettings, since_good: u64) -> f64 {
-        let age = (since_good as f64 / settings.usual_age() as f64).max(1.0);
-        (self.wander.reach(settings.tolerance) * age).min(MOST_TOLERANCE)
-    }
-
     /// What is excused on anchors because the line foresees the stream better than the good version does: a shop whose season turned
     /// forgets a little of the old one, and random labels cannot be foreseen at all.
     fn excuse(&self) -> f64 {
-        let [stream, _] = self.tallies;
-        if stream.n >= ENOUGH_ON_STREAM { EXCUSE * (stream.line() - stream.good()).max(0.0) } else { 0.0 }
-    }
-
-    /// A version has stood the tests: what it lost on anchors was harmless.
-    pub(crate) fn note_sound(&mut self) {
-        let [_, anchors] = self.tallies;
-        if anchors.n >= ENOUGH_EXAMINED {
-            self.wander.observe(anchors.good() - anchors.line());
-        }
+        let [stream, _] = self.tallies();
+        if stream.n >= ENOUGH_ON_STREAM { EXCUSE * (-stream.loss()).max(0.0) } else { 0.0 }
     }
 
     /// Whether there is time for one more examination, by the times at which records came in.
@@ -326,32 +327,32 @@ impl Guard {
 
     /// Whether the gambler has gained on the line as a whole: then nothing is proposed or confirmed.
     pub(crate) fn holds(&self) -> bool {
-        [&self.stream, &self.anchor].iter().any(|test| test[0].value() >= HOLD)
+        [&self.stream, &self.anchor].iter().any(|test| test[0].capital.value() >= HOLD)
     }
 
     /// Whether a test has begun to gain on the line, or a part of it.
     fn suspects(&self) -> bool {
-        [&self.stream, &self.anchor].iter().any(|test| test.iter().any(|capital| capital.value() >= SUSPICION))
+        [&self.stream, &self.anchor].iter().any(|test| test.iter().any(|slice| slice.capital.suspicion() >= SUSPICION))
     }
 
-    /// Takes one pair of gains in (line, good); the alarm that it sets off, if it does.
-    fn test(&mut self, test: usize, gains: [f64; 2], slices: Slices, tolerance: f64, alpha: f64) -> Option<Alarm> {
-        self.tallies[test].add(gains);
+    /// Takes one pair of NDCGs in (line, good); the alarm that it sets off, if it does.
+    fn test(&mut self, test: usize, ndcgs: [f64; 2], slices: Slices, tolerance: f64, alpha: f64) -> Option<Alarm> {
         // The share of this restart; the shares of all restarts sum to alpha.
         let round = (self.restarts + 1) as f64;
         let alpha = alpha * 6.0 / (std::f64::consts::PI * round).powi(2);
-        let capitals = if test == 0 { &mut self.stream } else { &mut self.anchor };
+        let tests = if test == 0 { &mut self.stream } else { &mut self.anchor };
         let mut alarm = None;
         for slice in slices.iter() {
-            let capital = &mut capitals[slice];
-            capital.add(gains[1] - gains[0], tolerance);
+            let Test { capital, tally } = &mut tests[slice];
+            tally.add(ndcgs);
+            capital.add((1.0 - tolerance) * ndcgs[1] - ndcgs[0]);
             let share = if slice == 0 { 4.0 } else { 4.0 * (N_SLICES - 1) as f64 };
             if capital.value() * alpha >= share && alarm.is_none() {
                 alarm = Some(Alarm {
                     test: ["stream", "anchor"][test].into(),
                     slice: slice_name(slice, type_name).into(),
-                    examined: capital.n(),
-                    loss: capital.mean(),
+                    examined: tally.n,
+                    loss: tally.loss(),
                 });
             }
         }
@@ -361,10 +362,9 @@ impl Guard {
     /// Begins all tests anew, with the next share of `α`.
     pub(crate) fn restart(&mut self) {
         self.restarts += 1;
-        self.stream = vec![Capital::default(); N_SLICES];
-        self.anchor = vec![Capital::default(); N_SLICES];
+        self.stream = vec![Test::default(); N_SLICES];
+        self.anchor = vec![Test::default(); N_SLICES];
         self.clearing = Capital::default();
-        self.tallies = Default::default();
     }
 
     /// A version that ends at this offset is known good: anchors from before it are trusted.
@@ -385,13 +385,18 @@ impl Guard {
         self.trusted.len()
     }
 
-    /// Mean gains of a model over all trusted anchors: what the rollback of a test or a report is measured by.
-    pub(crate) fn anchor_gain(&self, model: &Ensemble, weights: &TypeWeights, prepared: &mut Prepared) -> f64 {
-        let gain = |(place, probe): (usize, &Probe)| {
+    /// NDCG since the tests began, over all choices: on the stream and on anchors.
+    pub(crate) fn tallies(&self) -> [Tally; 2] {
+        [self.stream[0].tally, self.anchor[0].tally]
+    }
+
+    /// Mean NDCG@20 of a model over all trusted anchors: what the rollback of a test or a report is measured by.
+    pub(crate) fn anchor_ndcg(&self, model: &Ensemble, weights: &TypeWeights, prepared: &mut Prepared) -> f64 {
+        let ndcg = |(place, probe): (usize, &Probe)| {
             let mut draws = Draws::new(0, STREAM, place as u64);
-            probe.gains([model, model], self.stream_ms, weights, &mut draws, prepared)[0]
+            probe.ndcgs([model, model], self.stream_ms, weights, &mut draws, prepared)[0]
         };
-        self.trusted.iter().enumerate().map(gain).sum::<f64>() / self.trusted.len().max(1) as f64
+        self.trusted.iter().enumerate().map(ndcg).sum::<f64>() / self.trusted.len().max(1) as f64
     }
 }
 

@@ -1,9 +1,9 @@
 //! A probe: one choice that somebody made, and how well given models would have foreseen it.
 //!
-//! The gain of a model is `1 - ln(rank) / ln(n)` of the chosen item among all n items (rank from 1): 1 for the best place, 0 for the
-//! last. Unlike a hit rate it tells of a change at any depth, so that few choices show it. The rank is estimated: items that either
-//! model would propose are counted one by one, and some drawn at random stand for all others. Which they are is a function of
-//! seed and offset.
+//! The rank of what was chosen among all items is estimated: items that either model would propose are counted one by one, and some
+//! drawn at random stand for all others. Which they are is a function of seed and offset. Two measures are read off it: NDCG@20, which
+//! is what shoppers see of a page, and for the gate the gain `1 - ln(rank) / ln(n)` among all n items, which tells of a change at
+//! any depth, so that few choices show it.
 
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 const N_CANDIDATES: usize = 16;
 /// Items drawn at random, before duplicates go.
 const N_DRAWN: usize = 32;
+/// Places of a page that count.
+const CUTOFF: f64 = 20.0;
 /// Events of a history that a probe keeps.
 const REACH: usize = 64;
 /// Shoppers with fewer past events are new.
@@ -77,9 +79,9 @@ impl Probe {
         Self { offset, past, at_ms: event.at_ms, item: event.item, slices }
     }
 
-    /// The gains of two models, as if the choice were made at `now_ms`: what decays has decayed for both of them alike; and as
+    /// NDCG@20 of two models, as if the choice were made at `now_ms`: what decays has decayed for both of them alike; and as
     /// if it began a visit, so that what was learned over the long run has to say it.
-    pub(super) fn gains(
+    pub(super) fn ndcgs(
         &self,
         models: [&Ensemble; 2],
         now_ms: i64,
@@ -93,12 +95,37 @@ impl Probe {
             event.at_s = (i64::from(event.at_s) + later_s).min(i64::from(u32::MAX)) as u32;
         }
         let context = Context { past: &past, in_visit: 0, now_ms, weights };
-        gains_of(models, [&context, &context], self.item, draws, prepared)
+        ndcgs_of(models, [&context, &context], self.item, draws, prepared)
     }
 }
 
-/// The gains of two models for one choice, each in its own eyes of the shopper. `draws` names the random rivals.
+/// NDCG@20 of two models for one choice, each in its own eyes of the shopper. `draws` names the random rivals.
+pub(super) fn ndcgs_of(
+    models: [&Ensemble; 2],
+    contexts: [&Context<'_>; 2],
+    item: ItemIdx,
+    draws: &mut Draws,
+    prepared: &mut Prepared,
+) -> [f64; 2] {
+    let ndcg = |rank: f64| if rank <= CUTOFF { 1.0 / (1.0 + rank).log2() } else { 0.0 };
+    ranks_of(models, contexts, item, draws, prepared).map(ndcg)
+}
+
+/// The gains of two models for one choice, 0 for the last place to 1 for the best.
 pub(crate) fn gains_of(
+    models: [&Ensemble; 2],
+    contexts: [&Context<'_>; 2],
+    item: ItemIdx,
+    draws: &mut Draws,
+    prepared: &mut Prepared,
+) -> [f64; 2] {
+    let n_items = models[0].n_items().max(models[1].n_items()).max(2);
+    let depth = |rank: f64| f64::from(accrue_kernel::ln(rank as f32) / accrue_kernel::ln(n_items as f32));
+    ranks_of(models, contexts, item, draws, prepared).map(|rank| (1.0 - depth(rank)).max(0.0))
+}
+
+/// From 1; a fraction where random items stand for others.
+fn ranks_of(
     models: [&Ensemble; 2],
     contexts: [&Context<'_>; 2],
     item: ItemIdx,
@@ -118,15 +145,14 @@ pub(crate) fn gains_of(
     drawn.retain(|rival| *rival != item && found.binary_search(rival).is_err());
     let stands_for = (n_items as usize - found.len().min(n_items as usize - 1)) as f64 / drawn.len().max(1) as f64;
     // The scratch holds what the last model prepared.
-    let mut gains = [0.0; 2];
+    let mut ranks = [0.0; 2];
     for (place, (model, context)) in models.iter().zip(contexts).enumerate().rev() {
         if place == 0 {
             model.prepare(context, prepared);
         }
         let score = model.score(prepared, item);
         let above = |rivals: &[ItemIdx]| rivals.iter().filter(|&&rival| model.score(prepared, rival) >= score).count();
-        let rank = 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64;
-        gains[place] = (1.0 - f64::from(accrue_kernel::ln(rank as f32) / accrue_kernel::ln(n_items as f32))).max(0.0);
+        ranks[place] = 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64;
     }
-    gains
+    ranks
 }

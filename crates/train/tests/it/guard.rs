@@ -14,8 +14,6 @@ use crate::shop::{N_ITEMS, facts, records, settings};
 /// A guard for a shop of some thousand events.
 fn guarded(part: Part) -> LearnSettings {
     let mut settings = settings(part);
-    // A shop of 60 items that changes within weeks.
-    settings.guard.tolerance = 0.02;
     settings.guard.anchor_one_in = 12;
     settings.guard.anchors = 1_000;
     settings.guard.version_every = 1_500;
@@ -26,7 +24,8 @@ fn guarded(part: Part) -> LearnSettings {
 /// The same, with versions far enough apart for a slow poison to show.
 fn patient(part: Part) -> LearnSettings {
     let mut settings = guarded(part);
-    settings.guard.tolerance = 0.01;
+    // A shop of 60 items that changes within weeks wanders far in so many events.
+    settings.guard.tolerance = 0.2;
     settings.guard.version_every = 4_000;
     settings.guard.confirm_after = 3_000;
     settings
@@ -95,14 +94,14 @@ fn poison_is_undone_and_clean_events_lead_back() {
     let facts = facts(&records);
     let mut learner = Learner::new(patient(Part::Blend));
     follow(&mut learner, &facts, &records[..10_000]);
-    let (before, n_anchors) = learner.anchor_gain(learner.serving());
+    let (before, n_anchors) = learner.anchor_ndcg(learner.serving());
     assert!(n_anchors >= 128, "{n_anchors} anchors");
     let mut rolled_back_at = None;
     for end in 10_001..=15_000 {
         follow(&mut learner, &facts, &records[..end]);
         if learner.n_alarms() > 0 && rolled_back_at.is_none() {
             rolled_back_at = Some(end);
-            let (after, _) = learner.anchor_gain(learner.serving());
+            let (after, _) = learner.anchor_ndcg(learner.serving());
             assert!(after >= 0.9 * before, "{after} after the rollback, {before} before the poison");
         }
     }
@@ -111,8 +110,8 @@ fn poison_is_undone_and_clean_events_lead_back() {
     assert!(window.from.0 <= 10_000 && window.to.0 >= rolled_back_at as u64, "{window:?}");
     assert!(learner.lineage().entries().iter().any(|entry| entry.status == VersionStatus::RolledBack));
     // Poison goes on for a while: nobody is served by what is learned from it.
-    let (gain, _) = learner.anchor_gain(learner.serving());
-    assert!(learner.is_on_probation() && gain >= 0.8 * before, "{gain} while the poison goes on, {before} before");
+    let (ndcg, _) = learner.anchor_ndcg(learner.serving());
+    assert!(learner.is_on_probation() && ndcg >= 0.8 * before, "{ndcg} while the poison goes on, {before} before");
     follow(&mut learner, &facts, &records);
     assert!(!learner.is_on_probation(), "the line proved itself");
 }
