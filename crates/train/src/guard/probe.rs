@@ -1,8 +1,8 @@
 //! A probe: one choice that somebody made, and how well given models would have foreseen it.
 //!
 //! The rank of what was chosen among all items is estimated: items that either model would propose are counted one by one, and some
-//! drawn at random stand for all others. Which they are is a function of seed and offset. Two measures are read off it: NDCG@20, which
-//! is what shoppers see of a page, and for the gate the gain `1 - ln(rank) / ln(n)` among all n items, which tells of a change at
+//! drawn at random stand for all others. Which they are is a function of seed and offset. Two measures are read off it: NDCG@20 (in a
+//! shop of fewer than 200 items, of as many places as a tenth of them), which is what shoppers see of a page, and for the gate the gain `1 - ln(rank) / ln(n)` among all n items, which tells of a change at
 //! any depth, so that few choices show it.
 
 use accrue_kernel::Draws;
@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 const N_CANDIDATES: usize = 16;
 /// Items drawn at random, before duplicates go.
 const N_DRAWN: usize = 32;
-/// Places of a page that count.
+/// Places of a page that count, at most; and the part of a small catalogue that they are at most, since in a third of all items
+/// any list finds something.
 const CUTOFF: f64 = 20.0;
+const CUTOFF_SHARE: f64 = 0.1;
 /// Events of a history that a probe keeps.
 const REACH: usize = 64;
 /// Shoppers with fewer past events are new.
@@ -107,7 +109,8 @@ pub(super) fn ndcgs_of(
     draws: &mut Draws,
     prepared: &mut Prepared,
 ) -> [f64; 2] {
-    let ndcg = |rank: f64| if rank <= CUTOFF { 1.0 / (1.0 + rank).log2() } else { 0.0 };
+    let cutoff = (CUTOFF_SHARE * f64::from(n_items(models))).clamp(1.0, CUTOFF);
+    let ndcg = |rank: f64| if rank <= cutoff { 1.0 / (1.0 + rank).log2() } else { 0.0 };
     ranks_of(models, contexts, item, draws, prepared).map(ndcg)
 }
 
@@ -119,9 +122,14 @@ pub(crate) fn gains_of(
     draws: &mut Draws,
     prepared: &mut Prepared,
 ) -> [f64; 2] {
-    let n_items = models[0].n_items().max(models[1].n_items()).max(2);
+    let n_items = n_items(models);
     let depth = |rank: f64| f64::from(accrue_kernel::ln(rank as f32) / accrue_kernel::ln(n_items as f32));
     ranks_of(models, contexts, item, draws, prepared).map(|rank| (1.0 - depth(rank)).max(0.0))
+}
+
+/// At least 2.
+fn n_items(models: [&Ensemble; 2]) -> u32 {
+    models[0].n_items().max(models[1].n_items()).max(2)
 }
 
 /// From 1; a fraction where random items stand for others.
@@ -132,7 +140,7 @@ fn ranks_of(
     draws: &mut Draws,
     prepared: &mut Prepared,
 ) -> [f64; 2] {
-    let n_items = models[0].n_items().max(models[1].n_items()).max(2);
+    let n_items = n_items(models);
     let mut found: Vec<ItemIdx> = Vec::new();
     for (model, context) in models.iter().zip(contexts) {
         model.prepare(context, prepared);
