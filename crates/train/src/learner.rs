@@ -413,6 +413,7 @@ impl Learner {
         if self.lineage.candidate().is_some() {
             if self.since_sealed >= guard.confirm_after.min(due) {
                 self.lineage.confirm(guard.versions_kept);
+                self.guard.note_sound();
                 self.since_good = self.since_sealed;
                 self.guard.trust_before(self.lineage.good_end().0, guard.anchors);
                 self.guard.restart();

@@ -114,6 +114,8 @@ impl Reader {
             while !until.load(Ordering::Relaxed) {
                 let (status, page) = ask(&address, "GET", "/v1/recommend/u7?n=5", "");
                 assert!(status == 200 && !page["items"].as_array().unwrap().is_empty(), "{page}");
+                // Each request is a connection, and a machine has only so many ports.
+                std::thread::sleep(std::time::Duration::from_millis(5));
             }
         });
         Self { stopped, thread }

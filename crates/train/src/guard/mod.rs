@@ -44,6 +44,10 @@ const CLEARED: f64 = 0.5;
 /// How rich that makes whoever bets on it, and after how many examinations they begin anew: what was may be over.
 const CLEARED_AT: f64 = 100.0;
 const CLEARING: u64 = 8_192;
+/// It also has to foresee the stream again, at least this share as well as sound versions did, over so many examinations: what comes
+/// from nobody's taste cannot be foreseen, while a shop that has changed can.
+const NORMAL_AGAIN: f64 = 0.5;
+const ENOUGH_AGAIN: u64 = 64;
 /// No share lost above this is ever harmless.
 const MOST_TOLERANCE: f64 = 0.4;
 
@@ -214,6 +218,10 @@ pub(crate) struct Guard {
     anchor: Vec<Test>,
     /// Against the hypothesis that a line on probation harms.
     clearing: Capital,
+    /// The stream since that began.
+    clearing_stream: Tally,
+    /// Mean NDCG@20 of the last sound version on the stream.
+    normal: f64,
     /// Times that the tests began anew.
     restarts: u64,
     /// Anchors from before the good version's end.
@@ -232,6 +240,8 @@ impl Default for Guard {
             stream: vec![Test::default(); N_SLICES],
             anchor: vec![Test::default(); N_SLICES],
             clearing: Capital::default(),
+            clearing_stream: Tally::default(),
+            normal: 0.0,
             restarts: 0,
             trusted: Vec::new(),
             pending: Vec::new(),
@@ -272,6 +282,7 @@ impl Guard {
             if tests_stream {
                 let ndcgs = ndcgs_of([line, good], [context, context], event.item, &mut draws, prepared);
                 alarm = self.test(0, ndcgs, slices, tolerance, settings.alpha);
+                self.clearing_stream.add(ndcgs);
             }
             for _ in 0..n_anchors {
                 if alarm.is_some() || self.trusted.len() < ENOUGH_ANCHORS || !self.affords(settings, *received_ms) {
@@ -285,7 +296,7 @@ impl Guard {
                 alarm = self.test(1, [of_line, of_good], slices, tolerance, settings.alpha);
                 if *probation == Probation::Due {
                     if self.clearing.n() == CLEARING {
-                        self.clearing = Capital::default();
+                        self.begin_clearing();
                     }
                     self.clearing.add(of_line - (1.0 - CLEARED * tolerance) * of_good);
                 }
@@ -294,7 +305,7 @@ impl Guard {
         if let Some(alarm) = alarm {
             return Finding::Alarm(alarm);
         }
-        if *probation == Probation::Due && self.clearing.value() >= CLEARED_AT {
+        if *probation == Probation::Due && self.is_cleared() {
             return Finding::Cleared;
         }
         if !is_anchor {
@@ -323,6 +334,26 @@ impl Guard {
         let affords = self.credit >= 1_000;
         self.credit -= if affords { 1_000 } else { 0 };
         affords
+    }
+
+    fn begin_clearing(&mut self) {
+        self.clearing = Capital::default();
+        self.clearing_stream = Tally::default();
+    }
+
+    /// Whether the line harms little, and foresees the stream as it used to be foreseen.
+    fn is_cleared(&self) -> bool {
+        let stream = self.clearing_stream;
+        let is_normal = stream.n >= ENOUGH_AGAIN && stream.line() >= NORMAL_AGAIN * self.normal;
+        self.clearing.value() >= CLEARED_AT && is_normal
+    }
+
+    /// A version has stood the tests: so well is the stream foreseen while all is well.
+    pub(crate) fn note_sound(&mut self) {
+        let [stream, _] = self.tallies();
+        if stream.n >= ENOUGH_ON_STREAM {
+            self.normal = stream.line();
+        }
     }
 
     /// Whether the gambler has gained on the line as a whole: then nothing is proposed or confirmed.
@@ -364,7 +395,7 @@ impl Guard {
         self.restarts += 1;
         self.stream = vec![Test::default(); N_SLICES];
         self.anchor = vec![Test::default(); N_SLICES];
-        self.clearing = Capital::default();
+        self.begin_clearing();
     }
 
     /// A version that ends at this offset is known good: anchors from before it are trusted.
