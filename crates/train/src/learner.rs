@@ -10,7 +10,7 @@ use accrue_store::{Fact, Histories, Interaction, ItemIdx, Offset};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Challenge, Challenger, Contest, GateSettings, Past, Shadow, Standing};
-use crate::guard::{Finding, Guard, Observation, Probation, Tally, gains_of};
+use crate::guard::{Finding, Guard, Observation, Probation, Tally, ranks_of};
 use crate::impressions::{Impressions, PassedOver};
 use crate::prequential::{LIST, Quality};
 use crate::resets::Resets;
@@ -319,7 +319,7 @@ impl Learner {
             let mut draws = Draws::new(self.settings.seed, STREAM + 1, offset.0);
             if weight > 0.0 && contest.goes_on() && draws.below(contest.predict_one_in()) == 0 {
                 let (models, contexts) = ([&self.line, &*state], [&context, &own]);
-                contest.count(gains_of(models, contexts, event.item, &mut draws, &mut self.prepared));
+                contest.count(ranks_of(models, contexts, event.item, &mut draws, &mut self.prepared).gains());
             }
             let (seed, n_items) = (self.settings.seed, self.line.n_items());
             let step = Step { offset: offset.0, seed, context: own, event: *event, weight, n_items };

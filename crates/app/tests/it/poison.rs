@@ -74,13 +74,7 @@ fn send(server: &Server, range: std::ops::Range<u64>, poison: Option<Poison>) {
         let events: Vec<String> = (first..(first + BATCH).min(range.end)).map(|number| event(number, poison)).collect();
         let (status, answer) = server.ask("POST", "/v1/events", &format!("[{}]", events.join(",")));
         assert_eq!(status, 200, "{answer}");
-        loop {
-            let (_, quality) = server.ask("GET", "/v1/quality", "");
-            if quality["offset"] == quality["log_end"] {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        server.wait_until_learned();
     }
 }
 

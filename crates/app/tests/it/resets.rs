@@ -6,10 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use accrue_kernel::Draws;
 use serde_json::Value;
 
-use crate::server::{Server, ask};
+use crate::server::{Server, ask, purchases};
 
 const SEED: u64 = 20_261_125;
 /// Events of a batch.
@@ -30,7 +29,7 @@ const TOO_LARGE: Settings<'static> = &[("GATE_MAX_PARAMS", "0.1"), ("ATTEMPTS", 
 fn command(dir: &Path, settings: Settings<'_>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
     command.env("ACCRUE_DATA", dir).env("ACCRUE_LOG", "error").env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "3000");
-    for (name, value) in [("VERSION_EVERY", "1000"), ("CONFIRM_AFTER", "500"), ("TOLERANCE", "0.05")] {
+    for (name, value) in [("VERSION_EVERY", "1000"), ("CONFIRM_AFTER", "500"), ("TOLERANCE", "0.4")] {
         command.env(format!("ACCRUE_LEARN_GUARD_{name}"), value);
     }
     let usual = [("EVERY_EVENTS", "2000"), ("SHARE", "1"), ("GATE_MARGIN", "0.1"), ("GATE_PREDICT_ONE_IN", "1")];
@@ -50,20 +49,6 @@ fn is_equal_after_replay(dir: &Path) {
     assert_eq!(replay["equal"], true, "{replay}");
 }
 
-/// Purchases of 50 people, each with a taste for a family of items.
-fn batch(first: u64) -> String {
-    let events: Vec<String> = (first..first + BATCH)
-        .map(|number| {
-            let mut draws = Draws::new(SEED, 1, number);
-            let user = draws.below(50);
-            let item = if draws.below(4) == 0 { draws.below(60) } else { user % 10 * 6 + draws.below(6) };
-            let at = 1_760_000_000_000_u64 + number * 60_000;
-            format!(r#"{{"id":"e{number}","type":"purchase","user":"u{user}","item":"i{item}","at":{at}}}"#)
-        })
-        .collect();
-    format!("[{}]", events.join(","))
-}
-
 fn challenger(server: &Server) -> Value {
     let (status, versions) = server.ask("GET", "/v1/versions", "");
     assert_eq!(status, 200, "{versions}");
@@ -77,23 +62,12 @@ fn send_until(server: &Server, next: &mut u64, wished: impl Fn(&Value) -> bool) 
         if wished(&challenger) {
             return challenger;
         }
-        let (status, answer) = server.ask("POST", "/v1/events", &batch(*next));
+        let (status, answer) = server.ask("POST", "/v1/events", &purchases(SEED, *next..*next + BATCH));
         assert_eq!(status, 200, "{answer}");
         *next += BATCH;
-        wait_until_learned(server);
+        server.wait_until_learned();
     }
     panic!("after {PATIENCE} batches: {}", challenger(server));
-}
-
-fn wait_until_learned(server: &Server) {
-    loop {
-        let (_, quality) = server.ask("GET", "/v1/quality", "");
-        assert!(quality["learner_failed"].is_null(), "{quality}");
-        if quality["offset"] == quality["log_end"] {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
 }
 
 fn is(state: &'static str) -> impl Fn(&Value) -> bool {
@@ -167,7 +141,7 @@ fn a_challenger_that_is_refused_learns_on_and_is_let_go_after_the_last_attempt()
     is_equal_after_replay(dir.path());
     // The next server counts on from there: the period is in the log, not in a process.
     let server = start(dir.path(), TOO_LARGE);
-    wait_until_learned(&server);
+    server.wait_until_learned();
     let after = send_until(&server, &mut next, is("waiting"));
     assert_eq!((&after["refused_in_a_row"], &after["last"]), (&twice["refused_in_a_row"], &twice["last"]));
     assert!(after["due_in"].as_u64().unwrap() <= twice["due_in"].as_u64().unwrap(), "{after}");
@@ -183,19 +157,19 @@ fn killed_in_any_phase_nothing_is_half_done() {
     let mut next = 0;
     for (phase, settings) in [("learning", SLOW), ("shadowing", UNDECIDED)] {
         let server = start(dir.path(), settings);
-        wait_until_learned(&server);
+        server.wait_until_learned();
         let killed = send_until(&server, &mut next, is(phase));
         assert_eq!((&killed["promoted"], &killed["refused"]), (&0.into(), &0.into()), "{killed}");
         drop(server);
         is_equal_after_replay(dir.path());
     }
     let server = start(dir.path(), &[]);
-    wait_until_learned(&server);
+    server.wait_until_learned();
     let judged = send_until(&server, &mut next, at_least("promoted", 1));
     // The verdict's record is in the log; whatever else was to be done about it is not waited for.
     drop(server);
     let server = start(dir.path(), SLOW);
-    wait_until_learned(&server);
+    server.wait_until_learned();
     let after = send_until(&server, &mut next, at_least("promoted", 1));
     assert_eq!((&after["last"], &after["promoted"]), (&judged["last"], &1.into()));
     drop(server);
@@ -208,7 +182,7 @@ fn a_rollback_lets_the_challenger_go_and_another_one_begins() {
     let mut next = 0;
     for (phase, settings) in [("learning", SLOW), ("shadowing", UNDECIDED)] {
         let server = start(dir.path(), settings);
-        wait_until_learned(&server);
+        server.wait_until_learned();
         send_until(&server, &mut next, is(phase));
         let (_, versions) = server.ask("GET", "/v1/versions", "");
         let learning = versions["versions"].as_array().unwrap().last().unwrap()["version"].as_u64().unwrap();
@@ -217,7 +191,7 @@ fn a_rollback_lets_the_challenger_go_and_another_one_begins() {
         send_until(&server, &mut next, |now| at_least("dropped", 1)(now) && is(phase)(now));
     }
     let server = start(dir.path(), &[]);
-    wait_until_learned(&server);
+    server.wait_until_learned();
     let promoted = send_until(&server, &mut next, at_least("promoted", 1));
     let (_, versions) = server.ask("GET", "/v1/versions", "");
     assert!(!versions["suspect"].as_array().unwrap().is_empty(), "it left out what is suspect: {promoted}");

@@ -1,10 +1,12 @@
-//! A server process on a free port, and plain requests to it.
+//! A server process on a free port, plain requests to it, and a small shop's purchases to send.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use accrue_kernel::Draws;
 use serde_json::Value;
 
 /// A server process; killed, as `kill -9` does, when it is dropped.
@@ -28,6 +30,18 @@ impl Server {
     pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         ask(&self.address, method, path, body)
     }
+
+    /// Returns when the models have learned all that the log holds.
+    pub fn wait_until_learned(&self) {
+        loop {
+            let (_, quality) = self.ask("GET", "/v1/quality", "");
+            assert!(quality["learner_failed"].is_null(), "{quality}");
+            if quality["offset"] == quality["log_end"] {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 impl Drop for Server {
@@ -35,6 +49,19 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The events of these numbers, as a JSON array: purchases of 50 people, a minute apart, each with a taste for a family of items.
+pub fn purchases(seed: u64, numbers: Range<u64>) -> String {
+    let event = |number: u64| {
+        let mut draws = Draws::new(seed, 1, number);
+        let user = draws.below(50);
+        let item = if draws.below(4) == 0 { draws.below(60) } else { user % 10 * 6 + draws.below(6) };
+        let at = 1_760_000_000_000_u64 + number * 60_000;
+        format!(r#"{{"id":"e{number}","type":"purchase","user":"u{user}","item":"i{item}","at":{at}}}"#)
+    };
+    let events: Vec<String> = numbers.map(event).collect();
+    format!("[{}]", events.join(","))
 }
 
 /// Status and body of an answer of the server at `address`.

@@ -23,8 +23,8 @@ use accrue_store::Interaction;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::capital::Capital;
-pub(crate) use self::probe::gains_of;
-use self::probe::{N_SLICES, Probe, Slices, ndcgs_of, slice_name};
+pub(crate) use self::probe::ranks_of;
+use self::probe::{N_SLICES, Probe, Slices, slice_name};
 
 /// Stream of the random numbers of the guard.
 const STREAM: u64 = 0x4755_4152;
@@ -280,9 +280,11 @@ impl Guard {
         let mut alarm = None;
         if let Some(good) = good {
             if tests_stream {
-                let ndcgs = ndcgs_of([line, good], [context, context], event.item, &mut draws, prepared);
+                let ndcgs = ranks_of([line, good], [context, context], event.item, &mut draws, prepared).ndcgs();
                 alarm = self.test(0, ndcgs, slices, tolerance, settings.alpha);
-                self.clearing_stream.add(ndcgs);
+                if *probation == Probation::Due {
+                    self.clearing_stream.add(ndcgs);
+                }
             }
             for _ in 0..n_anchors {
                 if alarm.is_some() || self.trusted.len() < ENOUGH_ANCHORS || !self.affords(settings, *received_ms) {

@@ -97,50 +97,40 @@ impl Probe {
             event.at_s = (i64::from(event.at_s) + later_s).min(i64::from(u32::MAX)) as u32;
         }
         let context = Context { past: &past, in_visit: 0, now_ms, weights };
-        ndcgs_of(models, [&context, &context], self.item, draws, prepared)
+        ranks_of(models, [&context, &context], self.item, draws, prepared).ndcgs()
     }
 }
 
-/// NDCG@20 of two models for one choice, each in its own eyes of the shopper. `draws` names the random rivals.
-pub(super) fn ndcgs_of(
+/// The ranks that two models give one choice.
+pub(crate) struct Ranks {
+    /// From 1; a fraction where random items stand for others.
+    of: [f64; 2],
+    n_items: u32,
+}
+
+impl Ranks {
+    /// NDCG@20 of both.
+    pub(super) fn ndcgs(&self) -> [f64; 2] {
+        let cutoff = (CUTOFF_SHARE * f64::from(self.n_items)).clamp(1.0, CUTOFF);
+        self.of.map(|rank| if rank <= cutoff { 1.0 / (1.0 + rank).log2() } else { 0.0 })
+    }
+
+    /// The gains of both, 0 for the last place to 1 for the best.
+    pub(crate) fn gains(&self) -> [f64; 2] {
+        let ln = |n: f32| f64::from(accrue_kernel::ln(n));
+        self.of.map(|rank| (1.0 - ln(rank as f32) / ln(self.n_items as f32)).max(0.0))
+    }
+}
+
+/// The ranks of `item` in the eyes of two models, each with its own view of the shopper. `draws` names the random rivals.
+pub(crate) fn ranks_of(
     models: [&Ensemble; 2],
     contexts: [&Context<'_>; 2],
     item: ItemIdx,
     draws: &mut Draws,
     prepared: &mut Prepared,
-) -> [f64; 2] {
-    let cutoff = (CUTOFF_SHARE * f64::from(n_items(models))).clamp(1.0, CUTOFF);
-    let ndcg = |rank: f64| if rank <= cutoff { 1.0 / (1.0 + rank).log2() } else { 0.0 };
-    ranks_of(models, contexts, item, draws, prepared).map(ndcg)
-}
-
-/// The gains of two models for one choice, 0 for the last place to 1 for the best.
-pub(crate) fn gains_of(
-    models: [&Ensemble; 2],
-    contexts: [&Context<'_>; 2],
-    item: ItemIdx,
-    draws: &mut Draws,
-    prepared: &mut Prepared,
-) -> [f64; 2] {
-    let n_items = n_items(models);
-    let depth = |rank: f64| f64::from(accrue_kernel::ln(rank as f32) / accrue_kernel::ln(n_items as f32));
-    ranks_of(models, contexts, item, draws, prepared).map(|rank| (1.0 - depth(rank)).max(0.0))
-}
-
-/// At least 2.
-fn n_items(models: [&Ensemble; 2]) -> u32 {
-    models[0].n_items().max(models[1].n_items()).max(2)
-}
-
-/// From 1; a fraction where random items stand for others.
-fn ranks_of(
-    models: [&Ensemble; 2],
-    contexts: [&Context<'_>; 2],
-    item: ItemIdx,
-    draws: &mut Draws,
-    prepared: &mut Prepared,
-) -> [f64; 2] {
-    let n_items = n_items(models);
+) -> Ranks {
+    let n_items = models[0].n_items().max(models[1].n_items()).max(2);
     let mut found: Vec<ItemIdx> = Vec::new();
     for (model, context) in models.iter().zip(contexts) {
         model.prepare(context, prepared);
@@ -153,14 +143,14 @@ fn ranks_of(
     drawn.retain(|rival| *rival != item && found.binary_search(rival).is_err());
     let stands_for = (n_items as usize - found.len().min(n_items as usize - 1)) as f64 / drawn.len().max(1) as f64;
     // The scratch holds what the last model prepared.
-    let mut ranks = [0.0; 2];
+    let mut of = [0.0; 2];
     for (place, (model, context)) in models.iter().zip(contexts).enumerate().rev() {
         if place == 0 {
             model.prepare(context, prepared);
         }
         let score = model.score(prepared, item);
         let above = |rivals: &[ItemIdx]| rivals.iter().filter(|&&rival| model.score(prepared, rival) >= score).count();
-        ranks[place] = 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64;
+        of[place] = 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64;
     }
-    ranks
+    Ranks { of, n_items }
 }
