@@ -90,7 +90,7 @@ fn learn(facts: &mut Facts, learner: &mut Learner, records: &[Record]) -> Result
     for record in records {
         facts.apply(record);
         let fact = facts.resolve(record);
-        learner.step(learner.end(), record.received_at.0, fact, |code| facts.type_of(code))?;
+        learner.step(learner.end(), record.received_at.0, fact)?;
     }
     Ok(())
 }

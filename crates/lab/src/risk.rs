@@ -233,8 +233,8 @@ impl Shop {
         let body = Body::Event(CheckedEvent { event: event.clone(), repairs: Vec::new(), raw: None });
         let record = Record { offset: self.facts.end, received_at: event.at, body };
         self.facts.apply(&record);
-        let (facts, fact) = (&self.facts, self.facts.resolve(&record));
-        self.learner.step(Offset(record.offset.0), record.received_at.0, fact, |code| facts.type_of(code))?;
+        let fact = self.facts.resolve(&record);
+        self.learner.step(Offset(record.offset.0), record.received_at.0, fact)?;
         Ok(())
     }
 

@@ -338,9 +338,8 @@ impl<'a> Run<'a> {
     fn give(&mut self, place: usize) -> Result<(), LabError> {
         for record in &self.records[self.given..place] {
             let fact = self.facts.resolve(record);
-            self.n_learned += u64::from(matches!(fact, Fact::Interaction(_)));
-            let facts = &self.facts;
-            self.learner.step(self.learner.end(), record.received_at.0, fact, |code| facts.type_of(code))?;
+            self.n_learned += u64::from(matches!(fact, Fact::Interaction(..)));
+            self.learner.step(self.learner.end(), record.received_at.0, fact)?;
         }
         self.given = place;
         Ok(())

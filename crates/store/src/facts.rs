@@ -36,16 +36,27 @@ impl Entry {
     }
 }
 
+/// What an event says by name, where an [`Interaction`] has only numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Names<'a> {
+    /// Its type, if that is one of the shop's own.
+    pub own_type: Option<&'a EventType>,
+    /// Which of the shop's pages, apps or feeds sent it.
+    pub source: Option<&'a str>,
+    /// [`shopper_hash`] of who it was.
+    pub shopper: u64,
+}
+
 /// What a record means to those who follow the log, with names resolved to indices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fact<'a> {
     /// Nothing to learn from.
     Nothing,
     /// Somebody did something with an item.
-    Interaction(Interaction),
+    Interaction(Interaction, Names<'a>),
     /// Somebody was shown an item. An impression gives nobody a name: who never did anything, or an item that nothing is known of,
     /// may be resolved by facts that have run ahead, and is to be passed over by a follower that has not seen them.
-    Shown(Interaction),
+    Shown(Interaction, Names<'a>),
     /// An item was described, wholly.
     Described(ItemIdx, &'a Item),
     /// Some fields of an item changed.
@@ -267,18 +278,25 @@ impl Facts {
     /// The event with its names resolved; `None` for one that is no choice of the shopper's (an impression, a search without
     /// an item) or with a name that was never applied.
     pub fn interaction(&self, event: &Event) -> Option<Interaction> {
-        if event.event_type == EventType::Impression { None } else { self.named(event) }
+        let is_choice = event.event_type != EventType::Impression;
+        is_choice.then(|| self.numbered(event, &shopper_name(&event.shopper()))).flatten()
     }
 
-    fn happened<'a>(&self, event: &Event) -> Fact<'a> {
-        let wrap = if event.event_type == EventType::Impression { Fact::Shown } else { Fact::Interaction };
-        self.named(event).map_or(Fact::Nothing, wrap)
+    fn happened<'a>(&self, event: &'a Event) -> Fact<'a> {
+        let name = shopper_name(&event.shopper());
+        let own_type = Some(&event.event_type).filter(|event_type| matches!(event_type, EventType::Custom(_)));
+        let names = Names { own_type, source: event.source.as_deref(), shopper: hash_of(&name) };
+        match self.numbered(event, &name) {
+            None => Fact::Nothing,
+            Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),
+            Some(interaction) => Fact::Interaction(interaction, names),
+        }
     }
 
     /// The event with indices for names.
-    fn named(&self, event: &Event) -> Option<Interaction> {
+    fn numbered(&self, event: &Event, shopper_name: &str) -> Option<Interaction> {
         Some(Interaction {
-            shopper: self.shopper(&event.shopper())?,
+            shopper: self.shoppers.get(shopper_name)?,
             item: self.items.get(event.item.as_ref()?.as_str())?,
             type_code: self.type_code(&event.event_type)?,
             at_ms: event.at.0,
@@ -371,6 +389,15 @@ fn user_name(user: &UserId) -> String {
 
 fn guest_name(session: &str) -> String {
     format!("g{session}")
+}
+
+/// What traffic is split by: the same for a user on every visit, for a guest within their session.
+pub fn shopper_hash(shopper: &Shopper) -> u64 {
+    hash_of(&shopper_name(shopper))
+}
+
+fn hash_of(shopper_name: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(shopper_name.as_bytes())
 }
 
 /// What a history keeps of a session's name.

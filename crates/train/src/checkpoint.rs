@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Deref;
 
-use accrue_event::EventType;
 use accrue_store::{
     Body, Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, Record, StoreError, Written,
 };
@@ -198,7 +197,7 @@ pub fn follow(learner: &mut Learner, facts: &Facts, log: &mut LogReader, until: 
                 let (offset, at_ms) = (record.offset, record.received_at.0);
                 match record.body {
                     Body::Promoted { .. } | Body::WindowReleased { .. } => looking_back = Some(record),
-                    _ => outcome = learner.step(offset, at_ms, facts.resolve(&record), |code| facts.type_of(code)),
+                    _ => outcome = learner.step(offset, at_ms, facts.resolve(&record)),
                 }
             }
         })?;
@@ -242,8 +241,7 @@ impl Past for Folded<'_> {
             let limit = CHUNK.min((to.0 - next.0) as usize);
             let read = self.log.read(next, limit, |record| {
                 if outcome.is_ok() {
-                    let custom = custom_type(&record);
-                    outcome = take(record.offset, record.received_at.0, self.facts.resolve(&record), custom);
+                    outcome = take(record.offset, record.received_at.0, self.facts.resolve(&record));
                 }
             })?;
             if read == next {
@@ -252,17 +250,6 @@ impl Past for Folded<'_> {
             next = read;
         }
         outcome
-    }
-}
-
-/// The type of an event, if it is one of the shop's own.
-pub fn custom_type(record: &Record) -> Option<EventType> {
-    match &record.body {
-        Body::Event(checked) | Body::Released { event: checked, .. } => match &checked.event.event_type {
-            custom @ EventType::Custom(_) => Some(custom.clone()),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

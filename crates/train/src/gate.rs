@@ -93,7 +93,7 @@ impl Default for GateSettings {
 
 /// Reads records again, with what they mean: what a state that begins earlier needs.
 pub trait Past {
-    /// Hands each record of `from..to` over: its offset, when it came in, its fact, and the name of its type if it is the shop's own.
+    /// Hands each record of `from..to` over: its offset, when it came in, its fact.
     ///
     /// # Errors
     /// If the log cannot be read, or does not reach back so far; and whatever `take` returns.
@@ -101,7 +101,7 @@ pub trait Past {
 }
 
 /// Takes one record of the past.
-pub type Take<'a> = dyn FnMut(Offset, i64, Fact<'_>, Option<EventType>) -> Result<(), TrainError> + 'a;
+pub type Take<'a> = dyn FnMut(Offset, i64, Fact<'_>) -> Result<(), TrainError> + 'a;
 
 /// A challenger, learned up to an offset.
 #[derive(Clone, Debug)]
@@ -153,18 +153,12 @@ impl Challenger {
     /// # Errors
     /// If the past cannot be read.
     pub fn go_on(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
-        past.read(self.at, until, &mut |offset, at_ms, fact, custom| self.take(offset, at_ms, fact, custom))
+        past.read(self.at, until, &mut |offset, at_ms, fact| self.take(offset, at_ms, fact))
     }
 
-    fn take(
-        &mut self,
-        offset: Offset,
-        at_ms: i64,
-        fact: Fact<'_>,
-        custom: Option<EventType>,
-    ) -> Result<(), TrainError> {
+    fn take(&mut self, offset: Offset, at_ms: i64, fact: Fact<'_>) -> Result<(), TrainError> {
         match fact {
-            Fact::Interaction(event)
+            Fact::Interaction(event, _)
                 if offset < self.challenge.from || self.excluded.iter().any(|window| window.contains(offset)) =>
             {
                 self.learner.remember(&event);
@@ -175,7 +169,7 @@ impl Challenger {
             | Fact::Promoted { .. }
             | Fact::WindowReleased { .. }
             | Fact::ChallengeRefused { .. } => {}
-            fact => self.learner.take(offset, at_ms, fact, |_| custom.clone())?,
+            fact => self.learner.take(offset, at_ms, fact)?,
         }
         self.at = offset.next();
         Ok(())

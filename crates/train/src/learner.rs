@@ -6,7 +6,7 @@
 use accrue_event::EventType;
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights, Version};
-use accrue_store::{Fact, Histories, Interaction, ItemIdx, Offset};
+use accrue_store::{Fact, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Challenge, Challenger, Contest, GateSettings, Past, Shadow, Standing};
@@ -173,42 +173,30 @@ impl Learner {
         &self.weights
     }
 
-    /// Takes the next record's fact in. `at_ms` is when the record came in, `type_of` names a custom type by its code.
+    /// Takes the next record's fact in. `at_ms` is when the record came in.
     ///
     /// # Errors
     /// If a settings record cannot be read.
     ///
     /// # Panics
     /// If the record is not the next one.
-    pub fn step(
-        &mut self,
-        offset: Offset,
-        at_ms: i64,
-        fact: Fact<'_>,
-        type_of: impl Fn(u8) -> Option<EventType>,
-    ) -> Result<(), TrainError> {
+    pub fn step(&mut self, offset: Offset, at_ms: i64, fact: Fact<'_>) -> Result<(), TrainError> {
         assert_eq!(offset, self.end, "records are learned in order, without a gap");
-        self.take(offset, at_ms, fact, type_of)?;
+        self.take(offset, at_ms, fact)?;
         self.end = offset.next();
         Ok(())
     }
 
     /// [`Learner::step`] for a record that need not be the next one.
-    pub(crate) fn take(
-        &mut self,
-        offset: Offset,
-        at_ms: i64,
-        fact: Fact<'_>,
-        type_of: impl Fn(u8) -> Option<EventType>,
-    ) -> Result<(), TrainError> {
+    pub(crate) fn take(&mut self, offset: Offset, at_ms: i64, fact: Fact<'_>) -> Result<(), TrainError> {
         self.received_ms = at_ms;
         match fact {
             Fact::Nothing => {}
-            Fact::Interaction(event) => {
-                self.weigh(event.type_code, type_of);
-                self.learn(offset, &event);
+            Fact::Interaction(event, names) => {
+                self.weigh(event.type_code, names.own_type);
+                self.learn(offset, &event, &names);
             }
-            Fact::Shown(impression) => self.show(offset, &impression),
+            Fact::Shown(impression, _) => self.show(offset, &impression),
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
                 self.see_item(item, seen_ms);
@@ -238,19 +226,14 @@ impl Learner {
         Ok(())
     }
 
-    /// Gives a custom type its weight at its first event.
-    fn weigh(&mut self, type_code: u8, type_of: impl Fn(u8) -> Option<EventType>) {
-        let is_new = |weights: &TypeWeights| !weights.knows(type_code);
-        let is_new_to_shadow = self.shadow.as_ref().is_some_and(|shadow| is_new(&shadow.weights));
-        if (is_new(&self.weights) || is_new_to_shadow)
-            && let Some(event_type) = type_of(type_code)
-        {
-            if is_new(&self.weights) {
-                self.weights.set(type_code, self.settings.weight(&event_type));
-            }
-            if let Some(shadow) = &mut self.shadow {
-                shadow.weigh(type_code, &event_type);
-            }
+    /// Gives one of the shop's own types its weight at its first event.
+    fn weigh(&mut self, type_code: u8, own_type: Option<&EventType>) {
+        let Some(event_type) = own_type else { return };
+        if !self.weights.knows(type_code) {
+            self.weights.set(type_code, self.settings.weight(event_type));
+        }
+        if let Some(shadow) = &mut self.shadow {
+            shadow.weigh(type_code, event_type);
         }
     }
 
@@ -277,7 +260,7 @@ impl Learner {
             LearnSettings { seed: self.settings.seed, history_capacity: self.settings.history_capacity, ..settings };
     }
 
-    fn learn(&mut self, offset: Offset, event: &Interaction) {
+    fn learn(&mut self, offset: Offset, event: &Interaction, names: &Names<'_>) {
         let weight = self.weights.get(event.type_code);
         self.label(event, weight);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
@@ -301,6 +284,7 @@ impl Learner {
                 seed: self.settings.seed,
                 context,
                 event: *event,
+                source: names.source,
                 weight,
                 received_ms: self.received_ms,
                 probation: self.probation(),
@@ -560,14 +544,14 @@ impl Learner {
         past: &mut dyn Past,
     ) -> Result<(), TrainError> {
         if self.lineage.windows().iter().any(|window| (window.from, window.to) == (from, to) && !window.released) {
-            past.read(from, to, &mut |offset, _, fact, _| {
-                if let Fact::Interaction(event) = fact {
+            past.read(from, to, &mut |offset, _, fact| {
+                if let Fact::Interaction(event, _) = fact {
                     self.learn_late(offset, &event);
                 }
                 Ok(())
             })?;
         }
-        self.step(offset, at_ms, Fact::WindowReleased { from, to }, |_| None)
+        self.step(offset, at_ms, Fact::WindowReleased { from, to })
     }
 
     fn learn_late(&mut self, offset: Offset, event: &Interaction) {

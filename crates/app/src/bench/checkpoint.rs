@@ -87,7 +87,7 @@ fn go_on(corpus: Corpus, n_events: u64, facts: &mut Facts, learner: &mut Learner
     for (offset, line) in (facts.end.0..).zip(corpus.lines().take(n_events as usize)) {
         let record = Record { offset: Offset(offset), received_at: Timestamp(line.at_ms), body: line.body() };
         facts.apply(&record);
-        learner.step(record.offset, line.at_ms, facts.resolve(&record), |code| facts.type_of(code))?;
+        learner.step(record.offset, line.at_ms, facts.resolve(&record))?;
     }
     Ok(())
 }

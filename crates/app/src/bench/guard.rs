@@ -8,7 +8,7 @@
 use accrue_event::EventType;
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared};
-use accrue_store::{Fact, Histories, Interaction, Offset};
+use accrue_store::{Fact, Histories, Interaction, Names, Offset};
 use accrue_train::{LearnSettings, Learner};
 
 use super::shop::retail_corpus;
@@ -121,7 +121,7 @@ impl Scene {
 }
 
 fn step(learner: &mut Learner, offset: usize, event: &Interaction) -> anyhow::Result<()> {
-    Ok(learner.step(Offset(offset as u64), event.at_ms, Fact::Interaction(*event), |_| None)?)
+    Ok(learner.step(Offset(offset as u64), event.at_ms, Fact::Interaction(*event, Names::default()))?)
 }
 
 /// What one kind and share came to.
@@ -149,7 +149,7 @@ fn follow(
     let mut settings: LearnSettings = learner.settings().clone();
     settings.guard.enabled = guard;
     let text = settings.to_record();
-    learner.step(Offset(scene.at as u64), 0, Fact::Settings(&text), |_| None)?;
+    learner.step(Offset(scene.at as u64), 0, Fact::Settings(&text))?;
     for (number, clean) in scene.events[scene.at..].iter().take(n_events).enumerate() {
         step(&mut learner, scene.at + 1 + number, &poison(number, clean))?;
         look(number, &learner);

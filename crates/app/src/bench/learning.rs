@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use accrue_model::Version;
-use accrue_store::{Fact, Interaction, Offset};
+use accrue_store::{Fact, Interaction, Names, Offset};
 use accrue_train::Learner;
 
 use super::machine::thread_cpu_s;
@@ -96,7 +96,7 @@ fn run(bed: &Bed<'_>, events: &[Interaction], publish: &Publish) -> anyhow::Resu
     let mut published_at = started;
     for (offset, event) in events.iter().enumerate() {
         // As they come in at the rate to be reached: the guard's effort depends on it.
-        learner.step(Offset(offset as u64), offset as i64 / 50, Fact::Interaction(*event), |_| None)?;
+        learner.step(Offset(offset as u64), offset as i64 / 50, Fact::Interaction(*event, Names::default()))?;
         let is_due = match publish {
             Publish::Every(every) => offset % 256 == 255 && published_at.elapsed() >= *every,
             Publish::EachEvents(n) => offset % n.max(&1) == n.max(&1) - 1,

@@ -89,7 +89,7 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
     let mut learner = Learner::new(settings);
     let mut held = learner.publish();
     for record in (0..).zip(corpus.lines()).map(record) {
-        learner.step(record.offset, record.received_at.0, facts.resolve(&record), |code| facts.type_of(code))?;
+        learner.step(record.offset, record.received_at.0, facts.resolve(&record))?;
         if record.offset.0.is_multiple_of(publish) {
             held = learner.publish();
             if record.offset.0.is_multiple_of(500_000) {

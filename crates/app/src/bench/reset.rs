@@ -4,8 +4,7 @@
 //! The second half is learned twice from the same state: alone, and with a challenger riding along that was learned from the first
 //! half, as long as a server lets it: until the verdict. CPU time is the thread's own, so what else the machine does is left out.
 
-use accrue_event::EventType;
-use accrue_store::{Fact, Interaction, Offset};
+use accrue_store::{Fact, Interaction, Names, Offset};
 use accrue_train::{Learner, Past, ResetSettings, Take, TrainError, Verdict};
 
 use super::machine::thread_cpu_s;
@@ -32,7 +31,7 @@ struct Events<'a>(&'a [Interaction]);
 impl Past for Events<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         for (offset, event) in (from.0..to.0).zip(&self.0[from.0 as usize..]) {
-            take(Offset(offset), received_ms(offset), Fact::Interaction(*event), None::<EventType>)?;
+            take(Offset(offset), received_ms(offset), Fact::Interaction(*event, Names::default()))?;
         }
         Ok(())
     }
@@ -48,7 +47,7 @@ fn learn(learner: &mut Learner, events: &[Interaction]) -> Result<f64, TrainErro
     let before = thread_cpu_s();
     let begun = learner.end().0;
     for (offset, event) in (begun..).zip(&events[begun as usize..]) {
-        learner.step(Offset(offset), received_ms(offset), Fact::Interaction(*event), |_| None)?;
+        learner.step(Offset(offset), received_ms(offset), Fact::Interaction(*event, Names::default()))?;
         if learner.standing().is_some_and(|standing| standing.verdict != Verdict::Open) {
             break;
         }

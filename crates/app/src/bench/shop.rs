@@ -79,7 +79,7 @@ fn fold(log: &Log, config: &Config) -> anyhow::Result<(Facts, Learner)> {
         reader.read(facts.end, CHUNK, |record| {
             facts.apply(&record);
             let fact = facts.resolve(&record);
-            let learned = learner.step(record.offset, record.received_at.0, fact, |code| facts.type_of(code));
+            let learned = learner.step(record.offset, record.received_at.0, fact);
             outcome = std::mem::replace(&mut outcome, Ok(())).and(learned);
         })?;
         outcome?;
@@ -217,7 +217,7 @@ pub(super) fn learn(corpus: Corpus, config: &Config) -> anyhow::Result<(Facts, L
         let record =
             accrue_store::Record { offset: Offset(offset), received_at: Timestamp(line.at_ms), body: line.body() };
         facts.apply(&record);
-        learner.step(record.offset, line.at_ms, facts.resolve(&record), |code| facts.type_of(code))?;
+        learner.step(record.offset, line.at_ms, facts.resolve(&record))?;
     }
     Ok((facts, learner))
 }

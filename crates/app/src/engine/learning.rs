@@ -5,9 +5,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accrue_event::EventType;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, Written};
-use accrue_train::{Learner, TrainError, custom_type, look_back, save};
+use accrue_train::{Learner, TrainError, look_back, save};
 
 use super::Versions;
 use super::resetting::Resetting;
@@ -155,14 +154,14 @@ impl Learning {
         let mut records: Vec<Record> = Vec::with_capacity(limit);
         self.log.read(self.learner.end(), limit, |record| records.push(record))?;
         // Names are resolved under the lock, learning happens outside of it: writers wait for microseconds.
-        let resolved: Vec<(Fact<'_>, Option<EventType>)> = {
+        let resolved: Vec<Fact<'_>> = {
             let facts = self.shared.facts.read();
-            records.iter().map(|record| (facts.resolve(record), custom_type(record))).collect()
+            records.iter().map(|record| facts.resolve(record)).collect()
         };
         let n_stirring = records.iter().filter(|record| !matches!(record.body, Body::Served(_))).count();
         self.unsaved += n_stirring as u64;
         self.is_stirred |= n_stirring > 0;
-        for (record, (fact, custom)) in records.iter().zip(resolved) {
+        for (record, fact) in records.iter().zip(resolved) {
             match fact {
                 Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
                     let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
@@ -170,7 +169,7 @@ impl Learning {
                     // To learn a challenger again takes long: the next start shall not have to.
                     self.unsaved = self.unsaved.max(self.rhythm.checkpoint_every);
                 }
-                fact => self.learner.step(record.offset, record.received_at.0, fact, |_| custom.clone())?,
+                fact => self.learner.step(record.offset, record.received_at.0, fact)?,
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Versions as an operator sees them: which there are, which one to go on from, what was undone and may come back.
 
 use accrue_store::{Body, Facts, LogReader, Offset};
-use accrue_train::{Lineage, Past, SuspectWindow, Take, TrainError, VersionEntry, VersionStatus, custom_type};
+use accrue_train::{Lineage, Past, SuspectWindow, Take, TrainError, VersionEntry, VersionStatus};
 use serde::Serialize;
 
 use super::contract::{ChallengerState, ChallengerStatus};
@@ -177,10 +177,10 @@ impl Past for SharedPast<'_> {
             next = read;
             let resolved: Vec<_> = {
                 let facts = self.shared.facts.read();
-                records.iter().map(|record| (facts.resolve(record), custom_type(record))).collect()
+                records.iter().map(|record| facts.resolve(record)).collect()
             };
-            for (record, (fact, custom)) in records.iter().zip(resolved) {
-                take(record.offset, record.received_at.0, fact, custom)?;
+            for (record, fact) in records.iter().zip(resolved) {
+                take(record.offset, record.received_at.0, fact)?;
             }
         }
         Ok(())

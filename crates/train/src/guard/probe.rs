@@ -24,27 +24,40 @@ const REACH: usize = 64;
 pub(super) const NEW_SHOPPER: usize = 3;
 /// Items seen for the first time within these milliseconds are new.
 const NEW_ITEM_MS: i64 = 7 * 86_400_000;
-/// Slices: all, new shoppers, new items, then one for each type of event below [`N_TYPES`].
-pub(super) const N_SLICES: usize = 3 + N_TYPES;
+/// Slices: all, new shoppers, new items, one for each type of event below [`N_TYPES`], one for each source.
+pub(super) const N_SLICES: usize = 3 + N_TYPES + N_SOURCES;
 const N_TYPES: usize = 13;
+/// Sources told apart; those that are named after all but one of these share the last.
+pub(super) const N_SOURCES: usize = 16;
+/// Bit of the first source.
+const SOURCES: usize = 3 + N_TYPES;
 
 /// The slices that a choice belongs to, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Slices(u32);
 
 impl Slices {
-    pub(super) fn of(context: &Context<'_>, event: &Interaction, first_seen_ms: Option<i64>) -> Self {
+    /// `source` is its place among the sources known.
+    pub(super) fn of(
+        context: &Context<'_>,
+        event: &Interaction,
+        source: Option<usize>,
+        first_seen_ms: Option<i64>,
+    ) -> Self {
         let mut bits = 1;
         bits |= u32::from(context.past.len() < NEW_SHOPPER) << 1;
         bits |= u32::from(first_seen_ms.is_none_or(|seen_ms| event.at_ms - seen_ms < NEW_ITEM_MS)) << 2;
         if usize::from(event.type_code) < N_TYPES {
             bits |= 8 << event.type_code;
         }
+        if let Some(source) = source {
+            bits |= 1 << (SOURCES + source);
+        }
         Self(bits)
     }
 
-    /// Only what stays true of a choice as time goes on: all, and its type.
-    pub(super) fn by_type(self) -> Self {
+    /// Only what stays true of a choice as time goes on: all, its type, its source.
+    pub(super) fn lasting(self) -> Self {
         Self(self.0 & !6)
     }
 
@@ -53,13 +66,17 @@ impl Slices {
     }
 }
 
-/// What a slice is called; `type_name` names a type of event by its code.
-pub(super) fn slice_name(slice: usize, type_name: impl Fn(u8) -> String) -> String {
+/// What a slice is called; `type_name` names a type of event by its code, `sources` are those known.
+pub(super) fn slice_name(slice: usize, type_name: impl Fn(u8) -> String, sources: &[Box<str>]) -> String {
     match slice {
         0 => "all".into(),
         1 => "new shoppers".into(),
         2 => "new items".into(),
-        code => type_name((code - 3) as u8),
+        code if code < SOURCES => type_name((code - 3) as u8),
+        source => match sources.get(source - SOURCES) {
+            Some(name) => format!("source {name}"),
+            None => "other sources".into(),
+        },
     }
 }
 

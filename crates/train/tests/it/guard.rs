@@ -3,10 +3,10 @@
 
 use accrue_kernel::Draws;
 use accrue_model::Part;
-use accrue_store::{Body, Fact, Facts, Offset, Record};
+use accrue_store::{Body, CheckedEvent as Checked, Fact, Facts, Offset, Record};
 use accrue_train::{
     Challenge, Challenger, GateSettings, LearnSettings, Learner, Past, Take, TrainError, Verdict, VersionStatus,
-    custom_type, look_back,
+    look_back,
 };
 
 use crate::shop::{N_ITEMS, facts, records, settings};
@@ -38,7 +38,7 @@ fn follow(learner: &mut Learner, facts: &Facts, records: &[Record]) {
             Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
                 look_back(learner, record, &mut Records { records, facts }).unwrap();
             }
-            fact => learner.step(record.offset, record.received_at.0, fact, |code| facts.type_of(code)).unwrap(),
+            fact => learner.step(record.offset, record.received_at.0, fact).unwrap(),
         }
     }
 }
@@ -52,7 +52,7 @@ struct Records<'a> {
 impl Past for Records<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         for record in &self.records[from.0 as usize..to.0 as usize] {
-            take(record.offset, record.received_at.0, self.facts.resolve(record), custom_type(record))?;
+            take(record.offset, record.received_at.0, self.facts.resolve(record))?;
         }
         Ok(())
     }
@@ -114,6 +114,29 @@ fn poison_is_undone_and_clean_events_lead_back() {
     assert!(learner.is_on_probation() && ndcg >= 0.8 * before, "{ndcg} while the poison goes on, {before} before");
     follow(&mut learner, &facts, &records);
     assert!(!learner.is_on_probation(), "the line proved itself");
+}
+
+#[test]
+fn an_alarm_names_the_source_that_it_is_about() {
+    let mut records = records(20_000, 11);
+    for (place, record) in records.iter_mut().enumerate() {
+        let Body::Event(Checked { event, .. }) = &mut record.body else { continue };
+        let user: u64 = event.user.as_ref().unwrap().as_str()[5..].parse().unwrap();
+        // Three families' buyers come by the app; from some day on it names other items than they chose.
+        let by_app = user % 10 < 3;
+        event.source = Some(if by_app { "app" } else { "web" }.into());
+        if by_app && place >= 10_000 {
+            let item = Draws::new(5, 5, place as u64).below(N_ITEMS);
+            event.item = Some(format!("item-{item}").as_str().into());
+        }
+    }
+    let facts = facts(&records);
+    let mut learner = Learner::new(patient(Part::Blend));
+    follow(&mut learner, &facts, &records);
+    let windows = learner.lineage().windows();
+    let why: Vec<&str> = windows.iter().map(|window| &*window.why).collect();
+    assert!(windows.iter().all(|window| window.to.0 > 10_000), "{why:?}");
+    assert!(why.iter().any(|why| why.contains("test, source app: ")), "{why:?}");
 }
 
 #[test]

@@ -87,6 +87,6 @@ pub fn facts(records: &[Record]) -> Facts {
 pub fn follow(learner: &mut Learner, facts: &Facts, records: &[Record]) {
     for record in &records[learner.end().0 as usize..] {
         let fact = facts.resolve(record);
-        learner.step(record.offset, record.received_at.0, fact, |code| facts.type_of(code)).expect("plain records");
+        learner.step(record.offset, record.received_at.0, fact).expect("plain records");
     }
 }
