@@ -1,11 +1,13 @@
 //! A version: what the learner publishes and the server answers from. Immutable; readers hold it as long as they need it.
 
+use accrue_store::Split;
+
 use crate::{Ensemble, TypeWeights};
 
 /// All models as they stood at an offset of the log.
 #[derive(Clone, Debug)]
 pub struct Version {
-    /// Counts publications since the learner started.
+    /// Its place among the versions of the log.
     pub number: u64,
     /// The records before this offset were learned.
     pub offset: u64,
@@ -13,4 +15,21 @@ pub struct Version {
     pub ensemble: Ensemble,
     /// What each type of event is worth.
     pub weights: TypeWeights,
+    /// While the arms of an experiment learn apart: who is in which, and the same version of each, in that order.
+    pub arms: Option<(Split, Vec<Version>)>,
+}
+
+impl Version {
+    /// One without arms.
+    pub fn new(number: u64, offset: u64, ensemble: Ensemble, weights: TypeWeights) -> Self {
+        Self { number, offset, ensemble, weights, arms: None }
+    }
+
+    /// What answers the shopper with this hash: the version of their arm, if arms learn apart. A stranger is in none.
+    pub fn of_shopper(&self, shopper: Option<u64>) -> &Self {
+        match (&self.arms, shopper) {
+            (Some((split, versions)), Some(shopper)) => &versions[split.arm_of(shopper)],
+            _ => self,
+        }
+    }
 }

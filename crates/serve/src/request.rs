@@ -1,6 +1,6 @@
 //! What is asked of the server and what it answers, as plain values; the app gives them their JSON form.
 
-use accrue_event::{Event, ItemId, SessionId, UserId};
+use accrue_event::{Event, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
 
 use crate::filter::Filter;
@@ -13,6 +13,14 @@ pub struct Visitor {
     pub user: Option<UserId>,
     /// The visit; alone, it names a guest.
     pub session: Option<SessionId>,
+}
+
+impl Visitor {
+    /// Whom they are known as: a user by their id, a guest by the session; a stranger as nobody.
+    pub fn shopper(&self) -> Option<Shopper> {
+        let guest = || self.session.clone().map(Shopper::Guest);
+        self.user.clone().map(Shopper::User).or_else(guest)
+    }
 }
 
 /// What to do with items that the shopper chose before.

@@ -13,7 +13,9 @@ use accrue_event::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, CheckedEvent, Histories, Interaction, ItemIdx, Offset, Record, ShopperIdx, Vocabulary};
+use crate::{
+    Body, CheckedEvent, Histories, Interaction, ItemIdx, Offset, Record, ShopperIdx, Vocabulary, shopper_hash,
+};
 
 /// Codes left for a shop's own event types.
 const MAX_CUSTOM_TYPES: usize = 54;
@@ -279,14 +281,14 @@ impl Facts {
     /// an item) or with a name that was never applied.
     pub fn interaction(&self, event: &Event) -> Option<Interaction> {
         let is_choice = event.event_type != EventType::Impression;
-        is_choice.then(|| self.numbered(event, &shopper_name(&event.shopper()))).flatten()
+        is_choice.then(|| self.numbered(event, &event.shopper())).flatten()
     }
 
     fn happened<'a>(&self, event: &'a Event) -> Fact<'a> {
-        let name = shopper_name(&event.shopper());
+        let shopper = event.shopper();
         let own_type = Some(&event.event_type).filter(|event_type| matches!(event_type, EventType::Custom(_)));
-        let names = Names { own_type, source: event.source.as_deref(), shopper: hash_of(&name) };
-        match self.numbered(event, &name) {
+        let names = Names { own_type, source: event.source.as_deref(), shopper: shopper_hash(&shopper) };
+        match self.numbered(event, &shopper) {
             None => Fact::Nothing,
             Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),
             Some(interaction) => Fact::Interaction(interaction, names),
@@ -294,9 +296,9 @@ impl Facts {
     }
 
     /// The event with indices for names.
-    fn numbered(&self, event: &Event, shopper_name: &str) -> Option<Interaction> {
+    fn numbered(&self, event: &Event, shopper: &Shopper) -> Option<Interaction> {
         Some(Interaction {
-            shopper: self.shoppers.get(shopper_name)?,
+            shopper: self.shopper(shopper)?,
             item: self.items.get(event.item.as_ref()?.as_str())?,
             type_code: self.type_code(&event.event_type)?,
             at_ms: event.at.0,
@@ -389,15 +391,6 @@ fn user_name(user: &UserId) -> String {
 
 fn guest_name(session: &str) -> String {
     format!("g{session}")
-}
-
-/// What traffic is split by: the same for a user on every visit, for a guest within their session.
-pub fn shopper_hash(shopper: &Shopper) -> u64 {
-    hash_of(&shopper_name(shopper))
-}
-
-fn hash_of(shopper_name: &str) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(shopper_name.as_bytes())
 }
 
 /// What a history keeps of a session's name.

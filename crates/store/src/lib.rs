@@ -12,15 +12,17 @@ mod history;
 mod log;
 mod record;
 mod served;
+mod split;
 mod vocabulary;
 
 pub use backup::{Backup, backup, restore};
 pub use checkpoint::{Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, SectionReader, Written};
 pub use erasure::PendingErasure;
 pub use error::StoreError;
-pub use facts::{Entry, Fact, Facts, Names, session_hash, shopper_hash, shopper_name};
+pub use facts::{Entry, Fact, Facts, Names, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Log, LogReader, LogSettings};
 pub use record::{Body, CheckedEvent, Offset, Record};
 pub use served::{Assignment, Page, Served};
+pub use split::{Share, Split, shopper_hash};
 pub use vocabulary::Vocabulary;

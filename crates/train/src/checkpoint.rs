@@ -290,6 +290,7 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
         ("learned.factorization", checksum(&ensemble.factorization)),
         ("learned.sequence", checksum(&ensemble.sequence)),
         ("learned.blend", checksum(&ensemble.blend)),
+        ("learned.arms", checksum(&learner.line().arms())),
         ("learned.histories", checksum(learner.histories())),
         ("learned.impressions", checksum(learner.impressions())),
         ("learned.guard", checksum(learner.guard())),

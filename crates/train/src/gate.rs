@@ -122,6 +122,8 @@ impl Challenger {
         // It learns from choices alone and at its own pace, whether it rides along or is learned again later: the same bytes.
         settings.impressions.window_s = 0;
         settings.drift.boost = 1.0;
+        // It contends for what is shared; arms go on as they are.
+        settings.arms = None;
         let excluded = excluded.iter().filter(|window| !window.released).cloned().collect();
         Self { challenge: challenge.clone(), learner: Learner::new(settings), excluded, at: Offset(0) }
     }
@@ -182,7 +184,7 @@ impl Challenger {
 
     /// What it learned.
     pub fn into_state(self) -> Ensemble {
-        self.learner.into_line()
+        self.learner.into_line().shared
     }
 }
 

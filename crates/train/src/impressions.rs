@@ -33,15 +33,17 @@ impl Default for ImpressionSettings {
     }
 }
 
-/// An impression whose window has passed.
+/// An impression, of which nothing is learned before its window has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PassedOver {
+pub(crate) struct Shown {
     /// Who was shown it.
     pub(crate) shopper: ShopperIdx,
     /// What was shown.
     pub(crate) item: ItemIdx,
     /// The record of the impression.
     pub(crate) offset: u64,
+    /// Hash of the shopper's name.
+    pub(crate) name: u64,
 }
 
 /// A window in the order of its end.
@@ -51,6 +53,7 @@ struct Window {
     shopper: ShopperIdx,
     item: ItemIdx,
     offset: u64,
+    name: u64,
 }
 
 /// All impressions that wait.
@@ -76,7 +79,8 @@ impl Impressions {
     }
 
     /// Something was shown.
-    pub(crate) fn show(&mut self, settings: &ImpressionSettings, shopper: ShopperIdx, item: ItemIdx, offset: u64) {
+    pub(crate) fn show(&mut self, settings: &ImpressionSettings, shown: Shown) {
+        let Shown { shopper, item, offset, name } = shown;
         if settings.window_s == 0 || settings.capacity == 0 {
             return;
         }
@@ -85,7 +89,7 @@ impl Impressions {
             self.n_overflown += u64::from(self.close(&oldest));
         }
         let ends_ms = self.stream_ms() + i64::from(settings.window_s) * 1000;
-        self.windows.push_back(Window { ends_ms, shopper, item, offset });
+        self.windows.push_back(Window { ends_ms, shopper, item, offset, name });
         self.waiting.insert((shopper, item), offset);
     }
 
@@ -103,13 +107,13 @@ impl Impressions {
     }
 
     /// The next impression whose window has passed.
-    pub(crate) fn next_passed(&mut self) -> Option<PassedOver> {
+    pub(crate) fn next_passed(&mut self) -> Option<Shown> {
         let now_ms = self.stream_ms();
         while let Some(&window) = self.windows.front().filter(|window| window.ends_ms <= now_ms) {
             self.windows.pop_front();
             if self.close(&window) {
-                let Window { shopper, item, offset, .. } = window;
-                return Some(PassedOver { shopper, item, offset });
+                let Window { shopper, item, offset, name, .. } = window;
+                return Some(Shown { shopper, item, offset, name });
             }
         }
         None
@@ -137,6 +141,10 @@ mod tests {
 
     const MINUTE: ImpressionSettings = ImpressionSettings { window_s: 60, weight: 0.1, capacity: 3 };
 
+    fn shown(shopper: ShopperIdx, item: ItemIdx, offset: u64) -> Shown {
+        Shown { shopper, item, offset, name: 0 }
+    }
+
     const NOTHING: [u64; 0] = [];
 
     fn passed(impressions: &mut Impressions, at_ms: i64) -> Vec<u64> {
@@ -148,8 +156,8 @@ mod tests {
     fn what_is_not_chosen_within_its_window_is_passed_over() {
         let mut impressions = Impressions::default();
         impressions.observe(1_000);
-        impressions.show(&MINUTE, 1, 7, 10);
-        impressions.show(&MINUTE, 1, 8, 11);
+        impressions.show(&MINUTE, shown(1, 7, 10));
+        impressions.show(&MINUTE, shown(1, 8, 11));
         assert_eq!(passed(&mut impressions, 60_999), NOTHING);
         impressions.choose(1, 7);
         assert_eq!(passed(&mut impressions, 61_000), [11]);
@@ -159,9 +167,9 @@ mod tests {
     #[test]
     fn a_second_impression_begins_the_window_anew() {
         let mut impressions = Impressions::default();
-        impressions.show(&MINUTE, 1, 7, 10);
+        impressions.show(&MINUTE, shown(1, 7, 10));
         impressions.observe(30_000);
-        impressions.show(&MINUTE, 1, 7, 20);
+        impressions.show(&MINUTE, shown(1, 7, 20));
         assert_eq!(passed(&mut impressions, 60_000), NOTHING);
         assert_eq!(passed(&mut impressions, 90_000), [20]);
     }
@@ -171,7 +179,7 @@ mod tests {
         let mut impressions = Impressions::default();
         impressions.observe(100_000);
         impressions.observe(5_000);
-        impressions.show(&MINUTE, 1, 7, 10);
+        impressions.show(&MINUTE, shown(1, 7, 10));
         assert_eq!(passed(&mut impressions, 159_999), NOTHING);
         assert_eq!(passed(&mut impressions, 160_000), [10]);
     }
@@ -179,7 +187,7 @@ mod tests {
     #[test]
     fn too_many_go_unlabelled_oldest_first_and_are_counted() {
         let mut impressions = Impressions::default();
-        (0..5).for_each(|item| impressions.show(&MINUTE, 1, item, 10 + u64::from(item)));
+        (0..5).for_each(|item| impressions.show(&MINUTE, shown(1, item, 10 + u64::from(item))));
         assert_eq!(impressions.n_overflown(), 2);
         assert_eq!(passed(&mut impressions, 60_000), [12, 13, 14]);
     }
@@ -187,8 +195,8 @@ mod tests {
     #[test]
     fn of_a_merged_guest_nothing_waits() {
         let mut impressions = Impressions::default();
-        impressions.show(&MINUTE, 1, 7, 10);
-        impressions.show(&MINUTE, 2, 7, 11);
+        impressions.show(&MINUTE, shown(1, 7, 10));
+        impressions.show(&MINUTE, shown(2, 7, 11));
         impressions.forget_shopper(1);
         assert_eq!(passed(&mut impressions, 60_000), [11]);
     }

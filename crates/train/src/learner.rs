@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::{Challenge, Challenger, Contest, GateSettings, Past, Shadow, Standing};
 use crate::guard::{Finding, Guard, Observation, Probation, Tally, ranks_of};
-use crate::impressions::{Impressions, PassedOver};
-use crate::prequential::{LIST, Quality};
+use crate::impressions::{Impressions, Shown};
+use crate::line::Line;
+use crate::prequential::{ArmQuality, LIST, Quality};
 use crate::resets::Resets;
 use crate::versions::{Lineage, Sealing};
 use crate::{Alarm, LearnSettings, TrainError};
@@ -31,7 +32,7 @@ const FIRST_VERSION: u64 = 2_000;
 pub struct Learner {
     settings: LearnSettings,
     /// What learns.
-    line: Ensemble,
+    line: Line,
     guard: Guard,
     lineage: Lineage,
     /// Whether the line was rolled back and has not proved itself since: then the good version serves.
@@ -88,8 +89,8 @@ impl Learner {
         for (code, event_type) in EventType::BUILT_IN.iter().enumerate() {
             weights.set(code as u8, settings.weight(event_type));
         }
-        Self {
-            line: Ensemble::new(settings.models.clone(), settings.seed),
+        let mut learner = Self {
+            line: Line::new(settings.models.clone(), settings.seed),
             guard: Guard::default(),
             lineage: Lineage::default(),
             on_probation: false,
@@ -108,7 +109,9 @@ impl Learner {
             received_ms: 0,
             prepared: Prepared::default(),
             shadow: None,
-        }
+        };
+        learner.split();
+        learner
     }
 
     /// The next record to learn from.
@@ -121,15 +124,20 @@ impl Learner {
         self.n_learned
     }
 
-    /// What learns.
+    /// What learns from everybody.
     pub fn ensemble(&self) -> &Ensemble {
+        &self.line.shared
+    }
+
+    /// What learns, arms included.
+    pub fn line(&self) -> &Line {
         &self.line
     }
 
     /// What answers: the line, or the last version known good while the line is on probation.
     pub fn serving(&self) -> &Ensemble {
         let good = self.lineage.good().filter(|_| self.on_probation);
-        good.map_or(&self.line, |(_, state)| state)
+        good.map_or(&self.line.shared, |(_, state)| &state.shared)
     }
 
     /// All versions.
@@ -196,7 +204,7 @@ impl Learner {
                 self.weigh(event.type_code, names.own_type);
                 self.learn(offset, &event, &names);
             }
-            Fact::Shown(impression, _) => self.show(offset, &impression),
+            Fact::Shown(impression, names) => self.show(offset, &impression, &names),
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
                 self.see_item(item, seen_ms);
@@ -244,8 +252,9 @@ impl Learner {
             *self = Self { end: self.end, received_ms: self.received_ms, ..Self::new(settings) };
             return Ok(());
         }
-        self.line.set_settings(settings.models.clone(), self.settings.seed);
+        self.line.set_settings(&settings.models, self.settings.seed);
         self.put_in_force(settings);
+        self.split();
         Ok(())
     }
 
@@ -260,6 +269,14 @@ impl Learner {
             LearnSettings { seed: self.settings.seed, history_capacity: self.settings.history_capacity, ..settings };
     }
 
+    /// Has arms learn apart as the settings say; those that do already go on.
+    fn split(&mut self) {
+        let split = self.settings.arms.as_ref();
+        if self.line.split_by(split) {
+            self.quality.arms = vec![ArmQuality::default(); split.map_or(0, |split| split.arms.len())];
+        }
+    }
+
     fn learn(&mut self, offset: Offset, event: &Interaction, names: &Names<'_>) {
         let weight = self.weights.get(event.type_code);
         self.label(event, weight);
@@ -272,11 +289,20 @@ impl Learner {
                 Some((_, good)) if self.on_probation => good,
                 _ => &self.line,
             };
-            let list = serving.rank(&context, &mut self.prepared, LIST, |_| true);
-            let rank = list.iter().position(|scored| scored.item == event.item);
+            let mut rank_by = |models: &Ensemble| {
+                let list = models.rank(&context, &mut self.prepared, LIST, |_| true);
+                list.iter().position(|scored| scored.item == event.item)
+            };
+            let rank = rank_by(&serving.shared);
+            if let Some((split, models)) = serving.arms() {
+                let place = split.arm_of(names.shopper);
+                if let Some(quality) = self.quality.arms.get_mut(place) {
+                    quality.count(rank_by(&models[place]), rank);
+                }
+            }
             let repeat = context.past.iter().any(|past| past.item == event.item);
             self.quality.one_in = one_in;
-            self.quality.count(rank, repeat, self.line.n_items());
+            self.quality.count(rank, repeat, self.line.shared.n_items());
         }
         let finding = if weight != 0.0 && self.settings.guard.enabled {
             let choice = Observation {
@@ -290,8 +316,8 @@ impl Learner {
                 probation: self.probation(),
                 since_good: self.since_good,
             };
-            let good = self.lineage.good().map(|(_, state)| state);
-            let (settings, line) = (&self.settings.guard, &self.line);
+            let good = self.lineage.good().map(|(_, state)| &state.shared);
+            let (settings, line) = (&self.settings.guard, &self.line.shared);
             self.guard.observe(settings, &choice, line, good, &mut self.prepared)
         } else {
             Finding::GoOn
@@ -302,10 +328,10 @@ impl Learner {
             let weight = weights.get(event.type_code);
             let mut draws = Draws::new(self.settings.seed, STREAM + 1, offset.0);
             if weight > 0.0 && contest.goes_on() && draws.below(contest.predict_one_in()) == 0 {
-                let (models, contexts) = ([&self.line, &*state], [&context, &own]);
+                let (models, contexts) = ([&self.line.shared, &*state], [&context, &own]);
                 contest.count(ranks_of(models, contexts, event.item, &mut draws, &mut self.prepared).gains());
             }
-            let (seed, n_items) = (self.settings.seed, self.line.n_items());
+            let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
             let step = Step { offset: offset.0, seed, context: own, event: *event, weight, n_items };
             state.learn(&step, None, &mut self.prepared);
         }
@@ -317,11 +343,10 @@ impl Learner {
                     context,
                     event: *event,
                     weight,
-                    n_items: self.line.n_items(),
+                    n_items: self.line.shared.n_items(),
                 };
-                self.prepared.hasten(self.quality.drift.pace());
                 let good = self.lineage.good().map(|(_, state)| state);
-                self.line.learn(&step, good, &mut self.prepared);
+                self.line.learn(&step, names.shopper, good, self.quality.drift.pace(), &mut self.prepared);
                 self.quality.drift.observe(&self.settings.drift, offset.0, self.prepared.foreseen());
             }
             Finding::Withhold | Finding::Alarm(_) => {}
@@ -330,6 +355,9 @@ impl Learner {
         self.histories.push(event);
         self.n_learned += 1;
         self.count_choice(weight);
+        if let Some(arm) = self.line.arm_of(names.shopper) {
+            self.quality.arms[arm].n_choices += u64::from(weight != 0.0);
+        }
         match finding {
             Finding::Alarm(alarm) => self.undo(offset.next(), &alarm),
             Finding::Cleared => self.end_probation(),
@@ -365,16 +393,17 @@ impl Learner {
     }
 
     /// An impression begins to wait for its label; one of somebody or something that was never learned of does not.
-    fn show(&mut self, offset: Offset, impression: &Interaction) {
+    fn show(&mut self, offset: Offset, impression: &Interaction, names: &Names<'_>) {
         let Interaction { shopper, item, .. } = *impression;
-        if !self.histories.get(shopper).past().is_empty() && self.line.first_seen_ms(item).is_some() {
+        if !self.histories.get(shopper).past().is_empty() && self.line.shared.first_seen_ms(item).is_some() {
             self.impressions.observe(impression.at_ms);
-            self.impressions.show(&self.settings.impressions, shopper, item, offset.0);
+            let shown = Shown { shopper, item, offset: offset.0, name: names.shopper };
+            self.impressions.show(&self.settings.impressions, shown);
         }
     }
 
     /// A negative step, under the impression's offset and with the shopper's past as it is now.
-    fn learn_passed_over(&mut self, PassedOver { shopper, item, offset }: PassedOver) {
+    fn learn_passed_over(&mut self, Shown { shopper, item, offset, name }: Shown) {
         let at_ms = self.impressions.stream_ms();
         let step = Step {
             offset,
@@ -382,9 +411,9 @@ impl Learner {
             context: Context::new(self.histories.get(shopper), None, at_ms, &self.weights),
             event: Interaction { shopper, item, type_code: IMPRESSION, at_ms, session: None, value: 1.0, quantity: 1 },
             weight: -self.settings.impressions.weight,
-            n_items: self.line.n_items(),
+            n_items: self.line.shared.n_items(),
         };
-        self.line.learn_passed_over(&step);
+        self.line.learn_passed_over(&step, name);
     }
 
     /// Seals a version, or confirms the one that was sealed, when it is time.
@@ -421,7 +450,7 @@ impl Learner {
     }
 
     fn each_line(&mut self, mut change: impl FnMut(&mut Ensemble)) {
-        change(&mut self.line);
+        self.line.change(&mut change);
         if let Some(shadow) = &mut self.shadow {
             change(&mut shadow.state);
         }
@@ -522,7 +551,10 @@ impl Learner {
         state.refresh();
         self.resets.promote(offset, why, self.n_learned);
         let sealing = self.sealing(self.end);
-        self.put_in_force(challenge.settings);
+        // Arms go on as they are, under the challenger's settings.
+        let arms = self.settings.arms.take();
+        self.put_in_force(LearnSettings { arms, ..challenge.settings });
+        let state = self.line.with_shared(state, self.settings.seed);
         self.lineage.replace(&self.line, &state, &sealing, why, self.settings.guard.versions_kept);
         self.guard.trust_before(self.end.0, self.settings.guard.anchors);
         self.go_on_from(state);
@@ -545,8 +577,8 @@ impl Learner {
     ) -> Result<(), TrainError> {
         if self.lineage.windows().iter().any(|window| (window.from, window.to) == (from, to) && !window.released) {
             past.read(from, to, &mut |offset, _, fact| {
-                if let Fact::Interaction(event, _) = fact {
-                    self.learn_late(offset, &event);
+                if let Fact::Interaction(event, names) = fact {
+                    self.learn_late(offset, &event, &names);
                 }
                 Ok(())
             })?;
@@ -554,18 +586,18 @@ impl Learner {
         self.step(offset, at_ms, Fact::WindowReleased { from, to })
     }
 
-    fn learn_late(&mut self, offset: Offset, event: &Interaction) {
+    fn learn_late(&mut self, offset: Offset, event: &Interaction, names: &Names<'_>) {
         let context = Context::at(self.histories.get(event.shopper), event.at_ms, &self.weights);
         let weight = self.weights.get(event.type_code);
-        let (seed, n_items) = (self.settings.seed, self.line.n_items());
+        let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
         let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items };
         let good = self.lineage.good().map(|(_, state)| state);
-        self.line.learn(&step, good, &mut self.prepared);
+        self.line.learn(&step, names.shopper, good, 1.0, &mut self.prepared);
         self.count_choice(weight);
     }
 
     /// What was learned.
-    pub(crate) fn into_line(self) -> Ensemble {
+    pub(crate) fn into_line(self) -> Line {
         self.line
     }
 
@@ -594,9 +626,11 @@ impl Learner {
     }
 
     /// Learns on from this state; what is known of the catalogue stays.
-    fn go_on_from(&mut self, mut state: Ensemble) {
+    fn go_on_from(&mut self, mut state: Line) {
         state.take_catalogue(&self.line);
         self.line = state;
+        // A version from before the experiment has no arms, or others.
+        self.split();
         // A challenger learned beside a line that is gone; it may begin again.
         self.shadow = None;
         self.since_sealed = 0;
@@ -642,7 +676,7 @@ impl Learner {
         self.line.refresh();
         match self.on_probation.then(|| self.publish_good()).flatten() {
             Some(good) => good,
-            None => self.version(self.lineage.learning(), self.line.clone()),
+            None => self.version(self.lineage.learning(), &self.line),
         }
     }
 
@@ -651,16 +685,19 @@ impl Learner {
         let (number, state) = self.lineage.good()?;
         let mut state = state.clone();
         state.take_catalogue(&self.line);
-        Some(self.version(number, state))
+        Some(self.version(number, &state))
     }
 
-    fn version(&self, number: u64, ensemble: Ensemble) -> Version {
-        Version { number, offset: self.end.0, ensemble, weights: self.weights.clone() }
+    fn version(&self, number: u64, line: &Line) -> Version {
+        let version = |ensemble: &Ensemble| Version::new(number, self.end.0, ensemble.clone(), self.weights.clone());
+        let arms = line.arms().map(|(split, models)| (split.clone(), models.iter().map(version).collect()));
+        Version { arms, ..version(&line.shared) }
     }
 
     /// After it came out of a file: the states of versions share memory with the line wherever they say the same.
     pub(crate) fn settle(&mut self) {
         self.line.refresh();
+        self.line.share_within();
         for state in self.lineage.kept_states_mut() {
             state.share_with(&self.line);
             state.refresh();

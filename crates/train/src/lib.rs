@@ -10,6 +10,7 @@ mod gate;
 mod guard;
 mod impressions;
 mod learner;
+mod line;
 mod prequential;
 mod resets;
 mod settings;
@@ -22,7 +23,8 @@ pub use gate::{Challenge, Challenger, GateSettings, Past, Standing, Take, Verdic
 pub use guard::{Alarm, GuardSettings, Tally};
 pub use impressions::ImpressionSettings;
 pub use learner::Learner;
-pub use prequential::{Hits, Quality};
+pub use line::Line;
+pub use prequential::{ArmQuality, Hits, Quality};
 pub use resets::{Judged, ResetSettings, Resets};
 pub use settings::LearnSettings;
 pub use versions::{Lineage, SuspectWindow, VersionEntry, VersionStatus};

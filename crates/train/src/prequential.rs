@@ -46,6 +46,25 @@ pub(crate) fn gain(rank: usize) -> f64 {
     f64::from(std::f32::consts::LN_2 / accrue_kernel::ln(rank as f32 + 2.0))
 }
 
+/// How well the models of one arm foresee what its shoppers do, and what is shared foresees of the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArmQuality {
+    /// Choices of its shoppers since it began.
+    pub n_choices: u64,
+    /// Of the arm's own models.
+    pub own: Hits,
+    /// Of the models that learn from everybody.
+    pub shared: Hits,
+}
+
+impl ArmQuality {
+    /// Counts the places of one choice.
+    pub(crate) fn count(&mut self, own: Option<usize>, shared: Option<usize>) {
+        self.own.add(own);
+        self.shared.add(shared);
+    }
+}
+
 /// How well the models foresee what happens next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
@@ -65,6 +84,8 @@ pub struct Quality {
     pub n_items: u32,
     /// Whether what shoppers do has changed.
     pub drift: Drift,
+    /// By arm, while arms learn apart.
+    pub arms: Vec<ArmQuality>,
 }
 
 impl Quality {

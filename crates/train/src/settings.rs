@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use accrue_event::EventType;
 use accrue_model::Settings;
+use accrue_store::Split;
 use serde::{Deserialize, Serialize};
 
 use crate::{DriftSettings, GuardSettings, ImpressionSettings};
@@ -28,6 +29,8 @@ pub struct LearnSettings {
     pub guard: GuardSettings,
     /// Settings of the models.
     pub models: Settings,
+    /// Arms of an experiment that learn apart, if there are.
+    pub arms: Option<Split>,
 }
 
 impl Default for LearnSettings {
@@ -41,6 +44,7 @@ impl Default for LearnSettings {
             impressions: ImpressionSettings::default(),
             guard: GuardSettings::default(),
             models: Settings::default(),
+            arms: None,
         }
     }
 }

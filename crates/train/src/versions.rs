@@ -4,9 +4,10 @@
 //! without an alarm. An alarm rolls the line back to the good version; what it had learned since is sealed as *rolled back*, and
 //! the records of that window are suspect. All of it is part of the fold.
 
-use accrue_model::Ensemble;
 use accrue_store::Offset;
 use serde::{Deserialize, Serialize};
+
+use crate::Line;
 
 /// Entries kept of the past.
 const ENTRIES: usize = 256;
@@ -101,7 +102,7 @@ pub struct Lineage {
     /// Oldest first; the last one is being learned.
     entries: Vec<VersionEntry>,
     /// States, by number, oldest first.
-    kept: Vec<(u64, Ensemble)>,
+    kept: Vec<(u64, Line)>,
     good: u64,
     candidate: Option<u64>,
     /// Suspect windows, oldest first.
@@ -147,7 +148,7 @@ impl Lineage {
     }
 
     /// The number of the last version known good, and its state; `None` in a young shop.
-    pub fn good(&self) -> Option<(u64, &Ensemble)> {
+    pub fn good(&self) -> Option<(u64, &Line)> {
         Some((self.good, self.state(self.good)?))
     }
 
@@ -162,7 +163,7 @@ impl Lineage {
     }
 
     /// The state of a version, if it is kept.
-    pub fn state(&self, number: u64) -> Option<&Ensemble> {
+    pub fn state(&self, number: u64) -> Option<&Line> {
         self.kept.iter().find(|(kept, _)| *kept == number).map(|(_, state)| state)
     }
 
@@ -188,12 +189,12 @@ impl Lineage {
         format!("{:016x}", hashed.digest())
     }
 
-    pub(crate) fn kept_states_mut(&mut self) -> impl Iterator<Item = &mut Ensemble> {
+    pub(crate) fn kept_states_mut(&mut self) -> impl Iterator<Item = &mut Line> {
         self.kept.iter_mut().map(|(_, state)| state)
     }
 
     /// The good version and the candidate.
-    pub(crate) fn tested_mut(&mut self) -> impl Iterator<Item = &mut Ensemble> {
+    pub(crate) fn tested_mut(&mut self) -> impl Iterator<Item = &mut Line> {
         let (good, candidate) = (self.good, self.candidate);
         let tested = move |number: u64| number == good || Some(number) == candidate;
         self.kept.iter_mut().filter(move |(number, _)| tested(*number)).map(|(_, state)| state)
@@ -232,7 +233,7 @@ impl Lineage {
     }
 
     /// Seals the version that is being learned, with this status; the next one is opened by the caller.
-    fn seal(&mut self, line: &Ensemble, sealing: &Sealing, status: VersionStatus, why: &str) -> u64 {
+    fn seal(&mut self, line: &Line, sealing: &Sealing, status: VersionStatus, why: &str) -> u64 {
         let entry = self.entries.last_mut().expect("one version is always being learned");
         let number = entry.number;
         let [stream, anchor] = &sealing.tallies;
@@ -254,7 +255,7 @@ impl Lineage {
     }
 
     /// Seals the line as the next candidate and goes on from it.
-    pub(crate) fn propose(&mut self, line: &Ensemble, sealing: &Sealing, n_kept: usize) {
+    pub(crate) fn propose(&mut self, line: &Line, sealing: &Sealing, n_kept: usize) {
         let number = self.seal(line, sealing, VersionStatus::Candidate, "");
         self.candidate = Some(number);
         self.open(number + 1, number, sealing.offset);
@@ -281,14 +282,7 @@ impl Lineage {
     ///
     /// # Panics
     /// If the state of `to` is not kept.
-    pub(crate) fn roll_back(
-        &mut self,
-        line: &Ensemble,
-        to: u64,
-        sealing: &Sealing,
-        why: &str,
-        n_kept: usize,
-    ) -> Ensemble {
+    pub(crate) fn roll_back(&mut self, line: &Line, to: u64, sealing: &Sealing, why: &str, n_kept: usize) -> Line {
         let number = self.seal(line, sealing, VersionStatus::RolledBack, why);
         if let Some(candidate) = self.candidate.take()
             && candidate != to
@@ -339,7 +333,7 @@ impl Lineage {
     }
 
     /// Takes `state` as the line, whatever it was learned by: a challenger that won.
-    pub(crate) fn replace(&mut self, line: &Ensemble, state: &Ensemble, sealing: &Sealing, why: &str, n_kept: usize) {
+    pub(crate) fn replace(&mut self, line: &Line, state: &Line, sealing: &Sealing, why: &str, n_kept: usize) {
         let number = self.seal(line, sealing, VersionStatus::Superseded, "a challenger replaced it");
         self.candidate = None;
         self.open(number + 1, number, sealing.offset);

@@ -161,6 +161,8 @@ pub struct Status {
     pub copied_bytes_per_event: f64,
     /// Prequential quality: predictions made before learning.
     pub quality: accrue_train::Quality,
+    /// Arms that learn apart, in the order of `quality.arms`.
+    pub arms: Vec<String>,
     /// How what is learned stands against the last version known good.
     pub guard: GuardStatus,
     /// Where the next reset stands, and what came of those before.

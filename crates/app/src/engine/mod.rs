@@ -49,7 +49,7 @@ use self::running::{Ending, Running, Waiting};
 pub use self::versioning::Versions;
 use self::writer::{Job, Reply, now};
 use crate::config::Config;
-use crate::experiment::Traffic;
+use crate::experiment::{ExperimentSettings, Learning, Traffic};
 
 /// A shop's data folder, opened. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
@@ -428,6 +428,7 @@ impl Engine {
             steps_skipped: version.ensemble.sequence.as_ref().map_or(0, accrue_model::Sequence::n_skipped),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
+            arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),
             guard: GuardStatus::of(&shared.versions.load(), learner.tallies),
             challenger: self.challenger(shared.versions.load().challenger.clone()),
         }
@@ -465,6 +466,7 @@ fn known_item(facts: &Facts, id: &ItemId) -> Result<(), EngineError> {
 
 /// The part of the configuration that the learned state depends on.
 pub(crate) fn learn_settings(config: &Config) -> LearnSettings {
+    let own_arms = config.serve.experiment.as_ref().filter(|experiment| experiment.learning == Learning::OwnArm);
     LearnSettings {
         seed: config.learn.seed,
         history_capacity: config.learn.history_capacity,
@@ -474,5 +476,6 @@ pub(crate) fn learn_settings(config: &Config) -> LearnSettings {
         guard: config.learn.guard.clone(),
         weights: config.check.types.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
         models: config.model.clone(),
+        arms: own_arms.map(ExperimentSettings::split),
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use accrue_event::Check;
 use accrue_serve::search::{Opened, SearchIndex, SearchReader};
 use accrue_serve::{Shop, Visitor};
-use accrue_store::{Body, Facts, Log, LogReader, Offset};
+use accrue_store::{Body, Facts, Log, LogReader, Offset, shopper_hash};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -145,12 +145,13 @@ impl Running {
         read(Shop { facts: &facts, version: &version })
     }
 
-    /// The same for a visitor, whom the last version known good may answer.
+    /// The same for a visitor, whom the models of their arm, or the last version known good, may answer.
     pub(super) fn with_shop_of<T>(&self, visitor: &Visitor, traffic: &Traffic, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let (version, good) = (self.shared.version.load(), self.shared.good.load());
         let facts = self.shared.facts.read();
         let good = good.as_deref().filter(|_| traffic.is_by_good(visitor, facts.stream_time.0));
-        read(Shop { facts: &facts, version: good.unwrap_or(&version) })
+        let shopper = visitor.shopper().map(|shopper| shopper_hash(&shopper));
+        read(Shop { facts: &facts, version: good.unwrap_or(&version).of_shopper(shopper) })
     }
 
     /// Puts a job into the writer's queue.

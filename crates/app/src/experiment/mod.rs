@@ -2,13 +2,13 @@
 //!
 //! In: settings, a visitor, an answer's id. Out: the arm (a function of the experiment's name and the shopper alone, so it holds
 //! for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be told apart or cannot be
-//! served. An arm changes what is *shown*; all arms are served by one learner, which learns from all of them.
+//! served. An arm changes what is *shown*; what its models learn from is everybody, or its own shoppers alone ([`Learning`]).
 
 mod report;
 
 use accrue_model::{Exploration, Part, Thompson};
 use accrue_serve::{Explore, Visitor};
-use accrue_store::Assignment;
+use accrue_store::{Assignment, Share, Split, shopper_hash, shopper_name};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -16,8 +16,7 @@ pub use report::{ArmReport, Difference, ExperimentReport, OffPolicyReport, Repor
 
 use crate::config::ServeConfig;
 
-/// Seeds of the hashes: arms, which answers are drawn, and what is drawn have nothing to do with each other.
-const ARM: u64 = 1;
+/// Seeds of the hashes: which answers are drawn, what is drawn, and whom the good version answers have nothing to do with each other.
 const WHETHER: u64 = 2;
 const WHAT: u64 = 3;
 const GOOD: u64 = 4;
@@ -98,7 +97,8 @@ pub enum Learning {
     /// One learner learns from all arms: the difference is that of what is shown, with equally good models behind it.
     #[default]
     Shared,
-    /// Each arm's models learn from its own shoppers alone. Not built: it needs a learner for each arm.
+    /// Each arm's models begin as a copy of the shared ones and learn from its own shoppers alone: the difference is what an arm would come
+    /// to by itself, with models that see a part of the traffic.
     OwnArm,
 }
 
@@ -126,11 +126,6 @@ impl ExperimentSettings {
         if self.name.is_empty() || self.name.len() > 64 {
             return Err(format!("`{at}.name` must have 1 to 64 bytes"));
         }
-        if self.learning == Learning::OwnArm {
-            return Err(format!(
-                "`{at}.learning` is own-arm, which needs a learner for each arm and is not built; use \"shared\""
-            ));
-        }
         if !(2..=MAX_ARMS).contains(&self.arms.len()) {
             return Err(format!("`{at}.arms`: there are {}, but must be 2 to {MAX_ARMS}", self.arms.len()));
         }
@@ -151,6 +146,14 @@ impl ExperimentSettings {
             return Err(format!("`{at}` needs `serve.record`: answers that are not kept cannot be compared"));
         }
         Ok(())
+    }
+}
+
+impl ExperimentSettings {
+    /// Who is in which arm.
+    pub fn split(&self) -> Split {
+        let share = |arm: &ArmSettings| Share { name: arm.name.as_str().into(), share: arm.share };
+        Split { experiment: self.name.as_str().into(), arms: self.arms.iter().map(share).collect() }
     }
 }
 
@@ -178,28 +181,22 @@ fn share(key: &str, value: f64) -> Result<(), String> {
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
     explore: ExploreSettings,
-    experiment: Option<ExperimentSettings>,
+    experiment: Option<(ExperimentSettings, Split)>,
     good_share: f64,
 }
 
 impl Traffic {
     /// By these settings, which were validated.
     pub fn new(settings: &ServeConfig) -> Self {
-        Self { explore: settings.explore, experiment: settings.experiment.clone(), good_share: settings.good_share }
+        let experiment = settings.experiment.clone().map(|experiment| (experiment.clone(), experiment.split()));
+        Self { explore: settings.explore, experiment, good_share: settings.good_share }
     }
 
     /// The visitor's arm: a user's by their id, a guest's by the session. `None` for a stranger, who could not be known again, and
     /// where no experiment is running.
     pub fn arm(&self, visitor: &Visitor) -> Option<&ArmSettings> {
-        let experiment = self.experiment.as_ref()?;
-        let at = unit(&format!("{}\0{}", experiment.name, name_of(visitor)?), ARM);
-        let mut below = 0.0;
-        let arm = experiment.arms.iter().find(|arm| {
-            below += arm.share;
-            at < below
-        });
-        // Shares may sum to a rounding less than 1.
-        arm.or(experiment.arms.last())
+        let (experiment, split) = self.experiment.as_ref()?;
+        experiment.arms.get(split.arm_of(shopper_hash(&visitor.shopper()?)))
     }
 
     /// Whether the last version known good answers this visitor, on the day of `now_ms`: another small share of shoppers each day, so that
@@ -207,12 +204,14 @@ impl Traffic {
     pub fn is_by_good(&self, visitor: &Visitor, now_ms: i64) -> bool {
         let day = now_ms.div_euclid(DAY_MS);
         self.good_share > 0.0
-            && name_of(visitor).is_some_and(|name| unit(&format!("{day}\0{name}"), GOOD) < self.good_share)
+            && visitor
+                .shopper()
+                .is_some_and(|shopper| unit(&format!("{day}\0{}", shopper_name(&shopper)), GOOD) < self.good_share)
     }
 
     /// The arm as a record names it.
     pub fn assignment(&self, arm: &ArmSettings) -> Option<Assignment> {
-        let experiment = self.experiment.as_ref()?;
+        let (experiment, _) = self.experiment.as_ref()?;
         Some(Assignment { experiment: experiment.name.as_str().into(), arm: arm.name.as_str().into() })
     }
 
@@ -221,15 +220,6 @@ impl Traffic {
         let share = arm.and_then(|arm| arm.explore).unwrap_or(self.explore.share);
         let is_drawn = unit(recommendation_id, WHETHER) < share;
         is_drawn.then(|| (self.explore.how(), xxh3_64_with_seed(recommendation_id.as_bytes(), WHAT)))
-    }
-}
-
-/// A user by their id, a guest by the session; a stranger has none.
-fn name_of(visitor: &Visitor) -> Option<String> {
-    match (&visitor.user, &visitor.session) {
-        (Some(user), _) => Some(format!("user\0{}", user.as_str())),
-        (None, Some(session)) => Some(format!("guest\0{}", session.as_str())),
-        (None, None) => None,
     }
 }
 
@@ -249,7 +239,9 @@ mod tests {
     const TWO: &str = "name = 'x'\narms = [{ name = 'a', share = 0.8 }, { name = 'b', share = 0.2, explore = 1.0 }]";
 
     fn traffic(toml: &str) -> Traffic {
-        Traffic { experiment: Some(experiment(toml)), ..Traffic::default() }
+        let experiment = experiment(toml);
+        let split = experiment.split();
+        Traffic { experiment: Some((experiment, split)), ..Traffic::default() }
     }
 
     fn user(n: u32) -> Visitor {
@@ -283,7 +275,7 @@ mod tests {
     #[test]
     fn an_arm_may_draw_more_answers_than_the_rest() {
         let traffic = traffic(TWO);
-        let arms = &traffic.experiment.as_ref().unwrap().arms;
+        let arms = &traffic.experiment.as_ref().unwrap().0.arms;
         let drawn = |arm| (0..1_000).filter(|n| traffic.exploration(Some(arm), &format!("r{n}")).is_some()).count();
         assert_eq!((drawn(&arms[0]), drawn(&arms[1])), (0, 1_000));
     }
@@ -295,7 +287,6 @@ mod tests {
             (TWO.replace("'b'", "'a'"), "two of the name a"),
             (TWO.replace("explore = 1.0", "explore = 2.0"), "`explore` is 2"),
             (TWO.replace("explore = 1.0", "part = 'neighbours'"), "only repeat is learned"),
-            (TWO.replace("name = 'x'", "name = 'x'\nlearning = 'own-arm'"), "own-arm"),
             ("name = 'x'\narms = [{ name = 'a', share = 1.0 }]".into(), "there are 1"),
             (TWO.replace("'x'", "''"), "1 to 64 bytes"),
         ];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accrue_train::{Drift, Hits};
+use accrue_train::{ArmQuality, Drift, Hits};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -42,6 +42,22 @@ pub(super) struct QualityBody {
     drift: DriftBody,
     /// How what is learned stands against the last version known good.
     guard: GuardBody,
+    /// The arms of an experiment, while they learn apart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    arms: Vec<ArmBody>,
+}
+
+/// How well the models of one arm foresee what its shoppers do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ArmBody {
+    /// Its name.
+    name: String,
+    /// Choices of its shoppers since it began.
+    choices: u64,
+    /// Figures of its own models.
+    own: HitsBody,
+    /// Figures of the models that learn from everybody, over the same choices.
+    shared: HitsBody,
 }
 
 /// How what is learned stands against the last version known good.
@@ -134,6 +150,11 @@ impl From<&Hits> for HitsBody {
     }
 }
 
+fn arm((name, quality): (&String, &ArmQuality)) -> ArmBody {
+    let ArmQuality { n_choices, own, shared } = quality;
+    ArmBody { name: name.clone(), choices: *n_choices, own: own.into(), shared: shared.into() }
+}
+
 /// How well the models foresee what shoppers do
 #[utoipa::path(
     get,
@@ -161,5 +182,6 @@ pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<Qu
         n_items: quality.n_items,
         drift: (&quality.drift).into(),
         guard: (&status.guard).into(),
+        arms: status.arms.iter().zip(&quality.arms).map(arm).collect(),
     }))
 }

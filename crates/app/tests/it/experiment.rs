@@ -48,9 +48,14 @@ fn json_of(output: &Output) -> Value {
 fn start(dir: &Path) -> Server {
     let config = dir.join("accrue.toml");
     std::fs::write(&config, SETTINGS).unwrap();
+    start_with(dir)
+}
+
+/// With the settings that lie there.
+fn start_with(dir: &Path) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir.join("shop"));
-    Server::start(command.arg("--config").arg(config).env_clear())
+    Server::start(command.arg("--config").arg(dir.join("accrue.toml")).env_clear())
 }
 
 fn post(server: &Server, path: &str, body: &Value) -> Value {
@@ -71,9 +76,7 @@ fn places_drawn_by_belief_are_recorded_with_their_chances() {
     let file = dir.path().join("events.ndjson");
     std::fs::write(&file, lines.join("\n")).unwrap();
     assert!(accrue(dir.path(), &["ingest", file.to_str().unwrap()]).status.success());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir.path().join("shop"));
-    let server = Server::start(command.arg("--config").arg(dir.path().join("accrue.toml")).env_clear());
+    let server = start_with(dir.path());
     for n in 0..60 {
         post(&server, "/v1/recommend", &json!({"user": format!("u{}", n % 20), "n": 6}));
     }
@@ -257,12 +260,72 @@ fn a_split_that_loses_shoppers_and_an_unknown_experiment_are_told() {
     let unknown = accrue(dir.path(), &["experiment", "other"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8(unknown.stderr).unwrap().contains("the log knows leaders"));
-    std::fs::write(
-        dir.path().join("accrue.toml"),
-        SETTINGS.replace("name = 'leaders'", "name = 'leaders'\nlearning = 'own-arm'"),
-    )
-    .unwrap();
-    let refused = accrue(dir.path(), &["config"]);
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8(refused.stderr).unwrap().contains("needs a learner for each arm"));
+}
+
+const OWN_ARMS: &str = "
+[serve.experiment]
+name = 'apart'
+learning = 'own-arm'
+arms = [{ name = 'a', share = 0.5 }, { name = 'b', share = 0.5, diversity = 0.1 }]
+";
+
+#[test]
+fn arms_that_learn_apart_answer_by_what_their_own_shoppers_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("accrue.toml");
+    let begin = |settings: &str| {
+        std::fs::write(&config, settings).unwrap();
+        start_with(dir.path())
+    };
+    let event = |kind: &str, user: &str, item: &str, number: usize| json!({"id": format!("{kind}-{user}-{item}-{number}"), "type": kind, "user": user, "item": item});
+    // Before the experiment, everybody.
+    let server = begin("");
+    let users: Vec<String> = (0..60).map(|n| format!("u{n}")).collect();
+    let early: Vec<Value> = (0..240).map(|n| event("view", &users[n % 60], &format!("i{}", n * n % 17), n)).collect();
+    post(&server, "/v1/events", &json!(early));
+    drop(server);
+
+    let server = begin(OWN_ARMS);
+    let arm = |server: &Server, user: &str| {
+        post(server, "/v1/recommend", &json!({"user": user}))["experiment"]["arm"].as_str().unwrap().to_string()
+    };
+    // Whoever looked at the cup buys the mug in arm a, the jug in arm b.
+    for round in 0..6 {
+        let did = users.iter().flat_map(|user| {
+            let next = if arm(&server, user) == "a" { "mug" } else { "jug" };
+            [event("view", user, "cup", round), event("purchase", user, next, round)]
+        });
+        post(&server, "/v1/events", &json!(did.collect::<Vec<_>>()));
+    }
+    server.wait_until_learned();
+    let place = |server: &Server, user: &str, item: &str| {
+        let page = post(server, "/v1/recommend", &json!({"user": user, "n": 20, "items": ["cup"]}));
+        let items = page["items"].as_array().unwrap();
+        items.iter().position(|found| found["id"] == item).unwrap_or(20)
+    };
+    let newcomers: Vec<String> = (0..20).map(|n| format!("new{n}")).collect();
+    let looks_right = |server: &Server| {
+        for user in &newcomers {
+            let in_a = arm(server, user) == "a";
+            let (mug, jug) = (place(server, user, "mug"), place(server, user, "jug"));
+            assert!(mug != jug && (mug < jug) == in_a, "{user}: {mug} {jug} in a: {in_a}");
+        }
+    };
+    looks_right(&server);
+    let (_, quality) = server.ask("GET", "/v1/quality", "");
+    let arms = quality["arms"].as_array().unwrap();
+    let choices: Vec<u64> = arms.iter().map(|arm| arm["choices"].as_u64().unwrap()).collect();
+    assert_eq!((arms[0]["name"].as_str(), choices.iter().sum::<u64>()), (Some("a"), 720), "{quality}");
+    assert!(choices.iter().all(|&n| n > 200) && arms[0]["own"]["samples"] == arms[0]["shared"]["samples"], "{quality}");
+    drop(server);
+
+    let verified = accrue(dir.path(), &["replay", "--verify", "--json"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    let server = begin(OWN_ARMS);
+    server.wait_until_learned();
+    looks_right(&server);
+    drop(server);
+    let server = begin("");
+    server.wait_until_learned();
+    assert!(server.ask("GET", "/v1/quality", "").1["arms"].is_null(), "the experiment is over");
 }

@@ -163,7 +163,7 @@ fn an_operator_goes_back_and_forth() {
     let mut learner = Learner::new(guarded(Part::Neighbours));
     let base = facts(&records);
     follow(&mut learner, &base, &records[..6_000]);
-    let (good, state) = learner.lineage().good().map(|(number, state)| (number, state.clone())).unwrap();
+    let (good, state) = learner.lineage().good().map(|(number, state)| (number, state.shared.clone())).unwrap();
     let line = learner.ensemble().clone();
     let undone = learner.lineage().learning();
     records[6_000].body = chosen(good);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod arms;
 mod contract;
 mod forget;
 mod guard;

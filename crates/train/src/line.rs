@@ -1,0 +1,134 @@
+//! The line of learning: models that learn from everybody and, while an experiment asks for it, models beside them that each learn from
+//! the shoppers of one arm alone.
+//!
+//! What is shared does not know of the arms: with and without them it comes to the same bytes. An arm begins as a copy of what is shared
+//! (memory is shared until one of them learns), so arms differ by what they learned since, and by nothing else. Arms are sealed,
+//! kept and undone with the version that they belong to.
+
+use accrue_model::{Ensemble, Prepared, Settings, Step};
+use accrue_store::{ItemIdx, Split};
+use serde::{Deserialize, Serialize};
+
+/// All that learns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// What learns from everybody.
+    pub shared: Ensemble,
+    arms: Option<Arms>,
+}
+
+/// What learns from one arm each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Arms {
+    split: Split,
+    /// In the order of the split.
+    models: Vec<Ensemble>,
+}
+
+impl Line {
+    pub(crate) fn new(settings: Settings, seed: u64) -> Self {
+        Self { shared: Ensemble::new(settings, seed), arms: None }
+    }
+
+    /// These shared models, with the arms that are here under their settings.
+    pub(crate) fn with_shared(&self, shared: Ensemble, seed: u64) -> Self {
+        let mut arms = self.arms.clone();
+        for models in arms.iter_mut().flat_map(|arms| &mut arms.models) {
+            models.set_settings(shared.settings.clone(), seed);
+        }
+        Self { shared, arms }
+    }
+
+    /// The split and the models of its arms, in its order; `None` while all shoppers are learned from alike.
+    pub fn arms(&self) -> Option<(&Split, &[Ensemble])> {
+        self.arms.as_ref().map(|arms| (&arms.split, &*arms.models))
+    }
+
+    /// The place of the shopper's arm.
+    pub(crate) fn arm_of(&self, shopper: u64) -> Option<usize> {
+        self.arms.as_ref().map(|arms| arms.split.arm_of(shopper))
+    }
+
+    /// The models of the arm at `place` of this split; `None` if arms are split otherwise.
+    pub(crate) fn arm(&self, split: &Split, place: usize) -> Option<&Ensemble> {
+        self.arms.as_ref().filter(|arms| arms.split == *split).map(|arms| &arms.models[place])
+    }
+
+    /// Splits shoppers so from here on. Arms that are split so already go on; others begin from what is shared. Says whether they begin.
+    pub(crate) fn split_by(&mut self, split: Option<&Split>) -> bool {
+        if self.arms.as_ref().map(|arms| &arms.split) == split {
+            return false;
+        }
+        self.arms = split.map(|split| {
+            self.shared.refresh();
+            Arms { split: split.clone(), models: vec![self.shared.clone(); split.arms.len()] }
+        });
+        true
+    }
+
+    fn each(&mut self) -> impl Iterator<Item = &mut Ensemble> {
+        std::iter::once(&mut self.shared).chain(self.arms.iter_mut().flat_map(|arms| &mut arms.models))
+    }
+
+    /// Makes the same change to all models.
+    pub(crate) fn change(&mut self, change: impl FnMut(&mut Ensemble)) {
+        self.each().for_each(change);
+    }
+
+    pub(crate) fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
+        self.change(|models| models.see_item(item, at_ms));
+    }
+
+    /// Learns a choice of the shopper with this hash. `good` is the last state known good; learning rates are multiplied by `pace`.
+    pub(crate) fn learn(
+        &mut self,
+        step: &Step<'_>,
+        shopper: u64,
+        good: Option<&Self>,
+        pace: f32,
+        prepared: &mut Prepared,
+    ) {
+        if let Some(Arms { split, models }) = &mut self.arms {
+            let place = split.arm_of(shopper);
+            prepared.hasten(pace);
+            models[place].learn(step, good.and_then(|good| good.arm(split, place)), prepared);
+        }
+        // Last, for what the scratch tells of a step is told of what is shared.
+        prepared.hasten(pace);
+        self.shared.learn(step, good.map(|good| &good.shared), prepared);
+    }
+
+    /// Learns that the shopper with this hash passed something over.
+    pub(crate) fn learn_passed_over(&mut self, step: &Step<'_>, shopper: u64) {
+        if let Some(Arms { split, models }) = &mut self.arms {
+            models[split.arm_of(shopper)].learn_passed_over(step);
+        }
+        self.shared.learn_passed_over(step);
+    }
+
+    pub(crate) fn refresh(&mut self) {
+        self.change(Ensemble::refresh);
+    }
+
+    pub(crate) fn set_settings(&mut self, settings: &Settings, seed: u64) {
+        self.change(|models| models.set_settings(settings.clone(), seed));
+    }
+
+    /// Takes over what `other` knows of the catalogue.
+    pub(crate) fn take_catalogue(&mut self, other: &Self) {
+        self.change(|models| models.take_catalogue(&other.shared));
+    }
+
+    /// Holds the memory of `other` wherever both say the same, and in the arms that of what is shared.
+    pub(crate) fn share_with(&mut self, other: &Self) {
+        self.shared.share_with(&other.shared);
+        self.share_within();
+    }
+
+    /// Arms hold the memory of what is shared wherever both say the same.
+    pub(crate) fn share_within(&mut self) {
+        for models in self.arms.iter_mut().flat_map(|arms| &mut arms.models) {
+            models.share_with(&self.shared);
+        }
+    }
+}
