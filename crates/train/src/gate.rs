@@ -32,13 +32,16 @@ pub struct Challenge {
     /// its record something may be undone or released, and then the promotion is passed over. `None` where nothing can come between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub footing: Option<String>,
+    /// Whether somebody asked for it; otherwise one with a footing is a periodic reset.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked: bool,
 }
 
 impl Challenge {
     /// The line's settings once more, over the whole log: a reset.
     pub(crate) fn reset(settings: &LearnSettings, footing: String) -> Self {
         let (from, until) = (Offset(0), Offset(0));
-        Self { settings: settings.clone(), from, passes: 1, until, footing: Some(footing) }
+        Self { settings: settings.clone(), from, passes: 1, until, footing: Some(footing), asked: false }
     }
 
     /// The form in which the log keeps it.
@@ -60,10 +63,12 @@ impl Challenge {
     /// Whether a record tells of a reset. Settings that this build does not know are passed over: nothing is learned by them.
     pub(crate) fn is_reset(text: &str) -> bool {
         #[derive(Deserialize)]
-        struct Footed {
+        struct Kind {
             footing: Option<String>,
+            #[serde(default)]
+            asked: bool,
         }
-        toml::from_str::<Footed>(text).is_ok_and(|challenge| challenge.footing.is_some())
+        toml::from_str::<Kind>(text).is_ok_and(|challenge| challenge.footing.is_some() && !challenge.asked)
     }
 }
 
@@ -110,11 +115,13 @@ pub struct Challenger {
     learner: Learner,
     /// Windows that it leaves out.
     excluded: Vec<SuspectWindow>,
+    /// Passes that are over.
+    passed: u32,
     at: Offset,
 }
 
 impl Challenger {
-    /// Nothing learned yet. Of [`Challenger::learn`], which begins with its first pass, and [`Challenger::go_on`] use one.
+    /// Nothing learned yet.
     pub fn new(challenge: &Challenge, excluded: &[SuspectWindow]) -> Self {
         let mut settings = challenge.settings.clone();
         settings.guard.enabled = false;
@@ -125,37 +132,52 @@ impl Challenger {
         // It contends for what is shared; arms go on as they are.
         settings.arms = None;
         let excluded = excluded.iter().filter(|window| !window.released).cloned().collect();
-        Self { challenge: challenge.clone(), learner: Learner::new(settings), excluded, at: Offset(0) }
+        Self { challenge: challenge.clone(), learner: Learner::new(settings), excluded, passed: 0, at: Offset(0) }
     }
 
-    /// The records before this offset were learned.
+    /// The records before this offset were learned, in the pass that it is at.
     pub fn at(&self) -> Offset {
         self.at
     }
 
-    /// Learns the first passes as far as the challenge says, and the last one up to `until`.
-    ///
-    /// # Errors
-    /// If the past cannot be read.
-    pub fn learn(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
-        for _ in 1..self.challenge.passes.max(1) {
-            self.pass(past, self.challenge.until.min(until))?;
+    /// Records that it has yet to take, in this pass and those to come, before it stands at `end`.
+    pub fn left(&self, end: Offset) -> u64 {
+        let others = u64::from(self.challenge.passes.saturating_sub(self.passed + 1));
+        match others {
+            0 => end.0.saturating_sub(self.at.0),
+            _ => others * self.challenge.until.min(end).0 + end.0 - self.at.0.min(end.0),
         }
-        self.pass(past, until)
     }
 
-    fn pass(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
-        self.learner.begin_epoch();
-        self.at = Offset(0);
-        self.go_on(past, until)
-    }
-
-    /// Goes on with its pass as far as `until`: in pieces, however they are cut, it learns what it would learn at once.
+    /// Learns all passes that are left: the last one up to `end`, those before it as far as the challenge says.
     ///
     /// # Errors
     /// If the past cannot be read.
-    pub fn go_on(&mut self, past: &mut dyn Past, until: Offset) -> Result<(), TrainError> {
-        past.read(self.at, until, &mut |offset, at_ms, fact| self.take(offset, at_ms, fact))
+    pub fn learn(&mut self, past: &mut dyn Past, end: Offset) -> Result<(), TrainError> {
+        let mut left = u64::MAX;
+        // A past that ends early brings it no further.
+        while self.left(end) < left {
+            left = self.left(end);
+            self.go_on(past, end, u64::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on by `n_records` of its pass, at most: in pieces, however they are cut, it learns what it would learn at once.
+    ///
+    /// # Errors
+    /// If the past cannot be read.
+    pub fn go_on(&mut self, past: &mut dyn Past, end: Offset, n_records: u64) -> Result<(), TrainError> {
+        let is_last = self.passed + 1 >= self.challenge.passes;
+        let pass_end = if is_last { end } else { self.challenge.until.min(end) };
+        let until = pass_end.min(Offset(self.at.0.saturating_add(n_records)));
+        past.read(self.at, until, &mut |offset, at_ms, fact| self.take(offset, at_ms, fact))?;
+        if !is_last && self.at >= pass_end {
+            self.passed += 1;
+            self.at = Offset(0);
+            self.learner.begin_epoch();
+        }
+        Ok(())
     }
 
     fn take(&mut self, offset: Offset, at_ms: i64, fact: Fact<'_>) -> Result<(), TrainError> {

@@ -5,7 +5,7 @@
 
 use accrue_event::EventType;
 use accrue_kernel::Draws;
-use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights, Version};
+use accrue_model::{Context, Ensemble, Prepared, Settings, Step, TypeWeights, Version};
 use accrue_store::{Fact, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
@@ -476,7 +476,21 @@ impl Learner {
     /// # Errors
     /// If the settings do not survive the form in which the log keeps them.
     pub fn reset(&self) -> Result<Challenger, TrainError> {
-        let challenge = Challenge::reset(&self.settings, self.lineage.footing());
+        self.challenger(&Challenge::reset(&self.settings, self.lineage.footing()))
+    }
+
+    /// The challenger that somebody asks for now: these models, learned from the choices from `from` on, in so many passes; without what is
+    /// disowned so far.
+    ///
+    /// # Errors
+    /// Those of [`Learner::reset`].
+    pub fn trial(&self, models: Settings, from: Offset, passes: u32) -> Result<Challenger, TrainError> {
+        let settings = LearnSettings { models, ..self.settings.clone() };
+        let footing = Some(self.lineage.footing());
+        self.challenger(&Challenge { settings, from, passes, until: self.end, footing, asked: true })
+    }
+
+    fn challenger(&self, challenge: &Challenge) -> Result<Challenger, TrainError> {
         // As a replay will read it, so that the record names the one that rides along.
         let challenge = Challenge::from_record(&challenge.to_record())?;
         Ok(Challenger::new(&challenge, self.lineage.windows()))

@@ -73,7 +73,7 @@ fn reset(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
 
         let before = thread_cpu_s();
         let mut challenger = beside.reset()?;
-        challenger.go_on(&mut Events(&events), Offset(half as u64))?;
+        challenger.learn(&mut Events(&events), Offset(half as u64))?;
         by_itself.push(rate(half as u64, thread_cpu_s() - before));
         beside.shadow(challenger, ResetSettings::default().gate());
         shadowed.push(learn(&mut beside, &events)?);

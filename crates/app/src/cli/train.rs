@@ -2,14 +2,15 @@
 
 use accrue_store::Offset;
 use accrue_train::{Challenge, GateSettings};
-use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use toml::{Table, Value};
 
 use super::output::count;
 use super::problem::Problem;
 use super::{Context, Ending};
-use crate::engine::{self, learn_settings};
+use crate::engine::{self, learn_settings, with_changes};
+
+const HINT: &str = "write it as under [model] in `accrue config`: --set factorization.rate=0.02";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +19,7 @@ Examples:
   accrue train --challenge --from 1000000                            from the recent past alone
   accrue train --challenge --set part=neighbours                     another model
 
-The server must be stopped. The challenger learns from the log, then both live through the last records side by side, each saying
+The server must be stopped; of a running one, ask with PUT /v1/versions/challenger. The challenger learns from the log, then both live through the last records side by side, each saying
 beforehand what it expects. It becomes what is learned on from only if it is not worse by the margin, and within its time and
 memory; otherwise the reason is told and written down, and the exit code is 1.";
 
@@ -53,13 +54,21 @@ fn margin(text: &str) -> Result<f64, String> {
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
     let Context { config, output } = context;
     let mut settings = learn_settings(&config);
-    settings.models = with_settings(&settings.models, &arguments.set)?;
+    let changes = arguments.set.iter().map(|text| change(text)).collect::<anyhow::Result<_>>()?;
+    settings.models =
+        with_changes(&settings.models, &changes).map_err(|fault| Problem::new(format!("--set {fault}"), HINT))?;
     let with_them = crate::config::Config { model: settings.models.clone(), ..config.clone() };
     with_them
         .validate()
         .map_err(|fault| Problem::new(format!("--set: {fault}"), "`accrue config` shows every setting"))?;
-    let challenge =
-        Challenge { settings, from: Offset(arguments.from), passes: arguments.passes, until: Offset(0), footing: None };
+    let challenge = Challenge {
+        settings,
+        from: Offset(arguments.from),
+        passes: arguments.passes,
+        until: Offset(0),
+        footing: None,
+        asked: false,
+    };
     let gate = GateSettings { margin: arguments.margin, ..GateSettings::default() };
     let bar = if output.draws_progress() { ProgressBar::new(arguments.shadow) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3} %  side by side  {eta} left")?);
@@ -86,29 +95,13 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     Ok(if report.promoted { Ending::Well } else { Ending::Refused })
 }
 
-/// The models' settings with some of them set: `factorization.rate=0.02`.
-fn with_settings(models: &accrue_model::Settings, set: &[String]) -> anyhow::Result<accrue_model::Settings> {
-    let mut table = Table::try_from(models)?;
-    for text in set {
-        let hint = "write it as under [model] in `accrue config`: --set factorization.rate=0.02";
-        let (key, value) = text.split_once('=').ok_or_else(|| Problem::new(format!("--set {text}: no `=`"), hint))?;
-        let value: Value = match toml::from_str::<Table>(&format!("v = {value}")) {
-            Ok(mut parsed) => parsed.remove("v").unwrap_or_else(|| Value::String(value.into())),
-            Err(_) => Value::String(value.into()),
-        };
-        let mut place = &mut table;
-        let mut keys: Vec<&str> = key.split('.').collect();
-        let last = keys.pop().unwrap_or(key);
-        for key in keys {
-            let inner = place.get_mut(key).and_then(Value::as_table_mut);
-            place = inner.ok_or_else(|| Problem::new(format!("--set {text}: there is no table `{key}`"), hint))?;
-        }
-        if !place.contains_key(last) {
-            return Err(Problem::new(format!("--set {text}: there is no setting `{last}`"), hint).into());
-        }
-        place.insert(last.into(), value);
-    }
-    table.try_into().with_context(|| format!("--set {}", set.join(" --set ")))
+/// `factorization.rate=0.02`, as a name and a value.
+fn change(text: &str) -> anyhow::Result<(String, Value)> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err(Problem::new(format!("--set {text}: no `=`"), HINT).into());
+    };
+    let parsed = toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut table| table.remove("v"));
+    Ok((key.into(), parsed.unwrap_or_else(|| Value::String(value.into()))))
 }
 
 #[cfg(test)]
@@ -116,12 +109,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_set_by_name() {
-        let models = accrue_model::Settings::default();
-        let changed = with_settings(&models, &["factorization.rate=0.5".into(), "part=neighbours".into()]).unwrap();
-        assert_eq!((changed.factorization.rate, changed.part), (0.5, accrue_model::Part::Neighbours));
-        for wrong in ["rate", "factorization.speed=1", "nothing.rate=1", "part=magic", "factorization.rate=fast"] {
-            assert!(with_settings(&models, &[wrong.into()]).is_err(), "{wrong}");
+    fn values_are_read_as_in_a_file_and_words_need_no_quotes() {
+        let cases = [
+            ("factorization.rate=0.5", Value::Float(0.5)),
+            ("part=neighbours", Value::String("neighbours".into())),
+            ("a=[1]", Value::Array(vec![Value::Integer(1)])),
+        ];
+        for (text, value) in cases {
+            assert_eq!(change(text).unwrap().1, value, "{text}");
         }
+        assert!(change("rate").is_err());
     }
 }

@@ -18,6 +18,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::EngineError;
+use super::asked::Wish;
 use super::contract::ChallengerStatus;
 use super::shared::Shared;
 use super::verdict::{Budgets, N_TIMED, record, verdict};
@@ -47,6 +48,8 @@ struct Places {
     number: u64,
     order: Option<Order>,
     result: Option<Done>,
+    /// What somebody asked for last.
+    wish: Option<Wish>,
     /// How far the learner has come.
     learner: Offset,
     /// How far the challenger has come.
@@ -101,6 +104,20 @@ impl Desk {
         (places.order, places.result) = (None, None);
         drop(places);
         self.called.notify_all();
+    }
+
+    /// Leaves a wish for the learner's thread; a later one takes its place.
+    pub(super) fn wish(&self, wish: Wish) {
+        let mut places = self.places.lock();
+        if let Wish::Begin(trial) = &wish {
+            places.status.asked = Some(trial.asked.clone());
+        }
+        places.wish = Some(wish);
+    }
+
+    /// The wish, once.
+    pub(super) fn wished(&self) -> Option<Wish> {
+        self.places.lock().wish.take()
     }
 
     /// What came of the order, once.
@@ -204,15 +221,15 @@ impl Challenging {
     fn learn(&mut self, number: u64, mut challenger: Box<Challenger>) -> Option<Done> {
         let mut record_s = f64::INFINITY;
         loop {
-            let at = challenger.at();
-            let left = self.shared.desk.still(number, at)?.0.saturating_sub(at.0);
+            let end = self.shared.desk.still(number, challenger.at())?;
+            let left = challenger.left(end);
             if left <= *PIECE.start() || left as f64 * record_s <= NEAR_S {
                 return Some(Done::Learned(challenger));
             }
             let piece = ((PIECE_S / record_s) as u64).clamp(*PIECE.start(), *PIECE.end()).min(left);
             let started = Instant::now();
             let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-            if let Err(error) = challenger.go_on(&mut past, Offset(at.0 + piece)) {
+            if let Err(error) = challenger.go_on(&mut past, end, piece) {
                 return Some(Done::Failed(error.to_string()));
             }
             let took = started.elapsed();

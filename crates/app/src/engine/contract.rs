@@ -4,6 +4,8 @@ use accrue_event::{RecordKind, Refusal, Rejection};
 use accrue_train::{Judged, Resets, Standing, TrainError};
 use serde::Serialize;
 
+use super::asked::Asked;
+
 /// An event, item or user as it comes in.
 #[derive(Clone, Debug)]
 pub enum Incoming<R> {
@@ -173,7 +175,7 @@ pub struct Status {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChallengerState {
-    /// Nobody resets anything by itself here.
+    /// This is no server: nothing rides along.
     #[default]
     Off,
     /// None is under way.
@@ -207,6 +209,8 @@ impl ChallengerState {
 pub struct ChallengerStatus {
     /// What it is at.
     pub state: ChallengerState,
+    /// What somebody asked for, until it has its verdict; otherwise it is a periodic reset.
+    pub asked: Option<Asked>,
     /// Events to be learned before the next reset is due; `None` for never.
     pub due_in: Option<u64>,
     /// While it learns: the records before this offset are behind it.
@@ -223,7 +227,7 @@ pub struct ChallengerStatus {
     pub n_dropped: u64,
     /// The last verdict.
     pub last: Option<Judged>,
-    /// Why the last reset could not go on.
+    /// Why the last challenger could not go on.
     pub failed: Option<String>,
 }
 

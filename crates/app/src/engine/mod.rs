@@ -4,6 +4,7 @@
 //! index; a server has one more that learns challengers; any number of readers answer from the facts and the published version.
 //! Writes pass a bounded queue and are committed in groups: append → durable → applied to the facts → acknowledged.
 
+mod asked;
 mod challenge;
 mod challenging;
 mod contract;
@@ -36,6 +37,7 @@ use accrue_store::{Body, Checkpoints, Facts, Offset, Served};
 use accrue_train::{LearnSettings, ResetSettings};
 use arc_swap::ArcSwap;
 
+pub use self::asked::{Asked, Changes, with_changes};
 pub use self::challenge::{ChallengeReport, challenge};
 pub use self::contract::{
     ChallengerState, ChallengerStatus, EngineError, GuardStatus, Incoming, Ingested, QuarantinedRecord, Refused, Status,
@@ -94,8 +96,7 @@ impl Engine {
     /// # Errors
     /// Those of [`Engine::open`].
     pub fn open_to_serve(dir: &Path, config: &Config) -> Result<Self, EngineError> {
-        let resets = Some(&config.learn.reset).filter(|resets| resets.every_events > 0);
-        Self::start(dir, config, resets)
+        Self::start(dir, config, Some(&config.learn.reset))
     }
 
     fn start(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {

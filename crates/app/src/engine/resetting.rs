@@ -1,4 +1,5 @@
-//! Periodic resets, as the learner's thread sees them: when a challenger is begun, when it joins, when it is judged, and when it is let go.
+//! Challengers beside a running server, as the learner's thread sees them: periodic resets and those that somebody asks for (`asked.rs`).
+//! When one is begun, when it joins, when it is judged, and when it is let go.
 //!
 //! ```text
 //!     waiting ──► learning ──► shadowing ──► judging ──► waiting (promoted, or refused for the last time)
@@ -12,8 +13,9 @@
 //! under way is begun again.
 
 use accrue_store::Offset;
-use accrue_train::{Learner, Past, ResetSettings, Verdict};
+use accrue_train::{GateSettings, Learner, Past, ResetSettings, Verdict};
 
+use super::asked::{Trial, Wish};
 use super::challenging::{Contestants, Desk, Done, Order};
 use super::contract::{ChallengerState, ChallengerStatus};
 
@@ -36,6 +38,10 @@ enum Phase {
 pub(super) struct Resetting {
     settings: ResetSettings,
     phase: Phase,
+    /// What somebody asked for and has no verdict yet; while it is there, nothing is reset.
+    trial: Option<Box<Trial>>,
+    /// Verdicts against it.
+    n_refused: u64,
     /// What the log held when the server began: it may tell of verdicts that the learner has yet to meet.
     opened_at: Offset,
     /// Challengers let go because something was undone or released.
@@ -47,11 +53,18 @@ pub(super) struct Resetting {
 
 impl Resetting {
     pub(super) fn new(settings: ResetSettings, opened_at: Offset) -> Self {
-        Self { settings, phase: Phase::Waiting, opened_at, n_dropped: 0, not_before: 0, failed: None }
+        let (trial, failed) = (None, None);
+        Self { settings, phase: Phase::Waiting, trial, n_refused: 0, opened_at, n_dropped: 0, not_before: 0, failed }
     }
 
     /// Does what is due; `applied` is how far the facts are, `past` the log with them.
     pub(super) fn tend(&mut self, learner: &mut Learner, past: &mut dyn Past, desk: &Desk, applied: Offset) {
+        // A verdict on its way into the log is waited for: a promotion without the one that rides along would be learned again.
+        if !matches!(self.phase, Phase::Judging(_))
+            && let Some(wish) = desk.wished()
+        {
+            self.take_up(wish, learner, desk);
+        }
         let next = match &self.phase {
             Phase::Waiting if self.is_due(learner, applied) => self.begin(learner, desk),
             Phase::Waiting => Phase::Waiting,
@@ -61,10 +74,10 @@ impl Resetting {
             }
             Phase::Learning(footing) => match desk.take() {
                 None => Phase::Learning(footing.clone()),
-                Some(Done::Learned(mut challenger)) => match challenger.go_on(past, learner.end()) {
+                Some(Done::Learned(mut challenger)) => match challenger.learn(past, learner.end()) {
                     Ok(()) => {
                         tracing::info!(offset = learner.end().0, "the challenger has caught up, and rides along");
-                        learner.shadow(*challenger, self.settings.gate());
+                        learner.shadow(*challenger, self.gate());
                         Phase::Shadowing
                     }
                     Err(error) => self.fail(learner, error.to_string()),
@@ -87,17 +100,41 @@ impl Resetting {
 
     fn is_due(&self, learner: &Learner, applied: Offset) -> bool {
         let n_learned = learner.n_learned();
-        learner.resets().due_in(&self.settings, n_learned) == Some(0)
-            && n_learned >= self.not_before
+        let is_due = learner.resets().due_in(&self.settings, n_learned) == Some(0) && n_learned >= self.not_before;
+        (self.trial.is_some() || is_due)
             && !learner.is_on_probation()
             && learner.end() >= self.opened_at
             && learner.end().0.saturating_add(CURRENT) >= applied.0
     }
 
+    /// What is under way makes room for what is asked for; a periodic reset does not end because nobody wants another challenger.
+    fn take_up(&mut self, wish: Wish, learner: &mut Learner, desk: &Desk) {
+        let begins = match wish {
+            Wish::Begin(trial) => Some(trial),
+            Wish::End if self.trial.is_some() => None,
+            Wish::End => return,
+        };
+        desk.recall();
+        learner.dismiss();
+        self.phase = Phase::Waiting;
+        (self.trial, self.n_refused, self.failed) = (begins, 0, None);
+    }
+
+    /// When the challenger may replace the line.
+    fn gate(&self) -> GateSettings {
+        let gate = self.settings.gate();
+        self.trial.as_ref().map_or(gate.clone(), |trial| GateSettings { margin: trial.asked.margin, ..gate })
+    }
+
     fn begin(&mut self, learner: &mut Learner, desk: &Desk) -> Phase {
-        match learner.reset() {
+        let challenger = match self.trial.as_deref() {
+            Some(Trial { asked, models }) => learner.trial(models.clone(), Offset(asked.from), asked.passes),
+            None => learner.reset(),
+        };
+        match challenger {
             Ok(challenger) => {
-                tracing::info!(events = learner.n_learned(), "a reset is due: a challenger learns from the beginning");
+                let (events, asked) = (learner.n_learned(), self.trial.is_some());
+                tracing::info!(events, asked, "a challenger learns from the beginning of the log");
                 self.failed = None;
                 desk.give(Order::Learn(Box::new(challenger)), learner.end());
                 Phase::Learning(learner.lineage().footing())
@@ -119,7 +156,7 @@ impl Resetting {
             challenger: shadowing.clone(),
             line: learner.ensemble().clone(),
             weights: learner.weights().clone(),
-            gate: self.settings.gate(),
+            gate: self.gate(),
         };
         desk.give(Order::Judge(Box::new(contestants)), learner.end());
         Phase::Judging(None)
@@ -131,22 +168,27 @@ impl Resetting {
             return Phase::Judging(Some(end));
         }
         let resets = learner.resets();
-        let (in_a_row, promoted) = (resets.refused_in_a_row(), resets.last().is_some_and(|last| last.promoted));
+        let promoted = resets.last().is_some_and(|last| last.promoted);
         let why = resets.last().map_or("", |last| &*last.why).to_owned();
         if promoted {
             tracing::info!(%why, "the challenger was promoted: learning goes on from it");
+            self.trial = None;
             return Phase::Waiting;
         }
+        // Verdicts on resets are counted by the log, for the next server has to know of them.
+        self.n_refused += 1;
+        let in_a_row = if self.trial.is_some() { self.n_refused } else { resets.refused_in_a_row() };
         if learner.standing().is_none() {
             return self.drop_challenger("the line was rolled back or replaced before the verdict took effect");
         }
         if in_a_row.is_multiple_of(self.settings.attempts) {
             tracing::warn!(%why, in_a_row, "the challenger was refused and let go: the next one comes after a whole period");
             learner.dismiss();
+            self.trial = None;
             return Phase::Waiting;
         }
         tracing::info!(%why, in_a_row, "the challenger was refused: it learns on, and is judged anew");
-        learner.contest_anew(self.settings.gate());
+        learner.contest_anew(self.gate());
         Phase::Shadowing
     }
 
@@ -156,11 +198,13 @@ impl Resetting {
         Phase::Waiting
     }
 
-    /// The next try comes after a whole period: what failed now (a pruned log, a writer without a disk) fails in a minute as well.
+    /// The next reset is tried after a whole period: what failed now (a pruned log, a writer without a disk) fails in a minute as well.
     fn fail(&mut self, learner: &mut Learner, why: String) -> Phase {
-        tracing::warn!(%why, "the reset cannot go on; the next try comes after a whole period");
+        tracing::warn!(%why, "the challenger cannot go on; the next reset is tried after a whole period");
         learner.dismiss();
-        self.not_before = learner.n_learned().saturating_add(self.settings.every_events);
+        if self.trial.take().is_none() {
+            self.not_before = learner.n_learned().saturating_add(self.settings.every_events);
+        }
         self.failed = Some(why);
         Phase::Waiting
     }
@@ -178,6 +222,7 @@ impl Resetting {
             },
             due_in: resets.due_in(&self.settings, learner.n_learned()).map(|events| events.max(left)),
             standing: learner.standing(),
+            asked: self.trial.as_ref().map(|trial| trial.asked.clone()),
             n_dropped: self.n_dropped,
             failed: self.failed.clone(),
             ..ChallengerStatus::of(resets)

@@ -158,6 +158,7 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(versions::promote))
         .routes(routes!(versions::rollback))
         .routes(routes!(versions::release))
+        .routes(routes!(versions::ask, versions::dismiss))
         .routes(routes!(quarantine::list, quarantine::decide))
         .routes(routes!(forget::forget, forget::forgetting))
         .routes(routes!(probes::healthz))

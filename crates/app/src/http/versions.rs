@@ -6,14 +6,15 @@ use accrue_store::Offset;
 use accrue_train::{SuspectWindow, VersionEntry};
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Server;
-use super::body::off_worker;
+use super::body::{self, off_worker};
 use super::params::{Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
-use crate::engine::{ChallengerStatus, Versions};
+use crate::engine::{Asked, ChallengerStatus, Changes, Versions};
 
 /// All versions, and how the guard stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,6 +40,9 @@ pub(super) struct VersionsBody {
 pub(super) struct ChallengerBody {
     /// `off`, `waiting`, `learning`, `shadowing` or `judging`.
     state: String,
+    /// What was asked for, until it has its verdict; absent for a periodic reset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<AskedBody>,
     /// Events to be learned before the next reset is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     due_in: Option<u64>,
@@ -58,9 +62,45 @@ pub(super) struct ChallengerBody {
     /// The last verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<JudgedBody>,
-    /// Why the last reset could not go on.
+    /// Why the last challenger could not go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
+}
+
+/// A challenger to be learned from the log and judged beside what is being learned.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AskChallenger {
+    /// Settings of the models that differ from those in force, by name as under `[model]` in the configuration file; none for the same
+    /// again.
+    #[schema(value_type = Object, example = json!({"factorization.rate": 0.02}))]
+    set: Changes,
+    /// It learns from the choices from this record on (0).
+    from: Option<u64>,
+    /// Passes over them, 1 to 100 (1).
+    passes: Option<u32>,
+    /// Loss of mean gain, 0 to 0.4, that counts as not worse (`learn.reset.gate.margin`).
+    margin: Option<f64>,
+}
+
+/// A challenger that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AskedBody {
+    /// Settings that differ.
+    #[schema(value_type = Object)]
+    set: Changes,
+    /// It learns from the choices from this record on.
+    from: u64,
+    /// Passes over them.
+    passes: u32,
+    /// Loss of mean gain that counts as not worse.
+    margin: f64,
+}
+
+impl From<Asked> for AskedBody {
+    fn from(Asked { set, from, passes, margin }: Asked) -> Self {
+        Self { set, from, passes, margin }
+    }
 }
 
 /// A challenger and what is being learned, over the same choices.
@@ -89,6 +129,7 @@ impl From<ChallengerStatus> for ChallengerBody {
     fn from(status: ChallengerStatus) -> Self {
         Self {
             state: status.state.name().into(),
+            asked: status.asked.map(AskedBody::from),
             due_in: status.due_in,
             learned: status.learned,
             standing: status.standing.map(|standing| StandingBody {
@@ -285,6 +326,52 @@ pub(super) async fn rollback(
 pub(super) async fn release(State(server): State<Arc<Server>>, Id(from): Id) -> Result<Json<VersionsBody>, Problem> {
     let (engine, from) = (server.engine.clone(), number(&from)?);
     Ok(Json(off_worker(move || engine.release_window(Offset(from))).await?.into()))
+}
+
+/// Ask for a challenger
+///
+/// It learns from the log in the background, then rides along, and becomes what is learned on from only if it is shown to be no worse.
+/// One that is under way makes room. `GET /v1/versions` tells how it stands, and what came of it.
+#[utoipa::path(
+    put,
+    path = "/v1/versions/challenger",
+    tag = "operate",
+    request_body = AskChallenger,
+    responses(
+        (status = 202, description = "It begins as soon as the learner is neither behind nor on probation", body = ChallengerBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn ask(
+    State(server): State<Arc<Server>>,
+    body::Json(AskChallenger { set, from, passes, margin }): body::Json<AskChallenger>,
+) -> Result<(StatusCode, Json<ChallengerBody>), Problem> {
+    let invalid = |field, detail: String| Err(Problem::new(Code::InvalidValue, detail).field(field));
+    let (passes, margin) = (passes.unwrap_or(1), margin.unwrap_or_else(|| server.engine.margin()));
+    if !(1..=100).contains(&passes) {
+        return invalid("passes", format!("{passes} passes; 1 to 100 are expected"));
+    }
+    if !(0.0..=0.4).contains(&margin) {
+        return invalid("margin", format!("a margin of {margin}; 0 to 0.4 is expected"));
+    }
+    let asked = Asked { set, from: from.unwrap_or(0), passes, margin };
+    Ok((StatusCode::ACCEPTED, Json(server.engine.ask_for_challenger(asked)?.into())))
+}
+
+/// Let a challenger go that was asked for
+///
+/// A periodic reset is not touched.
+#[utoipa::path(
+    delete,
+    path = "/v1/versions/challenger",
+    tag = "operate",
+    responses(
+        (status = 200, description = "How challengers stand", body = ChallengerBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn dismiss(State(server): State<Arc<Server>>) -> Result<Json<ChallengerBody>, Problem> {
+    Ok(Json(server.engine.dismiss_challenger()?.into()))
 }
 
 fn number(text: &str) -> Result<u64, Problem> {

@@ -1,6 +1,7 @@
 //! Periodic resets from outside: a server process learns its models again beside what it serves, judges the result while requests go on,
 //! and promotes or refuses it by itself; `kill -9` in every phase leaves nothing half done, and the log alone gives the same bytes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -195,6 +196,71 @@ fn a_rollback_lets_the_challenger_go_and_another_one_begins() {
     let promoted = send_until(&server, &mut next, at_least("promoted", 1));
     let (_, versions) = server.ask("GET", "/v1/versions", "");
     assert!(!versions["suspect"].as_array().unwrap().is_empty(), "it left out what is suspect: {promoted}");
+    drop(server);
+    is_equal_after_replay(dir.path());
+}
+
+/// Nothing is reset by itself.
+const ASKED_ONLY: Settings<'static> = &[("EVERY_EVENTS", "0")];
+
+fn ask_for(server: &Server, body: &str) -> (u16, Value) {
+    server.ask("PUT", "/v1/versions/challenger", body)
+}
+
+#[test]
+fn a_challenger_that_is_asked_for_is_learned_beside_the_server_and_becomes_the_line_with_its_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), ASKED_ONLY);
+    let mut next = 0;
+    let learned = |server: &Server| server.ask("GET", "/v1/quality", "").1["offset"].as_u64().unwrap();
+    let idle = send_until(&server, &mut next, |_| learned(&server) >= 2_000);
+    assert!(idle["state"] == "waiting" && idle["due_in"].is_null() && idle["asked"].is_null(), "{idle}");
+    for (wrong, field) in [
+        (r#"{"set": {"factorization.speed": 1}}"#, "set"),
+        (r#"{"set": {"factorization.rate": "fast"}}"#, "set"),
+        (r#"{"set": {"part": "sequence"}}"#, "set"),
+        (r#"{"passes": 0}"#, "passes"),
+        (r#"{"margin": 0.7}"#, "margin"),
+        (r#"{"from": 1000000}"#, "from"),
+    ] {
+        let (status, problem) = ask_for(&server, wrong);
+        assert!(status == 400 && problem["field"] == field, "{wrong}: {problem}");
+    }
+    let shopper = Shopper::visit(&server);
+    let (status, begun) = ask_for(&server, r#"{"set": {"factorization.rate": 0.03}, "passes": 2}"#);
+    assert!(status == 202 && begun["asked"]["set"]["factorization.rate"] == 0.03, "{begun}");
+    let promoted = send_until(&server, &mut next, at_least("promoted", 1));
+    shopper.leave();
+    assert!(promoted["asked"].is_null() && promoted["last"]["promoted"] == true, "{promoted}");
+    // Another family: judged like any other.
+    let (status, _) = ask_for(&server, r#"{"set": {"part": "neighbours"}, "margin": 0.4}"#);
+    assert_eq!(status, 202);
+    send_until(&server, &mut next, |now| at_least("promoted", 2)(now) || at_least("refused", 3)(now));
+    let (_, versions) = server.ask("GET", "/v1/versions", "");
+    let entries = versions["versions"].as_array().unwrap();
+    let of_line: BTreeSet<_> = entries.iter().map(|entry| entry["settings"].to_string()).collect();
+    assert!(of_line.len() > 1, "later versions have the challenger's settings: {versions}");
+    drop(server);
+    is_equal_after_replay(dir.path());
+}
+
+#[test]
+fn what_is_asked_for_makes_room_for_the_next_and_may_be_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), UNDECIDED);
+    let mut next = 0;
+    let own = send_until(&server, &mut next, is("shadowing"));
+    assert!(own["asked"].is_null(), "a periodic reset: {own}");
+    let (_, untouched) = server.ask("DELETE", "/v1/versions/challenger", "");
+    assert_eq!(untouched["state"], "shadowing", "nobody asked for that one");
+    assert_eq!(ask_for(&server, r#"{"set": {"factorization.rate": 0.03}}"#).0, 202);
+    let asked = send_until(&server, &mut next, |now| is("shadowing")(now) && !now["asked"].is_null());
+    assert_eq!(asked["asked"]["passes"], 1);
+    assert_eq!(ask_for(&server, r#"{"from": 100}"#).0, 202);
+    send_until(&server, &mut next, |now| is("shadowing")(now) && now["asked"]["from"] == 100);
+    assert_eq!(server.ask("DELETE", "/v1/versions/challenger", "").0, 200);
+    let after = send_until(&server, &mut next, |now| is("shadowing")(now) && now["asked"].is_null());
+    assert_eq!((&after["promoted"], &after["refused"]), (&0.into(), &0.into()), "the reset is due again: {after}");
     drop(server);
     is_equal_after_replay(dir.path());
 }

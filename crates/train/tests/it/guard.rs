@@ -210,7 +210,8 @@ fn a_challenger_that_rode_along_is_the_one_that_a_replay_builds() {
     let mut records = records(8_000, 11);
     let mut settings = guarded(Part::Blend);
     settings.models.factorization.rate *= 0.7;
-    let challenge = Challenge { settings, from: Offset(300), passes: 2, until: Offset(4_000), footing: None };
+    let challenge =
+        Challenge { settings, from: Offset(300), passes: 2, until: Offset(4_000), footing: None, asked: false };
     records[7_000].body = Body::Promoted { challenge: challenge.to_record().into(), why: "a test".into() };
     let facts = facts(&records);
     let mut learner = Learner::new(guarded(Part::Blend));
@@ -231,6 +232,30 @@ fn a_challenger_that_rode_along_is_the_one_that_a_replay_builds() {
 }
 
 #[test]
+fn one_that_was_asked_for_learns_its_passes_in_pieces_and_its_refusal_is_no_attempt_of_a_reset() {
+    let mut records = records(8_000, 11);
+    let known = facts(&records);
+    let mut learner = Learner::new(guarded(Part::Blend));
+    follow(&mut learner, &known, &records[..5_000]);
+    let mut models = learner.settings().models.clone();
+    models.factorization.rate *= 0.7;
+    let challenger = learner.trial(models.clone(), Offset(300), 3).unwrap();
+    assert_eq!(challenger.left(Offset(5_100)), 15_100, "what comes in meanwhile is for the last pass");
+    let challenge = riding_along(challenger, &mut learner, &known, &records);
+    records[6_000].body = refused(&challenge);
+    records[7_000].body = promoted(&challenge);
+    let facts = facts(&records);
+    follow(&mut learner, &facts, &records[..7_000]);
+    assert_eq!((learner.resets().n_refused(), learner.resets().refused_in_a_row()), (1, 0));
+    assert!(learner.shadowing().is_some());
+    follow(&mut learner, &facts, &records);
+    assert_eq!(learner.settings().models, models);
+    let mut alone = Learner::new(guarded(Part::Blend));
+    follow(&mut alone, &facts, &records);
+    assert!(bytes(&learner) == bytes(&alone));
+}
+
+#[test]
 fn a_challenger_that_learned_nothing_is_refused() {
     let records = records(8_000, 11);
     let facts = facts(&records);
@@ -243,6 +268,7 @@ fn a_challenger_that_learned_nothing_is_refused() {
         passes: 1,
         until: Offset(0),
         footing: None,
+        asked: false,
     };
     let mut challenger = Challenger::new(&challenge, &[]);
     challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(5_000)).unwrap();
@@ -254,13 +280,16 @@ fn a_challenger_that_learned_nothing_is_refused() {
     assert!(bytes(&learner) == bytes(&untouched), "who rides along leaves no trace");
 }
 
-/// A reset begun at `begin`, learned in pieces, riding along from there on.
+/// A reset, learned in pieces, riding along from there on.
 fn reset_riding_along(learner: &mut Learner, facts: &Facts, records: &[Record]) -> Challenge {
-    let mut challenger = learner.reset().unwrap();
+    let challenger = learner.reset().unwrap();
+    riding_along(challenger, learner, facts, records)
+}
+
+fn riding_along(mut challenger: Challenger, learner: &mut Learner, facts: &Facts, records: &[Record]) -> Challenge {
     let mut past = Records { records, facts };
-    while challenger.at() < learner.end() {
-        let piece = Offset((challenger.at().0 + 777).min(learner.end().0));
-        challenger.go_on(&mut past, piece).unwrap();
+    while challenger.left(learner.end()) > 0 {
+        challenger.go_on(&mut past, learner.end(), 777).unwrap();
     }
     let challenge = challenger.challenge().clone();
     learner.shadow(challenger, GateSettings::default());
