@@ -13,8 +13,9 @@ use accrue_event::{
 use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
 use accrue_lab::simulator::{SimulatorSettings, simulated_log};
 use accrue_lab::{
-    Hit, LabError, Mode, Protocol, RiskSettings, Stage, StreamData, StreamSettings, Unit, compare, evaluate_auto,
-    evaluate_files, evaluate_ratings, evaluate_risk, evaluate_stream, predictions_from_text, predictions_to_text,
+    ArmsSettings, Hit, LabError, Mode, Protocol, RiskSettings, Stage, StreamData, StreamSettings, Treatment, Unit,
+    compare, evaluate_arms, evaluate_auto, evaluate_files, evaluate_ratings, evaluate_risk, evaluate_stream,
+    predictions_from_text, predictions_to_text,
 };
 use accrue_model::Part;
 use accrue_model::collaborative::Kind;
@@ -31,6 +32,8 @@ const BATCH: usize = 4_096;
 pub const OFF_POLICY: &str = "off-policy";
 /// The protocol that measures what a flood does.
 const RISK: &str = "risk";
+/// Experiments in simulated shops.
+pub const ARMS: &str = "arms";
 /// The policy whose log is the test file.
 const LOGGED: &str = "logged-policy";
 /// A policy in simulated shops, to see whether the estimates hold what they say.
@@ -67,7 +70,7 @@ pub fn models() -> Value {
         RatingKind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": ["ratings"]}));
     let what = "Learned online, as the server does it.";
     let online =
-        Part::ALL.iter().map(|part| json!({"model": part.name(), "what": what, "protocols": ["stream", RISK]}));
+        Part::ALL.iter().map(|part| json!({"model": part.name(), "what": what, "protocols": ["stream", RISK, ARMS]}));
     let policies = [
         (LOGGED, "The policy whose log is the test file, judged by the training file."),
         (SIMULATED, "A policy in simulated shops: do the intervals hold what they say?"),
@@ -87,10 +90,11 @@ pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str
         (None, "ratings") => return fitted(config, Measure::Ratings, request, progress),
         (None, "stream") => {}
         (None, RISK) => return risk(config, request, progress),
+        (None, ARMS) => return arms(config, request, progress),
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
-                "there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}, {RISK}"
+                "there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}, {RISK}, {ARMS}"
             );
         }
     }
@@ -175,6 +179,24 @@ fn risk(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync
     report["model"] = json!(request.model);
     report["seed"] = json!(config.learn.seed);
     Ok(report)
+}
+
+/// What experiments estimate, in simulated shops.
+fn arms(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let treatment = match pairs.remove("treatment") {
+        None => Treatment::Popular,
+        Some(name) => Treatment::ALL.into_iter().find(|treatment| treatment.name() == name).with_context(|| {
+            format!("there is no treatment `{name}`; there is {}", Treatment::ALL.map(Treatment::name).join(", "))
+        })?,
+    };
+    let mut learn = crate::engine::learn_settings(config);
+    let shops = number(pairs.remove("shops"), "shops", 20)?;
+    let days = number(pairs.remove("days"), "days", 30)?;
+    learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
+    let seed = learn.seed;
+    let report = evaluate_arms(&ArmsSettings { treatment, shops, days, learn }, &|share| progress(share, "the shops"))?;
+    Ok(json!({"protocol": ARMS, "model": request.model, "seed": seed, "days": days, "report": report}))
 }
 
 /// Policies by the logs of others: that of a second log, or of simulated shops, where the truth is known.

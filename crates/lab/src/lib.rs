@@ -3,6 +3,7 @@
 //! In: events or files' records as plain values, settings. Out: reports. It uses the learner and the models just as the server does,
 //! and knows nothing of the server.
 
+mod arms;
 mod auto;
 mod calibration;
 mod cost;
@@ -22,6 +23,7 @@ mod settings;
 pub mod simulator;
 mod stream;
 
+pub use arms::{ArmsReport, ArmsSettings, OverShops, Treatment, evaluate_arms};
 pub use auto::{AutoReport, Trial, evaluate_auto};
 pub use calibration::{Coverage, CoverageSettings, score_coverage};
 pub use cost::Cost;

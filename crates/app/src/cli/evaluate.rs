@@ -37,6 +37,8 @@ Files, plain or .zst:
   stream         timestamped events, with a column mapping; `sim` instead of a file: the simulated shop
   risk           as stream, with a flood of fresh accounts on one item: accounts=1000, each=1, hours=6, at_day=180,
                  after_days=7
+  arms           no file: what an experiment estimates in simulated shops, whose arms learn together or apart;
+                 treatment=popular|explore, shops=20, days=30
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
                  in question; --model simulated needs no file (seeds=200, visits=4000)
 
@@ -54,7 +56,7 @@ The same seed gives the same bytes, save under `cost`.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// How it is measured: user-items, leave-one-out, sessions, sampled, temporal, ratings, stream,
-    /// risk, off-policy
+    /// risk, arms, off-policy
     #[arg(long)]
     pub protocol: Option<String>,
     /// What is measured; `list` prints the models with the protocols that they serve, `auto` finds one on validation
@@ -95,7 +97,9 @@ pub(super) struct Arguments {
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
     let result = match (arguments.model.as_str(), &arguments.protocol, &arguments.train) {
         ("list", _, _) => evaluation::models(),
-        (_, Some(protocol), train) if train.is_some() || arguments.model == evaluation::SIMULATED => {
+        (model, Some(protocol), train)
+            if train.is_some() || model == evaluation::SIMULATED || protocol == evaluation::ARMS =>
+        {
             refuse_unused(protocol, &arguments)?;
             let request = Request {
                 protocol: protocol.clone(),
@@ -172,7 +176,8 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
     let is_stream = matches!(protocol, "stream" | "risk");
     let unused = [
-        ("--test", arguments.test.is_some() && is_stream),
+        ("--train", arguments.train.is_some() && protocol == evaluation::ARMS),
+        ("--test", arguments.test.is_some() && (is_stream || protocol == evaluation::ARMS)),
         ("--items", arguments.items.is_some()),
         ("--mapping", arguments.mapping.is_some() && !is_stream),
         ("--predictions", arguments.predictions.is_some() && !is_stream),
