@@ -275,11 +275,16 @@ impl<'a> Run<'a> {
         let mut quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
         // Models are compared as they learn; what a guard would undo is another question.
         quiet.guard.enabled = false;
+        let mut learner = Learner::new(quiet);
+        if mode != Mode::Online {
+            // Its list of items is ahead of what it learns.
+            learner.begin_epoch();
+        }
         Self {
             records,
             mode,
             facts: Facts::new(settings.learn.history_capacity),
-            learner: Learner::new(quiet),
+            learner,
             given: 0,
             timetable: Timetable::new(mode),
             n_events: 0,

@@ -69,6 +69,8 @@ pub struct Step<'a> {
     pub weight: f32,
     /// Items with indices below this have been seen.
     pub n_items: u32,
+    /// Whether there was word of the item before; otherwise nobody could have been shown it.
+    pub is_known: bool,
 }
 
 /// A candidate and its score, best first in lists.

@@ -353,10 +353,9 @@ impl Ensemble {
         prepared.foreseen = None;
         // Of an item's first sight nothing can be learned: nobody could have been shown it, and it would look as if all that
         // is new were chosen.
-        let could_be_shown = self.first_seen_ms(step.event.item).is_some();
         if part == Part::Blend
             && step.weight > 0.0
-            && could_be_shown
+            && step.is_known
             && accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in)
         {
             // Two samples of three are seen as if the visit had just begun: the page that greets a shopper has less to go by,

@@ -57,6 +57,10 @@ pub struct Learner {
     end: Offset,
     /// When the last of them came in, in milliseconds since 1970.
     received_ms: i64,
+    /// Items that this pass over the past has met, if it is a further one or some are announced before their time: the models know the
+    /// others as well. No part of the fold, which goes over the log once.
+    #[serde(skip)]
+    met: Option<Vec<bool>>,
     #[serde(skip)]
     prepared: Prepared,
     /// A challenger that rides along. No part of the fold: lost in a crash, the challenge begins again.
@@ -107,6 +111,7 @@ impl Learner {
             n_learned: 0,
             end: Offset(0),
             received_ms: 0,
+            met: None,
             prepared: Prepared::default(),
             shadow: None,
         };
@@ -207,11 +212,11 @@ impl Learner {
             Fact::Shown(impression, names) => self.show(offset, &impression, &names),
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
-                self.see_item(item, seen_ms);
+                self.meet(item, seen_ms);
                 self.each_line(|line| line.preference.describe(item, description));
             }
             Fact::Patched(item, patch) => {
-                self.see_item(item, at_ms);
+                self.meet(item, at_ms);
                 self.each_line(|line| line.preference.patch(item, patch));
             }
             Fact::Merged { guest, user } => {
@@ -278,6 +283,7 @@ impl Learner {
     }
 
     fn learn(&mut self, offset: Offset, event: &Interaction, names: &Names<'_>) {
+        let is_known = self.is_known(event.item);
         let weight = self.weights.get(event.type_code);
         self.label(event, weight);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
@@ -332,7 +338,7 @@ impl Learner {
                 contest.count(ranks_of(models, contexts, event.item, &mut draws, &mut self.prepared).gains());
             }
             let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
-            let step = Step { offset: offset.0, seed, context: own, event: *event, weight, n_items };
+            let step = Step { offset: offset.0, seed, context: own, event: *event, weight, n_items, is_known };
             state.learn(&step, None, &mut self.prepared);
         }
         match finding {
@@ -344,6 +350,7 @@ impl Learner {
                     event: *event,
                     weight,
                     n_items: self.line.shared.n_items(),
+                    is_known,
                 };
                 let good = self.lineage.good().map(|(_, state)| state);
                 self.line.learn(&step, names.shopper, good, self.quality.drift.pace(), &mut self.prepared);
@@ -351,7 +358,7 @@ impl Learner {
             }
             Finding::Withhold | Finding::Alarm(_) => {}
         }
-        self.see_item(event.item, event.at_ms);
+        self.meet(event.item, event.at_ms);
         self.histories.push(event);
         self.n_learned += 1;
         self.count_choice(weight);
@@ -412,6 +419,7 @@ impl Learner {
             event: Interaction { shopper, item, type_code: IMPRESSION, at_ms, session: None, value: 1.0, quantity: 1 },
             weight: -self.settings.impressions.weight,
             n_items: self.line.shared.n_items(),
+            is_known: true,
         };
         self.line.learn_passed_over(&step, name);
     }
@@ -458,7 +466,7 @@ impl Learner {
 
     /// Takes a choice into its shopper's history, and learns nothing.
     pub(crate) fn remember(&mut self, event: &Interaction) {
-        self.line.see_item(event.item, event.at_ms);
+        self.meet(event.item, event.at_ms);
         self.histories.push(event);
     }
 
@@ -604,7 +612,8 @@ impl Learner {
         let context = Context::at(self.histories.get(event.shopper), event.at_ms, &self.weights);
         let weight = self.weights.get(event.type_code);
         let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
-        let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items };
+        let is_known = self.is_known(event.item);
+        let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items, is_known };
         let good = self.lineage.good().map(|(_, state)| state);
         self.line.learn(&step, names.shopper, good, 1.0, &mut self.prepared);
         self.count_choice(weight);
@@ -680,9 +689,27 @@ impl Learner {
         }
     }
 
-    /// Forgets what shoppers did, but nothing that was learned: the same events may then be learned once more.
+    fn meet(&mut self, item: ItemIdx, at_ms: i64) {
+        self.see_item(item, at_ms);
+        if let Some(met) = &mut self.met {
+            met.resize(met.len().max(item as usize + 1), false);
+            met[item as usize] = true;
+        }
+    }
+
+    /// Whether there was word of the item before the record at hand.
+    fn is_known(&self, item: ItemIdx) -> bool {
+        match &self.met {
+            Some(met) => met.get(item as usize) == Some(&true),
+            None => self.line.shared.first_seen_ms(item).is_some(),
+        }
+    }
+
+    /// Begins another pass over the same events: forgets what shoppers did and which items there has been word of, but nothing that was
+    /// learned.
     pub fn begin_epoch(&mut self) {
         self.histories = Histories::new(self.settings.history_capacity);
+        self.met = Some(Vec::new());
     }
 
     /// Freezes what answers as it stands. What was copied by earlier publications is shared, not copied again.

@@ -2,7 +2,7 @@
 //! is NaN, and what was planted is found.
 
 use accrue_model::{Context, Part, Prepared, TypeWeights};
-use accrue_store::{Facts, History, Interaction};
+use accrue_store::{Body, Facts, History, Interaction, Offset};
 use accrue_train::Learner;
 use proptest::prelude::*;
 
@@ -138,4 +138,28 @@ fn types_without_weight_teach_nothing_positive() {
     let weights = TypeWeights::default();
     assert_eq!(weights.get(0), 0.0);
     assert!(weights.get(6) < 0.0);
+}
+
+#[test]
+fn of_first_sights_the_blend_learns_nothing_in_any_pass() {
+    let mut records = records(400, 3);
+    // Items of which nobody told before they were bought, each of them once.
+    records.drain(..N_ITEMS as usize);
+    for (place, record) in records.iter_mut().enumerate() {
+        record.offset = Offset(place as u64);
+        if let Body::Event(checked) = &mut record.body {
+            checked.event.item = Some(format!("once-{place}").as_str().into());
+        }
+    }
+    let facts = facts(&records);
+    let untaught = Learner::new(settings(Part::Blend)).ensemble().blend.clone();
+    let mut learner = Learner::new(settings(Part::Blend));
+    for pass in 1..=2 {
+        for record in &records {
+            learner.step(learner.end(), record.received_at.0, facts.resolve(record)).unwrap();
+        }
+        assert!(learner.ensemble().blend == untaught, "pass {pass}");
+        learner.begin_epoch();
+    }
+    assert!(learner.ensemble().popularity != Default::default(), "other models have learned");
 }
