@@ -3,20 +3,22 @@
 //! In: facts with their offsets. Out: a [`Version`] whenever asked. It keeps histories of its own: the server's may have run
 //! ahead, and what a shopper did later must not be seen when an earlier event is learned.
 
+mod succession;
+
 use accrue_event::EventType;
 use accrue_kernel::Draws;
-use accrue_model::{Context, Ensemble, Prepared, Settings, Step, TypeWeights, Version};
+use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights, Version};
 use accrue_store::{Fact, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{Challenge, Challenger, Contest, GateSettings, Past, Shadow, Standing};
+use crate::gate::{Challenge, Shadow};
 use crate::guard::{Finding, Guard, Observation, Probation, Tally, ranks_of};
 use crate::impressions::{Impressions, Shown};
 use crate::line::Line;
 use crate::prequential::{ArmQuality, LIST, Quality};
 use crate::resets::Resets;
 use crate::versions::{Lineage, Sealing};
-use crate::{Alarm, LearnSettings, TrainError};
+use crate::{LearnSettings, TrainError};
 
 /// Stream of the random numbers that choose which events are predicted.
 const STREAM: u64 = 0x5052_4551;
@@ -300,11 +302,9 @@ impl Learner {
                 list.iter().position(|scored| scored.item == event.item)
             };
             let rank = rank_by(&serving.shared);
-            if let Some((split, models)) = serving.arms() {
+            if let Some((split, models)) = serving.arms_of(self.settings.arms.as_ref()) {
                 let place = split.arm_of(names.shopper);
-                if let Some(quality) = self.quality.arms.get_mut(place) {
-                    quality.count(rank_by(&models[place]), rank);
-                }
+                self.quality.arms[place].count(rank_by(&models[place]), rank);
             }
             let repeat = context.past.iter().any(|past| past.item == event.item);
             self.quality.one_in = one_in;
@@ -470,213 +470,9 @@ impl Learner {
         self.histories.push(event);
     }
 
-    /// Lets a challenger ride along; it must have learned as far as the line.
-    ///
-    /// # Panics
-    /// If it has not.
-    pub fn shadow(&mut self, challenger: Challenger, gate: GateSettings) {
-        assert_eq!(challenger.at(), self.end, "a challenger joins where the line stands");
-        self.shadow = Some(Box::new(Shadow::new(challenger, gate)));
-    }
-
-    /// The reset that would begin now: the settings in force, without what is disowned so far.
-    ///
-    /// # Errors
-    /// If the settings do not survive the form in which the log keeps them.
-    pub fn reset(&self) -> Result<Challenger, TrainError> {
-        self.challenger(&Challenge::reset(&self.settings, self.lineage.footing()))
-    }
-
-    /// The challenger that somebody asks for now: these models, learned from the choices from `from` on, in so many passes; without what is
-    /// disowned so far.
-    ///
-    /// # Errors
-    /// Those of [`Learner::reset`].
-    pub fn trial(&self, models: Settings, from: Offset, passes: u32) -> Result<Challenger, TrainError> {
-        let settings = LearnSettings { models, ..self.settings.clone() };
-        let footing = Some(self.lineage.footing());
-        self.challenger(&Challenge { settings, from, passes, until: self.end, footing, asked: true })
-    }
-
-    fn challenger(&self, challenge: &Challenge) -> Result<Challenger, TrainError> {
-        // As a replay will read it, so that the record names the one that rides along.
-        let challenge = Challenge::from_record(&challenge.to_record())?;
-        Ok(Challenger::new(&challenge, self.lineage.windows()))
-    }
-
-    /// What came of challengers.
-    pub fn resets(&self) -> &Resets {
-        &self.resets
-    }
-
-    /// Counts anew how the challenger stands that rides along; what it learned stays.
-    pub fn contest_anew(&mut self, gate: GateSettings) {
-        if let Some(shadow) = &mut self.shadow {
-            shadow.contest = Contest::new(gate, true);
-        }
-    }
-
-    /// How the challenger stands that rides along.
-    pub fn standing(&self) -> Option<Standing> {
-        self.shadow.as_ref().map(|shadow| shadow.contest.standing())
-    }
-
-    /// What the challenger is that rides along.
-    pub fn challenge(&self) -> Option<&Challenge> {
-        self.shadow.as_ref().map(|shadow| &shadow.challenge)
-    }
-
-    /// What the challenger has learned that rides along.
-    pub fn shadowing(&self) -> Option<&Ensemble> {
-        self.shadow.as_ref().map(|shadow| &shadow.state)
-    }
-
-    /// Lets the challenger go that rides along.
-    pub fn dismiss(&mut self) {
-        self.shadow = None;
-    }
-
-    /// Takes the next record, a promotion: the challenger's state goes on as the line. It is the one that rides along, if that
-    /// is who was promoted, or is learned from the past. One whose footing is gone (something was undone or released between the
-    /// verdict and this record) is passed over.
-    ///
-    /// # Errors
-    /// If the record or the past cannot be read.
-    pub fn promote(
-        &mut self,
-        offset: Offset,
-        at_ms: i64,
-        challenge: &str,
-        why: &str,
-        past: &mut dyn Past,
-    ) -> Result<(), TrainError> {
-        assert_eq!(offset, self.end, "records are learned in order, without a gap");
-        let challenge = Challenge::from_record(challenge)?;
-        if challenge.footing.as_ref().is_some_and(|footing| *footing != self.lineage.footing()) {
-            self.shadow = None;
-            self.received_ms = at_ms;
-            self.end = offset.next();
-            self.resets
-                .pass_over(offset, "promoted, but something was undone or released in between: it goes on as before");
-            return Ok(());
-        }
-        let mut state = match self.shadow.take() {
-            Some(shadow) if shadow.challenge == challenge => shadow.state,
-            _ => {
-                let mut challenger = Challenger::new(&challenge, self.lineage.windows());
-                challenger.learn(past, offset)?;
-                challenger.into_state()
-            }
-        };
-        self.received_ms = at_ms;
-        self.end = offset.next();
-        state.refresh();
-        self.resets.promote(offset, why, self.n_learned);
-        let sealing = self.sealing(self.end);
-        // Arms go on as they are, under the challenger's settings.
-        let arms = self.settings.arms.take();
-        self.put_in_force(LearnSettings { arms, ..challenge.settings });
-        let state = self.line.with_shared(state, self.settings.seed);
-        self.lineage.replace(&self.line, &state, &sealing, why, self.settings.guard.versions_kept);
-        self.guard.trust_before(self.end.0, self.settings.guard.anchors);
-        self.go_on_from(state);
-        self.since_good = 0;
-        self.on_probation = false;
-        Ok(())
-    }
-
-    /// Takes the next record, a release: the suspect records from `from` to `to` are learned after all, each after what its shopper
-    /// had done before it.
-    ///
-    /// # Errors
-    /// If the past cannot be read.
-    pub fn release(
-        &mut self,
-        offset: Offset,
-        at_ms: i64,
-        (from, to): (Offset, Offset),
-        past: &mut dyn Past,
-    ) -> Result<(), TrainError> {
-        if self.lineage.windows().iter().any(|window| (window.from, window.to) == (from, to) && !window.released) {
-            past.read(from, to, &mut |offset, _, fact| {
-                if let Fact::Interaction(event, names) = fact {
-                    self.learn_late(offset, &event, &names);
-                }
-                Ok(())
-            })?;
-        }
-        self.step(offset, at_ms, Fact::WindowReleased { from, to })
-    }
-
-    fn learn_late(&mut self, offset: Offset, event: &Interaction, names: &Names<'_>) {
-        let context = Context::at(self.histories.get(event.shopper), event.at_ms, &self.weights);
-        let weight = self.weights.get(event.type_code);
-        let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
-        let is_known = self.is_known(event.item);
-        let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items, is_known };
-        let good = self.lineage.good().map(|(_, state)| state);
-        self.line.learn(&step, names.shopper, good, 1.0, &mut self.prepared);
-        self.count_choice(weight);
-    }
-
     /// What was learned.
     pub(crate) fn into_line(self) -> Line {
         self.line
-    }
-
-    /// Undoes what was learned since the version known good. A line on probation is only begun anew: nobody was served by it.
-    fn undo(&mut self, end: Offset, alarm: &Alarm) {
-        let Some((good, _)) = self.lineage.good() else { return };
-        let why = alarm.to_string();
-        let undone = if self.on_probation { self.since_sealed } else { self.since_good };
-        if self.on_probation {
-            self.lineage.suspect(self.lineage.begun(), end, &why);
-            let state = self.lineage.good().map(|(_, state)| state.clone());
-            self.go_on_from(state.expect("looked up above"));
-        } else {
-            self.n_alarms += 1;
-            self.roll_back(end, good, &why);
-            self.on_probation = true;
-        }
-        self.undone = undone.min(self.settings.guard.usual_age());
-        self.guard.drop_pending();
-    }
-
-    fn roll_back(&mut self, end: Offset, to: u64, why: &str) {
-        let sealing = self.sealing(end);
-        let state = self.lineage.roll_back(&self.line, to, &sealing, why, self.settings.guard.versions_kept);
-        self.go_on_from(state);
-    }
-
-    /// Learns on from this state; what is known of the catalogue stays.
-    fn go_on_from(&mut self, mut state: Line) {
-        state.take_catalogue(&self.line);
-        self.line = state;
-        // A version from before the experiment has no arms, or others.
-        self.split();
-        // A challenger learned beside a line that is gone; it may begin again.
-        self.shadow = None;
-        self.since_sealed = 0;
-        self.guard.restart();
-    }
-
-    /// The line has learned as well as the good version on what nobody could have poisoned: it serves again.
-    fn end_probation(&mut self) {
-        self.on_probation = false;
-        self.since_sealed = 0;
-        self.guard.restart();
-    }
-
-    /// An operator chose a version to go on from. One whose state is no longer kept is passed over.
-    fn choose(&mut self, version: u64, why: &str) {
-        if self.lineage.state(version).is_some() {
-            let end = self.end.next();
-            self.roll_back(end, version, why);
-            self.lineage.vouch_for(version);
-            self.guard.drop_pending();
-            self.since_good = 0;
-            self.on_probation = false;
-        }
     }
 
     /// Takes note that there is an item, and learns nothing: what is for sale is known also while the models stand still.
@@ -731,7 +527,8 @@ impl Learner {
 
     fn version(&self, number: u64, line: &Line) -> Version {
         let version = |ensemble: &Ensemble| Version::new(number, self.end.0, ensemble.clone(), self.weights.clone());
-        let arms = line.arms().map(|(split, models)| (split.clone(), models.iter().map(version).collect()));
+        let arms = line.arms_of(self.settings.arms.as_ref());
+        let arms = arms.map(|(split, models)| (split.clone(), models.iter().map(version).collect()));
         Version { arms, ..version(&line.shared) }
     }
 

@@ -44,14 +44,14 @@ impl Line {
         self.arms.as_ref().map(|arms| (&arms.split, &*arms.models))
     }
 
+    /// The same, if it is this split: a version from before the experiment has no arms, or others.
+    pub(crate) fn arms_of(&self, split: Option<&Split>) -> Option<(&Split, &[Ensemble])> {
+        self.arms().filter(|(known, _)| Some(*known) == split)
+    }
+
     /// The place of the shopper's arm.
     pub(crate) fn arm_of(&self, shopper: u64) -> Option<usize> {
         self.arms.as_ref().map(|arms| arms.split.arm_of(shopper))
-    }
-
-    /// The models of the arm at `place` of this split; `None` if arms are split otherwise.
-    pub(crate) fn arm(&self, split: &Split, place: usize) -> Option<&Ensemble> {
-        self.arms.as_ref().filter(|arms| arms.split == *split).map(|arms| &arms.models[place])
     }
 
     /// Splits shoppers so from here on. Arms that are split so already go on; others begin from what is shared. Says whether they begin.
@@ -91,7 +91,11 @@ impl Line {
         if let Some(Arms { split, models }) = &mut self.arms {
             let place = split.arm_of(shopper);
             prepared.hasten(pace);
-            models[place].learn(step, good.and_then(|good| good.arm(split, place)), prepared);
+            models[place].learn(
+                step,
+                good.and_then(|good| good.arms_of(Some(split))).map(|(_, models)| &models[place]),
+                prepared,
+            );
         }
         // Last, for what the scratch tells of a step is told of what is shared.
         prepared.hasten(pace);

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use accrue_model::Version;
-use accrue_store::{Fact, Interaction, Names, Offset};
+use accrue_model::{Ensemble, Version};
+use accrue_store::{Fact, Interaction, Names, Offset, Share, Split};
 use accrue_train::Learner;
 
 use super::machine::thread_cpu_s;
@@ -32,6 +32,12 @@ pub(super) const BENCHES: &[Bench] = &[
         "the same on the first year of UCI Online Retail II, where --datasets has it",
         &[row("learn_online_retail_per_s", "events/s", Target::AtLeast(50_000.0))],
         learn_online_retail,
+    ),
+    bench(
+        "learn_own_arms",
+        "the first of them while an experiment's two arms learn apart: each choice is learned twice",
+        &[row("learn_own_arms_per_s", "events/s", Target::None), row("learn_own_arms_params", "times", Target::None)],
+        learn_own_arms,
     ),
 ];
 
@@ -79,6 +85,23 @@ fn learn_online_retail(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![Figure { value: rate, samples: events.len() as u64 }])
 }
 
+fn learn_own_arms(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
+    let events: Vec<Interaction> =
+        retail_corpus(bed.size.pick(2_000, 35_000, 350_000)).lines().map(|line| line.interaction()).collect();
+    let arm = |name: &str| Share { name: name.into(), share: 0.5 };
+    let arms = Split { experiment: "bench".into(), arms: vec![arm("a"), arm("b")] };
+    let mut settings = learn_settings(&bed.config);
+    settings.arms = Some(arms);
+    let mut learner = Learner::new(settings);
+    let every = Duration::from_millis(bed.config.learn.publish_every_ms);
+    let (rate, cpu_rate) = follow(&mut learner, &events, &Publish::Every(every))?;
+    let of_arms = learner.line().arms().map_or(0, |(_, models)| models.iter().map(Ensemble::n_params).sum());
+    bed.note(format!("  {rate:.0} events/s, {cpu_rate:.0} a CPU second"));
+    let samples = events.len() as u64;
+    let more = 1.0 + of_arms as f64 / learner.ensemble().n_params().max(1) as f64;
+    Ok(vec![Figure { value: rate, samples }, Figure { value: more, samples: 1 }])
+}
+
 /// How learning went.
 struct Learned {
     /// Events a second.
@@ -91,12 +114,19 @@ struct Learned {
 
 fn run(bed: &Bed<'_>, events: &[Interaction], publish: &Publish) -> anyhow::Result<Learned> {
     let mut learner = Learner::new(learn_settings(&bed.config));
+    let (rate, cpu_rate) = follow(&mut learner, events, publish)?;
+    Ok(Learned { rate, cpu_rate, copied: learner.ensemble().copied_bytes() as f64 / events.len() as f64 })
+}
+
+/// Learns the events; returns the rates by the clock and by this thread's time.
+fn follow(learner: &mut Learner, events: &[Interaction], publish: &Publish) -> anyhow::Result<(f64, f64)> {
     let mut held: Option<Version> = None;
     let (started, cpu_before) = (Instant::now(), thread_cpu_s());
     let mut published_at = started;
     for (offset, event) in events.iter().enumerate() {
         // As they come in at the rate to be reached: the guard's effort depends on it.
-        learner.step(Offset(offset as u64), offset as i64 / 50, Fact::Interaction(*event, Names::default()))?;
+        let names = Names { shopper: u64::from(event.shopper), ..Names::default() };
+        learner.step(Offset(offset as u64), offset as i64 / 50, Fact::Interaction(*event, names))?;
         let is_due = match publish {
             Publish::Every(every) => offset % 256 == 255 && published_at.elapsed() >= *every,
             Publish::EachEvents(n) => offset % n.max(&1) == n.max(&1) - 1,
@@ -110,6 +140,5 @@ fn run(bed: &Bed<'_>, events: &[Interaction], publish: &Publish) -> anyhow::Resu
     let n_events = events.len() as f64;
     let rate = n_events / started.elapsed().as_secs_f64();
     let cpu_s = thread_cpu_s() - cpu_before;
-    let cpu_rate = if cpu_s > 0.0 { n_events / cpu_s } else { rate };
-    Ok(Learned { rate, cpu_rate, copied: learner.ensemble().copied_bytes() as f64 / n_events })
+    Ok((rate, if cpu_s > 0.0 { n_events / cpu_s } else { rate }))
 }

@@ -159,4 +159,9 @@ fn arms_are_undone_with_the_version_that_they_belong_to() {
     follow(&mut learner, &facts, &records);
     assert!(learner.end() == Offset(6_001) && models(&learner) != line);
     assert!(models(&learner) == bytes(&state.arms().unwrap().1[0].blend));
+    // Another experiment began: whoever is answered by the good version is answered by what is shared.
+    let mut settings = learner.settings().clone();
+    settings.arms = split("y", &[0.5, 0.5]);
+    learner.step(learner.end(), 0, Fact::Settings(&settings.to_record())).unwrap();
+    assert!(learner.publish().arms.is_some() && learner.publish_good().unwrap().arms.is_none());
 }
