@@ -338,7 +338,8 @@ impl Engine {
         if !sells_the_same(&old.shared.facts.read(), &recovered.facts) {
             remove_search(&home.dir)?;
         }
-        Running::start(log, recovered, &home.dir, &home.config, home.resets.as_ref())
+        let checkpoints = checkpoints_in(&home.dir);
+        Running::start(log, recovered, checkpoints, &home.dir, &home.config, home.resets.as_ref())
     }
 }
 

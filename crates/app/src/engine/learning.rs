@@ -187,13 +187,7 @@ impl Learning {
         let version = self.learner.publish();
         let offset = version.offset;
         self.publish_good();
-        let status = LearnerStatus {
-            quality: self.learner.quality().clone(),
-            tallies: self.learner.tallies(),
-            n_learned: self.learner.n_learned(),
-            copied_bytes: version.ensemble.copied_bytes(),
-            failed: None,
-        };
+        let status = LearnerStatus::of(&self.learner);
         self.shared.version.store(Arc::new(version));
         self.shared.versions.store(Arc::new(Versions::of(&self.learner)));
         self.shared.learner.store(Arc::new(status));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use accrue_event::Check;
 use accrue_serve::search::{Opened, SearchIndex, SearchReader};
 use accrue_serve::{Shop, Visitor};
-use accrue_store::{Body, Facts, Log, LogReader, Offset, shopper_hash};
+use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset, shopper_hash};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ use super::challenging::Challenging;
 use super::learning::{Learning, Rhythm};
 use super::resetting::Resetting;
 use super::served::ServedQueue;
-use super::shared::{Indexed, Progress, Shared, indexed};
+use super::shared::{Indexed, LearnerStatus, Progress, Shared, indexed};
 use super::writer::{Job, Reply, Writer};
 use super::{EngineError, Versions, checkpoints_in, indexing, learn_settings, search_in};
 use crate::config::Config;
@@ -66,17 +66,19 @@ impl Running {
     /// Opens or creates the folder, recovers the newest checkpoint and the rest of the log, and starts the threads.
     pub(super) fn open(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {
         let log = Log::open(dir, (&config.log).into())?;
-        let recovered = recover(&mut log.reader(), &checkpoints_in(dir), &learn_settings(config), log.end(), true)?;
+        let checkpoints = checkpoints_in(dir);
+        let recovered = recover(&mut log.reader(), &checkpoints, &learn_settings(config), log.end(), true)?;
         for error in &recovered.skipped {
             tracing::warn!(%error, "a checkpoint was passed over");
         }
-        Self::start(log, recovered, dir, config, resets)
+        Self::start(log, recovered, checkpoints, dir, config, resets)
     }
 
-    /// Starts the threads over an open log and the facts at its end.
+    /// Starts the threads over an open log and the facts at its end. The next checkpoint may refer to what `checkpoints` read last.
     pub(super) fn start(
         mut log: Log,
         mut recovered: Recovered,
+        checkpoints: Checkpoints,
         dir: &Path,
         config: &Config,
         resets: Option<&ResetSettings>,
@@ -100,7 +102,7 @@ impl Running {
             version: arc_swap::ArcSwap::from_pointee(learner.publish()),
             good: arc_swap::ArcSwapOption::from_pointee(learner.publish_good()),
             versions: arc_swap::ArcSwap::from_pointee(Versions::of(&learner)),
-            learner: Default::default(),
+            learner: arc_swap::ArcSwap::from_pointee(LearnerStatus::of(&learner)),
             facts: RwLock::new(recovered.facts),
             poisoned: Default::default(),
             moved: Condvar::new(),
@@ -120,7 +122,7 @@ impl Running {
         if let Some(resetting) = &resetting {
             shared.desk.tell(learner.end(), resetting.status(&learner));
         }
-        let mut learning = Learning::new(learner, log.reader(), checkpoints_in(dir), rhythm, saved, shared.clone());
+        let mut learning = Learning::new(learner, log.reader(), checkpoints, rhythm, saved, shared.clone());
         let challenger = resets.map(|resets| {
             let challenging = Challenging::new(shared.clone(), log.reader(), jobs.clone(), resets.share);
             thread("challenger", move || challenging.run())

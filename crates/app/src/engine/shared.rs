@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use accrue_event::Item;
 use accrue_model::Version;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
-use accrue_train::{Quality, Tally};
+use accrue_train::{Learner, Quality, Tally};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -40,6 +40,19 @@ pub(super) struct LearnerStatus {
     pub copied_bytes: u64,
     /// What stopped the learner, if something did.
     pub failed: Option<String>,
+}
+
+impl LearnerStatus {
+    /// What a learner tells that goes on.
+    pub fn of(learner: &Learner) -> Self {
+        Self {
+            quality: learner.quality().clone(),
+            tallies: learner.tallies(),
+            n_learned: learner.n_learned(),
+            copied_bytes: learner.ensemble().copied_bytes(),
+            failed: None,
+        }
+    }
 }
 
 /// A change for the search index.

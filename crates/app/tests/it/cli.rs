@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::server::Server;
+
 /// A folder of its own to run in.
 struct Place {
     dir: tempfile::TempDir,
@@ -296,4 +298,29 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn the_checkpoint_after_a_restart_holds_what_has_changed_and_the_figures_go_on() {
+    let place = Place::new();
+    let line = |number: u64| {
+        let (user, item) = (number * 7919 % 977, number * number % 1_999);
+        let at = 1_760_000_000_000 + number * 60_000;
+        format!(r#"{{"type":"purchase","user":"u{user}","item":"i{item}","at":{at}}}"#)
+    };
+    let events: Vec<String> = (0..12_000).map(line).collect();
+    place.write("many.ndjson", events.join("\n"));
+    place.write("one.ndjson", line(12_000));
+    for file in ["many.ndjson", "one.ndjson"] {
+        assert!(place.run(&["ingest", file, "--data", "shop"]).status.success());
+    }
+    let files = std::fs::read_dir(place.path().join("shop/checkpoints")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap()).collect();
+    files.sort_by_key(std::fs::DirEntry::file_name);
+    let sizes: Vec<u64> = files.iter().map(|file| file.metadata().unwrap().len()).collect();
+    assert!(sizes.len() >= 2 && sizes.last().unwrap() * 2 < sizes[0], "{sizes:?}");
+    let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data", "shop"]);
+    let server = Server::start(&mut serve);
+    let (_, quality) = server.ask("GET", "/v1/quality", "");
+    assert!(quality["all"]["samples"].as_u64().unwrap() > 100, "what was counted before the restart: {quality}");
 }
