@@ -316,7 +316,7 @@ impl Learner {
                 seed: self.settings.seed,
                 context,
                 event: *event,
-                source: names.source,
+                names: *names,
                 weight,
                 received_ms: self.received_ms,
                 probation: self.probation(),

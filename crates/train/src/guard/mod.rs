@@ -4,8 +4,8 @@
 //! found, or a line on probation has proved itself. Everything here is part of the fold: a rollback needs no record, and a replay
 //! takes the same one at the same offset.
 //!
-//! Two tests run side by side, each by slices of the traffic (new shoppers, new items, types of events, sources). The *stream* test takes choices as they come, both predictions made
-//! before the choice is learned. The *anchor* test takes choices from before the suspect time, which were never learned and are
+//! Two tests run side by side, each by slices of the traffic (new shoppers, new items, types of events, sources). The *stream* test
+//! takes choices as they come, both predictions made before the choice is learned. The *anchor* test takes choices from before the suspect time, which were never learned and are
 //! never replayed: a model that learns flipped labels looks better on flipped labels, but not on these. Hypothesis of each: given
 //! the past, the line's mean NDCG@20 is at least `1 - tolerance` of the good version's. `α` is spent over restarts as
 //! `α · 6 / (π k)²`, half of each share on all choices and half on the slices, so that false alarms stay below `α` for ever.
@@ -16,15 +16,14 @@
 mod capital;
 mod probe;
 
-use accrue_event::EventType;
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
-use accrue_store::Interaction;
+use accrue_store::{Interaction, Names};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::capital::Capital;
 pub(crate) use self::probe::ranks_of;
-use self::probe::{N_SLICES, N_SOURCES, Probe, Slices, slice_name};
+use self::probe::{N_SLICES, Probe, SliceNames, Slices};
 
 /// Stream of the random numbers of the guard.
 const STREAM: u64 = 0x4755_4152;
@@ -116,8 +115,8 @@ pub(crate) struct Observation<'a> {
     pub(crate) seed: u64,
     pub(crate) context: Context<'a>,
     pub(crate) event: Interaction,
-    /// Where it came from.
-    pub(crate) source: Option<&'a str>,
+    /// What it says by name.
+    pub(crate) names: Names<'a>,
     /// What its type is worth; only what is worth something is foreseen.
     pub(crate) weight: f32,
     /// When its record came in.
@@ -218,8 +217,7 @@ pub(crate) struct Guard {
     stream: Vec<Test>,
     /// By slice.
     anchor: Vec<Test>,
-    /// Sources of choices, in order of appearance; those beyond the last have no name here.
-    sources: Vec<Box<str>>,
+    slices: SliceNames,
     /// Against the hypothesis that a line on probation harms.
     clearing: Capital,
     /// The stream since that began.
@@ -243,7 +241,7 @@ impl Default for Guard {
         Self {
             stream: vec![Test::default(); N_SLICES],
             anchor: vec![Test::default(); N_SLICES],
-            sources: Vec::new(),
+            slices: SliceNames::default(),
             clearing: Capital::default(),
             clearing_stream: Tally::default(),
             normal: 0.0,
@@ -267,7 +265,7 @@ impl Guard {
         good: Option<&Ensemble>,
         prepared: &mut Prepared,
     ) -> Finding {
-        let Observation { offset, seed, context, event, source, weight, received_ms, probation, since_good } = choice;
+        let Observation { offset, seed, context, event, names, weight, received_ms, probation, since_good } = choice;
         self.stream_ms = self.stream_ms.max(event.at_ms);
         let mut draws = Draws::new(*seed, STREAM, *offset);
         let first_seen_ms = line.first_seen_ms(event.item);
@@ -281,7 +279,7 @@ impl Guard {
         let one_in = if is_close { 1 } else { settings.test_one_in.max(1) };
         let n_anchors = if is_close { CLOSER } else { usize::from(draws.below(one_in) == 0) };
         let tests_stream = draws.below(4 * one_in) == 0 && is_choice && self.affords(settings, *received_ms);
-        let source = source.map(|name| self.place_of(name));
+        let source = self.slices.meet(event.type_code, names);
         let slices = Slices::of(context, event, source, first_seen_ms);
         let mut alarm = None;
         if let Some(good) = good {
@@ -323,18 +321,6 @@ impl Guard {
         let surplus = self.pending.len().saturating_sub(settings.anchors);
         self.pending.drain(..surplus);
         Finding::Withhold
-    }
-
-    /// The source's place; whoever has no place of their own shares the last.
-    fn place_of(&mut self, source: &str) -> usize {
-        let known = self.sources.iter().position(|known| **known == *source);
-        known.unwrap_or_else(|| {
-            if self.sources.len() < N_SOURCES - 1 {
-                self.sources.push(source.into());
-                return self.sources.len() - 1;
-            }
-            N_SOURCES - 1
-        })
     }
 
     /// What is excused on anchors because the line foresees the stream better than the good version does: a shop whose season turned
@@ -401,7 +387,7 @@ impl Guard {
             if capital.value() * alpha >= share && alarm.is_none() {
                 alarm = Some(Alarm {
                     test: ["stream", "anchor"][test].into(),
-                    slice: slice_name(slice, type_name, &self.sources).into(),
+                    slice: self.slices.of(slice).into(),
                     examined: tally.n,
                     loss: tally.loss(),
                 });
@@ -449,9 +435,4 @@ impl Guard {
         };
         self.trusted.iter().enumerate().map(ndcg).sum::<f64>() / self.trusted.len().max(1) as f64
     }
-}
-
-fn type_name(code: u8) -> String {
-    let built_in = EventType::BUILT_IN.get(usize::from(code));
-    built_in.map_or_else(|| format!("type {code}"), |event_type| event_type.name().to_string())
 }

@@ -5,9 +5,10 @@
 //! shop of fewer than 200 items, of as many places as a tenth of them), which is what shoppers see of a page, and for the gate the gain `1 - ln(rank) / ln(n)` among all n items, which tells of a change at
 //! any depth, so that few choices show it.
 
+use accrue_event::EventType;
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
-use accrue_store::{Interaction, ItemIdx, Past};
+use accrue_store::{Interaction, ItemIdx, Names, Past};
 use serde::{Deserialize, Serialize};
 
 /// Candidates of each source of each model.
@@ -28,7 +29,7 @@ const NEW_ITEM_MS: i64 = 7 * 86_400_000;
 pub(super) const N_SLICES: usize = 3 + N_TYPES + N_SOURCES;
 const N_TYPES: usize = 13;
 /// Sources told apart; those that are named after all but one of these share the last.
-pub(super) const N_SOURCES: usize = 16;
+const N_SOURCES: usize = 16;
 /// Bit of the first source.
 const SOURCES: usize = 3 + N_TYPES;
 
@@ -66,17 +67,51 @@ impl Slices {
     }
 }
 
-/// What a slice is called; `type_name` names a type of event by its code, `sources` are those known.
-pub(super) fn slice_name(slice: usize, type_name: impl Fn(u8) -> String, sources: &[Box<str>]) -> String {
-    match slice {
-        0 => "all".into(),
-        1 => "new shoppers".into(),
-        2 => "new items".into(),
-        code if code < SOURCES => type_name((code - 3) as u8),
-        source => match sources.get(source - SOURCES) {
-            Some(name) => format!("source {name}"),
-            None => "other sources".into(),
-        },
+/// What slices are called, as far as events have told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct SliceNames {
+    /// The shop's own types of events, by code.
+    types: Vec<(u8, Box<str>)>,
+    /// Sources in order of appearance; those beyond the last have no name.
+    sources: Vec<Box<str>>,
+}
+
+impl SliceNames {
+    /// Takes note of what a choice says; the place of its source, if it names one. A source without a place of its own shares the last.
+    pub(super) fn meet(&mut self, type_code: u8, names: &Names<'_>) -> Option<usize> {
+        if let Some(own_type) = names.own_type
+            && usize::from(type_code) < N_TYPES
+            && self.types.iter().all(|(known, _)| *known != type_code)
+        {
+            self.types.push((type_code, own_type.name().into()));
+        }
+        let source = names.source?;
+        let known = self.sources.iter().position(|known| **known == *source);
+        if known.is_none() && self.sources.len() < N_SOURCES - 1 {
+            self.sources.push(source.into());
+            return Some(self.sources.len() - 1);
+        }
+        Some(known.unwrap_or(N_SOURCES - 1))
+    }
+
+    /// The name of a slice.
+    pub(super) fn of(&self, slice: usize) -> String {
+        match slice {
+            0 => "all".into(),
+            1 => "new shoppers".into(),
+            2 => "new items".into(),
+            code if code < SOURCES => self.of_type(code - 3),
+            source => match self.sources.get(source - SOURCES) {
+                Some(name) => format!("source {name}"),
+                None => "other sources".into(),
+            },
+        }
+    }
+
+    fn of_type(&self, code: usize) -> String {
+        let own = || self.types.iter().find(|(known, _)| usize::from(*known) == code).map(|(_, name)| name.to_string());
+        let built_in = EventType::BUILT_IN.get(code).map(|event_type| event_type.name().to_string());
+        built_in.or_else(own).unwrap_or_else(|| format!("type {code}"))
     }
 }
 
@@ -170,4 +205,30 @@ pub(crate) fn ranks_of(
         of[place] = 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64;
     }
     Ranks { of, n_items }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_called_as_events_call_them() {
+        let mut slices = SliceNames::default();
+        let own_type = EventType::Custom("fitting".into());
+        let fitting = Names { own_type: Some(&own_type), ..Names::default() };
+        let own = EventType::BUILT_IN.len();
+        assert_eq!(slices.meet(own as u8, &fitting), None);
+        assert_eq!(
+            (slices.of(3 + own), slices.of(3 + 1)),
+            ("fitting".into(), EventType::BUILT_IN[1].name().to_string())
+        );
+        assert_eq!(slices.of(3 + own + 1), format!("type {}", own + 1), "which nobody has named");
+        let from = |source| Names { source: Some(source), ..Names::default() };
+        let names: Vec<String> = (0..20).map(|n| format!("s{n}")).collect();
+        let places: Vec<_> = names.iter().map(|name| slices.meet(1, &from(name)).unwrap()).collect();
+        assert_eq!((&places[..3], &places[14..17]), (&[0, 1, 2][..], &[14, 15, 15][..]));
+        assert_eq!((slices.meet(1, &from("s2")), slices.meet(1, &from("s19"))), (Some(2), Some(15)));
+        assert_eq!((slices.of(SOURCES + 2), slices.of(SOURCES + 15)), ("source s2".into(), "other sources".into()));
+        assert_eq!(SOURCES + N_SOURCES, N_SLICES);
+    }
 }
