@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Chunks in a node of the tree.
 const NODE: usize = 64;
 
-type Chunk<T> = Arc<Vec<T>>;
+type Chunk<T> = Arc<[T]>;
 
 /// An array of rows of `T`, each as wide as the others, in shared chunks.
 #[derive(Clone, Debug)]
@@ -92,9 +92,9 @@ impl<T: Clone> CowVec<T> {
         let (chunk, start) = (row >> self.chunk_bits, self.start(row));
         let node = Arc::make_mut(&mut self.nodes[chunk / NODE]);
         let shared = &mut node[chunk % NODE];
-        let before = Arc::as_ptr(shared);
+        let before = Arc::as_ptr(shared).cast::<T>();
         let own = Arc::make_mut(shared);
-        if !std::ptr::eq(before, own) {
+        if !std::ptr::eq(before, own.as_ptr()) {
             self.copied_bytes += (own.len() * size_of::<T>()) as u64;
         }
         &mut own[start..start + self.width]
@@ -110,7 +110,8 @@ impl<T: Clone> CowVec<T> {
                 self.nodes.push(Arc::new(Vec::with_capacity(NODE)));
             }
             let node = self.nodes.last_mut().expect("a node was pushed for the first chunk");
-            Arc::make_mut(node).push(Arc::new(vec![self.fill.clone(); chunk_rows * self.width]));
+            let elements = std::iter::repeat_n(self.fill.clone(), chunk_rows * self.width);
+            Arc::make_mut(node).push(elements.collect());
             have += 1;
         }
         self.n_rows = n_rows;

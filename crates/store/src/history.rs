@@ -3,6 +3,9 @@
 //! In: interactions in log order. Out: a shopper's last events, oldest first, and how many of them belong to the visit
 //! that is going on. Derived from the log, rebuilt when missing. Holds dense indices, not names; computes no score.
 
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
+
 use serde::{Deserialize, Serialize};
 
 /// Dense index of an item, in order of first appearance in the log.
@@ -71,10 +74,10 @@ impl Interaction {
     }
 }
 
-/// One shopper's last events.
+/// One shopper's last events. Copies share memory until one of them takes an event in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    past: Vec<Past>,
+    past: Arc<Vec<Past>>,
     session: Option<u32>,
 }
 
@@ -114,31 +117,42 @@ impl History {
 
     /// Puts `past` behind everything that is not later, so that a late event does not pose as the latest.
     fn insert(&mut self, past: Past) {
-        if self.past.len() == self.past.capacity() {
-            // Doubling would leave a third of the largest part of the memory empty.
-            self.past.reserve_exact(self.past.len() / 4 + 4);
+        let events = self.own();
+        if events.len() == events.capacity() {
+            events.reserve_exact(room(events.len()));
         }
-        let later = self.past.iter().rev().take_while(|other| other.at_s > past.at_s).count();
+        let later = events.iter().rev().take_while(|other| other.at_s > past.at_s).count();
         if later == 0 {
-            return self.past.push(past);
+            return events.push(past);
         }
-        let place = self.past.len() - later;
-        self.past.insert(place, past);
+        let place = events.len() - later;
+        events.insert(place, past);
+    }
+
+    /// The events for writing: copied first if somebody else holds them, with room for a few more.
+    fn own(&mut self) -> &mut Vec<Past> {
+        if Arc::get_mut(&mut self.past).is_none() {
+            let mut events = Vec::with_capacity(self.past.len() + room(self.past.len()));
+            events.extend_from_slice(&self.past);
+            self.past = Arc::new(events);
+        }
+        Arc::make_mut(&mut self.past)
     }
 
     fn truncate(&mut self, capacity: usize) {
         // A quarter of slack, so that the shift is paid once in many events.
         if self.past.len() > capacity + capacity / 4 {
             let surplus = self.past.len() - capacity;
-            self.past.drain(..surplus);
+            self.own().drain(..surplus);
         }
     }
 
     /// The same history without one event; the visit that it began goes on with the next one.
     pub fn without(&self, place: usize) -> Self {
         let mut other = self.clone();
-        let removed = other.past.remove(place);
-        if let Some(next) = other.past.get_mut(place) {
+        let events = other.own();
+        let removed = events.remove(place);
+        if let Some(next) = events.get_mut(place) {
             next.starts_visit |= removed.starts_visit;
         }
         other
@@ -146,12 +160,17 @@ impl History {
 
     /// Takes another history in, by time: a guest who turned out to be this shopper.
     pub fn absorb(&mut self, other: &History, capacity: usize) {
-        for &past in &other.past {
+        for &past in other.past.iter() {
             self.insert(past);
         }
         self.session = other.session.or(self.session);
         self.truncate(capacity);
     }
+}
+
+/// Room for so many more events behind `len`: doubling would leave a third of the largest part of the memory empty.
+fn room(len: usize) -> usize {
+    len / 8 + 4
 }
 
 /// The histories of all shoppers, by dense index.
@@ -169,8 +188,8 @@ impl Histories {
 
     /// The history of a shopper; empty for one never seen.
     pub fn get(&self, shopper: ShopperIdx) -> &History {
-        static EMPTY: History = History { past: Vec::new(), session: None };
-        self.shoppers.get(shopper as usize).unwrap_or(&EMPTY)
+        static EMPTY: LazyLock<History> = LazyLock::new(History::default);
+        self.shoppers.get(shopper as usize).unwrap_or_else(|| &EMPTY)
     }
 
     /// How many shoppers have a place here.
@@ -197,6 +216,18 @@ impl Histories {
         let moved = std::mem::take(self.entry(guest));
         let capacity = self.capacity;
         self.entry(user).absorb(&moved, capacity);
+    }
+
+    /// Holds the memory of `other` for these shoppers wherever both say the same. Who folds the same events twice, one fold behind the
+    /// other, needs each shopper's events but once.
+    pub fn share_with(&mut self, other: &Self, shoppers: Range<usize>) {
+        let end = shoppers.end.min(self.shoppers.len()).min(other.shoppers.len());
+        let places = shoppers.start.min(end)..end;
+        for (mine, theirs) in self.shoppers[places.clone()].iter_mut().zip(&other.shoppers[places]) {
+            if !Arc::ptr_eq(&mine.past, &theirs.past) && mine == theirs {
+                *mine = theirs.clone();
+            }
+        }
     }
 
     fn entry(&mut self, shopper: ShopperIdx) -> &mut History {
@@ -267,5 +298,23 @@ mod tests {
         histories.merge(1, 0);
         assert_eq!(histories.get(0).past().iter().map(|past| past.item).collect::<Vec<_>>(), [2, 1]);
         assert!(histories.get(1).past().is_empty());
+    }
+
+    #[test]
+    fn two_folds_of_the_same_events_hold_them_once_and_part_when_one_goes_on() {
+        let mut ahead = Histories::new(8);
+        for item in 0..5 {
+            ahead.push(&event(item, i64::from(item), None));
+            ahead.push(&Interaction { shopper: 1, ..event(item, i64::from(item), None) });
+        }
+        let bytes = postcard::to_stdvec(&ahead).unwrap();
+        let mut behind: Histories = postcard::from_bytes(&bytes).unwrap();
+        ahead.push(&event(9, 9, None));
+        behind.share_with(&ahead, 0..7);
+        let is_shared = |a: &Histories, b: &Histories, who| std::ptr::eq(a.get(who).past(), b.get(who).past());
+        assert!(!is_shared(&ahead, &behind, 0) && is_shared(&ahead, &behind, 1));
+        assert_eq!(postcard::to_stdvec(&behind).unwrap(), bytes);
+        behind.push(&Interaction { shopper: 1, ..event(7, 7, None) });
+        assert_eq!((ahead.get(1).past().len(), behind.get(1).past().len()), (5, 6));
     }
 }

@@ -141,6 +141,7 @@ pub fn recover(
             let facts = load(&found.checkpoint, "facts")?;
             let mut learner: Learner = load(&found.checkpoint, "learned")?;
             learner.settle();
+            learner.share_histories(&facts, usize::MAX);
             Recovered { facts, learner, checkpoint: Some(found.checkpoint.header().offset), skipped: found.skipped }
         }
     };
@@ -201,6 +202,7 @@ pub fn follow(learner: &mut Learner, facts: &Facts, log: &mut LogReader, until: 
                 }
             }
         })?;
+        learner.share_histories(facts, limit);
         if let Some(record) = looking_back.take() {
             outcome = look_back(learner, &record, &mut Folded { log, facts });
         } else if learner.end() == before {

@@ -8,7 +8,7 @@ mod succession;
 use accrue_event::EventType;
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights, Version};
-use accrue_store::{Fact, Histories, Interaction, ItemIdx, Names, Offset};
+use accrue_store::{Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Challenge, Shadow};
@@ -63,6 +63,9 @@ pub struct Learner {
     /// others as well. No part of the fold, which goes over the log once.
     #[serde(skip)]
     met: Option<Vec<bool>>,
+    /// The next shopper whose history may lie where the facts hold it.
+    #[serde(skip)]
+    share_from: usize,
     #[serde(skip)]
     prepared: Prepared,
     /// A challenger that rides along. No part of the fold: lost in a crash, the challenge begins again.
@@ -114,6 +117,7 @@ impl Learner {
             end: Offset(0),
             received_ms: 0,
             met: None,
+            share_from: 0,
             prepared: Prepared::default(),
             shadow: None,
         };
@@ -186,6 +190,14 @@ impl Learner {
     /// What each type of event is worth.
     pub fn weights(&self) -> &TypeWeights {
         &self.weights
+    }
+
+    /// Has the histories of the next `n` shoppers, round and round, lie where `facts` hold them, wherever both say the same. Called with as
+    /// many shoppers as records are learned, it leaves but those apart who are about to do something or just did.
+    pub fn share_histories(&mut self, facts: &Facts, n: usize) {
+        let from = if self.share_from < self.histories.len() { self.share_from } else { 0 };
+        self.share_from = from.saturating_add(n);
+        self.histories.share_with(&facts.histories, from..self.share_from);
     }
 
     /// Takes the next record's fact in. `at_ms` is when the record came in.

@@ -1,12 +1,12 @@
 //! How much memory a large shop takes: 1M customers × 50 events and 1M items × 64 numbers.
 //!
 //! Measured as the peak of a process of its own that folds a stream into facts (names, catalogue, histories, the rules'
-//! statistics) and then into a learner (tables, optimizer, neighbours, its own histories), and publishes every 2,500 events
-//! (50 ms at 50,000 a second) while a reader holds the last version. Real folds over interactions like real ones: customers come in turns, 50 events each
-//! on average; items are heavy-tailed. 50M events take most of an hour, so the row of every run folds a tenth of customers, items
-//! and events and multiplies its growth by ten; all parts grow with customers, items or events. `memory_whole`, when named, folds
-//! all of it. Bounds on the whole (neighbour pairs, events between publications) are scaled with the rest.
-//! Not in it: the search index, the log, buffers of requests.
+//! statistics), lets go of them, folds it again with a learner behind (tables, optimizer, neighbours, the guard's versions), and
+//! publishes every 2,500 events (50 ms at 50,000 a second) while a reader holds the last version. Real folds over interactions like
+//! real ones: customers come in turns, 50 events each on average; items are heavy-tailed. 50M events take most of an hour, so the row
+//! of every run folds a tenth of customers, items and events and multiplies its growth by ten; all parts grow with customers,
+//! items or events. `memory_whole`, when named, folds all of it. Bounds on the whole (neighbour pairs, events between publications and
+//! between versions) are scaled with the rest. Not in it: the search index, the log, buffers of requests.
 
 use std::process::Command;
 
@@ -68,13 +68,14 @@ fn measure(bed: &mut Bed<'_>, name: &str, scale: u64) -> anyhow::Result<Vec<Figu
 fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
     let corpus = Corpus { even: true, ..Corpus::new(1_000_000 / scale, 1_000_000 / scale, 50_000_000 / scale) };
     let start = memory_bytes("VmRSS");
-    let mut facts = Facts::new(bed.config.learn.history_capacity);
     let record = |(offset, line): (u64, super::corpus::Line)| Record {
         offset: Offset(offset),
         received_at: Timestamp(line.at_ms),
         body: line.body(),
     };
-    (0..).zip(corpus.lines()).map(record).for_each(|record| facts.apply(&record));
+    let records = || (0..).zip(corpus.lines()).map(record);
+    let mut facts = Facts::new(bed.config.learn.history_capacity);
+    records().for_each(|record| facts.apply(&record));
     let with_facts = memory_bytes("VmRSS");
     bed.note(format!(
         "  facts: {} items, {} shoppers, {:.3} GB",
@@ -82,13 +83,18 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
         facts.shoppers.len(),
         with_facts as f64 / GB
     ));
-    // What is bounded for the shop as a whole is scaled like the shop; so is what one publication copies.
+    facts = Facts::new(bed.config.learn.history_capacity);
+    // What is bounded for the shop as a whole is scaled like the shop; so is what one publication or version copies.
     let mut settings = learn_settings(&bed.config);
     settings.models.neighbours.pairs /= scale as usize;
+    settings.guard.version_every = (settings.guard.version_every / scale).max(1);
+    settings.guard.confirm_after = (settings.guard.confirm_after / scale).max(1);
     let publish = (PUBLISH / scale).max(1);
     let mut learner = Learner::new(settings);
     let mut held = learner.publish();
-    for record in (0..).zip(corpus.lines()).map(record) {
+    for record in records() {
+        facts.apply(&record);
+        learner.share_histories(&facts, 1);
         learner.step(record.offset, record.received_at.0, facts.resolve(&record))?;
         if record.offset.0.is_multiple_of(publish) {
             held = learner.publish();

@@ -156,6 +156,7 @@ impl Learning {
         // Names are resolved under the lock, learning happens outside of it: writers wait for microseconds.
         let resolved: Vec<Fact<'_>> = {
             let facts = self.shared.facts.read();
+            self.learner.share_histories(&facts, limit);
             records.iter().map(|record| facts.resolve(record)).collect()
         };
         let n_stirring = records.iter().filter(|record| !matches!(record.body, Body::Served(_))).count();
