@@ -95,7 +95,7 @@ impl<T: Clone> CowVec<T> {
         let before = Arc::as_ptr(shared).cast::<T>();
         let own = Arc::make_mut(shared);
         if !std::ptr::eq(before, own.as_ptr()) {
-            self.copied_bytes += (own.len() * size_of::<T>()) as u64;
+            self.copied_bytes += size_of_val(own) as u64;
         }
         &mut own[start..start + self.width]
     }

@@ -170,7 +170,7 @@ impl History {
 
 /// Room for so many more events behind `len`: doubling would leave a third of the largest part of the memory empty.
 fn room(len: usize) -> usize {
-    len / 8 + 4
+    len / 16 + 2
 }
 
 /// The histories of all shoppers, by dense index.

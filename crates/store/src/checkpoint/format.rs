@@ -19,7 +19,7 @@ use crate::{Offset, StoreError};
 
 pub(super) const MAGIC: &[u8; 8] = b"ACCRUECK";
 pub(super) const END_MAGIC: &[u8; 8] = b"ACCRUEND";
-pub(super) const FORMAT: u32 = 5;
+pub(super) const FORMAT: u32 = 6;
 /// Place, length and checksum of the table of contents, checksum of the file, closing magic.
 pub(super) const FOOTER_BYTES: u64 = 40;
 /// A header is some names and numbers; a longer one is damage.

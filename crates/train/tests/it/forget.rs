@@ -206,3 +206,17 @@ fn checkpoints_of_another_format_are_passed_over_while_the_log_holds_everything(
     let refused = recover(&mut log.reader(), &checkpoints, &settings, log.end(), true);
     assert!(refused.is_err_and(|error| error.to_string().contains("format")));
 }
+
+#[test]
+fn both_folds_hold_a_shoppers_history_once() {
+    let (_dir, log, checkpoints) = written(&shop::records(2_100, 5));
+    let (log, settings) = (&mut log.reader(), every_model());
+    for from_checkpoint in [true, false] {
+        let mut recovered = recover(log, &checkpoints, &settings, log.end(), from_checkpoint).unwrap();
+        recovered.catch_up(log).unwrap();
+        let (facts, learner) = (&recovered.facts.histories, recovered.learner.histories());
+        let n_shared =
+            (0..facts.len() as u32).filter(|&who| std::ptr::eq(facts.get(who).past(), learner.get(who).past())).count();
+        assert!(n_shared * 10 >= facts.len() * 9, "{n_shared} of {}", facts.len());
+    }
+}
