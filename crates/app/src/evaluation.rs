@@ -285,6 +285,7 @@ fn stream_settings(
     let every = number(take("every"), "every", 20)?;
     let from_day = number(take("from_day"), "from_day", 28)?;
     let shuffle = take("shuffle").map(|seed| number(Some(seed), "shuffle", 0)).transpose()?;
+    let guard = number(take("guard"), "guard", false)?;
     let types = take("types").map(|types| types.split(',').map(str::to_string).collect());
     let source = if request.train.as_os_str() == SIMULATED_STREAM {
         let shop = SimulatorSettings {
@@ -310,7 +311,7 @@ fn stream_settings(
     drift.boost = number(take("drift.boost"), "drift.boost", drift.boost)?;
     drift.boost_half_life = number(take("drift.boost_half_life"), "drift.boost_half_life", drift.boost_half_life)?;
     learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
-    Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, learn }, types))
+    Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, guard, learn }, types))
 }
 
 fn number<T: FromStr>(text: Option<&str>, key: &str, otherwise: T) -> anyhow::Result<T> {
@@ -347,7 +348,7 @@ fn set(table: &mut toml::Table, path: &str, text: &str) -> anyhow::Result<()> {
     let known = table.keys().cloned().collect::<Vec<_>>().join(", ");
     let Some(value) = table.get_mut(head) else {
         bail!(
-            "there is no setting `{head}`; the protocol has unit, mode, warm, epochs, every, from_day, shuffle, types, \
+            "there is no setting `{head}`; the protocol has unit, mode, warm, epochs, guard, every, from_day, shuffle, types, \
                history_capacity, and here there is {known}"
         );
     };

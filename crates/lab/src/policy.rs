@@ -60,6 +60,11 @@ impl fmt::Display for Span {
 pub enum Mode {
     /// At every event.
     Online,
+    /// At every event; and now and then everything again, in one pass from nothing, to go on from.
+    Reset {
+        /// How much of the stream lies between.
+        every: Span,
+    },
     /// Never again after `from_day`.
     Frozen,
     /// Everything again, now and then.
@@ -91,13 +96,14 @@ impl Mode {
         };
         Ok(match name {
             "online" => Mode::Online,
+            "reset" => Mode::Reset { every: every("100000")? },
             "frozen" => Mode::Frozen,
             "retrain" => Mode::Retrain { every: every("7d")?, warm, epochs },
             "finetune" => Mode::Finetune { every: every("1d")? },
             "every" => Mode::Finetune { every: every("1000")? },
             _ => {
                 return Err(format!(
-                    "mode is online, frozen, every:1000 (events), every:1s, finetune:1d or retrain:7d, not `{text}`"
+                    "mode is online, reset:100000 (events), frozen, every:1000, every:1s, finetune:1d or retrain:7d, not `{text}`"
                 ));
             }
         })
@@ -107,8 +113,13 @@ impl Mode {
     pub(crate) fn every(self) -> Option<Span> {
         match self {
             Mode::Online | Mode::Frozen => None,
-            Mode::Retrain { every, .. } | Mode::Finetune { every } => Some(every),
+            Mode::Retrain { every, .. } | Mode::Finetune { every } | Mode::Reset { every } => Some(every),
         }
+    }
+
+    /// Whether every event is learned as it happens.
+    pub(crate) fn is_online(self) -> bool {
+        matches!(self, Mode::Online | Mode::Reset { .. })
     }
 }
 
@@ -116,6 +127,7 @@ impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Mode::Online => f.write_str("online"),
+            Mode::Reset { every } => write!(f, "reset:{every}"),
             Mode::Frozen => f.write_str("frozen"),
             Mode::Retrain { every, .. } => write!(f, "retrain:{every}"),
             Mode::Finetune { every: every @ Span::Events(_) } => write!(f, "every:{every}"),
@@ -161,13 +173,23 @@ mod tests {
 
     #[test]
     fn names_come_back() {
-        for name in ["online", "frozen", "every:1000", "finetune:1d", "finetune:1s", "retrain:7d", "retrain:36h"] {
+        for name in [
+            "online",
+            "reset:500",
+            "reset:30d",
+            "frozen",
+            "every:1000",
+            "finetune:1d",
+            "finetune:1s",
+            "retrain:7d",
+            "retrain:36h",
+        ] {
             let mode = Mode::named(name, true, Some(2)).unwrap();
             assert_eq!(mode.to_string(), name);
             assert_eq!(Mode::named(&mode.to_string(), true, Some(2)).unwrap(), mode);
         }
         assert_eq!(Mode::named("every:1s", false, None), Mode::named("finetune:1s", false, None));
-        for wrong in ["daily", "retrain", "every:0", "every:0d", "every:-3", "retrain:7w", "finetune:d"] {
+        for wrong in ["daily", "retrain", "reset", "every:0", "every:0d", "every:-3", "retrain:7w", "finetune:d"] {
             let error = Mode::named(wrong, false, None).unwrap_err();
             assert!(error.contains(wrong.split(':').next_back().unwrap()), "{error}");
         }

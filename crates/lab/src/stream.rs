@@ -12,7 +12,7 @@ use accrue_event::{Event, Item};
 use accrue_model::collaborative::FitError;
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Offset, Record};
-use accrue_train::{LearnSettings, Learner, TrainError};
+use accrue_train::{LearnSettings, Learner, Past, Take, TrainError};
 
 use crate::cost::Stopwatch;
 use crate::metrics::{Hit, mean};
@@ -60,6 +60,8 @@ pub struct StreamSettings {
     pub from_day: i64,
     /// Shuffle the lines of each basket with this seed: a till's order is no shopper's order.
     pub shuffle: Option<u64>,
+    /// Whether a guard is on, as in a server: the line is drawn to the last good version, and undone where it does harm.
+    pub guard: bool,
     /// Settings of the models, with the seed.
     pub learn: LearnSettings,
 }
@@ -261,6 +263,8 @@ struct Run<'a> {
     /// Records before this one were given to the learner.
     given: usize,
     timetable: Timetable,
+    /// Offsets of the resets; the learner counts each as a record.
+    resets: Vec<Offset>,
     /// Events before the record at hand.
     n_events: u64,
     chosen: BTreeSet<(u32, u32)>,
@@ -274,9 +278,9 @@ impl<'a> Run<'a> {
         // Prequential predictions are the protocol's own business here.
         let mut quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
         // Models are compared as they learn; what a guard would undo is another question.
-        quiet.guard.enabled = false;
+        quiet.guard.enabled = settings.guard;
         let mut learner = Learner::new(quiet);
-        if mode != Mode::Online {
+        if !mode.is_online() {
             // Its list of items is ahead of what it learns.
             learner.begin_epoch();
         }
@@ -287,6 +291,7 @@ impl<'a> Run<'a> {
             learner,
             given: 0,
             timetable: Timetable::new(mode),
+            resets: Vec::new(),
             n_events: 0,
             chosen: BTreeSet::new(),
             hits: Vec::new(),
@@ -314,7 +319,7 @@ impl<'a> Run<'a> {
                 self.n_events += 1;
                 self.chosen.insert((interaction.shopper, interaction.item));
                 // One that learns online sees it in a moment, by its own step.
-                if self.mode != Mode::Online {
+                if !self.mode.is_online() {
                     self.learner.see_item(interaction.item, interaction.at_ms);
                 }
             }
@@ -327,13 +332,14 @@ impl<'a> Run<'a> {
 
     /// Lets the models learn what the mode grants them before record `place`.
     fn update(&mut self, place: usize, now_ms: i64, begins_ms: i64) -> Result<(), LabError> {
-        if self.mode == Mode::Online || now_ms < begins_ms {
-            return self.give(place);
+        if self.mode.is_online() || now_ms < begins_ms {
+            self.give(place)?;
         }
-        if !self.timetable.is_due(self.n_events, now_ms) {
+        if self.mode == Mode::Online || now_ms < begins_ms || !self.timetable.is_due(self.n_events, now_ms) {
             return Ok(());
         }
         match self.mode {
+            Mode::Reset { .. } => self.reset(now_ms),
             Mode::Retrain { warm, epochs, .. } => self.retrain(place, warm, epochs.unwrap_or(1)),
             _ => self.give(place),
         }
@@ -347,6 +353,17 @@ impl<'a> Run<'a> {
             self.learner.step(self.learner.end(), record.received_at.0, fact)?;
         }
         self.given = place;
+        Ok(())
+    }
+
+    /// Learns what was given so far once more from nothing, and goes on from that without asking whether it is better: what a gate would
+    /// refuse counts here.
+    fn reset(&mut self, now_ms: i64) -> Result<(), LabError> {
+        let (offset, challenger) = (self.learner.end(), self.learner.reset()?);
+        let mut past = Given { records: self.records, facts: &self.facts, resets: &self.resets };
+        self.learner.promote(offset, now_ms, &challenger.challenge().to_record(), "reset", &mut past)?;
+        self.resets.push(offset);
+        self.n_learned += self.n_events;
         Ok(())
     }
 
@@ -385,6 +402,26 @@ impl<'a> Run<'a> {
             let user = shopper.unwrap_or(u32::MAX);
             self.hits.push(Hit { event: number as u64, user, rank, repeat, week, block });
         }
+    }
+}
+
+/// What a learner was given, by its own offsets.
+struct Given<'a> {
+    records: &'a [Record],
+    facts: &'a Facts,
+    resets: &'a [Offset],
+}
+
+impl Past for Given<'_> {
+    fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
+        for offset in (from.0..to.0).map(Offset) {
+            let n_resets = self.resets.partition_point(|&reset| reset < offset);
+            let record = &self.records[offset.0 as usize - n_resets];
+            let is_reset = self.resets.get(n_resets) == Some(&offset);
+            let fact = if is_reset { Fact::Nothing } else { self.facts.resolve(record) };
+            take(offset, record.received_at.0, fact)?;
+        }
+        Ok(())
     }
 }
 
@@ -427,6 +464,9 @@ fn described(settings: &StreamSettings, mode: Mode) -> BTreeMap<String, String> 
         say("shuffle", seed.to_string());
     }
     say("mode", mode.to_string());
+    if settings.guard {
+        say("guard", "true".to_string());
+    }
     if let Mode::Retrain { warm, epochs, .. } = mode {
         say("warm", warm.to_string());
         say("epochs", epochs.unwrap_or(1).to_string());

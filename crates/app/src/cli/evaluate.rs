@@ -44,8 +44,8 @@ Files, plain or .zst:
 
 Settings of the stream: unit=line|basket|day (where the history ends before what is foreseen), every=20 (one event in so
 many is foreseen), from_day=28, shuffle=SEED, types=TYPE,…; mode=online|every:1000 (events)|every:1s|finetune:1d|
-retrain:7d|frozen (when the models learn), of retraining also warm=true|false and epochs=auto|N; drift.boost=1 (times the learning
-rates after a change for the worse); of `sim` also sim.days,
+retrain:7d|reset:100000|frozen (when the models learn), of retraining also warm=true|false and epochs=auto|N; guard=false (whether
+versions are sealed and tested, and undone); drift.boost=1 (times the learning rates after a change for the worse); of `sim` also sim.days,
 sim.seed, sim.items, sim.shoppers, sim.visits (a day), sim.drift, sim.upheaval (days between changes of all tastes).
 
 Settings of these protocols: on=test|validation, at=5,10,20 (places that count); of leave-one-out also negatives=100,

@@ -100,6 +100,9 @@ fn the_stream_protocol_prints_the_contract_and_the_same_bytes_twice() {
     let ndcg = |report: &Value| report["metrics"]["ndcg@20"].as_f64().unwrap();
     let frozen = run("blend", &["unit=basket", "mode=frozen"]);
     assert!(ndcg(&online) > ndcg(&frozen), "{} against {}", ndcg(&online), ndcg(&frozen));
+    // One pass from nothing ends where learning at every event has come to, but for other random numbers.
+    let reset = run("blend", &["unit=basket", "mode=reset:9000", "guard=true"]);
+    assert!((ndcg(&online) / ndcg(&reset) - 1.0).abs() < 0.1, "{} against {}", ndcg(&online), ndcg(&reset));
     for mode in ["mode=finetune:1d", "mode=retrain:7d"] {
         let report = run("popularity", &["unit=line", mode, "epochs=1"]);
         assert_eq!(report["n_eval"].as_u64(), run("popularity", &["unit=line"])["n_eval"].as_u64());
