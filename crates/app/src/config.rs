@@ -111,6 +111,8 @@ pub struct LearnConfig {
     pub checkpoints_kept: usize,
     /// Events remembered of a shopper.
     pub history_capacity: usize,
+    /// Choices of one item by one shopper within a day of which is learned; 0 is no bound.
+    pub same_item_a_day: u32,
     /// One event in so many is predicted before it is learned, to measure quality (a young shop: more often).
     pub predict_one_in: u64,
     /// How changes of what shoppers do are found, and how they hasten learning.
@@ -132,6 +134,7 @@ impl Default for LearnConfig {
             checkpoint_every_events: 1_000_000,
             checkpoints_kept: 3,
             history_capacity: learning.history_capacity,
+            same_item_a_day: learning.same_item_a_day,
             predict_one_in: learning.predict_one_in,
             drift: learning.drift,
             impressions: learning.impressions,

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::ingest::{Entry, Progress, ReadSettings, Reader};
+use crate::online_model::OnlineModel;
 
 /// Records read at once.
 const BATCH: usize = 4_096;
@@ -327,17 +328,16 @@ fn with_model_settings(
     model: &str,
     pairs: &BTreeMap<&str, &str>,
 ) -> anyhow::Result<accrue_model::Settings> {
-    let Some(part) = Part::ALL.into_iter().find(|part| part.name() == model) else {
-        let names: Vec<_> = Part::ALL.iter().map(|part| part.name()).collect();
-        bail!("there is no model `{model}`; there is {}", names.join(", "));
-    };
-    let mut table = toml::Table::try_from(settings)?;
-    for (&key, &text) in pairs {
+    let model = OnlineModel::named(model).map_err(anyhow::Error::msg)?;
+    let mut settings = settings.clone();
+    // Those of the name first: a model that it brings has settings of its own.
+    for (key, text) in model.settings().into_iter().chain(pairs.iter().map(|(&key, &text)| (key, text))) {
         let path = key.strip_prefix("model.").unwrap_or(key);
-        set(&mut table, path, text).with_context(|| format!("--set {key}={text}"))?;
+        let mut table = toml::Table::try_from(&settings)?;
+        let changed = set(&mut table, path, text).and_then(|()| Ok(table.try_into()?));
+        settings = changed.with_context(|| format!("--set {key}={text}"))?;
     }
-    let mut settings: accrue_model::Settings = table.try_into()?;
-    settings.part = part;
+    settings.part = model.part;
     settings.validate().map_err(|fault| anyhow::anyhow!("{fault}"))?;
     Ok(settings)
 }
@@ -358,6 +358,8 @@ fn set(table: &mut toml::Table, path: &str, text: &str) -> anyhow::Result<()> {
         (toml::Value::Float(value), None) => *value = text.parse()?,
         (toml::Value::Boolean(value), None) => *value = text.parse()?,
         (toml::Value::String(value), None) => *value = text.to_string(),
+        // A fitted model has its name in the place of its settings.
+        (value @ toml::Value::Table(_), None) if path == "model" => *value = toml::Value::String(text.into()),
         _ => bail!("`{path}` is no single setting"),
     }
     Ok(())

@@ -11,3 +11,4 @@ pub mod evaluation;
 pub mod experiment;
 pub mod http;
 pub mod ingest;
+pub mod online_model;

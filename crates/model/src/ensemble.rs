@@ -3,12 +3,15 @@
 //! In: steps, item descriptions. Out: for a context, candidates from every source and their blended scores with reasons.
 //! Cloning it is publishing it: only pointers are copied.
 
+use std::sync::Arc;
+
 use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
 use crate::blend::{Axis, Blend, BlendSettings, Feature, Sample};
 use crate::cow::CowVec;
 use crate::factorization::{Factorization, FactorizationSettings};
+use crate::fitted::{Fitted, FittedSettings, PendingFit, Standing};
 use crate::gaussian::{Gaussian, RowBelief};
 use crate::neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
 use crate::online::{Sequence, SequenceKind, SequenceScratch, SequenceSettings, ShopperState};
@@ -17,10 +20,12 @@ use crate::preference::{Liking, Preference};
 use crate::repeat::Repeat;
 use crate::{Context, Scored, Step};
 
-/// Columns of a candidate's feature row; the last one is there only with a sequence model.
-pub const N_FEATURES: usize = 13;
+/// Columns of a candidate's feature row; the last two are there only with the models that they come from.
+pub const N_FEATURES: usize = 14;
+/// The column of the fitted model.
+const FITTED: usize = N_FEATURES - 1;
 /// The column of the sequence model.
-const SEQUENCE: usize = N_FEATURES - 1;
+const SEQUENCE: usize = N_FEATURES - 2;
 /// Place of matrix factorization's column.
 const FACTORIZATION: usize = 9;
 /// Groups of the blend: (no visit | short visit | long visit) × (new to the shopper | chosen before).
@@ -45,11 +50,17 @@ pub const FEATURES: [Feature; N_FEATURES] = [
     log("preference", -9.0, 1.0, 0.1),
     log("newness", -9.0, 0.7, 0.02),
     Feature { name: "sequence", axis: Axis::Linear { low: -6.0, high: 9.0 }, slope: 0.3 },
+    log("fitted", -4.0, 0.75, 0.2),
 ];
 
-/// The features with a sequence model, or without one.
-fn features_with(sequence: bool) -> &'static [Feature] {
-    if sequence { &FEATURES } else { &FEATURES[..SEQUENCE] }
+/// The features with or without a sequence model and a fitted one. With the latter alone the former's column is the same for all
+/// items, and so moves nothing.
+fn features_with(sequence: bool, fitted: bool) -> &'static [Feature] {
+    match (sequence, fitted) {
+        (_, true) => &FEATURES,
+        (true, false) => &FEATURES[..FITTED],
+        (false, false) => &FEATURES[..SEQUENCE],
+    }
 }
 
 const fn log(name: &'static str, low: f32, step: f32, slope: f32) -> Feature {
@@ -75,11 +86,13 @@ pub enum Part {
     Factorization,
     /// The sequence network, then popularity.
     Sequence,
+    /// The fitted model, then popularity.
+    Fitted,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Part; 7] = [
+    pub const ALL: [Part; 8] = [
         Part::Blend,
         Part::Popularity,
         Part::Repeat,
@@ -87,6 +100,7 @@ impl Part {
         Part::Preference,
         Part::Factorization,
         Part::Sequence,
+        Part::Fitted,
     ];
 
     /// The name in settings and reports.
@@ -99,6 +113,7 @@ impl Part {
             Part::Preference => "preference",
             Part::Factorization => "factorization",
             Part::Sequence => "sequence",
+            Part::Fitted => "fitted",
         }
     }
 
@@ -112,6 +127,7 @@ impl Part {
             Part::Preference => &[(10, 1.0)],
             Part::Factorization => &[(9, 1.0)],
             Part::Sequence => &[(SEQUENCE, 1.0), (1, 1e-3)],
+            Part::Fitted => &[(FITTED, 1.0), (1, 1e-3)],
         }
     }
 
@@ -132,6 +148,8 @@ pub struct Settings {
     pub factorization: FactorizationSettings,
     /// Of the sequence network.
     pub sequence: SequenceSettings,
+    /// Of the model that is fitted behind the stream.
+    pub fitted: FittedSettings,
     /// Of the blend.
     pub blend: BlendSettings,
     /// How candidates are found and how often the blend learns.
@@ -150,12 +168,23 @@ impl Settings {
                     .into(),
             );
         }
-        self.sequence.validate()
+        if self.part == Part::Fitted && self.fitted.model.settings().is_none() {
+            return Err(
+                "`model.part` is fitted, but `model.fitted.model` is none; name one, such as ease or als".into()
+            );
+        }
+        self.sequence.validate()?;
+        self.fitted.validate()
     }
 
     /// The sequence model that these settings ask for.
     fn sequence(&self, seed: u64) -> Option<Sequence> {
         self.part.needs(Part::Sequence).then(|| Sequence::new(self.sequence.clone(), seed)).flatten()
+    }
+
+    /// The fitted model that these settings ask for.
+    fn fitted(&self, seed: u64) -> Option<Fitted> {
+        self.part.needs(Part::Fitted).then(|| Fitted::new(self.fitted.clone(), seed)).flatten()
     }
 }
 
@@ -171,6 +200,8 @@ pub struct RetrievalSettings {
     pub factorization: usize,
     /// Candidates from the sequence network.
     pub sequence: usize,
+    /// Candidates from the fitted model.
+    pub fitted: usize,
     /// Leaders of the week.
     pub popular: usize,
     /// Newest items.
@@ -188,6 +219,7 @@ impl Default for RetrievalSettings {
             own: 1000,
             factorization: 100,
             sequence: 100,
+            fitted: 100,
             popular: 100,
             new: 20,
             learn_one_in: 8,
@@ -211,6 +243,8 @@ pub struct Ensemble {
     pub factorization: Factorization,
     /// The sequence network, if there is one.
     pub sequence: Option<Sequence>,
+    /// The model that is fitted behind the stream, if there is one.
+    pub fitted: Option<Fitted>,
     /// The blend over them.
     pub blend: Blend,
     /// When each item was first seen, in milliseconds since 1970; `i64::MAX` for never.
@@ -227,6 +261,7 @@ pub struct Prepared {
     liking: Liking,
     shopper: Vec<f32>,
     sequence: ShopperState,
+    fitted: Standing,
     scratch: SequenceScratch,
     visit_len: usize,
     now_ms: i64,
@@ -264,14 +299,16 @@ impl Ensemble {
     /// # Panics
     /// If the settings are not valid; see [`Settings::validate`].
     pub fn new(settings: Settings, seed: u64) -> Self {
-        let sequence = settings.sequence(seed);
+        let (sequence, fitted) = (settings.sequence(seed), settings.fitted(seed));
+        let features = features_with(sequence.is_some(), fitted.is_some());
         Self {
             popularity: Popularity::default(),
             neighbours: Neighbours::new(settings.neighbours.clone()),
             preference: Preference::default(),
             factorization: Factorization::new(settings.factorization.clone(), seed),
-            blend: Blend::new(settings.blend.clone(), features_with(sequence.is_some()), N_GROUPS),
+            blend: Blend::new(settings.blend.clone(), features, N_GROUPS),
             sequence,
+            fitted,
             first_seen: CowVec::new(256, i64::MAX),
             newest: Vec::new(),
             settings,
@@ -298,7 +335,11 @@ impl Ensemble {
             Some(model) => model.set_settings(settings.sequence.clone()),
             None => self.sequence = settings.sequence(seed),
         }
-        let features = features_with(self.sequence.is_some());
+        match self.fitted.as_mut().filter(|_| settings.fitted(seed).is_some()) {
+            Some(model) => model.set_settings(settings.fitted.clone()),
+            None => self.fitted = settings.fitted(seed),
+        }
+        let features = features_with(self.sequence.is_some(), self.fitted.is_some());
         if features.len() != self.blend.n_features() {
             self.blend.set_features(features, N_GROUPS);
         }
@@ -332,6 +373,9 @@ impl Ensemble {
         self.neighbours.share_with(&other.neighbours);
         self.factorization.share_with(&other.factorization);
         if let (Some(mine), Some(theirs)) = (&mut self.sequence, &other.sequence) {
+            mine.share_with(theirs);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.fitted, &other.fitted) {
             mine.share_with(theirs);
         }
         if self.preference == other.preference {
@@ -378,6 +422,9 @@ impl Ensemble {
         }
         if let Some(sequence) = &mut self.sequence {
             sequence.learn(step, anchor.and_then(|anchor| anchor.sequence.as_ref()), &mut prepared.scratch);
+        }
+        if let Some(fitted) = &mut self.fitted {
+            fitted.learn(step);
         }
         // Scratch must not outlive the step: a run that was resumed has none.
         prepared.excess = 0.0;
@@ -438,6 +485,9 @@ impl Ensemble {
         if let Some(sequence) = &self.sequence {
             sequence.prepare(context, &mut prepared.scratch, &mut prepared.sequence);
         }
+        if let Some(fitted) = &self.fitted {
+            fitted.prepare(context, &mut prepared.fitted);
+        }
         prepared.visit_len = context.in_visit;
         prepared.now_ms = context.now_ms;
         prepared.part = None;
@@ -453,6 +503,7 @@ impl Ensemble {
         let age_days = (prepared.now_ms - *self.first_seen.get(item as usize)).max(0) as f64 / 86_400_000.0;
         row[11] = 1.0 / (1.0 + age_days as f32);
         row[SEQUENCE] = self.sequence.as_ref().map_or(0.0, |sequence| sequence.score(&prepared.sequence, item));
+        row[FITTED] = self.fitted.as_ref().map_or(0.0, |fitted| fitted.score(&prepared.fitted, item));
         let depth = match prepared.visit_len {
             0 => 0,
             1..=4 => 1,
@@ -525,6 +576,9 @@ impl Ensemble {
             if let Some(sequence) = &self.sequence {
                 items.extend(sequence.retrieve(&prepared.sequence, retrieval.sequence.min(cap)));
             }
+            if let Some(fitted) = &self.fitted {
+                items.extend(fitted.retrieve(&prepared.fitted, retrieval.fitted.min(cap)));
+            }
         }
         items.sort_unstable();
         items.dedup();
@@ -557,11 +611,23 @@ impl Ensemble {
         }
     }
 
+    /// A fit that has begun and is not in force yet.
+    pub fn pending_fit(&self) -> Option<&Arc<PendingFit>> {
+        self.fitted.as_ref().and_then(Fitted::pending)
+    }
+
     /// Numbers that were learned.
     pub fn n_params(&self) -> u64 {
         match self.settings.part {
             Part::Blend => {
-                let parts = [Part::Popularity, Part::Neighbours, Part::Preference, Part::Factorization, Part::Sequence];
+                let parts = [
+                    Part::Popularity,
+                    Part::Neighbours,
+                    Part::Preference,
+                    Part::Factorization,
+                    Part::Sequence,
+                    Part::Fitted,
+                ];
                 parts.iter().map(|&part| self.n_params_of(part)).sum::<u64>() + self.blend.n_params()
             }
             part => self.n_params_of(part),
@@ -576,6 +642,7 @@ impl Ensemble {
             Part::Preference => self.preference.n_params(),
             Part::Factorization => self.factorization.n_params(),
             Part::Sequence => self.sequence.as_ref().map_or(0, Sequence::n_params),
+            Part::Fitted => self.fitted.as_ref().map_or(0, Fitted::n_params),
         }
     }
 
@@ -591,6 +658,7 @@ impl Ensemble {
             + self.preference.copied_bytes()
             + self.factorization.copied_bytes()
             + self.sequence.as_ref().map_or(0, Sequence::copied_bytes)
+            + self.fitted.as_ref().map_or(0, Fitted::copied_bytes)
             + self.first_seen.copied_bytes()
     }
 }

@@ -291,6 +291,7 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
         ("learned.preference", checksum(&ensemble.preference)),
         ("learned.factorization", checksum(&ensemble.factorization)),
         ("learned.sequence", checksum(&ensemble.sequence)),
+        ("learned.fitted", checksum(&ensemble.fitted)),
         ("learned.blend", checksum(&ensemble.blend)),
         ("learned.arms", checksum(&learner.line().arms())),
         ("learned.histories", checksum(learner.histories())),

@@ -5,9 +5,11 @@
 
 mod succession;
 
+use std::sync::Arc;
+
 use accrue_event::EventType;
 use accrue_kernel::Draws;
-use accrue_model::{Context, Ensemble, Prepared, Step, TypeWeights, Version};
+use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, Version};
 use accrue_store::{Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,8 @@ const STREAM: u64 = 0x5052_4551;
 const YOUTH: u64 = 4_096;
 /// The code of the type `impression`, the first of [`EventType::BUILT_IN`].
 const IMPRESSION: u8 = 0;
+/// A day, in milliseconds.
+const DAY_MS: i64 = 86_400_000;
 /// The first version is sealed after so many choices.
 const FIRST_VERSION: u64 = 2_000;
 
@@ -55,6 +59,8 @@ pub struct Learner {
     resets: Resets,
     /// Interactions learned.
     n_learned: u64,
+    /// Choices of which nothing was learned because their shopper had made them so often that day.
+    n_repeats_passed: u64,
     /// Records folded.
     end: Offset,
     /// When the last of them came in, in milliseconds since 1970.
@@ -83,6 +89,7 @@ impl PartialEq for Learner {
             && self.on_probation == other.on_probation
             && (self.since_sealed, self.since_good, self.undone) == (other.since_sealed, other.since_good, other.undone)
             && self.n_alarms == other.n_alarms
+            && self.n_repeats_passed == other.n_repeats_passed
             && self.histories == other.histories
             && self.impressions == other.impressions
             && self.weights == other.weights
@@ -114,6 +121,7 @@ impl Learner {
             quality: Quality::default(),
             resets: Resets::default(),
             n_learned: 0,
+            n_repeats_passed: 0,
             end: Offset(0),
             received_ms: 0,
             met: None,
@@ -135,6 +143,12 @@ impl Learner {
         self.n_learned
     }
 
+    /// Choices of which nothing was learned because their shopper had made them so often that day
+    /// ([`LearnSettings::same_item_a_day`]).
+    pub fn n_repeats_passed(&self) -> u64 {
+        self.n_repeats_passed
+    }
+
     /// What learns from everybody.
     pub fn ensemble(&self) -> &Ensemble {
         &self.line.shared
@@ -149,6 +163,13 @@ impl Learner {
     pub fn serving(&self) -> &Ensemble {
         let good = self.lineage.good().filter(|_| self.on_probation);
         good.map_or(&self.line.shared, |(_, state)| &state.shared)
+    }
+
+    /// Fits that have begun and are not in force yet. The learner computes each when it is due; whoever does it sooner spares it the
+    /// wait, and changes nothing else.
+    pub fn pending_fits(&self) -> impl Iterator<Item = &Arc<PendingFit>> {
+        let riding = self.shadow.as_ref().map(|shadow| &shadow.state);
+        self.line.models().chain(riding).filter_map(Ensemble::pending_fit)
     }
 
     /// All versions.
@@ -301,6 +322,13 @@ impl Learner {
         let weight = self.weights.get(event.type_code);
         self.label(event, weight);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
+        if self.has_had_enough(&context, event) {
+            self.n_repeats_passed += 1;
+            self.meet(event.item, event.at_ms);
+            self.histories.push(event);
+            self.n_learned += 1;
+            return;
+        }
         let one_in = (1 + offset.0 / YOUTH).min(self.settings.predict_one_in.max(1));
         let predicts = weight > 0.0 && self.settings.predict_one_in != u64::MAX;
         if predicts && accrue_kernel::random(self.settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in) {
@@ -383,6 +411,13 @@ impl Learner {
             Finding::GoOn | Finding::Withhold if self.settings.guard.enabled => self.advance(offset.next()),
             Finding::GoOn | Finding::Withhold => {}
         }
+    }
+
+    /// Whether the shopper has chosen the item so often within a day that once more says nothing.
+    fn has_had_enough(&self, context: &Context<'_>, event: &Interaction) -> bool {
+        let bound = self.settings.same_item_a_day as usize;
+        let of_the_day = context.past.iter().rev().take_while(|past| past.at_ms() > event.at_ms - DAY_MS);
+        bound > 0 && of_the_day.filter(|past| past.item == event.item).take(bound).count() == bound
     }
 
     fn count_choice(&mut self, weight: f32) {

@@ -70,6 +70,11 @@ impl Line {
         std::iter::once(&mut self.shared).chain(self.arms.iter_mut().flat_map(|arms| &mut arms.models))
     }
 
+    /// All models, what is shared first.
+    pub(crate) fn models(&self) -> impl Iterator<Item = &Ensemble> {
+        std::iter::once(&self.shared).chain(self.arms.iter().flat_map(|arms| &arms.models))
+    }
+
     /// Makes the same change to all models.
     pub(crate) fn change(&mut self, change: impl FnMut(&mut Ensemble)) {
         self.each().for_each(change);

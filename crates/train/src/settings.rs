@@ -17,6 +17,9 @@ pub struct LearnSettings {
     pub seed: u64,
     /// Events kept of each shopper.
     pub history_capacity: usize,
+    /// Choices of one item by one shopper within a day of which is learned; what comes after them is a machine's, or says nothing new.
+    /// 0 is no bound.
+    pub same_item_a_day: u32,
     /// The learner predicts before it learns on one event in so many (a young shop: more often); [`u64::MAX`] for never.
     pub predict_one_in: u64,
     /// What an event is worth by its type's name, where it differs from the built-in weight.
@@ -38,6 +41,7 @@ impl Default for LearnSettings {
         Self {
             seed: 1,
             history_capacity: 1000,
+            same_item_a_day: 20,
             predict_one_in: 256,
             weights: BTreeMap::new(),
             drift: DriftSettings::default(),

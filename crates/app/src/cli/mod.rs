@@ -212,7 +212,8 @@ fn sources(global: &Global, verb: &Verb) -> Sources {
     };
     flags.extend(listen.map(|listen| ("http.listen", Value::String(listen.clone()), "--listen")));
     if let Verb::Serve(serve::Arguments { model: Some(model), .. }) = verb {
-        flags.extend(model.settings().into_iter().map(|(key, value)| (key, value, "--model")));
+        let text = |value: &str| Value::String(value.into());
+        flags.extend(model.settings().into_iter().map(|(key, value)| (key, text(value), "--model")));
     }
     let environment =
         std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));

@@ -88,7 +88,13 @@ pub fn with_changes(models: &Settings, changes: &Changes) -> Result<Settings, St
             return Err(format!("{key}: there is no setting `{last}`"));
         }
         place.insert(last.into(), value.clone());
+        // A model that was named has settings now, which may be named next.
+        table = Table::try_from(read(table)?).map_err(|error| error.to_string())?;
     }
+    read(table)
+}
+
+fn read(table: Table) -> Result<Settings, String> {
     table.try_into().map_err(|error: toml::de::Error| error.message().to_string())
 }
 

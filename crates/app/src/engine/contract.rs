@@ -157,8 +157,12 @@ pub struct Status {
     pub duplicates: u64,
     /// Answers that were to be recorded and could not, since the start.
     pub served_lost: u64,
+    /// Choices of which nothing was learned because their shopper had made them so often that day.
+    pub repeats_passed: u64,
     /// Steps of the sequence network that were not taken because a loss or a gradient was no finite number.
     pub steps_skipped: u64,
+    /// What came of fits behind the stream, if there is such a model.
+    pub fits: Option<FitStatus>,
     /// Bytes copied by publications, per event learned.
     pub copied_bytes_per_event: f64,
     /// Prequential quality: predictions made before learning.
@@ -169,6 +173,23 @@ pub struct Status {
     pub guard: GuardStatus,
     /// Where the next reset stands, and what came of those before.
     pub challenger: ChallengerStatus,
+}
+
+/// What came of fits behind the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FitStatus {
+    /// Those that came into force.
+    pub fitted: u64,
+    /// Those that failed; the model before stayed in force.
+    pub failed: u64,
+    /// Why the last one failed, if it did.
+    pub fault: Option<String>,
+}
+
+impl FitStatus {
+    pub(super) fn of(model: &accrue_model::Fitted) -> Self {
+        Self { fitted: model.n_fits(), failed: model.n_failed(), fault: model.fault().map(str::to_owned) }
+    }
 }
 
 /// What a challenger is at.

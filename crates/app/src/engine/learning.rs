@@ -10,6 +10,7 @@ use accrue_train::{Learner, TrainError, look_back, save};
 
 use super::Versions;
 use super::resetting::Resetting;
+use super::running::thread;
 use super::shared::{LearnerStatus, Shared};
 use super::versioning::SharedPast;
 
@@ -96,6 +97,7 @@ impl Learning {
                     return Ok(());
                 }
                 self.learn_chunk(target)?;
+                self.fit_ahead();
                 self.tend(target);
                 if self.is_stirred && self.publication_due() {
                     self.publish();
@@ -174,6 +176,15 @@ impl Learning {
             }
         }
         Ok(())
+    }
+
+    /// Has fits that began computed by threads of their own before they are due. Nobody waits for such a thread but a learner that needs
+    /// its result: it holds nothing but its data, and may outlive the engine.
+    fn fit_ahead(&self) {
+        for fit in self.learner.pending_fits().filter(|fit| fit.claim()) {
+            let fit = fit.clone();
+            thread("fit", move || fit.compute());
+        }
     }
 
     /// Sees to the challenger, if there is to be one.

@@ -40,7 +40,8 @@ use arc_swap::ArcSwap;
 pub use self::asked::{Asked, Changes, with_changes};
 pub use self::challenge::{ChallengeReport, challenge};
 pub use self::contract::{
-    ChallengerState, ChallengerStatus, EngineError, GuardStatus, Incoming, Ingested, QuarantinedRecord, Refused, Status,
+    ChallengerState, ChallengerStatus, EngineError, FitStatus, GuardStatus, Incoming, Ingested, QuarantinedRecord,
+    Refused, Status,
 };
 use self::erasing::Erasing;
 pub use self::erasing::{Erased, ErasingState, ErasingStatus};
@@ -426,7 +427,9 @@ impl Engine {
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             served_lost: shared.served.n_lost(),
+            repeats_passed: learner.n_repeats_passed,
             steps_skipped: version.ensemble.sequence.as_ref().map_or(0, accrue_model::Sequence::n_skipped),
+            fits: version.ensemble.fitted.as_ref().map(FitStatus::of),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),
@@ -471,6 +474,7 @@ pub(crate) fn learn_settings(config: &Config) -> LearnSettings {
     LearnSettings {
         seed: config.learn.seed,
         history_capacity: config.learn.history_capacity,
+        same_item_a_day: config.learn.same_item_a_day,
         predict_one_in: config.learn.predict_one_in,
         drift: config.learn.drift.clone(),
         impressions: config.learn.impressions.clone(),

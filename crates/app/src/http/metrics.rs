@@ -168,11 +168,31 @@ fn render_engine(page: &mut Page, status: &Status) {
         status.served_lost,
     );
     page.one(
+        "accrue_learner_repeats_passed_total",
+        "counter",
+        "Choices of which nothing was learned because their shopper had made them so often that day.",
+        status.repeats_passed,
+    );
+    page.one(
         "accrue_learner_steps_skipped_total",
         "counter",
         "Steps of the sequence network not taken because a loss or a gradient was no finite number.",
         status.steps_skipped,
     );
+    if let Some(fits) = &status.fits {
+        page.one(
+            "accrue_fits_total",
+            "counter",
+            "Fits of the model behind the stream that came into force.",
+            fits.fitted,
+        );
+        page.one(
+            "accrue_fits_failed_total",
+            "counter",
+            "Fits that failed; the model before stayed in force.",
+            fits.failed,
+        );
+    }
     page.head("accrue_repairs_total", "counter", "Repairs made on incoming records, by kind.");
     for (repair, count) in &status.repairs {
         page.sample("accrue_repairs_total", &format!("repair=\"{}\"", escape(repair)), count);

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::problem::{Problem, ProblemDocument};
-use crate::engine::GuardStatus;
+use crate::engine::{FitStatus, GuardStatus};
 
 /// Prequential quality: each figure comes from predictions made before the event was learned from.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,9 +42,30 @@ pub(super) struct QualityBody {
     drift: DriftBody,
     /// How what is learned stands against the last version known good.
     guard: GuardBody,
+    /// The model that is fitted behind the stream, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fits: Option<FitsBody>,
     /// The arms of an experiment, while they learn apart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     arms: Vec<ArmBody>,
+}
+
+/// What came of fits behind the stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FitsBody {
+    /// Those that came into force.
+    fitted: u64,
+    /// Those that failed; the model before stayed in force.
+    failed: u64,
+    /// Why the last one failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+}
+
+impl From<&FitStatus> for FitsBody {
+    fn from(fits: &FitStatus) -> Self {
+        Self { fitted: fits.fitted, failed: fits.failed, fault: fits.fault.clone() }
+    }
 }
 
 /// How well the models of one arm foresee what its shoppers do.
@@ -182,6 +203,7 @@ pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<Qu
         n_items: quality.n_items,
         drift: (&quality.drift).into(),
         guard: (&status.guard).into(),
+        fits: status.fits.as_ref().map(FitsBody::from),
         arms: status.arms.iter().zip(&quality.arms).map(arm).collect(),
     }))
 }

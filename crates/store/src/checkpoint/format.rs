@@ -1,4 +1,4 @@
-//! The bytes of a checkpoint file, format 5.
+//! The bytes of a checkpoint file, format 7.
 //!
 //! Layout: magic, format version, header (postcard, with checksum); chunks one after another; a table of contents (postcard); a footer
 //! with the table's place, length and checksum, a checksum over all bytes before, and a closing magic. Numbers are little-endian,
@@ -19,7 +19,7 @@ use crate::{Offset, StoreError};
 
 pub(super) const MAGIC: &[u8; 8] = b"ACCRUECK";
 pub(super) const END_MAGIC: &[u8; 8] = b"ACCRUEND";
-pub(super) const FORMAT: u32 = 6;
+pub(super) const FORMAT: u32 = 7;
 /// Place, length and checksum of the table of contents, checksum of the file, closing magic.
 pub(super) const FOOTER_BYTES: u64 = 40;
 /// A header is some names and numbers; a longer one is damage.

@@ -96,7 +96,7 @@ fn the_unseen_is_answered_and_nothing_is_nan() {
 #[test]
 fn a_somebody_never_seen_is_placed_by_the_first_event() {
     // What the planted pattern says after one purchase of item 12: its family, 12 to 17.
-    for part in [Part::Blend, Part::Neighbours, Part::Preference, Part::Factorization, Part::Sequence] {
+    for part in [Part::Blend, Part::Neighbours, Part::Preference, Part::Factorization, Part::Sequence, Part::Fitted] {
         let (learner, facts) = trained(part, 3000, 4);
         let mut history = History::default();
         let at_ms = facts.stream_time.0;

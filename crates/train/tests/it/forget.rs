@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use accrue_event::{EventType, RecordKind, RefusalId, User, UserId};
+use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{Body, Checkpoints, Log, LogSettings, Offset, Page, Record, Served};
 use accrue_train::{LearnSettings, digest, erase, find_traces, rebuild, recover, save};
@@ -77,9 +78,9 @@ fn mentions(raw: &str, name: &str) -> bool {
     raw.contains(&format!("\"{name}\""))
 }
 
-/// The blend with a network in it, so that every model is on.
+/// The blend with a network and a fitted model in it, so that every model is on.
 fn every_model() -> LearnSettings {
-    shop::settings_with(Part::Blend, SequenceKind::Gru)
+    shop::fitting(shop::settings_with(Part::Blend, SequenceKind::Gru), Kind::Als)
 }
 
 fn check(user: &str) {

@@ -4,6 +4,8 @@
 
 mod arms;
 mod contract;
+mod fitted;
+mod flood;
 mod forget;
 mod guard;
 mod impressions;

@@ -2,7 +2,8 @@
 
 use accrue_event::{Event, EventType, Item, Timestamp};
 use accrue_kernel::Draws;
-use accrue_model::{Part, SequenceKind, SequenceSettings, Settings};
+use accrue_model::collaborative::Kind;
+use accrue_model::{FittedKind, FittedSettings, Part, SequenceKind, SequenceSettings, Settings};
 use accrue_store::{Body, CheckedEvent, Facts, Offset, Record};
 use accrue_train::{LearnSettings, Learner};
 
@@ -12,7 +13,15 @@ const N_USERS: u64 = 40;
 /// Settings that let `part` score, the blend without a sequence network.
 pub fn settings(part: Part) -> LearnSettings {
     let kind = if part == Part::Sequence { SequenceKind::Gru } else { SequenceKind::None };
-    settings_with(part, kind)
+    let settings = settings_with(part, kind);
+    if part == Part::Fitted { fitting(settings, Kind::Ease) } else { settings }
+}
+
+/// The same with a model of this kind that is fitted every hundred choices on the last three hundred.
+pub fn fitting(mut settings: LearnSettings, kind: Kind) -> LearnSettings {
+    let model = FittedKind::of(kind.default_settings());
+    settings.models.fitted = FittedSettings { every: 100, window: 300, model };
+    settings
 }
 
 /// Settings that let `part` score, with a small network of this kind.

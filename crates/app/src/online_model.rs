@@ -1,0 +1,99 @@
+//! Names of what learns from events: a part alone, or with what stands in or beside it, as in `blend:gru` and `fitted:ease`.
+//!
+//! In: a name of the command line. Out: the settings that choose it.
+
+use accrue_model::collaborative::Kind;
+use accrue_model::{Part, SequenceKind};
+
+/// A model that learns from every event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnlineModel {
+    /// What scores.
+    pub part: Part,
+    member: Option<Member>,
+}
+
+/// What does not learn unless it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    Network(SequenceKind),
+    Fitted(Kind),
+}
+
+impl OnlineModel {
+    /// The model with this name.
+    ///
+    /// # Errors
+    /// What there is instead.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let (part, member) = name.split_once(':').map_or((name, None), |(part, member)| (part, Some(member)));
+        let Some(part) = Part::ALL.into_iter().find(|known| known.name() == part) else {
+            return Err(unknown(name));
+        };
+        let Some(member) = member else { return Ok(Self { part, member: None }) };
+        let network = SequenceKind::NETWORKS.into_iter().find(|known| known.name() == member).map(Member::Network);
+        let fitted = Kind::named(member).map(Member::Fitted);
+        let member = match part {
+            // In the blend a name that both have is the network that learns from every event.
+            Part::Blend => network.or(fitted),
+            Part::Sequence => network,
+            Part::Fitted => fitted,
+            _ => None,
+        };
+        member.map(|member| Self { part, member: Some(member) }).ok_or_else(|| unknown(name))
+    }
+
+    /// The keys of the configuration that choose it, with their values; whatever else it has keeps its default.
+    pub fn settings(self) -> Vec<(&'static str, &'static str)> {
+        let member = self.member.map(|member| match member {
+            Member::Network(kind) => ("model.sequence.kind", kind.name()),
+            Member::Fitted(kind) => ("model.fitted.model", kind.name()),
+        });
+        std::iter::once(("model.part", self.part.name())).chain(member).collect()
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let parts = Part::ALL.map(Part::name).join(", ");
+    let networks = SequenceKind::NETWORKS.map(SequenceKind::name).join("|");
+    let hint = match Kind::named(name) {
+        Some(_) => {
+            format!("`{name}` is fitted on whole data sets: behind a stream that is fitted:{name} or blend:{name}")
+        }
+        None => format!("there is no model `{name}` that learns from events"),
+    };
+    let fitted = Kind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join("|");
+    format!("{hint}; there is {parts}, with :{networks} after sequence or blend, and :{fitted} after fitted or blend")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_chooses_a_part_and_what_stands_in_it() {
+        for (name, settings) in [
+            ("factorization", vec![("model.part", "factorization")]),
+            ("sequence:gru", vec![("model.part", "sequence"), ("model.sequence.kind", "gru")]),
+            ("blend:gru", vec![("model.part", "blend"), ("model.sequence.kind", "gru")]),
+            ("blend:ease", vec![("model.part", "blend"), ("model.fitted.model", "ease")]),
+            ("fitted:gru", vec![("model.part", "fitted"), ("model.fitted.model", "gru")]),
+        ] {
+            assert_eq!(OnlineModel::named(name).map(OnlineModel::settings), Ok(settings), "{name}");
+        }
+    }
+
+    #[test]
+    fn another_name_is_told_what_there_is() {
+        for (name, why) in [
+            ("ease", "fitted:ease or blend:ease"),
+            ("sequence:rnn", "no model `sequence:rnn`"),
+            ("sequence:ease", "no model `sequence:ease`"),
+            ("neighbours:gru", "gru|transformer"),
+            ("x", "neighbours"),
+        ] {
+            let error = OnlineModel::named(name).expect_err(name);
+            assert!(error.contains(why) && error.contains("neighbours"), "{name}: {error}");
+        }
+    }
+}

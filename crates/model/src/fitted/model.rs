@@ -1,0 +1,316 @@
+//! The model: when a fit begins, when its result is in force, and how it scores.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use accrue_store::ItemIdx;
+use serde::{Deserialize, Serialize};
+
+use super::choices::Choices;
+use super::settings::FittedSettings;
+use crate::collaborative::{AnyModel, AnySettings, Fit, FitError};
+use crate::{Context, Step};
+
+/// Choices before the first fit.
+const FIRST: u64 = 1_000;
+
+/// A model of whole data sets that follows the stream from fit to fit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct Fitted {
+    settings: FittedSettings,
+    seed: u64,
+    choices: Choices,
+    /// A fit begins when there are so many choices.
+    next: u64,
+    pending: Option<Pending>,
+    in_force: Option<Arc<InForce>>,
+    outcome: Outcome,
+}
+
+/// A fit that has begun.
+#[derive(Clone, Debug)]
+struct Pending {
+    /// It learns from the choices before this one.
+    frozen: u64,
+    /// Its result is in force when there are so many choices.
+    due: u64,
+    fit: Arc<PendingFit>,
+}
+
+/// The model that answers.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct InForce {
+    model: AnyModel,
+    /// Items that it knows.
+    n_items: usize,
+}
+
+/// What came of fits so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Outcome {
+    n_fits: u64,
+    n_failed: u64,
+    /// Why the last one failed, if it did.
+    fault: Option<Box<str>>,
+}
+
+/// What a checkpoint keeps: a fit that has begun is begun again from the choices, which are all there.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    settings: FittedSettings,
+    seed: u64,
+    choices: Choices,
+    next: u64,
+    pending: Option<(u64, u64)>,
+    in_force: Option<Arc<InForce>>,
+    outcome: Outcome,
+}
+
+impl From<Fitted> for Stored {
+    fn from(model: Fitted) -> Self {
+        let Fitted { settings, seed, choices, next, pending, in_force, outcome } = model;
+        let pending = pending.map(|pending| (pending.frozen, pending.due));
+        Self { settings, seed, choices, next, pending, in_force, outcome }
+    }
+}
+
+impl TryFrom<Stored> for Fitted {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        let Stored { settings, seed, choices, next, pending, in_force, outcome } = stored;
+        let mut model = Self { settings, seed, choices, next, pending: None, in_force, outcome };
+        if model.settings.model.settings().is_none() {
+            return Err("a fitted model of the kind `none`".into());
+        }
+        if let Some((frozen, due)) = pending {
+            if frozen > model.choices.n() || due <= model.choices.n() {
+                return Err(format!("a fit from {frozen} to {due} does not hold at {} choices", model.choices.n()));
+            }
+            model.pending = Some(model.pending_fit(frozen, due));
+        }
+        Ok(model)
+    }
+}
+
+impl PartialEq for Fitted {
+    fn eq(&self, other: &Self) -> bool {
+        let places = |pending: &Option<Pending>| pending.as_ref().map(|pending| (pending.frozen, pending.due));
+        self.settings == other.settings
+            && (self.seed, self.next) == (other.seed, other.next)
+            && self.choices == other.choices
+            && places(&self.pending) == places(&other.pending)
+            && self.in_force == other.in_force
+            && self.outcome == other.outcome
+    }
+}
+
+/// A fit whose data is frozen. Its result is a function of that data, the settings and the seed, whoever computes it and when.
+#[derive(Debug)]
+pub struct PendingFit {
+    choices: Choices,
+    from: u64,
+    to: u64,
+    settings: AnySettings,
+    seed: u64,
+    claimed: AtomicBool,
+    result: OnceLock<Result<Arc<InForce>, FitError>>,
+}
+
+impl PendingFit {
+    /// Whether nobody has claimed it yet; from here on the caller has. Who claims it computes it ahead of its time; it need not be
+    /// claimed at all.
+    pub fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Fits the model, or waits until whoever began has done so.
+    pub fn compute(&self) {
+        self.result();
+    }
+
+    fn result(&self) -> &Result<Arc<InForce>, FitError> {
+        self.result.get_or_init(|| {
+            let data = self.choices.histories(self.from, self.to);
+            let model = self.settings.fit(&data, &Fit::quiet(self.seed, 1))?;
+            Ok(Arc::new(InForce { model, n_items: data.n_items() }))
+        })
+    }
+}
+
+/// The items of the catalogue as the model scores them for one shopper.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// `[n_items]`; empty where nothing can be said.
+    scores: Vec<f32>,
+    mean: f32,
+    /// One over the standard deviation.
+    scale: f32,
+    history: Vec<u32>,
+}
+
+impl Fitted {
+    /// Nothing learned yet; `None` for the kind `none`.
+    pub fn new(settings: FittedSettings, seed: u64) -> Option<Self> {
+        settings.model.settings()?;
+        Some(Self {
+            choices: Choices::new(capacity(&settings)),
+            next: FIRST.min(settings.every),
+            pending: None,
+            in_force: None,
+            outcome: Outcome::default(),
+            settings,
+            seed,
+        })
+    }
+
+    /// Puts other settings in force. Choices stay as far as there is room for them; what is fitted goes on if it is the same model.
+    ///
+    /// # Panics
+    /// With the kind `none`.
+    pub fn set_settings(&mut self, settings: FittedSettings) {
+        assert!(settings.model.settings().is_some(), "a model of no kind is not kept");
+        if settings == self.settings {
+            return;
+        }
+        if settings.model != self.settings.model {
+            self.in_force = None;
+        }
+        self.choices = self.choices.resized(capacity(&settings));
+        self.pending = None;
+        self.next = self.choices.n().max(FIRST.min(settings.every));
+        self.settings = settings;
+    }
+
+    /// Takes a choice in; puts a fit in force that is due, and begins one when it is time. Every choice counts alike, whatever its type
+    /// is worth.
+    pub fn learn(&mut self, step: &Step<'_>) {
+        if step.weight <= 0.0 {
+            return;
+        }
+        self.choices.push(step.event.shopper, step.event.item);
+        let n = self.choices.n();
+        if let Some(pending) = self.pending.take_if(|pending| pending.due <= n) {
+            self.put_in_force(&pending.fit);
+        }
+        if n >= self.next {
+            let gap = (n / 2).clamp(FIRST.min(self.settings.every), self.settings.every);
+            self.pending = Some(self.pending_fit(n, n + gap / 2));
+            self.next = n + gap;
+        }
+    }
+
+    /// What failed leaves the model before it in force.
+    fn put_in_force(&mut self, fit: &PendingFit) {
+        match fit.result() {
+            Ok(fitted) => {
+                self.in_force = Some(fitted.clone());
+                self.outcome.n_fits += 1;
+                self.outcome.fault = None;
+            }
+            Err(fault) => {
+                self.outcome.n_failed += 1;
+                self.outcome.fault = Some(fault.to_string().into());
+            }
+        }
+    }
+
+    /// The first choice that a fit learns from which learns from those before `to`.
+    fn from(&self, to: u64) -> u64 {
+        to.saturating_sub(self.settings.window as u64).max(self.choices.oldest())
+    }
+
+    fn pending_fit(&self, frozen: u64, due: u64) -> Pending {
+        let settings = self.settings.model.settings().expect("a model of no kind is not made").clone();
+        let fit = PendingFit {
+            choices: self.choices.clone(),
+            from: self.from(frozen),
+            to: frozen,
+            settings,
+            seed: self.seed,
+            claimed: AtomicBool::new(false),
+            result: OnceLock::new(),
+        };
+        Pending { frozen, due, fit: Arc::new(fit) }
+    }
+
+    /// The fit that has begun and is not in force yet.
+    pub fn pending(&self) -> Option<&Arc<PendingFit>> {
+        self.pending.as_ref().map(|pending| &pending.fit)
+    }
+
+    /// Scores all items for a shopper, once.
+    pub fn prepare(&self, context: &Context<'_>, standing: &mut Standing) {
+        let Standing { scores, mean, scale, history } = standing;
+        scores.clear();
+        let Some(InForce { model, n_items }) = self.in_force.as_deref() else { return };
+        history.clear();
+        let known = context.past.iter().filter(|past| context.weight(past) > 0.0 && (past.item as usize) < *n_items);
+        history.extend(known.map(|past| past.item));
+        if history.is_empty() {
+            return;
+        }
+        scores.resize(*n_items, 0.0);
+        model.score(history, scores);
+        let n = *n_items as f64;
+        let of_all = scores.iter().map(|&score| f64::from(score)).sum::<f64>() / n;
+        let variance = scores.iter().map(|&score| (f64::from(score) - of_all).powi(2)).sum::<f64>() / n;
+        (*mean, *scale) = (of_all as f32, (1.0 / variance.sqrt()) as f32);
+        // All alike: nothing stands out.
+        if !scale.is_finite() || !mean.is_finite() {
+            scores.clear();
+        }
+    }
+
+    /// How far the item's score lies above the mean of all items, in standard deviations; 0 for an item younger than the fit, and for a
+    /// shopper of whom nothing is known.
+    #[inline]
+    pub fn score(&self, standing: &Standing, item: ItemIdx) -> f32 {
+        standing.scores.get(item as usize).map_or(0.0, |score| (score - standing.mean) * standing.scale)
+    }
+
+    /// The items that stand out most, at most `limit`, best first.
+    pub fn retrieve(&self, standing: &Standing, limit: usize) -> Vec<ItemIdx> {
+        let best = accrue_kernel::top_k(&standing.scores, limit);
+        best.into_iter().take_while(|&(score, _)| score > standing.mean).map(|(_, item)| item).collect()
+    }
+
+    /// Holds the memory of `other` wherever both say the same.
+    pub fn share_with(&mut self, other: &Self) {
+        self.choices.share_with(&other.choices);
+        if self.in_force == other.in_force {
+            self.in_force.clone_from(&other.in_force);
+        }
+    }
+
+    /// Fits that came into force.
+    pub fn n_fits(&self) -> u64 {
+        self.outcome.n_fits
+    }
+
+    /// Fits that failed; the model before stayed in force.
+    pub fn n_failed(&self) -> u64 {
+        self.outcome.n_failed
+    }
+
+    /// Why the last fit failed, if it did.
+    pub fn fault(&self) -> Option<&str> {
+        self.outcome.fault.as_deref()
+    }
+
+    /// Numbers that were learned.
+    pub fn n_params(&self) -> u64 {
+        self.in_force.as_ref().map_or(0, |fitted| fitted.model.n_params())
+    }
+
+    /// Bytes copied by writes after publications.
+    pub fn copied_bytes(&self) -> u64 {
+        self.choices.copied_bytes()
+    }
+}
+
+/// Choices that have to be kept: those of a fit's window, and those that come until it is in force.
+fn capacity(settings: &FittedSettings) -> usize {
+    settings.window + settings.every as usize / 2 + 1
+}

@@ -1,0 +1,194 @@
+//! Which model is fitted behind the stream, how often, and on how much.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::collaborative::{AnySettings, Fit, FitError, Interactions, Kind};
+
+/// Word for no model.
+const NONE: &str = "none";
+
+/// Which model is fitted, with its settings.
+///
+/// In files and requests: `"none"`, a model's name, or a table with its settings, `{ease = {l2 = 300.0}}`. What is not named keeps its
+/// default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FittedKind(Option<AnySettings>);
+
+impl FittedKind {
+    /// This model.
+    pub fn of(settings: AnySettings) -> Self {
+        Self(Some(settings))
+    }
+
+    /// Its settings, if there is a model.
+    pub fn settings(&self) -> Option<&AnySettings> {
+        self.0.as_ref()
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        if name == NONE {
+            return Some(Self(None));
+        }
+        Kind::named(name).map(|kind| Self::of(kind.default_settings()))
+    }
+}
+
+impl Serialize for FittedKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            None => serializer.serialize_str(NONE),
+            Some(settings) if serializer.is_human_readable() => settings.serialize(serializer),
+            // Formats that do not describe themselves cannot hold flattened tables.
+            Some(settings) => serializer.serialize_str(&toml::to_string(settings).map_err(serde::ser::Error::custom)?),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FittedKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return deserializer.deserialize_any(NameOrTable);
+        }
+        let text = String::deserialize(deserializer)?;
+        match Self::named(&text) {
+            Some(kind) => Ok(kind),
+            None => {
+                Self::deserialize(toml::Deserializer::parse(&text).map_err(D::Error::custom)?).map_err(D::Error::custom)
+            }
+        }
+    }
+}
+
+struct NameOrTable;
+
+impl<'de> Visitor<'de> for NameOrTable {
+    type Value = FittedKind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`none`, the name of a fitted model, or a table with its settings under its name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<FittedKind, E> {
+        FittedKind::named(name).ok_or_else(|| E::custom(unknown(name)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FittedKind, A::Error> {
+        let name: String = map.next_key()?.ok_or_else(|| A::Error::custom("there is no model in it"))?;
+        let kind = Kind::named(&name).ok_or_else(|| A::Error::custom(unknown(&name)))?;
+        let settings = map.next_value_seed(SettingsOf(kind))?;
+        match map.next_key::<String>()? {
+            None => Ok(FittedKind::of(settings)),
+            Some(other) => {
+                Err(A::Error::custom(format!("`{name}` and `{other}`: one model is fitted; several make a `blend`")))
+            }
+        }
+    }
+}
+
+struct SettingsOf(Kind);
+
+impl<'de> DeserializeSeed<'de> for SettingsOf {
+    type Value = AnySettings;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<AnySettings, D::Error> {
+        self.0.read_settings(deserializer)
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let names = Kind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+    format!("there is no fitted model `{name}`; there is {NONE}, {names}")
+}
+
+/// Which model is fitted behind the stream, how often, and on how much.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FittedSettings {
+    /// Choices from one fit to the next, at most; a young shop's come sooner, each after half as many again as there were.
+    pub every: u64,
+    /// The latest choices that a fit learns from, and that are kept.
+    pub window: usize,
+    /// Which model.
+    pub model: FittedKind,
+}
+
+impl Default for FittedSettings {
+    fn default() -> Self {
+        Self { every: 50_000, window: 1_000_000, model: FittedKind::default() }
+    }
+}
+
+impl FittedSettings {
+    /// Refuses what cannot work; says which setting, what it is and what is expected. The model's own settings are tried on a few
+    /// made-up histories.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn validate(&self) -> Result<(), String> {
+        for (key, value, least, most) in
+            [("every", self.every, 16, 1 << 32), ("window", self.window as u64, 16, 1 << 32)]
+        {
+            if !(least..=most).contains(&value) {
+                return Err(format!("`model.fitted.{key}` is {value}, but must be {least} to {most}"));
+            }
+        }
+        let Some(settings) = self.model.settings() else { return Ok(()) };
+        let made_up = Interactions::new(4, [[0, 1, 2], [1, 2, 3], [2, 3, 0], [3, 0, 1]]);
+        match settings.fit(&made_up, &Fit::quiet(1, 1)) {
+            Err(fault @ FitError::Setting { .. }) => {
+                Err(format!("`model.fitted.model`: {}: {fault}", settings.kind().name()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<FittedSettings, String> {
+        toml::from_str(toml).map_err(|error: toml::de::Error| error.message().to_string())
+    }
+
+    #[test]
+    fn a_model_is_named_or_told_with_its_settings_and_both_come_back() {
+        for &kind in Kind::ALL {
+            let named = read(&format!("model = '{}'", kind.name())).unwrap();
+            assert_eq!(named.model.settings(), Some(&kind.default_settings()), "{}", kind.name());
+            assert_eq!(read(&toml::to_string(&named).unwrap()).unwrap(), named, "{}", kind.name());
+            let bytes = postcard::to_stdvec(&named).unwrap();
+            assert_eq!(postcard::from_bytes::<FittedSettings>(&bytes).unwrap(), named, "{}", kind.name());
+            assert_eq!(named.validate(), Ok(()), "{}", kind.name());
+        }
+        let ease = read("every = 500\n[model.ease]\nl2 = 7.0").unwrap();
+        assert!(matches!(ease.model.settings(), Some(AnySettings::Ease(settings)) if settings.l2 == 7.0));
+        assert_eq!(read("model = 'none'").unwrap(), FittedSettings::default());
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        for (toml, why) in [
+            ("model = 'eas'", "there is none, popularity"),
+            ("model = { eas = {} }", "no fitted model `eas`"),
+            ("model = { ease = { l3 = 1.0 } }", "l3"),
+            ("model = { ease = {}, als = {} }", "one model is fitted"),
+            ("model = {}", "no model in it"),
+            ("model = 3", "name of a fitted model"),
+        ] {
+            let fault = read(toml).expect_err(toml);
+            assert!(fault.contains(why), "{toml}: {fault}");
+        }
+        for (toml, why) in [
+            ("every = 3", "`model.fitted.every` is 3"),
+            ("window = 0", "`model.fitted.window` is 0"),
+            ("[model.ease]\nl2 = -1.0", "`model.fitted.model`: ease: l2=-1"),
+        ] {
+            let fault = read(toml).unwrap().validate().expect_err(toml);
+            assert!(fault.contains(why), "{toml}: {fault}");
+        }
+    }
+}
