@@ -10,6 +10,7 @@ mod demo;
 mod evaluate;
 mod experiment;
 mod faults;
+mod fitted;
 mod forget;
 mod http;
 mod poison;
