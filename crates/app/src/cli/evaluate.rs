@@ -59,7 +59,8 @@ pub(super) struct Arguments {
     /// risk, arms, off-policy
     #[arg(long)]
     pub protocol: Option<String>,
-    /// What is measured; `list` prints the models with the protocols that they serve, `auto` finds one on validation
+    /// What is measured; `list` prints the models with the protocols that they serve, `auto` finds one on validation. Under a stream also
+    /// `blend:MODEL`, `sequence:NETWORK`, `fitted:MODEL`, as `accrue serve` takes them
     #[arg(long)]
     pub model: String,
     /// What the model learns from
