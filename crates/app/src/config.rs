@@ -111,7 +111,7 @@ pub struct LearnConfig {
     pub checkpoints_kept: usize,
     /// Events remembered of a shopper.
     pub history_capacity: usize,
-    /// Choices of one item by one shopper within a day of which is learned; 0 is no bound.
+    /// Choices of one item by one shopper, of one type, that teach on one day; 0 is no bound.
     pub same_item_a_day: u32,
     /// One event in so many is predicted before it is learned, to measure quality (a young shop: more often).
     pub predict_one_in: u64,

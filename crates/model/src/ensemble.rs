@@ -54,7 +54,7 @@ pub const FEATURES: [Feature; N_FEATURES] = [
 ];
 
 /// The features with or without a sequence model and a fitted one. With the latter alone the former's column is the same for all
-/// items, and so moves nothing.
+/// items, and so puts none before another.
 fn features_with(sequence: bool, fitted: bool) -> &'static [Feature] {
     match (sequence, fitted) {
         (_, true) => &FEATURES,
@@ -614,6 +614,11 @@ impl Ensemble {
     /// A fit that has begun and is not in force yet.
     pub fn pending_fit(&self) -> Option<&Arc<PendingFit>> {
         self.fitted.as_ref().and_then(Fitted::pending)
+    }
+
+    /// So many choices can be learned without waiting for a fit; see [`Fitted::free_choices`].
+    pub fn free_choices(&self) -> u64 {
+        self.fitted.as_ref().map_or(u64::MAX, Fitted::free_choices)
     }
 
     /// Numbers that were learned.

@@ -9,13 +9,20 @@
 //! challenger is *not* worse by the margin; when it reaches 1/α the challenger is promoted (non-inferiority, sequentially). The
 //! other bets that it is worse; when that one reaches 1/α, or the choices run out, the challenger is refused.
 
+use std::sync::Arc;
+
 use accrue_event::EventType;
-use accrue_model::{Ensemble, TypeWeights};
+use accrue_kernel::Draws;
+use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights};
 use accrue_store::{Fact, Offset};
 use serde::{Deserialize, Serialize};
 
-use crate::guard::Capital;
+use crate::guard::{Capital, ranks_of};
+use crate::learner::has_had_enough;
 use crate::{LearnSettings, Learner, SuspectWindow, TrainError};
+
+/// Stream of the random numbers that choose which choices both predict.
+const CONTEST: u64 = 0x5052_4552;
 
 /// What a challenger is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,6 +206,16 @@ impl Challenger {
         Ok(())
     }
 
+    /// Fits that it has begun; see [`Learner::pending_fits`].
+    pub fn pending_fits(&self) -> impl Iterator<Item = &Arc<PendingFit>> {
+        self.learner.pending_fits()
+    }
+
+    /// So many choices it can learn without waiting for one of them, or until the next begins.
+    pub fn free_choices(&self) -> u64 {
+        self.learner.free_choices()
+    }
+
     /// What it is.
     pub fn challenge(&self) -> &Challenge {
         &self.challenge
@@ -226,6 +243,24 @@ impl Shadow {
         // Beside a running server there is no end to wait for, and every prediction costs.
         let contest = Contest::new(gate, challenge.footing.is_some());
         Self { challenge, state: challenger.into_state(), weights, contest }
+    }
+
+    /// Takes a choice of the line's in, as `line` sees it before it learns: of some both say beforehand what they expect, but for those of
+    /// which one of them learns nothing.
+    pub(crate) fn ride(&mut self, line: &Ensemble, choice: &Step<'_>, line_has_enough: bool, prepared: &mut Prepared) {
+        let Self { challenge, state, weights, contest } = self;
+        let context = Context { weights, ..choice.context };
+        let weight = weights.get(choice.event.type_code);
+        if has_had_enough(&challenge.settings, &context, &choice.event, weight) {
+            return;
+        }
+        let mut draws = Draws::new(choice.seed, CONTEST, choice.offset);
+        let is_counted = weight > 0.0 && !line_has_enough && contest.goes_on();
+        if is_counted && draws.below(contest.predict_one_in()) == 0 {
+            let (models, contexts) = ([line, &*state], [&choice.context, &context]);
+            contest.count(ranks_of(models, contexts, choice.event.item, &mut draws, prepared).gains());
+        }
+        state.learn(&Step { context, weight, ..*choice }, None, prepared);
     }
 
     /// Gives a custom type the weight that the challenger would give it.

@@ -8,13 +8,12 @@ mod succession;
 use std::sync::Arc;
 
 use accrue_event::EventType;
-use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, Version};
 use accrue_store::{Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Challenge, Shadow};
-use crate::guard::{Finding, Guard, Observation, Probation, Tally, ranks_of};
+use crate::guard::{Finding, Guard, Observation, Probation, Tally};
 use crate::impressions::{Impressions, Shown};
 use crate::line::Line;
 use crate::prequential::{ArmQuality, LIST, Quality};
@@ -172,6 +171,12 @@ impl Learner {
         self.line.models().chain(riding).filter_map(Ensemble::pending_fit)
     }
 
+    /// So many choices can be learned without waiting for one of those fits, or until the next begins.
+    pub fn free_choices(&self) -> u64 {
+        let riding = self.shadow.as_ref().map(|shadow| &shadow.state);
+        self.line.models().chain(riding).map(Ensemble::free_choices).min().unwrap_or(u64::MAX)
+    }
+
     /// All versions.
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
@@ -322,7 +327,13 @@ impl Learner {
         let weight = self.weights.get(event.type_code);
         self.label(event, weight);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
-        if self.has_had_enough(&context, event) {
+        let has_enough = has_had_enough(&self.settings, &context, event, weight);
+        if let Some(shadow) = &mut self.shadow {
+            let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
+            let choice = Step { offset: offset.0, seed, context, event: *event, weight, n_items, is_known };
+            shadow.ride(&self.line.shared, &choice, has_enough, &mut self.prepared);
+        }
+        if has_enough {
             self.n_repeats_passed += 1;
             self.meet(event.item, event.at_ms);
             self.histories.push(event);
@@ -368,19 +379,6 @@ impl Learner {
         } else {
             Finding::GoOn
         };
-        if let Some(shadow) = &mut self.shadow {
-            let Shadow { state, weights, contest, .. } = &mut **shadow;
-            let own = Context { weights, ..context };
-            let weight = weights.get(event.type_code);
-            let mut draws = Draws::new(self.settings.seed, STREAM + 1, offset.0);
-            if weight > 0.0 && contest.goes_on() && draws.below(contest.predict_one_in()) == 0 {
-                let (models, contexts) = ([&self.line.shared, &*state], [&context, &own]);
-                contest.count(ranks_of(models, contexts, event.item, &mut draws, &mut self.prepared).gains());
-            }
-            let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
-            let step = Step { offset: offset.0, seed, context: own, event: *event, weight, n_items, is_known };
-            state.learn(&step, None, &mut self.prepared);
-        }
         match finding {
             Finding::GoOn | Finding::Cleared => {
                 let step = Step {
@@ -411,13 +409,6 @@ impl Learner {
             Finding::GoOn | Finding::Withhold if self.settings.guard.enabled => self.advance(offset.next()),
             Finding::GoOn | Finding::Withhold => {}
         }
-    }
-
-    /// Whether the shopper has chosen the item so often within a day that once more says nothing.
-    fn has_had_enough(&self, context: &Context<'_>, event: &Interaction) -> bool {
-        let bound = self.settings.same_item_a_day as usize;
-        let of_the_day = context.past.iter().rev().take_while(|past| past.at_ms() > event.at_ms - DAY_MS);
-        bound > 0 && of_the_day.filter(|past| past.item == event.item).take(bound).count() == bound
     }
 
     fn count_choice(&mut self, weight: f32) {
@@ -608,4 +599,20 @@ impl Learner {
     pub fn tallies(&self) -> [Tally; 2] {
         self.guard.tallies()
     }
+}
+
+/// Whether the shopper has done the same with the item so often on that day that once more says nothing.
+pub(crate) fn has_had_enough(
+    settings: &LearnSettings,
+    context: &Context<'_>,
+    event: &Interaction,
+    weight: f32,
+) -> bool {
+    // More than a history holds cannot be counted.
+    let bound = (settings.same_item_a_day as usize).min(settings.history_capacity);
+    let day = event.at_ms.div_euclid(DAY_MS);
+    let days = context.past.iter().rev().map(|past| (past.at_ms().div_euclid(DAY_MS), past));
+    let of_the_day = days.skip_while(|&(of, _)| of > day).take_while(|&(of, _)| of == day);
+    let same = of_the_day.filter(|(_, past)| (past.item, past.type_code) == (event.item, event.type_code));
+    weight != 0.0 && bound > 0 && same.take(bound).count() == bound
 }

@@ -17,8 +17,8 @@ pub struct LearnSettings {
     pub seed: u64,
     /// Events kept of each shopper.
     pub history_capacity: usize,
-    /// Choices of one item by one shopper within a day of which is learned; what comes after them is a machine's, or says nothing new.
-    /// 0 is no bound.
+    /// Choices of one item by one shopper, of one type, that teach on one day (UTC); what comes after them is a machine's, or says nothing
+    /// new. 0 is no bound.
     pub same_item_a_day: u32,
     /// The learner predicts before it learns on one event in so many (a young shop: more often); [`u64::MAX`] for never.
     pub predict_one_in: u64,

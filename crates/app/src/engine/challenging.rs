@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::EngineError;
 use super::asked::Wish;
 use super::contract::ChallengerStatus;
+use super::fitting;
 use super::shared::Shared;
 use super::verdict::{Budgets, N_TIMED, record, verdict};
 use super::versioning::SharedPast;
@@ -222,11 +223,16 @@ impl Challenging {
         let mut record_s = f64::INFINITY;
         loop {
             let end = self.shared.desk.still(number, challenger.at())?;
-            let left = challenger.left(end);
-            if left <= *PIECE.start() || left as f64 * record_s <= NEAR_S {
+            fitting::begin(challenger.pending_fits());
+            let (left, free) = (challenger.left(end), challenger.free_choices());
+            if left <= free && (left <= *PIECE.start() || left as f64 * record_s <= NEAR_S) {
                 return Some(Done::Learned(challenger));
             }
-            let piece = ((PIECE_S / record_s) as u64).clamp(*PIECE.start(), *PIECE.end()).min(left);
+            let piece = ((PIECE_S / record_s) as u64).clamp(*PIECE.start(), *PIECE.end()).min(left).min(free);
+            if piece == 0 {
+                self.shared.desk.rest(number, fitting::A_MOMENT);
+                continue;
+            }
             let started = Instant::now();
             let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
             if let Err(error) = challenger.go_on(&mut past, end, piece) {

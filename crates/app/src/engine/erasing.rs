@@ -20,6 +20,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
 
+use super::fitting;
 use super::forgetting::{finish_forgetting, mentions, remove_search};
 use super::running::{Ending, Running, thread};
 use super::{Engine, EngineError, checkpoints_in, learn_settings};
@@ -267,7 +268,11 @@ impl Engine {
             recovered.read_on(&mut blind, end)?;
             while recovered.learner.end() < end {
                 let started = Instant::now();
-                recovered.catch_up_by(&mut blind, PIECE)?;
+                fitting::begin(recovered.learner.pending_fits());
+                match recovered.learner.free_choices() {
+                    0 => home.erasing.rest(fitting::A_MOMENT)?,
+                    free => recovered.catch_up_by(&mut blind, PIECE.min(free))?,
+                }
                 let learner = recovered.learner.end().0;
                 home.erasing.note(|status| {
                     (status.replayed, status.of) = (learner - from, end.0 - from);

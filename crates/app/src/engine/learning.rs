@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use accrue_model::Fitted;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, Written};
 use accrue_train::{Learner, TrainError, look_back, save};
 
 use super::Versions;
+use super::fitting;
 use super::resetting::Resetting;
-use super::running::thread;
 use super::shared::{LearnerStatus, Shared};
 use super::versioning::SharedPast;
 
@@ -21,6 +22,9 @@ const GOOD_EVERY: Duration = Duration::from_secs(1);
 
 /// Served answers that weigh as much as an event where a checkpoint is due: reading one takes about an eighth of learning one.
 const PASSED_PER_EVENT: u64 = 8;
+
+/// A checkpoint is due after so many fits, however few events: the next start shall not have to wait for more of them.
+const FITS_PER_CHECKPOINT: u64 = 4;
 
 /// When to publish and when to save.
 #[derive(Clone, Copy, Debug)]
@@ -90,14 +94,19 @@ impl Learning {
     }
 
     fn follow(&mut self) -> Result<(), TrainError> {
+        fitting::begin(self.learner.pending_fits());
         loop {
             let (target, closing) = self.wait_for_work();
             while self.learner.end() < target {
                 if self.shared.progress.lock().abandoned {
                     return Ok(());
                 }
-                self.learn_chunk(target)?;
-                self.fit_ahead();
+                if self.learner.free_choices() > 0 {
+                    self.learn_chunk(target)?;
+                    fitting::begin(self.learner.pending_fits());
+                } else if !self.wait_for_fit() {
+                    break;
+                }
                 self.tend(target);
                 if self.is_stirred && self.publication_due() {
                     self.publish();
@@ -152,7 +161,8 @@ impl Learning {
     }
 
     fn learn_chunk(&mut self, target: Offset) -> Result<(), TrainError> {
-        let limit = CHUNK.min((target.0 - self.learner.end().0) as usize);
+        let left = (target.0 - self.learner.end().0).min(self.learner.free_choices());
+        let (limit, n_fits) = (CHUNK.min(usize::try_from(left).unwrap_or(CHUNK)), self.n_fits());
         let mut records: Vec<Record> = Vec::with_capacity(limit);
         self.log.read(self.learner.end(), limit, |record| records.push(record))?;
         // Names are resolved under the lock, learning happens outside of it: writers wait for microseconds.
@@ -175,16 +185,23 @@ impl Learning {
                 fact => self.learner.step(record.offset, record.received_at.0, fact)?,
             }
         }
+        if self.n_fits() > n_fits {
+            self.unsaved += self.rhythm.checkpoint_every / FITS_PER_CHECKPOINT;
+        }
         Ok(())
     }
 
-    /// Has fits that began computed by threads of their own before they are due. Nobody waits for such a thread but a learner that needs
-    /// its result: it holds nothing but its data, and may outlive the engine.
-    fn fit_ahead(&self) {
-        for fit in self.learner.pending_fits().filter(|fit| fit.claim()) {
-            let fit = fit.clone();
-            thread("fit", move || fit.compute());
+    fn n_fits(&self) -> u64 {
+        self.learner.ensemble().fitted.as_ref().map_or(0, Fitted::n_fits)
+    }
+
+    /// Waits a moment for the fit that the next choice needs; `false` if the engine closes, for whom a fit is too long to wait.
+    fn wait_for_fit(&self) -> bool {
+        let mut progress = self.shared.progress.lock();
+        if !progress.closing {
+            self.shared.moved.wait_for(&mut progress, fitting::A_MOMENT);
         }
+        !progress.closing
     }
 
     /// Sees to the challenger, if there is to be one.

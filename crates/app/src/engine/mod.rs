@@ -9,6 +9,7 @@ mod challenge;
 mod challenging;
 mod contract;
 mod erasing;
+mod fitting;
 mod forgetting;
 mod indexing;
 mod judging;

@@ -355,7 +355,9 @@ pub(super) async fn ask(
         return invalid("margin", format!("a margin of {margin}; 0 to 0.4 is expected"));
     }
     let asked = Asked { set, from: from.unwrap_or(0), passes, margin };
-    Ok((StatusCode::ACCEPTED, Json(server.engine.ask_for_challenger(asked)?.into())))
+    let engine = server.engine.clone();
+    // Its settings are tried.
+    Ok((StatusCode::ACCEPTED, Json(off_worker(move || engine.ask_for_challenger(asked)).await?.into())))
 }
 
 /// Let a challenger go that was asked for

@@ -106,3 +106,33 @@ fn a_model_that_is_only_fitted_says_how_it_can_be_served() {
     let message = String::from_utf8_lossy(&nothing.stderr).into_owned();
     assert!(nothing.status.code() == Some(2) && message.contains("`model.fitted.model` is none"), "{message}");
 }
+
+/// A fit of many minutes: answers and events go on, and the server ends at once when it is told to.
+#[cfg(unix)]
+#[test]
+fn a_slow_fit_holds_up_learning_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("accrue.toml");
+    std::fs::write(&config, "[model.fitted.model.gru]\nd = 512\nlayers = 2\nepochs = 1000\n").unwrap();
+    let start = || {
+        let mut command = command(dir.path());
+        Server::start(command.args(["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()]))
+    };
+    let server = start();
+    let (status, answer) = server.ask("POST", "/v1/events", &purchases(SEED, 0..900));
+    assert_eq!((status, &answer["accepted"]), (200, &900.into()), "{answer}");
+    let due = loop {
+        let (_, quality) = server.ask("GET", "/v1/quality", "");
+        if quality["offset"].as_u64() > Some(500) {
+            break quality;
+        }
+    };
+    assert_eq!((&due["fits"]["fitted"], &due["learner_failed"]), (&0.into(), &Value::Null), "{due}");
+    assert!(due["offset"].as_u64() < Some(700), "it waits where the fit is due: {due}");
+    assert_eq!(page(&server).len(), 10);
+    assert_eq!(server.end_well(), Some(0));
+    let server = start();
+    assert_eq!(page(&server).len(), 10);
+    assert_eq!(server.ask("POST", "/v1/events", &purchases(SEED, 900..950)).0, 200);
+    assert_eq!(server.end_well(), Some(0));
+}

@@ -44,6 +44,21 @@ impl Server {
     }
 }
 
+#[cfg(unix)]
+impl Server {
+    /// Ends it as Ctrl-C does, and returns its exit code; `None` if it takes a minute.
+    pub fn end_well(mut self) -> Option<i32> {
+        assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
+        for _ in 0..600 {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        None
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();

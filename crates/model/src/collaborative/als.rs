@@ -6,6 +6,7 @@
 //! of iALS*, RecSys 2022. A shopper is folded in from the history when asked: no row is kept for anybody.
 
 use accrue_kernel::{Draws, axpy, dot, dot_rows, gram_product, residual_sum, scale, squared_norm};
+use libm::pow;
 use serde::{Deserialize, Serialize};
 
 use super::linear::dot_rows_batch;
@@ -127,7 +128,7 @@ impl Als {
 }
 
 fn penalty(settings: &AlsSettings, n: usize, n_others: usize) -> f32 {
-    (settings.l2 * (n as f64 + settings.unobserved * n_others as f64).powf(settings.frequency)) as f32
+    (settings.l2 * pow(n as f64 + settings.unobserved * n_others as f64, settings.frequency)) as f32
 }
 
 /// `unobserved · Σ_r row_r row_rᵀ`, summed chunk by chunk. `rows: [n, d] → [d, d]`

@@ -6,6 +6,7 @@
 //! on everything. No test item is ever seen.
 
 use accrue_kernel::{Draws, axpy, top_k};
+use libm::log2;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -285,7 +286,7 @@ fn mean_ndcg(contests: &[Contest], weights: &[f64], threads: usize) -> f64 {
             let mut scores = contests[contest].chunks_exact(weights.len()).map(score);
             let own = scores.next().unwrap_or(f64::NEG_INFINITY);
             let rank = scores.filter(|&rival| rival >= own).take(LIST).count();
-            if rank < LIST { 1.0 / (rank as f64 + 2.0).log2() } else { 0.0 }
+            if rank < LIST { 1.0 / log2(rank as f64 + 2.0) } else { 0.0 }
         },
     );
     gains.iter().sum::<f64>() / contests.len().max(1) as f64

@@ -5,6 +5,7 @@
 //! items³ operations: above `max_memory_mb` it refuses.
 
 use accrue_kernel::axpy;
+use libm::pow;
 use serde::{Deserialize, Serialize};
 
 use super::inverse::invert;
@@ -65,7 +66,7 @@ impl CollaborativeModel for Ease {
         let column_scale: Vec<f32> = diagonal
             .iter()
             .zip(&counts)
-            .map(|(&p, &count)| -1.0 / p * f64::from(count.max(1)).powf(-norm) as f32)
+            .map(|(&p, &count)| -1.0 / p * pow(f64::from(count.max(1)), -norm) as f32)
             .collect();
         parallel::for_each_chunk(
             fit.threads,

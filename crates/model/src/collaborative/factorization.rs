@@ -6,6 +6,7 @@
 //! (Bengio & Senécal 2008; Yi et al., RecSys 2019). Steps: Adagrad on the rows that were touched.
 
 use accrue_kernel::{Draws, axpy, dot, dot_rows, exp, ln, sigmoid, softplus};
+use libm::pow;
 use serde::{Deserialize, Serialize};
 
 use super::linear::dot_rows_batch;
@@ -173,7 +174,7 @@ impl<'a> Trainer<'a> {
             };
             (0..n).flat_map(row).collect()
         };
-        let chance = |count: u32| f64::from(count.max(1)).powf(settings.sampling);
+        let chance = |count: u32| pow(f64::from(count.max(1)), settings.sampling);
         let counts = sets.counts();
         let mut running: Vec<f64> = counts.iter().map(|&count| chance(count)).collect();
         let total: f64 = running.iter().sum();

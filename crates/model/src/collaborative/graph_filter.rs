@@ -6,6 +6,7 @@
 //! Singular vectors by subspace iteration: Halko, Martinsson, Tropp, *Finding structure with randomness*, SIAM Review 2011.
 
 use accrue_kernel::{Draws, axpy, dot};
+use libm::pow;
 use serde::{Deserialize, Serialize};
 
 use super::linear::{dot_rows_batch, orthonormalise, symmetric_eigen};
@@ -153,7 +154,7 @@ impl GraphFilter {
 
 impl Graph {
     fn new(sets: Interactions, [user_norm, item_norm]: [f64; 2]) -> Self {
-        let scale = |n: u32, norm: f64| if n == 0 { 0.0 } else { f64::from(n).powf(-norm) as f32 };
+        let scale = |n: u32, norm: f64| if n == 0 { 0.0 } else { pow(f64::from(n), -norm) as f32 };
         Self {
             user_scale: sets.histories().map(|set| scale(set.len() as u32, user_norm)).collect(),
             item_scale: sets.counts().into_iter().map(|n| scale(n, item_norm)).collect(),

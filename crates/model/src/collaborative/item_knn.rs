@@ -4,6 +4,7 @@
 //! history's score is the sum over its items (Sarwar et al., *Item-based collaborative filtering recommendation
 //! algorithms*, WWW 2001; shrinkage: Bell & Koren 2007).
 
+use libm::pow;
 use serde::{Deserialize, Serialize};
 
 use super::sparse::Neighbourhood;
@@ -58,10 +59,10 @@ impl CollaborativeModel for ItemKnn {
         let sets = data.distinct();
         let users_of = sets.transposed();
         let weight: Vec<f32> =
-            sets.histories().map(|set| (set.len().max(1) as f64).powf(-settings.user_norm) as f32).collect();
+            sets.histories().map(|set| pow(set.len().max(1) as f64, -settings.user_norm) as f32).collect();
         let mass: Vec<f64> =
             users_of.histories().map(|users| users.iter().map(|&u| f64::from(weight[u as usize])).sum()).collect();
-        let powers: Vec<f64> = mass.iter().map(|mass| mass.powf(settings.norm)).collect();
+        let powers: Vec<f64> = mass.iter().map(|&mass| pow(mass, settings.norm)).collect();
         let neighbours = Neighbourhood::build(data.n_items(), settings.k, fit.threads, |item, row| {
             for &user in users_of.history(item) {
                 for &other in sets.history(user as usize) {
@@ -85,7 +86,7 @@ impl CollaborativeModel for ItemKnn {
         out.fill(0.0);
         let reach = if reach == 0 { history.len() } else { reach };
         for (back, &item) in history.iter().rev().take(reach).enumerate() {
-            self.neighbours.add_row(item, ((back + 1) as f64).powf(-decay) as f32, out);
+            self.neighbours.add_row(item, pow((back + 1) as f64, -decay) as f32, out);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! First-order chains as recommenders: Rendle, Freudenthaler, Schmidt-Thieme, *Factorizing personalized Markov chains*, WWW
 //! 2010; skips and similarity of histories: He & McAuley, *Fusing similarity models with Markov chains*, ICDM 2016.
 
+use libm::pow;
 use serde::{Deserialize, Serialize};
 
 use super::sparse::Neighbourhood;
@@ -75,9 +76,9 @@ impl CollaborativeModel for Markov {
         }
         let occurrences = data.occurrences();
         let near: Vec<f32> =
-            (0..=settings.reach).map(|gap| (gap.max(1) as f64).powf(-settings.gap_decay) as f32).collect();
+            (0..=settings.reach).map(|gap| pow(gap.max(1) as f64, -settings.gap_decay) as f32).collect();
         let popularity: Vec<f64> =
-            data.counts().iter().map(|&n| f64::from(n.max(1)).powf(settings.popularity_norm)).collect();
+            data.counts().iter().map(|&n| pow(f64::from(n.max(1)), settings.popularity_norm)).collect();
         let mut follows = Neighbourhood::build(data.n_items(), settings.k, fit.threads, |item, row| {
             for (user, place) in occurrences.of(item) {
                 let history = data.history(user);
@@ -91,7 +92,7 @@ impl CollaborativeModel for Markov {
                 }
             }
             let sum: f64 = row.entries().map(|(_, count)| f64::from(count)).sum();
-            let norm = sum.powf(settings.row_norm);
+            let norm = pow(sum, settings.row_norm);
             row.scale(|other, count| (f64::from(count) / (norm * popularity[other as usize])) as f32);
         });
         if settings.smooth > 0.0 {
@@ -107,7 +108,7 @@ impl CollaborativeModel for Markov {
     fn score(&self, history: &[u32], out: &mut [f32]) {
         out.fill(0.0);
         for (back, &item) in history.iter().rev().enumerate() {
-            self.follows.add_row(item, ((back + 1) as f64).powf(-self.decay) as f32, out);
+            self.follows.add_row(item, pow((back + 1) as f64, -self.decay) as f32, out);
         }
     }
 }

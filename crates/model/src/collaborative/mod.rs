@@ -116,6 +116,9 @@ pub enum FitError {
     /// Nothing to learn from.
     #[error("there is no interaction to learn from")]
     Empty,
+    /// A fault of the model.
+    #[error("the fit panicked; the message is among the server's own")]
+    Panicked,
     /// The data is too large for this model.
     #[error("{what} would take {needed_mb} MB, more than max_memory_mb={limit_mb}; {instead}")]
     TooLarge {

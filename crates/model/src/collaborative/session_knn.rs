@@ -5,6 +5,7 @@
 //! distance to the last shared item as `e^(-gap/distance_decay)`, items in front of it counting `before` times. VS-kNN: Ludewig & Jannach, *Evaluation of
 //! session-based recommendation algorithms*, UMUAI 2018; the decays: Garg et al., *Sequence and time aware neighborhood*, SIGIR 2019.
 
+use libm::{exp, pow};
 use serde::{Deserialize, Serialize};
 
 use super::sparse::RowSums;
@@ -73,7 +74,7 @@ impl CollaborativeModel for SessionKnn {
         }
         let n_sessions = data.n_users() as f64;
         let rarity =
-            data.distinct().counts().into_iter().map(|n| (n_sessions / f64::from(n.max(1))).powf(settings.idf) as f32);
+            data.distinct().counts().into_iter().map(|n| pow(n_sessions / f64::from(n.max(1)), settings.idf) as f32);
         Ok(Self {
             settings: settings.clone(),
             rarity: rarity.collect(),
@@ -112,7 +113,7 @@ impl SessionKnn {
                 continue; // Its last occurrence counts.
             }
             let back = (window.len() - 1 - place) as f64;
-            let weight = (-back / self.settings.query_decay).exp() as f32 * self.rarity[item as usize];
+            let weight = exp(-back / self.settings.query_decay) as f32 * self.rarity[item as usize];
             let (mut last, mut n) = (usize::MAX, 0);
             for (session, _) in self.occurrences.of(item as usize).rev() {
                 if session != last {
@@ -129,7 +130,7 @@ impl SessionKnn {
         likeness.scale(|session, sum| {
             let length = self.sessions.history(session as usize).len() as f32;
             let age = n_sessions - f64::from(session);
-            let fresh = if self.settings.age_decay > 0.0 { (-age / self.settings.age_decay).exp() as f32 } else { 1.0 };
+            let fresh = if self.settings.age_decay > 0.0 { exp(-age / self.settings.age_decay) as f32 } else { 1.0 };
             sum * fresh / length.sqrt()
         });
     }
@@ -143,7 +144,7 @@ impl SessionKnn {
                 continue;
             }
             let gap = place.abs_diff(shared) as f64 - 1.0;
-            let near = (-gap / self.settings.distance_decay).exp();
+            let near = exp(-gap / self.settings.distance_decay);
             let side = if place < shared { self.settings.before } else { 1.0 };
             out[item as usize] += likeness * (near * side) as f32 * self.rarity[item as usize];
         }

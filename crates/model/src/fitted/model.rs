@@ -1,5 +1,6 @@
 //! The model: when a fit begins, when its result is in force, and how it scores.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -130,12 +131,19 @@ impl PendingFit {
         self.result();
     }
 
+    /// Whether it was computed.
+    pub fn is_ready(&self) -> bool {
+        self.result.get().is_some()
+    }
+
     fn result(&self) -> &Result<Arc<InForce>, FitError> {
-        self.result.get_or_init(|| {
+        let fit = || {
             let data = self.choices.histories(self.from, self.to);
             let model = self.settings.fit(&data, &Fit::quiet(self.seed, 1))?;
             Ok(Arc::new(InForce { model, n_items: data.n_items() }))
-        })
+        };
+        // A fault of one model shall not end the learner: it goes on with what was in force.
+        self.result.get_or_init(|| catch_unwind(AssertUnwindSafe(fit)).unwrap_or(Err(FitError::Panicked)))
     }
 }
 
@@ -240,6 +248,16 @@ impl Fitted {
         self.pending.as_ref().map(|pending| &pending.fit)
     }
 
+    /// So many choices can be learned without waiting for a fit that nobody has computed yet: those until it is due, or until the next
+    /// one begins.
+    pub fn free_choices(&self) -> u64 {
+        let n = self.choices.n();
+        match &self.pending {
+            Some(pending) if !pending.fit.is_ready() => pending.due - n - 1,
+            _ => self.next - n,
+        }
+    }
+
     /// Scores all items for a shopper, once.
     pub fn prepare(&self, context: &Context<'_>, standing: &mut Standing) {
         let Standing { scores, mean, scale, history } = standing;
@@ -281,6 +299,12 @@ impl Fitted {
         self.choices.share_with(&other.choices);
         if self.in_force == other.in_force {
             self.in_force.clone_from(&other.in_force);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.pending, &other.pending)
+            && (mine.frozen, mine.due) == (theirs.frozen, theirs.due)
+            && mine.fit.choices == theirs.fit.choices
+        {
+            mine.fit = theirs.fit.clone();
         }
     }
 

@@ -137,12 +137,56 @@ impl FittedSettings {
         }
         let Some(settings) = self.model.settings() else { return Ok(()) };
         let made_up = Interactions::new(4, [[0, 1, 2], [1, 2, 3], [2, 3, 0], [3, 0, 1]]);
-        match settings.fit(&made_up, &Fit::quiet(1, 1)) {
+        let in_one_pass = bounded(settings).map_err(|fault| format!("`model.fitted.model`: {fault}"))?;
+        match in_one_pass.fit(&made_up, &Fit::quiet(1, 1)) {
             Err(fault @ FitError::Setting { .. }) => {
                 Err(format!("`model.fitted.model`: {}: {fault}", settings.kind().name()))
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Settings by name that say how long a fit takes, or how much memory, whatever the data; with the most that they may be.
+const MOST: [(&[&str], i64); 4] = [
+    (PASSES, 1_000),
+    (&["layers", "blocks", "hops"], 16),
+    (&["d", "factors", "rank", "length", "heads", "order", "horizontal", "vertical", "kernel"], 1_024),
+    (&["hidden"], 4_096),
+];
+/// Those that say how often a fit goes over its data.
+const PASSES: &[&str] = &["epochs", "iterations", "rounds", "steps"];
+/// The most that other numbers may be.
+const ANYTHING: i64 = 1_000_000;
+
+/// The settings with a single pass over the data, to be tried.
+///
+/// # Errors
+/// A number with which a fit would not end, or would take more memory than there is.
+fn bounded(settings: &AnySettings) -> Result<AnySettings, String> {
+    let mut table = toml::Value::try_from(settings).map_err(|error| error.to_string())?;
+    bound(&mut table)?;
+    table.try_into().map_err(|error: toml::de::Error| error.message().to_string())
+}
+
+fn bound(place: &mut toml::Value) -> Result<(), String> {
+    match place {
+        toml::Value::Table(table) => {
+            for (key, value) in table.iter_mut() {
+                let listed = MOST.iter().find(|(keys, _)| keys.contains(&key.as_str()));
+                let most = listed.map_or(ANYTHING, |&(_, most)| most);
+                match value {
+                    toml::Value::Integer(number) if *number > most => {
+                        return Err(format!("{key}={number}: at most {most} is expected"));
+                    }
+                    toml::Value::Integer(number) if PASSES.contains(&key.as_str()) => *number = (*number).min(1),
+                    value => bound(value)?,
+                }
+            }
+            Ok(())
+        }
+        toml::Value::Array(values) => values.iter_mut().try_for_each(bound),
+        _ => Ok(()),
     }
 }
 
@@ -185,6 +229,9 @@ mod tests {
         for (toml, why) in [
             ("every = 3", "`model.fitted.every` is 3"),
             ("window = 0", "`model.fitted.window` is 0"),
+            ("[model.markov]\nreach = 1_000_000_000_000", "`model.fitted.model`: reach=1000000000000: at most 1000000"),
+            ("[model.als]\niterations = 100_000", "iterations=100000: at most 1000"),
+            ("[model.gru]\nd = 100_000", "d=100000: at most 1024"),
             ("[model.ease]\nl2 = -1.0", "`model.fitted.model`: ease: l2=-1"),
         ] {
             let fault = read(toml).unwrap().validate().expect_err(toml);

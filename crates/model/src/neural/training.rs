@@ -15,6 +15,7 @@ use accrue_tensor::{
     CandidateBlock, Init, Optimizer, PackedStates, RowGradients, RowOptimizer, Rule, Schedule, SoftmaxScratch, Target,
     TensorError, Weights, finite_norm, scale_to_norm,
 };
+use libm::pow;
 use serde::{Deserialize, Serialize};
 
 use super::network::{Network, Sequential};
@@ -165,7 +166,7 @@ impl<'a, N: Network> Trainer<'a, N> {
             Vec::new()
         } else {
             let weigh = |&n: &u32| {
-                total += f64::from(n).powf(training.negative_power);
+                total += pow(f64::from(n), training.negative_power);
                 total
             };
             data.counts().iter().map(weigh).collect()

@@ -164,7 +164,7 @@ impl Ranks {
     /// NDCG@20 of both.
     pub(super) fn ndcgs(&self) -> [f64; 2] {
         let cutoff = (CUTOFF_SHARE * f64::from(self.n_items)).clamp(1.0, CUTOFF);
-        self.of.map(|rank| if rank <= cutoff { 1.0 / (1.0 + rank).log2() } else { 0.0 })
+        self.of.map(|rank| if rank <= cutoff { 1.0 / libm::log2(1.0 + rank) } else { 0.0 })
     }
 
     /// The gains of both, 0 for the last place to 1 for the best.

@@ -6,7 +6,7 @@
 use accrue_model::{Context, Ensemble, Settings, Step};
 use accrue_store::{Fact, Interaction, Names, Offset};
 
-use super::Learner;
+use super::{Learner, has_had_enough};
 use crate::gate::{Challenge, Challenger, Contest, GateSettings, Past, Shadow, Standing};
 use crate::line::Line;
 use crate::resets::Resets;
@@ -154,6 +154,9 @@ impl Learner {
     fn learn_late(&mut self, offset: Offset, event: &Interaction, names: &Names<'_>) {
         let context = Context::at(self.histories.get(event.shopper), event.at_ms, &self.weights);
         let weight = self.weights.get(event.type_code);
+        if has_had_enough(&self.settings, &context, event, weight) {
+            return;
+        }
         let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
         let is_known = self.is_known(event.item);
         let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items, is_known };

@@ -1,6 +1,6 @@
 //! One shopper who makes one choice over and over: of a day's, a bounded number is learned.
 
-use accrue_event::Timestamp;
+use accrue_event::{EventType, Timestamp};
 use accrue_model::Part;
 use accrue_store::{Body, Record};
 use accrue_train::{LearnSettings, Learner};
@@ -42,10 +42,39 @@ fn of_one_choice_made_all_day_so_many_are_learned_and_no_more() {
 }
 
 #[test]
-fn another_day_is_learned_again() {
-    // One an hour: twenty-four in any day.
-    let settings = LearnSettings { same_item_a_day: 24, ..settings(Part::Blend) };
-    assert_eq!(learned(&settings, &records(CALM + 100, 3_600_000)).1, 0);
-    let settings = LearnSettings { same_item_a_day: 12, ..settings };
-    assert!(learned(&settings, &records(CALM + 100, 3_600_000)).1 > 0);
+fn each_day_teaches_anew_whatever_the_pace() {
+    const DAY_MS: i64 = 86_400_000;
+    let records = records(CALM + 200, 3_600_000);
+    let mut of_day = std::collections::BTreeMap::new();
+    for record in &records[CALM..] {
+        let Body::Event(checked) = &record.body else { continue };
+        *of_day.entry(checked.event.at.0.div_euclid(DAY_MS)).or_insert(0_u64) += 1;
+    }
+    assert!(of_day.len() > 7, "{of_day:?}");
+    for bound in [12, 24] {
+        let passed: u64 = of_day.values().map(|&n: &u64| n.saturating_sub(u64::from(bound))).sum();
+        let settings = LearnSettings { same_item_a_day: bound, ..settings(Part::Blend) };
+        assert_eq!(learned(&settings, &records).1, passed, "{bound}");
+        let mut late = records.clone();
+        late[CALM..].reverse();
+        (CALM..).zip(&mut late[CALM..]).for_each(|(place, record)| {
+            (record.offset, record.received_at) = (records[place].offset, records[place].received_at);
+        });
+        assert_eq!(learned(&settings, &late).1, passed, "{bound}, the newest first");
+    }
+}
+
+#[test]
+fn another_kind_of_choice_teaches_after_all_of_one_kind() {
+    let mut records = records(CALM + 60, 1_000);
+    let settings = settings(Part::Blend);
+    let before = learned(&settings, &records[..CALM + 50]);
+    for record in &mut records[CALM + 50..] {
+        if let Body::Event(checked) = &mut record.body {
+            checked.event.event_type = EventType::Dislike;
+        }
+    }
+    let after = learned(&settings, &records);
+    assert_eq!((before.1, after.1), (30, 30));
+    assert!(before.0 != after.0, "ten dislikes taught nothing");
 }

@@ -3,6 +3,7 @@
 //! `r̂ = b_ui + Σ_j s_ij e_uj / (damping + Σ_j |s_ij|)` over the `k` most similar rated items, `e` the residuals of the baseline and
 //! `s_ij = n_ij / (n_ij + shrink) · cos(e_i, e_j)`. Sarwar et al., WWW 2001; shrinkage: Koren, KDD 2008.
 
+use libm::pow;
 use serde::{Deserialize, Serialize};
 
 use super::{Baseline, BaselineSettings, RatingModel, Ratings};
@@ -70,7 +71,7 @@ impl RatingModel for RatingKnn {
                 }
                 let n = common(&users_of[item], &users_of[other as usize]) as f64;
                 let cosine = f64::from(product / (norms[item] * norms[other as usize]));
-                (cosine * n / (n + settings.shrink)).powf(settings.power) as f32
+                pow(cosine * n / (n + settings.shrink), settings.power) as f32
             });
         });
         Ok(Self { k: settings.k, damping: settings.damping as f32, baseline, neighbours })
