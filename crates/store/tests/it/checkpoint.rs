@@ -90,7 +90,7 @@ fn damage_names_the_section_and_a_version_names_both() {
     let mut other = whole;
     other[8] = 9;
     std::fs::write(&path, &other).unwrap();
-    assert!(matches!(Checkpoint::open(&path), Err(StoreError::Version { found: 9, expected: 6, .. })));
+    assert!(matches!(Checkpoint::open(&path), Err(StoreError::Version { found: 9, expected: 7, .. })));
 }
 
 #[test]
