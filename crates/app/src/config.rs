@@ -233,6 +233,23 @@ impl Config {
         validate_reset(&learn.reset)?;
         in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
         self.model.validate()?;
+        let (factorization, blend) = (&self.model.factorization, &self.model.blend);
+        for (key, value) in
+            [("factorization.rate", factorization.rate), ("blend.rate", blend.rate), ("blend.average", blend.average)]
+        {
+            if !(value > 0.0 && value <= 1.0) {
+                return Err(format!("`model.{key}` is {value}, but must be above 0 and at most 1"));
+            }
+        }
+        for (key, value) in [("factorization.l2", factorization.l2), ("blend.forget", blend.forget)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(format!("`model.{key}` is {value}, but must be 0 to 1"));
+            }
+        }
+        let half_life = self.model.neighbours.half_life_days;
+        if !(half_life > 0.0 && half_life.is_finite()) {
+            return Err(format!("`model.neighbours.half_life_days` is {half_life}, but must be above 0"));
+        }
         in_range("model.factorization.dim", self.model.factorization.dim as u64, 1, 4096)?;
         in_range("model.retrieval.learn_one_in", retrieval.learn_one_in, 1, u64::MAX)
     }
@@ -604,7 +621,7 @@ mod tests {
     #[test]
     fn faults_name_their_place_and_the_nearest_key() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
-        let cases: [Case; 10] = [
+        let cases: [Case; 12] = [
             ("[serve]\nrecord = 2", &[], "accrue.toml: `serve.record` is 2, but must be true, false, or a share"),
             ("[learn]\n\nsed = 1", &[], "accrue.toml:3: there is no key `sed`; did you mean `seed`?"),
             ("[lern]\nseed = 1", &[], "accrue.toml:1: there is no key `lern`; did you mean `learn`?"),
@@ -613,6 +630,12 @@ mod tests {
             ("", &[("ACCRUE_LEARN_SEDE", "1")], "ACCRUE_LEARN_SEDE: there is no key `sede`; did you mean `seed`?"),
             ("[learn.reset]\nshare = 1.5", &[], "`learn.reset.share` is 1.5, but must be 0.001 to 1"),
             ("[learn.reset]\nevery_events = 10", &[], "`learn.reset.every_events` is 10, but must be at least 1000"),
+            (
+                "[model.factorization]\nrate = -1",
+                &[],
+                "`model.factorization.rate` is -1, but must be above 0 and at most 1",
+            ),
+            ("[model.blend]\nrate = nan", &[], "`model.blend.rate` is NaN, but must be above 0 and at most 1"),
             ("", &[("ACCRUE_SEED", "many")], "ACCRUE_SEED: invalid type"),
             ("[learn]\ncheckpoints_kept = 0", &[], "accrue.toml: `learn.checkpoints_kept` is 0, but must be 1 to 1000"),
         ];

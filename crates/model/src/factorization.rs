@@ -204,15 +204,15 @@ impl Factorization {
     ) {
         self.offered.touch(item);
         let row = self.offered.row(item).expect("a touched row exists");
-        let error = weight * (sigmoid(dot(vector, row) + self.bias.get(item as usize)) - label);
+        let error = weight * (sigmoid(finite(dot(vector, row) + self.bias.get(item as usize))) - label);
         axpy(error, row, pull);
         self.offered.descend(item, vector, squared_norm, error);
         *self.bias.get_mut(item as usize) -= 0.3 * self.settings.rate * error;
     }
 
-    /// `u · p_i + b_i`, the logit of choosing the item; that of the average item for one never seen.
+    /// `u · p_i + b_i`, the logit of choosing the item; that of the average item for one never seen. Always a finite number.
     pub fn score(&self, shopper: &[f32], item: ItemIdx) -> f32 {
-        self.offered.row(item).map_or(0.0, |row| dot(shopper, row) + self.bias.get(item as usize))
+        self.offered.row(item).map_or(0.0, |row| finite(dot(shopper, row) + self.bias.get(item as usize)))
     }
 
     /// The items with the largest `u · p_i`, at most `limit`, best first: an int8 scan over all rows.
@@ -246,4 +246,11 @@ impl Factorization {
     pub fn copied_bytes(&self) -> u64 {
         self.chosen.copied_bytes() + self.offered.copied_bytes() + self.bias.copied_bytes()
     }
+}
+
+/// The logit within bounds that no sound one comes near; rows that grew beyond what a product can hold give the lower one.
+#[inline]
+fn finite(logit: f32) -> f32 {
+    const BOUND: f32 = 1e4;
+    if logit.is_nan() { -BOUND } else { logit.clamp(-BOUND, BOUND) }
 }

@@ -25,6 +25,19 @@ pub enum TrainError {
     /// A settings record of the log cannot be read.
     #[error("a settings record of the log cannot be read: {0}; was it written by a newer build?")]
     Settings(String),
+    /// A checkpoint covers records that the log does not have.
+    #[error(
+        "the log ends at record {end}, but checkpoint {path} covers those before {covered}: records were lost, or this is another log; \
+         bring the log back, or move that checkpoint and any other behind {end} away to go on without what is missing"
+    )]
+    LogTooShort {
+        /// The log's end.
+        end: Offset,
+        /// The checkpoint.
+        path: String,
+        /// Its end.
+        covered: Offset,
+    },
     /// What was learned of a user lies before the log's beginning, and cannot be unlearned.
     #[error(
         "records of user {user} were pruned: the log begins at {start}, and what was learned before cannot be learned again \
@@ -121,10 +134,19 @@ pub fn recover(
     until: Offset,
     from_checkpoint: bool,
 ) -> Result<Recovered, TrainError> {
+    // Else a log that grew again would be folded on from what was never in it.
+    if let Some(&covered) = checkpoints.list()?.last()
+        && covered > log.end()
+    {
+        let path = checkpoints.path_of(covered).display().to_string();
+        return Err(TrainError::LogTooShort { end: log.end(), path, covered });
+    }
     let mut skipped = Vec::new();
     let found = match from_checkpoint.then(|| checkpoints.newest_up_to(until)).transpose() {
-        // Those of another build's format are no loss while the log holds everything.
-        Err(error @ StoreError::Version { .. }) if log.start() == Offset(0) => {
+        // None of them holds: no loss while the log has everything.
+        Err(
+            error @ (StoreError::Version { .. } | StoreError::BrokenCheckpoint { .. } | StoreError::Foreign { .. }),
+        ) if log.start() == Offset(0) => {
             skipped.push(error);
             None
         }

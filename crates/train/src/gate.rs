@@ -344,10 +344,25 @@ impl Contest {
     fn verdict(&self) -> Verdict {
         let proves = |capital: &Capital| capital.value() * self.gate.alpha >= 1.0;
         match () {
-            () if proves(&self.worse) => Verdict::Worse,
+            // A loss within the margin may be certain, too: it is what the margin allows.
             () if proves(&self.not_worse) => Verdict::NotWorse,
+            () if proves(&self.worse) => Verdict::Worse,
             () if self.n >= self.gate.max_choices => Verdict::Unproved,
             () => Verdict::Open,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certain_loss_is_refused_beyond_the_margin_and_allowed_within() {
+        for (margin, verdict) in [(0.001, Verdict::Worse), (0.2, Verdict::NotWorse)] {
+            let mut contest = Contest::new(GateSettings { margin, ..GateSettings::default() }, false);
+            (0..4_000).for_each(|n| contest.count([0.6 + f64::from(n % 3) * 0.01, 0.55]));
+            assert_eq!(contest.standing().verdict, verdict, "{margin}");
         }
     }
 }

@@ -68,6 +68,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             }
             EngineError::Search(_) => "stop the server and delete DATA/search; it is built again from the log",
             EngineError::Refused(_) => "correct the record; the rules are under [check] in `accrue config`",
+            EngineError::NotFound { what: "version", .. } => "`accrue versions` shows what there is",
             EngineError::NotFound { .. } => "`accrue inspect stats` shows what there is",
             EngineError::Conflict { .. } => "`accrue versions` shows what there is",
             EngineError::Invalid { .. } => "`accrue --help` shows what can be asked",
@@ -88,7 +89,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
 fn store_hint(error: &StoreError) -> &'static str {
     match error {
         StoreError::Locked { .. } => {
-            "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine, /v1/forget"
+            "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine, /v1/versions, /v1/forget"
         }
         StoreError::Corrupt { what, .. } if what.contains("no segment") => {
             "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"

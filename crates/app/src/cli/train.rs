@@ -38,10 +38,10 @@ pub(super) struct Arguments {
     /// Passes over the log
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     passes: u32,
-    /// Records that both live through
-    #[arg(long, value_name = "N", default_value_t = 40_000)]
+    /// Records that both live through, the last half of the log at most
+    #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1..))]
     shadow: u64,
-    /// Loss of mean gain, 0 to 1, that counts as not worse
+    /// Loss of mean gain that counts as not worse, 0 to 0.4
     #[arg(long, value_name = "LOSS", default_value_t = GateSettings::default().margin, value_parser = margin)]
     margin: f64,
 }

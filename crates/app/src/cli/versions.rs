@@ -15,8 +15,8 @@ Examples:
   accrue versions promote 12         go on from version 12 (the server must be stopped)
   accrue versions release 48211      learn the suspect records from 48211 on after all (the server must be stopped)
 
-Of a running server: GET /v1/versions, POST /v1/versions/12/promote. A state that is no longer kept comes back with
-`accrue replay --to OFFSET`, as far as the log reaches.";
+Of a running server: GET /v1/versions, POST /v1/versions/12/promote. A state that is no longer kept can be
+looked at: `accrue replay --to OFFSET` builds it again beside, as far as the log reaches.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]

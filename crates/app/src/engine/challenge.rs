@@ -49,10 +49,16 @@ pub fn challenge(
     let mut log = Log::open(dir, (&config.log).into())?;
     let (mut reader, checkpoints) = (log.reader(), checkpoints_in(dir));
     let (settings, end) = (learn_settings(config), log.end());
-    let from = Offset(end.0.saturating_sub(shadow));
     if end.0 == 0 {
         return Err(EngineError::Conflict { message: "the log is empty: there is nothing to be judged by".into() });
     }
+    if challenge.from >= end {
+        let message = format!("there is nothing to learn from record {} on: the log ends at {end}", challenge.from);
+        return Err(EngineError::Invalid { field: "from", message });
+    }
+    // A small shop is lived through from the middle on: both have to have learned something.
+    let shadow = shadow.min(end.0.div_ceil(2));
+    let from = Offset(end.0 - shadow);
     let challenge = &Challenge { until: from, ..challenge.clone() };
     let all = recover(&mut reader, &checkpoints, &settings, end, true)?;
     let mut before = recover(&mut reader, &checkpoints, &settings, from, true)?;

@@ -162,7 +162,8 @@ impl Learning {
 
     fn learn_chunk(&mut self, target: Offset) -> Result<(), TrainError> {
         let left = (target.0 - self.learner.end().0).min(self.learner.free_choices());
-        let (limit, n_fits) = (CHUNK.min(usize::try_from(left).unwrap_or(CHUNK)), self.n_fits());
+        let limit = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
+        let (n_fits, n_alarms) = (self.n_fits(), self.learner.n_alarms());
         let mut records: Vec<Record> = Vec::with_capacity(limit);
         self.log.read(self.learner.end(), limit, |record| records.push(record))?;
         // Names are resolved under the lock, learning happens outside of it: writers wait for microseconds.
@@ -184,6 +185,11 @@ impl Learning {
                 }
                 fact => self.learner.step(record.offset, record.received_at.0, fact)?,
             }
+        }
+        if self.learner.n_alarms() > n_alarms {
+            let good = self.learner.lineage().good().map(|(number, _)| number);
+            let why = self.learner.lineage().windows().last().map_or("", |window| &window.why);
+            tracing::warn!(good, why, "what was learned lately did harm and was undone; see `accrue versions`");
         }
         if self.n_fits() > n_fits {
             self.unsaved += self.rhythm.checkpoint_every / FITS_PER_CHECKPOINT;

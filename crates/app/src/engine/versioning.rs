@@ -85,7 +85,7 @@ impl Versions {
                 let kept: Vec<String> = self.kept.iter().map(u64::to_string).collect();
                 let offset = entry.offset;
                 format!(
-                    "the state of version {number} is no longer kept (kept: {}); `accrue replay --to {offset}` builds it again",
+                    "the state of version {number} is no longer kept (kept: {}); `accrue replay --to {offset}` shows what it was",
                     kept.join(", ")
                 )
             }

@@ -30,6 +30,8 @@ pub use self::writer::{CheckpointWriter, Written};
 use crate::{Offset, StoreError};
 
 const EXTENSION: &str = "ckpt";
+/// Added to the name of a file that is being written.
+const UNFINISHED: &str = ".tmp";
 /// A delta refers to so many files at most: each is opened when it is read.
 const MAX_BASES: usize = 16;
 
@@ -195,6 +197,19 @@ impl Checkpoints {
         for &offset in old.iter().filter(|offset| !needed.contains(offset)) {
             let path = self.path_of(offset);
             std::fs::remove_file(&path).map_err(|e| StoreError::io(&path, "removing a checkpoint", e))?;
+        }
+        self.remove_unfinished()
+    }
+
+    /// Removes what a crash left of checkpoints that were being written; nobody writes one meanwhile.
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
+        let failed = |e| StoreError::io(&self.dir, "removing unfinished checkpoints", e);
+        let unfinished = format!(".{EXTENSION}{UNFINISHED}");
+        for entry in std::fs::read_dir(&self.dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.to_str().is_some_and(|path| path.ends_with(&unfinished)) {
+                std::fs::remove_file(&path).map_err(failed)?;
+            }
         }
         Ok(())
     }

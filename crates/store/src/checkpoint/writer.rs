@@ -48,7 +48,7 @@ impl CheckpointWriter {
         trust: Trust,
     ) -> Result<Self, StoreError> {
         let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".tmp");
+        unfinished.push(super::UNFINISHED);
         let unfinished = PathBuf::from(unfinished);
         let file = File::create(&unfinished).map_err(|e| StoreError::io(&unfinished, "making a checkpoint", e))?;
         let body = Body::new(file, base);

@@ -202,7 +202,11 @@ pub(crate) fn ranks_of(
         }
         let score = model.score(prepared, item);
         let above = |rivals: &[ItemIdx]| rivals.iter().filter(|&&rival| model.score(prepared, rival) >= score).count();
-        of[place] = 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64;
+        // What is no number stands behind everything, not before it: nothing compares with it.
+        of[place] = match score.is_finite() {
+            true => 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64,
+            false => f64::from(n_items),
+        };
     }
     Ranks { of, n_items }
 }

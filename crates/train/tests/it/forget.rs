@@ -202,10 +202,31 @@ fn checkpoints_of_another_format_are_passed_over_while_the_log_holds_everything(
         bytes[8] = 200;
         std::fs::write(&path, bytes).unwrap();
     }
+    assert_eq!(state(true), (right.clone(), None, 1));
+    // A bit of each is another.
+    for offset in checkpoints.list().unwrap() {
+        let path = checkpoints.path_of(offset);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[8] = 7;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
     assert_eq!(state(true), (right, None, 1));
     log.prune(Offset(1_500)).unwrap();
     let refused = recover(&mut log.reader(), &checkpoints, &settings, log.end(), true);
-    assert!(refused.is_err_and(|error| error.to_string().contains("format")));
+    assert!(refused.is_err_and(|error| error.to_string().contains("checksum")));
+}
+
+#[test]
+fn a_log_that_is_shorter_than_its_checkpoint_is_told() {
+    let (_dir, _, checkpoints) = written(&shop::records(2_100, 5));
+    let (_other_dir, log, _) = written(&shop::records(1_700, 5));
+    for from_checkpoint in [true, false] {
+        let refused = recover(&mut log.reader(), &checkpoints, &every_model(), log.end(), from_checkpoint);
+        let told = refused.err().expect("records are missing").to_string();
+        assert!(told.contains("the log ends at record 1700") && told.contains("before 2000"), "{told}");
+    }
 }
 
 #[test]

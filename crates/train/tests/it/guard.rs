@@ -2,7 +2,7 @@
 //! having stopped.
 
 use accrue_kernel::Draws;
-use accrue_model::Part;
+use accrue_model::{Context, Part, Prepared};
 use accrue_store::{Body, CheckedEvent as Checked, Fact, Facts, Offset, Record};
 use accrue_train::{
     Challenge, Challenger, GateSettings, LearnSettings, Learner, Past, Take, TrainError, Verdict, VersionStatus,
@@ -278,6 +278,28 @@ fn a_challenger_that_learned_nothing_is_refused() {
     let mut untouched = Learner::new(guarded(Part::Blend));
     follow(&mut untouched, &facts, &records);
     assert!(bytes(&learner) == bytes(&untouched), "who rides along leaves no trace");
+}
+
+#[test]
+fn a_challenger_whose_numbers_have_no_bounds_is_refused_and_a_page_by_it_is_none_the_emptier() {
+    let records = records(8_000, 11);
+    let facts = facts(&records);
+    let mut learner = Learner::new(guarded(Part::Blend));
+    follow(&mut learner, &facts, &records[..5_000]);
+    let mut settings = guarded(Part::Factorization);
+    settings.models.factorization.rate = 1e30;
+    let (from, until) = (Offset(0), Offset(0));
+    let challenge = Challenge { settings, from, passes: 1, until, footing: None, asked: false };
+    let mut challenger = Challenger::new(&challenge, &[]);
+    challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(5_000)).unwrap();
+    learner.shadow(challenger, GateSettings::default());
+    follow(&mut learner, &facts, &records);
+    assert_eq!(learner.standing().unwrap().verdict, Verdict::Worse);
+    let diverged = learner.shadowing().unwrap();
+    assert!(!diverged.factorization.is_finite(), "a sound model is no test");
+    let context = Context::new(learner.histories().get(3), None, 0, learner.weights());
+    let page = diverged.rank(&context, &mut Prepared::default(), 10, |_| true);
+    assert!(page.len() == 10 && page.iter().all(|scored| scored.score.is_finite()), "{page:?}");
 }
 
 /// A reset, learned in pieces, riding along from there on.
