@@ -27,11 +27,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use accrue_store::LogReader;
 use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
 use toml::Value;
 
 use crate::config::{Config, Resolved, Sources};
+use crate::engine::Engine;
 use output::Output;
 
 const EXAMPLES: &str = "\
@@ -227,6 +229,12 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
     })?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
     Ok(())
+}
+
+/// Opens the engine over a folder that has a log: one that was mistyped is not made.
+fn engine_of(context: &Context) -> anyhow::Result<Engine> {
+    LogReader::open(&context.config.data)?;
+    Ok(Engine::open(&context.config.data, &context.config)?)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -1,6 +1,7 @@
 //! What a person is told when something fails: what, where, and what to do next.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 
 use accrue_store::StoreError;
 use accrue_train::TrainError;
@@ -92,6 +93,9 @@ fn store_hint(error: &StoreError) -> &'static str {
             "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine, /v1/versions, /v1/forget"
         }
         StoreError::Corrupt { what, .. } if what.contains("no segment") => {
+            "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"
+        }
+        StoreError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
             "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"
         }
         StoreError::DiskFull { .. } | StoreError::ReadOnly { .. } => {

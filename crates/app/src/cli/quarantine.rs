@@ -141,7 +141,7 @@ fn selected(context: &Context, selection: Selection) -> anyhow::Result<Vec<Offse
 /// Runs `work` on an open engine and closes it again, whatever became of the work.
 fn with_engine<T>(context: &Context, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let engine = Engine::open(&context.config.data, &context.config)?;
+    let engine = super::engine_of(context)?;
     let worked = runtime.block_on(work(&engine));
     engine.close()?;
     worked

@@ -1,7 +1,6 @@
 //! `accrue rollback`: undoes a version in a data folder that no server has open.
 
 use super::{Context, Ending, versions};
-use crate::engine::Engine;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +21,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
-    let engine = Engine::open(&context.config.data, &context.config)?;
+    let engine = super::engine_of(&context)?;
     engine.wait_until_learned();
     let undone = arguments.version.or_else(|| engine.versions().versions.last().map(|entry| entry.number));
     let outcome = engine.roll_back(undone.unwrap_or(0), &arguments.why);

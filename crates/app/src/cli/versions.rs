@@ -75,7 +75,7 @@ fn versions(context: &Context) -> anyhow::Result<Versions> {
 }
 
 fn on_engine<T>(context: &Context, act: impl FnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let engine = Engine::open(&context.config.data, &context.config)?;
+    let engine = super::engine_of(context)?;
     engine.wait_until_learned();
     let outcome = act(&engine);
     engine.close()?;

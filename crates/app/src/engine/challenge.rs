@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use accrue_store::{Log, Offset};
+use accrue_store::{Log, LogReader, Offset};
 use accrue_train::{Challenge, Challenger, Folded, GateSettings, Standing, Verdict, follow, recover, save};
 use serde::Serialize;
 
@@ -45,6 +45,8 @@ pub fn challenge(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<ChallengeReport, EngineError> {
     let started = Instant::now();
+    // A folder without a log is not made.
+    LogReader::open(dir)?;
     super::finish_forgetting(dir, config)?;
     let mut log = Log::open(dir, (&config.log).into())?;
     let (mut reader, checkpoints) = (log.reader(), checkpoints_in(dir));

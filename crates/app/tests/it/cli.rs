@@ -324,3 +324,21 @@ fn the_checkpoint_after_a_restart_holds_what_has_changed_and_the_figures_go_on()
     let (_, quality) = server.ask("GET", "/v1/quality", "");
     assert!(quality["all"]["samples"].as_u64().unwrap() > 100, "what was counted before the restart: {quality}");
 }
+
+#[test]
+fn a_folder_that_is_not_there_is_not_made() {
+    let place = Place::new();
+    for verb in [
+        &["rollback"] as &[_],
+        &["versions"],
+        &["versions", "promote", "3"],
+        &["train", "--challenge"],
+        &["quarantine", "release", "--reason", "no_price"],
+        &["replay"],
+    ] {
+        let output = place.run(&[verb, &["--data", "mistyped"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{verb:?}");
+        assert!(text(&output.stderr).contains("--data DIR"), "{verb:?}: {}", text(&output.stderr));
+        assert!(!place.path().join("mistyped").exists(), "{verb:?}");
+    }
+}
