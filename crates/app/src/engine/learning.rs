@@ -173,7 +173,7 @@ impl Learning {
             records.iter().map(|record| facts.resolve(record)).collect()
         };
         let n_stirring = records.iter().filter(|record| !matches!(record.body, Body::Served(_))).count();
-        self.unsaved += n_stirring as u64;
+        self.unsaved = self.unsaved.saturating_add(n_stirring as u64);
         self.is_stirred |= n_stirring > 0;
         for (record, fact) in records.iter().zip(resolved) {
             match fact {
@@ -192,7 +192,7 @@ impl Learning {
             tracing::warn!(good, why, "what was learned lately did harm and was undone; see `accrue versions`");
         }
         if self.n_fits() > n_fits {
-            self.unsaved += self.rhythm.checkpoint_every / FITS_PER_CHECKPOINT;
+            self.unsaved = self.unsaved.saturating_add(self.rhythm.checkpoint_every / FITS_PER_CHECKPOINT);
         }
         Ok(())
     }
@@ -203,6 +203,8 @@ impl Learning {
 
     /// Waits a moment for the fit that the next choice needs; `false` if the engine closes, for whom a fit is too long to wait.
     fn wait_for_fit(&self) -> bool {
+        // It may be that of a line that has just taken over.
+        fitting::begin(self.learner.pending_fits());
         let mut progress = self.shared.progress.lock();
         if !progress.closing {
             self.shared.moved.wait_for(&mut progress, fitting::A_MOMENT);
