@@ -185,7 +185,6 @@ impl Config {
         self.check.validate().map_err(|error| error.to_string())?;
         self.http.validate().map_err(|error| error.to_string())?;
         let learn = &self.learn;
-        let retrieval = &self.model.retrieval;
         let recorded = self.serve.record.share();
         if !(0.0..=1.0).contains(&recorded) {
             return Err(format!("`serve.record` is {recorded}, but must be true, false, or a share from 0 to 1"));
@@ -232,26 +231,7 @@ impl Config {
         }
         validate_reset(&learn.reset)?;
         in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
-        self.model.validate()?;
-        let (factorization, blend) = (&self.model.factorization, &self.model.blend);
-        for (key, value) in
-            [("factorization.rate", factorization.rate), ("blend.rate", blend.rate), ("blend.average", blend.average)]
-        {
-            if !(value > 0.0 && value <= 1.0) {
-                return Err(format!("`model.{key}` is {value}, but must be above 0 and at most 1"));
-            }
-        }
-        for (key, value) in [("factorization.l2", factorization.l2), ("blend.forget", blend.forget)] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(format!("`model.{key}` is {value}, but must be 0 to 1"));
-            }
-        }
-        let half_life = self.model.neighbours.half_life_days;
-        if !(half_life > 0.0 && half_life.is_finite()) {
-            return Err(format!("`model.neighbours.half_life_days` is {half_life}, but must be above 0"));
-        }
-        in_range("model.factorization.dim", self.model.factorization.dim as u64, 1, 4096)?;
-        in_range("model.retrieval.learn_one_in", retrieval.learn_one_in, 1, u64::MAX)
+        self.model.validate()
     }
 }
 

@@ -69,17 +69,9 @@ pub fn models() -> Value {
     let fitted = Kind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": ranking}));
     let ratings =
         RatingKind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": ["ratings"]}));
-    let online = Part::ALL.iter().map(|part| {
-        let what = match part {
-            Part::Blend => {
-                "All that learns online, as the server does it; blend:gru, blend:ease have that model in it."
-            }
-            Part::Sequence => "A sequence network that learns from every event: sequence:gru.",
-            Part::Fitted => "A model of whole data sets, fitted again and again behind the stream: fitted:ease.",
-            _ => "Learned online, as the server does it.",
-        };
-        json!({"model": part.name(), "what": what, "protocols": ["stream", RISK, ARMS]})
-    });
+    let online = Part::ALL
+        .iter()
+        .map(|part| json!({"model": part.name(), "what": part.what(), "protocols": ["stream", RISK, ARMS]}));
     let policies = [
         (LOGGED, "The policy whose log is the test file, judged by the training file."),
         (SIMULATED, "A policy in simulated shops: do the intervals hold what they say?"),

@@ -27,7 +27,7 @@ impl OnlineModel {
     /// What there is instead.
     pub fn named(name: &str) -> Result<Self, String> {
         let (part, member) = name.split_once(':').map_or((name, None), |(part, member)| (part, Some(member)));
-        let Some(part) = Part::ALL.into_iter().find(|known| known.name() == part) else {
+        let Some(part) = Part::named(part) else {
             return Err(unknown(name));
         };
         let Some(member) = member else { return Ok(Self { part, member: None }) };
@@ -54,7 +54,7 @@ impl OnlineModel {
 }
 
 fn unknown(name: &str) -> String {
-    let parts = Part::ALL.map(Part::name).join(", ");
+    let parts = Part::ALL.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ");
     let networks = SequenceKind::NETWORKS.map(SequenceKind::name).join("|");
     let hint = match Kind::named(name) {
         Some(_) => {

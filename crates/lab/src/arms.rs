@@ -277,7 +277,7 @@ impl Run {
         let is_sold = |item: u32| items.get(item as usize).is_some_and(|item| item.can_be_shown());
         let ranked: Vec<Scored> = match treatment {
             Some(Treatment::Popular) => {
-                let leaders = version.ensemble.popularity.leaders(visit.at.0);
+                let leaders = version.ensemble.popularity().leaders(visit.at.0);
                 leaders.filter(|leader| is_sold(leader.item)).take(n).collect()
             }
             _ => version.ensemble.rank(&context, &mut self.prepared, n, is_sold),

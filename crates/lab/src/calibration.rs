@@ -7,7 +7,7 @@
 //! Refuses: a stream without shoppers who chose something.
 
 use accrue_kernel::Draws;
-use accrue_model::{Context, Gaussian, RowBelief};
+use accrue_model::{Context, Factorization, Gaussian, RowBelief};
 use accrue_store::{Facts, ItemIdx, Past, Record};
 use accrue_train::{LearnSettings, Learner};
 
@@ -70,13 +70,14 @@ pub fn score_coverage(data: StreamData, settings: &CoverageSettings) -> Result<C
     let (mut facts, mut learner) = (Facts::new(quiet.history_capacity), Learner::new(quiet));
     let (first, rest) = records.split_at((records.len() as f64 * settings.before) as usize);
     learn(&mut facts, &mut learner, first)?;
-    let asked = ask(&learner, first.last().map_or(0, |record| record.received_at.0), settings);
+    let asked =
+        ask(factorization(&learner)?, &learner, first.last().map_or(0, |record| record.received_at.0), settings);
     learn(&mut facts, &mut learner, rest)?;
 
     let mut found = Vec::new();
     for Asked { past, now_ms, believed } in &asked {
         let context = Context { past, in_visit: 0, now_ms: *now_ms, weights: learner.weights() };
-        let factorization = &learner.ensemble().factorization;
+        let factorization = factorization(&learner)?;
         let shopper = factorization.shopper(&context);
         found.extend(believed.iter().map(|&(item, belief)| (belief, factorization.score(&shopper, item))));
     }
@@ -95,9 +96,14 @@ fn learn(facts: &mut Facts, learner: &mut Learner, records: &[Record]) -> Result
     Ok(())
 }
 
+fn factorization(learner: &Learner) -> Result<&Factorization, LabError> {
+    let why = "the settings leave matrix factorization out, whose intervals are compared";
+    learner.ensemble().factorization().ok_or_else(|| LabError::Empty(why.into()))
+}
+
 /// What is believed now of some shoppers and items.
-fn ask(learner: &Learner, now_ms: i64, settings: &CoverageSettings) -> Vec<Asked> {
-    let (factorization, histories) = (&learner.ensemble().factorization, learner.histories());
+fn ask(factorization: &Factorization, learner: &Learner, now_ms: i64, settings: &CoverageSettings) -> Vec<Asked> {
+    let histories = learner.histories();
     let n_items = learner.ensemble().n_items();
     let known = (0..histories.len() as u32).filter(|&shopper| !histories.get(shopper).past().is_empty());
     let ask = |shopper: u32| {

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decay::log2;
+use crate::members::Column;
 
 /// Knots of a curve.
 pub const N_KNOTS: usize = 16;
@@ -53,17 +54,6 @@ impl Axis {
     }
 }
 
-/// A feature: its name in reasons, its axis, and what a step along the axis is worth before anything is learned.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Feature {
-    /// Name in reasons and metrics.
-    pub name: &'static str,
-    /// How values are laid out.
-    pub axis: Axis,
-    /// Initial slope, in score per knot.
-    pub slope: f32,
-}
-
 /// Step sizes of the blend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -76,6 +66,21 @@ pub struct BlendSettings {
     pub average: f32,
 }
 
+impl BlendSettings {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        let Self { rate, forget, average } = *self;
+        for (key, value) in [("rate", rate), ("average", average)] {
+            if !(value > 0.0 && value <= 1.0) {
+                return Err(format!("`model.blend.{key}` is {value}, but must be above 0 and at most 1"));
+            }
+        }
+        if !(0.0..=1.0).contains(&forget) {
+            return Err(format!("`model.blend.forget` is {forget}, but must be 0 to 1"));
+        }
+        Ok(())
+    }
+}
+
 impl Default for BlendSettings {
     fn default() -> Self {
         Self { rate: 0.05, forget: 1e-3, average: 2e-3 }
@@ -86,45 +91,47 @@ impl Default for BlendSettings {
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     groups: Vec<u32>,
-    /// `[candidates, features]`
-    rows: Vec<f32>,
+    /// `[columns, candidates]`
+    values: Vec<f32>,
     /// Logarithms of how many items a candidate stands for; after learning, probabilities.
     scores: Vec<f32>,
-    /// `[features, candidates]`: knots and the shares of the next ones.
+    /// `[columns, candidates]`: places of knots among all curves, and the shares of the next ones.
     cells: Vec<(u32, f32)>,
-    /// `[groups, features, knots]`
+    /// `[groups, columns, knots]`
     gradient: Vec<f32>,
 }
 
 impl Sample {
-    /// Takes all candidates out.
-    pub fn clear(&mut self) {
+    /// Takes all candidates out and makes room for `n` others; returns the place of their values, `[n_columns, n]`, to be written.
+    pub fn begin(&mut self, n: usize, n_columns: usize) -> &mut [f32] {
         self.groups.clear();
-        self.rows.clear();
         self.scores.clear();
+        self.values.resize(n * n_columns, 0.0);
+        &mut self.values
+    }
+
+    /// Adds a candidate, in the order of the values. It stands for `exp(stands_for)` items: a retrieved one for itself, one drawn at
+    /// random for its share of the catalogue.
+    pub fn push(&mut self, group: u32, stands_for: f32) {
+        self.groups.push(group);
+        self.scores.push(stands_for);
     }
 
     /// After learning: the probability that candidate `place` had before.
     pub fn probability(&self, place: usize) -> f32 {
         self.scores[place]
     }
-
-    /// Adds a candidate. It stands for `exp(stands_for)` items: a retrieved one for itself, one drawn at random for its share
-    /// of the catalogue.
-    pub fn push(&mut self, group: usize, row: &[f32], stands_for: f32) {
-        self.groups.push(group as u32);
-        self.rows.extend_from_slice(row);
-        self.scores.push(stands_for);
-    }
 }
 
-/// The curves of all groups and features.
+/// The curves of all groups and columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Blend {
     settings: BlendSettings,
-    n_features: usize,
+    n_groups: usize,
+    /// The columns by name: a curve belongs to its name, not to its place.
+    names: Vec<Box<str>>,
     axes: Vec<Axis>,
-    /// `[groups, features, knots]`: what learns.
+    /// `[groups, columns, knots]`: what learns.
     curves: Vec<f32>,
     /// Their average, of the same shape: what scores.
     averaged: Vec<f32>,
@@ -135,14 +142,15 @@ pub struct Blend {
 }
 
 impl Blend {
-    /// Straight curves with the features' initial slopes, for `n_groups` groups.
-    pub fn new(settings: BlendSettings, features: &[Feature], n_groups: usize) -> Self {
-        let curve = |feature: &Feature| (0..N_KNOTS).map(|knot| feature.slope * knot as f32).collect::<Vec<_>>();
-        let curves: Vec<f32> = (0..n_groups).flat_map(|_| features.iter().flat_map(curve)).collect();
+    /// Straight curves with the columns' initial slopes, for `n_groups` groups.
+    pub fn new(settings: BlendSettings, columns: &[Column], n_groups: usize) -> Self {
+        let curve = |column: &Column| (0..N_KNOTS).map(|knot| column.slope * knot as f32).collect::<Vec<_>>();
+        let curves: Vec<f32> = (0..n_groups).flat_map(|_| columns.iter().flat_map(curve)).collect();
         Self {
             settings,
-            n_features: features.len(),
-            axes: features.iter().map(|feature| feature.axis).collect(),
+            n_groups,
+            names: columns.iter().map(|column| column.name.into()).collect(),
+            axes: columns.iter().map(|column| column.axis).collect(),
             squared: vec![0.0; curves.len()],
             averaged: curves.clone(),
             steps: 0,
@@ -150,27 +158,38 @@ impl Blend {
         }
     }
 
-    /// How many features a candidate has.
-    pub fn n_features(&self) -> usize {
-        self.n_features
+    /// How many columns a candidate has.
+    pub fn n_columns(&self) -> usize {
+        self.axes.len()
     }
 
-    /// Goes on with these features instead, of which the first ones are those that there were: their curves stay as they are, a
-    /// new one begins straight, one too many is forgotten.
-    pub fn set_features(&mut self, features: &[Feature], n_groups: usize) {
-        let fresh = Self::new(self.settings.clone(), features, n_groups);
-        let n_kept = self.n_features.min(fresh.n_features) * N_KNOTS;
-        let (width, wide) = (self.n_features * N_KNOTS, fresh.n_features * N_KNOTS);
-        let carry = |from: &[f32], mut to: Vec<f32>| {
-            for (from, to) in from.chunks_exact(width).zip(to.chunks_exact_mut(wide)) {
-                to[..n_kept].copy_from_slice(&from[..n_kept]);
+    /// Goes on with these columns. A column that was there before, under the same name and along the same axis, keeps its curves; a new
+    /// one begins straight; the curves of one that is gone are dropped.
+    pub fn set_columns(&mut self, columns: &[Column]) {
+        let mut fresh = Self::new(self.settings.clone(), columns, self.n_groups);
+        fresh.steps = self.steps;
+        if fresh.names == self.names && fresh.axes == self.axes {
+            return;
+        }
+        for (to, name) in fresh.names.iter().enumerate() {
+            let from = self.names.iter().position(|known| known == name);
+            let Some(from) = from.filter(|&from| self.axes[from] == fresh.axes[to]) else { continue };
+            for group in 0..self.n_groups {
+                let (from, to) = (self.curve(group, from), fresh.n_columns() * group + to);
+                let to = to * N_KNOTS..(to + 1) * N_KNOTS;
+                fresh.curves[to.clone()].copy_from_slice(&self.curves[from.clone()]);
+                fresh.averaged[to.clone()].copy_from_slice(&self.averaged[from.clone()]);
+                fresh.squared[to].copy_from_slice(&self.squared[from]);
             }
-            to
-        };
-        self.curves = carry(&self.curves, fresh.curves);
-        self.averaged = carry(&self.averaged, fresh.averaged);
-        self.squared = carry(&self.squared, fresh.squared);
-        (self.n_features, self.axes) = (fresh.n_features, fresh.axes);
+        }
+        *self = fresh;
+    }
+
+    /// The places of a curve's knots.
+    #[inline]
+    fn curve(&self, group: usize, column: usize) -> std::ops::Range<usize> {
+        let first = (group * self.axes.len() + column) * N_KNOTS;
+        first..first + N_KNOTS
     }
 
     /// Puts other step sizes in force.
@@ -178,29 +197,33 @@ impl Blend {
         self.settings = settings;
     }
 
-    /// What feature number `feature` adds to the score.
+    /// What column number `column` adds to the score.
     #[inline]
-    pub fn share(&self, group: usize, feature: usize, value: f32) -> f32 {
-        let (knot, next) = self.axes[feature].locate(value);
-        let curve = &self.averaged[(group * self.n_features + feature) * N_KNOTS..][..N_KNOTS];
+    pub fn share(&self, group: usize, column: usize, value: f32) -> f32 {
+        let (knot, next) = self.axes[column].locate(value);
+        let curve = &self.averaged[self.curve(group, column)];
         curve[knot] * (1.0 - next) + curve[knot + 1] * next
     }
 
-    /// The score of a candidate with these features `[f]`.
-    #[inline]
-    pub fn score(&self, group: usize, features: &[f32]) -> f32 {
-        features.iter().enumerate().map(|(feature, &value)| self.share(group, feature, value)).sum()
+    /// Adds to `scores` `[n]` what candidates of `groups` `[n]` with the values `columns` `[columns, n]` score.
+    pub fn score_all(&self, groups: &[u32], columns: &[f32], scores: &mut [f32]) {
+        for (column, values) in columns.chunks_exact(groups.len().max(1)).enumerate() {
+            for ((score, &group), &value) in scores.iter_mut().zip(groups).zip(values) {
+                *score += self.share(group as usize, column, value);
+            }
+        }
     }
 
     /// Learns that candidate `chosen` was taken from among those of the sample, and leaves their probabilities before the step.
     pub fn learn(&mut self, sample: &mut Sample, chosen: usize, weight: f32) {
-        let Sample { groups, rows, scores, cells, gradient } = sample;
+        let Sample { groups, values, scores, cells, gradient } = sample;
+        let n_columns = self.axes.len();
         cells.clear();
         // Where on which curve each value lies is found once, for the scores and for the gradient.
-        for (feature, axis) in self.axes.iter().enumerate() {
-            for (candidate, (&group, score)) in groups.iter().zip(scores.iter_mut()).enumerate() {
-                let (knot, next) = axis.locate(rows[candidate * self.n_features + feature]);
-                let place = (group as usize * self.n_features + feature) * N_KNOTS + knot;
+        for ((column, axis), values) in self.axes.iter().enumerate().zip(values.chunks_exact(groups.len().max(1))) {
+            for ((&group, score), &value) in groups.iter().zip(scores.iter_mut()).zip(values) {
+                let (knot, next) = axis.locate(value);
+                let place = (group as usize * n_columns + column) * N_KNOTS + knot;
                 *score += self.curves[place] * (1.0 - next) + self.curves[place + 1] * next;
                 cells.push((place as u32, next));
             }

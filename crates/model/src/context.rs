@@ -69,8 +69,10 @@ pub struct Step<'a> {
     pub weight: f32,
     /// Items with indices below this have been seen.
     pub n_items: u32,
-    /// Whether there was word of the item before; otherwise nobody could have been shown it.
+    /// Whether the item was seen before this event; otherwise it could not have been shown.
     pub is_known: bool,
+    /// Multiplies the learning rates of factorization and blend; 1 leaves them as they are set.
+    pub rate_multiplier: f32,
 }
 
 /// A candidate and its score, best first in lists.

@@ -5,40 +5,35 @@
 
 mod accumulator;
 mod blend;
+mod catalogue;
 pub mod collaborative;
 mod context;
 mod cow;
 mod decay;
 mod ensemble;
 mod exploration;
-mod factorization;
-mod fitted;
 mod gaussian;
-mod neighbours;
+pub mod members;
 pub mod neural;
-mod online;
-mod popularity;
-mod preference;
-mod repeat;
+mod pairs;
 mod table;
 mod thompson;
 mod version;
 mod weights;
 
-pub use blend::{Axis, Blend, BlendSettings, Feature, N_KNOTS};
+pub use blend::{Axis, Blend, BlendSettings, N_KNOTS};
+pub use catalogue::Catalogue;
 pub use context::{Context, Scored, Step};
 pub use cow::CowVec;
 pub use decay::{Decayed, HalfLife, log2};
-pub use ensemble::{Ensemble, FEATURES, N_FEATURES, Part, Prepared, RetrievalSettings, Settings};
+pub use ensemble::{Ensemble, Prepared, RetrievalSettings};
 pub use exploration::{Drawn, Exploration, MAX_AMONG, MAX_PLACES};
-pub use factorization::{Factorization, FactorizationSettings};
-pub use fitted::{Fitted, FittedKind, FittedSettings, PendingFit};
 pub use gaussian::{Gaussian, RowBelief};
-pub use neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
-pub use online::{Sequence, SequenceKind, SequenceScratch, SequenceSettings, ShopperState};
-pub use popularity::Popularity;
-pub use preference::{Liking, Preference};
-pub use repeat::Repeat;
+pub use members::{
+    Column, Factorization, FactorizationSettings, Fitted, FittedKind, FittedSettings, Member, Members, Neighbours,
+    NeighboursSettings, Part, PendingFit, Popularity, Preference, ReasonKind, Sequence, SequenceKind, SequenceSettings,
+    Settings, Visitor,
+};
 pub use table::{EmbeddingTable, TableSettings};
 pub use thompson::Thompson;
 pub use version::Version;

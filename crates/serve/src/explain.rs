@@ -4,8 +4,8 @@
 //! left out, and the score is lower by just this share. Shares of several events do not add up by themselves (evidence
 //! overlaps), so the rest of the history is a reason of its own, and all reasons sum to the score.
 
-use accrue_model::{Context, FEATURES, Part, Prepared, Scored};
-use accrue_store::History;
+use accrue_model::{Context, Part, Prepared, ReasonKind, Scored};
+use accrue_store::{History, ItemIdx};
 
 use crate::request::CitedEvent;
 use crate::shop::Past;
@@ -36,7 +36,8 @@ pub(crate) fn explain(shop: &Shop<'_>, past: &Past, part: Option<Part>, picked: 
             let mut counterfactual = Prepared::default();
             ensemble.prepare(&without.context(shop), &mut counterfactual);
             counterfactual.score_by(part);
-            picked.iter().map(|scored| scored.score - ensemble.score(&counterfactual, scored.item)).collect()
+            let scores = ensemble.score_all(&counterfactual, &items_of(picked));
+            picked.iter().zip(scores).map(|(scored, without)| scored.score - without).collect()
         })
         .collect();
     for (place, (scored, item)) in picked.iter().zip(items).enumerate() {
@@ -49,6 +50,10 @@ pub(crate) fn explain(shop: &Shop<'_>, past: &Past, part: Option<Part>, picked: 
         item.reasons = cited.iter().map(|&(event, share)| cite(shop, &past.history, event, share)).collect();
         add_rest(shop, &context, &prepared, scored, &mut item.reasons);
     }
+}
+
+fn items_of(picked: &[Scored]) -> Vec<ItemIdx> {
+    picked.iter().map(|scored| scored.item).collect()
 }
 
 /// Places in the history of the events that may be cited: the latest ones, and the last one about each item of the page.
@@ -92,16 +97,13 @@ fn cite(shop: &Shop<'_>, history: &History, event: usize, share: f32) -> Reason 
 /// Popularity and newness are the same for everybody; what then is left of the score is the rest of the history's.
 fn add_rest(shop: &Shop<'_>, context: &Context<'_>, prepared: &Prepared, scored: &Scored, reasons: &mut Vec<Reason>) {
     let shares = shop.version.ensemble.shares(prepared, scored.item);
-    let of = |prefix: &str| -> f32 {
-        FEATURES
-            .iter()
-            .zip(shares)
-            .filter(|(feature, _)| feature.name.starts_with(prefix))
-            .map(|(_, share)| share)
-            .sum()
+    let columns = shop.version.ensemble.columns();
+    let of = |reason: ReasonKind| -> f32 {
+        let shares = columns.iter().zip(&shares).filter(|(column, _)| column.reason == reason);
+        shares.map(|(_, share)| share).sum()
     };
     let cited: f32 = reasons.iter().map(|reason| reason.share).sum();
-    let (popular, new) = (of("popular"), of("newness"));
+    let (popular, new) = (of(ReasonKind::Popular), of(ReasonKind::New));
     reasons.push(Reason::plain("popular", "popular with other shoppers", popular));
     reasons.push(Reason::plain("new_item", "how long it has been in the shop", new));
     let rest = scored.score - cited - popular - new;

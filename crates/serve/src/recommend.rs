@@ -120,7 +120,7 @@ impl Shop<'_> {
     ) -> Vec<Scored> {
         let ensemble = &self.version.ensemble;
         let n_items = self.facts.items.len() as u32;
-        let mut candidates = ensemble.candidates(context, prepared, usize::MAX, false);
+        let mut candidates = ensemble.candidates(context, prepared, usize::MAX);
         // Posted a moment ago, not learned yet: a new item competes at once.
         candidates.extend((ensemble.n_items().min(n_items)..n_items).rev().take(UNMET));
         candidates.retain(|&item| accept(item));
@@ -128,15 +128,16 @@ impl Shop<'_> {
             candidates = (0..n_items).rev().filter(|&item| accept(item)).take(WIDEST_SCAN).collect();
         }
         let mut best = accrue_kernel::TopK::new(limit);
-        for item in candidates {
-            best.push(ensemble.score(prepared, item), item);
+        for (score, item) in ensemble.score_all(prepared, &candidates).into_iter().zip(candidates) {
+            best.push(score, item);
         }
         best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
     }
 
     /// Items like `item`: neighbours by what shoppers did, then, where those do not fill the page, by description.
     pub fn similar(&self, item: ItemIdx, n: usize, filter: Option<&Filter>) -> Recommendation {
-        let neighbours = self.version.ensemble.neighbours.similar(item, usize::MAX >> 1);
+        let neighbours = self.version.ensemble.neighbours();
+        let neighbours = neighbours.map_or_else(Vec::new, |neighbours| neighbours.similar(item, usize::MAX >> 1));
         let acceptable = |other: ItemIdx| other != item && self.shown(other, filter).is_some();
         let chosen: Vec<Scored> = neighbours.into_iter().filter(|scored| acceptable(scored.item)).collect();
         let chosen: Vec<Scored> = rerank::one_of_each_parent(self, chosen).into_iter().take(n).collect();
@@ -165,7 +166,7 @@ impl Shop<'_> {
     fn described_alike(&self, item: ItemIdx, n: usize, scale: f32, accept: impl Fn(ItemIdx) -> bool) -> Vec<Scored> {
         let mut best = accrue_kernel::TopK::new(rerank::PARENT_SLACK * n);
         for other in (0..self.facts.items.len() as u32).take(WIDEST_SCAN) {
-            let cosine = self.version.ensemble.preference.cosine(item, other);
+            let cosine = self.version.ensemble.catalogue.cosine(item, other);
             if cosine > 0.0 && accept(other) {
                 best.push(scale * cosine, other);
             }
@@ -176,7 +177,7 @@ impl Shop<'_> {
 
     /// What the shop as a whole does lately.
     pub fn trending(&self, n: usize, filter: Option<&Filter>) -> Recommendation {
-        let leaders = self.version.ensemble.popularity.leaders(self.facts.stream_time.0);
+        let leaders = self.version.ensemble.popularity().leaders(self.facts.stream_time.0);
         let shown = leaders.filter(|leader| leader.score > 0.0 && self.shown(leader.item, filter).is_some());
         let items =
             self.list(rerank::one_of_each_parent(self, shown.collect()).into_iter().take(n), "popular", "popular now");
@@ -217,7 +218,7 @@ impl Shop<'_> {
         }
         Some(with_scratch(|prepared| {
             self.version.ensemble.prepare(&context, prepared);
-            items.iter().map(|&item| self.version.ensemble.score(prepared, item)).collect()
+            self.version.ensemble.score_all(prepared, items)
         }))
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn vary(shop: &Shop<'_>, mut ranked: Vec<Scored>, diversity: f32, n: 
         let taken = ranked.remove(best);
         likeness.remove(best);
         for (likeness, other) in likeness.iter_mut().zip(&ranked) {
-            *likeness = likeness.max(shop.version.ensemble.preference.cosine(taken.item, other.item));
+            *likeness = likeness.max(shop.version.ensemble.catalogue.cosine(taken.item, other.item));
         }
         picked.push(taken);
     }

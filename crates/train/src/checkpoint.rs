@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Deref;
 
+use accrue_model::{Member, Visitor};
 use accrue_store::{
     Body, Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, Record, StoreError, Written,
 };
@@ -287,7 +288,7 @@ pub struct Digest {
     /// Of all the parts below.
     pub state: String,
     /// By part.
-    pub parts: BTreeMap<&'static str, String>,
+    pub parts: BTreeMap<String, String>,
 }
 
 /// The digest of both folds, which must stand at the same offset.
@@ -300,30 +301,38 @@ pub struct Digest {
 pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<Digest, TrainError> {
     assert_eq!(facts.end, learner.end(), "a digest is taken of both folds at one offset");
     let ensemble = learner.ensemble();
-    let parts = BTreeMap::from([
-        ("facts.items", checksum(&facts.items)),
-        ("facts.shoppers", checksum(&facts.shoppers)),
-        ("facts.catalogue", checksum(facts.entries())),
-        ("facts.histories", checksum(&facts.histories)),
-        ("facts.quarantine", checksum(&facts.quarantine)),
-        ("facts.rules", checksum(&(&facts.statistics, &facts.counters, facts.duplicates))),
-        ("facts.all", checksum(facts)),
-        ("learned.popularity", checksum(&ensemble.popularity)),
-        ("learned.neighbours", checksum(&ensemble.neighbours)),
-        ("learned.preference", checksum(&ensemble.preference)),
-        ("learned.factorization", checksum(&ensemble.factorization)),
-        ("learned.sequence", checksum(&ensemble.sequence)),
-        ("learned.fitted", checksum(&ensemble.fitted)),
-        ("learned.blend", checksum(&ensemble.blend)),
-        ("learned.arms", checksum(&learner.line().arms())),
-        ("learned.histories", checksum(learner.histories())),
-        ("learned.impressions", checksum(learner.impressions())),
-        ("learned.guard", checksum(learner.guard())),
-        ("learned.versions", checksum(learner.lineage())),
-        ("learned.quality", checksum(learner.quality())),
-        ("learned.all", checksum(learner)),
-    ]);
+    let mut parts = BTreeMap::from(
+        [
+            ("facts.items", checksum(&facts.items)),
+            ("facts.shoppers", checksum(&facts.shoppers)),
+            ("facts.catalogue", checksum(facts.entries())),
+            ("facts.histories", checksum(&facts.histories)),
+            ("facts.quarantine", checksum(&facts.quarantine)),
+            ("facts.rules", checksum(&(&facts.statistics, &facts.counters, facts.duplicates))),
+            ("facts.all", checksum(facts)),
+            ("learned.blend", checksum(&ensemble.blend)),
+            ("learned.catalogue", checksum(&ensemble.catalogue)),
+            ("learned.arms", checksum(&learner.line().arms())),
+            ("learned.histories", checksum(learner.histories())),
+            ("learned.impressions", checksum(learner.impressions())),
+            ("learned.guard", checksum(learner.guard())),
+            ("learned.versions", checksum(learner.lineage())),
+            ("learned.quality", checksum(learner.quality())),
+            ("learned.all", checksum(learner)),
+        ]
+        .map(|(part, checksum)| (part.to_string(), checksum)),
+    );
+    ensemble.members.visit(&mut Checksums(&mut parts));
     Ok(Digest { offset: facts.end.0, log: format!("{:032x}", log.digest(facts.end)?), state: checksum(&parts), parts })
+}
+
+/// Adds the checksum of each member.
+struct Checksums<'a>(&'a mut BTreeMap<String, String>);
+
+impl Visitor for Checksums<'_> {
+    fn visit<M: Member>(&mut self, name: &'static str, member: &M) {
+        self.0.insert(format!("learned.{name}"), checksum(member));
+    }
 }
 
 /// Hashes what `value` serialises to, without holding the bytes.

@@ -253,11 +253,11 @@ impl Learner {
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
                 self.meet(item, seen_ms);
-                self.each_line(|line| line.preference.describe(item, description));
+                self.each_line(|line| line.describe(item, description));
             }
             Fact::Patched(item, patch) => {
                 self.meet(item, at_ms);
-                self.each_line(|line| line.preference.patch(item, patch));
+                self.each_line(|line| line.patch(item, patch));
             }
             Fact::Merged { guest, user } => {
                 self.histories.merge(guest, user);
@@ -330,7 +330,16 @@ impl Learner {
         let has_enough = has_had_enough(&self.settings, &context, event, weight);
         if let Some(shadow) = &mut self.shadow {
             let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
-            let choice = Step { offset: offset.0, seed, context, event: *event, weight, n_items, is_known };
+            let choice = Step {
+                offset: offset.0,
+                seed,
+                context,
+                event: *event,
+                weight,
+                n_items,
+                is_known,
+                rate_multiplier: 1.0,
+            };
             shadow.ride(&self.line.shared, &choice, has_enough, &mut self.prepared);
         }
         if has_enough {
@@ -389,9 +398,10 @@ impl Learner {
                     weight,
                     n_items: self.line.shared.n_items(),
                     is_known,
+                    rate_multiplier: self.quality.drift.pace(),
                 };
                 let good = self.lineage.good().map(|(_, state)| state);
-                self.line.learn(&step, names.shopper, good, self.quality.drift.pace(), &mut self.prepared);
+                self.line.learn(&step, names.shopper, good, &mut self.prepared);
                 self.quality.drift.observe(&self.settings.drift, offset.0, self.prepared.foreseen());
             }
             Finding::Withhold | Finding::Alarm(_) => {}
@@ -430,7 +440,7 @@ impl Learner {
     fn label(&mut self, event: &Interaction, weight: f32) {
         self.impressions.observe(event.at_ms);
         while let Some(passed) = self.impressions.next_passed() {
-            self.learn_passed_over(passed);
+            self.learn_unchosen(passed);
         }
         if weight > 0.0 {
             self.impressions.choose(event.shopper, event.item);
@@ -448,7 +458,7 @@ impl Learner {
     }
 
     /// A negative step, under the impression's offset and with the shopper's past as it is now.
-    fn learn_passed_over(&mut self, Shown { shopper, item, offset, name }: Shown) {
+    fn learn_unchosen(&mut self, Shown { shopper, item, offset, name }: Shown) {
         let at_ms = self.impressions.stream_ms();
         let step = Step {
             offset,
@@ -458,8 +468,9 @@ impl Learner {
             weight: -self.settings.impressions.weight,
             n_items: self.line.shared.n_items(),
             is_known: true,
+            rate_multiplier: 1.0,
         };
-        self.line.learn_passed_over(&step, name);
+        self.line.learn_unchosen(&step, name);
     }
 
     /// Seals a version, or confirms the one that was sealed, when it is time.

@@ -84,18 +84,10 @@ impl Line {
         self.change(|models| models.see_item(item, at_ms));
     }
 
-    /// Learns a choice of the shopper with this hash. `good` is the last state known good; learning rates are multiplied by `pace`.
-    pub(crate) fn learn(
-        &mut self,
-        step: &Step<'_>,
-        shopper: u64,
-        good: Option<&Self>,
-        pace: f32,
-        prepared: &mut Prepared,
-    ) {
+    /// Learns a choice of the shopper with this hash. `good` is the last state known good.
+    pub(crate) fn learn(&mut self, step: &Step<'_>, shopper: u64, good: Option<&Self>, prepared: &mut Prepared) {
         if let Some(Arms { split, models }) = &mut self.arms {
             let place = split.arm_of(shopper);
-            prepared.hasten(pace);
             models[place].learn(
                 step,
                 good.and_then(|good| good.arms_of(Some(split))).map(|(_, models)| &models[place]),
@@ -103,16 +95,15 @@ impl Line {
             );
         }
         // Last, for what the scratch tells of a step is told of what is shared.
-        prepared.hasten(pace);
         self.shared.learn(step, good.map(|good| &good.shared), prepared);
     }
 
-    /// Learns that the shopper with this hash passed something over.
-    pub(crate) fn learn_passed_over(&mut self, step: &Step<'_>, shopper: u64) {
+    /// Learns that the shopper with this hash was shown something and did not choose it.
+    pub(crate) fn learn_unchosen(&mut self, step: &Step<'_>, shopper: u64) {
         if let Some(Arms { split, models }) = &mut self.arms {
-            models[split.arm_of(shopper)].learn_passed_over(step);
+            models[split.arm_of(shopper)].learn_unchosen(step);
         }
-        self.shared.learn_passed_over(step);
+        self.shared.learn_unchosen(step);
     }
 
     pub(crate) fn refresh(&mut self) {

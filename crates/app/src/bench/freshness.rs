@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use accrue_event::Shopper;
 use accrue_kernel::Draws;
-use accrue_model::{Context, Sequence, SequenceKind, SequenceScratch, SequenceSettings, ShopperState};
+use accrue_model::members::ShopperState;
+use accrue_model::{Context, Member, Sequence, SequenceKind, SequenceSettings};
 use anyhow::{bail, ensure};
 use serde_json::{Value, json};
 
@@ -251,7 +252,7 @@ impl Through {
         // Choices wait for a step until there are enough of them.
         has_learned: Some(|server, offset| {
             let learned_to = |model: &Sequence| model.learned_to();
-            server.engine.with_shop(|shop| shop.version.ensemble.sequence.as_ref().map_or(0, learned_to)) >= offset
+            server.engine.with_shop(|shop| shop.version.ensemble.sequence().map_or(0, learned_to)) >= offset
         }),
     };
 
@@ -422,7 +423,7 @@ fn factorized(server: &Server, user: &str, item: &str) -> Option<f32> {
         let item = shop.facts.items.get(item)?;
         let history = shop.facts.histories.get(shopper);
         let context = Context::new(history, None, shop.facts.stream_time.0, &shop.version.weights);
-        let factorization = &shop.version.ensemble.factorization;
+        let factorization = shop.version.ensemble.factorization()?;
         Some(factorization.score(&factorization.shopper(&context), item))
     })
 }
@@ -434,10 +435,11 @@ fn foreseen(server: &Server, user: &str, item: &str) -> Option<f32> {
         let item = shop.facts.items.get(item)?;
         let history = shop.facts.histories.get(shopper);
         let context = Context::new(history, None, shop.facts.stream_time.0, &shop.version.weights);
-        let network = shop.version.ensemble.sequence.as_ref()?;
-        let mut state = ShopperState::default();
-        network.prepare(&context, &mut SequenceScratch::default(), &mut state);
-        Some(network.score(&state, item))
+        let (network, catalogue) = (shop.version.ensemble.sequence()?, &shop.version.ensemble.catalogue);
+        let (mut state, mut lift) = (ShopperState::default(), [0.0]);
+        network.prepare(catalogue, &context, &mut state);
+        network.columns(catalogue, &state, &[item], &mut lift);
+        Some(lift[0])
     })
 }
 

@@ -108,11 +108,11 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
     drop(held);
     let ensemble = learner.ensemble();
     bed.note(format!(
-        "  written out: neighbours {}, factorization {}, preference {}, popularity {}, both histories {}",
-        size(&ensemble.neighbours)?,
-        size(&ensemble.factorization)?,
-        size(&ensemble.preference)?,
-        size(&ensemble.popularity)?,
+        "  written out: neighbours {}, factorization {}, catalogue {}, popularity {}, both histories {}",
+        size(&ensemble.members.neighbours)?,
+        size(&ensemble.members.factorization)?,
+        size(&ensemble.catalogue)?,
+        size(&ensemble.members.popularity)?,
         size(&(&facts.histories, learner.histories()))?,
     ));
     let grown = |from: u64, to: u64| to.saturating_sub(from) as f64 * scale as f64 / GB;

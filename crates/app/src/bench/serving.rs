@@ -112,7 +112,8 @@ fn int8_scan(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_rows = bed.size.pick(1_000, 100_000, 100_000);
     let whole = contiguous(n_rows, n_queries);
     let Trained { facts, version, corpus } = bed.trained()?;
-    let factorization = &version.ensemble.factorization;
+    let factorization =
+        version.ensemble.factorization().ok_or_else(|| anyhow::anyhow!("the shop learns no factorization"))?;
     let mut rates = Vec::new();
     for round in 0..5 {
         let mut draws = Draws::new(corpus.seed, STREAM, 2 + round);
@@ -124,7 +125,7 @@ fn int8_scan(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
             .collect();
         let started = Instant::now();
         for shopper in &shoppers {
-            black_box(factorization.retrieve(shopper, 100));
+            black_box(factorization.nearest(shopper, 100));
         }
         rates.push(n_queries as f64 / started.elapsed().as_secs_f64());
     }

@@ -198,7 +198,7 @@ impl Learning {
     }
 
     fn n_fits(&self) -> u64 {
-        self.learner.ensemble().fitted.as_ref().map_or(0, Fitted::n_fits)
+        self.learner.ensemble().fitted().map_or(0, Fitted::n_fits)
     }
 
     /// Waits a moment for the fit that the next choice needs; `false` if the engine closes, for whom a fit is too long to wait.

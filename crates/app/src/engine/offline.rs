@@ -21,7 +21,7 @@ pub struct Replay {
     /// Whether the states recovered from the newest checkpoint have the same bytes; `None` if that was not asked for.
     pub equal: Option<bool>,
     /// Parts that differ.
-    pub differing: Vec<&'static str>,
+    pub differing: Vec<String>,
 }
 
 /// Both folds at `at` (the log's end where nothing is said), from a checkpoint if there is one that helps.
@@ -47,7 +47,7 @@ pub fn replay(dir: &Path, config: &Config, to: Option<Offset>, verify: bool) -> 
         let kept = folded(&mut log, dir, config, Some(Offset(alone.offset)), true)?;
         let kept = accrue_train::digest(&mut log, &kept.facts, &kept.learner)?;
         let differing = alone.parts.iter().filter(|(name, digest)| kept.parts.get(*name) != Some(digest));
-        replay.differing = differing.map(|(&name, _)| name).collect();
+        replay.differing = differing.map(|(name, _)| name.clone()).collect();
         replay.equal = Some(kept == alone);
     }
     Ok(replay)

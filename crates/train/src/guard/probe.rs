@@ -186,7 +186,7 @@ pub(crate) fn ranks_of(
     let mut found: Vec<ItemIdx> = Vec::new();
     for (model, context) in models.iter().zip(contexts) {
         model.prepare(context, prepared);
-        found.extend(model.candidates(context, prepared, N_CANDIDATES, true));
+        found.extend(model.cheap_candidates(context, prepared, N_CANDIDATES));
     }
     found.sort_unstable();
     found.dedup();
@@ -201,7 +201,8 @@ pub(crate) fn ranks_of(
             model.prepare(context, prepared);
         }
         let score = model.score(prepared, item);
-        let above = |rivals: &[ItemIdx]| rivals.iter().filter(|&&rival| model.score(prepared, rival) >= score).count();
+        let above =
+            |rivals: &[ItemIdx]| model.score_all(prepared, rivals).into_iter().filter(|&rival| rival >= score).count();
         // What is no number stands behind everything, not before it: nothing compares with it.
         of[place] = match score.is_finite() {
             true => 1.0 + above(&found) as f64 + stands_for * above(&drawn) as f64,

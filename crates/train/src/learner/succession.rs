@@ -159,9 +159,10 @@ impl Learner {
         }
         let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
         let is_known = self.is_known(event.item);
-        let step = Step { offset: offset.0, seed, context, event: *event, weight, n_items, is_known };
+        let step =
+            Step { offset: offset.0, seed, context, event: *event, weight, n_items, is_known, rate_multiplier: 1.0 };
         let good = self.lineage.good().map(|(_, state)| state);
-        self.line.learn(&step, names.shopper, good, 1.0, &mut self.prepared);
+        self.line.learn(&step, names.shopper, good, &mut self.prepared);
         self.count_choice(weight);
     }
 

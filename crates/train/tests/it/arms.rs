@@ -35,7 +35,7 @@ fn learned(settings: LearnSettings, facts: &Facts, records: &[Record]) -> Learne
 
 #[test]
 fn what_is_shared_does_not_know_of_arms_and_an_arm_of_everybody_is_what_is_shared() {
-    for part in Part::ALL {
+    for &part in Part::ALL {
         let records = shop::records(900, 3);
         let facts = facts(&records);
         let without = learned(with_arms(part, None), &facts, &records);

@@ -11,7 +11,7 @@ fn bytes(learner: &Learner) -> Vec<u8> {
 }
 
 fn n_fits(learner: &Learner) -> u64 {
-    learner.ensemble().fitted.as_ref().unwrap().n_fits()
+    learner.ensemble().fitted().unwrap().n_fits()
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_fit_that_cannot_be_says_why_and_learning_goes_on() {
     exploding.models.fitted.model = FittedKind::of(AnySettings::Factorization(mf));
     let mut learner = Learner::new(exploding);
     follow(&mut learner, &facts, &records);
-    let fitted = learner.ensemble().fitted.as_ref().unwrap();
+    let fitted = learner.ensemble().fitted().unwrap();
     assert!(fitted.n_fits() == 0 && fitted.n_failed() >= 4, "{} {}", fitted.n_fits(), fitted.n_failed());
     assert!(fitted.fault().is_some_and(|fault| fault.contains("diverged")), "{:?}", fitted.fault());
 }
@@ -79,9 +79,9 @@ fn a_fitted_model_is_begun_and_ended_by_settings_and_the_blend_goes_on() {
     let mut ensemble = learner.ensemble().clone();
     let blend = ensemble.blend.clone();
     ensemble.set_settings(fitting(without.clone(), Kind::Markov).models, 1);
-    assert!(ensemble.fitted.is_some());
+    assert!(ensemble.fitted().is_some());
     ensemble.set_settings(without.models, 1);
-    assert!(ensemble.fitted.is_none());
+    assert!(ensemble.fitted().is_none());
     assert_eq!(ensemble.blend, blend);
 }
 

@@ -171,13 +171,13 @@ fn an_operator_goes_back_and_forth() {
     records[6_002].body = chosen(undone);
     let facts = facts(&records);
     follow(&mut learner, &facts, &records[..6_001]);
-    assert!(learner.ensemble().neighbours == state.neighbours, "the line goes on from the chosen version");
+    assert!(learner.ensemble().neighbours() == state.neighbours(), "the line goes on from the chosen version");
     assert_eq!(learner.lineage().windows().last().unwrap().to, Offset(6_001));
     let before = learner.lineage().learning();
     follow(&mut learner, &facts, &records[..6_002]);
     assert_eq!(learner.lineage().learning(), before, "a version that is gone changes nothing");
     follow(&mut learner, &facts, &records[..6_003]);
-    assert!(learner.ensemble().neighbours == line.neighbours, "what was undone is there again");
+    assert!(learner.ensemble().neighbours() == line.neighbours(), "what was undone is there again");
     assert!(learner.lineage().windows().iter().all(|window| window.released || window.from.0 >= 6_001));
     follow(&mut learner, &facts, &records);
 }
@@ -296,7 +296,7 @@ fn a_challenger_whose_numbers_have_no_bounds_is_refused_and_a_page_by_it_is_none
     follow(&mut learner, &facts, &records);
     assert_eq!(learner.standing().unwrap().verdict, Verdict::Worse);
     let diverged = learner.shadowing().unwrap();
-    assert!(!diverged.factorization.is_finite(), "a sound model is no test");
+    assert!(!diverged.members.is_finite(), "a sound model is no test");
     let context = Context::new(learner.histories().get(3), None, 0, learner.weights());
     let page = diverged.rank(&context, &mut Prepared::default(), 10, |_| true);
     assert!(page.len() == 10 && page.iter().all(|scored| scored.score.is_finite()), "{page:?}");
@@ -349,7 +349,7 @@ fn a_reset_in_pieces_refused_once_and_promoted_is_the_one_that_a_replay_builds()
     assert_eq!(learner.resets().refused_in_a_row(), 1);
     let state = learner.shadowing().expect("nothing was undone").clone();
     follow(&mut learner, &facts, &records[..7_501]);
-    assert!(learner.ensemble().neighbours == state.neighbours && learner.ensemble().blend == state.blend);
+    assert!(learner.ensemble().neighbours() == state.neighbours() && learner.ensemble().blend == state.blend);
     follow(&mut learner, &facts, &records);
     let mut replayed = Learner::new(settings);
     follow(&mut replayed, &facts, &records);

@@ -30,7 +30,7 @@ fn learned(settings: LearnSettings, records: &[Record]) -> Learner {
 }
 
 fn factorization(learner: &Learner) -> Vec<u8> {
-    postcard::to_stdvec(&learner.ensemble().factorization).unwrap()
+    postcard::to_stdvec(learner.ensemble().factorization().unwrap()).unwrap()
 }
 
 #[test]

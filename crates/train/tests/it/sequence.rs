@@ -19,7 +19,7 @@ fn a_learner_that_stops_between_two_steps_goes_on_to_the_same_bytes() {
         let start = Learner::new(settings_with(Part::Blend, kind));
         let mut whole = start.clone();
         follow(&mut whole, &facts, &records);
-        assert!(whole.ensemble().sequence.as_ref().unwrap().n_steps() > 20, "{kind:?}");
+        assert!(whole.ensemble().sequence().unwrap().n_steps() > 20, "{kind:?}");
         // A step is taken every eight events: every place within one, and some further apart.
         for stop in (200..210).chain([61, 333, 419]) {
             let mut learner = start.clone();
@@ -42,7 +42,7 @@ fn a_published_version_does_not_see_later_steps() {
     let at_publication = postcard::to_stdvec(&version.ensemble).unwrap();
     follow(&mut learner, &facts, &records);
     assert!(postcard::to_stdvec(&version.ensemble).unwrap() == at_publication);
-    assert_ne!(learner.ensemble().sequence, version.ensemble.sequence);
+    assert_ne!(learner.ensemble().sequence(), version.ensemble.sequence());
 }
 
 #[test]
@@ -55,10 +55,10 @@ fn a_network_is_begun_and_ended_by_settings_and_the_blend_goes_on() {
     let mut ensemble = learner.ensemble().clone();
     let blend = ensemble.blend.clone();
     ensemble.set_settings(settings_with(Part::Blend, SequenceKind::Gru).models, 1);
-    assert!(ensemble.sequence.is_some());
-    assert_eq!(ensemble.blend.n_features(), blend.n_features() + 1);
+    assert!(ensemble.sequence().is_some());
+    assert_eq!(ensemble.blend.n_columns(), blend.n_columns() + 1);
     ensemble.set_settings(without.models, 1);
-    assert!(ensemble.sequence.is_none());
+    assert!(ensemble.sequence().is_none());
     assert_eq!(ensemble.blend, blend);
 }
 
@@ -72,7 +72,7 @@ fn rates_that_explode_move_nothing_beyond_numbers() {
     settings.models.sequence.clip = 0.0;
     let mut learner = Learner::new(settings);
     follow(&mut learner, &facts, &records);
-    assert!(learner.ensemble().sequence.as_ref().unwrap().is_finite());
+    assert!(learner.ensemble().members.is_finite());
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub fn settings(part: Part) -> LearnSettings {
 /// The same with a model of this kind that is fitted every hundred choices on the last three hundred.
 pub fn fitting(mut settings: LearnSettings, kind: Kind) -> LearnSettings {
     let model = FittedKind::of(kind.default_settings());
-    settings.models.fitted = FittedSettings { every: 100, window: 300, model };
+    settings.models.fitted = FittedSettings { every: 100, window: 300, model, ..FittedSettings::default() };
     settings
 }
 

@@ -10,13 +10,13 @@
 //! | `layers.rs` | the network of the chosen kind with its dense weights and their optimizer |
 //! | `windows.rs` | runs of items that wait for the next step, and the reservoir of past ones |
 //! | `gradients.rs` | forward and backward over the windows of a step |
-//! | `sequence.rs` | the model: when a step is due, how it moves, how it scores |
+//! | `network.rs` | the model: when a step is due, how it moves, how it scores |
 
 mod gradients;
 mod layers;
-mod sequence;
+mod network;
 mod settings;
 mod windows;
 
-pub use sequence::{Sequence, SequenceScratch, ShopperState};
+pub use network::{Sequence, ShopperState};
 pub use settings::{SequenceKind, SequenceSettings};

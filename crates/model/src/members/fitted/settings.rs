@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::collaborative::{AnySettings, Fit, FitError, Interactions, Kind};
+use crate::members::MemberSettings;
 
 /// Word for no model.
 const NONE: &str = "none";
@@ -113,21 +114,27 @@ pub struct FittedSettings {
     pub window: usize,
     /// Which model.
     pub model: FittedKind,
+    /// Candidates of a page.
+    pub candidates: usize,
 }
 
 impl Default for FittedSettings {
     fn default() -> Self {
-        Self { every: 50_000, window: 1_000_000, model: FittedKind::default() }
+        Self { every: 50_000, window: 1_000_000, model: FittedKind::default(), candidates: 100 }
     }
 }
 
-impl FittedSettings {
-    /// Refuses what cannot work; says which setting, what it is and what is expected. The model's own settings are tried on a few
-    /// made-up histories.
-    ///
-    /// # Errors
-    /// The first fault found.
-    pub fn validate(&self) -> Result<(), String> {
+impl MemberSettings for FittedSettings {
+    fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    fn is_on(&self) -> bool {
+        self.model.settings().is_some()
+    }
+
+    /// The fitted model's own settings are tried on a few made-up histories.
+    fn validate(&self) -> Result<(), String> {
         for (key, value, least, most) in
             [("every", self.every, 16, 1 << 32), ("window", self.window as u64, 16, 1 << 32)]
         {

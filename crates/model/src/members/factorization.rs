@@ -10,6 +10,8 @@ use accrue_kernel::{Draws, axpy, dot, sigmoid};
 use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
+use super::{Column, Member, MemberSettings};
+use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::gaussian::{Gaussian, RowBelief};
 use crate::table::{EmbeddingTable, TableSettings};
@@ -34,12 +36,40 @@ pub struct FactorizationSettings {
     pub reach: usize,
     /// Earlier choices of the same shopper learned again at each step.
     pub replay: usize,
+    /// Candidates of a page.
+    pub candidates: usize,
+}
+
+impl MemberSettings for FactorizationSettings {
+    fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let Self { dim, rate, l2, .. } = *self;
+        if !(1..=4096).contains(&dim) {
+            return Err(format!("`model.factorization.dim` is {dim}, but must be 1 to 4096"));
+        }
+        if !(rate > 0.0 && rate <= 1.0) {
+            return Err(format!("`model.factorization.rate` is {rate}, but must be above 0 and at most 1"));
+        }
+        if !(0.0..=1.0).contains(&l2) {
+            return Err(format!("`model.factorization.l2` is {l2}, but must be 0 to 1"));
+        }
+        Ok(())
+    }
 }
 
 impl Default for FactorizationSettings {
     fn default() -> Self {
-        Self { dim: 64, rate: 0.05, l2: 0.002, negatives: 8, reach: 30, replay: 1 }
+        Self { dim: 64, rate: 0.05, l2: 0.002, negatives: 8, reach: 30, replay: 1, candidates: 100 }
     }
+}
+
+/// A shopper's vector `[dim]`, folded in from the last events.
+#[derive(Clone, Debug, Default)]
+pub struct Folded {
+    vector: Vec<f32>,
 }
 
 /// Two rows and a bias an item.
@@ -53,9 +83,14 @@ pub struct Factorization {
     bias: CowVec<f32>,
 }
 
-impl Factorization {
-    /// Nothing learned yet.
-    pub fn new(settings: FactorizationSettings, seed: u64) -> Self {
+impl Member for Factorization {
+    type Settings = FactorizationSettings;
+    type Situation = Folded;
+
+    const COLUMNS: &'static [Column] = &[Column::linear("factorization", -9.0, 6.0, 0.3)];
+    const RETRIEVES_FOR_LEARNING: bool = false;
+
+    fn new(settings: &FactorizationSettings, seed: u64) -> Option<Self> {
         let table = TableSettings {
             dim: settings.dim,
             init: 0.06,
@@ -64,25 +99,108 @@ impl Factorization {
             l2: settings.l2,
             scanned: true,
         };
-        Self {
+        Some(Self {
             chosen: EmbeddingTable::new(TableSettings { scanned: false, ..table.clone() }, seed, STREAM + 1),
             offered: EmbeddingTable::new(table, seed, STREAM + 2),
             bias: CowVec::new(256, 0.0),
-            settings,
+            settings: settings.clone(),
+        })
+    }
+
+    /// Rows of another size begin anew.
+    fn set_settings(&mut self, settings: &FactorizationSettings, _: u64) -> bool {
+        let fits = settings.dim == self.settings.dim;
+        self.settings = settings.clone();
+        self.set_rate_multiplier(1.0);
+        fits
+    }
+
+    /// Learns the event, and a few earlier choices of the same shopper again.
+    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut Folded) {
+        self.set_rate_multiplier(step.rate_multiplier);
+        if step.weight != 0.0 {
+            // From now on the item belongs to the shopper's past, and every item there has a row.
+            self.chosen.touch(step.event.item);
+        }
+        if step.weight <= 0.0 || step.n_items < 2 {
+            return;
+        }
+        let mut draws = Draws::new(step.seed, STREAM, step.offset);
+        let past = step.context.past;
+        self.learn_pair(step, past, step.event.item, step.weight, &mut draws);
+        for _ in 0..self.settings.replay {
+            if past.len() < 2 {
+                break;
+            }
+            let place = 1 + draws.below(past.len() as u64 - 1) as usize;
+            let weight = step.context.weight(&past[place]);
+            if weight > 0.0 {
+                self.learn_pair(step, &past[..place], past[place].item, weight, &mut draws);
+            }
         }
     }
 
-    /// Puts other steps in force; the size of the rows stays.
-    pub fn set_settings(&mut self, settings: FactorizationSettings) {
-        self.chosen.set_steps(settings.rate, settings.l2);
-        self.offered.set_steps(settings.rate, settings.l2);
-        self.settings = FactorizationSettings { dim: self.settings.dim, ..settings };
+    /// Learns the item as the one negative; no other item is drawn.
+    fn learn_unchosen(&mut self, step: &Step<'_>) {
+        self.learn_examples(step, step.context.past, step.weight.abs(), std::iter::once((step.event.item, 0.0)));
     }
 
-    /// Multiplies the steps of the rows by `pace`.
-    pub(crate) fn set_pace(&mut self, pace: f32) {
-        self.chosen.set_steps(self.settings.rate * pace, self.settings.l2);
-        self.offered.set_steps(self.settings.rate * pace, self.settings.l2);
+    fn prepare(&self, _: &Catalogue, context: &Context<'_>, Folded { vector }: &mut Folded) {
+        vector.resize(self.settings.dim, 0.0);
+        self.fold_in(context, context.past, vector);
+    }
+
+    fn columns(&self, _: &Catalogue, Folded { vector }: &Folded, items: &[ItemIdx], out: &mut [f32]) {
+        for (out, &item) in out.iter_mut().zip(items) {
+            *out = self.score(vector, item);
+        }
+    }
+
+    fn retrieve(
+        &self,
+        _: &Catalogue,
+        _: &Context<'_>,
+        Folded { vector }: &Folded,
+        limit: usize,
+        out: &mut Vec<ItemIdx>,
+    ) {
+        out.extend(self.nearest(vector, limit));
+    }
+
+    fn deviations(&self, context: &Context<'_>, Folded { vector }: &Folded, items: &[ItemIdx]) -> Vec<f32> {
+        let shopper = RowBelief { mean: vector, variance: self.shopper_variance(context) };
+        items.iter().map(|&item| self.belief(shopper, item).deviation()).collect()
+    }
+
+    /// Makes the scan see what was learned.
+    fn refresh(&mut self) {
+        self.offered.refresh();
+    }
+
+    fn share_with(&mut self, other: &Self) {
+        self.chosen.share_with(&other.chosen);
+        self.offered.share_with(&other.offered);
+        self.bias.share_with(&other.bias);
+    }
+
+    fn n_params(&self) -> u64 {
+        ((self.chosen.len() + self.offered.len()) * self.settings.dim + self.bias.len()) as u64
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.chosen.copied_bytes() + self.offered.copied_bytes() + self.bias.copied_bytes()
+    }
+
+    fn is_finite(&self) -> bool {
+        self.chosen.is_finite() && self.offered.is_finite() && self.bias.iter().all(|bias| bias.is_finite())
+    }
+}
+
+impl Factorization {
+    /// Multiplies the steps of the rows.
+    fn set_rate_multiplier(&mut self, multiplier: f32) {
+        self.chosen.set_steps(self.settings.rate * multiplier, self.settings.l2);
+        self.offered.set_steps(self.settings.rate * multiplier, self.settings.l2);
     }
 
     /// The shopper's vector `[dim]`, folded in from the last events; zeros for an empty past.
@@ -128,35 +246,6 @@ impl Factorization {
         let factor = if mass > 0.0 { 1.0 / mass.sqrt() } else { 0.0 };
         accrue_kernel::scale(factor, vector);
         factor
-    }
-
-    /// Learns the event, and a few earlier choices of the same shopper again.
-    pub fn learn(&mut self, step: &Step<'_>) {
-        if step.weight != 0.0 {
-            // From now on the item belongs to the shopper's past, and every item there has a row.
-            self.chosen.touch(step.event.item);
-        }
-        if step.weight <= 0.0 || step.n_items < 2 {
-            return;
-        }
-        let mut draws = Draws::new(step.seed, STREAM, step.offset);
-        let past = step.context.past;
-        self.learn_pair(step, past, step.event.item, step.weight, &mut draws);
-        for _ in 0..self.settings.replay {
-            if past.len() < 2 {
-                break;
-            }
-            let place = 1 + draws.below(past.len() as u64 - 1) as usize;
-            let weight = step.context.weight(&past[place]);
-            if weight > 0.0 {
-                self.learn_pair(step, &past[..place], past[place].item, weight, &mut draws);
-            }
-        }
-    }
-
-    /// Learns that the item was shown and not chosen, by the size of the step's weight. No other item is drawn: this one is the negative.
-    pub fn learn_passed_over(&mut self, step: &Step<'_>) {
-        self.learn_examples(step, step.context.past, step.weight.abs(), std::iter::once((step.event.item, 0.0)));
     }
 
     fn learn_pair(&mut self, step: &Step<'_>, past: &[Past], item: ItemIdx, weight: f32, draws: &mut Draws) {
@@ -210,45 +299,19 @@ impl Factorization {
         *self.bias.get_mut(item as usize) -= 0.3 * self.settings.rate * error;
     }
 
+    /// The items with the largest `u · p_i`, at most `limit`, best first: an int8 scan over all rows.
+    pub fn nearest(&self, shopper: &[f32], limit: usize) -> Vec<ItemIdx> {
+        self.offered.nearest(shopper, limit)
+    }
+
     /// `u · p_i + b_i`, the logit of choosing the item; that of the average item for one never seen. Always a finite number.
     pub fn score(&self, shopper: &[f32], item: ItemIdx) -> f32 {
         self.offered.row(item).map_or(0.0, |row| finite(dot(shopper, row) + self.bias.get(item as usize)))
     }
-
-    /// The items with the largest `u · p_i`, at most `limit`, best first: an int8 scan over all rows.
-    pub fn retrieve(&self, shopper: &[f32], limit: usize) -> Vec<ItemIdx> {
-        self.offered.nearest(shopper, limit)
-    }
-
-    /// Holds the memory of `other` wherever both say the same.
-    pub fn share_with(&mut self, other: &Self) {
-        self.chosen.share_with(&other.chosen);
-        self.offered.share_with(&other.offered);
-        self.bias.share_with(&other.bias);
-    }
-
-    /// Makes the scan see what was learned; call before publishing.
-    pub fn refresh(&mut self) {
-        self.offered.refresh();
-    }
-
-    /// Whether every parameter is finite.
-    pub fn is_finite(&self) -> bool {
-        self.chosen.is_finite() && self.offered.is_finite() && self.bias.iter().all(|bias| bias.is_finite())
-    }
-
-    /// Numbers that were learned.
-    pub fn n_params(&self) -> u64 {
-        ((self.chosen.len() + self.offered.len()) * self.settings.dim + self.bias.len()) as u64
-    }
-
-    /// Bytes copied by writes after publications.
-    pub fn copied_bytes(&self) -> u64 {
-        self.chosen.copied_bytes() + self.offered.copied_bytes() + self.bias.copied_bytes()
-    }
 }
 
-/// The logit within bounds that no sound one comes near; rows that grew beyond what a product can hold give the lower one.
+/// The logit within bounds that no sound one comes near. A logit that is no number, from rows that grew beyond what a product can hold,
+/// becomes the lower bound.
 #[inline]
 fn finite(logit: f32) -> f32 {
     const BOUND: f32 = 1e4;

@@ -21,6 +21,8 @@ use super::gradients::Gradients;
 use super::layers::Dense;
 use super::settings::SequenceSettings;
 use super::windows::{Pending, Reservoir, Run};
+use crate::catalogue::Catalogue;
+use crate::members::{Column, Member};
 use crate::table::{EmbeddingTable, TableSettings};
 use crate::{Context, Step};
 
@@ -89,33 +91,41 @@ impl TryFrom<Stored> for Sequence {
     }
 }
 
-/// Room for learning and scoring; keep one per thread.
+/// Memory for learning and scoring.
 #[derive(Debug, Default)]
-pub struct SequenceScratch(Gradients);
+struct SequenceScratch(Gradients);
 
 impl Clone for SequenceScratch {
-    /// Room has no content: the copy begins with none.
+    /// The memory has no content: the copy begins with none.
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-/// A shopper as the network sees them, prepared for any number of scores.
+/// A shopper as the network sees them, prepared for any number of scores, and the memory that learning and scoring need.
 #[derive(Clone, Debug, Default)]
 pub struct ShopperState {
     /// `h`, `[d]`; empty for an empty past.
     state: Vec<f32>,
     /// `log mean exp` of the scores of items spread over the table.
     average: f32,
+    scratch: SequenceScratch,
 }
 
-impl Sequence {
+impl Member for Sequence {
+    type Settings = SequenceSettings;
+    type Situation = ShopperState;
+
+    const COLUMNS: &'static [Column] = &[Column::linear("sequence", -6.0, 9.0, 0.3)];
+    const TIES_BY_POPULARITY: bool = true;
+    const RETRIEVES_FOR_LEARNING: bool = false;
+
     /// Nothing learned yet; `None` for the kind `none`.
     ///
     /// # Panics
-    /// If the settings are not valid; see [`SequenceSettings::validate`].
-    pub fn new(settings: SequenceSettings, seed: u64) -> Option<Self> {
-        let dense = Dense::new(&settings, seed).expect("settings are validated before they come here")?;
+    /// If the settings are not valid.
+    fn new(settings: &SequenceSettings, seed: u64) -> Option<Self> {
+        let dense = Dense::new(settings, seed).expect("settings are validated before they come here")?;
         let rows = TableSettings {
             dim: settings.d,
             init: INIT,
@@ -132,31 +142,26 @@ impl Sequence {
             learned_to: 0,
             n_skipped: 0,
             seed,
-            settings,
+            settings: settings.clone(),
         })
     }
 
-    /// Whether the network of these settings is of the same kind and size.
-    pub fn fits(&self, settings: &SequenceSettings) -> bool {
-        let shape = |settings: &SequenceSettings| {
-            (settings.kind, settings.d, settings.length, settings.blocks, settings.heads, settings.weight_decay)
-        };
-        shape(&self.settings) == shape(settings)
-    }
-
-    /// Puts other steps in force, for a network of the same kind and size.
-    pub fn set_settings(&mut self, settings: SequenceSettings) {
-        assert!(self.fits(&settings), "a network of another kind or size begins anew");
+    /// A network of another kind or size begins anew.
+    fn set_settings(&mut self, settings: &SequenceSettings, _: u64) -> bool {
+        if !self.fits(settings) {
+            return false;
+        }
         self.items.set_steps(settings.row_rate, settings.row_decay);
         if settings.reservoir < self.settings.reservoir {
             self.reservoir = Reservoir::default();
         }
-        self.settings = settings;
+        self.settings = settings.clone();
+        true
     }
 
     /// Takes a choice in, and takes a step if enough have been gathered. Every choice counts alike, whatever its type is worth: the
-    /// network learns what comes next. `anchor` is the last version known good, for `anchor_pull`.
-    pub fn learn(&mut self, step: &Step<'_>, anchor: Option<&Self>, scratch: &mut SequenceScratch) {
+    /// network learns what comes next. It is pulled towards `reference` by `anchor_pull`.
+    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, reference: Option<&Self>, shopper: &mut ShopperState) {
         if step.weight <= 0.0 || step.n_items < 2 {
             return;
         }
@@ -165,60 +170,12 @@ impl Sequence {
         self.pending.gather(step, length, (batch_events - 1).min(length / 2));
         if self.pending.n_events() >= batch_events {
             self.learned_to = step.offset + 1;
-            self.step(step, anchor, &mut scratch.0);
+            self.step(step, reference, &mut shopper.scratch.0);
         }
-    }
-
-    fn step(&mut self, step: &Step<'_>, anchor: Option<&Self>, gradients: &mut Gradients) {
-        let SequenceSettings { targets, negatives, replay, reservoir, batch_events, .. } = self.settings;
-        let mut runs = self.pending.take(targets);
-        let n_new = runs.len();
-        let n_replayed = (replay * batch_events as f32).round() as usize;
-        runs.extend(self.reservoir.draw(n_replayed, targets, step.seed, step.offset));
-        let mut draws = Draws::new(step.seed, NEGATIVES, step.offset);
-        let mut sampled: Vec<ItemIdx> =
-            (0..negatives).map(|_| draws.below(u64::from(step.n_items)) as ItemIdx).collect();
-        sampled.sort_unstable();
-        sampled.dedup();
-        let of_runs = runs.iter().flat_map(|run| run.inputs().iter().chain(run.targets()));
-        sampled.iter().chain(of_runs).for_each(|&item| self.items.touch(item));
-        match gradients.find(&self.dense, &self.items, &runs, &sampled, step.n_items) {
-            Some((norm, n_targets)) => self.descend(gradients, norm, n_targets, anchor),
-            None => self.n_skipped += 1,
-        }
-        runs[..n_new].iter().for_each(|run: &Run| self.reservoir.offer(run, reservoir, step.seed));
-    }
-
-    /// Moves against gradients that are finite: the dense weights by their mean over the targets, rows by their sum, since a row's
-    /// own state knows how much it has seen.
-    fn descend(&mut self, gradients: &mut Gradients, norm: f64, n_targets: usize, anchor: Option<&Self>) {
-        let SequenceSettings { learning_rate, clip, row_clip, anchor_pull, d, .. } = self.settings;
-        let anchor = anchor.filter(|anchor| anchor_pull > 0.0 && anchor.fits(&self.settings));
-        let n = n_targets.max(1) as f32;
-        let scale = scale_to_norm(norm / f64::from(n), f64::from(clip)) / n;
-        let Dense { weights, optimizer, .. } = Arc::make_mut(&mut self.dense);
-        if let Some(anchor) = anchor {
-            let good = anchor.dense.weights.values();
-            for ((gradient, &mine), &good) in gradients.dense.iter_mut().zip(weights.values()).zip(good) {
-                *gradient += anchor_pull / scale * (mine - good);
-            }
-        }
-        weights.change(|values| optimizer.step(learning_rate, scale, &mut gradients.dense, values));
-        let items = &mut self.items;
-        gradients.for_each_row(d, |item, gradient| {
-            if let (Some(good), Some(mine)) = (anchor.and_then(|anchor| anchor.items.row(item)), items.row(item)) {
-                for ((gradient, &mine), &good) in gradient.iter_mut().zip(mine).zip(good) {
-                    *gradient += anchor_pull * (mine - good);
-                }
-            }
-            let squared_norm = accrue_kernel::squared_norm(gradient);
-            let scale = scale_to_norm(f64::from(squared_norm.sqrt()), f64::from(row_clip));
-            items.descend(item, gradient, squared_norm, scale);
-        });
     }
 
     /// Reads a shopper's last choices once, for any number of scores.
-    pub fn prepare(&self, context: &Context<'_>, scratch: &mut SequenceScratch, shopper: &mut ShopperState) {
+    fn prepare(&self, _: &Catalogue, context: &Context<'_>, shopper: &mut ShopperState) {
         let d = self.settings.d;
         shopper.state.clear();
         shopper.average = 0.0;
@@ -230,7 +187,7 @@ impl Sequence {
         }
         rows.reverse();
         let segments = [rows.len()];
-        let mut tape = Tape::new(&mut scratch.0.buffers, &self.dense.weights, &segments, Mode::Predict);
+        let mut tape = Tape::new(&mut shopper.scratch.0.buffers, &self.dense.weights, &segments, Mode::Predict);
         let x = tape.leaf(rows.len(), d, |x| {
             x.chunks_exact_mut(d).zip(rows).for_each(|(x, row)| x.copy_from_slice(row));
         });
@@ -247,27 +204,29 @@ impl Sequence {
         }
     }
 
-    /// The lift of an item; 0, that of the average item, for one never seen and for a shopper without a past.
-    #[inline]
-    pub fn score(&self, shopper: &ShopperState, item: ItemIdx) -> f32 {
-        match self.items.row(item) {
-            Some(row) if !shopper.state.is_empty() => dot(&shopper.state, row) - shopper.average,
-            _ => 0.0,
+    /// The lift of each item; 0, that of the average item, for one never seen and for a shopper without a past.
+    fn columns(&self, _: &Catalogue, shopper: &ShopperState, items: &[ItemIdx], out: &mut [f32]) {
+        if shopper.state.is_empty() {
+            return;
+        }
+        for (out, &item) in out.iter_mut().zip(items) {
+            *out = self.items.row(item).map_or(0.0, |row| dot(&shopper.state, row) - shopper.average);
         }
     }
 
-    /// The items with the largest scores, at most `limit`, best first: an int8 scan over all rows.
-    pub fn retrieve(&self, shopper: &ShopperState, limit: usize) -> Vec<ItemIdx> {
-        if shopper.state.is_empty() { Vec::new() } else { self.items.nearest(&shopper.state, limit) }
+    /// The items with the largest scores: an int8 scan over all rows.
+    fn retrieve(&self, _: &Catalogue, _: &Context<'_>, shopper: &ShopperState, limit: usize, out: &mut Vec<ItemIdx>) {
+        if !shopper.state.is_empty() {
+            out.extend(self.items.nearest(&shopper.state, limit));
+        }
     }
 
-    /// Makes the scan see what was learned; call before publishing.
-    pub fn refresh(&mut self) {
+    /// Makes the scan see what was learned.
+    fn refresh(&mut self) {
         self.items.refresh();
     }
 
-    /// Holds the memory of `other` wherever both say the same.
-    pub fn share_with(&mut self, other: &Self) {
+    fn share_with(&mut self, other: &Self) {
         if self.dense == other.dense {
             self.dense = other.dense.clone();
         }
@@ -275,9 +234,77 @@ impl Sequence {
         self.reservoir.share_with(&other.reservoir);
     }
 
-    /// Whether every parameter is finite.
-    pub fn is_finite(&self) -> bool {
+    fn n_params(&self) -> u64 {
+        (self.dense.weights.values().len() + self.items.len() * self.settings.d) as u64
+    }
+
+    /// Those of the dense weights are not counted.
+    fn copied_bytes(&self) -> u64 {
+        self.items.copied_bytes()
+    }
+
+    fn is_finite(&self) -> bool {
         self.dense.weights.values().iter().all(|weight| weight.is_finite()) && self.items.is_finite()
+    }
+}
+
+impl Sequence {
+    /// Whether the network of these settings is of the same kind and size.
+    pub fn fits(&self, settings: &SequenceSettings) -> bool {
+        let shape = |settings: &SequenceSettings| {
+            (settings.kind, settings.d, settings.length, settings.blocks, settings.heads, settings.weight_decay)
+        };
+        shape(&self.settings) == shape(settings)
+    }
+
+    fn step(&mut self, step: &Step<'_>, reference: Option<&Self>, gradients: &mut Gradients) {
+        let SequenceSettings { targets, negatives, replay, reservoir, batch_events, .. } = self.settings;
+        let mut runs = self.pending.take(targets);
+        let n_new = runs.len();
+        let n_replayed = (replay * batch_events as f32).round() as usize;
+        runs.extend(self.reservoir.draw(n_replayed, targets, step.seed, step.offset));
+        let mut draws = Draws::new(step.seed, NEGATIVES, step.offset);
+        let mut sampled: Vec<ItemIdx> =
+            (0..negatives).map(|_| draws.below(u64::from(step.n_items)) as ItemIdx).collect();
+        sampled.sort_unstable();
+        sampled.dedup();
+        let of_runs = runs.iter().flat_map(|run| run.inputs().iter().chain(run.targets()));
+        sampled.iter().chain(of_runs).for_each(|&item| self.items.touch(item));
+        match gradients.find(&self.dense, &self.items, &runs, &sampled, step.n_items) {
+            Some((norm, n_targets)) => self.descend(gradients, norm, n_targets, reference),
+            None => self.n_skipped += 1,
+        }
+        runs[..n_new].iter().for_each(|run: &Run| self.reservoir.offer(run, reservoir, step.seed));
+    }
+
+    /// Moves against gradients that are finite: the dense weights by their mean over the targets, rows by their sum, since a row's
+    /// own state knows how much it has seen.
+    fn descend(&mut self, gradients: &mut Gradients, norm: f64, n_targets: usize, reference: Option<&Self>) {
+        let SequenceSettings { learning_rate, clip, row_clip, anchor_pull, d, .. } = self.settings;
+        let reference = reference.filter(|reference| anchor_pull > 0.0 && reference.fits(&self.settings));
+        let n = n_targets.max(1) as f32;
+        let scale = scale_to_norm(norm / f64::from(n), f64::from(clip)) / n;
+        let Dense { weights, optimizer, .. } = Arc::make_mut(&mut self.dense);
+        if let Some(reference) = reference {
+            let good = reference.dense.weights.values();
+            for ((gradient, &mine), &good) in gradients.dense.iter_mut().zip(weights.values()).zip(good) {
+                *gradient += anchor_pull / scale * (mine - good);
+            }
+        }
+        weights.change(|values| optimizer.step(learning_rate, scale, &mut gradients.dense, values));
+        let items = &mut self.items;
+        gradients.for_each_row(d, |item, gradient| {
+            if let (Some(good), Some(mine)) =
+                (reference.and_then(|reference| reference.items.row(item)), items.row(item))
+            {
+                for ((gradient, &mine), &good) in gradient.iter_mut().zip(mine).zip(good) {
+                    *gradient += anchor_pull * (mine - good);
+                }
+            }
+            let squared_norm = accrue_kernel::squared_norm(gradient);
+            let scale = scale_to_norm(f64::from(squared_norm.sqrt()), f64::from(row_clip));
+            items.descend(item, gradient, squared_norm, scale);
+        });
     }
 
     /// Steps that were not taken because a loss or a gradient was no finite number.
@@ -293,15 +320,5 @@ impl Sequence {
     /// Steps that were taken.
     pub fn n_steps(&self) -> u64 {
         self.dense.optimizer.n_steps()
-    }
-
-    /// Numbers that were learned.
-    pub fn n_params(&self) -> u64 {
-        (self.dense.weights.values().len() + self.items.len() * self.settings.d) as u64
-    }
-
-    /// Bytes copied by writes after publications, those of the dense weights not counted.
-    pub fn copied_bytes(&self) -> u64 {
-        self.items.copied_bytes()
     }
 }

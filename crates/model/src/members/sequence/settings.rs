@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::members::MemberSettings;
+
 /// Which network reads a shopper's history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,6 +72,8 @@ pub struct SequenceSettings {
     pub replay: f32,
     /// Pull towards the last version known good; 0 is none.
     pub anchor_pull: f32,
+    /// Candidates of a page.
+    pub candidates: usize,
 }
 
 impl Default for SequenceSettings {
@@ -92,16 +96,21 @@ impl Default for SequenceSettings {
             reservoir: 1024,
             replay: 0.125,
             anchor_pull: 0.0,
+            candidates: 100,
         }
     }
 }
 
-impl SequenceSettings {
-    /// Refuses what cannot work; says which setting, what it is and what is expected.
-    ///
-    /// # Errors
-    /// The first fault found.
-    pub fn validate(&self) -> Result<(), String> {
+impl MemberSettings for SequenceSettings {
+    fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    fn is_on(&self) -> bool {
+        self.kind != SequenceKind::None
+    }
+
+    fn validate(&self) -> Result<(), String> {
         let Self { d, length, blocks, heads, batch_events, targets, negatives, reservoir, .. } = *self;
         let counts = [
             ("d", d, 1, 1024),

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::choices::Choices;
 use super::settings::FittedSettings;
+use crate::catalogue::Catalogue;
 use crate::collaborative::{AnyModel, AnySettings, Fit, FitError};
+use crate::members::{Column, Member};
 use crate::{Context, Step};
 
 /// Choices before the first fit.
@@ -158,42 +160,46 @@ pub struct Standing {
     history: Vec<u32>,
 }
 
-impl Fitted {
+impl Member for Fitted {
+    type Settings = FittedSettings;
+    type Situation = Standing;
+
+    const COLUMNS: &'static [Column] = &[Column::log("fitted", -4.0, 0.75, 0.2)];
+    const TIES_BY_POPULARITY: bool = true;
+    const RETRIEVES_FOR_LEARNING: bool = false;
+
     /// Nothing learned yet; `None` for the kind `none`.
-    pub fn new(settings: FittedSettings, seed: u64) -> Option<Self> {
+    fn new(settings: &FittedSettings, seed: u64) -> Option<Self> {
         settings.model.settings()?;
         Some(Self {
-            choices: Choices::new(capacity(&settings)),
+            choices: Choices::new(capacity(settings)),
             next: FIRST.min(settings.every),
             pending: None,
             in_force: None,
             outcome: Outcome::default(),
-            settings,
+            settings: settings.clone(),
             seed,
         })
     }
 
-    /// Puts other settings in force. Choices stay as far as there is room for them; what is fitted goes on if it is the same model.
-    ///
-    /// # Panics
-    /// With the kind `none`.
-    pub fn set_settings(&mut self, settings: FittedSettings) {
-        assert!(settings.model.settings().is_some(), "a model of no kind is not kept");
-        if settings == self.settings {
-            return;
+    /// Choices stay as far as there is room for them; what is fitted goes on if it is the same model.
+    fn set_settings(&mut self, settings: &FittedSettings, _: u64) -> bool {
+        if settings == &self.settings {
+            return true;
         }
         if settings.model != self.settings.model {
             self.in_force = None;
         }
-        self.choices = self.choices.resized(capacity(&settings));
+        self.choices = self.choices.resized(capacity(settings));
         self.pending = None;
         self.next = self.choices.n().max(FIRST.min(settings.every));
-        self.settings = settings;
+        self.settings = settings.clone();
+        true
     }
 
     /// Takes a choice in; puts a fit in force that is due, and begins one when it is time. Every choice counts alike, whatever its type
     /// is worth.
-    pub fn learn(&mut self, step: &Step<'_>) {
+    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut Standing) {
         if step.weight <= 0.0 {
             return;
         }
@@ -209,6 +215,67 @@ impl Fitted {
         }
     }
 
+    /// Scores all items for a shopper, once.
+    fn prepare(&self, _: &Catalogue, context: &Context<'_>, standing: &mut Standing) {
+        let Standing { scores, mean, scale, history } = standing;
+        scores.clear();
+        let Some(InForce { model, n_items }) = self.in_force.as_deref() else { return };
+        history.clear();
+        let known = context.past.iter().filter(|past| context.weight(past) > 0.0 && (past.item as usize) < *n_items);
+        history.extend(known.map(|past| past.item));
+        if history.is_empty() {
+            return;
+        }
+        scores.resize(*n_items, 0.0);
+        model.score(history, scores);
+        let n = *n_items as f64;
+        let of_all = scores.iter().map(|&score| f64::from(score)).sum::<f64>() / n;
+        let variance = scores.iter().map(|&score| (f64::from(score) - of_all).powi(2)).sum::<f64>() / n;
+        (*mean, *scale) = (of_all as f32, (1.0 / variance.sqrt()) as f32);
+        // All alike: nothing stands out.
+        if !scale.is_finite() || !mean.is_finite() {
+            scores.clear();
+        }
+    }
+
+    /// How far each item's score lies above the mean of all items, in standard deviations; 0 for an item younger than the fit, and for a
+    /// shopper without a past.
+    fn columns(&self, _: &Catalogue, standing: &Standing, items: &[ItemIdx], out: &mut [f32]) {
+        for (out, &item) in out.iter_mut().zip(items) {
+            let score = standing.scores.get(item as usize);
+            *out = score.map_or(0.0, |score| (score - standing.mean) * standing.scale);
+        }
+    }
+
+    /// The items that stand out most.
+    fn retrieve(&self, _: &Catalogue, _: &Context<'_>, standing: &Standing, limit: usize, out: &mut Vec<ItemIdx>) {
+        let best = accrue_kernel::top_k(&standing.scores, limit);
+        out.extend(best.into_iter().take_while(|&(score, _)| score > standing.mean).map(|(_, item)| item));
+    }
+
+    fn share_with(&mut self, other: &Self) {
+        self.choices.share_with(&other.choices);
+        if self.in_force == other.in_force {
+            self.in_force.clone_from(&other.in_force);
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.pending, &other.pending)
+            && (mine.frozen, mine.due) == (theirs.frozen, theirs.due)
+            && mine.fit.choices == theirs.fit.choices
+        {
+            mine.fit = theirs.fit.clone();
+        }
+    }
+
+    fn n_params(&self) -> u64 {
+        self.in_force.as_ref().map_or(0, |fitted| fitted.model.n_params())
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.choices.copied_bytes()
+    }
+}
+
+impl Fitted {
     /// What failed leaves the model before it in force.
     fn put_in_force(&mut self, fit: &PendingFit) {
         match fit.result() {
@@ -258,56 +325,6 @@ impl Fitted {
         }
     }
 
-    /// Scores all items for a shopper, once.
-    pub fn prepare(&self, context: &Context<'_>, standing: &mut Standing) {
-        let Standing { scores, mean, scale, history } = standing;
-        scores.clear();
-        let Some(InForce { model, n_items }) = self.in_force.as_deref() else { return };
-        history.clear();
-        let known = context.past.iter().filter(|past| context.weight(past) > 0.0 && (past.item as usize) < *n_items);
-        history.extend(known.map(|past| past.item));
-        if history.is_empty() {
-            return;
-        }
-        scores.resize(*n_items, 0.0);
-        model.score(history, scores);
-        let n = *n_items as f64;
-        let of_all = scores.iter().map(|&score| f64::from(score)).sum::<f64>() / n;
-        let variance = scores.iter().map(|&score| (f64::from(score) - of_all).powi(2)).sum::<f64>() / n;
-        (*mean, *scale) = (of_all as f32, (1.0 / variance.sqrt()) as f32);
-        // All alike: nothing stands out.
-        if !scale.is_finite() || !mean.is_finite() {
-            scores.clear();
-        }
-    }
-
-    /// How far the item's score lies above the mean of all items, in standard deviations; 0 for an item younger than the fit, and for a
-    /// shopper of whom nothing is known.
-    #[inline]
-    pub fn score(&self, standing: &Standing, item: ItemIdx) -> f32 {
-        standing.scores.get(item as usize).map_or(0.0, |score| (score - standing.mean) * standing.scale)
-    }
-
-    /// The items that stand out most, at most `limit`, best first.
-    pub fn retrieve(&self, standing: &Standing, limit: usize) -> Vec<ItemIdx> {
-        let best = accrue_kernel::top_k(&standing.scores, limit);
-        best.into_iter().take_while(|&(score, _)| score > standing.mean).map(|(_, item)| item).collect()
-    }
-
-    /// Holds the memory of `other` wherever both say the same.
-    pub fn share_with(&mut self, other: &Self) {
-        self.choices.share_with(&other.choices);
-        if self.in_force == other.in_force {
-            self.in_force.clone_from(&other.in_force);
-        }
-        if let (Some(mine), Some(theirs)) = (&mut self.pending, &other.pending)
-            && (mine.frozen, mine.due) == (theirs.frozen, theirs.due)
-            && mine.fit.choices == theirs.fit.choices
-        {
-            mine.fit = theirs.fit.clone();
-        }
-    }
-
     /// Fits that came into force.
     pub fn n_fits(&self) -> u64 {
         self.outcome.n_fits
@@ -321,16 +338,6 @@ impl Fitted {
     /// Why the last fit failed, if it did.
     pub fn fault(&self) -> Option<&str> {
         self.outcome.fault.as_deref()
-    }
-
-    /// Numbers that were learned.
-    pub fn n_params(&self) -> u64 {
-        self.in_force.as_ref().map_or(0, |fitted| fitted.model.n_params())
-    }
-
-    /// Bytes copied by writes after publications.
-    pub fn copied_bytes(&self) -> u64 {
-        self.choices.copied_bytes()
     }
 }
 

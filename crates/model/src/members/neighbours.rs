@@ -11,9 +11,12 @@ use std::sync::Arc;
 use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
+use super::{Column, Member, MemberSettings};
 use crate::accumulator::Accumulator;
+use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
-use crate::decay::{HalfLife, power_of_two};
+use crate::decay::HalfLife;
+use crate::pairs::{self, PairRow};
 use crate::{Context, Scored, Step};
 
 /// Sequence, together, across.
@@ -36,6 +39,22 @@ pub struct NeighboursSettings {
     pub capacity: usize,
     /// Neighbours kept for all items together: in a large catalogue each gets fewer than `capacity`, though never fewer than 16.
     pub pairs: usize,
+    /// Candidates of a page.
+    pub candidates: usize,
+}
+
+impl MemberSettings for NeighboursSettings {
+    fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        if !(self.half_life_days > 0.0 && self.half_life_days.is_finite()) {
+            let half_life = self.half_life_days;
+            return Err(format!("`model.neighbours.half_life_days` is {half_life}, but must be above 0"));
+        }
+        Ok(())
+    }
 }
 
 impl NeighboursSettings {
@@ -58,89 +77,8 @@ impl Default for NeighboursSettings {
             across_reach: 20,
             capacity: 128,
             pairs: 1 << 25,
+            candidates: 200,
         }
-    }
-}
-
-/// Places looked at for the weakest neighbour when a row is full.
-const LOOKED_AT: usize = 16;
-
-/// One item's neighbours, in no order.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Row {
-    items: Vec<ItemIdx>,
-    weights: Vec<[f32; N_KINDS]>,
-    totals: [f32; N_KINDS],
-    epoch: i32,
-    /// Where the next look for the weakest begins.
-    cursor: u32,
-}
-
-impl Row {
-    /// Adds `weights`, which are in units of `epoch` (a whole number of half-lives).
-    fn add(&mut self, item: ItemIdx, mut weights: [f32; N_KINDS], epoch: i32, capacity: usize) {
-        let unit = self.unit(epoch);
-        for (weight, total) in weights.iter_mut().zip(&mut self.totals) {
-            *weight *= unit;
-            *total += *weight;
-        }
-        if let Some(place) = accrue_kernel::find(&self.items, item) {
-            for (known, weight) in self.weights[place].iter_mut().zip(weights) {
-                *known += weight;
-            }
-        } else if self.items.len() < capacity {
-            self.items.push(item);
-            self.weights.push(weights);
-        } else {
-            self.shrink(capacity);
-            let weakest = self.weakest();
-            self.items[weakest] = item;
-            self.weights[weakest] = weights;
-        }
-    }
-
-    /// Lets the weakest go where the catalogue has outgrown the row.
-    #[inline]
-    fn shrink(&mut self, capacity: usize) {
-        if self.items.len() <= capacity {
-            return;
-        }
-        let mut strongest: Vec<usize> = (0..self.items.len()).collect();
-        strongest.sort_by(|&a, &b| self.strength(b).total_cmp(&self.strength(a)).then(a.cmp(&b)));
-        strongest.truncate(capacity);
-        strongest.sort_unstable();
-        self.items = strongest.iter().map(|&place| self.items[place]).collect();
-        self.weights = strongest.iter().map(|&place| self.weights[place]).collect();
-    }
-
-    fn strength(&self, place: usize) -> f32 {
-        self.weights[place].iter().sum()
-    }
-
-    /// What a weight in units of `epoch` is worth in this row's; moves the row's epoch when that grows large.
-    fn unit(&mut self, epoch: i32) -> f32 {
-        if self.items.is_empty() {
-            self.epoch = epoch;
-        }
-        if epoch - self.epoch > 30 {
-            let shrink = power_of_two(self.epoch - epoch);
-            self.weights.iter_mut().flatten().chain(&mut self.totals).for_each(|weight| *weight *= shrink);
-            self.epoch = epoch;
-        }
-        power_of_two(epoch - self.epoch)
-    }
-
-    /// The weakest of a few neighbours; the cursor goes round, so that each gets its turn.
-    fn weakest(&mut self) -> usize {
-        let mut weakest = self.cursor as usize % self.items.len();
-        for step in 1..LOOKED_AT {
-            let place = (self.cursor as usize + step) % self.items.len();
-            if self.strength(place) < self.strength(weakest) {
-                weakest = place;
-            }
-        }
-        self.cursor = (self.cursor + LOOKED_AT as u32) % self.items.len() as u32;
-        weakest
     }
 }
 
@@ -149,7 +87,7 @@ impl Row {
 pub struct Neighbours {
     settings: NeighboursSettings,
     half_life: HalfLife,
-    rows: CowVec<Arc<Row>>,
+    rows: CowVec<Arc<PairRow<N_KINDS>>>,
     #[serde(skip)]
     copied_bytes: u64,
 }
@@ -166,27 +104,31 @@ pub struct NeighbourSums {
     sums: Accumulator<N_KINDS>,
 }
 
-impl Neighbours {
-    /// Names of the columns that [`Neighbours::features`] writes.
-    pub const FEATURES: [&'static str; N_KINDS] = ["followed_by", "in_one_visit", "across_visits"];
+impl Member for Neighbours {
+    type Settings = NeighboursSettings;
+    type Situation = NeighbourSums;
 
-    /// No pairs yet.
-    pub fn new(settings: NeighboursSettings) -> Self {
+    const COLUMNS: &'static [Column] = &[
+        Column::log("followed_by", -12.0, 1.0, 0.25),
+        Column::log("in_one_visit", -12.0, 1.0, 0.25),
+        Column::log("across_visits", -12.0, 1.0, 0.2),
+    ];
+
+    fn new(settings: &NeighboursSettings, _: u64) -> Option<Self> {
         let half_life = HalfLife::days(settings.half_life_days);
-        Self { settings, half_life, rows: CowVec::new(16, Arc::default()), copied_bytes: 0 }
+        let settings = settings.clone();
+        Some(Self { settings, half_life, rows: CowVec::new(16, Arc::default()), copied_bytes: 0 })
     }
 
-    /// Puts other settings in force. With another half-life the pairs begin anew, for weights have its unit.
-    pub fn set_settings(&mut self, settings: NeighboursSettings) {
-        if settings.half_life_days == self.settings.half_life_days {
-            self.settings = settings;
-        } else {
-            *self = Self::new(settings);
-        }
+    /// With another half-life the pairs begin anew, for weights have its unit.
+    fn set_settings(&mut self, settings: &NeighboursSettings, _: u64) -> bool {
+        let fits = settings.half_life_days == self.settings.half_life_days;
+        self.settings = settings.clone();
+        fits
     }
 
     /// Pairs the event's item with what its shopper chose before.
-    pub fn learn(&mut self, step: &Step<'_>) {
+    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut NeighbourSums) {
         if step.weight <= 0.0 {
             return;
         }
@@ -201,33 +143,31 @@ impl Neighbours {
         let visit = context.visit().iter().rev().take(visit_reach).map(positive);
         for (back, (other, weight)) in visit.clone().enumerate().filter(|(_, pair)| others(pair)) {
             let sequence = if back < sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
-            self.row_mut(other).add(item, [sequence, weight, 0.0], epoch, capacity);
+            pairs::row_mut(&mut self.rows, other, &mut self.copied_bytes).add(
+                item,
+                [sequence, weight, 0.0],
+                epoch,
+                capacity,
+            );
         }
         for (other, weight) in context.earlier().iter().rev().take(across_reach).map(positive).filter(others) {
-            self.row_mut(other).add(item, [0.0, 0.0, weight], epoch, capacity);
+            pairs::row_mut(&mut self.rows, other, &mut self.copied_bytes).add(
+                item,
+                [0.0, 0.0, weight],
+                epoch,
+                capacity,
+            );
         }
         let mut together = visit.filter(others).peekable();
         if together.peek().is_some() {
-            let row = self.row_mut(item);
+            let row = pairs::row_mut(&mut self.rows, item, &mut self.copied_bytes);
             together.for_each(|(other, weight)| row.add(other, [0.0, weight, 0.0], epoch, capacity));
         }
     }
 
-    /// A row for writing. One that a snapshot still holds is copied first.
-    fn row_mut(&mut self, item: ItemIdx) -> &mut Row {
-        let shared = self.rows.get_mut(item as usize);
-        let before = Arc::as_ptr(shared);
-        let row = Arc::make_mut(shared);
-        if !std::ptr::eq(before, row) {
-            self.copied_bytes += (row.items.len() * size_of::<(ItemIdx, [f32; N_KINDS])>()) as u64;
-        }
-        row
-    }
-
     /// Sums the rows of what the shopper chose: the visit's last events for `sequence` and `together`, earlier ones for `across`.
-    pub fn prepare(&self, context: &Context<'_>, n_items: u32, prepared: &mut NeighbourSums) {
-        let sums = &mut prepared.sums;
-        sums.clear(n_items as usize);
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, NeighbourSums { sums }: &mut NeighbourSums) {
+        sums.clear(catalogue.n_items() as usize);
         for (back, past) in context.visit().iter().rev().take(self.settings.visit_reach).enumerate() {
             let weight = context.weight(past);
             let sequence = if back < self.settings.sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
@@ -238,6 +178,38 @@ impl Neighbours {
         }
     }
 
+    /// The three sums of each item.
+    fn columns(&self, _: &Catalogue, prepared: &NeighbourSums, items: &[ItemIdx], out: &mut [f32]) {
+        for (place, &item) in items.iter().enumerate() {
+            for (kind, sum) in prepared.sums.get(item).into_iter().enumerate() {
+                out[kind * items.len() + place] = sum;
+            }
+        }
+    }
+
+    /// The items with the largest sums over all kinds.
+    fn retrieve(&self, _: &Catalogue, _: &Context<'_>, prepared: &NeighbourSums, limit: usize, out: &mut Vec<ItemIdx>) {
+        let mut best = accrue_kernel::TopK::new(limit);
+        for &item in prepared.sums.touched() {
+            best.push(prepared.sums.get(item).iter().sum(), item);
+        }
+        out.extend(best.into_sorted().into_iter().map(|(_, item)| item));
+    }
+
+    fn share_with(&mut self, other: &Self) {
+        self.rows.share_with(&other.rows);
+    }
+
+    fn n_params(&self) -> u64 {
+        self.rows.iter().map(|row| (row.items.len() * N_KINDS) as u64).sum()
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.copied_bytes + self.rows.copied_bytes()
+    }
+}
+
+impl Neighbours {
     fn sum_row(&self, item: ItemIdx, weights: [f32; N_KINDS], sums: &mut Accumulator<N_KINDS>) {
         if weights.iter().all(|&weight| weight <= 0.0) {
             return;
@@ -253,20 +225,6 @@ impl Neighbours {
         }
     }
 
-    /// The three sums of an item.
-    pub fn features(&self, prepared: &NeighbourSums, item: ItemIdx, out: &mut [f32]) {
-        out.copy_from_slice(&prepared.sums.get(item));
-    }
-
-    /// The items with the largest sums (over all kinds), at most `limit`, best first.
-    pub fn retrieve(&self, prepared: &NeighbourSums, limit: usize) -> Vec<ItemIdx> {
-        let mut best = accrue_kernel::TopK::new(limit);
-        for &item in prepared.sums.touched() {
-            best.push(prepared.sums.get(item).iter().sum(), item);
-        }
-        best.into_sorted().into_iter().map(|(_, item)| item).collect()
-    }
-
     /// Items like `item`, best first: cosine of what happened together and in sequence.
     pub fn similar(&self, item: ItemIdx, limit: usize) -> Vec<Scored> {
         let row = self.rows.get(item as usize);
@@ -279,40 +237,11 @@ impl Neighbours {
         }
         best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
     }
-
-    /// Holds the memory of `other` wherever both say the same.
-    pub fn share_with(&mut self, other: &Self) {
-        self.rows.share_with(&other.rows);
-    }
-
-    /// Numbers that were learned.
-    pub fn n_params(&self) -> u64 {
-        self.rows.iter().map(|row| (row.items.len() * N_KINDS) as u64).sum()
-    }
-
-    /// Bytes copied by writes after publications, rows included.
-    pub fn copied_bytes(&self) -> u64 {
-        self.copied_bytes + self.rows.copied_bytes()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_row_keeps_its_strongest_when_the_catalogue_outgrows_it() {
-        let mut row = Row::default();
-        for item in 0..8 {
-            row.add(item, [0.0, (item * 7 % 8) as f32 + 1.0, 0.0], 0, 8);
-        }
-        row.add(100, [0.0, 9.0, 0.0], 0, 4);
-        assert_eq!(row.items.len(), 4);
-        let mut kept = row.items.clone();
-        kept.sort_unstable();
-        // Weights were 1, 8, 7, 6, 5, …: of the four strongest the weakest gave way.
-        assert_eq!(kept, [1, 2, 3, 100]);
-    }
 
     #[test]
     fn neighbours_are_fewer_in_a_large_catalogue() {

@@ -1,14 +1,16 @@
 //! Popularity with decay: what the shop as a whole does lately, over a day, a week and a season.
 //!
-//! In: weighted events. Out: how an item's decayed count compares with the leader's, for three half-lives, and the list of
-//! leaders. Impersonal: it is what somebody gets of whom nothing is known.
+//! In: weighted events. Out: how an item's decayed count compares with the leader's, for three half-lives, and the list of leaders. It
+//! is the same for every shopper, so it is also what a shopper without a history gets.
 
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
 
+use super::{Column, Member, MemberSettings, ReasonKind};
+use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::{Decayed, HalfLife};
-use crate::{Scored, Step};
+use crate::{Context, Scored, Step};
 
 /// Half-lives in days, short to long.
 const HALF_LIVES: [f64; 3] = [1.0, 7.0, 60.0];
@@ -16,6 +18,26 @@ const HALF_LIVES: [f64; 3] = [1.0, 7.0, 60.0];
 const WEEK: usize = 1;
 /// How many leaders are kept in order.
 const N_LEADERS: usize = 512;
+
+/// How many leaders a page may take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PopularitySettings {
+    /// Leaders of the week among the candidates of a page.
+    pub candidates: usize,
+}
+
+impl Default for PopularitySettings {
+    fn default() -> Self {
+        Self { candidates: 100 }
+    }
+}
+
+impl MemberSettings for PopularitySettings {
+    fn candidates(&self) -> usize {
+        self.candidates
+    }
+}
 
 /// Decayed counts by item, and the leaders by the weekly one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,12 +61,27 @@ impl Default for Popularity {
     }
 }
 
-impl Popularity {
-    /// Names of the columns that [`Popularity::features`] writes.
-    pub const FEATURES: [&'static str; 3] = ["popular_day", "popular_week", "popular_season"];
+impl Member for Popularity {
+    type Settings = PopularitySettings;
+    type Situation = ();
+
+    const COLUMNS: &'static [Column] = &[
+        Column::log("popular_day", -14.0, 1.0, 0.05).alone(0.0).because(ReasonKind::Popular),
+        Column::log("popular_week", -14.0, 1.0, 0.15).because(ReasonKind::Popular),
+        Column::log("popular_season", -14.0, 1.0, 0.05).alone(0.0).because(ReasonKind::Popular),
+    ];
+    const ALWAYS_LEARNS: bool = true;
+
+    fn new(_: &PopularitySettings, _: u64) -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn set_settings(&mut self, _: &PopularitySettings, _: u64) -> bool {
+        true
+    }
 
     /// Adds the event's weight to its item.
-    pub fn learn(&mut self, step: &Step<'_>) {
+    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, (): &mut ()) {
         if step.weight == 0.0 {
             return;
         }
@@ -60,6 +97,37 @@ impl Popularity {
         self.place_leader(item, levels[WEEK]);
     }
 
+    fn prepare(&self, _: &Catalogue, _: &Context<'_>, (): &mut ()) {}
+
+    /// How an item's decayed count compares with the highest ever reached and decayed since: 1 is the leader, near 0 is an item that
+    /// is hardly chosen.
+    fn columns(&self, _: &Catalogue, (): &(), items: &[ItemIdx], out: &mut [f32]) {
+        for (place, &item) in items.iter().enumerate() {
+            let counts = self.counts.get(item as usize);
+            for (column, (count, top)) in counts.iter().zip(self.top).enumerate() {
+                out[column * items.len() + place] = crate::decay::power_of_two_f32((count.level() - top).max(-60.0));
+            }
+        }
+    }
+
+    fn retrieve(&self, _: &Catalogue, _: &Context<'_>, (): &(), limit: usize, out: &mut Vec<ItemIdx>) {
+        out.extend(self.leaders.iter().take(limit).map(|&(_, item)| item));
+    }
+
+    fn share_with(&mut self, other: &Self) {
+        self.counts.share_with(&other.counts);
+    }
+
+    fn n_params(&self) -> u64 {
+        (self.counts.len() * HALF_LIVES.len()) as u64
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.counts.copied_bytes()
+    }
+}
+
+impl Popularity {
     fn place_leader(&mut self, item: ItemIdx, level: f32) {
         if let Some(old) = self.leaders.iter().position(|&(_, leader)| leader == item) {
             self.leaders.remove(old);
@@ -72,14 +140,6 @@ impl Popularity {
         }
     }
 
-    /// Half-lives that the item's count lies below the highest ever reached and decayed since; 0 is the leader, large is nobody.
-    pub fn features(&self, item: ItemIdx, out: &mut [f32]) {
-        let counts = self.counts.get(item as usize);
-        for ((out, count), top) in out.iter_mut().zip(counts).zip(self.top) {
-            *out = crate::decay::power_of_two_f32((count.level() - top).max(-60.0));
-        }
-    }
-
     /// The weekly count of an item at `now_ms`.
     pub fn weekly(&self, item: ItemIdx, now_ms: i64) -> f32 {
         self.counts.get(item as usize)[WEEK].at(self.half_lives[WEEK].position(now_ms))
@@ -88,20 +148,5 @@ impl Popularity {
     /// The leaders of the week, best first, with their decayed counts at `now_ms`.
     pub fn leaders(&self, now_ms: i64) -> impl Iterator<Item = Scored> + '_ {
         self.leaders.iter().map(move |&(_, item)| Scored { item, score: self.weekly(item, now_ms) })
-    }
-
-    /// Holds the memory of `other` wherever both say the same.
-    pub fn share_with(&mut self, other: &Self) {
-        self.counts.share_with(&other.counts);
-    }
-
-    /// Numbers that were learned.
-    pub fn n_params(&self) -> u64 {
-        (self.counts.len() * HALF_LIVES.len()) as u64
-    }
-
-    /// Bytes copied by writes after publications.
-    pub fn copied_bytes(&self) -> u64 {
-        self.counts.copied_bytes()
     }
 }

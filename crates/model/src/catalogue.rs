@@ -1,0 +1,214 @@
+//! What the models know of the items themselves: when each was first seen, and the descriptors of its description.
+//!
+//! In: descriptions, changes of them, and first sights. Out: for any member, an item's age, the newest items, and the cosine of two
+//! descriptions. It is shared by all members, and taken over whole when a version goes back to an earlier state: what a shop sells
+//! now is known also by models that learned before. It learns nothing.
+
+use std::sync::Arc;
+
+use accrue_event::{Item, ItemPatch};
+use accrue_store::{ItemIdx, Vocabulary};
+use serde::{Deserialize, Serialize};
+
+use crate::cow::CowVec;
+use crate::decay::log2;
+
+/// Newest items kept in order.
+const N_NEWEST: usize = 256;
+/// Descriptors kept of an item.
+const MAX_DESCRIPTORS: usize = 16;
+/// The first sight of an item that was never seen.
+const NEVER: i64 = i64::MAX;
+
+type Descriptors = Arc<[u32]>;
+
+/// The field that a descriptor comes from. The same word in two fields makes two descriptors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Brand,
+    Category,
+    Tag,
+    Title,
+}
+
+/// How many fields there are.
+const N_FIELDS: u32 = 4;
+
+/// Items as the learned state knows them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// When each item was first seen, in milliseconds since 1970; [`NEVER`] for an index that was not.
+    first_seen: CowVec<i64>,
+    /// Newest items, newest last.
+    newest: Vec<ItemIdx>,
+    /// Names of descriptors.
+    names: Arc<Vocabulary>,
+    /// How many items have a descriptor.
+    frequency: CowVec<u32>,
+    /// The sorted descriptors of each item.
+    descriptors: CowVec<Descriptors>,
+    n_described: u32,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self {
+            first_seen: CowVec::new(256, NEVER),
+            newest: Vec::new(),
+            names: Arc::default(),
+            frequency: CowVec::new(256, 0),
+            descriptors: CowVec::new(16, Descriptors::from([])),
+            n_described: 0,
+        }
+    }
+}
+
+impl Catalogue {
+    /// Every item has an index below this.
+    pub fn n_items(&self) -> u32 {
+        self.first_seen.len() as u32
+    }
+
+    /// Records the first sight of an item; later ones change nothing.
+    pub fn see(&mut self, item: ItemIdx, at_ms: i64) {
+        if *self.first_seen.get(item as usize) == NEVER {
+            *self.first_seen.get_mut(item as usize) = at_ms;
+            self.newest.push(item);
+            if self.newest.len() > 2 * N_NEWEST {
+                self.newest.drain(..N_NEWEST);
+            }
+        }
+    }
+
+    /// When the item was first seen, in milliseconds since 1970.
+    pub fn first_seen_ms(&self, item: ItemIdx) -> Option<i64> {
+        Some(*self.first_seen.get(item as usize)).filter(|&at_ms| at_ms != NEVER)
+    }
+
+    /// Days since the first sight of an item; 0 for one that was never seen.
+    #[inline]
+    pub fn age_days(&self, item: ItemIdx, now_ms: i64) -> f32 {
+        (now_ms.saturating_sub(*self.first_seen.get(item as usize)).max(0) as f64 / 86_400_000.0) as f32
+    }
+
+    /// The newest items, newest first.
+    pub fn newest(&self) -> impl Iterator<Item = ItemIdx> + '_ {
+        self.newest.iter().rev().copied()
+    }
+
+    /// Replaces an item's description.
+    pub fn describe(&mut self, index: ItemIdx, item: &Item) {
+        self.replace(index, Field::Brand, item.brand.iter());
+        self.replace(index, Field::Category, item.categories.iter());
+        self.replace(index, Field::Tag, item.tags.iter());
+        self.replace(index, Field::Title, item.title.iter());
+    }
+
+    /// Replaces the fields that a change names.
+    pub fn patch(&mut self, index: ItemIdx, patch: &ItemPatch) {
+        if let Some(brand) = &patch.brand {
+            self.replace(index, Field::Brand, [brand].into_iter());
+        }
+        if let Some(categories) = &patch.categories {
+            self.replace(index, Field::Category, categories.iter());
+        }
+        if let Some(tags) = &patch.tags {
+            self.replace(index, Field::Tag, tags.iter());
+        }
+        if let Some(title) = &patch.title {
+            self.replace(index, Field::Title, [title].into_iter());
+        }
+    }
+
+    /// Replaces the descriptors that an item has from one field.
+    fn replace<'a>(&mut self, index: ItemIdx, field: Field, texts: impl Iterator<Item = &'a Box<str>>) {
+        let old = self.descriptors.get(index as usize).clone();
+        let mut descriptors: Vec<u32> = old.iter().copied().filter(|&known| known % N_FIELDS != field as u32).collect();
+        for text in texts {
+            let text = text.to_lowercase();
+            if field == Field::Title {
+                let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 1);
+                descriptors.extend(words.map(|word| self.descriptor(field, word)));
+            } else {
+                descriptors.push(self.descriptor(field, &text));
+            }
+        }
+        descriptors.sort_unstable();
+        descriptors.dedup();
+        descriptors.truncate(MAX_DESCRIPTORS);
+        if descriptors[..] == old[..] {
+            return;
+        }
+        for &descriptor in old.iter() {
+            *self.frequency.get_mut(descriptor as usize) -= 1;
+        }
+        for &descriptor in &descriptors {
+            *self.frequency.get_mut(descriptor as usize) += 1;
+        }
+        self.n_described = self.n_described + u32::from(old.is_empty()) - u32::from(descriptors.is_empty());
+        *self.descriptors.get_mut(index as usize) = descriptors.into();
+    }
+
+    /// The number of a descriptor; its remainder by [`N_FIELDS`] is the field.
+    fn descriptor(&mut self, field: Field, text: &str) -> u32 {
+        let name = format!("{}{text}", field as u32);
+        let number = self.names.get(&name).unwrap_or_else(|| Arc::make_mut(&mut self.names).intern(&name));
+        number * N_FIELDS + field as u32
+    }
+
+    /// Every descriptor is below this.
+    pub fn n_descriptors(&self) -> usize {
+        self.names.len() * N_FIELDS as usize
+    }
+
+    /// The sorted descriptors of an item; empty for one without a description.
+    #[inline]
+    pub fn descriptors(&self, item: ItemIdx) -> &[u32] {
+        self.descriptors.get(item as usize)
+    }
+
+    /// Squared inverse document frequency: what a shared descriptor adds to a dot product of two descriptions.
+    #[inline]
+    pub fn rarity(&self, descriptor: u32) -> f32 {
+        let frequency = *self.frequency.get(descriptor as usize) as f32;
+        let idf = log2((1.0 + self.n_described as f32) / (1.0 + frequency)).max(0.0);
+        idf * idf
+    }
+
+    /// The length of a description as a vector of descriptors.
+    pub fn norm(&self, descriptors: &[u32]) -> f32 {
+        descriptors.iter().map(|&descriptor| self.rarity(descriptor)).sum::<f32>().sqrt()
+    }
+
+    /// Cosine of two items' descriptions; zero where one has none.
+    pub fn cosine(&self, a: ItemIdx, b: ItemIdx) -> f32 {
+        let (a, b) = (self.descriptors(a), self.descriptors(b));
+        let (mut shared, mut left, mut right) = (0.0, 0, 0);
+        while left < a.len() && right < b.len() {
+            match a[left].cmp(&b[right]) {
+                std::cmp::Ordering::Less => left += 1,
+                std::cmp::Ordering::Greater => right += 1,
+                std::cmp::Ordering::Equal => {
+                    shared += self.rarity(a[left]);
+                    (left, right) = (left + 1, right + 1);
+                }
+            }
+        }
+        if shared > 0.0 { shared / (self.norm(a) * self.norm(b)) } else { 0.0 }
+    }
+
+    /// Refers to the memory of `other` wherever both hold the same values.
+    pub fn share_with(&mut self, other: &Self) {
+        self.first_seen.share_with(&other.first_seen);
+        if self.names == other.names {
+            self.names = other.names.clone();
+        }
+        self.frequency.share_with(&other.frequency);
+        self.descriptors.share_with(&other.descriptors);
+    }
+
+    /// Bytes copied by writes after publications.
+    pub fn copied_bytes(&self) -> u64 {
+        self.first_seen.copied_bytes() + self.frequency.copied_bytes() + self.descriptors.copied_bytes()
+    }
+}

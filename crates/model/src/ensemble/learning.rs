@@ -1,0 +1,74 @@
+//! One step of the ensemble: the blend learns from what the models foresaw, then each model learns.
+
+use accrue_store::ItemIdx;
+
+use super::{Ensemble, Prepared};
+use crate::members::Part;
+use crate::{Context, Step};
+
+/// After each this many events the blend learns a little more rarely, down to one event in `learn_one_in`.
+const YOUTH: u64 = 16_384;
+/// Stream of the blend's random numbers.
+const STREAM: u64 = 0x424c_4e44;
+
+impl Ensemble {
+    /// Learns from one event: the blend first, against the models as they foresaw it, then each model. `reference` is the last state
+    /// known to be good, for models that are regularised towards it.
+    pub fn learn(&mut self, step: &Step<'_>, reference: Option<&Self>, prepared: &mut Prepared) {
+        prepared.foreseen = None;
+        // The first sight of an item teaches the blend nothing: the item could not have been shown before it, and learning from it
+        // would make every new item look likely to be chosen.
+        if self.settings.part == Part::Blend && step.weight > 0.0 && step.is_known && self.blend_learns_at(step) {
+            // Two examples of three are taken as if the visit had just begun. The page that greets a shopper has less to go by, and so
+            // more to learn.
+            let greeting = !accrue_kernel::random(step.seed, STREAM, step.offset, 1).is_multiple_of(3);
+            let context = if greeting { step.context.before_visit() } else { step.context };
+            self.learn_blend(step, context, prepared);
+        }
+        let reference = reference.map(|reference| &reference.members);
+        self.members.learn(step, &self.catalogue, reference, &mut prepared.situations);
+    }
+
+    /// Learns that an item was shown and not chosen: `step.weight` is negative. The blend does not learn from it: it compares an item with
+    /// others drawn at random, and what was shown is still likelier than those.
+    pub fn learn_unchosen(&mut self, step: &Step<'_>) {
+        self.members.learn_unchosen(step);
+    }
+
+    /// A young shop has few events to learn its curves from, an old one more than it needs.
+    fn blend_learns_at(&self, step: &Step<'_>) -> bool {
+        let one_in = (1 + step.offset / YOUTH).min(self.settings.retrieval.learn_one_in.max(1));
+        accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in)
+    }
+
+    fn learn_blend(&mut self, step: &Step<'_>, context: Context<'_>, prepared: &mut Prepared) {
+        self.prepare(&context, prepared);
+        let limit = self.settings.retrieval.learn_candidates;
+        let retrieved = self.cheap_candidates(&context, prepared, limit);
+        let mut candidates = retrieved.clone();
+        let mut draws = accrue_kernel::Draws::new(step.seed, STREAM + 1, step.offset);
+        candidates.extend((0..limit).map(|_| draws.below(u64::from(step.n_items.max(1))) as ItemIdx));
+        candidates.push(step.event.item);
+        candidates.sort_unstable();
+        candidates.dedup();
+        let chosen = candidates.binary_search(&step.event.item).expect("the chosen item was put in");
+        let is_retrieved: Vec<bool> = candidates.iter().map(|item| retrieved.binary_search(item).is_ok()).collect();
+        // Sampled softmax: an item drawn at random stands for all that could have been drawn (Bengio, Senécal 2008).
+        let n_drawn = (candidates.len() - retrieved.len()).max(1) as f32;
+        let stands_for = accrue_kernel::ln(((step.n_items as f32 - retrieved.len() as f32) / n_drawn).max(1.0));
+        let mut sample = std::mem::take(&mut prepared.sample);
+        let columns = sample.begin(candidates.len(), self.blend.n_columns());
+        self.members.fill(&self.catalogue, &prepared.situations, &candidates, Part::Blend, columns);
+        for (&item, &is_retrieved) in candidates.iter().zip(&is_retrieved) {
+            sample.push(self.group(prepared, item), if is_retrieved { 0.0 } else { stands_for });
+        }
+        self.blend.learn(&mut sample, chosen, step.weight * step.rate_multiplier);
+        // An item drawn at random was given the probability of all that it stands for; here it counts for itself.
+        let for_itself = accrue_kernel::exp(-stands_for);
+        let worth = |place: usize| sample.probability(place) * if is_retrieved[place] { 1.0 } else { for_itself };
+        let least = worth(chosen);
+        let above = (0..candidates.len()).filter(|&place| place != chosen && worth(place) >= least);
+        prepared.foreseen = Some(above.count());
+        prepared.sample = sample;
+    }
+}

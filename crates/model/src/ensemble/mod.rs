@@ -1,0 +1,329 @@
+//! Every online model, and the blend that turns their columns into one score: what the learner trains and the server publishes.
+//!
+//! In: steps, item descriptions. Out: for a context, candidates from every model and their scores, each the sum of its shares. Cloning an
+//! ensemble is publishing it: only pointers are copied.
+
+mod learning;
+mod retrieval;
+
+use std::sync::Arc;
+
+use accrue_event::{Item, ItemPatch};
+use accrue_store::ItemIdx;
+use serde::{Deserialize, Serialize};
+
+pub use self::retrieval::RetrievalSettings;
+use crate::blend::{Blend, Sample};
+use crate::catalogue::Catalogue;
+use crate::gaussian::Gaussian;
+use crate::members::{
+    Column, Factorization, Fitted, Members, Neighbours, Part, PendingFit, Popularity, Sequence, Settings, Situations,
+};
+use crate::{Context, Scored};
+
+/// Groups of the blend: (no visit | short visit | long visit) × (new to the shopper | chosen before).
+pub(crate) const N_GROUPS: usize = 6;
+/// Items scored at once: their columns stay in the first-level cache.
+const SCORED_AT_ONCE: usize = 256;
+
+/// The trained state of all models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ensemble {
+    /// The settings that it was made with.
+    pub settings: Settings,
+    /// The models.
+    pub members: Members,
+    /// The blend over their columns.
+    pub blend: Blend,
+    /// What the models know of the items themselves.
+    pub catalogue: Catalogue,
+}
+
+/// What is derived from one shopper's context for any number of scores. Keep one per thread: its memory is used again.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    situations: Situations,
+    visit_len: usize,
+    sample: Sample,
+    /// The place of the chosen item when the blend learned last; `None` if the last step taught it nothing.
+    foreseen: Option<usize>,
+    /// The part that scores in place of the one that the settings name.
+    part: Option<Part>,
+}
+
+impl Prepared {
+    /// The place (from 0) at which the blend ranked what was chosen in the last step, among the step's candidates and before it
+    /// learned from them; `None` if the step was not one that the blend learns from.
+    pub fn foreseen(&self) -> Option<usize> {
+        self.foreseen
+    }
+
+    /// Has another part score until the next [`Ensemble::prepare`]. A part that the settings leave unlearned scores every item 0.
+    pub fn score_by(&mut self, part: Option<Part>) {
+        self.part = part;
+    }
+}
+
+impl Ensemble {
+    /// Nothing learned yet.
+    ///
+    /// # Panics
+    /// If the settings are not valid; see [`Settings::validate`].
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let members = Members::new(&settings, seed);
+        let blend = Blend::new(settings.blend.clone(), &members.columns(), N_GROUPS);
+        Self { members, blend, catalogue: Catalogue::default(), settings }
+    }
+
+    /// Puts other settings in force. What was learned stays wherever it fits them: the models that are kept go on, and so do the curves of
+    /// their columns.
+    pub fn set_settings(&mut self, settings: Settings, seed: u64) {
+        self.members.set_settings(&settings, seed);
+        self.blend.set_columns(&self.members.columns());
+        self.blend.set_settings(settings.blend.clone());
+        self.settings = settings;
+    }
+
+    /// Decayed popularity, which every ensemble learns.
+    ///
+    /// # Panics
+    /// Never: popularity learns whichever part scores.
+    pub fn popularity(&self) -> &Popularity {
+        self.members.popularity.as_ref().expect("popularity learns whichever part scores")
+    }
+
+    /// Item neighbours, if the settings ask for them.
+    pub fn neighbours(&self) -> Option<&Neighbours> {
+        self.members.neighbours.as_ref()
+    }
+
+    /// Matrix factorization, if the settings ask for it.
+    pub fn factorization(&self) -> Option<&Factorization> {
+        self.members.factorization.as_ref()
+    }
+
+    /// The sequence network, if the settings ask for one.
+    pub fn sequence(&self) -> Option<&Sequence> {
+        self.members.sequence.as_ref()
+    }
+
+    /// The fitted model, if the settings ask for one.
+    pub fn fitted(&self) -> Option<&Fitted> {
+        self.members.fitted.as_ref()
+    }
+
+    /// Every item that has been seen has an index below this.
+    pub fn n_items(&self) -> u32 {
+        self.catalogue.n_items()
+    }
+
+    /// Records the first sight of an item.
+    pub fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
+        self.catalogue.see(item, at_ms);
+    }
+
+    /// Replaces an item's description.
+    pub fn describe(&mut self, item: ItemIdx, description: &Item) {
+        self.catalogue.describe(item, description);
+    }
+
+    /// Changes fields of an item's description.
+    pub fn patch(&mut self, item: ItemIdx, patch: &ItemPatch) {
+        self.catalogue.patch(item, patch);
+    }
+
+    /// Takes over what `other` knows of the items: which there are, since when, and their descriptions. Nothing that was learned changes.
+    pub fn take_catalogue(&mut self, other: &Self) {
+        self.catalogue = other.catalogue.clone();
+    }
+
+    /// When the item was first seen, in milliseconds since 1970.
+    pub fn first_seen_ms(&self, item: ItemIdx) -> Option<i64> {
+        self.catalogue.first_seen_ms(item)
+    }
+
+    /// The newest items, newest first.
+    pub fn newest(&self) -> impl Iterator<Item = ItemIdx> + '_ {
+        self.catalogue.newest()
+    }
+
+    /// Refers to the memory of `other` wherever both hold the same values: states that were read from a file one by one share memory
+    /// again.
+    pub fn share_with(&mut self, other: &Self) {
+        self.catalogue.share_with(&other.catalogue);
+        self.members.share_with(&other.members);
+    }
+
+    /// Reads a shopper's context once, for any number of scores.
+    pub fn prepare(&self, context: &Context<'_>, prepared: &mut Prepared) {
+        self.members.prepare(&self.catalogue, context, &mut prepared.situations);
+        prepared.visit_len = context.in_visit;
+        prepared.part = None;
+    }
+
+    /// The columns of the blend, in the order of [`Ensemble::shares`].
+    pub fn columns(&self) -> Vec<Column> {
+        self.members.columns()
+    }
+
+    /// The group of an item in the blend.
+    #[inline]
+    fn group(&self, prepared: &Prepared, item: ItemIdx) -> u32 {
+        let depth = match prepared.visit_len {
+            0 => 0,
+            1..=4 => 1,
+            _ => 2,
+        };
+        depth * 2 + u32::from(prepared.situations.repeat.contains(item))
+    }
+
+    fn part(&self, prepared: &Prepared) -> Part {
+        prepared.part.unwrap_or(self.settings.part)
+    }
+
+    /// The scores of `items`, in their order: each is the sum of the item's [`Ensemble::shares`].
+    pub fn score_all(&self, prepared: &Prepared, items: &[ItemIdx]) -> Vec<f32> {
+        let mut scores = vec![0.0; items.len()];
+        self.each_batch(prepared, items, |first, batch, columns| {
+            let scores = &mut scores[first..first + batch.len()];
+            match self.part(prepared) {
+                Part::Blend => {
+                    let groups: Vec<u32> = batch.iter().map(|&item| self.group(prepared, item)).collect();
+                    self.blend.score_all(&groups, columns, scores);
+                }
+                part => {
+                    for (factor, column) in self.members.factors(part).iter().zip(columns.chunks_exact(batch.len())) {
+                        if *factor != 0.0 {
+                            scores.iter_mut().zip(column).for_each(|(score, value)| *score += factor * value);
+                        }
+                    }
+                }
+            }
+        });
+        scores
+    }
+
+    /// Fills the columns of `items` batch by batch: the place of a batch's first item, the batch, its columns `[columns, items]`.
+    fn each_batch(&self, prepared: &Prepared, items: &[ItemIdx], mut take: impl FnMut(usize, &[ItemIdx], &[f32])) {
+        let n_columns = self.blend.n_columns();
+        let mut columns = vec![0.0; n_columns * items.len().min(SCORED_AT_ONCE)];
+        for (place, batch) in items.chunks(SCORED_AT_ONCE).enumerate() {
+            let columns = &mut columns[..n_columns * batch.len()];
+            self.members.fill(&self.catalogue, &prepared.situations, batch, self.part(prepared), columns);
+            take(place * SCORED_AT_ONCE, batch, columns);
+        }
+    }
+
+    /// The score of one item; [`Ensemble::score_all`] is cheaper for several.
+    pub fn score(&self, prepared: &Prepared, item: ItemIdx) -> f32 {
+        self.score_all(prepared, &[item])[0]
+    }
+
+    /// What each column adds to the score of an item, in the order of [`Ensemble::columns`].
+    pub fn shares(&self, prepared: &Prepared, item: ItemIdx) -> Vec<f32> {
+        let mut shares = Vec::new();
+        self.each_batch(prepared, &[item], |_, _, columns| {
+            shares = match self.part(prepared) {
+                Part::Blend => {
+                    let group = self.group(prepared, item) as usize;
+                    let values = columns.iter().enumerate();
+                    values.map(|(column, &value)| self.blend.share(group, column, value)).collect()
+                }
+                part => self.members.factors(part).iter().zip(columns).map(|(factor, value)| factor * value).collect(),
+            };
+        });
+        shares
+    }
+
+    /// The score of each of `items` and how far it may be off. Only models that state their own uncertainty add to that; the others count
+    /// what they have seen, and know it. `prepared` is for `context`.
+    pub fn beliefs(&self, context: &Context<'_>, prepared: &Prepared, items: &[ItemIdx]) -> Vec<Gaussian> {
+        let scores = self.score_all(prepared, items);
+        let mut beliefs: Vec<Gaussian> = scores.into_iter().map(|mean| Gaussian { mean, variance: 0.0 }).collect();
+        let uncertain = self.members.deviations(context, &prepared.situations, items);
+        let part = self.part(prepared);
+        let factors = self.members.factors(part);
+        self.each_batch(prepared, items, |first, batch, columns| {
+            for (column, deviations) in &uncertain {
+                for (place, &item) in batch.iter().enumerate() {
+                    let (value, deviation) = (columns[column * batch.len() + place], deviations[first + place]);
+                    let deviation = match part {
+                        // A curve is no straight line: what matters is where a deviation up and one down lead to.
+                        Part::Blend => {
+                            let group = self.group(prepared, item) as usize;
+                            let at = |value: f32| self.blend.share(group, *column, value);
+                            0.5 * (at(value + deviation) - at(value - deviation)).abs()
+                        }
+                        _ => factors[*column] * deviation,
+                    };
+                    beliefs[first + place].variance += deviation * deviation;
+                }
+            }
+        });
+        beliefs
+    }
+
+    /// Candidates from every model, each item once, in the order of the items; at most `cap` from each model.
+    pub fn candidates(&self, context: &Context<'_>, prepared: &Prepared, cap: usize) -> Vec<ItemIdx> {
+        self.retrieve(context, prepared, (cap, false))
+    }
+
+    /// The same without the models whose candidates are dear to retrieve: for steps that are taken many times a second.
+    pub fn cheap_candidates(&self, context: &Context<'_>, prepared: &Prepared, cap: usize) -> Vec<ItemIdx> {
+        self.retrieve(context, prepared, (cap, true))
+    }
+
+    fn retrieve(&self, context: &Context<'_>, prepared: &Prepared, cap: (usize, bool)) -> Vec<ItemIdx> {
+        let mut items = Vec::new();
+        let (catalogue, situations) = (&self.catalogue, &prepared.situations);
+        self.members.retrieve(&self.settings, catalogue, context, situations, cap, &mut items);
+        items.sort_unstable();
+        items.dedup();
+        items
+    }
+
+    /// The best `limit` items of those that `accept` lets through, best first.
+    pub fn rank(
+        &self,
+        context: &Context<'_>,
+        prepared: &mut Prepared,
+        limit: usize,
+        accept: impl Fn(ItemIdx) -> bool,
+    ) -> Vec<Scored> {
+        self.prepare(context, prepared);
+        let mut items = self.candidates(context, prepared, usize::MAX);
+        items.retain(|&item| accept(item));
+        let mut best = accrue_kernel::TopK::new(limit);
+        for (score, item) in self.score_all(prepared, &items).into_iter().zip(items) {
+            best.push(score, item);
+        }
+        best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
+    }
+
+    /// Brings what scans read up to date with what was learned; call before publishing.
+    pub fn refresh(&mut self) {
+        self.members.refresh();
+    }
+
+    /// A fit that has begun and is not in force yet.
+    pub fn pending_fit(&self) -> Option<&Arc<PendingFit>> {
+        self.fitted().and_then(Fitted::pending)
+    }
+
+    /// How many choices can be learned without waiting for a fit; see [`Fitted::free_choices`].
+    pub fn free_choices(&self) -> u64 {
+        self.fitted().map_or(u64::MAX, Fitted::free_choices)
+    }
+
+    /// Numbers that were learned.
+    pub fn n_params(&self) -> u64 {
+        let part = self.settings.part;
+        let of_blend = if part == Part::Blend { self.blend.n_params() } else { 0 };
+        self.members.n_params(part) + of_blend
+    }
+
+    /// Bytes copied by writes after publications.
+    pub fn copied_bytes(&self) -> u64 {
+        self.members.copied_bytes() + self.catalogue.copied_bytes()
+    }
+}

@@ -1,0 +1,28 @@
+//! How many candidates the blend learns from, and how often.
+
+use serde::{Deserialize, Serialize};
+
+/// How the blend's training examples are made. How many candidates a page has is set for each model (`model.<name>.candidates`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrievalSettings {
+    /// The blend of an old shop learns from one event in this many, chosen by the offset; a young shop's learns from more.
+    pub learn_one_in: u64,
+    /// Candidates of each model when the blend learns, and as many items drawn at random.
+    pub learn_candidates: usize,
+}
+
+impl Default for RetrievalSettings {
+    fn default() -> Self {
+        Self { learn_one_in: 8, learn_candidates: 40 }
+    }
+}
+
+impl RetrievalSettings {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        if self.learn_one_in == 0 {
+            return Err("`model.retrieval.learn_one_in` is 0, but must be at least 1".into());
+        }
+        Ok(())
+    }
+}

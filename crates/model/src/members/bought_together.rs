@@ -1,0 +1,181 @@
+//! Bought together: how much likelier an item becomes by what lies in the basket.
+//!
+//! In: purchases of one visit. Out: for an item j and the items i bought in the visit that is going on, the mean *lift*
+//! `P(j | i) / P(j)`, with `P(j | i) = c_ij / (c_i + κ)` and `P(j) = (c_j + κ) / (n + κ)` over decayed counts of purchases (market-basket
+//! analysis: Brin, Motwani, Ullman, Tsur, *Dynamic itemset counting and implication rules for market basket data*, SIGMOD 1997).
+//! Neighbours count what is seen together, of whatever type, and favour what is popular; a lift does not, and so finds the item that
+//! belongs to few others.
+
+use std::sync::Arc;
+
+use accrue_event::EventType;
+use accrue_store::ItemIdx;
+use serde::{Deserialize, Serialize};
+
+use super::{Column, Member, MemberSettings};
+use crate::accumulator::Accumulator;
+use crate::catalogue::Catalogue;
+use crate::cow::CowVec;
+use crate::decay::{Decayed, HalfLife};
+use crate::pairs::{self, PairRow};
+use crate::{Context, Step};
+
+/// Half-life of a pair, in days.
+const HALF_LIFE_DAYS: f64 = 120.0;
+/// Purchases added to each count, so that two items that were bought once, together, do not look inseparable.
+const SHRINK: f32 = 4.0;
+
+/// How many pairs are kept, and how many candidates they give.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BoughtTogetherSettings {
+    /// Whether baskets are learned from at all.
+    pub enabled: bool,
+    /// Purchases back in a visit that a pair reaches.
+    pub reach: usize,
+    /// Items that one item is paired with, at most.
+    pub capacity: usize,
+    /// Candidates of a page.
+    pub candidates: usize,
+}
+
+impl Default for BoughtTogetherSettings {
+    fn default() -> Self {
+        Self { enabled: true, reach: 20, capacity: 48, candidates: 50 }
+    }
+}
+
+impl MemberSettings for BoughtTogetherSettings {
+    fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    fn is_on(&self) -> bool {
+        self.enabled
+    }
+}
+
+/// Decayed counts of purchases and of pairs of them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BoughtTogether {
+    settings: BoughtTogetherSettings,
+    half_life: HalfLife,
+    rows: CowVec<Arc<PairRow<1>>>,
+    counts: CowVec<Decayed>,
+    total: Decayed,
+    #[serde(skip)]
+    copied_bytes: u64,
+}
+
+impl PartialEq for BoughtTogether {
+    /// What was copied since is no part of the state.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { settings, half_life, rows, counts, total, copied_bytes: _ } = self;
+        (settings, half_life, total) == (&other.settings, &other.half_life, &other.total)
+            && *rows == other.rows
+            && *counts == other.counts
+    }
+}
+
+/// Sums of `P(j | i)` over the basket, and what turns them into lifts.
+#[derive(Clone, Debug, Default)]
+pub struct Basket {
+    sums: Accumulator<1>,
+    n_items: f32,
+    now: f64,
+}
+
+impl Member for BoughtTogether {
+    type Settings = BoughtTogetherSettings;
+    type Situation = Basket;
+
+    const COLUMNS: &'static [Column] = &[Column::log("bought_together", -3.0, 0.8, 0.0)];
+
+    fn new(settings: &BoughtTogetherSettings, _: u64) -> Option<Self> {
+        settings.enabled.then(|| Self {
+            settings: settings.clone(),
+            half_life: HalfLife::days(HALF_LIFE_DAYS),
+            rows: CowVec::new(16, Arc::default()),
+            counts: CowVec::new(256, Decayed::default()),
+            total: Decayed::default(),
+            copied_bytes: 0,
+        })
+    }
+
+    fn set_settings(&mut self, settings: &BoughtTogetherSettings, _: u64) -> bool {
+        self.settings = settings.clone();
+        true
+    }
+
+    /// Pairs a purchase with those before it in the visit.
+    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut Basket) {
+        if !is_purchase(step.event.type_code) || step.weight <= 0.0 {
+            return;
+        }
+        let item = step.event.item;
+        let position = self.half_life.position(step.event.at_ms);
+        let epoch = position.floor() as i32;
+        let unit = accrue_kernel::exp2((position - f64::from(epoch)) as f32);
+        self.counts.get_mut(item as usize).add(1.0, position);
+        self.total.add(1.0, position);
+        let BoughtTogetherSettings { reach, capacity, .. } = self.settings;
+        let visit = step.context.visit().iter().rev().filter(|past| is_purchase(past.type_code));
+        for other in visit.map(|past| past.item).take(reach).filter(|&other| other != item) {
+            for (from, to) in [(other, item), (item, other)] {
+                pairs::row_mut(&mut self.rows, from, &mut self.copied_bytes).add(to, [unit], epoch, capacity);
+            }
+        }
+    }
+
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, Basket { sums, n_items, now }: &mut Basket) {
+        sums.clear(catalogue.n_items() as usize);
+        *n_items = 0.0;
+        *now = self.half_life.position(context.now_ms);
+        let visit = context.visit().iter().rev().filter(|past| is_purchase(past.type_code));
+        for item in visit.map(|past| past.item).take(self.settings.reach) {
+            let bought = self.counts.get(item as usize).at(*now) + SHRINK;
+            let row = self.rows.get(item as usize);
+            let unit = row.unit_at(*now);
+            for (&other, [together]) in row.items.iter().zip(&row.weights) {
+                sums.entry(other)[0] += together * unit / bought;
+            }
+            *n_items += 1.0;
+        }
+    }
+
+    fn columns(&self, _: &Catalogue, basket: &Basket, items: &[ItemIdx], out: &mut [f32]) {
+        let total = self.total.at(basket.now) + SHRINK;
+        for (out, &item) in out.iter_mut().zip(items) {
+            let [sum] = basket.sums.get(item);
+            if sum > 0.0 {
+                *out = sum / basket.n_items * total / (self.counts.get(item as usize).at(basket.now) + SHRINK);
+            }
+        }
+    }
+
+    /// The items that the basket makes likeliest: by `P(j | i)`, for a lift alone prefers what is hardly ever bought.
+    fn retrieve(&self, _: &Catalogue, _: &Context<'_>, basket: &Basket, limit: usize, out: &mut Vec<ItemIdx>) {
+        let mut best = accrue_kernel::TopK::new(limit);
+        for &item in basket.sums.touched() {
+            best.push(basket.sums.get(item)[0], item);
+        }
+        out.extend(best.into_sorted().into_iter().map(|(_, item)| item));
+    }
+
+    fn share_with(&mut self, other: &Self) {
+        self.rows.share_with(&other.rows);
+        self.counts.share_with(&other.counts);
+    }
+
+    fn n_params(&self) -> u64 {
+        self.counts.len() as u64 + self.rows.iter().map(|row| row.items.len() as u64).sum::<u64>()
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.copied_bytes + self.rows.copied_bytes() + self.counts.copied_bytes()
+    }
+}
+
+fn is_purchase(type_code: u8) -> bool {
+    EventType::BUILT_IN.get(usize::from(type_code)) == Some(&EventType::Purchase)
+}

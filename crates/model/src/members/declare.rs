@@ -1,0 +1,272 @@
+//! The macro behind the [`registry`](super::registry): what has one field, variant or call for each member.
+//!
+//! It is a macro and not a list of trait objects because each member has settings and a situation of types of its own, and scoring calls
+//! them for every page.
+
+/// Declares what has one field or variant for each member.
+macro_rules! members {
+    ($($name:ident $what:literal => $member:ident,)+) => {
+        /// Which model scores: the blend of all, or one of them alone. Only what is needed is learned.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum Part {
+            /// All models, by learned curves.
+            #[default]
+            Blend,
+            $(#[doc = $what] $member,)+
+        }
+
+        impl Part {
+            /// All of them.
+            pub const ALL: &'static [Part] = &[Part::Blend, $(Part::$member),+];
+
+            /// The name in settings and reports.
+            pub fn name(self) -> &'static str {
+                match self {
+                    Part::Blend => "blend",
+                    $(Part::$member => stringify!($name),)+
+                }
+            }
+
+            /// What it is, in a line.
+            pub fn what(self) -> &'static str {
+                match self {
+                    Part::Blend => "All online models, blended by learned curves.",
+                    $(Part::$member => $what,)+
+                }
+            }
+
+            /// Whether the model alone leaves ties that popularity has to break.
+            fn ties_by_popularity(self) -> bool {
+                match self {
+                    Part::Blend => false,
+                    $(Part::$member => <$member as Member>::TIES_BY_POPULARITY,)+
+                }
+            }
+        }
+
+        /// Settings of every model.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Settings {
+            /// Which model scores.
+            pub part: Part,
+            $(#[doc = concat!("Of ", stringify!($name), ".")] pub $name: <$member as Member>::Settings,)+
+            /// Of the blend.
+            pub blend: BlendSettings,
+            /// How many candidates the blend learns from, and how often.
+            pub retrieval: RetrievalSettings,
+        }
+
+        impl Settings {
+            /// Refuses values that cannot work; names the key, the value, and what is expected.
+            ///
+            /// # Errors
+            /// The first fault found.
+            pub fn validate(&self) -> Result<(), String> {
+                $(
+                    if self.part == Part::$member && !self.$name.is_on() {
+                        let name = stringify!($name);
+                        return Err(format!(
+                            "`model.part` is {name}, but `model.{name}` is switched off; choose a kind or a model there"
+                        ));
+                    }
+                    self.$name.validate()?;
+                )+
+                self.blend.validate()?;
+                self.retrieval.validate()
+            }
+        }
+
+        /// The trained state of every model that the settings ask for.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub struct Members {
+            $(#[doc = $what] pub $name: Option<$member>,)+
+        }
+
+        /// What each model derives from one shopper's context.
+        #[derive(Clone, Debug, Default)]
+        pub struct Situations {
+            $(pub(crate) $name: <$member as Member>::Situation,)+
+        }
+
+        impl Members {
+            /// Models that have learned nothing.
+            pub fn new(settings: &Settings, seed: u64) -> Self {
+                Self {
+                    $($name: needs(settings.part, Part::$member, <$member as Member>::ALWAYS_LEARNS)
+                        .then(|| <$member as Member>::new(&settings.$name, seed)).flatten(),)+
+                }
+            }
+
+            /// Puts other settings in force. What was learned stays wherever it fits them; a model that is no longer needed is dropped,
+            /// and one that is new begins untrained.
+            pub fn set_settings(&mut self, settings: &Settings, seed: u64) {
+                $(
+                    let is_needed = needs(settings.part, Part::$member, <$member as Member>::ALWAYS_LEARNS)
+                        && settings.$name.is_on();
+                    let is_kept = is_needed
+                        && self.$name.as_mut().is_some_and(|member| member.set_settings(&settings.$name, seed));
+                    if !is_kept {
+                        self.$name = is_needed.then(|| <$member as Member>::new(&settings.$name, seed)).flatten();
+                    }
+                )+
+            }
+
+            /// Has every model learn one event.
+            pub fn learn(
+                &mut self,
+                step: &Step<'_>,
+                catalogue: &Catalogue,
+                reference: Option<&Self>,
+                situations: &mut Situations,
+            ) {
+                $(
+                    if let Some(member) = &mut self.$name {
+                        let reference = reference.and_then(|reference| reference.$name.as_ref());
+                        member.learn(step, catalogue, reference, &mut situations.$name);
+                    }
+                )+
+            }
+
+            /// Has every model learn that an item was shown and not chosen.
+            pub fn learn_unchosen(&mut self, step: &Step<'_>) {
+                $(if let Some(member) = &mut self.$name { member.learn_unchosen(step); })+
+            }
+
+            /// Has every model read a shopper's context.
+            pub fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, situations: &mut Situations) {
+                $(if let Some(member) = &self.$name { member.prepare(catalogue, context, &mut situations.$name); })+
+            }
+
+            /// The columns of all models that exist, in the order in which [`Members::fill`] writes them.
+            pub fn columns(&self) -> Vec<Column> {
+                let mut columns = Vec::new();
+                $(if self.$name.is_some() { columns.extend_from_slice(<$member as Member>::COLUMNS); })+
+                columns
+            }
+
+            /// Writes the columns of `items` to `out` `[columns, items]`. Where `part` is one model alone, only what its score needs is
+            /// computed; all else stays 0.
+            pub fn fill(
+                &self,
+                catalogue: &Catalogue,
+                situations: &Situations,
+                items: &[ItemIdx],
+                part: Part,
+                out: &mut [f32],
+            ) {
+                out.fill(0.0);
+                let mut left = out;
+                $(
+                    if let Some(member) = &self.$name {
+                        let columns;
+                        (columns, left) = left.split_at_mut(<$member as Member>::COLUMNS.len() * items.len());
+                        if part == Part::Blend || part == Part::$member
+                            || (Part::$member == Part::Popularity && part.ties_by_popularity())
+                        {
+                            member.columns(catalogue, &situations.$name, items, columns);
+                        }
+                    }
+                )+
+                debug_assert!(left.is_empty(), "there is a place for each column of each item");
+            }
+
+            /// The factors of all columns in the score of one model alone.
+            pub(crate) fn factors(&self, part: Part) -> Vec<f32> {
+                let mut factors = Vec::new();
+                $(
+                    if self.$name.is_some() {
+                        factors.extend(<$member as Member>::COLUMNS.iter().map(|column| {
+                            match () {
+                                _ if part == Part::$member => column.alone,
+                                _ if Part::$member == Part::Popularity && part.ties_by_popularity() => TIE * column.alone,
+                                _ => 0.0,
+                            }
+                        }));
+                    }
+                )+
+                factors
+            }
+
+            /// Adds the candidates of every model, at most `cap` of each. `for_learning` leaves out those that are dear to retrieve.
+            pub fn retrieve(
+                &self,
+                settings: &Settings,
+                catalogue: &Catalogue,
+                context: &Context<'_>,
+                situations: &Situations,
+                (cap, for_learning): (usize, bool),
+                out: &mut Vec<ItemIdx>,
+            ) {
+                $(
+                    if let Some(member) = &self.$name
+                        && (!for_learning || <$member as Member>::RETRIEVES_FOR_LEARNING)
+                    {
+                        let limit = settings.$name.candidates().min(cap);
+                        member.retrieve(catalogue, context, &situations.$name, limit, out);
+                    }
+                )+
+            }
+
+            /// For each model that does not know its first column exactly: the place of that column, and its standard deviation for each
+            /// of `items`.
+            pub fn deviations(
+                &self,
+                context: &Context<'_>,
+                situations: &Situations,
+                items: &[ItemIdx],
+            ) -> Vec<(usize, Vec<f32>)> {
+                let (mut first, mut known) = (0, Vec::new());
+                $(
+                    if let Some(member) = &self.$name {
+                        let deviations = member.deviations(context, &situations.$name, items);
+                        if !deviations.is_empty() {
+                            known.push((first, deviations));
+                        }
+                        first += <$member as Member>::COLUMNS.len();
+                    }
+                )+
+                let _ = first;
+                known
+            }
+
+            /// Brings what scans read up to date; call before publishing.
+            pub fn refresh(&mut self) {
+                $(if let Some(member) = &mut self.$name { member.refresh(); })+
+            }
+
+            /// Refers to the memory of `other` wherever both hold the same values.
+            pub fn share_with(&mut self, other: &Self) {
+                $(if let (Some(mine), Some(theirs)) = (&mut self.$name, &other.$name) { mine.share_with(theirs); })+
+            }
+
+            /// Shows every model that exists to `visitor`.
+            pub fn visit(&self, visitor: &mut impl Visitor) {
+                $(if let Some(member) = &self.$name { visitor.visit(stringify!($name), member); })+
+            }
+
+            /// Numbers that were learned by the models that `part` needs.
+            pub fn n_params(&self, part: Part) -> u64 {
+                let mut n = 0;
+                $(
+                    if part == Part::Blend || part == Part::$member {
+                        n += self.$name.as_ref().map_or(0, Member::n_params);
+                    }
+                )+
+                n
+            }
+
+            /// Bytes copied by writes after publications.
+            pub fn copied_bytes(&self) -> u64 {
+                let mut n = 0;
+                $(n += self.$name.as_ref().map_or(0, Member::copied_bytes);)+
+                n
+            }
+
+            /// Whether every learned number is finite.
+            pub fn is_finite(&self) -> bool {
+                $(self.$name.as_ref().is_none_or(Member::is_finite))&&+
+            }
+        }
+    };
+}

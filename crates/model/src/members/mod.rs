@@ -1,0 +1,202 @@
+//! Online models: each learns from every event, and computes columns of numbers for candidates.
+//!
+//! One file is one model behind [`Member`]; one line of [`registry`] adds it to the ensemble, to the settings (`model.<name>`), to
+//! digests, checkpoints, metrics and the tests of the contract. `docs/add-a-model.md` shows how. A model that takes more than a file
+//! has a folder: [`sequence`] (networks over histories) and [`fitted`] (models that are fitted on a whole window of choices).
+
+// First, for its macro is used in `registry`.
+#[macro_use]
+mod declare;
+
+mod bought_together;
+mod factorization;
+pub mod fitted;
+mod neighbours;
+mod newness;
+mod popularity;
+mod preference;
+pub mod registry;
+mod repeat;
+mod replenishment;
+pub mod sequence;
+
+use std::fmt::Debug;
+
+use accrue_store::ItemIdx;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use bought_together::{Basket, BoughtTogether, BoughtTogetherSettings};
+pub use factorization::{Factorization, FactorizationSettings};
+pub use fitted::{Fitted, FittedKind, FittedSettings, PendingFit};
+pub use neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
+pub use newness::{Newness, NewnessSettings};
+pub use popularity::{Popularity, PopularitySettings};
+pub use preference::{Liking, Preference, PreferenceSettings};
+pub use registry::{Members, Part, Settings, Situations, Visitor};
+pub use repeat::{OwnItems, Repeat, RepeatSettings};
+pub use replenishment::{Bought, Replenishment, ReplenishmentSettings};
+pub use sequence::{Sequence, SequenceKind, SequenceSettings, ShopperState};
+
+use crate::blend::Axis;
+use crate::catalogue::Catalogue;
+use crate::{Context, Step};
+
+/// A model that learns from every event.
+///
+/// The contract, which `crates/train/tests/it/contract.rs` checks for every line of the registry: scoring changes nothing; the same events and seed
+/// give the same bytes; a state that was stored and read back goes on as if it had never been; an item or a shopper that was never
+/// seen is answered; no number is infinite or NaN.
+pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What can be set: the table `model.<name>` of the configuration.
+    type Settings: MemberSettings;
+
+    /// What the model derives from one shopper's context, once, for any number of candidates. It is scratch: nothing in it may outlive a
+    /// step.
+    type Situation: Clone + Debug + Default + Send;
+
+    /// The numbers that the model computes for a candidate.
+    const COLUMNS: &'static [Column];
+
+    /// Version of the stored form. A checkpoint's section with another version is not read.
+    const VERSION: u32 = 1;
+
+    /// Whether the model learns also where another one scores alone: it costs next to nothing, and every page needs its candidates.
+    const ALWAYS_LEARNS: bool = false;
+
+    /// Whether the model, where it scores alone, leaves many items equal, so that popularity has to order those.
+    const TIES_BY_POPULARITY: bool = false;
+
+    /// Whether its candidates are cheap enough to be retrieved for each step of the blend, too.
+    const RETRIEVES_FOR_LEARNING: bool = true;
+
+    /// A model that has learned nothing; `None` where the settings switch it off.
+    fn new(settings: &Self::Settings, seed: u64) -> Option<Self>;
+
+    /// Puts other settings in force and keeps what was learned. `false` where that does not fit the new settings: the caller then begins
+    /// anew with [`Member::new`].
+    fn set_settings(&mut self, settings: &Self::Settings, seed: u64) -> bool;
+
+    /// Learns one event. `reference` is the same model in the last state known to be good, for models that are regularised towards it.
+    fn learn(
+        &mut self,
+        step: &Step<'_>,
+        catalogue: &Catalogue,
+        reference: Option<&Self>,
+        situation: &mut Self::Situation,
+    );
+
+    /// Learns that an item was shown and not chosen; the step's weight is negative. Models whose loss only compares items do nothing.
+    fn learn_unchosen(&mut self, _step: &Step<'_>) {}
+
+    /// Reads a shopper's context once, for any number of candidates.
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, situation: &mut Self::Situation);
+
+    /// Writes the columns of `items`. `out` is `[columns, items]`: all values of the first column, then those of the second. It is
+    /// filled with zeros before.
+    fn columns(&self, catalogue: &Catalogue, situation: &Self::Situation, items: &[ItemIdx], out: &mut [f32]);
+
+    /// Adds at most `limit` candidates for the shopper, in any order.
+    fn retrieve(
+        &self,
+        _catalogue: &Catalogue,
+        _context: &Context<'_>,
+        _situation: &Self::Situation,
+        _limit: usize,
+        _out: &mut Vec<ItemIdx>,
+    ) {
+    }
+
+    /// The standard deviation of the first column for each of `items`, or nothing where the model has counted what it states and so
+    /// knows it.
+    fn deviations(&self, _context: &Context<'_>, _situation: &Self::Situation, _items: &[ItemIdx]) -> Vec<f32> {
+        Vec::new()
+    }
+
+    /// Brings what scans read up to date with what was learned; called before a state is published.
+    fn refresh(&mut self) {}
+
+    /// Refers to the memory of `other` wherever both hold the same values.
+    fn share_with(&mut self, _other: &Self) {}
+
+    /// Numbers that were learned.
+    fn n_params(&self) -> u64;
+
+    /// Bytes copied by writes after publications.
+    fn copied_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Whether every learned number is finite.
+    fn is_finite(&self) -> bool {
+        true
+    }
+}
+
+/// The settings of a [`Member`].
+pub trait MemberSettings: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync {
+    /// How many candidates the model may retrieve for a page.
+    fn candidates(&self) -> usize;
+
+    /// Whether the settings ask for the model at all.
+    fn is_on(&self) -> bool {
+        true
+    }
+
+    /// Refuses values that cannot work; names the key, the value, and what is expected.
+    ///
+    /// # Errors
+    /// The first fault found.
+    fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// One number that a member computes for a candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Column {
+    /// Its name in curves, reasons and metrics; unique over all members.
+    pub name: &'static str,
+    /// How its values are laid out along a curve of the blend.
+    pub axis: Axis,
+    /// Score per knot of that curve before anything is learned.
+    pub slope: f32,
+    /// Its factor where the member scores alone; 0 leaves it out.
+    pub alone: f32,
+    /// What a share of the score that comes from this column is explained by.
+    pub reason: ReasonKind,
+}
+
+impl Column {
+    /// A column whose values span magnitudes from `2^low` on, in steps of `2^step`; it is explained by the shopper's history and counts
+    /// fully where its member scores alone.
+    pub const fn log(name: &'static str, low: f32, step: f32, slope: f32) -> Self {
+        Self { name, axis: Axis::Log { low, step }, slope, alone: 1.0, reason: ReasonKind::History }
+    }
+
+    /// A column whose values lie between `low` and `high`.
+    pub const fn linear(name: &'static str, low: f32, high: f32, slope: f32) -> Self {
+        Self { name, axis: Axis::Linear { low, high }, slope, alone: 1.0, reason: ReasonKind::History }
+    }
+
+    /// The same with another factor where the member scores alone.
+    pub const fn alone(self, alone: f32) -> Self {
+        Self { alone, ..self }
+    }
+
+    /// The same explained otherwise.
+    pub const fn because(self, reason: ReasonKind) -> Self {
+        Self { reason, ..self }
+    }
+}
+
+/// What a share of a score is explained by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReasonKind {
+    /// What this shopper did.
+    History,
+    /// What other shoppers did lately, whoever asks.
+    Popular,
+    /// How long the item has been in the shop, whoever asks.
+    New,
+}

@@ -1,0 +1,163 @@
+//! Bounded rows of decayed pair weights: what members that count pairs of items are made of.
+//!
+//! In: pairs as they happen, in units of a whole number of half-lives (forward decay, see [`decay`](crate::decay)). Out: for an item,
+//! those that it was paired with. A row that is full drops the weakest of a few of its items, looked at in turn.
+
+use std::sync::Arc;
+
+use accrue_store::ItemIdx;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cow::CowVec;
+use crate::decay::power_of_two;
+
+/// Places looked at for the weakest neighbour when a row is full.
+const LOOKED_AT: usize = 16;
+
+/// The items that one item is paired with, in no order, with `N` decayed weights each.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PairRow<const N: usize> {
+    pub(crate) items: Vec<ItemIdx>,
+    /// In the order of the items, in units of the epoch.
+    pub(crate) weights: Vec<[f32; N]>,
+    /// Sums of all weights ever added, those of items that were dropped included.
+    pub(crate) totals: [f32; N],
+    epoch: i32,
+    /// Where the next look for the weakest begins.
+    cursor: u32,
+}
+
+impl<const N: usize> PairRow<N> {
+    /// Adds `weights`, which are in units of `epoch` (a whole number of half-lives).
+    pub(crate) fn add(&mut self, item: ItemIdx, mut weights: [f32; N], epoch: i32, capacity: usize) {
+        let unit = self.unit(epoch);
+        for (weight, total) in weights.iter_mut().zip(&mut self.totals) {
+            *weight *= unit;
+            *total += *weight;
+        }
+        if let Some(place) = accrue_kernel::find(&self.items, item) {
+            for (known, weight) in self.weights[place].iter_mut().zip(weights) {
+                *known += weight;
+            }
+        } else if self.items.len() < capacity {
+            self.items.push(item);
+            self.weights.push(weights);
+        } else {
+            self.shrink(capacity);
+            let weakest = self.weakest();
+            self.items[weakest] = item;
+            self.weights[weakest] = weights;
+        }
+    }
+
+    /// Lets the weakest go where the catalogue has outgrown the row.
+    #[inline]
+    fn shrink(&mut self, capacity: usize) {
+        if self.items.len() <= capacity {
+            return;
+        }
+        let mut strongest: Vec<usize> = (0..self.items.len()).collect();
+        strongest.sort_by(|&a, &b| self.strength(b).total_cmp(&self.strength(a)).then(a.cmp(&b)));
+        strongest.truncate(capacity);
+        strongest.sort_unstable();
+        self.items = strongest.iter().map(|&place| self.items[place]).collect();
+        self.weights = strongest.iter().map(|&place| self.weights[place]).collect();
+    }
+
+    fn strength(&self, place: usize) -> f32 {
+        self.weights[place].iter().sum()
+    }
+
+    /// What a weight in units of `epoch` is worth in this row's; moves the row's epoch when that grows large.
+    fn unit(&mut self, epoch: i32) -> f32 {
+        if self.items.is_empty() {
+            self.epoch = epoch;
+        }
+        if epoch - self.epoch > 30 {
+            let shrink = power_of_two(self.epoch - epoch);
+            self.weights.iter_mut().flatten().chain(&mut self.totals).for_each(|weight| *weight *= shrink);
+            self.epoch = epoch;
+        }
+        power_of_two(epoch - self.epoch)
+    }
+
+    /// What one unit of this row's weights is worth at `position`, in half-lives.
+    #[inline]
+    pub(crate) fn unit_at(&self, position: f64) -> f32 {
+        accrue_kernel::exp2((f64::from(self.epoch) - position) as f32)
+    }
+
+    /// The weakest of a few neighbours; the cursor goes round, so that each gets its turn.
+    fn weakest(&mut self) -> usize {
+        let mut weakest = self.cursor as usize % self.items.len();
+        for step in 1..LOOKED_AT {
+            let place = (self.cursor as usize + step) % self.items.len();
+            if self.strength(place) < self.strength(weakest) {
+                weakest = place;
+            }
+        }
+        self.cursor = (self.cursor + LOOKED_AT as u32) % self.items.len() as u32;
+        weakest
+    }
+}
+
+impl<const N: usize> Default for PairRow<N> {
+    fn default() -> Self {
+        Self { items: Vec::new(), weights: Vec::new(), totals: [0.0; N], epoch: 0, cursor: 0 }
+    }
+}
+
+impl<const N: usize> Serialize for PairRow<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { items, weights, totals, epoch, cursor } = self;
+        (items, weights.as_flattened(), totals.as_slice(), epoch, cursor).serialize(serializer)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for PairRow<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        type Stored = (Vec<ItemIdx>, Vec<f32>, Vec<f32>, i32, u32);
+        let (items, weights, totals, epoch, cursor) = Stored::deserialize(deserializer)?;
+        let (weights, rest) = weights.as_chunks::<N>();
+        let totals = totals.try_into().map_err(|_| D::Error::custom("a row of pairs with totals of another number"))?;
+        if weights.len() != items.len() || !rest.is_empty() {
+            return Err(D::Error::custom("a row of pairs whose weights do not fit its items"));
+        }
+        Ok(Self { items, weights: weights.to_vec(), totals, epoch, cursor })
+    }
+}
+
+/// A row for writing. One that a snapshot still holds is copied first, which adds to `copied_bytes`.
+pub(crate) fn row_mut<'a, const N: usize>(
+    rows: &'a mut CowVec<Arc<PairRow<N>>>,
+    item: ItemIdx,
+    copied_bytes: &mut u64,
+) -> &'a mut PairRow<N> {
+    let shared = rows.get_mut(item as usize);
+    let before = Arc::as_ptr(shared);
+    let row = Arc::make_mut(shared);
+    if !std::ptr::eq(before, row) {
+        *copied_bytes += (row.items.len() * size_of::<(ItemIdx, [f32; N])>()) as u64;
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_keeps_its_strongest_when_the_catalogue_outgrows_it() {
+        let mut row = PairRow::<3>::default();
+        for item in 0..8 {
+            row.add(item, [0.0, (item * 7 % 8) as f32 + 1.0, 0.0], 0, 8);
+        }
+        row.add(100, [0.0, 9.0, 0.0], 0, 4);
+        assert_eq!(row.items.len(), 4);
+        let mut kept = row.items.clone();
+        kept.sort_unstable();
+        // Weights were 1, 8, 7, 6, 5, …: of the four strongest the weakest gave way.
+        assert_eq!(kept, [1, 2, 3, 100]);
+    }
+}
