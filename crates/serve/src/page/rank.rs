@@ -1,0 +1,49 @@
+//! Ranking: the models score a tier of candidates, and the best comes first.
+
+use accrue_kernel::TopK;
+use accrue_model::{Ensemble, Prepared};
+use accrue_store::ItemIdx;
+
+use super::retrieve::Tier;
+use super::{Candidate, Situation};
+use crate::shop::with_scratch;
+use crate::{Shop, Visitor};
+
+/// The scores of `items`, in their order. Whatever an answer wants scored goes through here, as a list.
+pub(super) fn scores(ensemble: &Ensemble, prepared: &Prepared, items: &[ItemIdx]) -> Vec<f32> {
+    items.iter().map(|&item| ensemble.score(prepared, item)).collect()
+}
+
+/// The candidates of a tier, best first; equal scores go by the order of the items.
+pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> Vec<Candidate> {
+    let Tier { retrieved: mut items, scanned } = tier;
+    let n_retrieved = items.len();
+    items.extend(scanned);
+    let scores = scores(&situation.shop.version.ensemble, situation.prepared, &items);
+    situation.work.score(items.len());
+    // By item, not by place in the tier: the order must not depend on how a candidate was found.
+    let mut order = TopK::new(items.len());
+    items.iter().zip(&scores).for_each(|(&item, &score)| order.push(score, item));
+    let retrieved = &items[..n_retrieved];
+    let candidate = |(score, item): (f32, ItemIdx)| {
+        let shares = if retrieved.binary_search(&item).is_ok() { Vec::new() } else { vec![Tier::SCANNED] };
+        Candidate { item, score, shares }
+    };
+    order.into_sorted().into_iter().map(candidate).collect()
+}
+
+impl Shop<'_> {
+    /// The scores of `items` for a visitor: what search orders by. `None` for a visitor of whom nothing is known.
+    pub(crate) fn taste(&self, visitor: &Visitor, items: &[ItemIdx]) -> Option<Vec<f32>> {
+        let past = self.past(visitor, None, &[]);
+        let context = past.context(self);
+        if context.past.is_empty() {
+            return None;
+        }
+        let ensemble = &self.version.ensemble;
+        Some(with_scratch(|prepared| {
+            ensemble.prepare(&context, prepared);
+            scores(ensemble, prepared, items)
+        }))
+    }
+}
