@@ -96,9 +96,10 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
         while list.len() < places.end
             && let Some(tier) = retrieval.next_tier()
         {
+            let of_tier = slots::behind(&places, list.len());
             let ranked = rank(&situation, tier);
-            let distinct = variants.one_of_each(ranked);
-            list.extend(diversify(&situation, distinct, slots::behind(&places, list.len())));
+            let distinct = variants.one_of_each(ranked, diversify::reach(&of_tier));
+            list.extend(diversify(&situation, distinct, of_tier));
         }
         let page = slots::cut(list, &places);
         let degraded = slots::degraded(&situation, &page);

@@ -15,21 +15,19 @@ pub(super) fn scores(ensemble: &Ensemble, prepared: &Prepared, items: &[ItemIdx]
 }
 
 /// The candidates of a tier, best first; equal scores go by the order of the items.
-pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> Vec<Candidate> {
-    let Tier { retrieved: mut items, scanned } = tier;
-    let n_retrieved = items.len();
-    items.extend(scanned);
+pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item = Candidate> + use<> {
+    let Tier { retrieved, scanned } = tier;
+    let items = [&retrieved[..], &scanned].concat();
     let scores = scores(&situation.shop.version.ensemble, situation.prepared, &items);
     situation.work.score(items.len());
     // By item, not by place in the tier: the order must not depend on how a candidate was found.
     let mut order = TopK::new(items.len());
     items.iter().zip(&scores).for_each(|(&item, &score)| order.push(score, item));
-    let retrieved = &items[..n_retrieved];
-    let candidate = |(score, item): (f32, ItemIdx)| {
+    let candidate = move |(score, item): (f32, ItemIdx)| {
         let shares = if retrieved.binary_search(&item).is_ok() { Vec::new() } else { vec![Tier::SCANNED] };
         Candidate { item, score, shares }
     };
-    order.into_sorted().into_iter().map(candidate).collect()
+    order.into_sorted().into_iter().map(candidate)
 }
 
 impl Shop<'_> {

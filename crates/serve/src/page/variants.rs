@@ -25,9 +25,8 @@ impl<'a> Variants<'a> {
         parent.is_none_or(|parent| self.met.insert(parent))
     }
 
-    /// Keeps the first of each parent, also across the lists that it is given one after the other.
-    pub(super) fn one_of_each(&mut self, mut ranked: Vec<Candidate>) -> Vec<Candidate> {
-        ranked.retain(|candidate| self.is_first(candidate.item));
-        ranked
+    /// The first `n` candidates that are the first of their parents, also of those that it was given before.
+    pub(super) fn one_of_each(&mut self, ranked: impl Iterator<Item = Candidate>, n: usize) -> Vec<Candidate> {
+        ranked.filter(|candidate| self.is_first(candidate.item)).take(n).collect()
     }
 }
