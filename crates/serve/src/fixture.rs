@@ -36,7 +36,7 @@ pub(crate) struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { n_items: 700, n_users: 20, n_events: 600, variant_each: 5, n_unmet: 10 }
+        Self { n_items: 700, n_users: 20, n_events: 600, variant_each: 5, n_unmet: 20 }
     }
 }
 
@@ -60,13 +60,14 @@ impl Fixture {
         let described = |item: &Item| Body::Item(Box::new(item.clone()));
         let bodies = met.iter().map(described).chain(events.iter().map(checked));
 
-        // Fewer candidates than usual, so that a small catalogue has a part that no model retrieves.
+        // So few candidates that a small catalogue has a part that no model retrieves, and so many of them new that better items
+        // are left in that part.
         let retrieval = RetrievalSettings {
-            neighbours: 60,
-            own: 40,
-            factorization: 30,
-            popular: 40,
-            new: 10,
+            neighbours: 30,
+            own: 20,
+            factorization: 20,
+            popular: 15,
+            new: 60,
             ..Default::default()
         };
         let mut fold = Fold::new(Settings { retrieval, ..Settings::default() });
