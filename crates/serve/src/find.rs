@@ -1,14 +1,16 @@
 //! Search: lexical hits, filtered, then moved by the shopper's own scores as far as the request allows.
 //!
-//! `score = bm25 + s · ½ · best bm25 · taste`, with the taste of a hit scaled to 0…1 over the hits and s the strength asked
-//! for: 0 keeps the lexical order, 1 lets taste weigh half as much as the best match. Both parts are reasons.
+//! `score = bm25 + s · ½ · best bm25 · taste`, with the taste of a hit scaled to 0…1 over the [`BREADTH`] best hits and s the
+//! strength asked for: 0 keeps the lexical order, 1 lets taste weigh half as much as the best match. Both parts are reasons.
+//! The hits behind those keep their lexical order and have no taste. So all pages are cut from one list, whatever their offset;
+//! it ends after [`MAX_DEPTH`] hits, and a page that asks for more says `too_deep`.
 
 use accrue_store::ItemIdx;
 
-use crate::search::{MatchedField, SearchError, SearchField, SearchReader};
+use crate::search::{MAX_DEPTH, MatchedField, SearchError, SearchField, SearchReader};
 use crate::{Reason, Recommended, SearchAnswer, SearchRequest, Shop};
 
-/// Hits that compete for the page; taste moves items only among these.
+/// The best lexical hits, among which taste moves items.
 const BREADTH: usize = 200;
 /// What taste at full strength weighs, in units of the best lexical score.
 const TASTE: f32 = 0.5;
@@ -27,15 +29,20 @@ impl Shop<'_> {
     /// Only when the index's files cannot be read.
     pub fn search(&self, index: &SearchReader, request: &SearchRequest) -> Result<SearchAnswer, SearchError> {
         let accept = |item: ItemIdx| self.shown(item, request.filter.as_ref()).is_some();
-        let breadth = (request.offset + request.n).max(BREADTH);
+        let breadth = request.offset.saturating_add(request.n).max(BREADTH);
         let retrieved = index.retrieve(&request.query, &accept, breadth)?;
         let found = retrieved.candidates.into_iter().map(|(item, lexical)| Found { item, lexical, taste: 0.0 });
         let mut found: Vec<Found> = found.collect();
         let mut degraded = Vec::new();
-        if request.personalisation > 0.0 && !found.is_empty() && !self.add_taste(request, &mut found) {
+        let n_moved = found.len().min(BREADTH);
+        if request.personalisation > 0.0 && n_moved > 0 && !self.add_taste(request, &mut found[..n_moved]) {
             degraded.push("cold_user");
         }
+        let n_listed = found.len();
         let page: Vec<Found> = found.into_iter().skip(request.offset).take(request.n).collect();
+        if n_listed == MAX_DEPTH && retrieved.total > MAX_DEPTH && page.len() < request.n {
+            degraded.push("too_deep");
+        }
         let reasons = if request.explain {
             index.explain(&request.query, &page.iter().map(|found| found.item).collect::<Vec<_>>())?
         } else {
@@ -85,5 +92,35 @@ impl Shop<'_> {
             hit.reasons.push(Reason::plain("taste", "what you chose before", found.taste));
         }
         hit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{Fixture, Size, user};
+    use crate::{SearchAnswer, SearchRequest};
+
+    #[test]
+    fn pages_of_hits_are_cut_from_one_list() {
+        let fixture = Fixture::new(Size::default());
+        let search = |offset, n, personalisation| -> SearchAnswer {
+            let (query, filter) = ("mug".to_string(), None);
+            let request = SearchRequest { query, visitor: user(1), n, offset, filter, personalisation, explain: true };
+            fixture.shop().search(&fixture.index, &request).unwrap()
+        };
+        for personalisation in [0.0, 1.0] {
+            let whole = search(0, 1000, personalisation);
+            assert_eq!((whole.hits.len(), &whole.degraded[..]), (whole.total, &[][..]));
+            assert!(whole.hits.is_sorted_by(|a, b| a.score >= b.score), "also across the end of what taste moves");
+            for n in [7, 100, 333] {
+                let pages = (0..whole.total).step_by(n).flat_map(|offset| search(offset, n, personalisation).hits);
+                assert_eq!(pages.collect::<Vec<_>>(), whole.hits, "{n}");
+            }
+            for hit in &whole.hits {
+                let sum: f32 = hit.reasons.iter().map(|reason| reason.share).sum();
+                assert!((sum - hit.score).abs() < 1e-4, "{hit:?}");
+            }
+        }
+        assert_ne!(search(0, 10, 0.0).hits, search(0, 10, 1.0).hits, "taste moves hits");
     }
 }

@@ -3,12 +3,13 @@
 //! In: a request as plain values, the facts (current at the last acknowledgement) and a version. Out: items, best first, each
 //! with the reasons that sum to its score. This crate trains nothing, writes nothing and knows no HTTP.
 
-mod explain;
 pub mod filter;
 mod find;
-mod recommend;
+#[cfg(test)]
+mod fixture;
+mod lists;
+mod page;
 mod request;
-mod rerank;
 pub mod search;
 mod shop;
 

@@ -53,7 +53,7 @@ pub struct RecommendRequest {
     pub items: Vec<ItemId>,
     /// Items wanted, 1 to 1,000.
     pub n: usize,
-    /// Items to skip from the top: the next page.
+    /// Items to skip from the top: the next page. All pages of a request are cut from one list of at most 10,000 places.
     pub offset: usize,
     /// What may be shown.
     pub filter: Option<Filter>,
@@ -93,7 +93,8 @@ impl Default for RecommendRequest {
 /// One term of a score. The shares of an item's reasons sum to its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reason {
-    /// Stable code: `because_of_event`, `popular`, `rest_of_history`, `new_item`, `content`, `lexical`, `taste` …
+    /// Stable code: `because_of_event`, `popular`, `rest_of_history`, `new_item`, `lexical`, `taste`; with a share of 0, because
+    /// they are about the item's place and not its score, `diversity`, `exploration`, `catalogue` …
     pub code: &'static str,
     /// A sentence for people.
     pub text: String,
@@ -141,7 +142,7 @@ pub struct Recommendation {
     /// Records of the log that the models have learned from.
     pub offset: u64,
     /// What could not be done as asked, in order: `cold_user` (nothing known, popular items instead), `few_candidates`,
-    /// `empty_catalogue` …; empty when everything went as it should.
+    /// `empty_catalogue`, `too_deep` (the page reaches beyond the end of the list) …; empty when everything went as it should.
     pub degraded: Vec<&'static str>,
     /// Best first, but for what was drawn.
     pub items: Vec<Recommended>,

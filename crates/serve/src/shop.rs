@@ -7,7 +7,7 @@ use accrue_model::{Context, Prepared, Version};
 use accrue_store::{Entry, Facts, History, Interaction, ItemIdx, session_hash};
 
 use crate::filter::Filter;
-use crate::{Recommended, Visitor};
+use crate::{Recommendation, Recommended, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -119,5 +119,16 @@ impl Shop<'_> {
     pub(crate) fn recommended(&self, item: ItemIdx, score: f32) -> Recommended {
         let id = self.facts.items.name(item).expect("scored items are in the vocabulary");
         Recommended { id: id.into(), score, reasons: Vec::new() }
+    }
+    /// Items of the catalogue that the models have not met yet, newest first.
+    pub(crate) fn unmet(&self) -> impl Iterator<Item = ItemIdx> + use<> {
+        let n_items = self.facts.items.len() as u32;
+        (self.version.ensemble.n_items().min(n_items)..n_items).rev()
+    }
+
+    /// An answer by this version of the models.
+    pub(crate) fn recommendation(&self, items: Vec<Recommended>, degraded: Vec<&'static str>) -> Recommendation {
+        let (version, offset) = (self.version.number, self.version.offset);
+        Recommendation { version, offset, degraded, items, ranks: Vec::new(), propensities: Vec::new() }
     }
 }

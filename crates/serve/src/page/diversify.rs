@@ -1,0 +1,159 @@
+//! Variety: within windows of the list, items move up that are unlike those above them.
+//!
+//! In each window the places are filled one by one, each by the item with the best score less its likeness to what stands above
+//! it in the window (maximal marginal relevance: Carbonell, Goldstein, SIGIR 1998):
+//!
+//! ```text
+//! value(i) = (1 - d) · (score(i) - lowest) / (highest - lowest) - d · max over picked j of cosine(i, j)
+//! ```
+//!
+//! with `d` the diversity asked for; 0 keeps the order, 1 looks at likeness alone. Scores stay what they were.
+//! A window is [`WINDOW`] places of the ranked list, whatever the page. So every place is filled by one of the [`WINDOW`] items
+//! ranked around it, the windows before a page need no work, and the cost grows with the page and not with its offset: at most
+//! `(n + 2 · WINDOW) · WINDOW` pairs are compared. Mostly far fewer: a value only falls as more is picked, so an item is compared
+//! only when its last known value is the best (lazy greedy selection: Minoux 1978).
+
+use std::ops::Range;
+
+use super::{Candidate, Share, Situation};
+
+/// Places of the ranked list that are reordered together.
+pub(super) const WINDOW: usize = 200;
+
+/// Noted of an item that stands higher than its score alone would put it.
+const MOVED_UP: Share = Share { code: "diversity", text: "unlike the items above it", added: 0.0 };
+
+/// How much of a ranked list it takes to fill the places of `page`: all of its last window.
+pub(super) fn reach(page: &Range<usize>) -> usize {
+    page.end.next_multiple_of(WINDOW)
+}
+
+/// Reorders the windows of a ranked list that `page`, a range of its places, lies in.
+pub(super) fn diversify(situation: &Situation<'_>, mut ranked: Vec<Candidate>, page: Range<usize>) -> Vec<Candidate> {
+    let diversity = situation.request.diversity;
+    if diversity <= 0.0 {
+        return ranked;
+    }
+    let catalogue = &situation.shop.version.ensemble.catalogue;
+    let likeness = |a: &Candidate, b: &Candidate| {
+        situation.work.compare(1);
+        catalogue.cosine(a.item, b.item)
+    };
+    let mut begins = 0;
+    for window in ranked.chunks_mut(WINDOW) {
+        let ends = begins + window.len();
+        if page.start < ends && begins < page.end {
+            let picked = pick(window, diversity, page.end.min(ends) - begins, likeness);
+            reorder(window, &picked);
+        }
+        begins = ends;
+    }
+    ranked
+}
+
+/// An item of the window that has no place yet.
+struct Left {
+    rank: usize,
+    /// Its largest likeness to the first `n_compared` of those that were picked; likeness to the others is not known yet.
+    likeness: f32,
+    n_compared: usize,
+}
+
+/// The ranks of the items that fill the first `n` places of a window, in their order; equal values go by rank.
+fn pick(
+    window: &[Candidate],
+    diversity: f32,
+    n: usize,
+    likeness: impl Fn(&Candidate, &Candidate) -> f32,
+) -> Vec<usize> {
+    let (Some(first), Some(last)) = (window.first(), window.last()) else { return Vec::new() };
+    let (low, span) = (last.score, (first.score - last.score).max(1e-6));
+    // Of an item that was not compared with all that were picked, this is a bound from above.
+    let value = |left: &Left| (1.0 - diversity) * ((window[left.rank].score - low) / span) - diversity * left.likeness;
+    let mut left: Vec<Left> = (0..window.len()).map(|rank| Left { rank, likeness: 0.0, n_compared: 0 }).collect();
+    let mut picked: Vec<usize> = Vec::with_capacity(n);
+    while picked.len() < n {
+        let mut best = 0;
+        for place in 1..left.len() {
+            if value(&left[place]) > value(&left[best]) {
+                best = place;
+            }
+        }
+        let leader = &mut left[best];
+        if leader.n_compared == picked.len() {
+            picked.push(left.remove(best).rank);
+            continue;
+        }
+        for &above in &picked[leader.n_compared..] {
+            leader.likeness = leader.likeness.max(likeness(&window[above], &window[leader.rank]));
+        }
+        leader.n_compared = picked.len();
+    }
+    picked
+}
+
+/// Puts the picked ranks first; what is left stays in its order behind them.
+fn reorder(window: &mut [Candidate], picked: &[usize]) {
+    let mut is_left = vec![true; window.len()];
+    picked.iter().for_each(|&rank| is_left[rank] = false);
+    let left = (0..window.len()).filter(|&rank| is_left[rank]);
+    let mut reordered: Vec<Candidate> = picked.iter().copied().chain(left).map(|rank| window[rank].clone()).collect();
+    for (place, &rank) in picked.iter().enumerate() {
+        if rank > place {
+            reordered[place].shares.push(MOVED_UP);
+        }
+    }
+    window.clone_from_slice(&reordered);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The definition, word for word: every item is compared with every pick.
+    fn pick_eagerly(
+        window: &[Candidate],
+        diversity: f32,
+        n: usize,
+        likeness: impl Fn(&Candidate, &Candidate) -> f32,
+    ) -> Vec<usize> {
+        let low = window[window.len() - 1].score;
+        let span = (window[0].score - low).max(1e-6);
+        let mut picked: Vec<usize> = Vec::new();
+        while picked.len() < n {
+            let value = |rank: usize| {
+                let alike = picked.iter().map(|&above| likeness(&window[above], &window[rank])).fold(0.0, f32::max);
+                (1.0 - diversity) * ((window[rank].score - low) / span) - diversity * alike
+            };
+            let left = (0..window.len()).filter(|rank| !picked.contains(rank));
+            let best = left.reduce(|best, rank| if value(rank) > value(best) { rank } else { best });
+            picked.push(best.unwrap());
+        }
+        picked
+    }
+
+    proptest! {
+        #[test]
+        fn lazy_picks_are_those_of_the_definition(
+            scores in proptest::collection::vec(-3..3_i32, 1..40),
+            diversity in 0.0..=1.0_f32,
+            share in 0.0..=1.0_f32,
+            kinds in 1..7_u32,
+        ) {
+            let mut scores = scores;
+            scores.sort_unstable_by(|a, b| b.cmp(a));
+            let candidate = |(item, score): (usize, &i32)| {
+                Candidate { item: item as u32, score: *score as f32, shares: Vec::new() }
+            };
+            let window: Vec<Candidate> = scores.iter().enumerate().map(candidate).collect();
+            // Many are equally alike, so that ties are met.
+            let likeness = |a: &Candidate, b: &Candidate| {
+                if a.item % kinds == b.item % kinds { 1.0 } else { 1.0 / (1 + a.item.abs_diff(b.item)) as f32 }
+            };
+            let n = (share * window.len() as f32) as usize;
+            prop_assert_eq!(pick(&window, diversity, n, likeness), pick_eagerly(&window, diversity, n, likeness));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A page of recommendations, made in stages.
+//!
+//! In: a request, and the shop that answers it. Out: the items of the page with the reasons that sum to their scores. What
+//! could not be done as asked is named in `degraded`; the request still succeeds.
+//!
+//! A stage is a file with one function: candidates go in, candidates come out. A stage may reorder, leave out or rescore; it
+//! notes what it did as a [`Share`] of the candidate, which [`explain`](explain::explain) turns into a reason. So a new stage is
+//! a file and a line in [`make`].
+//!
+//! # Pages by offset
+//! Every page is cut from one list, which depends neither on `offset` nor on `n`: pages that follow each other repeat nothing
+//! and leave nothing out, for as long as facts and models stay the same. The list is made tier by tier: first what the models
+//! retrieved, then the rest of the catalogue, each tier ranked, rid of variants and diversified by itself. A tier is opened only
+//! for a page that reaches beyond those before it, so the usual page costs no more than the retrieved candidates. The list ends
+//! after [`slots::DEPTH`] places; a page that asks for more is cut there and says `too_deep`.
+
+mod diversify;
+mod explain;
+mod explore;
+mod rank;
+mod retrieve;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod variants;
+mod work;
+
+use accrue_model::{Context, Drawn, Prepared};
+use accrue_store::ItemIdx;
+
+use self::diversify::diversify;
+use self::explain::explain;
+use self::explore::explore;
+use self::rank::rank;
+use self::retrieve::Retrieval;
+pub(crate) use self::variants::Variants;
+use self::work::Work;
+use crate::shop::{Past, with_scratch};
+use crate::{RecommendRequest, Recommendation, Recommended, Shop};
+
+/// An item that retrieval found, on its way to the page.
+#[derive(Clone, Debug, PartialEq)]
+struct Candidate {
+    item: ItemIdx,
+    /// What the models give it, and what stages added since.
+    score: f32,
+    /// What the stages did, in their order. Whatever a stage adds to the score is the `added` of a share.
+    shares: Vec<Share>,
+}
+
+/// What one stage did for one candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Share {
+    /// Stable code of the reason.
+    code: &'static str,
+    /// A sentence for people.
+    text: &'static str,
+    /// What it added to the score; 0 where it moved the candidate to another place and left the score alone.
+    added: f32,
+}
+
+/// What every stage may look at: the request, and how the shop and the visitor stand. It does not change under the stages.
+struct Situation<'a> {
+    shop: Shop<'a>,
+    request: &'a RecommendRequest,
+    /// Items that the page is about.
+    about: &'a [ItemIdx],
+    past: &'a Past,
+    context: Context<'a>,
+    /// What the models read from `context`.
+    prepared: &'a Prepared,
+    work: &'a Work,
+}
+
+impl Shop<'_> {
+    /// Answers a request for recommendations.
+    pub fn recommend(&self, request: &RecommendRequest) -> Recommendation {
+        make(*self, request, &Work::default())
+    }
+}
+
+/// Makes the page that `request` asks for and counts in `work` what it costs.
+fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendation {
+    let about: Vec<ItemIdx> = request.items.iter().filter_map(|item| shop.facts.items.get(item.as_str())).collect();
+    let past = shop.past(&request.visitor, request.events.as_deref(), &about);
+    let context = past.context(&shop);
+    with_scratch(|prepared| {
+        shop.version.ensemble.prepare(&context, prepared);
+        prepared.score_by(request.part);
+        let situation = Situation { shop, request, about: &about, past: &past, context, prepared, work };
+
+        let places = slots::places(request);
+        let mut retrieval = Retrieval::new(&situation);
+        let mut variants = Variants::new(&shop);
+        let mut list = Vec::new();
+        while list.len() < places.end
+            && let Some(tier) = retrieval.next_tier()
+        {
+            let of_tier = slots::behind(&places, list.len());
+            let ranked = rank(&situation, tier);
+            let distinct = variants.one_of_each(ranked, diversify::reach(&of_tier));
+            list.extend(diversify(&situation, distinct, of_tier));
+        }
+        let page = slots::cut(list, &places);
+        let degraded = slots::degraded(&situation, &page);
+        let (page, drawn) = explore(&situation, page);
+        let reasons = if request.explain { explain(&situation, &page) } else { Vec::new() };
+        answer(&shop, &page, reasons, degraded, drawn)
+    })
+}
+
+fn answer(
+    shop: &Shop<'_>,
+    page: &[Candidate],
+    reasons: Vec<Vec<crate::Reason>>,
+    degraded: Vec<&'static str>,
+    drawn: Option<Drawn>,
+) -> Recommendation {
+    let reasons = reasons.into_iter().chain(std::iter::repeat_with(Vec::new));
+    let recommended = |(candidate, reasons): (&Candidate, _)| Recommended {
+        reasons,
+        ..shop.recommended(candidate.item, candidate.score)
+    };
+    let items = page.iter().zip(reasons).map(recommended).collect();
+    let mut answer = shop.recommendation(items, degraded);
+    if let Some(Drawn { ranks, propensities }) = drawn {
+        (answer.ranks, answer.propensities) = (ranks, propensities);
+    }
+    answer
+}

@@ -1,0 +1,41 @@
+//! Ranking: the models score a tier of candidates, and the best comes first.
+
+use accrue_kernel::TopK;
+use accrue_store::ItemIdx;
+
+use super::retrieve::Tier;
+use super::{Candidate, Situation};
+use crate::shop::with_scratch;
+use crate::{Shop, Visitor};
+
+/// The candidates of a tier, best first; equal scores go by the order of the items.
+pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item = Candidate> + use<> {
+    let Tier { retrieved, scanned } = tier;
+    let items = [&retrieved[..], &scanned].concat();
+    let scores = situation.shop.version.ensemble.score_all(situation.prepared, &items);
+    situation.work.score(items.len());
+    // By item, not by place in the tier: the order must not depend on how a candidate was found.
+    let mut order = TopK::new(items.len());
+    items.iter().zip(&scores).for_each(|(&item, &score)| order.push(score, item));
+    let candidate = move |(score, item): (f32, ItemIdx)| {
+        let shares = if retrieved.binary_search(&item).is_ok() { Vec::new() } else { vec![Tier::SCANNED] };
+        Candidate { item, score, shares }
+    };
+    order.into_sorted().into_iter().map(candidate)
+}
+
+impl Shop<'_> {
+    /// The scores of `items` for a visitor: what search orders by. `None` for a visitor of whom nothing is known.
+    pub(crate) fn taste(&self, visitor: &Visitor, items: &[ItemIdx]) -> Option<Vec<f32>> {
+        let past = self.past(visitor, None, &[]);
+        let context = past.context(self);
+        if context.past.is_empty() {
+            return None;
+        }
+        let ensemble = &self.version.ensemble;
+        Some(with_scratch(|prepared| {
+            ensemble.prepare(&context, prepared);
+            ensemble.score_all(prepared, items)
+        }))
+    }
+}

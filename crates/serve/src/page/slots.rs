@@ -1,0 +1,46 @@
+//! Slots: which places of the list the page has, and what is missing from it.
+
+use std::ops::Range;
+
+use super::{Candidate, Situation};
+use crate::RecommendRequest;
+
+/// Places of the list; nothing lies deeper. As in other search servers, what a person pages through is far shorter, and what
+/// reads a whole catalogue should read it as a catalogue.
+pub(crate) const DEPTH: usize = 10_000;
+
+/// The places that the request asks for, as far as the list goes.
+pub(super) fn places(request: &RecommendRequest) -> Range<usize> {
+    let ends = request.offset.saturating_add(request.n).min(DEPTH);
+    // A page beyond the list is empty, and needs no list.
+    if request.offset >= ends { 0..0 } else { request.offset..ends }
+}
+
+/// The same places counted from place `n_before` of the list; none where they lie before it.
+pub(super) fn behind(places: &Range<usize>, n_before: usize) -> Range<usize> {
+    places.start.saturating_sub(n_before)..places.end.saturating_sub(n_before)
+}
+
+/// The candidates at these places.
+pub(super) fn cut(mut list: Vec<Candidate>, places: &Range<usize>) -> Vec<Candidate> {
+    list.truncate(places.end);
+    list.drain(..places.start.min(list.len()));
+    list
+}
+
+/// What the page lacks, by name.
+pub(super) fn degraded(situation: &Situation<'_>, page: &[Candidate]) -> Vec<&'static str> {
+    let Situation { shop, request, context, .. } = situation;
+    let mut degraded = Vec::new();
+    if context.past.is_empty() {
+        degraded.push("cold_user");
+    }
+    if shop.facts.items.is_empty() {
+        degraded.push("empty_catalogue");
+    } else if request.offset.saturating_add(page.len()) >= DEPTH && page.len() < request.n {
+        degraded.push("too_deep");
+    } else if page.len() < request.n {
+        degraded.push("few_candidates");
+    }
+    degraded
+}
