@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Implicit ALS beside `implicit`: iterations a second and seconds to equal loss, on the same pairs, in one run, two threads each.
+"""Implicit ALS compared with `implicit`: iterations per second and seconds to equal loss, on the same pairs, in one run, two threads each.
 
-Question: how long is one sweep (users, then items) with 64 factors and 3 conjugate gradient steps, on about a million pairs, and how
-          long does it take to bring the same objective to the same value?
+Question: how long does one sweep (users, then items) take with 64 factors and 3 conjugate gradient steps, on about a million pairs, and
+          how long does it take to bring the same objective to the same value?
 Corpus:   the ratings of MovieLens-1M taken as pairs (1,000,209), from the folder of the public data sets.
 Command:  python3 bench/als.py --accrue target/release/accrue --data $ACCRUE_DATASETS
 Needs:    pip install implicit==0.7.3 numpy scipy zstandard
@@ -12,17 +12,17 @@ The objective is that of `accrue` with `frequency=0`, divided by the number of p
     F(X, Y) = Σ_pairs (1 - x·y)² + a Σ_all (x·y)² + l2 (|X|² + |Y|²)
 
 `implicit` with confidence c = 1 + 1/a (its `alpha`) minimises Σ_pairs c (1 - x·y)² + Σ_others (x·y)² + r (|X|² + |Y|²), which is
-Σ_pairs (t - x·y)² / a + Σ_all (x·y)² + r (|X|² + |Y|²) but for a constant, with t = 1 + a: the same least squares with the target t in the place
-of 1. With X = √t X', Y = √t Y' it is t²/a · F(X', Y') where l2 = a r / t. So `implicit` gets r = l2 t / a, and its factors are divided by √t
-before F is taken; conjugate gradients commute with that scaling, so both programs take steps on one and the same function.
+Σ_pairs (t - x·y)² / a + Σ_all (x·y)² + r (|X|² + |Y|²) up to a constant, with t = 1 + a: the same least squares with the target t instead of
+1. With X = √t X', Y = √t Y' it is t²/a · F(X', Y') where l2 = a r / t. So `implicit` gets r = l2 t / a, and its factors are divided by √t
+before F is computed. Conjugate gradients commute with that scaling, so both programs minimise the same function.
 
-`implicit` begins at positive numbers, so that all rows point much the same way, and comes down slowly from there. It is therefore also
-begun where accrue begins, at normal rows (`same_start`): the losses of the two then stay within a half to one percent of each other, and equal
-loss compares the work.
+`implicit` initialises its rows with positive numbers, so that all of them point in similar directions, and its loss decreases slowly from there.
+It is therefore also run from normally distributed rows, as accrue is (`same_start`). Then the two losses stay within a half to
+one percent of each other, and the times to equal loss compare the same amount of work.
 
-A sweep of accrue is (time of 22 sweeps - time of 2) / 20, so that reading, starting and asking are no part of it; one of `implicit` is what
-it tells its callback, the mean without the first two. Runs alternate; each figure is the median over `--runs`. Losses are worked out
-outside of the times. Prints one JSON object; ratios above 1 mean that accrue is faster.
+The time of a sweep of accrue is (time of 22 sweeps - time of 2) / 20, so that reading, starting and evaluating are excluded. That of `implicit`
+is what it reports to its callback, the mean without the first two. Runs alternate; each figure is the median over `--runs`. Losses are computed
+outside of the measured times. Prints one JSON object; ratios above 1 mean that accrue is faster.
 """
 import argparse
 import io
@@ -132,7 +132,7 @@ with tempfile.TemporaryDirectory() as folder:
 peer, own = statistics.median(peers), statistics.median(ours)
 to_equal_loss = {start: [] for start in peer_losses}
 for start, losses in peer_losses.items():
-    # What both have reached in the end, and a little above it.
+    # The loss that both have reached at the end, and slightly more.
     final = max(losses[-1], our_losses[-1])
     for above in (0.05, 0.02, 0.01, 0.005):
         goal = (1 + above) * final

@@ -1,10 +1,10 @@
-"""One training step of a SASRec-class Transformer: torch beside Accrue, in one run on the same machine.
+"""One training step of a SASRec-class Transformer: torch and Accrue, in one run on the same machine.
 
 Question: how do the two compare at batch 128, length 50, width 64, 2 blocks, 1 head, 256 inside, dropout .2, Adam?
-Protocol: every one of the 128 x 50 places holds an item drawn evenly with a fixed seed. `bce`: one sampled item a place.
+Protocol: each of the 128 x 50 places holds an item drawn uniformly with a fixed seed. `bce`: one sampled item per place.
 `full`: cross-entropy over all items, last place only. `bce 1M`: a table of 1,000,000 rows, SparseAdam for it in torch.
-The figure is the median wall time of a step after a warm-up, 2 threads; turns alternate so that a drifting machine
-meets both. Printed: one JSON object a line, ratios at the end (below 1: Accrue is faster).
+The figure is the median wall time of a step after a warm-up, 2 threads. Runs alternate, so that a change of the
+machine's speed affects both. Prints one JSON object per line, with the ratios at the end (below 1: Accrue is faster).
 
     python3 -m venv venv && venv/bin/pip install torch==2.9.1 numpy
     venv/bin/python bench/sasrec_step.py [--threads 2] [--rounds 3] [--binary PATH]
