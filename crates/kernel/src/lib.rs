@@ -40,7 +40,7 @@ pub use layers::{
 };
 pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;
-pub use prefetch::prefetch;
+pub use prefetch::{prefetch, prefetch_first};
 pub use product::{Activation, Packed, Start, View, ViewMut, multiply, multiply_with};
 pub use quantised::{MAX_DIMENSIONS, QuantisedQuery, quantise, scan, scan_with};
 pub use random::{Draws, random};

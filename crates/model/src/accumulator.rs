@@ -2,6 +2,9 @@
 
 use accrue_store::ItemIdx;
 
+/// Loops over sums ask for the cell of the item this many places ahead.
+pub const AHEAD: usize = 8;
+
 /// A sparse sum over items: a dense array whose cells are stamped, and the list of items touched since the last clearing.
 #[derive(Clone, Debug, Default)]
 pub struct Accumulator<const N: usize> {
@@ -33,6 +36,14 @@ impl<const N: usize> Accumulator<N> {
         self.touched.clear();
         if self.cells.len() < n_items {
             self.cells.resize(n_items, Cell::EMPTY);
+        }
+    }
+
+    /// Asks for the cell of an item to be brought into the cache.
+    #[inline]
+    pub fn prefetch(&self, item: ItemIdx) {
+        if let Some(cell) = self.cells.get(item as usize) {
+            accrue_kernel::prefetch_first(cell);
         }
     }
 

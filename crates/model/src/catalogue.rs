@@ -45,9 +45,20 @@ pub struct Catalogue {
     names: Arc<Vocabulary>,
     /// How many items have a descriptor.
     frequency: CowVec<u32>,
-    /// The sorted descriptors of each item.
-    descriptors: CowVec<Descriptors>,
+    /// Squared inverse document frequency of each descriptor, as it was when descriptions were weighed last.
+    rarity: CowVec<f32>,
+    /// The sorted descriptors of each item, and the length of its description as a vector of them.
+    described: CowVec<Described>,
     n_described: u32,
+    /// Descriptions are weighed again when so many items are described.
+    weigh_at: u32,
+}
+
+/// An item's description.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Described {
+    descriptors: Descriptors,
+    norm: f32,
 }
 
 impl Default for Catalogue {
@@ -57,8 +68,10 @@ impl Default for Catalogue {
             newest: Vec::new(),
             names: Arc::default(),
             frequency: CowVec::new(256, 0),
-            descriptors: CowVec::new(16, Descriptors::from([])),
+            rarity: CowVec::new(256, 0.0),
+            described: CowVec::new(16, Described { descriptors: Descriptors::from([]), norm: 0.0 }),
             n_described: 0,
+            weigh_at: 0,
         }
     }
 }
@@ -122,7 +135,7 @@ impl Catalogue {
 
     /// Replaces the descriptors that an item has from one field.
     fn replace<'a>(&mut self, index: ItemIdx, field: Field, texts: impl Iterator<Item = &'a Box<str>>) {
-        let old = self.descriptors.get(index as usize).clone();
+        let old = self.described.get(index as usize).descriptors.clone();
         let mut descriptors: Vec<u32> = old.iter().copied().filter(|&known| known % N_FIELDS != field as u32).collect();
         for text in texts {
             let text = text.to_lowercase();
@@ -146,7 +159,44 @@ impl Catalogue {
             *self.frequency.get_mut(descriptor as usize) += 1;
         }
         self.n_described = self.n_described + u32::from(old.is_empty()) - u32::from(descriptors.is_empty());
-        *self.descriptors.get_mut(index as usize) = descriptors.into();
+        for &descriptor in &descriptors {
+            *self.rarity.get_mut(descriptor as usize) = self.rarity_now(descriptor);
+        }
+        let norm = self.norm(&descriptors);
+        *self.described.get_mut(index as usize) = Described { descriptors: descriptors.into(), norm };
+        if self.n_described >= self.weigh_at {
+            self.weigh();
+        }
+    }
+
+    /// Brings what all descriptors weigh up to date. A frequency changes with every description, and all scores would have to follow; done
+    /// each time that the described items have grown by an eighth, it costs a description the same however large the shop is.
+    fn weigh(&mut self) {
+        self.weigh_at = self.n_described + self.n_described / 8 + 16;
+        for descriptor in 0..self.frequency.len() as u32 {
+            let rarity = self.rarity_now(descriptor);
+            if *self.rarity.get(descriptor as usize) != rarity {
+                *self.rarity.get_mut(descriptor as usize) = rarity;
+            }
+        }
+        for item in 0..self.described.len() {
+            let Described { descriptors, norm } = self.described.get(item);
+            let now = self.norm(descriptors);
+            if *norm != now {
+                self.described.get_mut(item).norm = now;
+            }
+        }
+    }
+
+    /// Squared inverse document frequency.
+    fn rarity_now(&self, descriptor: u32) -> f32 {
+        let frequency = *self.frequency.get(descriptor as usize) as f32;
+        let idf = log2((1.0 + self.n_described as f32) / (1.0 + frequency)).max(0.0);
+        idf * idf
+    }
+
+    fn norm(&self, descriptors: &[u32]) -> f32 {
+        descriptors.iter().map(|&descriptor| self.rarity(descriptor)).sum::<f32>().sqrt()
     }
 
     /// The number of a descriptor; its remainder by [`N_FIELDS`] is the field.
@@ -161,40 +211,39 @@ impl Catalogue {
         self.names.len() * N_FIELDS as usize
     }
 
-    /// The sorted descriptors of an item; empty for one without a description.
+    /// The sorted descriptors of an item, and the length of its description as a vector of them; empty and 0 for one without a description.
     #[inline]
-    pub fn descriptors(&self, item: ItemIdx) -> &[u32] {
-        self.descriptors.get(item as usize)
+    pub fn description(&self, item: ItemIdx) -> (&[u32], f32) {
+        let Described { descriptors, norm } = self.described.get(item as usize);
+        (descriptors, *norm)
     }
 
-    /// Squared inverse document frequency: what a shared descriptor adds to a dot product of two descriptions.
+    /// What a shared descriptor adds to a dot product of two descriptions: its squared inverse document frequency.
     #[inline]
     pub fn rarity(&self, descriptor: u32) -> f32 {
-        let frequency = *self.frequency.get(descriptor as usize) as f32;
-        let idf = log2((1.0 + self.n_described as f32) / (1.0 + frequency)).max(0.0);
-        idf * idf
+        *self.rarity.get(descriptor as usize)
     }
 
-    /// The length of a description as a vector of descriptors.
-    pub fn norm(&self, descriptors: &[u32]) -> f32 {
-        descriptors.iter().map(|&descriptor| self.rarity(descriptor)).sum::<f32>().sqrt()
+    /// Asks for the descriptions of items to be brought into the cache.
+    pub fn prefetch(&self, items: impl Iterator<Item = ItemIdx> + Clone) {
+        items.clone().for_each(|item| self.described.prefetch(item as usize));
+        items.for_each(|item| accrue_kernel::prefetch(self.description(item).0));
     }
 
     /// Cosine of two items' descriptions; zero where one has none.
     pub fn cosine(&self, a: ItemIdx, b: ItemIdx) -> f32 {
-        let (a, b) = (self.descriptors(a), self.descriptors(b));
+        let ((a, norm_a), (b, norm_b)) = (self.description(a), self.description(b));
         let (mut shared, mut left, mut right) = (0.0, 0, 0);
         while left < a.len() && right < b.len() {
-            match a[left].cmp(&b[right]) {
-                std::cmp::Ordering::Less => left += 1,
-                std::cmp::Ordering::Greater => right += 1,
-                std::cmp::Ordering::Equal => {
-                    shared += self.rarity(a[left]);
-                    (left, right) = (left + 1, right + 1);
-                }
+            let (of_a, of_b) = (a[left], b[right]);
+            if of_a == of_b {
+                shared += self.rarity(of_a);
             }
+            // Both steps without a branch: which of two descriptors is the larger cannot be foreseen.
+            left += usize::from(of_a <= of_b);
+            right += usize::from(of_b <= of_a);
         }
-        if shared > 0.0 { shared / (self.norm(a) * self.norm(b)) } else { 0.0 }
+        if shared > 0.0 { shared / (norm_a * norm_b) } else { 0.0 }
     }
 
     /// Refers to the memory of `other` wherever both hold the same values.
@@ -204,11 +253,15 @@ impl Catalogue {
             self.names = other.names.clone();
         }
         self.frequency.share_with(&other.frequency);
-        self.descriptors.share_with(&other.descriptors);
+        self.rarity.share_with(&other.rarity);
+        self.described.share_with(&other.described);
     }
 
     /// Bytes copied by writes after publications.
     pub fn copied_bytes(&self) -> u64 {
-        self.first_seen.copied_bytes() + self.frequency.copied_bytes() + self.descriptors.copied_bytes()
+        self.first_seen.copied_bytes()
+            + self.frequency.copied_bytes()
+            + self.rarity.copied_bytes()
+            + self.described.copied_bytes()
     }
 }

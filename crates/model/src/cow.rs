@@ -11,17 +11,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const NODE: usize = 64;
 
 type Chunk<T> = Arc<[T]>;
+/// [`NODE`] chunks. They lie in the allocation of the reference itself, so that an element is three dependent reads away.
+type Node<T> = Arc<[Chunk<T>]>;
 
 /// An array of rows of `T`, each as wide as the others, in shared chunks.
 #[derive(Clone, Debug)]
 pub struct CowVec<T> {
-    nodes: Vec<Arc<Vec<Chunk<T>>>>,
+    nodes: Vec<Node<T>>,
     n_rows: usize,
     /// Elements of a row.
     width: usize,
     /// A chunk holds `1 << chunk_bits` rows.
     chunk_bits: u32,
     fill: T,
+    /// The chunk that stands for every one that was never written.
+    blank: Chunk<T>,
     copied_bytes: u64,
 }
 
@@ -35,7 +39,9 @@ impl<T: Clone> CowVec<T> {
     pub fn of_rows(chunk_rows: usize, width: usize, fill: T) -> Self {
         assert!(chunk_rows.is_power_of_two(), "a chunk holds a power of two of rows");
         assert!(width > 0, "a row has at least one element");
-        Self { nodes: Vec::new(), n_rows: 0, width, chunk_bits: chunk_rows.trailing_zeros(), fill, copied_bytes: 0 }
+        let blank = std::iter::repeat_n(fill.clone(), chunk_rows * width).collect();
+        let chunk_bits = chunk_rows.trailing_zeros();
+        Self { nodes: Vec::new(), n_rows: 0, width, chunk_bits, fill, blank, copied_bytes: 0 }
     }
 
     /// How many rows there are.
@@ -65,8 +71,19 @@ impl<T: Clone> CowVec<T> {
         (row < self.n_rows).then(|| &self.chunk_of(row)[self.start(row)..][..self.width])
     }
 
+    /// Asks for a row to be brought into the cache, with the reference count that a write to it looks at.
     #[inline]
-    fn chunk_of(&self, row: usize) -> &[T] {
+    pub fn prefetch(&self, row: usize) {
+        if let Some(elements) = self.row(row) {
+            accrue_kernel::prefetch(elements);
+            accrue_kernel::prefetch_first(
+                self.chunk_of(row).as_ptr().cast::<u8>().wrapping_sub(2 * size_of::<usize>()),
+            );
+        }
+    }
+
+    #[inline]
+    fn chunk_of(&self, row: usize) -> &Chunk<T> {
         let chunk = row >> self.chunk_bits;
         &self.nodes[chunk / NODE][chunk % NODE]
     }
@@ -90,11 +107,10 @@ impl<T: Clone> CowVec<T> {
             self.grow(row + 1);
         }
         let (chunk, start) = (row >> self.chunk_bits, self.start(row));
-        let node = Arc::make_mut(&mut self.nodes[chunk / NODE]);
-        let shared = &mut node[chunk % NODE];
+        let shared = &mut Arc::make_mut(&mut self.nodes[chunk / NODE])[chunk % NODE];
         let before = Arc::as_ptr(shared).cast::<T>();
         let own = Arc::make_mut(shared);
-        if !std::ptr::eq(before, own.as_ptr()) {
+        if !std::ptr::eq(before, own.as_ptr()) && !std::ptr::eq(before, self.blank.as_ptr()) {
             self.copied_bytes += size_of_val(own) as u64;
         }
         &mut own[start..start + self.width]
@@ -102,22 +118,14 @@ impl<T: Clone> CowVec<T> {
 
     #[cold]
     fn grow(&mut self, n_rows: usize) {
-        let chunk_rows = 1 << self.chunk_bits;
-        let n_chunks = n_rows.div_ceil(chunk_rows);
-        let mut have = self.n_rows.div_ceil(chunk_rows);
-        while have < n_chunks {
-            if have.is_multiple_of(NODE) {
-                self.nodes.push(Arc::new(Vec::with_capacity(NODE)));
-            }
-            let node = self.nodes.last_mut().expect("a node was pushed for the first chunk");
-            let elements = std::iter::repeat_n(self.fill.clone(), chunk_rows * self.width);
-            Arc::make_mut(node).push(elements.collect());
-            have += 1;
-        }
+        let n_nodes = n_rows.div_ceil(NODE << self.chunk_bits);
+        let blank = || std::iter::repeat_n(self.blank.clone(), NODE).collect();
+        let missing: Vec<Node<T>> = (self.nodes.len()..n_nodes).map(|_| blank()).collect();
+        self.nodes.extend(missing);
         self.n_rows = n_rows;
     }
 
-    /// Holds the chunks of `other` wherever they say the same: two states that came out of files one by one share memory again.
+    /// Refers to the chunks of `other` wherever both hold the same values: states that were read from files one by one share memory again.
     pub fn share_with(&mut self, other: &Self)
     where
         T: PartialEq,

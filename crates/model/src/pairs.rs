@@ -128,6 +128,18 @@ impl<'de, const N: usize> Deserialize<'de> for PairRow<N> {
     }
 }
 
+/// Asks for the rows of `items` to be brought into the cache. A row is three reads away, each of which waits for the one before; going over
+/// the items once for each read has the waits of all items overlap.
+pub(crate) fn prefetch<const N: usize>(rows: &CowVec<Arc<PairRow<N>>>, items: impl Iterator<Item = ItemIdx> + Clone) {
+    items.clone().for_each(|item| rows.prefetch(item as usize));
+    items.clone().for_each(|item| accrue_kernel::prefetch_first(Arc::as_ptr(rows.get(item as usize))));
+    for item in items {
+        let row = rows.get(item as usize);
+        accrue_kernel::prefetch(&row.items);
+        accrue_kernel::prefetch(&row.weights);
+    }
+}
+
 /// A row for writing. One that a snapshot still holds is copied first, which adds to `copied_bytes`.
 pub(crate) fn row_mut<'a, const N: usize>(
     rows: &'a mut CowVec<Arc<PairRow<N>>>,

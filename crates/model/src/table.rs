@@ -1,7 +1,7 @@
 //! The embedding table: dense index → row of floats, learned row by row.
 //!
-//! Rows begin as seeded random numbers, a function of (seed, row), and exist only once touched. Beside a row lie its
-//! optimizer's state and its int8 image for the scan. Updates are row-wise Adagrad (Duchi, Hazan, Singer 2011; one accumulator
+//! Rows begin as seeded random numbers, a function of (seed, row), and exist only once touched. The optimizer's state is the row's last
+//! number, so that learning a row waits for memory once; its int8 image for the scan lies apart. Updates are row-wise Adagrad (Duchi, Hazan, Singer 2011; one accumulator
 //! a row) with a floor on the rate, since a shop never stops changing.
 
 use serde::{Deserialize, Serialize};
@@ -32,15 +32,6 @@ pub struct TableSettings {
     pub scanned: bool,
 }
 
-/// Optimizer state of a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct RowState {
-    /// Sum of mean squared gradients.
-    squared: f32,
-    /// Steps taken; 0 for a row that does not exist yet.
-    steps: u32,
-}
-
 /// Rows of `dim` floats.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
@@ -48,8 +39,8 @@ pub struct EmbeddingTable {
     settings: TableSettings,
     seed: u64,
     stream: u64,
+    /// `[dim]` numbers, then the row's *mass*: 1 plus the sum of its mean squared gradients; 0 for a row that does not exist yet.
     rows: CowVec<f32>,
-    states: CowVec<RowState>,
     /// Rows whose image lags behind, in the order of their first touch since the last [`EmbeddingTable::refresh`].
     stale: Vec<u32>,
     images: CowVec<i8>,
@@ -63,20 +54,19 @@ struct Stored {
     seed: u64,
     stream: u64,
     rows: CowVec<f32>,
-    states: CowVec<RowState>,
 }
 
 impl From<EmbeddingTable> for Stored {
     fn from(table: EmbeddingTable) -> Self {
-        let EmbeddingTable { settings, seed, stream, rows, states, .. } = table;
-        Self { settings, seed, stream, rows, states }
+        let EmbeddingTable { settings, seed, stream, rows, .. } = table;
+        Self { settings, seed, stream, rows }
     }
 }
 
 impl From<Stored> for EmbeddingTable {
     fn from(stored: Stored) -> Self {
         let mut table = Self::new(stored.settings, stored.seed, stored.stream);
-        (table.rows, table.states) = (stored.rows, stored.states);
+        table.rows = stored.rows;
         if table.settings.scanned {
             table.stale = (0..table.len() as u32).filter(|&row| table.is_learned(row)).collect();
         }
@@ -88,7 +78,6 @@ impl PartialEq for EmbeddingTable {
     fn eq(&self, other: &Self) -> bool {
         (&self.settings, self.seed, self.stream) == (&other.settings, other.seed, other.stream)
             && self.rows == other.rows
-            && self.states == other.states
     }
 }
 
@@ -100,8 +89,7 @@ impl EmbeddingTable {
             settings,
             seed,
             stream,
-            rows: CowVec::of_rows(CHUNK_ROWS, dim, 0.0),
-            states: CowVec::new(CHUNK_ROWS * 4, RowState::default()),
+            rows: CowVec::of_rows(CHUNK_ROWS, dim + 1, 0.0),
             stale: Vec::new(),
             images: CowVec::of_rows(IMAGE_ROWS, dim, 0),
             scales: CowVec::new(IMAGE_ROWS, 0.0),
@@ -131,26 +119,32 @@ impl EmbeddingTable {
     /// Whether the row was ever learned.
     #[inline]
     pub fn is_learned(&self, row: u32) -> bool {
-        self.states.get(row as usize).steps > 0
+        self.row(row).is_some()
     }
 
     /// The row `[dim]`, or `None` if it was never touched.
+    #[inline]
     pub fn row(&self, row: u32) -> Option<&[f32]> {
-        if !self.is_learned(row) {
-            return None;
-        }
-        self.rows.row(row as usize)
+        let (mass, numbers) = self.rows.row(row as usize)?.split_last()?;
+        (*mass > 0.0).then_some(numbers)
     }
 
-    /// How far a number of the row may be off, squared: [`RowBelief::variance_after`] all that it has learned.
+    /// Asks for a row to be brought into the cache.
+    #[inline]
+    pub fn prefetch(&self, row: u32) {
+        self.rows.prefetch(row as usize);
+    }
+
+    /// The variance of each number of the row: [`RowBelief::variance_after`] all that it has learned.
     pub fn variance(&self, row: u32) -> f32 {
-        RowBelief::variance_after(self.states.get(row as usize).squared)
+        let mass = self.rows.row(row as usize).and_then(|row| row.last()).copied().unwrap_or(0.0);
+        RowBelief::variance_after((mass - 1.0).max(0.0))
     }
 
     /// Makes sure that the row exists, with its seeded numbers if it is new.
+    #[inline]
     pub fn touch(&mut self, row: u32) {
         if !self.is_learned(row) {
-            self.states.get_mut(row as usize).steps = 1;
             self.begin(row);
         }
     }
@@ -158,9 +152,11 @@ impl EmbeddingTable {
     #[cold]
     fn begin(&mut self, row: u32) {
         let mut draws = accrue_kernel::Draws::new(self.seed, self.stream, u64::from(row));
-        for number in self.rows.row_mut(row as usize) {
+        let (mass, numbers) = self.rows.row_mut(row as usize).split_last_mut().expect("a row has a mass");
+        for number in numbers {
             *number = self.settings.init * draws.normal();
         }
+        *mass = 1.0;
         if self.settings.scanned {
             self.stale.push(row);
         }
@@ -169,16 +165,12 @@ impl EmbeddingTable {
     /// Moves the row against `gradient` `[dim]`, times `scale`. `squared_norm` is that of `gradient`, so that it is
     /// computed once for all rows that share it.
     pub fn descend(&mut self, row: u32, gradient: &[f32], squared_norm: f32, scale: f32) {
+        self.touch(row);
         let TableSettings { dim, rate, rate_floor, l2, scanned, .. } = self.settings;
-        let state = self.states.get_mut(row as usize);
-        let is_new = state.steps == 0;
-        state.squared += scale * scale * squared_norm / dim as f32;
-        state.steps = state.steps.saturating_add(1);
-        let step = rate * (1.0 / (1.0 + state.squared).sqrt()).max(rate_floor);
-        if is_new {
-            self.begin(row);
-        }
-        accrue_kernel::axpby(-step * scale, gradient, 1.0 - step * l2, self.rows.row_mut(row as usize));
+        let (mass, numbers) = self.rows.row_mut(row as usize).split_last_mut().expect("a row has a mass");
+        *mass += scale * scale * squared_norm / dim as f32;
+        let step = rate * (1.0 / mass.sqrt()).max(rate_floor);
+        accrue_kernel::axpby(-step * scale, gradient, 1.0 - step * l2, numbers);
         if scanned {
             self.stale.push(row);
         }
@@ -191,7 +183,7 @@ impl EmbeddingTable {
         stale.dedup();
         for row in stale {
             let row = row as usize;
-            let numbers = self.rows.row(row).expect("a touched row exists");
+            let numbers = &self.rows.row(row).expect("a touched row exists")[..self.settings.dim];
             *self.scales.get_mut(row) = accrue_kernel::quantise(numbers, self.images.row_mut(row));
         }
     }
@@ -224,7 +216,6 @@ impl EmbeddingTable {
     /// Holds the memory of `other` wherever both say the same.
     pub fn share_with(&mut self, other: &Self) {
         self.rows.share_with(&other.rows);
-        self.states.share_with(&other.states);
     }
 
     /// Whether every number is finite.
@@ -234,6 +225,6 @@ impl EmbeddingTable {
 
     /// Bytes copied by writes after publications.
     pub fn copied_bytes(&self) -> u64 {
-        self.rows.copied_bytes() + self.states.copied_bytes() + self.images.copied_bytes() + self.scales.copied_bytes()
+        self.rows.copied_bytes() + self.images.copied_bytes() + self.scales.copied_bytes()
     }
 }

@@ -11,6 +11,7 @@ use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Member, MemberSettings};
+use crate::accumulator::AHEAD;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::gaussian::{Gaussian, RowBelief};
@@ -151,7 +152,11 @@ impl Member for Factorization {
     }
 
     fn columns(&self, _: &Catalogue, Folded { vector }: &Folded, items: &[ItemIdx], out: &mut [f32]) {
-        for (out, &item) in out.iter_mut().zip(items) {
+        for (place, (out, &item)) in out.iter_mut().zip(items).enumerate() {
+            if let Some(&ahead) = items.get(place + AHEAD) {
+                self.offered.prefetch(ahead);
+                self.bias.prefetch(ahead as usize);
+            }
             *out = self.score(vector, item);
         }
     }
@@ -236,7 +241,9 @@ impl Factorization {
     fn fold_in(&self, context: &Context<'_>, past: &[Past], vector: &mut [f32]) -> f32 {
         vector.fill(0.0);
         let mut mass = 0.0;
-        for past in past.iter().rev().take(self.settings.reach) {
+        let last = past.iter().rev().take(self.settings.reach);
+        last.clone().for_each(|past| self.chosen.prefetch(past.item));
+        for past in last {
             let weight = context.weight(past);
             if let (Some(row), true) = (self.chosen.row(past.item), weight != 0.0) {
                 axpy(weight, row, vector);
@@ -251,7 +258,12 @@ impl Factorization {
     fn learn_pair(&mut self, step: &Step<'_>, past: &[Past], item: ItemIdx, weight: f32, draws: &mut Draws) {
         let others = (0..self.settings.negatives).map(|_| draws.below(u64::from(step.n_items)) as ItemIdx);
         let others = others.filter(|&other| other != item).map(|other| (other, 0.0));
-        self.learn_examples(step, past, weight, std::iter::once((item, 1.0)).chain(others));
+        let examples: Vec<(ItemIdx, f32)> = std::iter::once((item, 1.0)).chain(others).collect();
+        for &(item, _) in &examples {
+            self.offered.prefetch(item);
+            self.bias.prefetch(item as usize);
+        }
+        self.learn_examples(step, past, weight, examples.into_iter());
     }
 
     /// Learns items with their labels, against what `past` says of the shopper.

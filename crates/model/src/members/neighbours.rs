@@ -12,7 +12,7 @@ use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Member, MemberSettings};
-use crate::accumulator::Accumulator;
+use crate::accumulator::{AHEAD, Accumulator};
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::HalfLife;
@@ -141,6 +141,9 @@ impl Member for Neighbours {
         let positive = |past: &Past| (past.item, unit * context.weight(past));
         let others = |&(other, weight): &(ItemIdx, f32)| other != item && weight > 0.0;
         let visit = context.visit().iter().rev().take(visit_reach).map(positive);
+        let earlier = context.earlier().iter().rev().take(across_reach).map(positive);
+        let paired = visit.clone().chain(earlier.clone()).filter(others).map(|(other, _)| other);
+        pairs::prefetch(&self.rows, paired.chain(std::iter::once(item)));
         for (back, (other, weight)) in visit.clone().enumerate().filter(|(_, pair)| others(pair)) {
             let sequence = if back < sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
             pairs::row_mut(&mut self.rows, other, &mut self.copied_bytes).add(
@@ -150,7 +153,7 @@ impl Member for Neighbours {
                 capacity,
             );
         }
-        for (other, weight) in context.earlier().iter().rev().take(across_reach).map(positive).filter(others) {
+        for (other, weight) in earlier.filter(others) {
             pairs::row_mut(&mut self.rows, other, &mut self.copied_bytes).add(
                 item,
                 [0.0, 0.0, weight],
@@ -168,12 +171,16 @@ impl Member for Neighbours {
     /// Sums the rows of what the shopper chose: the visit's last events for `sequence` and `together`, earlier ones for `across`.
     fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, NeighbourSums { sums }: &mut NeighbourSums) {
         sums.clear(catalogue.n_items() as usize);
-        for (back, past) in context.visit().iter().rev().take(self.settings.visit_reach).enumerate() {
+        let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
+        let visit = context.visit().iter().rev().take(visit_reach);
+        let earlier = context.earlier().iter().rev().take(across_reach);
+        pairs::prefetch(&self.rows, visit.clone().chain(earlier.clone()).map(|past| past.item));
+        for (back, past) in visit.enumerate() {
             let weight = context.weight(past);
-            let sequence = if back < self.settings.sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
+            let sequence = if back < sequence_reach { weight / (back + 1) as f32 } else { 0.0 };
             self.sum_row(past.item, [sequence, weight, 0.0], sums);
         }
-        for past in context.earlier().iter().rev().take(self.settings.across_reach) {
+        for past in earlier {
             self.sum_row(past.item, [0.0, 0.0, context.weight(past)], sums);
         }
     }
@@ -218,7 +225,10 @@ impl Neighbours {
         // A row is divided by its mass to a power below one: a frequent item says less about any one neighbour.
         let scale: [f32; N_KINDS] =
             std::array::from_fn(|kind| if row.totals[kind] > 0.0 { weights[kind] / row.totals[kind] } else { 0.0 });
-        for (&neighbour, shared) in row.items.iter().zip(&row.weights) {
+        for (place, (&neighbour, shared)) in row.items.iter().zip(&row.weights).enumerate() {
+            if let Some(&ahead) = row.items.get(place + AHEAD) {
+                sums.prefetch(ahead);
+            }
             for ((sum, scale), shared) in sums.entry(neighbour).iter_mut().zip(scale).zip(shared) {
                 *sum += scale * shared;
             }

@@ -102,6 +102,7 @@ impl Member for Popularity {
     /// How an item's decayed count compares with the highest ever reached and decayed since: 1 is the leader, near 0 is an item that
     /// is hardly chosen.
     fn columns(&self, _: &Catalogue, (): &(), items: &[ItemIdx], out: &mut [f32]) {
+        items.iter().for_each(|&item| self.counts.prefetch(item as usize));
         for (place, &item) in items.iter().enumerate() {
             let counts = self.counts.get(item as usize);
             for (column, (count, top)) in counts.iter().zip(self.top).enumerate() {

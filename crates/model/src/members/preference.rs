@@ -67,7 +67,7 @@ impl Member for Preference {
     /// Learns which events of the history speak for the item that was chosen rather than for one drawn at random.
     fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, _: &mut Liking) {
         let item = step.event.item;
-        if step.weight <= 0.0 || step.n_items < 2 || catalogue.descriptors(item).is_empty() {
+        if step.weight <= 0.0 || step.n_items < 2 || catalogue.description(item).0.is_empty() {
             return;
         }
         let mut draws = accrue_kernel::Draws::new(step.seed, STREAM, step.offset);
@@ -96,10 +96,10 @@ impl Member for Preference {
     /// Sums the history's descriptors, each event by its learned weight.
     fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, Liking { descriptors: sums }: &mut Liking) {
         sums.clear(catalogue.n_descriptors());
+        catalogue.prefetch(context.past.iter().rev().take(REACH).map(|past| past.item));
         for past in context.past.iter().rev().take(REACH) {
             let sign = if context.weight(past) < 0.0 { -1.0 } else { f32::from(context.weight(past) > 0.0) };
-            let descriptors = catalogue.descriptors(past.item);
-            let norm = catalogue.norm(descriptors);
+            let (descriptors, norm) = catalogue.description(past.item);
             if norm <= 0.0 || sign == 0.0 {
                 continue;
             }
@@ -112,10 +112,11 @@ impl Member for Preference {
 
     /// How much the shopper should like each item; zero where nothing is known.
     fn columns(&self, catalogue: &Catalogue, liking: &Liking, items: &[ItemIdx], out: &mut [f32]) {
+        catalogue.prefetch(items.iter().copied());
         for (out, &item) in out.iter_mut().zip(items) {
-            let descriptors = catalogue.descriptors(item);
+            let (descriptors, norm) = catalogue.description(item);
             let sum: f32 = descriptors.iter().map(|&descriptor| liking.descriptors.get(descriptor)[0]).sum();
-            *out = if sum == 0.0 { 0.0 } else { sum / catalogue.norm(descriptors) };
+            *out = if sum == 0.0 || norm == 0.0 { 0.0 } else { sum / norm };
         }
     }
 
