@@ -1,10 +1,10 @@
-//! The tiles of a product: which element is computed where, and the loop that computes them.
+//! The tiles of a product: how the output is cut up, and the loop that computes one tile.
 //!
-//! In: checked shapes. Out: the elements. Refuses: to change an element's chain: tiles differ in how many elements are
-//! worked on at once, never in the order of one element's multiply-adds. Between two blocks of the inner dimension the
-//! chain rests in the output, which loses nothing.
+//! In: shapes that were checked. Out: the elements. Tiles differ in how many elements are computed at once, never in
+//! the order of one element's multiply-adds. Between two blocks of the inner dimension the chain is stored in the
+//! output, which loses no bits.
 #![allow(unsafe_code)]
-// Index loops over several arrays at once: see `tile`.
+// Index loops over several arrays at once; `multiply_adds` needs them to be unrolled.
 #![allow(clippy::needless_range_loop)]
 
 use super::{Activation, PANEL, Packed, Start, View, ViewMut};
@@ -13,18 +13,18 @@ use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::lanes::{Lanes, N_LANES};
 use std::hint::black_box;
 
-/// Rows of a full tile: with four registers of 16 columns that is 24 accumulators of 32 registers.
+/// Rows of a full tile: with four registers of 16 columns it has 24 accumulators, of 32 registers.
 const ROWS: usize = 6;
-/// Most steps of the inner dimension before the next tile: a block of a panel, 64 columns wide, has 32 KB and stays in the
+/// Most steps of the inner dimension per block: a block of a panel, 64 columns wide, has 32 KB and stays in the
 /// first-level cache.
 const BLOCK: usize = 128;
-/// Rows and columns of the output that are worked on together: with the blocks of the two sides that go into them they have
-/// less than 600 KB and stay in the second-level cache.
+/// Rows and columns of a block of the output: with the blocks of both operands it takes less than 600 KB and stays in
+/// the second-level cache.
 const ROW_BLOCK: usize = 192;
 const COLUMN_BLOCK: usize = 384;
 
 pub(super) fn tiles_on(set: Supported, a: View, b: &Packed, start: Start, activation: Activation, out: &mut ViewMut) {
-    // A transposed left side is read along its memory too: neighbouring rows are neighbours there.
+    // A transposed left operand is read along its memory too: there, adjacent rows are adjacent in memory.
     let product = Product { a, b, start, activation };
     match (set.set(), a.strides.1 == 1) {
         (crate::InstructionSet::Avx512, true) => wide_rows_on(set, &product, out),
@@ -34,10 +34,10 @@ pub(super) fn tiles_on(set: Supported, a: View, b: &Packed, start: Start, activa
     }
 }
 
-/// Where a tile that reaches over the right edge lies while it is worked on.
+/// Buffer for a tile that extends past the right edge of the output.
 type Edge = [f32; ROWS * PANEL];
 
-/// What stays the same over all tiles.
+/// What all tiles of a product share.
 struct Product<'a> {
     a: View<'a>,
     b: &'a Packed,
@@ -70,7 +70,7 @@ fn narrow_columns<L: Lanes>(product: &Product, out: &mut ViewMut) {
     all_tiles::<L, 1, true>(product, out);
 }
 
-/// `WIDTH`: registers of 16 columns in a full tile. `BY_COLUMNS`: the left side's columns are contiguous.
+/// `WIDTH`: registers of 16 columns in a full tile. `BY_COLUMNS`: the columns of the left operand are contiguous.
 #[inline(always)]
 fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Product, out: &mut ViewMut) {
     let inner = Blocks::of(product.b.k);
@@ -78,8 +78,9 @@ fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Pro
     let mut edge = [0.0; ROWS * PANEL];
     for first_column in (0..out.n_cols).step_by(COLUMN_BLOCK) {
         let columns = (first_column, out.n_cols.min(first_column + COLUMN_BLOCK));
-        // Along the rows of the left side a block of the output is finished before the next. Where its columns lie along memory,
-        // all rows are worked on with one block of the inner dimension, as neighbouring rows share pages and cache lines.
+        // If the rows of the left operand are contiguous, each block of the output is finished before the next one. If
+        // its columns are contiguous, all rows are computed for one block of the inner dimension first, as adjacent
+        // rows share pages and cache lines.
         if BY_COLUMNS {
             for inner in inner.all() {
                 for rows in rows.all() {
@@ -96,7 +97,7 @@ fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Pro
     }
 }
 
-/// A dimension cut into blocks.
+/// A dimension divided into blocks.
 #[derive(Clone, Copy)]
 struct Blocks {
     len: usize,
@@ -105,22 +106,22 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// The inner dimension in blocks of much the same length: a short one costs as many loads of the output as a long one. There is
-    /// one at least, so that a product over nothing still writes its start.
+    /// The inner dimension in blocks of nearly equal length, because a short block loads as much of the output as a
+    /// long one. There is at least one block, so that a product over an empty dimension still writes its start value.
     #[inline(always)]
     fn of(k: usize) -> Self {
         let n_blocks = k.div_ceil(BLOCK).max(1);
         Self { len: k, block: k.div_ceil(n_blocks), n_blocks }
     }
 
-    /// First and end of each block.
+    /// First index and end of each block.
     #[inline(always)]
     fn all(self) -> impl Iterator<Item = (usize, usize)> {
         (0..self.n_blocks).map(move |number| (number * self.block, self.len.min((number + 1) * self.block)))
     }
 }
 
-/// A block of the output, over one block of the inner dimension.
+/// Computes a block of the output for one block of the inner dimension.
 #[inline(always)]
 fn block_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     product: &Product,
@@ -130,12 +131,12 @@ fn block_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     out: &mut ViewMut,
     edge: &mut Edge,
 ) {
-    // Opaque: the compiler would work out the end of the block anew in every step.
+    // `black_box` keeps the compiler from recomputing the end of the block in every step.
     let inner = black_box(inner);
     let mut column = first_column;
     while column < end_column {
         let panel_end = end_column.min((column / PANEL + 1) * PANEL);
-        // A wide tile that reaches over the edge is faster than two narrow ones.
+        // One wide tile that extends past the edge is faster than two narrow ones.
         if WIDTH == 4 && panel_end - column > 2 * N_LANES {
             column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, column, out, edge);
             column = panel_end;
@@ -149,7 +150,7 @@ fn block_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     }
 }
 
-/// Some rows of `WIDTH · 16` columns, over one block of the inner dimension.
+/// Computes a range of rows, `WIDTH · 16` columns wide, for one block of the inner dimension.
 #[inline(always)]
 fn column_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     product: &Product,
