@@ -1,14 +1,15 @@
 //! Weights in safetensors files.
 //!
-//! In: named f32 matrices and a path. Out: a file others can read, or the numbers of one. Refuses: a file in which a
-//! weight is missing, has another shape or type, or holds a number that is not finite; nothing is changed then.
+//! In: named f32 matrices and a path. Out: a file that other programs can read, or the numbers of such a file. If a
+//! weight is missing, has another shape or type, or contains a number that is not finite, reading fails and changes
+//! nothing.
 
 use crate::{TensorError, Weights};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 
-/// Writes all weights under their names. `extra`: further named matrices, row by row (embedding tables).
+/// Writes all weights under their names. `extra` holds further named matrices, row by row (embedding tables).
 ///
 /// # Errors
 /// [`TensorError::Io`] if the file cannot be written.
@@ -17,17 +18,17 @@ pub fn write_weights(path: &Path, weights: &Weights, extra: &[(&str, [usize; 2],
     let bytes: Vec<Vec<u8>> =
         named().map(|(_, _, values)| values.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
     let views = named().zip(&bytes).map(|((name, shape, _), bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.into(), bytes).expect("four bytes a number were written");
+        let view = TensorView::new(Dtype::F32, shape.into(), bytes).expect("each number was written as four bytes");
         (name.to_owned(), view)
     });
     safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, path)
         .map_err(|error| TensorError::Io { path: path.into(), source: std::io::Error::other(error.to_string()) })
 }
 
-/// Reads all weights by their names. `extra`: further matrices to fill.
+/// Reads all weights by their names. `extra` holds further matrices to fill.
 ///
 /// # Errors
-/// [`TensorError`] if the file cannot be read or does not fit; nothing is changed then.
+/// [`TensorError`] if the file cannot be read or does not match the weights; nothing is changed then.
 pub fn read_weights(
     path: &Path,
     weights: &mut Weights,
@@ -53,7 +54,7 @@ fn matrix(path: &Path, file: &SafeTensors, name: &str, expected: [usize; 2]) -> 
         found.sort_unstable();
         TensorError::Missing { path: path.into(), name: name.into(), found: found.join(", ") }
     })?;
-    // A vector is a matrix of one row.
+    // A vector is accepted for a matrix of one row.
     let is_vector = expected[0] == 1 && view.shape() == &expected[1..];
     if view.dtype() != Dtype::F32 || (view.shape() != expected && !is_vector) {
         let found = format!("{:?} {:?}", view.dtype(), view.shape());
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_again() {
+    fn written_weights_are_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let written = network(4);
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_fit_are_refused_and_change_nothing() {
+    fn files_that_do_not_match_are_refused_and_change_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let refused = |weights: &mut Weights| {
@@ -113,6 +114,6 @@ mod tests {
         let mut broken = network(4);
         broken.change(|values| values[2] = f32::NAN);
         write_weights(&path, &broken, &[]).unwrap();
-        assert!(refused(&mut network(4)).contains("not finite, at 2"));
+        assert!(refused(&mut network(4)).contains("not finite, at index 2"));
     }
 }

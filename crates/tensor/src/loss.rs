@@ -1,20 +1,20 @@
-//! Losses: from scores to a number and its slopes.
+//! Losses: from scores to a loss and its derivatives.
 //!
-//! In: scores and what they should have been. Out: the sum of losses, and its derivative by each score. Refuses: to
-//! average; weights and means are the caller's. A loss over many items is in `softmax.rs`.
+//! In: scores and the values they should have. Out: the sum of losses, and its derivative by each score (its slope).
+//! The caller applies weights and averages. The loss over many candidates is in `softmax.rs`.
 
 use accrue_kernel::{logistic_loss, sigmoid, softmax_row, softplus};
 
-/// A loss on single scores or on pairs of them, by name.
+/// A loss on single scores or on pairs of scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
-    /// [`binary_cross_entropy`]: each score by itself.
+    /// [`binary_cross_entropy`]: each score on its own.
     BinaryCrossEntropy,
-    /// [`pairwise_logistic`]: the chosen item above the other, as BPR has it.
+    /// [`pairwise_logistic`]: the chosen item's score above the other's, as in BPR.
     Pairwise,
-    /// [`hinge`]: the chosen item above the other by a margin.
+    /// [`hinge`]: the chosen item's score above the other's by a margin.
     Hinge {
-        /// How far above.
+        /// The required difference of scores.
         margin: f32,
     },
 }
@@ -34,7 +34,7 @@ pub fn binary_cross_entropy(x: &[f32], labels: &[f32], slopes: &mut [f32]) -> f6
 /// `x: [n, m], targets: [n] → Σ loss, slopes: [n, m]`.
 ///
 /// # Panics
-/// If a target is not below `m` or the lengths do not fit.
+/// If a target is not below `m` or the lengths do not match.
 pub fn cross_entropy(x: &[f32], targets: &[usize], slopes: &mut [f32]) -> f64 {
     assert!(x.len() == slopes.len() && x.len().is_multiple_of(targets.len().max(1)), "cross_entropy: lengths");
     let m = x.len() / targets.len().max(1);
@@ -60,7 +60,7 @@ pub fn hinge(margin: f32, chosen: &[f32], other: &[f32], chosen_slopes: &mut [f3
     pairs(chosen, other, chosen_slopes, other_slopes, of_lead)
 }
 
-/// Huber's loss: `½ e²` up to `delta`, then `delta · (|e| - ½ delta)`: a wild value pulls no harder than `delta`.
+/// Huber's loss: `½ e²` up to `delta`, then `delta · (|e| - ½ delta)`, so that no slope exceeds `delta`.
 /// `x, y: [n] → Σ loss, slopes: [n]`. Huber, *Robust estimation of a location parameter* (1964).
 pub fn huber(delta: f32, x: &[f32], y: &[f32], slopes: &mut [f32]) -> f64 {
     let mut total = 0.0;
@@ -73,7 +73,7 @@ pub fn huber(delta: f32, x: &[f32], y: &[f32], slopes: &mut [f32]) -> f64 {
     total
 }
 
-/// `of_lead` gives a pair's loss and the pull that brings the two apart.
+/// `of_lead` maps the difference of a pair's scores to the loss and the size of its slope.
 fn pairs(
     chosen: &[f32],
     other: &[f32],
@@ -96,7 +96,7 @@ fn pairs(
 mod tests {
     use super::*;
 
-    /// Compares slopes with differences of the loss at four scores.
+    /// Compares slopes with finite differences of the loss at four scores.
     fn check(what: &str, loss: impl Fn(&[f32; 4], &mut [f32; 4]) -> f64) {
         let x = [0.3, -1.2, 2.1, 0.05];
         let mut slopes = [0.0; 4];
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn slopes_are_the_differences_of_the_loss() {
+    fn slopes_equal_finite_differences_of_the_loss() {
         check("bce", |x, slopes| binary_cross_entropy(x, &[1.0, 0.0, 0.3, 1.0], slopes));
         check("cross entropy", |x, slopes| cross_entropy(x, &[1, 0], slopes));
         check("huber", |x, slopes| huber(0.5, x, &[0.0, 0.0, 2.0, 1.0], slopes));

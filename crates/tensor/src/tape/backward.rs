@@ -1,7 +1,7 @@
-//! The backward pass: the tape read from its end, one arm for each operation.
+//! The backward pass: reads the tape from its end, with one match arm per operation.
 //!
-//! In: the tape, the slopes of a loss. Out: the gradients of leaves and of weights, added to what is there. An operation that
-//! needs more than a few lines has its backward pass beside its forward pass, in a file of its own.
+//! In: the tape and the derivatives of a loss. Out: the gradients of leaves and weights, added to their current values.
+//! An operation whose backward pass needs more than a few lines has it beside its forward pass, in its own file.
 
 use std::ops::Range;
 
@@ -14,18 +14,18 @@ use super::{Buffers, Node, Op, Scratch, Tape, Var, attention, gru, sliding, unfo
 use crate::{WeightId, Weights};
 
 impl Tape<'_> {
-    /// The backward pass: from the slopes written by [`gradient_mut`](Self::gradient_mut) to the gradients of all leaves,
-    /// and adds those of the weights to `gradient`, which is as long as [`Weights::values`].
+    /// Computes the gradients of all leaves from the slopes that were written by [`gradient_mut`](Self::gradient_mut),
+    /// and adds the gradients of the weights to `gradient`, which is as long as [`Weights::values`].
     ///
     /// # Panics
     /// If `gradient` has another length.
     pub fn backward(&mut self, gradient: &mut [f32]) {
-        assert_eq!(gradient.len(), self.weights.values().len(), "backward: a gradient for each weight");
+        assert_eq!(gradient.len(), self.weights.values().len(), "backward: not one gradient per weight");
         let Buffers { nodes, values, gradients, masks, indices, scratch } = &mut *self.buffers;
         gradients.resize(values.len(), 0.0);
         for index in (0..nodes.len()).rev() {
             let node = &nodes[index];
-            // Inputs lie before the node, so their gradients can be written while its own is read.
+            // Inputs are before the node, so their gradients can be written while the node's own is read.
             let (before, own) = gradients.split_at_mut(node.begin);
             let (dy, kept_room) = own.split_at_mut(node.rows * node.cols);
             let step = Backward {
@@ -43,7 +43,7 @@ impl Tape<'_> {
     }
 }
 
-/// One node's backward pass.
+/// The backward pass of one node.
 struct Backward<'a> {
     weights: &'a Weights,
     segments: &'a [usize],
@@ -61,7 +61,8 @@ impl Backward<'_> {
         self.nodes[x.0].value()
     }
 
-    /// `gradients`: of all earlier nodes. `room`: as long as what the node kept. `weights`: gradients of all weights.
+    /// `gradients` are those of all earlier nodes, `room` is as long as what the node kept, `weights` are the gradients
+    /// of all weights.
     fn run(&self, gradients: &mut [f32], room: &mut [f32], weights: &mut [f32], scratch: &mut Scratch) {
         let (dy, values, y) = (self.dy, self.values, &self.values[self.node.value()]);
         let d = self.node.cols;
@@ -104,7 +105,7 @@ impl Backward<'_> {
                 };
                 match activation {
                     Activation::Identity => axpy(1.0, dy, &mut gradients[at]),
-                    // Where the input was not above 0 the slope is 0; the mask is in `dy` already.
+                    // Where the input was not above 0 the slope is 0; `dy` is already masked.
                     Activation::Relu => relu_backward(&values[at.clone()], dy, &mut gradients[at]),
                     Activation::Gelu => gelu_backward(&values[at.clone()], dy, &mut gradients[at]),
                 }
