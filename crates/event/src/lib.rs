@@ -13,6 +13,7 @@ mod item;
 mod json;
 mod mapping;
 mod raw;
+mod setting_fault;
 mod settings;
 mod time;
 
@@ -26,6 +27,7 @@ pub use identity::{ContentIds, RefusalId, content_hash};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, RecordKind};
 pub use raw::{RawEvent, RawItem, RawUser, RawValue};
+pub use setting_fault::SettingFault;
 pub use settings::{
     CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, RateSettings, SettingsError, default_weight,
 };
