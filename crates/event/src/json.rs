@@ -1,8 +1,8 @@
-//! A writer of JSON text for raw records: the one place where this crate writes JSON, so that it needs no library for it.
+//! A writer of JSON text for raw records.
 
 use crate::raw::RawValue;
 
-/// An object of the fields that are present, with the rest nested under its own name.
+/// An object of the fields that are present, with the other fields in a nested object under `rest_name`.
 pub(crate) fn object<'a>(
     fields: impl Iterator<Item = (&'static str, &'a RawValue)>,
     rest_name: &str,
@@ -40,7 +40,7 @@ fn key(out: &mut String, name: &str) {
     out.push(':');
 }
 
-/// Appends a value. JSON has no NaN and no infinity: they become `null`.
+/// Appends a value. JSON has no NaN and no infinity; both become `null`.
 pub(crate) fn value(out: &mut String, value: &RawValue) {
     use std::fmt::Write as _;
     match value {

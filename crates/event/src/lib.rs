@@ -1,8 +1,8 @@
-//! The vocabulary of a shop and the check at its door.
+//! The vocabulary of a shop, and the check of what a shop sends.
 //!
 //! In: raw records as a shop sends them ([`RawEvent`], [`Mapping`]). Out: validated facts ([`Event`], [`Item`],
-//! [`User`]) or a rejection with a stable reason. Downstream trusts what leaves this crate and checks nothing again.
-//! This crate stores nothing, reads no clock and knows no model.
+//! [`User`]), or a rejection with a stable reason. Later stages rely on these facts and do not check them again. This
+//! crate stores nothing, reads no clock and knows no model.
 
 mod attribute;
 mod check;

@@ -1,6 +1,6 @@
-//! What the check tolerates. Plain data: every rule's bound in one place, with defaults that fit a middle-sized shop.
+//! Settings of the check: the bounds of all rules in one place, with defaults that suit a medium-sized shop.
 //!
-//! In: TOML or JSON, read by the app. Out: [`CheckSettings`], validated by [`CheckSettings::validate`] before use.
+//! In: TOML or JSON, read by the app. Out: [`CheckSettings`], which [`CheckSettings::validate`] checks before use.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EventType, Timestamp};
 
-/// Bounds and names that the check goes by.
+/// The bounds and names that the check uses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckSettings {
-    /// Longest id, in bytes; a longer one is quarantined, since a cut id would name something else.
+    /// Longest id, in bytes. A longer one is quarantined, because a shortened id would identify something else.
     pub max_id_bytes: usize,
     /// Longest search text, in bytes; a longer one is cut.
     pub max_query_bytes: usize,
@@ -22,45 +22,46 @@ pub struct CheckSettings {
     pub max_description_bytes: usize,
     /// Longest text among properties and attributes, in bytes; a longer one is cut.
     pub max_property_bytes: usize,
-    /// Most properties of an event, or attributes of an item or user; more are left out.
+    /// Most properties of an event, or attributes of an item or user; the others are left out.
     pub max_properties: usize,
-    /// Most elements of a list (categories, tags, a property); more are left out.
+    /// Most elements of a list (categories, tags, a property); the others are left out.
     pub max_list: usize,
-    /// Seconds that an event's time may lie ahead of its arrival and be believed: clocks differ.
+    /// Seconds by which an event's time may be later than its arrival and is kept, because clocks differ.
     pub max_ahead_s: u32,
-    /// Seconds ahead up to which the time of arrival is taken instead; beyond, the event is quarantined.
+    /// Seconds by which an event's time may be later than its arrival and is replaced by it; beyond that the event is
+    /// quarantined.
     pub clamp_ahead_s: u32,
-    /// The oldest time that is believed.
+    /// The oldest time that is accepted.
     pub oldest_at: Timestamp,
     /// Most pieces in one event.
     pub max_quantity: u32,
     /// Fill a missing price of a purchase, cart or return from the item, its category or the catalogue.
     pub fill_price: bool,
-    /// Prices that a category or the catalogue must have shown before its median is used.
+    /// Number of prices that a category or the catalogue must have before its median is used.
     pub min_prices: u32,
-    /// What lies far outside what was seen so far.
+    /// Bounds for numbers far outside those seen before.
     pub outliers: OutlierSettings,
-    /// How many events of one shopper in one minute are believed.
+    /// Bounds on the events of one shopper in one minute.
     pub rates: RateSettings,
-    /// When fresh accounts on one item are too many.
+    /// Bounds on the fresh accounts that act on one item.
     pub coordinated: CoordinatedSettings,
-    /// Weights of types by name: custom types that are accepted, and other weights for built-in ones.
+    /// Weights of types by name: custom types that are accepted, and new weights for built-in ones.
     pub types: BTreeMap<Box<str>, f32>,
-    /// Further names of types, beside the built-in aliases such as `buy` for `purchase`.
+    /// Further names of types, in addition to the built-in aliases such as `buy` for `purchase`.
     pub aliases: BTreeMap<Box<str>, Box<str>>,
     /// A pattern that an item's id must match; `None` accepts every id.
     pub item_pattern: Option<Box<str>>,
 }
 
-/// When a number is unbelievable in the light of all others of its kind.
+/// When a number is an outlier among all others of its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutlierSettings {
-    /// What happens to it.
+    /// What happens to an outlier.
     pub action: OutlierAction,
-    /// Observations before the rule says anything.
+    /// Number of observations before the rule applies.
     pub min_observations: u64,
-    /// How many times the 99.9 % quantile is still believed.
+    /// The bound, as a multiple of the 99.9 % quantile.
     pub factor: f32,
 }
 
@@ -68,33 +69,35 @@ pub struct OutlierSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutlierAction {
-    /// Nothing; the rule is off.
+    /// Nothing: the rule is off.
     Off,
-    /// It is cut to the bound, as a repair.
+    /// It is reduced to the bound, as a repair.
     Clamp,
     /// The event is quarantined.
     Quarantine,
 }
 
-/// Most events of one shopper in one minute of event time, by what a page can cause; 0 switches a bound off.
+/// Most events of one shopper in one minute of event time, by class of event; 0 turns a bound off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateSettings {
-    /// Views, clicks, searches, ratings and the like: ten a second is no person.
+    /// Views, clicks, searches, ratings and similar; the default of ten per second is more than a person can cause.
     pub actions: u32,
-    /// Impressions: a page shows dozens at once.
+    /// Impressions: one page shows dozens at once.
     pub impressions: u32,
-    /// Lines of purchases and returns: an order has one time for all its lines, and a wholesaler's has hundreds.
+    /// Lines of purchases and returns: all lines of an order have the same time, and a wholesaler's order has hundreds
+    /// of lines.
     pub basket_lines: u32,
 }
 
-/// When fresh accounts on one item are too many: so many in a day, and so unlikely by the shop's own share of newcomers.
+/// When fresh accounts on one item are suspicious: there are many in one day, and their share is improbable for this
+/// shop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoordinatedSettings {
-    /// Fresh accounts on an item in a day before the rule says anything; 0 switches it off.
+    /// Number of fresh accounts on an item in a day before the rule applies; 0 turns it off.
     pub least: u32,
-    /// Exponent of the bound: at 25, an item of a calm shop gets there in 7·10^10 days.
+    /// Bound on the evidence, an exponent: at 25, an item of a shop without attacks exceeds it once in 7·10^10 days.
     pub evidence: f32,
 }
 
@@ -214,13 +217,14 @@ impl CheckSettings {
         Ok(())
     }
 
-    /// How much an event of that type says about liking: the settings' weight, else the default.
+    /// How strongly an event of this type indicates that the shopper likes the item: the settings' weight, else the
+    /// default.
     pub fn weight(&self, event_type: &EventType) -> f32 {
         self.types.get(event_type.name()).copied().unwrap_or_else(|| default_weight(event_type))
     }
 }
 
-/// How much an event of a built-in type says about liking where the settings say nothing.
+/// The default weight of an event type: how strongly it indicates that the shopper likes the item.
 pub fn default_weight(event_type: &EventType) -> f32 {
     match event_type {
         EventType::Impression | EventType::Search => 0.0,
@@ -233,7 +237,7 @@ pub fn default_weight(event_type: &EventType) -> f32 {
     }
 }
 
-/// The built-in type of exactly that name.
+/// The built-in type of exactly this name.
 pub(crate) fn built_in_type(name: &str) -> Option<EventType> {
     Some(match name {
         "impression" => EventType::Impression,
@@ -250,7 +254,7 @@ pub(crate) fn built_in_type(name: &str) -> Option<EventType> {
     })
 }
 
-/// The built-in type that shops also know by that name (lower case, words joined by `_`).
+/// The built-in type for which shops also use this name (lower case, words joined by `_`).
 pub(crate) fn built_in_alias(name: &str) -> Option<EventType> {
     Some(match name {
         "impress" | "show" | "shown" | "exposure" | "view_item_list" => EventType::Impression,
@@ -296,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_valid_and_data_from_1997_is_believed() {
+    fn defaults_are_valid_and_accept_data_from_1997() {
         let settings = CheckSettings::default();
         assert_eq!(settings.validate(), Ok(()));
         assert_eq!(settings.oldest_at, Timestamp::parse("1990-01-01T00:00:00Z").unwrap());
@@ -322,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn built_in_names_agree_with_the_vocabulary() {
+    fn built_in_names_match_the_vocabulary() {
         for built_in in EventType::BUILT_IN {
             assert_eq!(built_in_type(built_in.name()), Some(built_in.clone()));
             assert_eq!(built_in_alias(built_in.name()), None);
@@ -330,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_in_the_settings_wins() {
+    fn a_weight_in_the_settings_replaces_the_default() {
         let settings = read("types = { share = 1.5, purchase = 8 }");
         assert_eq!(settings.weight(&EventType::Purchase), 8.0);
         assert_eq!(settings.weight(&EventType::from_name("share")), 1.5);
