@@ -4,7 +4,7 @@
 //! the order of one element's multiply-adds. Between two blocks of the inner dimension the chain is stored in the
 //! output, which loses no bits.
 #![allow(unsafe_code)]
-// Index loops over several arrays at once; `multiply_adds` needs them to be unrolled.
+// Index loops over several arrays at once; `add_products` needs them to be unrolled.
 #![allow(clippy::needless_range_loop)]
 
 use super::{Activation, PANEL, Packed, Start, View, ViewMut};
@@ -175,6 +175,7 @@ fn column_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     }
 }
 
+/// Computes one tile of `N_ROWS` by `WIDTH · 16` elements, for one block of the inner dimension.
 #[inline(always)]
 fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: bool>(
     product: &Product,
@@ -183,26 +184,13 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
     out: &mut ViewMut,
     edge: &mut Edge,
 ) {
-    let Product { a, b, start, activation } = *product;
     let n_cols = (WIDTH * N_LANES).min(out.n_cols - column);
     let is_whole = n_cols == WIDTH * N_LANES;
     let own_rows = row * out.stride + column;
     assert!(own_rows + (N_ROWS - 1) * out.stride + n_cols <= out.data.len());
-    let start = if inner_first == 0 { start } else { Start::Output };
+    let start = if inner_first == 0 { product.start } else { Start::Output };
     if !is_whole {
-        match start {
-            Start::Zero => {}
-            Start::Bias(bias) => {
-                for r in 0..N_ROWS {
-                    edge[r * PANEL..][..n_cols].copy_from_slice(&bias[column..][..n_cols]);
-                }
-            }
-            Start::Output => {
-                for r in 0..N_ROWS {
-                    edge[r * PANEL..][..n_cols].copy_from_slice(&out.data[own_rows + r * out.stride..][..n_cols]);
-                }
-            }
-        }
+        copy_start_to_edge::<N_ROWS>(start, (own_rows, column), n_cols, out, edge);
     }
     let mut sums = [[L::zero(); WIDTH]; N_ROWS];
     if !matches!(start, Start::Zero) {
@@ -213,39 +201,14 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
         };
         for r in 0..N_ROWS {
             for w in 0..WIDTH {
-                // SAFETY: the buffer has 6 rows of 64; a whole tile lies in the output, as was checked above; the bias
-                // is one row of `n_cols`, which is WIDTH · 16 here.
+                // SAFETY: the buffer has 6 rows of 64; a whole tile is inside the output, as was checked above; the
+                // bias is one row of `n_cols`, which is WIDTH · 16 here.
                 sums[r][w] = unsafe { L::load(&*from.add(r * stride + w * N_LANES).cast()) };
             }
         }
     }
 
-    let length = inner_end - inner_first;
-    let (down, right) = if BY_COLUMNS { (1, a.strides.1) } else { (a.strides.0, 1) };
-    let panel = &b.panels()[(column / PANEL) * b.k * PANEL..][..b.k * PANEL];
-    let panel = &panel[inner_first * PANEL..][..length * PANEL];
-    let first = row * down + inner_first * right;
-    assert!(length == 0 || first + (N_ROWS - 1) * down + (length - 1) * right < a.data.len());
-    let within = column % PANEL;
-    assert!(within + WIDTH * N_LANES <= PANEL);
-    // SAFETY: `a` is read at `first + r · down + p · right` for r < N_ROWS and p < length, the largest of which was
-    // checked above; `panel` has length · 64 floats and is read at p · 64 + within + [0, WIDTH · 16), checked too.
-    unsafe {
-        let (a, panel) = (a.data.as_ptr().wrapping_add(first), panel.as_ptr().add(within));
-        for p in 0..length {
-            // Plain index loops here: the accumulators stay in registers only if all of this unrolls.
-            let mut columns = [L::zero(); WIDTH];
-            for w in 0..WIDTH {
-                columns[w] = L::load(&*panel.add(p * PANEL + w * N_LANES).cast());
-            }
-            for r in 0..N_ROWS {
-                let x = L::splat(*a.add(r * down + p * right));
-                for w in 0..WIDTH {
-                    sums[r][w] = sums[r][w].multiply_add(x, columns[w]);
-                }
-            }
-        }
-    }
+    add_products::<L, N_ROWS, WIDTH, BY_COLUMNS>(product, (inner_first, inner_end), (row, column), &mut sums);
 
     let (to, stride) = match is_whole {
         true => (out.data[own_rows..].as_mut_ptr(), out.stride),
@@ -257,8 +220,8 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
             sums[r][w].store(unsafe { &mut *to.add(r * stride + w * N_LANES).cast() });
         }
     }
-    let is_last = inner_end == b.k;
-    if is_whole && !(is_last && activation != Activation::Identity) {
+    let is_last = inner_end == product.b.k;
+    if is_whole && !(is_last && product.activation != Activation::Identity) {
         return;
     }
     for r in 0..N_ROWS {
@@ -266,10 +229,66 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
         if !is_whole {
             to.copy_from_slice(&edge[r * PANEL..][..n_cols]);
         }
-        match activation {
+        match product.activation {
             Activation::Relu if is_last => relu_in_place_inlined(to),
             Activation::Gelu if is_last => gelu_in_place_inlined(to),
             _ => {}
+        }
+    }
+}
+
+/// Copies the start values of a tile with fewer than `WIDTH · 16` columns into the buffer, whose rows have full width.
+#[inline(always)]
+fn copy_start_to_edge<const N_ROWS: usize>(
+    start: Start,
+    (own_rows, column): (usize, usize),
+    n_cols: usize,
+    out: &ViewMut,
+    edge: &mut Edge,
+) {
+    for r in 0..N_ROWS {
+        let from = match start {
+            Start::Zero => return,
+            Start::Bias(bias) => &bias[column..][..n_cols],
+            Start::Output => &out.data[own_rows + r * out.stride..][..n_cols],
+        };
+        edge[r * PANEL..][..n_cols].copy_from_slice(from);
+    }
+}
+
+/// Adds the products of one block of the inner dimension to the accumulators of a tile.
+#[inline(always)]
+fn add_products<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: bool>(
+    &Product { a, b, .. }: &Product,
+    (inner_first, inner_end): (usize, usize),
+    (row, column): (usize, usize),
+    sums: &mut [[L; WIDTH]; N_ROWS],
+) {
+    let length = inner_end - inner_first;
+    let (down, right) = if BY_COLUMNS { (1, a.strides.1) } else { (a.strides.0, 1) };
+    let panel = &b.panels()[(column / PANEL) * b.k * PANEL..][..b.k * PANEL];
+    let panel = &panel[inner_first * PANEL..][..length * PANEL];
+    let first = row * down + inner_first * right;
+    assert!(length == 0 || first + (N_ROWS - 1) * down + (length - 1) * right < a.data.len());
+    let within = column % PANEL;
+    assert!(within + WIDTH * N_LANES <= PANEL);
+    // SAFETY: `a` is read at `first + r · down + p · right` for r < N_ROWS and p < length; the largest of these indices
+    // was checked above. `panel` has length · 64 floats and is read at p · 64 + within + [0, WIDTH · 16), which was
+    // checked as well.
+    unsafe {
+        let (a, panel) = (a.data.as_ptr().wrapping_add(first), panel.as_ptr().add(within));
+        for p in 0..length {
+            // Plain index loops: the accumulators stay in registers only if all of this is unrolled.
+            let mut columns = [L::zero(); WIDTH];
+            for w in 0..WIDTH {
+                columns[w] = L::load(&*panel.add(p * PANEL + w * N_LANES).cast());
+            }
+            for r in 0..N_ROWS {
+                let x = L::splat(*a.add(r * down + p * right));
+                for w in 0..WIDTH {
+                    sums[r][w] = sums[r][w].multiply_add(x, columns[w]);
+                }
+            }
         }
     }
 }
