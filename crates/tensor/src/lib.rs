@@ -20,7 +20,7 @@ pub use accrue_kernel::Activation;
 pub use clip::{finite_norm, scale_to_norm};
 pub use error::TensorError;
 pub use files::{read_weights, write_weights};
-pub use loss::{Loss, binary_cross_entropy, cross_entropy, hinge, huber, pairwise_logistic};
+pub use loss::{binary_cross_entropy, hinge, pairwise_logistic};
 pub use optimizer::{Optimizer, RowGradients, RowOptimizer, Rule};
 pub use schedule::Schedule;
 pub use softmax::{CandidateBlock, Candidates, FirstPass, PackedStates, SoftmaxScratch, Target};
