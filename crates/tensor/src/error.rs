@@ -22,22 +22,22 @@ pub enum TensorError {
         source: std::io::Error,
     },
     /// A file is not in the safetensors format.
-    #[error("{path}: not a safetensors file: {reason}")]
+    #[error("{path}: not a safetensors file: {source}")]
     Format {
         /// The file.
         path: PathBuf,
-        /// What the format's reader says.
-        reason: String,
+        /// The error of the format's reader.
+        source: safetensors::SafeTensorError,
     },
     /// The file does not contain a weight.
-    #[error("{path}: no weight `{name}`; the file has {found}")]
+    #[error("{path}: no weight `{name}`; the file has {}", found.join(", "))]
     Missing {
         /// The file.
         path: PathBuf,
         /// The weight.
         name: String,
-        /// The names that the file contains.
-        found: String,
+        /// The names that the file contains, sorted.
+        found: Vec<String>,
     },
     /// A weight has another shape or type than in the model.
     #[error("{path}: weight `{name}` is {found}, expected F32 {expected:?}")]

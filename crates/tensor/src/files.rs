@@ -6,7 +6,7 @@
 
 use crate::{TensorError, Weights};
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::path::Path;
 
 /// Writes all weights under their names. `extra` holds further named matrices, row by row (embedding tables).
@@ -21,8 +21,14 @@ pub fn write_weights(path: &Path, weights: &Weights, extra: &[(&str, [usize; 2],
         let view = TensorView::new(Dtype::F32, shape.into(), bytes).expect("each number was written as four bytes");
         (name.to_owned(), view)
     });
-    safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, path)
-        .map_err(|error| TensorError::Io { path: path.into(), source: std::io::Error::other(error.to_string()) })
+    safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, path).map_err(|error| refused(path, error))
+}
+
+fn refused(path: &Path, error: SafeTensorError) -> TensorError {
+    match error {
+        SafeTensorError::IoError(source) => TensorError::Io { path: path.into(), source },
+        source => TensorError::Format { path: path.into(), source },
+    }
 }
 
 /// Reads all weights by their names. `extra` holds further matrices to fill.
@@ -35,8 +41,7 @@ pub fn read_weights(
     extra: &mut [(&str, [usize; 2], &mut [f32])],
 ) -> Result<(), TensorError> {
     let bytes = std::fs::read(path).map_err(|source| TensorError::Io { path: path.into(), source })?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|error| TensorError::Format { path: path.into(), reason: error.to_string() })?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| refused(path, error))?;
     let dense = weights.named().map(|(name, shape, _)| matrix(path, &file, name, shape));
     let dense = dense.collect::<Result<Vec<_>, _>>()?.concat();
     let read = extra.iter().map(|(name, shape, _)| matrix(path, &file, name, *shape));
@@ -50,9 +55,9 @@ pub fn read_weights(
 
 fn matrix(path: &Path, file: &SafeTensors, name: &str, expected: [usize; 2]) -> Result<Vec<f32>, TensorError> {
     let view = file.tensor(name).map_err(|_| {
-        let mut found: Vec<_> = file.names().into_iter().map(|name| format!("`{name}`")).collect();
+        let mut found: Vec<String> = file.names().into_iter().map(String::from).collect();
         found.sort_unstable();
-        TensorError::Missing { path: path.into(), name: name.into(), found: found.join(", ") }
+        TensorError::Missing { path: path.into(), name: name.into(), found }
     })?;
     // A vector is accepted for a matrix of one row.
     let is_vector = expected[0] == 1 && view.shape() == &expected[1..];
@@ -110,7 +115,7 @@ mod tests {
         let error = refused(&mut network(4));
         assert!(error.contains("`layer.weight` is F32 [3, 5], expected F32 [3, 4]"), "{error}");
         write_weights(&path, &Weights::new(1), &[("other", [1, 1], &[0.0])]).unwrap();
-        assert!(refused(&mut network(4)).contains("no weight `layer.weight`; the file has `other`"));
+        assert!(refused(&mut network(4)).contains("no weight `layer.weight`; the file has other"));
         let mut broken = network(4);
         broken.change(|values| values[2] = f32::NAN);
         write_weights(&path, &broken, &[]).unwrap();

@@ -126,17 +126,17 @@ pub(super) fn forward(
 }
 
 /// The probabilities after dropout.
-fn dropped<'a>(p: &'a [f32], mask: &[u8], head: &Head, how: Attention, room: &'a mut Vec<f32>) -> &'a [f32] {
+fn dropped<'a>(p: &'a [f32], mask: &[u8], head: &Head, how: Attention, buffer: &'a mut Vec<f32>) -> &'a [f32] {
     if mask.is_empty() {
         return p;
     }
-    room.clear();
-    room.extend_from_slice(p);
-    mask_in_place(&mask[head.square()], how.dropout, room);
-    room
+    buffer.clear();
+    buffer.extend_from_slice(p);
+    mask_in_place(&mask[head.square()], how.dropout, buffer);
+    buffer
 }
 
-/// `dy: [n, d], room: the length of the probabilities → adds to dx: [n, 3 d]`
+/// `dy: [n, d], buffer: the length of the probabilities → adds to dx: [n, 3 d]`
 #[allow(clippy::too_many_arguments)]
 pub(super) fn backward(
     qkv: &[f32],
@@ -145,7 +145,7 @@ pub(super) fn backward(
     kept: &[f32],
     mask: &[u8],
     dy: &[f32],
-    room: &mut [f32],
+    buffer: &mut [f32],
     dx: &mut [f32],
     scratch: &mut Scratch,
 ) {
@@ -160,7 +160,7 @@ pub(super) fn backward(
         let used = dropped(p, mask, &head, how, &mut scratch.floats);
         add(View::new(used, n, n).transposed(), &scratch.packed, head.part_mut(dx, 2));
         // Probabilities: dp = dy·vᵀ, through dropout, then through the softmax.
-        let dp = &mut room[head.square()];
+        let dp = &mut buffer[head.square()];
         scratch.packed.pack(head.part(qkv, 2).transposed());
         multiply(dy, &scratch.packed, Start::Zero, Activation::Identity, ViewMut::new(dp, n, n));
         if !mask.is_empty() {

@@ -27,7 +27,7 @@ impl Tape<'_> {
             let node = &nodes[index];
             // Inputs are before the node, so their gradients can be written while the node's own is read.
             let (before, own) = gradients.split_at_mut(node.begin);
-            let (dy, kept_room) = own.split_at_mut(node.rows * node.cols);
+            let (dy, buffer) = own.split_at_mut(node.rows * node.cols);
             let step = Backward {
                 weights: self.weights,
                 segments: self.segments,
@@ -38,7 +38,7 @@ impl Tape<'_> {
                 mask: &masks[node.masks.clone()],
                 indices: &indices[node.indices.clone()],
             };
-            step.run(before, &mut kept_room[..node.n_kept], gradient, scratch);
+            step.run(before, &mut buffer[..node.n_kept], gradient, scratch);
         }
     }
 }
@@ -61,9 +61,9 @@ impl Backward<'_> {
         self.nodes[x.0].value()
     }
 
-    /// `gradients` are those of all earlier nodes, `room` is as long as what the node kept, `weights` are the gradients
+    /// `gradients` are those of all earlier nodes, `buffer` is as long as what the node kept, `weights` are the gradients
     /// of all weights.
-    fn run(&self, gradients: &mut [f32], room: &mut [f32], weights: &mut [f32], scratch: &mut Scratch) {
+    fn run(&self, gradients: &mut [f32], buffer: &mut [f32], weights: &mut [f32], scratch: &mut Scratch) {
         let (dy, values, y) = (self.dy, self.values, &self.values[self.node.value()]);
         let d = self.node.cols;
         match self.node.op {
@@ -144,7 +144,7 @@ impl Backward<'_> {
             Op::Attention { qkv, how } => {
                 let (at, kept) = (self.at(qkv), &values[self.node.kept()]);
                 let dx = &mut gradients[at.clone()];
-                attention::backward(&values[at], self.segments, how, kept, self.mask, dy, room, dx, scratch);
+                attention::backward(&values[at], self.segments, how, kept, self.mask, dy, buffer, dx, scratch);
             }
             Op::Gru { gates, weight, bias } => {
                 let layer = gru::Layer {
