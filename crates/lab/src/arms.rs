@@ -1,11 +1,12 @@
-//! What an experiment's difference is a difference of: simulated shops in which both arms' worlds are known.
+//! What an experiment's difference estimates: simulated shops in which the true difference is known.
 //!
-//! A treatment may change not only what is shown but what is learned from it. For a third of its days a shop's front pages are what its
-//! models rank best. Then they are filled four times for the same visitors: all as before, all by the treatment (the difference is the
-//! truth: what the shop would gain by choosing it), and twice half and half: with one learner for both arms, and with an arm's own. Out:
-//! the truth and both estimates, as the share of the best pages' clicks that the pages of the last third earn; means over shops, with
-//! their standard errors. The bias of a shared learner
-//! is the subject of Holtz et al., *Reducing symbiosis bias through better A/B tests of recommendation algorithms* (2023).
+//! A treatment may change not only what is shown but also what is learned from it. For a third of its days, a shop's
+//! front pages show what its models rank best. Then the rest is simulated four times with the same visitors: all pages
+//! by the first policy, all pages by the treatment (the difference of the two is the true effect of choosing the
+//! treatment), and twice with half of the shoppers in each arm: once with one learner for both arms, once with a
+//! learner for each. Out: the true effect and both estimates, in shares of the best pages' expected clicks, over the
+//! last third of the days; means over shops with their standard errors. The bias of a shared learner is the subject of
+//! Holtz et al., *Reducing symbiosis bias through better A/B tests of recommendation algorithms* (2023).
 
 use accrue_event::{EventType, ItemId, Timestamp};
 use accrue_kernel::Draws;
@@ -17,24 +18,24 @@ use serde::{Deserialize, Serialize};
 use crate::LabError;
 use crate::simulator::{Outcome, Request, Simulator, SimulatorSettings, Step, Visit};
 
-/// Stream of random numbers: what is drawn.
+/// Stream of the random numbers that draw pages.
 const SHOWN: u64 = 0x4152_4d53;
-/// Pages between two publications.
+/// Number of pages between two publications.
 const PUBLISHED_EVERY: u64 = 32;
 const DAY_MS: i64 = 86_400_000;
 
-/// What the second arm shows; the first shows what the models rank best.
+/// The policy of the second arm; the first arm shows what the models rank best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Treatment {
-    /// What is popular, the same for all.
+    /// The most popular items, the same for all shoppers.
     Popular,
-    /// The first three places drawn evenly among the best twenty.
+    /// The first three positions are drawn uniformly from the best twenty items.
     Explore,
 }
 
 impl Treatment {
-    /// All of them.
+    /// All treatments.
     pub const ALL: [Self; 2] = [Self::Popular, Self::Explore];
 
     /// The name in settings.
@@ -46,16 +47,16 @@ impl Treatment {
     }
 }
 
-/// Which shops, and how many.
+/// Settings of the evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmsSettings {
-    /// What is tried.
+    /// The treatment.
     pub treatment: Treatment,
-    /// Shops; their seeds follow on the learner's.
+    /// Number of shops; their seeds are consecutive, from the learner's seed on.
     pub shops: u64,
-    /// Days of each, a third of them before the experiment.
+    /// Days of each shop; a third of them are before the experiment.
     pub days: u32,
-    /// What learns.
+    /// The learner's settings.
     pub learn: LearnSettings,
 }
 
@@ -68,35 +69,35 @@ pub struct OverShops {
     pub standard_error: f64,
 }
 
-/// What the arms came to. All figures are shares of the best pages' clicks; differences are those of the second arm to the first.
+/// The results. All values are shares of the best pages' clicks; differences are those of the second arm to the first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ArmsReport {
-    /// What was tried.
+    /// The treatment.
     pub treatment: Treatment,
-    /// Shops.
+    /// Number of shops.
     pub shops: u64,
-    /// Front pages of a shop, in a mean, that were judged.
+    /// Mean number of front pages per shop that were evaluated.
     pub pages: f64,
     /// All pages by the first policy.
     pub first: OverShops,
-    /// All pages by the second.
+    /// All pages by the second policy.
     pub second: OverShops,
-    /// The difference between the two worlds.
+    /// The true effect: the difference between the two policies above.
     pub truth: OverShops,
     /// The difference between arms with one learner.
     pub shared: OverShops,
-    /// The difference between arms with learners of their own.
+    /// The difference between arms with a learner each.
     pub own_arm: OverShops,
-    /// How far the first is from the truth, shop by shop.
+    /// The error of the estimate with one learner, shop by shop.
     pub shared_error: OverShops,
-    /// How far the second is from the truth, shop by shop.
+    /// The error of the estimate with a learner for each arm, shop by shop.
     pub own_arm_error: OverShops,
 }
 
-/// Runs the shops one after another; `progress` hears the share that is done.
+/// Simulates the shops one after another; `progress` is called with the share done.
 ///
 /// # Errors
-/// The learner's, and [`LabError::Empty`] without a page to judge.
+/// Errors of the learner, and [`LabError::Empty`] if there is no page to evaluate.
 pub fn evaluate_arms(settings: &ArmsSettings, progress: &dyn Fn(f64)) -> Result<ArmsReport, LabError> {
     let mut found: [Vec<f64>; 7] = Default::default();
     let mut pages = 0.0;
@@ -141,7 +142,7 @@ fn over_shops(found: &[f64]) -> OverShops {
     OverShops { mean, standard_error: (variance / n).sqrt() }
 }
 
-/// Clicks that pages are worth, and those of the best pages for the same visitors.
+/// Expected clicks of pages, and of the best pages for the same visitors.
 #[derive(Clone, Copy, Debug, Default)]
 struct Worth {
     n: u64,
@@ -161,13 +162,13 @@ impl Worth {
     }
 }
 
-/// A shop whose front pages are filled by arms.
+/// A shop whose front pages are filled by the arms' policies.
 struct Run {
     treatment: Treatment,
     seed: u64,
     days: u32,
     shown: Split,
-    /// Settings with which the experiment begins, if arms learn apart.
+    /// Settings that take effect when the experiment begins, if the arms learn separately.
     apart: Option<LearnSettings>,
     begun: bool,
     shop: Simulator,
@@ -183,7 +184,7 @@ impl Run {
         let shop =
             SimulatorSettings { seed, n_items: 400, n_shoppers: 600, visits_per_day: 500.0, ..Default::default() };
         let mut learn = LearnSettings { seed, predict_one_in: u64::MAX, ..settings.learn.clone() };
-        // What is compared is what is learned, not what would be undone of it.
+        // What is learned is compared, without rollbacks.
         learn.guard.enabled = false;
         let facts = Facts::new(learn.history_capacity);
         let mut learner = Learner::new(learn.clone());
@@ -205,7 +206,7 @@ impl Run {
         }
     }
 
-    /// Lives through the days; returns what pages of the last third were worth, by arm.
+    /// Simulates all days; returns the value of the pages of the last third, by arm.
     fn through(mut self) -> Result<[Worth; 2], LabError> {
         let start_ms = self.shop.settings().start.0;
         let third_ms = i64::from(self.days) * DAY_MS / 3;
@@ -261,7 +262,7 @@ impl Run {
         Ok(self.learner.step(record.offset, received_at.0, self.facts.resolve(&record))?)
     }
 
-    /// The front page of this arm.
+    /// The front page for a visit, by the arm's policy.
     fn page(&mut self, visit: &Visit, arm: usize) -> Vec<ItemId> {
         if self.n_pages.is_multiple_of(PUBLISHED_EVERY) {
             self.version = self.learner.publish();
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_treatment_that_changes_next_to_nothing_is_worth_next_to_nothing() {
+    fn a_treatment_with_a_small_effect_has_small_estimates() {
         let report = report(Treatment::Popular, Part::Popularity);
         assert!(report.pages > 200.0 && report.first.mean > 0.02 && report.first.mean < 1.0, "{report:?}");
         for difference in [report.truth, report.shared, report.own_arm] {
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_shops_give_the_same_figures_and_arms_that_learn_apart_other_ones() {
+    fn results_are_reproducible_and_separate_learners_change_the_estimate() {
         let explore = report(Treatment::Explore, Part::Neighbours);
         assert_eq!(explore, report(Treatment::Explore, Part::Neighbours));
         assert!(explore.truth.mean != 0.0 && explore.shared != explore.own_arm, "{explore:?}");

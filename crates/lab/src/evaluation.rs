@@ -1,4 +1,4 @@
-//! A fitted model under a protocol on files: what `accrue evaluate` asks of the laboratory.
+//! A fitted model under a protocol on files: the work of `accrue evaluate`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,63 +19,63 @@ use crate::settings::{Pairs, described_model, model_settings};
 pub struct Request {
     /// Name of the model.
     pub model: String,
-    /// What it learns from.
+    /// The file to learn from.
     pub train: PathBuf,
-    /// What it is asked, where the protocol has a file of its own for that.
+    /// The file of queries, if the protocol has one.
     pub test: Option<PathBuf>,
     /// Settings of the protocol and of the model.
     pub settings: Vec<(String, String)>,
-    /// Of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Threads that may work at once.
+    /// Number of threads.
     pub threads: usize,
 }
 
-/// What happens meanwhile, for a progress bar.
+/// Progress of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stage {
     /// An epoch of training is done.
     Trained(Epoch),
-    /// This share of the queries is answered.
+    /// This share of the queries is evaluated.
     Asked(f64),
-    /// This share of a search's budget is spent.
+    /// This share of a search's budget is used.
     Searched(f64),
 }
 
-/// The result. The same bytes for the same seed, save under `cost`.
+/// The result. The same bytes for the same seed, except for `cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RankingReport {
-    /// How it was measured.
+    /// The name of the protocol.
     pub protocol: &'static str,
-    /// What was measured.
+    /// The name of the model.
     pub model: String,
     /// Settings of protocol and model.
     pub settings: BTreeMap<String, String>,
-    /// Of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// Means over queries.
     pub metrics: BTreeMap<String, f64>,
     /// 95 % intervals, by bootstrap over users.
     pub ci95: BTreeMap<String, Interval>,
-    /// Queries asked.
+    /// Number of queries.
     pub n_eval: usize,
-    /// Numbers that the model learned.
+    /// Number of parameters that the model learned.
     pub n_params: u64,
     /// The metric of the groups below.
     pub main_metric: &'static str,
-    /// By length of the history, with the lift over popularity.
+    /// The main metric by length of the history, with the lift over popularity.
     pub by_history: Vec<Group>,
-    /// By popularity of what was chosen.
+    /// The main metric by popularity of the chosen items.
     pub by_popularity: Vec<Group>,
     /// Mean loss by epoch, for models that have one.
     pub curve: Vec<f64>,
     /// What was left out of the files, and how often.
     pub counted: Counted,
-    /// What it took.
+    /// Time and memory used.
     pub cost: Cost,
 }
 
-/// Reads, fits, asks, measures.
+/// Reads the files, fits the model, answers the queries and computes the metrics.
 ///
 /// # Errors
 /// [`LabError`] if a file, a setting or a model cannot be used.
@@ -156,7 +156,7 @@ pub(crate) fn report(
     })
 }
 
-/// Popularity's outcome on the same queries: the line that a model is measured from.
+/// Popularity's outcomes for the same queries: the baseline of the lift.
 fn popularity(task: &Task, seed: u64, threads: usize) -> Result<Vec<Outcome>, LabError> {
     let model: AnyModel = Kind::Popularity.default_settings().fit(&task.train, &Fit::quiet(seed, threads))?;
     evaluate(&model, task, threads, &|_| {})

@@ -1,6 +1,6 @@
-//! Reports as one HTML page that opens without a network: figures, learning curves, groups, runs compared.
+//! Reports as an HTML page that needs no network: metrics, learning curves, groups, and a comparison of runs.
 //!
-//! In: reports as JSON, the first being the one that the page is about. Out: a page with inline SVG, light and dark.
+//! In: reports as JSON; the page is about the first one. Out: a page with inline SVG, for light and dark displays.
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 240.0;
 const MARGIN: f64 = 48.0;
 
-/// The page. Reports after the first are compared with it.
+/// The page of the first report, compared with the others.
 pub fn html(reports: &[Value]) -> String {
     let Some(report) = reports.first() else { return String::new() };
     let title = format!("{} under {}", word(&report["model"]), word(&report["protocol"]));
@@ -46,7 +46,7 @@ pub fn html(reports: &[Value]) -> String {
     page + "</html>\n"
 }
 
-/// Text or number, escaped.
+/// A text or number, escaped for HTML.
 fn word(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
@@ -88,7 +88,7 @@ fn compared(reports: &[Value]) -> String {
     page
 }
 
-/// Runs of the stream protocol: how good, for how many CPU seconds of learning (to the logarithm).
+/// Runs of the stream protocol: quality over the CPU seconds of learning (logarithmic).
 fn policies(reports: &[Value]) -> String {
     let points: Vec<(f64, f64, String)> = reports
         .iter()
@@ -105,7 +105,7 @@ fn policies(reports: &[Value]) -> String {
     let (least, most) = points.iter().fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(p.0), high.max(p.0)));
     let highest = points.iter().fold(1e-9, |high: f64, p| high.max(p.1));
     let floor = HEIGHT - MARGIN / 2.0;
-    // Labels stand to the right of their points, so those need room there.
+    // Labels are to the right of their points and need space there.
     let span = (most / least).ln().max(1e-9);
     let x = |cpu_s: f64| MARGIN + 12.0 + (cpu_s / least).ln() / span * (WIDTH - MARGIN - 180.0);
     let y = |ndcg: f64| floor - ndcg / highest * (floor - MARGIN / 2.0);
@@ -229,7 +229,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_page_has_its_plots_and_asks_nothing_of_the_network() {
+    fn a_page_has_its_plots_and_loads_nothing_from_the_network() {
         let group = json!({"from": 1, "to": 5, "n_eval": 9, "value": 0.2, "popularity": 0.1, "lift": 2.0});
         let report = json!({"model": "a<b", "protocol": "sessions", "main_metric": "mrr@20", "metrics": {"mrr@20": 0.2},
             "ci95": {"mrr@20": [0.1, 0.3]}, "by_history": [group], "curve": [2.0, 1.0], "settings": {"k": "5"}});
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_are_set_against_what_they_cost() {
+    fn policies_are_plotted_over_their_cost() {
         let run = |mode: &str, warm: Option<&str>, cpu_s: f64, ndcg: f64| {
             json!({"model": "blend", "protocol": "stream", "metrics": {"ndcg@20": ndcg}, "cost": {"train_cpu_s": cpu_s},
                 "settings": {"mode": mode, "warm": warm}})
@@ -250,7 +250,7 @@ mod tests {
         let page = html(&[run("online", None, 2.0, 0.06), run("retrain:7d", Some("true"), 200.0, 0.03)]);
         let (left, right) = (page.find("blend online").unwrap(), page.find("blend retrain:7d warm").unwrap());
         assert!(left < right);
-        // The dearest lies farthest to the right, the best highest; zero is on the axis.
+        // The most expensive run is on the right, the best one on top; zero is on the axis.
         for part in ["cx=60.0 cy=24.0", "cx=472.0 cy=120.0", "200.0 s", ">0.060<", ">0.000<"] {
             assert!(page.contains(part), "{part}: {page}");
         }

@@ -1,7 +1,7 @@
-//! The laboratory: models measured under published protocols, and the shop simulator, where the truth is known.
+//! Evaluation: models measured under published protocols, and a shop simulator in which the truth is known.
 //!
-//! In: events or files' records as plain values, settings. Out: reports. It uses the learner and the models just as the server does,
-//! and knows nothing of the server.
+//! In: events or the records of files as plain values, and settings. Out: reports. This crate uses the learner and the
+//! models as the server does, and knows nothing of the server.
 
 mod arms;
 mod auto;

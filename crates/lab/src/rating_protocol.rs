@@ -1,8 +1,9 @@
-//! The protocol `ratings`: how far predicted stars lie from given ones, over k folds, on the latest ratings, or on a test file.
+//! The protocol `ratings`: the errors of predicted ratings, over k folds, on the latest ratings, or on a test file.
 //!
-//! In: `user item rating` a line. Every rating is predicted once, by a model fitted on the other folds. With `split=time`:
-//! `user item rating time` a line, and the latest `share=0.2` are predicted from all before them. Out: RMSE, mean
-//! absolute error, the share within half a star, each with an interval by bootstrap over users.
+//! In: `user item rating` per line. Every rating is predicted once, by a model fitted on the other folds. With
+//! `split=time`: `user item rating time` per line, and the latest `share=0.2` are predicted from all earlier ones. Out:
+//! RMSE, mean absolute error, the share of errors of at most half a star, each with an interval by bootstrap over
+//! users.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,16 +28,16 @@ const BOOTSTRAP: u64 = 0x5242_4F4F;
 /// Resamples of a bootstrap.
 const RESAMPLES: usize = 500;
 
-/// The result. The same bytes for the same seed, save under `cost`.
+/// The result. The same bytes for the same seed, except for `cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RatingReport {
-    /// `ratings`
+    /// `ratings`.
     pub protocol: &'static str,
-    /// What was measured.
+    /// The name of the model.
     pub model: String,
     /// Settings of protocol and model.
     pub settings: BTreeMap<String, String>,
-    /// Of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// `rmse`, `mae`, `within_half`.
     pub metrics: BTreeMap<&'static str, f64>,
@@ -44,23 +45,23 @@ pub struct RatingReport {
     pub ci95: BTreeMap<&'static str, Interval>,
     /// RMSE of each fold.
     pub folds: Vec<f64>,
-    /// Ratings predicted.
+    /// Number of predicted ratings.
     pub n_eval: usize,
-    /// Numbers that the model learned, in the first fold.
+    /// Number of parameters that the model learned, in the first fold.
     pub n_params: u64,
     /// What was left out of the files, and how often.
     pub counted: BTreeMap<&'static str, u64>,
-    /// What it took.
+    /// Time and memory used.
     pub cost: Cost,
 }
 
 /// Rows of a file: `(user, item, rating)`.
 type Rows = Vec<(u32, u32, f32)>;
 
-/// Errors by user: squared, absolute, within half a star, number.
+/// Sums of one user's errors: squared, absolute, number within half a star, number.
 type Sums = [f64; 4];
 
-/// Reads, fits on each fold, predicts, measures.
+/// Reads the files, fits on each fold, predicts, and computes the metrics.
 ///
 /// # Errors
 /// [`LabError`] if a file, a setting or a model cannot be used.
@@ -88,7 +89,7 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
         false => read_ratings(&request.train, &mut users, &mut items)?,
     };
     let test = request.test.as_ref().map(|path| read_ratings(path, &mut users, &mut items)).transpose()?;
-    // Validation: folds inside what the first test would be predicted from.
+    // For validation: folds inside the data from which the first test would be predicted.
     let splits = match test {
         None if by_time => vec![latest(&request.train, (&mut users, &mut items), share, on_validation)?],
         Some(_) if on_validation => folds(ratings, n_folds, request.seed + 1),
@@ -143,7 +144,7 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
     })
 }
 
-/// The latest ratings against all before them; for validation the latest of those.
+/// The latest ratings, to be predicted from all earlier ones; for validation the latest of the earlier ones.
 fn latest(
     path: &Path,
     (users, items): (&mut Vocabulary, &mut Vocabulary),
@@ -155,7 +156,8 @@ fn latest(
     if on_validation {
         (before, after) = split_by_time(before, share);
     }
-    // Where somebody rated an item again, the model knows the rating that was in force at the cut, and is asked for the last.
+    // If a user rated an item again, the model learns the last rating before the split and predicts the last one after
+    // it.
     let last = |rows: &[Timed]| -> Rows {
         let of_pair: BTreeMap<(u32, u32), f32> = rows.iter().map(|row| ((row.user, row.item), row.rating)).collect();
         of_pair.into_iter().map(|((user, item), rating)| (user, item, rating)).collect()
@@ -163,7 +165,7 @@ fn latest(
     Ok((last(before), last(after)))
 }
 
-/// Each fold against the others, ratings dealt out at random.
+/// Each fold with all others to learn from; ratings are assigned to folds at random.
 fn folds(ratings: Rows, n_folds: usize, seed: u64) -> Vec<(Rows, Rows)> {
     let mut order: Vec<usize> = (0..ratings.len()).collect();
     Draws::new(seed, FOLDS, 0).shuffle(&mut order);
@@ -212,7 +214,7 @@ fn errors(
     }
 }
 
-/// RMSE, mean absolute error, share within half a star.
+/// RMSE, mean absolute error, share of errors within half a star.
 fn figures(users: &[Sums]) -> [f64; 3] {
     let all = users.iter().fold(Sums::default(), |all, user| std::array::from_fn(|i| all[i] + user[i]));
     let n = all[3].max(1.0);
@@ -258,8 +260,8 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_those_of_the_textbook() {
-        // Errors 0.5 and 1.5 of one user, 0 of another.
+    fn figures_match_their_definitions() {
+        // Errors of 0.5 and 1.5 for one user, 0 for another.
         let users = [[2.5, 2.0, 1.0, 2.0], [0.0, 0.0, 1.0, 1.0]];
         assert_eq!(figures(&users), [(2.5_f64 / 3.0).sqrt(), 2.0 / 3.0, 2.0 / 3.0]);
     }

@@ -1,7 +1,7 @@
-//! `key=value` pairs as settings of a protocol and of a model.
+//! Settings of protocols and models from `key=value` pairs.
 //!
-//! In: pairs of words. Out: typed values; a model's settings are its defaults with the named ones replaced, each read as the
-//! type that is there. Refuses: a name that nobody takes, a value of another type.
+//! In: pairs of texts. Out: typed values. A model's settings are its defaults, with the named ones replaced and read as
+//! the type of the default. An unknown name or a value of another type is an error.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,20 +13,20 @@ use serde_json::{Map, Value};
 
 use crate::LabError;
 
-/// Pairs that nobody has taken yet.
+/// The pairs that have not been taken yet.
 #[derive(Clone, Debug, Default)]
 pub struct Pairs(BTreeMap<String, String>);
 
 impl Pairs {
-    /// From pairs; a later one replaces an earlier one of the same name.
+    /// From pairs; of several pairs with one name the last is used.
     pub fn new(pairs: &[(String, String)]) -> Self {
         Self(pairs.iter().cloned().collect())
     }
 
-    /// Takes the value of `key` if it was given, else `otherwise`.
+    /// Takes the value of `key` if it was given, otherwise `otherwise`.
     ///
     /// # Errors
-    /// [`LabError::Setting`] if it is of another type.
+    /// [`LabError::Setting`] if the value has another type.
     pub fn take<T: FromStr>(&mut self, key: &str, otherwise: T, expected: &str) -> Result<T, LabError> {
         match self.0.remove(key) {
             None => Ok(otherwise),
@@ -34,10 +34,10 @@ impl Pairs {
         }
     }
 
-    /// Takes one word out of a list, the first if none was given.
+    /// Takes one of some words; the first if none was given.
     ///
     /// # Errors
-    /// [`LabError::Setting`] if it is another word.
+    /// [`LabError::Setting`] if the value is another word.
     pub fn take_word(&mut self, key: &str, words: &[&'static str]) -> Result<&'static str, LabError> {
         let Some(text) = self.0.remove(key) else { return Ok(words[0]) };
         let word = words.iter().find(|&&word| word == text);
@@ -47,7 +47,7 @@ impl Pairs {
     /// Takes numbers between commas.
     ///
     /// # Errors
-    /// [`LabError::Setting`] if one is no positive number.
+    /// [`LabError::Setting`] if one of them is not a positive number.
     pub fn take_cutoffs(&mut self, key: &str, otherwise: &[u32]) -> Result<Vec<u32>, LabError> {
         let Some(text) = self.0.remove(key) else { return Ok(otherwise.into()) };
         let mut cutoffs = text.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>().unwrap_or_default();
@@ -57,7 +57,7 @@ impl Pairs {
         if are_positive { Ok(cutoffs) } else { Err(wrong(key, &text, "places between commas, as in 5,10,20")) }
     }
 
-    /// What is left, for a model.
+    /// The remaining pairs, for a model.
     pub fn rest(self) -> BTreeMap<String, String> {
         self.0
     }
@@ -67,12 +67,13 @@ fn wrong(key: &str, text: &str, expected: impl Display) -> LabError {
     LabError::Setting(format!("{key}={text}: expected {expected}"))
 }
 
-/// The model's settings with those of `pairs` replaced.
+/// The default settings of a model, with those of `pairs` replaced.
 ///
-/// A blend has `parts=markov+als` and `weights=1,0.5`; a part's settings are named with it, as in `als.factors=128`.
+/// A blend has `parts=markov+als` and `weights=1,0.5`; the settings of a part begin with its name, as in
+/// `als.factors=128`.
 ///
 /// # Errors
-/// [`LabError::Setting`] if the model has no such setting or it is of another type.
+/// [`LabError`] if the model has no such setting or the value has another type.
 pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<AnySettings, LabError> {
     let mut pairs = pairs.clone();
     let mut parts: Vec<AnySettings> = Vec::new();
@@ -101,7 +102,7 @@ pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<An
 /// The same for a model of ratings; `rating-blend` has `parts=rating-knn+rating-mf`.
 ///
 /// # Errors
-/// [`LabError::Setting`] if the model has no such setting or it is of another type.
+/// [`LabError`] if the model has no such setting or the value has another type.
 pub fn rating_model_settings(
     kind: RatingKind,
     pairs: &BTreeMap<String, String>,
@@ -124,7 +125,7 @@ pub fn rating_model_settings(
     Ok(settings)
 }
 
-/// Takes the settings of a part out of the pairs: those that begin with `name.`.
+/// Takes the settings of a part out of the pairs: those whose names begin with `name.`.
 fn taken(pairs: &mut BTreeMap<String, String>, name: &str) -> BTreeMap<String, String> {
     let own = |key: &str| key.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')).map(str::to_string);
     let taken = pairs.iter().filter_map(|(key, value)| Some((own(key)?, value.clone()))).collect();
@@ -152,7 +153,7 @@ fn replaced(name: &str, mut settings: Map<String, Value>, pairs: &BTreeMap<Strin
     Ok(Value::Object(settings))
 }
 
-/// A model's settings as words, for a report; those of a blend's parts are named with the part.
+/// A model's settings as texts, for a report; the settings of a blend's parts begin with the part's name.
 pub fn described_model(settings: &AnySettings) -> BTreeMap<String, String> {
     let mut said = words(plain(settings));
     if let AnySettings::Blend(blend) = settings {
@@ -202,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_replaced_with_their_types() {
+    fn settings_are_read_as_the_type_of_the_default() {
         let settings = model_settings(Kind::ItemKnn, &pairs(&[("k", "7"), ("shrink", "2")])).expect("good settings");
         let described = described_model(&settings);
         assert_eq!((&*described["k"], &*described["shrink"], &*described["norm"]), ("7", "2.0", "0.5"));
     }
 
     #[test]
-    fn what_nobody_takes_is_refused_with_the_names_there_are() {
+    fn unknown_settings_are_refused_with_the_known_names() {
         let told = |given: &[(&str, &str)]| {
             model_settings(Kind::ItemKnn, &pairs(given)).expect_err("a bad setting").to_string()
         };

@@ -1,8 +1,9 @@
-//! Two logs of one shop: what does the first, whose choices were random, say that the policy of the second earns — and what did
-//! that policy earn?
+//! Compares two logs of one shop: the value of the second log's policy as estimated from the first log, whose choices
+//! were randomised, and as observed in the second log.
 //!
-//! The policy is read off its own log as how often it showed each item at each place; none of its clicks is looked at until the
-//! estimate stands. It is the policy's mean over the period: one that learns meanwhile is judged as if it had stood still.
+//! The policy is estimated from its own log, as the share of each item at each position; its clicks are not used for
+//! the estimate. This is the policy's average over the period, so a policy that learned meanwhile is treated as
+//! constant.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,44 +20,45 @@ use crate::{Cost, LabError};
 /// What is to be compared.
 #[derive(Clone, Debug)]
 pub struct OpenBanditRequest {
-    /// The log that is judged by.
+    /// The log to estimate from.
     pub train: PathBuf,
-    /// The log of the policy in question.
+    /// The log of the target policy.
     pub test: PathBuf,
     /// `clip`, `least_effective`, `folds`, `smoothing`.
     pub settings: Vec<(String, String)>,
-    /// Puts users into folds.
+    /// The seed that assigns users to folds.
     pub seed: u64,
 }
 
-/// The comparison. The same bytes for the same seed, save under `cost`.
+/// The comparison. The same bytes for the same seed, except for `cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OpenBanditReport {
-    /// How it was measured.
+    /// The name of the protocol.
     pub protocol: &'static str,
-    /// What was measured.
+    /// The name of the model.
     pub model: String,
-    /// How estimates were made.
+    /// The settings of the estimates.
     pub settings: BTreeMap<String, String>,
-    /// Of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Clicks per item shown: `logged` of the first log, `ips`, `snips`, `dr` of the policy by the first log, `actual` by its own;
-    /// and `n_effective`, `max_weight`, `mean_weight`.
+    /// Clicks per item shown: `logged` of the first log; `ips`, `snips` and `dr` of the policy as estimated from the
+    /// first log; `actual` of the policy in its own log. Also `n_effective`, `max_weight` and `mean_weight`.
     pub metrics: BTreeMap<&'static str, f64>,
     /// 95 % intervals over users.
     pub ci95: BTreeMap<&'static str, Interval>,
-    /// Lines of the first log.
+    /// Number of lines of the first log.
     pub n_eval: usize,
-    /// Cells of the reward model.
+    /// Number of cells of the policy.
     pub n_params: u64,
-    /// What it took.
+    /// Time and memory used.
     pub cost: Cost,
 }
 
-/// Reads both logs and estimates.
+/// Reads both logs and computes the estimates.
 ///
 /// # Errors
-/// [`LabError`] if a file or a setting cannot be used, or the first log says too little about the policy.
+/// [`LabError`] if a file or a setting cannot be used, or the first log contains too little information about the
+/// policy.
 pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditReport, LabError> {
     let mut stopwatch = Stopwatch::start();
     let settings = settings(&request.settings, request.seed)?;
@@ -125,9 +127,9 @@ fn settings(given: &[(String, String)], seed: u64) -> Result<OffPolicySettings, 
     }
 }
 
-/// How often a policy showed each item at each place.
+/// The frequency of each item at each position under a policy.
 struct Frequencies {
-    /// By place: the items in the order of their numbers, each with its share.
+    /// By position: the items in the order of their indices, each with its share.
     shares: BTreeMap<u32, Vec<(Cell, f64)>>,
 }
 

@@ -1,5 +1,6 @@
-//! Logged bandit feedback: a table with a header and the columns `item_id`, `position`, `click`, `propensity_score`, as in the Open
-//! Bandit Dataset (Saito et al. 2020). Columns whose names begin with `user_feature` together tell users apart; others are not read.
+//! Logged bandit feedback: a table with a header and the columns `item_id`, `position`, `click`, `propensity_score`, as
+//! in the Open Bandit Dataset (Saito et al. 2020). The columns whose names begin with `user_feature` together identify
+//! users; other columns are ignored.
 
 use std::path::Path;
 
@@ -9,22 +10,22 @@ use super::lines::{ReadError, for_each_line, id, number, shown};
 const EXPECTED: &str =
     "a header with item_id, position, click, propensity_score and user_feature columns, then their values";
 
-/// One item shown at one place, and whether it was clicked.
+/// One item shown at one position, and whether it was clicked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BanditLine {
-    /// Which item.
+    /// The index of the item.
     pub item: u32,
-    /// Where, as the file counts.
+    /// The position, as numbered in the file.
     pub position: u32,
     /// Whether it was clicked.
     pub clicked: bool,
-    /// How likely it was to be shown there, 0 to 1.
+    /// The probability of showing the item at this position, 0 to 1.
     pub propensity: f64,
-    /// To whom: all with the same features are one.
+    /// The index of the user; lines with equal features have the same user.
     pub user: u32,
 }
 
-/// Reads the lines in the order of the file.
+/// Reads the lines in file order.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
@@ -60,7 +61,7 @@ pub fn read_bandit(path: &Path, items: &mut Vocabulary, users: &mut Vocabulary) 
     Ok(lines)
 }
 
-/// Places of the columns.
+/// The indices of the columns.
 struct Columns {
     item: usize,
     position: usize,

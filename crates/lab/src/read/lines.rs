@@ -1,54 +1,54 @@
-//! Lines of a file with their numbers, decompressed if its first bytes say so.
+//! The lines of a file with their numbers. The file is decompressed if its first bytes say that it is compressed.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
-/// A longer line is no line of any protocol.
+/// Longest accepted line.
 const MAX_LINE_BYTES: usize = 64 << 20;
-/// Characters of a bad word that a message shows.
+/// Characters of an invalid text that a message shows.
 const SHOWN: usize = 40;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It cannot be opened or read.
+    /// The file cannot be opened or read.
     #[error("{}: {source}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It ends or breaks in the middle.
+    /// The file ends early or is damaged.
     #[error("{}: after line {line}: {source}; the file is damaged or cut off", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
-        /// The last line that could be read, from 1; 0 if none could.
+        /// The number of the last line that was read, from 1; 0 if none was.
         line: usize,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// A line is not what the protocol expects.
+    /// A line does not have the form that the protocol expects.
     #[error("{}: line {line}: {found}; expected {expected}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// Its number, from 1.
+        /// The number of the line, from 1.
         line: usize,
         /// What is there.
         found: String,
-        /// What should be.
+        /// The expected form.
         expected: &'static str,
     },
-    /// There is nothing in it.
+    /// The file contains no lines.
     #[error("{}: the file is empty; expected {expected}", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
-        /// What should be there.
+        /// The expected form.
         expected: &'static str,
     },
 }
@@ -99,19 +99,19 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     Ok(Box::new(plain))
 }
 
-/// The word itself if it can be an id.
+/// The text itself, if it can be an id.
 pub(super) fn id(word: &str) -> Result<&str, String> {
     let is_id = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte) || byte >= 0x80);
     if is_id && !word.is_empty() { Ok(word) } else { Err(format!("`{}` is no id", shown(word))) }
 }
 
-/// The finite number in a word.
+/// The finite number in a text.
 pub(super) fn number(word: &str) -> Result<f32, String> {
     let number = word.parse::<f32>().ok().filter(|number| number.is_finite());
     number.ok_or_else(|| format!("`{}` is no number", shown(word)))
 }
 
-/// The beginning of a word, for a message.
+/// The beginning of a text, for a message.
 pub(super) fn shown(word: &str) -> String {
     match word.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &word[..end]),

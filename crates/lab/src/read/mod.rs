@@ -1,7 +1,8 @@
 //! Readers of public benchmark files, plain or compressed with zstd.
 //!
-//! In: paths. Out: numbered users and items. Ids are any words of letters, digits and `_ - . :`, numbered in the order in
-//! which they come. Refuses, with file, line and what was expected: anything else; it never panics and never guesses.
+//! In: paths. Out: users and items as indices. Ids are texts of letters, digits and `_ - . :`, numbered in the order of
+//! their first occurrence. Anything else is an error with file, line and what was expected; readers neither panic nor
+//! guess.
 
 mod bandit;
 mod histories;

@@ -1,6 +1,7 @@
-//! `user item rating …` a line, in columns after spaces or tabs; more columns are left alone, a header line is skipped.
+//! `user item rating …` per line, in columns separated by spaces or tabs; further columns are ignored and a header line
+//! is skipped.
 //!
-//! A first line whose third word is no number is a header. Where a pair comes twice, the later rating counts.
+//! A first line whose third word is not a number is a header. If a pair occurs several times, the last rating is used.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,16 +11,16 @@ use super::lines::{ReadError, for_each_line, id, number};
 
 const EXPECTED: &str = "`user item rating` a line, the rating a number, with a header line or without";
 
-/// Ratings in the order of the file.
+/// The contents of such a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RatingFile {
-    /// `(user, item, rating)`, each pair once, at the place where it first came.
+    /// `(user, item, rating)`, each pair once, at its first position.
     pub ratings: Vec<(u32, u32, f32)>,
-    /// Lines whose pair had come before.
+    /// Number of lines with a pair that had occurred before.
     pub n_duplicate_lines: u64,
 }
 
-/// Reads ratings; `users` and `items` number the names and grow.
+/// Reads ratings. `users` and `items` assign indices to new names.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.

@@ -1,4 +1,4 @@
-//! Sessions: `item item …` a line to learn from, `item item … TAB next` a line to be asked.
+//! Sessions: `item item …` per line to learn from, and `item item … TAB next` per line as queries.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::lines::{ReadError, for_each_line, id};
 const TRAIN: &str = "one session a line, `item item …`";
 const TEST: &str = "`item item … TAB next` a line: a session's beginning, a tab, the item that came next";
 
-/// What came before and what came next.
+/// The beginning of a session and the item that followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionQuery {
     /// The session so far, oldest first.
@@ -17,7 +17,7 @@ pub struct SessionQuery {
     pub next: u32,
 }
 
-/// Reads sessions to learn from, in the order of the file.
+/// Reads sessions to learn from, in file order.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
@@ -33,7 +33,7 @@ pub fn read_sessions(path: &Path, items: &mut Vocabulary) -> Result<Vec<Vec<u32>
     Ok(sessions)
 }
 
-/// Reads queries, in the order of the file.
+/// Reads queries, in file order.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.

@@ -1,8 +1,9 @@
-//! Files that are not what the protocol expects: refused with file, line and expectation, or taken by a rule. Never a panic.
+//! Files that do not have the expected form: an error with file, line and expectation, or a documented rule. Never a
+//! panic.
 
 use super::folder::{Folder, ranking, ratings, request, ring};
 
-/// The message that evaluating `bytes` gives.
+/// The error message of an evaluation on `bytes`.
 fn told(protocol: &str, name: &str, bytes: &[u8]) -> String {
     let folder = Folder::new();
     let train = folder.file(name, bytes);
@@ -21,7 +22,7 @@ fn check(protocol: &str, name: &str, bytes: impl AsRef<[u8]>, parts: &[&str]) {
 }
 
 #[test]
-fn an_empty_file_is_said_to_be_empty() {
+fn an_empty_file_is_reported_as_empty() {
     for protocol in ["leave-one-out", "user-items", "sessions", "sampled", "ratings"] {
         check(protocol, "empty.txt", "", &["empty", "expected"]);
         check(protocol, "blank.txt", "\n\n  \n", &["empty", "expected"]);
@@ -29,7 +30,7 @@ fn an_empty_file_is_said_to_be_empty() {
 }
 
 #[test]
-fn a_broken_or_false_compression_is_said_to_be_broken() {
+fn damaged_or_mislabelled_compression_is_reported() {
     let whole = zstd::encode_all(ring().repeat(200).as_bytes(), 3).expect("compression");
     check("leave-one-out", "cut.zst", &whole[..whole.len() / 2], &["damaged or cut off"]);
     let mut damaged = whole.clone();
@@ -41,7 +42,7 @@ fn a_broken_or_false_compression_is_said_to_be_broken() {
 }
 
 #[test]
-fn the_wrong_protocol_for_a_file_is_told_by_its_line() {
+fn a_file_for_another_protocol_is_reported_with_its_line() {
     check(
         "leave-one-out",
         "ratings.txt",
@@ -66,7 +67,7 @@ fn a_session_test_without_a_tab_is_refused() {
 }
 
 #[test]
-fn nothing_to_ask_is_an_error_and_one_user_is_enough() {
+fn a_file_without_queries_is_an_error_and_one_user_is_enough() {
     let folder = Folder::new();
     let short = folder.file("short.txt", "u1 1 2\n");
     let told = ranking("leave-one-out", &request("markov", short, None, &[])).expect_err("nothing to ask").to_string();
@@ -80,7 +81,7 @@ fn nothing_to_ask_is_an_error_and_one_user_is_enough() {
 }
 
 #[test]
-fn a_line_that_comes_twice_counts_once() {
+fn a_repeated_line_is_read_once() {
     let folder = Folder::new();
     let plain = folder.file("plain.txt", ring());
     let doubled = folder.file("doubled.txt", ring() + &ring());
@@ -91,7 +92,7 @@ fn a_line_that_comes_twice_counts_once() {
 }
 
 #[test]
-fn unknown_models_and_settings_are_refused_with_what_there_is() {
+fn unknown_models_and_settings_are_refused_with_the_known_ones() {
     let folder = Folder::new();
     let train = folder.file("ring.txt", ring());
     let told = |model: &str, settings: &[&str]| {
