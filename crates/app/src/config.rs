@@ -182,7 +182,7 @@ impl Default for Config {
 impl Config {
     /// Refuses values that contradict themselves; the first fault found is told.
     pub fn validate(&self) -> Result<(), String> {
-        self.check.validate().map_err(|error| error.to_string())?;
+        self.check.validate().map_err(|fault| fault.within("check").to_string())?;
         self.http.validate().map_err(|error| error.to_string())?;
         let learn = &self.learn;
         let retrieval = &self.model.retrieval;

@@ -12,8 +12,8 @@ use std::collections::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::raw::{RawEvent, RawValue};
-use crate::{Attribute, Event, EventId, RecordKind};
+use crate::raw::RawEvent;
+use crate::{Attribute, Event, EventId, RawValue, RecordKind};
 
 /// Identifies a refused record by its content: the same record sent again has the same id, for whatever reason it was
 /// refused.

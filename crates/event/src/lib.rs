@@ -13,6 +13,8 @@ mod item;
 mod json;
 mod mapping;
 mod raw;
+mod raw_value;
+mod record_kind;
 mod setting_fault;
 mod settings;
 mod time;
@@ -25,10 +27,10 @@ pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, content_hash};
 pub use item::{Item, ItemPatch, User};
-pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, RecordKind};
-pub use raw::{RawEvent, RawItem, RawUser, RawValue};
+pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule};
+pub use raw::{RawEvent, RawItem, RawUser};
+pub use raw_value::RawValue;
+pub use record_kind::RecordKind;
 pub use setting_fault::SettingFault;
-pub use settings::{
-    CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, RateSettings, SettingsError, default_weight,
-};
+pub use settings::{CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, RateSettings, default_weight};
 pub use time::Timestamp;

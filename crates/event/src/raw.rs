@@ -9,63 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{Attribute, json};
-
-/// One value as it was sent.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum RawValue {
-    /// Absent, or `null`.
-    #[default]
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// Any other number; one from a file may be NaN or infinite.
-    Float(f64),
-    /// A text.
-    Text(Box<str>),
-    /// A list of values.
-    List(Vec<RawValue>),
-    /// A nested object, as its JSON text.
-    Other(Box<str>),
-}
-
-impl RawValue {
-    /// A text value.
-    pub fn text(text: impl Into<Box<str>>) -> Self {
-        Self::Text(text.into())
-    }
-
-    /// A number if the text is one, otherwise the text. For cells of files, which have no types.
-    pub fn number_or_text(text: &str) -> Self {
-        if let Ok(whole) = text.parse::<i64>() {
-            return Self::Int(whole);
-        }
-        text.parse::<f64>().map_or_else(|_| Self::text(text), Self::Float)
-    }
-
-    /// Whether the value says nothing: `null`, or a text of white space only.
-    pub fn is_missing(&self) -> bool {
-        match self {
-            RawValue::Null => true,
-            RawValue::Text(text) => text.trim_ascii().is_empty(),
-            _ => false,
-        }
-    }
-}
-
-/// An attribute as a value that was just sent, so that it can pass the check again.
-impl From<Attribute> for RawValue {
-    fn from(attribute: Attribute) -> Self {
-        match attribute {
-            Attribute::Bool(value) => Self::Bool(value),
-            Attribute::Number(value) => Self::Float(value),
-            Attribute::Text(text) => Self::Text(text),
-            Attribute::List(texts) => Self::List(texts.into_iter().map(Self::Text).collect()),
-        }
-    }
-}
+use crate::raw_value::{Node, RawValue, object_json};
 
 /// Whether the field holds a number, so that a cell of a file is read as one.
 pub(crate) fn is_numeric(field: &str) -> bool {
@@ -137,7 +81,7 @@ macro_rules! raw_record {
 
             /// The record as one line of JSON, without missing fields.
             pub fn to_json(&self) -> String {
-                json::object(self.fields(), Self::REST, &self.$rest)
+                object_json(self.fields(), Self::REST, &self.$rest)
             }
         }
 
@@ -284,90 +228,6 @@ impl de::Visitor<'_> for Name {
             Some(field) => Key::Field(field),
             None => Key::Unknown(name.into()),
         })
-    }
-}
-
-/// A value, or the pairs of a nested object.
-enum Node {
-    Value(RawValue),
-    Map(Vec<(Box<str>, RawValue)>),
-}
-
-impl<'de> Deserialize<'de> for RawValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Node::deserialize(deserializer)? {
-            Node::Value(value) => value,
-            Node::Map(pairs) => RawValue::Other(json::pairs(&pairs).into()),
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> de::Visitor<'de> for AnyValue {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Null))
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Node, E> {
-        self.visit_unit()
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Bool(value)))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Int(value)))
-    }
-
-    // An id above the range of i64 must keep its digits, so it becomes a text and not a float.
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Value(i64::try_from(value).map_or_else(|_| RawValue::text(value.to_string()), RawValue::Int)))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Float(value)))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::text(value)))
-    }
-
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::text(value)))
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element()? {
-            values.push(value);
-        }
-        Ok(Node::Value(RawValue::List(values)))
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(Node::Map(pairs))
     }
 }
 

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventType, Timestamp};
+use crate::{EventType, SettingFault, Timestamp};
 
 /// The bounds and names that the check uses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,76 +146,48 @@ impl Default for RateSettings {
     }
 }
 
-/// A setting that cannot hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// A number outside its range.
-    #[error("check setting `{name}` is {value}, but must be {must}")]
-    Range {
-        /// The setting.
-        name: &'static str,
-        /// What was given.
-        value: String,
-        /// What would do.
-        must: &'static str,
-    },
-    /// A weight that no learner could use.
-    #[error("the weight of event type `{name}` is {weight}, but must be a number from -100 to 100")]
-    Weight {
-        /// The type.
-        name: Box<str>,
-        /// What was given.
-        weight: String,
-    },
-    /// A type name that could not come back from a file.
-    #[error("`{0}` cannot name an event type; use lower-case letters, digits and `_`, at most 64 of them")]
-    TypeName(Box<str>),
-    /// An alias of nothing.
-    #[error("alias `{alias}` stands for `{target}`, which is no event type; add it to `types` with a weight")]
-    Alias {
-        /// The alias.
-        alias: Box<str>,
-        /// What it should stand for.
-        target: Box<str>,
-    },
-    /// A pattern that is no regular expression.
-    #[error("`item_pattern` is no regular expression: {0}")]
-    Pattern(String),
-}
-
 impl CheckSettings {
-    /// Refuses settings that contradict themselves; the first fault found is told.
-    pub fn validate(&self) -> Result<(), SettingsError> {
-        // 16 bytes hold the ids that this crate derives; the log's keys bound them above.
-        in_range("max_id_bytes", self.max_id_bytes, 32, 4096, "32 to 4096")?;
-        in_range("max_query_bytes", self.max_query_bytes, 16, 1 << 16, "16 to 65536")?;
-        in_range("max_title_bytes", self.max_title_bytes, 16, 1 << 16, "16 to 65536")?;
-        in_range("max_description_bytes", self.max_description_bytes, 16, 1 << 20, "16 to 1048576")?;
-        in_range("max_property_bytes", self.max_property_bytes, 16, 1 << 20, "16 to 1048576")?;
-        in_range("max_properties", self.max_properties, 0, 4096, "0 to 4096")?;
-        in_range("max_list", self.max_list, 1, 4096, "1 to 4096")?;
-        in_range("max_quantity", self.max_quantity, 1, u32::MAX, "at least 1")?;
-        in_range("clamp_ahead_s", self.clamp_ahead_s, self.max_ahead_s, u32::MAX, "at least `max_ahead_s`")?;
-        in_range("outliers.min_observations", self.outliers.min_observations, 1, u64::MAX, "at least 1")?;
-        in_range("coordinated.evidence", self.coordinated.evidence, 1.0, 1e6, "1 to 1000000")?;
-        in_range("outliers.factor", self.outliers.factor, 1.0, 1e9, "1 to 1e9")?;
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        // The ids that this crate derives have 26 bytes; the keys of the log limit the length from above.
+        SettingFault::check("max_id_bytes", self.max_id_bytes, 32..=4096)?;
+        SettingFault::check("max_query_bytes", self.max_query_bytes, 16..=1 << 16)?;
+        SettingFault::check("max_title_bytes", self.max_title_bytes, 16..=1 << 16)?;
+        SettingFault::check("max_description_bytes", self.max_description_bytes, 16..=1 << 20)?;
+        SettingFault::check("max_property_bytes", self.max_property_bytes, 16..=1 << 20)?;
+        SettingFault::check("max_properties", self.max_properties, 0..=4096)?;
+        SettingFault::check("max_list", self.max_list, 1..=4096)?;
+        SettingFault::check("max_quantity", self.max_quantity, 1..)?;
+        if self.clamp_ahead_s < self.max_ahead_s {
+            return Err(SettingFault::new("clamp_ahead_s", self.clamp_ahead_s, "at least `max_ahead_s`"));
+        }
+        SettingFault::check("outliers.min_observations", self.outliers.min_observations, 1..)?;
+        SettingFault::check("outliers.factor", self.outliers.factor, 1.0..=1e9)?;
+        SettingFault::check("coordinated.evidence", self.coordinated.evidence, 1.0..=1e6)?;
         for (name, weight) in &self.types {
+            let key = format!("types.{name}");
             if !is_type_name(name) {
-                return Err(SettingsError::TypeName(name.clone()));
+                return Err(SettingFault::new(key, weight, "named with 1 to 64 lower-case letters, digits or `_`"));
             }
-            if !(-100.0..=100.0).contains(weight) {
-                return Err(SettingsError::Weight { name: name.clone(), weight: weight.to_string() });
-            }
+            SettingFault::check(&key, *weight, -100.0..=100.0)?;
         }
         for (alias, target) in &self.aliases {
             if built_in_type(target).is_none() && !self.types.contains_key(target) {
-                return Err(SettingsError::Alias { alias: alias.clone(), target: target.clone() });
+                let expected = "a built-in event type or one that `types` names";
+                return Err(SettingFault::new(format!("aliases.{alias}"), target, expected));
             }
         }
-        if let Some(pattern) = &self.item_pattern {
-            regex_lite::Regex::new(pattern).map_err(|error| SettingsError::Pattern(error.to_string()))?;
-        }
-        Ok(())
+        self.item_regex().map(drop)
+    }
+
+    /// The compiled `item_pattern`.
+    pub(crate) fn item_regex(&self) -> Result<Option<Regex>, SettingFault> {
+        let Some(pattern) = &self.item_pattern else { return Ok(None) };
+        let fault = |error| SettingFault::new("item_pattern", pattern, format!("a regular expression ({error})"));
+        Regex::new(pattern).map(Some).map_err(fault)
     }
 
     /// How strongly an event of this type indicates that the shopper likes the item: the settings' weight, else the
@@ -278,19 +251,6 @@ fn is_type_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-fn in_range<T: PartialOrd + ToString>(
-    name: &'static str,
-    value: T,
-    least: T,
-    most: T,
-    must: &'static str,
-) -> Result<(), SettingsError> {
-    if value >= least && value <= most {
-        return Ok(());
-    }
-    Err(SettingsError::Range { name, value: value.to_string(), must })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,15 +268,16 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_by_name() {
+    fn faults_name_the_setting() {
         let cases = [
-            ("max_id_bytes = 3", "`max_id_bytes` is 3"),
+            ("max_id_bytes = 3", "`max_id_bytes` is 3, but must be 32 to 4096"),
             ("clamp_ahead_s = 1", "`clamp_ahead_s` is 1, but must be at least `max_ahead_s`"),
-            ("outliers.factor = nan", "`outliers.factor` is NaN"),
-            ("types = { 'Share It' = 1 }", "`Share It` cannot name an event type"),
-            ("types = { share = inf }", "weight of event type `share` is inf"),
-            ("aliases = { teilen = 'share' }", "`teilen` stands for `share`"),
-            ("item_pattern = '('", "no regular expression"),
+            ("outliers.factor = nan", "`outliers.factor` is NaN, but must be 1 to 1000000000"),
+            ("outliers.min_observations = 0", "`outliers.min_observations` is 0, but must be at least 1"),
+            ("types = { 'Share It' = 1 }", "`types.Share It` is 1, but must be named with 1 to 64 lower-case letters"),
+            ("types = { share = inf }", "`types.share` is inf, but must be -100 to 100"),
+            ("aliases = { teilen = 'share' }", "`aliases.teilen` is share, but must be a built-in event type"),
+            ("item_pattern = '('", "`item_pattern` is (, but must be a regular expression"),
         ];
         for (toml, message) in cases {
             let error = read(toml).validate().unwrap_err().to_string();

@@ -6,7 +6,7 @@
 //! predicts real choices in the days after. The attacked item is the median one by number of events before the flood,
 //! so that without a flood it is rarely recommended.
 
-use accrue_event::{Check, CheckSettings, Event, EventId, ItemId, RuleStatistics, SettingsError, Timestamp};
+use accrue_event::{Check, CheckSettings, Event, EventId, ItemId, RuleStatistics, SettingFault, Timestamp};
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Facts, Offset, Record};
 use accrue_train::{LearnSettings, Learner};
@@ -156,7 +156,7 @@ struct Setup<'a> {
 
 impl Setup<'_> {
     fn run(&self, flood: &[Event], rules: &CheckSettings) -> Result<RiskRun, LabError> {
-        let wrong = |error: SettingsError| LabError::Setting(error.to_string());
+        let wrong = |error: SettingFault| LabError::Setting(error.to_string());
         let mut check = Check::new(rules.clone(), RuleStatistics::default()).map_err(wrong)?;
         let settings = self.settings;
         let mut shop = Shop {

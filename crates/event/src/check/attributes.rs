@@ -1,10 +1,10 @@
 //! The check of open-ended fields: readable values become attributes; all others are left out, which is marked as a
 //! repair.
 
-use super::Repairs;
+use super::repairs::Repairs;
 use super::text::{Lines, clean_cut};
 use super::verdict::Repair;
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 use crate::{Attribute, Attributes, CheckSettings};
 
 /// The attributes of a record. Of several values with one name the last is used.

@@ -1,14 +1,16 @@
 //! The check of items and users. A fault in an optional field loses only that field; a wrong price rejects the record,
 //! because it would be shown to shoppers.
 
+use super::Check;
 use super::attributes;
 use super::number::{Number, excerpt, number};
+use super::repairs::Repairs;
 use super::rules;
 use super::text::{Lines, clean};
 use super::time::read_time;
 use super::verdict::{Reason, Rejection, Repair};
-use super::{Check, Repairs};
-use crate::raw::{RawItem, RawUser, RawValue};
+use crate::raw::{RawItem, RawUser};
+use crate::raw_value::RawValue;
 use crate::{CheckSettings, Item, ItemId, ItemPatch, Timestamp, User, UserId};
 
 impl Check {

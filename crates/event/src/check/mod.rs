@@ -11,6 +11,7 @@ mod coordinated;
 mod histogram;
 mod number;
 mod rate;
+mod repairs;
 mod rules;
 mod statistics;
 #[cfg(test)]
@@ -20,24 +21,15 @@ mod time;
 mod verdict;
 
 pub use histogram::LogHistogram;
-pub use statistics::RuleStatistics;
+pub use statistics::{KnownItem, RuleStatistics};
 pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 
 use crate::identity::content_id;
 use crate::raw::RawEvent;
-use crate::settings::SettingsError;
-use crate::{CheckSettings, Event, EventId, EventType, ItemId, SessionId, Timestamp, UserId};
+use crate::{CheckSettings, Event, EventId, EventType, ItemId, SessionId, SettingFault, Timestamp, UserId};
+use repairs::Repairs;
 use text::Lines;
 pub(crate) use text::prefix;
-
-/// What the catalogue knows of an item, as far as the check needs it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct KnownItem<'a> {
-    /// Its price.
-    pub price: Option<f32>,
-    /// Its first category.
-    pub category: Option<&'a str>,
-}
 
 /// The rules with their settings, and the statistics of the stream so far.
 ///
@@ -63,11 +55,9 @@ impl Check {
     ///
     /// # Errors
     /// The first fault of the settings.
-    pub fn new(settings: CheckSettings, statistics: RuleStatistics) -> Result<Self, SettingsError> {
+    pub fn new(settings: CheckSettings, statistics: RuleStatistics) -> Result<Self, SettingFault> {
         settings.validate()?;
-        let compile =
-            |pattern: &str| regex_lite::Regex::new(pattern).map_err(|error| SettingsError::Pattern(error.to_string()));
-        let item_pattern = settings.item_pattern.as_deref().map(compile).transpose()?;
+        let item_pattern = settings.item_regex()?;
         Ok(Self { settings, item_pattern, statistics })
     }
 
@@ -169,30 +159,5 @@ impl Check {
         rules::outliers(&mut event, item_known, &self.statistics, settings, repairs)?;
         self.judge_in_stream(&event)?;
         Ok(event)
-    }
-}
-
-/// The repairs so far, in order, each once. Allocates nothing while there are none.
-#[derive(Debug, Default)]
-pub(crate) struct Repairs(Vec<Repair>);
-
-impl Repairs {
-    fn note(&mut self, repair: Repair) {
-        if !self.0.contains(&repair) {
-            self.0.push(repair);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    #[cfg(test)]
-    fn as_slice(&self) -> &[Repair] {
-        &self.0
-    }
-
-    fn into_vec(self) -> Vec<Repair> {
-        self.0
     }
 }

@@ -1,9 +1,9 @@
 //! Reading of numbers that were sent as numbers or as texts.
 
-use super::Repairs;
+use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::Repair;
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 
 /// A value as a number.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,11 +3,11 @@
 
 use super::number::{Number, excerpt, finite_f32, number, whole_u32};
 use super::rate::RateClass;
-use super::statistics::RuleStatistics;
+use super::repairs::Repairs;
+use super::statistics::{KnownItem, RuleStatistics};
 use super::text::{Lines, clean, clean_cut, prefix};
 use super::verdict::{Reason, Rejection, Repair};
-use super::{KnownItem, Repairs};
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 use crate::settings::{OutlierAction, built_in_alias, built_in_type};
 use crate::{CheckSettings, Event, EventType};
 

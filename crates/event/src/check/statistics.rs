@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::KnownItem;
 use super::coordinated::Newcomers;
 use super::histogram::LogHistogram;
 use super::rate::RateTable;
@@ -13,6 +12,15 @@ use crate::{Event, EventType};
 
 /// Number of categories whose prices are counted; later categories are not.
 const MAX_CATEGORIES: usize = 4096;
+
+/// What the catalogue knows of an item, as far as the check needs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct KnownItem<'a> {
+    /// Its price.
+    pub price: Option<f32>,
+    /// Its first category.
+    pub category: Option<&'a str>,
+}
 
 /// Quantiles, medians and rates for the rules. Reading changes nothing; only [`RuleStatistics::observe`] does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -360,9 +360,17 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_json_gets_a_verdict(json in "\\{(\"(type|user|item|at|price|x)\":([0-9]{1,25}|\"[^\"\\\\]{0,9}\"|\\[1,\"a\"\\]|null|\\{\\}),){0,5}\"type\":\"view\"\\}") {
-        if let Ok(raw) = serde_json::from_str::<RawEvent>(&json) {
-            check_by("").judge(&raw, now(), |_| None);
+    fn every_json_object_gets_a_verdict(json in "\\{(\"(type|user|item|at|price|x)\":([0-9]{1,25}|\"[^\"\\\\]{0,9}\"|\\[1,\"a\"\\]|null|\\{\\}),){0,5}\"type\":\"view\"\\}") {        let is_json = serde_json::from_str::<serde_json::Value>(&json).is_ok();
+        let raw = serde_json::from_str::<RawEvent>(&json);
+        prop_assert_eq!(raw.is_ok(), is_json);
+        let Ok(raw) = raw else { return Ok(()) };
+        let check = check_by("");
+        match check.judge(&raw, now(), |_| None) {
+            Outcome::Accepted(event) | Outcome::Repaired(event, _) => assert_invariants(&event, check.settings()),
+            Outcome::Quarantined(rejection) => {
+                prop_assert!(Reason::ALL.contains(&rejection.reason), "{rejection}");
+                prop_assert!(rejection.detail.len() < 200, "{rejection}");
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use super::Repairs;
+use super::repairs::Repairs;
 use super::verdict::Repair;
 
 /// Whether a text may have several lines.

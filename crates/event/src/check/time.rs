@@ -1,9 +1,9 @@
 //! The time of an event: reading of several notations, and the bounds of what is accepted.
 
-use super::Repairs;
 use super::number::excerpt;
+use super::repairs::Repairs;
 use super::verdict::{Reason, Rejection, Repair};
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 use crate::{CheckSettings, Timestamp};
 
 /// The time of an event that arrived at `received_at`.
@@ -45,7 +45,7 @@ pub(super) fn read_time(value: &RawValue) -> Option<Timestamp> {
 }
 
 fn read_text(text: &str) -> Option<Timestamp> {
-    // The longest form has an offset and nine digits after the second; 80 bytes also leave room for a zone in brackets.
+    // The longest form has an offset and nine digits after the second; 80 bytes also allow a zone in brackets.
     if text.len() > 80 {
         return None;
     }

@@ -2,52 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::rule::{Test, reason};
-use super::{Mapping, MappingError, RecordKind};
+use super::Mapping;
+use super::cell::Cell;
+use super::error::MappingError;
+use super::rule::{MappingRule, Test, reason};
 use crate::check::prefix;
-use crate::raw::{RawEvent, RawItem, RawUser, RawValue, is_numeric};
-use crate::{Rejection, Timestamp};
-
-/// One cell of a row, or one value of an object.
-pub trait Cell {
-    /// The cell as a text, for rules.
-    fn text(&self) -> Cow<'_, str>;
-    /// The cell as a value; if a number is expected, a text is read as one.
-    fn value(&self, numeric: bool) -> RawValue;
-}
-
-impl Cell for &str {
-    fn text(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self)
-    }
-
-    fn value(&self, numeric: bool) -> RawValue {
-        match (*self, numeric) {
-            ("", _) => RawValue::Null,
-            (text, true) => RawValue::number_or_text(text.trim_ascii()),
-            (text, false) => RawValue::text(text),
-        }
-    }
-}
-
-impl Cell for RawValue {
-    fn text(&self) -> Cow<'_, str> {
-        match self {
-            RawValue::Text(text) => Cow::Borrowed(text),
-            RawValue::Int(number) => Cow::Owned(number.to_string()),
-            RawValue::Float(number) => Cow::Owned(number.to_string()),
-            RawValue::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
-            RawValue::Null | RawValue::List(_) | RawValue::Other(_) => Cow::Borrowed(""),
-        }
-    }
-
-    fn value(&self, numeric: bool) -> RawValue {
-        match self {
-            RawValue::Text(text) if numeric => RawValue::number_or_text(text.trim_ascii()),
-            value => value.clone(),
-        }
-    }
-}
+use crate::raw::{RawEvent, RawItem, RawUser, is_numeric};
+use crate::{RawValue, RecordKind, Rejection, Timestamp};
 
 /// The result of mapping a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,18 +86,42 @@ struct BoundRule {
     quarantine: Option<(Box<str>, Box<str>)>,
 }
 
+impl Mapping {
+    /// Resolves the columns in the header of a file, once for all its rows.
+    ///
+    /// # Errors
+    /// As [`Mapping::validate`], and [`MappingError::NoColumn`] if the header lacks a column.
+    pub fn bind(&self, header: &[&str]) -> Result<BoundMapping, MappingError> {
+        self.validate()?;
+        BoundMapping::new(self, header)
+    }
+
+    /// Prepares the mapping for objects (JSON), in which every name may be absent.
+    ///
+    /// # Errors
+    /// As [`Mapping::validate`].
+    pub fn bind_objects(&self) -> Result<BoundMapping, MappingError> {
+        self.validate()?;
+        let mut names: Vec<&str> = self.kind.fields().to_vec();
+        names.extend(self.columns().map(|(_, column)| column));
+        names.sort_unstable();
+        names.dedup();
+        BoundMapping::new(self, &names)
+    }
+}
+
 impl BoundMapping {
     /// The kind of record that the rows describe.
     pub fn kind(&self) -> RecordKind {
         self.kind
     }
 
-    pub(super) fn new(mapping: &Mapping, header: &[&str]) -> Result<Self, MappingError> {
+    fn new(mapping: &Mapping, header: &[&str]) -> Result<Self, MappingError> {
         let place = |table: &'static str, column: &str| {
             header.iter().position(|name| *name == column).ok_or_else(|| MappingError::NoColumn {
                 table,
                 column: column.into(),
-                known: header.join(", "),
+                known: header.iter().map(|name| (*name).into()).collect(),
             })
         };
         let mut fields = Vec::new();
@@ -402,7 +387,7 @@ fn read_time(format: &str, text: &str) -> Option<Timestamp> {
 
 impl BoundRule {
     fn new(
-        rule: &super::MappingRule,
+        rule: &MappingRule,
         number: usize,
         mapping: &Mapping,
         place: impl Fn(&'static str, &str) -> Result<usize, MappingError>,

@@ -5,6 +5,8 @@
 //! splits texts, and may quarantine a row. It repairs nothing, so its records carry no marks of repair.
 
 mod bound;
+mod cell;
+mod error;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -13,43 +15,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::raw::{RawEvent, RawItem, RawUser};
+use crate::RecordKind;
+use crate::raw::RawItem;
 
-pub use bound::{BoundMapping, Cell, Mapped};
+pub use bound::{BoundMapping, Mapped};
+pub use cell::Cell;
+pub use error::MappingError;
 pub use rule::{Condition, MappingRule};
 
-/// What the rows of a source describe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordKind {
-    /// Events: what shoppers did.
-    #[default]
-    Events,
-    /// Products.
-    Items,
-    /// Customers.
-    Users,
-}
-
-impl RecordKind {
-    /// The name of this kind in files and answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            RecordKind::Events => "events",
-            RecordKind::Items => "items",
-            RecordKind::Users => "users",
-        }
-    }
-
-    /// The names of the fields of such a record.
-    pub fn fields(self) -> &'static [&'static str] {
-        match self {
-            RecordKind::Events => RawEvent::FIELDS,
-            RecordKind::Items => RawItem::FIELDS,
-            RecordKind::Users => RawUser::FIELDS,
-        }
-    }
-}
+use error::known_fields;
 
 /// The names and formats of one source.
 ///
@@ -101,79 +75,11 @@ pub struct Mapping {
     pub rule: Vec<MappingRule>,
 }
 
-/// A mapping that contradicts itself or does not match a file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MappingError {
-    /// A field that does not exist.
-    #[error("`{table}` names the field `{field}`, which does not exist; the fields are: {known}")]
-    NoField {
-        /// The table of the mapping.
-        table: &'static str,
-        /// The name.
-        field: Box<str>,
-        /// The names of all fields.
-        known: String,
-    },
-    /// A column that the file does not have.
-    #[error("`{table}` names the column `{column}`, which the file does not have; it has: {known}")]
-    NoColumn {
-        /// The table of the mapping.
-        table: &'static str,
-        /// The name.
-        column: Box<str>,
-        /// The columns of the file.
-        known: String,
-    },
-    /// A pattern that is not a regular expression.
-    #[error("rule {rule}: `{pattern}` is not a regular expression: {error}")]
-    Pattern {
-        /// The number of the rule, from 1.
-        rule: usize,
-        /// The pattern.
-        pattern: Box<str>,
-        /// The fault of the pattern.
-        error: String,
-    },
-    /// A condition without a test or with several.
-    #[error("rule {rule}: `when` needs exactly one test besides `column`, but has {tests}; write one rule for each")]
-    Tests {
-        /// The number of the rule, from 1.
-        rule: usize,
-        /// The number of tests.
-        tests: usize,
-    },
-    /// A rule without an effect.
-    #[error("rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute` or `quarantine`")]
-    Idle {
-        /// The number of the rule, from 1.
-        rule: usize,
-    },
-    /// A reason code with other characters than codes may have.
-    #[error("rule {rule}: `{code}` cannot be a reason; use lower-case letters, digits and `_`, at most 64 of them")]
-    ReasonCode {
-        /// The number of the rule, from 1.
-        rule: usize,
-        /// The code.
-        code: Box<str>,
-    },
-    /// A factor that is 0 or not finite.
-    #[error("`scale` multiplies `{field}` by {factor}; the factor must be a finite number and not 0")]
-    Scale {
-        /// The field.
-        field: Box<str>,
-        /// The factor.
-        factor: String,
-    },
-    /// Columns of items in a source without events.
-    #[error("`item` describes the items of events, but `kind` is not `events`; use `fields`")]
-    ItemBesideNothing,
-    /// A text that is not a pair.
-    #[error("`{0}` is not `field=column`")]
-    NoPair(Box<str>),
-}
-
 impl Mapping {
     /// A mapping of fields to columns; a column in quotes (`'purchase'`) is a constant.
+    ///
+    /// # Errors
+    /// As [`Mapping::validate`].
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, MappingError> {
         let mut mapping = Self::default();
         for (field, column) in pairs {
@@ -184,13 +90,6 @@ impl Mapping {
         }
         mapping.validate()?;
         Ok(mapping)
-    }
-
-    /// Reads `item=stock_code,user=customer_id,type='purchase'`.
-    pub fn from_argument(argument: &str) -> Result<Self, MappingError> {
-        let pair = |text: &'_ str| text.split_once('=').ok_or_else(|| MappingError::NoPair(text.into())).map(|_| ());
-        argument.split(',').try_for_each(pair)?;
-        Self::from_pairs(argument.split(',').filter_map(|text| text.split_once('=')))
     }
 
     /// Checks that the mapping names only existing fields and that its rules are complete.
@@ -211,26 +110,10 @@ impl Mapping {
         }
         for (field, factor) in &self.scale {
             if !factor.is_finite() || *factor == 0.0 {
-                return Err(MappingError::Scale { field: field.clone(), factor: factor.to_string() });
+                return Err(MappingError::Scale { field: field.clone(), factor: *factor });
             }
         }
         self.rule.iter().enumerate().try_for_each(|(idx, rule)| rule.validate(idx + 1, fields))
-    }
-
-    /// Resolves the columns in the header of a file, once for all its rows.
-    pub fn bind(&self, header: &[&str]) -> Result<BoundMapping, MappingError> {
-        self.validate()?;
-        BoundMapping::new(self, header)
-    }
-
-    /// Prepares the mapping for objects (JSON), in which every name may be absent.
-    pub fn bind_objects(&self) -> Result<BoundMapping, MappingError> {
-        self.validate()?;
-        let mut names: Vec<&str> = self.kind.fields().to_vec();
-        names.extend(self.columns().map(|(_, column)| column));
-        names.sort_unstable();
-        names.dedup();
-        BoundMapping::new(self, &names)
     }
 
     /// Every column that the mapping names, with the table that names it.
@@ -240,16 +123,5 @@ impl Mapping {
         let item = self.item.values().map(|column| ("item", &**column));
         let rules = self.rule.iter().flat_map(MappingRule::columns).map(|column| ("rule", column));
         fields.chain(properties).chain(item).chain(rules)
-    }
-}
-
-fn known_fields<'a>(
-    table: &'static str,
-    mut fields: impl Iterator<Item = &'a Box<str>>,
-    known: &[&str],
-) -> Result<(), MappingError> {
-    match fields.find(|field| !known.contains(&&***field)) {
-        Some(field) => Err(MappingError::NoField { table, field: field.clone(), known: known.join(", ") }),
-        None => Ok(()),
     }
 }

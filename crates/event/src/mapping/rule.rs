@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::bound::Cell;
-use super::{MappingError, known_fields};
+use super::cell::Cell;
+use super::error::{MappingError, known_fields};
 use crate::Reason;
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 
 /// A test on one cell, and the changes to make if it holds. A rule without a test applies to every row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl MappingRule {
         self.when.iter().map(|when| &*when.column).chain(self.copy.values().map(|column| &**column))
     }
 
-    pub(super) fn validate(&self, rule: usize, fields: &[&str]) -> Result<(), MappingError> {
+    pub(super) fn validate(&self, rule: usize, fields: &'static [&'static str]) -> Result<(), MappingError> {
         known_fields("rule.set", self.set.keys(), fields)?;
         known_fields("rule.copy", self.copy.keys(), fields)?;
         known_fields("rule.clear", self.clear.iter(), fields)?;
@@ -95,11 +95,7 @@ pub(super) enum Test {
 impl Condition {
     pub(super) fn test(&self, rule: usize) -> Result<Test, MappingError> {
         let regex = |pattern: &str| {
-            Regex::new(pattern).map_err(|error| MappingError::Pattern {
-                rule,
-                pattern: pattern.into(),
-                error: error.to_string(),
-            })
+            Regex::new(pattern).map_err(|source| MappingError::Pattern { rule, pattern: pattern.into(), source })
         };
         let tests = [
             self.equals.clone().map(Test::Equals),

@@ -1,6 +1,7 @@
 //! Tests of mappings: those of the examples, and the errors of invalid ones.
 
 use super::*;
+use crate::raw::RawEvent;
 use crate::{RawValue, Reason};
 
 fn retail() -> Mapping {
@@ -99,11 +100,10 @@ fn units_prefixes_and_time_formats_are_converted() {
 }
 
 #[test]
-fn a_command_line_can_say_it_too() {
-    let mapping = Mapping::from_argument("item=stock_code,user=customer,type='purchase'").unwrap();
-    let (event, _) = map(&mapping, &["customer", "stock_code"], &["u1", "mug"]);
+fn pairs_map_columns_and_quoted_constants() {
+    let pairs = [("item", "stock_code"), ("user", "customer"), ("type", "'purchase'")];
+    let (event, _) = map(&Mapping::from_pairs(pairs).unwrap(), &["customer", "stock_code"], &["u1", "mug"]);
     assert_eq!(event, r#"{"type":"purchase","user":"u1","item":"mug"}"#);
-    assert_eq!(Mapping::from_argument("item"), Err(MappingError::NoPair("item".into())));
 }
 
 #[test]
