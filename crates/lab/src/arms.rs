@@ -105,8 +105,8 @@ pub fn evaluate_arms(settings: &ArmsSettings, progress: &dyn Fn(f64)) -> Result<
         let seed = settings.learn.seed + number;
         let halves = || split(&format!("shop {seed}"), &[0.5, 0.5]);
         let mut n_done = 0.0;
-        let mut run = |shown: Split, apart: bool| {
-            let run = Run::new(settings, seed, shown, apart).through();
+        let mut run = |shown: Split, separate: bool| {
+            let run = Run::new(settings, seed, shown, separate).run();
             n_done += 1.0;
             progress((number as f64 + n_done / 4.0) / settings.shops as f64);
             run
@@ -123,7 +123,7 @@ pub fn evaluate_arms(settings: &ArmsSettings, progress: &dyn Fn(f64)) -> Result<
         }
     }
     if pages == 0.0 {
-        return Err(LabError::Empty("there is no page to judge".into()));
+        return Err(LabError::Empty("there is no page to evaluate"));
     }
     let [first, second, truth, shared, own_arm, shared_error, own_arm_error] = found.map(|found| over_shops(&found));
     let ArmsSettings { treatment, shops, .. } = *settings;
@@ -144,13 +144,13 @@ fn over_shops(found: &[f64]) -> OverShops {
 
 /// Expected clicks of pages, and of the best pages for the same visitors.
 #[derive(Clone, Copy, Debug, Default)]
-struct Worth {
+struct PageValue {
     n: u64,
     clicks: f64,
     best: f64,
 }
 
-impl Worth {
+impl PageValue {
     fn add(&mut self, outcome: &Outcome) {
         self.n += 1;
         self.clicks += outcome.expected_clicks;
@@ -169,7 +169,7 @@ struct Run {
     days: u32,
     shown: Split,
     /// Settings that take effect when the experiment begins, if the arms learn separately.
-    apart: Option<LearnSettings>,
+    separate: Option<LearnSettings>,
     begun: bool,
     shop: Simulator,
     facts: Facts,
@@ -180,7 +180,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(settings: &ArmsSettings, seed: u64, shown: Split, apart: bool) -> Self {
+    fn new(settings: &ArmsSettings, seed: u64, shown: Split, separate: bool) -> Self {
         let shop =
             SimulatorSettings { seed, n_items: 400, n_shoppers: 600, visits_per_day: 500.0, ..Default::default() };
         let mut learn = LearnSettings { seed, predict_one_in: u64::MAX, ..settings.learn.clone() };
@@ -188,14 +188,14 @@ impl Run {
         learn.guard.enabled = false;
         let facts = Facts::new(learn.history_capacity);
         let mut learner = Learner::new(learn.clone());
-        let apart = apart.then(|| LearnSettings { arms: Some(shown.clone()), ..learn });
+        let separate = separate.then(|| LearnSettings { arms: Some(shown.clone()), ..learn });
         let version = learner.publish();
         Self {
             treatment: settings.treatment,
             seed,
             days: settings.days,
             shown,
-            apart,
+            separate,
             begun: false,
             shop: Simulator::new(shop),
             facts,
@@ -207,18 +207,18 @@ impl Run {
     }
 
     /// Simulates all days; returns the value of the pages of the last third, by arm.
-    fn through(mut self) -> Result<[Worth; 2], LabError> {
+    fn run(mut self) -> Result<[PageValue; 2], LabError> {
         let start_ms = self.shop.settings().start.0;
         let third_ms = i64::from(self.days) * DAY_MS / 3;
         let [begin_ms, judge_ms, end_ms] = [1, 2, 3].map(|thirds| start_ms + thirds * third_ms);
-        let mut worth = [Worth::default(); 2];
+        let mut values = [PageValue::default(); 2];
         for item in self.shop.items_at_start() {
             self.take(Timestamp(start_ms), Body::Item(Box::new(item)))?;
         }
         loop {
             let step = self.shop.next_step();
             if self.shop.now().0 >= end_ms {
-                return Ok(worth);
+                return Ok(values);
             }
             match step {
                 Step::NewItems(items) => {
@@ -234,7 +234,7 @@ impl Run {
                     let page = self.page(&visit, arm);
                     let outcome = self.shop.respond(&visit, &page);
                     if visit.at.0 >= judge_ms {
-                        worth[arm].add(&outcome);
+                        values[arm].add(&outcome);
                     }
                     for event in outcome.events {
                         if event.event_type != EventType::Impression {
@@ -250,7 +250,7 @@ impl Run {
 
     fn begin(&mut self, now: Timestamp) -> Result<(), LabError> {
         self.begun = true;
-        match self.apart.take() {
+        match self.separate.take() {
             Some(settings) => self.take(now, Body::Settings(settings.to_record().into())),
             None => Ok(()),
         }
@@ -275,13 +275,13 @@ impl Run {
         let context = Context::new(self.facts.histories.get(shopper), session, visit.at.0, &version.weights);
         let items = self.shop.items();
         let n = visit.n.max(20);
-        let is_sold = |item: u32| items.get(item as usize).is_some_and(|item| item.can_be_shown());
+        let is_shown = |item: u32| items.get(item as usize).is_some_and(|item| item.can_be_shown());
         let ranked: Vec<Scored> = match treatment {
             Some(Treatment::Popular) => {
                 let leaders = version.ensemble.popularity.leaders(visit.at.0);
-                leaders.filter(|leader| is_sold(leader.item)).take(n).collect()
+                leaders.filter(|leader| is_shown(leader.item)).take(n).collect()
             }
-            _ => version.ensemble.rank(&context, &mut self.prepared, n, is_sold),
+            _ => version.ensemble.rank(&context, &mut self.prepared, n, is_shown),
         };
         let ids: Vec<&ItemId> = ranked.iter().map(|scored| &items[scored.item as usize].id).collect();
         let order: Vec<u32> = if treatment == Some(Treatment::Explore) {

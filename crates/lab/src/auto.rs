@@ -25,7 +25,7 @@ const STREAM: u64 = 0x4155_544F;
 const TRIALS_A_MODEL: u64 = 6;
 /// For each round: the share of the histories, and the share of the budget at which it ends.
 const ROUNDS: [(f64, f64); 3] = [(1.0 / 9.0, 0.3), (1.0 / 3.0, 0.55), (1.0, 0.8)];
-/// One in this number of candidates enters the next round.
+/// One in this number of the settings enters the next round.
 const HALVING: usize = 3;
 /// Number of models that are blended at the end.
 const BLENDED: usize = 3;
@@ -69,7 +69,7 @@ pub fn evaluate_auto(
     let mut pairs = Pairs::new(&request.settings);
     let protocol_settings = protocol.settings(&mut pairs)?;
     if let Some(key) = pairs.rest().into_keys().next() {
-        return Err(LabError::Setting(format!("`{key}` is a model's; with --model auto they are found")));
+        return Err(LabError::ChosenByAuto { key });
     }
     let on_validation = ProtocolSettings { on_validation: true, refit: false, ..protocol_settings.clone() };
     let test = request.test.as_ref();
@@ -101,20 +101,20 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn best(&mut self, validation: &Task) -> Result<AnySettings, LabError> {
-        let mut candidates = first_candidates(self.request.seed);
+        let mut remaining = first_settings(self.request.seed);
         let mut scored: Vec<(f64, AnySettings)> = Vec::new();
         for (share, until) in ROUNDS {
             let task = validation.sampled(share, self.request.seed);
-            let tried = self.round(&task, share, until, &candidates);
+            let tried = self.round(&task, share, until, &remaining);
             if tried.is_empty() {
-                break; // No time is left; the result of the round before is used.
+                break; // Nothing was fitted in this round, so the result of the round before is used.
             }
             scored = tried;
-            candidates =
+            remaining =
                 scored.iter().take(scored.len().div_ceil(HALVING)).map(|(_, settings)| settings.clone()).collect();
         }
         let Some((best, chosen)) = scored.first().cloned() else {
-            return Err(LabError::Empty("no model could be fitted within the budget; give it more time".into()));
+            return Err(LabError::Empty("no model could be fitted within the budget; increase it"));
         };
         let mut kinds = Vec::new();
         scored.retain(|(_, settings)| {
@@ -139,10 +139,10 @@ impl Search<'_> {
         Ok(chosen)
     }
 
-    /// The values of the candidates, best first, for as many as the round's share of the budget allows.
-    fn round(&mut self, task: &Task, share: f64, until: f64, candidates: &[AnySettings]) -> Vec<(f64, AnySettings)> {
+    /// The values of the settings, best first, for as many as the round's share of the budget allows.
+    fn round(&mut self, task: &Task, share: f64, until: f64, tried: &[AnySettings]) -> Vec<(f64, AnySettings)> {
         let mut scored = Vec::new();
-        for settings in candidates {
+        for settings in tried {
             if self.begun.elapsed() > self.budget.mul_f64(until) {
                 break;
             }
@@ -244,20 +244,19 @@ fn space(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
 
 /// The defaults of every model, then random settings of each. Each model gets its next settings only after all others
 /// had theirs.
-fn first_candidates(seed: u64) -> Vec<AnySettings> {
+fn first_settings(seed: u64) -> Vec<AnySettings> {
     let kinds = || Kind::ALL.iter().copied().filter(|&kind| kind != Kind::Blend);
-    let mut candidates: Vec<AnySettings> = kinds().map(Kind::default_settings).collect();
+    let mut settings: Vec<AnySettings> = kinds().map(Kind::default_settings).collect();
     for trial in 0..TRIALS_A_MODEL {
         for (number, kind) in kinds().enumerate() {
             let mut draws = Draws::new(seed, STREAM + number as u64, trial);
             let mut pick = |values: &[&str]| values[draws.below(values.len() as u64) as usize].to_string();
             let pairs: BTreeMap<String, String> =
                 space(kind).iter().map(|&(key, values)| (key.to_string(), pick(values))).collect();
-            let settings = model_settings(kind, &pairs).ok().filter(|settings| !candidates.contains(settings));
-            candidates.extend(settings);
+            settings.extend(model_settings(kind, &pairs).ok().filter(|new| !settings.contains(new)));
         }
     }
-    candidates
+    settings
 }
 
 #[cfg(test)]
@@ -274,6 +273,6 @@ mod tests {
                 }
             }
         }
-        assert!(first_candidates(1).len() > 3 * Kind::ALL.len());
+        assert!(first_settings(1).len() > 3 * Kind::ALL.len());
     }
 }

@@ -11,7 +11,8 @@ use accrue_model::{Context, Gaussian, RowBelief};
 use accrue_store::{Facts, ItemIdx, Past, Record};
 use accrue_train::{LearnSettings, Learner};
 
-use crate::stream::{LabError, StreamData};
+use crate::LabError;
+use crate::stream::StreamData;
 
 /// Stream of the random numbers that choose items.
 const ITEMS: u64 = 0x6361_6c69;
@@ -53,7 +54,7 @@ pub struct Coverage {
 }
 
 /// The recorded beliefs about one shopper's scores.
-struct Asked {
+struct Beliefs {
     past: Vec<Past>,
     now_ms: i64,
     believed: Vec<(ItemIdx, Gaussian)>,
@@ -65,23 +66,23 @@ struct Asked {
 /// [`LabError::Empty`] if the first part of the stream has no choices; errors of the learner.
 pub fn score_coverage(data: StreamData, settings: &CoverageSettings) -> Result<Coverage, LabError> {
     let records = data.into_records(None);
-    let mut quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
-    quiet.guard.enabled = false;
-    let (mut facts, mut learner) = (Facts::new(quiet.history_capacity), Learner::new(quiet));
+    let mut learn_settings = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
+    learn_settings.guard.enabled = false;
+    let (mut facts, mut learner) = (Facts::new(learn_settings.history_capacity), Learner::new(learn_settings));
     let (first, rest) = records.split_at((records.len() as f64 * settings.before) as usize);
     learn(&mut facts, &mut learner, first)?;
-    let asked = ask(&learner, first.last().map_or(0, |record| record.received_at.0), settings);
+    let recorded = beliefs(&learner, first.last().map_or(0, |record| record.received_at.0), settings);
     learn(&mut facts, &mut learner, rest)?;
 
     let mut found = Vec::new();
-    for Asked { past, now_ms, believed } in &asked {
+    for Beliefs { past, now_ms, believed } in &recorded {
         let context = Context { past, in_visit: 0, now_ms: *now_ms, weights: learner.weights() };
         let factorization = &learner.ensemble().factorization;
         let shopper = factorization.shopper(&context);
         found.extend(believed.iter().map(|&(item, belief)| (belief, factorization.score(&shopper, item))));
     }
     if found.is_empty() {
-        return Err(LabError::Empty("nobody chose anything in the first part of the stream".into()));
+        return Err(LabError::Empty("the first part of the stream contains no choices"));
     }
     Ok(coverage(found, settings.share))
 }
@@ -96,11 +97,11 @@ fn learn(facts: &mut Facts, learner: &mut Learner, records: &[Record]) -> Result
 }
 
 /// The current beliefs about the scores of some shoppers and items.
-fn ask(learner: &Learner, now_ms: i64, settings: &CoverageSettings) -> Vec<Asked> {
+fn beliefs(learner: &Learner, now_ms: i64, settings: &CoverageSettings) -> Vec<Beliefs> {
     let (factorization, histories) = (&learner.ensemble().factorization, learner.histories());
     let n_items = learner.ensemble().n_items();
     let known = (0..histories.len() as u32).filter(|&shopper| !histories.get(shopper).past().is_empty());
-    let ask = |shopper: u32| {
+    let of_shopper = |shopper: u32| {
         let past = histories.get(shopper).past().to_vec();
         let context = Context { past: &past, in_visit: 0, now_ms, weights: learner.weights() };
         let (mean, variance) = (factorization.shopper(&context), factorization.shopper_variance(&context));
@@ -109,10 +110,10 @@ fn ask(learner: &Learner, now_ms: i64, settings: &CoverageSettings) -> Vec<Asked
             let item = draws.below(u64::from(n_items)) as ItemIdx;
             (item, factorization.belief(RowBelief { mean: &mean, variance }, item))
         });
-        Asked { believed: believed.collect(), past, now_ms }
+        Beliefs { believed: believed.collect(), past, now_ms }
     };
     // For an empty history the score is the bias, which is treated as known, so there is no interval to test.
-    known.take(settings.shoppers).map(ask).filter(|asked| asked.believed[0].1.variance > 0.0).collect()
+    known.take(settings.shoppers).map(of_shopper).filter(|beliefs| beliefs.believed[0].1.variance > 0.0).collect()
 }
 
 fn coverage(mut found: Vec<(Gaussian, f32)>, share: f32) -> Coverage {

@@ -60,10 +60,10 @@ impl Stopwatch {
 fn cpu_s() -> f64 {
     /// Clock ticks per second in `/proc/self/stat`.
     const TICKS: f64 = 100.0;
-    let told = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name of the process, in parentheses, may contain spaces. User and system time are the 12th and 13th field
     // after it.
-    let fields = told.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let fields = status.rsplit(')').next().unwrap_or_default().split_whitespace();
     fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS
 }
 

@@ -12,7 +12,7 @@ use crate::cost::{Cost, Stopwatch};
 use crate::metrics::Interval;
 use crate::protocol::{Protocol, ProtocolSettings};
 use crate::ranking::{Counted, Group, Outcome, Summary, Task, evaluate, summarise};
-use crate::settings::{Pairs, described_model, model_settings};
+use crate::settings::{Pairs, described_model, model_kind, model_settings};
 
 /// What is to be evaluated.
 #[derive(Clone, Debug)]
@@ -86,20 +86,9 @@ pub fn evaluate_files(
 ) -> Result<RankingReport, LabError> {
     let mut pairs = Pairs::new(&request.settings);
     let protocol_settings = protocol.settings(&mut pairs)?;
-    let settings = model_settings(named(&request.model)?, &pairs.rest())?;
+    let settings = model_settings(model_kind(&request.model)?, &pairs.rest())?;
     let task = protocol.task(&request.train, request.test.as_ref(), &protocol_settings, request.seed)?;
     report(protocol, request, &task, &protocol_settings, &settings, progress)
-}
-
-/// The model of this name.
-///
-/// # Errors
-/// [`LabError::Setting`] with the names there are.
-pub fn named(model: &str) -> Result<Kind, LabError> {
-    Kind::named(model).ok_or_else(|| {
-        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        LabError::Setting(format!("there is no model `{model}` for this protocol; there is {}", names.join(", ")))
-    })
 }
 
 pub(crate) fn report(
@@ -113,11 +102,11 @@ pub(crate) fn report(
     let (seed, threads) = (request.seed, request.threads);
     let mut stopwatch = Stopwatch::start();
     let curve = Mutex::new(Vec::new());
-    let hear = |epoch: Epoch| {
+    let on_epoch = |epoch: Epoch| {
         curve.lock().expect("no holder panics").extend(epoch.loss);
         progress(Stage::Trained(epoch));
     };
-    let model = settings.fit(&task.train, &Fit { seed, threads, progress: &hear })?;
+    let model = settings.fit(&task.train, &Fit { seed, threads, progress: &on_epoch })?;
     let (summary, cost) = {
         let summary = stopwatch.evaluating(|| -> Result<Summary, LabError> {
             let outcomes = evaluate(&model, task, threads, &|done| progress(Stage::Asked(done)))?;
@@ -127,8 +116,8 @@ pub(crate) fn report(
         })?;
         (summary, stopwatch.cost(task.train.n_interactions() as u64))
     };
-    let mut said = described_model(settings);
-    describe_protocol(protocol_settings, task, &mut said);
+    let mut described = described_model(settings);
+    describe_protocol(protocol_settings, task, &mut described);
     let Summary { mut metrics, mut ci95, by_history, by_popularity } = summary;
     if protocol == Protocol::Sessions {
         // The literature on sessions calls the hit rate P.
@@ -141,7 +130,7 @@ pub(crate) fn report(
     Ok(RankingReport {
         protocol: protocol.name(),
         model: settings.kind().name().to_string(),
-        settings: said,
+        settings: described,
         seed,
         metrics,
         ci95,
@@ -162,18 +151,18 @@ fn popularity(task: &Task, seed: u64, threads: usize) -> Result<Vec<Outcome>, La
     evaluate(&model, task, threads, &|_| {})
 }
 
-fn describe_protocol(settings: &ProtocolSettings, task: &Task, said: &mut BTreeMap<String, String>) {
-    let mut say = |key: &str, value: String| said.insert(key.to_string(), value);
-    say("on", if settings.on_validation { "validation" } else { "test" }.to_string());
-    say("seen", if task.drop_seen { "drop" } else { "keep" }.to_string());
-    say("at", settings.cutoffs.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+fn describe_protocol(settings: &ProtocolSettings, task: &Task, described: &mut BTreeMap<String, String>) {
+    let mut describe = |key: &str, value: String| described.insert(key.to_string(), value);
+    describe("on", if settings.on_validation { "validation" } else { "test" }.to_string());
+    describe("seen", if task.drop_seen { "drop" } else { "keep" }.to_string());
+    describe("at", settings.cutoffs.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
     if let Some(share) = settings.share {
-        say("share", share.to_string());
+        describe("share", share.to_string());
     }
     if settings.negatives > 0 {
-        say("negatives", settings.negatives.to_string());
+        describe("negatives", settings.negatives.to_string());
     }
     if settings.refit {
-        say("refit", "true".to_string());
+        describe("refit", "true".to_string());
     }
 }

@@ -24,21 +24,21 @@ const MARGIN: f64 = 48.0;
 /// The page of the first report, compared with the others.
 pub fn html(reports: &[Value]) -> String {
     let Some(report) = reports.first() else { return String::new() };
-    let title = format!("{} under {}", word(&report["model"]), word(&report["protocol"]));
+    let title = format!("{} under {}", escaped(&report["model"]), escaped(&report["protocol"]));
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p class=soft>{} questions, {} parameters, seed {}</p>",
-        word(&report["n_eval"]),
-        word(&report["n_params"]),
-        word(&report["seed"]),
+         <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p class=soft>{} queries, {} parameters, seed {}</p>",
+        escaped(&report["n_eval"]),
+        escaped(&report["n_params"]),
+        escaped(&report["seed"]),
     );
     page += &figures(report);
     if reports.len() > 1 {
         page += &compared(reports);
     }
-    let main = word(&report["main_metric"]);
+    let main = escaped(&report["main_metric"]);
     page += &groups(&report["by_history"], &format!("{main} by items in the history"));
-    page += &groups(&report["by_popularity"], &format!("{main} by how often the chosen items were chosen before"));
+    page += &groups(&report["by_popularity"], &format!("{main} by number of earlier choices of the chosen items"));
     page += &curve(&report["curve"]);
     page += &table("Settings", &report["settings"]);
     page += &table("Left out of the files", &report["counted"]);
@@ -47,7 +47,7 @@ pub fn html(reports: &[Value]) -> String {
 }
 
 /// A text or number, escaped for HTML.
-fn word(value: &Value) -> String {
+fn escaped(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -56,9 +56,9 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
 }
 
-/// A sum of text: writing to a string cannot fail.
-fn say(page: &mut String, text: std::fmt::Arguments<'_>) {
-    page.write_fmt(text).expect("a string takes all text");
+/// Appends formatted text.
+fn append(page: &mut String, text: std::fmt::Arguments<'_>) {
+    page.write_fmt(text).expect("writing to a String cannot fail");
 }
 
 fn figures(report: &Value) -> String {
@@ -68,8 +68,8 @@ fn figures(report: &Value) -> String {
             Some([low, high]) => format!("{:.4} – {:.4}", number(low), number(high)),
             _ => String::new(),
         };
-        let name = word(&Value::from(name.as_str()));
-        say(&mut page, format_args!("<tr><td>{name}<td class=n>{:.4}<td class=n>{interval}</tr>", number(value)));
+        let name = escaped(&Value::from(name.as_str()));
+        append(&mut page, format_args!("<tr><td>{name}<td class=n>{:.4}<td class=n>{interval}</tr>", number(value)));
     }
     page + "</table>"
 }
@@ -79,10 +79,14 @@ fn compared(reports: &[Value]) -> String {
         return policies(reports);
     }
     let metric = reports[0]["main_metric"].as_str().unwrap_or("rmse");
-    let mut page = format!("<h2>Runs compared by {}</h2>", word(&Value::from(metric)));
+    let mut page = format!("<h2>Runs compared by {}</h2>", escaped(&Value::from(metric)));
     let bars: Vec<Bar> = reports
         .iter()
-        .map(|report| Bar { label: word(&report["model"]), value: number(&report["metrics"][metric]), beside: None })
+        .map(|report| Bar {
+            label: escaped(&report["model"]),
+            value: number(&report["metrics"][metric]),
+            baseline: None,
+        })
         .collect();
     page += &bar_plot(&bars);
     page
@@ -98,7 +102,7 @@ fn policies(reports: &[Value]) -> String {
                 Some(_) => " cold",
                 None => "",
             };
-            let label = format!("{} {}{warmth}", word(&report["model"]), word(&report["settings"]["mode"]));
+            let label = format!("{} {}{warmth}", escaped(&report["model"]), escaped(&report["settings"]["mode"]));
             (number(&report["cost"]["train_cpu_s"]).max(0.01), number(&report["metrics"]["ndcg@20"]), label)
         })
         .collect();
@@ -112,7 +116,7 @@ fn policies(reports: &[Value]) -> String {
     let mut plot = open_plot(floor);
     for (cpu_s, ndcg, label) in &points {
         let (x, y) = (x(*cpu_s), y(*ndcg));
-        say(
+        append(
             &mut plot,
             format_args!(
                 "<circle class=a cx={x:.1} cy={y:.1} r=4 /><text x={:.1} y={:.1}>{label}</text>\
@@ -124,7 +128,7 @@ fn policies(reports: &[Value]) -> String {
         );
     }
     for ndcg in [0.0, highest] {
-        say(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{ndcg:.3}</text>", y(ndcg) + 4.0));
+        append(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{ndcg:.3}</text>", y(ndcg) + 4.0));
     }
     format!("<h2>NDCG@20 by CPU seconds of learning</h2>{plot}</svg>")
 }
@@ -132,7 +136,7 @@ fn policies(reports: &[Value]) -> String {
 struct Bar {
     label: String,
     value: f64,
-    beside: Option<f64>,
+    baseline: Option<f64>,
 }
 
 fn groups(groups: &Value, title: &str) -> String {
@@ -140,15 +144,15 @@ fn groups(groups: &Value, title: &str) -> String {
     let bars: Vec<Bar> = groups
         .iter()
         .map(|group| Bar {
-            label: format!("{}–{}", word(&group["from"]), word(&group["to"])),
+            label: format!("{}–{}", escaped(&group["from"]), escaped(&group["to"])),
             value: number(&group["value"]),
-            beside: Some(number(&group["popularity"])),
+            baseline: Some(number(&group["popularity"])),
         })
         .collect();
     let mut page = format!("<h2>{title}</h2><p class=soft>Blue: the model. Orange: popularity. Lift:");
     for group in groups {
         match group["lift"].as_f64() {
-            Some(lift) => say(&mut page, format_args!(" {lift:.1}×")),
+            Some(lift) => append(&mut page, format_args!(" {lift:.1}×")),
             None => page += " –",
         }
     }
@@ -156,7 +160,7 @@ fn groups(groups: &Value, title: &str) -> String {
 }
 
 fn bar_plot(bars: &[Bar]) -> String {
-    let values = bars.iter().flat_map(|bar| [bar.value, bar.beside.unwrap_or(0.0)]);
+    let values = bars.iter().flat_map(|bar| [bar.value, bar.baseline.unwrap_or(0.0)]);
     let highest = values.fold(0.0, f64::max).max(1e-9);
     let step = (WIDTH - MARGIN) / bars.len().max(1) as f64;
     let floor = HEIGHT - MARGIN / 2.0;
@@ -164,11 +168,11 @@ fn bar_plot(bars: &[Bar]) -> String {
     let mut plot = open_plot(floor);
     for (place, bar) in bars.iter().enumerate() {
         let left = MARGIN + place as f64 * step + step * 0.15;
-        let width = step * if bar.beside.is_some() { 0.34 } else { 0.7 };
+        let width = step * if bar.baseline.is_some() { 0.34 } else { 0.7 };
         let mut column = |class: &str, left: f64, value: f64| {
             let (top, tall) = (floor - height(value), height(value));
             let middle = left + width / 2.0;
-            say(
+            append(
                 &mut plot,
                 format_args!(
                     "<rect class={class} x={left:.1} y={top:.1} width={width:.1} height={tall:.1} />\
@@ -178,11 +182,11 @@ fn bar_plot(bars: &[Bar]) -> String {
             );
         };
         column("a", left, bar.value);
-        if let Some(beside) = bar.beside {
-            column("b", left + step * 0.36, beside);
+        if let Some(baseline) = bar.baseline {
+            column("b", left + step * 0.36, baseline);
         }
         let (x, y, label) = (left + step * 0.35, floor + 16.0, &bar.label);
-        say(&mut plot, format_args!("<text x={x:.1} y={y:.1} text-anchor=middle>{label}</text>"));
+        append(&mut plot, format_args!("<text x={x:.1} y={y:.1} text-anchor=middle>{label}</text>"));
     }
     plot + "</svg>"
 }
@@ -199,9 +203,9 @@ fn curve(curve: &Value) -> String {
     let mut plot = open_plot(floor);
     let points: Vec<String> =
         losses.iter().enumerate().map(|(epoch, &loss)| format!("{:.1},{:.1}", x(epoch), y(loss))).collect();
-    say(&mut plot, format_args!("<polyline class=line points=\"{}\" />", points.join(" ")));
+    append(&mut plot, format_args!("<polyline class=line points=\"{}\" />", points.join(" ")));
     for loss in [low, high] {
-        say(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{loss:.3}</text>", y(loss) + 4.0));
+        append(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{loss:.3}</text>", y(loss) + 4.0));
     }
     format!("<h2>Learning curve: mean loss by epoch (1 – {})</h2>{plot}</svg>", losses.len())
 }
@@ -217,8 +221,8 @@ fn table(title: &str, values: &Value) -> String {
     let Some(values) = values.as_object().filter(|values| !values.is_empty()) else { return String::new() };
     let mut page = format!("<h2>{title}</h2><table>");
     for (name, value) in values {
-        let name = word(&Value::from(name.as_str()));
-        say(&mut page, format_args!("<tr><td>{name}<td class=n>{}</tr>", word(value)));
+        let name = escaped(&Value::from(name.as_str()));
+        append(&mut page, format_args!("<tr><td>{name}<td class=n>{}</tr>", escaped(value)));
     }
     page + "</table>"
 }

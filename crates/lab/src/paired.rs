@@ -67,29 +67,56 @@ pub struct Paired {
     pub blocks_below: Vec<u32>,
 }
 
+/// Why two runs cannot be compared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PairedError {
+    /// An event was predicted by the other run alone.
+    #[error("event {event} was predicted by the other run alone; compare runs with the same file and sampling")]
+    OnlyOther {
+        /// Index of the event.
+        event: u64,
+    },
+    /// An event was predicted by this run alone.
+    #[error("event {event} was predicted by this run alone; compare runs with the same file and sampling")]
+    OnlyThis {
+        /// Index of the event.
+        event: u64,
+    },
+    /// An event has another user in the other run.
+    #[error("event {event} has another user in the other run; compare runs with the same file")]
+    OtherUser {
+        /// Index of the event.
+        event: u64,
+    },
+    /// A text of predictions has another first line.
+    #[error("the first line is not `{}`", TITLE.replace('\t', " "))]
+    Title,
+    /// A line of such a text is not a prediction.
+    #[error("line {line} is not a prediction: `{text}`")]
+    Line {
+        /// The number of the line, from 1.
+        line: usize,
+        /// The line.
+        text: String,
+    },
+}
+
 /// Compares two runs; `seed` is that of the resampling.
 ///
 /// # Errors
 /// [`PairedError`] if the runs do not have the same predictions.
-pub fn compare(hits: &[Hit], other: &[Hit], seed: u64) -> Result<Paired, String> {
+pub fn compare(hits: &[Hit], other: &[Hit], seed: u64) -> Result<Paired, PairedError> {
     let by_event: BTreeMap<u64, &Hit> = other.iter().map(|hit| (hit.event, hit)).collect();
-    let foreseen: BTreeSet<u64> = hits.iter().map(|hit| hit.event).collect();
-    if let Some(event) = by_event.keys().find(|event| !foreseen.contains(event)) {
-        return Err(format!(
-            "event {event} was foreseen by the other run alone; compare runs of one file and sampling"
-        ));
+    let predicted: BTreeSet<u64> = hits.iter().map(|hit| hit.event).collect();
+    if let Some(&event) = by_event.keys().find(|event| !predicted.contains(event)) {
+        return Err(PairedError::OnlyOther { event });
     }
     let pairs: Vec<Pair> = hits
         .iter()
         .map(|hit| match by_event.get(&hit.event) {
             Some(other) if other.user == hit.user => Ok(Pair { hit, gain: hit.gain(), other: other.gain() }),
-            Some(_) => {
-                Err(format!("event {} is of another user in the other run; compare runs of one file", hit.event))
-            }
-            None => Err(format!(
-                "event {} was foreseen by this run alone; compare runs of one file and sampling",
-                hit.event
-            )),
+            Some(_) => Err(PairedError::OtherUser { event: hit.event }),
+            None => Err(PairedError::OnlyThis { event: hit.event }),
         })
         .collect::<Result<_, _>>()?;
     let of = |keep: &dyn Fn(&Hit) -> bool| ratio(pairs.iter().filter(|pair| keep(pair.hit)), seed);
@@ -135,14 +162,14 @@ fn ratio<'a>(pairs: impl Iterator<Item = &'a Pair<'a>>, seed: u64) -> Ratio {
         .collect();
     ratios.sort_by(f64::total_cmp);
     let at = |share: f64| ratios[((ratios.len() - 1) as f64 * share).round() as usize];
-    let said = |ratio: f64| (n_eval > 0 && ratio.is_finite()).then(|| round(ratio));
+    let finite = |ratio: f64| (n_eval > 0 && ratio.is_finite()).then(|| round(ratio));
     let mean = |sum: f64| round(sum / (n_eval as f64).max(1.0));
     Ratio {
         n_eval,
         ndcg: mean(gains),
         other: mean(others),
-        ratio: said(quotient(gains, others)),
-        ci95: [said(at(0.025)), said(at(0.975))],
+        ratio: finite(quotient(gains, others)),
+        ci95: [finite(at(0.025)), finite(at(0.975))],
     }
 }
 
@@ -173,14 +200,14 @@ pub fn predictions_to_text(hits: &[Hit]) -> String {
 ///
 /// # Errors
 /// [`PairedError`] for the first line that is not a prediction.
-pub fn predictions_from_text(text: &str) -> Result<Vec<Hit>, String> {
+pub fn predictions_from_text(text: &str) -> Result<Vec<Hit>, PairedError> {
     let mut lines = text.lines();
     if lines.next() != Some(TITLE) {
-        return Err(format!("its first line is not `{}`", TITLE.replace('\t', " ")));
+        return Err(PairedError::Title);
     }
     lines
         .zip(2..)
-        .map(|(line, number)| parse(line).ok_or(format!("line {number} is no prediction: `{line}`")))
+        .map(|(text, line)| parse(text).ok_or_else(|| PairedError::Line { line, text: text.into() }))
         .collect()
 }
 
@@ -249,21 +276,20 @@ mod tests {
     #[test]
     fn runs_with_other_predictions_are_refused() {
         let all = hits(|_| None);
-        assert!(compare(&all, &all[1..], 1).unwrap_err().contains("event 0 was foreseen by this run alone"));
-        assert!(
-            compare(&all[..1_999], &all, 1).unwrap_err().contains("event 1999 was foreseen by the other run alone")
-        );
+        assert_eq!(compare(&all, &all[1..], 1), Err(PairedError::OnlyThis { event: 0 }));
+        assert_eq!(compare(&all[..1_999], &all, 1), Err(PairedError::OnlyOther { event: 1_999 }));
         let mut other = all.clone();
         other[5].user = 77;
-        assert!(compare(&all, &other, 1).unwrap_err().contains("event 5 is of another user"));
+        assert_eq!(compare(&all, &other, 1), Err(PairedError::OtherUser { event: 5 }));
     }
 
     #[test]
     fn predictions_are_read_back_from_their_text() {
         let all = hits(|event| (event % 2 == 0).then_some(event as u32));
         assert_eq!(predictions_from_text(&predictions_to_text(&all)).unwrap(), all);
-        assert!(predictions_from_text("no\n").is_err());
-        let text = format!("{TITLE}\n1\t2\t3\t4\t2\t-\n");
-        assert!(predictions_from_text(&text).unwrap_err().starts_with("line 2"));
+        assert_eq!(predictions_from_text("no\n"), Err(PairedError::Title));
+        let line = "1\t2\t3\t4\t2\t-";
+        let fault = predictions_from_text(&format!("{TITLE}\n{line}\n")).unwrap_err();
+        assert_eq!(fault, PairedError::Line { line: 2, text: line.into() });
     }
 }

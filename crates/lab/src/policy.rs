@@ -5,7 +5,8 @@
 //! every event.
 
 use std::fmt;
-use std::str::FromStr;
+
+use accrue_event::SettingFault;
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -21,23 +22,20 @@ pub enum Span {
     Ms(i64),
 }
 
-impl FromStr for Span {
-    type Err = String;
-
-    /// `1000` events; `1s`, `5m`, `2h`, `7d` of stream time.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || format!("`{text}` is no stretch of a stream; write events as 1000, time as 1s, 5m, 2h or 7d");
+impl Span {
+    /// Reads `1000` (events), or `1s`, `5m`, `2h`, `7d` (stream time); `None` if the text is neither or the number is 0.
+    pub fn parse(text: &str) -> Option<Self> {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let number: u32 = digits.parse().map_err(|_| refused())?;
+        let number: u32 = digits.parse().ok().filter(|number| *number > 0)?;
         let unit_ms = match &text[digits.len()..] {
-            "" if number > 0 => return Ok(Span::Events(u64::from(number))),
+            "" => return Some(Span::Events(u64::from(number))),
             "s" => SECOND_MS,
             "m" => MINUTE_MS,
             "h" => HOUR_MS,
             "d" => DAY_MS,
-            _ => return Err(refused()),
+            _ => return None,
         };
-        if number == 0 { Err(refused()) } else { Ok(Span::Ms(i64::from(number) * unit_ms)) }
+        Some(Span::Ms(i64::from(number) * unit_ms))
     }
 }
 
@@ -90,11 +88,12 @@ impl Mode {
     ///
     /// # Errors
     /// The fault of the setting `mode`.
-    pub fn named(text: &str, warm: bool, epochs: Option<u32>) -> Result<Self, String> {
+    pub fn named(text: &str, warm: bool, epochs: Option<u32>) -> Result<Self, SettingFault> {
         let (name, every) = text.split_once(':').map_or((text, None), |(name, every)| (name, Some(every)));
-        let every = |example: &str| match every {
-            Some(every) => every.parse::<Span>().map_err(|error| format!("mode={text}: {error}")),
-            None => Err(format!("mode={text}: say how often, as in `{name}:{example}`")),
+        let every = |example: &str| {
+            let expected =
+                || format!("`{name}:` and a number of events or a time (1s, 5m, 2h, 7d), as in `{name}:{example}`");
+            every.and_then(Span::parse).ok_or_else(|| SettingFault::new("mode", text, expected()))
         };
         Ok(match name {
             "online" => Mode::Online,
@@ -104,9 +103,8 @@ impl Mode {
             "finetune" => Mode::Finetune { every: every("1d")? },
             "every" => Mode::Finetune { every: every("1000")? },
             _ => {
-                return Err(format!(
-                    "mode is online, reset:100000 (events), frozen, every:1000, every:1s, finetune:1d or retrain:7d, not `{text}`"
-                ));
+                let expected = "online, reset:100000 (events), frozen, every:1000, every:1s, finetune:1d or retrain:7d";
+                return Err(SettingFault::new("mode", text, expected));
             }
         })
     }
@@ -155,15 +153,15 @@ impl Timetable {
     /// Whether an update is due after `n_events`, at `now_ms`. If it is, the next one is due one period later. After a
     /// pause of more than one period, one update is due and not several.
     pub(crate) fn is_due(&mut self, n_events: u64, now_ms: i64) -> bool {
-        let (now, stretch) = match self.every {
+        let (now, period) = match self.every {
             None => return self.next.replace(i64::MAX).is_none(),
             Some(Span::Events(n)) => (n_events as i64, n as i64),
             Some(Span::Ms(ms)) => (now_ms, ms),
         };
         let due = self.next.is_none_or(|next| now >= next);
         if due {
-            let last = self.next.filter(|next| now - next < stretch).unwrap_or(now);
-            self.next = Some(last + stretch);
+            let last = self.next.filter(|next| now - next < period).unwrap_or(now);
+            self.next = Some(last + period);
         }
         due
     }
@@ -192,8 +190,8 @@ mod tests {
         }
         assert_eq!(Mode::named("every:1s", false, None), Mode::named("finetune:1s", false, None));
         for wrong in ["daily", "retrain", "reset", "every:0", "every:0d", "every:-3", "retrain:7w", "finetune:d"] {
-            let error = Mode::named(wrong, false, None).unwrap_err();
-            assert!(error.contains(wrong.split(':').next_back().unwrap()), "{error}");
+            let fault = Mode::named(wrong, false, None).unwrap_err();
+            assert_eq!((fault.key.as_str(), fault.value.as_str()), ("mode", wrong));
         }
     }
 

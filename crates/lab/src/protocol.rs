@@ -17,6 +17,7 @@
 
 use std::path::{Path, PathBuf};
 
+use accrue_event::SettingFault;
 use accrue_model::collaborative::Interactions;
 
 use crate::LabError;
@@ -132,7 +133,7 @@ impl Protocol {
     /// Reads the files and makes the queries.
     ///
     /// # Errors
-    /// [`LabError::Read`] if a file does not match the protocol; [`LabError::Empty`] if there are no queries.
+    /// [`LabError::Read`] if a file does not match the protocol; [`LabError::NothingToAsk`] if there are no queries.
     pub fn task(
         self,
         train: &Path,
@@ -142,15 +143,10 @@ impl Protocol {
     ) -> Result<Task, LabError> {
         let test = match (self.needs_test(), test) {
             (true, None) => {
-                return Err(LabError::Setting(format!(
-                    "protocol `{}` needs a test file beside {}",
-                    self.name(),
-                    train.display()
-                )));
+                return Err(LabError::NeedsTest { protocol: self.name(), train: train.into() });
             }
             (false, Some(test)) => {
-                let what = "has one file, whose latest part is the test; leave out";
-                return Err(LabError::Setting(format!("protocol `{}` {what} {}", self.name(), test.display())));
+                return Err(LabError::OneFile { protocol: self.name(), test: test.clone() });
             }
             (_, test) => test.map_or(train, |test| test),
         };
@@ -177,8 +173,7 @@ impl Protocol {
             }
         };
         if task.queries.is_empty() || task.train.n_interactions() == 0 {
-            let what = "there is nothing to learn from or nothing to ask; is it a file for";
-            return Err(LabError::Empty(format!("{}: {what} protocol `{}`?", train.display(), self.name())));
+            return Err(LabError::NothingToAsk { path: train.into(), protocol: self.name() });
         }
         Ok(task)
     }
@@ -211,7 +206,7 @@ pub(crate) const SHARE: &str = "a number above 0 and below 1";
 /// [`LabError::Setting`] if the share is not above 0 and below 1.
 pub(crate) fn check_share(share: f64) -> Result<(), LabError> {
     let is_share = share > 0.0 && share < 1.0;
-    if is_share { Ok(()) } else { Err(LabError::Setting(format!("share={share}: {SHARE} is expected"))) }
+    if is_share { Ok(()) } else { Err(SettingFault::new("share", share, SHARE).into()) }
 }
 
 /// Splits at one point in time. For validation the earlier part is split again, and the later part is not used.

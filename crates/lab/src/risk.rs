@@ -6,7 +6,7 @@
 //! predicts real choices in the days after. The attacked item is the median one by number of events before the flood,
 //! so that without a flood it is rarely recommended.
 
-use accrue_event::{Check, CheckSettings, Event, EventId, ItemId, RuleStatistics, SettingFault, Timestamp};
+use accrue_event::{Check, CheckSettings, Event, EventId, ItemId, RuleStatistics, Timestamp};
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Facts, Offset, Record};
 use accrue_train::{LearnSettings, Learner};
@@ -96,7 +96,7 @@ pub fn evaluate_risk(
 ) -> Result<RiskReport, LabError> {
     let mut events: Vec<Event> = data.events.into_iter().filter(|event| event.item.is_some()).collect();
     events.sort_by_key(|event| event.at);
-    let empty = || LabError::Empty("no event lies behind the flood; a smaller `at_day` may help".into());
+    let empty = || LabError::Empty("no event is after the flood; a smaller `at_day` may help");
     let begins_ms = events.first().ok_or_else(empty)?.at.0 + settings.at_day * DAY_MS;
     let before = events.partition_point(|event| event.at.0 < begins_ms);
     let (item, item_events_before) = median_item(&events[..before]).ok_or_else(empty)?;
@@ -156,8 +156,7 @@ struct Setup<'a> {
 
 impl Setup<'_> {
     fn run(&self, flood: &[Event], rules: &CheckSettings) -> Result<RiskRun, LabError> {
-        let wrong = |error: SettingFault| LabError::Setting(error.to_string());
-        let mut check = Check::new(rules.clone(), RuleStatistics::default()).map_err(wrong)?;
+        let mut check = Check::new(rules.clone(), RuleStatistics::default())?;
         let settings = self.settings;
         let mut shop = Shop {
             facts: Facts::new(settings.learn.history_capacity),

@@ -4,9 +4,9 @@
 //! the type of the default. An unknown name or a value of another type is an error.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::str::FromStr;
 
+use accrue_event::SettingFault;
 use accrue_model::collaborative::ratings::{AnyRatingSettings, RatingKind};
 use accrue_model::collaborative::{AnySettings, Kind};
 use serde_json::{Map, Value};
@@ -27,10 +27,10 @@ impl Pairs {
     ///
     /// # Errors
     /// [`LabError::Setting`] if the value has another type.
-    pub fn take<T: FromStr>(&mut self, key: &str, otherwise: T, expected: &str) -> Result<T, LabError> {
+    pub fn take<T: FromStr>(&mut self, key: &str, otherwise: T, expected: &'static str) -> Result<T, LabError> {
         match self.0.remove(key) {
             None => Ok(otherwise),
-            Some(text) => text.parse().map_err(|_| wrong(key, &text, expected)),
+            Some(text) => text.parse().map_err(|_| SettingFault::new(key, text, expected).into()),
         }
     }
 
@@ -41,7 +41,7 @@ impl Pairs {
     pub fn take_word(&mut self, key: &str, words: &[&'static str]) -> Result<&'static str, LabError> {
         let Some(text) = self.0.remove(key) else { return Ok(words[0]) };
         let word = words.iter().find(|&&word| word == text);
-        word.copied().ok_or_else(|| wrong(key, &text, words.join(" or ")))
+        word.copied().ok_or_else(|| SettingFault::new(key, text, words.join(" or ")).into())
     }
 
     /// Takes numbers between commas.
@@ -54,7 +54,10 @@ impl Pairs {
         cutoffs.sort_unstable();
         cutoffs.dedup();
         let are_positive = cutoffs.first().is_some_and(|&first| first > 0);
-        if are_positive { Ok(cutoffs) } else { Err(wrong(key, &text, "places between commas, as in 5,10,20")) }
+        if !are_positive {
+            return Err(SettingFault::new(key, text, "positive whole numbers between commas, as in 5,10,20").into());
+        }
+        Ok(cutoffs)
     }
 
     /// The remaining pairs, for a model.
@@ -63,8 +66,22 @@ impl Pairs {
     }
 }
 
-fn wrong(key: &str, text: &str, expected: impl Display) -> LabError {
-    LabError::Setting(format!("{key}={text}: expected {expected}"))
+/// The model of this name.
+///
+/// # Errors
+/// [`LabError::NoModel`] if there is none.
+pub fn model_kind(name: &str) -> Result<Kind, LabError> {
+    let known = || Kind::ALL.iter().map(|kind| kind.name()).collect();
+    Kind::named(name).ok_or_else(|| LabError::NoModel { kind: "model", name: name.into(), known: known() })
+}
+
+/// The model of ratings of this name.
+///
+/// # Errors
+/// [`LabError::NoModel`] if there is none.
+pub fn rating_model_kind(name: &str) -> Result<RatingKind, LabError> {
+    let known = || RatingKind::ALL.iter().map(|kind| kind.name()).collect();
+    RatingKind::named(name).ok_or_else(|| LabError::NoModel { kind: "rating model", name: name.into(), known: known() })
 }
 
 /// The default settings of a model, with those of `pairs` replaced.
@@ -81,17 +98,18 @@ pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<An
     if kind == Kind::Blend {
         let text = pairs.remove("parts").unwrap_or_else(|| "popularity+markov+item-knn+session-knn".to_string());
         for name in text.split('+') {
-            let part = crate::evaluation::named(name)?;
+            let part = model_kind(name)?;
             parts.push(model_settings(part, &taken(&mut pairs, name))?);
         }
         if let Some(text) = pairs.remove("weights") {
             let read = text.split(',').map(str::parse).collect::<Result<Vec<f64>, _>>();
-            weights = Some(read.map_err(|_| wrong("weights", &text, "numbers between commas, one a part"))?);
+            weights =
+                Some(read.map_err(|_| SettingFault::new("weights", text, "numbers between commas, one per part"))?);
         }
     }
     let value = replaced(kind.name(), plain(&kind.default_settings()), &pairs)?;
     let read = kind.read_settings(value);
-    let mut settings = read.map_err(|error| LabError::Setting(format!("model `{}`: {error}", kind.name())))?;
+    let mut settings = read.map_err(|source| LabError::ModelSettings { model: kind.name(), source })?;
     if let AnySettings::Blend(blend) = &mut settings {
         blend.parts = parts;
         blend.weights = weights.unwrap_or_default();
@@ -112,13 +130,13 @@ pub fn rating_model_settings(
     if kind == RatingKind::RatingBlend {
         let text = pairs.remove("parts").unwrap_or_else(|| "rating-knn+rating-mf".to_string());
         for name in text.split('+') {
-            let part = RatingKind::named(name).ok_or_else(|| wrong("parts", &text, "names of rating models"))?;
+            let part = rating_model_kind(name)?;
             parts.push(rating_model_settings(part, &taken(&mut pairs, name))?);
         }
     }
     let value = replaced(kind.name(), plain(&kind.default_settings()), &pairs)?;
     let read = kind.read_settings(value);
-    let mut settings = read.map_err(|error| LabError::Setting(format!("model `{}`: {error}", kind.name())))?;
+    let mut settings = read.map_err(|source| LabError::ModelSettings { model: kind.name(), source })?;
     if let AnyRatingSettings::RatingBlend(blend) = &mut settings {
         blend.parts = parts;
     }
@@ -136,9 +154,8 @@ fn taken(pairs: &mut BTreeMap<String, String>, name: &str) -> BTreeMap<String, S
 fn replaced(name: &str, mut settings: Map<String, Value>, pairs: &BTreeMap<String, String>) -> Result<Value, LabError> {
     for (key, text) in pairs {
         let Some(value) = settings.get_mut(key) else {
-            let known = settings.keys().cloned().collect::<Vec<_>>();
-            let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
-            return Err(LabError::Setting(format!("model `{name}` has no setting `{key}`; it has {known}")));
+            let known = settings.keys().cloned().collect();
+            return Err(LabError::NoSetting { owner: format!("model `{name}`"), key: key.clone(), known });
         };
         let (read, expected) = match value {
             Value::Bool(_) => (text.parse().ok().map(Value::Bool), "true or false"),
@@ -148,36 +165,39 @@ fn replaced(name: &str, mut settings: Map<String, Value>, pairs: &BTreeMap<Strin
             Value::Number(_) => (text.parse::<u64>().ok().map(Value::from), "a whole number of at least 0"),
             _ => (Some(Value::String(text.clone())), "text"),
         };
-        *value = read.ok_or_else(|| wrong(key, text, expected))?;
+        *value = read.ok_or_else(|| SettingFault::new(key, text, expected))?;
     }
     Ok(Value::Object(settings))
 }
 
 /// A model's settings as texts, for a report; the settings of a blend's parts begin with the part's name.
 pub fn described_model(settings: &AnySettings) -> BTreeMap<String, String> {
-    let mut said = words(plain(settings));
+    let mut described = words(plain(settings));
     if let AnySettings::Blend(blend) = settings {
-        said.insert("parts".into(), blend.parts.iter().map(|part| part.kind().name()).collect::<Vec<_>>().join("+"));
-        said.insert("weights".into(), blend.weights.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
+        described
+            .insert("parts".into(), blend.parts.iter().map(|part| part.kind().name()).collect::<Vec<_>>().join("+"));
+        described.insert("weights".into(), blend.weights.iter().map(f64::to_string).collect::<Vec<_>>().join(","));
         for part in &blend.parts {
             let name = part.kind().name();
-            said.extend(described_model(part).into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+            described.extend(described_model(part).into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
         }
     }
-    said
+    described
 }
 
 /// The same for a model of ratings.
 pub fn described_rating_model(settings: &AnyRatingSettings) -> BTreeMap<String, String> {
-    let mut said = words(plain(settings));
+    let mut described = words(plain(settings));
     if let AnyRatingSettings::RatingBlend(blend) = settings {
-        said.insert("parts".into(), blend.parts.iter().map(|part| part.kind().name()).collect::<Vec<_>>().join("+"));
+        described
+            .insert("parts".into(), blend.parts.iter().map(|part| part.kind().name()).collect::<Vec<_>>().join("+"));
         for part in &blend.parts {
             let name = part.kind().name();
-            said.extend(described_rating_model(part).into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+            described
+                .extend(described_rating_model(part).into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
         }
     }
-    said
+    described
 }
 
 fn words(settings: Map<String, Value>) -> BTreeMap<String, String> {
@@ -211,10 +231,10 @@ mod tests {
 
     #[test]
     fn unknown_settings_are_refused_with_the_known_names() {
-        let told = |given: &[(&str, &str)]| {
+        let message = |given: &[(&str, &str)]| {
             model_settings(Kind::ItemKnn, &pairs(given)).expect_err("a bad setting").to_string()
         };
-        assert!(told(&[("depth", "7")]).contains("shrink"), "{}", told(&[("depth", "7")]));
-        assert!(told(&[("k", "many")]).contains("whole number"), "{}", told(&[("k", "many")]));
+        assert!(message(&[("depth", "7")]).contains("shrink"), "{}", message(&[("depth", "7")]));
+        assert!(message(&[("k", "many")]).contains("whole number"), "{}", message(&[("k", "many")]));
     }
 }

@@ -9,21 +9,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::{Event, Item};
-use accrue_model::collaborative::FitError;
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Offset, Record};
 use accrue_train::{LearnSettings, Learner, Past, Take, TrainError};
 
+use crate::LabError;
 use crate::cost::Stopwatch;
 use crate::metrics::{Hit, mean};
 use crate::policy::{DAY_MS, Mode, Span, Timetable};
-use crate::read::ReadError;
 use crate::report::{BLOCKS, DriftFigures, Report, blocks, intervals, metrics, weeks};
 
 /// Stream of the random numbers that shuffle lines.
 const SHUFFLE: u64 = 0x5348_5546;
 /// Most epochs tried for `epochs = auto`.
 const MAX_EPOCHS: u32 = 6;
+
+const NO_EVENTS: &str = "there is no event to learn from; check the mapping and `from_day`";
+const NO_PREDICTIONS: &str = "there is nothing to predict; check the mapping and `from_day`";
 
 /// How much of its own basket or day a prediction's history contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,37 +67,6 @@ pub struct StreamSettings {
     pub guard: bool,
     /// Settings of the models, with the seed.
     pub learn: LearnSettings,
-}
-
-/// Why an evaluation cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum LabError {
-    /// There is nothing to learn from or to predict.
-    #[error("{0}")]
-    Empty(String),
-    /// The learner refused a record.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// A file cannot be used.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A setting, a protocol or a model that there is not.
-    #[error("{0}")]
-    Setting(String),
-    /// A model cannot be fitted.
-    #[error(transparent)]
-    Fit(#[from] FitError),
-    /// A log that says too little about a policy, or has numbers that cannot be.
-    #[error(transparent)]
-    OffPolicy(#[from] crate::off_policy::OffPolicyError),
-    /// A score is `NaN`.
-    #[error("model `{model}` computed a score that is not a number, first for user {user}; there is no result")]
-    NotANumber {
-        /// The model.
-        model: &'static str,
-        /// The user.
-        user: u32,
-    },
 }
 
 /// Events that the check accepted, and descriptions of items, as a mapping produced them.
@@ -171,7 +142,7 @@ pub fn evaluate_stream(
     };
     let mut stopwatch = Stopwatch::start();
     let mut run = Run::new(&records, settings, mode);
-    run.through(&plan, &mut stopwatch, progress)?;
+    run.run(&plan, &mut stopwatch, progress)?;
     let Run { hits, learner, n_learned, .. } = run;
     let part = settings.learn.models.part;
     Ok(Report {
@@ -209,11 +180,9 @@ struct Plan {
 
 impl Plan {
     fn new(records: &[Record], settings: &StreamSettings) -> Result<Self, LabError> {
-        let empty = |what: &str| LabError::Empty(format!("{what}; check the mapping and `from_day`"));
         let lines: Vec<usize> = (0..records.len()).filter(|&place| event_of(&records[place]).is_some()).collect();
         let first = lines.first().and_then(|&place| event_of(&records[place]));
-        let begins_ms =
-            first.ok_or_else(|| empty("there is no event to learn from"))?.at.0 + settings.from_day * DAY_MS;
+        let begins_ms = first.ok_or(LabError::Empty(NO_EVENTS))?.at.0 + settings.from_day * DAY_MS;
         let mut basket_begins: BTreeMap<&str, usize> = BTreeMap::new();
         for &place in lines.iter().rev() {
             if let Some(session) = event_of(&records[place]).and_then(|event| event.session.as_ref()) {
@@ -221,8 +190,8 @@ impl Plan {
             }
         }
         let day_begins = |at_ms: i64| {
-            let dawn_ms = at_ms.div_euclid(DAY_MS) * DAY_MS;
-            records.partition_point(|record| record.received_at.0 < dawn_ms)
+            let day_begins_ms = at_ms.div_euclid(DAY_MS) * DAY_MS;
+            records.partition_point(|record| record.received_at.0 < day_begins_ms)
         };
         let mut targets: BTreeMap<usize, Vec<Vec<usize>>> = BTreeMap::new();
         for (number, &place) in lines.iter().enumerate() {
@@ -243,7 +212,7 @@ impl Plan {
             }
         }
         if targets.is_empty() {
-            return Err(empty("there is nothing to predict"));
+            return Err(LabError::Empty(NO_PREDICTIONS));
         }
         Ok(Self { targets, begins_ms, events: lines })
     }
@@ -263,7 +232,7 @@ struct Run<'a> {
     facts: Facts,
     learner: Learner,
     /// The learner has learned the records before this index.
-    given: usize,
+    learned_before: usize,
     timetable: Timetable,
     /// Offsets of the resets; the learner counts each of them as a record.
     resets: Vec<Offset>,
@@ -278,13 +247,13 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(records: &'a [Record], settings: &'a StreamSettings, mode: Mode) -> Self {
         // The protocol makes its own predictions, so the learner's are turned off.
-        let mut quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
+        let mut learn = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
         // By default the guard is off, because the models are compared by what they learn and not by what is rolled
         // back.
-        quiet.guard.enabled = settings.guard;
-        let mut learner = Learner::new(quiet);
+        learn.guard.enabled = settings.guard;
+        let mut learner = Learner::new(learn);
         if !mode.is_online() {
-            // In these modes the learner is told of items before it learns from their events.
+            // In these modes the learner adds items before it learns from their events.
             learner.begin_epoch();
         }
         Self {
@@ -292,7 +261,7 @@ impl<'a> Run<'a> {
             mode,
             facts: Facts::new(settings.learn.history_capacity),
             learner,
-            given: 0,
+            learned_before: 0,
             timetable: Timetable::new(mode),
             resets: Vec::new(),
             n_events: 0,
@@ -303,12 +272,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn through(
-        &mut self,
-        plan: &Plan,
-        stopwatch: &mut Stopwatch,
-        mut progress: impl FnMut(f64),
-    ) -> Result<(), LabError> {
+    fn run(&mut self, plan: &Plan, stopwatch: &mut Stopwatch, mut progress: impl FnMut(f64)) -> Result<(), LabError> {
         for place in 0..self.records.len() {
             let now_ms = self.records[place].received_at.0;
             self.update(place, now_ms, plan.begins_ms)?;
@@ -336,7 +300,7 @@ impl<'a> Run<'a> {
     /// Lets the models learn what the mode allows before record `place`.
     fn update(&mut self, place: usize, now_ms: i64, begins_ms: i64) -> Result<(), LabError> {
         if self.mode.is_online() || now_ms < begins_ms {
-            self.give(place)?;
+            self.learn_before(place)?;
         }
         if self.mode == Mode::Online || now_ms < begins_ms || !self.timetable.is_due(self.n_events, now_ms) {
             return Ok(());
@@ -344,18 +308,18 @@ impl<'a> Run<'a> {
         match self.mode {
             Mode::Reset { .. } => self.reset(now_ms),
             Mode::Retrain { warm, epochs, .. } => self.retrain(place, warm, epochs.unwrap_or(1)),
-            _ => self.give(place),
+            _ => self.learn_before(place),
         }
     }
 
     /// Lets the learner learn all records before `place`.
-    fn give(&mut self, place: usize) -> Result<(), LabError> {
-        for record in &self.records[self.given..place] {
+    fn learn_before(&mut self, place: usize) -> Result<(), LabError> {
+        for record in &self.records[self.learned_before..place] {
             let fact = self.facts.resolve(record);
             self.n_learned += u64::from(matches!(fact, Fact::Interaction(..)));
             self.learner.step(self.learner.end(), record.received_at.0, fact)?;
         }
-        self.given = place;
+        self.learned_before = place;
         Ok(())
     }
 
@@ -363,7 +327,7 @@ impl<'a> Run<'a> {
     /// gate would refuse has its effect on the figures.
     fn reset(&mut self, now_ms: i64) -> Result<(), LabError> {
         let (offset, challenger) = (self.learner.end(), self.learner.reset()?);
-        let mut past = Given { records: self.records, facts: &self.facts, resets: &self.resets };
+        let mut past = LearnedRecords { records: self.records, facts: &self.facts, resets: &self.resets };
         self.learner.promote(offset, now_ms, &challenger.challenge().to_record(), "reset", &mut past)?;
         self.resets.push(offset);
         self.n_learned += self.n_events;
@@ -377,8 +341,8 @@ impl<'a> Run<'a> {
         }
         for _ in 0..epochs {
             self.learner.begin_epoch();
-            self.given = 0;
-            self.give(place)?;
+            self.learned_before = 0;
+            self.learn_before(place)?;
         }
         Ok(())
     }
@@ -409,13 +373,13 @@ impl<'a> Run<'a> {
 }
 
 /// The records that a learner has learned, by the learner's own offsets.
-struct Given<'a> {
+struct LearnedRecords<'a> {
     records: &'a [Record],
     facts: &'a Facts,
     resets: &'a [Offset],
 }
 
-impl Past for Given<'_> {
+impl Past for LearnedRecords<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         for offset in (from.0..to.0).map(Offset) {
             let n_resets = self.resets.partition_point(|&reset| reset < offset);
@@ -447,7 +411,7 @@ fn tuned_epochs(records: &[Record], settings: &StreamSettings) -> Result<u32, La
     for epochs in 1..=MAX_EPOCHS {
         let mode = Mode::Retrain { every: Span::Ms(i64::MAX >> 1), warm: false, epochs: Some(epochs) };
         let mut run = Run::new(before, &inner, mode);
-        run.through(&plan, &mut Stopwatch::start(), |_| {})?;
+        run.run(&plan, &mut Stopwatch::start(), |_| {})?;
         let ndcg = mean(run.hits.iter(), Hit::gain);
         if ndcg <= best.1 {
             break;
@@ -459,21 +423,21 @@ fn tuned_epochs(records: &[Record], settings: &StreamSettings) -> Result<u32, La
 
 /// The settings of a run, for the report.
 fn described(settings: &StreamSettings, mode: Mode) -> BTreeMap<String, String> {
-    let mut said = BTreeMap::new();
-    let mut say = |key: &str, value: String| said.insert(key.to_string(), value);
-    say("unit", settings.unit.name().to_string());
-    say("every", settings.every.to_string());
-    say("from_day", settings.from_day.to_string());
+    let mut described = BTreeMap::new();
+    let mut describe = |key: &str, value: String| described.insert(key.to_string(), value);
+    describe("unit", settings.unit.name().to_string());
+    describe("every", settings.every.to_string());
+    describe("from_day", settings.from_day.to_string());
     if let Some(seed) = settings.shuffle {
-        say("shuffle", seed.to_string());
+        describe("shuffle", seed.to_string());
     }
-    say("mode", mode.to_string());
+    describe("mode", mode.to_string());
     if settings.guard {
-        say("guard", "true".to_string());
+        describe("guard", "true".to_string());
     }
     if let Mode::Retrain { warm, epochs, .. } = mode {
-        say("warm", warm.to_string());
-        say("epochs", epochs.unwrap_or(1).to_string());
+        describe("warm", warm.to_string());
+        describe("epochs", epochs.unwrap_or(1).to_string());
     }
-    said
+    described
 }

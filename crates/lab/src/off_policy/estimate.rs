@@ -78,8 +78,8 @@ pub enum OffPolicyError {
     },
     /// The log contains too little information about the policy.
     #[error(
-        "the log says as much about this policy as {effective:.1} decisions of its own, and at least {least} are asked for: \
-         log more randomised decisions, or ask about a policy nearer to the one that was in force"
+        "the log contains as much information about this policy as {effective:.1} decisions of its own, but at least {least} are \
+         required: log more randomised decisions, or choose a policy that is closer to the logging policy"
     )]
     TooFewEffective {
         /// The number of effective decisions.
@@ -88,7 +88,7 @@ pub enum OffPolicyError {
         least: f64,
     },
     /// A decision with an invalid number.
-    #[error("decision {idx}: its {what} is {value}, but must be {must}")]
+    #[error("decision {idx}: its {what} is {value}, but must be {expected}")]
     Number {
         /// The index of the decision.
         idx: usize,
@@ -97,7 +97,7 @@ pub enum OffPolicyError {
         /// The number.
         value: f64,
         /// The accepted values.
-        must: &'static str,
+        expected: &'static str,
     },
 }
 
@@ -143,7 +143,7 @@ pub fn estimate(decisions: &[Decision], settings: &OffPolicySettings) -> Result<
 }
 
 fn validate(idx: usize, decision: &Decision) -> Result<(), OffPolicyError> {
-    let refuse = |what, value, must| Err(OffPolicyError::Number { idx, what, value, must });
+    let refuse = |what, value, expected| Err(OffPolicyError::Number { idx, what, value, expected });
     if !(decision.propensity > 0.0 && decision.propensity <= 1.0 + 1e-9) {
         return refuse("propensity", decision.propensity, "above 0 and at most 1");
     }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use accrue_event::SettingFault;
 use serde::Serialize;
 
 use super::{Cell, Decision, OffPolicySettings, clustered, estimate};
@@ -69,8 +70,8 @@ pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditRep
     let decisions: Vec<Decision> = logged.iter().map(|line| policy.decision(line)).collect();
     let estimates = stopwatch.evaluating(|| estimate(&decisions, &settings))?;
     let click = |line: &BanditLine| (line.user, f64::from(u8::from(line.clicked)), 1.0);
-    let actual = clustered(own.iter().map(click))
-        .ok_or_else(|| LabError::Empty(format!("{}: fewer than two users", request.test.display())))?;
+    let actual =
+        clustered(own.iter().map(click)).ok_or_else(|| LabError::TooFewUsers { path: request.test.clone() })?;
     let (mut metrics, mut ci95) = (BTreeMap::new(), BTreeMap::new());
     let found =
         [("logged", estimates.logged), ("ips", estimates.ips), ("snips", estimates.snips), ("dr", estimates.dr)];
@@ -81,16 +82,16 @@ pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditRep
     metrics.insert("n_effective", estimates.n_effective);
     metrics.insert("max_weight", estimates.max_weight);
     metrics.insert("mean_weight", estimates.mean_weight);
-    let mut said = BTreeMap::from([
+    let mut described = BTreeMap::from([
         ("least_effective".to_string(), settings.least_effective.to_string()),
         ("folds".to_string(), settings.folds.to_string()),
         ("smoothing".to_string(), settings.smoothing.to_string()),
     ]);
-    said.extend(settings.clip.map(|clip| ("clip".to_string(), clip.to_string())));
+    described.extend(settings.clip.map(|clip| ("clip".to_string(), clip.to_string())));
     Ok(OpenBanditReport {
         protocol: "off-policy",
         model: "logged-policy".into(),
-        settings: said,
+        settings: described,
         seed: request.seed,
         metrics,
         ci95,
@@ -100,31 +101,36 @@ pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditRep
     })
 }
 
+/// The accepted values of numbers.
+const POSITIVE: &str = "a finite number above 0";
+
 fn settings(given: &[(String, String)], seed: u64) -> Result<OffPolicySettings, LabError> {
     let mut pairs = Pairs::new(given);
     let default = OffPolicySettings { seed, ..OffPolicySettings::default() };
     let clip = pairs.take("clip", f64::INFINITY, "a number above 0, or inf")?;
     let settings = OffPolicySettings {
         clip: (clip != f64::INFINITY).then_some(clip),
-        least_effective: pairs.take("least_effective", default.least_effective, "a number")?,
-        folds: pairs.take("folds", default.folds, "a whole number from 2 on")?,
-        smoothing: pairs.take("smoothing", default.smoothing, "a number")?,
+        least_effective: pairs.take("least_effective", default.least_effective, POSITIVE)?,
+        folds: pairs.take("folds", default.folds, "a whole number of at least 2")?,
+        smoothing: pairs.take("smoothing", default.smoothing, POSITIVE)?,
         seed,
     };
-    let is_positive = |number: f64| number.is_finite() && number > 0.0;
-    let can_be = settings.clip.is_none_or(is_positive)
-        && is_positive(settings.least_effective)
-        && is_positive(settings.smoothing)
-        && settings.folds >= 2;
-    match pairs.rest().into_iter().next() {
-        Some((key, _)) => Err(LabError::Setting(format!(
-            "there is no setting `{key}`; there is clip, least_effective, folds, smoothing"
-        ))),
-        None if can_be => Ok(settings),
-        None => Err(LabError::Setting(
-            "`clip`, `least_effective` and `smoothing` are numbers above 0, `folds` is at least 2".into(),
-        )),
+    if let Some(key) = pairs.rest().into_keys().next() {
+        let known = ["clip", "least_effective", "folds", "smoothing"].map(String::from).into();
+        return Err(LabError::NoSetting { owner: "protocol `off-policy`".into(), key, known });
     }
+    let numbers = [
+        ("clip", settings.clip.unwrap_or(1.0)),
+        ("least_effective", settings.least_effective),
+        ("smoothing", settings.smoothing),
+    ];
+    for (key, number) in numbers {
+        if !(number > 0.0 && number.is_finite()) {
+            return Err(SettingFault::new(key, number, POSITIVE).into());
+        }
+    }
+    SettingFault::check("folds", settings.folds, 2..)?;
+    Ok(settings)
 }
 
 /// The frequency of each item at each position under a policy.

@@ -6,10 +6,9 @@
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id, shown};
+use super::lines::{LineFault, ReadError, for_each_line, id, shown};
 
-const EXPECTED: &str =
-    "one line `user item item …` a user, words between spaces (a file of ratings is for --protocol ratings or sampled)";
+const EXPECTED: &str = "one line `user item item …` per user, words between spaces (a file of ratings is for --protocol ratings or sampled)";
 
 /// The contents of such a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub fn read_histories(path: &Path, users: &mut Vocabulary, items: &mut Vocabular
     for_each_line(path, EXPECTED, |line, text| {
         let mut words = text.split_ascii_whitespace();
         let user = users.number(id(words.next().unwrap_or_default())?);
-        let items = words.map(|word| Ok(items.number(id(word)?))).collect::<Result<Vec<u32>, String>>()?;
+        let items = words.map(|word| Ok(items.number(id(word)?))).collect::<Result<Vec<u32>, LineFault>>()?;
         rows.push(Row { line, user, items });
         Ok(())
     })?;
@@ -55,8 +54,8 @@ pub fn read_histories(path: &Path, users: &mut Vocabulary, items: &mut Vocabular
         } else if *history == row.items {
             n_duplicate_lines += 1;
         } else {
-            let name = shown(users.name(row.user).unwrap_or_default());
-            let found = format!("user `{name}` has had line {first}");
+            let user = shown(users.name(row.user).unwrap_or_default());
+            let found = LineFault::SecondLine { user, first: *first };
             return Err(ReadError::Line { path: path.into(), line: row.line, found, expected: EXPECTED });
         }
     }

@@ -38,8 +38,8 @@ pub enum ReadError {
         path: PathBuf,
         /// The number of the line, from 1.
         line: usize,
-        /// What is there.
-        found: String,
+        /// The fault of the line.
+        found: LineFault,
         /// The expected form.
         expected: &'static str,
     },
@@ -53,11 +53,74 @@ pub enum ReadError {
     },
 }
 
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum LineFault {
+    /// The line is too long.
+    #[error("a line of more than {MAX_LINE_BYTES} bytes")]
+    TooLong,
+    /// The line is not UTF-8.
+    #[error("bytes that are not UTF-8 text")]
+    NotUtf8,
+    /// A word cannot be an id.
+    #[error("`{0}` is not an id")]
+    NotAnId(String),
+    /// A word is not a finite number.
+    #[error("`{0}` is not a number")]
+    NotANumber(String),
+    /// A word is not a whole number of at least 0.
+    #[error("`{0}` is not a whole number")]
+    NotAWholeNumber(String),
+    /// A word is not a time.
+    #[error("`{0}` is not a time")]
+    NotATime(String),
+    /// The line has another number of words.
+    #[error("{0} words")]
+    Words(usize),
+    /// The line has another number of words than the lines before it.
+    #[error("{found} words, but other lines have {others}")]
+    OtherWords {
+        /// Words of this line.
+        found: usize,
+        /// Words of the other lines.
+        others: usize,
+    },
+    /// The line has too few columns.
+    #[error("{0} columns")]
+    Columns(usize),
+    /// The header lacks a column.
+    #[error("a header without `{0}`")]
+    NoColumn(&'static str),
+    /// A propensity that is not above 0 and at most 1.
+    #[error("a propensity of {0}")]
+    Propensity(f64),
+    /// A click that is neither 0 nor 1.
+    #[error("a click of {0}")]
+    Click(u32),
+    /// A query without a tab.
+    #[error("no tab")]
+    NoTab,
+    /// A session with a tab.
+    #[error("a tab, as in a file of queries")]
+    Tab,
+    /// A query without negative items.
+    #[error("no negative items")]
+    NoNegatives,
+    /// A user with a second, different line.
+    #[error("user `{user}` already has line {first}")]
+    SecondLine {
+        /// The beginning of the user's name.
+        user: String,
+        /// The number of the user's first line.
+        first: usize,
+    },
+}
+
 /// Calls `take(line number, line)` for each line that is not blank.
 pub(super) fn for_each_line(
     path: &Path,
     expected: &'static str,
-    mut take: impl FnMut(usize, &str) -> Result<(), String>,
+    mut take: impl FnMut(usize, &str) -> Result<(), LineFault>,
 ) -> Result<(), ReadError> {
     let mut input = open(path).map_err(|source| ReadError::Open { path: path.into(), source })?;
     let (mut line, mut number, mut any) = (Vec::new(), 0, false);
@@ -71,9 +134,9 @@ pub(super) fn for_each_line(
         number += 1;
         let wrong = |found| ReadError::Line { path: path.into(), line: number, found, expected };
         if n == MAX_LINE_BYTES {
-            return Err(wrong(format!("a line of more than {MAX_LINE_BYTES} bytes")));
+            return Err(wrong(LineFault::TooLong));
         }
-        let text = std::str::from_utf8(&line).map_err(|_| wrong("bytes that are no UTF-8 text".into()))?;
+        let text = std::str::from_utf8(&line).map_err(|_| wrong(LineFault::NotUtf8))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
         if !text.is_empty() {
             any = true;
@@ -100,15 +163,15 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
 }
 
 /// The text itself, if it can be an id.
-pub(super) fn id(word: &str) -> Result<&str, String> {
+pub(super) fn id(word: &str) -> Result<&str, LineFault> {
     let is_id = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte) || byte >= 0x80);
-    if is_id && !word.is_empty() { Ok(word) } else { Err(format!("`{}` is no id", shown(word))) }
+    if is_id && !word.is_empty() { Ok(word) } else { Err(LineFault::NotAnId(shown(word))) }
 }
 
 /// The finite number in a text.
-pub(super) fn number(word: &str) -> Result<f32, String> {
+pub(super) fn number(word: &str) -> Result<f32, LineFault> {
     let number = word.parse::<f32>().ok().filter(|number| number.is_finite());
-    number.ok_or_else(|| format!("`{}` is no number", shown(word)))
+    number.ok_or_else(|| LineFault::NotANumber(shown(word)))
 }
 
 /// The beginning of a text, for a message.

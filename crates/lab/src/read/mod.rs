@@ -15,7 +15,7 @@ mod vocabulary;
 
 pub use bandit::{BanditLine, read_bandit};
 pub use histories::{HistoryFile, read_histories};
-pub use lines::ReadError;
+pub use lines::{LineFault, ReadError};
 pub use ratings::{RatingFile, read_ratings};
 pub use sampled::{SampledTest, read_sampled_test};
 pub use sessions::{SessionQuery, read_session_queries, read_sessions};

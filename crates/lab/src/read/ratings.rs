@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id, number};
+use super::lines::{LineFault, ReadError, for_each_line, id, number};
 
-const EXPECTED: &str = "`user item rating` a line, the rating a number, with a header line or without";
+const EXPECTED: &str = "`user item rating` per line, the rating a number, with or without a header line";
 
 /// The contents of such a file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,7 +31,7 @@ pub fn read_ratings(path: &Path, users: &mut Vocabulary, items: &mut Vocabulary)
     for_each_line(path, EXPECTED, |_, text| {
         let mut words = text.split_ascii_whitespace();
         let (Some(user), Some(item), Some(rating)) = (words.next(), words.next(), words.next()) else {
-            return Err(format!("{} words", text.split_ascii_whitespace().count()));
+            return Err(LineFault::Words(text.split_ascii_whitespace().count()));
         };
         let rating = match number(rating) {
             Err(_) if std::mem::take(&mut is_first) && rating.parse::<f32>().is_err() => return Ok(()),

@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id, number};
+use super::lines::{LineFault, ReadError, for_each_line, id, number};
 
-const EXPECTED: &str = "`user item rating ts negative negative …` a line, with a header line or without";
+const EXPECTED: &str = "`user item rating ts negative negative …` per line, with or without a header line";
 
 /// One query of such a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +39,10 @@ pub fn read_sampled_test(
             return Ok(());
         }
         let &[user, item, rating, _, ref negatives @ ..] = &*words else {
-            return Err(format!("{} words", words.len()));
+            return Err(LineFault::Words(words.len()));
         };
         if negatives.is_empty() {
-            return Err("no negatives".into());
+            return Err(LineFault::NoNegatives);
         }
         number(rating)?;
         let (user, item) = (users.number(id(user)?), items.number(id(item)?));

@@ -7,10 +7,10 @@
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id, number, shown};
+use super::lines::{LineFault, ReadError, for_each_line, id, number, shown};
 
 const EXPECTED: &str =
-    "`user item time` or `user item rating time` a line, rating and time numbers, with a header line or without";
+    "`user item time` or `user item rating time` per line, rating and time numbers, with or without a header line";
 
 /// One choice with its time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,17 +34,17 @@ struct Columns {
 }
 
 impl Columns {
-    fn of_header(words: &[&str]) -> Result<Self, String> {
+    fn of_header(words: &[&str]) -> Result<Self, LineFault> {
         let at = |name: &str| words.iter().position(|word| word.to_ascii_lowercase().starts_with(name));
-        let time = at("time").ok_or_else(|| "a header without a column `time`".to_string())?;
+        let time = at("time").ok_or(LineFault::NoColumn("time"))?;
         Ok(Self { rating: at("rating"), time, n: words.len() })
     }
 
-    fn of_line(words: &[&str]) -> Result<Self, String> {
+    fn of_line(words: &[&str]) -> Result<Self, LineFault> {
         match words.len() {
             3 => Ok(Self { rating: None, time: 2, n: 3 }),
             4 => Ok(Self { rating: Some(2), time: 3, n: 4 }),
-            n => Err(format!("{n} words")),
+            n => Err(LineFault::Words(n)),
         }
     }
 }
@@ -67,14 +67,14 @@ pub fn read_timed(path: &Path, users: &mut Vocabulary, items: &mut Vocabulary) -
             None => *columns.insert(Columns::of_line(&words)?),
         };
         if words.len() != n {
-            return Err(format!("{} words where other lines have {n}", words.len()));
+            return Err(LineFault::OtherWords { found: words.len(), others: n });
         }
         let at = words[time].parse::<f64>().ok().filter(|time| time.is_finite());
         rows.push(Timed {
             user: users.number(id(words[0])?),
             item: items.number(id(words[1])?),
             rating: rating.map_or(Ok(0.0), |column| number(words[column]))?,
-            time: at.ok_or_else(|| format!("`{}` is no time", shown(words[time])))?,
+            time: at.ok_or_else(|| LineFault::NotATime(shown(words[time])))?,
         });
         Ok(())
     })?;

@@ -4,7 +4,7 @@
 use super::folder::{Folder, ranking, ratings, request, ring};
 
 /// The error message of an evaluation on `bytes`.
-fn told(protocol: &str, name: &str, bytes: &[u8]) -> String {
+fn message(protocol: &str, name: &str, bytes: &[u8]) -> String {
     let folder = Folder::new();
     let train = folder.file(name, bytes);
     let test = (protocol != "leave-one-out").then(|| folder.file("test.txt", "u1 1\n"));
@@ -15,9 +15,9 @@ fn told(protocol: &str, name: &str, bytes: &[u8]) -> String {
 }
 
 fn check(protocol: &str, name: &str, bytes: impl AsRef<[u8]>, parts: &[&str]) {
-    let told = told(protocol, name, bytes.as_ref());
+    let message = message(protocol, name, bytes.as_ref());
     for part in [name].iter().chain(parts) {
-        assert!(told.contains(part), "`{part}` is not in: {told}");
+        assert!(message.contains(part), "`{part}` is not in: {message}");
     }
 }
 
@@ -47,14 +47,14 @@ fn a_file_for_another_protocol_is_reported_with_its_line() {
         "leave-one-out",
         "ratings.txt",
         "1 2 5\n1 3 4\n",
-        &["line 2", "user `1` has had line 1", "--protocol ratings"],
+        &["line 2", "user `1` already has line 1", "--protocol ratings"],
     );
-    check("leave-one-out", "rows.json", "{\"user\":1}\n", &["line 1", "is no id", "user item item"]);
-    check("leave-one-out", "rows.csv", "u1,i1\n", &["line 1", "`u1,i1` is no id"]);
+    check("leave-one-out", "rows.json", "{\"user\":1}\n", &["line 1", "is not an id", "user item item"]);
+    check("leave-one-out", "rows.csv", "u1,i1\n", &["line 1", "`u1,i1` is not an id"]);
     check("sessions", "queries.txt", "1 2\t3\n", &["line 1", "tab"]);
     check("sampled", "lines.txt", "1 2 3\n4 5\n", &["line 2", "2 words", "user item rating"]);
-    check("ratings", "words.txt", "1 2 3\n4 5 many\n", &["line 2", "`many` is no number"]);
-    check("ratings", "nan.txt", "1 2 NaN\n", &["line 1", "`NaN` is no number"]);
+    check("ratings", "words.txt", "1 2 3\n4 5 many\n", &["line 2", "`many` is not a number"]);
+    check("ratings", "nan.txt", "1 2 NaN\n", &["line 1", "`NaN` is not a number"]);
     check("leave-one-out", "bytes.txt", [0xFF, 0xFE, 0x41, 0x0A], &["line 1", "UTF-8"]);
 }
 
@@ -62,16 +62,17 @@ fn a_file_for_another_protocol_is_reported_with_its_line() {
 fn a_session_test_without_a_tab_is_refused() {
     let folder = Folder::new();
     let (train, test) = (folder.file("train.txt", "1 2 3\n"), folder.file("test.txt", "1 2\t3\n1 2 3\n"));
-    let told = ranking("sessions", &request("markov", train, Some(test), &[])).expect_err("a bad file").to_string();
-    assert!(told.contains("test.txt: line 2: no tab"), "{told}");
+    let message = ranking("sessions", &request("markov", train, Some(test), &[])).expect_err("a bad file").to_string();
+    assert!(message.contains("test.txt: line 2: no tab"), "{message}");
 }
 
 #[test]
 fn a_file_without_queries_is_an_error_and_one_user_is_enough() {
     let folder = Folder::new();
     let short = folder.file("short.txt", "u1 1 2\n");
-    let told = ranking("leave-one-out", &request("markov", short, None, &[])).expect_err("nothing to ask").to_string();
-    assert!(told.contains("short.txt") && told.contains("nothing"), "{told}");
+    let message =
+        ranking("leave-one-out", &request("markov", short, None, &[])).expect_err("nothing to ask").to_string();
+    assert!(message.contains("short.txt") && message.contains("nothing"), "{message}");
     let one = folder.file("one.txt", "u1 1 2 3 4\n");
     for model in accrue_model::collaborative::Kind::ALL {
         let report = ranking("leave-one-out", &request(model.name(), one.clone(), None, &[]));
@@ -95,13 +96,13 @@ fn a_repeated_line_is_read_once() {
 fn unknown_models_and_settings_are_refused_with_the_known_ones() {
     let folder = Folder::new();
     let train = folder.file("ring.txt", ring());
-    let told = |model: &str, settings: &[&str]| {
+    let message = |model: &str, settings: &[&str]| {
         ranking("leave-one-out", &request(model, train.clone(), None, settings)).expect_err("a bad setting").to_string()
     };
-    assert!(told("oracle", &[]).contains("item-knn"));
-    assert!(told("als", &["depth=3"]).contains("factors"));
-    assert!(told("als", &["factors=0"]).contains("at least one"));
-    assert!(told("als", &["l2=-1"]).contains("l2=-1"));
-    assert!(told("markov", &["at=0"]).contains("at=0"));
-    assert!(told("mf", &["rate=1e30"]).contains("diverged"), "{}", told("mf", &["rate=1e30"]));
+    assert!(message("oracle", &[]).contains("item-knn"));
+    assert!(message("als", &["depth=3"]).contains("factors"));
+    assert!(message("als", &["factors=0"]).contains("at least one"));
+    assert!(message("als", &["l2=-1"]).contains("l2=-1"));
+    assert!(message("markov", &["at=0"]).contains("`at` is 0"));
+    assert!(message("mf", &["rate=1e30"]).contains("diverged"), "{}", message("mf", &["rate=1e30"]));
 }

@@ -141,9 +141,9 @@ fn the_temporal_split_separates_the_history_from_the_queries() {
         let found = ranking("temporal", &request("markov", same, None, &[])).expect("a report");
         assert_eq!(found.metrics, report.metrics);
     }
-    for (settings, told) in [(&["share=1"][..], "share=1"), (&["share=x"], "share")] {
+    for (settings, message) in [(&["share=1"][..], "`share` is 1"), (&["share=x"], "`share` is x")] {
         let error = ranking("temporal", &request("markov", plain.clone(), None, settings)).unwrap_err().to_string();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(message), "{error}");
     }
 }
 
