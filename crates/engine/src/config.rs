@@ -102,7 +102,7 @@ impl From<&LogConfig> for accrue_store::LogSettings {
 impl Config {
     /// Refuses values that contradict themselves; the first fault found is told.
     pub fn validate(&self) -> Result<(), String> {
-        self.check.validate().map_err(|error| error.to_string())?;
+        self.check.validate().map_err(|fault| fault.within("check").to_string())?;
         let learn = &self.learn;
         let recorded = self.serve.record.share();
         if !(0.0..=1.0).contains(&recorded) {

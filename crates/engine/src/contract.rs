@@ -98,7 +98,7 @@ pub enum EngineError {
     Search(#[from] accrue_serve::search::SearchError),
     /// The check's settings contradict themselves.
     #[error("[check]: {0}")]
-    Check(#[from] accrue_event::SettingsError),
+    Check(#[from] accrue_event::SettingFault),
 }
 
 impl EngineError {

@@ -1,8 +1,9 @@
-//! Judges a whole file through a mapping and prints what became of its rows and how long that took.
+//! Judges a whole file through a mapping, and prints the verdicts and the time they took.
 //!
 //!     zstd -dc y2009_2010.tsv.zst | cargo run --release -p accrue-event --example judge_file -- mapping.toml
 //!
-//! The catalogue is the last price that a row told of each item. The time of arrival is fixed, so that two runs agree.
+//! The catalogue is the last price of each item in the file. The time of arrival is fixed, so that two runs give the
+//! same verdicts.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -69,7 +70,7 @@ fn map(
     events
 }
 
-/// What a reader of the data wants to compare with its description.
+/// Counts that can be compared with a description of the data.
 #[derive(Default)]
 struct Tally {
     returns: usize,
@@ -102,8 +103,8 @@ fn identify_and_judge(
     tally
 }
 
-/// Does something with each element; nanoseconds for one in the best thousand. On a shared machine the other
-/// thousands measure the neighbours.
+/// Applies a function to each element and returns the nanoseconds per element in the fastest thousand. On a shared
+/// machine slower thousands include other programs' load.
 fn best_of<T>(all: impl IntoIterator<Item = T>, mut each: impl FnMut(T)) -> f64 {
     let mut best = f64::MAX;
     let mut all = all.into_iter().peekable();

@@ -5,10 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Fields by name, in the order of their names, so that equal sets have equal bytes.
+/// Fields by name. The order is that of the names, so that equal sets have equal bytes.
 pub type Attributes = BTreeMap<Box<str>, Attribute>;
 
-/// One value of an open-ended field. Plain JSON values in formats that people read, a tagged enum in binary ones.
+/// One value of an open-ended field. Serialised as a plain JSON value in human-readable formats and as a tagged enum in
+/// binary ones.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     /// `true` or `false`.
@@ -17,11 +18,12 @@ pub enum Attribute {
     Number(f64),
     /// A text.
     Text(Box<str>),
-    /// Several texts; a filter matches when one of them does.
+    /// Several texts; a filter matches if one of them matches.
     List(Vec<Box<str>>),
 }
 
-/// The tagged twin of [`Attribute`]: binary formats do not say what comes next, so the variant must.
+/// The tagged form of [`Attribute`]: binary formats do not describe the type of a value, so the variant has to be
+/// stored.
 #[derive(Serialize, Deserialize)]
 enum Tagged {
     Bool(bool),

@@ -6,28 +6,28 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Attributes, EventId, ItemId, SessionId, Shopper, Timestamp, UserId};
 
-/// What a shopper did. A closed set of common types, and the shop's own by name.
+/// What a shopper did: one of the common types, or a type of the shop's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
-    /// The item was seen on a page (the client's word, not the server's).
+    /// The item was seen on a page, as the client reports it.
     Impression,
     /// The item's page was opened.
     View,
     /// The item was clicked in a list.
     Click,
-    /// Marked to keep.
+    /// The item was marked as a favourite.
     Favorite,
-    /// Put into the cart.
+    /// The item was put into the cart.
     Cart,
-    /// Bought.
+    /// The item was bought.
     Purchase,
-    /// Given back, or an order cancelled.
+    /// The item was returned, or its order was cancelled.
     Return,
-    /// Rated; the rating is the event's `value`.
+    /// The item was rated; the rating is the event's `value`.
     Rating,
-    /// Searched; the text is the event's `query`. Needs no item.
+    /// The shopper searched; the text is the event's `query`. Needs no item.
     Search,
-    /// Marked as unwanted.
+    /// The item was marked as unwanted.
     Dislike,
     /// A type that the shop's configuration names.
     Custom(Box<str>),
@@ -65,7 +65,7 @@ impl EventType {
         }
     }
 
-    /// The built-in type of that name, else a custom one.
+    /// The built-in type of this name, otherwise a custom one.
     pub fn from_name(name: &str) -> Self {
         Self::BUILT_IN
             .into_iter()
@@ -102,47 +102,47 @@ impl<'de> Deserialize<'de> for EventType {
     }
 }
 
-/// One validated fact. Only the check makes these; whoever holds one may rely on what the fields say.
+/// One validated fact. Only the check creates events, so their fields satisfy what is stated here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Unique over the whole log; derived from the content where the shop gave none.
+    /// Unique in the whole log; derived from the content if the shop sent no id.
     pub id: EventId,
     /// What happened.
     #[serde(rename = "type")]
     pub event_type: EventType,
-    /// Who, if known. A user or a session is always present.
+    /// The user, if known. A user or a session is always present.
     pub user: Option<UserId>,
     /// The visit, if known.
     pub session: Option<SessionId>,
-    /// The item concerned; present for every type but `search`.
+    /// The item concerned; present for every type except `search`.
     pub item: Option<ItemId>,
-    /// When it happened, by the shop's word.
+    /// When it happened, as the shop states it.
     pub at: Timestamp,
-    /// Strength of the event: a rating, a dwell time, 1 where nothing was said. Finite.
+    /// Strength of the event: a rating, a dwell time, or 1 if the shop sent no value. Finite.
     pub value: f32,
-    /// Pieces, at least 1.
+    /// Number of pieces, at least 1.
     pub quantity: u32,
-    /// Price of one piece in the shop's currency unit, not negative.
+    /// Price of one piece in the shop's currency, not negative.
     pub price: Option<f32>,
-    /// The search text that led here.
+    /// The search text that led to the event.
     pub query: Option<Box<str>>,
-    /// The platform that sent it.
+    /// The platform that sent the event.
     pub source: Option<Box<str>>,
-    /// The answer of ours that the shopper acted on.
+    /// The recommendation that the shopper acted on.
     pub recommendation_id: Option<Box<str>>,
-    /// The place in that answer, from 0.
+    /// The item's position in that recommendation, from 0.
     pub position: Option<u32>,
-    /// Whatever else the shop sent.
+    /// All other fields that the shop sent.
     pub properties: Attributes,
 }
 
 impl Event {
-    /// Whose history this event belongs to.
+    /// The shopper whose history contains this event.
     pub fn shopper(&self) -> Shopper {
         match (&self.user, &self.session) {
             (Some(user), _) => Shopper::User(user.clone()),
             (None, Some(session)) => Shopper::Guest(session.clone()),
-            (None, None) => unreachable!("the check lets no event in without a user or a session"),
+            (None, None) => unreachable!("the check accepts no event without a user or a session"),
         }
     }
 }

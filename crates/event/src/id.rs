@@ -1,4 +1,4 @@
-//! Identifiers: one newtype for each thing that has a name, so that a user can never be passed where an item belongs.
+//! Identifiers: one type for each kind, so that a user's id cannot be passed where an item's is expected.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ macro_rules! id {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// Wraps a name as it is; the check is what trims and bounds it.
+            /// Wraps a name without changes; the check trims it and bounds its length.
             pub fn new(name: impl Into<Box<str>>) -> Self {
                 Self(name.into())
             }
 
-            /// The name as the shop wrote it.
+            /// The name, as the shop wrote it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -38,28 +38,28 @@ macro_rules! id {
 }
 
 id!(
-    /// Names an event; the same id twice is the same event.
+    /// Identifies an event; two events with the same id are the same event.
     EventId
 );
 id!(
-    /// Names a product (a stock-keeping unit).
+    /// Identifies a product (a stock-keeping unit).
     ItemId
 );
 id!(
-    /// Names a customer who is known across visits.
+    /// Identifies a customer who is known across visits.
     UserId
 );
 id!(
-    /// Names one visit, of a customer or of a guest.
+    /// Identifies one visit, of a customer or of a guest.
     SessionId
 );
 
-/// Whose history an event belongs to: a known user's, or a guest's, who is a session.
+/// The owner of a history: a known user, or a guest, whose identity is the session.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shopper {
     /// A customer known across visits.
     User(UserId),
-    /// Somebody without a login, known for one session only.
+    /// A shopper without a login, who is known for one session only.
     Guest(SessionId),
 }

@@ -1,9 +1,10 @@
-//! Identity of records: for events without an id one from their content, a fingerprint to tell a repeated event from
-//! another one under the same id, and a name for what was refused, so that it is kept once however often it is sent.
+//! Ids and hashes derived from the content of records: an id for an event without one, a hash that tells a repeated
+//! event from a different event with the same id, and an id for a refused record, so that it is stored once however
+//! often it is sent.
 //!
-//! The content is rendered to bytes in one fixed way and hashed with XXH3 (128 bits), whose output is the same on
-//! every machine. The hash is no protection against somebody who wants two events to collide; a shop that fears this
-//! sends ids.
+//! The content is rendered to bytes in one fixed way and hashed with XXH3 (128 bits), whose result is the same on every
+//! machine. XXH3 is not a cryptographic hash: it does not prevent deliberate collisions. A shop that has to fear them
+//! sends its own ids.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,16 +12,17 @@ use std::collections::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::raw::{RawEvent, RawValue};
-use crate::{Attribute, Event, EventId, RecordKind};
+use crate::raw::RawEvent;
+use crate::{Attribute, Event, EventId, RawValue, RecordKind};
 
-/// Names a refused record by what was sent: the same record sent again has the same name, whatever it was refused for.
+/// Identifies a refused record by its content: the same record sent again has the same id, for whatever reason it was
+/// refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RefusalId(u128);
 
 impl RefusalId {
-    /// The name of the first record of that content, as it was sent.
+    /// The id of the first record with this content, as it was sent.
     pub fn of(kind: RecordKind, content: &[u8]) -> Self {
         let mut buffer = Vec::with_capacity(1 + content.len());
         buffer.push(kind as u8);
@@ -28,26 +30,26 @@ impl RefusalId {
         Self(xxh3_128(&buffer))
     }
 
-    /// A hash of 64 bits, part of the log's format.
+    /// A hash of 64 bits, which is part of the log's format.
     pub fn hash64(self) -> u64 {
         self.0 as u64
     }
 }
 
-/// Gives ids to the events of one batch or file: equal content gets an ordinal, so that true repeats stay apart and
-/// the same batch sent again gets the same ids.
+/// Assigns ids to the events of one batch or file. Records with equal content are numbered, so that genuine repetitions
+/// get different ids, and the same batch sent again gets the same ids.
 ///
-/// An event without a time has only its content: sent again later it is taken for a repetition of the first. A shop
-/// that wants each of them to count sends `at` or `id`.
+/// The id of an event without a time depends on its other fields only, so the same event sent later counts as a
+/// repetition of the first. A shop that wants to count each of them sends `at` or `id`.
 #[derive(Debug, Default)]
 pub struct ContentIds {
-    /// How often each content was seen. Looked up only, never walked: its order reaches nothing.
+    /// How often each content occurred. It is only looked up, never iterated, so its order has no effect.
     seen: HashMap<u128, u32>,
     buffer: Vec<u8>,
 }
 
 impl ContentIds {
-    /// The id of the next event of the batch, from its content after mapping and before the check.
+    /// The id of the next event of the batch, computed after mapping and before the check.
     pub fn id_for(&mut self, raw: &RawEvent) -> EventId {
         self.buffer.clear();
         render(raw, &mut self.buffer);
@@ -65,7 +67,7 @@ impl ContentIds {
         }
     }
 
-    /// The name of a refused record among its equals in the batch: the first keeps `id`, each further one gets its own.
+    /// The id of a refused record in the batch: the first with its content keeps `id`, each further one gets its own.
     pub fn repeated(&mut self, id: RefusalId) -> RefusalId {
         match self.seen.entry(id.0) {
             Entry::Vacant(first) => {
@@ -91,14 +93,14 @@ impl ContentIds {
     }
 }
 
-/// The id of the first event of that content.
+/// The id of the first event with this content.
 pub(crate) fn content_id(raw: &RawEvent) -> EventId {
     let mut buffer = Vec::with_capacity(256);
     render(raw, &mut buffer);
     encode(xxh3_128(&buffer))
 }
 
-/// A fingerprint of everything that a fact says, save its id.
+/// A hash of all fields of an event except its id.
 pub fn content_hash(event: &Event) -> u128 {
     let mut buffer = Vec::with_capacity(256);
     let texts = [
@@ -136,8 +138,8 @@ pub fn content_hash(event: &Event) -> u128 {
     xxh3_128(&buffer)
 }
 
-/// One rendering of a raw event: each field present with its number, then the rest by name, lengths before texts, so
-/// that no two contents share one.
+/// Renders a raw event: each field that is present with its number, then the properties by name, each text preceded by
+/// its length, so that no two contents have the same bytes.
 fn render(raw: &RawEvent, buffer: &mut Vec<u8>) {
     for (idx, (name, value)) in raw.fields().enumerate() {
         if name != "id" && !value.is_missing() {
@@ -146,7 +148,7 @@ fn render(raw: &RawEvent, buffer: &mut Vec<u8>) {
         }
     }
     let mut rest: Vec<_> = raw.properties.iter().filter(|(_, value)| *value != RawValue::Null).collect();
-    // Stable: of equal names the last stands, so their order is content.
+    // The sort is stable: the last of several properties with one name is valid, so their order is part of the content.
     rest.sort_by(|a, b| a.0.cmp(&b.0));
     for (name, value) in rest {
         push_bytes(buffer, b'n', name.as_bytes());
@@ -159,7 +161,7 @@ fn render_value(value: &RawValue, buffer: &mut Vec<u8>) {
         RawValue::Null => buffer.push(b'0'),
         RawValue::Bool(value) => buffer.extend([b'b', u8::from(*value)]),
         RawValue::Int(value) => push_bytes(buffer, b'i', &value.to_le_bytes()),
-        // 1 and 1.0 are one number; writers of JSON disagree on which to send.
+        // 1 and 1.0 are the same number, and JSON writers differ in which they write.
         RawValue::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => {
             push_bytes(buffer, b'i', &(*value as i64).to_le_bytes());
         }
@@ -189,7 +191,7 @@ fn push_option(buffer: &mut Vec<u8>, value: Option<u32>) {
     }
 }
 
-/// 26 digits of Crockford's base 32: short, without case, safe in addresses and file names.
+/// 26 digits of Crockford's base 32: short, without upper case, safe in URLs and file names.
 fn encode(hash: u128) -> EventId {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let digits: String = (0..26).rev().map(|place| char::from(DIGITS[(hash >> (5 * place)) as usize & 31])).collect();
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_sent_twice_has_the_same_ids_and_true_repeats_differ() {
+    fn a_batch_sent_twice_has_the_same_ids_and_repetitions_within_it_differ() {
         let batch = [r#"{"user":"u","item":"a"}"#, r#"{"user":"u","item":"b"}"#, r#"{"user":"u","item":"a"}"#].map(raw);
         let ids = || {
             let mut ids = ContentIds::default();
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_what_counts_and_not_how_it_is_written() {
+    fn an_id_depends_on_the_content_and_not_on_how_it_is_written() {
         let same = [
             r#"{"user":"u","quantity":1,"a":"x","b":"y"}"#,
             r#"{"quantity":1.0,"user":"u","properties":{"b":"y","a":"x"},"item":null}"#,
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_records_are_told_apart_by_content_kind_and_ordinal() {
+    fn refused_records_are_identified_by_content_kind_and_ordinal() {
         let names = || {
             let mut ids = ContentIds::default();
             let sent = [
@@ -245,19 +247,19 @@ mod tests {
         assert_eq!(names(), names());
         assert_eq!(std::collections::BTreeSet::from(names()).len(), 4);
         assert_eq!(names()[0], RefusalId::of(RecordKind::Events, b"x"));
-        // Pinned: names lie in logs.
+        // Must never change: logs contain these ids.
         assert_eq!(names()[0].hash64(), 70_736_588_627_182_528);
     }
 
     #[test]
-    fn an_id_is_given_only_where_there_is_none() {
+    fn an_id_is_assigned_only_where_there_is_none() {
         let mut ids = ContentIds::default();
         let mut named = raw(r#"{"id":"e1","user":"u"}"#);
         ids.assign(&mut named);
         assert_eq!(named.id, RawValue::text("e1"));
         let mut nameless = raw(r#"{"id":" ","user":"u"}"#);
         ids.assign(&mut nameless);
-        // Pinned: ids lie in logs, so the rendering must never change.
+        // Must never change: logs contain ids that were derived by this rendering.
         assert_eq!(nameless.id, RawValue::text("4pkab8zrb570tz45f2sm0f1hmm"));
     }
 }

@@ -4,24 +4,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Attributes, ItemId, Timestamp, UserId};
 
-/// A product. Everything but the id may be unknown: an item that only events name is a bare id.
+/// A product. Every field except the id may be unknown: an item that only events mention has nothing but an id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Item {
-    /// The item's name in every event and answer.
+    /// Identifies the item in every event and answer.
     pub id: ItemId,
-    /// Groups variants (sizes, colours): a page shows one item of a parent.
+    /// Groups variants (sizes, colours); a page shows at most one item of a group.
     #[serde(default)]
     pub parent: Option<Box<str>>,
-    /// What shoppers read.
+    /// The name that shoppers read.
     #[serde(default)]
     pub title: Option<Box<str>>,
-    /// Longer text.
+    /// A longer text.
     #[serde(default)]
     pub description: Option<Box<str>>,
-    /// Maker.
+    /// The brand or maker.
     #[serde(default)]
     pub brand: Option<Box<str>>,
-    /// Categories, broad to narrow or several side by side.
+    /// Categories, from broad to narrow or independent of each other.
     #[serde(default)]
     pub categories: Vec<Box<str>>,
     /// Free labels.
@@ -33,22 +33,22 @@ pub struct Item {
     /// ISO 4217 code.
     #[serde(default)]
     pub currency: Option<Box<str>>,
-    /// BCP 47 tag of title and description.
+    /// BCP 47 language tag of title and description.
     #[serde(default)]
     pub locale: Option<Box<str>>,
     /// Address of a picture.
     #[serde(default)]
     pub image: Option<Box<str>>,
-    /// May be shown; `true` where nothing is said.
+    /// Whether the item may be shown; `true` if the shop does not say.
     #[serde(default = "yes")]
     pub available: bool,
     /// Pieces in stock; `None` is unknown, 0 hides the item.
     #[serde(default)]
     pub stock: Option<u32>,
-    /// When it came into the shop.
+    /// When the item was added to the shop.
     #[serde(default)]
     pub published_at: Option<Timestamp>,
-    /// Whatever else the shop describes; filters reach it by name.
+    /// All other fields that the shop sent; filters refer to them by name.
     #[serde(default)]
     pub attributes: Attributes,
 }
@@ -79,13 +79,13 @@ impl Item {
         }
     }
 
-    /// Whether a page may show it: available, and not known to be out of stock.
+    /// Whether a page may show the item: it is available and not known to be out of stock.
     pub fn can_be_shown(&self) -> bool {
         self.available && self.stock != Some(0)
     }
 }
 
-/// A partial change of an item: `None` leaves a field as it is.
+/// A partial change of an item; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ItemPatch {
@@ -107,12 +107,12 @@ pub struct ItemPatch {
     pub stock: Option<u32>,
     /// New date of publication.
     pub published_at: Option<Timestamp>,
-    /// Attributes to set; the others stay.
+    /// Attributes to set; all others are unchanged.
     pub attributes: Attributes,
 }
 
 impl ItemPatch {
-    /// Writes the change into `item`.
+    /// Applies the change to `item`.
     pub fn apply(&self, item: &mut Item) {
         fn set<T: Clone>(field: &mut T, change: &Option<T>) {
             if let Some(value) = change {
@@ -140,9 +140,9 @@ impl ItemPatch {
 /// A customer, as the shop describes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// The user's name in every event and request.
+    /// Identifies the user in every event and request.
     pub id: UserId,
-    /// Whatever the shop tells.
+    /// All fields that the shop sent.
     #[serde(default)]
     pub attributes: Attributes,
 }

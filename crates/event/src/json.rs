@@ -1,71 +1,16 @@
-//! A writer of JSON text for raw records: the one place where this crate writes JSON, so that it needs no library for it.
+//! Keys and texts of JSON, as raw values write them.
 
-use crate::raw::RawValue;
-
-/// An object of the fields that are present, with the rest nested under its own name.
-pub(crate) fn object<'a>(
-    fields: impl Iterator<Item = (&'static str, &'a RawValue)>,
-    rest_name: &str,
-    rest: &[(Box<str>, RawValue)],
-) -> String {
-    let mut out = String::from("{");
-    for (name, value) in fields.filter(|(_, value)| **value != RawValue::Null) {
-        key(&mut out, name);
-        self::value(&mut out, value);
-    }
-    if !rest.is_empty() {
-        key(&mut out, rest_name);
-        out.push_str(&pairs(rest));
-    }
-    out.push('}');
-    out
-}
-
-/// An object of these pairs, in their order.
-pub(crate) fn pairs(pairs: &[(Box<str>, RawValue)]) -> String {
-    let mut out = String::from("{");
-    for (name, value) in pairs {
-        key(&mut out, name);
-        self::value(&mut out, value);
-    }
-    out.push('}');
-    out
-}
-
-fn key(out: &mut String, name: &str) {
+/// Appends a key of an object, with a comma unless it is the first.
+pub(crate) fn push_key(out: &mut String, name: &str) {
     if !out.ends_with('{') {
         out.push(',');
     }
-    text(out, name);
+    push_text(out, name);
     out.push(':');
 }
 
-/// Appends a value. JSON has no NaN and no infinity: they become `null`.
-pub(crate) fn value(out: &mut String, value: &RawValue) {
-    use std::fmt::Write as _;
-    match value {
-        RawValue::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        RawValue::Int(value) => write!(out, "{value}").expect("a String takes all that is written"),
-        RawValue::Float(value) if value.is_finite() => {
-            write!(out, "{value:?}").expect("a String takes all that is written");
-        }
-        RawValue::Null | RawValue::Float(_) => out.push_str("null"),
-        RawValue::Text(value) => text(out, value),
-        RawValue::List(values) => {
-            out.push('[');
-            for (idx, element) in values.iter().enumerate() {
-                if idx > 0 {
-                    out.push(',');
-                }
-                self::value(out, element);
-            }
-            out.push(']');
-        }
-        RawValue::Other(json) => out.push_str(json),
-    }
-}
-
-fn text(out: &mut String, text: &str) {
+/// Appends a text in quotes, with escapes.
+pub(crate) fn push_text(out: &mut String, text: &str) {
     use std::fmt::Write as _;
     out.push('"');
     let mut start = 0;
@@ -81,7 +26,7 @@ fn text(out: &mut String, text: &str) {
             b'\n' => out.push_str("\\n"),
             b'\r' => out.push_str("\\r"),
             b'\t' => out.push_str("\\t"),
-            _ => write!(out, "\\u{byte:04x}").expect("a String takes all that is written"),
+            _ => write!(out, "\\u{byte:04x}").expect("writing to a String cannot fail"),
         }
     }
     out.push_str(&text[start..]);

@@ -1,8 +1,8 @@
-//! The vocabulary of a shop and the check at its door.
+//! The vocabulary of a shop, and the check of what a shop sends.
 //!
 //! In: raw records as a shop sends them ([`RawEvent`], [`Mapping`]). Out: validated facts ([`Event`], [`Item`],
-//! [`User`]) or a rejection with a stable reason. Downstream trusts what leaves this crate and checks nothing again.
-//! This crate stores nothing, reads no clock and knows no model.
+//! [`User`]), or a rejection with a stable reason. Later stages rely on these facts and do not check them again. This
+//! crate stores nothing, reads no clock and knows no model.
 
 mod attribute;
 mod check;
@@ -13,6 +13,9 @@ mod item;
 mod json;
 mod mapping;
 mod raw;
+mod raw_value;
+mod record_kind;
+mod setting_fault;
 mod settings;
 mod time;
 
@@ -24,9 +27,10 @@ pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, content_hash};
 pub use item::{Item, ItemPatch, User};
-pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, RecordKind};
-pub use raw::{RawEvent, RawItem, RawUser, RawValue};
-pub use settings::{
-    CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, RateSettings, SettingsError, default_weight,
-};
+pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule};
+pub use raw::{RawEvent, RawItem, RawUser};
+pub use raw_value::RawValue;
+pub use record_kind::RecordKind;
+pub use setting_fault::SettingFault;
+pub use settings::{CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, RateSettings, default_weight};
 pub use time::Timestamp;

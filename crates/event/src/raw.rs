@@ -1,77 +1,22 @@
-//! Records as a shop sends them: every field optional, every value of any type.
+//! Records as a shop sends them: every field is optional, and every value may have any type.
 //!
 //! In: a map from any self-describing format (JSON in the app), or (field, text) pairs. Out: a [`RawEvent`],
-//! [`RawItem`] or [`RawUser`] that the check can judge. Nothing well-formed is refused here: a list where a text
-//! belongs is kept as it came, so that one bad field costs a verdict and never a batch.
+//! [`RawItem`] or [`RawUser`] for the check. A well-formed record is never refused here. A value of the wrong type,
+//! such as a list in place of a text, is kept as it was sent, so that one bad field leads to a verdict on its record
+//! and not to the loss of a batch.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{Attribute, json};
+use crate::raw_value::{Node, RawValue, object_json};
 
-/// One value as it was sent.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum RawValue {
-    /// Absent, or `null`.
-    #[default]
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// Any other number; from a file it may be NaN or infinite.
-    Float(f64),
-    /// A text.
-    Text(Box<str>),
-    /// A list of values.
-    List(Vec<RawValue>),
-    /// A nested object, as its JSON text.
-    Other(Box<str>),
-}
-
-impl RawValue {
-    /// A text value.
-    pub fn text(text: impl Into<Box<str>>) -> Self {
-        Self::Text(text.into())
-    }
-
-    /// A number where the text is one, else the text: for cells of a file, which has no types.
-    pub fn number_or_text(text: &str) -> Self {
-        if let Ok(whole) = text.parse::<i64>() {
-            return Self::Int(whole);
-        }
-        text.parse::<f64>().map_or_else(|_| Self::text(text), Self::Float)
-    }
-
-    /// Whether nothing was said: `null`, or a text of white space only.
-    pub fn is_missing(&self) -> bool {
-        match self {
-            RawValue::Null => true,
-            RawValue::Text(text) => text.trim_ascii().is_empty(),
-            _ => false,
-        }
-    }
-}
-
-/// An attribute as if it had just been sent, so that it passes the check like any other.
-impl From<Attribute> for RawValue {
-    fn from(attribute: Attribute) -> Self {
-        match attribute {
-            Attribute::Bool(value) => Self::Bool(value),
-            Attribute::Number(value) => Self::Float(value),
-            Attribute::Text(text) => Self::Text(text),
-            Attribute::List(texts) => Self::List(texts.into_iter().map(Self::Text).collect()),
-        }
-    }
-}
-
-/// Whether a field of that name is a number, so that a cell of a file is read as one.
+/// Whether the field holds a number, so that a cell of a file is read as one.
 pub(crate) fn is_numeric(field: &str) -> bool {
     matches!(field, "at" | "value" | "quantity" | "price" | "position" | "stock" | "published_at")
 }
 
-/// A cell of a file as the value of `field`. Empty cells are missing.
+/// A cell of a file as a value of `field`. An empty cell is missing.
 pub(crate) fn cell(field: &str, text: &str) -> RawValue {
     match text {
         "" => RawValue::Null,
@@ -86,17 +31,17 @@ macro_rules! raw_record {
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: RawValue,)*
-            /// Everything else that was sent, in the order it came; a later entry of a name replaces an earlier one.
+            /// All other fields that were sent, in their order; a later entry replaces an earlier one of the same name.
             pub $rest: Vec<(Box<str>, RawValue)>,
         }
 
         impl $name {
-            /// The names of the fields, in their order.
+            /// The names of the fields, in order.
             pub const FIELDS: &[&str] = &[$($key),*];
-            /// The name of the object that holds everything else.
+            /// The name of the object that holds all other fields.
             pub const REST: &str = stringify!($rest);
 
-            /// A record from the cells of a row. Numbers in numeric fields are read as such.
+            /// A record from the cells of a row. Cells of numeric fields are read as numbers.
             pub fn from_texts<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
                 let mut record = Self::default();
                 for (name, text) in pairs {
@@ -105,7 +50,7 @@ macro_rules! raw_record {
                 record
             }
 
-            /// Sets a field; a name that is no field goes to the rest.
+            /// Sets a field; a name that is not a field is added to the other fields.
             pub fn set(&mut self, name: &str, value: RawValue) {
                 match name {
                     $($key => self.$field = value,)*
@@ -113,7 +58,7 @@ macro_rules! raw_record {
                 }
             }
 
-            /// The field of that name; `None` if there is no such field.
+            /// The field of this name; `None` if there is no such field.
             pub fn field(&self, name: &str) -> Option<&RawValue> {
                 match name {
                     $($key => Some(&self.$field),)*
@@ -121,7 +66,7 @@ macro_rules! raw_record {
                 }
             }
 
-            /// The field of that name, to be changed; `None` if there is no such field.
+            /// The field of this name, for a change; `None` if there is no such field.
             pub fn field_mut(&mut self, name: &str) -> Option<&mut RawValue> {
                 match name {
                     $($key => Some(&mut self.$field),)*
@@ -129,14 +74,14 @@ macro_rules! raw_record {
                 }
             }
 
-            /// All fields with their names, in their order, without the rest.
+            /// All fields with their names, in order, without the other fields.
             pub fn fields(&self) -> impl Iterator<Item = (&'static str, &RawValue)> {
                 [$(($key, &self.$field)),*].into_iter()
             }
 
-            /// The record as one line of JSON, without what is missing.
+            /// The record as one line of JSON, without missing fields.
             pub fn to_json(&self) -> String {
-                json::object(self.fields(), Self::REST, &self.$rest)
+                object_json(self.fields(), Self::REST, &self.$rest)
             }
         }
 
@@ -173,49 +118,50 @@ macro_rules! raw_record {
 }
 
 raw_record! {
-    /// An event before the check. Unknown names are kept among the properties, an object `properties` is flattened.
+    /// An event before the check. Fields with unknown names are kept as properties; an object `properties` is
+    /// flattened.
     RawEvent {
         /// The shop's id of the event.
         id = "id",
         /// What happened.
         event_type = "type",
-        /// The known customer.
+        /// The known user.
         user = "user",
         /// The visit.
         session = "session",
         /// The item concerned.
         item = "item",
-        /// When: RFC 3339 or a number since the epoch.
+        /// When it happened: RFC 3339, or a number since the epoch.
         at = "at",
         /// Strength; the rating of a `rating`.
         value = "value",
-        /// Pieces.
+        /// Number of pieces.
         quantity = "quantity",
         /// Price of one piece.
         price = "price",
-        /// Search text.
+        /// The search text.
         query = "query",
-        /// The platform that sent it.
+        /// The platform that sent the event.
         source = "source",
-        /// The answer acted on.
+        /// The recommendation that the shopper acted on.
         recommendation_id = "recommendation_id",
-        /// The place in that answer.
+        /// The item's position in that recommendation.
         position = "position",
     } rest properties
 }
 
 raw_record! {
-    /// An item before the check. Unknown names are kept among the attributes.
+    /// An item before the check. Fields with unknown names are kept as attributes.
     RawItem {
-        /// The item's name in every event.
+        /// Identifies the item in every event.
         id = "id",
-        /// The group of its variants.
+        /// The group of the item's variants.
         parent = "parent",
-        /// What shoppers read.
+        /// The name that shoppers read.
         title = "title",
-        /// Longer text.
+        /// A longer text.
         description = "description",
-        /// Maker.
+        /// The brand or maker.
         brand = "brand",
         /// Categories: a list, or one text.
         categories = "categories",
@@ -225,23 +171,23 @@ raw_record! {
         price = "price",
         /// ISO 4217 code.
         currency = "currency",
-        /// BCP 47 tag.
+        /// BCP 47 language tag.
         locale = "locale",
         /// Address of a picture.
         image = "image",
-        /// Whether it may be shown.
+        /// Whether the item may be shown.
         available = "available",
         /// Pieces in stock.
         stock = "stock",
-        /// When it came into the shop.
+        /// When the item was added to the shop.
         published_at = "published_at",
     } rest attributes
 }
 
 raw_record! {
-    /// A user before the check. Unknown names are kept among the attributes.
+    /// A user before the check. Fields with unknown names are kept as attributes.
     RawUser {
-        /// The user's name in every event.
+        /// Identifies the user in every event.
         id = "id",
     } rest attributes
 }
@@ -253,7 +199,7 @@ enum Key {
     Unknown(Box<str>),
 }
 
-/// Reads a key against the names that a record knows, without an allocation for those.
+/// Compares a key with the names of a record's fields, without an allocation for known names.
 struct Name {
     fields: &'static [&'static str],
     rest: &'static str,
@@ -285,90 +231,6 @@ impl de::Visitor<'_> for Name {
     }
 }
 
-/// A value, or an object still in pieces.
-enum Node {
-    Value(RawValue),
-    Map(Vec<(Box<str>, RawValue)>),
-}
-
-impl<'de> Deserialize<'de> for RawValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Node::deserialize(deserializer)? {
-            Node::Value(value) => value,
-            Node::Map(pairs) => RawValue::Other(json::pairs(&pairs).into()),
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> de::Visitor<'de> for AnyValue {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Null))
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Node, E> {
-        self.visit_unit()
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Bool(value)))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Int(value)))
-    }
-
-    // An id above i64 must keep its digits, so it becomes a text and not a float.
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Value(i64::try_from(value).map_or_else(|_| RawValue::text(value.to_string()), RawValue::Int)))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Float(value)))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::text(value)))
-    }
-
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::text(value)))
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element()? {
-            values.push(value);
-        }
-        Ok(Node::Value(RawValue::List(values)))
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(Node::Map(pairs))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_and_the_properties_object_land_together() {
+    fn unknown_names_and_the_properties_object_are_joined() {
         let raw = event(r#"{"colour":"red","properties":{"size":38},"user":null}"#);
         assert_eq!(raw.properties, [("colour".into(), RawValue::text("red")), ("size".into(), RawValue::Int(38))]);
         let lone = event(r#"{"properties":"red"}"#);

@@ -1,18 +1,19 @@
-//! What the check tolerates. Plain data: every rule's bound in one place, with defaults that fit a middle-sized shop.
+//! Settings of the check: the bounds of all rules in one place, with defaults that suit a medium-sized shop.
 //!
-//! In: TOML or JSON, read by the app. Out: [`CheckSettings`], validated by [`CheckSettings::validate`] before use.
+//! In: TOML or JSON, read by the app. Out: [`CheckSettings`], which [`CheckSettings::validate`] checks before use.
 
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventType, Timestamp};
+use crate::{EventType, SettingFault, Timestamp};
 
-/// Bounds and names that the check goes by.
+/// The bounds and names that the check uses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckSettings {
-    /// Longest id, in bytes; a longer one is quarantined, since a cut id would name something else.
+    /// Longest id, in bytes. A longer one is quarantined, because a shortened id would identify something else.
     pub max_id_bytes: usize,
     /// Longest search text, in bytes; a longer one is cut.
     pub max_query_bytes: usize,
@@ -22,45 +23,46 @@ pub struct CheckSettings {
     pub max_description_bytes: usize,
     /// Longest text among properties and attributes, in bytes; a longer one is cut.
     pub max_property_bytes: usize,
-    /// Most properties of an event, or attributes of an item or user; more are left out.
+    /// Most properties of an event, or attributes of an item or user; the others are left out.
     pub max_properties: usize,
-    /// Most elements of a list (categories, tags, a property); more are left out.
+    /// Most elements of a list (categories, tags, a property); the others are left out.
     pub max_list: usize,
-    /// Seconds that an event's time may lie ahead of its arrival and be believed: clocks differ.
+    /// Seconds by which an event's time may be later than its arrival and is kept, because clocks differ.
     pub max_ahead_s: u32,
-    /// Seconds ahead up to which the time of arrival is taken instead; beyond, the event is quarantined.
+    /// Seconds by which an event's time may be later than its arrival and is replaced by it; beyond that the event is
+    /// quarantined.
     pub clamp_ahead_s: u32,
-    /// The oldest time that is believed.
+    /// The oldest time that is accepted.
     pub oldest_at: Timestamp,
     /// Most pieces in one event.
     pub max_quantity: u32,
     /// Fill a missing price of a purchase, cart or return from the item, its category or the catalogue.
     pub fill_price: bool,
-    /// Prices that a category or the catalogue must have shown before its median is used.
+    /// Number of prices that a category or the catalogue must have before its median is used.
     pub min_prices: u32,
-    /// What lies far outside what was seen so far.
+    /// Bounds for numbers far outside those seen before.
     pub outliers: OutlierSettings,
-    /// How many events of one shopper in one minute are believed.
+    /// Bounds on the events of one shopper in one minute.
     pub rates: RateSettings,
-    /// When fresh accounts on one item are too many.
+    /// Bounds on the fresh accounts that act on one item.
     pub coordinated: CoordinatedSettings,
-    /// Weights of types by name: custom types that are accepted, and other weights for built-in ones.
+    /// Weights of types by name: custom types that are accepted, and new weights for built-in ones.
     pub types: BTreeMap<Box<str>, f32>,
-    /// Further names of types, beside the built-in aliases such as `buy` for `purchase`.
+    /// Further names of types, in addition to the built-in aliases such as `buy` for `purchase`.
     pub aliases: BTreeMap<Box<str>, Box<str>>,
     /// A pattern that an item's id must match; `None` accepts every id.
     pub item_pattern: Option<Box<str>>,
 }
 
-/// When a number is unbelievable in the light of all others of its kind.
+/// When a number is an outlier among all others of its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutlierSettings {
-    /// What happens to it.
+    /// What happens to an outlier.
     pub action: OutlierAction,
-    /// Observations before the rule says anything.
+    /// Number of observations before the rule applies.
     pub min_observations: u64,
-    /// How many times the 99.9 % quantile is still believed.
+    /// The bound, as a multiple of the 99.9 % quantile.
     pub factor: f32,
 }
 
@@ -68,33 +70,35 @@ pub struct OutlierSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutlierAction {
-    /// Nothing; the rule is off.
+    /// Nothing: the rule is off.
     Off,
-    /// It is cut to the bound, as a repair.
+    /// It is reduced to the bound, as a repair.
     Clamp,
     /// The event is quarantined.
     Quarantine,
 }
 
-/// Most events of one shopper in one minute of event time, by what a page can cause; 0 switches a bound off.
+/// Most events of one shopper in one minute of event time, by class of event; 0 turns a bound off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateSettings {
-    /// Views, clicks, searches, ratings and the like: ten a second is no person.
+    /// Views, clicks, searches, ratings and similar; the default of ten per second is more than a person can cause.
     pub actions: u32,
-    /// Impressions: a page shows dozens at once.
+    /// Impressions: one page shows dozens at once.
     pub impressions: u32,
-    /// Lines of purchases and returns: an order has one time for all its lines, and a wholesaler's has hundreds.
+    /// Lines of purchases and returns: all lines of an order have the same time, and a wholesaler's order has hundreds
+    /// of lines.
     pub basket_lines: u32,
 }
 
-/// When fresh accounts on one item are too many: so many in a day, and so unlikely by the shop's own share of newcomers.
+/// When fresh accounts on one item are suspicious: there are many in one day, and their share is improbable for this
+/// shop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoordinatedSettings {
-    /// Fresh accounts on an item in a day before the rule says anything; 0 switches it off.
+    /// Number of fresh accounts on an item in a day before the rule applies; 0 turns it off.
     pub least: u32,
-    /// Exponent of the bound: at 25, an item of a calm shop gets there in 7·10^10 days.
+    /// Bound on the evidence, an exponent: at 25, an item of a shop without attacks exceeds it once in 7·10^10 days.
     pub evidence: f32,
 }
 
@@ -142,85 +146,58 @@ impl Default for RateSettings {
     }
 }
 
-/// A setting that cannot hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// A number outside its range.
-    #[error("check setting `{name}` is {value}, but must be {must}")]
-    Range {
-        /// The setting.
-        name: &'static str,
-        /// What was given.
-        value: String,
-        /// What would do.
-        must: &'static str,
-    },
-    /// A weight that no learner could use.
-    #[error("the weight of event type `{name}` is {weight}, but must be a number from -100 to 100")]
-    Weight {
-        /// The type.
-        name: Box<str>,
-        /// What was given.
-        weight: String,
-    },
-    /// A type name that could not come back from a file.
-    #[error("`{0}` cannot name an event type; use lower-case letters, digits and `_`, at most 64 of them")]
-    TypeName(Box<str>),
-    /// An alias of nothing.
-    #[error("alias `{alias}` stands for `{target}`, which is no event type; add it to `types` with a weight")]
-    Alias {
-        /// The alias.
-        alias: Box<str>,
-        /// What it should stand for.
-        target: Box<str>,
-    },
-    /// A pattern that is no regular expression.
-    #[error("`item_pattern` is no regular expression: {0}")]
-    Pattern(String),
-}
-
 impl CheckSettings {
-    /// Refuses settings that contradict themselves; the first fault found is told.
-    pub fn validate(&self) -> Result<(), SettingsError> {
-        // 16 bytes hold the ids that this crate derives; the log's keys bound them above.
-        in_range("max_id_bytes", self.max_id_bytes, 32, 4096, "32 to 4096")?;
-        in_range("max_query_bytes", self.max_query_bytes, 16, 1 << 16, "16 to 65536")?;
-        in_range("max_title_bytes", self.max_title_bytes, 16, 1 << 16, "16 to 65536")?;
-        in_range("max_description_bytes", self.max_description_bytes, 16, 1 << 20, "16 to 1048576")?;
-        in_range("max_property_bytes", self.max_property_bytes, 16, 1 << 20, "16 to 1048576")?;
-        in_range("max_properties", self.max_properties, 0, 4096, "0 to 4096")?;
-        in_range("max_list", self.max_list, 1, 4096, "1 to 4096")?;
-        in_range("max_quantity", self.max_quantity, 1, u32::MAX, "at least 1")?;
-        in_range("clamp_ahead_s", self.clamp_ahead_s, self.max_ahead_s, u32::MAX, "at least `max_ahead_s`")?;
-        in_range("outliers.min_observations", self.outliers.min_observations, 1, u64::MAX, "at least 1")?;
-        in_range("coordinated.evidence", self.coordinated.evidence, 1.0, 1e6, "1 to 1000000")?;
-        in_range("outliers.factor", self.outliers.factor, 1.0, 1e9, "1 to 1e9")?;
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        // The ids that this crate derives have 26 bytes; the keys of the log limit the length from above.
+        SettingFault::check("max_id_bytes", self.max_id_bytes, 32..=4096)?;
+        SettingFault::check("max_query_bytes", self.max_query_bytes, 16..=1 << 16)?;
+        SettingFault::check("max_title_bytes", self.max_title_bytes, 16..=1 << 16)?;
+        SettingFault::check("max_description_bytes", self.max_description_bytes, 16..=1 << 20)?;
+        SettingFault::check("max_property_bytes", self.max_property_bytes, 16..=1 << 20)?;
+        SettingFault::check("max_properties", self.max_properties, 0..=4096)?;
+        SettingFault::check("max_list", self.max_list, 1..=4096)?;
+        SettingFault::check("max_quantity", self.max_quantity, 1..)?;
+        if self.clamp_ahead_s < self.max_ahead_s {
+            return Err(SettingFault::new("clamp_ahead_s", self.clamp_ahead_s, "at least `max_ahead_s`"));
+        }
+        SettingFault::check("outliers.min_observations", self.outliers.min_observations, 1..)?;
+        SettingFault::check("outliers.factor", self.outliers.factor, 1.0..=1e9)?;
+        SettingFault::check("coordinated.evidence", self.coordinated.evidence, 1.0..=1e6)?;
         for (name, weight) in &self.types {
+            let key = format!("types.{name}");
             if !is_type_name(name) {
-                return Err(SettingsError::TypeName(name.clone()));
+                return Err(SettingFault::new(key, weight, "named with 1 to 64 lower-case letters, digits or `_`"));
             }
-            if !(-100.0..=100.0).contains(weight) {
-                return Err(SettingsError::Weight { name: name.clone(), weight: weight.to_string() });
-            }
+            SettingFault::check(&key, *weight, -100.0..=100.0)?;
         }
         for (alias, target) in &self.aliases {
             if built_in_type(target).is_none() && !self.types.contains_key(target) {
-                return Err(SettingsError::Alias { alias: alias.clone(), target: target.clone() });
+                let expected = "a built-in event type or one that `types` names";
+                return Err(SettingFault::new(format!("aliases.{alias}"), target, expected));
             }
         }
-        if let Some(pattern) = &self.item_pattern {
-            regex_lite::Regex::new(pattern).map_err(|error| SettingsError::Pattern(error.to_string()))?;
-        }
-        Ok(())
+        self.item_regex().map(drop)
     }
 
-    /// How much an event of that type says about liking: the settings' weight, else the default.
+    /// The compiled `item_pattern`.
+    pub(crate) fn item_regex(&self) -> Result<Option<Regex>, SettingFault> {
+        let Some(pattern) = &self.item_pattern else { return Ok(None) };
+        let fault = |error| SettingFault::new("item_pattern", pattern, format!("a regular expression ({error})"));
+        Regex::new(pattern).map(Some).map_err(fault)
+    }
+
+    /// How strongly an event of this type indicates that the shopper likes the item: the settings' weight, else the
+    /// default.
     pub fn weight(&self, event_type: &EventType) -> f32 {
         self.types.get(event_type.name()).copied().unwrap_or_else(|| default_weight(event_type))
     }
 }
 
-/// How much an event of a built-in type says about liking where the settings say nothing.
+/// The default weight of an event type: how strongly it indicates that the shopper likes the item.
 pub fn default_weight(event_type: &EventType) -> f32 {
     match event_type {
         EventType::Impression | EventType::Search => 0.0,
@@ -233,7 +210,7 @@ pub fn default_weight(event_type: &EventType) -> f32 {
     }
 }
 
-/// The built-in type of exactly that name.
+/// The built-in type of exactly this name.
 pub(crate) fn built_in_type(name: &str) -> Option<EventType> {
     Some(match name {
         "impression" => EventType::Impression,
@@ -250,7 +227,7 @@ pub(crate) fn built_in_type(name: &str) -> Option<EventType> {
     })
 }
 
-/// The built-in type that shops also know by that name (lower case, words joined by `_`).
+/// The built-in type for which shops also use this name (lower case, words joined by `_`).
 pub(crate) fn built_in_alias(name: &str) -> Option<EventType> {
     Some(match name {
         "impress" | "show" | "shown" | "exposure" | "view_item_list" => EventType::Impression,
@@ -274,19 +251,6 @@ fn is_type_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-fn in_range<T: PartialOrd + ToString>(
-    name: &'static str,
-    value: T,
-    least: T,
-    most: T,
-    must: &'static str,
-) -> Result<(), SettingsError> {
-    if value >= least && value <= most {
-        return Ok(());
-    }
-    Err(SettingsError::Range { name, value: value.to_string(), must })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_valid_and_data_from_1997_is_believed() {
+    fn defaults_are_valid_and_accept_data_from_1997() {
         let settings = CheckSettings::default();
         assert_eq!(settings.validate(), Ok(()));
         assert_eq!(settings.oldest_at, Timestamp::parse("1990-01-01T00:00:00Z").unwrap());
@@ -304,15 +268,16 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_told_by_name() {
+    fn faults_name_the_setting() {
         let cases = [
-            ("max_id_bytes = 3", "`max_id_bytes` is 3"),
+            ("max_id_bytes = 3", "`max_id_bytes` is 3, but must be 32 to 4096"),
             ("clamp_ahead_s = 1", "`clamp_ahead_s` is 1, but must be at least `max_ahead_s`"),
-            ("outliers.factor = nan", "`outliers.factor` is NaN"),
-            ("types = { 'Share It' = 1 }", "`Share It` cannot name an event type"),
-            ("types = { share = inf }", "weight of event type `share` is inf"),
-            ("aliases = { teilen = 'share' }", "`teilen` stands for `share`"),
-            ("item_pattern = '('", "no regular expression"),
+            ("outliers.factor = nan", "`outliers.factor` is NaN, but must be 1 to 1000000000"),
+            ("outliers.min_observations = 0", "`outliers.min_observations` is 0, but must be at least 1"),
+            ("types = { 'Share It' = 1 }", "`types.Share It` is 1, but must be named with 1 to 64 lower-case letters"),
+            ("types = { share = inf }", "`types.share` is inf, but must be -100 to 100"),
+            ("aliases = { teilen = 'share' }", "`aliases.teilen` is share, but must be a built-in event type"),
+            ("item_pattern = '('", "`item_pattern` is (, but must be a regular expression"),
         ];
         for (toml, message) in cases {
             let error = read(toml).validate().unwrap_err().to_string();
@@ -322,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn built_in_names_agree_with_the_vocabulary() {
+    fn built_in_names_match_the_vocabulary() {
         for built_in in EventType::BUILT_IN {
             assert_eq!(built_in_type(built_in.name()), Some(built_in.clone()));
             assert_eq!(built_in_alias(built_in.name()), None);
@@ -330,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_in_the_settings_wins() {
+    fn a_weight_in_the_settings_replaces_the_default() {
         let settings = read("types = { share = 1.5, purchase = 8 }");
         assert_eq!(settings.weight(&EventType::Purchase), 8.0);
         assert_eq!(settings.weight(&EventType::from_name("share")), 1.5);

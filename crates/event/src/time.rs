@@ -1,10 +1,11 @@
-//! Points in time, as whole milliseconds, so that they compare, subtract and serialise without surprises.
+//! Points in time, in whole milliseconds, so that comparison, subtraction and serialisation are exact.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Milliseconds since 1970-01-01T00:00:00Z. RFC 3339 in formats that people read, an integer in binary ones.
+/// Milliseconds since 1970-01-01T00:00:00Z. Serialised as RFC 3339 in human-readable formats and as an integer in
+/// binary ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
@@ -12,7 +13,7 @@ pub struct Timestamp(pub i64);
 const DAY_MS: i64 = 86_400_000;
 
 impl Timestamp {
-    /// Reads RFC 3339 (`2026-11-21T10:00:00Z`, any offset, fractions). A time without an offset is taken as UTC.
+    /// Reads RFC 3339 (`2026-11-21T10:00:00Z`, any offset, fractions). A time without an offset is read as UTC.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
             return Some(Self(at.as_millisecond()));
@@ -26,7 +27,7 @@ impl Timestamp {
         (self.0 - earlier.0) as f64 / DAY_MS as f64
     }
 
-    /// The whole day since the epoch that this moment lies in (UTC).
+    /// The day since the epoch (UTC) that contains this time.
     pub fn day(self) -> i64 {
         self.0.div_euclid(DAY_MS)
     }
@@ -53,7 +54,7 @@ impl<'de> Deserialize<'de> for Timestamp {
             return i64::deserialize(deserializer).map(Self);
         }
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is no RFC 3339 time")))
+        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is not an RFC 3339 time")))
     }
 }
 
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn days_count_from_the_epoch_also_before_it() {
+    fn days_are_counted_from_the_epoch_in_both_directions() {
         assert_eq!(Timestamp(-1).day(), -1);
         assert_eq!(Timestamp(DAY_MS).days_since(Timestamp(0)), 1.0);
     }

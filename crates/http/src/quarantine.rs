@@ -60,7 +60,7 @@ pub(super) struct QuarantinedBody {
     #[schema(example = "bad_time")]
     reason: String,
     /// What exactly was wrong.
-    #[schema(example = "at: \"yesterday\" is no time")]
+    #[schema(example = "at: \"yesterday\" is not a time")]
     detail: String,
     /// The record as it was sent, as a text of JSON.
     raw: String,

@@ -190,19 +190,14 @@ fn the_form_is_told_by_name_or_content() {
 
 #[test]
 fn files_that_cannot_be_read_at_all_say_what_would_help() {
-    let mapping =
-        |argument: &str| ReadSettings { mapping: Mapping::from_argument(argument).unwrap(), ..ReadSettings::default() };
+    let pairs = [("item", "sku"), ("type", "'view'")];
+    let mapped = ReadSettings { mapping: Mapping::from_pairs(pairs).unwrap(), ..ReadSettings::default() };
     let cases: [(&str, &[u8], ReadSettings, &str); 6] = [
         ("a.csv", b"\xFF\xFEt\0y\0", ReadSettings::default(), "UTF-16; convert it with: iconv"),
         ("a.xlsx", b"PK\x03\x04rest", ReadSettings::default(), "save it as CSV"),
         ("a.json", b"[{\"type\":1}]", ReadSettings::default(), "jq -c"),
         ("a.csv", b"what,who\n", ReadSettings::default(), "no column for `type`; the header has: what, who"),
-        (
-            "a.csv",
-            b"what,who\n",
-            mapping("item=sku,type='view'"),
-            "`sku`, which the file does not have; it has: what, who",
-        ),
+        ("a.csv", b"what,who\n", mapped, "`sku`, which the file does not have; it has: what, who"),
         (
             "a.csv",
             b"a\"b,\"c\"d\n",
@@ -219,7 +214,7 @@ fn files_that_cannot_be_read_at_all_say_what_would_help() {
 #[test]
 fn headers_may_be_given_and_an_empty_file_is_no_error() {
     let columns = ["user", "item", "value"].map(String::from).to_vec();
-    let mapping = Mapping::from_argument("type='rating'").unwrap();
+    let mapping = Mapping::from_pairs([("type", "'rating'")]).unwrap();
     let settings = ReadSettings { columns: Some(columns), mapping, ..ReadSettings::default() };
     let (records, end) = read("u.data", b"196\t242\t3\n", &settings);
     assert!(end.is_none(), "{end:?}");

@@ -1,10 +1,11 @@
-//! How fast is each kernel on this machine, on each instruction set, and how near is that to what the core can do?
+//! How fast is each kernel on this machine, on each instruction set, and what share of the core's peak rate is that?
 //!
-//! Command: `cargo bench -p accrue-kernel` (about half a minute); `-- dot_rows` for one group; `-- --tiny` for a run of a
-//! second on small shapes.
-//! Data: normal numbers from `Draws` with seed 1. Each figure is the median over repetitions of the time of one call.
-//! The peak of fused multiply-adds is measured anew before each group, as shared machines drift by half.
-//! `cargo test` runs it in its tiny size too.
+//! Command: `cargo bench -p accrue-kernel` (about half a minute). `-- dot_rows` runs one group; `-- --tiny` runs small
+//! shapes and takes a second. `cargo test` runs the tiny size too.
+//!
+//! Data: normal numbers from `Draws` with seed 1. Each figure is the median time of one call over the repetitions. The
+//! peak rate of fused multiply-adds is measured again before each group, because the speed of shared machines varies by
+//! half.
 
 use accrue_kernel::{
     Activation, Draws, InstructionSet, Packed, QuantisedQuery, Start, View, ViewMut, axpy_with, decay, dot,
@@ -14,13 +15,13 @@ use accrue_kernel::{
 use std::hint::black_box;
 use std::time::Instant;
 
-/// How long to measure, and how large the large shapes are.
+/// How long to measure, and the size of the large shapes.
 struct Size {
-    /// Most repetitions a figure.
+    /// Most repetitions per figure.
     repetitions: usize,
-    /// Aim for one repetition: below a time slice of the scheduler, so that neighbours spoil some, not all.
+    /// Target duration of one repetition: below a time slice of the scheduler, so that other load disturbs only some.
     repetition_ns: f64,
-    /// Limit for all repetitions of a figure, where calls are long.
+    /// Limit on all repetitions of a figure together, for long calls.
     figure_ns: f64,
     n_many: usize,
 }
@@ -30,7 +31,7 @@ const TINY: Size = Size { repetitions: 3, repetition_ns: 1e4, figure_ns: 1e6, n_
 
 fn main() {
     let flags: Vec<String> = std::env::args().collect();
-    // `cargo bench` passes --bench; `cargo test` does not and wants the short run.
+    // `cargo bench` passes --bench; `cargo test` does not, and gets the short run.
     let is_full = flags.iter().any(|flag| flag == "--bench") && !flags.iter().any(|flag| flag == "--tiny");
     let size = if is_full { FULL } else { TINY };
     let wanted = |group: &str| {
@@ -52,7 +53,7 @@ fn main() {
 }
 
 fn dense(size: &Size) {
-    group(size, "dense: what does one vector operation cost, dispatch included?");
+    group(size, "dense: what does one vector operation cost, including dispatch?");
     for d in [16, 50, 64, 128, 1024] {
         let (a, mut b) = (normal(d), normal(d));
         each_set(|set| {
@@ -70,7 +71,7 @@ fn dense(size: &Size) {
 }
 
 fn dot_rows(size: &Size) {
-    group(size, "dot_rows: how fast are candidates scored exactly, in cache and out of it?");
+    group(size, "dot_rows: how fast are rows scored exactly, inside and outside the cache?");
     for (n, d) in [(500, 64), (500, 50), (500, 128), (size.n_many, 64)] {
         let (query, rows, mut out) = (normal(d), normal(n * d), vec![0.0; n]);
         each_set(|set| {
@@ -82,7 +83,7 @@ fn dot_rows(size: &Size) {
 }
 
 fn product(size: &Size) {
-    group(size, "product: how near is a matrix product to the peak, also on small shapes?");
+    group(size, "product: what share of the peak does a matrix product reach, also on small shapes?");
     let shrink = if size.n_many < FULL.n_many { 8 } else { 1 };
     for (m, k, n) in [(1024, 1152, 384), (50, 64, 64), (50, 64, 256), (50, 256, 64), (6, 384, 384)] {
         let (m, k, n) = if m > 100 { (m / shrink, k / shrink, n / shrink) } else { (m, k, n) };
@@ -123,7 +124,7 @@ fn product(size: &Size) {
 }
 
 fn scan(size: &Size) {
-    group(size, "scan: how fast are int8 rows scanned, per chunk of 16 rows and in one go?");
+    group(size, "scan: how fast are int8 rows scanned, 16 at a time and all at once?");
     for (n, d) in [(16, 64), (16, 50), (500, 64), (size.n_many, 64), (size.n_many, 128)] {
         let rows = normal(n * d);
         let mut codes = vec![0; n * d];
@@ -146,7 +147,7 @@ fn scan(size: &Size) {
 }
 
 fn top_k(size: &Size) {
-    group(size, "top_k: what does picking the best cost beside scoring them?");
+    group(size, "top_k: what does selecting the best cost, compared with scoring them?");
     let n = size.n_many;
     let random_order = normal(n);
     let mut ascending = random_order.clone();
@@ -209,9 +210,9 @@ fn normal(n: usize) -> Vec<f32> {
     (0..n).map(|_| draws.normal()).collect()
 }
 
-/// What share of the peak a call reaches, in percent: the median, and the middle half.
+/// The share of the peak rate that a call reaches, in percent: the median and the quartiles.
 ///
-/// Beside each repetition the peak is measured for as long, so that both lose alike to what else the machine does.
+/// Next to each repetition the peak is measured for the same time, so that other load slows both alike.
 fn share_of_peak(size: &Size, set: InstructionSet, operations: f64, mut call: impl FnMut()) -> (f64, f64, f64) {
     let mut seconds = |n_calls: usize| {
         let start = Instant::now();

@@ -1,12 +1,12 @@
-//! Activations of neural layers, element by element, and their slopes.
+//! Activation functions of neural layers, element by element, and their derivatives.
 //!
-//! In: floats. Out: floats; the largest errors below are held by tests. Written without branches, so that loops over
-//! slices vectorise; the same bits on every instruction set. Refuses: nothing; `NaN` in gives `NaN` out.
+//! In: floats. Out: floats; tests check the error bounds stated below. The functions have no branches, so that loops
+//! over slices vectorise, and return the same bits on every instruction set. `NaN` in gives `NaN` out.
 
 use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::math::{exp, sigmoid};
 
-/// `x · Φ(x)`, Φ the distribution function of the normal distribution, within 4e-7 · max(1, |x|) of the value.
+/// `x · Φ(x)`, where Φ is the distribution function of the normal distribution, within 4e-7 · max(1, |x|) of the value.
 ///
 /// Hendrycks and Gimpel, *Gaussian error linear units* (2016); the exact form, not the one with `tanh`.
 #[inline(always)]
@@ -30,7 +30,7 @@ fn normal_distribution(x: f32) -> (f32, f32) {
     p = p * t + 1.421_413_7;
     p = p * t - 0.284_496_74;
     p = p * t + 0.254_829_6;
-    // Below e⁻⁸⁰ nothing is left to see, and denormals would cost twice the time.
+    // The exponent stops at -80: smaller results have no effect, and denormal numbers would double the time.
     let square = z * z;
     let bell = exp(-(if square > 80.0 { 80.0 } else { square }));
     let tail = 0.5 * p * t * bell;
@@ -56,7 +56,7 @@ pub fn gelu_backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
     gelu_backward_on(Supported::best(), x, dy, dx);
 }
 
-/// `x = max(x, 0)`; `NaN` stays.
+/// `x = max(x, 0)`; `NaN` is kept.
 pub fn relu_in_place(x: &mut [f32]) {
     relu_in_place_on(Supported::best(), x);
 }
@@ -117,7 +117,7 @@ fn tanh_in_place_inlined(x: &mut [f32]) {
 mod tests {
     use super::*;
 
-    /// `Φ(x)` by the midpoint rule, far below f32's rounding.
+    /// `Φ(x)` by the midpoint rule, with an error far below the rounding of f32.
     fn distribution(x: f64) -> f64 {
         let n = 20_000;
         let width = x / f64::from(n);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn backward_adds_to_what_is_there() {
+    fn backward_adds_to_the_gradient() {
         let mut dx = [1.0; 3];
         gelu_backward(&[0.0, 1.0, -1.0], &[2.0, 0.0, 1.0], &mut dx);
         assert_eq!(dx[0], 2.0);

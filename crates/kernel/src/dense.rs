@@ -1,17 +1,17 @@
 //! Dense f32 vectors: dot products, norms, scaled sums.
 //!
-//! In: slices of equal length. Out: sums with one fixed shape: 16 lanes, each a chain of fused multiply-adds, then one
+//! In: slices of equal length. Out: sums in one fixed order: 16 lanes, each a chain of fused multiply-adds, then one
 //! fixed tree (lane `l` takes lane `l + 8`, then `+ 4`, `+ 2`, `+ 1`); a tail is padded with zeros. So the scalar, AVX2
-//! and AVX-512 versions return the same bits. Refuses: slices of different lengths (panics).
+//! and AVX-512 versions return the same bits. Slices of different lengths cause a panic.
 //!
-//! `NaN` in gives `NaN` out; which of the many `NaN`s is not promised. Denormals are kept, never flushed.
-//! The scalar version is slow where the target has no fused multiply-add: exactness comes first there.
+//! A `NaN` in the input gives `NaN`, with unspecified bits. Denormal numbers are kept, never flushed to zero. On a
+//! target without fused multiply-add the scalar version is slow, because exactness is required there too.
 
 use crate::InstructionSet;
 use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::lanes::{Lanes, N_LANES};
 
-/// Rows that [`dot_rows`] works on at once, so that their chains of additions overlap.
+/// Rows that [`dot_rows`] computes at once, so that their chains of additions overlap.
 const ROWS_AT_ONCE: usize = 4;
 
 /// Dot product. `a: [d], b: [d] → scalar`.
@@ -31,7 +31,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// [`dot`] on a chosen instruction set, for tests and benches.
 ///
 /// # Panics
-/// If the lengths differ or the processor has not got the set.
+/// If the lengths differ or the processor does not support the set.
 pub fn dot_with(set: InstructionSet, a: &[f32], b: &[f32]) -> f32 {
     dot_on(Supported::check(set), a, b)
 }
@@ -45,7 +45,7 @@ pub fn squared_norm(a: &[f32]) -> f32 {
 /// [`squared_norm`] on a chosen instruction set.
 ///
 /// # Panics
-/// If the processor has not got the set.
+/// If the processor does not support the set.
 pub fn squared_norm_with(set: InstructionSet, a: &[f32]) -> f32 {
     dot_on(Supported::check(set), a, a)
 }
@@ -62,7 +62,7 @@ pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
 /// [`axpy`] on a chosen instruction set.
 ///
 /// # Panics
-/// If the lengths differ or the processor has not got the set.
+/// If the lengths differ or the processor does not support the set.
 pub fn axpy_with(set: InstructionSet, alpha: f32, x: &[f32], y: &mut [f32]) {
     axpy_on(Supported::check(set), alpha, x, y);
 }
@@ -79,7 +79,7 @@ pub fn axpby(alpha: f32, x: &[f32], beta: f32, y: &mut [f32]) {
 /// [`axpby`] on a chosen instruction set.
 ///
 /// # Panics
-/// If the lengths differ or the processor has not got the set.
+/// If the lengths differ or the processor does not support the set.
 pub fn axpby_with(set: InstructionSet, alpha: f32, x: &[f32], beta: f32, y: &mut [f32]) {
     axpby_on(Supported::check(set), alpha, x, beta, y);
 }
@@ -93,7 +93,7 @@ pub fn scale(alpha: f32, y: &mut [f32]) {
 /// [`scale`] on a chosen instruction set.
 ///
 /// # Panics
-/// If the processor has not got the set.
+/// If the processor does not support the set.
 pub fn scale_with(set: InstructionSet, alpha: f32, y: &mut [f32]) {
     scale_on(Supported::check(set), alpha, y);
 }
@@ -112,7 +112,7 @@ pub fn dot_rows(query: &[f32], rows: &[f32], out: &mut [f32]) {
 /// [`dot_rows`] on a chosen instruction set.
 ///
 /// # Panics
-/// If `rows.len() != query.len() * out.len()` or the processor has not got the set.
+/// If `rows.len() != query.len() * out.len()` or the processor does not support the set.
 pub fn dot_rows_with(set: InstructionSet, query: &[f32], rows: &[f32], out: &mut [f32]) {
     dot_rows_on(Supported::check(set), query, rows, out);
 }
@@ -172,7 +172,7 @@ fn dot_rows_lanes<L: Lanes>(query: &[f32], rows: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The products of `R` rows side by side, summed lane by lane. `query: [d], rows: R × [d] → R × [16]`.
+/// Products of `query` with `R` rows, summed per lane. `query: [d], rows: R × [d] → R × [16]`.
 #[inline(always)]
 pub(crate) fn products<L: Lanes, const R: usize>(query: &[f32], rows: [&[f32]; R]) -> [L; R] {
     let (chunks, tail) = query.as_chunks::<N_LANES>();

@@ -1,13 +1,15 @@
-//! The place of an id in a short unsorted list.
+//! The position of an id in a short unsorted list.
 //!
-//! In: ids and the one looked for. Out: its first place. Refuses: order; a list that is worth sorting should be sorted.
+//! In: a list of ids and the id to find. Out: its first position. A list long enough to be worth sorting should be
+//! sorted and searched by bisection instead.
 
 use crate::instruction_set::{Supported, compiled_for_each_set};
 
-/// Ids compared before looking whether one of them was it.
+/// Ids that are compared before the result is tested.
 const CHUNK: usize = 32;
 
-/// The first place of `id` in `ids`, as `ids.iter().position(|&other| other == id)` finds it, some 32 ids at once.
+/// The first position of `id` in `ids`: the result of `ids.iter().position(|&other| other == id)`, with 32 comparisons
+/// at a time.
 ///
 /// ```
 /// assert_eq!(accrue_kernel::find(&[7, 3, 9, 3], 3), Some(1));
@@ -23,9 +25,9 @@ compiled_for_each_set! { fn find_on(ids: &[u32], id: u32) -> Option<usize> = fin
 fn find_in_chunks(ids: &[u32], id: u32) -> Option<usize> {
     let (chunks, rest) = ids.as_chunks::<CHUNK>();
     for (number, chunk) in chunks.iter().enumerate() {
-        // No early exit inside a chunk: a fold over a fixed length becomes a few vector compares.
+        // No early exit inside a chunk: a fold over a fixed length compiles to a few vector comparisons.
         if chunk.iter().fold(false, |any, &other| any | (other == id)) {
-            let place = chunk.iter().position(|&other| other == id).expect("one of the chunk was it");
+            let place = chunk.iter().position(|&other| other == id).expect("an id of this chunk was equal");
             return Some(number * CHUNK + place);
         }
     }
@@ -38,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_place_is_found_at_every_length() {
+    fn first_position_is_found_at_every_length() {
         for len in 0..130_u32 {
             let ids: Vec<u32> = (0..len).map(|n| n * 7 % 31).collect();
             for id in 0..32 {

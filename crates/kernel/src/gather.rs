@@ -1,18 +1,18 @@
-//! Sums of rows that lie anywhere in a table: the inner step of smoothing over a graph.
+//! Weighted sums of rows at arbitrary positions of a table: the inner step of smoothing over a graph.
 //!
-//! In: a table, the numbers of its rows, a weight for each. Out: their weighted sum. An element is one chain of fused multiply-adds in the
-//! order of `ids`, then a product, so all instruction sets return the same bits. The sum stays in registers, and rows further
-//! on are on their way into the cache: what it costs is reading the rows. Refuses: slices whose lengths do not fit, and rows
-//! that the table has not got (panics).
+//! In: a table, the indices of rows, a weight for each row. Out: the weighted sum. Each element is one chain of fused
+//! multiply-adds in the order of `ids`, followed by one multiplication, so all instruction sets return the same bits.
+//! The sum stays in registers and later rows are prefetched, so the cost is that of reading the rows. Slices whose
+//! lengths do not match, and indices beyond the table, cause a panic.
 
 use crate::InstructionSet;
 use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::lanes::{Lanes, N_LANES};
 use crate::prefetch;
 
-/// Rows ahead of the one that is added that are fetched already.
+/// How many rows ahead of the current one are prefetched.
 const AHEAD: usize = 8;
-/// Chunks of 16 columns that are summed at once, so that their chains overlap.
+/// Chunks of 16 columns that are summed at once, so that independent chains overlap.
 const CHUNKS: usize = 4;
 
 /// `out = scale · Σ weights[id] · table[id]` over `ids`. `ids: [k], weights: [n], table: [n, d] → out: [d]`.
@@ -24,7 +24,7 @@ const CHUNKS: usize = 4;
 /// ```
 ///
 /// # Panics
-/// If the table is not `[weights.len(), out.len()]` or an id is beyond it.
+/// If the table is not `[weights.len(), out.len()]` or an id is not below `weights.len()`.
 #[inline]
 pub fn gather_rows(scale: f32, ids: &[u32], weights: &[f32], table: &[f32], out: &mut [f32]) {
     gather_rows_on(Supported::best(), scale, ids, weights, table, out);
@@ -33,7 +33,7 @@ pub fn gather_rows(scale: f32, ids: &[u32], weights: &[f32], table: &[f32], out:
 /// [`gather_rows`] on a chosen instruction set, for tests and benches.
 ///
 /// # Panics
-/// As [`gather_rows`], or if the processor has not got the set.
+/// As [`gather_rows`], or if the processor does not support the set.
 pub fn gather_rows_with(set: InstructionSet, scale: f32, ids: &[u32], weights: &[f32], table: &[f32], out: &mut [f32]) {
     gather_rows_on(Supported::check(set), scale, ids, weights, table, out);
 }
@@ -57,7 +57,7 @@ fn gather_lanes<L: Lanes>(scale: f32, ids: &[u32], weights: &[f32], table: &[f32
     }
 }
 
-/// The columns `first..first + 16 C` of the sum; fewer at the end, if `C` is 1.
+/// Computes the columns `first..first + 16 C` of the sum. With `C` = 1 the last chunk may have fewer than 16 columns.
 #[inline(always)]
 fn columns<L: Lanes, const C: usize>(
     scale: f32,
@@ -98,7 +98,7 @@ mod tests {
     use crate::Draws;
 
     #[test]
-    fn every_set_has_the_bits_of_one_chain_an_element() {
+    fn every_set_returns_the_bits_of_one_chain_per_element() {
         const ROWS: usize = 23;
         let mut draws = Draws::new(1, 2, 3);
         for d in [1, 15, 16, 17, 48, 63, 64, 65, 80, 128, 150] {

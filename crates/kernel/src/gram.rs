@@ -1,8 +1,8 @@
-//! Products with a Gram matrix that is never formed: `Σ_r (row_r · p) row_r`, the inner step of conjugate gradients.
+//! Products with a Gram matrix that is never stored: `Σ_r (row_r · p) row_r`, the inner step of conjugate gradients.
 //!
-//! In: rows side by side. Out: sums of one fixed shape: four rows are taken together, each product as in [`dot`](crate::dot), and added to
-//! the sum in the order of rows with fused multiply-adds. So all instruction sets return the same bits. Refuses: slices whose lengths
-//! do not fit (panics).
+//! In: rows stored one after the other. Out: sums in one fixed order: rows are taken four at a time, each product is
+//! computed as [`dot`](crate::dot) computes it, and the rows are added to the sum in their order with fused
+//! multiply-adds. So all instruction sets return the same bits. Slices whose lengths do not match cause a panic.
 
 use crate::InstructionSet;
 use crate::dense::products;
@@ -18,7 +18,7 @@ use crate::lanes::{Lanes, N_LANES};
 /// ```
 ///
 /// # Panics
-/// If `out` is not as long as `p`, or `rows` is no multiple of it.
+/// If `out` is not as long as `p`, or the length of `rows` is not a multiple of it.
 #[inline]
 pub fn gram_product(rows: &[f32], p: &[f32], out: &mut [f32]) {
     gram_product_on(Supported::best(), rows, p, out);
@@ -27,12 +27,12 @@ pub fn gram_product(rows: &[f32], p: &[f32], out: &mut [f32]) {
 /// [`gram_product`] on a chosen instruction set, for tests and benches.
 ///
 /// # Panics
-/// As [`gram_product`], or if the processor has not got the set.
+/// As [`gram_product`], or if the processor does not support the set.
 pub fn gram_product_with(set: InstructionSet, rows: &[f32], p: &[f32], out: &mut [f32]) {
     gram_product_on(Supported::check(set), rows, p, out);
 }
 
-/// Least squares' way down: `out += Σ_r (target - row_r · x) row_r`. `rows: [n, d], x: [d], out: [d]`.
+/// The descent direction of least squares: `out += Σ_r (target - row_r · x) row_r`. `rows: [n, d], x: [d], out: [d]`.
 ///
 /// # Panics
 /// As [`gram_product`].
@@ -44,7 +44,7 @@ pub fn residual_sum(rows: &[f32], target: f32, x: &[f32], out: &mut [f32]) {
 /// [`residual_sum`] on a chosen instruction set, for tests and benches.
 ///
 /// # Panics
-/// As [`gram_product`], or if the processor has not got the set.
+/// As [`gram_product`], or if the processor does not support the set.
 pub fn residual_sum_with(set: InstructionSet, rows: &[f32], target: f32, x: &[f32], out: &mut [f32]) {
     residual_sum_on(Supported::check(set), rows, target, x, out);
 }
@@ -79,7 +79,7 @@ fn weighted_rows<L: Lanes>(rows: &[f32], p: &[f32], out: &mut [f32], weight: imp
         let s = L::sum_four(products(p, four)).map(&weight);
         let sum =
             |out: f32, x: [f32; 4]| s[3].mul_add(x[3], s[2].mul_add(x[2], s[1].mul_add(x[1], s[0].mul_add(x[0], out))));
-        // Chunks of a known length: the compiler keeps each in one register.
+        // Chunks of a constant length, so that the compiler keeps each in one register.
         let (chunks, tail) = out.as_chunks_mut::<N_LANES>();
         let row_chunks = four.map(|row| &row.as_chunks::<N_LANES>().0[..chunks.len()]);
         for (c, out) in chunks.iter_mut().enumerate() {
@@ -107,7 +107,7 @@ mod tests {
     use crate::{Draws, axpy, dot};
 
     #[test]
-    fn every_set_has_the_bits_of_dots_and_sums() {
+    fn every_set_returns_the_bits_of_separate_dots_and_sums() {
         for (n, d) in [(0, 5), (1, 1), (3, 16), (4, 17), (9, 64), (13, 100)] {
             let mut draws = Draws::new(n as u64, 1, d as u64);
             let mut vector = |len: usize| -> Vec<f32> { (0..len).map(|_| draws.normal()).collect() };

@@ -1,12 +1,12 @@
-//! Which vector instructions the processor has, found once and remembered.
+//! The vector instructions that the processor supports, detected once.
 //!
-//! In: nothing but the processor itself. Out: an [`InstructionSet`], and for the other files of this crate the macro
-//! that compiles one body for each of them. Refuses: the environment; a setting that forces a set is read elsewhere
+//! In: the processor. Out: an [`InstructionSet`], and for the other files of this crate a macro that compiles one
+//! function body for each set. This file reads no environment variable: a setting that forces a set is read elsewhere
 //! and passed to the `_with` functions.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The vector instructions a kernel may use, from none to the widest.
+/// The vector instructions that a kernel may use, from none to the widest.
 ///
 /// ```
 /// use accrue_kernel::InstructionSet;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InstructionSet {
-    /// No more than the compilation target has; the reference for the others.
+    /// Only what the compilation target guarantees; the reference for the other sets.
     Scalar,
     /// AVX2 with fused multiply-add: 8 floats at once (x86-64 since 2013).
     Avx2,
@@ -24,14 +24,14 @@ pub enum InstructionSet {
     Avx512,
 }
 
-/// 0: not looked yet; otherwise the set's position + 1.
+/// 0: not detected yet; otherwise the set's position + 1.
 static DETECTED: AtomicU8 = AtomicU8::new(0);
 
 impl InstructionSet {
     /// All sets, from none to the widest; filter by [`is_available`](Self::is_available).
     pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
 
-    /// The widest set of this processor. Costs one relaxed load after the first call.
+    /// The widest set that this processor supports. Costs one relaxed load after the first call.
     #[inline]
     pub fn detect() -> Self {
         match DETECTED.load(Ordering::Relaxed) {
@@ -42,7 +42,7 @@ impl InstructionSet {
         }
     }
 
-    /// Whether this processor can run the set.
+    /// Whether this processor supports the set.
     #[inline]
     pub fn is_available(self) -> bool {
         self <= Self::detect()
@@ -57,16 +57,16 @@ impl InstructionSet {
         }
     }
 
-    // Two threads may both look; they find the same.
+    // Two threads may both run this; they store the same value.
     #[cold]
     fn detect_first() -> Self {
-        let found = Self::look();
+        let found = Self::widest_supported();
         DETECTED.store(found as u8 + 1, Ordering::Relaxed);
         found
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn look() -> Self {
+    fn widest_supported() -> Self {
         if !(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")) {
             return Self::Scalar;
         }
@@ -78,29 +78,34 @@ impl InstructionSet {
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    fn look() -> Self {
+    fn widest_supported() -> Self {
         Self::Scalar
     }
 }
 
-/// Evidence that the processor has the set; the unsafe calls of this crate rest on it. It can be made only here.
+/// Proof that the processor supports the set; every unsafe call of this crate relies on it. Only this file constructs
+/// it.
 #[derive(Clone, Copy)]
 pub(crate) struct Supported(InstructionSet);
 
 impl Supported {
-    /// The widest set of this processor.
+    /// The widest set that this processor supports.
     #[inline(always)]
     pub(crate) fn best() -> Self {
         Self(InstructionSet::detect())
     }
 
-    /// The given set.
+    /// The given set, after a check.
     ///
     /// # Panics
-    /// If this processor has not got it.
+    /// If this processor does not support it.
     #[inline]
     pub(crate) fn check(set: InstructionSet) -> Self {
-        assert!(set.is_available(), "this processor has no {}; ask InstructionSet::is_available first", set.name());
+        assert!(
+            set.is_available(),
+            "this processor does not support {}; ask InstructionSet::is_available first",
+            set.name()
+        );
         Self(set)
     }
 
@@ -110,11 +115,12 @@ impl Supported {
     }
 }
 
-/// Defines a function that runs one body compiled three times, once for each set.
+/// Defines a function that runs one body, compiled three times: once for each set.
 ///
-/// The body has to be `#[inline(always)]`: only then is it compiled with the features of the function it lands in.
-/// Without them `mul_add` is a library call, right but 40 ns long. `= body` leaves the vectors to the compiler;
-/// `= body<Lanes>` passes the [`Lanes`](crate::lanes::Lanes) of the set as the body's type.
+/// The body has to be `#[inline(always)]`, because only then is it compiled with the instructions of the function that
+/// it is inlined into. Without them `mul_add` is a library call, which is correct but takes 40 ns. With `= body` the
+/// compiler vectorises the body itself; with `= body<Lanes>` the body's type parameter is the
+/// [`Lanes`](crate::lanes::Lanes) type of the set.
 macro_rules! compiled_for_each_set {
     (fn $name:ident $arguments:tt $(-> $out:ty)? = $body:ident) => {
         compiled_for_each_set! { @ $name $arguments ($($out)?) ($body) ($body) ($body) }
@@ -136,7 +142,7 @@ macro_rules! compiled_for_each_set {
             #[target_feature(enable = "avx2,fma")]
             fn avx2($($arg: $type),*) $(-> $out)? { $avx2($($arg),*) }
             match set.set() {
-                // SAFETY: `Supported` is made only of a set that the processor was found to have.
+                // SAFETY: a `Supported` is constructed only for a set that the processor was found to support.
                 #[cfg(target_arch = "x86_64")]
                 $crate::InstructionSet::Avx512 => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.
@@ -154,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn detection_is_stable_and_scalar_is_always_there() {
+    fn detection_is_stable_and_scalar_is_always_available() {
         assert_eq!(InstructionSet::detect(), InstructionSet::detect());
         assert!(InstructionSet::Scalar.is_available());
     }

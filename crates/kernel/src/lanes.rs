@@ -1,20 +1,20 @@
-//! Sixteen floats side by side: the accumulator of every sum and product, for each instruction set.
+//! Sixteen floats in parallel lanes: the accumulator of every sum and product, for each instruction set.
 //!
-//! In: chunks of 16 floats, or fewer at the end. Out: fused multiply-adds lane by lane, and sums over the lanes in one
-//! fixed tree. The implementations return the same bits: they differ in registers, never in the order of additions.
-//! Refuses: to choose an instruction set; that is done by [`compiled_for_each_set`](crate::instruction_set).
+//! In: chunks of 16 floats, or fewer at the end. Out: fused multiply-adds per lane, and sums over the lanes in one
+//! fixed tree. The implementations differ in the registers they use, never in the order of additions, so they return
+//! the same bits. [`compiled_for_each_set`](crate::instruction_set) chooses the instruction set.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-/// Floats a chunk.
+/// Floats per chunk.
 pub(crate) const N_LANES: usize = 16;
 
 /// Sixteen f32 accumulators.
 ///
-/// The vector implementations may be used only in functions compiled with their features, into which all methods are
-/// inlined; `compiled_for_each_set` sees to that.
+/// The vector implementations may be used only in functions that are compiled with their features and into which all
+/// methods are inlined; `compiled_for_each_set` ensures both.
 pub(crate) trait Lanes: Copy {
     /// All zero.
     fn zero() -> Self;
@@ -28,10 +28,10 @@ pub(crate) trait Lanes: Copy {
     fn store(self, chunk: &mut [f32; N_LANES]);
     /// `self + x · y`, rounded once.
     fn multiply_add(self, x: Self, y: Self) -> Self;
-    /// The sum of each of four: lane `l` takes lane `l + 8`, then `l + 4`, `l + 2`, `l + 1`.
+    /// The sum of the lanes of each of four: lane `l` takes lane `l + 8`, then `l + 4`, `l + 2`, `l + 1`.
     fn sum_four(four: [Self; 4]) -> [f32; 4];
 
-    /// The sum of the lanes, in the same tree.
+    /// The sum of the lanes, by the same tree.
     #[inline(always)]
     fn sum(self) -> f32 {
         let zero = Self::zero();
@@ -39,7 +39,7 @@ pub(crate) trait Lanes: Copy {
     }
 }
 
-/// The reference.
+/// The scalar reference.
 impl Lanes for [f32; N_LANES] {
     #[inline(always)]
     fn zero() -> Self {
@@ -91,7 +91,8 @@ impl Lanes for [f32; N_LANES] {
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes256(__m256, __m256);
 
-// SAFETY, of all blocks below: the features are there, as the trait demands. Loads read what their comments say.
+// SAFETY of all blocks below: the trait requires the caller to have the features. Each block says what memory it
+// touches.
 #[cfg(target_arch = "x86_64")]
 impl Lanes for Lanes256 {
     #[inline(always)]
@@ -108,7 +109,7 @@ impl Lanes for Lanes256 {
 
     #[inline(always)]
     fn load_tail(tail: &[f32]) -> Self {
-        // Eight lanes from `N_LANES - n` on: the first n of 16 are switched on.
+        // The eight mask elements from `N_LANES - n` on enable the first n lanes.
         const ON_THEN_OFF: [i32; 2 * N_LANES] = {
             let mut mask = [0; 2 * N_LANES];
             let mut l = 0;
@@ -120,7 +121,7 @@ impl Lanes for Lanes256 {
         };
         let mask = &ON_THEN_OFF[N_LANES - tail.len()..][..N_LANES];
         let second = &tail[tail.len().min(8)..];
-        // SAFETY: the mask has 16 elements; lanes it switches off are not read, so nothing past the tail is.
+        // SAFETY: the mask has 16 elements; disabled lanes are not read, so nothing past the tail is read.
         unsafe {
             let low = _mm256_loadu_si256(mask.as_ptr().cast());
             let high = _mm256_loadu_si256(mask.as_ptr().add(8).cast());
@@ -152,14 +153,14 @@ impl Lanes for Lanes256 {
     #[inline(always)]
     fn sum_four([a, b, c, d]: [Self; 4]) -> [f32; 4] {
         let mut sums = [0.0; 4];
-        // SAFETY: touches registers only, but for the store of 4 floats.
+        // SAFETY: touches registers only, except for the store of 4 floats.
         unsafe {
             let fold_8 = |x: Self| _mm256_add_ps(x.0, x.1);
             let fold_4 =
                 |x, y| _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(x, y), _mm256_permute2f128_ps::<0x31>(x, y));
             let (ab, cd) = (fold_4(fold_8(a), fold_8(b)), fold_4(fold_8(c), fold_8(d)));
             let fold_2 = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(ab, cd), _mm256_shuffle_ps::<0xEE>(ab, cd));
-            // Per half: a or b, then c or d, then both again.
+            // In each half: a or b, then c or d, then both again.
             let fold_1 =
                 _mm256_add_ps(_mm256_shuffle_ps::<0x88>(fold_2, fold_2), _mm256_shuffle_ps::<0xDD>(fold_2, fold_2));
             let (ac, bd) = (_mm256_castps256_ps128(fold_1), _mm256_extractf128_ps::<1>(fold_1));
@@ -192,7 +193,7 @@ impl Lanes for Lanes512 {
     fn load_tail(tail: &[f32]) -> Self {
         assert!(tail.len() < N_LANES);
         let mask = (1_u16 << tail.len()) - 1;
-        // SAFETY: lanes that the mask switches off are not read, so nothing past the tail is.
+        // SAFETY: lanes that the mask disables are not read, so nothing past the tail is read.
         unsafe { Self(_mm512_maskz_loadu_ps(mask, tail.as_ptr())) }
     }
 
@@ -217,11 +218,11 @@ impl Lanes for Lanes512 {
     #[inline(always)]
     fn sum_four([a, b, c, d]: [Self; 4]) -> [f32; 4] {
         let mut sums = [0.0; 4];
-        // SAFETY: touches registers only, but for the store of 4 floats.
+        // SAFETY: touches registers only, except for the store of 4 floats.
         unsafe {
             let fold_8 = |x, y| _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(x, y), _mm512_shuffle_f32x4::<0xEE>(x, y));
             let (ab, cd) = (fold_8(a.0, b.0), fold_8(c.0, d.0));
-            // Its quarters belong to a, b, c and d.
+            // The four quarters of the result belong to a, b, c and d.
             let fold_4 = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xDD>(ab, cd));
             let fold_2 = _mm512_add_ps(fold_4, _mm512_permute_ps::<0x0E>(fold_4));
             let fold_1 = _mm512_add_ps(fold_2, _mm512_permute_ps::<0x01>(fold_2));

@@ -1,10 +1,10 @@
 //! The element-wise parts of neural layers and their backward passes: normalisation, masks, softmax over rows.
 //!
-//! In: rows of floats. Out: rows of floats; sums have the shape of [`dot`](crate::dot): 16 lanes, then one tree, so every
-//! instruction set returns the same bits. Backward functions add to the gradients they are given. Refuses: slices whose
-//! lengths do not fit (panics).
+//! In: rows of floats. Out: rows of floats. Sums have the order of [`dot`](crate::dot): 16 lanes, then one tree, so
+//! every instruction set returns the same bits. Backward functions add to the gradients they are given. Slices whose
+//! lengths do not match cause a panic.
 
-// Loops over lanes, and the operands of a whole layer.
+// Index loops over lanes; a whole layer has many operands.
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
 
 use crate::Draws;
@@ -12,10 +12,10 @@ use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::lanes::N_LANES;
 use crate::math::{exp, ln, sigmoid, softplus};
 
-/// Added to a variance before its root is taken.
+/// Added to a variance before its square root is taken.
 const VARIANCE_FLOOR: f32 = 1e-5;
 
-/// Random words that a mask is made of at once.
+/// Random words that are drawn at once for a mask.
 const DRAWS_AT_ONCE: usize = 64;
 
 /// Layer normalisation: `out = (x - mean) / deviation · gain + shift`, row by row.
@@ -24,7 +24,7 @@ const DRAWS_AT_ONCE: usize = 64;
 /// Ba, Kiros and Hinton, *Layer normalization* (2016).
 ///
 /// # Panics
-/// If the lengths do not fit.
+/// If the lengths do not match.
 pub fn layer_norm(x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32], out: &mut [f32]) {
     layer_norm_on(Supported::best(), x, gain, shift, statistics, out);
 }
@@ -32,7 +32,7 @@ pub fn layer_norm(x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32]
 /// The backward pass of [`layer_norm`]: adds to `dx: [n, d]`, `d_gain, d_shift: [d]`. `dy: [n, d]`.
 ///
 /// # Panics
-/// If the lengths do not fit.
+/// If the lengths do not match.
 pub fn layer_norm_backward(
     x: &[f32],
     gain: &[f32],
@@ -47,19 +47,20 @@ pub fn layer_norm_backward(
 
 /// Softmax of a row in place: `row = exp(scale · row - log_sum)`. Returns `log_sum`. `row: [n]`, n > 0, all finite.
 ///
-/// Unlike [`softmax_in_place`](crate::softmax_in_place) the sum runs in 16 lanes: for long rows.
+/// Unlike [`softmax_in_place`](crate::softmax_in_place), the sum runs in 16 lanes, which is faster for long rows.
 ///
 /// # Panics
 /// If the row is empty.
 pub fn softmax_row(scale: f32, row: &mut [f32]) -> f32 {
-    assert!(!row.is_empty(), "softmax_row: a row of nothing");
+    assert!(!row.is_empty(), "softmax_row: the row is empty");
     let set = Supported::best();
     let (largest, sum) = exp_of_row_on(set, scale, row);
     multiply_by_on(set, 1.0 / sum, row);
     largest + ln(sum)
 }
 
-/// `row = exp(row - log_sum) · weight`: the softmax of a part of a row whose [`softmax_row`] is known. `row: [n]`.
+/// `row = exp(row - log_sum) · weight`: the softmax of a part of a row whose `log_sum` [`softmax_row`] returned. `row:
+/// [n]`.
 pub fn exp_minus(log_sum: f32, weight: f32, row: &mut [f32]) {
     exp_minus_on(Supported::best(), log_sum, weight, row);
 }
@@ -73,7 +74,7 @@ pub fn softmax_backward(scale: f32, p: &[f32], dp: &mut [f32]) {
     softmax_backward_on(Supported::best(), scale, mean, p, dp);
 }
 
-/// Draws a mask: each byte is 1 with probability `1 - rate` (to a multiple of 2⁻¹⁶), else 0. Takes a draw for every 4.
+/// Draws a mask: each byte is 1 with probability `1 - rate` (to a multiple of 2⁻¹⁶), else 0. Uses one draw per 4 bytes.
 ///
 /// # Panics
 /// If the rate is not within 0 … 1.
@@ -116,9 +117,9 @@ pub fn add_product(x: &[f32], y: &[f32], out: &mut [f32]) {
 /// `out[j] += Σ x[i, j]` over rows from the first to the last. `x: [n, d], out: [d]`.
 ///
 /// # Panics
-/// If `x` is not whole rows.
+/// If `x` does not consist of whole rows.
 pub fn add_row_sums(x: &[f32], out: &mut [f32]) {
-    assert!(x.len().is_multiple_of(out.len().max(1)), "add_row_sums: not whole rows");
+    assert!(x.len().is_multiple_of(out.len().max(1)), "add_row_sums: the rows are not whole");
     for row in x.chunks_exact(out.len().max(1)) {
         crate::axpy(1.0, row, out);
     }
@@ -210,8 +211,8 @@ fn sum_in_lanes(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
 #[inline(always)]
 fn layer_norm_rows(x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32], out: &mut [f32]) {
     let d = gain.len();
-    assert!(d > 0 && shift.len() == d && x.len() == out.len(), "layer_norm: lengths do not fit");
-    assert!(statistics.len() * d == x.len() * 2, "layer_norm: two statistics a row");
+    assert!(d > 0 && shift.len() == d && x.len() == out.len(), "layer_norm: lengths do not match");
+    assert!(statistics.len() * d == x.len() * 2, "layer_norm: not two statistics per row");
     let rows = x.chunks_exact(d).zip(out.chunks_exact_mut(d)).zip(statistics.chunks_exact_mut(2));
     for ((x, out), statistics) in rows {
         let mean = sum_in_lanes(x, x, |x, _| x) / d as f32;
@@ -235,9 +236,9 @@ fn layer_norm_backward_rows(
     d_shift: &mut [f32],
 ) {
     let d = gain.len();
-    assert!(d > 0 && d_gain.len() == d && d_shift.len() == d, "layer_norm_backward: lengths do not fit");
-    assert!(x.len() == dy.len() && x.len() == dx.len(), "layer_norm_backward: lengths do not fit");
-    assert!(statistics.len() * d == x.len() * 2, "layer_norm_backward: two statistics a row");
+    assert!(d > 0 && d_gain.len() == d && d_shift.len() == d, "layer_norm_backward: lengths do not match");
+    assert!(x.len() == dy.len() && x.len() == dx.len(), "layer_norm_backward: lengths do not match");
+    assert!(statistics.len() * d == x.len() * 2, "layer_norm_backward: not two statistics per row");
     let (mut normal, mut slope) = (vec![0.0; d], vec![0.0; d]);
     let rows = x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(dx.chunks_exact_mut(d)).zip(statistics.chunks_exact(2));
     for (((x, dy), dx), statistics) in rows {
@@ -262,7 +263,7 @@ fn layer_norm_backward_rows(
     }
 }
 
-/// `row = exp(scale · row - largest)`; returns the largest, scaled, and the sum.
+/// `row = exp(scale · row - largest)`; returns the largest scaled score and the sum.
 #[inline(always)]
 fn exp_of_row(scale: f32, row: &mut [f32]) -> (f32, f32) {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
@@ -302,7 +303,7 @@ fn softmax_backward_elements(scale: f32, mean: f32, p: &[f32], dp: &mut [f32]) {
     }
 }
 
-/// 16 bits of each word, from the lowest, against the threshold.
+/// Compares each group of 16 bits of each word, from the lowest, with the threshold.
 #[inline(always)]
 fn compare(threshold: u32, bits: &[u64; DRAWS_AT_ONCE], mask: &mut [u8]) {
     let kept = |bits: u64, place: usize| u8::from((bits >> (16 * place)) as u32 & 0xFFFF >= threshold);
@@ -436,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn softmax_rows_sum_to_1_and_parts_agree_with_the_whole() {
+    fn softmax_rows_sum_to_1_and_their_parts_equal_the_whole() {
         let x = normal(100, 6);
         let mut row = x.clone();
         let log_sum = softmax_row(1.0, &mut row);
@@ -447,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_keep_their_share_and_repeat_with_their_key() {
+    fn masks_keep_the_requested_share_and_repeat_for_the_same_key() {
         let draw = |rate| {
             let mut mask = vec![9; 40_001];
             draw_mask(&mut Draws::new(1, 2, 3), rate, &mut mask);
@@ -460,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn logistic_loss_has_known_values() {
+    fn logistic_loss_has_known_values_and_slopes() {
         let mut slope = [0.0; 2];
         let loss = logistic_loss(&[0.0, 0.0], &[1.0, 0.0], &mut slope);
         assert!((loss - 2.0 * std::f64::consts::LN_2).abs() < 1e-6);

@@ -1,11 +1,11 @@
-//! Pure computation: slices of numbers in, numbers out.
+//! Numeric kernels: functions from slices of numbers to numbers.
 //!
-//! In: plain slices, seeds and counters. Out: plain numbers, the same bits on every machine and instruction set.
-//! Refuses: input and output, clocks, threads, and any word of the shop's domain.
+//! In: slices, seeds and counters. Out: numbers with the same bits on every machine and instruction set. This crate
+//! does no input or output, reads no clock, starts no thread and knows no term of the shop's domain.
 //!
-//! This crate is the only home of `unsafe` in the workspace. Each kernel has a scalar version that stays as reference
-//! and fallback; the fast versions are held to its bits by tests. `docs/internals/determinism.md` has the rules.
-
+//! This crate is the only one in the workspace that contains `unsafe` code. Each kernel has a scalar version, which is
+//! the reference and the fallback; tests check that the vector versions return the same bits.
+//! `docs/internals/determinism.md` states the rules.
 mod activation;
 mod dense;
 mod find;

@@ -1,21 +1,22 @@
-//! Exponentials, logarithms and what is made of them, with the same bits on every machine.
+//! Exponentials, logarithms and functions derived from them, with the same bits on every machine.
 //!
-//! In: floats. Out: floats near the true value; the largest errors below are held by tests against f64 sweeps.
-//! Own polynomials of plain multiplications and additions: the system's library differs between machines, and fused
-//! multiply-adds would be slow where the target has none. Free of branches where it matters, so that loops vectorise.
-//! Refuses: nothing; `NaN` in gives `NaN` out.
+//! In: floats. Out: floats near the true value; tests compare them with f64 and check the error bounds stated below.
+//! `NaN` in gives `NaN` out.
 //!
-//! The f32 polynomials are those of Moshier's *Cephes* (`expf`, `logf`).
+//! The polynomials use plain multiplications and additions. The system's mathematical library is not used because its
+//! results differ between machines, and fused multiply-adds would be slow on targets without the instruction. The
+//! functions that run over slices have no branches, so that the loops vectorise. The f32 polynomials are those of
+//! Moshier's *Cephes* (`expf`, `logf`).
 
 use crate::dense::scale;
 use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::lanes::N_LANES;
 
-/// 1.5 · 2²³: adding it rounds an f32 to the nearest integer and leaves that in the low bits.
+/// 1.5 · 2²³: adding it rounds an f32 to the nearest integer and leaves that integer in the low bits.
 const ROUNDER: f32 = 12_582_912.0;
 /// 1.5 · 2⁵²: the same for f64.
 const ROUNDER_64: f64 = 6_755_399_441_055_744.0;
-/// ln 2 in two parts; the first has 9 bits, so small multiples of it are exact.
+/// ln 2 in two parts; the first has 9 significant bits, so that small multiples of it are exact.
 const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 
@@ -47,12 +48,12 @@ pub fn ln(x: f32) -> f32 {
     if x <= 0.0 {
         return if x == 0.0 { f32::NEG_INFINITY } else { f32::NAN };
     }
-    // Infinity and NaN answer themselves.
+    // The logarithms of infinity and NaN are infinity and NaN.
     if x >= f32::INFINITY || x.is_nan() {
         return x;
     }
     let (x, lifted) = if x < f32::MIN_POSITIVE { (x * 8_388_608.0, -23) } else { (x, 0) };
-    // x = 2ⁿ · (1 + m), 1 + m within √½ … √2: the offset moves the cut from 1 to √½.
+    // x = 2ⁿ · (1 + m) with 1 + m within √½ … √2: the offset moves the lower bound of that range from 1 to √½.
     let bits = x.to_bits().wrapping_sub(0x3F35_04F3);
     let n = ((bits as i32 >> 23) + lifted) as f32;
     let m = f32::from_bits((bits & 0x007F_FFFF).wrapping_add(0x3F35_04F3)) - 1.0;
@@ -73,7 +74,7 @@ pub fn ln(x: f32) -> f32 {
 #[inline]
 pub fn ln_1p(x: f32) -> f32 {
     let u = 1.0 + x;
-    // The rounding error of 1 + x is known: Kahan's correction divides it out again.
+    // 1 + x is rounded. Kahan's correction divides by the rounded difference, which cancels the error.
     if u == 1.0 || u >= f32::INFINITY || u <= 0.0 {
         return if u == 1.0 { x } else { ln(u) };
     }
@@ -97,9 +98,9 @@ pub fn softplus(x: f32) -> f32 {
 
 /// Turns scores into probabilities and returns the logarithm of the sum of their exponentials. `scores: [n]`.
 ///
-/// The largest score is taken off first; the sum goes from the first element to the last. A score of `-inf` gets
-/// probability 0. If all are `-inf`, all get `1 / n`, and the result is `-inf`, as it is for no scores at all. A `NaN`
-/// or `+inf` among the scores makes all of them `NaN`.
+/// The largest score is subtracted first; the sum runs from the first element to the last. A score of `-inf` gets
+/// probability 0. If all scores are `-inf`, each gets `1 / n` and the result is `-inf`, which is also the result for no
+/// scores. If a score is `NaN` or `+inf`, all probabilities are `NaN`.
 ///
 /// ```
 /// let mut scores = [1.0, 1.0, f32::NEG_INFINITY];
@@ -123,7 +124,7 @@ pub fn softmax_in_place(scores: &mut [f32]) -> f32 {
 compiled_for_each_set! { fn largest_on(scores: &[f32]) -> f32 = largest }
 compiled_for_each_set! { fn exp_of_differences_on(largest: f32, scores: &mut [f32]) = exp_of_differences }
 
-/// The largest score; `NaN` is passed over. The order of comparisons does not matter, so lanes are free.
+/// The largest score; `NaN` is ignored. The result does not depend on the order of comparisons, so it may vectorise.
 #[inline(always)]
 fn largest(scores: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
@@ -144,9 +145,9 @@ fn exp_of_differences(largest: f32, scores: &mut [f32]) {
     }
 }
 
-/// What is left after `days`: `2^(-days / half_life_days)`, within 1e-14 of the value.
+/// The factor that remains after `days` of exponential decay: `2^(-days / half_life_days)`, within 1e-14 of the value.
 ///
-/// Negative days give more than 1. Beyond 1,100 half-lives the result is 0, or infinity on the other side.
+/// Negative days give more than 1. Beyond 1,100 half-lives the result is 0; for as many negative ones it is infinity.
 ///
 /// ```
 /// assert_eq!(accrue_kernel::decay(14.0, 7.0), 0.25);
@@ -163,12 +164,12 @@ pub fn decay(days: f64, half_life_days: f64) -> f64 {
     }
     let rounded = half_lives + ROUNDER_64;
     let n = rounded - ROUNDER_64;
-    // The rounding of the quotient would grow with it. Two parts of 26 bits make n · half_life exact, and what is left
-    // of the days after n half-lives nearly so.
+    // The error of the quotient would grow with the quotient. With the half-life split into two parts of 26 bits, n ·
+    // half_life is exact and the remaining days after n half-lives are nearly exact.
     let high = f64::from_bits(half_life_days.to_bits() & !0x07FF_FFFF);
     let left = (days - n * high) - n * (half_life_days - high);
     let r = left / half_life_days * -std::f64::consts::LN_2;
-    // 2⁻ⁿ in two factors, as one of them may lie outside the range of normal numbers.
+    // 2⁻ⁿ as two factors, because 2⁻ⁿ itself may be outside the range of normal numbers.
     let n = (rounded.to_bits() as i64).wrapping_sub(ROUNDER_64.to_bits() as i64);
     let half = n >> 1;
     exp_near_zero_64(r) * power_of_two_64(-half) * power_of_two_64(half - n)
@@ -180,10 +181,11 @@ fn integer(rounded: f32) -> i32 {
     (rounded.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32)
 }
 
-/// `y · 2ⁿ` for n within -252 … 254; overflows to infinity, underflows by one rounding.
+/// `y · 2ⁿ` for n within -252 … 254. Overflow gives infinity; underflow rounds once.
 #[inline(always)]
 fn times_power_of_two(y: f32, n: i32) -> f32 {
-    // Two factors, as one of them may lie outside the range of normal numbers. For NaN n is anything: hence `wrapping`.
+    // Two factors, because 2ⁿ itself may be outside the range of normal numbers. For NaN n is arbitrary, so the
+    // operations wrap.
     let half = n >> 1;
     let power = |n: i32| f32::from_bits((n.wrapping_add(127) as u32) << 23);
     y * power(half) * power(n.wrapping_sub(half))
@@ -205,7 +207,8 @@ fn exp_near_zero(r: f32) -> f32 {
     p * (r * r) + r + 1.0
 }
 
-/// `eʳ` for |r| ≤ ln 2 / 2: the Taylor series up to r¹³, by pairs to shorten the chain.
+/// `eʳ` for |r| ≤ ln 2 / 2: the Taylor series up to r¹³, evaluated in pairs to shorten the chain of dependent
+/// operations.
 #[inline(always)]
 fn exp_near_zero_64(r: f64) -> f64 {
     let pair = |a: f64, b: f64| 1.0 / a + r * (1.0 / b);

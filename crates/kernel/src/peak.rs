@@ -1,7 +1,9 @@
-//! The ceiling that benches are read against: fused multiply-adds a core can do when it never waits for memory.
+//! The peak rate of fused multiply-adds of one core when no memory is read: the upper bound that benches are compared
+//! with.
 //!
-//! In: a number of rounds. Out: how many floating-point operations were done; the caller holds the clock.
-//! Machines that share their cores drift by half from minute to minute, so a figure without this beside it says little.
+//! In: a number of rounds. Out: the number of floating-point operations done; the caller measures the time. The speed
+//! of a shared machine varies by half within minutes, so a measured rate is meaningful only beside the peak rate of the
+//! same minute.
 
 use crate::InstructionSet;
 use crate::instruction_set::{Supported, compiled_for_each_set};
@@ -12,10 +14,10 @@ use std::hint::black_box;
 /// (a fused multiply-add counts as two). Divide by the time it took.
 ///
 /// # Panics
-/// If the processor has not got the set.
+/// If the processor does not support the set.
 pub fn multiply_add_peak(set: InstructionSet, rounds: u64) -> u64 {
     let supported = Supported::check(set);
-    // As many chains as fit the registers: 12 of one 512-bit register, or 6 of two 256-bit registers.
+    // As many independent chains as fit into the registers: 12 of one 512-bit register, or 6 of two 256-bit registers.
     let n_chains = if set == InstructionSet::Avx512 {
         black_box(twelve_chains_on(supported, rounds));
         12
@@ -45,7 +47,7 @@ fn in_registers<L: Lanes, const CHAINS: usize>(rounds: u64) -> f32 {
     let mut chains = [L::load(&[black_box(1.0); N_LANES]); CHAINS];
     for _ in 0..rounds {
         for chain in &mut chains {
-            // c ← ½ · ½ + c stays finite for longer than anyone waits.
+            // c ← ½ · ½ + c: it takes more rounds than any bench runs until c overflows.
             *chain = chain.multiply_add(factor, factor);
         }
     }

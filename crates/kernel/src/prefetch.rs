@@ -7,7 +7,7 @@
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Asks for the slice to be brought into the cache.
+/// Asks the processor to load the slice into the cache.
 #[inline]
 pub fn prefetch<T>(values: &[T]) {
     let first = values.as_ptr().cast::<u8>();

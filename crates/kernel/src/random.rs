@@ -1,19 +1,19 @@
-//! Randomness without a state: a pure function of a seed, a stream and a counter.
+//! Random numbers without a state: a pure function of a seed, a stream and a counter.
 //!
-//! In: the seed of the run, the constant that names the stream, a counter (a record's offset) and a draw number.
-//! Out: 64 mixed bits, and from them numbers below a bound, uniform and normal floats, shuffles. Refuses: to remember
-//! anything; nothing has to be saved or restored. Not for secrets.
+//! In: the seed of the run, the constant of the stream, a counter (a record's offset) and a draw number. Out: 64 mixed
+//! bits, and derived from them numbers below a bound, uniform and normal floats, and shuffles. No state has to be saved
+//! or restored. Not suitable for secrets.
 //!
 //! The mixing is SplitMix64 (Steele, Lea, Flood: *Fast splittable pseudorandom number generators*, OOPSLA 2014) with
-//! David Stafford's finaliser 13: one full mix for each of seed, stream and counter makes a key, and draw `i` is
-//! output `i` of the SplitMix64 generator that starts at the key.
+//! David Stafford's finaliser 13: one full mix each for seed, stream and counter gives a key, and draw `i` is output
+//! `i` of the SplitMix64 generator that starts at the key.
 
 use crate::math::ln;
 
 /// 2⁶⁴ / golden ratio, odd: the step of SplitMix64.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// The draws of one key, in order. Holds only the key and the number of the next draw.
+/// The draws of one key, in order. It holds only the key and the number of the next draw.
 ///
 /// ```
 /// use accrue_kernel::{Draws, random};
@@ -40,7 +40,7 @@ impl Draws {
     /// The next 64 random bits.
     ///
     /// # Panics
-    /// After 2³² - 1 draws, for then they would repeat.
+    /// After 2³² - 1 draws, because later draws would repeat.
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
         let bits = draw(self.key, self.draw);
@@ -51,7 +51,7 @@ impl Draws {
     /// The next random bits, one draw for each word.
     ///
     /// # Panics
-    /// After 2³² - 1 draws, for then they would repeat.
+    /// After 2³² - 1 draws, because later draws would repeat.
     #[inline]
     pub fn fill(&mut self, bits: &mut [u64]) {
         let first = self.draw;
@@ -63,7 +63,7 @@ impl Draws {
     }
 
     /// A number in `0..n`, in one draw: multiply and shift (Lemire, *Fast random integer generation in an interval*,
-    /// 2019) without the rejection step, so a number is off its due share by at most `n / 2⁶⁴`.
+    /// 2019) without the rejection step, so each number's probability is off by at most `n / 2⁶⁴`.
     ///
     /// # Panics
     /// If `n` is 0.
@@ -85,7 +85,8 @@ impl Draws {
     /// about 7 digits.
     pub fn normal(&mut self) -> f32 {
         let bits = self.next_u64();
-        // 32 bits and a half: never 0 or 1. An f64 holds them in full; only sums, products and one f32 logarithm follow.
+        // 32 bits and a half, so never 0 or 1. An f64 holds the value exactly; only sums, products and one f32
+        // logarithm follow.
         let distance = ((bits >> 32) as f64 + 0.5) * (1.0 / 4_294_967_296.0) - 0.5;
         inverse_normal(distance)
     }
@@ -100,7 +101,8 @@ impl Draws {
 
 /// 64 random bits: a pure function of its inputs, the same on every machine and in every version.
 ///
-/// `seed`: of the run. `stream`: a constant that names the use. `counter`: the record's offset. `draw`: 0, 1, 2 …
+/// `seed` is that of the run, `stream` a constant that names the use, `counter` the record's offset, `draw_number` 0,
+/// 1, 2 …
 #[inline]
 pub fn random(seed: u64, stream: u64, counter: u64, draw_number: u32) -> u64 {
     draw(key(seed, stream, counter), draw_number)
@@ -108,8 +110,8 @@ pub fn random(seed: u64, stream: u64, counter: u64, draw_number: u32) -> u64 {
 
 #[inline]
 fn key(seed: u64, stream: u64, counter: u64) -> u64 {
-    // Each input is mixed in full before the next one enters, so that seeds, streams and offsets of 0, 1, 2 … do not
-    // meet each other halfway.
+    // Each input is fully mixed before the next is added, so that small seeds, streams and offsets do not give equal or
+    // related keys.
     let seeded = mix(seed.wrapping_add(STEP));
     let streamed = mix((seeded ^ stream).wrapping_add(STEP));
     mix((streamed ^ counter).wrapping_add(STEP))
@@ -128,7 +130,7 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The number with probability `0.5 + distance` below it; `distance` strictly within ±0.5.
+/// The number x with P(X < x) = `0.5 + distance`; `distance` is strictly within ±0.5.
 fn inverse_normal(distance: f64) -> f32 {
     if distance.abs() <= 0.425 {
         let r = 0.180_625 - distance * distance;
@@ -156,7 +158,7 @@ mod tests {
 
     const N: usize = 200_000;
 
-    /// Sum of (seen - expected)² / expected.
+    /// Sum of (observed - expected)² / expected.
     fn chi_square(seen: &[u64]) -> f64 {
         let expected = seen.iter().sum::<u64>() as f64 / seen.len() as f64;
         seen.iter().map(|&n| (n as f64 - expected).powi(2) / expected).sum()
@@ -182,7 +184,7 @@ mod tests {
     const GOLDEN_FLOATS: [u32; 3] = [0x3f0e_cc75, 0xbfd3_be1d, 0xbf6b_a425];
 
     #[test]
-    fn low_and_high_bits_are_even_along_every_input() {
+    fn low_and_high_bits_are_uniform_along_every_input() {
         type Along = (&'static str, fn(u64) -> u64);
         let along: [Along; 4] = [
             ("seed", |i| random(i, 0, 0, 0)),
@@ -193,7 +195,7 @@ mod tests {
         for (what, bits) in along {
             check_even(what, (0..).map(|i| bits(i) & 255), 256);
             check_even(what, (0..).map(|i| bits(i) >> 56), 256);
-            // Neighbours are independent: pairs of four low bits.
+            // Consecutive outputs are independent: pairs of four low bits.
             check_even(what, (0..).map(|i| (bits(i) & 15) << 4 | bits(i + 1) & 15), 256);
         }
     }
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn inverse_normal_meets_known_quantiles() {
+    fn inverse_normal_matches_known_quantiles() {
         let known = [
             (0.0, 0.0),
             (0.25, 0.674_489_750_2),
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn below_is_even_and_in_range() {
+    fn below_is_uniform_and_in_range() {
         let mut draws = Draws::new(3, 0, 0);
         check_even("below(100)", std::iter::from_fn(|| Some(draws.below(100))), 100);
         assert_eq!(draws.below(1), 0);
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn shuffle_reaches_every_order_equally_often() {
+    fn shuffle_gives_every_order_equally_often() {
         let orders = (0..).map(|counter| {
             let mut three = [0_u64, 1, 2];
             Draws::new(4, 0, counter).shuffle(&mut three);
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_goes_on_with_the_same_draws() {
+    fn a_copy_continues_with_the_same_draws() {
         let mut draws = Draws::new(5, 6, 7);
         draws.next_u64();
         let mut copy = draws;

@@ -1,10 +1,10 @@
 //! The k best of many scored ids.
 //!
-//! In: `(score, id)` pairs. Out: the k best, higher score first, ties by smaller id. Refuses: `NaN`, which never enters
-//! and is counted; duplicates are the caller's business.
+//! In: `(score, id)` pairs. Out: the k best, higher score first, equal scores by smaller id. Pairs with a `NaN` score
+//! are left out and counted. Duplicate ids are not removed.
 //!
-//! A buffer of up to `2k` survivors is cut back to `k` whenever it is full (selection, no heap), so an accepted pair
-//! costs a constant on average whatever the order of the input.
+//! The best pairs so far are kept in a buffer of up to `2k`. When the buffer is full, selection reduces it to `k`;
+//! without a heap, an accepted pair costs amortised constant time in any order of the input.
 
 use crate::InstructionSet;
 use crate::instruction_set::{Supported, compiled_for_each_set};
@@ -22,19 +22,19 @@ use crate::instruction_set::{Supported, compiled_for_each_set};
 #[derive(Clone, Debug)]
 pub struct TopK {
     k: usize,
-    /// Survivors, at most `full_at`, in no order.
+    /// The best pairs so far, at most `full_at`, unordered.
     keys: Vec<u64>,
     full_at: usize,
-    /// Keys below it cannot enter any more.
+    /// Smallest key that can still enter.
     lowest: u64,
     /// The score of `lowest`.
     threshold: f32,
     n_rejected_nan: u64,
 }
 
-/// Below this a cut would come too often.
+/// Smallest size at which the buffer is reduced; with a smaller one it would be reduced too often.
 const SMALLEST_BUFFER: usize = 32;
-/// Scores looked at together before any of them is pushed.
+/// Scores that are compared with the threshold before any of them is pushed.
 const CHUNK: usize = 64;
 
 impl TopK {
@@ -44,7 +44,7 @@ impl TopK {
         Self { k, keys: Vec::new(), full_at, lowest: 0, threshold: f32::NEG_INFINITY, n_rejected_nan: 0 }
     }
 
-    /// Offers a pair. `-0.0` counts as `0.0`; `NaN` is counted and left out.
+    /// Offers a pair. `-0.0` counts as `0.0`; a `NaN` is counted and left out.
     #[inline]
     pub fn push(&mut self, score: f32, id: u32) {
         if score < self.threshold {
@@ -64,19 +64,20 @@ impl TopK {
         }
     }
 
-    /// A score that is surely too low if it lies *below*: `-inf` until `k` are known, never above the k-th best so far.
-    /// A pair with exactly this score may still enter by its smaller id. It rises in steps, when the buffer is cut.
+    /// A score *below* this cannot enter: `-inf` until `k` pairs are known, and never above the k-th best score so far.
+    /// A pair with exactly this score may still enter by its smaller id. The threshold rises only when the buffer is
+    /// reduced.
     #[inline]
     pub fn threshold(&self) -> f32 {
         self.threshold
     }
 
-    /// How many pairs were left out because their score was `NaN`.
+    /// Number of pairs that were left out because their score was `NaN`.
     pub fn n_rejected_nan(&self) -> u64 {
         self.n_rejected_nan
     }
 
-    /// The best, at most `k`: higher score first, ties by smaller id.
+    /// The best pairs, at most `k`: higher score first, equal scores by smaller id.
     pub fn into_sorted(mut self) -> Vec<(f32, u32)> {
         if self.keys.len() > self.k {
             self.cut();
@@ -85,7 +86,7 @@ impl TopK {
         self.keys.into_iter().map(score_and_id).collect()
     }
 
-    /// Keeps the k best of the buffer and raises the threshold to the last of them.
+    /// Reduces the buffer to the k best pairs and raises the threshold to the worst of them.
     #[cold]
     #[inline(never)]
     fn cut(&mut self) {
@@ -100,14 +101,15 @@ impl TopK {
     }
 }
 
-/// The `k` best of `scores: [n]`, each with its position. Higher score first, ties by smaller position; `NaN` is left out.
+/// The `k` best of `scores: [n]`, each with its position. Higher score first, equal scores by smaller position; `NaN`
+/// is left out.
 ///
 /// ```
 /// assert_eq!(accrue_kernel::top_k(&[0.1, 0.7, 0.7, 0.3], 2), [(0.7, 1), (0.7, 2)]);
 /// ```
 ///
 /// # Panics
-/// If there are more scores than a `u32` can number.
+/// If there are more scores than a `u32` can index.
 pub fn top_k(scores: &[f32], k: usize) -> Vec<(f32, u32)> {
     top_k_on(Supported::best(), scores, k)
 }
@@ -115,7 +117,7 @@ pub fn top_k(scores: &[f32], k: usize) -> Vec<(f32, u32)> {
 /// [`top_k`] on a chosen instruction set, for tests and benches.
 ///
 /// # Panics
-/// If there are too many scores or the processor has not got the set.
+/// As [`top_k`], or if the processor does not support the set.
 pub fn top_k_with(set: InstructionSet, scores: &[f32], k: usize) -> Vec<(f32, u32)> {
     top_k_on(Supported::check(set), scores, k)
 }
@@ -132,10 +134,11 @@ fn top_k_of_chunks(scores: &[f32], k: usize) -> Vec<(f32, u32)> {
     let (chunks, rest) = scores.as_chunks::<CHUNK>();
     let mut id = 0;
     for chunk in chunks {
-        // Few chunks hold anything new once the threshold has risen; the look is one vector compare for 16 scores.
+        // Once the threshold has risen, few chunks contain a score that can enter; the test is one vector comparison
+        // per 16 scores.
         let threshold = best.threshold();
-        let looks = chunk.iter().fold(false, |any, &score| any | (score >= threshold));
-        if looks {
+        let may_enter = chunk.iter().fold(false, |any, &score| any | (score >= threshold));
+        if may_enter {
             for (&score, id) in chunk.iter().zip(id..) {
                 best.push(score, id);
             }
@@ -148,10 +151,10 @@ fn top_k_of_chunks(scores: &[f32], k: usize) -> Vec<(f32, u32)> {
     best.into_sorted()
 }
 
-/// A number that is larger for the better pair: the score's bits in ascending order, then the id turned round.
+/// A number that is larger for the better pair: the score's bits in ascending order, then the complement of the id.
 #[inline(always)]
 fn key(score: f32, id: u32) -> u64 {
-    // Adding zero turns -0.0 into 0.0, which ties with it.
+    // Adding zero turns -0.0 into 0.0, so that the two are equal.
     let bits = (score + 0.0).to_bits();
     let ascending = if bits >> 31 == 0 { bits | 0x8000_0000 } else { !bits };
     (u64::from(ascending) << 32) | u64::from(!id)
@@ -182,7 +185,7 @@ mod tests {
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
             assert_eq!(top_k_with(set, scores, k), expected, "{} n={} k={k}", set.name(), scores.len());
         }
-        // Pushed from behind, ties come with falling ids.
+        // Pushed in reverse, equal scores arrive with descending ids.
         let mut best = TopK::new(k);
         for (id, &score) in scores.iter().enumerate().rev() {
             best.push(score, id as u32);
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_k_takes_no_memory_of_its_own() {
+    fn a_huge_k_allocates_nothing_in_advance() {
         let mut best = TopK::new(usize::MAX);
         best.push(1.0, 1);
         assert_eq!(best.into_sorted(), [(1.0, 1)]);

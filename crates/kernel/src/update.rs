@@ -1,28 +1,29 @@
-//! The arithmetic of optimizers: one step for a run of parameters that have the same step number.
+//! One step of an optimizer over consecutive parameters that share a step number.
 //!
-//! In: parameters, their gradients and the optimizer's state beside them, all `[n]`. Out: parameters and state, moved.
-//! Refuses: slices of different lengths (panics). Which rows to move and when is decided elsewhere.
+//! In: parameters, their gradients and the optimizer's state, all `[n]`. Out: the changed parameters and state. Slices
+//! of different lengths cause a panic. The caller decides which rows are updated, and when.
 
 use crate::instruction_set::{Supported, compiled_for_each_set};
 
-/// The numbers of one step of Adam that are the same for all its parameters.
+/// The numbers of one Adam step that all its parameters share.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
-    /// Step size, times the correction of both moments for their start at 0.
+    /// Step size, including the correction of both moments for their start at 0.
     pub rate: f32,
     /// Decay of the mean of gradients.
     pub beta_1: f32,
     /// Decay of the mean of squared gradients.
     pub beta_2: f32,
-    /// Added to the root, with the second moment's correction.
+    /// Added to the square root; scaled by the correction of the second moment.
     pub epsilon: f32,
-    /// What is left of a parameter before the step (1 without weight decay; Loshchilov and Hutter, AdamW).
+    /// Factor that a parameter is multiplied by before the step: 1 without weight decay (Loshchilov and Hutter, AdamW).
     pub keep: f32,
-    /// All gradients are multiplied by it first: clipping.
+    /// Factor that every gradient is multiplied by first; less than 1 where gradients are clipped.
     pub gradient_scale: f32,
 }
 
-/// Moments below this are set to 0: they have no effect, and denormals would double the time of a step.
+/// Moments below this are set to 0: they have no measurable effect, and denormal numbers would double the time of a
+/// step.
 const SMALLEST_MOMENT: f32 = 1e-30;
 
 /// `m = β₁ m + (1 - β₁) g`, `v = β₂ v + (1 - β₂) g²`, `x = keep · x - rate · m / (√v + ε)`.
@@ -42,7 +43,7 @@ pub fn adagrad(rate: f32, epsilon: f32, g: &[f32], x: &mut [f32], s: &mut [f32])
     adagrad_on(Supported::best(), rate, epsilon, g, x, s);
 }
 
-/// `m = μ m + g`, `x = x - rate · m`; with μ = 0 plain gradient descent.
+/// `m = μ m + g`, `x = x - rate · m`; with μ = 0 this is plain gradient descent.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -121,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn the_first_steps_are_those_of_the_papers() {
+    fn first_steps_match_the_papers() {
         let (mut x, mut m, mut v) = ([1.0], [0.0], [0.0]);
-        // The first corrected step of Adam is the rate in the direction of the gradient.
+        // The first bias-corrected step of Adam has the length of the rate and the direction of the gradient.
         let corrected = AdamStep { rate: 0.1 * (0.001_f32).sqrt() / 0.1, epsilon: 0.0, ..STEP };
         adam(&corrected, &[3.0], &mut x, &mut m, &mut v);
         assert!((x[0] - 0.9).abs() < 1e-5, "{}", x[0]);

@@ -1,11 +1,12 @@
-//! What an experiment's difference is a difference of: simulated shops in which both arms' worlds are known.
+//! What an experiment's difference estimates: simulated shops in which the true difference is known.
 //!
-//! A treatment may change not only what is shown but what is learned from it. For a third of its days a shop's front pages are what its
-//! models rank best. Then they are filled four times for the same visitors: all as before, all by the treatment (the difference is the
-//! truth: what the shop would gain by choosing it), and twice half and half: with one learner for both arms, and with an arm's own. Out:
-//! the truth and both estimates, as the share of the best pages' clicks that the pages of the last third earn; means over shops, with
-//! their standard errors. The bias of a shared learner
-//! is the subject of Holtz et al., *Reducing symbiosis bias through better A/B tests of recommendation algorithms* (2023).
+//! A treatment may change not only what is shown but also what is learned from it. For a third of its days, a shop's
+//! front pages show what its models rank best. Then the rest is simulated four times with the same visitors: all pages
+//! by the first policy, all pages by the treatment (the difference of the two is the true effect of choosing the
+//! treatment), and twice with half of the shoppers in each arm: once with one learner for both arms, once with a
+//! learner for each. Out: the true effect and both estimates, in shares of the best pages' expected clicks, over the
+//! last third of the days; means over shops with their standard errors. The bias of a shared learner is the subject of
+//! Holtz et al., *Reducing symbiosis bias through better A/B tests of recommendation algorithms* (2023).
 
 use accrue_event::{EventType, ItemId, Timestamp};
 use accrue_kernel::Draws;
@@ -17,24 +18,24 @@ use serde::{Deserialize, Serialize};
 use crate::LabError;
 use crate::simulator::{Outcome, Request, Simulator, SimulatorSettings, Step, Visit};
 
-/// Stream of random numbers: what is drawn.
+/// Stream of the random numbers that draw pages.
 const SHOWN: u64 = 0x4152_4d53;
-/// Pages between two publications.
+/// Number of pages between two publications.
 const PUBLISHED_EVERY: u64 = 32;
 const DAY_MS: i64 = 86_400_000;
 
-/// What the second arm shows; the first shows what the models rank best.
+/// The policy of the second arm; the first arm shows what the models rank best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Treatment {
-    /// What is popular, the same for all.
+    /// The most popular items, the same for all shoppers.
     Popular,
-    /// The first three places drawn evenly among the best twenty.
+    /// The first three positions are drawn uniformly from the best twenty items.
     Explore,
 }
 
 impl Treatment {
-    /// All of them.
+    /// All treatments.
     pub const ALL: [Self; 2] = [Self::Popular, Self::Explore];
 
     /// The name in settings.
@@ -46,16 +47,16 @@ impl Treatment {
     }
 }
 
-/// Which shops, and how many.
+/// Settings of the evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmsSettings {
-    /// What is tried.
+    /// The treatment.
     pub treatment: Treatment,
-    /// Shops; their seeds follow on the learner's.
+    /// Number of shops; their seeds are consecutive, from the learner's seed on.
     pub shops: u64,
-    /// Days of each, a third of them before the experiment.
+    /// Days of each shop; a third of them are before the experiment.
     pub days: u32,
-    /// What learns.
+    /// The learner's settings.
     pub learn: LearnSettings,
 }
 
@@ -68,35 +69,35 @@ pub struct OverShops {
     pub standard_error: f64,
 }
 
-/// What the arms came to. All figures are shares of the best pages' clicks; differences are those of the second arm to the first.
+/// The results. All values are shares of the best pages' clicks; differences are those of the second arm to the first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ArmsReport {
-    /// What was tried.
+    /// The treatment.
     pub treatment: Treatment,
-    /// Shops.
+    /// Number of shops.
     pub shops: u64,
-    /// Front pages of a shop, in a mean, that were judged.
+    /// Mean number of front pages per shop that were evaluated.
     pub pages: f64,
     /// All pages by the first policy.
     pub first: OverShops,
-    /// All pages by the second.
+    /// All pages by the second policy.
     pub second: OverShops,
-    /// The difference between the two worlds.
+    /// The true effect: the difference between the two policies above.
     pub truth: OverShops,
     /// The difference between arms with one learner.
     pub shared: OverShops,
-    /// The difference between arms with learners of their own.
+    /// The difference between arms with a learner each.
     pub own_arm: OverShops,
-    /// How far the first is from the truth, shop by shop.
+    /// The error of the estimate with one learner, shop by shop.
     pub shared_error: OverShops,
-    /// How far the second is from the truth, shop by shop.
+    /// The error of the estimate with a learner for each arm, shop by shop.
     pub own_arm_error: OverShops,
 }
 
-/// Runs the shops one after another; `progress` hears the share that is done.
+/// Simulates the shops one after another; `progress` is called with the share done.
 ///
 /// # Errors
-/// The learner's, and [`LabError::Empty`] without a page to judge.
+/// Errors of the learner, and [`LabError::Empty`] if there is no page to evaluate.
 pub fn evaluate_arms(settings: &ArmsSettings, progress: &dyn Fn(f64)) -> Result<ArmsReport, LabError> {
     let mut found: [Vec<f64>; 7] = Default::default();
     let mut pages = 0.0;
@@ -104,8 +105,8 @@ pub fn evaluate_arms(settings: &ArmsSettings, progress: &dyn Fn(f64)) -> Result<
         let seed = settings.learn.seed + number;
         let halves = || split(&format!("shop {seed}"), &[0.5, 0.5]);
         let mut n_done = 0.0;
-        let mut run = |shown: Split, apart: bool| {
-            let run = Run::new(settings, seed, shown, apart).through();
+        let mut run = |shown: Split, separate: bool| {
+            let run = Run::new(settings, seed, shown, separate).run();
             n_done += 1.0;
             progress((number as f64 + n_done / 4.0) / settings.shops as f64);
             run
@@ -122,7 +123,7 @@ pub fn evaluate_arms(settings: &ArmsSettings, progress: &dyn Fn(f64)) -> Result<
         }
     }
     if pages == 0.0 {
-        return Err(LabError::Empty("there is no page to judge".into()));
+        return Err(LabError::Empty("there is no page to evaluate"));
     }
     let [first, second, truth, shared, own_arm, shared_error, own_arm_error] = found.map(|found| over_shops(&found));
     let ArmsSettings { treatment, shops, .. } = *settings;
@@ -141,15 +142,15 @@ fn over_shops(found: &[f64]) -> OverShops {
     OverShops { mean, standard_error: (variance / n).sqrt() }
 }
 
-/// Clicks that pages are worth, and those of the best pages for the same visitors.
+/// Expected clicks of pages, and of the best pages for the same visitors.
 #[derive(Clone, Copy, Debug, Default)]
-struct Worth {
+struct PageValue {
     n: u64,
     clicks: f64,
     best: f64,
 }
 
-impl Worth {
+impl PageValue {
     fn add(&mut self, outcome: &Outcome) {
         self.n += 1;
         self.clicks += outcome.expected_clicks;
@@ -161,14 +162,14 @@ impl Worth {
     }
 }
 
-/// A shop whose front pages are filled by arms.
+/// A shop whose front pages are filled by the arms' policies.
 struct Run {
     treatment: Treatment,
     seed: u64,
     days: u32,
     shown: Split,
-    /// Settings with which the experiment begins, if arms learn apart.
-    apart: Option<LearnSettings>,
+    /// Settings that take effect when the experiment begins, if the arms learn separately.
+    separate: Option<LearnSettings>,
     begun: bool,
     shop: Simulator,
     facts: Facts,
@@ -179,22 +180,22 @@ struct Run {
 }
 
 impl Run {
-    fn new(settings: &ArmsSettings, seed: u64, shown: Split, apart: bool) -> Self {
+    fn new(settings: &ArmsSettings, seed: u64, shown: Split, separate: bool) -> Self {
         let shop =
             SimulatorSettings { seed, n_items: 400, n_shoppers: 600, visits_per_day: 500.0, ..Default::default() };
         let mut learn = LearnSettings { seed, predict_one_in: u64::MAX, ..settings.learn.clone() };
-        // What is compared is what is learned, not what would be undone of it.
+        // What is learned is compared, without rollbacks.
         learn.guard.enabled = false;
         let facts = Facts::new(learn.history_capacity);
         let mut learner = Learner::new(learn.clone());
-        let apart = apart.then(|| LearnSettings { arms: Some(shown.clone()), ..learn });
+        let separate = separate.then(|| LearnSettings { arms: Some(shown.clone()), ..learn });
         let version = learner.publish();
         Self {
             treatment: settings.treatment,
             seed,
             days: settings.days,
             shown,
-            apart,
+            separate,
             begun: false,
             shop: Simulator::new(shop),
             facts,
@@ -205,19 +206,19 @@ impl Run {
         }
     }
 
-    /// Lives through the days; returns what pages of the last third were worth, by arm.
-    fn through(mut self) -> Result<[Worth; 2], LabError> {
+    /// Simulates all days; returns the value of the pages of the last third, by arm.
+    fn run(mut self) -> Result<[PageValue; 2], LabError> {
         let start_ms = self.shop.settings().start.0;
         let third_ms = i64::from(self.days) * DAY_MS / 3;
         let [begin_ms, judge_ms, end_ms] = [1, 2, 3].map(|thirds| start_ms + thirds * third_ms);
-        let mut worth = [Worth::default(); 2];
+        let mut values = [PageValue::default(); 2];
         for item in self.shop.items_at_start() {
             self.take(Timestamp(start_ms), Body::Item(Box::new(item)))?;
         }
         loop {
             let step = self.shop.next_step();
             if self.shop.now().0 >= end_ms {
-                return Ok(worth);
+                return Ok(values);
             }
             match step {
                 Step::NewItems(items) => {
@@ -233,7 +234,7 @@ impl Run {
                     let page = self.page(&visit, arm);
                     let outcome = self.shop.respond(&visit, &page);
                     if visit.at.0 >= judge_ms {
-                        worth[arm].add(&outcome);
+                        values[arm].add(&outcome);
                     }
                     for event in outcome.events {
                         if event.event_type != EventType::Impression {
@@ -249,7 +250,7 @@ impl Run {
 
     fn begin(&mut self, now: Timestamp) -> Result<(), LabError> {
         self.begun = true;
-        match self.apart.take() {
+        match self.separate.take() {
             Some(settings) => self.take(now, Body::Settings(settings.to_record().into())),
             None => Ok(()),
         }
@@ -261,7 +262,7 @@ impl Run {
         Ok(self.learner.step(record.offset, received_at.0, self.facts.resolve(&record))?)
     }
 
-    /// The front page of this arm.
+    /// The front page for a visit, by the arm's policy.
     fn page(&mut self, visit: &Visit, arm: usize) -> Vec<ItemId> {
         if self.n_pages.is_multiple_of(PUBLISHED_EVERY) {
             self.version = self.learner.publish();
@@ -274,13 +275,13 @@ impl Run {
         let context = Context::new(self.facts.histories.get(shopper), session, visit.at.0, &version.weights);
         let items = self.shop.items();
         let n = visit.n.max(20);
-        let is_sold = |item: u32| items.get(item as usize).is_some_and(|item| item.can_be_shown());
+        let is_shown = |item: u32| items.get(item as usize).is_some_and(|item| item.can_be_shown());
         let ranked: Vec<Scored> = match treatment {
             Some(Treatment::Popular) => {
                 let leaders = version.ensemble.popularity().leaders(visit.at.0);
-                leaders.filter(|leader| is_sold(leader.item)).take(n).collect()
+                leaders.filter(|leader| is_shown(leader.item)).take(n).collect()
             }
-            _ => version.ensemble.rank(&context, &mut self.prepared, n, is_sold),
+            _ => version.ensemble.rank(&context, &mut self.prepared, n, is_shown),
         };
         let ids: Vec<&ItemId> = ranked.iter().map(|scored| &items[scored.item as usize].id).collect();
         let order: Vec<u32> = if treatment == Some(Treatment::Explore) {
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_treatment_that_changes_next_to_nothing_is_worth_next_to_nothing() {
+    fn a_treatment_with_a_small_effect_has_small_estimates() {
         let report = report(Treatment::Popular, Part::Popularity);
         assert!(report.pages > 200.0 && report.first.mean > 0.02 && report.first.mean < 1.0, "{report:?}");
         for difference in [report.truth, report.shared, report.own_arm] {
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_shops_give_the_same_figures_and_arms_that_learn_apart_other_ones() {
+    fn results_are_reproducible_and_separate_learners_change_the_estimate() {
         let explore = report(Treatment::Explore, Part::Neighbours);
         assert_eq!(explore, report(Treatment::Explore, Part::Neighbours));
         assert!(explore.truth.mean != 0.0 && explore.shared != explore.own_arm, "{explore:?}");

@@ -1,9 +1,10 @@
-//! `--model auto`: the model and its settings chosen within a budget of time, on validation alone.
+//! `--model auto`: chooses a model and its settings within a time budget, on validation data alone.
 //!
-//! Successive halving (Jamieson & Talwalkar, *Non-stochastic best arm identification and hyperparameter optimization*, AISTATS
-//! 2016): many settings are tried on a ninth of the histories, the best third of them on a third, the best third of those on all;
-//! then the best of different models are blended. The test is asked once, at the end, with what was chosen. A budget is
-//! time, so two runs may try different things; the report names what was chosen, and with it the figure comes again.
+//! Successive halving (Jamieson & Talwalkar, *Non-stochastic best arm identification and hyperparameter optimization*,
+//! AISTATS 2016): many settings are tried on a ninth of the histories, the best third of them on a third, the best
+//! third of those on all; then the best of different models are blended. The test is evaluated once, at the end, with
+//! the chosen model. The budget is a time, so two runs may try different settings; the report states the chosen ones,
+//! with which the result can be reproduced.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,43 +19,44 @@ use crate::protocol::{Protocol, ProtocolSettings};
 use crate::ranking::{Measured, Task, evaluate};
 use crate::settings::{Pairs, described_model, model_settings};
 
-/// Where its random numbers come from.
+/// Stream of the random numbers.
 const STREAM: u64 = 0x4155_544F;
-/// Settings of each model that are tried at first, beside its defaults.
+/// Number of random settings tried for each model in the first round, in addition to the defaults.
 const TRIALS_A_MODEL: u64 = 6;
-/// Share of the histories in each round, and of the budget up to its end.
+/// For each round: the share of the histories, and the share of the budget at which it ends.
 const ROUNDS: [(f64, f64); 3] = [(1.0 / 9.0, 0.3), (1.0 / 3.0, 0.55), (1.0, 0.8)];
-/// One in so many goes on to the next round.
+/// One in this number of the settings enters the next round.
 const HALVING: usize = 3;
-/// Models that are blended at the end.
+/// Number of models that are blended at the end.
 const BLENDED: usize = 3;
 
-/// One thing that was tried.
+/// One trial.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trial {
-    /// Which model.
+    /// The model.
     pub model: &'static str,
-    /// With which settings.
+    /// Its settings.
     pub settings: BTreeMap<String, String>,
-    /// On which share of the histories.
+    /// The share of the histories that it was fitted on.
     pub share: f64,
-    /// The metric on validation; absent if the model could not be fitted.
+    /// The main metric on validation; absent if the model could not be fitted.
     pub value: Option<f64>,
-    /// How long it took.
+    /// Duration.
     pub seconds: f64,
 }
 
-/// What the search did and what came of it.
+/// The result of the search.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AutoReport {
-    /// The chosen model on the test.
+    /// The report of the chosen model on the test.
     #[serde(flatten)]
     pub report: RankingReport,
-    /// All trials, in their order.
+    /// All trials, in order.
     pub search: Vec<Trial>,
 }
 
-/// Searches, then asks the test once. `budget` bounds the search; a fit that has begun is finished.
+/// Searches for a model, then evaluates it on the test once. `budget` limits the search; a fit that has begun is
+/// completed.
 ///
 /// # Errors
 /// [`LabError`] if a file or a setting cannot be used, or nothing could be fitted.
@@ -67,7 +69,7 @@ pub fn evaluate_auto(
     let mut pairs = Pairs::new(&request.settings);
     let protocol_settings = protocol.settings(&mut pairs)?;
     if let Some(key) = pairs.rest().into_keys().next() {
-        return Err(LabError::Setting(format!("`{key}` is a model's; with --model auto they are found")));
+        return Err(LabError::ChosenByAuto { key });
     }
     let on_validation = ProtocolSettings { on_validation: true, refit: false, ..protocol_settings.clone() };
     let test = request.test.as_ref();
@@ -99,20 +101,20 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn best(&mut self, validation: &Task) -> Result<AnySettings, LabError> {
-        let mut candidates = first_candidates(self.request.seed);
+        let mut remaining = first_settings(self.request.seed);
         let mut scored: Vec<(f64, AnySettings)> = Vec::new();
         for (share, until) in ROUNDS {
             let task = validation.sampled(share, self.request.seed);
-            let tried = self.round(&task, share, until, &candidates);
+            let tried = self.round(&task, share, until, &remaining);
             if tried.is_empty() {
-                break; // Nothing fits any more: what the round before said stands.
+                break; // Nothing was fitted in this round, so the result of the round before is used.
             }
             scored = tried;
-            candidates =
+            remaining =
                 scored.iter().take(scored.len().div_ceil(HALVING)).map(|(_, settings)| settings.clone()).collect();
         }
         let Some((best, chosen)) = scored.first().cloned() else {
-            return Err(LabError::Empty("no model could be fitted within the budget; give it more time".into()));
+            return Err(LabError::Empty("no model could be fitted within the budget; increase it"));
         };
         let mut kinds = Vec::new();
         scored.retain(|(_, settings)| {
@@ -137,10 +139,10 @@ impl Search<'_> {
         Ok(chosen)
     }
 
-    /// Values of the candidates, best first, as far as the round's share of the budget goes.
-    fn round(&mut self, task: &Task, share: f64, until: f64, candidates: &[AnySettings]) -> Vec<(f64, AnySettings)> {
+    /// The values of the settings, best first, for as many as the round's share of the budget allows.
+    fn round(&mut self, task: &Task, share: f64, until: f64, tried: &[AnySettings]) -> Vec<(f64, AnySettings)> {
         let mut scored = Vec::new();
-        for settings in candidates {
+        for settings in tried {
             if self.begun.elapsed() > self.budget.mul_f64(until) {
                 break;
             }
@@ -152,7 +154,8 @@ impl Search<'_> {
         scored
     }
 
-    /// The main metric on a validation task; `None` if the model cannot be fitted, as one that needs too much memory.
+    /// The main metric on a validation task; `None` if the model cannot be fitted, for example because it needs too
+    /// much memory.
     fn value(&mut self, task: &Task, share: f64, settings: &AnySettings) -> Option<f64> {
         let begun = Instant::now();
         let (seed, threads) = (self.request.seed, self.request.threads);
@@ -176,7 +179,7 @@ impl Search<'_> {
     }
 }
 
-/// What may be set for each model; a model that is not here is tried with its defaults.
+/// The values that are tried for each model; a model that is not listed is tried with its defaults only.
 fn space(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
     match kind {
         Kind::ItemKnn => &[
@@ -239,21 +242,21 @@ fn space(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
     }
 }
 
-/// The defaults of every model, then random settings of each: the cheap ones come round first.
-fn first_candidates(seed: u64) -> Vec<AnySettings> {
+/// The defaults of every model, then random settings of each. Each model gets its next settings only after all others
+/// had theirs.
+fn first_settings(seed: u64) -> Vec<AnySettings> {
     let kinds = || Kind::ALL.iter().copied().filter(|&kind| kind != Kind::Blend);
-    let mut candidates: Vec<AnySettings> = kinds().map(Kind::default_settings).collect();
+    let mut settings: Vec<AnySettings> = kinds().map(Kind::default_settings).collect();
     for trial in 0..TRIALS_A_MODEL {
         for (number, kind) in kinds().enumerate() {
             let mut draws = Draws::new(seed, STREAM + number as u64, trial);
             let mut pick = |values: &[&str]| values[draws.below(values.len() as u64) as usize].to_string();
             let pairs: BTreeMap<String, String> =
                 space(kind).iter().map(|&(key, values)| (key.to_string(), pick(values))).collect();
-            let settings = model_settings(kind, &pairs).ok().filter(|settings| !candidates.contains(settings));
-            candidates.extend(settings);
+            settings.extend(model_settings(kind, &pairs).ok().filter(|new| !settings.contains(new)));
         }
     }
-    candidates
+    settings
 }
 
 #[cfg(test)]
@@ -261,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_searched_value_is_one_that_the_model_takes() {
+    fn every_value_of_the_search_space_is_accepted_by_its_model() {
         for &kind in Kind::ALL {
             for &(key, values) in space(kind) {
                 for &value in values {
@@ -270,6 +273,6 @@ mod tests {
                 }
             }
         }
-        assert!(first_candidates(1).len() > 3 * Kind::ALL.len());
+        assert!(first_settings(1).len() > 3 * Kind::ALL.len());
     }
 }

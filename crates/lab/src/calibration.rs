@@ -1,33 +1,34 @@
-//! Do intervals of scores hold what they promise?
+//! Whether intervals of scores contain later scores as often as they should.
 //!
-//! In: a stream of events. The first part of it is learned; then, of some shoppers and items, the Gaussian view of matrix
-//! factorization's score is written down ([`Factorization::belief`](accrue_model::Factorization::belief)). The rest is learned,
-//! and the scores of the *same pasts* are asked again. Out: how many lie in the intervals that were given before, over all pairs
-//! and by how much was known of them. Calibration in the sense of Dawid, *The well-calibrated Bayesian* (JASA 1982).
-//! Refuses: a stream without shoppers who chose something.
+//! In: a stream of events. The first part of it is learned. Then, for some shoppers and items, the Gaussian belief
+//! about matrix factorization's score is recorded ([`Factorization::belief`](accrue_model::Factorization::belief)). The
+//! rest is learned, and the scores of the *same histories* are computed again. Out: the share of scores within the
+//! recorded intervals, over all pairs and by width of the interval. This is calibration in the sense of Dawid, *The
+//! well-calibrated Bayesian* (JASA 1982). A stream without choices is an error.
 
 use accrue_kernel::Draws;
 use accrue_model::{Context, Factorization, Gaussian, RowBelief};
 use accrue_store::{Facts, ItemIdx, Past, Record};
 use accrue_train::{LearnSettings, Learner};
 
-use crate::stream::{LabError, StreamData};
+use crate::LabError;
+use crate::stream::StreamData;
 
-/// Streams of random numbers: which items are asked for.
+/// Stream of the random numbers that choose items.
 const ITEMS: u64 = 0x6361_6c69;
 
-/// What is asked.
+/// The settings of the measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoverageSettings {
-    /// Share of the records that is learned before the intervals are given.
+    /// Share of the records that is learned before the intervals are recorded.
     pub before: f64,
-    /// What an interval promises to hold.
+    /// The probability that an interval is to contain the score.
     pub share: f32,
-    /// Shoppers asked, at most, and items of each.
+    /// Most shoppers to measure.
     pub shoppers: usize,
-    /// Items a shopper is asked for, drawn evenly from those that somebody chose.
+    /// Number of items for each shopper, drawn uniformly from those that were chosen.
     pub items: usize,
-    /// How the models learn.
+    /// The learner's settings.
     pub learn: LearnSettings,
 }
 
@@ -37,52 +38,52 @@ impl Default for CoverageSettings {
     }
 }
 
-/// How intervals did.
+/// The coverage of the intervals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coverage {
-    /// Pairs of a shopper and an item.
+    /// Number of pairs of a shopper and an item.
     pub n: usize,
-    /// Share of the scores that came to lie within their intervals.
+    /// Share of the later scores that are within their intervals.
     pub held: f64,
-    /// The same by width of the interval: the narrowest third, the middle, the widest.
+    /// The same by width of the interval: the narrowest third, the middle third, the widest third.
     pub by_width: [f64; 3],
     /// Mean standard deviation in each third.
     pub deviations: [f64; 3],
-    /// Root of the mean squared distance that scores moved, in each third.
+    /// Root mean squared change of the scores, in each third.
     pub moved: [f64; 3],
 }
 
-/// What was believed of a shopper's scores.
-struct Asked {
+/// The recorded beliefs about one shopper's scores.
+struct Beliefs {
     past: Vec<Past>,
     now_ms: i64,
     believed: Vec<(ItemIdx, Gaussian)>,
 }
 
-/// Learns the stream and compares scores with the intervals given on the way.
+/// Learns the stream and compares later scores with the intervals recorded on the way.
 ///
 /// # Errors
-/// [`LabError::Empty`] if nobody chose anything in the first part, and the learner's.
+/// [`LabError::Empty`] if the first part of the stream has no choices; errors of the learner.
 pub fn score_coverage(data: StreamData, settings: &CoverageSettings) -> Result<Coverage, LabError> {
     let records = data.into_records(None);
-    let mut quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
-    quiet.guard.enabled = false;
-    let (mut facts, mut learner) = (Facts::new(quiet.history_capacity), Learner::new(quiet));
+    let mut learn_settings = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
+    learn_settings.guard.enabled = false;
+    let (mut facts, mut learner) = (Facts::new(learn_settings.history_capacity), Learner::new(learn_settings));
     let (first, rest) = records.split_at((records.len() as f64 * settings.before) as usize);
     learn(&mut facts, &mut learner, first)?;
-    let asked =
-        ask(factorization(&learner)?, &learner, first.last().map_or(0, |record| record.received_at.0), settings);
+    let recorded =
+        beliefs(factorization(&learner)?, &learner, first.last().map_or(0, |record| record.received_at.0), settings);
     learn(&mut facts, &mut learner, rest)?;
 
     let mut found = Vec::new();
-    for Asked { past, now_ms, believed } in &asked {
+    for Beliefs { past, now_ms, believed } in &recorded {
         let context = Context { past, in_visit: 0, now_ms: *now_ms, weights: learner.weights() };
         let factorization = factorization(&learner)?;
         let shopper = factorization.shopper(&context);
         found.extend(believed.iter().map(|&(item, belief)| (belief, factorization.score(&shopper, item))));
     }
     if found.is_empty() {
-        return Err(LabError::Empty("nobody chose anything in the first part of the stream".into()));
+        return Err(LabError::Empty("the first part of the stream contains no choices"));
     }
     Ok(coverage(found, settings.share))
 }
@@ -97,16 +98,16 @@ fn learn(facts: &mut Facts, learner: &mut Learner, records: &[Record]) -> Result
 }
 
 fn factorization(learner: &Learner) -> Result<&Factorization, LabError> {
-    let why = "the settings leave matrix factorization out, whose intervals are compared";
-    learner.ensemble().factorization().ok_or_else(|| LabError::Empty(why.into()))
+    let why = "the settings leave out matrix factorization, whose intervals are compared";
+    learner.ensemble().factorization().ok_or(LabError::Empty(why))
 }
 
-/// What is believed now of some shoppers and items.
-fn ask(factorization: &Factorization, learner: &Learner, now_ms: i64, settings: &CoverageSettings) -> Vec<Asked> {
+/// The current beliefs about the scores of some shoppers and items.
+fn beliefs(factorization: &Factorization, learner: &Learner, now_ms: i64, settings: &CoverageSettings) -> Vec<Beliefs> {
     let histories = learner.histories();
     let n_items = learner.ensemble().n_items();
     let known = (0..histories.len() as u32).filter(|&shopper| !histories.get(shopper).past().is_empty());
-    let ask = |shopper: u32| {
+    let of_shopper = |shopper: u32| {
         let past = histories.get(shopper).past().to_vec();
         let context = Context { past: &past, in_visit: 0, now_ms, weights: learner.weights() };
         let (mean, variance) = (factorization.shopper(&context), factorization.shopper_variance(&context));
@@ -115,10 +116,10 @@ fn ask(factorization: &Factorization, learner: &Learner, now_ms: i64, settings: 
             let item = draws.below(u64::from(n_items)) as ItemIdx;
             (item, factorization.belief(RowBelief { mean: &mean, variance }, item))
         });
-        Asked { believed: believed.collect(), past, now_ms }
+        Beliefs { believed: believed.collect(), past, now_ms }
     };
-    // Of an empty past the score is the bias, which is taken as known: there is no interval to test.
-    known.take(settings.shoppers).map(ask).filter(|asked| asked.believed[0].1.variance > 0.0).collect()
+    // For an empty history the score is the bias, which is treated as known, so there is no interval to test.
+    known.take(settings.shoppers).map(of_shopper).filter(|beliefs| beliefs.believed[0].1.variance > 0.0).collect()
 }
 
 fn coverage(mut found: Vec<(Gaussian, f32)>, share: f32) -> Coverage {
@@ -148,8 +149,8 @@ mod tests {
     use super::*;
     use crate::simulator::{SimulatorSettings, simulated_log};
 
-    /// A shop whose tastes stand still, so that what moves a score is what is learned. The constants of the Gaussian view were
-    /// chosen on seed 1 with 40 and 60 days.
+    /// A shop in which tastes do not change, so that scores change only by learning. The constants of the Gaussian
+    /// belief were chosen on seed 1 with 40 and 60 days.
     fn shop(seed: u64, days: u32) -> Coverage {
         let (n_items, n_shoppers, visits_per_day) = (800, 200, 400.0);
         let shop =
@@ -158,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn intervals_of_80_percent_hold_80_percent_of_later_scores() {
+    fn intervals_of_80_percent_contain_80_percent_of_later_scores() {
         let shops: Vec<Coverage> = [(2, 40), (3, 40), (2, 60)].iter().map(|&(seed, days)| shop(seed, days)).collect();
         for found in &shops {
             println!("{found:?}");
             assert!((found.held - 0.8).abs() < 0.03, "{found:?}");
-            // Not by one width for all: what was less known moved farther, and each third is held.
+            // The widths differ: scores with wider intervals changed more, and each third is covered.
             assert!(found.moved.is_sorted() && found.moved[2] > 1.5 * found.moved[0], "{found:?}");
             assert!(found.by_width.iter().all(|held| (held - 0.8).abs() < 0.08), "{found:?}");
         }

@@ -1,10 +1,10 @@
-//! What an evaluation cost: the only part of a report that differs from run to run.
+//! The time and memory of an evaluation: the only part of a report that differs from run to run.
 
 use std::time::Instant;
 
 use serde::Serialize;
 
-/// Seconds and memory of an evaluation.
+/// Seconds and memory used by an evaluation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Cost {
     /// Wall-clock seconds of learning.
@@ -19,7 +19,7 @@ pub struct Cost {
     pub peak_rss_mb: f64,
 }
 
-/// Divides the time since its start between learning and evaluating.
+/// Divides the time since its start between learning and evaluation.
 #[derive(Debug)]
 pub struct Stopwatch {
     started: Instant,
@@ -29,12 +29,12 @@ pub struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Starts; the time is learning's unless said otherwise.
+    /// Starts the clock. All time counts as learning, except within [`evaluating`](Self::evaluating).
     pub fn start() -> Self {
         Self { started: Instant::now(), cpu_at_start: cpu_s(), eval_s: 0.0, eval_cpu_s: 0.0 }
     }
 
-    /// Runs `evaluate`, whose time is evaluation's.
+    /// Runs `evaluate` and counts its time as evaluation.
     pub fn evaluating<T>(&mut self, evaluate: impl FnOnce() -> T) -> T {
         let (wall, cpu) = (Instant::now(), cpu_s());
         let result = evaluate();
@@ -43,7 +43,7 @@ impl Stopwatch {
         result
     }
 
-    /// The cost so far, with `n_events` learned.
+    /// The cost so far, after `n_events` were learned.
     pub fn cost(&self, n_events: u64) -> Cost {
         let train_s = self.started.elapsed().as_secs_f64() - self.eval_s;
         Cost {
@@ -56,13 +56,14 @@ impl Stopwatch {
     }
 }
 
-/// CPU seconds of this process, over all threads that are or were; 0 where the system does not tell.
+/// CPU seconds of all threads of this process, including finished ones; 0 if the system does not report them.
 fn cpu_s() -> f64 {
-    /// Ticks a second, in which Linux tells them.
+    /// Clock ticks per second in `/proc/self/stat`.
     const TICKS: f64 = 100.0;
-    let told = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name of the process, between parentheses, may hold spaces; user and system time are fields 12 and 13 behind it.
-    let fields = told.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let status = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the process, in parentheses, may contain spaces. User and system time are the 12th and 13th field
+    // after it.
+    let fields = status.rsplit(')').next().unwrap_or_default().split_whitespace();
     fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS
 }
 

@@ -1,4 +1,4 @@
-//! A fitted model under a protocol on files: what `accrue evaluate` asks of the laboratory.
+//! A fitted model under a protocol on files: the work of `accrue evaluate`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,70 +12,70 @@ use crate::cost::{Cost, Stopwatch};
 use crate::metrics::Interval;
 use crate::protocol::{Protocol, ProtocolSettings};
 use crate::ranking::{Counted, Group, Outcome, Summary, Task, evaluate, summarise};
-use crate::settings::{Pairs, described_model, model_settings};
+use crate::settings::{Pairs, described_model, model_kind, model_settings};
 
 /// What is to be evaluated.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Name of the model.
     pub model: String,
-    /// What it learns from.
+    /// The file to learn from.
     pub train: PathBuf,
-    /// What it is asked, where the protocol has a file of its own for that.
+    /// The file of queries, if the protocol has one.
     pub test: Option<PathBuf>,
     /// Settings of the protocol and of the model.
     pub settings: Vec<(String, String)>,
-    /// Of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Threads that may work at once.
+    /// Number of threads.
     pub threads: usize,
 }
 
-/// What happens meanwhile, for a progress bar.
+/// Progress of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stage {
     /// An epoch of training is done.
     Trained(Epoch),
-    /// This share of the queries is answered.
+    /// This share of the queries is evaluated.
     Asked(f64),
-    /// This share of a search's budget is spent.
+    /// This share of a search's budget is used.
     Searched(f64),
 }
 
-/// The result. The same bytes for the same seed, save under `cost`.
+/// The result. The same bytes for the same seed, except for `cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RankingReport {
-    /// How it was measured.
+    /// The name of the protocol.
     pub protocol: &'static str,
-    /// What was measured.
+    /// The name of the model.
     pub model: String,
     /// Settings of protocol and model.
     pub settings: BTreeMap<String, String>,
-    /// Of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// Means over queries.
     pub metrics: BTreeMap<String, f64>,
     /// 95 % intervals, by bootstrap over users.
     pub ci95: BTreeMap<String, Interval>,
-    /// Queries asked.
+    /// Number of queries.
     pub n_eval: usize,
-    /// Numbers that the model learned.
+    /// Number of parameters that the model learned.
     pub n_params: u64,
     /// The metric of the groups below.
     pub main_metric: &'static str,
-    /// By length of the history, with the lift over popularity.
+    /// The main metric by length of the history, with the lift over popularity.
     pub by_history: Vec<Group>,
-    /// By popularity of what was chosen.
+    /// The main metric by popularity of the chosen items.
     pub by_popularity: Vec<Group>,
     /// Mean loss by epoch, for models that have one.
     pub curve: Vec<f64>,
     /// What was left out of the files, and how often.
     pub counted: Counted,
-    /// What it took.
+    /// Time and memory used.
     pub cost: Cost,
 }
 
-/// Reads, fits, asks, measures.
+/// Reads the files, fits the model, answers the queries and computes the metrics.
 ///
 /// # Errors
 /// [`LabError`] if a file, a setting or a model cannot be used.
@@ -86,20 +86,9 @@ pub fn evaluate_files(
 ) -> Result<RankingReport, LabError> {
     let mut pairs = Pairs::new(&request.settings);
     let protocol_settings = protocol.settings(&mut pairs)?;
-    let settings = model_settings(named(&request.model)?, &pairs.rest())?;
+    let settings = model_settings(model_kind(&request.model)?, &pairs.rest())?;
     let task = protocol.task(&request.train, request.test.as_ref(), &protocol_settings, request.seed)?;
     report(protocol, request, &task, &protocol_settings, &settings, progress)
-}
-
-/// The model of this name.
-///
-/// # Errors
-/// [`LabError::Setting`] with the names there are.
-pub fn named(model: &str) -> Result<Kind, LabError> {
-    Kind::named(model).ok_or_else(|| {
-        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        LabError::Setting(format!("there is no model `{model}` for this protocol; there is {}", names.join(", ")))
-    })
 }
 
 pub(crate) fn report(
@@ -113,11 +102,11 @@ pub(crate) fn report(
     let (seed, threads) = (request.seed, request.threads);
     let mut stopwatch = Stopwatch::start();
     let curve = Mutex::new(Vec::new());
-    let hear = |epoch: Epoch| {
+    let on_epoch = |epoch: Epoch| {
         curve.lock().expect("no holder panics").extend(epoch.loss);
         progress(Stage::Trained(epoch));
     };
-    let model = settings.fit(&task.train, &Fit { seed, threads, progress: &hear })?;
+    let model = settings.fit(&task.train, &Fit { seed, threads, progress: &on_epoch })?;
     let (summary, cost) = {
         let summary = stopwatch.evaluating(|| -> Result<Summary, LabError> {
             let outcomes = evaluate(&model, task, threads, &|done| progress(Stage::Asked(done)))?;
@@ -127,8 +116,8 @@ pub(crate) fn report(
         })?;
         (summary, stopwatch.cost(task.train.n_interactions() as u64))
     };
-    let mut said = described_model(settings);
-    describe_protocol(protocol_settings, task, &mut said);
+    let mut described = described_model(settings);
+    describe_protocol(protocol_settings, task, &mut described);
     let Summary { mut metrics, mut ci95, by_history, by_popularity } = summary;
     if protocol == Protocol::Sessions {
         // The literature on sessions calls the hit rate P.
@@ -141,7 +130,7 @@ pub(crate) fn report(
     Ok(RankingReport {
         protocol: protocol.name(),
         model: settings.kind().name().to_string(),
-        settings: said,
+        settings: described,
         seed,
         metrics,
         ci95,
@@ -156,24 +145,24 @@ pub(crate) fn report(
     })
 }
 
-/// Popularity's outcome on the same queries: the line that a model is measured from.
+/// Popularity's outcomes for the same queries: the baseline of the lift.
 fn popularity(task: &Task, seed: u64, threads: usize) -> Result<Vec<Outcome>, LabError> {
     let model: AnyModel = Kind::Popularity.default_settings().fit(&task.train, &Fit::quiet(seed, threads))?;
     evaluate(&model, task, threads, &|_| {})
 }
 
-fn describe_protocol(settings: &ProtocolSettings, task: &Task, said: &mut BTreeMap<String, String>) {
-    let mut say = |key: &str, value: String| said.insert(key.to_string(), value);
-    say("on", if settings.on_validation { "validation" } else { "test" }.to_string());
-    say("seen", if task.drop_seen { "drop" } else { "keep" }.to_string());
-    say("at", settings.cutoffs.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+fn describe_protocol(settings: &ProtocolSettings, task: &Task, described: &mut BTreeMap<String, String>) {
+    let mut describe = |key: &str, value: String| described.insert(key.to_string(), value);
+    describe("on", if settings.on_validation { "validation" } else { "test" }.to_string());
+    describe("seen", if task.drop_seen { "drop" } else { "keep" }.to_string());
+    describe("at", settings.cutoffs.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
     if let Some(share) = settings.share {
-        say("share", share.to_string());
+        describe("share", share.to_string());
     }
     if settings.negatives > 0 {
-        say("negatives", settings.negatives.to_string());
+        describe("negatives", settings.negatives.to_string());
     }
     if settings.refit {
-        say("refit", "true".to_string());
+        describe("refit", "true".to_string());
     }
 }

@@ -1,6 +1,6 @@
-//! Reports as one HTML page that opens without a network: figures, learning curves, groups, runs compared.
+//! Reports as an HTML page that needs no network: metrics, learning curves, groups, and a comparison of runs.
 //!
-//! In: reports as JSON, the first being the one that the page is about. Out: a page with inline SVG, light and dark.
+//! In: reports as JSON; the page is about the first one. Out: a page with inline SVG, for light and dark displays.
 
 use std::fmt::Write as _;
 
@@ -21,24 +21,24 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 240.0;
 const MARGIN: f64 = 48.0;
 
-/// The page. Reports after the first are compared with it.
+/// The page of the first report, compared with the others.
 pub fn html(reports: &[Value]) -> String {
     let Some(report) = reports.first() else { return String::new() };
-    let title = format!("{} under {}", word(&report["model"]), word(&report["protocol"]));
+    let title = format!("{} under {}", escaped(&report["model"]), escaped(&report["protocol"]));
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p class=soft>{} questions, {} parameters, seed {}</p>",
-        word(&report["n_eval"]),
-        word(&report["n_params"]),
-        word(&report["seed"]),
+         <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p class=soft>{} queries, {} parameters, seed {}</p>",
+        escaped(&report["n_eval"]),
+        escaped(&report["n_params"]),
+        escaped(&report["seed"]),
     );
     page += &figures(report);
     if reports.len() > 1 {
         page += &compared(reports);
     }
-    let main = word(&report["main_metric"]);
+    let main = escaped(&report["main_metric"]);
     page += &groups(&report["by_history"], &format!("{main} by items in the history"));
-    page += &groups(&report["by_popularity"], &format!("{main} by how often the chosen items were chosen before"));
+    page += &groups(&report["by_popularity"], &format!("{main} by number of earlier choices of the chosen items"));
     page += &curve(&report["curve"]);
     page += &table("Settings", &report["settings"]);
     page += &table("Left out of the files", &report["counted"]);
@@ -46,8 +46,8 @@ pub fn html(reports: &[Value]) -> String {
     page + "</html>\n"
 }
 
-/// Text or number, escaped.
-fn word(value: &Value) -> String {
+/// A text or number, escaped for HTML.
+fn escaped(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_string);
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -56,9 +56,9 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
 }
 
-/// A sum of text: writing to a string cannot fail.
-fn say(page: &mut String, text: std::fmt::Arguments<'_>) {
-    page.write_fmt(text).expect("a string takes all text");
+/// Appends formatted text.
+fn append(page: &mut String, text: std::fmt::Arguments<'_>) {
+    page.write_fmt(text).expect("writing to a String cannot fail");
 }
 
 fn figures(report: &Value) -> String {
@@ -68,8 +68,8 @@ fn figures(report: &Value) -> String {
             Some([low, high]) => format!("{:.4} – {:.4}", number(low), number(high)),
             _ => String::new(),
         };
-        let name = word(&Value::from(name.as_str()));
-        say(&mut page, format_args!("<tr><td>{name}<td class=n>{:.4}<td class=n>{interval}</tr>", number(value)));
+        let name = escaped(&Value::from(name.as_str()));
+        append(&mut page, format_args!("<tr><td>{name}<td class=n>{:.4}<td class=n>{interval}</tr>", number(value)));
     }
     page + "</table>"
 }
@@ -79,16 +79,20 @@ fn compared(reports: &[Value]) -> String {
         return policies(reports);
     }
     let metric = reports[0]["main_metric"].as_str().unwrap_or("rmse");
-    let mut page = format!("<h2>Runs compared by {}</h2>", word(&Value::from(metric)));
+    let mut page = format!("<h2>Runs compared by {}</h2>", escaped(&Value::from(metric)));
     let bars: Vec<Bar> = reports
         .iter()
-        .map(|report| Bar { label: word(&report["model"]), value: number(&report["metrics"][metric]), beside: None })
+        .map(|report| Bar {
+            label: escaped(&report["model"]),
+            value: number(&report["metrics"][metric]),
+            baseline: None,
+        })
         .collect();
     page += &bar_plot(&bars);
     page
 }
 
-/// Runs of the stream protocol: how good, for how many CPU seconds of learning (to the logarithm).
+/// Runs of the stream protocol: quality over the CPU seconds of learning (logarithmic).
 fn policies(reports: &[Value]) -> String {
     let points: Vec<(f64, f64, String)> = reports
         .iter()
@@ -98,21 +102,21 @@ fn policies(reports: &[Value]) -> String {
                 Some(_) => " cold",
                 None => "",
             };
-            let label = format!("{} {}{warmth}", word(&report["model"]), word(&report["settings"]["mode"]));
+            let label = format!("{} {}{warmth}", escaped(&report["model"]), escaped(&report["settings"]["mode"]));
             (number(&report["cost"]["train_cpu_s"]).max(0.01), number(&report["metrics"]["ndcg@20"]), label)
         })
         .collect();
     let (least, most) = points.iter().fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(p.0), high.max(p.0)));
     let highest = points.iter().fold(1e-9, |high: f64, p| high.max(p.1));
     let floor = HEIGHT - MARGIN / 2.0;
-    // Labels stand to the right of their points, so those need room there.
+    // Labels are to the right of their points and need space there.
     let span = (most / least).ln().max(1e-9);
     let x = |cpu_s: f64| MARGIN + 12.0 + (cpu_s / least).ln() / span * (WIDTH - MARGIN - 180.0);
     let y = |ndcg: f64| floor - ndcg / highest * (floor - MARGIN / 2.0);
     let mut plot = open_plot(floor);
     for (cpu_s, ndcg, label) in &points {
         let (x, y) = (x(*cpu_s), y(*ndcg));
-        say(
+        append(
             &mut plot,
             format_args!(
                 "<circle class=a cx={x:.1} cy={y:.1} r=4 /><text x={:.1} y={:.1}>{label}</text>\
@@ -124,7 +128,7 @@ fn policies(reports: &[Value]) -> String {
         );
     }
     for ndcg in [0.0, highest] {
-        say(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{ndcg:.3}</text>", y(ndcg) + 4.0));
+        append(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{ndcg:.3}</text>", y(ndcg) + 4.0));
     }
     format!("<h2>NDCG@20 by CPU seconds of learning</h2>{plot}</svg>")
 }
@@ -132,7 +136,7 @@ fn policies(reports: &[Value]) -> String {
 struct Bar {
     label: String,
     value: f64,
-    beside: Option<f64>,
+    baseline: Option<f64>,
 }
 
 fn groups(groups: &Value, title: &str) -> String {
@@ -140,15 +144,15 @@ fn groups(groups: &Value, title: &str) -> String {
     let bars: Vec<Bar> = groups
         .iter()
         .map(|group| Bar {
-            label: format!("{}–{}", word(&group["from"]), word(&group["to"])),
+            label: format!("{}–{}", escaped(&group["from"]), escaped(&group["to"])),
             value: number(&group["value"]),
-            beside: Some(number(&group["popularity"])),
+            baseline: Some(number(&group["popularity"])),
         })
         .collect();
     let mut page = format!("<h2>{title}</h2><p class=soft>Blue: the model. Orange: popularity. Lift:");
     for group in groups {
         match group["lift"].as_f64() {
-            Some(lift) => say(&mut page, format_args!(" {lift:.1}×")),
+            Some(lift) => append(&mut page, format_args!(" {lift:.1}×")),
             None => page += " –",
         }
     }
@@ -156,7 +160,7 @@ fn groups(groups: &Value, title: &str) -> String {
 }
 
 fn bar_plot(bars: &[Bar]) -> String {
-    let values = bars.iter().flat_map(|bar| [bar.value, bar.beside.unwrap_or(0.0)]);
+    let values = bars.iter().flat_map(|bar| [bar.value, bar.baseline.unwrap_or(0.0)]);
     let highest = values.fold(0.0, f64::max).max(1e-9);
     let step = (WIDTH - MARGIN) / bars.len().max(1) as f64;
     let floor = HEIGHT - MARGIN / 2.0;
@@ -164,11 +168,11 @@ fn bar_plot(bars: &[Bar]) -> String {
     let mut plot = open_plot(floor);
     for (place, bar) in bars.iter().enumerate() {
         let left = MARGIN + place as f64 * step + step * 0.15;
-        let width = step * if bar.beside.is_some() { 0.34 } else { 0.7 };
+        let width = step * if bar.baseline.is_some() { 0.34 } else { 0.7 };
         let mut column = |class: &str, left: f64, value: f64| {
             let (top, tall) = (floor - height(value), height(value));
             let middle = left + width / 2.0;
-            say(
+            append(
                 &mut plot,
                 format_args!(
                     "<rect class={class} x={left:.1} y={top:.1} width={width:.1} height={tall:.1} />\
@@ -178,11 +182,11 @@ fn bar_plot(bars: &[Bar]) -> String {
             );
         };
         column("a", left, bar.value);
-        if let Some(beside) = bar.beside {
-            column("b", left + step * 0.36, beside);
+        if let Some(baseline) = bar.baseline {
+            column("b", left + step * 0.36, baseline);
         }
         let (x, y, label) = (left + step * 0.35, floor + 16.0, &bar.label);
-        say(&mut plot, format_args!("<text x={x:.1} y={y:.1} text-anchor=middle>{label}</text>"));
+        append(&mut plot, format_args!("<text x={x:.1} y={y:.1} text-anchor=middle>{label}</text>"));
     }
     plot + "</svg>"
 }
@@ -199,9 +203,9 @@ fn curve(curve: &Value) -> String {
     let mut plot = open_plot(floor);
     let points: Vec<String> =
         losses.iter().enumerate().map(|(epoch, &loss)| format!("{:.1},{:.1}", x(epoch), y(loss))).collect();
-    say(&mut plot, format_args!("<polyline class=line points=\"{}\" />", points.join(" ")));
+    append(&mut plot, format_args!("<polyline class=line points=\"{}\" />", points.join(" ")));
     for loss in [low, high] {
-        say(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{loss:.3}</text>", y(loss) + 4.0));
+        append(&mut plot, format_args!("<text class=soft x=0 y={:.1}>{loss:.3}</text>", y(loss) + 4.0));
     }
     format!("<h2>Learning curve: mean loss by epoch (1 – {})</h2>{plot}</svg>", losses.len())
 }
@@ -217,8 +221,8 @@ fn table(title: &str, values: &Value) -> String {
     let Some(values) = values.as_object().filter(|values| !values.is_empty()) else { return String::new() };
     let mut page = format!("<h2>{title}</h2><table>");
     for (name, value) in values {
-        let name = word(&Value::from(name.as_str()));
-        say(&mut page, format_args!("<tr><td>{name}<td class=n>{}</tr>", word(value)));
+        let name = escaped(&Value::from(name.as_str()));
+        append(&mut page, format_args!("<tr><td>{name}<td class=n>{}</tr>", escaped(value)));
     }
     page + "</table>"
 }
@@ -229,7 +233,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_page_has_its_plots_and_asks_nothing_of_the_network() {
+    fn a_page_has_its_plots_and_loads_nothing_from_the_network() {
         let group = json!({"from": 1, "to": 5, "n_eval": 9, "value": 0.2, "popularity": 0.1, "lift": 2.0});
         let report = json!({"model": "a<b", "protocol": "sessions", "main_metric": "mrr@20", "metrics": {"mrr@20": 0.2},
             "ci95": {"mrr@20": [0.1, 0.3]}, "by_history": [group], "curve": [2.0, 1.0], "settings": {"k": "5"}});
@@ -242,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_are_set_against_what_they_cost() {
+    fn policies_are_plotted_over_their_cost() {
         let run = |mode: &str, warm: Option<&str>, cpu_s: f64, ndcg: f64| {
             json!({"model": "blend", "protocol": "stream", "metrics": {"ndcg@20": ndcg}, "cost": {"train_cpu_s": cpu_s},
                 "settings": {"mode": mode, "warm": warm}})
@@ -250,7 +254,7 @@ mod tests {
         let page = html(&[run("online", None, 2.0, 0.06), run("retrain:7d", Some("true"), 200.0, 0.03)]);
         let (left, right) = (page.find("blend online").unwrap(), page.find("blend retrain:7d warm").unwrap());
         assert!(left < right);
-        // The dearest lies farthest to the right, the best highest; zero is on the axis.
+        // The most expensive run is on the right, the best one on top; zero is on the axis.
         for part in ["cx=60.0 cy=24.0", "cx=472.0 cy=120.0", "200.0 s", ">0.060<", ">0.000<"] {
             assert!(page.contains(part), "{part}: {page}");
         }

@@ -1,12 +1,13 @@
-//! The laboratory: models measured under published protocols, and the shop simulator, where the truth is known.
+//! Evaluation: models measured under published protocols, and a shop simulator in which the truth is known.
 //!
-//! In: events or files' records as plain values, settings. Out: reports. It uses the learner and the models just as the server does,
-//! and knows nothing of the server.
+//! In: events or the records of files as plain values, and settings. Out: reports. This crate uses the learner and the
+//! models as the server does, and knows nothing of the server.
 
 mod arms;
 mod auto;
 mod calibration;
 mod cost;
+mod error;
 mod evaluation;
 pub mod experiment;
 mod html;
@@ -28,13 +29,14 @@ pub use arms::{ArmsReport, ArmsSettings, OverShops, Treatment, evaluate_arms};
 pub use auto::{AutoReport, Trial, evaluate_auto};
 pub use calibration::{Coverage, CoverageSettings, score_coverage};
 pub use cost::Cost;
+pub use error::LabError;
 pub use evaluation::{RankingReport, Request, Stage, evaluate_files};
 pub use html::html;
 pub use metrics::{Hit, Interval, bootstrap};
-pub use paired::{Paired, Ratio, Stretch, compare, predictions_from_text, predictions_to_text};
+pub use paired::{Paired, PairedError, Ratio, Stretch, compare, predictions_from_text, predictions_to_text};
 pub use policy::{Mode, Span};
 pub use protocol::{Protocol, ProtocolSettings};
 pub use rating_protocol::{RatingReport, evaluate_ratings};
 pub use report::{Block, DriftFigures, Report, Week};
 pub use risk::{RiskReport, RiskRun, RiskSettings, evaluate_risk};
-pub use stream::{LabError, StreamData, StreamSettings, Unit, evaluate_stream};
+pub use stream::{StreamData, StreamSettings, Unit, evaluate_stream};

@@ -1,9 +1,9 @@
-//! Two runs over the same predictions, compared prediction by prediction.
+//! The comparison of two runs over the same predictions, prediction by prediction.
 //!
-//! In: predictions of two runs of one stream; they are matched by the event that was foreseen. Out: ratios of NDCG with paired 95 %
-//! intervals, over all, by week and by twentieth of the stream. Intervals come from resampling users (Efron 1979): what is hard for
-//! one run is hard for the other, so the interval of the ratio is far narrower than those of the two means. Refuses runs that
-//! foresaw different events.
+//! In: predictions of two runs of one stream, matched by the predicted event. Out: ratios of NDCG with paired 95 %
+//! intervals, over all predictions, by week and by twentieth of the stream. The intervals resample users (Efron 1979).
+//! Predictions that are hard for one run are hard for the other, so the interval of the ratio is much narrower than
+//! those of the two means. Runs that predicted different events are an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,80 +16,107 @@ use crate::report::{BLOCKS, round};
 const RESAMPLES: u64 = 1_000;
 /// Stream of the bootstrap's random numbers.
 const STREAM: u64 = 0x5041_4952;
-/// A week is worse if its whole interval lies below this.
+/// A week is worse if its whole interval is below this ratio.
 pub const MARGIN: f64 = 0.98;
 const TITLE: &str = "event\tuser\tweek\tblock\trepeat\trank";
 
-/// What one run gained for each unit that the other did.
+/// The ratio of two runs' mean NDCG.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
-    /// Predictions compared.
+    /// Number of predictions.
     pub n_eval: usize,
     /// Mean NDCG of this run.
     pub ndcg: f64,
     /// Mean NDCG of the other run.
     pub other: f64,
-    /// This run's over the other's; nothing where the other gained nothing.
+    /// This run's mean over the other's; `None` if the other's is 0 and this one's is not.
     pub ratio: Option<f64>,
     /// The paired 95 % interval of the ratio.
     pub ci95: [Option<f64>; 2],
 }
 
 impl Ratio {
-    /// Whether the whole interval lies below `margin`.
+    /// Whether the whole interval is below `margin`.
     pub fn is_below(&self, margin: f64) -> bool {
         self.ci95[1].is_some_and(|high| high < margin)
     }
 }
 
-/// A ratio of one stretch of the stream.
+/// The ratio over one part of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Stretch {
-    /// Its number, from 0.
+    /// The index of the part, from 0.
     pub number: u32,
-    /// What happened in it.
+    /// The ratio over it.
     #[serde(flatten)]
     pub ratio: Ratio,
 }
 
-/// One run against another.
+/// The comparison of a run with another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Paired {
-    /// Over all predictions, over first-time pairs (`new`) and repeated ones.
+    /// Over all predictions, over first-time pairs (`new`) and over repeated ones.
     pub ratios: BTreeMap<&'static str, Ratio>,
     /// By week since the first prediction.
     pub weeks: Vec<Stretch>,
     /// By twentieth of the stream's events.
     pub blocks: Vec<Stretch>,
-    /// Weeks whose whole interval lies below .98.
+    /// Weeks whose whole interval is below 0.98.
     pub weeks_below: Vec<u32>,
-    /// Twentieths whose whole interval lies below .98.
+    /// Twentieths whose whole interval is below 0.98.
     pub blocks_below: Vec<u32>,
+}
+
+/// Why two runs cannot be compared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PairedError {
+    /// An event was predicted by the other run alone.
+    #[error("event {event} was predicted by the other run alone; compare runs with the same file and sampling")]
+    OnlyOther {
+        /// Index of the event.
+        event: u64,
+    },
+    /// An event was predicted by this run alone.
+    #[error("event {event} was predicted by this run alone; compare runs with the same file and sampling")]
+    OnlyThis {
+        /// Index of the event.
+        event: u64,
+    },
+    /// An event has another user in the other run.
+    #[error("event {event} has another user in the other run; compare runs with the same file")]
+    OtherUser {
+        /// Index of the event.
+        event: u64,
+    },
+    /// A text of predictions has another first line.
+    #[error("the first line is not `{}`", TITLE.replace('\t', " "))]
+    Title,
+    /// A line of such a text is not a prediction.
+    #[error("line {line} is not a prediction: `{text}`")]
+    Line {
+        /// The number of the line, from 1.
+        line: usize,
+        /// The line.
+        text: String,
+    },
 }
 
 /// Compares two runs; `seed` is that of the resampling.
 ///
 /// # Errors
-/// Which event only one of them foresaw.
-pub fn compare(hits: &[Hit], other: &[Hit], seed: u64) -> Result<Paired, String> {
+/// [`PairedError`] if the runs do not have the same predictions.
+pub fn compare(hits: &[Hit], other: &[Hit], seed: u64) -> Result<Paired, PairedError> {
     let by_event: BTreeMap<u64, &Hit> = other.iter().map(|hit| (hit.event, hit)).collect();
-    let foreseen: BTreeSet<u64> = hits.iter().map(|hit| hit.event).collect();
-    if let Some(event) = by_event.keys().find(|event| !foreseen.contains(event)) {
-        return Err(format!(
-            "event {event} was foreseen by the other run alone; compare runs of one file and sampling"
-        ));
+    let predicted: BTreeSet<u64> = hits.iter().map(|hit| hit.event).collect();
+    if let Some(&event) = by_event.keys().find(|event| !predicted.contains(event)) {
+        return Err(PairedError::OnlyOther { event });
     }
     let pairs: Vec<Pair> = hits
         .iter()
         .map(|hit| match by_event.get(&hit.event) {
             Some(other) if other.user == hit.user => Ok(Pair { hit, gain: hit.gain(), other: other.gain() }),
-            Some(_) => {
-                Err(format!("event {} is of another user in the other run; compare runs of one file", hit.event))
-            }
-            None => Err(format!(
-                "event {} was foreseen by this run alone; compare runs of one file and sampling",
-                hit.event
-            )),
+            Some(_) => Err(PairedError::OtherUser { event: hit.event }),
+            None => Err(PairedError::OnlyThis { event: hit.event }),
         })
         .collect::<Result<_, _>>()?;
     let of = |keep: &dyn Fn(&Hit) -> bool| ratio(pairs.iter().filter(|pair| keep(pair.hit)), seed);
@@ -104,7 +131,7 @@ pub fn compare(hits: &[Hit], other: &[Hit], seed: u64) -> Result<Paired, String>
     Ok(Paired { ratios, weeks_below: below(&weeks), blocks_below: below(&blocks), weeks, blocks })
 }
 
-/// Stretches without a prediction are left out.
+/// The ratios of all parts that contain a prediction.
 fn stretches(n: u32, ratio: impl Fn(u32) -> Ratio) -> Vec<Stretch> {
     let all = (0..n).map(|number| Stretch { number, ratio: ratio(number) });
     all.filter(|stretch| stretch.ratio.n_eval > 0).collect()
@@ -135,18 +162,18 @@ fn ratio<'a>(pairs: impl Iterator<Item = &'a Pair<'a>>, seed: u64) -> Ratio {
         .collect();
     ratios.sort_by(f64::total_cmp);
     let at = |share: f64| ratios[((ratios.len() - 1) as f64 * share).round() as usize];
-    let said = |ratio: f64| (n_eval > 0 && ratio.is_finite()).then(|| round(ratio));
+    let finite = |ratio: f64| (n_eval > 0 && ratio.is_finite()).then(|| round(ratio));
     let mean = |sum: f64| round(sum / (n_eval as f64).max(1.0));
     Ratio {
         n_eval,
         ndcg: mean(gains),
         other: mean(others),
-        ratio: said(quotient(gains, others)),
-        ci95: [said(at(0.025)), said(at(0.975))],
+        ratio: finite(quotient(gains, others)),
+        ci95: [finite(at(0.025)), finite(at(0.975))],
     }
 }
 
-/// Two that gained nothing are equal; something over nothing is more than any number.
+/// The ratio of two sums. Two sums of 0 are equal; a positive sum over 0 is infinite.
 fn quotient(gain: f64, other: f64) -> f64 {
     if other > 0.0 {
         gain / other
@@ -157,7 +184,8 @@ fn quotient(gain: f64, other: f64) -> f64 {
     }
 }
 
-/// One prediction a line, tab-separated, with a title line: event, user, week, block, repeat (0 or 1), rank (from 0, or `-`).
+/// One prediction per line, tab-separated, below a header: event, user, week, block, repeat (0 or 1), rank (from 0, or
+/// `-`).
 pub fn predictions_to_text(hits: &[Hit]) -> String {
     let mut text = format!("{TITLE}\n");
     for hit in hits {
@@ -168,18 +196,18 @@ pub fn predictions_to_text(hits: &[Hit]) -> String {
     text
 }
 
-/// Reads what [`predictions_to_text`] wrote.
+/// Reads the output of [`predictions_to_text`].
 ///
 /// # Errors
-/// Names the first line that is no prediction.
-pub fn predictions_from_text(text: &str) -> Result<Vec<Hit>, String> {
+/// [`PairedError`] for the first line that is not a prediction.
+pub fn predictions_from_text(text: &str) -> Result<Vec<Hit>, PairedError> {
     let mut lines = text.lines();
     if lines.next() != Some(TITLE) {
-        return Err(format!("its first line is not `{}`", TITLE.replace('\t', " ")));
+        return Err(PairedError::Title);
     }
     lines
         .zip(2..)
-        .map(|(line, number)| parse(line).ok_or(format!("line {number} is no prediction: `{line}`")))
+        .map(|(text, line)| parse(text).ok_or_else(|| PairedError::Line { line, text: text.into() }))
         .collect()
 }
 
@@ -238,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_over_nothing_is_one_and_something_over_nothing_has_no_ratio() {
+    fn zero_over_zero_is_one_and_a_gain_over_zero_has_no_ratio() {
         let (none, some) = (hits(|_| None), hits(|event| (event == 7).then_some(0)));
         assert_eq!(compare(&none, &none, 1).unwrap().ratios["all"].ratio, Some(1.0));
         assert_eq!(compare(&some, &none, 1).unwrap().ratios["all"].ratio, None);
@@ -246,23 +274,22 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_other_predictions_are_refused() {
+    fn runs_with_other_predictions_are_refused() {
         let all = hits(|_| None);
-        assert!(compare(&all, &all[1..], 1).unwrap_err().contains("event 0 was foreseen by this run alone"));
-        assert!(
-            compare(&all[..1_999], &all, 1).unwrap_err().contains("event 1999 was foreseen by the other run alone")
-        );
+        assert_eq!(compare(&all, &all[1..], 1), Err(PairedError::OnlyThis { event: 0 }));
+        assert_eq!(compare(&all[..1_999], &all, 1), Err(PairedError::OnlyOther { event: 1_999 }));
         let mut other = all.clone();
         other[5].user = 77;
-        assert!(compare(&all, &other, 1).unwrap_err().contains("event 5 is of another user"));
+        assert_eq!(compare(&all, &other, 1), Err(PairedError::OtherUser { event: 5 }));
     }
 
     #[test]
-    fn predictions_come_back_from_their_text() {
+    fn predictions_are_read_back_from_their_text() {
         let all = hits(|event| (event % 2 == 0).then_some(event as u32));
         assert_eq!(predictions_from_text(&predictions_to_text(&all)).unwrap(), all);
-        assert!(predictions_from_text("no\n").is_err());
-        let text = format!("{TITLE}\n1\t2\t3\t4\t2\t-\n");
-        assert!(predictions_from_text(&text).unwrap_err().starts_with("line 2"));
+        assert_eq!(predictions_from_text("no\n"), Err(PairedError::Title));
+        let line = "1\t2\t3\t4\t2\t-";
+        let fault = predictions_from_text(&format!("{TITLE}\n{line}\n")).unwrap_err();
+        assert_eq!(fault, PairedError::Line { line: 2, text: line.into() });
     }
 }

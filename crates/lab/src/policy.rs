@@ -1,42 +1,41 @@
 //! Update policies: when the models of a stream learn.
 //!
-//! In: the policy's name (`online`, `every:1000`, `every:1s`, `finetune:1d`, `retrain:7d`, `frozen`). Out: the same policy, and for
-//! those that learn now and then whether it is time. Until the protocol's first prediction every policy learns at every event.
+//! In: the policy's name (`online`, `every:1000`, `every:1s`, `finetune:1d`, `retrain:7d`, `frozen`). Out: the policy,
+//! and for periodic ones whether an update is due. Before the protocol's first prediction, every policy learns from
+//! every event.
 
 use std::fmt;
-use std::str::FromStr;
+
+use accrue_event::SettingFault;
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// A stretch of a stream.
+/// A length of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// So many events.
+    /// A number of events.
     Events(u64),
-    /// So many milliseconds of stream time.
+    /// Milliseconds of stream time.
     Ms(i64),
 }
 
-impl FromStr for Span {
-    type Err = String;
-
-    /// `1000` events; `1s`, `5m`, `2h`, `7d` of stream time.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || format!("`{text}` is no stretch of a stream; write events as 1000, time as 1s, 5m, 2h or 7d");
+impl Span {
+    /// Reads `1000` (events), or `1s`, `5m`, `2h`, `7d` (stream time); `None` if the text is neither or the number is 0.
+    pub fn parse(text: &str) -> Option<Self> {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let number: u32 = digits.parse().map_err(|_| refused())?;
+        let number: u32 = digits.parse().ok().filter(|number| *number > 0)?;
         let unit_ms = match &text[digits.len()..] {
-            "" if number > 0 => return Ok(Span::Events(u64::from(number))),
+            "" => return Some(Span::Events(u64::from(number))),
             "s" => SECOND_MS,
             "m" => MINUTE_MS,
             "h" => HOUR_MS,
             "d" => DAY_MS,
-            _ => return Err(refused()),
+            _ => return None,
         };
-        if number == 0 { Err(refused()) } else { Ok(Span::Ms(i64::from(number) * unit_ms)) }
+        Some(Span::Ms(i64::from(number) * unit_ms))
     }
 }
 
@@ -60,39 +59,41 @@ impl fmt::Display for Span {
 pub enum Mode {
     /// At every event.
     Online,
-    /// At every event; and now and then everything again, in one pass from nothing, to go on from.
+    /// At every event; and periodically everything is learned again in one pass from nothing, which the models then
+    /// continue from.
     Reset {
-        /// How much of the stream lies between.
+        /// The length of the stream between two resets.
         every: Span,
     },
-    /// Never again after `from_day`.
+    /// Never after `from_day`.
     Frozen,
-    /// Everything again, now and then.
+    /// Periodically, from all events so far.
     Retrain {
-        /// How much of the stream lies between.
+        /// The length of the stream between two updates.
         every: Span,
-        /// Go on from the last models rather than from nothing.
+        /// Start from the previous models instead of from nothing.
         warm: bool,
-        /// Passes over the data; `None` picks them on the last days before the first prediction.
+        /// Passes over the data; `None` chooses the number on the days before the first prediction.
         epochs: Option<u32>,
     },
-    /// What is new, now and then.
+    /// Periodically, from the new events.
     Finetune {
-        /// How much of the stream lies between.
+        /// The length of the stream between two updates.
         every: Span,
     },
 }
 
 impl Mode {
-    /// The policy of that name; `warm` and `epochs` are those of retraining.
+    /// The policy of this name; `warm` and `epochs` apply to retraining.
     ///
     /// # Errors
-    /// What is wrong with the name.
-    pub fn named(text: &str, warm: bool, epochs: Option<u32>) -> Result<Self, String> {
+    /// The fault of the setting `mode`.
+    pub fn named(text: &str, warm: bool, epochs: Option<u32>) -> Result<Self, SettingFault> {
         let (name, every) = text.split_once(':').map_or((text, None), |(name, every)| (name, Some(every)));
-        let every = |example: &str| match every {
-            Some(every) => every.parse::<Span>().map_err(|error| format!("mode={text}: {error}")),
-            None => Err(format!("mode={text}: say how often, as in `{name}:{example}`")),
+        let every = |example: &str| {
+            let expected =
+                || format!("`{name}:` and a number of events or a time (1s, 5m, 2h, 7d), as in `{name}:{example}`");
+            every.and_then(Span::parse).ok_or_else(|| SettingFault::new("mode", text, expected()))
         };
         Ok(match name {
             "online" => Mode::Online,
@@ -102,14 +103,13 @@ impl Mode {
             "finetune" => Mode::Finetune { every: every("1d")? },
             "every" => Mode::Finetune { every: every("1000")? },
             _ => {
-                return Err(format!(
-                    "mode is online, reset:100000 (events), frozen, every:1000, every:1s, finetune:1d or retrain:7d, not `{text}`"
-                ));
+                let expected = "online, reset:100000 (events), frozen, every:1000, every:1s, finetune:1d or retrain:7d";
+                return Err(SettingFault::new("mode", text, expected));
             }
         })
     }
 
-    /// How much of the stream lies between two updates, where they are periodic.
+    /// The length of the stream between two updates, for periodic policies.
     pub(crate) fn every(self) -> Option<Span> {
         match self {
             Mode::Online | Mode::Frozen => None,
@@ -117,7 +117,7 @@ impl Mode {
         }
     }
 
-    /// Whether every event is learned as it happens.
+    /// Whether every event is learned when it happens.
     pub(crate) fn is_online(self) -> bool {
         matches!(self, Mode::Online | Mode::Reset { .. })
     }
@@ -136,32 +136,32 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Tells when the next update of a stream is due.
+/// Decides when the next update of a stream is due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timetable {
     every: Option<Span>,
-    /// Events or milliseconds, as `every` counts; `None` before the first update.
+    /// Events or milliseconds, in the unit of `every`; `None` before the first update.
     next: Option<i64>,
 }
 
 impl Timetable {
-    /// Of a policy whose first update is due at once.
+    /// The timetable of a policy; its first update is due at once.
     pub(crate) fn new(mode: Mode) -> Self {
         Self { every: mode.every(), next: None }
     }
 
-    /// Whether an update is due after `n_events`, at `now_ms`; if so, the next one is a stretch away. A pause in the stream that
-    /// is longer than a stretch owes one update, not several.
+    /// Whether an update is due after `n_events`, at `now_ms`. If it is, the next one is due one period later. After a
+    /// pause of more than one period, one update is due and not several.
     pub(crate) fn is_due(&mut self, n_events: u64, now_ms: i64) -> bool {
-        let (now, stretch) = match self.every {
+        let (now, period) = match self.every {
             None => return self.next.replace(i64::MAX).is_none(),
             Some(Span::Events(n)) => (n_events as i64, n as i64),
             Some(Span::Ms(ms)) => (now_ms, ms),
         };
         let due = self.next.is_none_or(|next| now >= next);
         if due {
-            let last = self.next.filter(|next| now - next < stretch).unwrap_or(now);
-            self.next = Some(last + stretch);
+            let last = self.next.filter(|next| now - next < period).unwrap_or(now);
+            self.next = Some(last + period);
         }
         due
     }
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_come_back() {
+    fn names_are_read_back() {
         for name in [
             "online",
             "reset:500",
@@ -190,13 +190,13 @@ mod tests {
         }
         assert_eq!(Mode::named("every:1s", false, None), Mode::named("finetune:1s", false, None));
         for wrong in ["daily", "retrain", "reset", "every:0", "every:0d", "every:-3", "retrain:7w", "finetune:d"] {
-            let error = Mode::named(wrong, false, None).unwrap_err();
-            assert!(error.contains(wrong.split(':').next_back().unwrap()), "{error}");
+            let fault = Mode::named(wrong, false, None).unwrap_err();
+            assert_eq!((fault.key.as_str(), fault.value.as_str()), ("mode", wrong));
         }
     }
 
     #[test]
-    fn updates_come_at_once_and_then_a_stretch_apart() {
+    fn the_first_update_is_due_at_once_and_others_one_period_apart() {
         let due = |mode: &str, times: &[i64]| {
             let mut timetable = Timetable::new(Mode::named(mode, false, None).unwrap());
             (0..).zip(times).map(|(n, &ms)| timetable.is_due(n, ms)).collect::<Vec<_>>()

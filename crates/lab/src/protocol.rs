@@ -1,18 +1,23 @@
-//! The ranking protocols on files: which files, which questions, which figures.
+//! The ranking protocols on files: which files are read, which queries are asked, which metrics are computed.
 //!
-//! | protocol | files | questions |
+//! | protocol | files | queries |
 //! |---|---|---|
-//! | `user-items` | train, test: `user item item …` | each user's test items among all they have not had |
-//! | `leave-one-out` | `user item item …` or `user item`, in time order | the last item; `negatives=100` among sampled ones |
-//! | `sessions` | train: a session a line; test: prefix TAB next | the next item among all |
+//! | `user-items` | train, test: `user item item …` | each user's test items among all items not in the user's history
+//! |
+//! | `leave-one-out` | `user item item …` or `user item`, in time order | the last item; with `negatives=100` among
+//! sampled ones |
+//! | `sessions` | train: one session per line; test: prefix TAB next | the next item among all |
 //! | `sampled` | ratings; test with negatives | the test item among its negatives |
-//! | `temporal` | `user item [rating] time` | what each user chose after a moment, among all they had not had |
+//! | `temporal` | `user item [rating] time` | what each user chose after a point in time, among all items not chosen
+//! before |
 //!
-//! Rules for what is odd: an item that only a test names is a candidate like any other; a user who only a test names has an empty
-//! history; a pair of `sampled` that the test asks for is taken out of the training data. What is left out is counted.
+//! Special cases: an item that only the test file contains is a candidate like all others. A user whom only the test
+//! file contains has an empty history. A pair that a `sampled` test asks for is removed from the training data. The
+//! report counts what was left out.
 
 use std::path::{Path, PathBuf};
 
+use accrue_event::SettingFault;
 use accrue_model::collaborative::Interactions;
 
 use crate::LabError;
@@ -23,7 +28,7 @@ use crate::read::{
 };
 use crate::settings::Pairs;
 
-/// A way of measuring.
+/// A ranking protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Test items among all items, training items masked.
@@ -34,32 +39,32 @@ pub enum Protocol {
     Sessions,
     /// One item among given negatives.
     Sampled,
-    /// All that came after a moment, one for everybody: nothing is learned from the future.
+    /// All choices after one point in time, the same for all users, so that nothing is learned from the future.
     Temporal,
 }
 
 /// Settings of a ranking protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProtocolSettings {
-    /// Ask a validation split inside the training data instead of the test.
+    /// Evaluate on a validation split inside the training data instead of on the test.
     pub on_validation: bool,
-    /// Learn from the validation items too before the test.
+    /// Before the test, learn from the validation items too.
     pub refit: bool,
-    /// Sampled negatives of each question; 0 ranks all items.
+    /// Number of sampled negatives of each query; 0 ranks all items.
     pub negatives: usize,
-    /// Whether items of the history are candidates; `None` asks the data.
+    /// Whether items of the history are candidates; `None` decides by the data.
     pub keep_seen: Option<bool>,
-    /// Of `temporal`: the share of the choices, the latest, that are asked for.
+    /// The share of the latest choices that `temporal` asks for.
     pub share: Option<f64>,
-    /// Places of a list that count.
+    /// The cutoffs `k` of the metrics.
     pub cutoffs: Vec<u32>,
 }
 
 impl Protocol {
-    /// All of them.
+    /// All protocols.
     pub const ALL: [Self; 5] = [Self::UserItems, Self::LeaveOneOut, Self::Sessions, Self::Sampled, Self::Temporal];
 
-    /// Its name on the command line.
+    /// The protocol's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::UserItems => "user-items",
@@ -75,7 +80,7 @@ impl Protocol {
         Self::ALL.into_iter().find(|protocol| protocol.name() == name)
     }
 
-    /// The figure that choices are made by.
+    /// The metric by which models are compared.
     pub fn main_metric(self) -> &'static str {
         match self {
             Self::UserItems | Self::Temporal => "ndcg@20",
@@ -91,7 +96,7 @@ impl Protocol {
     /// Takes the protocol's settings out of the pairs.
     ///
     /// # Errors
-    /// [`LabError::Setting`] if one is no such value.
+    /// [`LabError::Setting`] if a value is not accepted.
     pub fn settings(self, pairs: &mut Pairs) -> Result<ProtocolSettings, LabError> {
         let cutoffs: &[u32] = match self {
             Self::UserItems | Self::Sessions | Self::Temporal => &[5, 10, 20],
@@ -117,7 +122,7 @@ impl Protocol {
             check_share(share)?;
             settings.share = Some(share);
         }
-        // The figure that choices are made by is always measured.
+        // The main metric is always computed.
         let main = self.main_metric().rsplit('@').next().and_then(|k| k.parse().ok()).unwrap_or(10);
         if let Err(place) = settings.cutoffs.binary_search(&main) {
             settings.cutoffs.insert(place, main);
@@ -125,10 +130,10 @@ impl Protocol {
         Ok(settings)
     }
 
-    /// Reads the files and puts the questions.
+    /// Reads the files and makes the queries.
     ///
     /// # Errors
-    /// [`LabError::Read`] if a file is not what the protocol expects; [`LabError::Empty`] if nothing can be asked.
+    /// [`LabError::Read`] if a file does not match the protocol; [`LabError::NothingToAsk`] if there are no queries.
     pub fn task(
         self,
         train: &Path,
@@ -138,15 +143,10 @@ impl Protocol {
     ) -> Result<Task, LabError> {
         let test = match (self.needs_test(), test) {
             (true, None) => {
-                return Err(LabError::Setting(format!(
-                    "protocol `{}` needs a test file beside {}",
-                    self.name(),
-                    train.display()
-                )));
+                return Err(LabError::NeedsTest { protocol: self.name(), train: train.into() });
             }
             (false, Some(test)) => {
-                let what = "has one file, whose latest part is the test; leave out";
-                return Err(LabError::Setting(format!("protocol `{}` {what} {}", self.name(), test.display())));
+                return Err(LabError::OneFile { protocol: self.name(), test: test.clone() });
             }
             (_, test) => test.map_or(train, |test| test),
         };
@@ -173,8 +173,7 @@ impl Protocol {
             }
         };
         if task.queries.is_empty() || task.train.n_interactions() == 0 {
-            let what = "there is nothing to learn from or nothing to ask; is it a file for";
-            return Err(LabError::Empty(format!("{}: {what} protocol `{}`?", train.display(), self.name())));
+            return Err(LabError::NothingToAsk { path: train.into(), protocol: self.name() });
         }
         Ok(task)
     }
@@ -198,19 +197,19 @@ fn user_items(train: &Path, test: &Path) -> Result<Task, LabError> {
     Ok(task)
 }
 
-/// The share of a split by time where none is set.
+/// The default share of a split by time.
 pub(crate) const LATEST: f64 = 0.2;
-/// What it can be.
+/// The accepted shares.
 pub(crate) const SHARE: &str = "a number above 0 and below 1";
 
 /// # Errors
-/// [`LabError::Setting`] if it is no share of something.
+/// [`LabError::Setting`] if the share is not above 0 and below 1.
 pub(crate) fn check_share(share: f64) -> Result<(), LabError> {
     let is_share = share > 0.0 && share < 1.0;
-    if is_share { Ok(()) } else { Err(LabError::Setting(format!("share={share}: {SHARE} is expected"))) }
+    if is_share { Ok(()) } else { Err(SettingFault::new("share", share, SHARE).into()) }
 }
 
-/// One moment for everybody. For validation the part before it is cut once more, and what came after it is not looked at.
+/// Splits at one point in time. For validation the earlier part is split again, and the later part is not used.
 fn temporal(path: &Path, settings: &ProtocolSettings) -> Result<Task, LabError> {
     let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
     let rows = read_timed(path, &mut users, &mut items)?;
@@ -244,7 +243,7 @@ fn leave_one_out(path: &Path, settings: &ProtocolSettings, seed: u64) -> Result<
     Ok(task)
 }
 
-/// Whether at least one in a hundred validation items had been chosen before: then what was seen may come again.
+/// Whether at least one in a hundred validation items had been chosen before; then items of the history are candidates.
 fn repeats_itself(histories: &[Vec<u32>]) -> bool {
     let asked = histories.iter().filter(|history| history.len() >= 3);
     let (mut n, mut n_repeats) = (0, 0);
@@ -266,7 +265,7 @@ fn sessions(train: &Path, test: &Path) -> Result<Task, LabError> {
     let mut n_unknown = 0;
     for query in asked {
         n_unknown += u64::from(known[query.next as usize] == 0);
-        // Beginnings of one session follow each other in the file, each the other's with one item less or more.
+        // Prefixes of one session follow each other in the file, each with one item more or fewer than the one before.
         let is_same = queries.last().is_some_and(|last: &Query| {
             let (longer, shorter) = if last.history.len() > query.prefix.len() {
                 (&last.history, &query.prefix)

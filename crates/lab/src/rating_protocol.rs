@@ -1,14 +1,16 @@
-//! The protocol `ratings`: how far predicted stars lie from given ones, over k folds, on the latest ratings, or on a test file.
+//! The protocol `ratings`: the errors of predicted ratings, over k folds, on the latest ratings, or on a test file.
 //!
-//! In: `user item rating` a line. Every rating is predicted once, by a model fitted on the other folds. With `split=time`:
-//! `user item rating time` a line, and the latest `share=0.2` are predicted from all before them. Out: RMSE, mean
-//! absolute error, the share within half a star, each with an interval by bootstrap over users.
+//! In: `user item rating` per line. Every rating is predicted once, by a model fitted on the other folds. With
+//! `split=time`: `user item rating time` per line, and the latest `share=0.2` are predicted from all earlier ones. Out:
+//! RMSE, mean absolute error, the share of errors of at most half a star, each with an interval by bootstrap over
+//! users.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use accrue_event::SettingFault;
 use accrue_kernel::Draws;
-use accrue_model::collaborative::ratings::{AnyRatingModel, RatingKind, Ratings};
+use accrue_model::collaborative::ratings::{AnyRatingModel, Ratings};
 use accrue_model::collaborative::{Fit, parallel};
 use serde::Serialize;
 
@@ -19,7 +21,7 @@ use crate::metrics::Interval;
 use crate::protocol::{LATEST, SHARE, check_share};
 use crate::read::{RatingFile, Timed, Vocabulary, read_ratings, read_timed, split_by_time};
 use crate::report::round;
-use crate::settings::{Pairs, described_rating_model, rating_model_settings};
+use crate::settings::{Pairs, described_rating_model, rating_model_kind, rating_model_settings};
 
 /// Streams of random numbers.
 const FOLDS: u64 = 0x464F_4C44;
@@ -27,16 +29,16 @@ const BOOTSTRAP: u64 = 0x5242_4F4F;
 /// Resamples of a bootstrap.
 const RESAMPLES: usize = 500;
 
-/// The result. The same bytes for the same seed, save under `cost`.
+/// The result. The same bytes for the same seed, except for `cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RatingReport {
-    /// `ratings`
+    /// `ratings`.
     pub protocol: &'static str,
-    /// What was measured.
+    /// The name of the model.
     pub model: String,
     /// Settings of protocol and model.
     pub settings: BTreeMap<String, String>,
-    /// Of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// `rmse`, `mae`, `within_half`.
     pub metrics: BTreeMap<&'static str, f64>,
@@ -44,67 +46,39 @@ pub struct RatingReport {
     pub ci95: BTreeMap<&'static str, Interval>,
     /// RMSE of each fold.
     pub folds: Vec<f64>,
-    /// Ratings predicted.
+    /// Number of predicted ratings.
     pub n_eval: usize,
-    /// Numbers that the model learned, in the first fold.
+    /// Number of parameters that the model learned, in the first fold.
     pub n_params: u64,
     /// What was left out of the files, and how often.
     pub counted: BTreeMap<&'static str, u64>,
-    /// What it took.
+    /// Time and memory used.
     pub cost: Cost,
 }
 
 /// Rows of a file: `(user, item, rating)`.
 type Rows = Vec<(u32, u32, f32)>;
 
-/// Errors by user: squared, absolute, within half a star, number.
+/// Sums of one user's errors: squared, absolute, number within half a star, number.
 type Sums = [f64; 4];
 
-/// Reads, fits on each fold, predicts, measures.
+/// Reads the files, fits on each fold, predicts, and computes the metrics.
 ///
 /// # Errors
 /// [`LabError`] if a file, a setting or a model cannot be used.
 pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) -> Result<RatingReport, LabError> {
     let mut pairs = Pairs::new(&request.settings);
-    let n_folds: usize = pairs.take("folds", 5, "a whole number of at least 2")?;
-    let on_validation = pairs.take_word("on", &["test", "validation"])? == "validation";
-    let by_time = pairs.take_word("split", &["folds", "time"])? == "time";
-    let share: f64 = if by_time { pairs.take("share", LATEST, SHARE)? } else { LATEST };
-    check_share(share)?;
-    if by_time && request.test.is_some() {
-        return Err(LabError::Setting("split=time takes the test from the one file; leave out --test".into()));
-    }
-    if n_folds < 2 {
-        return Err(LabError::Setting(format!("folds={n_folds}: at least 2 are needed")));
-    }
-    let kind = RatingKind::named(&request.model).ok_or_else(|| {
-        let names: Vec<_> = RatingKind::ALL.iter().map(|kind| kind.name()).collect();
-        LabError::Setting(format!("there is no model `{}` of ratings; there is {}", request.model, names.join(", ")))
-    })?;
+    let protocol = RatingSettings::take(&mut pairs)?;
+    let kind = rating_model_kind(&request.model)?;
     let settings = rating_model_settings(kind, &pairs.rest())?;
     let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
-    let RatingFile { ratings, n_duplicate_lines } = match by_time {
-        true => RatingFile::default(),
-        false => read_ratings(&request.train, &mut users, &mut items)?,
-    };
-    let test = request.test.as_ref().map(|path| read_ratings(path, &mut users, &mut items)).transpose()?;
-    // Validation: folds inside what the first test would be predicted from.
-    let splits = match test {
-        None if by_time => vec![latest(&request.train, (&mut users, &mut items), share, on_validation)?],
-        Some(_) if on_validation => folds(ratings, n_folds, request.seed + 1),
-        Some(test) => vec![(ratings, test.ratings)],
-        None => {
-            let mut splits = folds(ratings, n_folds, request.seed);
-            if on_validation { folds(splits.swap_remove(0).0, n_folds, request.seed + 1) } else { splits }
-        }
-    };
+    let (splits, n_duplicate_lines) = protocol.splits(request, &mut users, &mut items)?;
     let mut stopwatch = Stopwatch::start();
     let (mut by_user, mut of_folds) = (vec![Sums::default(); users.len()], Vec::new());
     let (mut n_params, mut n_eval, mut n_trained) = (0, 0, 0);
     for (number, (train, test)) in splits.iter().enumerate() {
         if train.is_empty() || test.is_empty() {
-            let what = "a fold has nothing to learn from or nothing to predict; use fewer folds";
-            return Err(LabError::Empty(format!("{}: {what}", request.train.display())));
+            return Err(LabError::EmptyFold { path: request.train.clone() });
         }
         let train = grouped(train, users.len(), items.len());
         let model = settings.fit(&train, &Fit::quiet(request.seed, request.threads))?;
@@ -120,18 +94,12 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
     }
     let names = ["rmse", "mae", "within_half"];
     let intervals = bootstrap(&by_user, request.seed, request.threads);
-    let mut said = described_rating_model(&settings);
-    said.insert("on".into(), if on_validation { "validation" } else { "test" }.into());
-    if by_time {
-        said.insert("split".into(), "time".into());
-        said.insert("share".into(), share.to_string());
-    } else if request.test.is_none() || on_validation {
-        said.insert("folds".into(), n_folds.to_string());
-    }
+    let mut described = described_rating_model(&settings);
+    protocol.describe(request.test.is_some(), &mut described);
     Ok(RatingReport {
         protocol: "ratings",
         model: kind.name().to_string(),
-        settings: said,
+        settings: described,
         seed: request.seed,
         metrics: names.into_iter().zip(figures(&by_user).map(round)).collect(),
         ci95: names.into_iter().zip(intervals).collect(),
@@ -143,7 +111,67 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
     })
 }
 
-/// The latest ratings against all before them; for validation the latest of those.
+/// Settings of the protocol.
+struct RatingSettings {
+    n_folds: usize,
+    on_validation: bool,
+    by_time: bool,
+    share: f64,
+}
+
+impl RatingSettings {
+    fn take(pairs: &mut Pairs) -> Result<Self, LabError> {
+        let n_folds = pairs.take("folds", 5, "a whole number of at least 2")?;
+        SettingFault::check("folds", n_folds, 2..)?;
+        let on_validation = pairs.take_word("on", &["test", "validation"])? == "validation";
+        let by_time = pairs.take_word("split", &["folds", "time"])? == "time";
+        let share = if by_time { pairs.take("share", LATEST, SHARE)? } else { LATEST };
+        check_share(share)?;
+        Ok(Self { n_folds, on_validation, by_time, share })
+    }
+
+    /// Training and test rows of each split, and the number of repeated lines.
+    fn splits(
+        &self,
+        request: &Request,
+        users: &mut Vocabulary,
+        items: &mut Vocabulary,
+    ) -> Result<(Vec<(Rows, Rows)>, u64), LabError> {
+        if self.by_time {
+            if let Some(test) = request.test.clone() {
+                return Err(LabError::OneFile { protocol: "ratings, split=time", test });
+            }
+            return Ok((vec![latest(&request.train, (users, items), self.share, self.on_validation)?], 0));
+        }
+        let RatingFile { ratings, n_duplicate_lines } = read_ratings(&request.train, users, items)?;
+        let test = request.test.as_ref().map(|path| read_ratings(path, users, items)).transpose()?;
+        // For validation: folds inside the data from which the first test would be predicted.
+        let splits = match test {
+            Some(_) if self.on_validation => folds(ratings, self.n_folds, request.seed + 1),
+            Some(test) => vec![(ratings, test.ratings)],
+            None => {
+                let mut splits = folds(ratings, self.n_folds, request.seed);
+                match self.on_validation {
+                    true => folds(splits.swap_remove(0).0, self.n_folds, request.seed + 1),
+                    false => splits,
+                }
+            }
+        };
+        Ok((splits, n_duplicate_lines))
+    }
+
+    fn describe(&self, has_test: bool, described: &mut BTreeMap<String, String>) {
+        described.insert("on".into(), if self.on_validation { "validation" } else { "test" }.into());
+        if self.by_time {
+            described.insert("split".into(), "time".into());
+            described.insert("share".into(), self.share.to_string());
+        } else if !has_test || self.on_validation {
+            described.insert("folds".into(), self.n_folds.to_string());
+        }
+    }
+}
+
+/// The latest ratings, to be predicted from all earlier ones; for validation the latest of the earlier ones.
 fn latest(
     path: &Path,
     (users, items): (&mut Vocabulary, &mut Vocabulary),
@@ -155,7 +183,8 @@ fn latest(
     if on_validation {
         (before, after) = split_by_time(before, share);
     }
-    // Where somebody rated an item again, the model knows the rating that was in force at the cut, and is asked for the last.
+    // If a user rated an item again, the model learns the last rating before the split and predicts the last one after
+    // it.
     let last = |rows: &[Timed]| -> Rows {
         let of_pair: BTreeMap<(u32, u32), f32> = rows.iter().map(|row| ((row.user, row.item), row.rating)).collect();
         of_pair.into_iter().map(|((user, item), rating)| (user, item, rating)).collect()
@@ -163,7 +192,7 @@ fn latest(
     Ok((last(before), last(after)))
 }
 
-/// Each fold against the others, ratings dealt out at random.
+/// Each fold with all others to learn from; ratings are assigned to folds at random.
 fn folds(ratings: Rows, n_folds: usize, seed: u64) -> Vec<(Rows, Rows)> {
     let mut order: Vec<usize> = (0..ratings.len()).collect();
     Draws::new(seed, FOLDS, 0).shuffle(&mut order);
@@ -212,7 +241,7 @@ fn errors(
     }
 }
 
-/// RMSE, mean absolute error, share within half a star.
+/// RMSE, mean absolute error, share of errors within half a star.
 fn figures(users: &[Sums]) -> [f64; 3] {
     let all = users.iter().fold(Sums::default(), |all, user| std::array::from_fn(|i| all[i] + user[i]));
     let n = all[3].max(1.0);
@@ -258,8 +287,8 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_those_of_the_textbook() {
-        // Errors 0.5 and 1.5 of one user, 0 of another.
+    fn figures_match_their_definitions() {
+        // Errors of 0.5 and 1.5 for one user, 0 for another.
         let users = [[2.5, 2.0, 1.0, 2.0], [0.0, 0.0, 1.0, 1.0]];
         assert_eq!(figures(&users), [(2.5_f64 / 3.0).sqrt(), 2.0 / 3.0, 2.0 / 3.0]);
     }

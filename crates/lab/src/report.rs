@@ -1,4 +1,4 @@
-//! What an evaluation prints: the contract that scripts outside rely on.
+//! The report of a stream evaluation. External scripts rely on its form.
 
 use std::collections::BTreeMap;
 
@@ -8,55 +8,55 @@ use serde::Serialize;
 use crate::Cost;
 use crate::metrics::{Hit, Interval, bootstrap, mean};
 
-/// The result of an evaluation. The same bytes for the same seed, save under `cost`.
+/// The result of an evaluation. The same bytes for the same seed, except for `cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// How it was measured.
+    /// The name of the protocol.
     pub protocol: &'static str,
-    /// What was measured.
+    /// The name of the model.
     pub model: String,
     /// Settings of protocol and model.
     pub settings: BTreeMap<String, String>,
-    /// Of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Means over all predictions, and over first-time (`.new`) and repeated (`.repeat`) pairs alone.
+    /// Means over all predictions, and separately over first-time (`.new`) and repeated (`.repeat`) pairs.
     pub metrics: BTreeMap<String, f64>,
     /// 95 % intervals, by bootstrap over users.
     pub ci95: BTreeMap<String, Interval>,
     /// The same by week of the stream.
     pub weeks: Vec<Week>,
-    /// The same by twentieth of the stream's events, for streams whose weeks are too many or too thin.
+    /// The same by twentieth of the stream's events, for streams with many weeks or few events in each.
     pub blocks: Vec<Block>,
-    /// What the drift detector found while the models learned.
+    /// The changes that the drift detector found.
     pub drift: DriftFigures,
-    /// Predictions made.
+    /// Number of predictions.
     pub n_eval: usize,
-    /// Numbers that the model learned.
+    /// Number of parameters that the model learned.
     pub n_params: u64,
-    /// What it took.
+    /// Time and memory used.
     pub cost: Cost,
-    /// Every prediction, in the order of the stream; too many to print.
+    /// Every prediction, in stream order; not part of the printed report.
     #[serde(skip)]
     pub hits: Vec<Hit>,
 }
 
-/// Changes of how well the blend foresees what it learns.
+/// Changes in the quality of the blend's predictions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct DriftFigures {
-    /// To the better and to the worse.
+    /// Number of changes in either direction.
     pub n_changes: u64,
-    /// To the worse.
+    /// Number of changes for the worse.
     pub n_worse: u64,
-    /// The latest ones, by record.
+    /// The latest changes, by record.
     pub changes: Vec<Change>,
 }
 
-/// One week's means.
+/// The means of one week.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Week {
     /// Weeks since the first prediction.
     pub week: u32,
-    /// Predictions made.
+    /// Number of predictions.
     pub n_eval: usize,
     /// Hit rate.
     #[serde(rename = "hr@20")]
@@ -69,9 +69,9 @@ pub struct Week {
 /// Means over one twentieth of the stream's events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Block {
-    /// Which, from 0.
+    /// The index of the twentieth, from 0.
     pub block: u32,
-    /// Predictions made.
+    /// Number of predictions.
     pub n_eval: usize,
     /// Hit rate.
     #[serde(rename = "hr@20")]
@@ -81,15 +81,15 @@ pub struct Block {
     pub ndcg: f64,
 }
 
-/// Into how many equal blocks the events of a stream are cut: figures every 5 % of them.
+/// Number of equal blocks into which a stream's events are divided.
 pub(crate) const BLOCKS: u32 = 20;
 
-/// A figure's name and how it is read off a prediction.
+/// A metric's name and its value for one prediction.
 type Figure = (&'static str, fn(&Hit) -> f64);
 
 const FIGURES: [Figure; 2] = [("hr@20", Hit::hit), ("ndcg@20", Hit::gain)];
 
-/// Means over all, new and repeated pairs.
+/// Means over all pairs, new pairs and repeated pairs.
 pub(crate) fn metrics(hits: &[Hit]) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
     for (name, value) in FIGURES {
@@ -100,7 +100,7 @@ pub(crate) fn metrics(hits: &[Hit]) -> BTreeMap<String, f64> {
     metrics
 }
 
-/// Intervals over all pairs.
+/// Intervals of the means over all pairs.
 pub(crate) fn intervals(hits: &[Hit], seed: u64) -> BTreeMap<String, Interval> {
     FIGURES
         .iter()
@@ -127,7 +127,7 @@ pub(crate) fn weeks(hits: &[Hit]) -> Vec<Week> {
         .collect()
 }
 
-/// Means by twentieth of the stream; those before the first prediction are left out.
+/// Means by twentieth of the stream; blocks without predictions are left out.
 pub(crate) fn blocks(hits: &[Hit]) -> Vec<Block> {
     (0..BLOCKS)
         .map(|block| {
@@ -143,7 +143,7 @@ pub(crate) fn blocks(hits: &[Hit]) -> Vec<Block> {
         .collect()
 }
 
-/// Six digits after the point: more than any figure means, and the same on every machine.
+/// Rounds to six digits after the point, which is more precise than any metric and the same on every machine.
 pub(crate) fn round(x: f64) -> f64 {
     (x * 1e6).round() / 1e6
 }

@@ -1,11 +1,12 @@
-//! What a coordinated flood does to a shop, with and without the rule against it.
+//! The effect of a coordinated flood on a shop, with and without the rule against it.
 //!
-//! In: real events, a flood to inject (fresh accounts that all act on one item within some hours). Out: for the stream as it was, with
-//! the flood, and with the flood and the rule: how much was refused, how many lists of real shoppers the attacked item got into,
-//! at which place, and how well the learner foresees what real shoppers choose in the days after. The attacked item is the
-//! median one by its events before the flood, so that nobody would have been shown it much.
+//! In: real events, and a flood to add to them: fresh accounts that all act on one item within some hours. Out: for the
+//! original stream, for the stream with the flood, and for the stream with the flood and the rule: how much was
+//! rejected, how many real shoppers' lists contain the attacked item and at which rank, and how well the learner
+//! predicts real choices in the days after. The attacked item is the median one by number of events before the flood,
+//! so that without a flood it is rarely recommended.
 
-use accrue_event::{Check, CheckSettings, Event, EventId, ItemId, RuleStatistics, SettingsError, Timestamp};
+use accrue_event::{Check, CheckSettings, Event, EventId, ItemId, RuleStatistics, Timestamp};
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Facts, Offset, Record};
 use accrue_train::{LearnSettings, Learner};
@@ -16,78 +17,78 @@ use crate::{Interval, LabError, StreamData};
 
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
-/// Real shoppers whose lists are looked at: the latest ones before the flood.
+/// Number of real shoppers whose lists are checked: the latest ones before the flood.
 const PROBES: usize = 500;
-/// Places of a list that are looked at for the attacked item.
+/// Length of the list in which the attacked item is searched.
 const DEPTH: usize = 1_000;
 
-/// The flood, and where it falls.
+/// The flood and its time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RiskSettings {
-    /// Fresh accounts.
+    /// Number of fresh accounts.
     pub accounts: usize,
-    /// Events of each.
+    /// Events per account.
     pub each: usize,
-    /// Hours in which they come.
+    /// Duration of the flood, in hours.
     pub hours: f64,
-    /// When it begins: days after the first event.
+    /// Beginning of the flood, in days after the first event.
     pub at_day: i64,
-    /// Days after it in which real choices are foreseen.
+    /// Days after the flood in which real choices are predicted.
     pub after_days: i64,
     /// Settings of the models, with the seed.
     pub learn: LearnSettings,
-    /// The rules; `coordinated` is switched off for the runs without.
+    /// The rules; `coordinated` is turned off in the run without the rule.
     pub check: CheckSettings,
 }
 
-/// What happened in one run.
+/// The result of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RiskRun {
-    /// Events of the flood that were let in.
+    /// Accepted events of the flood.
     pub flood_in: u64,
-    /// Events of the flood that were refused.
+    /// Rejected events of the flood.
     pub flood_refused: u64,
-    /// Real events that were refused as coordinated.
+    /// Real events that were rejected as coordinated.
     pub real_refused: u64,
-    /// Share of real shoppers whose first twenty places hold the attacked item, at the flood's end.
+    /// Share of real shoppers whose first twenty items include the attacked one at the end of the flood.
     pub exposure: f64,
-    /// The same a day later.
+    /// The same, one day later.
     pub exposure_next_day: f64,
-    /// Median place of the item in those lists at the flood's end, from 1; 1,001 stands for further down.
+    /// Median rank of the attacked item in those lists at the end of the flood, from 1; 1,001 stands for lower ranks.
     pub median_place: u32,
-    /// Hit rate and NDCG of twenty, over real choices after the flood.
+    /// Hit rate at 20 over real choices after the flood.
     pub hr: f64,
-    /// See `hr`.
+    /// NDCG at 20 over the same choices.
     pub ndcg: f64,
     /// 95 % interval of the NDCG, over shoppers.
     pub ndcg_ci95: Interval,
-    /// Choices foreseen.
+    /// Number of predicted choices.
     pub n_eval: usize,
 }
 
-/// The three runs.
+/// The results of the three runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RiskReport {
-    /// How it was measured.
+    /// The name of the protocol.
     pub protocol: &'static str,
-    /// Real events.
+    /// Number of real events.
     pub n_events: usize,
-    /// Events of the flood.
+    /// Number of events of the flood.
     pub n_flood: usize,
-    /// The attacked item's events before the flood.
+    /// Events of the attacked item before the flood.
     pub item_events_before: usize,
-    /// The stream as it was, with the rule in force.
+    /// The stream without the flood, with the rule.
     pub clean: RiskRun,
-    /// With the flood, without the rule.
+    /// The stream with the flood, without the rule.
     pub without_rule: RiskRun,
-    /// With the flood and the rule.
+    /// The stream with the flood and the rule.
     pub with_rule: RiskRun,
 }
 
-/// Runs the three.
+/// Makes the three runs.
 ///
 /// # Errors
-/// [`LabError::Empty`] if the stream ends before the flood; [`LabError::Setting`] for rules that cannot hold.
+/// [`LabError::Empty`] if the stream ends before the flood; [`LabError::Setting`] for invalid settings of the rules.
 pub fn evaluate_risk(
     data: StreamData,
     settings: &RiskSettings,
@@ -95,7 +96,7 @@ pub fn evaluate_risk(
 ) -> Result<RiskReport, LabError> {
     let mut events: Vec<Event> = data.events.into_iter().filter(|event| event.item.is_some()).collect();
     events.sort_by_key(|event| event.at);
-    let empty = || LabError::Empty("no event lies behind the flood; a smaller `at_day` may help".into());
+    let empty = || LabError::Empty("no event is after the flood; a smaller `at_day` may help");
     let begins_ms = events.first().ok_or_else(empty)?.at.0 + settings.at_day * DAY_MS;
     let before = events.partition_point(|event| event.at.0 < begins_ms);
     let (item, item_events_before) = median_item(&events[..before]).ok_or_else(empty)?;
@@ -105,17 +106,17 @@ pub fn evaluate_risk(
         coordinated: accrue_event::CoordinatedSettings { least: 0, ..settings.check.coordinated.clone() },
         ..settings.check.clone()
     };
-    let scene = Scene { events: &events, item: &item, begins_ms, settings };
-    let clean = scene.run(&[], &settings.check)?;
+    let setup = Setup { events: &events, item: &item, begins_ms, settings };
+    let clean = setup.run(&[], &settings.check)?;
     progress(1.0 / 3.0);
-    let without_rule = scene.run(&flood, &without)?;
+    let without_rule = setup.run(&flood, &without)?;
     progress(2.0 / 3.0);
-    let with_rule = scene.run(&flood, &settings.check)?;
+    let with_rule = setup.run(&flood, &settings.check)?;
     let (n_events, n_flood) = (events.len(), flood.len());
     Ok(RiskReport { protocol: "risk", n_events, n_flood, item_events_before, clean, without_rule, with_rule })
 }
 
-/// The median item by events, with how many it had; among equals the name decides.
+/// The median item by number of events, with that number; items with equal numbers are ordered by name.
 fn median_item(events: &[Event]) -> Option<(ItemId, usize)> {
     let mut counts = std::collections::BTreeMap::new();
     events.iter().filter_map(|event| event.item.as_ref()).for_each(|item| *counts.entry(item).or_insert(0) += 1);
@@ -124,7 +125,7 @@ fn median_item(events: &[Event]) -> Option<(ItemId, usize)> {
     by_count.get(by_count.len() / 2).map(|&(n, item)| (item.clone(), n))
 }
 
-/// The flood in the order of time, each event like a real one but for who and what.
+/// The flood in time order. Its events are copies of a real one with another shopper and item.
 fn flood(template: &Event, item: &ItemId, begins_ms: i64, settings: &RiskSettings) -> Vec<Event> {
     let n = settings.accounts * settings.each;
     let gap_ms = settings.hours * HOUR_MS as f64 / n.max(1) as f64;
@@ -146,17 +147,16 @@ fn flood(template: &Event, item: &ItemId, begins_ms: i64, settings: &RiskSetting
 }
 
 /// What the three runs share.
-struct Scene<'a> {
+struct Setup<'a> {
     events: &'a [Event],
     item: &'a ItemId,
     begins_ms: i64,
     settings: &'a RiskSettings,
 }
 
-impl Scene<'_> {
+impl Setup<'_> {
     fn run(&self, flood: &[Event], rules: &CheckSettings) -> Result<RiskRun, LabError> {
-        let wrong = |error: SettingsError| LabError::Setting(error.to_string());
-        let mut check = Check::new(rules.clone(), RuleStatistics::default()).map_err(wrong)?;
+        let mut check = Check::new(rules.clone(), RuleStatistics::default())?;
         let settings = self.settings;
         let mut shop = Shop {
             facts: Facts::new(settings.learn.history_capacity),
@@ -167,12 +167,12 @@ impl Scene<'_> {
         let ends_ms = self.begins_ms + (settings.hours * HOUR_MS as f64) as i64;
         let last_ms = ends_ms + settings.after_days * DAY_MS;
         let probes = self.probes();
-        // Looked at when their time has come, in this order.
-        let mut looks = vec![ends_ms + DAY_MS, ends_ms];
+        // The times at which the lists are checked, the next one last.
+        let mut checks_ms = vec![ends_ms + DAY_MS, ends_ms];
         for (event, is_flood) in merged(self.events, flood) {
-            while looks.last().is_some_and(|&at_ms| event.at.0 > at_ms) {
-                let (exposure, place) = shop.look(&probes, self.item);
-                match looks.pop() {
+            while checks_ms.last().is_some_and(|&at_ms| event.at.0 > at_ms) {
+                let (exposure, place) = shop.exposure(&probes, self.item);
+                match checks_ms.pop() {
                     Some(at_ms) if at_ms == ends_ms => (run.exposure, run.median_place) = (exposure, place),
                     _ => run.exposure_next_day = exposure,
                 }
@@ -187,9 +187,9 @@ impl Scene<'_> {
                 (false, false) => run.real_refused += 1,
                 (false, true) => {}
             }
-            // Who was refused still chose: the same choices are foreseen in each run.
+            // A rejected event is still a choice, so that all runs predict the same choices.
             if !is_flood && event.at.0 > ends_ms {
-                hits.push(shop.foresee(event));
+                hits.push(shop.predict(event));
             }
             if is_in {
                 check.observe(event, None);
@@ -211,7 +211,7 @@ impl Scene<'_> {
     }
 }
 
-/// Both streams in the order of time; at the same time the real one comes first.
+/// Both streams in time order; of events at the same time the real one comes first.
 fn merged<'a>(real: &'a [Event], flood: &'a [Event]) -> impl Iterator<Item = (&'a Event, bool)> {
     let (mut real, mut flood) = (real.iter().peekable(), flood.iter().peekable());
     std::iter::from_fn(move || match (real.peek(), flood.peek()) {
@@ -221,7 +221,7 @@ fn merged<'a>(real: &'a [Event], flood: &'a [Event]) -> impl Iterator<Item = (&'
     })
 }
 
-/// Facts and learner, as the server has them.
+/// Facts and learner, as in a server.
 struct Shop {
     facts: Facts,
     learner: Learner,
@@ -238,7 +238,7 @@ impl Shop {
         Ok(())
     }
 
-    /// The list of whoever caused this event, at that depth.
+    /// The first `depth` recommendations for the shopper of this event.
     fn list(&mut self, event: &Event, depth: usize) -> Vec<u32> {
         let shopper = self.facts.shopper(&event.shopper());
         let history = self.facts.histories.get(shopper.unwrap_or(u32::MAX));
@@ -249,7 +249,7 @@ impl Shop {
         ranked.into_iter().map(|scored| scored.item).collect()
     }
 
-    fn foresee(&mut self, event: &Event) -> Hit {
+    fn predict(&mut self, event: &Event) -> Hit {
         let list = self.list(event, LIST);
         let item = event.item.as_ref().and_then(|item| self.facts.items.get(item.as_str()));
         let rank = list.iter().position(|&other| Some(other) == item).map(|rank| rank as u32);
@@ -257,8 +257,8 @@ impl Shop {
         Hit { user, rank, ..Hit::default() }
     }
 
-    /// How many of these shoppers' lists hold the item in their first places, and its median place.
-    fn look(&mut self, probes: &[&Event], item: &ItemId) -> (f64, u32) {
+    /// The share of these shoppers whose first items include `item`, and its median rank.
+    fn exposure(&mut self, probes: &[&Event], item: &ItemId) -> (f64, u32) {
         let sought = self.facts.items.get(item.as_str());
         let mut places: Vec<u32> = Vec::with_capacity(probes.len());
         for probe in probes {
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use accrue_event::{Outcome, RawEvent};
 
-    /// Forty days of 200 customers who buy three of eighty items a day, in turns.
+    /// Forty days of 200 customers, each of whom buys three of eighty items a day.
     fn data() -> StreamData {
         let check = Check::new(CheckSettings::default(), RuleStatistics::default()).unwrap();
         let mut events = Vec::new();
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_lifts_its_item_and_the_rule_keeps_it_down() {
+    fn a_flood_raises_its_item_and_the_rule_prevents_it() {
         let settings = RiskSettings {
             accounts: 400,
             each: 2,

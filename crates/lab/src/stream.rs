@@ -1,43 +1,45 @@
-//! The stream protocol: events in the order of their times; predict what is chosen next, then learn it.
+//! The stream protocol: events in time order; the model predicts each chosen item, then learns it.
 //!
-//! Every `every`-th event from day `from_day` on is predicted: all items seen so far are ranked, the target last among equals.
-//! With `unit = line` the history holds everything before the event, earlier lines of the basket included; with `unit =
-//! basket` it ends before the basket (the session) begins, and so does what was learned; with `unit = day` before the day (UTC)
-//! begins, for files that tell times to the day and cannot say what came first in it. The history is current in every mode;
-//! modes differ in when the models learn (`policy.rs`).
+//! Every `every`-th event from day `from_day` on is predicted: all items seen so far are ranked, and among equal scores
+//! the target ranks last. With `unit = line` the history contains everything before the event, including earlier lines
+//! of its basket. With `unit = basket` both history and model end before the basket (the session) begins. With
+//! `unit = day` they end before the day (UTC) begins, for files whose times are dates, so that the order within a day
+//! is unknown. The history is current in every mode; modes differ in when the models learn (`policy.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::{Event, Item};
-use accrue_model::collaborative::FitError;
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Offset, Record};
 use accrue_train::{LearnSettings, Learner, Past, Take, TrainError};
 
+use crate::LabError;
 use crate::cost::Stopwatch;
 use crate::metrics::{Hit, mean};
 use crate::policy::{DAY_MS, Mode, Span, Timetable};
-use crate::read::ReadError;
 use crate::report::{BLOCKS, DriftFigures, Report, blocks, intervals, metrics, weeks};
 
 /// Stream of the random numbers that shuffle lines.
 const SHUFFLE: u64 = 0x5348_5546;
-/// Epochs tried for `epochs = auto`, at most.
+/// Most epochs tried for `epochs = auto`.
 const MAX_EPOCHS: u32 = 6;
 
-/// What a prediction's history holds of its own basket.
+const NO_EVENTS: &str = "there is no event to learn from; check the mapping and `from_day`";
+const NO_PREDICTIONS: &str = "there is nothing to predict; check the mapping and `from_day`";
+
+/// How much of its own basket or day a prediction's history contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Everything before the event.
     Line,
-    /// Nothing.
+    /// Nothing of the basket.
     Basket,
-    /// Nothing of its day.
+    /// Nothing of the day.
     Day,
 }
 
 impl Unit {
-    /// Its name in settings and reports.
+    /// The name in settings and reports.
     pub fn name(self) -> &'static str {
         match self {
             Unit::Line => "line",
@@ -47,67 +49,37 @@ impl Unit {
     }
 }
 
-/// How the protocol runs.
+/// Settings of the protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamSettings {
-    /// What a history holds.
+    /// How much of its basket or day a history contains.
     pub unit: Unit,
-    /// When models learn.
+    /// When the models learn.
     pub mode: Mode,
-    /// One event in so many is predicted.
+    /// One event in this number is predicted.
     pub every: usize,
     /// Days of learning before the first prediction.
     pub from_day: i64,
-    /// Shuffle the lines of each basket with this seed: a till's order is no shopper's order.
+    /// Shuffle the lines of each basket with this seed, because the order of a receipt is not the shopper's order.
     pub shuffle: Option<u64>,
-    /// Whether a guard is on, as in a server: the line is drawn to the last good version, and undone where it does harm.
+    /// Whether the guard is on, as in a server: the models are regularised towards the reference state and rolled back
+    /// after harm.
     pub guard: bool,
     /// Settings of the models, with the seed.
     pub learn: LearnSettings,
 }
 
-/// Why the protocol cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum LabError {
-    /// Nothing to learn from or to predict.
-    #[error("{0}")]
-    Empty(String),
-    /// The learner refused a record.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// A file cannot be used.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A setting, a protocol or a model that there is not.
-    #[error("{0}")]
-    Setting(String),
-    /// A model cannot be fitted.
-    #[error(transparent)]
-    Fit(#[from] FitError),
-    /// A log that says too little about a policy, or has numbers that cannot be.
-    #[error(transparent)]
-    OffPolicy(#[from] crate::off_policy::OffPolicyError),
-    /// A model gave no number.
-    #[error("model `{model}` gave a score that is no number, first for user {user}; nothing was measured")]
-    NotANumber {
-        /// Which.
-        model: &'static str,
-        /// For whom.
-        user: u32,
-    },
-}
-
-/// Checked events and what is known of items, as a mapping gave them.
+/// Events that the check accepted, and descriptions of items, as a mapping produced them.
 #[derive(Clone, Debug, Default)]
 pub struct StreamData {
-    /// In any order; they are sorted by time, stably.
+    /// The events, in any order; they are sorted by time, stably.
     pub events: Vec<Event>,
-    /// Descriptions beside them: the place of the event that brought each, and the item.
+    /// Descriptions of items: each with the index of the event that it came with.
     pub items: Vec<(usize, Item)>,
 }
 
 impl StreamData {
-    /// Records in the order of time, with each description before the event that brought it.
+    /// Records in time order, each description before the event that it came with.
     pub(crate) fn into_records(self, shuffle: Option<u64>) -> Vec<Record> {
         let mut described: BTreeMap<usize, Vec<Item>> = BTreeMap::new();
         for (place, item) in self.items {
@@ -121,7 +93,7 @@ impl StreamData {
         let mut events: Vec<Option<Event>> = self.events.into_iter().map(Some).collect();
         let mut records = Vec::with_capacity(events.len());
         for place in order {
-            let event = events[place].take().expect("each place comes once");
+            let event = events[place].take().expect("each index occurs once");
             let received_at = event.at;
             let items = described.remove(&place).unwrap_or_default();
             let bodies = items.into_iter().map(|item| Body::Item(Box::new(item)));
@@ -134,7 +106,7 @@ impl StreamData {
     }
 }
 
-/// Permutes the events of each basket among the basket's places.
+/// Permutes the events of each basket among the basket's positions.
 fn shuffle_baskets(events: &[Event], order: &mut [usize], seed: u64) {
     let mut baskets: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (slot, &place) in order.iter().enumerate() {
@@ -151,7 +123,7 @@ fn shuffle_baskets(events: &[Event], order: &mut [usize], seed: u64) {
     }
 }
 
-/// Runs the protocol. `progress` hears the share done, now and then.
+/// Runs the protocol. `progress` is called with the share done.
 ///
 /// # Errors
 /// [`LabError::Empty`] if there is nothing to predict.
@@ -170,7 +142,7 @@ pub fn evaluate_stream(
     };
     let mut stopwatch = Stopwatch::start();
     let mut run = Run::new(&records, settings, mode);
-    run.through(&plan, &mut stopwatch, progress)?;
+    run.run(&plan, &mut stopwatch, progress)?;
     let Run { hits, learner, n_learned, .. } = run;
     let part = settings.learn.models.part;
     Ok(Report {
@@ -197,21 +169,20 @@ fn drift_figures(learner: &Learner) -> DriftFigures {
 
 /// Which events are predicted, and at which record.
 struct Plan {
-    /// Events to predict by the record before which they are predicted: lists of one shopper's events each.
+    /// Events to predict, by the index of the record before which they are predicted: lists of events of one shopper
+    /// each.
     targets: BTreeMap<usize, Vec<Vec<usize>>>,
-    /// When the first prediction may come.
+    /// Time of the first possible prediction.
     begins_ms: i64,
-    /// Numbers of the events by the place of their records.
+    /// Record indices of all events.
     events: Vec<usize>,
 }
 
 impl Plan {
     fn new(records: &[Record], settings: &StreamSettings) -> Result<Self, LabError> {
-        let empty = |what: &str| LabError::Empty(format!("{what}; check the mapping and `from_day`"));
         let lines: Vec<usize> = (0..records.len()).filter(|&place| event_of(&records[place]).is_some()).collect();
         let first = lines.first().and_then(|&place| event_of(&records[place]));
-        let begins_ms =
-            first.ok_or_else(|| empty("there is no event to learn from"))?.at.0 + settings.from_day * DAY_MS;
+        let begins_ms = first.ok_or(LabError::Empty(NO_EVENTS))?.at.0 + settings.from_day * DAY_MS;
         let mut basket_begins: BTreeMap<&str, usize> = BTreeMap::new();
         for &place in lines.iter().rev() {
             if let Some(session) = event_of(&records[place]).and_then(|event| event.session.as_ref()) {
@@ -219,8 +190,8 @@ impl Plan {
             }
         }
         let day_begins = |at_ms: i64| {
-            let dawn_ms = at_ms.div_euclid(DAY_MS) * DAY_MS;
-            records.partition_point(|record| record.received_at.0 < dawn_ms)
+            let day_begins_ms = at_ms.div_euclid(DAY_MS) * DAY_MS;
+            records.partition_point(|record| record.received_at.0 < day_begins_ms)
         };
         let mut targets: BTreeMap<usize, Vec<Vec<usize>>> = BTreeMap::new();
         for (number, &place) in lines.iter().enumerate() {
@@ -241,7 +212,7 @@ impl Plan {
             }
         }
         if targets.is_empty() {
-            return Err(empty("there is nothing to predict"));
+            return Err(LabError::Empty(NO_PREDICTIONS));
         }
         Ok(Self { targets, begins_ms, events: lines })
     }
@@ -260,12 +231,12 @@ struct Run<'a> {
     mode: Mode,
     facts: Facts,
     learner: Learner,
-    /// Records before this one were given to the learner.
-    given: usize,
+    /// The learner has learned the records before this index.
+    learned_before: usize,
     timetable: Timetable,
-    /// Offsets of the resets; the learner counts each as a record.
+    /// Offsets of the resets; the learner counts each of them as a record.
     resets: Vec<Offset>,
-    /// Events before the record at hand.
+    /// Number of events before the current record.
     n_events: u64,
     chosen: BTreeSet<(u32, u32)>,
     hits: Vec<Hit>,
@@ -275,13 +246,14 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(records: &'a [Record], settings: &'a StreamSettings, mode: Mode) -> Self {
-        // Prequential predictions are the protocol's own business here.
-        let mut quiet = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
-        // Models are compared as they learn; what a guard would undo is another question.
-        quiet.guard.enabled = settings.guard;
-        let mut learner = Learner::new(quiet);
+        // The protocol makes its own predictions, so the learner's are turned off.
+        let mut learn = LearnSettings { predict_one_in: u64::MAX, ..settings.learn.clone() };
+        // By default the guard is off, because the models are compared by what they learn and not by what is rolled
+        // back.
+        learn.guard.enabled = settings.guard;
+        let mut learner = Learner::new(learn);
         if !mode.is_online() {
-            // Its list of items is ahead of what it learns.
+            // In these modes the learner adds items before it learns from their events.
             learner.begin_epoch();
         }
         Self {
@@ -289,7 +261,7 @@ impl<'a> Run<'a> {
             mode,
             facts: Facts::new(settings.learn.history_capacity),
             learner,
-            given: 0,
+            learned_before: 0,
             timetable: Timetable::new(mode),
             resets: Vec::new(),
             n_events: 0,
@@ -300,12 +272,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn through(
-        &mut self,
-        plan: &Plan,
-        stopwatch: &mut Stopwatch,
-        mut progress: impl FnMut(f64),
-    ) -> Result<(), LabError> {
+    fn run(&mut self, plan: &Plan, stopwatch: &mut Stopwatch, mut progress: impl FnMut(f64)) -> Result<(), LabError> {
         for place in 0..self.records.len() {
             let now_ms = self.records[place].received_at.0;
             self.update(place, now_ms, plan.begins_ms)?;
@@ -318,7 +285,7 @@ impl<'a> Run<'a> {
             {
                 self.n_events += 1;
                 self.chosen.insert((interaction.shopper, interaction.item));
-                // One that learns online sees it in a moment, by its own step.
+                // In online modes the learner's own step adds the item.
                 if !self.mode.is_online() {
                     self.learner.see_item(interaction.item, interaction.at_ms);
                 }
@@ -330,10 +297,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Lets the models learn what the mode grants them before record `place`.
+    /// Lets the models learn what the mode allows before record `place`.
     fn update(&mut self, place: usize, now_ms: i64, begins_ms: i64) -> Result<(), LabError> {
         if self.mode.is_online() || now_ms < begins_ms {
-            self.give(place)?;
+            self.learn_before(place)?;
         }
         if self.mode == Mode::Online || now_ms < begins_ms || !self.timetable.is_due(self.n_events, now_ms) {
             return Ok(());
@@ -341,41 +308,41 @@ impl<'a> Run<'a> {
         match self.mode {
             Mode::Reset { .. } => self.reset(now_ms),
             Mode::Retrain { warm, epochs, .. } => self.retrain(place, warm, epochs.unwrap_or(1)),
-            _ => self.give(place),
+            _ => self.learn_before(place),
         }
     }
 
-    /// Lets the learner follow up to record `place`.
-    fn give(&mut self, place: usize) -> Result<(), LabError> {
-        for record in &self.records[self.given..place] {
+    /// Lets the learner learn all records before `place`.
+    fn learn_before(&mut self, place: usize) -> Result<(), LabError> {
+        for record in &self.records[self.learned_before..place] {
             let fact = self.facts.resolve(record);
             self.n_learned += u64::from(matches!(fact, Fact::Interaction(..)));
             self.learner.step(self.learner.end(), record.received_at.0, fact)?;
         }
-        self.given = place;
+        self.learned_before = place;
         Ok(())
     }
 
-    /// Learns what was given so far once more from nothing, and goes on from that without asking whether it is better: what a gate would
-    /// refuse counts here.
+    /// Learns everything so far again from nothing and continues from the result without a gate, so that a reset that a
+    /// gate would refuse has its effect on the figures.
     fn reset(&mut self, now_ms: i64) -> Result<(), LabError> {
         let (offset, challenger) = (self.learner.end(), self.learner.reset()?);
-        let mut past = Given { records: self.records, facts: &self.facts, resets: &self.resets };
+        let mut past = LearnedRecords { records: self.records, facts: &self.facts, resets: &self.resets };
         self.learner.promote(offset, now_ms, &challenger.challenge().to_record(), "reset", &mut past)?;
         self.resets.push(offset);
         self.n_learned += self.n_events;
         Ok(())
     }
 
-    /// Goes over everything again; afterwards the learner stands at record `place`.
+    /// Learns everything before record `place` again, in the given number of epochs.
     fn retrain(&mut self, place: usize, warm: bool, epochs: u32) -> Result<(), LabError> {
         if !warm {
             self.learner = Learner::new(self.learner.settings().clone());
         }
         for _ in 0..epochs {
             self.learner.begin_epoch();
-            self.given = 0;
-            self.give(place)?;
+            self.learned_before = 0;
+            self.learn_before(place)?;
         }
         Ok(())
     }
@@ -405,14 +372,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a learner was given, by its own offsets.
-struct Given<'a> {
+/// The records that a learner has learned, by the learner's own offsets.
+struct LearnedRecords<'a> {
     records: &'a [Record],
     facts: &'a Facts,
     resets: &'a [Offset],
 }
 
-impl Past for Given<'_> {
+impl Past for LearnedRecords<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         for offset in (from.0..to.0).map(Offset) {
             let n_resets = self.resets.partition_point(|&reset| reset < offset);
@@ -425,14 +392,15 @@ impl Past for Given<'_> {
     }
 }
 
-/// Items that score at least as much as the target: among equals it ranks last.
+/// The number of other items that score at least as much as the target: among equal scores it ranks last.
 fn rank_of(scores: &[f32], target: u32) -> u32 {
     let score = scores[target as usize];
-    assert!(scores.iter().all(|score| !score.is_nan()), "a score is never NaN");
+    assert!(scores.iter().all(|score| !score.is_nan()), "a score is NaN");
     scores.iter().enumerate().filter(|&(item, &other)| item as u32 != target && other >= score).count() as u32
 }
 
-/// The number of epochs that predicts the last week before the first prediction best: it grows while it pays.
+/// The number of epochs that predicts the week before the first prediction best. It grows as long as the result
+/// improves.
 fn tuned_epochs(records: &[Record], settings: &StreamSettings) -> Result<u32, LabError> {
     let first_ms = records.first().map_or(0, |record| record.received_at.0);
     let begins_ms = first_ms + settings.from_day * DAY_MS;
@@ -443,7 +411,7 @@ fn tuned_epochs(records: &[Record], settings: &StreamSettings) -> Result<u32, La
     for epochs in 1..=MAX_EPOCHS {
         let mode = Mode::Retrain { every: Span::Ms(i64::MAX >> 1), warm: false, epochs: Some(epochs) };
         let mut run = Run::new(before, &inner, mode);
-        run.through(&plan, &mut Stopwatch::start(), |_| {})?;
+        run.run(&plan, &mut Stopwatch::start(), |_| {})?;
         let ndcg = mean(run.hits.iter(), Hit::gain);
         if ndcg <= best.1 {
             break;
@@ -453,23 +421,23 @@ fn tuned_epochs(records: &[Record], settings: &StreamSettings) -> Result<u32, La
     Ok(best.0)
 }
 
-/// What the report says of the settings.
+/// The settings of a run, for the report.
 fn described(settings: &StreamSettings, mode: Mode) -> BTreeMap<String, String> {
-    let mut said = BTreeMap::new();
-    let mut say = |key: &str, value: String| said.insert(key.to_string(), value);
-    say("unit", settings.unit.name().to_string());
-    say("every", settings.every.to_string());
-    say("from_day", settings.from_day.to_string());
+    let mut described = BTreeMap::new();
+    let mut describe = |key: &str, value: String| described.insert(key.to_string(), value);
+    describe("unit", settings.unit.name().to_string());
+    describe("every", settings.every.to_string());
+    describe("from_day", settings.from_day.to_string());
     if let Some(seed) = settings.shuffle {
-        say("shuffle", seed.to_string());
+        describe("shuffle", seed.to_string());
     }
-    say("mode", mode.to_string());
+    describe("mode", mode.to_string());
     if settings.guard {
-        say("guard", "true".to_string());
+        describe("guard", "true".to_string());
     }
     if let Mode::Retrain { warm, epochs, .. } = mode {
-        say("warm", warm.to_string());
-        say("epochs", epochs.unwrap_or(1).to_string());
+        describe("warm", warm.to_string());
+        describe("epochs", epochs.unwrap_or(1).to_string());
     }
-    said
+    described
 }

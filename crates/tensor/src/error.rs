@@ -1,16 +1,16 @@
-//! What can go wrong with weights and training.
+//! The errors of weight files and training steps.
 
 use std::path::PathBuf;
 
-/// Why weights were not read or a step was not taken.
+/// Why weights were not read or written, or a step was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TensorError {
-    /// A loss or a gradient is no finite number.
-    #[error("step {step}: the {what} is no finite number; lower the learning rate or clip gradients")]
+    /// A loss or a gradient is not finite.
+    #[error("step {step}: the {what} is not finite; lower the learning rate or clip gradients")]
     NotFinite {
-        /// Loss or gradient.
+        /// The loss or the gradient.
         what: &'static str,
-        /// Steps taken before.
+        /// Number of steps taken before.
         step: u64,
     },
     /// A file cannot be read or written.
@@ -18,28 +18,28 @@ pub enum TensorError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file is not in the safetensors format.
-    #[error("{path}: not a safetensors file: {reason}")]
+    #[error("{path}: not a safetensors file: {source}")]
     Format {
         /// The file.
         path: PathBuf,
-        /// What the format's reader says.
-        reason: String,
+        /// The error of the format's reader.
+        source: safetensors::SafeTensorError,
     },
-    /// A weight is not in the file.
-    #[error("{path}: no weight `{name}`; the file has {found}")]
+    /// The file does not contain a weight.
+    #[error("{path}: no weight `{name}`; the file has {}", found.join(", "))]
     Missing {
         /// The file.
         path: PathBuf,
         /// The weight.
         name: String,
-        /// Names that are there.
-        found: String,
+        /// The names that the file contains, sorted.
+        found: Vec<String>,
     },
-    /// A weight has another shape or type than the model.
+    /// A weight has another shape or type than in the model.
     #[error("{path}: weight `{name}` is {found}, expected F32 {expected:?}")]
     Misshapen {
         /// The file.
@@ -51,14 +51,14 @@ pub enum TensorError {
         /// Shape in the model.
         expected: [usize; 2],
     },
-    /// A weight holds a number that is not finite.
-    #[error("{path}: weight `{name}` holds a number that is not finite, at {index}")]
+    /// A weight contains a number that is not finite.
+    #[error("{path}: weight `{name}` contains a number that is not finite, at index {index}")]
     NotFiniteWeight {
         /// The file.
         path: PathBuf,
         /// The weight.
         name: String,
-        /// The first such place, counted along the rows.
+        /// The index of the first such number, counted row by row.
         index: usize,
     },
 }

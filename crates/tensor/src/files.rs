@@ -1,14 +1,15 @@
 //! Weights in safetensors files.
 //!
-//! In: named f32 matrices and a path. Out: a file others can read, or the numbers of one. Refuses: a file in which a
-//! weight is missing, has another shape or type, or holds a number that is not finite; nothing is changed then.
+//! In: named f32 matrices and a path. Out: a file that other programs can read, or the numbers of such a file. If a
+//! weight is missing, has another shape or type, or contains a number that is not finite, reading fails and changes
+//! nothing.
 
 use crate::{TensorError, Weights};
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::path::Path;
 
-/// Writes all weights under their names. `extra`: further named matrices, row by row (embedding tables).
+/// Writes all weights under their names. `extra` holds further named matrices, row by row (embedding tables).
 ///
 /// # Errors
 /// [`TensorError::Io`] if the file cannot be written.
@@ -17,25 +18,30 @@ pub fn write_weights(path: &Path, weights: &Weights, extra: &[(&str, [usize; 2],
     let bytes: Vec<Vec<u8>> =
         named().map(|(_, _, values)| values.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
     let views = named().zip(&bytes).map(|((name, shape, _), bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.into(), bytes).expect("four bytes a number were written");
+        let view = TensorView::new(Dtype::F32, shape.into(), bytes).expect("each number was written as four bytes");
         (name.to_owned(), view)
     });
-    safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, path)
-        .map_err(|error| TensorError::Io { path: path.into(), source: std::io::Error::other(error.to_string()) })
+    safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, path).map_err(|error| refused(path, error))
 }
 
-/// Reads all weights by their names. `extra`: further matrices to fill.
+fn refused(path: &Path, error: SafeTensorError) -> TensorError {
+    match error {
+        SafeTensorError::IoError(source) => TensorError::Io { path: path.into(), source },
+        source => TensorError::Format { path: path.into(), source },
+    }
+}
+
+/// Reads all weights by their names. `extra` holds further matrices to fill.
 ///
 /// # Errors
-/// [`TensorError`] if the file cannot be read or does not fit; nothing is changed then.
+/// [`TensorError`] if the file cannot be read or does not match the weights; nothing is changed then.
 pub fn read_weights(
     path: &Path,
     weights: &mut Weights,
     extra: &mut [(&str, [usize; 2], &mut [f32])],
 ) -> Result<(), TensorError> {
     let bytes = std::fs::read(path).map_err(|source| TensorError::Io { path: path.into(), source })?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|error| TensorError::Format { path: path.into(), reason: error.to_string() })?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| refused(path, error))?;
     let dense = weights.named().map(|(name, shape, _)| matrix(path, &file, name, shape));
     let dense = dense.collect::<Result<Vec<_>, _>>()?.concat();
     let read = extra.iter().map(|(name, shape, _)| matrix(path, &file, name, *shape));
@@ -49,11 +55,11 @@ pub fn read_weights(
 
 fn matrix(path: &Path, file: &SafeTensors, name: &str, expected: [usize; 2]) -> Result<Vec<f32>, TensorError> {
     let view = file.tensor(name).map_err(|_| {
-        let mut found: Vec<_> = file.names().into_iter().map(|name| format!("`{name}`")).collect();
+        let mut found: Vec<String> = file.names().into_iter().map(String::from).collect();
         found.sort_unstable();
-        TensorError::Missing { path: path.into(), name: name.into(), found: found.join(", ") }
+        TensorError::Missing { path: path.into(), name: name.into(), found }
     })?;
-    // A vector is a matrix of one row.
+    // A vector is accepted for a matrix of one row.
     let is_vector = expected[0] == 1 && view.shape() == &expected[1..];
     if view.dtype() != Dtype::F32 || (view.shape() != expected && !is_vector) {
         let found = format!("{:?} {:?}", view.dtype(), view.shape());
@@ -80,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_again() {
+    fn written_weights_are_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let written = network(4);
@@ -93,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_fit_are_refused_and_change_nothing() {
+    fn files_that_do_not_match_are_refused_and_change_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let refused = |weights: &mut Weights| {
@@ -109,10 +115,10 @@ mod tests {
         let error = refused(&mut network(4));
         assert!(error.contains("`layer.weight` is F32 [3, 5], expected F32 [3, 4]"), "{error}");
         write_weights(&path, &Weights::new(1), &[("other", [1, 1], &[0.0])]).unwrap();
-        assert!(refused(&mut network(4)).contains("no weight `layer.weight`; the file has `other`"));
+        assert!(refused(&mut network(4)).contains("no weight `layer.weight`; the file has other"));
         let mut broken = network(4);
         broken.change(|values| values[2] = f32::NAN);
         write_weights(&path, &broken, &[]).unwrap();
-        assert!(refused(&mut network(4)).contains("not finite, at 2"));
+        assert!(refused(&mut network(4)).contains("not finite, at index 2"));
     }
 }

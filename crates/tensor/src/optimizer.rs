@@ -1,16 +1,16 @@
-//! Optimizers: for the dense weights of a network, and for the touched rows of large tables.
+//! Optimizers for the dense weights of a network and for the touched rows of large tables.
 //!
-//! In: gradients. Out: moved parameters; the state lies here, beside them. Rows are moved lazily: a row without a gradient
-//! costs nothing and does not move, and no state is written for it. Refuses: to look for `NaN`; that is done once, by
-//! [`finite_norm`](crate::finite_norm), before any weight moves.
+//! In: gradients. Out: updated parameters; the optimizer holds its state. Rows are updated lazily: a row without a
+//! gradient costs nothing, and neither it nor its state changes. `NaN` is not looked for here;
+//! [`finite_norm`](crate::finite_norm) checks a gradient once, before any weight changes.
 
 use accrue_kernel::{AdamStep, adagrad, adam, axpy, momentum, prefetch};
 use serde::{Deserialize, Serialize};
 
-/// Gradients ahead of the one that is being added whose rows are fetched already.
+/// How many gradients ahead of the current one have their rows prefetched.
 const AHEAD: usize = 12;
 
-/// How a gradient becomes a step: `g` is the gradient times the step's scale, `η` the rate, `t` the step from 1.
+/// How a gradient becomes an update: `g` is the gradient times the step's scale, `η` the rate, `t` the step, from 1.
 ///
 /// ```text
 /// Sgd        x ← x − η g
@@ -23,14 +23,14 @@ const AHEAD: usize = 12;
 pub enum Rule {
     /// Plain gradient descent.
     Sgd,
-    /// With a decaying sum of gradients: Polyak (1964).
+    /// Keeps a decaying sum of gradients: Polyak (1964).
     Momentum {
-        /// What is left of the sum at each step.
+        /// The factor that the sum is multiplied by at each step.
         mu: f32,
     },
     /// Duchi, Hazan and Singer, *Adaptive subgradient methods* (2011).
     Adagrad {
-        /// Added to the root.
+        /// Added to the square root.
         epsilon: f32,
     },
     /// Kingma and Ba, *Adam* (2015); with decay AdamW: Loshchilov and Hutter, *Decoupled weight decay* (2019).
@@ -39,24 +39,24 @@ pub enum Rule {
         beta_1: f32,
         /// Decay of the mean of squared gradients.
         beta_2: f32,
-        /// Added to the root.
+        /// Added to the square root.
         epsilon: f32,
-        /// Share of a parameter that is taken off it at each step, times the rate.
+        /// Share of a parameter that is subtracted at each step, times the rate.
         weight_decay: f32,
     },
 }
 
 impl Rule {
-    /// Adam with the numbers of its paper.
+    /// Adam with the constants of its paper.
     pub const ADAM: Self = Self::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
 
-    /// Moves a run of parameters. `step`: from 1.
+    /// Updates a run of parameters. `step` counts from 1.
     fn apply(self, step: u64, rate: f32, scale: f32, run: &mut Run) {
         let Run { gradient, values, first, second } = run;
         match self {
             Self::Sgd => axpy(-rate * scale, gradient, values),
             Self::Momentum { mu } => {
-                // The clipped gradient enters the sum: scale it in.
+                // The sum accumulates the clipped gradient, so the scale is applied first.
                 gradient.iter_mut().for_each(|g| *g *= scale);
                 momentum(rate, mu, gradient, values, first);
             }
@@ -80,7 +80,7 @@ impl Rule {
         }
     }
 
-    /// How many numbers of state a parameter has.
+    /// Number of state values per parameter.
     fn n_moments(self) -> usize {
         match self {
             Self::Sgd => 0,
@@ -90,7 +90,7 @@ impl Rule {
     }
 }
 
-/// `xⁿ` by squaring: the same on every machine.
+/// `xⁿ` by repeated squaring, which gives the same bits on every machine.
 fn power(x: f32, n: u64) -> f32 {
     let (mut result, mut square, mut n) = (1.0_f64, f64::from(x), n);
     while n > 0 {
@@ -103,7 +103,7 @@ fn power(x: f32, n: u64) -> f32 {
     result as f32
 }
 
-/// Parameters that move together, with their gradient and state. Unused state is empty.
+/// Parameters that are updated together, with their gradient and state. Unused state is empty.
 struct Run<'a> {
     gradient: &'a mut [f32],
     values: &'a mut [f32],
@@ -111,11 +111,11 @@ struct Run<'a> {
     second: &'a mut [f32],
 }
 
-/// The optimizer of dense parameters: all of them move at every step.
+/// The optimizer of dense parameters: every step updates all of them.
 ///
-/// A gradient may be the sum over one batch or over several: the optimizer counts its own steps, not batches. What a sum is
-/// divided by is the caller's business (the training weighs each target by one over the targets of the whole step). Rates come with
-/// each step, from a [`Schedule`](crate::Schedule) or not. Saved, it goes on where it stood.
+/// A gradient may be the sum over one batch or over several; the optimizer counts its own steps, not batches. The
+/// caller normalises the sum (the training loop divides by the number of targets of the whole step). The rate is given
+/// with each step, from a [`Schedule`](crate::Schedule) or not. A saved optimizer continues exactly where it was.
 ///
 /// ```
 /// use accrue_tensor::{Optimizer, Rule};
@@ -140,20 +140,20 @@ impl Optimizer {
         Self { rule, n_steps: 0, first: state(0), second: state(1) }
     }
 
-    /// Moves all parameters. `scale`: what the gradient is multiplied with first, for clipping. The gradient may be
-    /// overwritten. `gradient, values: [n]`.
+    /// Updates all parameters. `scale` multiplies the gradient first, for clipping. The gradient may be overwritten.
+    /// `gradient, values: [n]`.
     pub fn step(&mut self, rate: f32, scale: f32, gradient: &mut [f32], values: &mut [f32]) {
         self.n_steps += 1;
         let mut run = Run { gradient, values, first: &mut self.first, second: &mut self.second };
         self.rule.apply(self.n_steps, rate, scale, &mut run);
     }
 
-    /// Steps taken.
+    /// Number of steps taken.
     pub fn n_steps(&self) -> u64 {
         self.n_steps
     }
 
-    /// Whether its state is that of `n` parameters.
+    /// Whether the state is for `n` parameters.
     pub fn fits(&self, n: usize) -> bool {
         let moments = self.rule.n_moments();
         let n_of = |at| if moments > at { n } else { 0 };
@@ -161,24 +161,24 @@ impl Optimizer {
     }
 }
 
-/// Gradients of some rows of a table, in the order in which they arose; a row may occur many times.
+/// Gradients of some rows of a table, in the order in which they were computed; a row may occur many times.
 #[derive(Clone, Debug, Default)]
 pub struct RowGradients {
-    /// Which rows.
+    /// The rows.
     pub rows: Vec<u32>,
     /// Their gradients. `[rows.len(), d]`
     pub values: Vec<f32>,
 }
 
 impl RowGradients {
-    /// Forgets all, keeps the memory.
+    /// Removes all gradients and keeps the memory.
     pub fn clear(&mut self) {
         self.rows.clear();
         self.values.clear();
     }
 }
 
-/// The lazy optimizer of a table's rows.
+/// The lazy optimizer of the rows of a table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RowOptimizer {
     rule: Rule,
@@ -186,7 +186,7 @@ pub struct RowOptimizer {
     n_steps: u64,
     first: Vec<f32>,
     second: Vec<f32>,
-    /// `(row, part, place)` of each gradient, sorted; kept for its memory.
+    /// `(row, part, index)` of each gradient, sorted; kept to reuse its memory.
     #[serde(skip)]
     order: Vec<(u32, u32, u32)>,
 }
@@ -198,13 +198,13 @@ impl RowOptimizer {
         Self { rule, d, n_steps: 0, first, second, order: Vec::new() }
     }
 
-    /// Moves the rows that have a gradient; `dense: [n_rows, d]`, where given, is a gradient of every row.
+    /// Updates the rows that have a gradient; `dense: [n_rows, d]`, where given, is a gradient of every row.
     ///
-    /// The gradients of a row are added in the order of parts, then of places. Rows are independent, so `threads`
-    /// does not show in the result. `values: [n_rows, d]`.
+    /// The gradients of a row are added in the order of parts, then of indices. Rows are independent, so the result
+    /// does not depend on `threads`. `values: [n_rows, d]`.
     ///
     /// # Panics
-    /// If a row is beyond the table.
+    /// If a row is not in the table.
     pub fn step(
         &mut self,
         rate: f32,
@@ -223,7 +223,7 @@ impl RowOptimizer {
         }
         self.order.sort_unstable();
         let n_rows = values.len() / d.max(1);
-        assert!(self.order.last().is_none_or(|&(row, ..)| (row as usize) < n_rows), "a row beyond the table");
+        assert!(self.order.last().is_none_or(|&(row, ..)| (row as usize) < n_rows), "a row is not in the table");
         let mut rest =
             Piece { first_row: 0, order: &self.order, values, first: &mut self.first, second: &mut self.second, dense };
         let (rule, step) = (self.rule, self.n_steps);
@@ -240,7 +240,7 @@ impl RowOptimizer {
     }
 }
 
-/// A run of rows that one thread moves.
+/// Consecutive rows that one thread updates.
 struct Piece<'a> {
     first_row: usize,
     order: &'a [(u32, u32, u32)],
@@ -251,7 +251,7 @@ struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// Cuts off about one of `n` parts of the work, whole rows.
+    /// Splits off about one of `n` equal parts of the work, in whole rows.
     fn split(self, n: usize, d: usize) -> (Self, Self) {
         let n_rows = self.values.len() / d.max(1);
         let cut_row = match (&self.dense, self.order.get(self.order.len() / n)) {
@@ -283,7 +283,7 @@ impl<'a> Piece<'a> {
         let n_rows = if self.dense.is_some() { self.values.len() / d } else { 0 };
         let mut next_row = self.first_row;
         loop {
-            // With a dense gradient all rows are visited, else those in the order.
+            // With a dense gradient every row is visited, otherwise only those in the order.
             let row = match order.first() {
                 _ if n_rows > 0 => next_row,
                 Some(&(row, ..)) => row as usize,
@@ -331,7 +331,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_rule_finds_the_bottom_of_a_bowl() {
+    fn every_rule_finds_the_minimum_of_a_quadratic() {
         for rule in RULES {
             let mut optimizer = Optimizer::new(rule, 2);
             let mut x = [3.0, -2.0];
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn adam_has_the_values_of_its_recurrence() {
-        // Two steps by hand in f64, after Algorithm 1 of the paper.
+        // Two steps computed in f64, following Algorithm 1 of the paper.
         let (mut m, mut v, mut x) = (0.0_f64, 0.0_f64, 1.0_f64);
         let mut optimizer = Optimizer::new(Rule::ADAM, 1);
         let mut found = [1.0];
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_move_as_a_dense_optimizer_would_move_them_and_others_stay() {
+    fn touched_rows_are_updated_as_by_a_dense_optimizer_and_others_stay() {
         for rule in RULES {
             for threads in [1, 2, 3] {
                 let parts = parts();
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dense_gradient_moves_every_row_on_any_number_of_threads() {
+    fn a_dense_gradient_updates_every_row_on_any_number_of_threads() {
         let run = |threads| {
             let mut rows = RowOptimizer::new(Rule::ADAM, 10, 3);
             let mut values = vec![0.5; 30];

@@ -1,14 +1,14 @@
-//! How the learning rate moves over the steps of a training.
+//! The learning rate as a function of the training step.
 //!
-//! In: the number of a step, how many there are, how many warm up. Out: a factor for the rate. With `w` warm-up steps and
-//! `t = (step − w) / (n − w)`:
+//! In: the index of a step, the number of steps, the number of warm-up steps. Out: a factor for the rate. With `w`
+//! warm-up steps and `t = (step − w) / (n − w)`:
 //!
 //! ```text
 //! step < w:  (step + 1) / w          then  constant 1 · linear 1 − t · cosine (1 + cos πt) / 2 · inverse root √(w / (step + 1))
 //! ```
 //!
-//! A step is one move of the optimizer, so with accumulated gradients it is several batches. Refuses nothing: beyond the last step
-//! the factor stays at the end of its curve.
+//! A step is one update by the optimizer, so with accumulated gradients it spans several batches. Beyond the last step
+//! the factor keeps its last value.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,16 +19,16 @@ pub enum Schedule {
     /// 1 after the warm-up.
     #[default]
     Constant,
-    /// Falls in a straight line from 1 to 0.
+    /// Falls linearly from 1 to 0.
     Linear,
     /// Falls along half a cosine from 1 to 0: Loshchilov and Hutter, *SGDR* (2017), without restarts.
     Cosine,
-    /// Falls as the inverse root of the step.
+    /// Falls with the inverse square root of the step.
     InverseRoot,
 }
 
 impl Schedule {
-    /// The factor of step `step` (from 0) of `n_steps`. It rises in a straight line over the first `warm_up` steps.
+    /// The factor of step `step` (from 0) of `n_steps`. It rises linearly over the first `warm_up` steps.
     ///
     /// ```
     /// use accrue_tensor::Schedule;
@@ -50,8 +50,8 @@ impl Schedule {
     }
 }
 
-/// `(1 + cos(π x)) / 2` for x within 0 … 1, within 1e-6: by its Taylor series around the middle, as the system's cosine
-/// differs between machines.
+/// `(1 + cos(π x)) / 2` for x within 0 … 1, within 1e-6. Computed from the Taylor series around the middle, because the
+/// system's cosine differs between machines.
 fn half_cosine(x: f32) -> f32 {
     let y = (0.5 - x) * std::f32::consts::PI;
     let z = y * y;
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schedules_start_at_1_and_end_where_they_should() {
+    fn schedules_start_at_1_and_end_at_their_last_value() {
         for schedule in [Schedule::Constant, Schedule::Linear, Schedule::Cosine, Schedule::InverseRoot] {
             assert!((schedule.factor(10, 10, 110) - 1.0).abs() < 0.05, "{schedule:?}");
             assert!(schedule.factor(0, 10, 110) < 0.11);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cosine_is_one() {
+    fn the_cosine_is_within_its_error_bound() {
         for i in 0..=100_u8 {
             let x = f32::from(i) / 100.0;
             let expected = (1.0 + (f64::from(x) * std::f64::consts::PI).cos()) / 2.0;

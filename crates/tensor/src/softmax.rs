@@ -1,30 +1,31 @@
 //! Cross-entropy over many candidates: all items, or a sample of them with the log-Q correction.
 //!
-//! In: states `[n, d]`, candidate vectors `[m, d]`, the target of each state. Out: the loss, the gradient of the states,
-//! and in a second pass that of the candidates. The second pass computes the scores again for one block of candidates at a
-//! time instead of keeping `[n, m]` of them: blocks belong to one thread each, and a candidate's gradient is one chain over
-//! all states in order, so the number of threads does not show. Refuses: more than one target a state.
+//! In: states `[n, d]`, candidate vectors `[m, d]`, one target per state. Out: the loss and the gradient of the states,
+//! and in a second pass the gradient of the candidates. The second pass computes the scores again, one block of
+//! candidates at a time, instead of storing `[n, m]` scores. Each block belongs to one thread, and a candidate's
+//! gradient is one chain over all states in order, so the result does not depend on the number of threads.
 //!
-//! Sampled softmax with correction: Bengio and Senécal, *Adaptive importance sampling to accelerate training of a neural
-//! probabilistic language model* (2008); Yi et al., *Sampling-bias-corrected neural modeling* (2019).
+//! Sampled softmax with correction: Bengio and Senécal, *Adaptive importance sampling to accelerate training of a
+//! neural probabilistic language model* (2008); Yi et al., *Sampling-bias-corrected neural modeling* (2019).
 
 use accrue_kernel::{Activation, Packed, Start, View, ViewMut, axpy, dot, exp_minus, multiply, softmax_row};
 
-/// States that are worked on at once in the first pass: their scores of all candidates stay in the cache.
+/// States per slab of the first pass: their scores of all candidates stay in the cache.
 const SLAB: usize = 24;
-/// States that are worked on at once in the second pass, with the scores of one block.
+/// States per slab of the second pass, with the scores of one block.
 const SECOND_SLAB: usize = 96;
 
-/// What a state should have chosen.
+/// The target of a state.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
-    /// This candidate; all candidates compete. The number of the candidate.
+    /// The candidate of this index; all candidates compete.
     Among(u32),
-    /// This vector `[d]`, beside sampled candidates. If it was sampled too, it stands at `.1` and does not compete there.
+    /// This vector `[d]`, in addition to sampled candidates. If the target was sampled too, the second field is its
+    /// index there, and that candidate does not compete.
     Beside(&'a [f32], Option<u32>),
 }
 
-/// A run of candidates that is worked on by one thread at a time.
+/// Consecutive candidates that one thread computes at a time.
 #[derive(Clone, Debug, Default)]
 pub struct CandidateBlock {
     first: usize,
@@ -32,15 +33,15 @@ pub struct CandidateBlock {
     /// `[n, d]` and `[d, n]`.
     packed: Packed,
     transpose: Packed,
-    /// What is added to the scores: `-log Q`. `[n]`, or empty.
+    /// Added to the scores: `-log Q`. `[n]`, or empty.
     correction: Vec<f32>,
 }
 
 impl CandidateBlock {
-    /// Takes over the vectors. `vectors: [n, d]`, the candidates from number `first` on; `correction: [n]` or empty.
+    /// Copies the vectors. `vectors: [n, d]`, the candidates from index `first` on; `correction: [n]` or empty.
     pub fn load(&mut self, first: usize, vectors: &[f32], d: usize, correction: &[f32]) {
         let n = vectors.len() / d;
-        assert!(correction.is_empty() || correction.len() == n, "a correction for each candidate");
+        assert!(correction.is_empty() || correction.len() == n, "not one correction per candidate");
         (self.first, self.n) = (first, n);
         self.packed.pack(View::new(vectors, n, d));
         self.transpose.pack(View::new(vectors, n, d).transposed());
@@ -53,8 +54,8 @@ impl CandidateBlock {
         multiply(states, &self.transpose, start, Activation::Identity, out);
     }
 
-    /// The second pass: adds the gradient of this block's candidates.
-    /// `log_sums: [n]` from the first pass, as are the others `→ gradient: [block, d]`
+    /// The second pass: adds the gradient of this block's candidates. `log_sums: [n]` and the other arguments are those
+    /// of the first pass. `→ gradient: [block, d]`
     pub fn add_gradient(
         &self,
         states: &PackedStates,
@@ -92,7 +93,7 @@ impl CandidateBlock {
         }
     }
 
-    /// Where a candidate stands in this block, if it does.
+    /// The position of a candidate in this block, if it is in this block.
     fn place(&self, candidate: u32) -> Option<usize> {
         (candidate as usize).checked_sub(self.first).filter(|&place| place < self.n)
     }
@@ -107,7 +108,7 @@ pub struct PackedStates {
 }
 
 impl PackedStates {
-    /// Takes over states, part after part. Each: `[n_part, d]`.
+    /// Copies states, part after part. Each: `[n_part, d]`.
     pub fn load<'a>(&mut self, d: usize, parts: impl Iterator<Item = &'a [f32]>) {
         self.d = d;
         self.rows.clear();
@@ -119,32 +120,32 @@ impl PackedStates {
     }
 }
 
-/// Room for scores, one a thread.
+/// Buffers for scores, one per thread.
 #[derive(Debug, Default)]
 pub struct SoftmaxScratch {
     scores: Vec<f32>,
 }
 
-/// What the first pass writes.
+/// The outputs of the first pass.
 #[derive(Debug)]
 pub struct FirstPass<'a> {
     /// The gradient of the states. `[n, d]`
     pub gradient: &'a mut [f32],
-    /// The logarithm of each state's sum of exponentials, for the second pass. `[n]`
+    /// The logarithm of each state's sum of exponentials, which the second pass needs. `[n]`
     pub log_sums: &'a mut [f32],
-    /// The gradient of targets beside the candidates is added to it; empty if there are none. `[n, d]`
+    /// The gradients of targets that are not among the candidates are added to it; empty if there are none. `[n, d]`
     pub target_gradient: &'a mut [f32],
 }
 
 /// All candidates.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
-    /// Runs that follow one another.
+    /// Consecutive blocks.
     pub blocks: &'a [CandidateBlock],
 }
 
 impl Candidates<'_> {
-    /// The first pass. `states: [n, d], targets: [n] → Σ loss`; each target counts `weight` in the gradients.
+    /// The first pass. `states: [n, d], targets: [n] → Σ loss`; in the gradients each target is multiplied by `weight`.
     pub fn loss(
         &self,
         states: &[f32],
@@ -156,7 +157,7 @@ impl Candidates<'_> {
         let FirstPass { gradient, log_sums, target_gradient } = out;
         let d = states.len() / targets.len().max(1);
         let n_candidates: usize = self.blocks.iter().map(|block| block.n).sum();
-        // A target beside the candidates has the last column.
+        // A target that is not among the candidates has the last column.
         let width = n_candidates + usize::from(matches!(targets.first(), Some(Target::Beside(..))));
         let mut total = 0.0;
         for (slab, targets) in targets.chunks(SLAB).enumerate() {
@@ -230,7 +231,7 @@ mod tests {
             .collect()
     }
 
-    /// Both passes: loss, gradients of states, of candidates, of targets.
+    /// Runs both passes: loss, gradients of states, of candidates, of targets.
     fn run(
         states: &[f32],
         candidates: &[f32],
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_softmax_has_the_gradients_of_its_differences() {
+    fn a_full_softmax_has_the_gradients_of_finite_differences() {
         let (states, candidates) = (normal(100 * D, 1), normal(13 * D, 2));
         let targets: Vec<Target> = (0..100).map(|i| Target::Among(i % 13)).collect();
         let (_, gradient, of_candidates, _) = run(&states, &candidates, &[], &targets, 4);
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sampled_softmax_has_the_gradients_of_its_differences() {
+    fn a_sampled_softmax_has_the_gradients_of_finite_differences() {
         let (states, candidates, own) = (normal(6 * D, 1), normal(9 * D, 2), normal(6 * D, 3));
         let correction = normal(9, 4);
         fn targets(own: &[f32]) -> Vec<Target<'_>> {
@@ -302,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_corrected_sample_of_everything_is_the_full_softmax() {
-        // All candidates but the target sampled with certainty: the correction is log 1.
+        // Every candidate except the target is sampled with certainty: the correction is log 1.
         let (states, candidates) = (normal(4 * D, 1), normal(8 * D, 2));
         let among: Vec<Target> = (0..4).map(Target::Among).collect();
         let beside: Vec<Target> = (0..4).map(|i| Target::Beside(&candidates[i * D..][..D], Some(i as u32))).collect();

@@ -1,22 +1,23 @@
-//! The dense parameters of a network: named matrices in one flat run of numbers.
+//! The dense parameters of a network: named matrices in one contiguous slice of numbers.
 //!
-//! In: names, shapes, how to begin. Out: the numbers, and packed forms of the matrices for products. All of them lie in
-//! one slice, so that an optimizer, a norm or a sum over threads is one loop. Refuses: two weights of one name (panics).
+//! In: names, shapes, initialisations. Out: the numbers, and packed forms of the matrices for products. One slice holds
+//! all of them, so that an optimizer, a norm or a sum over threads is one loop. Two weights with one name cause a
+//! panic.
 
 use accrue_kernel::{Draws, Packed, View};
 use std::ops::Range;
 
-/// The stream of random numbers that weights begin with.
+/// The stream of random numbers for initial values.
 const INIT: u64 = 0x7465_6e73_6f72_0001;
 
 /// One weight of a [`Weights`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeightId(usize);
 
-/// How a weight begins.
+/// How a weight is initialised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// All the same number: 0 for biases, 1 for gains.
+    /// One number everywhere: 0 for biases, 1 for gains.
     Constant(f32),
     /// Normal numbers with mean 0.
     Normal {
@@ -29,7 +30,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// Writes the numbers a weight begins with: a function of seed and `counter`, which names the weight.
+    /// Writes the initial values: a function of the seed and `counter`, the index of the weight.
     pub fn fill(self, seed: u64, counter: u64, [rows, cols]: [usize; 2], values: &mut [f32]) {
         let mut draws = Draws::new(seed, INIT, counter);
         match self {
@@ -72,15 +73,15 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// None yet. The seed is that of [`Init`].
+    /// An empty collection. The seed is used by [`Init`].
     pub fn new(seed: u64) -> Self {
         Self { seed, entries: Vec::new(), values: Vec::new() }
     }
 
-    /// Adds a matrix that rows are multiplied with. `shape: [inputs, outputs]`.
+    /// Adds a matrix that rows are multiplied by. `shape: [inputs, outputs]`.
     ///
     /// # Panics
-    /// If there is a weight of this name.
+    /// If there is already a weight of this name.
     pub fn matrix(&mut self, name: &str, shape: [usize; 2], init: Init) -> WeightId {
         let id = self.rows(name, shape, init);
         self.entries[id.0].packed = Some(Box::default());
@@ -88,10 +89,10 @@ impl Weights {
         id
     }
 
-    /// Adds a weight whose rows are used as they are: a bias or a gain `[1, n]`, positions `[length, d]`.
+    /// Adds a weight whose rows are used directly: a bias or a gain `[1, n]`, positions `[length, d]`.
     ///
     /// # Panics
-    /// If there is a weight of this name.
+    /// If there is already a weight of this name.
     pub fn rows(&mut self, name: &str, shape: [usize; 2], init: Init) -> WeightId {
         assert!(self.entries.iter().all(|entry| entry.name != name), "two weights are called `{name}`");
         let begin = self.values.len();
@@ -102,17 +103,17 @@ impl Weights {
         WeightId(self.entries.len() - 1)
     }
 
-    /// One weight's numbers, row by row.
+    /// The numbers of one weight, row by row.
     pub fn of(&self, id: WeightId) -> &[f32] {
         &self.values[self.entries[id.0].range.clone()]
     }
 
-    /// One weight's rows and columns.
+    /// The numbers of rows and columns of one weight.
     pub fn shape(&self, id: WeightId) -> [usize; 2] {
         self.entries[id.0].shape
     }
 
-    /// Where a weight lies in [`values`](Self::values), and its gradient in a slice of the same length.
+    /// The range of a weight in [`values`](Self::values), and of its gradient in a slice of the same length.
     pub fn range(&self, id: WeightId) -> Range<usize> {
         self.entries[id.0].range.clone()
     }
@@ -122,12 +123,12 @@ impl Weights {
         &self.values
     }
 
-    /// Names and shapes with their numbers, in the order in which they were added.
+    /// Names, shapes and numbers, in the order in which weights were added.
     pub fn named(&self) -> impl Iterator<Item = (&str, [usize; 2], &[f32])> {
         self.entries.iter().map(|entry| (&*entry.name, entry.shape, &self.values[entry.range.clone()]))
     }
 
-    /// Changes numbers; packed forms follow.
+    /// Changes the numbers, then packs the matrices again.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut [f32]) -> T) -> T {
         let out = change(&mut self.values);
         for index in 0..self.entries.len() {
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_begin_as_asked_and_the_same_for_the_same_seed() {
+    fn initial_values_follow_their_rule_and_the_seed() {
         let build = |seed| {
             let mut weights = Weights::new(seed);
             let normal = weights.matrix("normal", [100, 80], Init::Normal { deviation: 0.02 });
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "two weights are called `w`")]
-    fn two_weights_of_one_name_are_refused() {
+    fn two_weights_with_one_name_are_refused() {
         let mut weights = Weights::new(1);
         weights.rows("w", [1, 1], Init::Constant(0.0));
         weights.rows("w", [1, 1], Init::Constant(0.0));

@@ -82,7 +82,7 @@ fn what_cannot_be_evaluated_ends_with_a_hint() {
     assert!(told(&[&["--protocol", "guesswork", "--model", "als"][..], &train].concat()).contains("leave-one-out"));
     write(folder.path(), "words.txt", "1 2 3\n1 3 many\n");
     let words = ["--protocol", "ratings", "--model", "rating-mf", "--train", "words.txt"];
-    assert!(told(&words).contains("words.txt: line 2: `many` is no number"));
+    assert!(told(&words).contains("words.txt: line 2: `many` is not a number"));
     let missing = ["--protocol", "leave-one-out", "--model", "als", "--train", "absent.txt"];
     assert!(told(&missing).contains("absent.txt"));
 }
@@ -142,7 +142,7 @@ fn two_policies_on_one_stream_are_compared_event_by_event() {
     // Runs that foresaw other events are refused, and so is what holds no predictions.
     let other = run(folder.path(), &[&SIMULATED[..], &["--set", "every=2", "--against", "online.tsv"]].concat());
     assert_eq!(other.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&other.stderr).contains("foreseen by"), "{other:?}");
+    assert!(String::from_utf8_lossy(&other.stderr).contains("predicted by"), "{other:?}");
     write(folder.path(), "no.tsv", "nothing");
     let other = run(folder.path(), &with(&["--against", "no.tsv"]));
     assert!(String::from_utf8_lossy(&other.stderr).contains("no.tsv"), "{other:?}");
@@ -177,5 +177,5 @@ fn a_policy_is_judged_by_the_log_of_another_or_refused() {
     assert!(report["metrics"]["logged"].as_f64().unwrap() < report["ci95"]["dr"][0].as_f64().unwrap());
     let refused = run(folder.path(), &[&arguments[..], &["--set", "least_effective=5000"]].concat());
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8(refused.stderr).unwrap().contains("at least 5000 are asked for"));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("at least 5000 are required"));
 }

@@ -1,12 +1,13 @@
-//! Reading of open-ended fields: what of them fits becomes an attribute, what does not is left out with a mark.
+//! The check of open-ended fields: readable values become attributes; all others are left out, which is marked as a
+//! repair.
 
-use super::Repairs;
+use super::repairs::Repairs;
 use super::text::{Lines, clean_cut};
 use super::verdict::Repair;
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 use crate::{Attribute, Attributes, CheckSettings};
 
-/// The attributes of a record. Of equal names the last stands.
+/// The attributes of a record. Of several values with one name the last is used.
 pub(super) fn read(pairs: &[(Box<str>, RawValue)], settings: &CheckSettings, repairs: &mut Repairs) -> Attributes {
     let mut attributes = Attributes::new();
     for (name, value) in pairs {
@@ -40,7 +41,7 @@ fn attribute(value: &RawValue, settings: &CheckSettings, repairs: &mut Repairs) 
     }
 }
 
-/// The texts of a list; numbers and truth values become texts, what is nested is left out.
+/// The texts of a list. Numbers and booleans are converted to texts; nested values are left out.
 pub(super) fn list(
     values: &[RawValue],
     max_bytes: usize,

@@ -1,18 +1,23 @@
-//! The check of what a shop tells of its items and users. One fault in an optional field costs that field only; a
-//! wrong price costs the record, since it would be shown.
+//! The check of items and users. A fault in an optional field loses only that field; a wrong price rejects the record,
+//! because it would be shown to shoppers.
 
+use super::Check;
 use super::attributes;
 use super::number::{Number, excerpt, number};
+use super::repairs::Repairs;
 use super::rules;
 use super::text::{Lines, clean};
 use super::time::read_time;
 use super::verdict::{Reason, Rejection, Repair};
-use super::{Check, Repairs};
-use crate::raw::{RawItem, RawUser, RawValue};
+use crate::raw::{RawItem, RawUser};
+use crate::raw_value::RawValue;
 use crate::{CheckSettings, Item, ItemId, ItemPatch, Timestamp, User, UserId};
 
 impl Check {
-    /// The item that a description tells of, and what was repaired in it.
+    /// The item of a description, and the repairs made to it.
+    ///
+    /// # Errors
+    /// The reason why the description cannot be used.
     pub fn judge_item(&self, raw: &RawItem) -> Result<(Item, Vec<Repair>), Rejection> {
         let mut repairs = Repairs::default();
         let settings = self.settings();
@@ -42,7 +47,10 @@ impl Check {
         Ok((item, repairs.into_vec()))
     }
 
-    /// The change that a partial description tells of. Its id, if any, is not looked at: the address names the item.
+    /// The change of a partial description. Its id, if there is one, is ignored: the caller knows which item is meant.
+    ///
+    /// # Errors
+    /// The reason why the description cannot be used.
     pub fn judge_patch(&self, raw: &RawItem) -> Result<(ItemPatch, Vec<Repair>), Rejection> {
         let mut repairs = Repairs::default();
         let settings = self.settings();
@@ -61,7 +69,10 @@ impl Check {
         Ok((patch, repairs.into_vec()))
     }
 
-    /// The user that a description tells of, and what was repaired in it.
+    /// The user of a description, and the repairs made to it.
+    ///
+    /// # Errors
+    /// The reason why the description cannot be used.
     pub fn judge_user(&self, raw: &RawUser) -> Result<(User, Vec<Repair>), Rejection> {
         let mut repairs = Repairs::default();
         let id = rules::id("id", &raw.id, self.settings(), &mut repairs)?
@@ -80,7 +91,7 @@ fn texts(value: &RawValue, settings: &CheckSettings, repairs: &mut Repairs) -> O
     }
 }
 
-/// Three letters.
+/// A currency code of three letters.
 fn currency(value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
     let text = match value {
         RawValue::Text(text) if text.len() <= 16 => clean(text, Lines::Join, repairs),
@@ -120,7 +131,7 @@ fn truth(value: &RawValue, repairs: &mut Repairs) -> Option<bool> {
     said
 }
 
-/// Pieces in stock: sold beyond the last one is none, parts of a piece do not count.
+/// Pieces in stock, rounded down; a negative stock becomes 0.
 fn stock(value: &RawValue, repairs: &mut Repairs) -> Option<u32> {
     match number(value, repairs) {
         Number::Missing => None,
@@ -128,7 +139,7 @@ fn stock(value: &RawValue, repairs: &mut Repairs) -> Option<u32> {
             repairs.note(Repair::StockFloored);
             Some(0)
         }
-        // A stock above 4 billion is the largest: the cast saturates.
+        // A stock above 4 billion becomes the largest u32: the cast saturates.
         Number::Given(number) if !number.is_nan() => Some(number as u32),
         Number::Given(_) | Number::Unreadable => {
             repairs.note(Repair::FieldDropped);
@@ -149,11 +160,11 @@ fn time(value: &RawValue, repairs: &mut Repairs) -> Option<Timestamp> {
 }
 
 impl Check {
-    /// Refuses an item's id that does not have the form of a product's.
+    /// Rejects an item's id that does not match the pattern of the settings.
     pub(super) fn match_item(&self, id: &str) -> Result<(), Rejection> {
         match &self.item_pattern {
             Some(pattern) if !pattern.is_match(id) => {
-                let detail = format!("item: {} is no product's id", excerpt(&RawValue::text(id)));
+                let detail = format!("item: {} does not match `item_pattern`", excerpt(&RawValue::text(id)));
                 Err(Rejection::new(Reason::NotAProduct, detail))
             }
             _ => Ok(()),

@@ -1,17 +1,19 @@
-//! Fresh accounts that come together on one item: a share of newcomers among its shoppers that the shop's other items do not have.
+//! Detection of fresh accounts that act together on one item: its shoppers include a far larger share of newcomers than
+//! those of the shop's other items.
 //!
-//! In: accepted events, in the order of the log. Out: how strongly the shoppers of an item in the current day of event time speak
-//! against the shop's own share of newcomers. With `f` fresh ones of `n` shoppers of the item and the share `b` among the
-//! shoppers of all other items, that is the exponent of Chernoff's bound (1952):
+//! In: accepted events, in log order. Out: how strongly an item's shoppers of the current day (of event time)
+//! contradict the shop's usual share of newcomers. With `f` newcomers among `n` shoppers of the item, and the share `b`
+//! of newcomers among the shoppers of all other items, the evidence is the exponent of Chernoff's bound (1952):
 //!
 //! ```text
 //! evidence = n·KL(f/n ‖ b) = f·ln(f/(n·b)) + (n−f)·ln((n−f)/(n·(1−b)))      if f/n > b, else 0
 //! ```
 //!
-//! Each shopper counts once for an item and a day. Who was seen before is kept in Bloom filters (Bloom 1970): where they are wrong, a
-//! newcomer passes for an old customer, never the other way round. Tables have a fixed size; under load a count may be lost, so
-//! an attack may pass, but no item is ever suspected for another's shoppers. What it cannot tell: an advertisement that brings
-//! newcomers to one item looks the same, and accounts that were opened long before look like customers.
+//! Each shopper counts once per item and day. Shoppers seen before are kept in Bloom filters (Bloom 1970). Where a
+//! filter is wrong, a newcomer counts as an old customer, never the reverse. Tables have a fixed size: under load a
+//! count may be lost, so that an attack may pass, but no item is suspected because of another item's shoppers. Two
+//! cases cannot be recognised: an advertisement that brings newcomers to one item looks like an attack, and accounts
+//! that were opened long before an attack look like customers.
 
 use accrue_kernel::ln;
 use serde::{Deserialize, Serialize};
@@ -20,26 +22,27 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::{Event, EventType, Timestamp};
 
 const DAY_MS: i64 = 86_400_000;
-/// Days after which, at the latest, a shopper is no newcomer any more.
+/// Days after which a shopper is certainly not a newcomer.
 const FRESH_DAYS: i64 = 7;
-/// Items that are followed at a time, two places for each.
+/// Number of items that are counted at a time; each can be at one of two places.
 const N_PLACES: usize = 1 << 12;
-/// Shoppers of other items, of today and of the days before, before their share of newcomers says anything.
+/// Number of shoppers of other items, of today and of the days before, below which their share of newcomers is not
+/// used.
 const LEAST_ELSEWHERE: f64 = 100.0;
-/// Bits of a filter: at a million shoppers one newcomer in seven passes for an old customer.
+/// Bits of a filter: at a million shoppers, one newcomer in seven counts as an old customer.
 const FILTER_BITS: usize = 1 << 22;
 const FILTER_HASHES: u64 = 3;
-/// Seeds of the hashes of names.
+/// Seeds for the hashes of names.
 const ITEM: u64 = 7;
 const USER: u64 = 8;
 const GUEST: u64 = 9;
 
-/// What an item's shoppers of the day look like.
+/// The shoppers of an item on the current day.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Suspicion {
-    /// Fresh ones among them, the one in question included.
+    /// Number of newcomers among them, including the shopper of the event.
     pub fresh: u32,
-    /// All of them.
+    /// Number of all of them.
     pub shoppers: u32,
     /// Share of newcomers among the shoppers of other items.
     pub elsewhere: f64,
@@ -47,20 +50,22 @@ pub(super) struct Suspicion {
     pub evidence: f64,
 }
 
-/// Who is new, and who came for what today.
+/// Shoppers seen before, and today's shoppers by item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Newcomers {
-    /// Seen before the current week.
+    /// Shoppers seen before the current week.
     settled: Filter,
-    /// Seen in the current week.
+    /// Shoppers seen in the current week.
     lately: Filter,
     week: i64,
     day: i64,
     items: ItemTable,
-    /// Pairs of a shopper and an item, all and those of fresh shoppers: of the days before, each counting half as much as the next, and of
-    /// today. Days without any are none, so that a shop which opens again after a weekend knows what it is used to.
+    /// Numbers of pairs of a shopper and an item, and of those with a newcomer, on earlier days; a day counts half as
+    /// much as the day after it. Days without events are skipped, so that the numbers are still valid after a weekend
+    /// without business.
     before: Pairs,
+    /// The same numbers for today.
     today: Pairs,
 }
 
@@ -71,17 +76,17 @@ struct Pairs {
 }
 
 impl Newcomers {
-    /// What speaks against an event; `None` if its shopper is no newcomer, or it says nothing about an item.
+    /// The evidence against an event; `None` if its shopper is not a newcomer, or if it is not about an item.
     pub(super) fn suspicion(&self, event: &Event) -> Option<Suspicion> {
         let (item, shopper) = keys(event)?;
         let day = event.at.0.div_euclid(DAY_MS);
-        // In a shop's first week everybody is new.
+        // In a shop's first week every shopper is a newcomer.
         if day != self.day || self.settled.words.is_empty() || self.settled.contains(shopper) {
             return None;
         }
         let count = self.items.get(item).filter(|count| count.day == day).copied().unwrap_or_default();
-        // The shopper in question is counted on top, also if one of their kind came before: else whoever shares a kind with
-        // somebody let in would slip through below the bound.
+        // The event's shopper is added to the count even if the item has already seen a shopper with the same bit.
+        // Otherwise every shopper who shares a bit with an accepted one would pass below the bound.
         let (fresh, shoppers) = (count.fresh + 1, count.shoppers + 1);
         let Self { before, today, .. } = self;
         let others = (before.all + today.all).saturating_sub(u64::from(count.shoppers)) as f64;
@@ -89,12 +94,12 @@ impl Newcomers {
         if others < LEAST_ELSEWHERE {
             return None;
         }
-        // One newcomer is assumed, so that a shop that never had one is not sure of it.
+        // One newcomer is assumed, so that the share is not 0 in a shop that has had none.
         let elsewhere = (others_fresh + 1.0) / (others + 2.0);
         Some(Suspicion { fresh, shoppers, elsewhere, evidence: evidence(fresh, shoppers, elsewhere) })
     }
 
-    /// Takes an accepted event in.
+    /// Adds an accepted event.
     pub(super) fn add(&mut self, event: &Event) {
         let Some((item, shopper)) = keys(event) else { return };
         self.turn(event.at);
@@ -102,7 +107,7 @@ impl Newcomers {
         if is_fresh {
             self.lately.add(shopper);
         }
-        // A line that comes late says nothing about today.
+        // A late event of an earlier day is not counted for today.
         if event.at.0.div_euclid(DAY_MS) == self.day && self.items.add(item, shopper, self.day, is_fresh) {
             self.today.all += 1;
             self.today.fresh += u64::from(is_fresh);
@@ -124,7 +129,7 @@ impl Newcomers {
     }
 }
 
-/// `n·KL(f/n ‖ b)` where the share is above `b`, else 0.
+/// `n·KL(f/n ‖ b)` if the share of newcomers is above `b`, else 0.
 fn evidence(fresh: u32, shoppers: u32, elsewhere: f64) -> f64 {
     let (f, n) = (f64::from(fresh), f64::from(shoppers));
     if n == 0.0 || f <= n * elsewhere {
@@ -137,7 +142,7 @@ fn evidence(fresh: u32, shoppers: u32, elsewhere: f64) -> f64 {
     term(f, elsewhere) + term(n - f, 1.0 - elsewhere)
 }
 
-/// Names of the item and the shopper as numbers; `None` for events that show or search, which nobody does on purpose.
+/// Hashes of the item and the shopper; `None` for impressions and searches, which are not deliberate acts on an item.
 fn keys(event: &Event) -> Option<(u64, u64)> {
     if matches!(event.event_type, EventType::Impression | EventType::Search) {
         return None;
@@ -153,11 +158,11 @@ fn keys(event: &Event) -> Option<(u64, u64)> {
     Some((item, shopper))
 }
 
-/// A set of shoppers that forgets none and may know too many.
+/// A Bloom filter of shoppers: it contains every shopper that was added, and possibly others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Filter {
-    /// Empty until the first, then always `FILTER_BITS`.
+    /// Empty until the first shopper is added, then always `FILTER_BITS` bits.
     words: Vec<u64>,
 }
 
@@ -178,7 +183,7 @@ impl Filter {
         Self::bits(key).for_each(|bit| self.words[bit / 64] |= 1 << (bit % 64));
     }
 
-    /// Moves all of another one over.
+    /// Moves all shoppers of another filter into this one.
     fn take(&mut self, other: &mut Filter) {
         let other = std::mem::take(&mut other.words);
         if self.words.is_empty() {
@@ -189,14 +194,14 @@ impl Filter {
     }
 }
 
-/// An item's shoppers of one day.
+/// Counts of an item's shoppers on one day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Count {
     key: u64,
     day: i64,
     shoppers: u32,
     fresh: u32,
-    /// Which of 256 kinds of shopper came; a second of the same kind is taken for the first.
+    /// One of 256 bits per shopper; a second shopper with the same bit is not counted.
     seen: [u64; 4],
 }
 
@@ -212,11 +217,11 @@ impl Count {
     }
 }
 
-/// Counts by item. Serialises as its taken places in their order.
+/// The table of counts by item. Serialised as its occupied places, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(u16, Count)>", into = "Vec<(u16, Count)>")]
 struct ItemTable {
-    /// Empty until the first, then always `N_PLACES`.
+    /// Empty until the first event, then always `N_PLACES`.
     places: Vec<Count>,
 }
 
@@ -229,14 +234,14 @@ impl ItemTable {
         Self::both_places(key).into_iter().filter_map(|idx| self.places.get(idx)).find(|count| count.key == key)
     }
 
-    /// Counts a shopper; whether they are the item's first of their kind today.
+    /// Counts a shopper; returns whether they are the item's first one today with their bit.
     fn add(&mut self, key: u64, shopper: u64, day: i64, is_fresh: bool) -> bool {
         if self.places.is_empty() {
             self.places = vec![Count::default(); N_PLACES];
         }
         let both = Self::both_places(key);
         let of_key = both.into_iter().find(|&idx| self.places[idx].key == key);
-        // A newcomer to the table takes the place of a day that is over, or of the item with fewer fresh shoppers.
+        // A new item replaces an entry of an earlier day, or else the item with fewer newcomers.
         let worth = |idx: usize| (self.places[idx].day, self.places[idx].fresh);
         let idx = of_key.unwrap_or(if worth(both[1]) < worth(both[0]) { both[1] } else { both[0] });
         let count = &mut self.places[idx];
@@ -281,7 +286,7 @@ mod tests {
         RawEvent::from_texts([("type", "view"), ("user", user), ("item", item), ("at", &Timestamp(at).to_string())])
     }
 
-    /// Lets events in one by one; counts what was refused as coordinated.
+    /// Passes events through the check one by one, and returns how many were rejected as coordinated.
     fn refused(check: &mut Check, events: impl IntoIterator<Item = RawEvent>) -> usize {
         let mut n = 0;
         for raw in events {
@@ -296,7 +301,8 @@ mod tests {
         n
     }
 
-    /// Thirty days of 300 customers and, each day, so many newcomers; everybody views five of a hundred items.
+    /// Thirty days of 300 customers and, on each day, the given number of newcomers; each views five of a hundred
+    /// items.
     fn calm(newcomers: i64) -> Vec<RawEvent> {
         let mut events = Vec::new();
         for day in 0..30 {
@@ -320,26 +326,26 @@ mod tests {
     }
 
     #[test]
-    fn a_calm_shop_is_never_suspected_with_few_newcomers_or_many() {
+    fn shops_without_attacks_are_not_suspected_at_any_share_of_newcomers() {
         for newcomers in [0, 20, 300] {
             assert_eq!(refused(&mut check(), calm(newcomers)), 0, "{newcomers}");
         }
     }
 
     #[test]
-    fn fresh_accounts_on_one_item_are_refused_and_customers_are_not() {
+    fn fresh_accounts_on_one_item_are_rejected_and_customers_are_not() {
         let mut check = check();
         assert_eq!(refused(&mut check, calm(20)), 0);
         let n = refused(&mut check, flood(29, 500));
         assert!(n >= 470, "{n} of 500");
         let customers = (0..100).map(|n| view(&format!("u{n}"), "i5", START + 29 * DAY_MS + 50_000_000 + n));
-        assert_eq!(refused(&mut check, customers), 0, "customers may want the item all the same");
+        assert_eq!(refused(&mut check, customers), 0, "customers may still act on the item");
         let elsewhere = (0..20).map(|n| view(&format!("fresh-{n}"), "i9", START + 29 * DAY_MS + 51_000_000 + n));
-        assert_eq!(refused(&mut check, elsewhere), 0, "accounts that go elsewhere are newcomers like others");
+        assert_eq!(refused(&mut check, elsewhere), 0, "the accounts may act on other items, like all newcomers");
     }
 
     #[test]
-    fn a_shop_that_was_closed_for_a_weekend_is_not_taken_by_surprise() {
+    fn an_attack_is_found_after_a_weekend_without_events() {
         let mut check = check();
         refused(&mut check, calm(20));
         let n = refused(&mut check, flood(32, 500));
@@ -347,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_can_be_switched_off_and_goes_on_from_its_bytes() {
+    fn the_rule_can_be_turned_off_and_resumes_from_its_bytes() {
         let mut first = check();
         refused(&mut first, calm(20));
         let bytes = postcard::to_allocvec(first.statistics()).unwrap();

@@ -1,8 +1,9 @@
-//! The check at the door: a raw event becomes a fact, a repaired fact, or is put into quarantine with a reason.
+//! The check of raw events: each becomes a fact, a repaired fact, or a quarantined record with a reason.
 //!
-//! In: a [`RawEvent`], the time of its arrival, what is known of its item. Out: an [`Outcome`]. [`Check::judge`] is
-//! pure: it reads no clock and changes nothing; [`Check::observe`] folds an accepted event into what later verdicts
-//! look at. The check stores nothing and never fails on bad input: one bad record costs one verdict.
+//! In: a [`RawEvent`], the time of its arrival, what the catalogue knows of its item. Out: an [`Outcome`].
+//! [`Check::judge`] is pure: it reads no clock and changes no state. [`Check::observe`] adds an accepted event to the
+//! statistics that later verdicts depend on. Bad input is never an error of the check: a bad record gets a verdict, and
+//! no other record is affected.
 
 mod attributes;
 mod catalogue;
@@ -10,6 +11,7 @@ mod coordinated;
 mod histogram;
 mod number;
 mod rate;
+mod repairs;
 mod rules;
 mod statistics;
 #[cfg(test)]
@@ -19,26 +21,17 @@ mod time;
 mod verdict;
 
 pub use histogram::LogHistogram;
-pub use statistics::RuleStatistics;
+pub use statistics::{KnownItem, RuleStatistics};
 pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 
 use crate::identity::content_id;
 use crate::raw::RawEvent;
-use crate::settings::SettingsError;
-use crate::{CheckSettings, Event, EventId, EventType, ItemId, SessionId, Timestamp, UserId};
+use crate::{CheckSettings, Event, EventId, EventType, ItemId, SessionId, SettingFault, Timestamp, UserId};
+use repairs::Repairs;
 use text::Lines;
 pub(crate) use text::prefix;
 
-/// What the catalogue knows of an item that matters to the check.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct KnownItem<'a> {
-    /// Its price.
-    pub price: Option<f32>,
-    /// Its first category.
-    pub category: Option<&'a str>,
-}
-
-/// The rules with their settings and what they know of the stream so far.
+/// The rules with their settings, and the statistics of the stream so far.
 ///
 /// ```
 /// use accrue_event::{Check, CheckSettings, Outcome, RawEvent, Repair, Timestamp};
@@ -58,29 +51,30 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check by these settings that goes on from these statistics.
-    pub fn new(settings: CheckSettings, statistics: RuleStatistics) -> Result<Self, SettingsError> {
+    /// A check with these settings, which continues from these statistics.
+    ///
+    /// # Errors
+    /// The first fault of the settings.
+    pub fn new(settings: CheckSettings, statistics: RuleStatistics) -> Result<Self, SettingFault> {
         settings.validate()?;
-        let compile =
-            |pattern: &str| regex_lite::Regex::new(pattern).map_err(|error| SettingsError::Pattern(error.to_string()));
-        let item_pattern = settings.item_pattern.as_deref().map(compile).transpose()?;
+        let item_pattern = settings.item_regex()?;
         Ok(Self { settings, item_pattern, statistics })
     }
 
-    /// What it goes by.
+    /// The settings.
     pub fn settings(&self) -> &CheckSettings {
         &self.settings
     }
 
-    /// What it knows of the stream so far: part of the state that a checkpoint keeps.
+    /// The statistics of the stream so far: a part of the state that checkpoints store.
     pub fn statistics(&self) -> &RuleStatistics {
         &self.statistics
     }
 
     /// The verdict on an event that arrived at `received_at`. `known` looks an item up in the catalogue.
     ///
-    /// An event without an id gets that of its content; to keep true repeats of a batch apart, set the id before by
-    /// [`ContentIds`](crate::ContentIds).
+    /// An event without an id gets one from its content. To keep equal events of one batch apart, assign ids with
+    /// [`ContentIds`](crate::ContentIds) before.
     pub fn judge<'k>(
         &self,
         raw: &RawEvent,
@@ -95,17 +89,17 @@ impl Check {
         }
     }
 
-    /// The rules that look at the stream, on an event that has passed all others: rates and coordination.
+    /// Applies the rules that depend on the stream, rates and coordination, to an event that has passed all others.
     ///
     /// # Errors
-    /// The rejection, with which [`Check::judge`] would have refused it.
+    /// The rejection with which [`Check::judge`] would have refused the event.
     pub fn judge_in_stream(&self, event: &Event) -> Result<(), Rejection> {
         rules::bot_rate(event, &self.statistics, &self.settings)?;
         rules::coordinated(event, &self.statistics, &self.settings)
     }
 
-    /// Folds an event that was let in into what later verdicts look at. `item` is what the catalogue knew of the
-    /// event's item when the event came, so that a replay folds the same.
+    /// Adds an accepted event to the statistics that later verdicts depend on. `item` is what the catalogue knew of the
+    /// event's item when the event arrived, so that a replay computes the same statistics.
     pub fn observe(&mut self, event: &Event, item: Option<KnownItem<'_>>) {
         self.statistics.observe(event, item);
     }
@@ -165,30 +159,5 @@ impl Check {
         rules::outliers(&mut event, item_known, &self.statistics, settings, repairs)?;
         self.judge_in_stream(&event)?;
         Ok(event)
-    }
-}
-
-/// The repairs made so far, in order, each once. Takes no memory while there are none.
-#[derive(Debug, Default)]
-pub(crate) struct Repairs(Vec<Repair>);
-
-impl Repairs {
-    fn note(&mut self, repair: Repair) {
-        if !self.0.contains(&repair) {
-            self.0.push(repair);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    #[cfg(test)]
-    fn as_slice(&self) -> &[Repair] {
-        &self.0
-    }
-
-    fn into_vec(self) -> Vec<Repair> {
-        self.0
     }
 }

@@ -1,22 +1,22 @@
-//! Reading of numbers that came as numbers or as texts.
+//! Reading of numbers that were sent as numbers or as texts.
 
-use super::Repairs;
+use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::Repair;
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 
-/// What a value says as a number.
+/// A value as a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
-    /// Nothing was said.
+    /// No value was sent.
     Missing,
     /// A number, possibly NaN or infinite.
     Given(f64),
-    /// No number.
+    /// Not a number.
     Unreadable,
 }
 
-/// Reads a number; one that came as a text is a repair. `9,99` is unreadable: it may mean two things.
+/// Reads a number. A number in a text is a repair. `9,99` is unreadable, because it has two possible meanings.
 pub(super) fn number(value: &RawValue, repairs: &mut Repairs) -> Number {
     match value {
         RawValue::Null => Number::Missing,
@@ -24,7 +24,7 @@ pub(super) fn number(value: &RawValue, repairs: &mut Repairs) -> Number {
         RawValue::Float(number) => Number::Given(*number),
         RawValue::Text(text) => match text.trim() {
             "" => Number::Missing,
-            // No number needs more; a long text is not worth reading to its end.
+            // No number needs more characters, and a long text need not be read to its end.
             text if text.len() > 64 => Number::Unreadable,
             text => match text.parse() {
                 Ok(number) => {
@@ -38,24 +38,24 @@ pub(super) fn number(value: &RawValue, repairs: &mut Repairs) -> Number {
     }
 }
 
-/// A whole number that fits 32 bits.
+/// A whole number within the range of u32.
 pub(super) fn whole_u32(number: f64) -> Option<u32> {
     (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u32)
 }
 
-/// The number in the precision of events, if it is finite there.
+/// The number in the precision of events, if it is finite in that precision.
 pub(super) fn finite_f32(number: f64) -> Option<f32> {
     let narrow = number as f32;
     narrow.is_finite().then_some(narrow)
 }
 
-/// A few words of a value for a person: never more than a line.
+/// A short form of a value for a person to read, at most about 80 characters.
 pub(super) fn excerpt(value: &RawValue) -> String {
     match value {
         RawValue::Null => "nothing".to_owned(),
         RawValue::Bool(value) => value.to_string(),
         RawValue::Int(value) => value.to_string(),
-        // The exponent keeps 1e300 short.
+        // `{:?}` writes an exponent, which keeps 1e300 short.
         RawValue::Float(value) => format!("{value:?}"),
         RawValue::Text(text) => format!("{:?}", prefix(text, 80)),
         RawValue::List(values) => format!("a list of {}", values.len()),

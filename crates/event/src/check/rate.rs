@@ -1,16 +1,18 @@
-//! How many events each shopper caused in the current minute of event time.
+//! Counts of each shopper's events in the current minute of event time.
 //!
-//! A table of fixed size: a shopper has one of two places, and a newcomer takes the one with the older minute. Under
-//! load a count may be lost, so a bot may pass, but nobody is ever taken for one by another's events.
+//! The table has a fixed size. A shopper can be at one of two places, and a new shopper replaces the entry with the
+//! older minute. Under load a count may be lost, so that a bot may pass, but no shopper is rejected because of another
+//! one's events.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Event, EventType, Timestamp};
 
-/// Places in the table; with two for each shopper it serves some ten thousand shoppers a minute.
+/// Places in the table; with two places for each shopper it is enough for about ten thousand shoppers per minute.
 const N_PLACES: usize = 1 << 14;
 
-/// The class of events that share one count; a page shows many items at once, an order has many lines.
+/// Events that share one count. A page shows many items at once, and an order has many lines, so these have counts of
+/// their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RateClass {
     Actions,
@@ -43,7 +45,7 @@ struct Count {
     events: u32,
 }
 
-/// The table of counts. Serialises as its taken places in their order.
+/// The table of counts. Serialised as its occupied places, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(u16, Count)>", into = "Vec<(u16, Count)>")]
 pub(super) struct RateTable {
@@ -52,7 +54,7 @@ pub(super) struct RateTable {
 }
 
 impl RateTable {
-    /// Events of the shopper of `event` and of its class in its minute, as far as they were counted.
+    /// Number of events counted in the event's minute, for its shopper and class.
     pub(super) fn events_in_minute(&self, event: &Event) -> u32 {
         let (key, minute) = (key(event), minute(event.at));
         self.place(key).map_or(0, |idx| {
@@ -86,7 +88,7 @@ impl RateTable {
     }
 }
 
-/// A line that comes a minute late counts to the minute that is open.
+/// Whether a count is for this minute. An event that is up to a minute late is counted in the newer minute.
 fn is_current(count: &Count, minute: i64) -> bool {
     count.minute == minute || count.minute == minute + 1
 }
@@ -99,7 +101,8 @@ fn minute(at: Timestamp) -> i64 {
     at.0.div_euclid(60_000)
 }
 
-/// Never 0, which marks a free place. A user and a guest of one name are two shoppers.
+/// A key for shopper and class: never 0, which marks a free place. A user and a guest with the same name have different
+/// keys.
 fn key(event: &Event) -> u64 {
     let class = RateClass::of(&event.event_type) as u64;
     let (kind, name) = match (&event.user, &event.session) {

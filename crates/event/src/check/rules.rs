@@ -1,24 +1,24 @@
-//! The rules for an event's fields: one small pure function each. A rule returns what the fact says, notes what it
-//! repaired, or refuses.
+//! The rules for an event's fields, one small pure function each. A rule returns the field's value and notes repairs,
+//! or rejects the event.
 
 use super::number::{Number, excerpt, finite_f32, number, whole_u32};
 use super::rate::RateClass;
-use super::statistics::RuleStatistics;
+use super::repairs::Repairs;
+use super::statistics::{KnownItem, RuleStatistics};
 use super::text::{Lines, clean, clean_cut, prefix};
 use super::verdict::{Reason, Rejection, Repair};
-use super::{KnownItem, Repairs};
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 use crate::settings::{OutlierAction, built_in_alias, built_in_type};
 use crate::{CheckSettings, Event, EventType};
 
 type Ruled<T> = Result<T, Rejection>;
 
-/// What happened: a built-in type, one that the settings name, or an alias of either.
+/// The type: a built-in one, one that the settings name, or an alias of either.
 pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &mut Repairs) -> Ruled<EventType> {
     let name = match value {
         RawValue::Text(name) => &**name,
         RawValue::Null => "",
-        _ => return Err(Rejection::new(Reason::BadType, format!("type: {} is no text", excerpt(value)))),
+        _ => return Err(Rejection::new(Reason::BadType, format!("type: {} is not a text", excerpt(value)))),
     };
     if let Some(built_in) = built_in_type(name) {
         return Ok(built_in);
@@ -43,7 +43,7 @@ pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &m
     Err(Rejection::new(Reason::UnknownType, format!("type: {} is not known; {hint}", excerpt(value))))
 }
 
-/// An id, if one is given. A whole number is taken as its digits.
+/// An id, if one was sent. A whole number is converted to its digits.
 pub(super) fn id(
     name: &str,
     value: &RawValue,
@@ -52,7 +52,7 @@ pub(super) fn id(
 ) -> Ruled<Option<Box<str>>> {
     let id: Box<str> = match value {
         RawValue::Null => return Ok(None),
-        // White space around a long text is not worth removing to see that it is long.
+        // A text of this length is too long even without the white space around it.
         RawValue::Text(text) if text.len() <= 16 * settings.max_id_bytes => clean(text, Lines::Join, repairs).into(),
         RawValue::Text(text) if text.trim_ascii().is_empty() => return Ok(None),
         RawValue::Text(text) => return Err(too_long(name, text.len(), settings)),
@@ -60,13 +60,13 @@ pub(super) fn id(
             repairs.note(Repair::TextFromNumber);
             number.to_string().into()
         }
-        // Table tools write the ids of a column with gaps as 13085.0.
+        // Spreadsheet tools write the ids of a column with gaps as 13085.0.
         RawValue::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
             repairs.note(Repair::TextFromNumber);
             (*number as i64).to_string().into()
         }
         RawValue::Float(_) | RawValue::Bool(_) | RawValue::List(_) | RawValue::Other(_) => {
-            return Err(Rejection::new(Reason::BadId, format!("{name}: {} is no id", excerpt(value))));
+            return Err(Rejection::new(Reason::BadId, format!("{name}: {} is not an id", excerpt(value))));
         }
     };
     if id.len() > settings.max_id_bytes {
@@ -79,7 +79,7 @@ fn too_long(name: &str, bytes: usize, settings: &CheckSettings) -> Rejection {
     Rejection::new(Reason::IdTooLong, format!("{name}: {bytes} bytes, at most {} allowed", settings.max_id_bytes))
 }
 
-/// A free text, if one is given; too long a one is cut, anything but a text or number is left out.
+/// A free text, if one was sent. A text that is too long is cut; values other than texts and numbers are left out.
 pub(super) fn free_text(value: &RawValue, max_bytes: usize, lines: Lines, repairs: &mut Repairs) -> Option<Box<str>> {
     let text: Box<str> = match value {
         RawValue::Null => return None,
@@ -100,7 +100,7 @@ pub(super) fn free_text(value: &RawValue, max_bytes: usize, lines: Lines, repair
     (!text.is_empty()).then_some(text)
 }
 
-/// The strength of the event: 1 where nothing is said, but a rating must say it.
+/// The strength of the event: 1 if no value was sent. A rating needs a value.
 pub(super) fn value(event_type: &EventType, value: &RawValue, repairs: &mut Repairs) -> Ruled<f32> {
     match number(value, repairs) {
         Number::Missing if *event_type == EventType::Rating => {
@@ -110,11 +110,13 @@ pub(super) fn value(event_type: &EventType, value: &RawValue, repairs: &mut Repa
         Number::Given(number) => {
             finite_f32(number).ok_or_else(|| Rejection::new(Reason::BadValue, format!("value: {number} is not finite")))
         }
-        Number::Unreadable => Err(Rejection::new(Reason::BadValue, format!("value: {} is no number", excerpt(value)))),
+        Number::Unreadable => {
+            Err(Rejection::new(Reason::BadValue, format!("value: {} is not a number", excerpt(value))))
+        }
     }
 }
 
-/// Pieces, at least 1. A purchase of less than nothing is a return, which is why the type may change.
+/// The number of pieces, at least 1. A purchase with a negative quantity becomes a return, so the type may change.
 pub(super) fn quantity(
     event_type: &mut EventType,
     value: &RawValue,
@@ -147,12 +149,12 @@ pub(super) fn quantity(
     Ok(whole)
 }
 
-/// Price of one piece, if one is given; 0 is a gift.
+/// The price of one piece, if one was sent; 0 is allowed, for gifts.
 pub(super) fn price(value: &RawValue, repairs: &mut Repairs) -> Ruled<Option<f32>> {
     let bad = || Rejection::new(Reason::BadPrice, format!("price: {}", excerpt(value)));
     match number(value, repairs) {
         Number::Missing => Ok(None),
-        // Adding 0 makes the other zero of floats the usual one.
+        // Adding 0 turns -0.0 into 0.0.
         Number::Given(number) => {
             finite_f32(number).filter(|price| *price >= 0.0).map(|price| Some(price + 0.0)).ok_or_else(bad)
         }
@@ -160,7 +162,8 @@ pub(super) fn price(value: &RawValue, repairs: &mut Repairs) -> Ruled<Option<f32
     }
 }
 
-/// A price for an event that names none, where a price matters: the item's, its category's median, the catalogue's.
+/// The price of an event that was sent without one, where prices matter: that of the item, the median of its category,
+/// or the median of the catalogue.
 pub(super) fn fill_price(
     event_type: &EventType,
     item: Option<KnownItem<'_>>,
@@ -188,7 +191,7 @@ pub(super) fn fill_price(
     None
 }
 
-/// The place in an answer, if a readable one is given.
+/// The position in a recommendation, if a readable one was sent.
 pub(super) fn position(value: &RawValue, repairs: &mut Repairs) -> Option<u32> {
     let place = match number(value, repairs) {
         Number::Missing => return None,
@@ -201,7 +204,8 @@ pub(super) fn position(value: &RawValue, repairs: &mut Repairs) -> Option<u32> {
     place
 }
 
-/// A quantity or price beyond all that was seen: far above the 99.9 % quantile of its kind, once there is evidence.
+/// Checks that quantity and price are not far above the 99.9 % quantile of their kind, once there are enough
+/// observations.
 pub(super) fn outliers(
     event: &mut Event,
     item: Option<KnownItem<'_>>,
@@ -213,7 +217,7 @@ pub(super) fn outliers(
     if rule.action == OutlierAction::Off {
         return Ok(());
     }
-    // The bound is never below `factor`, so that most events need no look at a quantile.
+    // The bound is never below `factor`, so for most events no quantile has to be computed.
     let bound = |histogram: &super::LogHistogram| {
         let enough = histogram.total() >= rule.min_observations;
         histogram.quantile(999).filter(|_| enough).map(|quantile| rule.factor * quantile.max(1.0))
@@ -223,7 +227,7 @@ pub(super) fn outliers(
         && event.quantity as f32 > most
     {
         if rule.action == OutlierAction::Quarantine {
-            let detail = format!("quantity: {}, at most {most} in the light of others", event.quantity);
+            let detail = format!("quantity: {}, at most {most} is plausible, given other events", event.quantity);
             return Err(Rejection::new(Reason::QuantityOutlier, detail));
         }
         event.quantity = most as u32;
@@ -245,7 +249,7 @@ pub(super) fn outliers(
     Ok(())
 }
 
-/// Whether the shopper already caused as many events in this minute as are believed.
+/// Checks that the shopper has caused fewer events in this minute than the bound of their class.
 pub(super) fn bot_rate(event: &Event, statistics: &RuleStatistics, settings: &CheckSettings) -> Ruled<()> {
     let most = match RateClass::of(&event.event_type) {
         RateClass::Actions => settings.rates.actions,
@@ -261,7 +265,7 @@ pub(super) fn bot_rate(event: &Event, statistics: &RuleStatistics, settings: &Ch
     ))
 }
 
-/// Whether a newcomer joins more newcomers on one item than the shop's other items let expect.
+/// Checks that the share of newcomers among an item's shoppers is not far above their share for the shop's other items.
 pub(super) fn coordinated(event: &Event, statistics: &RuleStatistics, settings: &CheckSettings) -> Ruled<()> {
     let rule = &settings.coordinated;
     if rule.least == 0 {

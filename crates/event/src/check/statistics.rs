@@ -1,42 +1,51 @@
-//! What the rules know of the stream so far: a fold over accepted events, of bounded size, with one form in bytes.
+//! The statistics that rules depend on: computed from accepted events, bounded in size, and always serialised to the
+//! same bytes.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::KnownItem;
 use super::coordinated::Newcomers;
 use super::histogram::LogHistogram;
 use super::rate::RateTable;
 use crate::{Event, EventType};
 
-/// Categories whose prices are followed; those that come later have none of their own.
+/// Number of categories whose prices are counted; later categories are not.
 const MAX_CATEGORIES: usize = 4096;
 
-/// Quantiles, medians and rates that the rules look at. Reading changes nothing; [`RuleStatistics::observe`] is the only step.
+/// What the catalogue knows of an item, as far as the check needs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct KnownItem<'a> {
+    /// Its price.
+    pub price: Option<f32>,
+    /// Its first category.
+    pub category: Option<&'a str>,
+}
+
+/// Quantiles, medians and rates for the rules. Reading changes nothing; only [`RuleStatistics::observe`] does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RuleStatistics {
-    /// Quantities by type of event, in the order of [`EventType::BUILT_IN`], custom ones together at the end.
+    /// Quantities by type of event, in the order of [`EventType::BUILT_IN`], with all custom types in one last entry.
     quantities: Vec<LogHistogram>,
-    /// Prices paid, over all.
+    /// Prices of all events.
     prices: LogHistogram,
-    /// Prices paid in each category.
+    /// Prices of the events of each category.
     category_prices: BTreeMap<Box<str>, LogHistogram>,
-    /// Price of an event over the known price of its item.
+    /// Prices of events divided by the known price of their item.
     price_ratios: LogHistogram,
-    /// Events of shoppers in the current minute.
+    /// Counts of each shopper's events in the current minute.
     pub(super) rates: RateTable,
-    /// Who is new, and who came for what today.
+    /// Shoppers seen before, and the shoppers of each item today.
     pub(super) newcomers: Newcomers,
 }
 
 impl RuleStatistics {
-    /// Takes in an accepted event; `item` is what was known of its item before it.
+    /// Adds an accepted event; `item` is what the catalogue knew of its item before.
     pub fn observe(&mut self, event: &Event, item: Option<KnownItem<'_>>) {
         self.rates.add(event);
         self.newcomers.add(event);
-        // One piece is what is said of a view: a rule needs to know only types that do have quantities.
+        // Other types have no quantity of their own and would add nothing but ones.
         if has_quantity(&event.event_type) {
             if self.quantities.is_empty() {
                 self.quantities.resize_with(EventType::BUILT_IN.len() + 1, LogHistogram::default);
@@ -66,22 +75,22 @@ impl RuleStatistics {
         }
     }
 
-    /// Quantities seen in events of that type.
+    /// Quantities in events of this type.
     pub fn quantities(&self, event_type: &EventType) -> Option<&LogHistogram> {
         self.quantities.get(type_idx(event_type))
     }
 
-    /// Prices seen over all.
+    /// Prices of all events.
     pub fn prices(&self) -> &LogHistogram {
         &self.prices
     }
 
-    /// Prices seen in a category.
+    /// Prices in a category.
     pub fn category_prices(&self, category: &str) -> Option<&LogHistogram> {
         self.category_prices.get(category)
     }
 
-    /// Prices seen, as ratios to the known price of the item.
+    /// Prices divided by the known price of the item.
     pub fn price_ratios(&self) -> &LogHistogram {
         &self.price_ratios
     }

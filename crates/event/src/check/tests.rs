@@ -1,4 +1,4 @@
-//! Tests of the whole verdict: each rule through one function, and that what is let in keeps what events promise.
+//! Tests of whole verdicts: each rule through one function, and the promises that every accepted event keeps.
 
 use proptest::prelude::*;
 
@@ -19,12 +19,12 @@ fn raw(json: &str) -> RawEvent {
     serde_json::from_str(json).unwrap()
 }
 
-/// An event with these fields beside a type, a user, an item and a time.
+/// An event with these fields, in addition to a type, a user, an item and a time.
 fn with(fields: &str) -> RawEvent {
     raw(&format!(r#"{{"type":"view","user":"u1","item":"mug","at":"2026-11-20T10:00:00Z",{fields}}}"#))
 }
 
-/// The codes of a verdict: of the repairs, or of the reason.
+/// The codes of a verdict: those of its repairs, or that of its reason.
 fn codes(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Accepted(_) => "accepted".to_owned(),
@@ -41,7 +41,7 @@ fn fact(outcome: Outcome) -> Event {
 }
 
 #[test]
-fn each_rule_gives_its_code() {
+fn each_rule_returns_its_code() {
     let check = check_by("types = { share = 1 }\naliases = { teilen = 'share' }");
     let cases = [
         (r#""value":2"#, "accepted"),
@@ -105,7 +105,7 @@ fn each_rule_gives_its_code() {
         (r#""tags":[["a"]]"#, "property_dropped"),
     ];
     for (fields, expected) in cases {
-        // Of equal names the last stands, so a case overrides the common fields.
+        // Of several fields with one name the last is used, so a case overrides the common fields.
         assert_eq!(codes(&check.judge(&with(fields), now(), |_| None)), expected, "{fields}");
     }
 }
@@ -128,21 +128,23 @@ fn long_texts_are_cut_and_long_ids_refused() {
     assert_eq!(verdict("note", &long), "truncated");
     assert_eq!(verdict(&long, "note"), "truncated");
     let Outcome::Quarantined(rejection) = check.judge(&with(&format!(r#""at":"{long}""#)), now(), |_| None) else {
-        panic!("a long text is no time");
+        panic!("a long text is not a time");
     };
     assert!(rejection.detail.len() < 200, "{} bytes of detail", rejection.detail.len());
 }
 
 #[test]
-fn a_clean_event_says_what_was_sent() {
+fn a_clean_event_is_accepted_as_it_was_sent() {
     let sent = r#"{"id":"e1","type":"view","user":"u1","item":"sku-9","at":"2026-11-21T10:00:00Z","session":"s1","value":1,
         "quantity":1,"price":9.9,"query":"red mug","source":"web","recommendation_id":"r1","position":3,"properties":{"size":38}}"#;
-    let Outcome::Accepted(event) = check_by("").judge(&raw(sent), now(), |_| None) else { panic!("it is clean") };
+    let Outcome::Accepted(event) = check_by("").judge(&raw(sent), now(), |_| None) else {
+        panic!("the event is clean")
+    };
     assert_eq!(event, serde_json::from_str(sent).unwrap());
 }
 
 #[test]
-fn a_missing_price_comes_from_the_nearest_source() {
+fn a_missing_price_is_filled_from_the_most_specific_source() {
     let mut check = check_by("min_prices = 2");
     let buy = |item: &str| raw(&format!(r#"{{"type":"purchase","user":"u","item":"{item}","at":0.8e9}}"#));
     let mug = |price| move |_: &ItemId| Some(KnownItem { price, category: Some("mugs") });
@@ -171,13 +173,13 @@ fn a_missing_price_comes_from_the_nearest_source() {
 }
 
 #[test]
-fn outliers_are_judged_only_in_the_light_of_evidence() {
+fn outliers_are_rejected_only_after_enough_observations() {
     let run = |action: &str| {
         let mut check = check_by(&format!("outliers = {{ action = '{action}', min_observations = 100 }}"));
         let known = |_: &ItemId| Some(KnownItem { price: Some(2.0), category: None });
         let many = with(r#""type":"purchase","price":2,"quantity":50000"#);
         let dear = with(r#""type":"purchase","price":200000"#);
-        assert_eq!(codes(&check.judge(&many, now(), known)), "accepted", "no evidence yet");
+        assert_eq!(codes(&check.judge(&many, now(), known)), "accepted", "too few observations");
         for _ in 0..100 {
             let event = fact(check.judge(&with(r#""type":"purchase","price":2,"quantity":12"#), now(), known));
             check.observe(&event, known(&ItemId::from("mug")));
@@ -191,7 +193,7 @@ fn outliers_are_judged_only_in_the_light_of_evidence() {
 }
 
 #[test]
-fn a_bot_is_stopped_and_a_wholesaler_is_not() {
+fn a_bot_is_rejected_and_a_wholesaler_is_not() {
     let n_accepted = |event_type: &str, n: usize, seconds_apart: usize| {
         let mut check = check_by("");
         let mut n_accepted = 0;
@@ -215,7 +217,7 @@ fn a_bot_is_stopped_and_a_wholesaler_is_not() {
 }
 
 #[test]
-fn one_shoppers_rate_is_not_anothers() {
+fn the_rate_of_one_shopper_does_not_count_for_another() {
     let mut check = check_by("rates = { actions = 2 }");
     for user in 0..1000 {
         for _ in 0..2 {
@@ -228,7 +230,7 @@ fn one_shoppers_rate_is_not_anothers() {
 }
 
 #[test]
-fn statistics_read_back_and_go_on_as_if_never_stopped() {
+fn statistics_resume_from_their_bytes_as_if_never_stopped() {
     let events: Vec<Event> = (0..500)
         .map(|idx| {
             let fields =
@@ -308,7 +310,7 @@ fn any_raw() -> impl Strategy<Value = RawEvent> {
     })
 }
 
-/// What every holder of an event may rely on.
+/// The promises of an event.
 fn assert_invariants(event: &Event, settings: &CheckSettings) {
     let ids = [
         Some(event.id.as_str()),
@@ -345,12 +347,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn what_is_let_in_keeps_the_promises_of_an_event(raw in any_raw()) {
+    fn accepted_events_keep_the_promises_of_an_event(raw in any_raw()) {
         let mut check = check_by("");
         if let Outcome::Accepted(event) | Outcome::Repaired(event, _) = check.judge(&raw, now(), |_| None) {
             assert_invariants(&event, check.settings());
             check.observe(&event, None);
-            // A fact is clean: sent as it is, it is the same fact.
+            // An accepted event is clean: sent again, it is accepted unchanged.
             let again = serde_json::from_value(serde_json::to_value(&event).unwrap()).unwrap();
             prop_assert_eq!(check.judge(&again, now(), |_| None), Outcome::Accepted(event));
         }
@@ -358,9 +360,17 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_json_gets_a_verdict(json in "\\{(\"(type|user|item|at|price|x)\":([0-9]{1,25}|\"[^\"\\\\]{0,9}\"|\\[1,\"a\"\\]|null|\\{\\}),){0,5}\"type\":\"view\"\\}") {
-        if let Ok(raw) = serde_json::from_str::<RawEvent>(&json) {
-            check_by("").judge(&raw, now(), |_| None);
+    fn every_json_object_gets_a_verdict(json in "\\{(\"(type|user|item|at|price|x)\":([0-9]{1,25}|\"[^\"\\\\]{0,9}\"|\\[1,\"a\"\\]|null|\\{\\}),){0,5}\"type\":\"view\"\\}") {        let is_json = serde_json::from_str::<serde_json::Value>(&json).is_ok();
+        let raw = serde_json::from_str::<RawEvent>(&json);
+        prop_assert_eq!(raw.is_ok(), is_json);
+        let Ok(raw) = raw else { return Ok(()) };
+        let check = check_by("");
+        match check.judge(&raw, now(), |_| None) {
+            Outcome::Accepted(event) | Outcome::Repaired(event, _) => assert_invariants(&event, check.settings()),
+            Outcome::Quarantined(rejection) => {
+                prop_assert!(Reason::ALL.contains(&rejection.reason), "{rejection}");
+                prop_assert!(rejection.detail.len() < 200, "{rejection}");
+            }
         }
     }
 }

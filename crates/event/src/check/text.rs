@@ -1,27 +1,27 @@
 //! Cleaning of texts: trimmed, without control characters, in normalization form C, bounded in length.
 //!
-//! Clean texts pass without an allocation.
+//! A text that is already clean is returned without an allocation.
 
 use std::borrow::Cow;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use super::Repairs;
+use super::repairs::Repairs;
 use super::verdict::Repair;
 
-/// Whether a text may have lines.
+/// Whether a text may have several lines.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lines {
-    /// Line breaks and tabs stay.
+    /// Line breaks and tabs are kept.
     Keep,
-    /// They become spaces.
+    /// Line breaks and tabs become spaces.
     Join,
 }
 
-/// The text as it may be stored; empty if nothing is left of it. The length is not bounded.
+/// The cleaned text; empty if nothing remains. The length is not bounded.
 pub(super) fn clean<'t>(text: &'t str, lines: Lines, repairs: &mut Repairs) -> Cow<'t, str> {
     let trimmed = trim(text);
-    // A text that nothing is left of counts as absent, which is no repair.
+    // An empty text counts as absent, which is not a repair.
     if trimmed.is_empty() {
         return Cow::Borrowed("");
     }
@@ -37,7 +37,7 @@ pub(super) fn clean<'t>(text: &'t str, lines: Lines, repairs: &mut Repairs) -> C
         repairs.note(Repair::ControlRemoved);
         clean = Cow::Owned(without_controls(trimmed, lines));
     }
-    // `Maybe` needs the whole normalization to decide.
+    // `Maybe` can be decided only by the whole normalization.
     if is_nfc_quick(clean.chars()) != IsNormalized::Yes {
         let normal: String = clean.nfc().collect();
         if normal != *clean {
@@ -51,9 +51,9 @@ pub(super) fn clean<'t>(text: &'t str, lines: Lines, repairs: &mut Repairs) -> C
     }
 }
 
-/// The text as it may be stored, cut to `max_bytes` at a character boundary.
+/// The cleaned text, cut to `max_bytes` at a character boundary.
 pub(super) fn clean_cut<'t>(text: &'t str, max_bytes: usize, lines: Lines, repairs: &mut Repairs) -> Cow<'t, str> {
-    // Normalization shortens a text to a third at most; what lies beyond needs no cleaning to be cut off.
+    // Normalization shortens a text to a third at most, so what is beyond this length would be cut off in any case.
     let trimmed = trim(text);
     let near = prefix(trimmed, 4 * max_bytes + 16);
     let looked_at = if near.len() == trimmed.len() { text } else { near };
@@ -75,7 +75,7 @@ pub(super) fn clean_cut<'t>(text: &'t str, max_bytes: usize, lines: Lines, repai
     }
 }
 
-/// As much of a text as fits into `max_bytes`, whole characters only.
+/// The longest prefix of whole characters within `max_bytes`.
 pub(crate) fn prefix(text: &str, max_bytes: usize) -> &str {
     let mut end = text.len().min(max_bytes);
     while !text.is_char_boundary(end) {
@@ -84,7 +84,7 @@ pub(crate) fn prefix(text: &str, max_bytes: usize) -> &str {
     &text[..end]
 }
 
-/// White space and the marks that editors leave at the ends of a text.
+/// Removes white space, and the marks that editors leave, from both ends of a text.
 fn trim(text: &str) -> &str {
     let bytes = text.as_bytes();
     if let [first, .., last] = bytes
@@ -99,7 +99,7 @@ fn trim(text: &str) -> &str {
 fn is_unwanted(c: char, lines: Lines) -> bool {
     match c {
         '\n' | '\t' => lines == Lines::Join,
-        // Line and paragraph separators, byte order mark, replacement of what was no Unicode.
+        // Line and paragraph separators, the byte order mark, and other control characters.
         '\u{2028}' | '\u{2029}' => lines == Lines::Join,
         '\u{feff}' => true,
         _ => c.is_control(),
@@ -116,7 +116,7 @@ fn without_controls(text: &str, lines: Lines) -> String {
         .collect()
 }
 
-/// Whether a stored text is as [`clean`] leaves it.
+/// Whether a text is in the form that [`clean`] returns.
 #[cfg(test)]
 pub(super) fn is_clean(text: &str, lines: Lines) -> bool {
     !text.is_empty()
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_megabytes_are_cut_without_being_read() {
+    fn ten_megabytes_are_cut_without_being_read_to_the_end() {
         let long = "é".repeat(5 << 20);
         check(&long, "éééééééé", &[Repair::Truncated]);
         let blank = " ".repeat(10 << 20);
@@ -158,14 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_stay_where_they_may() {
+    fn line_breaks_are_kept_where_allowed() {
         let mut repairs = Repairs::default();
         assert_eq!(clean("two\nlines\u{7}", Lines::Keep, &mut repairs), "two\nlines");
     }
 
     proptest! {
         #[test]
-        fn what_was_cleaned_is_clean(text in "\\PC*|.*|[a\\u{301}\\u{344}\\u{1100}\\u{1161}\\u{11a8}\\u{2001} \\n\\u{0}]*") {
+        fn cleaned_texts_are_clean(text in "\\PC*|.*|[a\\u{301}\\u{344}\\u{1100}\\u{1161}\\u{11a8}\\u{2001} \\n\\u{0}]*") {
             let mut repairs = Repairs::default();
             let cleaned = clean_cut(&text, 16, Lines::Join, &mut repairs);
             prop_assert!(cleaned.len() <= 16);

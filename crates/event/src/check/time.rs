@@ -1,9 +1,9 @@
-//! When an event happened: reading of the many ways to write a time, and the bounds of what is believed.
+//! The time of an event: reading of several notations, and the bounds of what is accepted.
 
-use super::Repairs;
 use super::number::excerpt;
+use super::repairs::Repairs;
 use super::verdict::{Reason, Rejection, Repair};
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 use crate::{CheckSettings, Timestamp};
 
 /// The time of an event that arrived at `received_at`.
@@ -18,10 +18,10 @@ pub(super) fn judge_at(
         return Ok(received_at);
     }
     let Some(at) = read_time(value) else {
-        return Err(Rejection::new(Reason::BadTime, format!("at: {} is no time", excerpt(value))));
+        return Err(Rejection::new(Reason::BadTime, format!("at: {} is not a time", excerpt(value))));
     };
     if at < settings.oldest_at {
-        return Err(Rejection::new(Reason::FarPast, format!("at: {at} lies before {}", settings.oldest_at)));
+        return Err(Rejection::new(Reason::FarPast, format!("at: {at} is before {}", settings.oldest_at)));
     }
     let ahead_ms = at.0.saturating_sub(received_at.0);
     if ahead_ms <= i64::from(settings.max_ahead_s) * 1000 {
@@ -31,10 +31,10 @@ pub(super) fn judge_at(
         repairs.note(Repair::AtClamped);
         return Ok(received_at);
     }
-    Err(Rejection::new(Reason::FarFuture, format!("at: {at} lies {} s ahead of its arrival", ahead_ms / 1000)))
+    Err(Rejection::new(Reason::FarFuture, format!("at: {at} is {} s after its arrival", ahead_ms / 1000)))
 }
 
-/// Reads RFC 3339, `YYYY-MM-DD HH:MM:SS` (as UTC), or a number since the epoch, also as a text.
+/// Reads RFC 3339, `YYYY-MM-DD HH:MM:SS` (as UTC), or a number since the epoch, also in a text.
 pub(super) fn read_time(value: &RawValue) -> Option<Timestamp> {
     match value {
         RawValue::Int(number) => Some(from_epoch(*number)),
@@ -45,7 +45,7 @@ pub(super) fn read_time(value: &RawValue) -> Option<Timestamp> {
 }
 
 fn read_text(text: &str) -> Option<Timestamp> {
-    // The longest form has an offset and nine digits after the second; leave room for a zone in brackets.
+    // The longest form has an offset and nine digits after the second; 80 bytes also allow a zone in brackets.
     if text.len() > 80 {
         return None;
     }
@@ -58,8 +58,8 @@ fn read_text(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text).or_else(|| text.parse::<f64>().ok().and_then(from_epoch_fraction))
 }
 
-/// The common form `2026-11-21T10:00:00` with `T` or a space, a fraction of milliseconds or none, `Z` or nothing.
-/// An order of magnitude faster than the general parser, which reads all else.
+/// Reads the common form `2026-11-21T10:00:00` with `T` or a space, milliseconds or none, `Z` or nothing. It is an
+/// order of magnitude faster than the general parser, which reads all other forms.
 fn read_fixed(text: &[u8]) -> Option<Timestamp> {
     let (seconds, rest) = text.split_at_checked(19)?;
     let two = |at: usize| Some(i64::from(digit(seconds[at])? * 10 + digit(seconds[at + 1])?));
@@ -103,7 +103,7 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 }
 
 /// Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date
-/// algorithms"): years begin in March, so that the leap day comes last.
+/// algorithms"). Years begin in March, so that the leap day is their last.
 fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -112,7 +112,7 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// Tells the unit from the size: in each unit the numbers from 1973 to 5138 are its own.
+/// Derives the unit from the size: for times from 1973 to 5138 the ranges of the units do not overlap.
 fn from_epoch(number: i64) -> Timestamp {
     const SECONDS: u64 = 100_000_000_000;
     const MILLIS: u64 = SECONDS * 1000;
@@ -129,7 +129,7 @@ fn from_epoch_fraction(number: f64) -> Option<Timestamp> {
     if !number.is_finite() || number.abs() >= 9e18 {
         return None;
     }
-    // Seconds keep their fraction; the smaller units have none worth keeping.
+    // Seconds keep their fraction; smaller units have no fraction that matters.
     if number.abs() < 1e11 {
         Some(Timestamp((number * 1000.0).round() as i64))
     } else {
@@ -143,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn many_ways_to_write_one_time() {
+    fn one_time_is_read_from_many_notations() {
         let at = Timestamp::parse("2009-12-01T07:45:00Z");
         let texts = [
             "2009-12-01T07:45:00Z",

@@ -1,4 +1,4 @@
-//! What the check can say: the repairs it makes, the reasons for which it refuses, and how often it did either.
+//! The results of the check: repairs, reasons of rejections, and counts of both.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, RecordKind, RefusalId};
 
-/// A verdict on one raw event.
+/// The verdict on one raw event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A fact as it was sent.
     Accepted(Event),
-    /// A fact that differs from what was sent, with what was done to it, in order and each once.
+    /// A fact that differs from what was sent, with the repairs in order, each once.
     Repaired(Event, Vec<Repair>),
-    /// Refused; to be kept whole with the reason.
+    /// A refused record, to be stored whole with the reason.
     Quarantined(Rejection),
 }
 
@@ -23,33 +23,33 @@ pub enum Outcome {
 pub struct Rejection {
     /// The stable reason.
     pub reason: Reason,
-    /// What exactly was wrong, for a person; bounded in length.
+    /// What exactly is wrong, for a person to read; bounded in length.
     pub detail: Box<str>,
 }
 
 impl Rejection {
-    /// A refusal for a reason, with what exactly was wrong.
+    /// A rejection with its reason and what exactly is wrong.
     pub fn new(reason: Reason, detail: impl Into<Box<str>>) -> Self {
         Self { reason, detail: detail.into() }
     }
 }
 
-/// A refused record, whole: what the quarantine keeps.
+/// A refused record as the quarantine stores it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
-    /// Its name by content.
+    /// Its id, derived from the content.
     pub id: RefusalId,
-    /// What it was sent as.
+    /// The kind of record that it was sent as.
     pub kind: RecordKind,
     /// Why it was refused.
     pub rejection: Rejection,
-    /// The record as it was sent: JSON, or what can be kept of a text that is none.
+    /// The record as it was sent: JSON, or the part that is stored of a text that is not JSON.
     pub raw: Box<str>,
 }
 
 impl Refusal {
-    /// A readable record that the check refused. Its name is that of its JSON: an event has an id of its own or one by
-    /// content and ordinal, an item or user said twice is said once.
+    /// A readable record that the check refused. Its id is derived from its JSON: an event has an id of its own or one
+    /// from content and ordinal, so equal events stay apart; an item or user that is sent twice is stored once.
     pub fn of(kind: RecordKind, rejection: Rejection, json: String) -> Self {
         Self { id: RefusalId::of(kind, json.as_bytes()), kind, rejection, raw: json.into() }
     }
@@ -72,7 +72,7 @@ macro_rules! codes {
         }
 
         impl $name {
-            /// All that have a fixed code, in order.
+            /// All variants with a fixed code, in order.
             pub const ALL: &[$name] = &[$($name::$variant),*];
 
             /// The stable code in files, answers and reports.
@@ -83,7 +83,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The one of that fixed code.
+            /// The variant with this fixed code.
             pub fn from_code(code: &str) -> Option<Self> {
                 match code {
                     $($code => Some($name::$variant),)*
@@ -101,47 +101,47 @@ macro_rules! codes {
 }
 
 codes! {
-    /// What was changed on an event, item or user.
+    /// A change that the check made to an event, item or user.
     Repair {
         /// White space around a text was removed.
         Trimmed => "trimmed",
-        /// A text was brought to Unicode normalization form C.
+        /// A text was converted to Unicode normalization form C.
         Nfc => "nfc",
-        /// Control characters were removed or became spaces.
+        /// Control characters were removed or replaced by spaces.
         ControlRemoved => "control_removed",
-        /// A free text was cut to its greatest length.
+        /// A free text was cut to its maximum length.
         Truncated => "truncated",
-        /// The type was given under another name or spelling.
+        /// The type was sent under another name or spelling.
         TypeAlias => "type_alias",
-        /// An id or text came as a number.
+        /// An id or text was sent as a number.
         TextFromNumber => "text_from_number",
-        /// A number came as a text.
+        /// A number was sent as a text.
         NumberFromText => "number_from_text",
-        /// No time was given; the time of arrival was taken.
+        /// No time was sent; the time of arrival was used.
         AtFilled => "at_filled",
-        /// The time lay a little in the future; the time of arrival was taken.
+        /// The time was slightly in the future; the time of arrival was used.
         AtClamped => "at_clamped",
-        /// No price was given; the item's was taken.
+        /// No price was sent; the item's was used.
         PriceFromItem => "price_from_item",
-        /// No price was given; the median of the item's category was taken.
+        /// No price was sent; the median of the item's category was used.
         PriceFromCategory => "price_from_category",
-        /// No price was given; the median of all prices was taken.
+        /// No price was sent; the median of all prices was used.
         PriceFromCatalogue => "price_from_catalogue",
-        /// A purchase of less than nothing became a return.
+        /// A purchase with a negative quantity became a return.
         ReturnFromNegativeQuantity => "return_from_negative_quantity",
-        /// The minus sign of a return's quantity was dropped.
+        /// The minus sign of a return's quantity was removed.
         QuantitySign => "quantity_sign",
-        /// A quantity or price far outside what was seen so far was cut.
+        /// A quantity or price far outside those seen before was reduced.
         OutlierClamped => "outlier_clamped",
-        /// An optional field was unreadable and left out.
+        /// An optional field was unreadable and was left out.
         FieldDropped => "field_dropped",
         /// A property or attribute could not be kept.
         PropertyDropped => "property_dropped",
-        /// A list was cut to its greatest length.
+        /// A list was cut to its maximum length.
         ListCut => "list_cut",
         /// A negative stock became 0.
         StockFloored => "stock_floored",
-        /// A code was brought to capital letters.
+        /// A code was converted to upper case.
         Uppercased => "uppercased",
     }
 }
@@ -149,17 +149,17 @@ codes! {
 codes! {
     /// Why a record was refused.
     Reason {
-        /// The record is no readable object at all (the reader says so, not the check).
+        /// The record is not a readable object; the reader of a file or request finds this, not the check.
         Malformed => "malformed",
-        /// No type was given.
+        /// No type was sent.
         NoType => "no_type",
-        /// The type is no text.
+        /// The type is not a text.
         BadType => "bad_type",
         /// The type is neither built in nor named in the settings.
         UnknownType => "unknown_type",
         /// Neither a user nor a session.
         NoShopper => "no_shopper",
-        /// No item, where the type needs one.
+        /// No item, although the type needs one.
         NoItem => "no_item",
         /// A search without a text.
         NoQuery => "no_query",
@@ -169,52 +169,52 @@ codes! {
         BadId => "bad_id",
         /// An id is longer than allowed.
         IdTooLong => "id_too_long",
-        /// The time is unreadable.
+        /// The time is not readable.
         BadTime => "bad_time",
-        /// The time lies before the oldest that is accepted.
+        /// The time is before the oldest one that is accepted.
         FarPast => "far_past",
-        /// The time lies too far ahead of the arrival.
+        /// The time is too far after the arrival.
         FarFuture => "far_future",
-        /// The price is unreadable, not finite or negative.
+        /// The price is not readable, not finite or negative.
         BadPrice => "bad_price",
-        /// The price lies far outside all that was seen.
+        /// The price is far outside those seen before.
         PriceOutlier => "price_outlier",
-        /// The value is unreadable or not finite.
+        /// The value is not readable or not finite.
         BadValue => "bad_value",
         /// A rating without a value.
         NoValue => "no_value",
-        /// The quantity is unreadable, zero, a fraction, or negative where the type has no negative.
+        /// The quantity is not readable, zero, a fraction, or negative although the type has no negative quantities.
         BadQuantity => "bad_quantity",
         /// The quantity is above the fixed bound.
         AbsurdQuantity => "absurd_quantity",
-        /// The quantity lies far outside all that was seen.
+        /// The quantity is far outside those seen before.
         QuantityOutlier => "quantity_outlier",
         /// More events of one shopper in a minute than a person can cause.
         BotRate => "bot_rate",
-        /// Many fresh accounts on one item, far beyond their share elsewhere in the shop.
+        /// Many fresh accounts on one item, far more than their share for the shop's other items.
         Coordinated => "coordinated",
-        /// The item's id does not have the form of a product's.
+        /// The item's id does not have the form that the settings require.
         NotAProduct => "not_a_product",
     }
     named {
-        /// A reason that a rule of a mapping names.
+        /// A reason that a rule of a mapping defines.
         Rule
     }
 }
 
 impl Copy for Repair {}
 
-/// How often each verdict was given. A plain fold over outcomes; the order of outcomes does not matter.
+/// Counts of verdicts. The counts do not depend on the order of the verdicts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RuleCounters {
-    /// Facts accepted as sent.
+    /// Number of facts accepted as sent.
     pub accepted: u64,
-    /// Facts with at least one repair.
+    /// Number of facts with at least one repair.
     pub repaired: u64,
     /// Repairs by code; one event may have several.
     pub repairs: BTreeMap<Box<str>, u64>,
-    /// Refusals by reason.
+    /// Rejections by reason.
     pub quarantined: BTreeMap<Box<str>, u64>,
 }
 
@@ -228,18 +228,18 @@ impl RuleCounters {
         }
     }
 
-    /// Counts a repaired record by the codes of its repairs, as the log keeps them.
+    /// Counts a repaired record by the codes of its repairs, as the log stores them.
     pub fn count_repaired<'a>(&mut self, codes: impl IntoIterator<Item = &'a str>) {
         self.repaired += 1;
         codes.into_iter().for_each(|code| bump(&mut self.repairs, code));
     }
 
-    /// Counts a refusal by its reason code, as the log keeps it.
+    /// Counts a rejection by its reason code, as the log stores it.
     pub fn count_quarantined(&mut self, code: &str) {
         bump(&mut self.quarantined, code);
     }
 
-    /// All refusals together.
+    /// Number of all rejections.
     pub fn n_quarantined(&self) -> u64 {
         self.quarantined.values().sum()
     }

@@ -1,58 +1,19 @@
-//! A mapping with its columns resolved to places, its patterns compiled and its constants made: ready for many rows.
+//! A mapping for one header: columns are resolved to indices and patterns are compiled, once for many rows.
 
 use std::borrow::Cow;
 
-use super::rule::{Test, reason};
-use super::{Mapping, MappingError, RecordKind};
+use super::Mapping;
+use super::cell::Cell;
+use super::error::MappingError;
+use super::rule::{MappingRule, Test, reason};
 use crate::check::prefix;
-use crate::raw::{RawEvent, RawItem, RawUser, RawValue, is_numeric};
-use crate::{Rejection, Timestamp};
+use crate::raw::{RawEvent, RawItem, RawUser, is_numeric};
+use crate::{RawValue, RecordKind, Rejection, Timestamp};
 
-/// One cell of a row or one value of an object.
-pub trait Cell {
-    /// The cell as a text, for rules to look at.
-    fn text(&self) -> Cow<'_, str>;
-    /// The cell as a value; a text is read as a number where one is expected.
-    fn value(&self, numeric: bool) -> RawValue;
-}
-
-impl Cell for &str {
-    fn text(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self)
-    }
-
-    fn value(&self, numeric: bool) -> RawValue {
-        match (*self, numeric) {
-            ("", _) => RawValue::Null,
-            (text, true) => RawValue::number_or_text(text.trim_ascii()),
-            (text, false) => RawValue::text(text),
-        }
-    }
-}
-
-impl Cell for RawValue {
-    fn text(&self) -> Cow<'_, str> {
-        match self {
-            RawValue::Text(text) => Cow::Borrowed(text),
-            RawValue::Int(number) => Cow::Owned(number.to_string()),
-            RawValue::Float(number) => Cow::Owned(number.to_string()),
-            RawValue::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
-            RawValue::Null | RawValue::List(_) | RawValue::Other(_) => Cow::Borrowed(""),
-        }
-    }
-
-    fn value(&self, numeric: bool) -> RawValue {
-        match self {
-            RawValue::Text(text) if numeric => RawValue::number_or_text(text.trim_ascii()),
-            value => value.clone(),
-        }
-    }
-}
-
-/// What became of a row.
+/// The result of mapping a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mapped {
-    /// An event, and what the row tells of its item.
+    /// An event, and what the row says about its item.
     Event {
         /// The event, for the check.
         event: RawEvent,
@@ -63,9 +24,9 @@ pub enum Mapped {
     Item(RawItem),
     /// A user.
     User(RawUser),
-    /// A rule of the mapping refuses the row.
+    /// A row that a rule of the mapping quarantines.
     Quarantined {
-        /// Why.
+        /// The reason.
         rejection: Rejection,
         /// The record as it was mapped (JSON), so that it can be judged again when it is released.
         raw: Box<str>,
@@ -83,12 +44,12 @@ pub struct BoundMapping {
     currency: RawValue,
     rules: Vec<BoundRule>,
     empty: Vec<Box<str>>,
-    /// The names at the places, for objects.
+    /// The name of each cell, for objects.
     header: Vec<Box<str>>,
     drop_columns: Vec<Box<str>>,
 }
 
-/// A field and how to make its value from a cell.
+/// A field and how its value is made from a cell.
 #[derive(Clone, Debug)]
 struct BoundField {
     field: &'static str,
@@ -97,7 +58,7 @@ struct BoundField {
     shape: Shape,
 }
 
-/// A property and the cell that it is made of.
+/// A property and the cell that it is made from.
 #[derive(Clone, Debug)]
 struct BoundProperty {
     name: Box<str>,
@@ -105,7 +66,7 @@ struct BoundProperty {
     numeric: bool,
 }
 
-/// What is done to a value on its way.
+/// The conversions of a cell's value.
 #[derive(Clone, Debug, Default)]
 struct Shape {
     time_format: Option<Box<str>>,
@@ -125,18 +86,42 @@ struct BoundRule {
     quarantine: Option<(Box<str>, Box<str>)>,
 }
 
+impl Mapping {
+    /// Resolves the columns in the header of a file, once for all its rows.
+    ///
+    /// # Errors
+    /// As [`Mapping::validate`], and [`MappingError::NoColumn`] if the header lacks a column.
+    pub fn bind(&self, header: &[&str]) -> Result<BoundMapping, MappingError> {
+        self.validate()?;
+        BoundMapping::new(self, header)
+    }
+
+    /// Prepares the mapping for objects (JSON), in which every name may be absent.
+    ///
+    /// # Errors
+    /// As [`Mapping::validate`].
+    pub fn bind_objects(&self) -> Result<BoundMapping, MappingError> {
+        self.validate()?;
+        let mut names: Vec<&str> = self.kind.fields().to_vec();
+        names.extend(self.columns().map(|(_, column)| column));
+        names.sort_unstable();
+        names.dedup();
+        BoundMapping::new(self, &names)
+    }
+}
+
 impl BoundMapping {
-    /// What its rows describe.
+    /// The kind of record that the rows describe.
     pub fn kind(&self) -> RecordKind {
         self.kind
     }
 
-    pub(super) fn new(mapping: &Mapping, header: &[&str]) -> Result<Self, MappingError> {
+    fn new(mapping: &Mapping, header: &[&str]) -> Result<Self, MappingError> {
         let place = |table: &'static str, column: &str| {
             header.iter().position(|name| *name == column).ok_or_else(|| MappingError::NoColumn {
                 table,
                 column: column.into(),
-                known: header.join(", "),
+                known: header.iter().map(|name| (*name).into()).collect(),
             })
         };
         let mut fields = Vec::new();
@@ -183,12 +168,12 @@ impl BoundMapping {
         })
     }
 
-    /// The record that a row describes. Cells beyond a short row's end are missing.
+    /// The record of a row. Cells beyond the end of a short row are missing.
     pub fn apply<C: Cell>(&self, row: &[C]) -> Mapped {
         self.with_rest(row, Vec::new())
     }
 
-    /// The record that an object describes, whose names are the platform's (see [`Mapping::bind_objects`]).
+    /// The record of an object with the platform's names (see [`Mapping::bind_objects`]).
     pub fn apply_object(&self, mut object: RawEvent) -> Mapped {
         let mut row = vec![RawValue::Null; self.header.len()];
         for (name, cell) in self.header.iter().zip(&mut row) {
@@ -244,14 +229,14 @@ impl BoundMapping {
         }
     }
 
-    /// Sets the fields of a record, constants first, then cells, then rules; a rule may refuse the row.
+    /// Sets the fields of a record: first constants, then cells, then rules. A rule may refuse the row.
     fn fill<C: Cell>(&self, row: &[C], mut change: impl FnMut(&'static str, Change)) -> Option<Rejection> {
         for (field, value) in &self.constants {
             change(field, Change::Set(value.clone()));
         }
         for field in &self.fields {
             match field.shape.apply(self.cell(row, field.column, field.numeric)) {
-                // An empty cell leaves the constant.
+                // An empty cell does not replace the constant.
                 RawValue::Null => {}
                 value => change(field.field, Change::Set(value)),
             }
@@ -318,14 +303,14 @@ impl BoundMapping {
     }
 }
 
-/// What happens to a field.
+/// A change of a field.
 enum Change {
     Set(RawValue),
     Absolute,
 }
 
 fn set(field: Option<&mut RawValue>, change: Change) {
-    let field = field.expect("a validated mapping names only fields that there are");
+    let field = field.expect("a validated mapping names only existing fields");
     match change {
         Change::Set(value) => *field = value,
         Change::Absolute => match field {
@@ -345,7 +330,8 @@ impl BoundProperty {
 impl BoundField {
     fn new(field: &'static str, column: usize, mapping: &Mapping, kind: RecordKind) -> Self {
         let is_time = matches!(field, "at" | "published_at");
-        // `scale`, `prefix` and `uppercase` speak of the record's own fields; an item beside an event shares its price.
+        // `scale`, `prefix` and `uppercase` apply to fields of the record itself; the item of an event shares only its
+        // price.
         let own = kind == mapping.kind;
         let shape = Shape {
             time_format: mapping.time_format.clone().filter(|_| is_time),
@@ -401,7 +387,7 @@ fn read_time(format: &str, text: &str) -> Option<Timestamp> {
 
 impl BoundRule {
     fn new(
-        rule: &super::MappingRule,
+        rule: &MappingRule,
         number: usize,
         mapping: &Mapping,
         place: impl Fn(&'static str, &str) -> Result<usize, MappingError>,
@@ -427,7 +413,7 @@ impl BoundRule {
     }
 }
 
-/// Whether a column that has a field's own name is meant to be something else.
+/// Whether a column with the name of a field is mapped to something else.
 fn renamed(mapping: &Mapping, column: &str) -> bool {
     let mut named = mapping.fields.values().chain(mapping.properties.values()).chain(&mapping.drop_columns);
     named.any(|name| **name == *column)
@@ -441,7 +427,7 @@ fn constants(mapping: &Mapping) -> Vec<(&'static str, RawValue)> {
     source.chain(given).collect()
 }
 
-/// The static name of a field that validation has found to be one.
+/// The static name of a field that validation has accepted.
 fn field_name(fields: &'static [&'static str], name: &str) -> &'static str {
-    fields.iter().find(|field| **field == name).expect("a validated mapping names only fields that there are")
+    fields.iter().find(|field| **field == name).expect("a validated mapping names only existing fields")
 }

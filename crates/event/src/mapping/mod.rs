@@ -1,10 +1,12 @@
-//! How one platform's records become ours: a mapping per source.
+//! A mapping describes how one platform's records become ours.
 //!
-//! In: a [`Mapping`] (TOML, read by the app) and rows or objects under the platform's own names. Out: raw records
-//! under our names, to be judged by the check like any other. A mapping renames, adds constants, scales and splits,
-//! and may put a row into quarantine; it repairs nothing, so it leaves no marks.
+//! In: a [`Mapping`] (TOML, read by the app) and rows or objects with the platform's own names. Out: raw records with
+//! our names, which the check judges like all others. A mapping renames fields, adds constants, scales numbers and
+//! splits texts, and may quarantine a row. It repairs nothing, so its records carry no marks of repair.
 
 mod bound;
+mod cell;
+mod error;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -13,45 +15,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::raw::{RawEvent, RawItem, RawUser};
+use crate::RecordKind;
+use crate::raw::RawItem;
 
-pub use bound::{BoundMapping, Cell, Mapped};
+pub use bound::{BoundMapping, Mapped};
+pub use cell::Cell;
+pub use error::MappingError;
 pub use rule::{Condition, MappingRule};
 
-/// What the rows of a source describe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordKind {
-    /// What shoppers did.
-    #[default]
-    Events,
-    /// Products.
-    Items,
-    /// Customers.
-    Users,
-}
+use error::known_fields;
 
-impl RecordKind {
-    /// Its name in files and answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            RecordKind::Events => "events",
-            RecordKind::Items => "items",
-            RecordKind::Users => "users",
-        }
-    }
-
-    /// The names that a field of such a record may have.
-    pub fn fields(self) -> &'static [&'static str] {
-        match self {
-            RecordKind::Events => RawEvent::FIELDS,
-            RecordKind::Items => RawItem::FIELDS,
-            RecordKind::Users => RawUser::FIELDS,
-        }
-    }
-}
-
-/// A source and its names.
+/// The names and formats of one source.
 ///
 /// ```
 /// use accrue_event::{Mapped, Mapping};
@@ -67,113 +41,45 @@ impl RecordKind {
 pub struct Mapping {
     /// What a row describes.
     pub kind: RecordKind,
-    /// The name of the platform; becomes `source` of every event.
+    /// The name of the platform; it becomes the `source` of every event.
     pub source: Option<Box<str>>,
-    /// ISO 4217 code of all prices; becomes `currency` of every item.
+    /// ISO 4217 code of all prices; it becomes the `currency` of every item.
     pub currency: Option<Box<str>>,
-    /// What separates the cells of a row, for the reader of the file.
+    /// The character between the cells of a row, for the reader of the file.
     pub delimiter: Option<char>,
-    /// How `at` and `published_at` are written, where that is no standard form (`%d/%m/%Y %H:%M`); taken as UTC.
+    /// The format of `at` and `published_at`, if it is not a standard one (`%d/%m/%Y %H:%M`); such times are UTC.
     pub time_format: Option<Box<str>>,
-    /// Texts that mean "nothing", such as `NULL` or `nan`.
+    /// Texts that mean "no value", such as `NULL` or `nan`.
     pub empty: Vec<Box<str>>,
-    /// Columns to leave out. All others that nothing here names become properties.
+    /// Columns to leave out. All other columns that the mapping does not name become properties.
     pub drop_columns: Vec<Box<str>>,
-    /// Field = column. A column that has the name of a field needs no entry.
+    /// Field = column. A column with the name of a field needs no entry.
     pub fields: BTreeMap<Box<str>, Box<str>>,
-    /// Property = column, for properties that shall have another name.
+    /// Property = column, for properties that are to have another name.
     pub properties: BTreeMap<Box<str>, Box<str>>,
-    /// Properties that are numbers; a cell of any other property is a text, so that `007` stays one.
+    /// Properties that are numbers. Cells of all other properties are texts, so that `007` keeps its zeros.
     pub numbers: Vec<Box<str>>,
-    /// Field = text, where a row does not say it.
+    /// Field = text, for rows without a value of their own.
     pub constants: BTreeMap<Box<str>, Box<str>>,
-    /// Field = text to put before an id, so that two platforms' ids stay apart.
+    /// Field = text to put before an id, so that the ids of two platforms differ.
     pub prefix: BTreeMap<Box<str>, Box<str>>,
-    /// Field = factor to bring a number to our unit.
+    /// Field = factor that converts a number to our unit.
     pub scale: BTreeMap<Box<str>, f64>,
-    /// Fields whose text is brought to capital letters, for ids that are written both ways.
+    /// Fields whose text is converted to upper case, for ids that are written in both cases.
     pub uppercase: Vec<Box<str>>,
-    /// Field of an item = column, for rows that describe the item beside the event.
+    /// Field of an item = column, for rows that describe the item as well as the event.
     pub item: BTreeMap<Box<str>, Box<str>>,
-    /// Field of an item = text between the elements of its list.
+    /// Field of an item = the text between the elements of its list.
     pub separators: BTreeMap<Box<str>, Box<str>>,
-    /// What depends on a row's cells, in order.
+    /// Rules that depend on a row's cells, in order.
     pub rule: Vec<MappingRule>,
 }
 
-/// A mapping that does not hold together, or not with a file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MappingError {
-    /// A field that there is not.
-    #[error("`{table}` names the field `{field}`, which there is not; there are: {known}")]
-    NoField {
-        /// Where.
-        table: &'static str,
-        /// What was named.
-        field: Box<str>,
-        /// What could be named.
-        known: String,
-    },
-    /// A column that the file does not have.
-    #[error("`{table}` names the column `{column}`, which the file does not have; it has: {known}")]
-    NoColumn {
-        /// Where.
-        table: &'static str,
-        /// What was named.
-        column: Box<str>,
-        /// What the file has.
-        known: String,
-    },
-    /// A pattern that is no regular expression.
-    #[error("rule {rule}: `{pattern}` is no regular expression: {error}")]
-    Pattern {
-        /// Which rule, from 1.
-        rule: usize,
-        /// The pattern.
-        pattern: Box<str>,
-        /// What is wrong with it.
-        error: String,
-    },
-    /// A condition with no test or several.
-    #[error("rule {rule}: `when` needs exactly one test beside `column`, but has {tests}; write one rule for each")]
-    Tests {
-        /// Which rule, from 1.
-        rule: usize,
-        /// How many.
-        tests: usize,
-    },
-    /// A rule that does nothing.
-    #[error("rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute` or `quarantine`")]
-    Idle {
-        /// Which rule, from 1.
-        rule: usize,
-    },
-    /// A reason code that could not be read back.
-    #[error("rule {rule}: `{code}` cannot be a reason; use lower-case letters, digits and `_`, at most 64 of them")]
-    ReasonCode {
-        /// Which rule, from 1.
-        rule: usize,
-        /// The code.
-        code: Box<str>,
-    },
-    /// A factor that no price survives.
-    #[error("`scale` multiplies `{field}` by {factor}; the factor must be a finite number and not 0")]
-    Scale {
-        /// The field.
-        field: Box<str>,
-        /// The factor.
-        factor: String,
-    },
-    /// Item columns in a source that has no events.
-    #[error("`item` describes items beside events, but `kind` is not `events`; use `fields`")]
-    ItemBesideNothing,
-    /// Something that is no pair.
-    #[error("`{0}` is no `field=column`")]
-    NoPair(Box<str>),
-}
-
 impl Mapping {
-    /// A mapping of fields to columns, as a command line gives it; a column in quotes (`'purchase'`) is a constant.
+    /// A mapping of fields to columns; a column in quotes (`'purchase'`) is a constant.
+    ///
+    /// # Errors
+    /// As [`Mapping::validate`].
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, MappingError> {
         let mut mapping = Self::default();
         for (field, column) in pairs {
@@ -186,14 +92,10 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Reads `item=stock_code,user=customer_id,type='purchase'`.
-    pub fn from_argument(argument: &str) -> Result<Self, MappingError> {
-        let pair = |text: &'_ str| text.split_once('=').ok_or_else(|| MappingError::NoPair(text.into())).map(|_| ());
-        argument.split(',').try_for_each(pair)?;
-        Self::from_pairs(argument.split(',').filter_map(|text| text.split_once('=')))
-    }
-
-    /// Refuses a mapping that names fields that there are not, or rules that cannot be followed.
+    /// Checks that the mapping names only existing fields and that its rules are complete.
+    ///
+    /// # Errors
+    /// The first fault found.
     pub fn validate(&self) -> Result<(), MappingError> {
         let fields = self.kind.fields();
         known_fields("fields", self.fields.keys(), fields)?;
@@ -208,26 +110,10 @@ impl Mapping {
         }
         for (field, factor) in &self.scale {
             if !factor.is_finite() || *factor == 0.0 {
-                return Err(MappingError::Scale { field: field.clone(), factor: factor.to_string() });
+                return Err(MappingError::Scale { field: field.clone(), factor: *factor });
             }
         }
         self.rule.iter().enumerate().try_for_each(|(idx, rule)| rule.validate(idx + 1, fields))
-    }
-
-    /// Resolves the columns against the header of a file, once for all its rows.
-    pub fn bind(&self, header: &[&str]) -> Result<BoundMapping, MappingError> {
-        self.validate()?;
-        BoundMapping::new(self, header)
-    }
-
-    /// Prepares the mapping for objects (JSON), where every name may be absent.
-    pub fn bind_objects(&self) -> Result<BoundMapping, MappingError> {
-        self.validate()?;
-        let mut names: Vec<&str> = self.kind.fields().to_vec();
-        names.extend(self.columns().map(|(_, column)| column));
-        names.sort_unstable();
-        names.dedup();
-        BoundMapping::new(self, &names)
     }
 
     /// Every column that the mapping names, with the table that names it.
@@ -237,16 +123,5 @@ impl Mapping {
         let item = self.item.values().map(|column| ("item", &**column));
         let rules = self.rule.iter().flat_map(MappingRule::columns).map(|column| ("rule", column));
         fields.chain(properties).chain(item).chain(rules)
-    }
-}
-
-fn known_fields<'a>(
-    table: &'static str,
-    mut fields: impl Iterator<Item = &'a Box<str>>,
-    known: &[&str],
-) -> Result<(), MappingError> {
-    match fields.find(|field| !known.contains(&&***field)) {
-        Some(field) => Err(MappingError::NoField { table, field: field.clone(), known: known.join(", ") }),
-        None => Ok(()),
     }
 }

@@ -1,40 +1,40 @@
-//! Rules of a mapping: what a row's cells change about the record made of it.
+//! Rules of a mapping: changes to a record that depend on the cells of its row.
 
 use std::collections::BTreeMap;
 
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::bound::Cell;
-use super::{MappingError, known_fields};
+use super::cell::Cell;
+use super::error::{MappingError, known_fields};
 use crate::Reason;
-use crate::raw::RawValue;
+use crate::raw_value::RawValue;
 
-/// A test on one cell and what follows from it. Without a test it holds for every row.
+/// A test on one cell, and the changes to make if it holds. A rule without a test applies to every row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MappingRule {
-    /// When the rule holds.
+    /// The test.
     pub when: Option<Condition>,
     /// Field = text to set.
     pub set: BTreeMap<Box<str>, Box<str>>,
-    /// Field = column to take the text from.
+    /// Field = column whose text is copied.
     pub copy: BTreeMap<Box<str>, Box<str>>,
     /// Fields to leave out.
     pub clear: Vec<Box<str>>,
     /// Fields whose number loses its minus sign.
     pub absolute: Vec<Box<str>>,
-    /// Reason code under which the row is put into quarantine; later rules are not looked at.
+    /// Reason code with which the row is quarantined; later rules are not applied.
     pub quarantine: Option<Box<str>>,
 }
 
-/// A test on one cell: exactly one of the fields beside `column` is given.
+/// A test on one cell: exactly one of the fields besides `column` is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
-    /// Which cell.
+    /// The column of the cell.
     pub column: Box<str>,
-    /// The cell is this text.
+    /// The cell equals this text.
     #[serde(default)]
     pub equals: Option<Box<str>>,
     /// The cell begins with this text.
@@ -46,7 +46,7 @@ pub struct Condition {
     /// The cell, trimmed, does not match this regular expression.
     #[serde(default)]
     pub not_matches: Option<Box<str>>,
-    /// Whether the cell is empty (or a text that the mapping lists as such).
+    /// Whether the cell is empty, or a text that the mapping lists as empty.
     #[serde(default)]
     pub empty: Option<bool>,
     /// The cell is a number below this one.
@@ -60,7 +60,7 @@ impl MappingRule {
         self.when.iter().map(|when| &*when.column).chain(self.copy.values().map(|column| &**column))
     }
 
-    pub(super) fn validate(&self, rule: usize, fields: &[&str]) -> Result<(), MappingError> {
+    pub(super) fn validate(&self, rule: usize, fields: &'static [&'static str]) -> Result<(), MappingError> {
         known_fields("rule.set", self.set.keys(), fields)?;
         known_fields("rule.copy", self.copy.keys(), fields)?;
         known_fields("rule.clear", self.clear.iter(), fields)?;
@@ -81,7 +81,7 @@ fn is_code(code: &str) -> bool {
         && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// What a condition asks of its cell, ready to be asked often.
+/// The compiled test of a condition.
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     Equals(Box<str>),
@@ -95,11 +95,7 @@ pub(super) enum Test {
 impl Condition {
     pub(super) fn test(&self, rule: usize) -> Result<Test, MappingError> {
         let regex = |pattern: &str| {
-            Regex::new(pattern).map_err(|error| MappingError::Pattern {
-                rule,
-                pattern: pattern.into(),
-                error: error.to_string(),
-            })
+            Regex::new(pattern).map_err(|source| MappingError::Pattern { rule, pattern: pattern.into(), source })
         };
         let tests = [
             self.equals.clone().map(Test::Equals),
@@ -135,7 +131,7 @@ impl Test {
     }
 }
 
-/// A reason code as the reason it names: a built-in one where there is one of that code.
+/// The reason with this code: the built-in one if there is one, otherwise a reason of the mapping.
 pub(super) fn reason(code: &str) -> Reason {
     Reason::from_code(code).unwrap_or_else(|| Reason::Rule(code.into()))
 }

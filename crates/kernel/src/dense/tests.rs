@@ -11,7 +11,7 @@ fn random_vector(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(|_| draws.normal()).collect()
 }
 
-/// The rule of the sum, written down once more without any cleverness.
+/// The definition of the sum, in its simplest form.
 fn dot_by_rule(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
     let padded = |v: &[f32], i: usize| v.get(i).copied().unwrap_or(0.0);
@@ -26,7 +26,7 @@ fn dot_by_rule(a: &[f32], b: &[f32]) -> f32 {
     lanes[0]
 }
 
-/// One `NaN` is as good as another.
+/// Equal bits; all `NaN`s count as equal.
 fn same(a: f32, b: f32) -> bool {
     a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
 }
@@ -69,7 +69,7 @@ fn zeros_denormals_and_infinities_have_the_same_bits() {
 }
 
 #[test]
-fn nan_anywhere_gives_nan() {
+fn a_nan_at_any_position_gives_nan() {
     for position in 0..40 {
         let mut a = random_vector(40, 4);
         a[position] = f32::NAN;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::Draws;
 
-/// Largest relative error of `f` against `truth` over every `step`-th f32 of a range, denormal results left out.
+/// Largest relative error of `f` against `truth` over every `step`-th f32 of a range; denormal results are skipped.
 fn worst(f: fn(f32) -> f32, truth: fn(f64) -> f64, from: f32, to: f32, step: usize) -> f64 {
     let range = |a: f32, b: f32| (a.to_bits()..=b.to_bits()).step_by(step).map(f32::from_bits);
     let positive = range(from.max(0.0), to.max(0.0));
@@ -98,7 +98,7 @@ fn softmax_has_the_same_bits_on_every_set() {
 }
 
 #[test]
-fn softmax_defines_its_edges() {
+fn softmax_of_empty_infinite_and_nan_scores_is_as_documented() {
     let inf = f32::INFINITY;
     assert_eq!(softmax_in_place(&mut []), -inf);
     let mut masked = [-inf; 4];
@@ -121,7 +121,7 @@ fn decay_is_near_the_true_value_and_exact_at_whole_half_lives() {
     for _ in 0..100_000 {
         let half_life = f64::from(draws.uniform()) * 365.0 + 1e-3;
         let days = half_life * f64::from(draws.uniform()) * 40.0;
-        // The quotient of the reference is rounded too, and 40 half-lives blow that up to 3e-15.
+        // The quotient of the reference is rounded as well, and 40 half-lives enlarge that error to 3e-15.
         let expected = (-days / half_life).exp2();
         assert!((decay(days, half_life) / expected - 1.0).abs() < 1e-14, "{days} {half_life}");
     }
@@ -129,7 +129,7 @@ fn decay_is_near_the_true_value_and_exact_at_whole_half_lives() {
 
 #[test]
 fn decay_loses_no_precision_over_many_half_lives() {
-    // 43 bits wide, so that its two parts differ and a thousand of it are still exact.
+    // 43 significant bits, so that the two parts differ and a thousand half-lives are still exact.
     let half_life = 4_398_046_511_105.0;
     let third = 1_466_015_503_701.0;
     for n in 0..1000 {
@@ -140,7 +140,7 @@ fn decay_loses_no_precision_over_many_half_lives() {
 }
 
 #[test]
-fn decay_defines_its_extremes() {
+fn decay_of_extreme_days_is_zero_one_or_infinity() {
     let inf = f64::INFINITY;
     assert_eq!([decay(0.0, 7.0), decay(inf, 7.0), decay(-inf, 7.0), decay(1e9, 1e-9)], [1.0, 0.0, inf, 0.0]);
     assert_eq!(decay(1074.0, 1.0), 5e-324);

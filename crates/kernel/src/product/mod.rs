@@ -1,33 +1,33 @@
 //! Matrix products: `A·B`, `A·Bᵀ`, `Aᵀ·B`, with bias, residual and activation fused in.
 //!
-//! In: views of row-major f32 matrices, the right one packed into panels of 64 columns. Out: a matrix in which every
-//! element is one chain of fused multiply-adds over the inner dimension, in order, so the scalar, AVX2 and AVX-512
-//! versions return the same bits, whatever the tile that an element falls into. The chain starts from zero, from the
-//! bias, or from what the output held (a residual, a gradient so far); the activation comes last.
-//! Refuses: shapes that do not fit (panics), and threads: at the sizes of this program they do not pay inside one
-//! product, so callers run whole products side by side.
+//! In: views of row-major f32 matrices; the right operand is packed into panels of 64 columns. Out: a matrix in which
+//! each element is one chain of fused multiply-adds over the inner dimension, in order. The chain does not depend on
+//! the tile that the element falls into, so the scalar, AVX2 and AVX-512 versions return the same bits. The chain
+//! starts from zero, from the bias, or from what the output held (a residual, or a gradient accumulated so far); the
+//! activation is applied last. Shapes that do not match cause a panic. A product uses one thread: at the sizes of this
+//! program threads inside one product cost more than they save, so callers run whole products in parallel.
 //!
-//! The tiling follows Goto and van de Geijn, *Anatomy of high-performance matrix multiplication* (2008): a tile of
-//! 6 × 64 accumulators stays in registers while a block of one panel of `B` stays in the first-level cache, and a block of the
-//! output in the second while the inner dimension goes by.
+//! The tiling follows Goto and van de Geijn, *Anatomy of high-performance matrix multiplication* (2008). While the loop runs over
+//! the inner dimension, a tile of 6 × 64 accumulators stays in registers, a block of one panel of `B` in the first-level
+//! cache, and a block of the output in the second-level cache.
 
 mod tile;
 
 use crate::InstructionSet;
 use crate::instruction_set::Supported;
 
-/// Columns a panel.
+/// Columns per panel.
 const PANEL: usize = 64;
-/// Floats a cache line.
+/// Floats per cache line.
 const LINE: usize = 16;
 
-/// A matrix in a slice, row by row: `[n_rows, n_cols]`, rows `stride` floats apart; possibly read as its transpose.
+/// A matrix in a slice, row by row: `[n_rows, n_cols]`, rows `stride` floats apart; or the transpose of such a matrix.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     data: &'a [f32],
     n_rows: usize,
     n_cols: usize,
-    /// Distance of neighbours in a column, then of neighbours in a row.
+    /// Distance in floats between adjacent rows, then between adjacent columns.
     strides: (usize, usize),
 }
 
@@ -41,7 +41,7 @@ impl<'a> View<'a> {
         Self { data, n_rows, n_cols, strides: (n_cols, 1) }
     }
 
-    /// Some columns of a wider matrix: the slice begins at the first of them, rows lie `stride` floats apart.
+    /// Some columns of a wider matrix: the slice begins at the first of them; the rows are `stride` floats apart.
     ///
     /// # Panics
     /// If the slice ends before the last row does, or a row is longer than the stride.
@@ -50,7 +50,7 @@ impl<'a> View<'a> {
         Self { data, n_rows, n_cols, strides: (stride, 1) }
     }
 
-    /// The same matrix with rows and columns exchanged; nothing is moved.
+    /// The transposed matrix, without moving data.
     #[must_use]
     pub fn transposed(self) -> Self {
         let (down, right) = self.strides;
@@ -58,7 +58,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Where a product goes: `[n_rows, n_cols]`, rows `stride` floats apart.
+/// The output of a product: `[n_rows, n_cols]`, rows `stride` floats apart.
 #[derive(Debug)]
 pub struct ViewMut<'a> {
     data: &'a mut [f32],
@@ -77,7 +77,7 @@ impl<'a> ViewMut<'a> {
         Self { data, n_rows, n_cols, stride: n_cols }
     }
 
-    /// Some columns of a wider matrix: the slice begins at the first of them, rows lie `stride` floats apart.
+    /// Some columns of a wider matrix: the slice begins at the first of them; the rows are `stride` floats apart.
     ///
     /// # Panics
     /// If the slice ends before the last row does, or a row is longer than the stride.
@@ -96,7 +96,7 @@ fn check_columns(len: usize, n_rows: usize, n_cols: usize, stride: usize) {
 
 /// The right operand of a product, `[k, n]`, in panels of 64 columns: `[⌈n / 64⌉, k, 64]`, padded with zeros.
 ///
-/// Weights are packed once and multiplied with many times; the buffer is kept when another matrix is packed.
+/// Weights are packed once and multiplied with many times; packing another matrix reuses the buffer.
 ///
 /// ```
 /// use accrue_kernel::{Packed, Start, Activation, View, ViewMut, multiply};
@@ -113,7 +113,8 @@ pub struct Packed {
     k: usize,
     n: usize,
     buffer: Vec<f32>,
-    /// Where the panels begin in the buffer: at a cache line, so that no load of 16 floats touches two.
+    /// Index of the first panel in the buffer: at the start of a cache line, so that no load of 16 floats crosses a
+    /// line.
     begin: usize,
 }
 
@@ -166,9 +167,10 @@ impl Packed {
     }
 }
 
-/// Packs `width` columns that lie `right` apart and are themselves contiguous runs of `k` floats `down` = 1 apart.
+/// Packs `width` columns that start `right` floats apart; within a column, elements are `down` floats apart.
 fn pack_columns(data: &[f32], (down, right): (usize, usize), width: usize, panel: &mut [f32]) {
-    // Eight rows of the panel at a time: eight neighbours are read from each column, so every cache line once.
+    // Eight rows of the panel at a time: each column contributes eight adjacent floats, so each cache line is read
+    // once.
     const RUN: usize = 8;
     let k = panel.len() / PANEL;
     for (block, rows) in panel.chunks_mut(RUN * PANEL).enumerate() {
@@ -193,34 +195,34 @@ fn pack_columns(data: &[f32], (down, right): (usize, usize), width: usize, panel
     debug_assert_eq!(k * PANEL, panel.len());
 }
 
-/// What the chain of multiply-adds of an element starts from.
+/// The value that an element's chain of multiply-adds starts from.
 #[derive(Clone, Copy, Debug)]
 pub enum Start<'a> {
     /// Zero: the plain product.
     Zero,
-    /// One number a column. `[n]`.
+    /// One number per column. `[n]`.
     Bias(&'a [f32]),
-    /// What the output holds: a residual, or a gradient that is being added to.
+    /// What the output holds: a residual, or a gradient to add to.
     Output,
 }
 
-/// What is done with an element when its chain has ended.
+/// The function that is applied to an element after its chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// Nothing.
     Identity,
     /// `max(x, 0)`.
     Relu,
-    /// `x · Φ(x)` with the distribution function of the normal distribution; see [`gelu`](crate::gelu).
+    /// `x · Φ(x)`, with the distribution function of the normal distribution; see [`gelu`](crate::gelu).
     Gelu,
 }
 
 /// `out = activation(start + a·b)`. `a: [m, k], b: [k, n] → out: [m, n]`.
 ///
-/// A transposed view of `a` gives `Aᵀ·B`; `b` packed from a transposed view gives `A·Bᵀ`.
+/// A transposed view of `a` gives `Aᵀ·B`; a `b` that was packed from a transposed view gives `A·Bᵀ`.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not match.
 #[inline]
 pub fn multiply(a: View, b: &Packed, start: Start, activation: Activation, out: ViewMut) {
     multiply_on(Supported::best(), a, b, start, activation, out);
@@ -229,7 +231,7 @@ pub fn multiply(a: View, b: &Packed, start: Start, activation: Activation, out: 
 /// [`multiply`] on a chosen instruction set, for tests and benches.
 ///
 /// # Panics
-/// If the shapes do not fit or the processor has not got the set.
+/// If the shapes do not match or the processor does not support the set.
 pub fn multiply_with(set: InstructionSet, a: View, b: &Packed, start: Start, activation: Activation, out: ViewMut) {
     multiply_on(Supported::check(set), a, b, start, activation, out);
 }

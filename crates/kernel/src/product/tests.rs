@@ -11,7 +11,7 @@ fn random_matrix(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(|_| draws.normal()).collect()
 }
 
-/// The rule of an element, written down once more without tiles. `a: [m, k], b: [k, n]`.
+/// The definition of an element, computed without tiles. `a: [m, k], b: [k, n]`.
 fn by_rule(a: &[f32], b: &[f32], (m, k, n): (usize, usize, usize), start: &[f32], activation: Activation) -> Vec<f32> {
     let mut out = start.to_vec();
     for row in 0..m {
@@ -57,7 +57,7 @@ fn check(shape @ (m, k, n): (usize, usize, usize), activation: Activation) {
 }
 
 #[test]
-fn every_set_has_the_bits_of_the_rule_at_every_tail() {
+fn every_set_returns_the_defined_bits_at_every_tail() {
     for m in [1, 2, 3, 4, 5, 6, 7, 13] {
         for n in [1, 15, 16, 17, 48, 63, 64, 65, 100, 130] {
             check((m, 9, n), Activation::Identity);
@@ -66,22 +66,26 @@ fn every_set_has_the_bits_of_the_rule_at_every_tail() {
     for k in [0, 1, 127, 128, 129, 330] {
         check((7, k, 70), Activation::Identity);
     }
-    // Over the edges of all blocks.
+    // Larger than one block in every dimension.
     check((193, 260, 385), Activation::Relu);
     check((50, 64, 64), Activation::Relu);
     check((13, 170, 70), Activation::Gelu);
 }
 
 #[test]
-fn an_empty_product_is_left_alone() {
+fn a_product_without_rows_or_columns_writes_nothing() {
+    let mut out = [7.0; 4];
     let packed = Packed::of(View::new(&[], 3, 0));
-    multiply(View::new(&[1.0; 6], 2, 3), &packed, Start::Zero, Activation::Identity, ViewMut::new(&mut [], 2, 0));
+    let no_columns = ViewMut::columns(&mut out, 2, 0, 2);
+    multiply(View::new(&[1.0; 6], 2, 3), &packed, Start::Zero, Activation::Identity, no_columns);
     let packed = Packed::of(View::new(&[1.0; 6], 3, 2));
-    multiply(View::new(&[], 0, 3), &packed, Start::Zero, Activation::Identity, ViewMut::new(&mut [], 0, 2));
+    let no_rows = ViewMut::columns(&mut out, 0, 2, 2);
+    multiply(View::new(&[], 0, 3), &packed, Start::Zero, Activation::Identity, no_rows);
+    assert_eq!(out, [7.0; 4]);
 }
 
 #[test]
-fn a_buffer_that_held_a_larger_matrix_leaves_no_trace() {
+fn packing_a_smaller_matrix_overwrites_a_larger_one() {
     let mut packed = Packed::of(View::new(&[7.0; 200], 2, 100));
     packed.pack(View::new(&[1.0, 2.0, 3.0], 3, 1));
     let mut out = [9.0];
@@ -104,7 +108,7 @@ fn columns_of_wider_matrices_are_read_and_written_in_place() {
 
 #[test]
 #[should_panic(expected = "multiply: [2, 3]·[2, 2]")]
-fn shapes_that_do_not_fit_are_refused() {
+fn shapes_that_do_not_match_are_refused() {
     let packed = Packed::of(View::new(&[0.0; 4], 2, 2));
     multiply(View::new(&[0.0; 6], 2, 3), &packed, Start::Zero, Activation::Identity, ViewMut::new(&mut [0.0; 4], 2, 2));
 }
@@ -117,7 +121,7 @@ fn a_view_past_the_end_is_refused() {
 
 proptest! {
     #[test]
-    fn every_set_has_the_bits_of_the_rule_at_any_shape(m in 1..20_usize, k in 0..40_usize, n in 1..140_usize) {
+    fn every_set_returns_the_defined_bits_at_any_shape(m in 1..20_usize, k in 0..40_usize, n in 1..140_usize) {
         check((m, k, n), Activation::Identity);
     }
 }

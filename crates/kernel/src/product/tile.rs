@@ -1,10 +1,10 @@
-//! The tiles of a product: which element is computed where, and the loop that computes them.
+//! The tiles of a product: how the output is cut up, and the loop that computes one tile.
 //!
-//! In: checked shapes. Out: the elements. Refuses: to change an element's chain: tiles differ in how many elements are
-//! worked on at once, never in the order of one element's multiply-adds. Between two blocks of the inner dimension the
-//! chain rests in the output, which loses nothing.
+//! In: shapes that were checked. Out: the elements. Tiles differ in how many elements are computed at once, never in
+//! the order of one element's multiply-adds. Between two blocks of the inner dimension the chain is stored in the
+//! output, which loses no bits.
 #![allow(unsafe_code)]
-// Index loops over several arrays at once: see `tile`.
+// Index loops over several arrays at once; `add_products` needs them to be unrolled.
 #![allow(clippy::needless_range_loop)]
 
 use super::{Activation, PANEL, Packed, Start, View, ViewMut};
@@ -13,18 +13,18 @@ use crate::instruction_set::{Supported, compiled_for_each_set};
 use crate::lanes::{Lanes, N_LANES};
 use std::hint::black_box;
 
-/// Rows of a full tile: with four registers of 16 columns that is 24 accumulators of 32 registers.
+/// Rows of a full tile: with four registers of 16 columns it has 24 accumulators, of 32 registers.
 const ROWS: usize = 6;
-/// Most steps of the inner dimension before the next tile: a block of a panel, 64 columns wide, has 32 KB and stays in the
+/// Most steps of the inner dimension per block: a block of a panel, 64 columns wide, has 32 KB and stays in the
 /// first-level cache.
 const BLOCK: usize = 128;
-/// Rows and columns of the output that are worked on together: with the blocks of the two sides that go into them they have
-/// less than 600 KB and stay in the second-level cache.
+/// Rows and columns of a block of the output: with the blocks of both operands it takes less than 600 KB and stays in
+/// the second-level cache.
 const ROW_BLOCK: usize = 192;
 const COLUMN_BLOCK: usize = 384;
 
 pub(super) fn tiles_on(set: Supported, a: View, b: &Packed, start: Start, activation: Activation, out: &mut ViewMut) {
-    // A transposed left side is read along its memory too: neighbouring rows are neighbours there.
+    // A transposed left operand is read along its memory too: there, adjacent rows are adjacent in memory.
     let product = Product { a, b, start, activation };
     match (set.set(), a.strides.1 == 1) {
         (crate::InstructionSet::Avx512, true) => wide_rows_on(set, &product, out),
@@ -34,10 +34,10 @@ pub(super) fn tiles_on(set: Supported, a: View, b: &Packed, start: Start, activa
     }
 }
 
-/// Where a tile that reaches over the right edge lies while it is worked on.
+/// Buffer for a tile that extends past the right edge of the output.
 type Edge = [f32; ROWS * PANEL];
 
-/// What stays the same over all tiles.
+/// What all tiles of a product share.
 struct Product<'a> {
     a: View<'a>,
     b: &'a Packed,
@@ -70,7 +70,7 @@ fn narrow_columns<L: Lanes>(product: &Product, out: &mut ViewMut) {
     all_tiles::<L, 1, true>(product, out);
 }
 
-/// `WIDTH`: registers of 16 columns in a full tile. `BY_COLUMNS`: the left side's columns are contiguous.
+/// `WIDTH`: registers of 16 columns in a full tile. `BY_COLUMNS`: the columns of the left operand are contiguous.
 #[inline(always)]
 fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Product, out: &mut ViewMut) {
     let inner = Blocks::of(product.b.k);
@@ -78,8 +78,9 @@ fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Pro
     let mut edge = [0.0; ROWS * PANEL];
     for first_column in (0..out.n_cols).step_by(COLUMN_BLOCK) {
         let columns = (first_column, out.n_cols.min(first_column + COLUMN_BLOCK));
-        // Along the rows of the left side a block of the output is finished before the next. Where its columns lie along memory,
-        // all rows are worked on with one block of the inner dimension, as neighbouring rows share pages and cache lines.
+        // If the rows of the left operand are contiguous, each block of the output is finished before the next one. If
+        // its columns are contiguous, all rows are computed for one block of the inner dimension first, as adjacent
+        // rows share pages and cache lines.
         if BY_COLUMNS {
             for inner in inner.all() {
                 for rows in rows.all() {
@@ -96,7 +97,7 @@ fn all_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(product: &Pro
     }
 }
 
-/// A dimension cut into blocks.
+/// A dimension divided into blocks.
 #[derive(Clone, Copy)]
 struct Blocks {
     len: usize,
@@ -105,22 +106,22 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// The inner dimension in blocks of much the same length: a short one costs as many loads of the output as a long one. There is
-    /// one at least, so that a product over nothing still writes its start.
+    /// The inner dimension in blocks of nearly equal length, because a short block loads as much of the output as a
+    /// long one. There is at least one block, so that a product over an empty dimension still writes its start value.
     #[inline(always)]
     fn of(k: usize) -> Self {
         let n_blocks = k.div_ceil(BLOCK).max(1);
         Self { len: k, block: k.div_ceil(n_blocks), n_blocks }
     }
 
-    /// First and end of each block.
+    /// First index and end of each block.
     #[inline(always)]
     fn all(self) -> impl Iterator<Item = (usize, usize)> {
         (0..self.n_blocks).map(move |number| (number * self.block, self.len.min((number + 1) * self.block)))
     }
 }
 
-/// A block of the output, over one block of the inner dimension.
+/// Computes a block of the output for one block of the inner dimension.
 #[inline(always)]
 fn block_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     product: &Product,
@@ -130,12 +131,12 @@ fn block_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     out: &mut ViewMut,
     edge: &mut Edge,
 ) {
-    // Opaque: the compiler would work out the end of the block anew in every step.
+    // `black_box` keeps the compiler from recomputing the end of the block in every step.
     let inner = black_box(inner);
     let mut column = first_column;
     while column < end_column {
         let panel_end = end_column.min((column / PANEL + 1) * PANEL);
-        // A wide tile that reaches over the edge is faster than two narrow ones.
+        // One wide tile that extends past the edge is faster than two narrow ones.
         if WIDTH == 4 && panel_end - column > 2 * N_LANES {
             column_of_tiles::<L, WIDTH, BY_COLUMNS>(product, inner, rows, column, out, edge);
             column = panel_end;
@@ -149,7 +150,7 @@ fn block_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     }
 }
 
-/// Some rows of `WIDTH · 16` columns, over one block of the inner dimension.
+/// Computes a range of rows, `WIDTH · 16` columns wide, for one block of the inner dimension.
 #[inline(always)]
 fn column_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     product: &Product,
@@ -174,6 +175,7 @@ fn column_of_tiles<L: Lanes, const WIDTH: usize, const BY_COLUMNS: bool>(
     }
 }
 
+/// Computes one tile of `N_ROWS` by `WIDTH · 16` elements, for one block of the inner dimension.
 #[inline(always)]
 fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: bool>(
     product: &Product,
@@ -182,26 +184,13 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
     out: &mut ViewMut,
     edge: &mut Edge,
 ) {
-    let Product { a, b, start, activation } = *product;
     let n_cols = (WIDTH * N_LANES).min(out.n_cols - column);
     let is_whole = n_cols == WIDTH * N_LANES;
     let own_rows = row * out.stride + column;
     assert!(own_rows + (N_ROWS - 1) * out.stride + n_cols <= out.data.len());
-    let start = if inner_first == 0 { start } else { Start::Output };
+    let start = if inner_first == 0 { product.start } else { Start::Output };
     if !is_whole {
-        match start {
-            Start::Zero => {}
-            Start::Bias(bias) => {
-                for r in 0..N_ROWS {
-                    edge[r * PANEL..][..n_cols].copy_from_slice(&bias[column..][..n_cols]);
-                }
-            }
-            Start::Output => {
-                for r in 0..N_ROWS {
-                    edge[r * PANEL..][..n_cols].copy_from_slice(&out.data[own_rows + r * out.stride..][..n_cols]);
-                }
-            }
-        }
+        copy_start_to_edge::<N_ROWS>(start, (own_rows, column), n_cols, out, edge);
     }
     let mut sums = [[L::zero(); WIDTH]; N_ROWS];
     if !matches!(start, Start::Zero) {
@@ -212,39 +201,14 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
         };
         for r in 0..N_ROWS {
             for w in 0..WIDTH {
-                // SAFETY: the buffer has 6 rows of 64; a whole tile lies in the output, as was checked above; the bias
-                // is one row of `n_cols`, which is WIDTH · 16 here.
+                // SAFETY: the buffer has 6 rows of 64; a whole tile is inside the output, as was checked above; the
+                // bias is one row of `n_cols`, which is WIDTH · 16 here.
                 sums[r][w] = unsafe { L::load(&*from.add(r * stride + w * N_LANES).cast()) };
             }
         }
     }
 
-    let length = inner_end - inner_first;
-    let (down, right) = if BY_COLUMNS { (1, a.strides.1) } else { (a.strides.0, 1) };
-    let panel = &b.panels()[(column / PANEL) * b.k * PANEL..][..b.k * PANEL];
-    let panel = &panel[inner_first * PANEL..][..length * PANEL];
-    let first = row * down + inner_first * right;
-    assert!(length == 0 || first + (N_ROWS - 1) * down + (length - 1) * right < a.data.len());
-    let within = column % PANEL;
-    assert!(within + WIDTH * N_LANES <= PANEL);
-    // SAFETY: `a` is read at `first + r · down + p · right` for r < N_ROWS and p < length, the largest of which was
-    // checked above; `panel` has length · 64 floats and is read at p · 64 + within + [0, WIDTH · 16), checked too.
-    unsafe {
-        let (a, panel) = (a.data.as_ptr().wrapping_add(first), panel.as_ptr().add(within));
-        for p in 0..length {
-            // Plain index loops here: the accumulators stay in registers only if all of this unrolls.
-            let mut columns = [L::zero(); WIDTH];
-            for w in 0..WIDTH {
-                columns[w] = L::load(&*panel.add(p * PANEL + w * N_LANES).cast());
-            }
-            for r in 0..N_ROWS {
-                let x = L::splat(*a.add(r * down + p * right));
-                for w in 0..WIDTH {
-                    sums[r][w] = sums[r][w].multiply_add(x, columns[w]);
-                }
-            }
-        }
-    }
+    add_products::<L, N_ROWS, WIDTH, BY_COLUMNS>(product, (inner_first, inner_end), (row, column), &mut sums);
 
     let (to, stride) = match is_whole {
         true => (out.data[own_rows..].as_mut_ptr(), out.stride),
@@ -256,8 +220,8 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
             sums[r][w].store(unsafe { &mut *to.add(r * stride + w * N_LANES).cast() });
         }
     }
-    let is_last = inner_end == b.k;
-    if is_whole && !(is_last && activation != Activation::Identity) {
+    let is_last = inner_end == product.b.k;
+    if is_whole && !(is_last && product.activation != Activation::Identity) {
         return;
     }
     for r in 0..N_ROWS {
@@ -265,10 +229,66 @@ fn tile<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: boo
         if !is_whole {
             to.copy_from_slice(&edge[r * PANEL..][..n_cols]);
         }
-        match activation {
+        match product.activation {
             Activation::Relu if is_last => relu_in_place_inlined(to),
             Activation::Gelu if is_last => gelu_in_place_inlined(to),
             _ => {}
+        }
+    }
+}
+
+/// Copies the start values of a tile with fewer than `WIDTH · 16` columns into the buffer, whose rows have full width.
+#[inline(always)]
+fn copy_start_to_edge<const N_ROWS: usize>(
+    start: Start,
+    (own_rows, column): (usize, usize),
+    n_cols: usize,
+    out: &ViewMut,
+    edge: &mut Edge,
+) {
+    for r in 0..N_ROWS {
+        let from = match start {
+            Start::Zero => return,
+            Start::Bias(bias) => &bias[column..][..n_cols],
+            Start::Output => &out.data[own_rows + r * out.stride..][..n_cols],
+        };
+        edge[r * PANEL..][..n_cols].copy_from_slice(from);
+    }
+}
+
+/// Adds the products of one block of the inner dimension to the accumulators of a tile.
+#[inline(always)]
+fn add_products<L: Lanes, const N_ROWS: usize, const WIDTH: usize, const BY_COLUMNS: bool>(
+    &Product { a, b, .. }: &Product,
+    (inner_first, inner_end): (usize, usize),
+    (row, column): (usize, usize),
+    sums: &mut [[L; WIDTH]; N_ROWS],
+) {
+    let length = inner_end - inner_first;
+    let (down, right) = if BY_COLUMNS { (1, a.strides.1) } else { (a.strides.0, 1) };
+    let panel = &b.panels()[(column / PANEL) * b.k * PANEL..][..b.k * PANEL];
+    let panel = &panel[inner_first * PANEL..][..length * PANEL];
+    let first = row * down + inner_first * right;
+    assert!(length == 0 || first + (N_ROWS - 1) * down + (length - 1) * right < a.data.len());
+    let within = column % PANEL;
+    assert!(within + WIDTH * N_LANES <= PANEL);
+    // SAFETY: `a` is read at `first + r · down + p · right` for r < N_ROWS and p < length; the largest of these indices
+    // was checked above. `panel` has length · 64 floats and is read at p · 64 + within + [0, WIDTH · 16), which was
+    // checked as well.
+    unsafe {
+        let (a, panel) = (a.data.as_ptr().wrapping_add(first), panel.as_ptr().add(within));
+        for p in 0..length {
+            // Plain index loops: the accumulators stay in registers only if all of this is unrolled.
+            let mut columns = [L::zero(); WIDTH];
+            for w in 0..WIDTH {
+                columns[w] = L::load(&*panel.add(p * PANEL + w * N_LANES).cast());
+            }
+            for r in 0..N_ROWS {
+                let x = L::splat(*a.add(r * down + p * right));
+                for w in 0..WIDTH {
+                    sums[r][w] = sums[r][w].multiply_add(x, columns[w]);
+                }
+            }
         }
     }
 }

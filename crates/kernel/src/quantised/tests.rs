@@ -82,7 +82,7 @@ fn zero_and_vanishing_rows_get_scale_zero() {
 }
 
 #[test]
-fn rows_that_are_not_finite_score_nan_in_every_set() {
+fn rows_with_nan_or_infinity_score_nan_in_every_set() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut codes = [1; 3];
         let scale = quantise(&[1.0, bad, 2.0], &mut codes);

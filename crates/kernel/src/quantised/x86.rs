@@ -1,27 +1,27 @@
 //! The scan with AVX2 and with AVX-512 VNNI.
 //!
-//! In: what `scan_on` has checked: `rows: [n, d]`, `scales: [n]`, `out: [n]`, `d > 0`. Out: the bits of `scan_scalar`.
-//! With 64 dimensions a row is one register, and adding up its lanes costs more than the products; so 16 rows (AVX2: 8)
-//! are added up together, each step halving the registers. Refuses: nothing; the checks are the caller's.
+//! In: arguments that `scan_on` has checked: `rows: [n, d]`, `scales: [n]`, `out: [n]`, `d > 0`. Out: the bits of
+//! `scan_scalar`. At 64 dimensions a row is one register, and adding up its lanes costs more than the products. So the
+//! lanes of 16 rows (AVX2: 8) are added up together, each step halving the number of registers.
 #![allow(unsafe_code)]
 
 use super::{QuantisedQuery, WIDEST, product};
 use crate::instruction_set::Supported;
 use std::arch::x86_64::*;
 
-/// Rows a block: the 16 sums fill one AVX-512 register.
+/// Rows per block: their 16 sums fill one AVX-512 register.
 const BLOCK_AVX512: usize = 16;
-/// Rows a block: the 8 sums fill one AVX2 register.
+/// Rows per block: their 8 sums fill one AVX2 register.
 const BLOCK_AVX2: usize = 8;
 
-/// As [`super::scan`]; `set` is evidence of AVX-512.
+/// As [`super::scan`]; `set` proves that AVX-512 is supported.
 pub(super) fn scan_avx512(set: Supported, query: &QuantisedQuery, rows: &[i8], scales: &[f32], out: &mut [f32]) {
     assert!(set.set() >= crate::InstructionSet::Avx512);
-    // SAFETY: `Supported` is made only of a set that the processor was found to have.
+    // SAFETY: a `Supported` is constructed only for a set that the processor was found to support.
     unsafe { avx512(query, rows, scales, out) }
 }
 
-/// As [`super::scan`]; `set` is evidence of AVX2.
+/// As [`super::scan`]; `set` proves that AVX2 is supported.
 pub(super) fn scan_avx2(set: Supported, query: &QuantisedQuery, rows: &[i8], scales: &[f32], out: &mut [f32]) {
     assert!(set.set() >= crate::InstructionSet::Avx2);
     // SAFETY: as above.
@@ -54,8 +54,8 @@ fn avx512(query: &QuantisedQuery, rows: &[i8], scales: &[f32], out: &mut [f32]) 
 
 /// Per row, 16 partial sums of `(code + 128) · query code`. `rows: [R, d] → R × [16]`.
 ///
-/// `vpdpbusd` takes unsigned by signed: flipping the top bit adds 128 to a row's code, and the caller takes
-/// 128 · Σ query codes off again. Sums wrap at 2³² on the way, which cancels out.
+/// `vpdpbusd` multiplies unsigned by signed bytes. Flipping the top bit adds 128 to each code of a row, and the caller
+/// subtracts 128 · Σ query codes again. Sums may wrap at 2³² in between; the subtraction wraps back.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
 fn shifted_products<const R: usize>(query: &QuantisedQuery, rows: &[i8]) -> [__m512i; R] {
@@ -77,7 +77,7 @@ fn shifted_products<const R: usize>(query: &QuantisedQuery, rows: &[i8]) -> [__m
     if whole < d {
         let mask = (1_u64 << (d - whole)) - 1;
         // SAFETY: the query's codes are padded to a multiple of 64; of row `r` only the `d - whole` bytes of its tail
-        // are read, the others are masked.
+        // are read, because the mask excludes the others.
         unsafe {
             let q = _mm512_loadu_si512(query.codes.as_ptr().add(whole).cast());
             for (r, sum) in sums.iter_mut().enumerate() {
@@ -100,7 +100,7 @@ fn add_up_16(v: [__m512i; 16]) -> __m512i {
     _mm512_add_epi32(_mm512_unpacklo_epi64(left, right), _mm512_unpackhi_epi64(left, right))
 }
 
-/// Four registers to one: its 128-bit quarters hold four partial sums of `a`, `b`, `c` and `d`.
+/// Folds four registers into one: its 128-bit quarters hold four partial sums each of `a`, `b`, `c` and `d`.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn add_up_4(a: __m512i, b: __m512i, c: __m512i, d: __m512i) -> __m512i {
@@ -139,7 +139,7 @@ fn avx2(query: &QuantisedQuery, rows: &[i8], scales: &[f32], out: &mut [f32]) {
     }
 }
 
-/// A window of it masks the first 0 to 32 bytes.
+/// A 32-byte window that starts at `32 - n` excludes the first `n` bytes.
 static OFF_THEN_ON: [i8; 64] = {
     let mut mask = [0; 64];
     let mut i = 32;
@@ -169,7 +169,8 @@ fn signed_products<const R: usize>(query: &QuantisedQuery, rows: &[i8]) -> [__m2
         }
     }
     if whole < d && d >= 32 {
-        // The last 32 codes of a row: those that were summed already meet a zero in the query.
+        // The last 32 codes of each row. The codes that were summed already are multiplied by zeros of the masked
+        // query.
         let start = d - 32;
         // SAFETY: `start + 32 == d`, so the loads stay within the query's codes and within row `r` of `rows`; the mask
         // starts `whole - start <= 32` before the ones.
@@ -196,9 +197,10 @@ fn signed_products<const R: usize>(query: &QuantisedQuery, rows: &[i8]) -> [__m2
     sums
 }
 
-/// Products of 32 codes, added up in fours.
+/// Products of 32 codes, added up in groups of four.
 ///
-/// `vpmaddubsw` takes unsigned by signed and saturates at 32,767: |code| ≤ 128 by ±127, twice, is at most 32,512.
+/// `vpmaddubsw` multiplies unsigned by signed bytes, adds pairs and saturates at 32,767: |code| ≤ 128 by ±127, twice,
+/// is at most 32,512.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn signed_by_signed(codes: __m256i, query: __m256i) -> __m256i {

@@ -1,4 +1,4 @@
-//! The estimators, and their refusals. Formulas are in the module's header (`off_policy/mod.rs`).
+//! The estimators and their errors. The header of `off_policy/mod.rs` has the formulas.
 
 use serde::Serialize;
 
@@ -6,21 +6,21 @@ use super::interval::clustered;
 use super::{Decision, RewardModel};
 use crate::metrics::Interval;
 
-/// Stream of the random numbers that put users into folds.
+/// Stream of the random numbers that assign users to folds.
 const FOLDS: u64 = 0x464f_4c44;
 
-/// How estimates are made.
+/// Settings of the estimates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OffPolicySettings {
-    /// The largest weight; above it, the weight is cut to it. `None` cuts none.
+    /// The largest weight; larger ones are reduced to it. `None` reduces none.
     pub clip: Option<f64>,
-    /// Fewer effective decisions are refused.
+    /// The smallest accepted number of effective decisions.
     pub least_effective: f64,
-    /// Parts of the users; the reward model of each part is fitted on the others. At least 2.
+    /// Number of parts of the users, at least 2; the reward model for each part is fitted on the others.
     pub folds: u64,
-    /// Observations that the reward model's prior weighs.
+    /// Weight of the reward model's prior, in observations.
     pub smoothing: f64,
-    /// Puts users into parts.
+    /// The seed that assigns users to parts.
     pub seed: u64,
 }
 
@@ -30,37 +30,38 @@ impl Default for OffPolicySettings {
     }
 }
 
-/// A mean with what is known of its error.
+/// A mean with its uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
-    /// The mean reward of a decision.
+    /// The mean reward per decision.
     pub value: f64,
-    /// Over users.
+    /// The standard error, over users.
     pub standard_error: f64,
-    /// 95 % interval over users, for one look.
+    /// The 95 % interval over users, valid for one reading.
     pub ci95: Interval,
 }
 
-/// What the log says about the policy in question.
+/// The estimates for the target policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Estimates {
-    /// Decisions.
+    /// Number of decisions.
     pub n: usize,
-    /// Users.
+    /// Number of users.
     pub n_users: usize,
-    /// Decisions of the policy in question that would say as much.
+    /// Number of decisions of the target policy itself that would contain as much information.
     pub n_effective: f64,
-    /// The largest weight, before any cut.
+    /// The largest weight, before any reduction.
     pub max_weight: f64,
-    /// Weights that were cut.
+    /// Number of weights that were reduced.
     pub n_clipped: usize,
-    /// The mean weight, before any cut: near 1 where the propensities are right and the logging policy shows whatever the other may.
+    /// The mean weight, before any reduction: near 1 if the propensities are right and the logging policy shows all
+    /// that the target may show.
     pub mean_weight: f64,
-    /// What the logging policy earned.
+    /// The mean reward of the logging policy.
     pub logged: Estimate,
-    /// Inverse propensity scores.
+    /// Inverse propensity scoring.
     pub ips: Estimate,
-    /// The same, over the sum of weights.
+    /// Self-normalised inverse propensity scoring: divided by the sum of weights.
     pub snips: Estimate,
     /// Doubly robust.
     pub dr: Estimate,
@@ -69,41 +70,41 @@ pub struct Estimates {
 /// Why there is no estimate.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OffPolicyError {
-    /// No decision, or all of one user.
+    /// There are no decisions, or all are of one user.
     #[error("there are {n_users} users with decisions, and an interval over users needs two")]
     TooFewUsers {
-        /// How many there are.
+        /// The number of users.
         n_users: usize,
     },
-    /// The log says too little about the policy.
+    /// The log contains too little information about the policy.
     #[error(
-        "the log says as much about this policy as {effective:.1} decisions of its own, and at least {least} are asked for: \
-         log more randomised decisions, or ask about a policy nearer to the one that was in force"
+        "the log contains as much information about this policy as {effective:.1} decisions of its own, but at least {least} are \
+         required: log more randomised decisions, or choose a policy that is closer to the logging policy"
     )]
     TooFewEffective {
-        /// How many there are.
+        /// The number of effective decisions.
         effective: f64,
-        /// How many were asked for.
+        /// The required number.
         least: f64,
     },
-    /// A decision whose numbers cannot be.
-    #[error("decision {idx}: its {what} is {value}, but must be {must}")]
+    /// A decision with an invalid number.
+    #[error("decision {idx}: its {what} is {value}, but must be {expected}")]
     Number {
-        /// Which, from 0.
+        /// The index of the decision.
         idx: usize,
-        /// Of what.
+        /// The name of the number.
         what: &'static str,
         /// The number.
         value: f64,
-        /// What would do.
-        must: &'static str,
+        /// The accepted values.
+        expected: &'static str,
     },
 }
 
-/// Estimates what the policy in question earns per decision.
+/// Estimates the reward of the target policy per decision.
 ///
 /// # Errors
-/// [`OffPolicyError`]; nothing is guessed.
+/// [`OffPolicyError`] if a number is invalid or the log contains too little information.
 pub fn estimate(decisions: &[Decision], settings: &OffPolicySettings) -> Result<Estimates, OffPolicyError> {
     decisions.iter().enumerate().try_for_each(|(idx, decision)| validate(idx, decision))?;
     let raw: Vec<f64> = decisions.iter().map(|decision| decision.target / decision.propensity).collect();
@@ -142,7 +143,7 @@ pub fn estimate(decisions: &[Decision], settings: &OffPolicySettings) -> Result<
 }
 
 fn validate(idx: usize, decision: &Decision) -> Result<(), OffPolicyError> {
-    let refuse = |what, value, must| Err(OffPolicyError::Number { idx, what, value, must });
+    let refuse = |what, value, expected| Err(OffPolicyError::Number { idx, what, value, expected });
     if !(decision.propensity > 0.0 && decision.propensity <= 1.0 + 1e-9) {
         return refuse("propensity", decision.propensity, "above 0 and at most 1");
     }
@@ -158,7 +159,7 @@ fn validate(idx: usize, decision: &Decision) -> Result<(), OffPolicyError> {
     }
 }
 
-/// The doubly robust term of each decision, with the reward model of the other parts' users.
+/// The doubly robust term of each decision, with the reward model fitted on the other parts of the users.
 fn doubly_robust(decisions: &[Decision], weights: &[f64], settings: &OffPolicySettings) -> Vec<f64> {
     let folds = settings.folds.max(2);
     let part = |decision: &Decision| accrue_kernel::random(settings.seed, FOLDS, u64::from(decision.user), 0) % folds;
@@ -179,7 +180,8 @@ mod tests {
     use crate::off_policy::Cell;
     use accrue_kernel::Draws;
 
-    /// Two items, shown evenly; the second is clicked five times as often. The policy in question shows it with `share`.
+    /// Two items, shown with equal probability; the second is clicked five times as often. The target policy shows it
+    /// with `share`.
     fn log(n: u64, share: f64) -> Vec<Decision> {
         let cell = |item| Cell { item, place: 0 };
         (0..n)
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn all_three_find_the_value_of_a_policy_that_was_never_in_force() {
+    fn all_estimators_find_the_value_of_a_policy_that_was_never_used() {
         let estimates = estimate(&log(20_000, 0.9), &OffPolicySettings::default()).unwrap();
         let truth = 0.9 * 0.5 + 0.1 * 0.1;
         for found in [estimates.ips, estimates.snips, estimates.dr] {
@@ -208,19 +210,19 @@ mod tests {
         }
         assert!((estimates.logged.value - 0.3).abs() < 0.015);
         assert!((estimates.n_effective / 20_000.0 - 1.0 / 1.64).abs() < 0.02);
-        // √(.407 / .600): the model takes away all that the two items differ by.
+        // √(.407 / .600): the model removes the variance that comes from the difference between the items.
         assert!(estimates.dr.standard_error < 0.85 * estimates.ips.standard_error);
     }
 
     #[test]
-    fn a_policy_judged_by_itself_earns_what_it_earned() {
+    fn the_estimate_of_the_logging_policy_is_its_mean_reward() {
         let estimates = estimate(&log(2_000, 0.5), &OffPolicySettings::default()).unwrap();
         assert!((estimates.ips.value - estimates.logged.value).abs() < 1e-12);
         assert!((estimates.n_effective - 2_000.0).abs() < 1e-6);
     }
 
     #[test]
-    fn clipping_is_counted_and_biased_downwards() {
+    fn clipping_is_counted_and_biases_downwards() {
         let settings = OffPolicySettings { clip: Some(1.0), ..OffPolicySettings::default() };
         let (cut, whole) =
             (estimate(&log(4_000, 0.9), &settings).unwrap(), estimate(&log(4_000, 0.9), &Default::default()));
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_too_little_is_refused() {
+    fn logs_with_too_little_information_are_refused() {
         let few = estimate(&log(60, 0.9), &OffPolicySettings::default());
         assert!(matches!(few, Err(OffPolicyError::TooFewEffective { .. })), "{few:?}");
         let never: Vec<_> = log(500, 0.5).into_iter().map(|decision| Decision { target: 0.0, ..decision }).collect();

@@ -1,18 +1,19 @@
-//! 95 % intervals of a ratio of sums, over users: decisions of one user hang together.
+//! 95 % intervals of a ratio of sums, over users, because decisions of one user are correlated.
 //!
-//! With `V = Σy/Σx` and `e_u = Σ_{i of u} (y_i − V·x_i)`, the linearised variance is `U/(U−1)·Σ e_u² / (Σx)²` (Liang, Zeger 1986),
-//! and the quantile is Student's with `U − 1` degrees of freedom. It holds for one look that was planned; for looks at any time
-//! there is [`super::ConfidenceSequence`].
+//! With `V = Σy/Σx` and `e_u = Σ_{i of u} (y_i − V·x_i)`, the linearised variance is `U/(U−1)·Σ e_u² / (Σx)²` (Liang,
+//! Zeger 1986), and the quantile is that of Student's distribution with `U − 1` degrees of freedom. The interval is
+//! valid if it is read once, at a planned time; for reading at any time see [`super::ConfidenceSequence`].
 
 use std::collections::BTreeMap;
 
 use super::estimate::Estimate;
 use crate::metrics::Interval;
 
-/// The normal distribution's quantile of 97.5 %.
+/// The 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// The ratio `Σy/Σx` over `(user, y, x)`, with its interval. `None` over fewer than two users or where `Σx` is not above 0.
+/// The ratio `Σy/Σx` over `(user, y, x)`, with its interval. `None` for fewer than two users, or if `Σx` is not above
+/// 0.
 pub fn clustered(terms: impl Iterator<Item = (u32, f64, f64)>) -> Option<Estimate> {
     let mut by_user: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
     for (user, y, x) in terms {
@@ -32,7 +33,8 @@ pub fn clustered(terms: impl Iterator<Item = (u32, f64, f64)>) -> Option<Estimat
     Some(Estimate { value, standard_error, ci95: Interval(value - half, value + half) })
 }
 
-/// Student's quantile of 97.5 % by the expansion in `1/ν` (Cornish, Fisher 1938); within .1 % from ν = 6 on.
+/// The 97.5 % quantile of Student's distribution, by the expansion in `1/ν` (Cornish, Fisher 1938); within 0.1 % for ν
+/// ≥ 6.
 fn student(nu: f64) -> f64 {
     let (z3, z5, z7) = (Z.powi(3), Z.powi(5), Z.powi(7));
     Z + (z3 + Z) / (4.0 * nu)
@@ -45,14 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_the_tables() {
+    fn quantiles_match_the_tables() {
         for (nu, expected) in [(9.0, 2.2622), (30.0, 2.0423), (1000.0, 1.9623)] {
             assert!((student(nu) - expected).abs() < 2e-3, "{nu}: {}", student(nu));
         }
     }
 
     #[test]
-    fn a_mean_of_independent_users_has_the_textbook_error() {
+    fn a_mean_of_independent_users_has_the_standard_error_of_the_mean() {
         let terms = (0..400_u32).map(|user| (user, f64::from(user % 4), 1.0));
         let estimate = clustered(terms).unwrap();
         assert!((estimate.value - 1.5).abs() < 1e-12);
@@ -60,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn repeating_each_user_says_no_more_about_them() {
+    fn repeating_each_user_does_not_narrow_the_interval() {
         let once = clustered((0..50_u32).map(|user| (user, f64::from(user % 3), 1.0))).unwrap();
         let thrice = clustered((0..150_u32).map(|n| (n % 50, f64::from(n % 50 % 3), 1.0))).unwrap();
         assert!((once.standard_error - thrice.standard_error).abs() < 1e-12);

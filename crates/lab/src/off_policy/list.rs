@@ -1,6 +1,8 @@
-//! Pages whose first places were drawn, as decisions: the page as a whole is what was decided, its clicks are the reward.
+//! Pages whose first positions were drawn at random, as decisions: the decision is the whole page and its reward the
+//! clicks.
 //!
-//! No click model is needed: whatever a shopper looks at, the page was shown with the product of its places' propensities.
+//! No click model is needed: the probability of a page is the product of the propensities of its positions, whatever
+//! shoppers look at.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +10,17 @@ use accrue_model::Exploration;
 
 use super::{Cell, Decision};
 
-/// A policy over the ranks that the models gave, the best being 0.
+/// A policy over ranked items; the best one has rank 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ListPolicy {
-    /// As ranked.
+    /// In the order of the ranks.
     Ranked,
-    /// With the first places drawn.
+    /// With the first positions drawn at random.
     Drawn(Exploration),
 }
 
 impl ListPolicy {
-    /// How likely a page of this order is.
+    /// The probability of a page with this order.
     pub fn probability(&self, ranks: &[u32]) -> f64 {
         match self {
             Self::Ranked => f64::from(u8::from(ranks.is_sorted())),
@@ -26,7 +28,8 @@ impl ListPolicy {
         }
     }
 
-    /// The ranks on top of a page of `n`, each way with its chance; the others follow as ranked.
+    /// The ranks of the first positions of a page of `n` items, each with its probability; the other items follow in
+    /// order.
     fn fillings(&self, n: usize) -> Vec<(Vec<u32>, f64)> {
         match self {
             Self::Ranked => vec![(Vec::new(), 1.0)],
@@ -38,20 +41,20 @@ impl ListPolicy {
 /// A page as it was shown.
 #[derive(Clone, Copy, Debug)]
 pub struct ShownList<'a> {
-    /// To whom.
+    /// The user.
     pub user: u32,
-    /// The items from the top, numbered.
+    /// The indices of the items, from the first position.
     pub items: &'a [u32],
-    /// Their ranks before the first places were drawn: a permutation.
+    /// Their ranks before the first positions were drawn: a permutation.
     pub ranks: &'a [u32],
-    /// How likely each was to stand there, given those above.
+    /// The probability of each item at its position, given the items above.
     pub propensities: &'a [f32],
-    /// What came of each.
+    /// The reward of each item.
     pub rewards: &'a [f64],
 }
 
 impl ShownList<'_> {
-    /// The page as a decision, in the light of another policy.
+    /// The page as a decision, with another policy as the target.
     pub fn decision(&self, policy: &ListPolicy) -> Decision {
         let n = self.items.len();
         let cell = |place: usize, item: u32| Cell { item, place: place as u32 };
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_place_is_filled_once_under_any_policy() {
+    fn each_position_has_total_probability_one_under_any_policy() {
         let drawn = Exploration { places: 2, among: 3, temperature: 1.0 };
         let shown = ShownList {
             user: 3,

@@ -1,7 +1,9 @@
-//! What a policy would have earned, from what another one showed by chance; and whether two policies differ, read at any time.
+//! Off-policy evaluation: what a policy would have earned, estimated from randomised pages of another policy; and
+//! intervals for the difference of two policies that may be read at any time.
 //!
-//! In: [`Decision`]s (who saw what, how likely that was, how likely the policy in question would have shown it, what came of it).
-//! Out: [`Estimates`] with 95 % intervals over users, or a refusal where the log says too little. With weights `w = π/p`:
+//! In: [`Decision`]s: the user, what was shown, its probability under the logging policy and under the target policy,
+//! and its reward. Out: [`Estimates`] with 95 % intervals over users, or an error if the log contains too little
+//! information. With weights `w = π/p`:
 //!
 //! ```text
 //! IPS    Σ w·r / n                                                    Horvitz, Thompson 1952
@@ -10,9 +12,9 @@
 //! n_eff  (Σ w)² / Σ w²                                                Kish 1965
 //! ```
 //!
-//! `q` is fitted on the other users' decisions ([`RewardModel`], cross-fitting: Chernozhukov et al. 2018). A bound on `w` (`clip`)
-//! trades variance for a bias that no interval shows, so it is off unless it is asked for. What is refused: a propensity of 0,
-//! a number that is none, and fewer effective decisions than asked for.
+//! `q` is fitted on the other users' decisions ([`RewardModel`], cross-fitting: Chernozhukov et al. 2018). A bound on
+//! `w` (`clip`) reduces the variance but adds a bias that no interval shows, so it is off by default. Errors are a
+//! propensity of 0, a number that is not finite, and fewer effective decisions than required.
 
 mod estimate;
 mod interval;
@@ -30,32 +32,32 @@ pub use reward_model::RewardModel;
 pub use sequence::{Balance, ConfidenceSequence, difference};
 pub use simulated::{CoverageReport, CoverageSettings, coverage};
 
-/// An item at a place.
+/// An item at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
-    /// Which item, numbered from 0.
+    /// The index of the item.
     pub item: u32,
-    /// Where on the page, from 0.
+    /// The position on the page, from 0.
     pub place: u32,
 }
 
-/// One decision of the logging policy and what came of it.
+/// One decision of the logging policy and its reward.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// Whose: decisions of one user hang together.
+    /// The user. Decisions of one user are correlated.
     pub user: u32,
-    /// How likely the logging policy was to show this, above 0.
+    /// The probability of the decision under the logging policy, above 0.
     pub propensity: f64,
-    /// How likely the policy in question is to show it.
+    /// The probability of the decision under the target policy.
     pub target: f64,
-    /// What was shown, with the reward at each place.
+    /// What was shown, with the reward at each position.
     pub shown: Vec<(Cell, f64)>,
-    /// What the policy in question shows: for each cell how likely.
+    /// The probability of each cell under the target policy.
     pub expected: Vec<(Cell, f64)>,
 }
 
 impl Decision {
-    /// The reward over all places.
+    /// The sum of the rewards over all positions.
     pub fn reward(&self) -> f64 {
         self.shown.iter().map(|(_, reward)| reward).sum()
     }

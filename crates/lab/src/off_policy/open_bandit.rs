@@ -1,12 +1,14 @@
-//! Two logs of one shop: what does the first, whose choices were random, say that the policy of the second earns — and what did
-//! that policy earn?
+//! Compares two logs of one shop: the value of the second log's policy as estimated from the first log, whose choices
+//! were randomised, and as observed in the second log.
 //!
-//! The policy is read off its own log as how often it showed each item at each place; none of its clicks is looked at until the
-//! estimate stands. It is the policy's mean over the period: one that learns meanwhile is judged as if it had stood still.
+//! The policy is estimated from its own log, as the share of each item at each position; its clicks are not used for
+//! the estimate. This is the policy's average over the period, so a policy that learned meanwhile is treated as
+//! constant.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use accrue_event::SettingFault;
 use serde::Serialize;
 
 use super::{Cell, Decision, OffPolicySettings, clustered, estimate};
@@ -19,44 +21,45 @@ use crate::{Cost, LabError};
 /// What is to be compared.
 #[derive(Clone, Debug)]
 pub struct OpenBanditRequest {
-    /// The log that is judged by.
+    /// The log to estimate from.
     pub train: PathBuf,
-    /// The log of the policy in question.
+    /// The log of the target policy.
     pub test: PathBuf,
     /// `clip`, `least_effective`, `folds`, `smoothing`.
     pub settings: Vec<(String, String)>,
-    /// Puts users into folds.
+    /// The seed that assigns users to folds.
     pub seed: u64,
 }
 
-/// The comparison. The same bytes for the same seed, save under `cost`.
+/// The comparison. The same bytes for the same seed, except for `cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OpenBanditReport {
-    /// How it was measured.
+    /// The name of the protocol.
     pub protocol: &'static str,
-    /// What was measured.
+    /// The name of the model.
     pub model: String,
-    /// How estimates were made.
+    /// The settings of the estimates.
     pub settings: BTreeMap<String, String>,
-    /// Of all randomness.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Clicks per item shown: `logged` of the first log, `ips`, `snips`, `dr` of the policy by the first log, `actual` by its own;
-    /// and `n_effective`, `max_weight`, `mean_weight`.
+    /// Clicks per item shown: `logged` of the first log; `ips`, `snips` and `dr` of the policy as estimated from the
+    /// first log; `actual` of the policy in its own log. Also `n_effective`, `max_weight` and `mean_weight`.
     pub metrics: BTreeMap<&'static str, f64>,
     /// 95 % intervals over users.
     pub ci95: BTreeMap<&'static str, Interval>,
-    /// Lines of the first log.
+    /// Number of lines of the first log.
     pub n_eval: usize,
-    /// Cells of the reward model.
+    /// Number of cells of the policy.
     pub n_params: u64,
-    /// What it took.
+    /// Time and memory used.
     pub cost: Cost,
 }
 
-/// Reads both logs and estimates.
+/// Reads both logs and computes the estimates.
 ///
 /// # Errors
-/// [`LabError`] if a file or a setting cannot be used, or the first log says too little about the policy.
+/// [`LabError`] if a file or a setting cannot be used, or the first log contains too little information about the
+/// policy.
 pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditReport, LabError> {
     let mut stopwatch = Stopwatch::start();
     let settings = settings(&request.settings, request.seed)?;
@@ -67,8 +70,8 @@ pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditRep
     let decisions: Vec<Decision> = logged.iter().map(|line| policy.decision(line)).collect();
     let estimates = stopwatch.evaluating(|| estimate(&decisions, &settings))?;
     let click = |line: &BanditLine| (line.user, f64::from(u8::from(line.clicked)), 1.0);
-    let actual = clustered(own.iter().map(click))
-        .ok_or_else(|| LabError::Empty(format!("{}: fewer than two users", request.test.display())))?;
+    let actual =
+        clustered(own.iter().map(click)).ok_or_else(|| LabError::TooFewUsers { path: request.test.clone() })?;
     let (mut metrics, mut ci95) = (BTreeMap::new(), BTreeMap::new());
     let found =
         [("logged", estimates.logged), ("ips", estimates.ips), ("snips", estimates.snips), ("dr", estimates.dr)];
@@ -79,16 +82,16 @@ pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditRep
     metrics.insert("n_effective", estimates.n_effective);
     metrics.insert("max_weight", estimates.max_weight);
     metrics.insert("mean_weight", estimates.mean_weight);
-    let mut said = BTreeMap::from([
+    let mut described = BTreeMap::from([
         ("least_effective".to_string(), settings.least_effective.to_string()),
         ("folds".to_string(), settings.folds.to_string()),
         ("smoothing".to_string(), settings.smoothing.to_string()),
     ]);
-    said.extend(settings.clip.map(|clip| ("clip".to_string(), clip.to_string())));
+    described.extend(settings.clip.map(|clip| ("clip".to_string(), clip.to_string())));
     Ok(OpenBanditReport {
         protocol: "off-policy",
         model: "logged-policy".into(),
-        settings: said,
+        settings: described,
         seed: request.seed,
         metrics,
         ci95,
@@ -98,36 +101,41 @@ pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditRep
     })
 }
 
+/// The accepted values of numbers.
+const POSITIVE: &str = "a finite number above 0";
+
 fn settings(given: &[(String, String)], seed: u64) -> Result<OffPolicySettings, LabError> {
     let mut pairs = Pairs::new(given);
     let default = OffPolicySettings { seed, ..OffPolicySettings::default() };
     let clip = pairs.take("clip", f64::INFINITY, "a number above 0, or inf")?;
     let settings = OffPolicySettings {
         clip: (clip != f64::INFINITY).then_some(clip),
-        least_effective: pairs.take("least_effective", default.least_effective, "a number")?,
-        folds: pairs.take("folds", default.folds, "a whole number from 2 on")?,
-        smoothing: pairs.take("smoothing", default.smoothing, "a number")?,
+        least_effective: pairs.take("least_effective", default.least_effective, POSITIVE)?,
+        folds: pairs.take("folds", default.folds, "a whole number of at least 2")?,
+        smoothing: pairs.take("smoothing", default.smoothing, POSITIVE)?,
         seed,
     };
-    let is_positive = |number: f64| number.is_finite() && number > 0.0;
-    let can_be = settings.clip.is_none_or(is_positive)
-        && is_positive(settings.least_effective)
-        && is_positive(settings.smoothing)
-        && settings.folds >= 2;
-    match pairs.rest().into_iter().next() {
-        Some((key, _)) => Err(LabError::Setting(format!(
-            "there is no setting `{key}`; there is clip, least_effective, folds, smoothing"
-        ))),
-        None if can_be => Ok(settings),
-        None => Err(LabError::Setting(
-            "`clip`, `least_effective` and `smoothing` are numbers above 0, `folds` is at least 2".into(),
-        )),
+    if let Some(key) = pairs.rest().into_keys().next() {
+        let known = ["clip", "least_effective", "folds", "smoothing"].map(String::from).into();
+        return Err(LabError::NoSetting { owner: "protocol `off-policy`".into(), key, known });
     }
+    let numbers = [
+        ("clip", settings.clip.unwrap_or(1.0)),
+        ("least_effective", settings.least_effective),
+        ("smoothing", settings.smoothing),
+    ];
+    for (key, number) in numbers {
+        if !(number > 0.0 && number.is_finite()) {
+            return Err(SettingFault::new(key, number, POSITIVE).into());
+        }
+    }
+    SettingFault::check("folds", settings.folds, 2..)?;
+    Ok(settings)
 }
 
-/// How often a policy showed each item at each place.
+/// The frequency of each item at each position under a policy.
 struct Frequencies {
-    /// By place: the items in the order of their numbers, each with its share.
+    /// By position: the items in the order of their indices, each with its share.
     shares: BTreeMap<u32, Vec<(Cell, f64)>>,
 }
 

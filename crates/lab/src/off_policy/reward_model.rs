@@ -1,13 +1,13 @@
-//! What a place of a page earns: the mean of the item at that place, pulled towards the place's mean while it is young.
+//! The expected reward of an item at a position: the item's mean at that position, shrunk towards the position's mean.
 //!
-//! `q(item, place) = (Σ r + s·m(place)) / (n + s)` with `m(place) = (Σ r + s·m) / (n + s)`. Simple on purpose: the doubly robust
-//! estimate is right without it, and narrower the better it is.
+//! `q(item, place) = (Σ r + s·m(place)) / (n + s)` with `m(place) = (Σ r + s·m) / (n + s)`. The model is simple because
+//! the doubly robust estimate is unbiased with any model; a better model only narrows its interval.
 
 use std::collections::BTreeMap;
 
 use super::{Cell, Decision};
 
-/// Smoothed means by item and place.
+/// Smoothed means by item and position.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RewardModel {
     smoothing: f64,
@@ -35,7 +35,7 @@ impl Mean {
 }
 
 impl RewardModel {
-    /// Fits the means; `smoothing` is how many observations the prior weighs.
+    /// Fits the means; `smoothing` is the weight of the prior, in observations.
     pub fn fit<'a>(decisions: impl Iterator<Item = &'a Decision>, smoothing: f64) -> Self {
         let mut model = Self { smoothing, ..Self::default() };
         for (cell, reward) in decisions.flat_map(|decision| &decision.shown) {
@@ -46,14 +46,14 @@ impl RewardModel {
         model
     }
 
-    /// What the cell earns.
+    /// The expected reward of the cell.
     pub fn reward(&self, cell: Cell) -> f64 {
         let all = self.all.towards(0.0, 0.0);
         let place = self.places.get(&cell.place).copied().unwrap_or_default().towards(all, self.smoothing);
         self.cells.get(&cell).copied().unwrap_or_default().towards(place, self.smoothing)
     }
 
-    /// What a page with these cells earns, each as often as its weight says.
+    /// The expected reward of a page with these cells, each with its weight.
     pub fn of_page<'a>(&self, cells: impl Iterator<Item = &'a (Cell, f64)>) -> f64 {
         cells.map(|&(cell, weight)| weight * self.reward(cell)).sum()
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_item_earns_what_its_place_does_and_an_old_one_its_own_mean() {
+    fn a_new_item_has_the_mean_of_its_position_and_an_old_one_its_own() {
         let decision = |item, place, reward| Decision {
             user: 0,
             propensity: 1.0,

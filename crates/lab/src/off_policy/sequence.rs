@@ -1,8 +1,8 @@
-//! Intervals that may be read at any time, and a test that the split of shoppers is the declared one.
+//! Intervals that may be read at any time, and a test of the declared split of shoppers.
 //!
-//! In: one number from 0 to 1 for each shopper, once it is final, in any order that does not look at it. Out: an interval that
-//! holds the mean at all times at once with probability 1 − α, however often it is looked at and whenever somebody stops.
-//! Predictable plug-in empirical Bernstein (Waudby-Smith, Ramdas 2023, theorem 2):
+//! In: one number from 0 to 1 per shopper, once it is final, in any order that does not depend on the number. Out: an
+//! interval that contains the mean at all times at once with probability 1 − α, however often it is read and whenever
+//! the experiment is stopped. Predictable plug-in empirical Bernstein (Waudby-Smith, Ramdas 2023, theorem 2):
 //!
 //! ```text
 //! λ_t = min(½, √(2·ln(2/α) / (σ²_{t−1}·t·ln(1+t))))    ψ(λ) = (−ln(1−λ) − λ)/4
@@ -15,12 +15,12 @@ use accrue_kernel::ln;
 
 use crate::metrics::Interval;
 
-/// How many shoppers the prior of [`Balance`] weighs: deviations of a few percent are found soonest.
+/// Weight of the prior of [`Balance`], in shoppers; with this value deviations of a few percent are found soonest.
 const CONCENTRATION: f64 = 100.0;
-/// The largest stake on one observation.
+/// The largest λ.
 const MAX_STAKE: f64 = 0.5;
 
-/// A running mean of numbers from 0 to 1 with an interval for all times.
+/// The running mean of numbers from 0 to 1, with an interval that is valid at all times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfidenceSequence {
     /// `ln(2/α)`
@@ -36,14 +36,14 @@ pub struct ConfidenceSequence {
 }
 
 impl ConfidenceSequence {
-    /// Nothing seen yet; wrong at any time with probability `alpha` at most.
+    /// A sequence without observations. The probability that its interval is wrong at any time is at most `alpha`.
     pub fn new(alpha: f64) -> Self {
         let log_odds = f64::from(ln((2.0 / alpha) as f32));
         let held = Interval(0.0, 1.0);
         Self { log_odds, n: 0, sum: 0.0, squares: 0.0, stakes: 0.0, staked: 0.0, spread: 0.0, held }
     }
 
-    /// Takes the next shopper's number in; what lies outside 0 to 1 is cut.
+    /// Adds the next shopper's number; numbers outside 0 to 1 are clamped.
     pub fn observe(&mut self, x: f64) {
         let x = x.clamp(0.0, 1.0);
         let before = self.n as f64;
@@ -63,23 +63,24 @@ impl ConfidenceSequence {
         self.held = Interval(self.held.0.max(centre - half), self.held.1.min(centre + half));
     }
 
-    /// Numbers seen.
+    /// Number of observations.
     pub fn n(&self) -> u64 {
         self.n
     }
 
-    /// Their plain mean; `None` before the first.
+    /// The plain mean; `None` before the first observation.
     pub fn mean(&self) -> Option<f64> {
         (self.n > 0).then(|| self.sum / self.n as f64)
     }
 
-    /// The interval as it stands. If the mean moved so far that no value holds at all times, the ends meet the wrong way round.
+    /// The current interval. If the mean has moved so far that no value was in all intervals, its lower end is above
+    /// its upper end.
     pub fn interval(&self) -> Interval {
         self.held
     }
 }
 
-/// `(−ln(1−λ) − λ)/4` for λ up to ½, by its series: the difference itself would lose its digits.
+/// `(−ln(1−λ) − λ)/4` for λ up to ½, by its series, because the difference would lose its digits.
 fn psi(stake: f64) -> f64 {
     let (mut power, mut sum) = (stake, 0.0);
     for k in 2..64 {
@@ -89,7 +90,7 @@ fn psi(stake: f64) -> f64 {
     sum / 4.0
 }
 
-/// The interval of `b − a` at the sum of their two levels.
+/// The interval of `b − a`; its α is the sum of theirs.
 pub fn difference(a: &ConfidenceSequence, b: &ConfidenceSequence) -> Interval {
     let (a, b) = (a.interval(), b.interval());
     Interval(b.0 - a.1, b.1 - a.0)
@@ -105,27 +106,27 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// Shares above 0 that sum to 1.
+    /// `shares` are above 0 and sum to 1.
     pub fn new(shares: Vec<f64>) -> Self {
         Self { counts: vec![0; shares.len()], shares, log_evidence: 0.0, most: 0.0 }
     }
 
-    /// A shopper came into this arm.
+    /// Adds a shopper of this arm.
     pub fn observe(&mut self, arm: usize) {
         let n: u64 = self.counts.iter().sum();
         let (Some(share), Some(count)) = (self.shares.get(arm), self.counts.get_mut(arm)) else { return };
-        let foreseen = (CONCENTRATION * share + *count as f64) / (CONCENTRATION + n as f64);
-        self.log_evidence += f64::from(ln((foreseen / share) as f32));
+        let predicted = (CONCENTRATION * share + *count as f64) / (CONCENTRATION + n as f64);
+        self.log_evidence += f64::from(ln((predicted / share) as f32));
         self.most = self.most.max(self.log_evidence);
         *count += 1;
     }
 
-    /// Shoppers by arm.
+    /// Number of shoppers by arm.
     pub fn counts(&self) -> &[u64] {
         &self.counts
     }
 
-    /// How unlikely evidence as strong as the strongest so far is under the declared shares, at all times together.
+    /// The p-value of the strongest evidence so far against the declared shares, valid at all times.
     pub fn p_value(&self) -> f64 {
         f64::from(accrue_kernel::exp(-self.most as f32))
     }
@@ -137,7 +138,7 @@ mod tests {
     use accrue_kernel::Draws;
 
     #[test]
-    fn the_interval_holds_the_mean_at_all_times_and_narrows() {
+    fn the_interval_contains_the_mean_at_all_times_and_narrows() {
         let (mut n_wrong, n_runs) = (0, 300);
         for run in 0..n_runs {
             let mut sequence = ConfidenceSequence::new(0.05);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_that_is_there_is_found() {
+    fn an_existing_difference_is_found() {
         let mut arms = [ConfidenceSequence::new(0.025), ConfidenceSequence::new(0.025)];
         let mut draws = Draws::new(1, 8, 0);
         for number in 0..20_000 {
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_that_loses_shoppers_is_noticed_and_a_right_one_is_not() {
+    fn a_split_that_loses_shoppers_is_found_and_a_correct_one_is_not() {
         let (mut n_alarms, n_runs) = (0, 200);
         for run in 0..n_runs {
             let (mut right, mut lossy) = (Balance::new(vec![0.5, 0.5]), Balance::new(vec![0.5, 0.5]));
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_series_is_the_formula() {
+    fn the_series_equals_the_formula() {
         for stake in [0.5_f64, 0.3, 0.1] {
             assert!((psi(stake) - (-(1.0 - stake).ln() - stake) / 4.0).abs() < 1e-15);
         }

@@ -1,8 +1,9 @@
-//! Whether the intervals hold what they say: many simulated shops, where the value of a policy that is never in force is known.
+//! The coverage of the intervals: many simulated shops, in which the value of a policy that is never used is known.
 //!
-//! In each shop a finder brings the best items of a front page, a logging policy draws the first places nearly evenly, another one
-//! would draw them close to their ranks. The estimates see every fourth shopper; the truth is the mean over all shoppers' visits,
-//! each page's clicks being exact. Out: how often 95 % intervals hold the truth, and how far off the estimates are.
+//! In each shop the best items of a front page are found, and a logging policy draws the first positions almost
+//! uniformly; the target policy would draw them closer to their ranks. The estimates use a quarter of the shoppers. The
+//! true value is the mean over all shoppers' visits, with the exact expected clicks of each page. Out: how often 95 %
+//! intervals contain the true value, and the errors of the estimates.
 
 use std::collections::BTreeMap;
 
@@ -14,24 +15,24 @@ use serde::Serialize;
 use super::{Decision, Estimate, ListPolicy, OffPolicyError, OffPolicySettings, ShownList, estimate};
 use crate::simulator::{Request, Simulator, SimulatorSettings, Step, Visit};
 
-/// Streams of random numbers: what is shown, whose visits are seen.
+/// Streams of the random numbers that draw pages and choose the observed shoppers.
 const SHOWN: u64 = 0x5348_4f57;
 const SEEN: u64 = 0x5345_454e;
-/// One shopper in so many is seen.
+/// One shopper in this number is observed.
 const SEEN_ONE_IN: u64 = 4;
 
-/// The policy that fills the pages, and the one that is asked about.
+/// The policy that fills the pages, and the one whose value is estimated.
 const LOGGING: Exploration = Exploration { places: 2, among: 4, temperature: 4.0 };
 const TARGET: Exploration = Exploration { places: 2, among: 4, temperature: 1.0 };
 
-/// How many shops of what size.
+/// Number and size of the shops.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CoverageSettings {
-    /// Shops: their seeds follow on `seed`.
+    /// Number of shops; their seeds are consecutive, from `seed` on.
     pub seeds: u64,
     /// The first seed.
     pub seed: u64,
-    /// Front pages of each shop; every fourth shopper's are seen.
+    /// Front pages of each shop, of which those of a quarter of the shoppers are observed.
     pub visits: usize,
 }
 
@@ -41,12 +42,12 @@ impl Default for CoverageSettings {
     }
 }
 
-/// How an estimator did over the shops.
+/// The quality of an estimator over the shops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Quality {
-    /// Share of shops whose truth lies in the 95 % interval.
+    /// Share of shops whose true value is within the 95 % interval.
     pub coverage: f64,
-    /// Root of the mean squared error.
+    /// Root mean squared error.
     pub rmse: f64,
     /// Mean error.
     pub bias: f64,
@@ -54,27 +55,27 @@ pub struct Quality {
     pub width: f64,
 }
 
-/// How the estimators did.
+/// The quality of all estimators.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CoverageReport {
-    /// Shops.
+    /// Number of shops.
     pub seeds: u64,
-    /// Decisions that were seen, a mean over shops.
+    /// Mean number of observed decisions per shop.
     pub n: f64,
-    /// Effective ones among them.
+    /// Mean number of effective decisions per shop.
     pub n_effective: f64,
-    /// What a page of the logging policy earned.
+    /// Mean reward of a page of the logging policy.
     pub logged: f64,
-    /// What a page of the other policy is worth.
+    /// Mean true value of a page of the target policy.
     pub truth: f64,
-    /// By estimator.
+    /// The quality by estimator.
     pub estimators: BTreeMap<&'static str, Quality>,
 }
 
-/// Runs the shops one after another; `progress` hears the share that is done.
+/// Simulates the shops one after another; `progress` is called with the share done.
 ///
 /// # Errors
-/// [`OffPolicyError`] if a shop's log says too little, as one with few visits does.
+/// [`OffPolicyError`] if the log of a shop contains too little information, for example because it has few visits.
 pub fn coverage(settings: &CoverageSettings, progress: &dyn Fn(f64)) -> Result<CoverageReport, OffPolicyError> {
     let mut report = CoverageReport { seeds: settings.seeds, ..CoverageReport::default() };
     let each = 1.0 / settings.seeds.max(1) as f64;
@@ -105,7 +106,7 @@ fn add(quality: &mut Quality, found: Estimate, truth: f64, each: f64) {
     quality.width += each * (found.ci95.1 - found.ci95.0);
 }
 
-/// The decisions that are seen in one shop, and what the other policy is worth over all of its visits.
+/// The observed decisions of one shop, and the target policy's true mean value over all visits.
 fn shop(seed: u64, visits: usize) -> (Vec<Decision>, f64) {
     let mut shop = Simulator::new(SimulatorSettings {
         seed,
@@ -156,7 +157,7 @@ fn shop(seed: u64, visits: usize) -> (Vec<Decision>, f64) {
     (decisions, truth / visits.max(1) as f64)
 }
 
-/// Expected clicks of the visit's page under the policy that is asked about: exact.
+/// The exact expected clicks of the visit's page under the target policy.
 fn value(shop: &Simulator, visit: &Visit, found: &[accrue_event::ItemId]) -> f64 {
     let worth = |(top, chance): (Vec<u32>, f64)| {
         let rest = (0..found.len() as u32).filter(|rank| !top.contains(rank));
@@ -182,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn intervals_hold_the_truth_in_a_few_small_shops() {
+    fn intervals_contain_the_true_value_in_a_few_small_shops() {
         check(CoverageSettings { seeds: 12, visits: 1_600, ..Default::default() }, 0.75, 1.0);
     }
 
     #[test]
     #[ignore = "minutes: cargo test --release -p accrue-lab --lib off_policy -- --ignored"]
-    fn intervals_hold_the_truth_as_often_as_they_say_over_200_shops() {
+    fn intervals_contain_the_true_value_as_often_as_stated_over_200_shops() {
         check(CoverageSettings::default(), 0.92, 0.98);
     }
 }

@@ -1,4 +1,4 @@
-//! Where relevant items land: scores of a fitted model turned into ranks.
+//! Computes the ranks of relevant items from the scores of a fitted model.
 
 use accrue_kernel::top_k;
 use accrue_model::collaborative::{AnyModel, parallel};
@@ -7,19 +7,19 @@ use super::{Query, Task};
 use crate::LabError;
 use crate::metrics::LIST;
 
-/// Queries scored together.
+/// Queries that are scored together.
 const BATCH: usize = 16;
 
-/// What came of a query.
+/// The result of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Place of each relevant item from 0, ascending; `None`, last, for one that is no candidate.
+    /// Ranks of the relevant items from 0, ascending; then `None` for each one that is not a candidate.
     pub ranks: Vec<Option<u32>>,
-    /// The items of the list, best first, as many as a report looks at.
+    /// The best items, best first, as many as a report needs.
     pub list: Vec<u32>,
 }
 
-/// Ranks for all queries of the task; `progress` hears the share done.
+/// Ranks for all queries of the task; `progress` is called with the share done.
 ///
 /// # Errors
 /// [`LabError::NotANumber`] if a score is `NaN`.
@@ -71,7 +71,7 @@ fn rank(scores: &mut [f32], query: &Query, drop_seen: bool) -> Option<Outcome> {
     let lowest = targets.last().copied().unwrap_or(f32::INFINITY);
     let mut count = |score: f32| {
         if score >= lowest {
-            // Targets before `beaten` score more than this item.
+            // Targets before this index score more than the item.
             let beaten = targets.partition_point(|&target| target > score);
             n_others[beaten] += 1;
         }
@@ -79,7 +79,7 @@ fn rank(scores: &mut [f32], query: &Query, drop_seen: bool) -> Option<Outcome> {
     match &query.among {
         Some(among) => among.iter().for_each(|&item| count(scores[item as usize])),
         None => {
-            // A relevant item is nobody's rival here; `-inf` lies below every target.
+            // Relevant items do not count against each other here; `-inf` is below every target.
             query.relevant.iter().for_each(|&item| scores[item as usize] = f32::NEG_INFINITY);
             scores.iter().for_each(|&score| count(score));
         }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn among_equals_the_relevant_item_ranks_last() {
+    fn among_equal_scores_the_relevant_item_ranks_last() {
         check(&[1.0; 4], &query(&[], &[0], None), true, &[Some(3)]);
         check(&[1.0; 4], &query(&[2], &[0], None), true, &[Some(2)]);
         check(&[1.0; 4], &query(&[2], &[0], None), false, &[Some(3)]);
@@ -116,13 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn several_relevant_items_stand_in_nobodys_way_but_each_others() {
+    fn relevant_items_are_outranked_only_by_each_other() {
         check(&[5.0, 4.0, 3.0, 2.0, 1.0], &query(&[], &[0, 2, 4], None), true, &[Some(0), Some(2), Some(4)]);
         check(&[2.0, 2.0, 2.0, 1.0], &query(&[], &[0, 1], None), true, &[Some(1), Some(2)]);
     }
 
     #[test]
-    fn a_seen_item_cannot_be_found_and_nan_is_refused() {
+    fn a_seen_item_is_not_ranked_and_nan_is_refused() {
         check(&[2.0, 1.0], &query(&[0], &[0], None), true, &[None]);
         assert_eq!(rank(&mut [f32::NAN, 0.0], &query(&[], &[1], None), true), None);
     }

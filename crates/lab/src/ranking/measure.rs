@@ -1,14 +1,14 @@
-//! Metrics of a ranked list, each read off the ranks of the relevant items.
+//! Metrics of a ranked list, each computed from the ranks of the relevant items.
 //!
-//! With `r` relevant items and `h(k)` of them among the first `k`: precision `h/k`, recall `h/r`, F1 their harmonic mean, hit
-//! rate 1 if `h > 0`, NDCG `Σ 1/log2(rank+1)` over that of a perfect list (Järvelin & Kekäläinen 2002), MRR one over the
-//! first rank, MAP the mean of precision at each hit over `min(r, k)`.
+//! With `r` relevant items and `h(k)` of them among the first `k`: precision `h/k`, recall `h/r`, F1 their harmonic
+//! mean, hit rate 1 if `h > 0`, NDCG `Σ 1/log2(rank+1)` divided by that of a perfect list (Järvelin & Kekäläinen 2002),
+//! MRR one over the first rank, MAP the mean of the precision at each hit, over `min(r, k)`.
 
 use super::Outcome;
 
-/// A metric of the first `k` places.
+/// A metric of the first `k` ranks.
 pub struct Figure {
-    /// Its name before `@k`.
+    /// The name before `@k`.
     pub name: &'static str,
     measure: fn(&[Option<u32>], u32) -> f64,
 }
@@ -31,7 +31,7 @@ pub const FIGURES: [Figure; 7] = [
     Figure { name: "map", measure: map },
 ];
 
-/// Ranks among the first `k`; ranks ascend.
+/// Ranks below `k`; ranks ascend.
 fn within(ranks: &[Option<u32>], k: u32) -> impl Iterator<Item = u32> {
     ranks.iter().map_while(move |rank| rank.filter(|&rank| rank < k))
 }
@@ -68,12 +68,12 @@ fn map(ranks: &[Option<u32>], k: u32) -> f64 {
     sum / f64::from(k.min(ranks.len() as u32))
 }
 
-/// The value of each metric at each cutoff, and `mrr` over the whole list, for one query.
+/// The value of each metric at each cutoff, then `mrr` over the whole list, for one query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured(pub Vec<f64>);
 
 impl Measured {
-    /// Names in the order of the values.
+    /// The names, in the order of the values.
     pub fn names(cutoffs: &[u32]) -> Vec<String> {
         let at = |k: &u32| FIGURES.iter().map(|figure| format!("{}@{k}", figure.name)).collect::<Vec<_>>();
         cutoffs.iter().flat_map(at).chain(["mrr".to_string()]).collect()
@@ -96,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn textbook_values() {
-        // Relevant items in places 1 and 3; a third cannot be found.
+    fn metrics_match_their_definitions() {
+        // Relevant items have ranks 1 and 3; a third one is not a candidate.
         let ranks = [Some(0), Some(2), None];
         let near = |name: &str, k: u32, expected: f64| {
             let got = value(name, &ranks, k);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_found_is_zero_and_everything_found_is_one() {
+    fn metrics_are_zero_without_hits_and_one_for_a_perfect_list() {
         for figure in &FIGURES {
             assert_eq!(value(figure.name, &[Some(9), None], 5), 0.0, "{}", figure.name);
             assert_eq!(value(figure.name, &[Some(0)], 1), 1.0, "{}", figure.name);

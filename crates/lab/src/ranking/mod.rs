@@ -1,8 +1,9 @@
-//! Ranking protocols: fit on histories, rank items for each query, see where the relevant ones land.
+//! Ranking protocols: a model is fitted on histories and ranks items for each query; the ranks of relevant items are
+//! measured.
 //!
-//! In: a [`Task`], made from files by its protocol. Out: one [`Outcome`] a query, and from them the metrics. Among equal
-//! scores a relevant item ranks behind the others; a score that is `NaN` is an error. Queries are shared by threads in
-//! fixed batches: the result does not show how many threads there were.
+//! In: a [`Task`], which a protocol makes from files. Out: one [`Outcome`] per query, and the metrics computed from
+//! them. Among equal scores a relevant item ranks behind the others; a `NaN` score is an error. Threads share the
+//! queries in fixed batches, so the result does not depend on the number of threads.
 
 mod evaluate;
 mod measure;

@@ -1,4 +1,4 @@
-//! Outcomes of all queries in a few numbers, with intervals, and broken down by history length and popularity.
+//! The outcomes of all queries in a few numbers, with intervals, and by history length and popularity.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const RESAMPLES: usize = 500;
 const STREAM: u64 = 0x424F_4F54;
 /// Shortest history of each group.
 const LENGTHS: [u32; 6] = [0, 5, 10, 20, 50, 100];
-/// Groups by the popularity of what was chosen.
+/// Number of groups by popularity of the chosen items.
 const POPULARITY_GROUPS: usize = 5;
 
 /// Means and intervals.
@@ -27,28 +27,28 @@ pub struct Summary {
     pub ci95: BTreeMap<String, Interval>,
     /// By length of the history.
     pub by_history: Vec<Group>,
-    /// By how often the chosen items were chosen in training, from the rarest fifth of choices to the most popular.
+    /// By number of choices of the relevant items in training, from the least chosen fifth to the most chosen.
     pub by_popularity: Vec<Group>,
 }
 
-/// Queries that have something in common.
+/// A group of queries.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
-    /// Smallest value in the group.
+    /// Smallest key in the group.
     pub from: u32,
-    /// Largest value in the group.
+    /// Largest key in the group.
     pub to: u32,
-    /// Queries.
+    /// Number of queries.
     pub n_eval: usize,
     /// Mean of the main metric.
     pub value: f64,
     /// The same for popularity on the same queries.
     pub popularity: f64,
-    /// `value / popularity`; absent where popularity finds nothing.
+    /// `value / popularity`; absent if the latter is 0.
     pub lift: Option<f64>,
 }
 
-/// Sums up. `baseline` is popularity's outcome on the same queries; `main` names the metric of the groups.
+/// Summarises outcomes. `baseline` is popularity's outcome for the same queries; `main` is the metric of the groups.
 pub fn summarise(
     task: &Task,
     outcomes: &[Outcome],
@@ -111,8 +111,9 @@ fn groups(keys: &[u32], values: &[(f64, f64)], group_of: impl Fn(u32) -> usize) 
     members.into_values().map(group).collect()
 }
 
-/// Share of items that are on some list, and mean surprise of an item on a list in bits: `-log2` of the share of users
-/// who chose it (Vargas & Castells, *Rank and relevance in novelty and diversity metrics*, RecSys 2011).
+/// The share of items that are on some list (coverage), and the mean surprise of a listed item in bits (novelty):
+/// `-log2` of the share of users that chose it (Vargas & Castells, *Rank and relevance in novelty and diversity
+/// metrics*, RecSys 2011).
 fn of_lists(task: &Task, outcomes: &[Outcome]) -> (f64, f64) {
     let counts = task.train.distinct().counts();
     let n_users = task.train.n_users().max(1) as f64;
@@ -127,7 +128,7 @@ fn of_lists(task: &Task, outcomes: &[Outcome]) -> (f64, f64) {
     (n_listed as f64 / is_listed.len().max(1) as f64, bits / n.max(1) as f64)
 }
 
-/// 95 % intervals of all means at once, by resampling users (Efron 1979).
+/// 95 % intervals of all means, by resampling users (Efron 1979).
 fn bootstrap(task: &Task, measured: &[Vec<f64>], seed: u64, threads: usize) -> Vec<Interval> {
     let n_metrics = measured[0].len();
     let mut by_user: BTreeMap<u32, (Vec<f64>, f64)> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What a ranking protocol asks: data to fit on, and queries.
+//! A ranking task: data to fit on, and queries.
 
 use std::collections::BTreeMap;
 
@@ -10,39 +10,40 @@ const HELD_OUT: u64 = 0x4845_4C44;
 const NEGATIVES: u64 = 0x4E45_4741;
 const SAMPLED: u64 = 0x5341_4D50;
 
-/// One question: who has this past chose what next?
+/// One query: which items does a user with this history choose next?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Queries of one user hang together in the intervals.
+    /// The user. The bootstrap resamples all queries of a user together.
     pub user: u32,
-    /// Oldest first.
+    /// The history, oldest first.
     pub history: Vec<u32>,
-    /// What was chosen; at least one item, each once.
+    /// The chosen items; at least one, each once.
     pub relevant: Vec<u32>,
-    /// Rank the relevant items among these alone; `None` is all items.
+    /// If present, relevant items are ranked among these only; `None` ranks all items.
     pub among: Option<Vec<u32>>,
 }
 
-/// What was left out on the way, and why: nothing is dropped silently.
+/// Numbers of what was left out, by reason, so that nothing is dropped silently.
 pub type Counted = BTreeMap<&'static str, u64>;
 
-/// Data to fit on, and what is asked then.
+/// Data to fit on, and the queries to evaluate.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// Histories to fit on. `n_items` counts the items of all files.
     pub train: Interactions,
-    /// Questions.
+    /// The queries.
     pub queries: Vec<Query>,
-    /// Items of the history are no candidates.
+    /// Whether items of the history are excluded from the candidates.
     pub drop_seen: bool,
-    /// What was left out.
+    /// Numbers of what was left out.
     pub counted: Counted,
 }
 
 impl Task {
-    /// The last item of each history is the question; `n_validation` items before it are kept from the fit.
+    /// One query for an item near the end of each history; [`LastItems`] says which, and what is fitted on.
     ///
-    /// The history of a query holds all before its item. Users with fewer than three items are learned from, not asked.
+    /// The history of a query contains all items before its target. Users with fewer than three items are fitted on and
+    /// have no query.
     pub fn last_items(histories: &[Vec<u32>], n_items: usize, on: LastItems, drop_seen: bool) -> Self {
         let mut train = InteractionsBuilder::new(n_items);
         let (mut queries, mut counted) = (Vec::new(), Counted::new());
@@ -61,7 +62,7 @@ impl Task {
         Self { train: train.build(), queries, drop_seen, counted }
     }
 
-    /// Each user's test items, to be found among all that they have not had.
+    /// One query for each user's test items, among all items that are not in the user's history.
     pub fn test_sets(train: &[Vec<u32>], test: &[Vec<u32>], n_items: usize) -> Self {
         let (mut queries, mut counted) = (Vec::new(), Counted::new());
         for (user, relevant) in test.iter().enumerate() {
@@ -82,7 +83,7 @@ impl Task {
         Self { train, queries, drop_seen: true, counted }
     }
 
-    /// A share of each history, at random, becomes the question: validation inside the training data.
+    /// Turns a random share of each history into a query: a validation split inside the training data.
     #[must_use]
     pub fn hold_out_share(&self, share: f64, seed: u64) -> Self {
         let mut train = InteractionsBuilder::new(self.train.n_items());
@@ -106,7 +107,7 @@ impl Task {
         Self { train: train.build(), queries, drop_seen: self.drop_seen, counted: Counted::new() }
     }
 
-    /// The last share of the histories, in the order of the file, becomes questions: every beginning, what came next?
+    /// Turns the last share of the histories, in file order, into queries: the next item after each prefix.
     #[must_use]
     pub fn hold_out_last_sessions(&self, share: f64) -> Self {
         let n_users = self.train.n_users();
@@ -115,7 +116,7 @@ impl Task {
         let known = kept.counts();
         let mut queries = Vec::new();
         for (user, session) in self.train.histories().enumerate().skip(n_kept) {
-            // The test asks nothing about items that were never trained on; neither does this.
+            // As in the test, items that do not occur in the training data are not asked for.
             let session: Vec<u32> = session.iter().copied().filter(|&item| known[item as usize] > 0).collect();
             for place in 1..session.len() {
                 let (history, relevant) = (session[..place].to_vec(), vec![session[place]]);
@@ -125,7 +126,7 @@ impl Task {
         Self { train: kept, queries, drop_seen: self.drop_seen, counted: Counted::new() }
     }
 
-    /// One item of each history, at random, becomes the question.
+    /// Turns one random item of each history into a query.
     #[must_use]
     pub fn hold_out_one(&self, seed: u64) -> Self {
         let mut train = InteractionsBuilder::new(self.train.n_items());
@@ -144,9 +145,9 @@ impl Task {
         Self { train: train.build(), queries, drop_seen: self.drop_seen, counted: Counted::new() }
     }
 
-    /// The task with a share of its users: their histories and their queries.
+    /// The task with a random share of its users: their histories and their queries.
     ///
-    /// Histories that no query belongs to (past sessions) are sampled likewise.
+    /// Histories without a query (past sessions) are sampled in the same way.
     #[must_use]
     pub fn sampled(&self, share: f64, seed: u64) -> Self {
         if share >= 1.0 {
@@ -161,7 +162,7 @@ impl Task {
         Self { train: train.build(), queries, drop_seen: self.drop_seen, counted: Counted::new() }
     }
 
-    /// Ranks among `n` sampled items that the user never had, each once, instead of among all.
+    /// Ranks each query among `n` sampled items that the user has not chosen, each once, instead of among all items.
     pub fn sample_negatives(&mut self, n: usize, seed: u64) {
         let n_items = self.train.n_items();
         for (number, query) in self.queries.iter_mut().enumerate() {
@@ -183,18 +184,18 @@ impl Task {
     }
 }
 
-/// Which of the last two items [`Task::last_items`] asks for, and what it fits on.
+/// The target of [`Task::last_items`], and what it is fitted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastItems {
-    /// The last but one; fitted on all before it.
+    /// The last item but one; fitted on all items before it.
     Validation,
-    /// The last; fitted on all before the last but one, as most published figures are.
+    /// The last item; fitted on all items before the last but one, as for most published results.
     Test,
-    /// The last; fitted on all before it.
+    /// The last item; fitted on all items before it.
     TestRefitted,
 }
 
-/// `items` that are not in `others`, each once, in their order.
+/// The `items` that are not in `others`, each once, in order.
 fn without(items: &[u32], others: &[u32]) -> Vec<u32> {
     let mut excluded = others.to_vec();
     excluded.sort_unstable();
@@ -212,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_item_is_asked_and_the_one_before_it_is_no_part_of_the_fit() {
+    fn the_last_item_is_the_target_and_the_one_before_it_is_not_fitted_on() {
         let histories = [vec![0, 1, 2, 3], vec![4, 5]];
         let task = Task::last_items(&histories, 6, LastItems::Test, true);
         assert_eq!((task.train.history(0), task.train.history(1)), (&[0, 1][..], &[4, 5][..]));
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn held_out_items_leave_the_history_and_nothing_is_lost() {
+    fn held_out_items_leave_the_history_and_none_is_lost() {
         let task = Task::test_sets(&[vec![0, 1, 2, 3, 4], vec![5]], &[vec![5, 0], vec![1]], 6);
         assert_eq!(task.queries[0].relevant, [5], "item 0 was trained on");
         let inner = task.hold_out_share(0.4, 1);
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn negatives_are_items_that_the_user_never_had() {
+    fn negatives_are_items_that_the_user_has_not_chosen() {
         let mut task = Task::last_items(&[vec![0, 1, 2, 3]], 8, LastItems::Test, true);
         task.sample_negatives(100, 3);
         let mut among = task.queries[0].among.clone().expect("sampled");

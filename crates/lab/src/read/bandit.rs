@@ -1,30 +1,31 @@
-//! Logged bandit feedback: a table with a header and the columns `item_id`, `position`, `click`, `propensity_score`, as in the Open
-//! Bandit Dataset (Saito et al. 2020). Columns whose names begin with `user_feature` together tell users apart; others are not read.
+//! Logged bandit feedback: a table with a header and the columns `item_id`, `position`, `click`, `propensity_score`, as
+//! in the Open Bandit Dataset (Saito et al. 2020). The columns whose names begin with `user_feature` together identify
+//! users; other columns are ignored.
 
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id, number, shown};
+use super::lines::{LineFault, ReadError, for_each_line, id, number, shown};
 
 const EXPECTED: &str =
     "a header with item_id, position, click, propensity_score and user_feature columns, then their values";
 
-/// One item shown at one place, and whether it was clicked.
+/// One item shown at one position, and whether it was clicked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BanditLine {
-    /// Which item.
+    /// The index of the item.
     pub item: u32,
-    /// Where, as the file counts.
+    /// The position, as numbered in the file.
     pub position: u32,
     /// Whether it was clicked.
     pub clicked: bool,
-    /// How likely it was to be shown there, 0 to 1.
+    /// The probability of showing the item at this position, 0 to 1.
     pub propensity: f64,
-    /// To whom: all with the same features are one.
+    /// The index of the user; lines with equal features have the same user.
     pub user: u32,
 }
 
-/// Reads the lines in the order of the file.
+/// Reads the lines in file order.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
@@ -37,12 +38,14 @@ pub fn read_bandit(path: &Path, items: &mut Vocabulary, users: &mut Vocabulary) 
             columns = Some(Columns::find(&words)?);
             return Ok(());
         };
-        let word = |column: usize| words.get(column).copied().ok_or_else(|| format!("{} columns", words.len()));
-        let whole =
-            |column| word(column).and_then(|word| word.parse::<u32>().map_err(|_| format!("`{}`", shown(word))));
+        let word = |column: usize| words.get(column).copied().ok_or(LineFault::Columns(words.len()));
+        let whole = |column| {
+            let word = word(column)?;
+            word.parse::<u32>().map_err(|_| LineFault::NotAWholeNumber(shown(word)))
+        };
         let propensity = f64::from(number(word(columns.propensity)?)?);
         if !(propensity > 0.0 && propensity <= 1.0) {
-            return Err(format!("a propensity of {propensity}"));
+            return Err(LineFault::Propensity(propensity));
         }
         let features = columns.users.iter().map(|&column| word(column)).collect::<Result<Vec<_>, _>>()?.join(":");
         lines.push(BanditLine {
@@ -50,7 +53,7 @@ pub fn read_bandit(path: &Path, items: &mut Vocabulary, users: &mut Vocabulary) 
             position: whole(columns.position)?,
             clicked: match whole(columns.click)? {
                 clicked @ (0 | 1) => clicked == 1,
-                other => return Err(format!("a click of {other}")),
+                other => return Err(LineFault::Click(other)),
             },
             propensity,
             user: users.number(&features),
@@ -60,7 +63,7 @@ pub fn read_bandit(path: &Path, items: &mut Vocabulary, users: &mut Vocabulary) 
     Ok(lines)
 }
 
-/// Places of the columns.
+/// The indices of the columns.
 struct Columns {
     item: usize,
     position: usize,
@@ -70,14 +73,12 @@ struct Columns {
 }
 
 impl Columns {
-    fn find(header: &[&str]) -> Result<Self, String> {
-        let column = |name: &str| {
-            header.iter().position(|found| *found == name).ok_or_else(|| format!("a header without `{name}`"))
-        };
+    fn find(header: &[&str]) -> Result<Self, LineFault> {
+        let column = |name| header.iter().position(|found| *found == name).ok_or(LineFault::NoColumn(name));
         let users: Vec<usize> =
             (0..header.len()).filter(|&column| header[column].starts_with("user_feature")).collect();
         if users.is_empty() {
-            return Err("a header without `user_feature` columns".into());
+            return Err(LineFault::NoColumn("user_feature"));
         }
         Ok(Self {
             item: column("item_id")?,
@@ -93,12 +94,12 @@ impl Columns {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<BanditLine>, String> {
+    fn read(text: &str) -> Result<Vec<BanditLine>, ReadError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.csv");
         std::fs::write(&path, text).unwrap();
         let (mut items, mut users) = Default::default();
-        read_bandit(&path, &mut items, &mut users).map_err(|error| error.to_string())
+        read_bandit(&path, &mut items, &mut users)
     }
 
     #[test]
@@ -107,14 +108,15 @@ mod tests {
         let lines = read(&format!("{head}7,0,1,0.25,a,b\n9,1,3,0.5,a,c\n7,1,2,0.25,a,b\n")).unwrap();
         assert_eq!(lines.iter().map(|line| (line.item, line.user)).collect::<Vec<_>>(), [(0, 0), (1, 1), (0, 0)]);
         assert_eq!((lines[1].position, lines[1].clicked, lines[1].propensity), (3, true, 0.5));
-        for (text, told) in [
+        for (text, message) in [
             ("item_id,click\n", "without `user_feature`"),
             (&format!("{head}7,0,1,0,a,b\n"), "line 2: a propensity of 0"),
             (&format!("{head}7,2,1,0.5,a,b\n"), "a click of 2"),
             (&format!("{head}7,0\n"), "2 columns"),
             ("", "empty"),
         ] {
-            assert!(read(text).unwrap_err().contains(told), "{text}: {:?}", read(text));
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(message), "{text}: {error}");
         }
     }
 }

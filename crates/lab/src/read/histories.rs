@@ -1,26 +1,25 @@
-//! `user item item …`, one line a user; or `user item`, one line a choice, in time order.
+//! `user item item …`, one line per user; or `user item`, one line per choice, in time order.
 //!
-//! A file whose lines all have two words is read as pairs; both readings agree where users are unique. A line that comes
-//! twice is read once and counted; a second, different line of a user is an error, for then the file is something else.
+//! A file whose lines all have two words is read as pairs; for unique users both readings are the same. A repeated line
+//! is read once and counted. A second, different line of a user is an error, because the file then has another format.
 
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id, shown};
+use super::lines::{LineFault, ReadError, for_each_line, id, shown};
 
-const EXPECTED: &str =
-    "one line `user item item …` a user, words between spaces (a file of ratings is for --protocol ratings or sampled)";
+const EXPECTED: &str = "one line `user item item …` per user, words between spaces (a file of ratings is for --protocol ratings or sampled)";
 
-/// What was in such a file.
+/// The contents of such a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryFile {
-    /// Items by user number, oldest first; users of other files have an empty history here.
+    /// Items by user index, oldest first; users of other files have an empty history here.
     pub histories: Vec<Vec<u32>>,
-    /// Lines that were there already.
+    /// Number of repeated lines.
     pub n_duplicate_lines: u64,
 }
 
-/// Reads histories; `users` and `items` number the names and grow.
+/// Reads histories. `users` and `items` assign indices to new names.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
@@ -34,7 +33,7 @@ pub fn read_histories(path: &Path, users: &mut Vocabulary, items: &mut Vocabular
     for_each_line(path, EXPECTED, |line, text| {
         let mut words = text.split_ascii_whitespace();
         let user = users.number(id(words.next().unwrap_or_default())?);
-        let items = words.map(|word| Ok(items.number(id(word)?))).collect::<Result<Vec<u32>, String>>()?;
+        let items = words.map(|word| Ok(items.number(id(word)?))).collect::<Result<Vec<u32>, LineFault>>()?;
         rows.push(Row { line, user, items });
         Ok(())
     })?;
@@ -55,8 +54,8 @@ pub fn read_histories(path: &Path, users: &mut Vocabulary, items: &mut Vocabular
         } else if *history == row.items {
             n_duplicate_lines += 1;
         } else {
-            let name = shown(users.name(row.user).unwrap_or_default());
-            let found = format!("user `{name}` has had line {first}");
+            let user = shown(users.name(row.user).unwrap_or_default());
+            let found = LineFault::SecondLine { user, first: *first };
             return Err(ReadError::Line { path: path.into(), line: row.line, found, expected: EXPECTED });
         }
     }

@@ -1,55 +1,118 @@
-//! Lines of a file with their numbers, decompressed if its first bytes say so.
+//! The lines of a file with their numbers. The file is decompressed if its first bytes say that it is compressed.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
-/// A longer line is no line of any protocol.
+/// Longest accepted line.
 const MAX_LINE_BYTES: usize = 64 << 20;
-/// Characters of a bad word that a message shows.
+/// Characters of an invalid text that a message shows.
 const SHOWN: usize = 40;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It cannot be opened or read.
+    /// The file cannot be opened or read.
     #[error("{}: {source}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It ends or breaks in the middle.
+    /// The file ends early or is damaged.
     #[error("{}: after line {line}: {source}; the file is damaged or cut off", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
-        /// The last line that could be read, from 1; 0 if none could.
+        /// The number of the last line that was read, from 1; 0 if none was.
         line: usize,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// A line is not what the protocol expects.
+    /// A line does not have the form that the protocol expects.
     #[error("{}: line {line}: {found}; expected {expected}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// Its number, from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// What is there.
-        found: String,
-        /// What should be.
+        /// The fault of the line.
+        found: LineFault,
+        /// The expected form.
         expected: &'static str,
     },
-    /// There is nothing in it.
+    /// The file contains no lines.
     #[error("{}: the file is empty; expected {expected}", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
-        /// What should be there.
+        /// The expected form.
         expected: &'static str,
+    },
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum LineFault {
+    /// The line is too long.
+    #[error("a line of more than {MAX_LINE_BYTES} bytes")]
+    TooLong,
+    /// The line is not UTF-8.
+    #[error("bytes that are not UTF-8 text")]
+    NotUtf8,
+    /// A word cannot be an id.
+    #[error("`{0}` is not an id")]
+    NotAnId(String),
+    /// A word is not a finite number.
+    #[error("`{0}` is not a number")]
+    NotANumber(String),
+    /// A word is not a whole number of at least 0.
+    #[error("`{0}` is not a whole number")]
+    NotAWholeNumber(String),
+    /// A word is not a time.
+    #[error("`{0}` is not a time")]
+    NotATime(String),
+    /// The line has another number of words.
+    #[error("{0} words")]
+    Words(usize),
+    /// The line has another number of words than the lines before it.
+    #[error("{found} words, but other lines have {others}")]
+    OtherWords {
+        /// Words of this line.
+        found: usize,
+        /// Words of the other lines.
+        others: usize,
+    },
+    /// The line has too few columns.
+    #[error("{0} columns")]
+    Columns(usize),
+    /// The header lacks a column.
+    #[error("a header without `{0}`")]
+    NoColumn(&'static str),
+    /// A propensity that is not above 0 and at most 1.
+    #[error("a propensity of {0}")]
+    Propensity(f64),
+    /// A click that is neither 0 nor 1.
+    #[error("a click of {0}")]
+    Click(u32),
+    /// A query without a tab.
+    #[error("no tab")]
+    NoTab,
+    /// A session with a tab.
+    #[error("a tab, as in a file of queries")]
+    Tab,
+    /// A query without negative items.
+    #[error("no negative items")]
+    NoNegatives,
+    /// A user with a second, different line.
+    #[error("user `{user}` already has line {first}")]
+    SecondLine {
+        /// The beginning of the user's name.
+        user: String,
+        /// The number of the user's first line.
+        first: usize,
     },
 }
 
@@ -57,7 +120,7 @@ pub enum ReadError {
 pub(super) fn for_each_line(
     path: &Path,
     expected: &'static str,
-    mut take: impl FnMut(usize, &str) -> Result<(), String>,
+    mut take: impl FnMut(usize, &str) -> Result<(), LineFault>,
 ) -> Result<(), ReadError> {
     let mut input = open(path).map_err(|source| ReadError::Open { path: path.into(), source })?;
     let (mut line, mut number, mut any) = (Vec::new(), 0, false);
@@ -71,9 +134,9 @@ pub(super) fn for_each_line(
         number += 1;
         let wrong = |found| ReadError::Line { path: path.into(), line: number, found, expected };
         if n == MAX_LINE_BYTES {
-            return Err(wrong(format!("a line of more than {MAX_LINE_BYTES} bytes")));
+            return Err(wrong(LineFault::TooLong));
         }
-        let text = std::str::from_utf8(&line).map_err(|_| wrong("bytes that are no UTF-8 text".into()))?;
+        let text = std::str::from_utf8(&line).map_err(|_| wrong(LineFault::NotUtf8))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
         if !text.is_empty() {
             any = true;
@@ -99,19 +162,19 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     Ok(Box::new(plain))
 }
 
-/// The word itself if it can be an id.
-pub(super) fn id(word: &str) -> Result<&str, String> {
+/// The text itself, if it can be an id.
+pub(super) fn id(word: &str) -> Result<&str, LineFault> {
     let is_id = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte) || byte >= 0x80);
-    if is_id && !word.is_empty() { Ok(word) } else { Err(format!("`{}` is no id", shown(word))) }
+    if is_id && !word.is_empty() { Ok(word) } else { Err(LineFault::NotAnId(shown(word))) }
 }
 
-/// The finite number in a word.
-pub(super) fn number(word: &str) -> Result<f32, String> {
+/// The finite number in a text.
+pub(super) fn number(word: &str) -> Result<f32, LineFault> {
     let number = word.parse::<f32>().ok().filter(|number| number.is_finite());
-    number.ok_or_else(|| format!("`{}` is no number", shown(word)))
+    number.ok_or_else(|| LineFault::NotANumber(shown(word)))
 }
 
-/// The beginning of a word, for a message.
+/// The beginning of a text, for a message.
 pub(super) fn shown(word: &str) -> String {
     match word.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &word[..end]),

@@ -1,7 +1,8 @@
 //! Readers of public benchmark files, plain or compressed with zstd.
 //!
-//! In: paths. Out: numbered users and items. Ids are any words of letters, digits and `_ - . :`, numbered in the order in
-//! which they come. Refuses, with file, line and what was expected: anything else; it never panics and never guesses.
+//! In: paths. Out: users and items as indices. Ids are texts of letters, digits and `_ - . :`, numbered in the order of
+//! their first occurrence. Anything else is an error with file, line and what was expected; readers neither panic nor
+//! guess.
 
 mod bandit;
 mod histories;
@@ -14,7 +15,7 @@ mod vocabulary;
 
 pub use bandit::{BanditLine, read_bandit};
 pub use histories::{HistoryFile, read_histories};
-pub use lines::ReadError;
+pub use lines::{LineFault, ReadError};
 pub use ratings::{RatingFile, read_ratings};
 pub use sampled::{SampledTest, read_sampled_test};
 pub use sessions::{SessionQuery, read_session_queries, read_sessions};

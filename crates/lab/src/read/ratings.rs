@@ -1,25 +1,26 @@
-//! `user item rating …` a line, in columns after spaces or tabs; more columns are left alone, a header line is skipped.
+//! `user item rating …` per line, in columns separated by spaces or tabs; further columns are ignored and a header line
+//! is skipped.
 //!
-//! A first line whose third word is no number is a header. Where a pair comes twice, the later rating counts.
+//! A first line whose third word is not a number is a header. If a pair occurs several times, the last rating is used.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id, number};
+use super::lines::{LineFault, ReadError, for_each_line, id, number};
 
-const EXPECTED: &str = "`user item rating` a line, the rating a number, with a header line or without";
+const EXPECTED: &str = "`user item rating` per line, the rating a number, with or without a header line";
 
-/// Ratings in the order of the file.
+/// The contents of such a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RatingFile {
-    /// `(user, item, rating)`, each pair once, at the place where it first came.
+    /// `(user, item, rating)`, each pair once, at its first position.
     pub ratings: Vec<(u32, u32, f32)>,
-    /// Lines whose pair had come before.
+    /// Number of lines with a pair that had occurred before.
     pub n_duplicate_lines: u64,
 }
 
-/// Reads ratings; `users` and `items` number the names and grow.
+/// Reads ratings. `users` and `items` assign indices to new names.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
@@ -30,7 +31,7 @@ pub fn read_ratings(path: &Path, users: &mut Vocabulary, items: &mut Vocabulary)
     for_each_line(path, EXPECTED, |_, text| {
         let mut words = text.split_ascii_whitespace();
         let (Some(user), Some(item), Some(rating)) = (words.next(), words.next(), words.next()) else {
-            return Err(format!("{} words", text.split_ascii_whitespace().count()));
+            return Err(LineFault::Words(text.split_ascii_whitespace().count()));
         };
         let rating = match number(rating) {
             Err(_) if std::mem::take(&mut is_first) && rating.parse::<f32>().is_err() => return Ok(()),

@@ -1,26 +1,27 @@
-//! `user item rating ts negative negative …` a line: one item to be found among sampled ones (He et al., WWW 2017).
+//! `user item rating ts negative negative …` per line: one item to be ranked among sampled ones (He et al., WWW 2017).
 //!
-//! A negative that is the item itself, or comes twice, is left out. A first line whose third word is no number is a header.
+//! A negative item that equals the target or occurs twice is left out. A first line whose third word is not a number is
+//! a header.
 
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id, number};
+use super::lines::{LineFault, ReadError, for_each_line, id, number};
 
-const EXPECTED: &str = "`user item rating ts negative negative …` a line, with a header line or without";
+const EXPECTED: &str = "`user item rating ts negative negative …` per line, with or without a header line";
 
-/// One question of such a file.
+/// One query of such a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SampledTest {
-    /// Whose.
+    /// The index of the user.
     pub user: u32,
     /// The item that was chosen.
     pub item: u32,
-    /// Items that were not, each once.
+    /// Items that were not chosen, each once.
     pub negatives: Vec<u32>,
 }
 
-/// Reads the questions; `users` and `items` number the names and grow.
+/// Reads the queries. `users` and `items` assign indices to new names.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
@@ -38,10 +39,10 @@ pub fn read_sampled_test(
             return Ok(());
         }
         let &[user, item, rating, _, ref negatives @ ..] = &*words else {
-            return Err(format!("{} words", words.len()));
+            return Err(LineFault::Words(words.len()));
         };
         if negatives.is_empty() {
-            return Err("no negatives".into());
+            return Err(LineFault::NoNegatives);
         }
         number(rating)?;
         let (user, item) = (users.number(id(user)?), items.number(id(item)?));

@@ -1,14 +1,14 @@
-//! Sessions: `item item …` a line to learn from, `item item … TAB next` a line to be asked.
+//! Sessions: `item item …` per line to learn from, and `item item … TAB next` per line as queries.
 
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id};
+use super::lines::{LineFault, ReadError, for_each_line, id};
 
-const TRAIN: &str = "one session a line, `item item …`";
-const TEST: &str = "`item item … TAB next` a line: a session's beginning, a tab, the item that came next";
+const TRAIN: &str = "one session per line, `item item …`";
+const TEST: &str = "`item item … TAB next` per line: the beginning of a session, a tab, the next item";
 
-/// What came before and what came next.
+/// The beginning of a session and the item that followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionQuery {
     /// The session so far, oldest first.
@@ -17,7 +17,7 @@ pub struct SessionQuery {
     pub next: u32,
 }
 
-/// Reads sessions to learn from, in the order of the file.
+/// Reads sessions to learn from, in file order.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
@@ -25,7 +25,7 @@ pub fn read_sessions(path: &Path, items: &mut Vocabulary) -> Result<Vec<Vec<u32>
     let mut sessions = Vec::new();
     for_each_line(path, TRAIN, |_, text| {
         if text.contains('\t') {
-            return Err("a tab, as in a file of queries".into());
+            return Err(LineFault::Tab);
         }
         sessions.push(numbers(text, items)?);
         Ok(())
@@ -33,14 +33,14 @@ pub fn read_sessions(path: &Path, items: &mut Vocabulary) -> Result<Vec<Vec<u32>
     Ok(sessions)
 }
 
-/// Reads queries, in the order of the file.
+/// Reads queries, in file order.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
 pub fn read_session_queries(path: &Path, items: &mut Vocabulary) -> Result<Vec<SessionQuery>, ReadError> {
     let mut queries = Vec::new();
     for_each_line(path, TEST, |_, text| {
-        let (prefix, next) = text.split_once('\t').ok_or("no tab")?;
+        let (prefix, next) = text.split_once('\t').ok_or(LineFault::NoTab)?;
         let prefix = numbers(prefix, items)?;
         queries.push(SessionQuery { prefix, next: items.number(id(next.trim())?) });
         Ok(())
@@ -48,6 +48,6 @@ pub fn read_session_queries(path: &Path, items: &mut Vocabulary) -> Result<Vec<S
     Ok(queries)
 }
 
-fn numbers(text: &str, items: &mut Vocabulary) -> Result<Vec<u32>, String> {
+fn numbers(text: &str, items: &mut Vocabulary) -> Result<Vec<u32>, LineFault> {
     text.split_ascii_whitespace().map(|word| Ok(items.number(id(word)?))).collect()
 }

@@ -1,31 +1,31 @@
-//! `user item time` or `user item rating time` a line, in columns after spaces or tabs, in any order of lines.
+//! `user item time` or `user item rating time` per line, in columns separated by spaces or tabs, in any order of lines.
 //!
-//! A first line whose last word is no number is a header; it may put `rating` and `time…` elsewhere, and without one a file of
-//! four columns has the rating before the time. Times are numbers of any unit: only their order counts. Where a pair comes twice,
-//! both are choices, and the later rating counts.
+//! A first line whose last word is not a number is a header; it may name other positions for `rating` and `time…`.
+//! Without a header, a file of four columns has the rating before the time. Times are numbers of any unit, of which
+//! only the order matters. If a pair occurs several times, each is a choice, and the latest rating is used.
 
 use std::path::Path;
 
 use super::Vocabulary;
-use super::lines::{ReadError, for_each_line, id, number, shown};
+use super::lines::{LineFault, ReadError, for_each_line, id, number, shown};
 
 const EXPECTED: &str =
-    "`user item time` or `user item rating time` a line, rating and time numbers, with a header line or without";
+    "`user item time` or `user item rating time` per line, rating and time numbers, with or without a header line";
 
 /// One choice with its time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timed {
-    /// Who.
+    /// The index of the user.
     pub user: u32,
-    /// What.
+    /// The index of the item.
     pub item: u32,
-    /// How it was rated; 0 in a file without ratings.
+    /// The rating; 0 in a file without ratings.
     pub rating: f32,
-    /// When.
+    /// The time.
     pub time: f64,
 }
 
-/// Which columns hold what.
+/// The indices of the columns.
 #[derive(Clone, Copy)]
 struct Columns {
     rating: Option<usize>,
@@ -34,22 +34,22 @@ struct Columns {
 }
 
 impl Columns {
-    fn of_header(words: &[&str]) -> Result<Self, String> {
+    fn of_header(words: &[&str]) -> Result<Self, LineFault> {
         let at = |name: &str| words.iter().position(|word| word.to_ascii_lowercase().starts_with(name));
-        let time = at("time").ok_or_else(|| "a header without a column `time`".to_string())?;
+        let time = at("time").ok_or(LineFault::NoColumn("time"))?;
         Ok(Self { rating: at("rating"), time, n: words.len() })
     }
 
-    fn of_line(words: &[&str]) -> Result<Self, String> {
+    fn of_line(words: &[&str]) -> Result<Self, LineFault> {
         match words.len() {
             3 => Ok(Self { rating: None, time: 2, n: 3 }),
             4 => Ok(Self { rating: Some(2), time: 3, n: 4 }),
-            n => Err(format!("{n} words")),
+            n => Err(LineFault::Words(n)),
         }
     }
 }
 
-/// Reads choices, in the order of their times and then of the file; `users` and `items` number the names and grow.
+/// Reads choices in time order, then file order. `users` and `items` assign indices to new names.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
@@ -67,14 +67,14 @@ pub fn read_timed(path: &Path, users: &mut Vocabulary, items: &mut Vocabulary) -
             None => *columns.insert(Columns::of_line(&words)?),
         };
         if words.len() != n {
-            return Err(format!("{} words where other lines have {n}", words.len()));
+            return Err(LineFault::OtherWords { found: words.len(), others: n });
         }
         let at = words[time].parse::<f64>().ok().filter(|time| time.is_finite());
         rows.push(Timed {
             user: users.number(id(words[0])?),
             item: items.number(id(words[1])?),
             rating: rating.map_or(Ok(0.0), |column| number(words[column]))?,
-            time: at.ok_or_else(|| format!("`{}` is no time", shown(words[time])))?,
+            time: at.ok_or_else(|| LineFault::NotATime(shown(words[time])))?,
         });
         Ok(())
     })?;
@@ -85,8 +85,8 @@ pub fn read_timed(path: &Path, users: &mut Vocabulary, items: &mut Vocabulary) -
     Ok(rows)
 }
 
-/// What came before, and the last `share`: cut between two times, so that equal times stay together, in the later part.
-/// `rows`: in the order of their times.
+/// Splits `rows`, which are in time order, into the earlier ones and the last `share`. The split is between two times,
+/// so that rows with equal times stay together, in the later part.
 pub fn split_by_time(rows: &[Timed], share: f64) -> (&[Timed], &[Timed]) {
     let at = (rows.len() as f64 * (1.0 - share)) as usize;
     let cut = rows.get(at).map_or(f64::INFINITY, |row| row.time);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_times_are_never_on_both_sides() {
+    fn rows_with_equal_times_are_never_separated() {
         let sizes = |times: &[f64], share| {
             let rows = rows(times);
             let (before, after) = split_by_time(&rows, share);

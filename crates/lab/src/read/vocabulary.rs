@@ -1,17 +1,17 @@
-//! Names to numbers: the first name is 0, the next new one 1, and so on.
+//! Assigns indices to names: the first name is 0, the next new one 1, and so on.
 
 use std::collections::HashMap;
 
-/// Numbers for names, in the order in which they first came.
+/// Indices of names, in the order of their first occurrence.
 #[derive(Clone, Debug, Default)]
 pub struct Vocabulary {
-    /// Only looked up, never walked through: its order cannot reach a result.
+    /// It is only looked up, never iterated, so its order cannot affect a result.
     numbers: HashMap<Box<str>, u32>,
     names: Vec<Box<str>>,
 }
 
 impl Vocabulary {
-    /// The number of a name, a new one if it is new.
+    /// The index of a name; a new name gets the next one.
     pub fn number(&mut self, name: &str) -> u32 {
         if let Some(&number) = self.numbers.get(name) {
             return number;
@@ -22,22 +22,22 @@ impl Vocabulary {
         number
     }
 
-    /// The number of a name that was seen.
+    /// The index of a known name.
     pub fn get(&self, name: &str) -> Option<u32> {
         self.numbers.get(name).copied()
     }
 
-    /// The name of a number.
+    /// The name with this index.
     pub fn name(&self, number: u32) -> Option<&str> {
         self.names.get(number as usize).map(|name| &**name)
     }
 
-    /// How many names there are.
+    /// Number of names.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }

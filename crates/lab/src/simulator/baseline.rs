@@ -1,40 +1,41 @@
-//! Policies without learning, to see that the simulated shop tells good pages from bad ones, and to compare learners with.
+//! Policies without learning: they show that the simulator tells good pages from bad ones, and serve as baselines for
+//! learners.
 
 use std::collections::HashMap;
 
 use accrue_event::{EventType, ItemId};
 
-use super::dice::{Roll, Stream};
+use super::random::{Random, Stream};
 use super::{Request, Simulator, Step, Tastes, Visit};
 
-/// A way to fill a page.
+/// A policy for filling pages.
 #[derive(Clone, Debug)]
 pub enum Policy {
-    /// Items in stock, drawn evenly.
+    /// Items in stock, drawn uniformly.
     Random,
-    /// The most clicked so far that fit the request (all; the context's category; the query); one position in ten is
-    /// drawn evenly, so that the count has something to start from.
+    /// The most clicked items so far that match the request (all items; the context's category; the query); one
+    /// position in ten is drawn uniformly, so that new items can be clicked.
     Popular,
-    /// The best page under the truth.
+    /// The best page.
     Oracle,
-    /// The best page under the truth of an earlier day's tastes.
+    /// The page that is best for the tastes of an earlier day.
     Frozen(Tastes),
 }
 
-/// How a policy did, in sums over its pages.
+/// The results of a policy, as sums over its pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PolicyReport {
-    /// Pages shown.
+    /// Number of pages.
     pub n_visits: u64,
-    /// Events caused.
+    /// Number of events.
     pub n_events: u64,
-    /// Clicks that happened.
+    /// Number of clicks.
     pub n_clicks: u64,
-    /// Expected clicks of the pages shown.
+    /// Expected clicks of the pages.
     pub expected_clicks: f64,
-    /// Of the best pages for the same visits.
+    /// Expected clicks of the best pages for the same visits.
     pub best_expected_clicks: f64,
-    /// Of random pages for the same visits.
+    /// Expected clicks of random pages for the same visits.
     pub random_expected_clicks: f64,
 }
 
@@ -45,7 +46,7 @@ impl PolicyReport {
     }
 }
 
-/// Lets a policy answer the next `n_visits` requests; reports on all pages and on front pages alone.
+/// Lets a policy answer the next `n_visits` requests; reports on all pages, and on front pages alone.
 pub fn run_policy(shop: &mut Simulator, policy: &Policy, n_visits: u64) -> [PolicyReport; 2] {
     let mut reports = [PolicyReport::default(); 2];
     let mut clicks: HashMap<ItemId, u32> = HashMap::new();
@@ -72,13 +73,13 @@ pub fn run_policy(shop: &mut Simulator, policy: &Policy, n_visits: u64) -> [Poli
 }
 
 fn fill(shop: &Simulator, policy: &Policy, visit: &Visit, clicks: &HashMap<ItemId, u32>) -> Vec<ItemId> {
-    let mut roll = Roll::new(shop.settings().seed, Stream::Policy, visit.number);
+    let mut random = Random::new(shop.settings().seed, Stream::Policy, visit.number);
     match policy {
-        Policy::Random => draw(shop, visit.n, &mut roll),
+        Policy::Random => draw(shop, visit.n, &mut random),
         Policy::Popular => {
             let mut page = most_clicked(shop, visit, clicks);
             page.truncate(visit.n - visit.n / 10);
-            page.extend(draw(shop, visit.n - page.len(), &mut roll));
+            page.extend(draw(shop, visit.n - page.len(), &mut random));
             page
         }
         Policy::Oracle => shop.best_page(visit),
@@ -86,15 +87,15 @@ fn fill(shop: &Simulator, policy: &Policy, visit: &Visit, clicks: &HashMap<ItemI
     }
 }
 
-pub(super) fn draw(shop: &Simulator, n: usize, roll: &mut Roll) -> Vec<ItemId> {
+pub(super) fn draw(shop: &Simulator, n: usize, random: &mut Random) -> Vec<ItemId> {
     let items = shop.items();
     let mut page = Vec::with_capacity(n);
-    // A limit, for shops with hardly anything in stock.
+    // The number of attempts is limited, for shops with few items in stock.
     for _ in 0..20 * n {
         if page.len() == n || items.is_empty() {
             break;
         }
-        let item = &items[roll.below(items.len())];
+        let item = &items[random.below(items.len())];
         if item.can_be_shown() && !page.contains(&item.id) {
             page.push(item.id.clone());
         }

@@ -1,38 +1,38 @@
-//! The invented catalogue: products as a shop would describe them, and what the click model knows of each.
+//! The simulated catalogue: products as a shop would describe them, and the hidden traits that the click model uses.
 //!
-//! In: a seed and how many. Out: [`Item`]s, their hidden [`Traits`], and which words find them. Product `n` is a function of
-//! (seed, n, when it is published), so a catalogue that grows never changes what it had.
+//! In: a seed and a number of items. Out: [`Item`]s, their hidden [`Traits`], and the words that find them. Product `n`
+//! is a function of (seed, n, time of publication), so existing items do not change when the catalogue grows.
 
 use std::collections::HashMap;
 
 use accrue_event::{Attribute, Attributes, Item, ItemId, Timestamp};
 use accrue_kernel::exp;
 
-use super::dice::{Roll, Stream, hash_text};
-use super::place::{Place, direction, family_homes, room, scatter, shifted};
+use super::place::{Place, direction, family_centres, noise, one_minus_square, shifted};
+use super::random::{Random, Stream, hash_text};
 use super::words::{BRANDS, FAMILIES, Family};
 
 const DAY_MS: f64 = 86_400_000.0;
-/// Pieces in stock when there are any.
+/// Number of pieces of an item in stock.
 pub(super) const FULL_STOCK: u32 = 120;
 
-/// What the truth knows of an item.
+/// The hidden traits of an item.
 pub(super) struct Traits {
     pub(super) place: Place,
-    pub(super) room: f32,
+    pub(super) one_minus_square: f32,
     pub(super) family: u8,
     pub(super) brand: u8,
-    pub(super) open: bool,
-    /// Number of the product; its variants lie side by side.
+    pub(super) in_stock: bool,
+    /// Index of the product; its variants are adjacent.
     pub(super) product: u32,
     /// Index of noun, material and style in the family's lists.
     title: [u8; 3],
-    /// How well made, in 0.25..=1; few are very good.
+    /// Quality, in 0.25..=1; few items have a high one.
     pub(super) quality: f32,
     pub(super) price: f32,
     /// The price without a sale.
     pub(super) list_price: f32,
-    /// What such a thing in such a size costs as a rule.
+    /// The usual price of such an item in this size.
     pub(super) usual_price: f32,
     pub(super) published_at: Timestamp,
 }
@@ -40,8 +40,8 @@ pub(super) struct Traits {
 /// All products so far.
 pub(super) struct Catalogue {
     seed: u64,
-    pub(super) homes: Vec<Place>,
-    /// How much each family is asked for, whatever the tastes.
+    pub(super) centres: Vec<Place>,
+    /// The demand for each family, independent of tastes.
     pub(super) demand: Vec<f64>,
     pub(super) items: Vec<Item>,
     pub(super) traits: Vec<Traits>,
@@ -50,18 +50,18 @@ pub(super) struct Catalogue {
     pub(super) by_family: Vec<Vec<u32>>,
     products_of_family: Vec<u64>,
     n_products: u32,
-    /// When each family last had a launch after the shop opened.
+    /// The time of each family's last launch after the start.
     pub(super) launched_at: Vec<Option<Timestamp>>,
 }
 
 impl Catalogue {
-    /// Exactly `n_items` items, published over the two years before `start`.
+    /// Exactly `n_items` items, published in the two years before `start`.
     pub(super) fn new(seed: u64, n_items: usize, start: Timestamp) -> Self {
         let mut catalogue = Self {
             seed,
-            homes: family_homes(seed),
+            centres: family_centres(seed),
             demand: (0..FAMILIES.len() as u64)
-                .map(|family| f64::from(exp(1.0 * Roll::new(seed, Stream::Demand, family).normal())))
+                .map(|family| f64::from(exp(1.0 * Random::new(seed, Stream::Demand, family).normal())))
                 .collect(),
             items: Vec::with_capacity(n_items),
             traits: Vec::with_capacity(n_items),
@@ -73,20 +73,20 @@ impl Catalogue {
             launched_at: vec![None; FAMILIES.len()],
         };
         while catalogue.items.len() < n_items {
-            let mut roll = Roll::new(seed, Stream::ProductOrigin, u64::from(catalogue.n_products));
-            let published_at = Timestamp(start.0 - (roll.between(20.0, 720.0) * DAY_MS) as i64);
-            let family = roll.below(FAMILIES.len());
+            let mut random = Random::new(seed, Stream::ProductOrigin, u64::from(catalogue.n_products));
+            let published_at = Timestamp(start.0 - (random.between(20.0, 720.0) * DAY_MS) as i64);
+            let family = random.below(FAMILIES.len());
             catalogue.add_product(family, published_at, n_items);
         }
         catalogue
     }
 
-    /// The dense index of an item's name.
+    /// The index of an item.
     pub(super) fn find(&self, item: &ItemId) -> Option<usize> {
         self.index.get(item).map(|&idx| idx as usize)
     }
 
-    /// The items of `idx`'s product, itself included.
+    /// The indices of the variants of `idx`'s product, including `idx`.
     pub(super) fn variants(&self, idx: usize) -> std::ops::Range<usize> {
         let product = self.traits[idx].product;
         let same = |other: &usize| self.traits[*other].product == product;
@@ -95,37 +95,38 @@ impl Catalogue {
         first..last + 1
     }
 
-    /// Whether every word of `query` (hashed, see [`query_words`]) is in the title, the brand or the family's other name.
+    /// Whether every word of `query` (hashed, see [`query_words`]) is in the title, the brand or the family's
+    /// alternative name.
     pub(super) fn matches(&self, query: &[u64], idx: usize) -> bool {
         !query.is_empty() && query.iter().all(|word| self.words[idx].contains(word))
     }
 
-    /// What somebody who wants this item types: the noun, or the word no title has, and perhaps more.
-    pub(super) fn query_for(&self, idx: usize, roll: &mut Roll) -> Box<str> {
+    /// A query of a shopper who wants this item: the noun or the family's alternative name, and possibly more words.
+    pub(super) fn query_for(&self, idx: usize, random: &mut Random) -> Box<str> {
         let traits = &self.traits[idx];
         let family = &FAMILIES[traits.family as usize];
         let [noun, material, style] = traits.title.map(usize::from);
         let mut words = Vec::new();
-        if roll.chance(0.12) {
+        if random.chance(0.12) {
             words.push(BRANDS[traits.brand as usize]);
         }
-        if roll.chance(0.25) {
+        if random.chance(0.25) {
             words.push(family.styles[style]);
         }
-        if roll.chance(0.5) {
+        if random.chance(0.5) {
             words.push(family.materials[material]);
         }
-        words.push(if roll.chance(0.12) { family.also } else { family.nouns[noun] });
+        words.push(if random.chance(0.12) { family.also } else { family.nouns[noun] });
         words.join(" ").to_lowercase().into()
     }
 
-    /// Adds one product with its variants while there are fewer than `n_max` items.
+    /// Adds one product with its variants, as long as there are fewer than `n_max` items.
     pub(super) fn add_product(&mut self, family_idx: usize, published_at: Timestamp, n_max: usize) {
-        let mut roll = Roll::new(self.seed, Stream::Product, u64::from(self.n_products));
+        let mut random = Random::new(self.seed, Stream::Product, u64::from(self.n_products));
         let family = &FAMILIES[family_idx];
-        let draft = self.draft(family_idx, family, &mut roll);
-        let n_variants = if roll.chance(0.35) { 2 + roll.below(family.options.len().min(4) - 1) } else { 1 };
-        let first_option = if family.options.len() > 3 { roll.below(family.options.len()) } else { 0 };
+        let draft = self.draft(family_idx, family, &mut random);
+        let n_variants = if random.chance(0.35) { 2 + random.below(family.options.len().min(4) - 1) } else { 1 };
+        let first_option = if family.options.len() > 3 { random.below(family.options.len()) } else { 0 };
         for variant in 0..n_variants {
             if self.items.len() >= n_max {
                 break;
@@ -135,10 +136,10 @@ impl Catalogue {
             let named_option = (n_variants > 1).then(|| family.options[option]);
             let traits = Traits {
                 place: draft.place,
-                room: room(&draft.place),
+                one_minus_square: one_minus_square(&draft.place),
                 family: family_idx as u8,
                 brand: draft.brand as u8,
-                open: true,
+                in_stock: true,
                 product: self.n_products,
                 title: draft.title,
                 quality: draft.quality * (1.0 - 0.1 * variant as f32),
@@ -154,30 +155,30 @@ impl Catalogue {
         self.products_of_family[family_idx] += 1;
     }
 
-    fn draft(&self, family_idx: usize, family: &Family, roll: &mut Roll) -> Draft {
+    fn draft(&self, family_idx: usize, family: &Family, random: &mut Random) -> Draft {
         let n_titles = (family.nouns.len() * family.materials.len() * family.styles.len()) as u64;
         let ordinal = self.products_of_family[family_idx];
-        // 55 shares no factor with 3·4·14, so a family runs through all its titles before one comes again.
+        // 55 has no common factor with 3·4·14, so a family uses all its titles before one is repeated.
         let title_idx = ((hash_text(family.name) % n_titles + ordinal * 55) % n_titles) as usize;
         let noun = title_idx % family.nouns.len();
         let material = title_idx / family.nouns.len() % family.materials.len();
         let style = title_idx / family.nouns.len() / family.materials.len();
-        let brand = (hash_text(family.department) as usize % BRANDS.len() + 5 * roll.below(6)) % BRANDS.len();
-        let mut place = shifted(&[0.0; 4], &self.homes[family_idx], 0.5);
+        let brand = (hash_text(family.department) as usize % BRANDS.len() + 5 * random.below(6)) % BRANDS.len();
+        let mut place = shifted(&[0.0; 4], &self.centres[family_idx], 0.5);
         let pulls = [(family.styles[style], 0.28), (family.materials[material], 0.2), (BRANDS[brand], 0.16)];
         for (word, pull) in pulls {
             place = shifted(&place, &direction(self.seed, word), pull);
         }
-        let place = shifted(&place, &scatter(roll), 0.05);
-        let brand_level = Roll::new(self.seed, Stream::Brand, brand as u64).between(0.8, 1.3);
+        let place = shifted(&place, &noise(random), 0.05);
+        let brand_level = Random::new(self.seed, Stream::Brand, brand as u64).between(0.8, 1.3);
         Draft {
             place,
             brand,
             title: [noun as u8, material as u8, style as u8],
             series: ordinal / n_titles,
-            price: family.price * f64::from(exp(family.spread as f32 * roll.normal())) * brand_level,
-            quality: 0.25 + 0.75 * (roll.uniform() * roll.uniform()) as f32,
-            phrase: roll.below(PHRASES.len()),
+            price: family.price * f64::from(exp(family.spread as f32 * random.normal())) * brand_level,
+            quality: 0.25 + 0.75 * (random.uniform() * random.uniform()) as f32,
+            phrase: random.below(PHRASES.len()),
         }
     }
 
@@ -192,7 +193,7 @@ impl Catalogue {
     }
 }
 
-/// What the variants of a product share.
+/// The properties that the variants of a product share.
 struct Draft {
     place: Place,
     brand: usize,
@@ -256,19 +257,19 @@ fn size_factor(family: &Family, option: usize) -> f64 {
     if family.options[0] == "Single" { [1.0, 2.7, 5.0][option] } else { [0.85, 1.0, 1.2][option] }
 }
 
-/// Prices as shops write them: whole cents, ending in .90 from ten euros on and in steps of five cents below.
+/// A price as shops write it: whole euros and 90 cents from ten euros on, multiples of five cents below.
 pub(super) fn shelf_price(price: f64) -> f32 {
     let cents = if price >= 10.0 { price.floor() * 100.0 + 90.0 } else { (price * 20.0).round().max(10.0) * 5.0 };
     (cents / 100.0) as f32
 }
 
-/// The words of a text, in lower case, hashed; single letters are left out.
+/// The hashed words of a text, in lower case; single letters are left out.
 pub(super) fn query_words(text: &str) -> Vec<u64> {
     let lower = text.to_lowercase();
     lower.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 1).map(hash_text).collect()
 }
 
-/// Interest in a family at that time of the year, about 1: a triangle wave rounded by `1.5w − 0.5w³`.
+/// The interest in a family at a time of the year, 1 on average: a triangle wave, smoothed by `1.5w − 0.5w³`.
 pub(super) fn season(family: &Family, at: Timestamp) -> f32 {
     let day_of_year = (at.0 as f64 / DAY_MS).rem_euclid(365.25);
     let apart = (day_of_year - family.peak_day).rem_euclid(365.25) / 365.25;
@@ -285,7 +286,7 @@ mod tests {
     const START: Timestamp = Timestamp(1_767_571_200_000);
 
     #[test]
-    fn a_catalogue_that_grows_changes_nothing_it_had() {
+    fn a_growing_catalogue_does_not_change_existing_items() {
         let small = Catalogue::new(5, 300, START);
         let mut grown = Catalogue::new(5, 300, START);
         grown.add_product(3, START, usize::MAX);
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_complete_and_their_titles_differ_within_a_brand() {
+    fn items_are_complete_and_their_titles_are_distinct() {
         let catalogue = Catalogue::new(1, 2_000, START);
         assert_eq!(catalogue.items.len(), 2_000);
         let mut titles = HashSet::new();
@@ -303,17 +304,17 @@ mod tests {
             assert!(price.is_finite() && (0.5..5_000.0).contains(&price), "{price}");
             assert_eq!(item.categories.len(), 2);
             assert!(item.published_at.expect("dated") < START);
-            assert!(titles.insert(item.title.clone()), "{:?} comes twice", item.title);
+            assert!(titles.insert(item.title.clone()), "{:?} is repeated", item.title);
         }
         let grouped = catalogue.items.iter().filter(|item| item.parent.is_some()).count();
-        assert!((800..1_600).contains(&grouped), "{grouped} items have siblings");
+        assert!((800..1_600).contains(&grouped), "{grouped} items have variants");
     }
 
     #[test]
-    fn a_query_finds_what_it_was_made_from() {
+    fn a_query_finds_the_item_that_it_was_made_for() {
         let catalogue = Catalogue::new(2, 500, START);
         for idx in 0..500 {
-            let query = catalogue.query_for(idx, &mut Roll::new(9, Stream::Request, idx as u64));
+            let query = catalogue.query_for(idx, &mut Random::new(9, Stream::Request, idx as u64));
             assert!(catalogue.matches(&query_words(&query), idx), "{query:?} misses {:?}", catalogue.items[idx].title);
         }
         assert!(!catalogue.matches(&query_words(""), 0));

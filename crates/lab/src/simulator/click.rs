@@ -1,33 +1,33 @@
-//! The truth about clicks: how much a visitor wants each item, and what they do on a page. The formula is in the module's
-//! header (`simulator/mod.rs`); every function here is pure.
+//! The true click model: the appeal of each item to a visitor, and the visitor's behaviour on a page. The formulas are
+//! in the header of `simulator/mod.rs`; every function here is pure.
 
 use accrue_event::Timestamp;
 
 use super::catalogue::{Catalogue, season};
-use super::place::{room, spread_between};
+use super::place::{delta_between, one_minus_square};
 use super::shoppers::{Profile, renewal};
 use super::words::FAMILIES;
 
-/// Scale of every wish.
+/// Scale of all appeals.
 const BASE: f32 = 1.0;
-/// No item is clicked more often than this by those who see it.
+/// The largest appeal.
 const CEILING: f32 = 0.85;
-/// δ below which taste is content.
+/// δ up to which the fit is 1.
 const NEAR: f32 = 0.12;
-/// δ beyond which taste sees nothing of interest.
+/// δ from which the fit is smallest.
 const FAR: f32 = 1.5;
-/// Pages are cut here by the screen: fewer look below.
+/// Position after which the visitor has to scroll.
 const FOLD: usize = 4;
-/// Share of those at the fold who scroll.
+/// Share of the visitors who scroll.
 const SCROLL: f64 = 0.75;
-/// δ of two items beyond which the one takes no special interest from the other.
+/// δ of two items of one family from which their overlap is smallest.
 const ALIKE: f32 = 0.5;
-/// Rounds of exchanging neighbours on the best page.
+/// Most passes of exchanging adjacent items of the best page.
 const MAX_PASSES: usize = 4;
-/// How many of the best items the greedy page looks at before it sorts them all.
+/// Number of items that the greedy page considers before it sorts all of them.
 const HEAD: usize = 160;
 
-/// What the visitor is looking at.
+/// The kind of page, with what it is about.
 pub(super) enum Focus {
     /// The shop's front page.
     Home,
@@ -37,17 +37,17 @@ pub(super) enum Focus {
     Query(Vec<u64>),
 }
 
-/// A visitor's eyes at one moment: all of the wish that does not depend on the item.
-pub(super) struct Gaze<'a> {
+/// The appeal of items to one visitor at one time: all factors that do not depend on the item are computed once.
+pub(super) struct Appeal<'a> {
     catalogue: &'a Catalogue,
     profile: &'a Profile,
-    taste_room: f32,
+    taste_one_minus_square: f32,
     focus: &'a Focus,
     at: Timestamp,
     by_family: [f32; FAMILIES.len()],
 }
 
-impl<'a> Gaze<'a> {
+impl<'a> Appeal<'a> {
     pub(super) fn new(
         catalogue: &'a Catalogue,
         profile: &'a Profile,
@@ -58,43 +58,44 @@ impl<'a> Gaze<'a> {
         let mut by_family = [0.0; FAMILIES.len()];
         let [first, second] = families.map(usize::from);
         for (idx, (factor, family)) in by_family.iter_mut().zip(FAMILIES).enumerate() {
-            let neighbour = [first, second].iter().any(|&wanted| FAMILIES[wanted].department == family.department);
+            let same_department =
+                [first, second].iter().any(|&wanted| FAMILIES[wanted].department == family.department);
             let intent = match idx {
                 _ if idx == first => 1.0,
                 _ if idx == second => 0.8,
-                _ if neighbour => 0.22,
+                _ if same_department => 0.22,
                 _ => 0.06,
             };
             *factor = intent * (0.5 + 0.5 * season(family, at));
         }
-        Self { catalogue, profile, taste_room: room(&profile.taste), focus, at, by_family }
+        Self { catalogue, profile, taste_one_minus_square: one_minus_square(&profile.taste), focus, at, by_family }
     }
 
-    /// `a_i` for every item, with what was bought before.
-    pub(super) fn wishes(&self, bought: &[(u32, Timestamp)]) -> Vec<f32> {
-        let mut wishes: Vec<f32> = (0..self.catalogue.traits.len()).map(|idx| self.wish(idx)).collect();
+    /// The appeal `a_i` of every item, including the effect of earlier purchases.
+    pub(super) fn of_all(&self, bought: &[(u32, Timestamp)]) -> Vec<f32> {
+        let mut appeals: Vec<f32> = (0..self.catalogue.traits.len()).map(|idx| self.of(idx)).collect();
         for &(item, bought_at) in bought {
             for variant in self.catalogue.variants(item as usize) {
                 let cycle_days = FAMILIES[self.catalogue.traits[variant].family as usize].cycle_days;
-                let again = renewal(cycle_days, self.at.days_since(bought_at));
-                wishes[variant] = (wishes[variant] * again).min(CEILING);
+                let factor = renewal(cycle_days, self.at.days_since(bought_at));
+                appeals[variant] = (appeals[variant] * factor).min(CEILING);
             }
         }
-        wishes
+        appeals
     }
 
-    /// `a_i` of one item, as if it had never been bought.
-    pub(super) fn wish(&self, idx: usize) -> f32 {
+    /// The appeal `a_i` of one item, without the effect of earlier purchases.
+    pub(super) fn of(&self, idx: usize) -> f32 {
         let item = &self.catalogue.traits[idx];
-        if !item.open {
+        if !item.in_stock {
             return 0.0;
         }
-        let delta = spread_between(&self.profile.taste, self.taste_room, &item.place, item.room);
+        let delta = delta_between(&self.profile.taste, self.taste_one_minus_square, &item.place, item.one_minus_square);
         let brand = if self.profile.brands.contains(&item.brand) { 1.3 } else { 1.0 };
         let age_days = self.at.days_since(item.published_at) as f32;
         let fresh = 1.0 + 1.2 * self.profile.curiosity * (1.0 - age_days / 14.0).clamp(0.0, 1.0);
-        let wish = BASE * fit(delta) * self.relevance(idx) * self.price_reaction(idx) * item.quality * brand * fresh;
-        wish.min(CEILING)
+        let appeal = BASE * fit(delta) * self.relevance(idx) * self.price_reaction(idx) * item.quality * brand * fresh;
+        appeal.min(CEILING)
     }
 
     fn relevance(&self, idx: usize) -> f32 {
@@ -105,7 +106,7 @@ impl<'a> Gaze<'a> {
             Focus::Item(context) if *context == idx => 0.0,
             Focus::Item(context) => {
                 let context = &self.catalogue.traits[*context];
-                let delta = spread_between(&context.place, context.room, &item.place, item.room);
+                let delta = delta_between(&context.place, context.one_minus_square, &item.place, item.one_minus_square);
                 match (context.product == item.product, context.family == item.family) {
                     (true, _) => 0.3,
                     (false, true) => 1.0 / (1.0 + delta),
@@ -119,37 +120,37 @@ impl<'a> Gaze<'a> {
 
     fn price_reaction(&self, idx: usize) -> f32 {
         let item = &self.catalogue.traits[idx];
-        let dear = item.price / (item.usual_price * self.profile.budget);
-        let reaction = match dear {
+        let ratio = item.price / (item.usual_price * self.profile.budget);
+        let reaction = match ratio {
             d if d < 0.4 => 0.55 + 0.45 * d / 0.4,
             d if d <= 1.0 => 1.0,
             d => {
-                let pain = self.profile.thrift * (d - 1.0);
-                1.0 / (1.0 + pain * pain)
+                let excess = self.profile.thrift * (d - 1.0);
+                1.0 / (1.0 + excess * excess)
             }
         };
         if item.price < 0.95 * item.list_price { 1.2 * reaction } else { reaction }
     }
 }
 
-/// Smooth threshold: 1 up to [`NEAR`], 0.03 from [`FAR`] on.
+/// A smooth threshold: 1 up to [`NEAR`], 0.03 from [`FAR`] on.
 fn fit(delta: f32) -> f32 {
     let t = ((FAR - delta) / (FAR - NEAR)).clamp(0.0, 1.0);
     0.03 + 0.97 * t * t * (3.0 - 2.0 * t)
 }
 
-/// What happens at one position of a page.
+/// The probabilities at one position of a page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PositionChance {
-    /// Probability that the visitor looks at it.
+    /// Probability that the visitor examines the position.
     pub examined: f64,
-    /// Probability of a click once they look, given what stands above.
+    /// Probability of a click if it is examined, given the items above.
     pub clicked: f64,
-    /// Probability that they leave the page for good after that click.
+    /// Probability that the visitor leaves the page after that click.
     pub satisfied: f64,
 }
 
-/// `m`: how much of the interest in `b` a higher `a` has taken.
+/// `m`: the reduction of the appeal of `b` by an item `a` above it.
 fn overlap(catalogue: &Catalogue, a: usize, b: usize) -> f32 {
     let (a, b) = (&catalogue.traits[a], &catalogue.traits[b]);
     if a.product == b.product {
@@ -158,27 +159,27 @@ fn overlap(catalogue: &Catalogue, a: usize, b: usize) -> f32 {
     if a.family != b.family {
         return 0.0;
     }
-    0.25 + 0.75 * (1.0 - spread_between(&a.place, a.room, &b.place, b.room) / ALIKE).max(0.0)
+    0.25 + 0.75 * (1.0 - delta_between(&a.place, a.one_minus_square, &b.place, b.one_minus_square) / ALIKE).max(0.0)
 }
 
-fn saturated(wish: f32, overlap: f32) -> f32 {
-    wish / (1.0 + 0.4 * overlap)
+fn saturated(appeal: f32, overlap: f32) -> f32 {
+    appeal / (1.0 + 0.4 * overlap)
 }
 
-/// How many go on looking below `position`.
-pub(super) fn goes_on(profile: &Profile, position: usize) -> f64 {
+/// Probability that the visitor examines the position after `position`.
+pub(super) fn continuation(profile: &Profile, position: usize) -> f64 {
     f64::from(profile.patience) * if position == FOLD { SCROLL } else { 1.0 }
 }
 
-fn satisfaction(wish: f32) -> f64 {
-    0.15 + 0.6 * f64::from(wish)
+fn satisfaction(appeal: f32) -> f64 {
+    0.15 + 0.6 * f64::from(appeal)
 }
 
-/// The cascade down a page; `None` is a place that shows nothing we know.
+/// The cascade over a page; `None` is a position without a known item.
 pub(super) fn cascade(
     catalogue: &Catalogue,
     profile: &Profile,
-    wishes: &[f32],
+    appeals: &[f32],
     page: &[Option<usize>],
 ) -> Vec<PositionChance> {
     let mut examined = 1.0;
@@ -187,10 +188,10 @@ pub(super) fn cascade(
         let (clicked, satisfied) = shown.map_or((0.0, 0.0), |idx| {
             let above = page[..position].iter().flatten();
             let taken: f32 = above.map(|&other| overlap(catalogue, other, idx)).sum();
-            (f64::from(saturated(wishes[idx], taken)), satisfaction(wishes[idx]))
+            (f64::from(saturated(appeals[idx], taken)), satisfaction(appeals[idx]))
         });
         chances.push(PositionChance { examined, clicked, satisfied });
-        examined *= goes_on(profile, position) * (1.0 - clicked * satisfied);
+        examined *= continuation(profile, position) * (1.0 - clicked * satisfied);
     }
     chances
 }
@@ -200,11 +201,11 @@ pub(super) fn expected_clicks(chances: &[PositionChance]) -> f64 {
     chances.iter().map(|chance| chance.examined * chance.clicked).sum()
 }
 
-/// The best page that is easily found: filled greedily, then put in the order in which no two neighbours should change
-/// places (the most likely click on top is not always best: whoever is satisfied there sees no more).
-pub(super) fn best_page(catalogue: &Catalogue, profile: &Profile, wishes: &[f32], n: usize) -> Vec<usize> {
-    let mut page: Vec<_> = greedy_page(catalogue, wishes, n).into_iter().map(Some).collect();
-    let value = |page: &[Option<usize>]| expected_clicks(&cascade(catalogue, profile, wishes, page));
+/// A page that is close to the best: filled greedily, then improved by exchanging adjacent items. Greedy order alone is
+/// not the best, because a visitor who is satisfied at the top does not see the rest.
+pub(super) fn best_page(catalogue: &Catalogue, profile: &Profile, appeals: &[f32], n: usize) -> Vec<usize> {
+    let mut page: Vec<_> = greedy_page(catalogue, appeals, n).into_iter().map(Some).collect();
+    let value = |page: &[Option<usize>]| expected_clicks(&cascade(catalogue, profile, appeals, page));
     let mut best = value(&page);
     for _ in 0..MAX_PASSES {
         let before = best;
@@ -224,11 +225,11 @@ pub(super) fn best_page(catalogue: &Catalogue, profile: &Profile, wishes: &[f32]
     page.into_iter().flatten().collect()
 }
 
-/// Fills a page from the top, each time with the item most likely to be clicked below those already chosen.
-/// Exact: an item's chance never exceeds its wish, so the scan in order of wishes may stop early.
-fn greedy_page(catalogue: &Catalogue, wishes: &[f32], n: usize) -> Vec<usize> {
-    let mut order: Vec<u32> = (0..wishes.len() as u32).collect();
-    let best_first = |a: &u32, b: &u32| wishes[*b as usize].total_cmp(&wishes[*a as usize]).then(a.cmp(b));
+/// Fills a page from the top, each time with the item that is most likely to be clicked below those chosen before. The
+/// result is exact: an item's click probability is at most its appeal, so a scan in order of appeal may stop early.
+fn greedy_page(catalogue: &Catalogue, appeals: &[f32], n: usize) -> Vec<usize> {
+    let mut order: Vec<u32> = (0..appeals.len() as u32).collect();
+    let best_first = |a: &u32, b: &u32| appeals[*b as usize].total_cmp(&appeals[*a as usize]).then(a.cmp(b));
     if order.len() > HEAD {
         order.select_nth_unstable_by(HEAD, best_first);
         order[..HEAD].sort_unstable_by(best_first);
@@ -237,9 +238,9 @@ fn greedy_page(catalogue: &Catalogue, wishes: &[f32], n: usize) -> Vec<usize> {
     }
     let mut n_sorted = order.len().min(HEAD);
     let mut page: Vec<usize> = Vec::with_capacity(n);
-    // What the page so far takes from the candidate, and how much of the page that counts.
+    // The overlap of each candidate with the page so far, and the number of items of the page that it includes.
     let mut taken = vec![(0f32, 0usize); order.len()];
-    while page.len() < n.min(wishes.len()) {
+    while page.len() < n.min(appeals.len()) {
         let mut best: Option<(f32, usize)> = None;
         let mut rank = 0;
         while rank < order.len() {
@@ -248,7 +249,7 @@ fn greedy_page(catalogue: &Catalogue, wishes: &[f32], n: usize) -> Vec<usize> {
                 n_sorted = order.len();
             }
             let idx = order[rank] as usize;
-            if best.is_some_and(|(chance, _)| wishes[idx] <= chance) {
+            if best.is_some_and(|(chance, _)| appeals[idx] <= chance) {
                 break;
             }
             let (overlapped, counted) = &mut taken[rank];
@@ -256,7 +257,7 @@ fn greedy_page(catalogue: &Catalogue, wishes: &[f32], n: usize) -> Vec<usize> {
                 *overlapped += overlap(catalogue, above, idx);
             }
             *counted = page.len();
-            let chance = saturated(wishes[idx], *overlapped);
+            let chance = saturated(appeals[idx], *overlapped);
             if !page.contains(&idx) && best.is_none_or(|(most, _)| chance > most) {
                 best = Some((chance, idx));
             }
@@ -270,17 +271,17 @@ fn greedy_page(catalogue: &Catalogue, wishes: &[f32], n: usize) -> Vec<usize> {
     page
 }
 
-/// Expected clicks of `n` items drawn evenly from what is in stock, without the small loss to likeness.
-pub(super) fn random_expectation(catalogue: &Catalogue, profile: &Profile, wishes: &[f32], n: usize) -> f64 {
-    let open = || catalogue.traits.iter().zip(wishes).filter(|(item, _)| item.open).map(|(_, &wish)| wish);
+/// Expected clicks of `n` items drawn uniformly from those in stock, ignoring their small overlap.
+pub(super) fn random_expectation(catalogue: &Catalogue, profile: &Profile, appeals: &[f32], n: usize) -> f64 {
+    let open = || catalogue.traits.iter().zip(appeals).filter(|(item, _)| item.in_stock).map(|(_, &appeal)| appeal);
     let n_open = open().count().max(1) as f64;
     let clicked = open().map(f64::from).sum::<f64>() / n_open;
-    let leaving = open().map(|wish| f64::from(wish) * satisfaction(wish)).sum::<f64>() / n_open;
+    let leaving = open().map(|appeal| f64::from(appeal) * satisfaction(appeal)).sum::<f64>() / n_open;
     let mut examined = 1.0;
     let mut clicks = 0.0;
     for position in 0..n {
         clicks += examined * clicked;
-        examined *= goes_on(profile, position) * (1.0 - leaving);
+        examined *= continuation(profile, position) * (1.0 - leaving);
     }
     clicks
 }
@@ -288,19 +289,19 @@ pub(super) fn random_expectation(catalogue: &Catalogue, profile: &Profile, wishe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::dice::{Roll, Stream};
+    use crate::simulator::random::{Random, Stream};
     use crate::simulator::shoppers::guest;
 
     const START: Timestamp = Timestamp(1_767_571_200_000);
 
-    fn wishes(catalogue: &Catalogue, profile: &Profile, focus: &Focus) -> Vec<f32> {
-        Gaze::new(catalogue, profile, [3, 7], focus, START).wishes(&[])
+    fn appeals(catalogue: &Catalogue, profile: &Profile, focus: &Focus) -> Vec<f32> {
+        Appeal::new(catalogue, profile, [3, 7], focus, START).of_all(&[])
     }
 
-    /// Expected clicks by walking the whole tree of what can happen.
+    /// Expected clicks, computed from the tree of all outcomes.
     fn walk(chances: &[PositionChance], profile: &Profile, position: usize) -> f64 {
         let Some(chance) = chances.get(position) else { return 0.0 };
-        let on = goes_on(profile, position) * walk(chances, profile, position + 1);
+        let on = continuation(profile, position) * walk(chances, profile, position + 1);
         chance.clicked * (1.0 + (1.0 - chance.satisfied) * on) + (1.0 - chance.clicked) * on
     }
 
@@ -308,11 +309,11 @@ mod tests {
     fn expected_clicks_equal_the_tree_of_all_outcomes() {
         let catalogue = Catalogue::new(1, 400, START);
         for number in 0..50 {
-            let profile = guest(1, number, &catalogue.homes);
-            let wishes = wishes(&catalogue, &profile, &Focus::Home);
-            let mut page: Vec<_> = greedy_page(&catalogue, &wishes, 12).into_iter().map(Some).collect();
+            let profile = guest(1, number, &catalogue.centres);
+            let appeals = appeals(&catalogue, &profile, &Focus::Home);
+            let mut page: Vec<_> = greedy_page(&catalogue, &appeals, 12).into_iter().map(Some).collect();
             page[number as usize % 12] = None;
-            let chances = cascade(&catalogue, &profile, &wishes, &page);
+            let chances = cascade(&catalogue, &profile, &appeals, &page);
             let (sum, tree) = (expected_clicks(&chances), walk(&chances, &profile, 0));
             assert!((sum - tree).abs() < 1e-12, "{sum} is not {tree}");
             assert!(chances.is_sorted_by(|above, below| above.examined > below.examined));
@@ -320,73 +321,73 @@ mod tests {
     }
 
     #[test]
-    fn the_quick_greedy_page_is_the_plain_one() {
+    fn the_fast_greedy_page_equals_the_simple_one() {
         let catalogue = Catalogue::new(2, 700, START);
         for number in 0..60 {
-            let profile = guest(2, number, &catalogue.homes);
+            let profile = guest(2, number, &catalogue.centres);
             let focus = match number % 3 {
                 0 => Focus::Home,
                 1 => Focus::Item(number as usize),
                 _ => Focus::Query(crate::simulator::catalogue::query_words("mug")),
             };
-            let wishes = wishes(&catalogue, &profile, &focus);
+            let appeals = appeals(&catalogue, &profile, &focus);
             let mut plain: Vec<usize> = Vec::new();
             for _ in 0..10 {
                 let chance = |idx: usize| {
-                    saturated(wishes[idx], plain.iter().map(|&above| overlap(&catalogue, above, idx)).sum())
+                    saturated(appeals[idx], plain.iter().map(|&above| overlap(&catalogue, above, idx)).sum())
                 };
                 let free = (0..700).filter(|idx| !plain.contains(idx));
                 let best = free.reduce(|a, b| {
-                    let order = chance(b).total_cmp(&chance(a)).then(wishes[b].total_cmp(&wishes[a]));
+                    let order = chance(b).total_cmp(&chance(a)).then(appeals[b].total_cmp(&appeals[a]));
                     if order.is_lt() { a } else { b }
                 });
                 plain.push(best.expect("there are more items"));
             }
             let value = |page: &[usize]| {
                 let page: Vec<_> = page.iter().copied().map(Some).collect();
-                expected_clicks(&cascade(&catalogue, &profile, &wishes, &page))
+                expected_clicks(&cascade(&catalogue, &profile, &appeals, &page))
             };
-            let quick = greedy_page(&catalogue, &wishes, 10);
+            let quick = greedy_page(&catalogue, &appeals, 10);
             assert!((value(&quick) - value(&plain)).abs() < 1e-9, "{quick:?} for {plain:?}");
         }
     }
 
     #[test]
-    fn hardly_any_exchange_improves_the_best_page() {
+    fn random_exchanges_hardly_ever_improve_the_best_page() {
         let catalogue = Catalogue::new(3, 500, START);
         for number in 0..20 {
-            let profile = guest(3, number, &catalogue.homes);
-            let wishes = wishes(&catalogue, &profile, &Focus::Home);
-            let page: Vec<_> = best_page(&catalogue, &profile, &wishes, 10).into_iter().map(Some).collect();
-            let best = expected_clicks(&cascade(&catalogue, &profile, &wishes, &page));
-            let mut roll = Roll::new(3, Stream::Policy, number);
+            let profile = guest(3, number, &catalogue.centres);
+            let appeals = appeals(&catalogue, &profile, &Focus::Home);
+            let page: Vec<_> = best_page(&catalogue, &profile, &appeals, 10).into_iter().map(Some).collect();
+            let best = expected_clicks(&cascade(&catalogue, &profile, &appeals, &page));
+            let mut random = Random::new(3, Stream::Policy, number);
             for _ in 0..200 {
                 let mut other = page.clone();
-                other.swap(roll.below(10), roll.below(10));
-                other[roll.below(10)] = Some(roll.below(500));
-                let value = expected_clicks(&cascade(&catalogue, &profile, &wishes, &other));
+                other.swap(random.below(10), random.below(10));
+                other[random.below(10)] = Some(random.below(500));
+                let value = expected_clicks(&cascade(&catalogue, &profile, &appeals, &other));
                 assert!(value < 1.03 * best, "{value} against {best}");
             }
         }
     }
 
     #[test]
-    fn likeness_saturates_and_price_novelty_and_purchases_count() {
+    fn overlap_price_age_and_purchases_change_the_appeal() {
         let mut catalogue = Catalogue::new(4, 400, START);
-        let profile = Profile { curiosity: 1.0, budget: 1.0, thrift: 2.0, ..guest(4, 1, &catalogue.homes) };
+        let profile = Profile { curiosity: 1.0, budget: 1.0, thrift: 2.0, ..guest(4, 1, &catalogue.centres) };
         let idx =
             catalogue.traits.iter().position(|item| FAMILIES[item.family as usize].cycle_days == 0.0).expect("one");
-        let wish = |catalogue: &Catalogue| wishes(catalogue, &profile, &Focus::Home)[idx];
-        let before = wish(&catalogue);
+        let appeal_in = |catalogue: &Catalogue| appeals(catalogue, &profile, &Focus::Home)[idx];
+        let before = appeal_in(&catalogue);
         catalogue.traits[idx].price = catalogue.traits[idx].usual_price;
-        let fair = wish(&catalogue);
+        let fair = appeal_in(&catalogue);
         catalogue.traits[idx].price *= 3.0;
-        assert!(wish(&catalogue) < 0.2 * fair);
+        assert!(appeal_in(&catalogue) < 0.2 * fair);
         catalogue.traits[idx].price = catalogue.traits[idx].list_price;
         catalogue.traits[idx].published_at = START;
-        assert!(wish(&catalogue) > 1.5 * before);
-        let gaze = Gaze::new(&catalogue, &profile, [3, 7], &Focus::Home, START);
-        assert!(gaze.wishes(&[(idx as u32, START)])[idx] < 0.2 * wish(&catalogue));
+        assert!(appeal_in(&catalogue) > 1.5 * before);
+        let appeal = Appeal::new(&catalogue, &profile, [3, 7], &Focus::Home, START);
+        assert!(appeal.of_all(&[(idx as u32, START)])[idx] < 0.2 * appeal_in(&catalogue));
         assert_eq!(overlap(&catalogue, idx, idx), 3.0);
         assert!(saturated(0.5, 3.0) < 0.25);
     }

@@ -1,19 +1,19 @@
-//! What a shop's log would hold after some days: a stream for the stream protocol whose drift is known.
+//! The log of a simulated shop after some days: a stream for the stream protocol, with known drift.
 //!
-//! In: settings of the shop and a number of days. Out: the events that its visitors cause, and the catalogue. One page in two is the
-//! best under the truth, the other is drawn evenly: a shop whose shelves somebody arranges who knows the visitors, and enough
-//! chance that what they want shows. The pages do not depend on any model that is judged by the stream.
+//! In: settings of the shop and a number of days. Out: the events of its visitors, and the catalogue. One page in two
+//! is the best page, and the other is drawn uniformly, so that the events show what visitors want. The pages do not
+//! depend on any model that is evaluated on the stream.
 
 use accrue_event::ItemId;
 
 use super::baseline::draw;
-use super::dice::{Roll, Stream};
+use super::random::{Random, Stream};
 use super::{Simulator, SimulatorSettings, Step};
 use crate::stream::StreamData;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The log of `days` days of that shop.
+/// The log of `days` days of a shop with these settings.
 pub fn simulated_log(settings: SimulatorSettings, days: u32) -> StreamData {
     let mut shop = Simulator::new(settings);
     let end_ms = shop.settings().start.0 + i64::from(days) * DAY_MS;
@@ -22,16 +22,16 @@ pub fn simulated_log(settings: SimulatorSettings, days: u32) -> StreamData {
     loop {
         let step = shop.next_step();
         if shop.now().0 >= end_ms {
-            // Items that came behind the last event were brought by none.
+            // Items added after the last event came with none.
             data.items.retain(|&(place, _)| place < data.events.len());
             return data;
         }
         match step {
             Step::NewItems(items) => data.items.extend(items.into_iter().map(|item| (data.events.len(), item))),
             Step::Visit(visit) => {
-                let mut roll = Roll::new(shop.settings().seed, Stream::Policy, visit.number);
+                let mut random = Random::new(shop.settings().seed, Stream::Policy, visit.number);
                 let shown: Vec<ItemId> =
-                    if roll.chance(0.5) { shop.best_page(&visit) } else { draw(&shop, visit.n, &mut roll) };
+                    if random.chance(0.5) { shop.best_page(&visit) } else { draw(&shop, visit.n, &mut random) };
                 data.events.extend(shop.respond(&visit, &shown).events);
             }
             Step::PriceChange { .. } | Step::StockChange { .. } => {}

@@ -1,17 +1,18 @@
-//! A shop that does not exist, whose truth is known: the simulator `sim-v1`.
+//! A simulated shop whose true click model is known: the simulator `sim-v1`.
 //!
-//! In: settings with a seed, and the pages that some recommender shows. Out: a stream of [`Step`]s (page requests, new
-//! products, prices, stock) and, for each page shown, the events it causes and what it was worth under the truth. It
-//! closes the loop: what is shown decides what is clicked, bought and hence wanted later. It speaks no HTTP, reads no clock
-//! and learns nothing. The same settings and the same pages give the same bytes; all chance is a function of
-//! (seed, what, which). Who comes when, for which kind of page, how tastes drift and the catalogue changes does not depend
-//! on the pages shown, so policies can be compared on the same visitors; what they want also depends on what they bought.
+//! In: settings with a seed, and the pages that a recommender shows. Out: a stream of [`Step`]s (page requests, new
+//! products, prices, stock), and for each page the events that it causes and its true value. The loop is closed: the
+//! pages decide what is clicked and bought, and purchases change what is wanted later. The simulator uses no HTTP,
+//! reads no clock and learns nothing. The same settings and pages give the same bytes; every random number is a
+//! function of (seed, purpose, counter). The time of each visit, its visitor and kind of page, the drift of tastes and
+//! the changes of the catalogue do not depend on the pages, so that policies are compared on the same visitors; only
+//! the memory of purchases does.
 //!
 //! # The click model
 //!
-//! Items and tastes are places in a Poincaré ball of four dimensions with `δ(a,b) = 2|a−b|² / ((1−|a|²)(1−|b|²))`. An
-//! item's place follows from family, style word, material, brand and a little noise; a taste walks, and jumps now and then.
-//! A visitor with taste `u` wants item `i` by
+//! Items and tastes are points in a Poincaré ball of four dimensions with `δ(a,b) = 2|a−b|² / ((1−|a|²)(1−|b|²))`. An
+//! item's point depends on family, style word, material, brand and a little noise; a taste does a random walk with rare
+//! jumps. The appeal of item `i` to a visitor with taste `u` is
 //!
 //! ```text
 //! a_i   = min(0.85, renewal · min(0.85, fit(δ(u, x_i)) · relevance · price · quality_i · brand · fresh))   0 if not in stock
@@ -25,7 +26,8 @@
 //!           0.25 before 0.6 T, 2 from 0.9 T to 2.5 T
 //! ```
 //!
-//! On a page, the visitor goes down a cascade. Things alike use up each other's interest, and whoever is satisfied leaves:
+//! The visitor examines the positions of a page in order (a cascade). Similar items reduce each other's appeal, and a
+//! satisfied visitor leaves:
 //!
 //! ```text
 //! c_k     = a_k / (1 + 0.4·Σ_{j<k} m(j,k))      m = 3 variants of one product; ¼ + ¾·max(0, 1 − 2δ) in a family; 0 else
@@ -33,15 +35,17 @@
 //! clicks  = Σ E_k · c_k                         exact, since m depends on the page and not on what happened
 //! ```
 //!
-//! No dot product, no softmax, no co-occurrence: none of our learners holds this form. After a click the item's page is
-//! viewed; marking, cart and purchase follow by chances that grow with `a`.
+//! The model contains no dot product, no softmax and no co-occurrence, so no learner of this program has its form.
+//! After a click the item's page is viewed; favourites, carts and purchases follow with probabilities that grow with
+//! `a`.
 //!
-//! A visit's first family is drawn with weight `demand · season · novelty · renewal / (0.08 + δ(u, home))⁴`; a shopper
-//! comes for the dearest of the 28 families about half of the time.
+//! A visit's first family is drawn with weight `demand · season · novelty · renewal / (0.08 + δ(u, centre))⁴`; on
+//! average a shopper's most likely of the 28 families is drawn about half of the time.
 //!
-//! What it is like (default settings, seed 1, 20,000 pages, expected clicks per page): random 0.06, most popular 0.25,
-//! the truth 1.06. Tastes of the first day, with all else known, keep 0.93 of the best after 15 days, 0.87 after 30, 0.81 after 60.
-//! The oracle knows what each visit is about, which no learner can: it is a ceiling, not a target.
+//! Expected clicks per page (default settings, seed 1, 20,000 pages): random 0.06, most popular 0.25, the best page
+//! 1.06. Pages that are best for the tastes of the first day, with everything else current, keep 0.93 of the best value
+//! after 15 days, 0.87 after 30, 0.81 after 60. The oracle knows the families of each visit, which no learner can know:
+//! it is an upper bound and not a target.
 //!
 //! # Example
 //!
@@ -62,9 +66,9 @@
 mod baseline;
 mod catalogue;
 mod click;
-mod dice;
 mod log;
 mod place;
+mod random;
 mod respond;
 mod shoppers;
 mod stream;
@@ -85,32 +89,32 @@ use place::Place;
 use shoppers::{Profile, Shoppers};
 use stream::{Pending, Session};
 
-/// What kind of shop, and how much of it.
+/// The size of the shop and the rates of its changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulatorSettings {
-    /// Everything follows from this number and the pages shown.
+    /// The seed; everything is a function of it and the pages shown.
     pub seed: u64,
-    /// Items in the catalogue at the start.
+    /// Number of items in the catalogue at the start.
     pub n_items: usize,
-    /// Shoppers with an account.
+    /// Number of shoppers with an account.
     pub n_shoppers: usize,
-    /// When the simulation begins.
+    /// The time at which the simulation begins.
     pub start: Timestamp,
-    /// Page requests on an average day, at least 1.
+    /// Mean number of page requests per day, at least 1.
     pub visits_per_day: f64,
-    /// Items that a request asks for.
+    /// Number of items that a request asks for.
     pub page_size: usize,
-    /// Share of sessions without a login.
+    /// Share of sessions by guests.
     pub guest_share: f64,
-    /// Speed at which tastes move; 0 holds them still.
+    /// Speed at which tastes change; 0 keeps them constant.
     pub drift: f64,
-    /// Every so many days all tastes are drawn anew, and what was asked for most is so no longer; 0 for never.
+    /// Number of days after which all tastes are drawn anew and the demand moves to other families; 0 for never.
     pub upheaval_every_days: u32,
-    /// New products per day, besides a launch of several in one family every week.
+    /// New products per day, in addition to a weekly launch of several products in one family.
     pub new_products_per_day: f64,
     /// Sales that begin per day; each ends after some days.
     pub sales_per_day: f64,
-    /// Items that run out per day; each comes back after some days.
+    /// Items that go out of stock per day; each is back after some days.
     pub stock_outs_per_day: f64,
 }
 
@@ -134,130 +138,130 @@ impl Default for SimulatorSettings {
     }
 }
 
-/// What happens next in the shop.
+/// The next event of the simulation.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Somebody asks for a page; answer through [`Simulator::respond`].
+    /// A page request, to be answered with [`Simulator::respond`].
     Visit(Visit),
-    /// Products come into the shop, at their `published_at`.
+    /// New products, at their `published_at`.
     NewItems(Vec<Item>),
-    /// A sale begins or ends.
+    /// The beginning or end of a sale.
     PriceChange {
-        /// Which item.
+        /// The item.
         item: ItemId,
-        /// The price from now on.
+        /// The new price.
         price: f32,
-        /// When.
+        /// The time.
         at: Timestamp,
     },
-    /// An item runs out, or is back.
+    /// An item goes out of stock or is back.
     StockChange {
-        /// Which item.
+        /// The item.
         item: ItemId,
-        /// Pieces from now on; 0 hides the item.
+        /// The new number of pieces; 0 hides the item.
         stock: u32,
-        /// When.
+        /// The time.
         at: Timestamp,
     },
 }
 
-/// What a visitor asks for.
+/// The kind of a page request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// The front page.
     Home,
-    /// More like this item, whose page is open.
+    /// Items similar to this one, on its page.
     Similar(ItemId),
-    /// Results for a text.
+    /// The results for a query.
     Search(Box<str>),
 }
 
-/// One page request. What drives it stays hidden.
+/// One page request. The state that drives it is private.
 #[derive(Clone, Debug)]
 pub struct Visit {
-    /// Counts page requests from 0.
+    /// Index of the page request, from 0.
     pub number: u64,
-    /// Whose history it belongs to.
+    /// The shopper.
     pub shopper: Shopper,
-    /// The visit that this page is part of; one or more pages each.
+    /// The session that the page is part of; it has one or more pages.
     pub session: SessionId,
-    /// When the page is asked for.
+    /// The time of the request.
     pub at: Timestamp,
-    /// What is asked for.
+    /// The kind of page.
     pub request: Request,
-    /// Items asked for; more are not looked at.
+    /// Number of items requested; further ones are not examined.
     pub n: usize,
     hidden: Session,
     profile: Profile,
-    /// Came straight to an item's page, from outside the shop.
+    /// Whether the visitor entered an item's page from outside the shop.
     landed: bool,
 }
 
-/// What a page led to, and what it was worth under the truth.
+/// The events of a page, and its true value.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Impressions of what was looked at, clicks, views, marks, carts and purchases (and the search or landing before
-    /// them), in the order of their times, which lie within four minutes of the request.
+    /// Impressions of the examined items, clicks, views, favourites, carts and purchases (and before them the search or
+    /// the entry page), in time order, within four minutes of the request.
     pub events: Vec<Event>,
-    /// Clicks among them.
+    /// Number of clicks among them.
     pub n_clicks: usize,
-    /// Expected clicks of the page shown: exact.
+    /// Exact expected clicks of the page.
     pub expected_clicks: f64,
-    /// Expected clicks of the best page from the whole catalogue: filled greedily, then put in the best order that
-    /// exchanging neighbours finds. Another page is rarely better, and barely.
+    /// Expected clicks of the best page from the whole catalogue: filled greedily, then improved by exchanging adjacent
+    /// items. Another page is rarely better, and then only slightly.
     pub best_expected_clicks: f64,
-    /// Expected clicks of a page drawn evenly from what is in stock (any likeness between its items neglected).
+    /// Expected clicks of a page drawn uniformly from the items in stock, ignoring their similarity.
     pub random_expected_clicks: f64,
-    /// Ids in the page that the shop does not have; each leaves its position empty.
+    /// Number of ids on the page that are not in the catalogue; each leaves its position empty.
     pub n_unknown: usize,
-    /// Items shown beyond the `n` asked for, not looked at.
+    /// Number of items beyond the `n` requested, which are not examined.
     pub n_beyond: usize,
 }
 
 impl Outcome {
-    /// Names the server's answer in all events that stem from its list.
+    /// Sets the recommendation id of all events with a position in the server's answer.
     pub fn credit(&mut self, recommendation_id: &str) {
         for event in self.events.iter_mut().filter(|event| event.position.is_some()) {
             event.recommendation_id = Some(recommendation_id.into());
         }
     }
 
-    /// Expected clicks missed against the best page.
+    /// Difference of the expected clicks to those of the best page.
     pub fn regret(&self) -> f64 {
         self.best_expected_clicks - self.expected_clicks
     }
 }
 
 impl SimulatorSettings {
-    /// Whether everything changes at the dawn of that day.
+    /// Whether all tastes and demands change at the start of this day.
     fn is_upheaval(&self, day: i64) -> bool {
         let since = day - self.start.day();
         self.upheaval_every_days > 0 && since > 0 && since % i64::from(self.upheaval_every_days) == 0
     }
 }
 
-/// Where every shopper's taste stood on some day; only the simulator can read it.
+/// The tastes of all shoppers on one day; only the simulator can use them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tastes(Vec<Place>);
 
-/// The shop in motion.
+/// The running shop.
 pub struct Simulator {
     settings: SimulatorSettings,
     catalogue: Catalogue,
     shoppers: Shoppers,
     now: Timestamp,
-    /// What is due, by time and then by order of entry.
-    agenda: BTreeMap<(i64, u64), Pending>,
+    /// What happens next, by time and then by order of insertion.
+    schedule: BTreeMap<(i64, u64), Pending>,
     n_entries: u64,
     n_sessions: u64,
     n_visits: u64,
     n_events: u64,
-    /// The last click of each session that goes on to another page.
+    /// The last click of each session that has another page.
     clicked: HashMap<u64, usize>,
 }
 
 impl Simulator {
-    /// Opens the shop.
+    /// Creates the shop.
     ///
     /// # Panics
     /// If `visits_per_day` is below 1, or a rate or the drift is negative or not finite.
@@ -267,37 +271,37 @@ impl Simulator {
             visits_per_day, drift, new_products_per_day, sales_per_day, stock_outs_per_day, ..
         } = settings;
         for rate in [visits_per_day, drift, new_products_per_day, sales_per_day, stock_outs_per_day] {
-            assert!(rate.is_finite() && rate >= 0.0, "a rate of {rate} makes no shop");
+            assert!(rate.is_finite() && rate >= 0.0, "a rate is {rate}, but must be finite and at least 0");
         }
         let catalogue = Catalogue::new(settings.seed, settings.n_items, settings.start);
-        let shoppers = Shoppers::new(&settings, &catalogue.homes);
+        let shoppers = Shoppers::new(&settings, &catalogue.centres);
         let mut simulator = Self {
             now: settings.start,
             settings,
             catalogue,
             shoppers,
-            agenda: BTreeMap::new(),
+            schedule: BTreeMap::new(),
             n_entries: 0,
             n_sessions: 0,
             n_visits: 0,
             n_events: 0,
             clicked: HashMap::new(),
         };
-        simulator.open();
+        simulator.begin();
         simulator
     }
 
-    /// What the shop was opened with.
+    /// The settings.
     pub fn settings(&self) -> &SimulatorSettings {
         &self.settings
     }
 
-    /// The catalogue to load before the first step, whatever happened since.
+    /// The catalogue before the first step.
     pub fn items_at_start(&self) -> Vec<Item> {
         Catalogue::new(self.settings.seed, self.settings.n_items, self.settings.start).items
     }
 
-    /// The catalogue as it is now.
+    /// The current catalogue.
     pub fn items(&self) -> &[Item] {
         &self.catalogue.items
     }
@@ -307,13 +311,14 @@ impl Simulator {
         self.now
     }
 
-    /// Whether an item answers a query: all its words are in the title, the brand or the family's other name.
+    /// Whether an item answers a query: all words of the query are in the title, the brand or the family's alternative
+    /// name.
     pub fn is_relevant(&self, query: &str, item: &ItemId) -> bool {
         self.catalogue.find(item).is_some_and(|idx| self.catalogue.matches(&query_words(query), idx))
     }
 
-    /// Every shopper's taste now, for [`page_for_tastes`](Self::page_for_tastes).
+    /// The current tastes of all shoppers, for [`page_for_tastes`](Self::page_for_tastes).
     pub fn tastes(&mut self) -> Tastes {
-        Tastes(self.shoppers.tastes(self.now.day(), &self.catalogue.homes))
+        Tastes(self.shoppers.tastes(self.now.day(), &self.catalogue.centres))
     }
 }

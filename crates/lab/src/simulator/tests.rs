@@ -1,4 +1,4 @@
-//! The simulator as a whole: the truth orders policies as it should, and nothing is left to chance.
+//! Tests of the whole simulator: the order of policies, reproducibility, valid events.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use accrue_event::EventType;
 
 use super::*;
 
-/// Smaller than the default shop, so that unoptimised tests stay quick.
+/// Smaller than the default shop, so that unoptimised tests are fast.
 fn small(seed: u64) -> SimulatorSettings {
     SimulatorSettings { seed, n_items: 800, n_shoppers: 200, visits_per_day: 400.0, ..Default::default() }
 }
@@ -25,7 +25,7 @@ fn run_to_day(shop: &mut Simulator, day: f64) {
     }
 }
 
-/// Everything that happened in `n_steps`, under the oracle for even visits and a fixed page for odd ones.
+/// The debug output of `n_steps` steps, with the best page for even visits and a fixed page for odd ones.
 fn transcript(settings: SimulatorSettings, n_steps: usize) -> String {
     let mut shop = Simulator::new(settings);
     let mut transcript = String::new();
@@ -58,7 +58,7 @@ fn oracle_beats_popular_beats_random() {
         assert!(popular > margin * random && oracle > 4.0 * popular, "{kind}: {random}, {popular}, {oracle}");
     }
     for report in policies.iter().flatten().flatten() {
-        // A Poisson's deviation is an upper bound for the luck of such cascades.
+        // The standard deviation of a Poisson distribution is an upper bound for that of such cascades.
         let off = (report.n_clicks as f64 - report.expected_clicks).abs();
         assert!(off < 4.0 * report.expected_clicks.sqrt(), "{report:?}");
         assert!(report.expected_clicks <= 1.001 * report.best_expected_clicks, "{report:?}");
@@ -69,9 +69,9 @@ fn oracle_beats_popular_beats_random() {
     }
 }
 
-/// The name promises that figures stay comparable: whoever changes the model calls it `sim-v2`.
+/// Results named `sim-v1` must stay comparable: a changed model gets another name, such as `sim-v2`.
 #[test]
-fn sim_v1_is_still_sim_v1() {
+fn sim_v1_is_unchanged() {
     let mut shop = Simulator::new(small(1));
     let mut transcript = String::new();
     for _ in 0..200 {
@@ -84,17 +84,21 @@ fn sim_v1_is_still_sim_v1() {
             transcript.push_str(&format!("{} {} {item} {}\n", event.id, event.event_type, event.at.0));
         }
     }
-    assert_eq!(dice::hash_text(&transcript), 0x1c89_97e3_6101_a259, "other figures than those published as sim-v1");
+    assert_eq!(
+        random::hash_text(&transcript),
+        0x1c89_97e3_6101_a259,
+        "the results differ from those published as sim-v1"
+    );
 }
 
 #[test]
-fn the_seed_decides_every_byte() {
+fn every_byte_depends_on_the_seed() {
     assert_eq!(transcript(small(7), 400), transcript(small(7), 400));
     assert_ne!(transcript(small(7), 20), transcript(small(8), 20));
 }
 
 #[test]
-fn who_comes_when_does_not_depend_on_the_pages() {
+fn visits_do_not_depend_on_the_pages() {
     let visits = |answer: bool| {
         let mut shop = Simulator::new(small(3));
         let visits = (0..2_000).map(|_| {
@@ -111,7 +115,7 @@ fn who_comes_when_does_not_depend_on_the_pages() {
 }
 
 #[test]
-fn tastes_of_day_0_lose_a_tenth_to_a_third_by_day_60_and_nothing_without_drift() {
+fn pages_for_the_tastes_of_day_0_lose_value_by_day_60_and_none_without_drift() {
     let kept = |drift| {
         let mut shop = Simulator::new(SimulatorSettings { drift, ..small(2) });
         let frozen = Policy::Frozen(shop.tastes());
@@ -124,7 +128,7 @@ fn tastes_of_day_0_lose_a_tenth_to_a_third_by_day_60_and_nothing_without_drift()
 }
 
 #[test]
-fn pages_may_be_empty_unknown_or_too_long() {
+fn pages_may_be_empty_or_contain_unknown_or_too_many_items() {
     let mut shop = Simulator::new(small(4));
     for _ in 0..300 {
         let visit = next_visit(&mut shop);
@@ -143,7 +147,7 @@ fn pages_may_be_empty_unknown_or_too_long() {
 }
 
 #[test]
-fn shops_without_items_or_accounts_stay_open() {
+fn shops_without_items_or_accounts_keep_running() {
     for (n_items, n_shoppers) in [(0, 20), (1, 0), (40, 1)] {
         let settings = SimulatorSettings { n_items, n_shoppers, new_products_per_day: 0.0, ..small(5) };
         let [report, _] = run_policy(&mut Simulator::new(settings), &Policy::Oracle, 300);
@@ -153,7 +157,7 @@ fn shops_without_items_or_accounts_stay_open() {
 }
 
 #[test]
-fn events_are_facts_a_shop_could_send() {
+fn events_satisfy_the_rules_of_the_check() {
     let mut shop = Simulator::new(small(6));
     let mut seen = HashSet::new();
     let mut types = HashSet::new();
@@ -164,7 +168,7 @@ fn events_are_facts_a_shop_could_send() {
         outcome.credit("r-1");
         assert!(outcome.events.is_sorted_by_key(|event| event.at));
         for event in &outcome.events {
-            assert!(seen.insert(event.id.clone()), "{} comes twice", event.id);
+            assert!(seen.insert(event.id.clone()), "{} is repeated", event.id);
             assert!((0..=230_000).contains(&(event.at.0 - visit.at.0)));
             assert_eq!(event.shopper(), visit.shopper);
             assert!(event.quantity > 0 && event.value.is_finite());
@@ -183,7 +187,7 @@ fn events_are_facts_a_shop_could_send() {
 }
 
 #[test]
-fn searches_have_answers_and_the_best_page_gives_them() {
+fn searches_have_answers_and_the_best_page_contains_them() {
     let mut shop = Simulator::new(small(8));
     let (mut n_searches, mut n_relevant, mut n_shown) = (0, 0, 0);
     while n_searches < 300 {
@@ -199,7 +203,7 @@ fn searches_have_answers_and_the_best_page_gives_them() {
 }
 
 #[test]
-fn what_is_out_of_stock_is_never_clicked_nor_best() {
+fn items_out_of_stock_are_never_clicked_nor_on_the_best_page() {
     let mut shop = Simulator::new(SimulatorSettings { stock_outs_per_day: 200.0, ..small(9) });
     run_to_day(&mut shop, 3.0);
     let gone: Vec<ItemId> =
@@ -211,38 +215,39 @@ fn what_is_out_of_stock_is_never_clicked_nor_best() {
 }
 
 #[test]
-fn the_catalogue_told_step_by_step_is_the_catalogue() {
+fn the_steps_describe_all_changes_of_the_catalogue() {
     let mut shop = Simulator::new(small(10));
-    let mut told = shop.items_at_start();
+    let mut known = shop.items_at_start();
     let (mut n_new, mut n_prices, mut n_stocks) = (0, 0, 0);
     while shop.now().days_since(shop.settings().start) < 15.0 {
-        let find = |item: &ItemId, told: &[Item]| told.iter().position(|other| other.id == *item).expect("known");
+        let find =
+            |item: &ItemId, known: &[Item]| known.iter().position(|other| other.id == *item).expect("a known item");
         match shop.next_step() {
             Step::Visit(_) => {}
             Step::NewItems(items) => {
                 n_new += items.len();
                 assert!(items.iter().all(|item| item.published_at == Some(shop.now())));
-                told.extend(items);
+                known.extend(items);
             }
             Step::PriceChange { item, price, .. } => {
                 n_prices += 1;
-                let idx = find(&item, &told);
-                told[idx].price = Some(price);
+                let idx = find(&item, &known);
+                known[idx].price = Some(price);
             }
             Step::StockChange { item, stock, .. } => {
                 n_stocks += 1;
-                let idx = find(&item, &told);
-                told[idx].stock = Some(stock);
+                let idx = find(&item, &known);
+                known[idx].stock = Some(stock);
             }
         }
     }
-    assert_eq!(told, shop.items());
+    assert_eq!(known, shop.items());
     assert_eq!(shop.items_at_start(), Simulator::new(small(10)).items());
     assert!(n_new > 40 && n_prices > 300 && n_stocks > 150, "{n_new} {n_prices} {n_stocks}");
 }
 
 #[test]
-fn days_have_the_visits_that_were_ordered() {
+fn the_number_of_visits_per_day_matches_the_settings() {
     let mut shop = Simulator::new(small(11));
     let mut n_visits = 0;
     while shop.now().days_since(shop.settings().start) < 20.0 {
@@ -252,8 +257,8 @@ fn days_have_the_visits_that_were_ordered() {
 }
 
 #[test]
-fn an_upheaval_ages_what_was_learned_of_tastes() {
-    // Tastes of the first day still make good pages on the second, unless everything changed in between.
+fn an_upheaval_makes_earlier_tastes_less_useful() {
+    // Pages for the tastes of the first day are still good on the second, unless all tastes changed in between.
     let worth_of_yesterday = |upheaval_every_days| {
         let settings = SimulatorSettings { upheaval_every_days, visits_per_day: 1_500.0, ..small(3) };
         let mut shop = Simulator::new(settings);
@@ -267,7 +272,7 @@ fn an_upheaval_ages_what_was_learned_of_tastes() {
 }
 
 #[test]
-fn a_log_of_some_days_is_the_same_twice_and_in_the_days() {
+fn a_log_is_reproducible_and_a_longer_one_begins_with_it() {
     let log = |days| {
         simulated_log(SimulatorSettings { n_items: 100, n_shoppers: 20, visits_per_day: 60.0, ..small(6) }, days)
     };

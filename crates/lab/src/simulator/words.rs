@@ -1,32 +1,32 @@
-//! The vocabulary of the invented shop: families of products, styles, brands. Only data; no name is a real brand's.
+//! The vocabulary of the simulated shop: families of products, styles, brands. All names are invented.
 
-/// A kind of product: the narrow category.
+/// A family of products: the narrow category.
 pub(super) struct Family {
     /// The broad category.
     pub(super) department: &'static str,
     /// The narrow category.
     pub(super) name: &'static str,
-    /// What a title calls it.
+    /// Nouns of titles.
     pub(super) nouns: &'static [&'static str],
-    /// What a title says it is made of.
+    /// Materials of titles.
     pub(super) materials: &'static [&'static str],
-    /// What shoppers may call it though no title does; the tags hold it.
+    /// An alternative name, which shoppers may use; it is in the tags and in no title.
     pub(super) also: &'static str,
-    /// The list of style words that fits.
+    /// The style words of titles.
     pub(super) styles: &'static [&'static str],
-    /// What variants differ in.
+    /// The options in which variants differ.
     pub(super) options: &'static [&'static str],
-    /// What a description promises.
+    /// The purpose in descriptions.
     pub(super) purpose: &'static str,
     /// Median price in euros.
     pub(super) price: f64,
     /// Standard deviation of the logarithm of the price.
     pub(super) spread: f64,
-    /// Day of the year with most interest.
+    /// Day of the year with the highest interest.
     pub(super) peak_day: f64,
-    /// How far interest rises above and falls below its mean, below 1.
+    /// Amplitude of the interest around its mean, below 1.
     pub(super) amplitude: f64,
-    /// Days until it is used up; 0 for what lasts.
+    /// Days until a piece is used up; 0 for lasting goods.
     pub(super) cycle_days: f64,
 }
 
@@ -97,7 +97,7 @@ pub(super) const FAMILIES: &[Family] = &[
     family!("Pantry", "Chocolate", ["Chocolate Bar", "Truffles", "Drinking Chocolate"], ["Dark", "Milk", "Hazelnut", "Sea-Salt"],
         "sweets", USED_UP, PACKS, "made to be shared, or not", 7.5 ~ 0.4, 352.0 ~ 0.5, 14.0),
     family!("Home", "Lamps", ["Table Lamp", "Floor Lamp", "Pendant"], ["Brass", "Linen", "Opal-Glass", "Oak"],
-        "lighting", MADE, COLOURS, "that gives a corner of the room its evening", 88.0 ~ 0.5, 310.0 ~ 0.35, 0.0),
+        "lighting", MADE, COLOURS, "that gives a corner of the one_minus_square its evening", 88.0 ~ 0.5, 310.0 ~ 0.35, 0.0),
     family!("Home", "Blankets", ["Blanket", "Throw", "Quilt"], ["Merino", "Cotton", "Alpaca", "Linen"],
         "bedding", WORN, COLOURS, "for the sofa, the porch and the train", 72.0 ~ 0.45, 335.0 ~ 0.6, 0.0),
     family!("Home", "Candles", ["Candle", "Pillar Candle", "Tealights"], ["Beeswax", "Soy", "Cedar", "Fig"],
@@ -113,7 +113,7 @@ pub(super) const FAMILIES: &[Family] = &[
     family!("Clothing", "Socks", ["Socks", "Ankle Socks", "Knee Socks"], ["Merino", "Cotton", "Bamboo", "Alpaca"],
         "hosiery", WORN, PACKS, "with reinforced heels and flat seams", 13.0 ~ 0.3, 330.0 ~ 0.3, 90.0),
     family!("Outdoors", "Backpacks", ["Backpack", "Daypack", "Rucksack"], ["Canvas", "Waxed-Cotton", "Ripstop", "Leather"],
-        "bag", WORN, COLOURS, "with room for a jacket and a good lunch", 96.0 ~ 0.45, 200.0 ~ 0.5, 0.0),
+        "bag", WORN, COLOURS, "with one_minus_square for a jacket and a good lunch", 96.0 ~ 0.45, 200.0 ~ 0.5, 0.0),
     family!("Outdoors", "Sleeping Bags", ["Sleeping Bag", "Bivvy", "Camp Quilt"], ["Down", "Ripstop", "Fleece", "Wool"],
         "camping", WORN, SIZES, "for clear nights above the tree line", 140.0 ~ 0.45, 185.0 ~ 0.75, 0.0),
     family!("Outdoors", "Bottles & Flasks", ["Water Bottle", "Flask", "Canteen"], ["Steel", "Titanium", "Glass", "Aluminium"],
@@ -131,7 +131,7 @@ pub(super) const FAMILIES: &[Family] = &[
     family!("Desk", "Pens", ["Fountain Pen", "Rollerball", "Mechanical Pencil"], ["Brass", "Resin", "Aluminium", "Walnut"],
         "writing", MADE, COLOURS, "balanced for long letters", 36.0 ~ 0.6, 250.0 ~ 0.35, 0.0),
     family!("Desk", "Organisers", ["Desk Tray", "Pen Stand", "Letter Rack"], ["Oak", "Steel", "Felt", "Cork"],
-        "storage", MADE, COLOURS, "for people who lose the scissors", 31.0 ~ 0.45, 248.0 ~ 0.25, 0.0),
+        "storage", MADE, COLOURS, "for people identity lose the scissors", 31.0 ~ 0.45, 248.0 ~ 0.25, 0.0),
     family!("Care", "Soap", ["Soap Bar", "Hand Wash", "Shampoo Bar"], ["Olive", "Lavender", "Oat", "Charcoal"],
         "cleansing", USED_UP, PACKS, "that rinses clean and lasts", 8.0 ~ 0.35, 180.0 ~ 0.1, 35.0),
     family!("Care", "Creams & Balms", ["Hand Cream", "Body Balm", "Lip Balm"], ["Shea", "Calendula", "Honey", "Almond"],
@@ -142,7 +142,7 @@ pub(super) const FAMILIES: &[Family] = &[
         "family-night", MADE, EDITIONS, "that is explained in five minutes", 33.0 ~ 0.4, 348.0 ~ 0.65, 0.0),
 ];
 
-/// Makers.
+/// Brands.
 pub(super) const BRANDS: &[&str] = &[
     "Brindlewake",
     "Okomarra",

@@ -1,9 +1,10 @@
-//! Files that are not what the protocol expects: refused with file, line and expectation, or taken by a rule. Never a panic.
+//! Files that do not have the expected form: an error with file, line and expectation, or a documented rule. Never a
+//! panic.
 
 use super::folder::{Folder, ranking, ratings, request, ring};
 
-/// The message that evaluating `bytes` gives.
-fn told(protocol: &str, name: &str, bytes: &[u8]) -> String {
+/// The error message of an evaluation on `bytes`.
+fn message(protocol: &str, name: &str, bytes: &[u8]) -> String {
     let folder = Folder::new();
     let train = folder.file(name, bytes);
     let test = (protocol != "leave-one-out").then(|| folder.file("test.txt", "u1 1\n"));
@@ -14,14 +15,14 @@ fn told(protocol: &str, name: &str, bytes: &[u8]) -> String {
 }
 
 fn check(protocol: &str, name: &str, bytes: impl AsRef<[u8]>, parts: &[&str]) {
-    let told = told(protocol, name, bytes.as_ref());
+    let message = message(protocol, name, bytes.as_ref());
     for part in [name].iter().chain(parts) {
-        assert!(told.contains(part), "`{part}` is not in: {told}");
+        assert!(message.contains(part), "`{part}` is not in: {message}");
     }
 }
 
 #[test]
-fn an_empty_file_is_said_to_be_empty() {
+fn an_empty_file_is_reported_as_empty() {
     for protocol in ["leave-one-out", "user-items", "sessions", "sampled", "ratings"] {
         check(protocol, "empty.txt", "", &["empty", "expected"]);
         check(protocol, "blank.txt", "\n\n  \n", &["empty", "expected"]);
@@ -29,7 +30,7 @@ fn an_empty_file_is_said_to_be_empty() {
 }
 
 #[test]
-fn a_broken_or_false_compression_is_said_to_be_broken() {
+fn damaged_or_mislabelled_compression_is_reported() {
     let whole = zstd::encode_all(ring().repeat(200).as_bytes(), 3).expect("compression");
     check("leave-one-out", "cut.zst", &whole[..whole.len() / 2], &["damaged or cut off"]);
     let mut damaged = whole.clone();
@@ -41,19 +42,19 @@ fn a_broken_or_false_compression_is_said_to_be_broken() {
 }
 
 #[test]
-fn the_wrong_protocol_for_a_file_is_told_by_its_line() {
+fn a_file_for_another_protocol_is_reported_with_its_line() {
     check(
         "leave-one-out",
         "ratings.txt",
         "1 2 5\n1 3 4\n",
-        &["line 2", "user `1` has had line 1", "--protocol ratings"],
+        &["line 2", "user `1` already has line 1", "--protocol ratings"],
     );
-    check("leave-one-out", "rows.json", "{\"user\":1}\n", &["line 1", "is no id", "user item item"]);
-    check("leave-one-out", "rows.csv", "u1,i1\n", &["line 1", "`u1,i1` is no id"]);
+    check("leave-one-out", "rows.json", "{\"user\":1}\n", &["line 1", "is not an id", "user item item"]);
+    check("leave-one-out", "rows.csv", "u1,i1\n", &["line 1", "`u1,i1` is not an id"]);
     check("sessions", "queries.txt", "1 2\t3\n", &["line 1", "tab"]);
     check("sampled", "lines.txt", "1 2 3\n4 5\n", &["line 2", "2 words", "user item rating"]);
-    check("ratings", "words.txt", "1 2 3\n4 5 many\n", &["line 2", "`many` is no number"]);
-    check("ratings", "nan.txt", "1 2 NaN\n", &["line 1", "`NaN` is no number"]);
+    check("ratings", "words.txt", "1 2 3\n4 5 many\n", &["line 2", "`many` is not a number"]);
+    check("ratings", "nan.txt", "1 2 NaN\n", &["line 1", "`NaN` is not a number"]);
     check("leave-one-out", "bytes.txt", [0xFF, 0xFE, 0x41, 0x0A], &["line 1", "UTF-8"]);
 }
 
@@ -61,16 +62,17 @@ fn the_wrong_protocol_for_a_file_is_told_by_its_line() {
 fn a_session_test_without_a_tab_is_refused() {
     let folder = Folder::new();
     let (train, test) = (folder.file("train.txt", "1 2 3\n"), folder.file("test.txt", "1 2\t3\n1 2 3\n"));
-    let told = ranking("sessions", &request("markov", train, Some(test), &[])).expect_err("a bad file").to_string();
-    assert!(told.contains("test.txt: line 2: no tab"), "{told}");
+    let message = ranking("sessions", &request("markov", train, Some(test), &[])).expect_err("a bad file").to_string();
+    assert!(message.contains("test.txt: line 2: no tab"), "{message}");
 }
 
 #[test]
-fn nothing_to_ask_is_an_error_and_one_user_is_enough() {
+fn a_file_without_queries_is_an_error_and_one_user_is_enough() {
     let folder = Folder::new();
     let short = folder.file("short.txt", "u1 1 2\n");
-    let told = ranking("leave-one-out", &request("markov", short, None, &[])).expect_err("nothing to ask").to_string();
-    assert!(told.contains("short.txt") && told.contains("nothing"), "{told}");
+    let message =
+        ranking("leave-one-out", &request("markov", short, None, &[])).expect_err("nothing to ask").to_string();
+    assert!(message.contains("short.txt") && message.contains("nothing"), "{message}");
     let one = folder.file("one.txt", "u1 1 2 3 4\n");
     for model in accrue_model::collaborative::Kind::ALL {
         let report = ranking("leave-one-out", &request(model.name(), one.clone(), None, &[]));
@@ -80,7 +82,7 @@ fn nothing_to_ask_is_an_error_and_one_user_is_enough() {
 }
 
 #[test]
-fn a_line_that_comes_twice_counts_once() {
+fn a_repeated_line_is_read_once() {
     let folder = Folder::new();
     let plain = folder.file("plain.txt", ring());
     let doubled = folder.file("doubled.txt", ring() + &ring());
@@ -91,16 +93,16 @@ fn a_line_that_comes_twice_counts_once() {
 }
 
 #[test]
-fn unknown_models_and_settings_are_refused_with_what_there_is() {
+fn unknown_models_and_settings_are_refused_with_the_known_ones() {
     let folder = Folder::new();
     let train = folder.file("ring.txt", ring());
-    let told = |model: &str, settings: &[&str]| {
+    let message = |model: &str, settings: &[&str]| {
         ranking("leave-one-out", &request(model, train.clone(), None, settings)).expect_err("a bad setting").to_string()
     };
-    assert!(told("oracle", &[]).contains("item-knn"));
-    assert!(told("als", &["depth=3"]).contains("factors"));
-    assert!(told("als", &["factors=0"]).contains("at least one"));
-    assert!(told("als", &["l2=-1"]).contains("l2=-1"));
-    assert!(told("markov", &["at=0"]).contains("at=0"));
-    assert!(told("mf", &["rate=1e30"]).contains("diverged"), "{}", told("mf", &["rate=1e30"]));
+    assert!(message("oracle", &[]).contains("item-knn"));
+    assert!(message("als", &["depth=3"]).contains("factors"));
+    assert!(message("als", &["factors=0"]).contains("at least one"));
+    assert!(message("als", &["l2=-1"]).contains("l2=-1"));
+    assert!(message("markov", &["at=0"]).contains("`at` is 0"));
+    assert!(message("mf", &["rate=1e30"]).contains("diverged"), "{}", message("mf", &["rate=1e30"]));
 }

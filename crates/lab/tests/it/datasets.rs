@@ -1,4 +1,4 @@
-//! Public data sets, where `ACCRUE_DATASETS` names their folder: figures that have been measured elsewhere come out again.
+//! Public data sets, in the folder that `ACCRUE_DATASETS` names: results published elsewhere are reproduced.
 
 use std::path::PathBuf;
 
@@ -14,11 +14,11 @@ fn near(got: f64, expected: f64, what: &str) {
 }
 
 #[test]
-fn popularity_and_neighbours_have_their_known_figures() {
+fn popularity_and_neighbours_reproduce_known_results() {
     let Some(beauty) = path("s3rec-amazon-yelp/Beauty.txt.zst") else {
         return eprintln!("skipped: ACCRUE_DATASETS is not set");
     };
-    // Computed by others from the same file: .0568/.0326, whole histories.
+    // Computed by others from the same file: .0568/.0326, on whole histories.
     let report = ranking("leave-one-out", &request("item-knn", beauty, None, &["k=100000"])).expect("a report");
     assert_eq!(report.n_eval, 22_363);
     near(report.metrics["hr@10"], 0.0565, "item-knn hr@10");
@@ -26,7 +26,7 @@ fn popularity_and_neighbours_have_their_known_figures() {
 }
 
 #[test]
-fn the_sampled_test_of_movielens_gives_popularity_its_published_figure() {
+fn popularity_reproduces_its_published_result_on_the_sampled_test_of_movielens() {
     let (Some(train), test) = (path("movielens-1m/ratings.tsv.zst"), path("movielens-1m/ncf.test.tsv.zst")) else {
         return eprintln!("skipped: ACCRUE_DATASETS is not set");
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use accrue_lab::{LabError, Protocol, RankingReport, RatingReport, Request, evaluate_files, evaluate_ratings};
 
-/// A folder that goes away with the test.
+/// A folder that is removed after the test.
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -19,7 +19,7 @@ impl Folder {
     }
 }
 
-/// What is asked: model, files, `key=value` settings.
+/// A request: model, files, `key=value` settings.
 pub fn request(model: &str, train: PathBuf, test: Option<PathBuf>, settings: &[&str]) -> Request {
     let pair = |text: &&str| {
         let (key, value) = text.split_once('=').expect("key=value");
@@ -36,7 +36,7 @@ pub fn ratings(request: &Request) -> Result<RatingReport, LabError> {
     evaluate_ratings(request, &|_| {})
 }
 
-/// Forty users walk round a ring of twelve items.
+/// The histories of forty users, each of whom chooses six consecutive items of a ring of twelve.
 pub fn ring() -> String {
     (0..40)
         .map(|user| (0..6).fold(format!("u{user}"), |line, step| format!("{line} {}", (user + step) % 12)) + "\n")

@@ -1,4 +1,4 @@
-//! Files in, reports out: the protocols as their users see them.
+//! The protocols on files, as users see them.
 
 mod bad_input;
 mod datasets;

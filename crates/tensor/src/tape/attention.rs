@@ -1,14 +1,14 @@
-//! Attention within sequences, several heads side by side, forward and backward.
+//! Multi-head attention within sequences, forward and backward.
 //!
-//! `softmax(q·kᵀ / √d_head)·v`: Vaswani et al., *Attention is all you need* (2017). Kept for the backward pass: the
-//! probabilities, `[length, length]` for each sequence and head, before dropout.
+//! `softmax(q·kᵀ / √d_head)·v`: Vaswani et al., *Attention is all you need* (2017). The probabilities before dropout,
+//! `[length, length]` for each sequence and head, are kept for the backward pass.
 
 use super::{Op, Scratch, Tape, Var};
 use accrue_kernel::{Activation, Start, View, ViewMut, mask_in_place, multiply, softmax_backward, softmax_row};
 
 impl Tape<'_> {
     /// Scaled dot-product attention within each sequence: Vaswani et al., *Attention is all you need* (2017).
-    /// `qkv: [n, 3 d]`, queries, keys and values side by side, each with its heads side by side `→ [n, d]`
+    /// `qkv: [n, 3 d]`, the columns of queries, then keys, then values, each divided into heads `→ [n, d]`
     pub fn attention(&mut self, qkv: Var, how: Attention) -> Var {
         let (rows, width) = self.shape(qkv);
         let d = how.check(width);
@@ -26,19 +26,19 @@ impl Tape<'_> {
     }
 }
 
-/// How rows attend.
+/// The form of an attention.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attention {
-    /// Heads side by side; the width is a multiple of it.
+    /// Number of heads; the width is a multiple of it.
     pub n_heads: usize,
-    /// Whether a row sees only itself and earlier rows.
+    /// Whether a row attends only to itself and earlier rows.
     pub is_causal: bool,
     /// Share of the probabilities that is dropped in training.
     pub dropout: f32,
 }
 
 impl Attention {
-    /// The width of the output.
+    /// The width of the output, for an input of `width` columns.
     pub(super) fn check(self, width: usize) -> usize {
         assert!(self.n_heads > 0 && width.is_multiple_of(3 * self.n_heads), "attention: {width} columns");
         width / 3
@@ -49,11 +49,11 @@ impl Attention {
 struct Head {
     length: usize,
     width: usize,
-    /// Columns of `qkv`, and of the output.
+    /// Row lengths of `qkv` and of the output.
     strides: (usize, usize),
-    /// Where queries, keys, values begin in `qkv`, and the output.
+    /// First indices of queries, keys and values in `qkv`, and of this head in the output.
     begins: ([usize; 3], usize),
-    /// Where the probabilities begin.
+    /// First index of the probabilities.
     kept: usize,
 }
 
@@ -96,7 +96,7 @@ impl Head {
     }
 }
 
-/// `how.dropout` is the factor of what is not dropped. `qkv: [n, 3 d] → kept: probabilities, out: [n, d]`
+/// `how.dropout` is the factor of the values that are not dropped. `qkv: [n, 3 d] → kept: probabilities, out: [n, d]`
 pub(super) fn forward(
     qkv: &[f32],
     segments: &[usize],
@@ -126,17 +126,17 @@ pub(super) fn forward(
 }
 
 /// The probabilities after dropout.
-fn dropped<'a>(p: &'a [f32], mask: &[u8], head: &Head, how: Attention, room: &'a mut Vec<f32>) -> &'a [f32] {
+fn dropped<'a>(p: &'a [f32], mask: &[u8], head: &Head, how: Attention, buffer: &'a mut Vec<f32>) -> &'a [f32] {
     if mask.is_empty() {
         return p;
     }
-    room.clear();
-    room.extend_from_slice(p);
-    mask_in_place(&mask[head.square()], how.dropout, room);
-    room
+    buffer.clear();
+    buffer.extend_from_slice(p);
+    mask_in_place(&mask[head.square()], how.dropout, buffer);
+    buffer
 }
 
-/// `dy: [n, d], room: as long as the probabilities → adds to dx: [n, 3 d]`
+/// `dy: [n, d], buffer: the length of the probabilities → adds to dx: [n, 3 d]`
 #[allow(clippy::too_many_arguments)]
 pub(super) fn backward(
     qkv: &[f32],
@@ -145,7 +145,7 @@ pub(super) fn backward(
     kept: &[f32],
     mask: &[u8],
     dy: &[f32],
-    room: &mut [f32],
+    buffer: &mut [f32],
     dx: &mut [f32],
     scratch: &mut Scratch,
 ) {
@@ -155,12 +155,12 @@ pub(super) fn backward(
         let n = head.length;
         let dy = View::columns(&dy[head.begins.1..], n, head.width, head.strides.1);
         let p = &kept[head.square()];
-        // Values: dv += pᵀ·dy, with the probabilities as they were used.
+        // Values: dv += pᵀ·dy, with the probabilities after dropout.
         scratch.packed.pack(dy);
         let used = dropped(p, mask, &head, how, &mut scratch.floats);
         add(View::new(used, n, n).transposed(), &scratch.packed, head.part_mut(dx, 2));
         // Probabilities: dp = dy·vᵀ, through dropout, then through the softmax.
-        let dp = &mut room[head.square()];
+        let dp = &mut buffer[head.square()];
         scratch.packed.pack(head.part(qkv, 2).transposed());
         multiply(dy, &scratch.packed, Start::Zero, Activation::Identity, ViewMut::new(dp, n, n));
         if !mask.is_empty() {

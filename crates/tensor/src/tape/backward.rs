@@ -1,7 +1,7 @@
-//! The backward pass: the tape read from its end, one arm for each operation.
+//! The backward pass: reads the tape from its end, with one match arm per operation.
 //!
-//! In: the tape, the slopes of a loss. Out: the gradients of leaves and of weights, added to what is there. An operation that
-//! needs more than a few lines has its backward pass beside its forward pass, in a file of its own.
+//! In: the tape and the derivatives of a loss. Out: the gradients of leaves and weights, added to their current values.
+//! An operation whose backward pass needs more than a few lines has it beside its forward pass, in its own file.
 
 use std::ops::Range;
 
@@ -14,20 +14,20 @@ use super::{Buffers, Node, Op, Scratch, Tape, Var, attention, gru, sliding, unfo
 use crate::{WeightId, Weights};
 
 impl Tape<'_> {
-    /// The backward pass: from the slopes written by [`gradient_mut`](Self::gradient_mut) to the gradients of all leaves,
-    /// and adds those of the weights to `gradient`, which is as long as [`Weights::values`].
+    /// Computes the gradients of all leaves from the slopes that were written by [`gradient_mut`](Self::gradient_mut),
+    /// and adds the gradients of the weights to `gradient`, which is as long as [`Weights::values`].
     ///
     /// # Panics
     /// If `gradient` has another length.
     pub fn backward(&mut self, gradient: &mut [f32]) {
-        assert_eq!(gradient.len(), self.weights.values().len(), "backward: a gradient for each weight");
+        assert_eq!(gradient.len(), self.weights.values().len(), "backward: not one gradient per weight");
         let Buffers { nodes, values, gradients, masks, indices, scratch } = &mut *self.buffers;
         gradients.resize(values.len(), 0.0);
         for index in (0..nodes.len()).rev() {
             let node = &nodes[index];
-            // Inputs lie before the node, so their gradients can be written while its own is read.
+            // Inputs are before the node, so their gradients can be written while the node's own is read.
             let (before, own) = gradients.split_at_mut(node.begin);
-            let (dy, kept_room) = own.split_at_mut(node.rows * node.cols);
+            let (dy, buffer) = own.split_at_mut(node.rows * node.cols);
             let step = Backward {
                 weights: self.weights,
                 segments: self.segments,
@@ -38,12 +38,12 @@ impl Tape<'_> {
                 mask: &masks[node.masks.clone()],
                 indices: &indices[node.indices.clone()],
             };
-            step.run(before, &mut kept_room[..node.n_kept], gradient, scratch);
+            step.run(before, &mut buffer[..node.n_kept], gradient, scratch);
         }
     }
 }
 
-/// One node's backward pass.
+/// The backward pass of one node.
 struct Backward<'a> {
     weights: &'a Weights,
     segments: &'a [usize],
@@ -61,8 +61,9 @@ impl Backward<'_> {
         self.nodes[x.0].value()
     }
 
-    /// `gradients`: of all earlier nodes. `room`: as long as what the node kept. `weights`: gradients of all weights.
-    fn run(&self, gradients: &mut [f32], room: &mut [f32], weights: &mut [f32], scratch: &mut Scratch) {
+    /// `gradients` are those of all earlier nodes, `buffer` is as long as what the node kept, `weights` are the gradients
+    /// of all weights.
+    fn run(&self, gradients: &mut [f32], buffer: &mut [f32], weights: &mut [f32], scratch: &mut Scratch) {
         let (dy, values, y) = (self.dy, self.values, &self.values[self.node.value()]);
         let d = self.node.cols;
         match self.node.op {
@@ -104,7 +105,7 @@ impl Backward<'_> {
                 };
                 match activation {
                     Activation::Identity => axpy(1.0, dy, &mut gradients[at]),
-                    // Where the input was not above 0 the slope is 0; the mask is in `dy` already.
+                    // Where the input was not above 0 the slope is 0; `dy` is already masked.
                     Activation::Relu => relu_backward(&values[at.clone()], dy, &mut gradients[at]),
                     Activation::Gelu => gelu_backward(&values[at.clone()], dy, &mut gradients[at]),
                 }
@@ -143,7 +144,7 @@ impl Backward<'_> {
             Op::Attention { qkv, how } => {
                 let (at, kept) = (self.at(qkv), &values[self.node.kept()]);
                 let dx = &mut gradients[at.clone()];
-                attention::backward(&values[at], self.segments, how, kept, self.mask, dy, room, dx, scratch);
+                attention::backward(&values[at], self.segments, how, kept, self.mask, dy, buffer, dx, scratch);
             }
             Op::Gru { gates, weight, bias } => {
                 let layer = gru::Layer {

@@ -1,4 +1,4 @@
-//! Operations on single elements, with dropout where it follows them. Forward; the backward passes are in `backward.rs`.
+//! Element-wise operations, and dropout after them. This is the forward pass; the backward passes are in `backward.rs`.
 
 use accrue_kernel::{
     add_masked, add_product, axpy, gelu_in_place, mask_in_place, relu_in_place, sigmoid_in_place, tanh_in_place,
@@ -13,7 +13,7 @@ impl Tape<'_> {
         self.add_dropped(x, y, 0.0)
     }
 
-    /// `x + dropout(y)`: a residual. `x, y: [n, d] → [n, d]`
+    /// `x + dropout(y)`, for residual connections. `x, y: [n, d] → [n, d]`
     pub fn add_dropped(&mut self, x: Var, y: Var, rate: f32) -> Var {
         let (rows, cols) = self.shape(x);
         assert_eq!(self.shape(y), (rows, cols), "add: shapes differ");
@@ -30,7 +30,7 @@ impl Tape<'_> {
         out
     }
 
-    /// Each element is 0 with probability `rate`, else divided by what is left. `x: [n, d] → [n, d]`
+    /// Sets each element to 0 with probability `rate`, and divides the others by `1 - rate`. `x: [n, d] → [n, d]`
     /// Srivastava et al., *Dropout* (2014).
     pub fn dropout(&mut self, x: Var, rate: f32) -> Var {
         let (rows, cols) = self.shape(x);

@@ -1,11 +1,11 @@
-//! Gated recurrent units along sequences, forward and backward.
+//! Gated recurrent units over sequences, forward and backward.
 //!
 //! ```text
 //! r = σ(x_r + h·W_r + b_r)    z = σ(x_z + h·W_z + b_z)    c = tanh(x_c + r ∘ (h·W_c + b_c))    h' = (1 - z) ∘ c + z ∘ h
 //! ```
-//! Cho et al., *Learning phrase representations using RNN encoder–decoder* (2014), with the reset gate after the product as
-//! cuDNN and torch have it. Step `t` of all sequences that are long enough is one product.
-//! Kept, a row: `r, z, c` and `h·W_c + b_c`.
+//! Cho et al., *Learning phrase representations using RNN encoder–decoder* (2014), with the reset gate after the
+//! product, as in cuDNN and torch. Step `t` of all sequences that are long enough is one product. Kept per row:
+//! `r, z, c` and `h·W_c + b_c`.
 
 use super::{Op, Scratch, Tape, Var};
 use crate::WeightId;
@@ -18,7 +18,7 @@ impl Tape<'_> {
     pub fn gru(&mut self, gates: Var, weight: WeightId, bias: WeightId) -> Var {
         let (rows, width) = self.shape(gates);
         let d = width / 3;
-        assert_eq!(self.weights.shape(weight), [d, 3 * d], "gru: weights do not fit");
+        assert_eq!(self.weights.shape(weight), [d, 3 * d], "gru: the weight has another shape");
         let (at, segments, weights) = (self.buffers.nodes[gates.0].value(), self.segments, self.weights);
         let mut scratch = std::mem::take(&mut self.buffers.scratch);
         let op = Op::Gru { gates, weight, bias };
@@ -30,12 +30,12 @@ impl Tape<'_> {
     }
 }
 
-/// Numbers kept a row.
+/// Number of values kept per row.
 pub(super) fn n_kept(d: usize) -> usize {
     4 * d
 }
 
-/// `(row, has an earlier row)` of step `t` of each sequence that is long enough.
+/// The rows of step `t`, one for each sequence that is long enough.
 fn active(segments: &[usize], t: usize) -> impl Iterator<Item = usize> {
     let mut first = 0;
     segments.iter().filter_map(move |&length| {
@@ -83,7 +83,7 @@ pub(super) fn forward(
     }
 }
 
-/// The recurrent weights, and where their gradients lie.
+/// The recurrent weights, and the ranges of their gradients.
 pub(super) struct Layer<'a> {
     pub(super) transpose: &'a Packed,
     pub(super) weight: Range<usize>,
@@ -104,7 +104,7 @@ pub(super) fn backward(
 ) {
     let d = layer.bias.len() / 3;
     let n_rows = y.len() / d;
-    // The gradient that reaches each row's output, and what went through the recurrent weights, each row.
+    // The gradients of each row's output and of its recurrent product `h·W + b`.
     let mut dh = dy.to_vec();
     let mut d_through = vec![0.0; n_rows * 3 * d];
     for t in (0..segments.iter().copied().max().unwrap_or(0)).rev() {
@@ -138,7 +138,7 @@ pub(super) fn backward(
             }
         }
     }
-    // Row by row the hidden state is the output before it, and zero where a sequence begins.
+    // The hidden state of a row is the output of the row before, and zero at the beginning of a sequence.
     let mut hidden = vec![0.0; n_rows * d];
     let mut first = 0;
     for &length in segments {

@@ -1,4 +1,4 @@
-//! Layers: what a weight does to every row. Forward; the backward passes are in `backward.rs`.
+//! Layers: operations of a weight on every row. This is the forward pass; the backward passes are in `backward.rs`.
 
 use accrue_kernel::{Activation, Start, View, ViewMut, axpy, layer_norm, multiply};
 
@@ -19,7 +19,7 @@ impl Tape<'_> {
         })
     }
 
-    /// Each row to mean 0 and variance 1, then `· gain + shift`. `x: [n, d], gain, shift: [1, d] → [n, d]`
+    /// Scales each row to mean 0 and variance 1, then `· gain + shift`. `x: [n, d], gain, shift: [1, d] → [n, d]`
     pub fn layer_norm(&mut self, x: Var, gain: WeightId, shift: WeightId) -> Var {
         let (rows, cols) = self.shape(x);
         let weights = self.weights;
@@ -29,10 +29,10 @@ impl Tape<'_> {
         })
     }
 
-    /// Adds rows of a weight: positions. `x: [n, d], table: [m, d], rows: [n] below m → [n, d]`
+    /// Adds rows of a weight, such as positions. `x: [n, d], table: [m, d], rows: [n] below m → [n, d]`
     pub fn add_rows(&mut self, x: Var, table: WeightId, rows: &[u32]) -> Var {
         let (n, d) = self.shape(x);
-        assert!(rows.len() == n && self.weights.shape(table)[1] == d, "add_rows: shapes do not fit");
+        assert!(rows.len() == n && self.weights.shape(table)[1] == d, "add_rows: shapes do not match");
         let weights = self.weights;
         let at = self.buffers.nodes[x.0].value();
         let indices = self.keep_indices(rows);

@@ -1,12 +1,13 @@
-//! The tape: a forward pass writes down what it does, the backward pass reads it from the end.
+//! The tape: a forward pass records its operations, the backward pass reads them from the end.
 //!
-//! In: leaves (rows given from outside), [`Weights`], and calls, one for each coarse operation. Out: values, and after
-//! [`Tape::backward`] the gradients of leaves and weights. Values are rows, `[n, d]`; several sequences lie one after the
-//! other and `segments` has their lengths: operations that look along a sequence stay within it, so there is no padding.
-//! Refuses: shapes that do not fit (panics: they are mistakes of a model's file, not of data), threads.
+//! In: leaves (rows from outside), [`Weights`], and one call per coarse operation. Out: values, and after
+//! [`Tape::backward`] the gradients of leaves and weights. Values are rows, `[n, d]`. Several sequences are stored one
+//! after the other, and `segments` holds their lengths; operations along a sequence stay within it, so no padding is
+//! needed. Shapes that do not match cause a panic, because they are errors in a model's code and not in data. A tape
+//! uses one thread.
 //!
-//! All values of a tape lie in one buffer, all gradients in another, kept from tape to tape: a step allocates nothing once
-//! the buffers have grown. Dropout masks are functions of a key, never of a generator's state.
+//! One buffer holds all values of a tape and another all gradients. Both are reused from tape to tape, so that a step
+//! allocates nothing once the buffers have grown. Dropout masks are functions of a key and not of a generator's state.
 
 mod attention;
 mod backward;
@@ -30,16 +31,16 @@ pub use attention::Attention;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Var(usize);
 
-/// Whether a tape drops values.
+/// Whether dropout is applied.
 #[derive(Clone, Copy, Debug)]
 pub enum Mode {
-    /// Nothing is dropped; no gradient will be asked for.
+    /// Nothing is dropped, and no gradient will be computed.
     Predict,
-    /// Masks are drawn from these draws, in the order of the calls.
+    /// Masks are drawn from these draws, in the order of calls.
     Train(Draws),
 }
 
-/// What a tape writes into, kept from tape to tape.
+/// The memory of a tape, reused from tape to tape.
 #[derive(Debug, Default)]
 pub struct Buffers {
     nodes: Vec<Node>,
@@ -50,7 +51,7 @@ pub struct Buffers {
     scratch: Scratch,
 }
 
-/// Room for what lives within one operation.
+/// Memory that is used within one operation.
 #[derive(Debug, Default)]
 struct Scratch {
     packed: Packed,
@@ -62,9 +63,9 @@ struct Node {
     op: Op,
     rows: usize,
     cols: usize,
-    /// Where the value begins in both buffers.
+    /// First index of the value in both buffers.
     begin: usize,
-    /// What the operation keeps for its backward pass lies behind the value.
+    /// Number of values that the operation keeps for its backward pass; they follow the value.
     n_kept: usize,
     masks: Range<usize>,
     indices: Range<usize>,
@@ -81,7 +82,7 @@ impl Node {
     }
 }
 
-/// All that a tape can do.
+/// All operations of a tape.
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Leaf,
@@ -116,7 +117,7 @@ enum Op {
 /// let x = tape.leaf(1, 2, |x| x.copy_from_slice(&[3.0, 5.0]));
 /// let y = tape.linear(x, layer, None);
 /// assert_eq!(tape.value(y), [4.0]);
-/// // y grows by ½ with each of the inputs, and by the inputs with the weights.
+/// // The derivative of y by each input is ½, and by each weight the input.
 /// tape.gradient_mut(y).fill(1.0);
 /// let mut gradient = vec![0.0; weights.values().len()];
 /// tape.backward(&mut gradient);
@@ -132,7 +133,7 @@ pub struct Tape<'a> {
 }
 
 impl<'a> Tape<'a> {
-    /// An empty tape for rows of these sequences, one after the other. `segments`: their lengths.
+    /// An empty tape for rows of consecutive sequences. `segments` holds their lengths.
     pub fn new(buffers: &'a mut Buffers, weights: &'a Weights, segments: &'a [usize], mode: Mode) -> Self {
         buffers.nodes.clear();
         buffers.values.clear();
@@ -146,12 +147,12 @@ impl<'a> Tape<'a> {
         Self { weights, buffers, segments, draws }
     }
 
-    /// Lengths of the sequences.
+    /// The lengths of the sequences.
     pub fn segments(&self) -> &'a [usize] {
         self.segments
     }
 
-    /// The last row of each sequence.
+    /// The index of the last row of each sequence.
     pub fn last_rows(&self) -> Vec<u32> {
         let ends = self.segments.iter().scan(0, |end, &length| {
             *end += length;
@@ -160,13 +161,13 @@ impl<'a> Tape<'a> {
         ends.map(|end| end as u32 - 1).collect()
     }
 
-    /// Rows and columns.
+    /// The numbers of rows and columns.
     pub fn shape(&self, x: Var) -> (usize, usize) {
         let node = &self.buffers.nodes[x.0];
         (node.rows, node.cols)
     }
 
-    /// The numbers, row by row.
+    /// The value, row by row.
     pub fn value(&self, x: Var) -> &[f32] {
         &self.buffers.values[self.buffers.nodes[x.0].value()]
     }
@@ -176,19 +177,19 @@ impl<'a> Tape<'a> {
         &self.buffers.gradients[self.buffers.nodes[x.0].value()]
     }
 
-    /// The gradient before [`backward`](Self::backward), for a loss to write its slopes into; 0 where nobody writes.
+    /// The gradient before [`backward`](Self::backward), into which a loss writes its slopes; 0 elsewhere.
     pub fn gradient_mut(&mut self, x: Var) -> &mut [f32] {
         self.buffers.gradients.resize(self.buffers.values.len(), 0.0);
         let range = self.buffers.nodes[x.0].value();
         &mut self.buffers.gradients[range]
     }
 
-    /// Rows from outside: `fill` writes them. `→ [rows, cols]`
+    /// Adds rows from outside, which `fill` writes. `→ [rows, cols]`
     pub fn leaf(&mut self, rows: usize, cols: usize, fill: impl FnOnce(&mut [f32])) -> Var {
         self.push(Op::Leaf, rows, cols, 0, |_, out, _, _| fill(out))
     }
 
-    /// Writes a node down. `compute` gets all earlier values, the zeroed output, the zeroed room it keeps, all masks.
+    /// Records a node. `compute` gets all earlier values, the zeroed output, the zeroed values to keep, and all masks.
     fn push(
         &mut self,
         op: Op,
@@ -207,7 +208,8 @@ impl<'a> Tape<'a> {
         Var(buffers.nodes.len() - 1)
     }
 
-    /// Draws a mask and says by how much what is left grows. No mask where nothing is dropped.
+    /// Draws a mask and returns the factor of the values that are not dropped. The mask is empty where nothing is
+    /// dropped.
     fn draw(&mut self, n: usize, rate: f32) -> (Range<usize>, f32) {
         let Some(draws) = self.draws.as_mut().filter(|_| rate > 0.0) else { return (0..0, 1.0) };
         let masks = &mut self.buffers.masks;

@@ -1,11 +1,12 @@
-//! Operations that put rows together or choose among them. Forward; the backward passes are in `backward.rs`.
+//! Operations that join rows or select some of them. This is the forward pass; the backward passes are in
+//! `backward.rs`.
 
 use accrue_kernel::dot;
 
 use super::{Op, Tape, Var, unfold};
 
 impl Tape<'_> {
-    /// Columns of both, side by side. `x: [n, a], y: [n, b] → [n, a + b]`
+    /// The columns of `x`, then those of `y`. `x: [n, a], y: [n, b] → [n, a + b]`
     pub fn concat(&mut self, x: Var, y: Var) -> Var {
         let ((rows, a), (rows_y, b)) = (self.shape(x), self.shape(y));
         assert_eq!(rows, rows_y, "concat: rows differ");
@@ -19,7 +20,7 @@ impl Tape<'_> {
         })
     }
 
-    /// The dot product of each row of `x` with the same row of `y`. `x, y: [n, d] → [n, 1]`
+    /// The dot product of each row of `x` with the row of `y` at the same index. `x, y: [n, d] → [n, 1]`
     pub fn row_dots(&mut self, x: Var, y: Var) -> Var {
         let (rows, d) = self.shape(x);
         assert_eq!(self.shape(y), (rows, d), "row_dots: shapes differ");
@@ -32,7 +33,7 @@ impl Tape<'_> {
         })
     }
 
-    /// Some rows, in this order; a row may be chosen again. `x: [n, d], rows: [m] below n → [m, d]`
+    /// Some rows, in the given order; a row may occur several times. `x: [n, d], rows: [m] below n → [m, d]`
     pub fn select(&mut self, x: Var, rows: &[u32]) -> Var {
         let (_, d) = self.shape(x);
         let at = self.buffers.nodes[x.0].value();

@@ -1,8 +1,8 @@
-//! Operations that look back over the last rows of a sequence: a maximum, and filters that all columns share.
+//! Operations over the last rows of a sequence: a maximum, and filters that all columns share.
 //!
-//! Both let a network that reads a *window* at every step (Tang and Wang, *Personalized top-N sequential recommendation via
-//! convolutional sequence embedding*, WSDM 2018) put a sequence on the tape once, however many windows overlap.
-//! Rows before a sequence begins are not there: they take no part in a maximum, and count as zero in a sum.
+//! With both, a network that reads a *window* at every step (Tang and Wang, *Personalized top-N sequential
+//! recommendation via convolutional sequence embedding*, WSDM 2018) puts a sequence on the tape once, however many
+//! windows overlap. Rows before the beginning of a sequence are ignored by a maximum and count as zero in a sum.
 
 use accrue_kernel::{axpy, dot};
 
@@ -12,9 +12,9 @@ use crate::WeightId;
 
 impl Tape<'_> {
     /// The largest element of each column among a row and the `reach - 1` rows before it, within each sequence.
-    /// `x: [n, d] → [n, d]`. Of equals the earliest wins, and it alone gets the gradient.
+    /// `x: [n, d] → [n, d]`. Among equal elements the earliest is chosen, and only that one gets the gradient.
     pub fn sliding_max(&mut self, x: Var, reach: usize) -> Var {
-        assert!(reach > 0, "sliding_max: a reach of nothing");
+        assert!(reach > 0, "sliding_max: the reach is 0");
         let (rows, d) = self.shape(x);
         let (at, segments) = (self.buffers.nodes[x.0].value(), self.segments);
         let mut winners = vec![0; rows * d];
@@ -25,8 +25,8 @@ impl Tape<'_> {
         out
     }
 
-    /// Causal filters that are the same for every column: `y[t, f] = Σ_p weight[f, p] · x[t - (kernel - 1 - p)]`, a row for
-    /// each filter, side by side. `x: [n, d], weight: [filters, kernel] → [n, filters · d]`
+    /// Causal filters that are the same for every column: `y[t, f] = Σ_p weight[f, p] · x[t - (kernel - 1 -
+    /// p)]`, one row of `d` columns per filter. `x: [n, d], weight: [filters, kernel] → [n, filters · d]`
     pub fn vertical_convolution(&mut self, x: Var, weight: WeightId) -> Var {
         let ((rows, d), [filters, kernel]) = (self.shape(x), self.weights.shape(weight));
         let (at, segments, weights) = (self.buffers.nodes[x.0].value(), self.segments, self.weights);
@@ -40,7 +40,7 @@ impl Tape<'_> {
     }
 }
 
-/// `x: [n, d] → out, winners: [n, d]`, the largest and the row it stands in.
+/// `x: [n, d] → out, winners: [n, d]`: the largest elements and the indices of their rows.
 fn max_forward(x: &[f32], segments: &[usize], d: usize, reach: usize, out: &mut [f32], winners: &mut [u32]) {
     let mut first = 0;
     for &length in segments {
@@ -61,7 +61,8 @@ fn max_forward(x: &[f32], segments: &[usize], d: usize, reach: usize, out: &mut 
     }
 }
 
-/// `dy: [n, filters · d] → adds to dx: [n, d] and d_weight: [filters, kernel]`. `weight` and `d_weight` have one shape.
+/// `dy: [n, filters · d] → adds to dx: [n, d] and d_weight: [filters, kernel]`. `weight` and `d_weight` have the same
+/// shape.
 pub(super) fn vertical_backward(
     (x, dy): (&[f32], &[f32]),
     segments: &[usize],

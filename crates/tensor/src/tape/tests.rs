@@ -1,7 +1,7 @@
 use super::*;
 use crate::Init;
 
-/// The gradients of a network are compared with differences of its loss, a fixed weighting of the outputs.
+/// Compares the gradients of a network with finite differences of its loss, a fixed weighting of the outputs.
 ///
 /// `build` adds weights; `run` is the forward pass from a leaf to an output.
 fn check<W: Copy>(
@@ -49,7 +49,7 @@ fn check<W: Copy>(
         x[i] = before;
         agree(dx[i], (above - below) / f64::from(2.0 * STEP), format!("input {i}"));
     }
-    // Every third weight is enough and keeps the test short.
+    // Checking every third weight is enough and keeps the test fast.
     for i in (0..gradient.len()).step_by(3) {
         let mut at = |step: f32| {
             weights.change(|values| values[i] += step);
@@ -68,27 +68,27 @@ fn bias(weights: &mut Weights, n: usize) -> WeightId {
 }
 
 #[test]
-fn linear_layers_have_the_gradients_of_their_differences() {
+fn linear_layers_have_the_gradients_of_finite_differences() {
     let build = |weights: &mut Weights| (weights.matrix("w", [5, 3], Init::Xavier), bias(weights, 3));
     check("linear", &[4], 5, build, |tape, x, (w, b)| tape.linear(x, w, Some(b)));
     check("linear without bias", &[4], 5, build, |tape, x, (w, _)| tape.linear(x, w, None));
 }
 
 #[test]
-fn normalisation_has_the_gradients_of_its_differences() {
+fn normalisation_has_the_gradients_of_finite_differences() {
     let build =
         |weights: &mut Weights| (weights.rows("gain", [1, 7], Init::Normal { deviation: 1.0 }), bias(weights, 7));
     check("layer norm", &[3], 7, build, |tape, x, (gain, shift)| tape.layer_norm(x, gain, shift));
 }
 
 #[test]
-fn elementwise_operations_have_the_gradients_of_their_differences() {
+fn elementwise_operations_have_the_gradients_of_finite_differences() {
     for rate in [0.0, 0.4] {
         for activation in [Activation::Identity, Activation::Gelu] {
             check("activate", &[3], 5, no_weights, |tape, x, ()| tape.activate(x, activation, rate));
         }
         check("relu", &[3], 5, no_weights, |tape, x, ()| {
-            // Away from the corner, where a difference would see both sides.
+            // Keeps x away from 0, where a finite difference would span both slopes.
             let x = tape.product(x, x);
             tape.activate(x, Activation::Relu, rate)
         });
@@ -113,13 +113,13 @@ fn elementwise_operations_have_the_gradients_of_their_differences() {
 }
 
 #[test]
-fn positions_have_the_gradients_of_their_differences() {
+fn positions_have_the_gradients_of_finite_differences() {
     let build = |weights: &mut Weights| weights.rows("positions", [6, 4], Init::Xavier);
     check("positions", &[3, 2], 4, build, |tape, x, table| tape.add_rows(x, table, &[0, 1, 2, 0, 5]));
 }
 
 #[test]
-fn attention_has_the_gradients_of_its_differences() {
+fn attention_has_the_gradients_of_finite_differences() {
     for (n_heads, is_causal, dropout) in [(1, true, 0.0), (2, true, 0.3), (2, false, 0.0)] {
         let how = Attention { n_heads, is_causal, dropout };
         check(&format!("{how:?}"), &[5, 1, 3], 12, no_weights, |tape, x, ()| tape.attention(x, how));
@@ -127,13 +127,13 @@ fn attention_has_the_gradients_of_its_differences() {
 }
 
 #[test]
-fn gated_units_have_the_gradients_of_their_differences() {
+fn gated_units_have_the_gradients_of_finite_differences() {
     let build = |weights: &mut Weights| (weights.matrix("w", [3, 9], Init::Xavier), bias(weights, 9));
     check("gru", &[4, 1, 3], 9, build, |tape, x, (w, b)| tape.gru(x, w, b));
 }
 
 #[test]
-fn convolutions_have_the_gradients_of_their_differences() {
+fn convolutions_have_the_gradients_of_finite_differences() {
     let build = |weights: &mut Weights| (weights.matrix("w", [6, 4], Init::Xavier), bias(weights, 4));
     for dilation in [1, 2] {
         check("convolution", &[5, 1, 2], 2, build, |tape, x, (w, b)| tape.convolution(x, w, b, 3, dilation));
@@ -141,16 +141,16 @@ fn convolutions_have_the_gradients_of_their_differences() {
 }
 
 #[test]
-fn what_looks_back_has_the_gradients_of_its_differences() {
+fn sliding_operations_have_the_gradients_of_finite_differences() {
     for reach in [1, 2, 9] {
-        // A shape whose drawn rows have no two maxima so close that a difference would see both.
+        // With this shape no two maxima are so close that a finite difference would span both.
         check("sliding max", &[5, 1, 3], 2, no_weights, |tape, x, ()| tape.sliding_max(x, reach));
     }
     let build = |weights: &mut Weights| weights.rows("w", [2, 3], Init::Normal { deviation: 0.5 });
     check("vertical convolution", &[5, 1, 2], 4, build, |tape, x, w| tape.vertical_convolution(x, w));
 }
 
-/// Runs operations without weights and gives the output.
+/// Runs operations without weights and returns the output.
 fn value(segments: &[usize], width: usize, x: &[f32], run: impl Fn(&mut Tape, Var) -> Var) -> Vec<f32> {
     let (mut buffers, weights) = (Buffers::default(), Weights::new(0));
     let mut tape = Tape::new(&mut buffers, &weights, segments, Mode::Predict);
@@ -160,20 +160,20 @@ fn value(segments: &[usize], width: usize, x: &[f32], run: impl Fn(&mut Tape, Va
 }
 
 #[test]
-fn attention_over_equal_keys_is_the_mean_of_what_is_seen() {
-    // Queries and keys are 0, so all that is seen weighs the same; values are 1, 3, 8.
+fn attention_over_equal_keys_is_the_mean_of_the_visible_values() {
+    // Queries and keys are 0, so all visible rows have equal weight; the values are 1, 3, 8.
     let qkv = [0.0, 0.0, 1.0, 0.0, 0.0, 3.0, 0.0, 0.0, 8.0];
     let how = |is_causal| Attention { n_heads: 1, is_causal, dropout: 0.0 };
     let run = |segments: &[usize], is_causal| value(segments, 3, &qkv, |tape, x| tape.attention(x, how(is_causal)));
     assert_eq!(run(&[3], true), [1.0, 2.0, 4.0]);
     assert_eq!(run(&[3], false), [4.0; 3]);
-    // A sequence never sees its neighbour.
+    // A sequence does not attend to the one before it.
     assert_eq!(run(&[2, 1], true), [1.0, 2.0, 8.0]);
 }
 
 #[test]
-fn attention_prefers_the_key_that_fits() {
-    // One row asks for the first key: softmax(√½ · (2, 0)) over the values 1 and 0.
+fn attention_gives_the_most_weight_to_the_matching_key() {
+    // One row's query matches the first key: softmax(√½ · (2, 0)) over the values 1 and 0.
     let qkv = [0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0];
     let how = Attention { n_heads: 1, is_causal: true, dropout: 0.0 };
     let out = value(&[2], 6, &qkv, |tape, x| tape.attention(x, how));
@@ -181,7 +181,7 @@ fn attention_prefers_the_key_that_fits() {
     assert!((out[2] - weight / (weight + 1.0)).abs() < 1e-6, "{out:?}");
 }
 
-/// Values that can be worked out by hand. `expected` within a millionth.
+/// Compares with values that can be computed by hand, within a millionth.
 fn golden(
     what: &str,
     segments: &[usize],
@@ -215,7 +215,7 @@ fn elementwise_operations_have_the_values_of_their_formulas() {
 }
 
 #[test]
-fn rows_are_put_together_and_chosen_as_said() {
+fn rows_are_joined_and_selected_in_the_given_order() {
     let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     let beside = [1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 5.0, 6.0, 5.0, 6.0];
     golden("concat", &[3], 2, &x, &beside, |tape, x| tape.concat(x, x));
@@ -254,24 +254,24 @@ fn layers_have_the_values_of_their_formulas() {
     close(&tape, y, &[-2.9, -2.8, -2.7, 8.1, 10.2, 12.3]);
     let y = tape.linear(x, w, None);
     close(&tape, y, &[-3.0, -3.0, -3.0, 8.0, 10.0, 12.0]);
-    // Rows of two differ from their mean by one deviation each.
+    // The elements of a row of two differ from their mean by one deviation each.
     let y = tape.layer_norm(x, gain, shift);
     close(&tape, y, &[2.5, -1.5, -1.5, 2.5]);
     let y = tape.add_rows(x, table, &[1, 0]);
     close(&tape, y, &[31.0, 39.0, 10.0, 22.0]);
-    // Zeros, then (1, -1); (1, -1), then (0, 2): times 1, 2 and 3, 4, and 10 more.
+    // Zeros, then (1, -1); (1, -1), then (0, 2): times 1, 2 and 3, 4, plus 10.
     let y = tape.convolution(x, kernel, kernel_bias, 2, 1);
     close(&tape, y, &[9.0, 17.0]);
 }
 
 #[test]
-fn unfolding_shows_the_past_and_zeros_before_it() {
+fn unfolding_gives_earlier_rows_and_zeros_before_the_first() {
     let out = value(&[3, 1], 1, &[1.0, 2.0, 3.0, 4.0], |tape, x| tape.unfold(x, 2, 1));
     assert_eq!(out, [0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 0.0, 4.0]);
 }
 
 #[test]
-fn a_sliding_maximum_forgets_and_stays_in_its_sequence() {
+fn a_sliding_maximum_covers_its_reach_and_stays_in_its_sequence() {
     let out = value(&[4, 2], 1, &[5.0, 1.0, 2.0, -1.0, -7.0, -8.0], |tape, x| tape.sliding_max(x, 2));
     assert_eq!(out, [5.0, 5.0, 2.0, 2.0, -7.0, -7.0]);
 }
@@ -288,7 +288,7 @@ fn the_earliest_of_equal_maxima_gets_the_gradient() {
 }
 
 #[test]
-fn vertical_filters_weigh_the_rows_of_all_columns_alike() {
+fn vertical_filters_weight_the_rows_of_all_columns_equally() {
     let mut weights = Weights::new(0);
     let w = weights.rows("w", [2, 2], Init::Constant(0.0));
     weights.change(|w| w.copy_from_slice(&[10.0, 1.0, 0.0, 3.0]));
@@ -325,7 +325,7 @@ fn a_gated_unit_has_the_values_of_its_formula() {
 }
 
 #[test]
-fn nothing_is_dropped_when_predicting_and_masks_repeat_when_training() {
+fn predicting_drops_nothing_and_training_masks_repeat_for_the_same_key() {
     let (mut buffers, weights) = (Buffers::default(), Weights::new(0));
     let mut run = |mode| {
         let mut tape = Tape::new(&mut buffers, &weights, &[50], mode);
@@ -342,7 +342,7 @@ fn nothing_is_dropped_when_predicting_and_masks_repeat_when_training() {
 }
 
 #[test]
-fn buffers_of_a_longer_tape_leave_no_trace() {
+fn buffers_of_a_longer_tape_do_not_change_the_result() {
     let mut weights = Weights::new(3);
     let w = weights.matrix("w", [12, 4], Init::Xavier);
     let run = |buffers: &mut Buffers, length: usize| {
@@ -363,7 +363,7 @@ fn buffers_of_a_longer_tape_leave_no_trace() {
 
 #[test]
 #[should_panic(expected = "linear: [1, 2]·[3, 4]")]
-fn shapes_that_do_not_fit_are_refused() {
+fn shapes_that_do_not_match_are_refused() {
     let mut weights = Weights::new(0);
     let w = weights.matrix("w", [3, 4], Init::Xavier);
     let mut buffers = Buffers::default();

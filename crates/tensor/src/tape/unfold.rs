@@ -1,4 +1,4 @@
-//! What a causal convolution sees, and pooling over sequences.
+//! Causal convolution, and pooling over sequences.
 
 use accrue_kernel::axpy;
 
@@ -6,14 +6,15 @@ use super::{Op, Tape, Var};
 use crate::WeightId;
 
 impl Tape<'_> {
-    /// A causal convolution along each sequence: row `t` sees rows `t, t - dilation, …, t - (kernel - 1) · dilation`.
+    /// A causal convolution along each sequence: row `t` depends on rows `t, t - dilation, …, t - (kernel - 1) ·
+    /// dilation`.
     /// `x: [n, d], weight: [kernel · d, outputs], bias: [1, outputs] → [n, outputs]`
     pub fn convolution(&mut self, x: Var, weight: WeightId, bias: WeightId, kernel: usize, dilation: usize) -> Var {
         let unfolded = self.unfold(x, kernel, dilation);
         self.linear(unfolded, weight, Some(bias))
     }
 
-    /// What a causal convolution sees, oldest first; zeros before a sequence begins. `x: [n, d] → [n, kernel · d]`
+    /// The inputs of a causal convolution, oldest first; zeros before a sequence begins. `x: [n, d] → [n, kernel · d]`
     pub fn unfold(&mut self, x: Var, kernel: usize, dilation: usize) -> Var {
         let (rows, d) = self.shape(x);
         let (at, segments) = (self.buffers.nodes[x.0].value(), self.segments);
@@ -23,7 +24,7 @@ impl Tape<'_> {
     }
 }
 
-/// `(row of the output, place in the kernel, row of the input)` of all that is seen; the last place is the row itself.
+/// `(output row, position in the kernel, input row)` of each pair; the last position is the row itself.
 pub(super) fn seen(segments: &[usize], kernel: usize, dilation: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let mut first = 0;
     segments.iter().flat_map(move |&length| {
@@ -38,7 +39,7 @@ pub(super) fn seen(segments: &[usize], kernel: usize, dilation: usize) -> impl I
     })
 }
 
-/// `x: [n, d] → out: [n, kernel · d]`, zero where nothing is seen.
+/// `x: [n, d] → out: [n, kernel · d]`, zero where a sequence has no such row.
 pub(super) fn forward(x: &[f32], segments: &[usize], d: usize, kernel: usize, dilation: usize, out: &mut [f32]) {
     for (row, place, from) in seen(segments, kernel, dilation) {
         out[(row * kernel + place) * d..][..d].copy_from_slice(&x[from * d..][..d]);
@@ -52,11 +53,11 @@ pub(super) fn backward(dy: &[f32], segments: &[usize], d: usize, kernel: usize, 
     }
 }
 
-/// `x: [n, d] → out, winners: [n_segments, d]`; the first of equals wins.
+/// `x: [n, d] → out, winners: [n_segments, d]`; among equal elements the first is chosen.
 pub(super) fn max_over_segments(x: &[f32], segments: &[usize], d: usize, out: &mut [f32], winners: &mut [u32]) {
     let mut first = 0;
     for ((&length, out), winners) in segments.iter().zip(out.chunks_exact_mut(d)).zip(winners.chunks_exact_mut(d)) {
-        assert!(length > 0, "max_over_segments: a sequence of nothing");
+        assert!(length > 0, "max_over_segments: a sequence is empty");
         out.copy_from_slice(&x[first * d..][..d]);
         winners.fill(first as u32);
         for row in first + 1..first + length {

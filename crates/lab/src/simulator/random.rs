@@ -1,11 +1,12 @@
-//! Chance as a pure function: `(seed, stream, counter)` names a [`Roll`], whose draws are numbered from 0.
+//! Random numbers as a pure function: `(seed, stream, counter)` identifies a [`Random`], whose draws are numbered from
+//! 0.
 //!
-//! A thin coat over the kernel's draws with the shapes of chance that a shop needs. Nothing here is saved or shared; two
-//! places that name the same roll see the same numbers.
+//! It adds the distributions that the simulator needs to the kernel's draws. Nothing is saved or shared: two places
+//! that use the same triple get the same numbers.
 
 use accrue_kernel::{Draws, random};
 
-/// What a roll is for, so that no two uses share numbers.
+/// The purposes of random numbers, so that no two uses share them.
 #[derive(Clone, Copy)]
 pub(super) enum Stream {
     Place = 1,
@@ -20,30 +21,30 @@ pub(super) enum Stream {
     Session,
     Request,
     Respond,
-    Dawn,
+    DayPlan,
     Policy,
     Text,
 }
 
-/// The draws of one thing that happens.
-pub(super) struct Roll(Draws);
+/// The draws for one purpose and counter.
+pub(super) struct Random(Draws);
 
-impl Roll {
+impl Random {
     pub(super) fn new(seed: u64, stream: Stream, counter: u64) -> Self {
         Self(Draws::new(seed, stream as u64, counter))
     }
 
-    /// Even over the open interval (0, 1).
+    /// Uniform in the open interval (0, 1).
     pub(super) fn uniform(&mut self) -> f64 {
         ((self.0.next_u64() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
     }
 
-    /// Even over `low..high`.
+    /// Uniform in `low..high`.
     pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// An index below `n`, which is not 0.
+    /// An index below `n`, which must not be 0.
     pub(super) fn below(&mut self, n: usize) -> usize {
         self.0.below(n as u64) as usize
     }
@@ -58,13 +59,13 @@ impl Roll {
         self.0.normal()
     }
 
-    /// The integer below or above `mean`, right on average.
+    /// `mean` rounded down or up at random, with `mean` as the expected value.
     pub(super) fn count(&mut self, mean: f64) -> usize {
         (mean + self.uniform()) as usize
     }
 }
 
-/// A stable number for a text.
+/// A stable hash of a text.
 pub(super) fn hash_text(text: &str) -> u64 {
     text.bytes().fold(0, |hash, byte| random(hash, Stream::Text as u64, u64::from(byte), 0))
 }

@@ -1,0 +1,81 @@
+//! The faults of mappings.
+
+/// A mapping that contradicts itself or does not match a file.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MappingError {
+    /// A field that does not exist.
+    #[error("`{table}` names the field `{field}`, which does not exist; the fields are: {}", known.join(", "))]
+    NoField {
+        /// The table of the mapping.
+        table: &'static str,
+        /// The name.
+        field: Box<str>,
+        /// The names of all fields.
+        known: &'static [&'static str],
+    },
+    /// A column that the file does not have.
+    #[error("`{table}` names the column `{column}`, which the file does not have; it has: {}", known.join(", "))]
+    NoColumn {
+        /// The table of the mapping.
+        table: &'static str,
+        /// The name.
+        column: Box<str>,
+        /// The columns of the file.
+        known: Vec<Box<str>>,
+    },
+    /// A pattern that is not a regular expression.
+    #[error("rule {rule}: `{pattern}` is not a regular expression: {source}")]
+    Pattern {
+        /// The number of the rule, from 1.
+        rule: usize,
+        /// The pattern.
+        pattern: Box<str>,
+        /// The fault of the pattern.
+        source: regex_lite::Error,
+    },
+    /// A condition without a test or with several.
+    #[error("rule {rule}: `when` needs exactly one test besides `column`, but has {tests}; write one rule for each")]
+    Tests {
+        /// The number of the rule, from 1.
+        rule: usize,
+        /// The number of tests.
+        tests: usize,
+    },
+    /// A rule without an effect.
+    #[error("rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute` or `quarantine`")]
+    Idle {
+        /// The number of the rule, from 1.
+        rule: usize,
+    },
+    /// A reason code with other characters than codes may have.
+    #[error("rule {rule}: `{code}` cannot be a reason; use lower-case letters, digits and `_`, at most 64 of them")]
+    ReasonCode {
+        /// The number of the rule, from 1.
+        rule: usize,
+        /// The code.
+        code: Box<str>,
+    },
+    /// A factor that is 0 or not finite.
+    #[error("`scale` multiplies `{field}` by {factor}; the factor must be a finite number and not 0")]
+    Scale {
+        /// The field.
+        field: Box<str>,
+        /// The factor.
+        factor: f64,
+    },
+    /// Columns of items in a source without events.
+    #[error("`item` describes the items of events, but `kind` is not `events`; use `fields`")]
+    ItemBesideNothing,
+}
+
+/// Checks that all `fields` of a table are among `known`.
+pub(super) fn known_fields<'a>(
+    table: &'static str,
+    mut fields: impl Iterator<Item = &'a Box<str>>,
+    known: &'static [&'static str],
+) -> Result<(), MappingError> {
+    match fields.find(|field| !known.contains(&&***field)) {
+        Some(field) => Err(MappingError::NoField { table, field: field.clone(), known }),
+        None => Ok(()),
+    }
+}
