@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use accrue_store::{ItemIdx, Past};
+use accrue_store::{CheckpointWriter, ItemIdx, Past, SectionSource, StoreError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::blend::{Axis, Blend, BlendSettings, Feature, Sample};
@@ -666,6 +667,73 @@ impl Ensemble {
             + self.fitted.as_ref().map_or(0, Fitted::copied_bytes)
             + self.first_seen.copied_bytes()
     }
+}
+
+/// What a checkpoint keeps of an ensemble: a section for each part, with a version of its own. A part whose section this build cannot use
+/// is as it was before it learned anything, and the others are taken as they are.
+impl Ensemble {
+    /// Writes the sections; their names begin with `prefix`. The settings are not among them: they are the caller's.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn save(&self, writer: &mut CheckpointWriter, prefix: &str) -> Result<(), StoreError> {
+        writer.value(&format!("{prefix}/popularity"), 1, &self.popularity)?;
+        writer.value(&format!("{prefix}/neighbours"), 1, &self.neighbours)?;
+        writer.value(&format!("{prefix}/preference"), 1, &self.preference)?;
+        writer.value(&format!("{prefix}/factorization"), 1, &self.factorization)?;
+        if let Some(sequence) = &self.sequence {
+            writer.value(&format!("{prefix}/sequence"), 1, sequence)?;
+        }
+        if let Some(fitted) = &self.fitted {
+            writer.value(&format!("{prefix}/fitted"), 1, fitted)?;
+        }
+        writer.value(&format!("{prefix}/blend"), 1, &self.blend)?;
+        writer.value(&format!("{prefix}/items"), 1, &(&self.first_seen, &self.newest))
+    }
+
+    /// Reads what [`Ensemble::save`] wrote, under the settings that it had.
+    ///
+    /// # Errors
+    /// If a section is damaged.
+    pub fn load(
+        source: &mut SectionSource<'_>,
+        prefix: &str,
+        settings: Settings,
+        seed: u64,
+    ) -> Result<Self, StoreError> {
+        let mut ensemble = Self::new(settings, seed);
+        read_into(source, &format!("{prefix}/popularity"), 1, &mut ensemble.popularity)?;
+        read_into(source, &format!("{prefix}/neighbours"), 1, &mut ensemble.neighbours)?;
+        read_into(source, &format!("{prefix}/preference"), 1, &mut ensemble.preference)?;
+        read_into(source, &format!("{prefix}/factorization"), 1, &mut ensemble.factorization)?;
+        if let Some(sequence) = &mut ensemble.sequence {
+            read_into(source, &format!("{prefix}/sequence"), 1, sequence)?;
+        }
+        if let Some(fitted) = &mut ensemble.fitted {
+            read_into(source, &format!("{prefix}/fitted"), 1, fitted)?;
+        }
+        read_into(source, &format!("{prefix}/blend"), 1, &mut ensemble.blend)?;
+        if let Some((first_seen, newest)) = source.value(&format!("{prefix}/items"), 1)? {
+            (ensemble.first_seen, ensemble.newest) = (first_seen, newest);
+        }
+        let features = features_with(ensemble.sequence.is_some(), ensemble.fitted.is_some());
+        if features.len() != ensemble.blend.n_features() {
+            ensemble.blend.set_features(features, N_GROUPS);
+        }
+        Ok(ensemble)
+    }
+}
+
+fn read_into<T: DeserializeOwned>(
+    source: &mut SectionSource<'_>,
+    name: &str,
+    version: u32,
+    part: &mut T,
+) -> Result<(), StoreError> {
+    if let Some(read) = source.value(name, version)? {
+        *part = read;
+    }
+    Ok(())
 }
 
 /// Newest items kept in order.
