@@ -4,7 +4,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use accrue::ingest::{Progress, ReadSettings, Reader};
+use accrue_ingest::{Progress, ReadSettings, Reader};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

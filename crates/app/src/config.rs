@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use accrue_engine::config::{Config as EngineConfig, LearnConfig, LogConfig};
+use accrue_engine::traffic::ServeConfig;
 use accrue_event::CheckSettings;
+use accrue_http::HttpSettings;
+use accrue_serve::search::SearchSettings;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-
-use crate::experiment::{ExperimentSettings, ExploreSettings};
 
 /// The file that is read from the working directory where no other is named.
 pub const DEFAULT_FILE: &str = "accrue.toml";
@@ -23,266 +25,68 @@ const FLAG_VARIABLES: [&str; 6] =
 /// Short names of variables.
 const SHORT_VARIABLES: [(&str, &str); 2] = [("ACCRUE_SEED", "learn.seed"), ("ACCRUE_LISTEN", "http.listen")];
 
-/// All settings of a shop's server.
+/// All settings of a shop's server: those of its engine, and those of the program around it.
 ///
 /// ```
-/// let config: accrue::config::Config = toml::from_str("[learn]\nseed = 7").unwrap();
-/// assert_eq!((config.learn.seed, config.learn.history_capacity), (7, 1000));
+/// let config: accrue::config::Config = toml::from_str("[learn]\nseed = 7\n[http]\nmax_events = 9").unwrap();
+/// assert_eq!((config.engine.learn.seed, config.http.max_events), (7, 9));
 /// assert!(config.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(from = "Sections", into = "Sections")]
 pub struct Config {
     /// The data folder.
     pub data: PathBuf,
     /// The server's address, keys and limits.
-    pub http: crate::http::HttpSettings,
-    /// What the check tolerates.
-    pub check: CheckSettings,
-    /// How the log lies on the disk.
-    pub log: LogConfig,
-    /// What the models are made of.
-    pub model: accrue_model::Settings,
-    /// When models learn, publish and are saved.
-    pub learn: LearnConfig,
-    /// How search ranks.
-    pub search: accrue_serve::search::SearchSettings,
-    /// What is kept of answers.
-    pub serve: ServeConfig,
-}
-
-/// What is kept of answers, and what is tried on them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServeConfig {
-    /// Which answers are recorded in the log: `true`, `false`, or a share of them.
-    pub record: RecordShare,
-    /// Which answers are drawn by chance, and how.
-    pub explore: ExploreSettings,
-    /// An experiment that is running.
-    pub experiment: Option<ExperimentSettings>,
-    /// Share of shoppers, others each day, whose pages the last version known good makes, 0 to 1.
-    pub good_share: f64,
-}
-
-impl Default for ServeConfig {
-    fn default() -> Self {
-        Self { record: Default::default(), explore: Default::default(), experiment: None, good_share: 0.01 }
-    }
-}
-
-/// A share of answers: all, none, or a number from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum RecordShare {
-    /// All or none.
-    Whole(bool),
-    /// So many, chosen by a hash of the answer's id.
-    Part(f64),
-}
-
-impl RecordShare {
-    /// The share as a number.
-    pub fn share(self) -> f64 {
-        match self {
-            Self::Whole(all) => f64::from(u8::from(all)),
-            Self::Part(share) => share,
-        }
-    }
-}
-
-impl Default for RecordShare {
-    fn default() -> Self {
-        Self::Whole(true)
-    }
-}
-
-/// When models learn, publish and are saved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LearnConfig {
-    /// Where all randomness comes from, with the offset.
-    pub seed: u64,
-    /// Milliseconds between publications while there is something new.
-    pub publish_every_ms: u64,
-    /// Events between checkpoints.
-    pub checkpoint_every_events: u64,
-    /// Checkpoints kept; the oldest are deleted.
-    pub checkpoints_kept: usize,
-    /// Events remembered of a shopper.
-    pub history_capacity: usize,
-    /// Choices of one item by one shopper, of one type, that teach on one day; 0 is no bound.
-    pub same_item_a_day: u32,
-    /// One event in so many is predicted before it is learned, to measure quality (a young shop: more often).
-    pub predict_one_in: u64,
-    /// How changes of what shoppers do are found, and how they hasten learning.
-    pub drift: accrue_train::DriftSettings,
-    /// How impressions become negatives.
-    pub impressions: accrue_train::ImpressionSettings,
-    /// How what is learned is judged, and when it is undone.
-    pub guard: accrue_train::GuardSettings,
-    /// When a server learns its models again by itself.
-    pub reset: accrue_train::ResetSettings,
-}
-
-impl Default for LearnConfig {
-    fn default() -> Self {
-        let learning = accrue_train::LearnSettings::default();
-        Self {
-            seed: learning.seed,
-            publish_every_ms: 50,
-            checkpoint_every_events: 1_000_000,
-            checkpoints_kept: 3,
-            history_capacity: learning.history_capacity,
-            same_item_a_day: learning.same_item_a_day,
-            predict_one_in: learning.predict_one_in,
-            drift: learning.drift,
-            impressions: learning.impressions,
-            guard: learning.guard,
-            reset: accrue_train::ResetSettings::default(),
-        }
-    }
-}
-
-/// How the log lies on the disk: [`accrue_store::LogSettings`] with a form in a file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogConfig {
-    /// Records after which a segment is sealed.
-    pub segment_records: u64,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { segment_records: accrue_store::LogSettings::default().segment_records }
-    }
-}
-
-impl From<&LogConfig> for accrue_store::LogSettings {
-    fn from(settings: &LogConfig) -> Self {
-        Self { segment_records: settings.segment_records }
-    }
+    pub http: HttpSettings,
+    /// What is checked, stored, learned and served. Its sections are sections of the file.
+    pub engine: EngineConfig,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            data: "accrue-data".into(),
-            http: Default::default(),
-            check: CheckSettings::default(),
-            log: LogConfig::default(),
-            model: accrue_model::Settings::default(),
-            learn: LearnConfig::default(),
-            search: Default::default(),
-            serve: ServeConfig::default(),
-        }
+        Self { data: "accrue-data".into(), http: HttpSettings::default(), engine: EngineConfig::default() }
     }
 }
 
 impl Config {
     /// Refuses values that contradict themselves; the first fault found is told.
     pub fn validate(&self) -> Result<(), String> {
-        self.check.validate().map_err(|error| error.to_string())?;
         self.http.validate().map_err(|error| error.to_string())?;
-        let learn = &self.learn;
-        let retrieval = &self.model.retrieval;
-        let recorded = self.serve.record.share();
-        if !(0.0..=1.0).contains(&recorded) {
-            return Err(format!("`serve.record` is {recorded}, but must be true, false, or a share from 0 to 1"));
-        }
-        self.serve.explore.validate()?;
-        let good_share = self.serve.good_share;
-        if !(0.0..=1.0).contains(&good_share) {
-            return Err(format!("`serve.good_share` is {good_share}, but must be from 0 to 1"));
-        }
-        if let Some(experiment) = &self.serve.experiment {
-            experiment.validate(self.model.part, recorded)?;
-        }
-        in_range("learn.publish_every_ms", learn.publish_every_ms, 1, 60_000)?;
-        in_range("learn.checkpoint_every_events", learn.checkpoint_every_events, 1000, u64::MAX)?;
-        in_range("learn.checkpoints_kept", learn.checkpoints_kept as u64, 1, 1000)?;
-        in_range("learn.history_capacity", learn.history_capacity as u64, 1, 100_000)?;
-        in_range("learn.predict_one_in", learn.predict_one_in, 1, u64::MAX)?;
-        let drift = &learn.drift;
-        if !(drift.delta > 0.0 && drift.delta < 1.0) {
-            return Err(format!("`learn.drift.delta` is {}, but must be above 0 and below 1", drift.delta));
-        }
-        if !(1.0..=10.0).contains(&drift.boost) {
-            return Err(format!("`learn.drift.boost` is {}, but must be 1 to 10", drift.boost));
-        }
-        in_range("learn.drift.boost_half_life", drift.boost_half_life, 10, u64::MAX)?;
-        let impressions = &learn.impressions;
-        in_range("learn.impressions.capacity", impressions.capacity as u64, 0, 100_000_000)?;
-        if !(0.0..=1.0).contains(&impressions.weight) {
-            return Err(format!("`learn.impressions.weight` is {}, but must be 0 to 1", impressions.weight));
-        }
-        let guard = &learn.guard;
-        in_range("learn.guard.anchor_one_in", guard.anchor_one_in, 2, u64::MAX)?;
-        in_range("learn.guard.anchors", guard.anchors as u64, 128, 100_000)?;
-        in_range("learn.guard.test_one_in", guard.test_one_in, 1, u64::MAX / 4)?;
-        in_range("learn.guard.tests_per_s", guard.tests_per_s, 1, 1_000_000)?;
-        in_range("learn.guard.version_every", guard.version_every, 1_000, u64::MAX)?;
-        in_range("learn.guard.confirm_after", guard.confirm_after, 500, guard.version_every)?;
-        in_range("learn.guard.versions_kept", guard.versions_kept as u64, 0, 100)?;
-        if !(0.0..=0.4).contains(&guard.tolerance) {
-            return Err(format!("`learn.guard.tolerance` is {}, but must be 0 to 0.4", guard.tolerance));
-        }
-        if !(guard.alpha > 0.0 && guard.alpha < 1.0) {
-            return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));
-        }
-        validate_reset(&learn.reset)?;
-        in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
-        self.model.validate()?;
-        let (factorization, blend) = (&self.model.factorization, &self.model.blend);
-        for (key, value) in
-            [("factorization.rate", factorization.rate), ("blend.rate", blend.rate), ("blend.average", blend.average)]
-        {
-            if !(value > 0.0 && value <= 1.0) {
-                return Err(format!("`model.{key}` is {value}, but must be above 0 and at most 1"));
-            }
-        }
-        for (key, value) in [("factorization.l2", factorization.l2), ("blend.forget", blend.forget)] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(format!("`model.{key}` is {value}, but must be 0 to 1"));
-            }
-        }
-        let half_life = self.model.neighbours.half_life_days;
-        if !(half_life > 0.0 && half_life.is_finite()) {
-            return Err(format!("`model.neighbours.half_life_days` is {half_life}, but must be above 0"));
-        }
-        in_range("model.factorization.dim", self.model.factorization.dim as u64, 1, 4096)?;
-        in_range("model.retrieval.learn_one_in", retrieval.learn_one_in, 1, u64::MAX)
+        self.engine.validate()
     }
 }
 
-fn validate_reset(reset: &accrue_train::ResetSettings) -> Result<(), String> {
-    if reset.every_events > 0 {
-        in_range("learn.reset.every_events", reset.every_events, 1_000, u64::MAX)?;
-    }
-    in_range("learn.reset.attempts", reset.attempts, 1, 100)?;
-    let gate = &reset.gate;
-    in_range("learn.reset.gate.predict_one_in", gate.predict_one_in, 1, u64::MAX)?;
-    in_range("learn.reset.gate.max_choices", gate.max_choices, 1, u64::MAX)?;
-    for (key, value, least, most) in [
-        ("growth", reset.growth, 0.0, 100.0),
-        ("share", reset.share, 0.001, 1.0),
-        ("gate.margin", gate.margin, 0.0, 0.4),
-        ("gate.alpha", gate.alpha, 1e-9, 0.5),
-        ("gate.max_latency", gate.max_latency, 0.1, 1e6),
-        ("gate.max_params", gate.max_params, 0.1, 1e6),
-    ] {
-        if !(least..=most).contains(&value) {
-            return Err(format!("`learn.reset.{key}` is {value}, but must be {least} to {most}"));
-        }
-    }
-    Ok(())
+/// A configuration as its file has it: the sections of all crates side by side, so that each key of the file that no crate knows is refused.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Sections {
+    data: PathBuf,
+    http: HttpSettings,
+    check: CheckSettings,
+    log: LogConfig,
+    model: accrue_model::Settings,
+    learn: LearnConfig,
+    search: SearchSettings,
+    serve: ServeConfig,
 }
 
-fn in_range(key: &str, value: u64, least: u64, most: u64) -> Result<(), String> {
-    match value {
-        _ if (least..=most).contains(&value) => Ok(()),
-        _ if most == u64::MAX => Err(format!("`{key}` is {value}, but must be at least {least}")),
-        _ => Err(format!("`{key}` is {value}, but must be {least} to {most}")),
+impl Default for Sections {
+    fn default() -> Self {
+        Config::default().into()
+    }
+}
+
+impl From<Config> for Sections {
+    fn from(Config { data, http, engine }: Config) -> Self {
+        let EngineConfig { check, log, model, learn, search, serve } = engine;
+        Self { data, http, check, log, model, learn, search, serve }
+    }
+}
+
+impl From<Sections> for Config {
+    fn from(Sections { data, http, check, log, model, learn, search, serve }: Sections) -> Self {
+        Self { data, http, engine: EngineConfig { check, log, model, learn, search, serve } }
     }
 }
 
@@ -586,7 +390,7 @@ mod tests {
             sources(file, &[("ACCRUE_SEED", "2"), ("ACCRUE_LEARN_HISTORY_CAPACITY", "20"), ("PATH", "/bin")]);
         sources.flags.push(("learn.seed", Value::Integer(3), "--seed"));
         let resolved = Resolved::load(&sources).unwrap();
-        let learn = &resolved.config.learn;
+        let learn = &resolved.config.engine.learn;
         assert_eq!((learn.seed, learn.history_capacity, learn.checkpoints_kept), (3, 20, 5));
         assert_eq!(origin(&resolved, "learn.seed"), ("3".into(), "flag --seed".into()));
         let history = ("20".into(), "environment ACCRUE_LEARN_HISTORY_CAPACITY".into());
@@ -606,7 +410,8 @@ mod tests {
         ];
         let (_dir, sources) = sources("", &variables);
         let config = Resolved::load(&sources).unwrap().config;
-        assert_eq!((config.check.rates.actions, config.check.item_pattern.as_deref()), (7, Some(r"^\d+$")));
+        let check = &config.engine.check;
+        assert_eq!((check.rates.actions, check.item_pattern.as_deref()), (7, Some(r"^\d+$")));
         assert_eq!(config.data, Path::new("12"), "a text stays one even if it looks like a number");
     }
 
@@ -614,7 +419,7 @@ mod tests {
     fn answers_are_recorded_all_or_none_or_in_part() {
         for (text, share) in [("true", 1.0), ("false", 0.0), ("0.25", 0.25), ("1", 1.0)] {
             let (_dir, sources) = sources("", &[("ACCRUE_SERVE_RECORD", text)]);
-            assert_eq!(Resolved::load(&sources).unwrap().config.serve.record.share(), share, "{text}");
+            assert_eq!(Resolved::load(&sources).unwrap().config.engine.serve.record.share(), share, "{text}");
         }
     }
 

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use accrue_engine::config::Config;
+use accrue_engine::learn_settings;
+use accrue_engine::online_model::OnlineModel;
 use accrue_event::{
     Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
 };
+use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
 use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
 use accrue_lab::simulator::{SimulatorSettings, simulated_log};
 use accrue_lab::{
@@ -22,10 +26,6 @@ use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
-
-use crate::config::Config;
-use crate::ingest::{Entry, Progress, ReadSettings, Reader};
-use crate::online_model::OnlineModel;
 
 /// Records read at once.
 const BATCH: usize = 4_096;
@@ -165,7 +165,7 @@ fn simulate(shop: SimulatorSettings, days: u32, types: Option<&[String]>) -> Str
 /// A flood on a stream of real events, with and without the rule against it.
 fn risk(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
     let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
-    let mut learn = crate::engine::learn_settings(config);
+    let mut learn = learn_settings(config);
     let check =
         CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
     let mut settings = RiskSettings {
@@ -199,7 +199,7 @@ fn arms(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync
             format!("there is no treatment `{name}`; there is {}", Treatment::ALL.map(Treatment::name).join(", "))
         })?,
     };
-    let mut learn = crate::engine::learn_settings(config);
+    let mut learn = learn_settings(config);
     let shops = number(pairs.remove("shops"), "shops", 20)?;
     let days = number(pairs.remove("days"), "days", 30)?;
     learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
@@ -313,7 +313,7 @@ fn stream_settings(
     } else {
         Source::File
     };
-    let mut learn = crate::engine::learn_settings(config);
+    let mut learn = learn_settings(config);
     learn.history_capacity = number(take("history_capacity"), "history_capacity", learn.history_capacity)?;
     let drift = &mut learn.drift;
     drift.delta = number(take("drift.delta"), "drift.delta", drift.delta)?;

@@ -1,14 +1,8 @@
-//! The `accrue` program: command line, HTTP, configuration, and the engine that wires the rooms together.
+//! The `accrue` program: the command line, the demonstration shop, and evaluations of files.
 //!
-//! The only crate with HTTP and async. It holds no algorithm: it moves values between the rooms.
+//! It holds no algorithm: it reads settings, arguments and files, calls the crates that do the work, and prints what comes back.
 
-pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;
-pub mod engine;
 pub mod evaluation;
-pub mod experiment;
-pub mod http;
-pub mod ingest;
-pub mod online_model;

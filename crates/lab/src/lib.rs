@@ -8,6 +8,7 @@ mod auto;
 mod calibration;
 mod cost;
 mod evaluation;
+pub mod experiment;
 mod html;
 mod metrics;
 pub mod off_policy;

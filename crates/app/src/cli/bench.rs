@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use accrue_bench::{Measure, Options, Size, benches, run as measure};
+
 use super::output::{columns, count};
 use super::problem::Problem;
 use super::{Context, Ending};
-use crate::bench::{Measure, Options, Size, benches, run as measure};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,7 +63,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         _ => Size::Full,
     };
     let options = Options { names, size, here, datasets };
-    let report = measure(&context.config, &options, &|text| context.output.note(text))?;
+    let report = measure(&context.config.engine, &options, &|text| context.output.note(text))?;
     context.output.result(&report.measures, |measures| table(measures))?;
     if report.failures.is_empty() {
         return Ok(Ending::Well);

@@ -116,7 +116,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
                 against: arguments.against.clone(),
                 settings: arguments.settings.clone(),
             };
-            let report = match evaluation::evaluate(&context.config, &request, &progress_notes(context.output)) {
+            let report = match evaluation::evaluate(&context.config.engine, &request, &progress_notes(context.output)) {
                 Err(error) if says_too_little(&error) => {
                     context.output.note(&format!("refused: {error}"));
                     return Ok(Ending::Refused);

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use accrue_engine::traffic::ExperimentSettings;
 use accrue_lab::Interval;
+use accrue_lab::experiment::{ArmReport, ExperimentReport, OffPolicyReport, ReportError, ReportSettings, report};
 use accrue_lab::off_policy::{ListPolicy, OffPolicySettings};
 use accrue_model::Exploration;
 
 use super::output::{columns, count};
 use super::{Context, Ending, evaluate};
-use crate::experiment::{ExperimentReport, OffPolicyReport, ReportError, ReportSettings, report};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,11 +58,12 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         off_policy: OffPolicySettings {
             clip: arguments.clip,
             least_effective: arguments.least_effective,
-            seed: config.learn.seed,
+            seed: config.engine.learn.seed,
             ..OffPolicySettings::default()
         },
     };
-    let found = match report(&config.data, arguments.name.as_deref(), config.serve.experiment.as_ref(), &settings) {
+    let declared = config.engine.serve.experiment.as_ref().map(ExperimentSettings::split);
+    let found = match report(&config.data, arguments.name.as_deref(), declared.as_ref(), &settings) {
         Err(error @ ReportError::Unknown { .. }) => {
             output.note(&format!("refused: {error}"));
             return Ok(Ending::Refused);
@@ -69,7 +71,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         found => found?,
     };
     output.result(&found, table)?;
-    let refused = |arm: &crate::experiment::ArmReport| matches!(arm.off_policy, OffPolicyReport::Refused { .. });
+    let refused = |arm: &ArmReport| matches!(arm.off_policy, OffPolicyReport::Refused { .. });
     if arguments.policy.is_some() && found.arms.iter().any(refused) {
         output.note("refused: the drawn answers of an arm say too little about the policy");
         return Ok(Ending::Refused);

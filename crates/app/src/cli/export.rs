@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use accrue_engine::EngineError;
 use accrue_event::{Event, ItemId, SessionId, Timestamp, UserId};
 use accrue_serve::Seen;
 use accrue_store::{Body, LogReader, Page, Record};
@@ -11,7 +12,6 @@ use serde::Serialize;
 use super::problem::Problem;
 use super::signals::Stop;
 use super::{Context, Ending, inspect};
-use crate::engine::{self, EngineError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -178,10 +178,11 @@ fn recommendations(
         SeenArgument::Drop => Seen::Drop,
     };
     let Context { config, .. } = context;
-    let exported = engine::recommendations(&config.data, config, users, n.into(), seen, |list| match stop.is_asked() {
+    let take = |list| match stop.is_asked() {
         true => Err(Interrupted::Stopped),
         false => line(out, &list).map_err(Interrupted::Failed),
-    });
+    };
+    let exported = accrue_engine::recommendations(&config.data, &config.engine, users, n.into(), seen, take);
     match exported {
         Ok(()) => Ok(Ending::Well),
         Err(Interrupted::Stopped) => Ok(Ending::Stopped),

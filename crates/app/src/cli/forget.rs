@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use accrue_engine::Forgotten;
 use accrue_event::UserId;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::count;
 use super::{Context, Ending};
-use crate::engine::{self, Forgotten};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,9 +38,9 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let Context { config, output } = context;
     let users = users(&arguments)?;
     if !arguments.dry_run {
-        engine::finish_forgetting(&config.data, &config)?;
+        accrue_engine::finish_forgetting(&config.data, &config.engine)?;
     }
-    let found = engine::traces(&config.data, &users)?;
+    let found = accrue_engine::traces(&config.data, &users)?;
     if !found.unknown.is_empty() {
         let unknown: Vec<&str> = found.unknown.iter().map(UserId::as_str).collect();
         output.result(&found, |_| format!("nothing is known of {}; nothing was changed", unknown.join(", ")))?;
@@ -55,7 +55,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         false => ProgressBar::hidden(),
     };
     bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3} %  learning again  {eta} left")?);
-    let forgotten = engine::forget(&config.data, &config, &users, |at, end| {
+    let forgotten = accrue_engine::forget(&config.data, &config.engine, &users, |at, end| {
         bar.set_position(found.replayed.saturating_sub(end - at));
     })?;
     bar.finish_and_clear();

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
+use accrue_engine::{Engine, EngineError, Ingested};
 use accrue_event::{Mapping, RecordKind};
+use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Output;
 use super::problem::{Hint as _, Problem};
 use super::signals::Stop;
 use super::{Context, Ending};
-use crate::engine::{Engine, EngineError, Ingested};
-use crate::ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader};
 use dry_run::DryRun;
 use feed::Feed;
 use summary::Summary;
@@ -99,10 +99,10 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let started = Instant::now();
     let mut summary = Summary::new(arguments.check);
     let end = if arguments.check {
-        let mut dry_run = DryRun::new(&context.config.check)?;
+        let mut dry_run = DryRun::new(&context.config.engine.check)?;
         pump(&arguments.files, &settings, &mut dry_run, &mut summary, &stop, context.output)?
     } else {
-        let engine = Engine::open(&context.config.data, &context.config)?;
+        let engine = Engine::open(&context.config.data, &context.config.engine)?;
         let mut feed = Feed::new(engine.clone());
         let pumped = pump(&arguments.files, &settings, &mut feed, &mut summary, &stop, context.output);
         summary.finish(started.elapsed());

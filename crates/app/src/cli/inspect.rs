@@ -12,7 +12,6 @@ use serde_json::json;
 use super::output::{columns, count};
 use super::problem::Problem;
 use super::{Context, Ending};
-use crate::engine;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,8 +77,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
 pub(super) fn recovered(context: &Context) -> anyhow::Result<(LogReader, Recovered)> {
     let Context { config, output } = context;
     let mut log = LogReader::open(&config.data)?;
-    let (settings, end) = (engine::learn_settings(config), log.end());
-    let recovered = recover(&mut log, &engine::checkpoints_in(&config.data), &settings, end, true)?;
+    let (settings, end) = (accrue_engine::learn_settings(&config.engine), log.end());
+    let recovered = recover(&mut log, &accrue_engine::checkpoints_in(&config.data), &settings, end, true)?;
     recovered.warnings().iter().for_each(|warning| output.note(&format!("warning: {warning}")));
     Ok((log, recovered))
 }
@@ -129,7 +128,7 @@ fn checkpoint(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
     let checkpoint = match file {
         Some(file) => Checkpoint::open(&file)?,
         None => {
-            let found = engine::checkpoints_in(&context.config.data).newest()?;
+            let found = accrue_engine::checkpoints_in(&context.config.data).newest()?;
             let found = found.ok_or_else(|| {
                 Problem::new(
                     "there is no checkpoint yet",
@@ -158,7 +157,7 @@ fn checkpoint(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 fn digest(context: &Context, at: Option<u64>) -> anyhow::Result<()> {
-    let digest = engine::digest(&context.config.data, &context.config, at.map(Offset))?;
+    let digest = accrue_engine::digest(&context.config.data, &context.config.engine, at.map(Offset))?;
     context.output.result(&digest, |digest| {
         let mut rows = vec![vec!["offset".into(), digest.offset.to_string()]];
         rows.push(vec!["log".into(), digest.log.clone()]);

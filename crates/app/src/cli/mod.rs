@@ -27,13 +27,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use accrue_engine::Engine;
 use accrue_store::LogReader;
 use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
 use toml::Value;
 
 use crate::config::{Config, Resolved, Sources};
-use crate::engine::Engine;
 use output::Output;
 
 const EXAMPLES: &str = "\
@@ -234,7 +234,7 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
 /// Opens the engine over a folder that has a log: one that was mistyped is not made.
 fn engine_of(context: &Context) -> anyhow::Result<Engine> {
     LogReader::open(&context.config.data)?;
-    Ok(Engine::open(&context.config.data, &context.config)?)
+    Ok(Engine::open(&context.config.data, &context.config.engine)?)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -3,12 +3,12 @@
 use std::fmt::Display;
 use std::io::ErrorKind;
 
+use accrue_engine::EngineError;
+use accrue_ingest::ReadError;
 use accrue_store::StoreError;
 use accrue_train::TrainError;
 
 use crate::config::ConfigError;
-use crate::engine::EngineError;
-use crate::ingest::ReadError;
 
 /// A failure with a hint.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use accrue_engine::{Engine, Ingested};
 use accrue_event::{RecordKind, Timestamp};
 use accrue_store::{Body, LogReader, Offset};
 use serde::Serialize;
@@ -9,7 +10,6 @@ use serde::Serialize;
 use super::output::{columns, count};
 use super::problem::Problem;
 use super::{Context, Ending, inspect};
-use crate::engine::{Engine, Ingested};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,7 +4,6 @@ use accrue_store::Offset;
 
 use super::output::count;
 use super::{Context, Ending};
-use crate::engine;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +25,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
     let Context { config, output } = context;
-    let replay = engine::replay(&config.data, &config, arguments.to.map(Offset), arguments.verify)?;
+    let replay = accrue_engine::replay(&config.data, &config.engine, arguments.to.map(Offset), arguments.verify)?;
     output.result(&replay, |replay| {
         let verdict = match replay.equal {
             None => String::new(),

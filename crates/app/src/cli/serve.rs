@@ -2,10 +2,11 @@
 
 use std::io::Write as _;
 
+use accrue_engine::Engine;
+use accrue_engine::online_model::OnlineModel;
+
 use super::problem::Hint as _;
 use super::{Context, Ending, signals};
-use crate::engine::Engine;
-use crate::online_model::OnlineModel;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,10 +42,10 @@ pub(super) fn run(context: Context) -> anyhow::Result<Ending> {
             .hint("choose another port with --listen HOST:PORT; port 0 picks a free one")?;
         let address = listener.local_addr()?;
         let settings = config.http.clone();
-        let engine = tokio::task::spawn_blocking(move || Engine::open_to_serve(&config.data, &config)).await??;
+        let engine = tokio::task::spawn_blocking(move || Engine::open_to_serve(&config.data, &config.engine)).await??;
         writeln!(std::io::stdout(), "listening on http://{address}")?;
         std::io::stdout().flush()?;
-        let served = crate::http::serve(engine.clone(), listener, settings, signals::stop_asked()).await;
+        let served = accrue_http::serve(engine.clone(), listener, settings, signals::stop_asked()).await;
         tracing::info!("stopping: the learner catches up and a checkpoint is written");
         // The engine is closed also when serving failed.
         tokio::task::spawn_blocking(move || engine.close()).await??;

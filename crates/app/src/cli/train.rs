@@ -1,5 +1,7 @@
 //! `accrue train --challenge`: other settings, more passes or only the recent past, judged beside what is being learned.
 
+use accrue_engine::config::Config;
+use accrue_engine::{learn_settings, with_changes};
 use accrue_store::Offset;
 use accrue_train::{Challenge, GateSettings};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,7 +10,6 @@ use toml::{Table, Value};
 use super::output::count;
 use super::problem::Problem;
 use super::{Context, Ending};
-use crate::engine::{self, learn_settings, with_changes};
 
 const HINT: &str = "write it as under [model] in `accrue config`: --set factorization.rate=0.02";
 
@@ -53,11 +54,11 @@ fn margin(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
     let Context { config, output } = context;
-    let mut settings = learn_settings(&config);
+    let mut settings = learn_settings(&config.engine);
     let changes = arguments.set.iter().map(|text| change(text)).collect::<anyhow::Result<_>>()?;
     settings.models =
         with_changes(&settings.models, &changes).map_err(|fault| Problem::new(format!("--set {fault}"), HINT))?;
-    let with_them = crate::config::Config { model: settings.models.clone(), ..config.clone() };
+    let with_them = Config { model: settings.models.clone(), ..config.engine.clone() };
     with_them
         .validate()
         .map_err(|fault| Problem::new(format!("--set: {fault}"), "`accrue config` shows every setting"))?;
@@ -72,9 +73,10 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let gate = GateSettings { margin: arguments.margin, ..GateSettings::default() };
     let bar = if output.draws_progress() { ProgressBar::new(arguments.shadow) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3} %  side by side  {eta} left")?);
-    let report = engine::challenge(&config.data, &config, &challenge, arguments.shadow, &gate, |at, _| {
-        bar.set_position(at);
-    })?;
+    let report =
+        accrue_engine::challenge(&config.data, &config.engine, &challenge, arguments.shadow, &gate, |at, _| {
+            bar.set_position(at);
+        })?;
     bar.finish_and_clear();
     output.result(&report, |report| {
         format!(

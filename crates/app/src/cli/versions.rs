@@ -1,12 +1,12 @@
 //! `accrue versions`: what was learned and when, which of it is trusted, and what was undone.
 
+use accrue_engine::{Engine, Versions};
 use accrue_store::Offset;
 use accrue_train::VersionEntry;
 use serde_json::json;
 
 use super::output::{columns, count};
 use super::{Context, Ending, inspect};
-use crate::engine::{Engine, Versions};
 
 const EXAMPLES: &str = "\
 Examples:

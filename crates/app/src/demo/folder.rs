@@ -7,10 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use accrue_engine::config::Config;
+use accrue_engine::{Engine, EngineError};
 use serde::{Deserialize, Serialize};
-
-use crate::config::Config;
-use crate::engine::{Engine, EngineError};
 
 /// Lies in a named folder and says whose it is.
 const MARK: &str = "accrue-demo.json";

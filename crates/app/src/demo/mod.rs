@@ -19,7 +19,10 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use accrue_engine::config::Config as EngineConfig;
+use accrue_engine::{Engine, EngineError};
 use accrue_event::Timestamp;
+use accrue_http::HttpSettings;
 use accrue_lab::simulator::{Simulator, SimulatorSettings, Step};
 use tokio::sync::oneshot;
 
@@ -31,8 +34,6 @@ pub use progress::{HEADER, Progress, Summary};
 pub use tally::{Arm, Page, Tally, Times, Window, Worth};
 
 use crate::config::Config;
-use crate::engine::{Engine, EngineError};
-use crate::http::HttpSettings;
 use client::Client;
 use drive::Drive;
 use folder::Folder;
@@ -114,19 +115,15 @@ pub fn run(
 ) -> Result<(), DemoError> {
     // The port first: a second demo on it should fail before it makes a folder.
     let (listener, address) = listen(&config.http.listen)?;
-    let mut config = Config {
-        http: HttpSettings { listen: address.to_string(), shutdown_limit_s: 1, ..Default::default() },
-        check: Default::default(),
-        ..config.clone()
-    };
+    let http = HttpSettings { listen: address.to_string(), shutdown_limit_s: 1, ..Default::default() };
+    let config = EngineConfig { check: Default::default(), ..config.engine.clone() };
     let folder = match &settings.data {
         Some(path) => Folder::named(path, &config)?,
         None => Folder::temporary()?,
     };
-    config.data = folder.path().to_owned();
     let engine = Engine::open(folder.path(), &config)?;
-    let server = Server::start(engine.clone(), listener, config.http.clone());
-    let driven = drive(&config, settings, &folder, address, stop, say);
+    let server = Server::start(engine.clone(), listener, http);
+    let driven = drive(config.learn.seed, settings, &folder, address, stop, say);
     let served = server.stop();
     let end = engine.status().log_end;
     let closed = engine.close();
@@ -138,14 +135,14 @@ pub fn run(
 }
 
 fn drive(
-    config: &Config,
+    seed: u64,
     settings: &DemoSettings,
     folder: &Folder,
     address: SocketAddr,
     stop: &dyn Fn() -> bool,
     say: &mut dyn FnMut(Said<'_>) -> anyhow::Result<()>,
 ) -> Result<(), DemoError> {
-    let shop = Simulator::new(shop_settings(config.learn.seed, settings.visits, now()));
+    let shop = Simulator::new(shop_settings(seed, settings.visits, now()));
     let opened = Opened::new(&shop, address, folder);
     let window = settings.visits.map_or(WINDOW, |visits| (visits / 4).clamp(1, WINDOW));
     let mut drive = Drive::open(shop, Client::new(address), window as usize)?;
@@ -237,7 +234,7 @@ impl Server {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                crate::http::serve(engine, listener, settings, async {
+                accrue_http::serve(engine, listener, settings, async {
                     // A sender that is gone means the same as one that spoke.
                     let _ = stopped.await;
                 })

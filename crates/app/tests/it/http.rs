@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use accrue::config::Config;
-use accrue::engine::Engine;
-use accrue::http::{HttpSettings, Key, Scope, serve};
+use accrue_engine::Engine;
+use accrue_engine::config::Config;
+use accrue_http::{HttpSettings, Key, Scope, serve};
 use serde_json::{Value, json};
 
 const READ_KEY: &str = "read-key-0123456789";
@@ -548,7 +548,7 @@ fn every_answer_is_recorded_and_changes_nothing() {
     let event = json!([{"id": "e9", "type": "click", "user": "u1", "item": page["items"][0]["id"], "recommendation_id": page["recommendation_id"], "position": 0, "at": "2026-11-21T11:00:00Z"}]);
     assert_eq!(shop.post("/v1/events", &event).json()["accepted"], 1);
     shop.engine.close().unwrap();
-    let replay = accrue::engine::replay(&shop.dir, &Config::default(), None, true).unwrap();
+    let replay = accrue_engine::replay(&shop.dir, &Config::default(), None, true).unwrap();
     assert_eq!(replay.equal, Some(true), "{replay:?}");
 }
 

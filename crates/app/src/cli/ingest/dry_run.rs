@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
+use accrue_engine::{EngineError, Ingested, Refused, coded};
 use accrue_event::{
     Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawValue, RecordKind, Refusal,
     RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
 };
+use accrue_ingest::Entry;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Sink;
-use crate::engine::{EngineError, Ingested, Refused, coded};
-use crate::ingest::Entry;
 
 /// A check with what it has seen in this run.
 pub(super) struct DryRun {

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use accrue_engine::{Engine, EngineError, Incoming, Ingested, Refused};
 use accrue_event::{ItemId, RawItem, RawValue};
+use accrue_ingest::Entry;
 
 use super::Sink;
-use crate::engine::{Engine, EngineError, Incoming, Ingested, Refused};
-use crate::ingest::Entry;
 
 /// An engine that takes entries of files.
 pub(super) struct Feed {

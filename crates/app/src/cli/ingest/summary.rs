@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use accrue_engine::Ingested;
 use serde::Serialize;
 
 use crate::cli::output::{columns, count};
-use crate::engine::Ingested;
 
 /// Refused records of each reason that are shown.
 const EXAMPLES: usize = 3;
@@ -116,7 +116,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Refused;
+    use accrue_engine::Refused;
 
     #[test]
     fn batches_add_up_and_examples_name_their_lines() {

@@ -1,0 +1,224 @@
+//! Shops to measure in: a data folder that vanishes, filled fast or through the front door, behind a real server.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use accrue_engine::config::Config;
+use accrue_engine::{Engine, checkpoints_in, learn_settings};
+use accrue_event::Timestamp;
+use accrue_http::{HttpSettings, serve};
+use accrue_store::{Body, Facts, Log, Offset};
+use accrue_train::{Learner, save};
+
+use super::client::Client;
+use super::corpus::{Corpus, described};
+use super::{Bed, ingest};
+
+/// Records appended in one commit when a log is filled.
+const GROUP: usize = 10_000;
+/// Records folded at once.
+const CHUNK: usize = 4_096;
+
+/// A folder that is removed when it is dropped.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> anyhow::Result<Self> {
+        static N_FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let number = N_FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("accrue-bench-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed lies where the system cleans up.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Fills an empty folder with a catalogue and `corpus`, without the check and in large commits; learns all of it, and leaves a
+/// checkpoint. The same state as if every event had come in by the front door at the time it names.
+pub(super) fn fill(dir: &Path, config: &Config, corpus: Corpus, note: &dyn Fn(&str)) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut log = Log::open(dir, (&config.log).into())?;
+    let settings = Body::Settings(learn_settings(config).to_record().into());
+    let items = (0..corpus.n_items as u32).map(|item| Body::Item(Box::new(described(item))));
+    let first: Vec<Body> = std::iter::once(settings).chain(items).collect();
+    let mut lines = corpus.lines().peekable();
+    log.append(Timestamp(lines.peek().map_or(0, |line| line.at_ms)), &first)?;
+    while let Some(line) = lines.peek() {
+        let received_at = Timestamp(line.at_ms);
+        let group: Vec<Body> = lines.by_ref().take(GROUP).map(|line| line.body()).collect();
+        log.append(received_at, &group)?;
+    }
+    let appended_s = started.elapsed().as_secs_f64();
+    note(&format!("  {} records appended in {appended_s:.1} s; learning them", log.end()));
+    let (facts, learner) = fold(&log, config)?;
+    save(&checkpoints_in(dir), |end| log.reader().sum_before(end), &facts, &learner)?;
+    let rate = learner.n_learned() as f64 / (started.elapsed().as_secs_f64() - appended_s);
+    note(&format!("  learned {rate:.0} events/s (decoding and facts included); checkpoint written"));
+    Ok(())
+}
+
+fn fold(log: &Log, config: &Config) -> anyhow::Result<(Facts, Learner)> {
+    let mut facts = Facts::new(config.learn.history_capacity);
+    let mut learner = Learner::new(learn_settings(config));
+    let mut reader = log.reader();
+    while facts.end < log.end() {
+        let mut outcome = Ok(());
+        reader.read(facts.end, CHUNK, |record| {
+            facts.apply(&record);
+            let fact = facts.resolve(&record);
+            let learned = learner.step(record.offset, record.received_at.0, fact);
+            outcome = std::mem::replace(&mut outcome, Ok(())).and(learned);
+        })?;
+        outcome?;
+    }
+    Ok((facts, learner))
+}
+
+/// An engine behind HTTP on a free port, in this process. Dropping it stops both and removes the folder.
+pub(super) struct Server {
+    pub address: SocketAddr,
+    pub engine: Engine,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
+    _folder: Folder,
+}
+
+impl Server {
+    pub fn open(folder: Folder, config: &Config) -> anyhow::Result<Self> {
+        let engine = Engine::open(folder.path(), config)?;
+        Self::serve(folder, engine)
+    }
+
+    /// One that resets as the settings say, as `accrue serve` does.
+    pub fn open_to_reset(folder: Folder, config: &Config) -> anyhow::Result<Self> {
+        let engine = Engine::open_to_serve(folder.path(), config)?;
+        Self::serve(folder, engine)
+    }
+
+    fn serve(folder: Folder, engine: Engine) -> anyhow::Result<Self> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        // Without keys, which would turn the benches' own requests away.
+        let (served, settings) = (engine.clone(), HttpSettings::default());
+        let thread = std::thread::Builder::new().name("bench-server".into()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                serve(served, listener, settings, async { drop(stopped.await) }).await
+            })
+        })?;
+        Ok(Self { address, engine, stop: Some(stop), thread: Some(thread), _folder: folder })
+    }
+
+    pub fn connect(&self) -> anyhow::Result<Client> {
+        Client::connect(self.address)
+    }
+
+    /// The latest time that any event named.
+    pub fn stream_time_ms(&self) -> i64 {
+        self.engine.with_shop(|shop| shop.facts.stream_time.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A server that failed has said so where it was asked; here it only has to be gone.
+        drop(self.stop.take());
+        drop(self.thread.take().map(JoinHandle::join));
+        drop(self.engine.close());
+    }
+}
+
+/// The shop with 10⁷ events before, and what has happened in it since.
+pub(super) struct Big {
+    pub server: Server,
+    pub corpus: Corpus,
+    stretch: u64,
+}
+
+impl Big {
+    /// The next `n_events` of its life.
+    pub fn next(&mut self, n_events: u64) -> Corpus {
+        self.stretch += 1;
+        self.corpus.later(self.stretch, n_events)
+    }
+}
+
+impl Bed<'_> {
+    /// The shop with 10⁷ events (full size), caught up and quiet. 50 events a customer, 200 an item.
+    pub fn big(&mut self) -> anyhow::Result<&mut Big> {
+        if self.big.is_none() {
+            let n_events = self.size.pick(2_000, 1_000_000, 10_000_000);
+            let corpus = Corpus::new(n_events / 50, n_events / 200, n_events);
+            self.note(format!("  making the shop with {n_events} events before"));
+            let folder = Folder::new()?;
+            let config = self.all_live();
+            fill(folder.path(), &config, corpus, self.note)?;
+            let server = Server::open(folder, &config)?;
+            self.big = Some(Big { server, corpus, stretch: 0 });
+        }
+        let big = self.big.as_mut().expect("made above");
+        big.server.engine.wait_until_learned();
+        Ok(big)
+    }
+
+    /// The settings, with every choice learned and every page made by the live version: a choice that the guard keeps as an anchor
+    /// (one in 64) never moves a row, and a shopper who is answered by the version known good (one in 100) does not see it move, so
+    /// how soon it does cannot be asked of them.
+    pub fn all_live(&self) -> Config {
+        let mut config = self.config.clone();
+        config.learn.guard.anchor_one_in = i64::MAX as u64;
+        config.serve.good_share = 0.0;
+        config
+    }
+
+    /// The retail-like shop: 4,000 items, 4,000 customers, 350,000 events, all by the front door; caught up and quiet.
+    pub fn retail(&mut self) -> anyhow::Result<&Server> {
+        if self.retail.is_none() {
+            // The other shop's memory and threads should not stand in the way.
+            self.big = None;
+            let corpus = retail_corpus(self.size.pick(2_000, 350_000, 350_000));
+            let server = Server::open(Folder::new()?, &self.config)?;
+            for batch in ingest::batches(corpus, 1_000) {
+                server.engine.ingest(batch)?;
+            }
+            self.retail = Some(server);
+        }
+        let server = self.retail.as_ref().expect("made above");
+        server.engine.wait_until_learned();
+        Ok(server)
+    }
+}
+
+/// The corpus of the retail-like shop.
+pub(super) fn retail_corpus(n_events: u64) -> Corpus {
+    Corpus::new(4_000, 4_000, n_events)
+}
+
+/// Facts and models of `corpus` without a log, with records numbered from 0.
+pub(super) fn learn(corpus: Corpus, config: &Config) -> anyhow::Result<(Facts, Learner)> {
+    let mut facts = Facts::new(config.learn.history_capacity);
+    let mut learner = Learner::new(learn_settings(config));
+    for (offset, line) in (0..).zip(corpus.lines()) {
+        let record =
+            accrue_store::Record { offset: Offset(offset), received_at: Timestamp(line.at_ms), body: line.body() };
+        facts.apply(&record);
+        learner.step(record.offset, line.at_ms, facts.resolve(&record))?;
+    }
+    Ok((facts, learner))
+}

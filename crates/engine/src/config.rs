@@ -1,0 +1,206 @@
+//! The settings of a shop's engine: what is checked, how the log lies on the disk, what the models are made of, when they learn, and
+//! what is kept of answers.
+//!
+//! In: plain values, for instance the sections of a TOML file. Out: a [`Config`], or the first value that cannot be used.
+
+use accrue_event::CheckSettings;
+use serde::{Deserialize, Serialize};
+
+use crate::traffic::ServeConfig;
+
+/// All settings of an engine.
+///
+/// ```
+/// let config: accrue_engine::config::Config = toml::from_str("[learn]\nseed = 7").unwrap();
+/// assert_eq!((config.learn.seed, config.learn.history_capacity), (7, 1000));
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What the check tolerates.
+    pub check: CheckSettings,
+    /// How the log lies on the disk.
+    pub log: LogConfig,
+    /// What the models are made of.
+    pub model: accrue_model::Settings,
+    /// When models learn, publish and are saved.
+    pub learn: LearnConfig,
+    /// How search ranks.
+    pub search: accrue_serve::search::SearchSettings,
+    /// What is kept of answers.
+    pub serve: ServeConfig,
+}
+
+/// When models learn, publish and are saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LearnConfig {
+    /// Where all randomness comes from, with the offset.
+    pub seed: u64,
+    /// Milliseconds between publications while there is something new.
+    pub publish_every_ms: u64,
+    /// Events between checkpoints.
+    pub checkpoint_every_events: u64,
+    /// Checkpoints kept; the oldest are deleted.
+    pub checkpoints_kept: usize,
+    /// Events remembered of a shopper.
+    pub history_capacity: usize,
+    /// Choices of one item by one shopper, of one type, that teach on one day; 0 is no bound.
+    pub same_item_a_day: u32,
+    /// One event in so many is predicted before it is learned, to measure quality (a young shop: more often).
+    pub predict_one_in: u64,
+    /// How changes of what shoppers do are found, and how they hasten learning.
+    pub drift: accrue_train::DriftSettings,
+    /// How impressions become negatives.
+    pub impressions: accrue_train::ImpressionSettings,
+    /// How what is learned is judged, and when it is undone.
+    pub guard: accrue_train::GuardSettings,
+    /// When a server learns its models again by itself.
+    pub reset: accrue_train::ResetSettings,
+}
+
+impl Default for LearnConfig {
+    fn default() -> Self {
+        let learning = accrue_train::LearnSettings::default();
+        Self {
+            seed: learning.seed,
+            publish_every_ms: 50,
+            checkpoint_every_events: 1_000_000,
+            checkpoints_kept: 3,
+            history_capacity: learning.history_capacity,
+            same_item_a_day: learning.same_item_a_day,
+            predict_one_in: learning.predict_one_in,
+            drift: learning.drift,
+            impressions: learning.impressions,
+            guard: learning.guard,
+            reset: accrue_train::ResetSettings::default(),
+        }
+    }
+}
+
+/// How the log lies on the disk: [`accrue_store::LogSettings`] with a form in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Records after which a segment is sealed.
+    pub segment_records: u64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { segment_records: accrue_store::LogSettings::default().segment_records }
+    }
+}
+
+impl From<&LogConfig> for accrue_store::LogSettings {
+    fn from(settings: &LogConfig) -> Self {
+        Self { segment_records: settings.segment_records }
+    }
+}
+
+impl Config {
+    /// Refuses values that contradict themselves; the first fault found is told.
+    pub fn validate(&self) -> Result<(), String> {
+        self.check.validate().map_err(|error| error.to_string())?;
+        let learn = &self.learn;
+        let retrieval = &self.model.retrieval;
+        let recorded = self.serve.record.share();
+        if !(0.0..=1.0).contains(&recorded) {
+            return Err(format!("`serve.record` is {recorded}, but must be true, false, or a share from 0 to 1"));
+        }
+        self.serve.explore.validate()?;
+        let good_share = self.serve.good_share;
+        if !(0.0..=1.0).contains(&good_share) {
+            return Err(format!("`serve.good_share` is {good_share}, but must be from 0 to 1"));
+        }
+        if let Some(experiment) = &self.serve.experiment {
+            experiment.validate(self.model.part, recorded)?;
+        }
+        in_range("learn.publish_every_ms", learn.publish_every_ms, 1, 60_000)?;
+        in_range("learn.checkpoint_every_events", learn.checkpoint_every_events, 1000, u64::MAX)?;
+        in_range("learn.checkpoints_kept", learn.checkpoints_kept as u64, 1, 1000)?;
+        in_range("learn.history_capacity", learn.history_capacity as u64, 1, 100_000)?;
+        in_range("learn.predict_one_in", learn.predict_one_in, 1, u64::MAX)?;
+        let drift = &learn.drift;
+        if !(drift.delta > 0.0 && drift.delta < 1.0) {
+            return Err(format!("`learn.drift.delta` is {}, but must be above 0 and below 1", drift.delta));
+        }
+        if !(1.0..=10.0).contains(&drift.boost) {
+            return Err(format!("`learn.drift.boost` is {}, but must be 1 to 10", drift.boost));
+        }
+        in_range("learn.drift.boost_half_life", drift.boost_half_life, 10, u64::MAX)?;
+        let impressions = &learn.impressions;
+        in_range("learn.impressions.capacity", impressions.capacity as u64, 0, 100_000_000)?;
+        if !(0.0..=1.0).contains(&impressions.weight) {
+            return Err(format!("`learn.impressions.weight` is {}, but must be 0 to 1", impressions.weight));
+        }
+        let guard = &learn.guard;
+        in_range("learn.guard.anchor_one_in", guard.anchor_one_in, 2, u64::MAX)?;
+        in_range("learn.guard.anchors", guard.anchors as u64, 128, 100_000)?;
+        in_range("learn.guard.test_one_in", guard.test_one_in, 1, u64::MAX / 4)?;
+        in_range("learn.guard.tests_per_s", guard.tests_per_s, 1, 1_000_000)?;
+        in_range("learn.guard.version_every", guard.version_every, 1_000, u64::MAX)?;
+        in_range("learn.guard.confirm_after", guard.confirm_after, 500, guard.version_every)?;
+        in_range("learn.guard.versions_kept", guard.versions_kept as u64, 0, 100)?;
+        if !(0.0..=0.4).contains(&guard.tolerance) {
+            return Err(format!("`learn.guard.tolerance` is {}, but must be 0 to 0.4", guard.tolerance));
+        }
+        if !(guard.alpha > 0.0 && guard.alpha < 1.0) {
+            return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));
+        }
+        validate_reset(&learn.reset)?;
+        in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
+        self.model.validate()?;
+        let (factorization, blend) = (&self.model.factorization, &self.model.blend);
+        for (key, value) in
+            [("factorization.rate", factorization.rate), ("blend.rate", blend.rate), ("blend.average", blend.average)]
+        {
+            if !(value > 0.0 && value <= 1.0) {
+                return Err(format!("`model.{key}` is {value}, but must be above 0 and at most 1"));
+            }
+        }
+        for (key, value) in [("factorization.l2", factorization.l2), ("blend.forget", blend.forget)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(format!("`model.{key}` is {value}, but must be 0 to 1"));
+            }
+        }
+        let half_life = self.model.neighbours.half_life_days;
+        if !(half_life > 0.0 && half_life.is_finite()) {
+            return Err(format!("`model.neighbours.half_life_days` is {half_life}, but must be above 0"));
+        }
+        in_range("model.factorization.dim", self.model.factorization.dim as u64, 1, 4096)?;
+        in_range("model.retrieval.learn_one_in", retrieval.learn_one_in, 1, u64::MAX)
+    }
+}
+
+fn validate_reset(reset: &accrue_train::ResetSettings) -> Result<(), String> {
+    if reset.every_events > 0 {
+        in_range("learn.reset.every_events", reset.every_events, 1_000, u64::MAX)?;
+    }
+    in_range("learn.reset.attempts", reset.attempts, 1, 100)?;
+    let gate = &reset.gate;
+    in_range("learn.reset.gate.predict_one_in", gate.predict_one_in, 1, u64::MAX)?;
+    in_range("learn.reset.gate.max_choices", gate.max_choices, 1, u64::MAX)?;
+    for (key, value, least, most) in [
+        ("growth", reset.growth, 0.0, 100.0),
+        ("share", reset.share, 0.001, 1.0),
+        ("gate.margin", gate.margin, 0.0, 0.4),
+        ("gate.alpha", gate.alpha, 1e-9, 0.5),
+        ("gate.max_latency", gate.max_latency, 0.1, 1e6),
+        ("gate.max_params", gate.max_params, 0.1, 1e6),
+    ] {
+        if !(least..=most).contains(&value) {
+            return Err(format!("`learn.reset.{key}` is {value}, but must be {least} to {most}"));
+        }
+    }
+    Ok(())
+}
+
+fn in_range(key: &str, value: u64, least: u64, most: u64) -> Result<(), String> {
+    match value {
+        _ if (least..=most).contains(&value) => Ok(()),
+        _ if most == u64::MAX => Err(format!("`{key}` is {value}, but must be at least {least}")),
+        _ => Err(format!("`{key}` is {value}, but must be {least} to {most}")),
+    }
+}

@@ -1,0 +1,342 @@
+//! Live traffic: which shopper is in which arm of an experiment, which answers are drawn by chance, and which are recorded.
+//!
+//! In: settings, a visitor, an answer's id. Out: the arm (a function of the experiment's name and the shopper alone, so it holds
+//! for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be told apart or cannot be
+//! served. An arm changes what is *shown*; what its models learn from is everybody, or its own shoppers alone ([`Learning`]).
+
+use accrue_model::{Exploration, Part, Thompson};
+use accrue_serve::{Explore, Visitor};
+use accrue_store::{Assignment, Share, Split, shopper_hash, shopper_name};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Seeds of the hashes: which answers are drawn, what is drawn, and whom the good version answers have nothing to do with each other.
+const WHETHER: u64 = 2;
+const WHAT: u64 = 3;
+const GOOD: u64 = 4;
+const DAY_MS: i64 = 86_400_000;
+/// Arms at most.
+const MAX_ARMS: usize = 16;
+
+/// What is kept of answers, and what is tried on them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServeConfig {
+    /// Which answers are recorded in the log: `true`, `false`, or a share of them.
+    pub record: RecordShare,
+    /// Which answers are drawn by chance, and how.
+    pub explore: ExploreSettings,
+    /// An experiment that is running.
+    pub experiment: Option<ExperimentSettings>,
+    /// Share of shoppers, others each day, whose pages the last version known good makes, 0 to 1.
+    pub good_share: f64,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Self { record: Default::default(), explore: Default::default(), experiment: None, good_share: 0.01 }
+    }
+}
+
+/// A share of answers: all, none, or a number from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RecordShare {
+    /// All or none.
+    Whole(bool),
+    /// So many, chosen by a hash of the answer's id.
+    Part(f64),
+}
+
+impl RecordShare {
+    /// The share as a number.
+    pub fn share(self) -> f64 {
+        match self {
+            Self::Whole(all) => f64::from(u8::from(all)),
+            Self::Part(share) => share,
+        }
+    }
+}
+
+impl Default for RecordShare {
+    fn default() -> Self {
+        Self::Whole(true)
+    }
+}
+
+/// Which answers are drawn by chance, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExploreSettings {
+    /// Share of answers, 0 to 1.
+    pub share: f64,
+    /// Places that are drawn, from the top: 1 to 3.
+    pub places: usize,
+    /// The best items that compete for them: 2 to 20.
+    pub among: usize,
+    /// By rank: ranks over which the chance falls to 1/e; `inf` draws evenly.
+    pub temperature: f32,
+    /// By what they are drawn.
+    pub by: ExploreBy,
+}
+
+/// By what the first places are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExploreBy {
+    /// The rank alone.
+    #[default]
+    Rank,
+    /// Thompson sampling: what may yet turn out to be best, by what the models do not know of the scores.
+    Belief,
+}
+
+impl Default for ExploreSettings {
+    fn default() -> Self {
+        let Exploration { places, among, temperature } = Exploration::default();
+        Self { share: 0.0, places, among, temperature, by: ExploreBy::Rank }
+    }
+}
+
+impl ExploreSettings {
+    fn exploration(&self) -> Exploration {
+        Exploration { places: self.places, among: self.among, temperature: self.temperature }
+    }
+
+    fn how(&self) -> Explore {
+        match self.by {
+            ExploreBy::Rank => Explore::Rank(self.exploration()),
+            ExploreBy::Belief => Explore::Belief(Thompson { places: self.places, among: self.among }),
+        }
+    }
+
+    /// Refuses what cannot be drawn.
+    pub fn validate(&self) -> Result<(), String> {
+        share("serve.explore.share", self.share)?;
+        self.exploration().validate().map_err(|told| format!("`serve.explore`: {told}"))
+    }
+}
+
+/// An experiment: a name, and what is tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentSettings {
+    /// Its name. Another name splits the shoppers anew.
+    pub name: String,
+    /// What the models learn from.
+    #[serde(default)]
+    pub learning: Learning,
+    /// What is tried; the first is what others are compared with.
+    pub arms: Vec<ArmSettings>,
+}
+
+/// What the models behind an arm learn from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Learning {
+    /// One learner learns from all arms: the difference is that of what is shown, with equally good models behind it.
+    #[default]
+    Shared,
+    /// Each arm's models begin as a copy of the shared ones and learn from its own shoppers alone: the difference is what an arm would come
+    /// to by itself, with models that see a part of the traffic.
+    OwnArm,
+}
+
+/// One arm. What it does not name is as the server's settings have it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArmSettings {
+    /// Its name.
+    pub name: String,
+    /// Share of shoppers; those of all arms sum to 1.
+    pub share: f64,
+    /// Which part of the models scores.
+    pub part: Option<Part>,
+    /// How much variety weighs, 0 to 1, where a request does not say.
+    pub diversity: Option<f32>,
+    /// Share of answers that are drawn, 0 to 1.
+    pub explore: Option<f64>,
+}
+
+impl ExperimentSettings {
+    /// Refuses arms that cannot be told apart, add up or be served; `learned` is the part that is learned, `recorded` the share of
+    /// answers that is kept.
+    pub fn validate(&self, learned: Part, recorded: f64) -> Result<(), String> {
+        let at = "serve.experiment";
+        if self.name.is_empty() || self.name.len() > 64 {
+            return Err(format!("`{at}.name` must have 1 to 64 bytes"));
+        }
+        if !(2..=MAX_ARMS).contains(&self.arms.len()) {
+            return Err(format!("`{at}.arms`: there are {}, but must be 2 to {MAX_ARMS}", self.arms.len()));
+        }
+        for (place, arm) in self.arms.iter().enumerate() {
+            arm.validate(learned).map_err(|told| format!("`{at}.arms`: {}: {told}", arm.name))?;
+            if arm.name.is_empty() || arm.name.len() > 64 {
+                return Err(format!("`{at}.arms`: the name of arm {} must have 1 to 64 bytes", place + 1));
+            }
+            if self.arms[..place].iter().any(|other| other.name == arm.name) {
+                return Err(format!("`{at}.arms`: there are two of the name {}", arm.name));
+            }
+        }
+        let sum: f64 = self.arms.iter().map(|arm| arm.share).sum();
+        if (sum - 1.0).abs() > 1e-6 {
+            return Err(format!("`{at}.arms`: their shares sum to {sum}, but must to 1"));
+        }
+        if recorded <= 0.0 {
+            return Err(format!("`{at}` needs `serve.record`: answers that are not kept cannot be compared"));
+        }
+        Ok(())
+    }
+}
+
+impl ExperimentSettings {
+    /// Who is in which arm.
+    pub fn split(&self) -> Split {
+        let share = |arm: &ArmSettings| Share { name: arm.name.as_str().into(), share: arm.share };
+        Split { experiment: self.name.as_str().into(), arms: self.arms.iter().map(share).collect() }
+    }
+}
+
+impl ArmSettings {
+    fn validate(&self, learned: Part) -> Result<(), String> {
+        if !(self.share > 0.0 && self.share <= 1.0) {
+            return Err(format!("its share is {}, but must be above 0 and at most 1", self.share));
+        }
+        if let Some(part) =
+            self.part.filter(|&part| learned != Part::Blend && part != learned && part != Part::Popularity)
+        {
+            let (part, learned) = (part.name(), learned.name());
+            return Err(format!("its part is {part}, but only {learned} is learned (`model.part`)"));
+        }
+        share("diversity", f64::from(self.diversity.unwrap_or(0.0)))?;
+        share("explore", self.explore.unwrap_or(0.0))
+    }
+}
+
+fn share(key: &str, value: f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(format!("`{key}` is {value}, but must be from 0 to 1")) }
+}
+
+/// Who gets what: the settings at work.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    explore: ExploreSettings,
+    experiment: Option<(ExperimentSettings, Split)>,
+    good_share: f64,
+}
+
+impl Traffic {
+    /// By these settings, which were validated.
+    pub fn new(settings: &ServeConfig) -> Self {
+        let experiment = settings.experiment.clone().map(|experiment| (experiment.clone(), experiment.split()));
+        Self { explore: settings.explore, experiment, good_share: settings.good_share }
+    }
+
+    /// The visitor's arm: a user's by their id, a guest's by the session. `None` for a stranger, who could not be known again, and
+    /// where no experiment is running.
+    pub fn arm(&self, visitor: &Visitor) -> Option<&ArmSettings> {
+        let (experiment, split) = self.experiment.as_ref()?;
+        experiment.arms.get(split.arm_of(shopper_hash(&visitor.shopper()?)))
+    }
+
+    /// Whether the last version known good answers this visitor, on the day of `now_ms`: another small share of shoppers each day, so that
+    /// what is chosen does not only confirm the models that made the page.
+    pub fn is_by_good(&self, visitor: &Visitor, now_ms: i64) -> bool {
+        let day = now_ms.div_euclid(DAY_MS);
+        self.good_share > 0.0
+            && visitor
+                .shopper()
+                .is_some_and(|shopper| unit(&format!("{day}\0{}", shopper_name(&shopper)), GOOD) < self.good_share)
+    }
+
+    /// The arm as a record names it.
+    pub fn assignment(&self, arm: &ArmSettings) -> Option<Assignment> {
+        let (experiment, _) = self.experiment.as_ref()?;
+        Some(Assignment { experiment: experiment.name.as_str().into(), arm: arm.name.as_str().into() })
+    }
+
+    /// How the answer of this id is drawn, if it is one of those that are, and the number behind its chance.
+    pub fn exploration(&self, arm: Option<&ArmSettings>, recommendation_id: &str) -> Option<(Explore, u64)> {
+        let share = arm.and_then(|arm| arm.explore).unwrap_or(self.explore.share);
+        let is_drawn = unit(recommendation_id, WHETHER) < share;
+        is_drawn.then(|| (self.explore.how(), xxh3_64_with_seed(recommendation_id.as_bytes(), WHAT)))
+    }
+}
+
+/// The text's hash as a number in 0..1.
+fn unit(text: &str, seed: u64) -> f64 {
+    (xxh3_64_with_seed(text.as_bytes(), seed) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn experiment(toml: &str) -> ExperimentSettings {
+        toml::from_str(toml).unwrap()
+    }
+
+    const TWO: &str = "name = 'x'\narms = [{ name = 'a', share = 0.8 }, { name = 'b', share = 0.2, explore = 1.0 }]";
+
+    fn traffic(toml: &str) -> Traffic {
+        let experiment = experiment(toml);
+        let split = experiment.split();
+        Traffic { experiment: Some((experiment, split)), ..Traffic::default() }
+    }
+
+    fn user(n: u32) -> Visitor {
+        Visitor { user: Some(format!("u{n}").as_str().into()), session: Some(format!("s{n}").as_str().into()) }
+    }
+
+    #[test]
+    fn shoppers_are_split_by_the_shares_and_stay_where_they_are() {
+        let (one, other) = (traffic(TWO), traffic(&TWO.replace("'x'", "'y'")));
+        let arm = |traffic: &Traffic, n| traffic.arm(&user(n)).unwrap().name.clone();
+        let in_b = (0..10_000).filter(|&n| arm(&one, n) == "b").count();
+        assert!((1_900..2_100).contains(&in_b), "{in_b}");
+        let again = traffic(TWO);
+        assert!((0..1_000).all(|n| arm(&one, n) == arm(&again, n)));
+        let both = (0..10_000).filter(|&n| arm(&one, n) == "b" && arm(&other, n) == "b").count();
+        assert!((300..500).contains(&both), "another name splits anew: {both}");
+        assert!(one.arm(&Visitor::default()).is_none());
+    }
+
+    #[test]
+    fn another_share_of_shoppers_is_answered_by_the_good_version_each_day() {
+        let traffic = Traffic { good_share: 0.1, ..Traffic::default() };
+        let day = |day: i64| (0..5_000).filter(|&n| traffic.is_by_good(&user(n), day * DAY_MS + 7)).collect::<Vec<_>>();
+        let (one, other) = (day(20_000), day(20_001));
+        assert!((430..570).contains(&one.len()) && (430..570).contains(&other.len()), "{} {}", one.len(), other.len());
+        assert!(one.iter().filter(|n| other.contains(n)).count() < 100);
+        assert!(!traffic.is_by_good(&Visitor::default(), 0), "nobody knows a stranger again");
+        assert!((0..5_000).all(|n| !Traffic::default().is_by_good(&user(n), 0)));
+    }
+
+    #[test]
+    fn an_arm_may_draw_more_answers_than_the_rest() {
+        let traffic = traffic(TWO);
+        let arms = &traffic.experiment.as_ref().unwrap().0.arms;
+        let drawn = |arm| (0..1_000).filter(|n| traffic.exploration(Some(arm), &format!("r{n}")).is_some()).count();
+        assert_eq!((drawn(&arms[0]), drawn(&arms[1])), (0, 1_000));
+    }
+
+    #[test]
+    fn experiments_that_cannot_be_run_are_refused() {
+        let cases = [
+            (TWO.replace("0.2", "0.3"), "sum to 1.1"),
+            (TWO.replace("'b'", "'a'"), "two of the name a"),
+            (TWO.replace("explore = 1.0", "explore = 2.0"), "`explore` is 2"),
+            (TWO.replace("explore = 1.0", "part = 'neighbours'"), "only repeat is learned"),
+            ("name = 'x'\narms = [{ name = 'a', share = 1.0 }]".into(), "there are 1"),
+            (TWO.replace("'x'", "''"), "1 to 64 bytes"),
+        ];
+        for (toml, told) in cases {
+            let error = experiment(&toml).validate(Part::Repeat, 1.0).unwrap_err();
+            assert!(error.contains(told), "{toml}: {error}");
+        }
+        assert_eq!(experiment(TWO).validate(Part::Repeat, 1.0), Ok(()));
+        assert!(experiment(TWO).validate(Part::Blend, 0.0).unwrap_err().contains("serve.record"));
+        assert!(ExploreSettings { share: 1.5, ..Default::default() }.validate().is_err());
+        assert!(ExploreSettings { among: 1, ..Default::default() }.validate().is_err());
+    }
+}

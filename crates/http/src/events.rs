@@ -1,0 +1,120 @@
+//! `POST /v1/events`: what shoppers do.
+
+use std::sync::Arc;
+
+use accrue_engine::{Ingested, Refused};
+use accrue_event::RawEvent;
+use axum::Json;
+use axum::extract::{Request, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Server;
+use super::body::{Form, by_size};
+use super::problem::{Problem, ProblemDocument};
+use super::records::{Batch, Record};
+use super::schema::EventRecord;
+
+/// What became of a batch: `accepted` + `repaired` + `duplicates` + the length of `quarantined` are its records.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct IngestedBody {
+    /// Taken in as sent.
+    #[schema(example = 2)]
+    accepted: u64,
+    /// Taken in after repairs (white space, a missing price, a clock a little ahead …).
+    #[schema(example = 0)]
+    repaired: u64,
+    /// Known already by id, or refused once before; nothing was changed.
+    #[schema(example = 0)]
+    duplicates: u64,
+    /// Refused; kept with the reason until they are released or dropped.
+    quarantined: Vec<RefusedBody>,
+    /// The log's end after this batch: its records lie below. An answer with an `offset` at least as high has learned
+    /// from them.
+    #[schema(example = 48213)]
+    offset: u64,
+}
+
+/// A refused record of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RefusedBody {
+    /// Its place in the batch, from 0.
+    #[schema(example = 1)]
+    index: usize,
+    /// Stable reason code.
+    #[schema(example = "no_shopper")]
+    reason: String,
+    /// What exactly was wrong.
+    #[schema(example = "user, session: one of them is needed")]
+    detail: String,
+}
+
+impl From<Refused> for RefusedBody {
+    fn from(Refused { index, reason, detail }: Refused) -> Self {
+        Self { index, reason, detail }
+    }
+}
+
+impl From<Ingested> for IngestedBody {
+    fn from(ingested: Ingested) -> Self {
+        Self {
+            accepted: ingested.accepted,
+            repaired: ingested.repaired,
+            duplicates: ingested.duplicates,
+            quarantined: ingested.quarantined.into_iter().map(RefusedBody::from).collect(),
+            offset: ingested.offset,
+        }
+    }
+}
+
+impl IngestedBody {
+    /// The answer to an empty batch.
+    pub(super) fn nothing(offset: u64) -> Self {
+        Self { accepted: 0, repaired: 0, duplicates: 0, quarantined: Vec::new(), offset }
+    }
+}
+
+impl Server {
+    /// Reads a request's body as a batch of at most `most` records.
+    pub(super) async fn read_batch<R: Record + Send + 'static>(
+        &self,
+        request: Request,
+        most: usize,
+    ) -> Result<Batch<R>, Problem> {
+        let (parts, body) = request.into_parts();
+        let form = Form::of(&parts.headers)?;
+        let plain = self.read_body(&parts.headers, body).await?;
+        let bytes = plain.bytes.clone();
+        by_size(bytes.len(), move || Batch::read(&bytes, form, most)).await
+    }
+}
+
+/// Take events in
+///
+/// A JSON array, one object, or one object a line (`application/x-ndjson`); plain, gzip or zstd. When the answer comes,
+/// the events are durable and the next recommendation for their shoppers counts them. One bad record never fails its
+/// batch. Sending a batch again is safe.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    tag = "collect",
+    request_body(content(
+        (Vec<EventRecord> = "application/json"),
+        (EventRecord = "application/x-ndjson"),
+    )),
+    responses(
+        (status = 200, description = "What became of each record", body = IngestedBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_events(
+    State(server): State<Arc<Server>>,
+    request: Request,
+) -> Result<Json<IngestedBody>, Problem> {
+    let Batch { records, .. } = server.read_batch::<RawEvent>(request, server.settings.max_events).await?;
+    if records.is_empty() {
+        return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
+    }
+    let ingested = server.engine.ingest_async(records).await?;
+    Ok(Json(ingested.into()))
+}

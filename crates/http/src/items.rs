@@ -1,0 +1,243 @@
+//! `/v1/items`: what the shop sells.
+
+use std::sync::Arc;
+
+use accrue_engine::Ingested;
+use accrue_event::{Attributes, Item, ItemId, RawItem, RawValue, Timestamp};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Deserializer};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Server;
+use super::body;
+use super::events::IngestedBody;
+use super::params::{At, Id, Params};
+use super::problem::{Code, Problem, ProblemDocument};
+use super::schema::{AttributesRecord, ItemRecord};
+
+/// How items are taken in.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PostItems {
+    /// `true`: this is the whole catalogue, and items that are absent are retired.
+    #[serde(default)]
+    sync: bool,
+}
+
+/// Take items in
+///
+/// New items, or all of known ones' descriptions. With `sync=true` the body is the whole catalogue: what is absent is
+/// retired; such a body must be readable to its last record and not empty.
+#[utoipa::path(
+    post,
+    path = "/v1/items",
+    tag = "collect",
+    params(PostItems),
+    request_body(content(
+        (Vec<ItemRecord> = "application/json"),
+        (ItemRecord = "application/x-ndjson"),
+    )),
+    responses(
+        (status = 200, description = "What became of each record", body = IngestedBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_items(
+    State(server): State<Arc<Server>>,
+    Params(PostItems { sync }): Params<PostItems>,
+    request: Request,
+) -> Result<Json<IngestedBody>, Problem> {
+    let batch = server.read_batch::<RawItem>(request, server.settings.max_items).await?;
+    if sync && let Some((index, rejection)) = batch.first_unreadable() {
+        let detail =
+            format!("the item of an unreadable record would be retired; correct it first: {}", rejection.detail);
+        return Err(Problem::new(Code::UnsafeSync, detail).member("index", index));
+    }
+    if batch.records.is_empty() {
+        if sync {
+            return Err(Problem::new(Code::UnsafeSync, "an empty catalogue would retire every item"));
+        }
+        return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
+    }
+    Ok(Json(server.engine.put_items(batch.records, sync).await?.into()))
+}
+
+/// Describe an item as the server knows it
+#[utoipa::path(
+    get,
+    path = "/v1/items/{id}",
+    tag = "collect",
+    params(("id" = String, Path, description = "The item's id", example = "sku-9")),
+    responses(
+        (status = 200, description = "The item", body = ItemRecord),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_item(State(server): State<Arc<Server>>, Id(id): Id) -> Result<Json<Item>, Problem> {
+    match server.engine.item(&ItemId::from(id.as_str())) {
+        Some(item) => Ok(Json(item)),
+        None => Err(Problem::new(Code::ItemNotFound, format!("no item has the id {id:?}"))),
+    }
+}
+
+/// Describe an item anew
+///
+/// Replaces all that was known of it, save its events. The id in the body may be left out. 422 with the `reason` if the
+/// check refuses the description.
+#[utoipa::path(
+    put,
+    path = "/v1/items/{id}",
+    tag = "collect",
+    params(("id" = String, Path, description = "The item's id", example = "sku-9")),
+    request_body = ItemRecord,
+    responses(
+        (status = 200, description = "What became of the record", body = IngestedBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn put_item(
+    State(server): State<Arc<Server>>,
+    Id(id): Id,
+    body::Json(mut item): body::Json<RawItem>,
+) -> Result<Json<IngestedBody>, Problem> {
+    let same = match &item.id {
+        RawValue::Null => true,
+        RawValue::Text(other) => **other == *id,
+        RawValue::Int(other) => other.to_string() == id,
+        _ => false,
+    };
+    if !same {
+        let detail = format!("id: the address says {id:?}, the body another id; leave one out");
+        return Err(Problem::new(Code::InvalidValue, detail).field("id"));
+    }
+    item.id = RawValue::text(id);
+    let ingested = server.engine.put_items(vec![item.into()], false).await?;
+    refuse_if_refused(&ingested)?;
+    Ok(Json(ingested.into()))
+}
+
+/// The problem of the one record that was sent, if the check refused it, for the first time or again.
+pub(super) fn refuse_if_refused(ingested: &Ingested) -> Result<(), Problem> {
+    match ingested.quarantined.first().or(ingested.refused_again.first()) {
+        None => Ok(()),
+        Some(refused) => {
+            let problem = Problem::new(Code::RecordRefused, refused.detail.as_str());
+            Err(problem.member("reason", refused.reason.as_str()))
+        }
+    }
+}
+
+/// A change of some fields; those left out stay as they are.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"price": 8.9, "stock": 40}))]
+pub(super) struct PatchItem {
+    /// New title.
+    #[serde(default, deserialize_with = "given")]
+    title: Option<Box<str>>,
+    /// New description.
+    #[serde(default, deserialize_with = "given")]
+    description: Option<Box<str>>,
+    /// New brand.
+    #[serde(default, deserialize_with = "given")]
+    brand: Option<Box<str>>,
+    /// New categories, in place of the old ones.
+    #[serde(default, deserialize_with = "given")]
+    categories: Option<Vec<Box<str>>>,
+    /// New tags, in place of the old ones.
+    #[serde(default, deserialize_with = "given")]
+    tags: Option<Vec<Box<str>>>,
+    /// New price of one piece.
+    #[serde(default, deserialize_with = "given")]
+    price: Option<f32>,
+    /// Whether it may be shown.
+    #[serde(default, deserialize_with = "given")]
+    available: Option<bool>,
+    /// Pieces in stock; 0 hides the item.
+    #[serde(default, deserialize_with = "given")]
+    stock: Option<u32>,
+    /// When it came into the shop (RFC 3339).
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    published_at: Option<Timestamp>,
+    /// Attributes to set; the others stay.
+    #[serde(default)]
+    #[schema(value_type = AttributesRecord)]
+    attributes: Attributes,
+}
+
+impl PatchItem {
+    /// The change as a record for the check. A text that says nothing is refused: the check would leave the field as it is.
+    fn into_raw(self) -> Result<RawItem, Problem> {
+        let text = |field: &str, text: Option<Box<str>>| match text {
+            Some(text) if text.trim().is_empty() => Err(At("").fault(field, "must hold some text")),
+            text => Ok(text.map_or(RawValue::Null, RawValue::Text)),
+        };
+        let texts = |texts: Option<Vec<Box<str>>>| {
+            texts.map_or(RawValue::Null, |texts| RawValue::List(texts.into_iter().map(RawValue::Text).collect()))
+        };
+        Ok(RawItem {
+            title: text("title", self.title)?,
+            description: text("description", self.description)?,
+            brand: text("brand", self.brand)?,
+            categories: texts(self.categories),
+            tags: texts(self.tags),
+            price: At("").amount("price", self.price)?.map_or(RawValue::Null, |price| RawValue::Float(price.into())),
+            available: self.available.map_or(RawValue::Null, RawValue::Bool),
+            stock: self.stock.map_or(RawValue::Null, |stock| RawValue::Int(stock.into())),
+            published_at: self.published_at.map_or(RawValue::Null, |at| RawValue::Int(at.0)),
+            attributes: self.attributes.into_iter().map(|(name, value)| (name, value.into())).collect(),
+            ..RawItem::default()
+        })
+    }
+}
+
+/// A field that was sent. `null` is refused: taking it for "leave as it is" would hide a mistake.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Change some fields of an item
+///
+/// For stock and price, many times a day. Texts pass the check, as those of a whole description do. Unknown fields and
+/// `null` are refused; 422 with the `reason` if the check refuses a value.
+#[utoipa::path(
+    patch,
+    path = "/v1/items/{id}",
+    tag = "collect",
+    params(("id" = String, Path, description = "The item's id", example = "sku-9")),
+    request_body = PatchItem,
+    responses(
+        (status = 200, description = "The item after the change", body = ItemRecord),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn patch_item(
+    State(server): State<Arc<Server>>,
+    Id(id): Id,
+    body::Json(patch): body::Json<PatchItem>,
+) -> Result<Json<Item>, Problem> {
+    let patch = patch.into_raw()?;
+    Ok(Json(server.engine.patch_item(ItemId::from(id.as_str()), patch).await?))
+}
+
+/// Take an item out of the shop
+///
+/// It is shown no more; its events stay. It comes back when it is described anew.
+#[utoipa::path(
+    delete,
+    path = "/v1/items/{id}",
+    tag = "collect",
+    params(("id" = String, Path, description = "The item's id", example = "sku-9")),
+    responses(
+        (status = 204, description = "Done"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn delete_item(State(server): State<Arc<Server>>, Id(id): Id) -> Result<StatusCode, Problem> {
+    server.engine.retire_item(ItemId::from(id.as_str())).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

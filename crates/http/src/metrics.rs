@@ -1,0 +1,395 @@
+//! Counters of the server in the Prometheus text format.
+//!
+//! Requests are counted by method, route template and status, so the number of series is bounded by the routes. What
+//! the engine knows is read when somebody asks.
+
+use std::collections::HashMap;
+use std::fmt::{Display, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use accrue_engine::{ChallengerState, ChallengerStatus, Status};
+use accrue_train::Quality;
+use axum::http::Method;
+use parking_lot::RwLock;
+
+/// Upper bounds of the latency buckets, in seconds.
+const BUCKETS_S: [f64; 15] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Requests counted so far.
+#[derive(Default)]
+pub(super) struct Metrics {
+    /// By route; within one, a handful of series that a scan finds fastest.
+    by_route: RwLock<HashMap<Box<str>, Vec<Series>>>,
+}
+
+/// Requests of one method, route and status.
+struct Series {
+    method: &'static str,
+    status: u16,
+    /// Requests by the first bucket that holds them; the last is beyond all bounds.
+    buckets: [AtomicU64; BUCKETS_S.len() + 1],
+    sum_ns: AtomicU64,
+}
+
+impl Series {
+    fn count(&self, took: Duration) {
+        let took_s = took.as_secs_f64();
+        let bucket = BUCKETS_S.partition_point(|bound| *bound < took_s);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_ns.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Metrics {
+    /// Counts a request that was answered.
+    pub(super) fn observe(&self, method: &Method, route: &str, status: u16, took: Duration) {
+        let method = method_name(method);
+        let is_it = |series: &&Series| series.status == status && series.method == method;
+        {
+            let by_route = self.by_route.read();
+            if let Some(series) = by_route.get(route).and_then(|all| all.iter().find(is_it)) {
+                return series.count(took);
+            }
+        }
+        let mut by_route = self.by_route.write();
+        let all = by_route.entry(route.into()).or_default();
+        // Another thread may have come first.
+        if let Some(series) = all.iter().find(is_it) {
+            return series.count(took);
+        }
+        let series = Series { method, status, buckets: Default::default(), sum_ns: AtomicU64::new(0) };
+        series.count(took);
+        all.push(series);
+    }
+
+    /// Everything, as Prometheus reads it.
+    pub(super) fn render(&self, status: &Status, in_flight: usize) -> String {
+        let mut page = Page(String::with_capacity(16 << 10));
+        self.render_requests(&mut page);
+        page.one("accrue_http_requests_in_flight", "gauge", "Requests being served now.", in_flight);
+        render_engine(&mut page, status);
+        page.0
+    }
+
+    fn render_requests(&self, page: &mut Page) {
+        let by_route = self.by_route.read();
+        let mut lines = Vec::new();
+        for (route, all) in by_route.iter() {
+            for series in all {
+                let labels =
+                    format!("method=\"{}\",route=\"{}\",status=\"{}\"", series.method, escape(route), series.status);
+                let mut counts = series.buckets.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
+                for idx in 1..counts.len() {
+                    counts[idx] += counts[idx - 1];
+                }
+                lines.push((labels, counts, series.sum_ns.load(Ordering::Relaxed)));
+            }
+        }
+        drop(by_route);
+        lines.sort();
+        page.head("accrue_http_requests_total", "counter", "Requests answered, by method, route and status.");
+        for (labels, counts, _) in &lines {
+            page.sample("accrue_http_requests_total", labels, counts[BUCKETS_S.len()]);
+        }
+        let name = "accrue_http_request_duration_seconds";
+        page.head(name, "histogram", "Time from a request's headers to its answer, by method, route and status.");
+        for (labels, counts, sum_ns) in &lines {
+            for (bound, count) in BUCKETS_S.iter().zip(counts) {
+                page.sample(&format!("{name}_bucket"), &format!("{labels},le=\"{bound}\""), count);
+            }
+            let all = counts[BUCKETS_S.len()];
+            page.sample(&format!("{name}_bucket"), &format!("{labels},le=\"+Inf\""), all);
+            page.sample(&format!("{name}_sum"), labels, *sum_ns as f64 / 1e9);
+            page.sample(&format!("{name}_count"), labels, all);
+        }
+    }
+}
+
+/// What the engine knows of itself.
+fn render_engine(page: &mut Page, status: &Status) {
+    page.head("accrue_build_info", "gauge", "The build, as a label.");
+    page.sample("accrue_build_info", concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
+    page.one("accrue_log_records", "gauge", "Records in the log.", status.log_end);
+    page.one("accrue_learned_records", "gauge", "Records that the published version has learned from.", status.learned);
+    let lag = status.log_end.saturating_sub(status.learned);
+    page.one(
+        "accrue_learner_lag_records",
+        "gauge",
+        "Records that the published version has not learned from yet.",
+        lag,
+    );
+    page.one("accrue_published_version", "gauge", "Number of the published version.", status.version);
+    let poisoned = u8::from(status.poisoned.is_some());
+    page.one("accrue_writer_poisoned", "gauge", "1 if a write failed and nothing is written any more.", poisoned);
+    let failed = u8::from(status.learner_failed.is_some());
+    page.one(
+        "accrue_learner_failed",
+        "gauge",
+        "1 if learning has stopped; answers come from the last version.",
+        failed,
+    );
+    let guard = &status.guard;
+    page.one("accrue_guard_rollbacks_total", "counter", "Rollbacks by alarm.", guard.alarms);
+    page.one(
+        "accrue_guard_on_probation",
+        "gauge",
+        "1 if the last good version answers, while what is learned proves itself after a rollback.",
+        u8::from(guard.on_probation),
+    );
+    page.one("accrue_guard_good_version", "gauge", "The last version known good; 0 in a young shop.", guard.good);
+    page.one(
+        "accrue_guard_suspect_windows",
+        "gauge",
+        "Windows of records undone and not released.",
+        guard.suspect_windows,
+    );
+    page.head(
+        "accrue_guard_ndcg",
+        "gauge",
+        "Mean NDCG@20 since the tests began, by test, of the line and of the good version.",
+    );
+    for (test, (_, line, good)) in [("stream", guard.stream), ("anchor", guard.anchor)] {
+        page.sample("accrue_guard_ndcg", &format!("test=\"{test}\",model=\"line\""), line);
+        page.sample("accrue_guard_ndcg", &format!("test=\"{test}\",model=\"good\""), good);
+    }
+    render_challenger(page, &status.challenger);
+    page.one("accrue_events_accepted_total", "counter", "Events taken in as sent.", status.accepted);
+    page.one("accrue_items", "gauge", "Items in the catalogue.", status.n_items);
+    page.one("accrue_shoppers", "gauge", "Users and guests known.", status.n_shoppers);
+    page.one("accrue_quarantine_records", "gauge", "Records in quarantine now.", status.n_quarantined);
+    page.one("accrue_duplicates_total", "counter", "Events not kept because their id was known.", status.duplicates);
+    page.one(
+        "accrue_served_lost_total",
+        "counter",
+        "Answers that were to be recorded, but more were served than could be written.",
+        status.served_lost,
+    );
+    page.one(
+        "accrue_learner_repeats_passed_total",
+        "counter",
+        "Choices of which nothing was learned because their shopper had made them so often that day.",
+        status.repeats_passed,
+    );
+    page.one(
+        "accrue_learner_steps_skipped_total",
+        "counter",
+        "Steps of the sequence network not taken because a loss or a gradient was no finite number.",
+        status.steps_skipped,
+    );
+    if let Some(fits) = &status.fits {
+        page.one(
+            "accrue_fits_total",
+            "counter",
+            "Fits of the model behind the stream that came into force.",
+            fits.fitted,
+        );
+        page.one(
+            "accrue_fits_failed_total",
+            "counter",
+            "Fits that failed; the model before stayed in force.",
+            fits.failed,
+        );
+    }
+    page.head("accrue_repairs_total", "counter", "Repairs made on incoming records, by kind.");
+    for (repair, count) in &status.repairs {
+        page.sample("accrue_repairs_total", &format!("repair=\"{}\"", escape(repair)), count);
+    }
+    page.head("accrue_refusals_total", "counter", "Incoming records put into quarantine, by reason.");
+    for (reason, count) in &status.reasons {
+        page.sample("accrue_refusals_total", &format!("reason=\"{}\"", escape(reason)), count);
+    }
+    page.one(
+        "accrue_publication_copied_bytes",
+        "gauge",
+        "Bytes copied by publications, per event learned.",
+        status.copied_bytes_per_event,
+    );
+    render_quality(page, &status.quality);
+}
+
+/// Where the next reset stands.
+fn render_challenger(page: &mut Page, challenger: &ChallengerStatus) {
+    let name = "accrue_challenger_state";
+    page.head(name, "gauge", "1 for what the challenger is at, 0 for the rest.");
+    for state in ChallengerState::ALL {
+        page.sample(name, &format!("state=\"{}\"", state.name()), u8::from(state == challenger.state));
+    }
+    if let Some(due_in) = challenger.due_in {
+        let help = "Events to be learned before the next reset is due.";
+        page.one("accrue_challenger_due_in_events", "gauge", help, due_in);
+    }
+    let help = "Records that the challenger has behind it while it learns.";
+    page.one("accrue_challenger_learned_records", "gauge", help, challenger.learned);
+    let standing = challenger.standing.as_ref();
+    let help = "Choices that the challenger and the line both foresaw.";
+    page.one("accrue_challenger_choices", "gauge", help, standing.map_or(0, |standing| standing.n));
+    page.head("accrue_challenger_gain", "gauge", "Mean gain over them, of the challenger and of the line.");
+    for (model, gain) in standing.iter().flat_map(|both| [("challenger", both.challenger), ("line", both.line)]) {
+        page.sample("accrue_challenger_gain", &format!("model=\"{model}\""), gain);
+    }
+    let help = "Challengers that became what is learned on from.";
+    page.one("accrue_challenger_promoted_total", "counter", help, challenger.n_promoted);
+    page.one("accrue_challenger_refused_total", "counter", "Challengers refused.", challenger.n_refused);
+    let help = "Resets refused since the last promotion.";
+    page.one("accrue_challenger_refused_in_a_row", "gauge", help, challenger.refused_in_a_row);
+    let help = "Challengers let go since the start, because something was undone or released.";
+    page.one("accrue_challenger_dropped_total", "counter", help, challenger.n_dropped);
+    let help = "1 if the last reset could not go on; the log says why.";
+    page.one("accrue_challenger_failed", "gauge", help, u8::from(challenger.failed.is_some()));
+}
+
+/// Predictions made before learning.
+fn render_quality(page: &mut Page, quality: &Quality) {
+    let sets = [("all", &quality.all), ("first_time", &quality.first_time), ("repeat", &quality.repeat)];
+    page.head(
+        "accrue_predictions_total",
+        "counter",
+        "Predictions made before learning, by the kind of item that came.",
+    );
+    for (set, hits) in sets {
+        page.sample("accrue_predictions_total", &format!("items=\"{set}\""), hits.samples);
+    }
+    page.head("accrue_prediction_hit_ratio", "gauge", "Share of predictions with the right item among the first 20.");
+    for (set, hits) in sets {
+        page.sample("accrue_prediction_hit_ratio", &format!("items=\"{set}\""), hits.hit_rate());
+    }
+    page.one(
+        "accrue_prediction_recent_hit_ratio",
+        "gauge",
+        "The same over about the last 500 predictions.",
+        quality.recent_hit_rate,
+    );
+    page.one(
+        "accrue_prediction_recent_ndcg_ratio",
+        "gauge",
+        "NDCG of the first 20 over about the last 500 predictions.",
+        quality.recent_ndcg,
+    );
+    let drift = &quality.drift;
+    page.one(
+        "accrue_drift_window_choices",
+        "gauge",
+        "Choices learned by the blend over which its error has had one mean.",
+        drift.width() as f64,
+    );
+    page.one("accrue_drift_error_ratio", "gauge", "Mean error of the blend over that window.", drift.mean());
+    page.one(
+        "accrue_drift_changes_total",
+        "counter",
+        "Changes of that mean, to the better or the worse.",
+        drift.n_changes() as f64,
+    );
+    page.one("accrue_drift_worse_total", "counter", "Changes to the worse among them.", drift.n_worse() as f64);
+    page.one(
+        "accrue_drift_pace_ratio",
+        "gauge",
+        "What learning rates are multiplied by since the last of them.",
+        f64::from(drift.pace()),
+    );
+}
+
+/// The text being written.
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        self.line(format_args!("{name}{{{labels}}} {value}\n"));
+    }
+
+    /// A metric with one sample and no labels.
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.head(name, kind, help);
+        self.line(format_args!("{name} {value}\n"));
+    }
+
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        self.0.write_fmt(text).expect("a String takes all that is written");
+    }
+}
+
+fn escape(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The method's name, if it is a usual one: clients may invent others without end.
+fn method_name(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn page() -> String {
+        let metrics = Metrics::default();
+        metrics.observe(&Method::GET, "/v1/recommend/{user}", 200, Duration::from_micros(700));
+        metrics.observe(&Method::GET, "/v1/recommend/{user}", 200, Duration::from_secs(11));
+        metrics.observe(&Method::POST, "/v1/events", 503, Duration::from_millis(1));
+        let mut status = Status { log_end: 9, learned: 7, ..Default::default() };
+        status.reasons.insert("a \"quoted\"\nreason".into(), 3);
+        metrics.render(&status, 2)
+    }
+
+    #[test]
+    fn requests_are_counted_by_route_and_status() {
+        let page = page();
+        let labels = r#"method="GET",route="/v1/recommend/{user}",status="200""#;
+        for line in [
+            format!("accrue_http_requests_total{{{labels}}} 2"),
+            format!("accrue_http_request_duration_seconds_bucket{{{labels},le=\"0.0005\"}} 0"),
+            format!("accrue_http_request_duration_seconds_bucket{{{labels},le=\"0.001\"}} 1"),
+            format!("accrue_http_request_duration_seconds_bucket{{{labels},le=\"10\"}} 1"),
+            format!("accrue_http_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 2"),
+            format!("accrue_http_request_duration_seconds_count{{{labels}}} 2"),
+            "accrue_learner_lag_records 2".into(),
+            r#"accrue_refusals_total{reason="a \"quoted\"\nreason"} 3"#.into(),
+        ] {
+            assert!(page.lines().any(|other| other == line), "{line}\nis missing in\n{page}");
+        }
+    }
+
+    // The rules of `promtool check metrics`.
+    #[test]
+    fn the_page_follows_the_rules_of_the_format() {
+        let page = page();
+        let mut kinds = BTreeMap::new();
+        let mut helped = None;
+        for line in page.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                helped = help.split(' ').next();
+                assert!(help.ends_with('.'), "{line}");
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').unwrap();
+                assert_eq!(Some(name), helped, "TYPE follows HELP");
+                assert_eq!(kinds.insert(name, kind), None, "{name} is described twice");
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+            } else {
+                let name = line.split(['{', ' ']).next().unwrap();
+                let family = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|suffix| name.strip_suffix(suffix).filter(|family| kinds.contains_key(family)))
+                    .unwrap_or(name);
+                assert_eq!(Some(family), helped, "samples stand below their own TYPE: {line}");
+                assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
+            }
+        }
+        assert!(kinds.len() > 10);
+    }
+}

@@ -1,0 +1,251 @@
+//! Errors as RFC 9457 problem documents: a stable `code` for programs, a sentence for people.
+//!
+//! A handler returns a [`Problem`]; the gate, which knows the request's id, writes the document.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use accrue_engine::EngineError;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident => $status:ident $code:literal $title:literal,)*) => {
+        /// Everything that can go wrong, each with its status and title.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Code {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Code {
+            #[cfg(test)]
+            pub(super) const ALL: &[Code] = &[$(Code::$variant),*];
+
+            pub(super) fn status(self) -> StatusCode {
+                match self {
+                    $(Code::$variant => StatusCode::$status,)*
+                }
+            }
+
+            pub(super) fn name(self) -> &'static str {
+                match self {
+                    $(Code::$variant => $code,)*
+                }
+            }
+
+            fn title(self) -> &'static str {
+                match self {
+                    $(Code::$variant => $title,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedJson => BAD_REQUEST "malformed_json" "The body is not JSON",
+    InvalidBody => BAD_REQUEST "invalid_body" "A field of the body cannot be read",
+    UnknownField => BAD_REQUEST "unknown_field" "There is no such field",
+    InvalidValue => BAD_REQUEST "invalid_value" "A value is out of its range",
+    InvalidQuery => BAD_REQUEST "invalid_query" "The query string cannot be read",
+    InvalidPath => BAD_REQUEST "invalid_path" "The path cannot be read",
+    InvalidFilter => BAD_REQUEST "invalid_filter" "The filter cannot be read",
+    BrokenEncoding => BAD_REQUEST "broken_encoding" "The body cannot be decompressed",
+    BrokenBody => BAD_REQUEST "broken_body" "The body did not arrive whole",
+    UnsafeSync => BAD_REQUEST "unsafe_sync" "This catalogue would retire items by mistake",
+    KeyRequired => UNAUTHORIZED "key_required" "A key is needed",
+    UnknownKey => UNAUTHORIZED "unknown_key" "The key is not known",
+    MissingScope => FORBIDDEN "missing_scope" "The key does not open this",
+    OriginNotAllowed => FORBIDDEN "origin_not_allowed" "Pages of this origin may not do this",
+    HostNotAllowed => FORBIDDEN "host_not_allowed" "This host name is not allowed without keys",
+    NotFound => NOT_FOUND "not_found" "There is nothing at this address",
+    ItemNotFound => NOT_FOUND "item_not_found" "The item is not known",
+    UserNotFound => NOT_FOUND "user_not_found" "The user is not known",
+    RecordNotFound => NOT_FOUND "record_not_found" "The record is not in quarantine",
+    MethodNotAllowed => METHOD_NOT_ALLOWED "method_not_allowed" "This address has no such method",
+    Conflict => CONFLICT "conflict" "The state of things speaks against it",
+    VersionNotFound => NOT_FOUND "version_not_found" "The version is not known",
+    BodyTimeout => REQUEST_TIMEOUT "body_timeout" "The body took too long to arrive",
+    BodyTooLarge => PAYLOAD_TOO_LARGE "body_too_large" "The body is too large",
+    TooManyRecords => PAYLOAD_TOO_LARGE "too_many_records" "The batch is too large",
+    UnsupportedMediaType => UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body's type is not supported",
+    UnsupportedEncoding => UNSUPPORTED_MEDIA_TYPE "unsupported_encoding" "The body's encoding is not supported",
+    RecordRefused => UNPROCESSABLE_ENTITY "record_refused" "The check refused the record",
+    RateLimited => TOO_MANY_REQUESTS "rate_limited" "Too many requests",
+    Internal => INTERNAL_SERVER_ERROR "internal_error" "The server made a mistake",
+    StorageFailed => INTERNAL_SERVER_ERROR "storage_failed" "The stored data could not be read",
+    WriterPoisoned => SERVICE_UNAVAILABLE "writer_poisoned" "Nothing can be written at the moment",
+    Overloaded => SERVICE_UNAVAILABLE "overloaded" "The server is busy",
+    Closing => SERVICE_UNAVAILABLE "closing" "The server is shutting down",
+    Timeout => SERVICE_UNAVAILABLE "timeout" "The answer took too long",
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Debug)]
+pub(super) struct Problem(Box<Content>);
+
+#[derive(Clone, Debug)]
+struct Content {
+    code: Code,
+    detail: String,
+    members: Vec<(&'static str, Value)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self(Box::new(Content { code, detail: detail.into(), members: Vec::new(), headers: Vec::new() }))
+    }
+
+    /// Names the field at fault: a path such as `requests[3].n`.
+    pub(super) fn field(self, name: impl Into<String>) -> Self {
+        self.member("field", name.into())
+    }
+
+    pub(super) fn member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.0.members.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        self.header(header::RETRY_AFTER, seconds.into())
+    }
+
+    #[cfg(test)]
+    pub(super) fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The document, for the request of that id.
+    pub(super) fn render(&self, request_id: &str) -> Response {
+        let Content { code, detail, members, headers } = &*self.0;
+        let mut document = Map::new();
+        let own = [
+            ("type", json!(format!("urn:accrue:problem:{}", code.name()))),
+            ("title", json!(code.title())),
+            ("status", json!(code.status().as_u16())),
+            ("detail", json!(detail)),
+            ("code", json!(code.name())),
+            ("request_id", json!(request_id)),
+        ];
+        document.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        document.extend(members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let mut response = (code.status(), Json(document)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        for (name, value) in headers {
+            response.headers_mut().insert(name, value.clone());
+        }
+        response
+    }
+}
+
+// The status alone, with the problem beside it: the gate puts the document in.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.0.code.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EngineError::Poisoned(_) => Problem::new(Code::WriterPoisoned, detail).retry_after(60),
+            EngineError::Overloaded => Problem::new(Code::Overloaded, detail).retry_after(1),
+            EngineError::Closing => Problem::new(Code::Closing, detail).retry_after(5),
+            EngineError::NotFound { what, .. } => match what {
+                "item" => Problem::new(Code::ItemNotFound, detail),
+                "user" => Problem::new(Code::UserNotFound, detail),
+                "version" => Problem::new(Code::VersionNotFound, detail),
+                "quarantined record" => Problem::new(Code::RecordNotFound, detail),
+                _ => Problem::new(Code::NotFound, detail),
+            },
+            EngineError::Refused(rejection) => {
+                Problem::new(Code::RecordRefused, rejection.detail).member("reason", rejection.reason.code().to_owned())
+            }
+            EngineError::Conflict { .. } => Problem::new(Code::Conflict, detail),
+            EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
+            EngineError::Store(_) | EngineError::Train(_) | EngineError::Search(_) | EngineError::Check(_) => {
+                // Paths of the data folder are the operator's business, not the client's.
+                tracing::error!(error = %detail, "the engine failed");
+                Problem::new(Code::StorageFailed, "the server's log has the cause")
+            }
+        }
+    }
+}
+
+/// A problem document (RFC 9457, `application/problem+json`).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument {
+    /// Names the kind of problem.
+    #[schema(example = "urn:accrue:problem:unknown_field")]
+    pub r#type: String,
+    /// The kind of problem, for people.
+    #[schema(example = "There is no such field")]
+    pub title: String,
+    /// The HTTP status.
+    #[schema(example = 400)]
+    pub status: u16,
+    /// What exactly was wrong, and what to do.
+    #[schema(example = "unknown field `limit`, expected one of `user`, `session`, `n`")]
+    pub detail: String,
+    /// Stable, for programs.
+    #[schema(example = "unknown_field")]
+    pub code: String,
+    /// As in the header `x-request-id` and in the server's log.
+    #[schema(example = "67408f1ab3c2-1f")]
+    pub request_id: String,
+    /// The field at fault, where there is one.
+    #[schema(example = "limit")]
+    pub field: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_errors_all() {
+        let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        assert!(Code::ALL.iter().all(|code| code.status().is_client_error() || code.status().is_server_error()));
+    }
+
+    #[test]
+    fn what_the_engine_cannot_do_has_its_code() {
+        let check = |error: EngineError, code: Code, retries: bool| {
+            let problem = Problem::from(error);
+            assert_eq!(problem.code(), code);
+            assert_eq!(problem.render("r1").headers().contains_key(header::RETRY_AFTER), retries, "{code:?}");
+        };
+        let unknown = |what| EngineError::NotFound { what, id: "x".into() };
+        check(EngineError::Poisoned("disk full".into()), Code::WriterPoisoned, true);
+        check(EngineError::Overloaded, Code::Overloaded, true);
+        check(EngineError::Closing, Code::Closing, true);
+        check(unknown("item"), Code::ItemNotFound, false);
+        check(unknown("user"), Code::UserNotFound, false);
+        check(unknown("quarantined record"), Code::RecordNotFound, false);
+        check(EngineError::Invalid { field: "n", message: "odd".into() }, Code::InvalidValue, false);
+    }
+
+    #[test]
+    fn a_document_has_its_members_and_headers() {
+        let problem = Problem::new(Code::RateLimited, "key `web`").retry_after(2).member("limit", 5);
+        let response = problem.render("r1");
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "2");
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+    }
+}

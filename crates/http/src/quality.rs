@@ -1,0 +1,209 @@
+//! `GET /v1/quality`: how well the models foresee what shoppers do next.
+
+use std::sync::Arc;
+
+use accrue_engine::{FitStatus, GuardStatus};
+use accrue_train::{ArmQuality, Drift, Hits};
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Server;
+use super::problem::{Problem, ProblemDocument};
+
+/// Prequential quality: each figure comes from predictions made before the event was learned from.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QualityBody {
+    /// The published version.
+    version: u64,
+    /// Records that it has learned from.
+    offset: u64,
+    /// Records in the log.
+    log_end: u64,
+    /// What stopped the learner, if something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learner_failed: Option<String>,
+    /// Over all predictions.
+    all: HitsBody,
+    /// Over those of items that the shopper had not chosen before.
+    first_time: HitsBody,
+    /// Over those of items chosen before.
+    repeat: HitsBody,
+    /// Hit rate at 20 over about the last 500 predictions.
+    recent_hit_rate: f64,
+    /// NDCG at 20 over about the last 500 predictions.
+    recent_ndcg: f64,
+    /// One event in so many is predicted now.
+    one_in: u64,
+    /// Items to choose from at the last prediction.
+    n_items: u32,
+    /// Whether what shoppers do has changed.
+    drift: DriftBody,
+    /// How what is learned stands against the last version known good.
+    guard: GuardBody,
+    /// The model that is fitted behind the stream, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fits: Option<FitsBody>,
+    /// The arms of an experiment, while they learn apart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    arms: Vec<ArmBody>,
+}
+
+/// What came of fits behind the stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FitsBody {
+    /// Those that came into force.
+    fitted: u64,
+    /// Those that failed; the model before stayed in force.
+    failed: u64,
+    /// Why the last one failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+}
+
+impl From<&FitStatus> for FitsBody {
+    fn from(fits: &FitStatus) -> Self {
+        Self { fitted: fits.fitted, failed: fits.failed, fault: fits.fault.clone() }
+    }
+}
+
+/// How well the models of one arm foresee what its shoppers do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ArmBody {
+    /// Its name.
+    name: String,
+    /// Choices of its shoppers since it began.
+    choices: u64,
+    /// Figures of its own models.
+    own: HitsBody,
+    /// Figures of the models that learn from everybody, over the same choices.
+    shared: HitsBody,
+}
+
+/// How what is learned stands against the last version known good.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct GuardBody {
+    /// The last version known good; 0 in a young shop.
+    good: u64,
+    /// Whether the good version answers, while what is being learned proves itself after a rollback.
+    on_probation: bool,
+    /// Rollbacks by alarm.
+    alarms: u64,
+    /// Windows of records that were undone and not released.
+    suspect_windows: u64,
+    /// On choices as they came.
+    stream: NdcgBody,
+    /// On choices from before, which were never learned.
+    anchor: NdcgBody,
+}
+
+/// Mean NDCG@20 over the same choices since the tests began, 0 to 1.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NdcgBody {
+    /// Choices examined.
+    examined: u64,
+    /// Of what is being learned.
+    ndcg: f64,
+    /// Of the good version.
+    ndcg_of_good: f64,
+}
+
+impl From<&GuardStatus> for GuardBody {
+    fn from(guard: &GuardStatus) -> Self {
+        let ndcgs = |(examined, ndcg, ndcg_of_good)| NdcgBody { examined, ndcg, ndcg_of_good };
+        Self {
+            good: guard.good,
+            on_probation: guard.on_probation,
+            alarms: guard.alarms,
+            suspect_windows: guard.suspect_windows,
+            stream: ndcgs(guard.stream),
+            anchor: ndcgs(guard.anchor),
+        }
+    }
+}
+
+/// What the drift detector knows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DriftBody {
+    /// Choices learned by the blend over which its error has had one mean.
+    width: u64,
+    /// Mean error over them: one less the gain of what was chosen, among the candidates.
+    mean: f64,
+    /// Changes of that mean so far, to the better or the worse.
+    n_changes: u64,
+    /// Changes to the worse among them.
+    n_worse: u64,
+    /// The record at which the last change was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_change_offset: Option<u64>,
+    /// What learning rates are multiplied by now.
+    pace: f32,
+}
+
+impl From<&Drift> for DriftBody {
+    fn from(drift: &Drift) -> Self {
+        Self {
+            width: drift.width(),
+            mean: drift.mean(),
+            n_changes: drift.n_changes(),
+            n_worse: drift.n_worse(),
+            last_change_offset: drift.changes().last().map(|change| change.offset),
+            pace: drift.pace(),
+        }
+    }
+}
+
+/// Figures over one set of predictions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HitsBody {
+    /// Predictions made.
+    samples: u64,
+    /// Share of predictions with the right item among the first 20.
+    hit_rate: f64,
+    /// Mean NDCG of the first 20.
+    ndcg: f64,
+}
+
+impl From<&Hits> for HitsBody {
+    fn from(hits: &Hits) -> Self {
+        Self { samples: hits.samples, hit_rate: hits.hit_rate(), ndcg: hits.ndcg() }
+    }
+}
+
+fn arm((name, quality): (&String, &ArmQuality)) -> ArmBody {
+    let ArmQuality { n_choices, own, shared } = quality;
+    ArmBody { name: name.clone(), choices: *n_choices, own: own.into(), shared: shared.into() }
+}
+
+/// How well the models foresee what shoppers do
+#[utoipa::path(
+    get,
+    path = "/v1/quality",
+    tag = "operate",
+    responses(
+        (status = 200, description = "The figures now", body = QualityBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<QualityBody>, Problem> {
+    let status = server.engine.status();
+    let quality = &status.quality;
+    Ok(Json(QualityBody {
+        version: status.version,
+        offset: status.learned,
+        log_end: status.log_end,
+        learner_failed: status.learner_failed.clone(),
+        all: (&quality.all).into(),
+        first_time: (&quality.first_time).into(),
+        repeat: (&quality.repeat).into(),
+        recent_hit_rate: quality.recent_hit_rate,
+        recent_ndcg: quality.recent_ndcg,
+        one_in: quality.one_in,
+        n_items: quality.n_items,
+        drift: (&quality.drift).into(),
+        guard: (&status.guard).into(),
+        fits: status.fits.as_ref().map(FitsBody::from),
+        arms: status.arms.iter().zip(&quality.arms).map(arm).collect(),
+    }))
+}

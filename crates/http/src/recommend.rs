@@ -1,0 +1,501 @@
+//! Recommendations: for a shopper, for a page about items, and for the shop as a whole.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use accrue_engine::{Engine, Refused};
+use accrue_event::{ItemId, RawEvent, RawValue};
+use accrue_serve::{Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
+use accrue_store::{Assignment, Offset, Page, Served};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Server;
+use super::body::{self, off_worker};
+use super::events::RefusedBody;
+use super::params::{At, Id, MAX_OFFSET, N, Params};
+use super::problem::{Problem, ProblemDocument};
+use super::schema::EventRecord;
+
+/// Items that a page may be about, or that a request may exclude.
+const MAX_ITEMS: usize = 1000;
+/// Events that a request may bring along.
+const MAX_EVENTS: usize = 1000;
+/// Requests of a batch.
+const MAX_REQUESTS: usize = 100;
+
+/// What to do with items that the shopper chose before.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SeenBody {
+    /// They compete like any other item (shoppers buy again).
+    #[default]
+    Keep,
+    /// They are left out.
+    Drop,
+}
+
+impl From<SeenBody> for Seen {
+    fn from(seen: SeenBody) -> Self {
+        match seen {
+            SeenBody::Keep => Seen::Keep,
+            SeenBody::Drop => Seen::Drop,
+        }
+    }
+}
+
+/// A request for recommendations. Without a user and a session it is a stranger's: what the shop as a whole likes.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "user": "u1", "session": "s1", "items": ["sku-9"], "n": 10, "filter": "price:10..20 AND NOT category:used",
+    "seen": "drop", "explain": true
+}))]
+pub(super) struct RecommendBody {
+    /// The customer.
+    user: Option<String>,
+    /// The visit; alone, it names a guest.
+    session: Option<String>,
+    /// The kind of page (`home`, `product`, `cart`). Accepted for later use; it does not change the answer yet.
+    scene: Option<String>,
+    /// Items that the page is about (a product page, a cart): read as if just viewed.
+    #[serde(default)]
+    items: Vec<String>,
+    /// A history given inline, oldest first; if present, it replaces the stored one. It passes the same check as events
+    /// that are sent in, and is not kept. `id`, `user` and `session` are not needed and not looked at.
+    #[schema(value_type = Option<Vec<EventRecord>>)]
+    events: Option<Vec<RawEvent>>,
+    /// Items wanted: 1 to 1000, 10 if left out.
+    #[schema(minimum = 1, maximum = 1000, default = 10)]
+    n: Option<usize>,
+    /// Items to skip from the top, for the next page: 0 to 10000.
+    #[schema(maximum = 10000, default = 0)]
+    offset: Option<usize>,
+    /// What may be shown, such as `price:10..20 AND brand:Acme AND NOT category:used`.
+    filter: Option<String>,
+    /// Never show these.
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// What to do with items chosen before: `keep` (if left out) or `drop`.
+    #[serde(default)]
+    seen: SeenBody,
+    /// How much variety weighs against score: 0 to 1.
+    #[schema(minimum = 0, maximum = 1, default = 0)]
+    diversity: Option<f32>,
+    /// Whether each item comes with its reasons.
+    #[serde(default)]
+    explain: bool,
+}
+
+impl RecommendBody {
+    /// The request in plain values, within its bounds, and the inline events that the check refused; `at` is its place in
+    /// the body.
+    fn into_request(self, at: At<'_>, engine: &Engine) -> Result<(RecommendRequest, Vec<Refused>), Problem> {
+        let visitor = Visitor {
+            user: at.id_if("user", self.user.as_deref())?,
+            session: at.id_if("session", self.session.as_deref())?,
+        };
+        if let Some(scene) = &self.scene {
+            at.text("scene", scene, 256)?;
+        }
+        let (events, ignored) = match self.events {
+            None => (None, Vec::new()),
+            Some(events) => {
+                at.list("events", events.len(), MAX_EVENTS)?;
+                let (history, ignored) = engine.judge_inline(of_visitor(events, &visitor));
+                (Some(history), ignored)
+            }
+        };
+        let arm = engine.traffic().arm(&visitor);
+        let request = RecommendRequest {
+            events,
+            items: at.items("items", &self.items, MAX_ITEMS)?,
+            n: at.count("n", self.n, 10, N)?,
+            offset: at.count("offset", self.offset, 0, 0..=MAX_OFFSET)?,
+            filter: at.filter(self.filter.as_deref())?,
+            exclude: at.items("exclude", &self.exclude, MAX_ITEMS)?,
+            seen: self.seen.into(),
+            diversity: at.share("diversity", self.diversity, arm.and_then(|arm| arm.diversity).unwrap_or(0.0))?,
+            part: arm.and_then(|arm| arm.part),
+            explore: None,
+            explain: self.explain,
+            visitor,
+        };
+        Ok((request, ignored))
+    }
+}
+
+/// Inline events as the visitor's own, so that the check finds whom it asks for.
+fn of_visitor(mut events: Vec<RawEvent>, visitor: &Visitor) -> Vec<RawEvent> {
+    let text = |id: Option<&str>| id.map_or(RawValue::Null, RawValue::text);
+    let user = text(visitor.user.as_ref().map(|user| user.as_str()));
+    let session = text(visitor.session.as_ref().map(|session| session.as_str()));
+    for event in &mut events {
+        event.id = RawValue::Null;
+        event.user = user.clone();
+        // A stranger's history is a guest's.
+        event.session = if user == RawValue::Null && session == RawValue::Null {
+            RawValue::text("inline")
+        } else {
+            session.clone()
+        };
+    }
+    events
+}
+
+/// An answer with recommendations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RecommendationBody {
+    /// Names this answer; send it back with the events that it leads to.
+    #[schema(example = "67408f1ab3c2-1f")]
+    recommendation_id: String,
+    /// Version of the models that answered.
+    #[schema(example = 412)]
+    version: u64,
+    /// Records of the log that the models have learned from.
+    #[schema(example = 48213)]
+    offset: u64,
+    /// Time inside the server, in milliseconds.
+    #[schema(example = 0.61)]
+    took_ms: f64,
+    /// What could not be done as asked, such as `cold_user`; empty when everything went as it should.
+    #[schema(value_type = Vec<String>, example = json!([]))]
+    degraded: Vec<&'static str>,
+    /// Inline events that the check refused, by their place; the answer was made without them, and `degraded` says
+    /// `events_ignored`. Absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored_events: Vec<RefusedBody>,
+    /// The experiment that is running, and the shopper's arm of it; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiment: Option<ArmBody>,
+    /// Best first.
+    items: Vec<RecommendedBody>,
+}
+
+/// An arm of an experiment.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Arm)]
+pub(super) struct ArmBody {
+    /// The experiment.
+    #[schema(example = "variety")]
+    name: String,
+    /// The shopper's arm.
+    #[schema(example = "b")]
+    arm: String,
+}
+
+impl From<&Assignment> for ArmBody {
+    fn from(assignment: &Assignment) -> Self {
+        Self { name: assignment.experiment.to_string(), arm: assignment.arm.to_string() }
+    }
+}
+
+/// An item of an answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RecommendedBody {
+    /// Which item.
+    #[schema(value_type = String, example = "sku-9")]
+    id: ItemId,
+    /// Comparable within one answer only.
+    #[schema(example = 0.82)]
+    score: f32,
+    /// Why, if it was asked; the shares sum to the score.
+    #[schema(value_type = Vec<ReasonBody>)]
+    reasons: Vec<Reason>,
+}
+
+/// One term of a score.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reason)]
+#[allow(dead_code, reason = "documents accrue_serve::Reason, which is sent as it is")]
+pub(super) struct ReasonBody {
+    /// Stable code.
+    #[schema(example = "because_of_event")]
+    code: String,
+    /// A sentence for people.
+    #[schema(example = "You viewed Red mug yesterday")]
+    text: String,
+    /// The item of the history that is cited, if one is.
+    #[schema(example = "sku-3")]
+    item: Option<String>,
+    /// The event of the history that is cited, if one is.
+    event: Option<CitedEventBody>,
+    /// What the reason adds to the score.
+    #[schema(example = 0.4)]
+    share: f32,
+}
+
+/// The event that a reason cites.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CitedEvent)]
+#[allow(dead_code, reason = "documents accrue_serve::CitedEvent, which is sent as it is")]
+pub(super) struct CitedEventBody {
+    /// Its type.
+    #[schema(example = "view")]
+    r#type: String,
+    /// When it happened.
+    #[schema(example = "2026-11-21T10:00:00Z")]
+    at: String,
+}
+
+impl From<Recommended> for RecommendedBody {
+    fn from(Recommended { id, score, reasons }: Recommended) -> Self {
+        Self { id, score, reasons }
+    }
+}
+
+impl Server {
+    /// Answers a request, and has the answer recorded.
+    fn recommend(
+        &self,
+        mut request: RecommendRequest,
+        ignored: Vec<Refused>,
+        started: Instant,
+    ) -> Result<RecommendationBody, Problem> {
+        let recommendation_id = self.ids.next();
+        let traffic = self.engine.traffic();
+        let arm = traffic.arm(&request.visitor);
+        request.explore = traffic.exploration(arm, &recommendation_id);
+        let mut recommendation = self.engine.recommend(&request)?;
+        if !ignored.is_empty() {
+            recommendation.degraded.push("events_ignored");
+        }
+        let ranks = std::mem::take(&mut recommendation.ranks);
+        let propensities = std::mem::take(&mut recommendation.propensities);
+        let mut body = RecommendationBody::new(recommendation_id, recommendation, started);
+        let assignment = arm.and_then(|arm| traffic.assignment(arm));
+        body.experiment = assignment.as_ref().map(ArmBody::from);
+        body.ignored_events = ignored.into_iter().map(RefusedBody::from).collect();
+        self.engine.record_served(&body.recommendation_id, || Served {
+            recommendation_id: body.recommendation_id.as_str().into(),
+            page: Page::Recommend,
+            user: request.visitor.user.clone(),
+            session: request.visitor.session.clone(),
+            version: body.version,
+            learned: Offset(body.offset),
+            first_position: request.offset as u32,
+            items: body.items.iter().map(|item| item.id.clone()).collect(),
+            propensities,
+            arm: assignment,
+            ranks,
+        });
+        Ok(body)
+    }
+}
+
+impl RecommendationBody {
+    fn new(recommendation_id: String, recommendation: Recommendation, started: Instant) -> Self {
+        Self {
+            recommendation_id,
+            version: recommendation.version,
+            offset: recommendation.offset,
+            took_ms: took_ms(started),
+            degraded: recommendation.degraded,
+            ignored_events: Vec::new(),
+            experiment: None,
+            items: recommendation.items.into_iter().map(RecommendedBody::from).collect(),
+        }
+    }
+}
+
+/// Milliseconds since then, to the microsecond.
+pub(super) fn took_ms(started: Instant) -> f64 {
+    started.elapsed().as_micros() as f64 / 1e3
+}
+
+/// Recommend items
+#[utoipa::path(
+    post,
+    path = "/v1/recommend",
+    tag = "serve",
+    request_body = RecommendBody,
+    responses(
+        (status = 200, description = "Items, best first", body = RecommendationBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn recommend(
+    State(server): State<Arc<Server>>,
+    body::Json(body): body::Json<RecommendBody>,
+) -> Result<Json<RecommendationBody>, Problem> {
+    let started = Instant::now();
+    let (request, ignored) = body.into_request(At(""), &server.engine)?;
+    Ok(Json(server.recommend(request, ignored, started)?))
+}
+
+/// What `GET /v1/recommend/{user}` may say.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RecommendParams {
+    /// The visit.
+    session: Option<String>,
+    /// Items wanted: 1 to 1000, 10 if left out.
+    #[param(minimum = 1, maximum = 1000)]
+    n: Option<usize>,
+    /// Items to skip from the top: 0 to 10000.
+    offset: Option<usize>,
+    /// What may be shown.
+    #[param(example = "price:10..20 AND brand:Acme")]
+    filter: Option<String>,
+    /// What to do with items chosen before: `keep` or `drop`.
+    #[serde(default)]
+    #[param(inline)]
+    seen: SeenBody,
+    /// How much variety weighs against score: 0 to 1.
+    diversity: Option<f32>,
+    /// Whether each item comes with its reasons.
+    #[serde(default)]
+    explain: bool,
+}
+
+/// Recommend items to a user
+#[utoipa::path(
+    get,
+    path = "/v1/recommend/{user}",
+    tag = "serve",
+    params(("user" = String, Path, description = "The user's id", example = "u1"), RecommendParams),
+    responses(
+        (status = 200, description = "Items, best first", body = RecommendationBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn recommend_user(
+    State(server): State<Arc<Server>>,
+    Id(user): Id,
+    Params(params): Params<RecommendParams>,
+) -> Result<Json<RecommendationBody>, Problem> {
+    let started = Instant::now();
+    let RecommendParams { session, n, offset, filter, seen, diversity, explain } = params;
+    let body =
+        RecommendBody { user: Some(user), session, n, offset, filter, seen, diversity, explain, ..Default::default() };
+    let (request, ignored) = body.into_request(At(""), &server.engine)?;
+    Ok(Json(server.recommend(request, ignored, started)?))
+}
+
+/// Several requests at once.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"requests": [{"user": "u1", "n": 20}, {"user": "u2", "n": 20}]}))]
+pub(super) struct RecommendBatch {
+    /// At most 100.
+    requests: Vec<RecommendBody>,
+}
+
+/// Answers in the order of their requests.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RecommendationBatch {
+    /// Time inside the server for all of them, in milliseconds.
+    took_ms: f64,
+    /// One for each request.
+    recommendations: Vec<RecommendationBody>,
+}
+
+/// Recommend items to several shoppers
+///
+/// For mailings and pages with several rows. A request that cannot be read fails the batch, with its place as `field`.
+#[utoipa::path(
+    post,
+    path = "/v1/recommend/batch",
+    tag = "serve",
+    request_body = RecommendBatch,
+    responses(
+        (status = 200, description = "Answers in the order of their requests", body = RecommendationBatch),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn recommend_batch(
+    State(server): State<Arc<Server>>,
+    body::Json(RecommendBatch { requests }): body::Json<RecommendBatch>,
+) -> Result<Json<RecommendationBatch>, Problem> {
+    let started = Instant::now();
+    At("").list("requests", requests.len(), MAX_REQUESTS)?;
+    let read =
+        |(idx, body): (usize, RecommendBody)| body.into_request(At(&format!("requests[{idx}].")), &server.engine);
+    let requests = requests.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+    let answer = move || -> Result<Vec<RecommendationBody>, Problem> {
+        let answer_one = |(request, ignored)| server.recommend(request, ignored, Instant::now());
+        requests.into_iter().map(answer_one).collect()
+    };
+    let recommendations = off_worker(answer).await?;
+    Ok(Json(RecommendationBatch { took_ms: took_ms(started), recommendations }))
+}
+
+/// What lists without a shopper may say.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParams {
+    /// Items wanted: 1 to 1000, 10 if left out.
+    #[param(minimum = 1, maximum = 1000)]
+    n: Option<usize>,
+    /// What may be shown.
+    #[param(example = "category:mugs")]
+    filter: Option<String>,
+}
+
+/// Items like this one
+#[utoipa::path(
+    get,
+    path = "/v1/items/{id}/similar",
+    tag = "serve",
+    params(("id" = String, Path, description = "The item's id", example = "sku-9"), ListParams),
+    responses(
+        (status = 200, description = "Items, most alike first", body = RecommendationBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn similar(
+    State(server): State<Arc<Server>>,
+    Id(id): Id,
+    Params(ListParams { n, filter }): Params<ListParams>,
+) -> Result<Json<RecommendationBody>, Problem> {
+    let started = Instant::now();
+    let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
+    let recommendation = server.engine.similar(&ItemId::new(id), n, filter.as_ref())?;
+    Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
+}
+
+/// What the shop as a whole does lately
+#[utoipa::path(
+    get,
+    path = "/v1/trending",
+    tag = "serve",
+    params(ListParams),
+    responses(
+        (status = 200, description = "Items, most in demand first", body = RecommendationBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn trending(
+    State(server): State<Arc<Server>>,
+    Params(ListParams { n, filter }): Params<ListParams>,
+) -> Result<Json<RecommendationBody>, Problem> {
+    let started = Instant::now();
+    let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
+    let recommendation = server.engine.trending(n, filter.as_ref())?;
+    Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
+}
+
+/// The newest items
+#[utoipa::path(
+    get,
+    path = "/v1/new",
+    tag = "serve",
+    params(ListParams),
+    responses(
+        (status = 200, description = "Items, newest first", body = RecommendationBody),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn new_items(
+    State(server): State<Arc<Server>>,
+    Params(ListParams { n, filter }): Params<ListParams>,
+) -> Result<Json<RecommendationBody>, Problem> {
+    let started = Instant::now();
+    let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
+    let recommendation = server.engine.new_items(n, filter.as_ref())?;
+    Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
+}

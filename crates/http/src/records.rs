@@ -1,0 +1,311 @@
+//! Batches of records as shops send them: a JSON array, one object, or one object a line.
+//!
+//! In: bytes. Out: raw records for the check, in order. A record that cannot be read stays in its place as a refused one
+//! that holds the text, so that it reaches the quarantine and its batch goes on. Only an array that is broken as a whole
+//! is refused as a whole: nobody can tell where its next record would begin.
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+
+use accrue_engine::Incoming;
+use accrue_event::{ContentIds, RawEvent, RawItem, Reason, RecordKind, Refusal, RefusalId, Rejection};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
+use serde_json::Value;
+
+use super::body::{Form, malformed, position};
+use super::problem::{Code, Problem};
+
+/// An unreadable text is kept up to here.
+const KEPT_BYTES: usize = 4096;
+
+/// A kind of record that comes in batches.
+pub(super) trait Record: DeserializeOwned {
+    /// What quarantine knows it as.
+    const KIND: RecordKind;
+}
+
+impl Record for RawEvent {
+    const KIND: RecordKind = RecordKind::Events;
+}
+
+impl Record for RawItem {
+    const KIND: RecordKind = RecordKind::Items;
+}
+
+/// The records of a body, in order.
+#[derive(Debug)]
+pub(super) struct Batch<R> {
+    pub(super) records: Vec<Incoming<R>>,
+    /// Tells equal unreadable records apart.
+    ids: ContentIds,
+}
+
+impl<R: Record> Batch<R> {
+    /// Reads a body of at most `most` records.
+    pub(super) fn read(body: &[u8], form: Form, most: usize) -> Result<Self, Problem> {
+        let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+        let mut batch = Self { records: Vec::new(), ids: ContentIds::default() };
+        match (form, body.trim_ascii_start().first()) {
+            (Form::Lines, None) => {}
+            (Form::Json, None) => return Err(malformed(body, 0)),
+            (Form::Lines, _) => batch.read_lines(body, most)?,
+            (Form::Json, Some(b'{')) => batch.read_object_or_lines(body, most)?,
+            (Form::Json, _) => batch.read_array(body, most)?,
+        }
+        Ok(batch)
+    }
+
+    fn read_array(&mut self, body: &[u8], most: usize) -> Result<(), Problem> {
+        let full = Cell::new(false);
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let read = Elements { batch: self, most, full: &full }.deserialize(&mut json).and_then(|()| json.end());
+        match read {
+            Ok(()) => Ok(()),
+            Err(_) if full.get() => Err(too_many(most)),
+            Err(error) if error.is_data() => {
+                let at = position(body, &error);
+                Err(Problem::new(Code::MalformedJson, format!("expected an array of objects at byte {at}"))
+                    .member("position", at))
+            }
+            Err(_) => Err(malformed(body, 0)),
+        }
+    }
+
+    /// One object; or several, each on a line of its own, from a sender that did not say so.
+    fn read_object_or_lines(&mut self, body: &[u8], most: usize) -> Result<(), Problem> {
+        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Entry<R>>();
+        let first = values.next();
+        let rest = &body[values.byte_offset()..];
+        match first {
+            Some(Ok(entry)) if rest.trim_ascii().is_empty() => {
+                self.push(entry, 1);
+                Ok(())
+            }
+            Some(Ok(_)) if rest.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) == Some(&b'\n') => {
+                self.read_lines(body, most)
+            }
+            _ => Err(malformed(body, 0)),
+        }
+    }
+
+    fn read_lines(&mut self, body: &[u8], most: usize) -> Result<(), Problem> {
+        for (line_idx, line) in body.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            if self.records.len() == most {
+                return Err(too_many(most));
+            }
+            match serde_json::from_slice(line) {
+                Ok(entry) => self.push(entry, line_idx + 1),
+                Err(error) => {
+                    let column = position(line, &error) + 1;
+                    let what = error.to_string();
+                    let what = what.split(" at line ").next().unwrap_or(&what);
+                    self.push_unreadable(
+                        &String::from_utf8_lossy(line),
+                        format!("line {}, column {column}: {what}", line_idx + 1),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, entry: Entry<R>, line: usize) {
+        match entry {
+            Entry::Record(record) => self.records.push(Incoming::Record(record)),
+            Entry::Other(value) => {
+                self.push_unreadable(&value.to_string(), format!("line {line}: a record is an object"));
+            }
+        }
+    }
+
+    fn push_unreadable(&mut self, text: &str, detail: String) {
+        let kept = (0..=text.len().min(KEPT_BYTES)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        self.records.push(Incoming::Refused(Refusal {
+            id: self.ids.repeated(RefusalId::of(R::KIND, text.as_bytes())),
+            kind: R::KIND,
+            rejection: Rejection::new(Reason::Malformed, detail),
+            raw: text[..kept].into(),
+        }));
+    }
+
+    /// The first record that could not be read, with its place.
+    pub(super) fn first_unreadable(&self) -> Option<(usize, &Rejection)> {
+        self.records.iter().enumerate().find_map(|(index, record)| match record {
+            Incoming::Record(_) => None,
+            Incoming::Refused(refusal) => Some((index, &refusal.rejection)),
+        })
+    }
+}
+
+fn too_many(most: usize) -> Problem {
+    Problem::new(Code::TooManyRecords, format!("a request may bring {most} records; send several smaller ones"))
+        .member("limit", most)
+}
+
+/// What stands where a record belongs.
+enum Entry<R> {
+    Record(R),
+    Other(Value),
+}
+
+impl<'de, R: Deserialize<'de>> Deserialize<'de> for Entry<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntryVisitor(PhantomData))
+    }
+}
+
+struct EntryVisitor<R>(PhantomData<R>);
+
+impl<'de, R: Deserialize<'de>> Visitor<'de> for EntryVisitor<R> {
+    type Value = Entry<R>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Entry<R>, A::Error> {
+        R::deserialize(MapAccessDeserializer::new(map)).map(Entry::Record)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Entry<R>, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(seq)).map(Entry::Other)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Entry<R>, E> {
+        Ok(Entry::Other(Value::Null))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Entry<R>, E> {
+        Ok(Entry::Other(value.into()))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Entry<R>, E> {
+        Ok(Entry::Other(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Entry<R>, E> {
+        Ok(Entry::Other(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Entry<R>, E> {
+        Ok(Entry::Other(value.into()))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Entry<R>, E> {
+        Ok(Entry::Other(value.into()))
+    }
+}
+
+/// The elements of an array, straight into the batch; stops at the limit instead of holding what would be refused.
+struct Elements<'b, R> {
+    batch: &'b mut Batch<R>,
+    most: usize,
+    full: &'b Cell<bool>,
+}
+
+impl<'de, R: Record> DeserializeSeed<'de> for Elements<'_, R> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, R: Record> Visitor<'de> for Elements<'_, R> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(entry) = seq.next_element::<Entry<R>>()? {
+            if self.batch.records.len() == self.most {
+                self.full.set(true);
+                return Err(de::Error::custom("too many records"));
+            }
+            match entry {
+                Entry::Record(record) => self.batch.records.push(record.into()),
+                Entry::Other(value) => {
+                    let index = self.batch.records.len();
+                    self.batch.push_unreadable(&value.to_string(), format!("element {index}: a record is an object"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_event::RawValue;
+
+    use super::*;
+
+    /// Reads a body and tells the ids of its records, `!` for one that could not be read.
+    fn ids(body: &str, form: Form) -> Result<Vec<String>, Code> {
+        let batch = Batch::<RawEvent>::read(body.as_bytes(), form, 4).map_err(|problem| problem.code())?;
+        let id = |record: &Incoming<RawEvent>| match record {
+            Incoming::Record(RawEvent { id: RawValue::Text(id), .. }) => id.to_string(),
+            Incoming::Record(other) => format!("{other:?}"),
+            Incoming::Refused(refusal) => {
+                assert_eq!(refusal.rejection.reason, Reason::Malformed);
+                "!".into()
+            }
+        };
+        let first = batch.records.iter().position(|record| matches!(record, Incoming::Refused(_)));
+        assert_eq!(batch.first_unreadable().map(|(index, _)| index), first);
+        Ok(batch.records.iter().map(id).collect())
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        let check = |body: &str, form: Form, expected: &[&str]| {
+            assert_eq!(ids(body, form).unwrap(), expected, "{body:?} as {form:?}");
+        };
+        check(r#"[{"id":"a"},{"id":"b"}]"#, Form::Json, &["a", "b"]);
+        check("\u{feff} [{\"id\":\"a\"}]\n", Form::Json, &["a"]);
+        check(r#"{"id":"a"}"#, Form::Json, &["a"]);
+        check("{\n\"id\":\"a\"\n}\n", Form::Json, &["a"]);
+        check("{\"id\":\"a\"}\n{\"id\":\"b\"}\n", Form::Json, &["a", "b"]);
+        check("{\"id\":\"a\"} \r\n{\"id\":\n{\"id\":\"b\"}", Form::Json, &["a", "!", "b"]);
+        check("{\"id\":\"a\"}\r\n\n7\n[1]\n", Form::Lines, &["a", "!", "!"]);
+        check(r#"[{"id":"a"},7,"x",null]"#, Form::Json, &["a", "!", "!", "!"]);
+        check(" \n", Form::Lines, &[]);
+        check("[]", Form::Json, &[]);
+    }
+
+    #[test]
+    fn what_is_broken_as_a_whole_is_refused() {
+        let check = |body: &str, form: Form, code: Code| assert_eq!(ids(body, form), Err(code), "{body:?}");
+        check(r#"[{"id":"a"},{"id"]"#, Form::Json, Code::MalformedJson);
+        check(r#"[{"id":"a"}"#, Form::Json, Code::MalformedJson);
+        check(r#"[{"id":"a"}] x"#, Form::Json, Code::MalformedJson);
+        check(r#"{"id":"a"} {"id":"b"}"#, Form::Json, Code::MalformedJson);
+        check("{\n\"id\":\n}\n", Form::Json, Code::MalformedJson);
+        check("", Form::Json, Code::MalformedJson);
+        check("7", Form::Json, Code::MalformedJson);
+        check("hello", Form::Json, Code::MalformedJson);
+        check("[{},{},{},{},{}]", Form::Json, Code::TooManyRecords);
+        check("{}\n{}\n{}\n{}\n{}", Form::Lines, Code::TooManyRecords);
+    }
+
+    #[test]
+    fn an_unreadable_text_is_kept_within_bounds() {
+        let body = format!("{{\"id\":\"{}", "é".repeat(KEPT_BYTES));
+        let batch = Batch::<RawEvent>::read(body.as_bytes(), Form::Lines, 4).unwrap();
+        let Incoming::Refused(refusal) = &batch.records[0] else { panic!("{batch:?}") };
+        assert!(refusal.raw.starts_with("{\"id\":\"éé") && refusal.raw.len() <= KEPT_BYTES);
+        assert!(refusal.rejection.detail.starts_with("line 1, column"), "{refusal:?}");
+        // The name is that of the whole text.
+        let other = Batch::<RawEvent>::read(format!("{body}!").as_bytes(), Form::Lines, 4).unwrap();
+        let Incoming::Refused(other) = &other.records[0] else { panic!("{other:?}") };
+        assert!(other.raw == refusal.raw && other.id != refusal.id);
+    }
+}

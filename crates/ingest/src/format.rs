@@ -1,0 +1,67 @@
+//! What a file is written in: told by its name, by the command line, or by its first bytes.
+
+use std::path::Path;
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Format {
+    /// Cells between commas (or the mapping's delimiter), with quotes as in RFC 4180.
+    Csv,
+    /// Cells between tabs; a quote is a character like any other.
+    Tsv,
+    /// One JSON object a line.
+    Ndjson,
+    /// Apache Parquet (in builds with the feature `parquet`).
+    Parquet,
+}
+
+/// Whether `"` encloses cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Quotes {
+    /// It does: cells may hold delimiters and line ends.
+    On,
+    /// It is a character like any other.
+    Off,
+}
+
+impl Format {
+    /// The form that a name tells, after the ending of a compression. `None` if it tells nothing.
+    pub fn from_name(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let name = name.strip_suffix(".zst").or_else(|| name.strip_suffix(".gz")).unwrap_or(&name);
+        match name.rsplit_once('.')?.1 {
+            "csv" => Some(Self::Csv),
+            "tsv" | "tab" => Some(Self::Tsv),
+            "ndjson" | "jsonl" | "json" => Some(Self::Ndjson),
+            "parquet" | "pq" => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+
+    /// The form that the first bytes look like.
+    pub fn from_content(start: &[u8]) -> Self {
+        if start.starts_with(b"PAR1") {
+            return Self::Parquet;
+        }
+        let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
+        let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        match first_line {
+            [b'{' | b'[', ..] => Self::Ndjson,
+            line if line.contains(&b'\t') => Self::Tsv,
+            _ => Self::Csv,
+        }
+    }
+
+    /// What separates cells where the mapping does not say it.
+    pub fn delimiter(self) -> u8 {
+        if self == Self::Tsv { b'\t' } else { b',' }
+    }
+
+    /// Whether quotes enclose cells where nobody says it. Not between tabs: such files are written without quoting, and
+    /// a product called `12" plate` must not swallow the lines after it.
+    pub fn quotes(self, delimiter: u8) -> Quotes {
+        if self == Self::Csv && delimiter != b'\t' { Quotes::On } else { Quotes::Off }
+    }
+}

@@ -1,0 +1,160 @@
+//! Rows of an Apache Parquet file, through its own record interface: no Arrow, so that builds stay small.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use accrue_event::{BoundMapping, RawValue};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
+
+use super::input::Progress;
+use super::objects::mapped;
+use super::reader::unreadable;
+use super::{Entry, ReadError};
+
+/// Rows of a file.
+pub(super) struct ParquetRows {
+    rows: RowIter<'static>,
+    n_taken: u64,
+    n_rows: u64,
+    size_bytes: u64,
+    progress: Progress,
+}
+
+impl ParquetRows {
+    /// Opens a file; its columns are the header.
+    pub fn open(path: &Path, progress: &Progress) -> Result<(Self, Vec<String>), ReadError> {
+        let name = path.display().to_string();
+        let failed = |source| ReadError::Open { name: name.clone(), source };
+        let foreign = |error: parquet::errors::ParquetError| ReadError::Format {
+            name: name.clone(),
+            what: format!("not readable as Parquet: {error}"),
+        };
+        let file = File::open(path).map_err(failed)?;
+        let size_bytes = file.metadata().map_err(failed)?.len();
+        let reader = SerializedFileReader::new(file).map_err(foreign)?;
+        let metadata = reader.metadata().file_metadata();
+        let columns = metadata.schema().get_fields().iter().map(|field| field.name().to_owned()).collect();
+        let n_rows = u64::try_from(metadata.num_rows()).unwrap_or(0);
+        let progress = progress.clone();
+        Ok((Self { rows: reader.into_iter(), n_taken: 0, n_rows, size_bytes, progress }, columns))
+    }
+
+    /// Rows taken so far.
+    pub fn n_taken(&self) -> u64 {
+        self.n_taken
+    }
+
+    /// The next record with the number of its row; `None` at the end.
+    pub fn next(&mut self, mapping: Option<&BoundMapping>) -> io::Result<Option<(u64, Entry)>> {
+        let (Some(row), Some(mapping)) = (self.rows.next(), mapping) else { return Ok(None) };
+        let row = row.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        self.n_taken += 1;
+        // A share of the file's bytes, since rows are not where the bytes are.
+        self.progress.set(self.size_bytes.saturating_mul(self.n_taken) / self.n_rows.max(1));
+        let entry = match cells(&row) {
+            Ok(cells) => mapped(self.n_taken, mapping.kind(), mapping.apply(&cells)),
+            Err(why) => unreadable(self.n_taken, mapping.kind(), &why, row.to_string().as_bytes()),
+        };
+        Ok(Some((self.n_taken, entry)))
+    }
+}
+
+fn cells(row: &Row) -> Result<Vec<RawValue>, String> {
+    row.get_column_iter().map(|(_, field)| value(field)).collect()
+}
+
+fn value(field: &Field) -> Result<RawValue, String> {
+    Ok(match field {
+        Field::Null => RawValue::Null,
+        Field::Bool(value) => RawValue::Bool(*value),
+        Field::Byte(number) => RawValue::Int((*number).into()),
+        Field::Short(number) => RawValue::Int((*number).into()),
+        Field::Int(number) => RawValue::Int((*number).into()),
+        Field::Long(number) | Field::TimestampMillis(number) => RawValue::Int(*number),
+        Field::UByte(number) => RawValue::Int((*number).into()),
+        Field::UShort(number) => RawValue::Int((*number).into()),
+        Field::UInt(number) => RawValue::Int((*number).into()),
+        Field::ULong(number) => {
+            i64::try_from(*number).map_or_else(|_| RawValue::text(number.to_string()), RawValue::Int)
+        }
+        Field::Float(number) => RawValue::Float(f64::from(*number)),
+        Field::Double(number) => RawValue::Float(*number),
+        Field::TimestampMicros(number) => RawValue::Int(number.div_euclid(1000)),
+        Field::Date(days) => RawValue::Int(i64::from(*days) * 86_400_000),
+        Field::Str(text) => RawValue::text(text.as_str()),
+        Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
+            Ok(text) => RawValue::text(text),
+            Err(_) => return Err("a column of bytes that are not UTF-8".into()),
+        },
+        Field::ListInternal(list) => RawValue::List(list.elements().iter().map(value).collect::<Result<_, _>>()?),
+        // Decimals, times of day, maps and nested groups in the words of the format.
+        other => RawValue::text(other.to_string().trim_matches('"')),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use accrue_event::RawEvent;
+    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+    use crate::{ReadSettings, Reader};
+
+    fn write(path: &Path) {
+        let schema = "message events { required binary type (UTF8); optional binary user (UTF8); required int64 item; \
+                      required int64 at (TIMESTAMP_MILLIS); required double price; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let properties = Arc::new(WriterProperties::builder().build());
+        let mut file = SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
+        let mut group = file.next_row_group().unwrap();
+        let texts = |texts: &[&str]| texts.iter().map(|text| ByteArray::from(*text)).collect::<Vec<_>>();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts(&["view", "view"]), None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts(&["u1"]), Some(&[1, 0]), None).unwrap();
+        column.close().unwrap();
+        for numbers in [[7, 8], [1_700_000_000_000, 1_700_000_001_000]] {
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int64Type>().write_batch(&numbers, None, None).unwrap();
+            column.close().unwrap();
+        }
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<DoubleType>().write_batch(&[9.5, 0.0], None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        file.close().unwrap();
+    }
+
+    #[test]
+    fn columns_become_fields_by_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.parquet");
+        write(&path);
+        let mut reader = Reader::open(&path, &ReadSettings::default(), &Progress::default()).unwrap();
+        let entries = reader.next_batch(10).unwrap().entries;
+        let shown: Vec<String> = entries
+            .into_iter()
+            .map(|entry| match entry {
+                Entry::Event(event, _) => RawEvent { id: RawValue::Null, ..event }.to_json(),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        let expected = [
+            r#"{"type":"view","user":"u1","item":7,"at":1700000000000,"price":9.5}"#,
+            r#"{"type":"view","item":8,"at":1700000001000,"price":0.0}"#,
+        ];
+        assert_eq!(shown, expected);
+        std::fs::write(&path, "PAR1 and nothing else").unwrap();
+        let error = Reader::open(&path, &ReadSettings::default(), &Progress::default()).err().unwrap().to_string();
+        assert!(error.contains("not readable as Parquet"), "{error}");
+    }
+}
