@@ -64,7 +64,7 @@ pub(super) fn fill(dir: &Path, config: &Config, corpus: Corpus, note: &dyn Fn(&s
     let appended_s = started.elapsed().as_secs_f64();
     note(&format!("  {} records appended in {appended_s:.1} s; learning them", log.end()));
     let (facts, learner) = fold(&log, config)?;
-    save(&checkpoints_in(dir), &facts, &learner)?;
+    save(&checkpoints_in(dir), |end| log.reader().sum_before(end), &facts, &learner)?;
     let rate = learner.n_learned() as f64 / (started.elapsed().as_secs_f64() - appended_s);
     note(&format!("  learned {rate:.0} events/s (decoding and facts included); checkpoint written"));
     Ok(())

@@ -96,7 +96,7 @@ pub fn challenge(
         follow(&mut learner, &now.facts, &mut reader, log.end())?;
         now.learner = learner;
         // To learn a challenger again takes long: the next start shall not have to.
-        save(&checkpoints, &now.facts, &now.learner)?;
+        save(&checkpoints, |end| reader.sum_before(end), &now.facts, &now.learner)?;
     }
     let standing = standing.unwrap_or(Standing { n: 0, challenger: 0.0, line: 0.0, verdict: Verdict::Unproved });
     let seconds = started.elapsed().as_secs_f64();

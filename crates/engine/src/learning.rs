@@ -259,7 +259,7 @@ impl Learning {
             return Ok(());
         }
         let facts = self.shared.facts.read();
-        match save(&self.checkpoints, facts, &self.learner)
+        match save(&self.checkpoints, |end| self.log.sum_before(end), facts, &self.learner)
             .and_then(|written| Ok(self.checkpoints.keep(self.rhythm.checkpoints_kept).map(|()| written)?))
         {
             Ok(Written { state_bytes, file_bytes, n_bases }) => {

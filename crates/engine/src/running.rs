@@ -68,9 +68,7 @@ impl Running {
         let log = Log::open(dir, (&config.log).into())?;
         let checkpoints = checkpoints_in(dir);
         let recovered = recover(&mut log.reader(), &checkpoints, &learn_settings(config), log.end(), true)?;
-        for error in &recovered.skipped {
-            tracing::warn!(%error, "a checkpoint was passed over");
-        }
+        recovered.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Self::start(log, recovered, checkpoints, dir, config, resets)
     }
 

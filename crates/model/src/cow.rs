@@ -5,24 +5,35 @@
 
 use std::sync::Arc;
 
+use accrue_store::{PAGES, PageMarks, serialize_pages};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Chunks in a node of the tree.
-const NODE: usize = 64;
+/// Chunks in a node of the tree: as many as a block of a checkpoint has pages.
+const NODE: usize = PAGES;
+/// Bytes around which a page of a checkpoint lies, where chunks are smaller.
+const PAGE_BYTES: usize = 1 << 12;
 
 type Chunk<T> = Arc<[T]>;
-/// [`NODE`] chunks. They lie in the allocation of the reference itself, so that an element is three dependent reads away.
-type Node<T> = Arc<[Chunk<T>]>;
+
+/// Consecutive chunks, and which of their pages changed since they were last written to a checkpoint. The references to the chunks are part
+/// of the node's own allocation, so that an element is three dependent reads away.
+#[derive(Clone, Debug)]
+struct Node<T> {
+    chunks: [Chunk<T>; NODE],
+    marks: PageMarks,
+}
 
 /// An array of rows of `T`, each as wide as the others, in shared chunks.
 #[derive(Clone, Debug)]
 pub struct CowVec<T> {
-    nodes: Vec<Node<T>>,
+    nodes: Vec<Arc<Node<T>>>,
     n_rows: usize,
     /// Elements of a row.
     width: usize,
     /// A chunk holds `1 << chunk_bits` rows.
     chunk_bits: u32,
+    /// A page of a checkpoint holds `1 << page_bits` chunks.
+    page_bits: u32,
     fill: T,
     /// The chunk that stands for every one that was never written.
     blank: Chunk<T>,
@@ -39,9 +50,12 @@ impl<T: Clone> CowVec<T> {
     pub fn of_rows(chunk_rows: usize, width: usize, fill: T) -> Self {
         assert!(chunk_rows.is_power_of_two(), "a chunk holds a power of two of rows");
         assert!(width > 0, "a row has at least one element");
-        let blank = std::iter::repeat_n(fill.clone(), chunk_rows * width).collect();
+        // What an element points to is written with it, so a page of pointers is as small as it can be.
+        let chunk_bytes = if std::mem::needs_drop::<T>() { PAGE_BYTES } else { size_of::<T>() * width * chunk_rows };
+        let page_bits = (PAGE_BYTES / chunk_bytes.max(1)).clamp(1, NODE).ilog2();
         let chunk_bits = chunk_rows.trailing_zeros();
-        Self { nodes: Vec::new(), n_rows: 0, width, chunk_bits, fill, blank, copied_bytes: 0 }
+        let blank = std::iter::repeat_n(fill.clone(), chunk_rows * width).collect();
+        Self { nodes: Vec::new(), n_rows: 0, width, chunk_bits, page_bits, fill, blank, copied_bytes: 0 }
     }
 
     /// How many rows there are.
@@ -74,18 +88,18 @@ impl<T: Clone> CowVec<T> {
     /// Asks for a row to be brought into the cache, with the reference count that a write to it looks at.
     #[inline]
     pub fn prefetch(&self, row: usize) {
-        if let Some(elements) = self.row(row) {
-            accrue_kernel::prefetch(elements);
-            accrue_kernel::prefetch_first(
-                self.chunk_of(row).as_ptr().cast::<u8>().wrapping_sub(2 * size_of::<usize>()),
-            );
+        if row < self.n_rows {
+            let chunk = self.chunk_of(row);
+            accrue_kernel::prefetch(&chunk[self.start(row)..][..self.width]);
+            // An `Arc` has its counts before its elements.
+            accrue_kernel::prefetch_first(chunk.as_ptr().cast::<u8>().wrapping_sub(2 * size_of::<usize>()));
         }
     }
 
     #[inline]
     fn chunk_of(&self, row: usize) -> &Chunk<T> {
         let chunk = row >> self.chunk_bits;
-        &self.nodes[chunk / NODE][chunk % NODE]
+        &self.nodes[chunk / NODE].chunks[chunk % NODE]
     }
 
     /// Where a row begins in its chunk.
@@ -107,7 +121,9 @@ impl<T: Clone> CowVec<T> {
             self.grow(row + 1);
         }
         let (chunk, start) = (row >> self.chunk_bits, self.start(row));
-        let shared = &mut Arc::make_mut(&mut self.nodes[chunk / NODE])[chunk % NODE];
+        let node = Arc::make_mut(&mut self.nodes[chunk / NODE]);
+        node.marks.touch(chunk % NODE >> self.page_bits);
+        let shared = &mut node.chunks[chunk % NODE];
         let before = Arc::as_ptr(shared).cast::<T>();
         let own = Arc::make_mut(shared);
         if !std::ptr::eq(before, own.as_ptr()) && !std::ptr::eq(before, self.blank.as_ptr()) {
@@ -118,10 +134,15 @@ impl<T: Clone> CowVec<T> {
 
     #[cold]
     fn grow(&mut self, n_rows: usize) {
-        let n_nodes = n_rows.div_ceil(NODE << self.chunk_bits);
-        let blank = || std::iter::repeat_n(self.blank.clone(), NODE).collect();
-        let missing: Vec<Node<T>> = (self.nodes.len()..n_nodes).map(|_| blank()).collect();
-        self.nodes.extend(missing);
+        let (n_chunks, n_before) = (n_rows.div_ceil(1 << self.chunk_bits), self.n_rows.div_ceil(1 << self.chunk_bits));
+        while self.nodes.len() * NODE < n_chunks {
+            let chunks = std::array::from_fn(|_| self.blank.clone());
+            self.nodes.push(Arc::new(Node { chunks, marks: PageMarks::default() }));
+        }
+        // More of the chunk that the array ended in belongs to it, and all of those behind it.
+        for chunk in n_before.saturating_sub(1)..n_chunks {
+            Arc::make_mut(&mut self.nodes[chunk / NODE]).marks.touch(chunk % NODE >> self.page_bits);
+        }
         self.n_rows = n_rows;
     }
 
@@ -137,14 +158,16 @@ impl<T: Clone> CowVec<T> {
             if Arc::ptr_eq(node, theirs) {
                 continue;
             }
-            if node == theirs {
+            if node.chunks == theirs.chunks {
                 *node = theirs.clone();
                 continue;
             }
             let node = Arc::make_mut(node);
-            for (chunk, theirs) in node.iter_mut().zip(theirs.iter()) {
-                if chunk == theirs {
+            for (place, (chunk, theirs)) in node.chunks.iter_mut().zip(&theirs.chunks).enumerate() {
+                if chunk == theirs && !Arc::ptr_eq(chunk, theirs) {
                     *chunk = theirs.clone();
+                    // Zeros of both signs are equal, and have other bytes.
+                    node.marks.touch(place >> self.page_bits);
                 }
             }
         }
@@ -157,12 +180,14 @@ impl<T: Clone> CowVec<T> {
 
     /// The chunks in order; the last one is cut at the end of the array.
     pub fn chunks(&self) -> impl Iterator<Item = &[T]> {
-        let mut left = self.n_rows * self.width;
-        self.nodes.iter().flat_map(|node| node.iter()).map_while(move |chunk| {
-            let take = left.min(chunk.len());
-            left -= take;
-            (take > 0).then(|| &chunk[..take])
-        })
+        (0..self.n_rows.div_ceil(1 << self.chunk_bits)).map(|chunk| self.chunk(chunk))
+    }
+
+    /// The elements of a chunk; the last one is cut at the end of the array.
+    fn chunk(&self, chunk: usize) -> &[T] {
+        let elements = &self.nodes[chunk / NODE].chunks[chunk % NODE];
+        let left = (self.n_rows - (chunk << self.chunk_bits)) * self.width;
+        &elements[..left.min(elements.len())]
     }
 }
 
@@ -179,9 +204,18 @@ impl<T: Clone + Serialize> Serialize for CowVec<T> {
         impl<T: Clone + Serialize> Serialize for Elements<'_, T> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeSeq;
-                let mut seq = serializer.serialize_seq(Some(self.0.n_rows * self.0.width))?;
-                for element in self.0.iter() {
-                    seq.serialize_element(element)?;
+                let array = self.0;
+                let mut seq = serializer.serialize_seq(Some(array.n_rows * array.width))?;
+                let n_chunks = array.n_rows.div_ceil(1 << array.chunk_bits);
+                for (number, node) in array.nodes.iter().enumerate() {
+                    let (first, end) = (number * NODE, n_chunks.min((number + 1) * NODE));
+                    serialize_pages(&node.marks, (end - first).div_ceil(1 << array.page_bits), |page| {
+                        let start = first + (page << array.page_bits);
+                        let mut elements =
+                            (start..end.min(start + (1 << array.page_bits))).map(|chunk| array.chunk(chunk));
+                        elements
+                            .try_for_each(|chunk| chunk.iter().try_for_each(|element| seq.serialize_element(element)))
+                    })?;
                 }
                 seq.end()
             }

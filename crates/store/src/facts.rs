@@ -4,7 +4,6 @@
 //! statistics and counters. Applied before a write is acknowledged; rebuilt from the log when missing. Judges nothing:
 //! verdicts were written down when the record came in.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_event::{
@@ -14,11 +13,16 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, Histories, Interaction, ItemIdx, Offset, Record, ShopperIdx, Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec, Record,
+    SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Codes left for a shop's own event types.
 const MAX_CUSTOM_TYPES: usize = 54;
+/// Items, places of users and places of refused records in a page of a checkpoint.
+const ENTRIES: usize = 16;
+const USERS: usize = 64;
+const REASONS: usize = 4_096;
 
 /// An item as the shop stands with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,12 +115,13 @@ pub struct Facts {
     pub shoppers: Vocabulary,
     /// Names of the shop's own event types.
     types: Vocabulary,
-    catalogue: Vec<Arc<Entry>>,
-    users: BTreeMap<UserId, User>,
+    catalogue: PagedVec<Arc<Entry>, ENTRIES>,
+    /// What the shop told of users, by their index.
+    users: PagedMap<ShopperIdx, User, USERS>,
     /// What each shopper did lately.
     pub histories: Histories,
     /// Reason by offset of every record that lies in quarantine.
-    pub quarantine: BTreeMap<Offset, Box<str>>,
+    pub quarantine: PagedMap<Offset, Box<str>, REASONS>,
     /// What the check's rules look at.
     pub statistics: RuleStatistics,
     /// How often each rule did what.
@@ -140,10 +145,10 @@ impl Facts {
             items: Vocabulary::default(),
             shoppers: Vocabulary::default(),
             types: Vocabulary::default(),
-            catalogue: Vec::new(),
-            users: BTreeMap::new(),
+            catalogue: PagedVec::default(),
+            users: PagedMap::default(),
             histories: Histories::new(history_capacity),
-            quarantine: BTreeMap::new(),
+            quarantine: PagedMap::default(),
             statistics: RuleStatistics::default(),
             counters: RuleCounters::default(),
             duplicates: [0; 2],
@@ -152,6 +157,56 @@ impl Facts {
             catalogue_changed: Offset(0),
             end: Offset(0),
         }
+    }
+
+    /// Writes them into a checkpoint, a section for each part.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn save(&self, writer: &mut CheckpointWriter) -> Result<(), StoreError> {
+        writer.value("facts/items", 1, &self.items)?;
+        writer.value("facts/shoppers", 1, &self.shoppers)?;
+        writer.value("facts/types", 1, &self.types)?;
+        writer.value("facts/catalogue", 1, &self.catalogue)?;
+        writer.value("facts/users", 1, &self.users)?;
+        writer.value("facts/histories", 1, &self.histories)?;
+        writer.value("facts/quarantine", 1, &self.quarantine)?;
+        writer.value("facts/rules", 1, &(&self.statistics, &self.counters, self.duplicates))?;
+        writer.value("facts/settings", 1, &self.settings)?;
+        writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
+    }
+
+    /// Reads them from a checkpoint; `None` if there is a part that this build cannot use, for each of them is needed.
+    ///
+    /// # Errors
+    /// If a section is damaged.
+    pub fn load(source: &mut SectionSource<'_>) -> Result<Option<Self>, StoreError> {
+        let (items, shoppers) = (source.value("facts/items", 1)?, source.value("facts/shoppers", 1)?);
+        let (types, catalogue) = (source.value("facts/types", 1)?, source.value("facts/catalogue", 1)?);
+        let (users, histories) = (source.value("facts/users", 1)?, source.value("facts/histories", 1)?);
+        let (quarantine, rules) = (source.value("facts/quarantine", 1)?, source.value("facts/rules", 1)?);
+        let (settings, position) = (source.value("facts/settings", 1)?, source.value("facts/position", 1)?);
+        let assemble = || {
+            let (statistics, counters, duplicates) = rules?;
+            let (stream_time, catalogue_changed, end) = position?;
+            Some(Self {
+                items: items?,
+                shoppers: shoppers?,
+                types: types?,
+                catalogue: catalogue?,
+                users: users?,
+                histories: histories?,
+                quarantine: quarantine?,
+                statistics,
+                counters,
+                duplicates,
+                settings: settings?,
+                stream_time,
+                catalogue_changed,
+                end,
+            })
+        };
+        Ok(assemble())
     }
 
     /// Takes the next record in.
@@ -188,11 +243,13 @@ impl Facts {
             }
             Body::ItemRetired(id) => self.edit_item(record.offset, id, |entry| entry.retired = true),
             Body::User(user) => {
-                self.shoppers.intern(&user_name(&user.id));
-                self.users.insert(user.id.clone(), user.clone());
+                let shopper = self.shoppers.intern(&user_name(&user.id));
+                self.users.insert(shopper, user.clone());
             }
             Body::UserRemoved(id) => {
-                self.users.remove(id);
+                if let Some(shopper) = self.shoppers.get(&user_name(id)) {
+                    self.users.remove(&shopper);
+                }
             }
             Body::Merged { session, user } => {
                 let guest = self.shoppers.intern(&guest_name(session.as_str()));
@@ -249,7 +306,7 @@ impl Facts {
 
     fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut Entry)) {
         let index = self.intern_item(offset, id);
-        edit(Arc::make_mut(&mut self.catalogue[index as usize]));
+        edit(Arc::make_mut(self.catalogue.get_mut(index as usize)));
         self.catalogue_changed = offset.next();
     }
 
@@ -357,13 +414,14 @@ impl Facts {
 
     /// What the shop told of a user, if it did.
     pub fn described_user(&self, id: &UserId) -> Option<&User> {
-        self.users.get(id)
+        self.users.get(&self.shoppers.get(&user_name(id))?)
     }
 
     /// A user's description; a bare one for a user whom only events name.
     pub fn user(&self, id: &UserId) -> Option<User> {
-        let met = || self.shoppers.get(&user_name(id)).map(|_| User { id: id.clone(), attributes: Default::default() });
-        self.users.get(id).cloned().or_else(met)
+        let shopper = self.shoppers.get(&user_name(id))?;
+        let bare = || User { id: id.clone(), attributes: Default::default() };
+        Some(self.users.get(&shopper).cloned().unwrap_or_else(bare))
     }
 
     /// The users known by name (not the guests), in order of first appearance.

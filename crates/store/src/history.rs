@@ -8,6 +8,8 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
+use crate::PagedVec;
+
 /// Dense index of an item, in order of first appearance in the log.
 pub type ItemIdx = u32;
 /// Dense index of a shopper (user or guest), in order of first appearance in the log.
@@ -173,17 +175,20 @@ fn room(len: usize) -> usize {
     len / 16 + 2
 }
 
+/// Shoppers in a page of a checkpoint.
+const PAGE: usize = 8;
+
 /// The histories of all shoppers, by dense index.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histories {
     capacity: usize,
-    shoppers: Vec<History>,
+    shoppers: PagedVec<History, PAGE>,
 }
 
 impl Histories {
     /// Empty histories that keep at least the last `capacity` events of each shopper.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, shoppers: Vec::new() }
+        Self { capacity, shoppers: PagedVec::default() }
     }
 
     /// The history of a shopper; empty for one never seen.
@@ -223,7 +228,7 @@ impl Histories {
     pub fn share_with(&mut self, other: &Self, shoppers: Range<usize>) {
         let end = shoppers.end.min(self.shoppers.len()).min(other.shoppers.len());
         let places = shoppers.start.min(end)..end;
-        for (mine, theirs) in self.shoppers[places.clone()].iter_mut().zip(&other.shoppers[places]) {
+        for (mine, theirs) in self.shoppers.interchange()[places.clone()].iter_mut().zip(&other.shoppers[places]) {
             if !Arc::ptr_eq(&mine.past, &theirs.past) && mine == theirs {
                 *mine = theirs.clone();
             }
@@ -231,11 +236,7 @@ impl Histories {
     }
 
     fn entry(&mut self, shopper: ShopperIdx) -> &mut History {
-        let place = shopper as usize;
-        if place >= self.shoppers.len() {
-            self.shoppers.resize_with(place + 1, History::default);
-        }
-        &mut self.shoppers[place]
+        self.shoppers.get_mut_or_grow(shopper as usize)
     }
 }
 

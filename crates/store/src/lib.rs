@@ -10,18 +10,23 @@ mod error;
 mod facts;
 mod history;
 mod log;
+mod paged;
 mod record;
 mod served;
 mod split;
 mod vocabulary;
 
 pub use backup::{Backup, backup, restore};
-pub use checkpoint::{Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, SectionReader, Written};
+pub use checkpoint::{
+    Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, PAGES, PageMarks, SectionReader, SectionSource,
+    SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
+};
 pub use erasure::PendingErasure;
 pub use error::StoreError;
 pub use facts::{Entry, Fact, Facts, Names, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Log, LogReader, LogSettings};
+pub use paged::{PageKey, PagedMap, PagedVec};
 pub use record::{Body, CheckedEvent, Offset, Record};
 pub use served::{Assignment, Page, Served};
 pub use split::{Share, Split, shopper_hash};

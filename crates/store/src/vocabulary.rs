@@ -5,10 +5,16 @@
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
+use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::SequenceMarks;
+
+/// Names in a page of a checkpoint.
+const PAGE: usize = 256;
+
 /// Gives each name the next index, and finds either from the other. Names lie end to end in one string: there may be millions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Vocabulary {
     text: String,
     /// Where each name ends in `text`.
@@ -17,6 +23,19 @@ pub struct Vocabulary {
     table: HashTable<u32>,
     // Names come from outside: nobody may choose them so that they collide.
     hasher: RandomState,
+    marks: SequenceMarks,
+}
+
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            ends: Vec::new(),
+            table: HashTable::new(),
+            hasher: RandomState::new(),
+            marks: SequenceMarks::new(PAGE, 0),
+        }
+    }
 }
 
 impl Vocabulary {
@@ -29,6 +48,7 @@ impl Vocabulary {
             return index;
         }
         let index = u32::try_from(self.ends.len()).expect("fewer than 2^32 names");
+        self.marks.touch(self.ends.len());
         self.text.push_str(name);
         self.ends.push(self.text.len());
         let (text, ends, hasher) = (&self.text, &self.ends, &self.hasher);
@@ -79,7 +99,11 @@ impl PartialEq for Vocabulary {
 
 impl Serialize for Vocabulary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.names())
+        let mut seq = serializer.serialize_seq(Some(self.ends.len()))?;
+        self.marks.serialize(self.ends.len(), |mut places| {
+            places.try_for_each(|index| seq.serialize_element(at(&self.text, &self.ends, index as u32)))
+        })?;
+        seq.end()
     }
 }
 

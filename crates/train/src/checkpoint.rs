@@ -9,10 +9,10 @@ use std::ops::Deref;
 
 use accrue_model::{Member, Visitor};
 use accrue_store::{
-    Body, Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, Record, StoreError, Written,
+    Body, Checkpoint, CheckpointHeader, Checkpoints, Facts, LogReader, Offset, Record, SectionSource, StoreError,
+    Unread, UnreadReason, Written,
 };
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::gate::{Past, Take};
 use crate::{LearnSettings, Learner};
@@ -59,17 +59,31 @@ pub enum TrainError {
     /// A record that looks back was given without the past; a fault of the caller.
     #[error("the record at {0} puts a challenger in force, and needs the records before it")]
     LooksBack(Offset),
-    /// A section of a checkpoint is whole but does not hold what it should.
+    /// The log is another one than a checkpoint was made from.
     #[error(
-        "section {section:?} of checkpoint {path} cannot be read: {error}; remove the file and start again, the log rebuilds it"
+        "checkpoint {path} covers the records before {covered}, but the log's record {record} is not the one that it was made from: \
+         the log was replaced by another one; bring its log back, or move all checkpoints away to fold this log from its beginning"
+    )]
+    LogReplaced {
+        /// The last record that the checkpoint covers.
+        record: u64,
+        /// The checkpoint.
+        path: String,
+        /// Its end.
+        covered: Offset,
+    },
+    /// A section of a checkpoint cannot be used, and the log no longer has what it held.
+    #[error(
+        "checkpoint {path}, {what}; the log begins at {start}, so it cannot be folded again from its beginning: \
+         use the build that wrote the checkpoint"
     )]
     Section {
-        /// Which section.
-        section: &'static str,
+        /// Which section, and why.
+        what: String,
         /// Which file.
         path: String,
-        /// What the decoder said.
-        error: String,
+        /// The log's beginning.
+        start: Offset,
     },
 }
 
@@ -77,39 +91,30 @@ pub enum TrainError {
 pub(crate) const CHUNK: usize = 4_096;
 
 /// Writes a checkpoint: `facts` at their offset, `learner` at its own (not later). The facts come as what may be a lock's guard: it
-/// is let go as soon as they are written, for the learner's part takes longer and needs no lock.
+/// is let go as soon as they are written, for the learner's part takes longer and needs no lock. `last_record` tells the checksum of
+/// the record before an offset ([`LogReader::sum_before`]): it binds the checkpoint to its log.
 ///
 /// # Errors
 /// If the folder cannot be written; an unfinished file is not left in place.
 pub fn save(
     checkpoints: &Checkpoints,
+    last_record: impl FnOnce(Offset) -> Result<Option<u64>, StoreError>,
     facts: impl Deref<Target = Facts>,
     learner: &Learner,
 ) -> Result<Written, TrainError> {
     let header = CheckpointHeader {
         offset: facts.end,
+        resume: facts.end.min(learner.end()),
+        last_record: last_record(facts.end)?,
         seed: learner.settings().seed,
         instruction_set: accrue_kernel::InstructionSet::detect().name().into(),
         build: env!("CARGO_PKG_VERSION").into(),
     };
     let mut writer = checkpoints.writer(&header)?;
-    writer.section("facts", |out| write(&*facts, out))?;
+    facts.save(&mut writer)?;
     drop(facts);
-    writer.section("learned", |out| write(learner, out))?;
+    learner.save(&mut writer)?;
     Ok(writer.finish()?)
-}
-
-fn write(value: &impl Serialize, out: &mut dyn Write) -> std::io::Result<()> {
-    postcard::to_io(value, out).map(|_| ()).map_err(std::io::Error::other)
-}
-
-fn load<T: DeserializeOwned>(checkpoint: &Checkpoint, section: &'static str) -> Result<T, TrainError> {
-    let bytes = checkpoint.section_bytes(section)?;
-    postcard::from_bytes(&bytes).map_err(|error| TrainError::Section {
-        section,
-        path: checkpoint.path().display().to_string(),
-        error: error.to_string(),
-    })
 }
 
 /// Both folds as a checkpoint and the log give them.
@@ -122,12 +127,15 @@ pub struct Recovered {
     pub checkpoint: Option<Offset>,
     /// Checkpoints that were broken and passed over; worth a warning each.
     pub skipped: Vec<StoreError>,
+    /// Sections of the checkpoint that were not used; worth a warning each ([`Recovered::warnings`]).
+    pub unread: Vec<Unread>,
 }
 
-/// Loads the newest sound checkpoint at or before `until` (if `from_checkpoint`) and folds the log's facts up to `until`.
+/// Loads the newest sound checkpoint at or before `until` (if `from_checkpoint`) and folds the log's facts up to `until`. A section that
+/// this build cannot use is left out alone: facts are folded again from the log, a part of what was learned begins anew.
 ///
 /// # Errors
-/// If the log cannot be read, or begins after what the checkpoints cover.
+/// If the log cannot be read, or begins after what the checkpoints cover, or is not the one that a checkpoint was made from.
 pub fn recover(
     log: &mut LogReader,
     checkpoints: &Checkpoints,
@@ -135,13 +143,7 @@ pub fn recover(
     until: Offset,
     from_checkpoint: bool,
 ) -> Result<Recovered, TrainError> {
-    // Else a log that grew again would be folded on from what was never in it.
-    if let Some(&covered) = checkpoints.list()?.last()
-        && covered > log.end()
-    {
-        let path = checkpoints.path_of(covered).display().to_string();
-        return Err(TrainError::LogTooShort { end: log.end(), path, covered });
-    }
+    refuse_another_log(log, checkpoints)?;
     let mut skipped = Vec::new();
     let found = match from_checkpoint.then(|| checkpoints.newest_up_to(until)).transpose() {
         // None of them holds: no loss while the log has everything.
@@ -159,20 +161,92 @@ pub fn recover(
             learner: Learner::new(settings.clone()),
             checkpoint: None,
             skipped,
+            unread: Vec::new(),
         },
         Some(found) => {
-            let facts = load(&found.checkpoint, "facts")?;
-            let mut learner: Learner = load(&found.checkpoint, "learned")?;
-            learner.settle();
-            learner.share_histories(&facts, usize::MAX);
-            Recovered { facts, learner, checkpoint: Some(found.checkpoint.header().offset), skipped: found.skipped }
+            let (facts, learner, unread) = load(&found.checkpoint, log, settings)?;
+            let checkpoint = Some(found.checkpoint.header().offset);
+            Recovered { facts, learner, checkpoint, skipped: found.skipped, unread }
         }
     };
+    recovered.learner.share_histories(&recovered.facts, usize::MAX);
     recovered.read_on(log, until)?;
     Ok(recovered)
 }
 
+/// A log that has lost records, or was replaced by another, would be folded on from what was never in it.
+fn refuse_another_log(log: &mut LogReader, checkpoints: &Checkpoints) -> Result<(), TrainError> {
+    let Some(&covered) = checkpoints.list()?.last() else { return Ok(()) };
+    let path = checkpoints.path_of(covered).display().to_string();
+    if covered > log.end() {
+        return Err(TrainError::LogTooShort { end: log.end(), path, covered });
+    }
+    // A header that does not hold binds nothing; whether the file is used is decided where it is read.
+    let header = checkpoints.header_of(covered).ok().filter(|header| header.offset == covered);
+    let Some(last_record) = header.and_then(|header| header.last_record) else { return Ok(()) };
+    match log.sum_before(covered)? {
+        Some(sum) if sum != last_record => Err(TrainError::LogReplaced { record: covered.0 - 1, path, covered }),
+        _ => Ok(()),
+    }
+}
+
+/// Both folds as far as this build can use what the checkpoint has of them, and the sections that were not used.
+fn load(
+    checkpoint: &Checkpoint,
+    log: &LogReader,
+    settings: &LearnSettings,
+) -> Result<(Facts, Learner, Vec<Unread>), TrainError> {
+    let mut source = SectionSource::new(checkpoint);
+    let facts = Facts::load(&mut source)?;
+    let learner = Learner::load(&mut source, facts.as_ref())?;
+    let unread = source.into_unread();
+    let is_whole = log.start() == Offset(0);
+    // Whatever is missing of either fold is in the log, unless its beginning was pruned.
+    if (facts.is_none() || learner.is_none()) && !is_whole {
+        let needed = |unread: &&Unread| unread.section.starts_with("facts/") || is_needed(&unread.section);
+        let what = unread.iter().find(needed).map(ToString::to_string).unwrap_or_default();
+        return Err(TrainError::Section { what, path: checkpoint.path().display().to_string(), start: log.start() });
+    }
+    let learner = match learner {
+        Some(mut learner) => {
+            learner.note_unread(&unread);
+            learner.settle();
+            learner
+        }
+        None => Learner::new(settings.clone()),
+    };
+    let facts = facts.unwrap_or_else(|| Facts::new(learner.settings().history_capacity));
+    Ok((facts, learner, unread))
+}
+
+/// Whether nothing learned can be used without this section.
+fn is_needed(section: &str) -> bool {
+    matches!(section, "learned/core" | "learned/lineage")
+}
+
 impl Recovered {
+    /// What was not as it should be, and what follows from it; for a person.
+    pub fn warnings(&self) -> Vec<String> {
+        let skipped = self.skipped.iter().map(|error| format!("a checkpoint was passed over: {error}"));
+        let needed = self.unread.iter().any(|unread| is_needed(&unread.section));
+        let unread = self.unread.iter().map(|unread| {
+            let follows = match &*unread.section {
+                _ if unread.reason == UnreadReason::Unknown => "it is left out",
+                section if section.starts_with("facts/") => "the facts are folded again from the log",
+                _ if needed => "everything is learned again from the log",
+                "learned/histories" => "histories are taken from the facts, which may be some records ahead",
+                _ => "this part begins anew and learns from here on, and a replay comes to another state",
+            };
+            format!("{unread}; {follows}")
+        });
+        let passed_over = self.learner.settings_passed_over().iter().map(|(offset, setting)| {
+            format!(
+                "the settings record at {offset} has `{setting}`, which this build does not know; its default is used"
+            )
+        });
+        skipped.chain(unread).chain(passed_over).collect()
+    }
+
     /// Lets the facts fold the log up to `until`.
     ///
     /// # Errors

@@ -218,6 +218,6 @@ pub fn rebuild(
             break;
         }
     }
-    save(checkpoints, &recovered.facts, &recovered.learner)?;
+    save(checkpoints, |end| log.sum_before(end), &recovered.facts, &recovered.learner)?;
     Ok((recovered, from))
 }

@@ -19,13 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::guard::{Capital, ranks_of};
 use crate::learner::has_had_enough;
+use crate::lenient::{self, Recorded};
 use crate::{LearnSettings, Learner, SuspectWindow, TrainError};
 
 /// Stream of the random numbers that choose which choices both predict.
 const CONTEST: u64 = 0x5052_4552;
 
 /// What a challenger is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Challenge {
     /// What it learns with. The seed and the length of histories are the line's.
     pub settings: LearnSettings,
@@ -37,10 +38,10 @@ pub struct Challenge {
     pub until: Offset,
     /// What was disowned when it began ([`crate::Lineage::footing`]), for one that is judged while events come in: between the verdict and
     /// its record something may be undone or released, and then the promotion is passed over. `None` where nothing can come between.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub footing: Option<String>,
     /// Whether somebody asked for it; otherwise one with a footing is a periodic reset.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub asked: bool,
 }
 
@@ -59,12 +60,25 @@ impl Challenge {
         toml::to_string(self).expect("a challenge is a plain table")
     }
 
-    /// Reads what [`Challenge::to_record`] wrote.
+    /// Reads what [`Challenge::to_record`] wrote; its settings as [`LearnSettings::from_record`] does.
     ///
     /// # Errors
     /// If the text is no such record.
-    pub fn from_record(text: &str) -> Result<Self, TrainError> {
-        toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))
+    pub fn from_record(text: &str) -> Result<Recorded<Self>, TrainError> {
+        #[derive(Deserialize)]
+        struct Record {
+            settings: toml::Table,
+            from: Offset,
+            passes: u32,
+            until: Offset,
+            footing: Option<String>,
+            #[serde(default)]
+            asked: bool,
+        }
+        let record: Record = toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))?;
+        let Record { settings, from, passes, until, footing, asked } = record;
+        let Recorded { settings, passed_over } = lenient::read_table(settings, LearnSettings::works);
+        Ok(Recorded { settings: Self { settings, from, passes, until, footing, asked }, passed_over })
     }
 
     /// Whether a record tells of a reset. Settings that this build does not know are passed over: nothing is learned by them.

@@ -3,6 +3,7 @@
 //! In: facts with their offsets. Out: a [`Version`] whenever asked. It keeps histories of its own: the server's may have run
 //! ahead, and what a shopper did later must not be seen when an earlier event is learned.
 
+mod sections;
 mod succession;
 
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, V
 use accrue_store::{Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
+pub use self::sections::BegunAnew;
 use crate::gate::{Challenge, Shadow};
 use crate::guard::{Finding, Guard, Observation, Probation, Tally};
 use crate::impressions::{Impressions, Shown};
+use crate::lenient::{PassedOver, Recorded};
 use crate::line::Line;
 use crate::prequential::{ArmQuality, LIST, Quality};
 use crate::resets::Resets;
@@ -31,6 +34,8 @@ const IMPRESSION: u8 = 0;
 const DAY_MS: i64 = 86_400_000;
 /// The first version is sealed after so many choices.
 const FIRST_VERSION: u64 = 2_000;
+/// Settings of records remembered that this build does not know.
+const PASSED_OVER: usize = 256;
 
 /// The learned state up to an offset.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,6 +69,11 @@ pub struct Learner {
     end: Offset,
     /// When the last of them came in, in milliseconds since 1970.
     received_ms: i64,
+    /// Parts that could not be taken from a checkpoint: from there on the state is no fold of the log alone.
+    begun_anew: Vec<BegunAnew>,
+    /// Settings of records that this build does not know, with the record that first had them.
+    #[serde(skip)]
+    passed_over: Vec<(Offset, PassedOver)>,
     /// Items that this pass over the past has met, if it is a further one or some are announced before their time: the models know the
     /// others as well. No part of the fold, which goes over the log once.
     #[serde(skip)]
@@ -123,6 +133,8 @@ impl Learner {
             n_repeats_passed: 0,
             end: Offset(0),
             received_ms: 0,
+            begun_anew: Vec::new(),
+            passed_over: Vec::new(),
             met: None,
             share_from: 0,
             prepared: Prepared::default(),
@@ -213,6 +225,18 @@ impl Learner {
         &self.settings
     }
 
+    /// Settings of the records taken so far that this build does not know or cannot work with, each with the record that first had it:
+    /// they have their defaults.
+    pub fn settings_passed_over(&self) -> &[(Offset, PassedOver)] {
+        &self.passed_over
+    }
+
+    /// Parts that could not be taken from a checkpoint and learn from there on; with any, the state is no fold of the log alone, and a
+    /// replay comes to another.
+    pub fn begun_anew(&self) -> &[BegunAnew] {
+        &self.begun_anew
+    }
+
     /// What each type of event is worth.
     pub fn weights(&self) -> &TypeWeights {
         &self.weights
@@ -263,7 +287,7 @@ impl Learner {
                 self.histories.merge(guest, user);
                 self.impressions.forget_shopper(guest);
             }
-            Fact::Settings(text) => self.adopt(text)?,
+            Fact::Settings(text) => self.adopt(offset, text)?,
             Fact::Chosen { version, why } => self.choose(version, why),
             Fact::Promoted { .. } => return Err(TrainError::LooksBack(offset)),
             Fact::WindowReleased { from, .. } => {
@@ -290,17 +314,29 @@ impl Learner {
         }
     }
 
-    fn adopt(&mut self, text: &str) -> Result<(), TrainError> {
-        let settings = LearnSettings::from_record(text).map_err(|error| TrainError::Settings(error.to_string()))?;
-        settings.models.validate().map_err(TrainError::Settings)?;
+    fn adopt(&mut self, offset: Offset, text: &str) -> Result<(), TrainError> {
+        let recorded = LearnSettings::from_record(text).map_err(|error| TrainError::Settings(error.to_string()))?;
+        let Recorded { settings, passed_over } = recorded;
+        self.note_passed_over(offset, passed_over);
         if self.n_learned == 0 {
-            *self = Self { end: self.end, received_ms: self.received_ms, ..Self::new(settings) };
+            let passed_over = std::mem::take(&mut self.passed_over);
+            *self = Self { end: self.end, received_ms: self.received_ms, passed_over, ..Self::new(settings) };
             return Ok(());
         }
         self.line.set_settings(&settings.models, self.settings.seed);
         self.put_in_force(settings);
         self.split();
         Ok(())
+    }
+
+    /// Remembers what was passed over of a record, each setting once.
+    fn note_passed_over(&mut self, offset: Offset, passed_over: Vec<PassedOver>) {
+        for setting in passed_over {
+            let is_known = self.passed_over.iter().any(|(_, known)| known.key == setting.key);
+            if !is_known && self.passed_over.len() < PASSED_OVER {
+                self.passed_over.push((offset, setting));
+            }
+        }
     }
 
     fn put_in_force(&mut self, settings: LearnSettings) {

@@ -6,8 +6,10 @@
 //! kept and undone with the version that they belong to.
 
 use accrue_model::{Ensemble, Prepared, Settings, Step};
-use accrue_store::{ItemIdx, Split};
+use accrue_store::{CheckpointWriter, ItemIdx, SectionSource, Split, StoreError};
 use serde::{Deserialize, Serialize};
+
+use crate::lenient;
 
 /// All that learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,41 @@ impl Line {
             Arms { split: split.clone(), models: vec![self.shared.clone(); split.arms.len()] }
         });
         true
+    }
+
+    /// Writes its models into a checkpoint, in sections whose names begin with `prefix`.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub(crate) fn save(&self, writer: &mut CheckpointWriter, prefix: &str) -> Result<(), StoreError> {
+        save_models(&self.shared, writer, prefix)?;
+        if let Some(Arms { split, models }) = &self.arms {
+            writer.value(&format!("{prefix}/arms"), 1, split)?;
+            for (place, models) in models.iter().enumerate() {
+                save_models(models, writer, &arm_name(prefix, place))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what [`Line::save`] wrote. Models whose settings cannot be used have these.
+    ///
+    /// # Errors
+    /// If a section is damaged.
+    pub(crate) fn load(
+        source: &mut SectionSource<'_>,
+        prefix: &str,
+        settings: &Settings,
+        seed: u64,
+    ) -> Result<Self, StoreError> {
+        let shared = load_models(source, prefix, settings, seed)?;
+        let arms = format!("{prefix}/arms");
+        let has_arms = source.checkpoint().section_version(&arms).is_some();
+        let split: Option<Split> = if has_arms { source.value(&arms, 1)? } else { None };
+        let Some(split) = split else { return Ok(Self { shared, arms: None }) };
+        let models = (0..split.arms.len()).map(|place| load_models(source, &arm_name(prefix, place), settings, seed));
+        let models = models.collect::<Result<_, _>>()?;
+        Ok(Self { shared, arms: Some(Arms { split, models }) })
     }
 
     fn each(&mut self) -> impl Iterator<Item = &mut Ensemble> {
@@ -131,4 +168,34 @@ impl Line {
             models.share_with(&self.shared);
         }
     }
+}
+
+fn arm_name(prefix: &str, place: usize) -> String {
+    format!("{prefix}/arm-{place}")
+}
+
+fn save_models(models: &Ensemble, writer: &mut CheckpointWriter, prefix: &str) -> Result<(), StoreError> {
+    let settings = toml::to_string(&models.settings).expect("settings are plain tables of numbers");
+    writer.value(&format!("{prefix}/settings"), 1, &settings)?;
+    models.save(writer, prefix)
+}
+
+fn load_models(
+    source: &mut SectionSource<'_>,
+    prefix: &str,
+    settings: &Settings,
+    seed: u64,
+) -> Result<Ensemble, StoreError> {
+    let name = format!("{prefix}/settings");
+    let own = match source.value::<String>(&name, 1)? {
+        None => settings.clone(),
+        Some(text) => match lenient::read::<Settings>(&text, |settings| settings.validate().is_ok()) {
+            Ok(recorded) => recorded.settings,
+            Err(error) => {
+                source.reject(&name, error.to_string());
+                settings.clone()
+            }
+        },
+    };
+    Ensemble::load(source, prefix, own, seed)
 }

@@ -55,6 +55,8 @@ pub struct Resets {
     n_promoted: u64,
     n_refused: u64,
     last: Option<Judged>,
+    /// Whether one is due at once: a part of the models could not be taken from a checkpoint.
+    is_called_for: bool,
 }
 
 /// What became of a challenger.
@@ -74,10 +76,18 @@ impl Resets {
         if settings.every_events == 0 {
             return None;
         }
+        if self.is_called_for {
+            return Some(0);
+        }
         let exhausted = self.refused_in_a_row > 0 && self.refused_in_a_row.is_multiple_of(settings.attempts.max(1));
         let since = if exhausted { self.refused_at } else { self.reset_at };
         let period = settings.every_events.max((settings.growth * since as f64) as u64);
         Some(since.saturating_add(period).saturating_sub(n_learned))
+    }
+
+    /// Makes a reset due at once, until the next verdict.
+    pub(crate) fn call_for_one(&mut self) {
+        self.is_called_for = true;
     }
 
     /// Resets refused since one was promoted.
@@ -103,6 +113,7 @@ impl Resets {
     /// A challenger became the line. Whatever its settings, it was learned from the log.
     pub(crate) fn promote(&mut self, offset: Offset, why: &str, n_learned: u64) {
         self.n_promoted += 1;
+        self.is_called_for = false;
         self.reset_at = n_learned;
         self.refused_in_a_row = 0;
         self.last = Some(Judged { offset, promoted: true, why: why.into() });
@@ -112,6 +123,7 @@ impl Resets {
     pub(crate) fn refuse(&mut self, offset: Offset, why: &str, of_reset: Option<u64>) {
         self.n_refused += 1;
         if let Some(n_learned) = of_reset {
+            self.is_called_for = false;
             self.refused_at = n_learned;
             self.refused_in_a_row += 1;
         }

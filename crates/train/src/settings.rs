@@ -7,6 +7,7 @@ use accrue_model::Settings;
 use accrue_store::Split;
 use serde::{Deserialize, Serialize};
 
+use crate::lenient::{self, Recorded};
 use crate::{DriftSettings, GuardSettings, ImpressionSettings};
 
 /// Settings of the learned state.
@@ -65,11 +66,17 @@ impl LearnSettings {
         toml::to_string(self).expect("settings are plain tables of numbers")
     }
 
-    /// Reads what [`LearnSettings::to_record`] wrote.
+    /// Reads what [`LearnSettings::to_record`] wrote, in this build or another. What this build does not know, or cannot work with, is
+    /// passed over: that setting has its default. A value that works is taken even where it lies out of the bounds that a configuration
+    /// has today, for it was in force.
     ///
     /// # Errors
-    /// If the text is not such a record.
-    pub fn from_record(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    /// If the text is no such record at all.
+    pub fn from_record(text: &str) -> Result<Recorded<Self>, toml::de::Error> {
+        lenient::read(text, Self::works)
+    }
+
+    pub(crate) fn works(&self) -> bool {
+        self.models.validate().is_ok()
     }
 }

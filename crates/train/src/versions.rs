@@ -109,6 +109,17 @@ pub struct Lineage {
     windows: Vec<SuspectWindow>,
 }
 
+/// What a checkpoint keeps of a lineage besides the states, which have sections of their own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Listed {
+    entries: Vec<VersionEntry>,
+    /// Numbers of the states, oldest first.
+    kept: Vec<u64>,
+    good: u64,
+    candidate: Option<u64>,
+    windows: Vec<SuspectWindow>,
+}
+
 /// The measure of a version as it is sealed.
 #[derive(Clone, Debug)]
 pub(crate) struct Sealing {
@@ -187,6 +198,32 @@ impl Lineage {
             hashed.update(&[u8::from(window.released)]);
         }
         format!("{:016x}", hashed.digest())
+    }
+
+    /// All but the states.
+    pub(crate) fn listed(&self) -> Listed {
+        Listed {
+            entries: self.entries.clone(),
+            kept: self.kept().collect(),
+            good: self.good,
+            candidate: self.candidate,
+            windows: self.windows.clone(),
+        }
+    }
+
+    /// The lineage with these states.
+    pub(crate) fn of(listed: Listed, kept: Vec<(u64, Line)>) -> Self {
+        let Listed { entries, good, candidate, windows, .. } = listed;
+        Self { entries, kept, good, candidate, windows }
+    }
+
+    /// Numbers of the states that belong to it.
+    pub(crate) fn kept_of(listed: &Listed) -> impl Iterator<Item = u64> + '_ {
+        listed.kept.iter().copied()
+    }
+
+    pub(crate) fn kept_states(&self) -> impl Iterator<Item = (u64, &Line)> {
+        self.kept.iter().map(|(number, state)| (*number, state))
     }
 
     pub(crate) fn kept_states_mut(&mut self) -> impl Iterator<Item = &mut Line> {

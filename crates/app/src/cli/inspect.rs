@@ -79,7 +79,7 @@ pub(super) fn recovered(context: &Context) -> anyhow::Result<(LogReader, Recover
     let mut log = LogReader::open(&config.data)?;
     let (settings, end) = (accrue_engine::learn_settings(&config.engine), log.end());
     let recovered = recover(&mut log, &accrue_engine::checkpoints_in(&config.data), &settings, end, true)?;
-    recovered.skipped.iter().for_each(|skipped| output.note(&format!("warning: {skipped}")));
+    recovered.warnings().iter().for_each(|warning| output.note(&format!("warning: {warning}")));
     Ok((log, recovered))
 }
 

@@ -5,6 +5,7 @@
 
 mod learning;
 mod retrieval;
+mod sections;
 
 use std::sync::Arc;
 

@@ -245,6 +245,22 @@ macro_rules! members {
                 $(if let Some(member) = &self.$name { visitor.visit(stringify!($name), member); })+
             }
 
+            /// Replaces each model by what a checkpoint keeps of it; one whose section this build cannot use stays as it is.
+            ///
+            /// # Errors
+            /// If a section is damaged.
+            pub(crate) fn load(&mut self, source: &mut SectionSource<'_>, prefix: &str) -> Result<(), StoreError> {
+                $(
+                    if let Some(member) = &mut self.$name {
+                        let section = format!(concat!("{}/", stringify!($name)), prefix);
+                        if let Some(kept) = source.value(&section, <$member as Member>::VERSION)? {
+                            *member = kept;
+                        }
+                    }
+                )+
+                Ok(())
+            }
+
             /// Numbers that were learned by the models that `part` needs.
             pub fn n_params(&self, part: Part) -> u64 {
                 let mut n = 0;

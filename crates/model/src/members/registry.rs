@@ -4,7 +4,7 @@
 //! [`Situations`] (what each derives from a shopper's context), kept in step with each other. The blend's columns are those of the
 //! members in this order.
 
-use accrue_store::ItemIdx;
+use accrue_store::{ItemIdx, SectionSource, StoreError};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,11 +1,12 @@
-//! The bytes of a checkpoint file, format 7.
+//! The bytes of a checkpoint file, format 8.
 //!
 //! Layout: magic, format version, header (postcard, with checksum); chunks one after another; a table of contents (postcard); a footer
 //! with the table's place, length and checksum, a checksum over all bytes before, and a closing magic. Numbers are little-endian,
-//! checksums xxh3-64, chunks are named by xxh3-128.
+//! checksums xxh3-64, chunks are named by xxh3-128, which is also what their bytes are compared with when they are read.
 //!
-//! A section is a list of extents: runs of chunks that lie one behind another in this file or in an earlier one that the table names.
-//! So the table of a small delta is small: it names each of its own chunks, and of the others only where runs begin and end.
+//! A section has a name, a version and a list of extents: runs of chunks that lie one behind another in this file or in an earlier one
+//! that the table names. So the table of a small delta is small: it names each of its own chunks, and of the others only where runs
+//! begin and end. Where chunks begin and end is not part of the format: a section is the bytes of its chunks, one after another.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -19,7 +20,7 @@ use crate::{Offset, StoreError};
 
 pub(super) const MAGIC: &[u8; 8] = b"ACCRUECK";
 pub(super) const END_MAGIC: &[u8; 8] = b"ACCRUEND";
-pub(super) const FORMAT: u32 = 7;
+pub(super) const FORMAT: u32 = 8;
 /// Place, length and checksum of the table of contents, checksum of the file, closing magic.
 pub(super) const FOOTER_BYTES: u64 = 40;
 /// A header is some names and numbers; a longer one is damage.
@@ -51,8 +52,9 @@ pub(super) struct Extent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub name: String,
+    /// Of the section: what its bytes mean.
+    pub version: u32,
     pub len: u64,
-    pub checksum: u64,
     pub extents: Vec<Extent>,
 }
 
@@ -75,6 +77,22 @@ pub(super) struct Frame {
     pub checksum: u64,
     /// Where each chunk begins, and behind them where the last one ends.
     pub starts: Vec<u64>,
+}
+
+/// The header of a file, checked; nothing else of it is read.
+pub(super) fn header_of(path: &Path) -> Result<CheckpointHeader, StoreError> {
+    let mut file = File::open(path).map_err(|e| StoreError::io(path, "opening a checkpoint", e))?;
+    Ok(read_header(path, &mut file)?.0)
+}
+
+/// The checksum that a file carries over all its bytes, if it ends as a checkpoint does.
+pub(super) fn checksum_of(path: &Path) -> io::Result<Option<u64>> {
+    let mut file = File::open(path)?;
+    let mut end = [0; 16];
+    file.seek(SeekFrom::End(-(end.len() as i64)))?;
+    file.read_exact(&mut end)?;
+    let (checksum, magic) = end.split_at(8);
+    Ok((magic == END_MAGIC).then(|| u64::from_le_bytes(checksum.try_into().expect("8 bytes"))))
 }
 
 pub(super) fn broken(path: &Path, section: &str, what: &str) -> StoreError {

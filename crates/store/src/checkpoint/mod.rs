@@ -1,32 +1,40 @@
 //! Checkpoints: a state at an offset, as named sections.
 //!
-//! In: bytes by name. Out: the same bytes, or an error that names the file and the section. What the sections mean is the
-//! business of whoever writes them. A file is written beside its place, synced and renamed, so it is whole or absent.
+//! In: values and bytes by name, each with a version. Out: the same bytes, or an error that names the file and the section. What the
+//! sections mean is the business of whoever writes them. A file is written beside its place, synced and renamed, so it is whole or
+//! absent.
 //!
-//! Sections are cut into chunks by their content (`chunker.rs`), and a chunk that an earlier file has is referred to, not written
-//! again: a checkpoint after few events is a **delta** of some megabytes, however large the state; two equal sections are written
-//! once. References only go backwards, so what was forgotten is gone when the files from some offset on are removed. The first file
-//! that a process writes refers to one that it has read and found whole, or is a **base** that refers to none; so is the next one
-//! when a delta would refer to too many files, or to files that are mostly garbage (`format.rs` has the bytes, `writer.rs` and
-//! `reader.rs` the two ways).
+//! Sections are cut into chunks, and a chunk that an earlier file has is referred to, not written again: a checkpoint after few events
+//! is a **delta** of some megabytes, however large the state; two equal chunks are written once. Large structures are written in pages
+//! (`pages.rs`), and a page that did not change since the last checkpoint of this process is not even serialised. References only go
+//! backwards, so what was forgotten is gone when the files from some offset on are removed. The first file that a process writes refers
+//! to one that it has read and found whole, or is a **base** that refers to none; so is the next one when a delta would refer to too
+//! many files, or to files that are mostly garbage (`format.rs` has the bytes, `writer.rs` and `reader.rs` the two ways, `tail.rs`
+//! what is kept in memory in between).
 //!
-//! A flipped bit makes every checkpoint unsound that has the chunk: sections have checksums over what was written, wherever it lies.
+//! A flipped bit makes every checkpoint unsound that has the chunk: chunks have checksums, wherever they lie.
 
-mod chunker;
+mod body;
 mod format;
+mod pages;
 mod reader;
+mod source;
+mod tail;
 mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use self::format::broken;
+use self::format::{Frame, broken};
+pub use self::pages::{PAGES, PageMarks, SequenceMarks, serialize_pages};
 pub use self::reader::{Checkpoint, SectionReader};
-pub use self::writer::{CheckpointWriter, Written};
+pub use self::source::{SectionSource, Unread, UnreadReason};
+use self::tail::Tail;
+pub use self::writer::{CheckpointWriter, SectionWriter, Written};
 use crate::{Offset, StoreError};
 
 const EXTENSION: &str = "ckpt";
@@ -40,6 +48,11 @@ const MAX_BASES: usize = 16;
 pub struct CheckpointHeader {
     /// The state holds all records before this one.
     pub offset: Offset,
+    /// Whoever goes on from the state reads the log from this record on: a part of the state may lag behind. Not later than `offset`.
+    pub resume: Offset,
+    /// Checksum of the record before `offset` ([`LogReader::sum_before`](crate::LogReader::sum_before)): it tells another log from the
+    /// one that the state was folded from. `None` where there is no such record, or no log.
+    pub last_record: Option<u64>,
     /// The seed of the run.
     pub seed: u64,
     /// The instruction set that the state was computed with; byte equality is promised for equal ones.
@@ -59,18 +72,30 @@ pub struct Found {
 
 /// The checkpoint that the next one may refer to, if there is one: it was read and found whole, or was just written. Clones of
 /// [`Checkpoints`] share it.
-#[derive(Clone, Debug)]
-struct Trust(Arc<AtomicU64>);
+#[derive(Clone, Debug, Default)]
+struct Trust(Arc<Mutex<Trusted>>);
+
+#[derive(Debug, Default)]
+struct Trusted {
+    offset: Option<Offset>,
+    /// What it holds, if this process wrote it.
+    tail: Option<Tail>,
+}
 
 impl Trust {
-    const NOBODY: u64 = u64::MAX;
-
-    fn get(&self) -> Option<Offset> {
-        Some(self.0.load(Ordering::Acquire)).filter(|&offset| offset != Self::NOBODY).map(Offset)
+    fn set(&self, offset: Offset, tail: Option<Tail>) {
+        *self.0.lock() = Trusted { offset: Some(offset), tail };
     }
 
-    fn set(&self, offset: Option<Offset>) {
-        self.0.store(offset.map_or(Self::NOBODY, |offset| offset.0), Ordering::Release);
+    /// Trusts a checkpoint that was found whole.
+    fn found(&self, offset: Offset) {
+        let mut trusted = self.0.lock();
+        let tail = trusted.tail.take().filter(|tail| tail.ends_with(offset));
+        *trusted = Trusted { offset: Some(offset), tail };
+    }
+
+    fn forget(&self) {
+        *self.0.lock() = Trusted::default();
     }
 }
 
@@ -88,7 +113,7 @@ fn file_of(dir: &Path, offset: Offset) -> PathBuf {
 impl Checkpoints {
     /// Uses `dir`, which is made at the first writing.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), trust: Trust(Arc::new(AtomicU64::new(Trust::NOBODY))) }
+        Self { dir: dir.into(), trust: Trust::default() }
     }
 
     /// Begins the checkpoint at `header.offset`; one that is there already is replaced when this one is whole. It refers to the one
@@ -97,10 +122,7 @@ impl Checkpoints {
     /// # Errors
     /// If the folder cannot be written.
     pub fn writer(&self, header: &CheckpointHeader) -> Result<CheckpointWriter, StoreError> {
-        let base = self.trust.get().filter(|base| *base < header.offset);
-        // One that was taken away or changed since then is no base; the log has everything.
-        let base = base.and_then(|base| Checkpoint::open(&self.path_of(base)).ok()).filter(is_worth_referring_to);
-        self.begin(header, base.as_ref())
+        self.begin(header, self.tail(header.offset))
     }
 
     /// Begins a checkpoint that refers to no other.
@@ -108,13 +130,24 @@ impl Checkpoints {
     /// # Errors
     /// If the folder cannot be written.
     pub fn writer_of_base(&self, header: &CheckpointHeader) -> Result<CheckpointWriter, StoreError> {
-        self.begin(header, None)
+        self.begin(header, Tail::default())
     }
 
-    fn begin(&self, header: &CheckpointHeader, base: Option<&Checkpoint>) -> Result<CheckpointWriter, StoreError> {
+    fn begin(&self, header: &CheckpointHeader, tail: Tail) -> Result<CheckpointWriter, StoreError> {
         std::fs::create_dir_all(&self.dir)
             .map_err(|e| StoreError::io(&self.dir, "making the checkpoints' folder", e))?;
-        CheckpointWriter::begin(&self.path_of(header.offset), header, base, self.trust.clone())
+        CheckpointWriter::begin(&self.path_of(header.offset), header, tail, self.trust.clone())
+    }
+
+    /// What the checkpoint at `offset` may refer to. One that was taken away or changed since it was written is no base; the log has
+    /// everything.
+    fn tail(&self, offset: Offset) -> Tail {
+        let mut trusted = self.trust.0.lock();
+        let Some(base) = trusted.offset.filter(|base| *base < offset) else { return Tail::default() };
+        // It is gone until the next one is written: what a failed writing left of it is not relied on.
+        let tail = trusted.tail.take();
+        let tail = tail.or_else(|| Checkpoint::open(&self.path_of(base)).ok().map(|base| Tail::of(&base)));
+        tail.filter(|tail| tail.is_usable(&self.dir)).unwrap_or_default()
     }
 
     /// Offsets of the checkpoints, ascending. Whether they hold is seen at their opening.
@@ -137,6 +170,14 @@ impl Checkpoints {
         }
         offsets.sort_unstable();
         Ok(offsets)
+    }
+
+    /// What the checkpoint at `offset` says of itself; nothing else of it is looked at.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or its header does not hold.
+    pub fn header_of(&self, offset: Offset) -> Result<CheckpointHeader, StoreError> {
+        format::header_of(&self.path_of(offset))
     }
 
     /// The newest checkpoint that holds, if there is one.
@@ -163,7 +204,7 @@ impl Checkpoints {
             });
             match checked {
                 Ok(checkpoint) => {
-                    self.trust.set(Some(offset));
+                    self.trust.found(offset);
                     return Ok(Some(Found { checkpoint, skipped }));
                 }
                 Err(error) => skipped.push(error),
@@ -183,9 +224,10 @@ impl Checkpoints {
         let mut next = 0;
         // What a needed file refers to is needed as well, so that it stays a checkpoint itself. References go backwards: this ends.
         while next < needed.len() {
-            match Checkpoint::open(&self.path_of(needed[next])) {
-                Ok(checkpoint) => {
-                    let bases: Vec<Offset> = checkpoint.bases().filter(|base| !needed.contains(base)).collect();
+            match Frame::read(&self.path_of(needed[next])) {
+                Ok(frame) => {
+                    let bases = frame.contents.files.iter().map(|name| name.offset);
+                    let bases: Vec<Offset> = bases.filter(|base| !needed.contains(base)).collect();
                     needed.extend(bases);
                 }
                 // A broken one needs nothing that would help it.
@@ -220,7 +262,7 @@ impl Checkpoints {
     /// If the folder cannot be written.
     pub fn remove_after(&self, offset: Offset) -> Result<u64, StoreError> {
         let mut removed = 0;
-        self.trust.set(None);
+        self.trust.forget();
         for found in self.list()?.into_iter().filter(|found| *found > offset) {
             let path = self.path_of(found);
             std::fs::remove_file(&path).map_err(|e| StoreError::io(&path, "removing a checkpoint", e))?;
@@ -237,10 +279,4 @@ impl Checkpoints {
     pub fn path_of(&self, offset: Offset) -> PathBuf {
         file_of(&self.dir, offset)
     }
-}
-
-/// Whether a delta to this one saves more than it costs: in few files, of which at least two thirds are still of use.
-fn is_worth_referring_to(checkpoint: &Checkpoint) -> bool {
-    let (stored, live) = checkpoint.stored_and_live_bytes();
-    checkpoint.bases().count() < MAX_BASES && stored <= live + live / 2
 }

@@ -4,17 +4,17 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::format::{Entry, FileName, Frame, broken};
+use super::format::{Entry, Extent, FileName, Frame, broken};
 use super::{CheckpointHeader, Checkpoints, Written, file_of};
 use crate::{Offset, StoreError};
 
 /// A delta is read in many short runs, so what is read ahead is often for nothing.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// A checkpoint, open for reading. Its header and table of contents hold, and so do those of the files that it refers to; sections
-/// are checked while they are read.
+/// A checkpoint, open for reading. Its header and table of contents hold, and so do those of the files that it refers to; chunks are
+/// checked while they are read.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -75,20 +75,9 @@ impl Checkpoint {
         std::iter::once(&self.frame).chain(self.bases.iter().map(|(_, frame)| frame))
     }
 
-    /// Bytes of chunks in all its files, and how many of them are its own state: the rest is only of use to other checkpoints.
-    pub(super) fn stored_and_live_bytes(&self) -> (u64, u64) {
-        let mut is_live: Vec<Vec<bool>> = self.frames().map(|frame| vec![false; frame.contents.chunks.len()]).collect();
-        for extent in self.frame.contents.sections.iter().flat_map(|entry| &entry.extents) {
-            is_live[extent.file as usize][extent.first as usize..][..extent.n as usize].fill(true);
-        }
-        let (mut stored, mut live) = (0, 0);
-        for (frame, is_live) in self.frames().zip(is_live) {
-            for (chunk, is_live) in frame.contents.chunks.iter().zip(is_live) {
-                stored += u64::from(chunk.len);
-                live += if is_live { u64::from(chunk.len) } else { 0 };
-            }
-        }
-        (stored, live)
+    /// The extents of all its sections.
+    pub(super) fn extents(&self) -> impl Iterator<Item = &Extent> {
+        self.frame.contents.sections.iter().flat_map(|entry| &entry.extents)
     }
 
     fn frame_of(&self, file: u32) -> Option<(&Path, &Frame)> {
@@ -98,29 +87,33 @@ impl Checkpoint {
         }
     }
 
-    /// Streams a section. Its checksum is compared at its end: the last read fails if a byte is not what was written.
+    /// Streams a section. Each chunk is compared with its checksum before a byte of it is handed out.
     ///
     /// # Errors
     /// If there is no such section.
-    pub fn section(&self, name: &str) -> Result<SectionReader, StoreError> {
-        let Some(entry) = self.frame.contents.sections.iter().find(|entry| entry.name == name) else {
+    pub fn section(&self, name: &str) -> Result<SectionReader<'_>, StoreError> {
+        let Some(entry) = self.entry(name) else {
             return Err(StoreError::Section { path: self.path.clone(), section: name.into(), what: "is missing" });
         };
-        let mut stretches: Vec<Stretch> = Vec::with_capacity(entry.extents.len());
-        for extent in entry.extents.iter().rev() {
-            let (path, frame) = self.frame_of(extent.file).expect("places were checked at the opening");
-            let (at, end) = frame.place(extent).expect("places were checked at the opening");
-            stretches.push(Stretch { file: path.into(), at, end });
-        }
         Ok(SectionReader {
-            path: self.path.clone(),
-            name: entry.name.clone(),
-            checksum: entry.checksum,
+            checkpoint: self,
+            entry,
             left: entry.len,
-            stretches,
+            extent: 0,
+            chunk: 0,
             open: None,
-            hash: Xxh3::new(),
+            bytes: Vec::new(),
+            taken: 0,
         })
+    }
+
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.frame.contents.sections.iter().find(|entry| entry.name == name)
+    }
+
+    /// What the bytes of a section mean; `None` if there is no such section.
+    pub fn section_version(&self, name: &str) -> Option<u32> {
+        self.entry(name).map(|entry| entry.version)
     }
 
     /// A whole section, checked.
@@ -144,7 +137,7 @@ impl Checkpoint {
             let mut reader = self.section(&entry.name)?;
             io::copy(&mut reader, &mut io::sink()).map_err(|e| self.section_failed(&entry.name, e))?;
         }
-        // The sections hold; this finds damage between them, and a file put together from two.
+        // The sections hold; this finds damage in chunks that are only of use to others, and a file put together from two.
         let failed = |e| StoreError::io(&self.path, "reading a checkpoint", e);
         let file = File::open(&self.path).map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();
@@ -165,9 +158,8 @@ impl Checkpoint {
     /// If it is damaged, or the folder cannot be written.
     pub fn copy_whole(&self, into: &Checkpoints) -> Result<Written, StoreError> {
         let mut writer = into.writer_of_base(self.header())?;
-        for (name, _) in self.sections() {
-            let mut reader = self.section(name)?;
-            writer.section(name, |out| io::copy(&mut reader, out).map(|_| ()))?;
+        for entry in &self.frame.contents.sections {
+            writer.copy_section(self, &entry.name, entry.version)?;
         }
         writer.finish()
     }
@@ -214,76 +206,94 @@ impl Write for HashOnly<'_> {
     }
 }
 
-/// Bytes of a file.
-struct Stretch {
-    file: PathBuf,
-    at: u64,
-    end: u64,
-}
-
-/// The file that the last read came from, and how far it was read.
+/// The file that the last chunk came from, and how far it was read.
+#[derive(Debug)]
 struct OpenFile {
-    path: PathBuf,
+    number: u32,
     file: BufReader<File>,
     at: u64,
 }
 
 /// Streams one section; see [`Checkpoint::section`].
-pub struct SectionReader {
-    path: PathBuf,
-    name: String,
-    checksum: u64,
+#[derive(Debug)]
+pub struct SectionReader<'a> {
+    checkpoint: &'a Checkpoint,
+    entry: &'a Entry,
     /// Bytes still to read.
     left: u64,
-    /// Where they lie, the next one last.
-    stretches: Vec<Stretch>,
+    /// The next chunk: number `chunk` of extent number `extent`.
+    extent: usize,
+    chunk: u32,
     open: Option<OpenFile>,
-    hash: Xxh3,
+    /// The chunk at hand, and how much of it was handed out.
+    bytes: Vec<u8>,
+    taken: usize,
 }
 
-impl SectionReader {
+impl SectionReader<'_> {
     /// Bytes still to read.
     pub fn remaining(&self) -> u64 {
         self.left
     }
 
-    /// Reads on in the stretch at hand; 0 bytes mean that there is none.
-    fn read_stretch(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.stretches.last().is_some_and(|stretch| stretch.at == stretch.end) {
-            self.stretches.pop();
-        }
-        let Some(stretch) = self.stretches.last_mut() else { return Ok(0) };
-        if self.open.as_ref().is_none_or(|open| open.path != stretch.file) {
-            let file = BufReader::with_capacity(BUFFER_BYTES, File::open(&stretch.file)?);
-            self.open = Some(OpenFile { path: stretch.file.clone(), file, at: 0 });
+    /// Reads the next chunk into `bytes` and compares it with its checksum; `false` at the end.
+    fn read_chunk(&mut self) -> io::Result<bool> {
+        let extent = loop {
+            match self.entry.extents.get(self.extent) {
+                None => return Ok(false),
+                Some(extent) if self.chunk < extent.n => break extent,
+                Some(_) => (self.extent, self.chunk) = (self.extent + 1, 0),
+            }
+        };
+        let number = (extent.first + self.chunk) as usize;
+        let (path, frame) = self.checkpoint.frame_of(extent.file).expect("places were checked at the opening");
+        let chunk = &frame.contents.chunks[number];
+        if self.open.as_ref().is_none_or(|open| open.number != extent.file) {
+            let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
+            self.open = Some(OpenFile { number: extent.file, file, at: 0 });
         }
         let open = self.open.as_mut().expect("opened above");
-        if open.at != stretch.at {
+        if open.at != frame.starts[number] {
             // Within the buffer this asks the system nothing: most runs of a delta lie near to each other.
-            open.file.seek_relative(stretch.at as i64 - open.at as i64)?;
-            open.at = stretch.at;
+            open.file.seek_relative(frame.starts[number] as i64 - open.at as i64)?;
         }
-        let wanted = usize::try_from(stretch.end - stretch.at).unwrap_or(usize::MAX).min(buffer.len());
-        let n = open.file.read(&mut buffer[..wanted])?;
-        if n == 0 && wanted > 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        // The length is that of bytes in the file, so it is safe to allocate.
+        self.bytes.resize(chunk.len as usize, 0);
+        open.file.read_exact(&mut self.bytes)?;
+        open.at = frame.starts[number + 1];
+        if xxh3_128(&self.bytes).to_le_bytes() != chunk.hash {
+            let section = format!("section {:?}", self.entry.name);
+            let error = broken(&self.checkpoint.path, &section, "its checksum does not match its content");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
-        stretch.at += n as u64;
-        open.at = stretch.at;
-        Ok(n)
+        (self.taken, self.chunk) = (0, self.chunk + 1);
+        Ok(true)
+    }
+
+    /// What is left of the chunk at hand, or the next one; `None` at the end.
+    pub(super) fn next_chunk(&mut self) -> io::Result<Option<&[u8]>> {
+        while self.taken == self.bytes.len() {
+            if !self.read_chunk()? {
+                return Ok(None);
+            }
+        }
+        let taken = std::mem::replace(&mut self.taken, self.bytes.len());
+        self.left -= (self.bytes.len() - taken) as u64;
+        Ok(Some(&self.bytes[taken..]))
     }
 }
 
-impl Read for SectionReader {
+impl Read for SectionReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.read_stretch(buffer)?;
-        self.hash.update(&buffer[..n]);
-        self.left -= n as u64;
-        if self.left == 0 && self.hash.digest() != self.checksum {
-            let section = format!("section {:?}", self.name);
-            let error = broken(&self.path, &section, "its checksum does not match its content");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        while self.taken == self.bytes.len() {
+            if !self.read_chunk()? {
+                return Ok(0);
+            }
         }
+        let n = buffer.len().min(self.bytes.len() - self.taken);
+        buffer[..n].copy_from_slice(&self.bytes[self.taken..self.taken + n]);
+        self.taken += n;
+        self.left -= n as u64;
         Ok(n)
     }
 }

@@ -338,12 +338,12 @@ impl Log {
         self.finish_sealing()?;
         while self.sealed.first().is_some_and(|sealed| sealed.end <= before) {
             let end = self.sealed[0].end;
-            let chain = self.digest(end)?;
+            let (chain, sum) = (self.digest(end)?, self.sealed[0].segment.sum(Offset(end.0 - 1))?);
             // The successor learns the digest before the segment goes, so a crash in between loses nothing.
             if end == self.active.segment.first {
-                self.active.segment.set_chain_before(chain)?;
+                self.active.segment.set_before(chain, sum)?;
             } else {
-                Segment::open(&self.dir, end)?.set_chain_before(chain)?;
+                Segment::open(&self.dir, end)?.set_before(chain, sum)?;
             }
             self.extent.firsts.write().remove(0);
             let first = self.sealed.remove(0).segment.first;

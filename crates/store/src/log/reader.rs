@@ -181,6 +181,27 @@ impl LogReader {
         Ok(chain)
     }
 
+    /// The checksum of the record before `end`: what a checkpoint remembers of the log that it was made from. `None` at the log's
+    /// beginning, and where that record was pruned with others behind it.
+    ///
+    /// # Errors
+    /// If the log ends before, or the record is damaged.
+    pub fn sum_before(&mut self, end: Offset) -> Result<Option<u64>, StoreError> {
+        let start = self.start();
+        if end > self.end() {
+            return Err(StoreError::BeyondEnd { offset: end, end: self.end() });
+        }
+        if end < start || end == Offset(0) {
+            return Ok(None);
+        }
+        if end == start {
+            return self.segment(start)?.sum_before();
+        }
+        let offset = Offset(end.0 - 1);
+        let (first, _) = self.extent.locate(offset)?;
+        self.segment(first)?.sum(offset).map(Some)
+    }
+
     /// Reads every record and every index and compares them with their checksums; returns the digest of the whole log.
     ///
     /// # Errors

@@ -349,11 +349,26 @@ impl Segment {
         })
     }
 
-    /// Keeps the digest of all records before this segment.
-    pub(super) fn set_chain_before(&self, chain: u128) -> Result<(), StoreError> {
+    /// The checksum of the record before this segment, once it was pruned.
+    pub(super) fn sum_before(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.meta("sum_before")?.map(|sum| sum as u64))
+    }
+
+    /// The checksum of one record.
+    pub(super) fn sum(&self, offset: Offset) -> Result<u64, StoreError> {
+        let Some((offset, received_at, blob)) = self.row(offset)? else {
+            return Err(self.bad_record(offset, "it is missing"));
+        };
+        let (_, sum) = row::verified(offset, received_at, &blob).map_err(|damage| self.bad_record(offset, damage))?;
+        Ok(sum)
+    }
+
+    /// Keeps the digest of all records before this segment, and the checksum of the last of them.
+    pub(super) fn set_before(&self, chain: u128, sum: u64) -> Result<(), StoreError> {
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.failed("pruning", e))?;
         self.set_meta("chain_before_high", (chain >> 64) as u64 as i64)?;
         self.set_meta("chain_before_low", chain as u64 as i64)?;
+        self.set_meta("sum_before", sum as i64)?;
         self.conn.execute_batch("COMMIT").map_err(|e| self.failed("pruning", e))
     }
 

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use accrue_event::Timestamp;
-use accrue_store::{CheckpointHeader, Checkpoints, LogReader, Offset, StoreError, backup, restore};
+use accrue_store::{Checkpoints, LogReader, Offset, StoreError, backup, restore};
 
 use crate::fixture::{Folder, bodies, copy_folder, filled, open, read_all};
 
 fn checkpoint(dir: &std::path::Path, offset: u64) {
-    let header =
-        CheckpointHeader { offset: Offset(offset), seed: 1, instruction_set: "scalar".into(), build: "0.1.0".into() };
+    let header = crate::fixture::header(offset);
     let mut writer = Checkpoints::new(dir.join("checkpoints")).writer(&header).unwrap();
-    writer.write_section("state", &offset.to_le_bytes()).unwrap();
+    writer.value("state", 1, &offset.to_le_bytes()).unwrap();
     writer.finish().unwrap();
 }
 

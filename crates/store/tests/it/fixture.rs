@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use accrue_event::{Attributes, Event, EventId, EventType, RecordKind, RefusalId, Timestamp};
 use accrue_store::{
-    Assignment, Body, CheckedEvent, Log, LogReader, LogSettings, Offset, Page, Record, Served, StoreError,
+    Assignment, Body, CheckedEvent, CheckpointHeader, Log, LogReader, LogSettings, Offset, Page, Record, Served,
+    StoreError,
 };
 
 /// A folder of this test alone, removed at its end.
@@ -38,6 +39,18 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The header of a checkpoint at `offset`.
+pub fn header(offset: u64) -> CheckpointHeader {
+    CheckpointHeader {
+        offset: Offset(offset),
+        resume: Offset(offset),
+        last_record: Some(offset),
+        seed: 7,
+        instruction_set: "avx2".into(),
+        build: "0.1.0".into(),
     }
 }
 

@@ -8,6 +8,7 @@ use accrue_store::{Fact, Interaction, Names, Offset};
 
 use super::{Learner, has_had_enough};
 use crate::gate::{Challenge, Challenger, Contest, GateSettings, Past, Shadow, Standing};
+use crate::lenient::Recorded;
 use crate::line::Line;
 use crate::resets::Resets;
 use crate::{Alarm, LearnSettings, TrainError};
@@ -43,7 +44,7 @@ impl Learner {
 
     fn challenger(&self, challenge: &Challenge) -> Result<Challenger, TrainError> {
         // As a replay will read it, so that the record names the one that rides along.
-        let challenge = Challenge::from_record(&challenge.to_record())?;
+        let challenge = Challenge::from_record(&challenge.to_record())?.settings;
         Ok(Challenger::new(&challenge, self.lineage.windows()))
     }
 
@@ -94,7 +95,8 @@ impl Learner {
         past: &mut dyn Past,
     ) -> Result<(), TrainError> {
         assert_eq!(offset, self.end, "records are learned in order, without a gap");
-        let challenge = Challenge::from_record(challenge)?;
+        let Recorded { settings: challenge, passed_over } = Challenge::from_record(challenge)?;
+        self.note_passed_over(offset, passed_over);
         if challenge.footing.as_ref().is_some_and(|footing| *footing != self.lineage.footing()) {
             self.shadow = None;
             self.received_ms = at_ms;
@@ -125,6 +127,8 @@ impl Learner {
         self.go_on_from(state);
         self.since_good = 0;
         self.on_probation = false;
+        // It was learned from the log alone, whatever was missing before.
+        self.begun_anew.retain(|begun| !begun.is_of_current_models());
         Ok(())
     }
 

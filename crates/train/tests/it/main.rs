@@ -9,5 +9,6 @@ mod flood;
 mod forget;
 mod guard;
 mod impressions;
+mod sections;
 mod sequence;
 mod shop;

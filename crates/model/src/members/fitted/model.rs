@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use accrue_store::ItemIdx;
+use accrue_store::{ItemIdx, PageMarks, serialize_pages};
+use serde::ser::{SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::choices::Choices;
@@ -42,11 +43,28 @@ struct Pending {
 }
 
 /// The model that answers.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct InForce {
     model: AnyModel,
     /// Items that it knows.
     n_items: usize,
+    /// It never changes, so one checkpoint has it and the next ones refer to that.
+    #[serde(skip)]
+    marks: PageMarks,
+}
+
+impl PartialEq for InForce {
+    fn eq(&self, other: &Self) -> bool {
+        self.model == other.model && self.n_items == other.n_items
+    }
+}
+
+impl Serialize for InForce {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut page = serializer.serialize_tuple(1)?;
+        serialize_pages(&self.marks, 1, |_| page.serialize_element(&(&self.model, self.n_items)))?;
+        page.end()
+    }
 }
 
 /// What came of fits so far.
@@ -142,7 +160,7 @@ impl PendingFit {
         let fit = || {
             let data = self.choices.histories(self.from, self.to);
             let model = self.settings.fit(&data, &Fit::quiet(self.seed, 1))?;
-            Ok(Arc::new(InForce { model, n_items: data.n_items() }))
+            Ok(Arc::new(InForce { model, n_items: data.n_items(), marks: PageMarks::default() }))
         };
         // A fault of one model shall not end the learner: it goes on with what was in force.
         self.result.get_or_init(|| catch_unwind(AssertUnwindSafe(fit)).unwrap_or(Err(FitError::Panicked)))
@@ -219,7 +237,7 @@ impl Member for Fitted {
     fn prepare(&self, _: &Catalogue, context: &Context<'_>, standing: &mut Standing) {
         let Standing { scores, mean, scale, history } = standing;
         scores.clear();
-        let Some(InForce { model, n_items }) = self.in_force.as_deref() else { return };
+        let Some(InForce { model, n_items, .. }) = self.in_force.as_deref() else { return };
         history.clear();
         let known = context.past.iter().filter(|past| context.weight(past) > 0.0 && (past.item as usize) < *n_items);
         history.extend(known.map(|past| past.item));

@@ -1,0 +1,63 @@
+//! What a checkpoint keeps of an ensemble: a section for each model, with a version of its own.
+//!
+//! In: a checkpoint. Out: an ensemble, even where this build cannot use some of the sections: such a model is as it was before it learned
+//! anything, and the others are taken as they are.
+
+use accrue_store::{CheckpointWriter, SectionSource, StoreError};
+
+use super::Ensemble;
+use crate::members::{Member, Settings, Visitor};
+
+/// Version of the sections of the blend and of the catalogue.
+const VERSION: u32 = 1;
+
+impl Ensemble {
+    /// Writes the sections; their names begin with `prefix`. The settings are not among them: they are the caller's.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn save(&self, writer: &mut CheckpointWriter, prefix: &str) -> Result<(), StoreError> {
+        let mut sections = Sections { writer, prefix, outcome: Ok(()) };
+        self.members.visit(&mut sections);
+        sections.outcome?;
+        writer.value(&format!("{prefix}/blend"), VERSION, &self.blend)?;
+        writer.value(&format!("{prefix}/catalogue"), VERSION, &self.catalogue)
+    }
+
+    /// Reads what [`Ensemble::save`] wrote, under the settings that it had.
+    ///
+    /// # Errors
+    /// If a section is damaged.
+    pub fn load(
+        source: &mut SectionSource<'_>,
+        prefix: &str,
+        settings: Settings,
+        seed: u64,
+    ) -> Result<Self, StoreError> {
+        let mut ensemble = Self::new(settings, seed);
+        ensemble.members.load(source, prefix)?;
+        if let Some(blend) = source.value(&format!("{prefix}/blend"), VERSION)? {
+            ensemble.blend = blend;
+        }
+        if let Some(catalogue) = source.value(&format!("{prefix}/catalogue"), VERSION)? {
+            ensemble.catalogue = catalogue;
+        }
+        ensemble.blend.set_columns(&ensemble.members.columns());
+        Ok(ensemble)
+    }
+}
+
+/// Writes a section for each member.
+struct Sections<'a> {
+    writer: &'a mut CheckpointWriter,
+    prefix: &'a str,
+    outcome: Result<(), StoreError>,
+}
+
+impl Visitor for Sections<'_> {
+    fn visit<M: Member>(&mut self, name: &'static str, member: &M) {
+        if self.outcome.is_ok() {
+            self.outcome = self.writer.value(&format!("{}/{name}", self.prefix), M::VERSION, member);
+        }
+    }
+}

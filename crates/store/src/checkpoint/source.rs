@@ -1,0 +1,99 @@
+//! Reading a checkpoint's sections as values: those that this build cannot use are noted, not fatal.
+//!
+//! A section that is damaged is another matter: an earlier checkpoint, or the log, has what it held.
+
+use std::collections::BTreeSet;
+
+use serde::de::DeserializeOwned;
+
+use super::Checkpoint;
+use crate::StoreError;
+
+/// The sections of a checkpoint, read one by one.
+#[derive(Debug)]
+pub struct SectionSource<'a> {
+    checkpoint: &'a Checkpoint,
+    asked: BTreeSet<String>,
+    unread: Vec<Unread>,
+}
+
+/// A section that was not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its name.
+    pub section: String,
+    /// Why.
+    pub reason: UnreadReason,
+}
+
+/// Why a section was not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnreadReason {
+    /// The checkpoint does not have it.
+    #[error("the checkpoint does not have it")]
+    Missing,
+    /// It has another version.
+    #[error("it has version {found}, but this build reads version {expected}")]
+    Version {
+        /// The version in the file.
+        found: u32,
+        /// The version of this build.
+        expected: u32,
+    },
+    /// Its bytes are whole, but not what this build expects of that version.
+    #[error("it does not decode: {0}")]
+    Undecodable(String),
+    /// This build has no use for it.
+    #[error("this build has no use for it")]
+    Unknown,
+}
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "section {:?}: {}", self.section, self.reason)
+    }
+}
+
+impl<'a> SectionSource<'a> {
+    /// All sections of `checkpoint`.
+    pub fn new(checkpoint: &'a Checkpoint) -> Self {
+        Self { checkpoint, asked: BTreeSet::new(), unread: Vec::new() }
+    }
+
+    /// The checkpoint that they come from.
+    pub fn checkpoint(&self) -> &'a Checkpoint {
+        self.checkpoint
+    }
+
+    /// The value of a section in that version; `None`, and a note, if there is none that this build can use.
+    ///
+    /// # Errors
+    /// If the section is damaged, or the file cannot be read.
+    pub fn value<T: DeserializeOwned>(&mut self, name: &str, version: u32) -> Result<Option<T>, StoreError> {
+        self.asked.insert(name.to_owned());
+        let reason = match self.checkpoint.section_version(name) {
+            None => UnreadReason::Missing,
+            Some(found) if found != version => UnreadReason::Version { found, expected: version },
+            Some(_) => match postcard::take_from_bytes(&self.checkpoint.section_bytes(name)?) {
+                Ok((value, [])) => return Ok(Some(value)),
+                Ok((_, rest)) => UnreadReason::Undecodable(format!("{} bytes are left over", rest.len())),
+                Err(error) => UnreadReason::Undecodable(error.to_string()),
+            },
+        };
+        self.unread.push(Unread { section: name.to_owned(), reason });
+        Ok(None)
+    }
+
+    /// Takes note that a section was read and cannot be used after all.
+    pub fn reject(&mut self, name: &str, why: String) {
+        self.unread.push(Unread { section: name.to_owned(), reason: UnreadReason::Undecodable(why) });
+    }
+
+    /// The sections that were asked for in vain, in the order of asking, and behind them those that were never asked for.
+    pub fn into_unread(self) -> Vec<Unread> {
+        let Self { checkpoint, asked, mut unread } = self;
+        let unknown = checkpoint.sections().filter(|(name, _)| !asked.contains(*name));
+        unread.extend(unknown.map(|(name, _)| Unread { section: name.to_owned(), reason: UnreadReason::Unknown }));
+        unread
+    }
+}

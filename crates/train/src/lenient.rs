@@ -1,0 +1,172 @@
+//! Reading settings out of the log: whatever this build knows of them is taken, the rest is named.
+//!
+//! A configuration file with a key that there is not is a mistake of somebody who can mend it, and is refused. A settings record is the
+//! past: a build that dropped or renamed a setting must still replay it. In: a table as TOML. Out: settings, and the keys that were
+//! passed over.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// Settings as a record had them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded<T> {
+    /// The settings, with defaults for what was passed over.
+    pub settings: T,
+    /// Keys with their values that this build does not know, or cannot work with.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A setting of a record that was passed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// The key, sections separated by dots.
+    pub key: Box<str>,
+    /// Its value, as TOML.
+    pub value: Box<str>,
+}
+
+impl std::fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} = {}", self.key, self.value)
+    }
+}
+
+/// Reads settings; those are taken with which the whole `works`.
+pub(crate) fn read<T>(text: &str, works: impl Fn(&T) -> bool) -> Result<Recorded<T>, toml::de::Error>
+where
+    T: Default + Serialize + DeserializeOwned,
+{
+    match toml::from_str(text) {
+        Ok(settings) if works(&settings) => Ok(Recorded { settings, passed_over: Vec::new() }),
+        _ => Ok(read_table(toml::from_str(text)?, works)),
+    }
+}
+
+/// [`read`] for a table.
+pub(crate) fn read_table<T>(table: Table, works: impl Fn(&T) -> bool) -> Recorded<T>
+where
+    T: Default + Serialize + DeserializeOwned,
+{
+    let defaults = T::default();
+    let taken = Table::try_from(&defaults).expect("settings are plain tables");
+    let settings_of = |table: &Table| table.clone().try_into::<T>().ok().filter(&works);
+    let mut taking = Taking { settings: defaults, table: taken, settings_of, left: Vec::new() };
+    taking.take(Vec::new(), Value::Table(table));
+    // A setting may need another one that stands behind it.
+    loop {
+        let left = std::mem::take(&mut taking.left);
+        let n_left = left.len();
+        left.into_iter().for_each(|(path, value)| taking.take(path, value));
+        if taking.left.len() == n_left {
+            break;
+        }
+    }
+    let passed_over = taking
+        .left
+        .into_iter()
+        .map(|(path, value)| PassedOver { key: path.join(".").into(), value: value.to_string().into() });
+    Recorded { passed_over: passed_over.collect(), settings: taking.settings }
+}
+
+struct Taking<T, F> {
+    /// What was taken so far, over the defaults.
+    settings: T,
+    table: Table,
+    settings_of: F,
+    left: Vec<(Vec<String>, Value)>,
+}
+
+impl<T, F: Fn(&Table) -> Option<T>> Taking<T, F> {
+    /// Takes a value, or as much of a table as can be.
+    fn take(&mut self, path: Vec<String>, value: Value) {
+        let mut table = self.table.clone();
+        put(&mut table, &path, value.clone());
+        if let Some(settings) = (self.settings_of)(&table) {
+            (self.table, self.settings) = (table, settings);
+            return;
+        }
+        match value {
+            Value::Table(inner) if !inner.is_empty() => {
+                for (key, value) in inner {
+                    let path = path.iter().cloned().chain([key]).collect();
+                    self.take(path, value);
+                }
+            }
+            value => self.left.push((path, value)),
+        }
+    }
+}
+
+/// Puts a value into a table; one that is there already is replaced.
+fn put(table: &mut Table, path: &[String], value: Value) {
+    match (path, value) {
+        ([], Value::Table(whole)) => *table = whole,
+        ([], _) => {}
+        ([key], value) => drop(table.insert(key.clone(), value)),
+        ([key, rest @ ..], value) => {
+            let entry = table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
+            if !entry.is_table() {
+                *entry = Value::Table(Table::new());
+            }
+            if let Value::Table(inner) = entry {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LearnSettings;
+
+    fn read(text: &str) -> (LearnSettings, Vec<String>) {
+        let recorded = LearnSettings::from_record(text).unwrap();
+        (recorded.settings, recorded.passed_over.iter().map(PassedOver::to_string).collect())
+    }
+
+    #[test]
+    fn what_this_build_wrote_it_reads() {
+        let mut settings = LearnSettings { seed: 9, ..LearnSettings::default() };
+        settings.weights.insert("gift".into(), 2.5);
+        settings.arms = Some(accrue_store::Split { experiment: "x".into(), arms: Vec::new() });
+        assert_eq!(read(&settings.to_record()), (settings, Vec::new()));
+    }
+
+    #[test]
+    fn unknown_keys_are_passed_over_and_named_at_any_depth() {
+        let text =
+            "seed = 3\nshoe_size = 43\n[models.retrieval]\nown = 7\nlunar = true\n[moon]\nphase = 1\nname = 'full'\n";
+        let (settings, passed_over) = read(text);
+        assert_eq!((settings.seed, settings.models.retrieval.own), (3, 7));
+        assert_eq!(
+            passed_over,
+            ["models.retrieval.lunar = true", "moon.name = \"full\"", "moon.phase = 1", "shoe_size = 43"]
+        );
+    }
+
+    #[test]
+    fn values_that_cannot_work_have_their_default_and_settings_may_need_each_other() {
+        let (settings, passed_over) = read("same_item_a_day = 'often'\n[models]\npart = 'oracle'\n");
+        assert_eq!(settings, LearnSettings::default());
+        assert_eq!(passed_over, ["models.part = \"oracle\"", "same_item_a_day = \"often\""]);
+        // `part` cannot be taken before `kind`, which stands behind it.
+        let text = "[models]\npart = 'sequence'\nmagic = 1\n[models.sequence]\nkind = 'gru'\nmagic = 2\n";
+        let (settings, passed_over) = read(text);
+        assert_eq!(settings.models.part, accrue_model::Part::Sequence);
+        assert_eq!(passed_over, ["models.magic = 1", "models.sequence.magic = 2"]);
+    }
+
+    #[test]
+    fn a_value_out_of_the_bounds_of_a_configuration_was_in_force() {
+        let (settings, passed_over) = read("[guard]\ntolerance = 0.9\nversion_every = 3\n");
+        assert_eq!((settings.guard.tolerance, settings.guard.version_every), (0.9, 3));
+        assert!(passed_over.is_empty());
+    }
+
+    #[test]
+    fn a_text_that_is_no_table_is_refused() {
+        assert!(LearnSettings::from_record("seed = = 3").is_err());
+    }
+}
