@@ -91,6 +91,7 @@ fn ask(
             offset: 0,
             filter: None,
             personalisation: 0.0,
+            part: None,
             explain: false,
         };
         let started = Instant::now();

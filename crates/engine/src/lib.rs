@@ -4,6 +4,7 @@
 //! index; a server has one more that learns challengers; any number of readers answer from the facts and the published version.
 //! Writes pass a bounded queue and are committed in groups: append → durable → applied to the facts → acknowledged.
 
+mod answers;
 mod asked;
 mod challenge;
 mod challenging;
@@ -27,7 +28,6 @@ mod verdict;
 mod versioning;
 mod writer;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,11 +36,12 @@ use accrue_event::{
     Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
 };
 use accrue_serve::filter::Filter;
-use accrue_serve::{RecommendRequest, Recommendation, SearchAnswer, SearchRequest, Shop, Visitor};
-use accrue_store::{Body, Checkpoints, Facts, Offset, Served};
+use accrue_serve::{Recommendation, Shop};
+use accrue_store::{Body, Checkpoints, Facts, Offset};
 use accrue_train::{LearnSettings, ResetSettings};
 use arc_swap::ArcSwap;
 
+pub use self::answers::Answered;
 pub use self::asked::{Asked, Changes, with_changes};
 pub use self::challenge::{ChallengeReport, challenge};
 pub use self::contract::{
@@ -273,16 +274,6 @@ impl Engine {
         self.running().shared.facts.read().user(id)
     }
 
-    /// Recommendations. CPU-bound, about a millisecond.
-    ///
-    /// # Errors
-    /// None at present; requests are checked where they are read.
-    pub fn recommend(&self, request: &RecommendRequest) -> Result<Recommendation, EngineError> {
-        let request = self.known(request, |request| &mut request.visitor);
-        let running = self.running();
-        Ok(running.with_shop_of(&request.visitor, &self.home.traffic, |shop| shop.recommend(&request)))
-    }
-
     /// Items like this one.
     ///
     /// # Errors
@@ -310,31 +301,6 @@ impl Engine {
         Ok(self.with_shop(|shop| shop.new_items(n, filter)))
     }
 
-    /// Search.
-    ///
-    /// # Errors
-    /// If the index's files cannot be read.
-    pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer, EngineError> {
-        let request = self.known(request, |request| &mut request.visitor);
-        let running = self.running();
-        let visitor = &request.visitor;
-        Ok(running.with_shop_of(visitor, &self.home.traffic, |shop| shop.search(&running.search, &request))?)
-    }
-
-    /// Who is in which arm, and which answers are drawn.
-    pub fn traffic(&self) -> &Traffic {
-        &self.home.traffic
-    }
-
-    /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not wait.
-    pub fn record_served(&self, recommendation_id: &str, served: impl FnOnce() -> Served) {
-        let running = self.running();
-        let shared = &running.shared;
-        if shared.served.keeps(recommendation_id) && shared.poisoned.load().is_none() {
-            shared.served.push(served());
-        }
-    }
-
     /// The events of a history that is given with a request: those that the check lets in, as it would from the front door
     /// (but for its rules about rates and outliers, which look at a stream), and the others with the reason. Nothing is kept.
     pub fn judge_inline(&self, events: Vec<RawEvent>) -> (Vec<Event>, Vec<Refused>) {
@@ -355,20 +321,6 @@ impl Engine {
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         self.running().with_shop(read)
-    }
-
-    /// The request as it is answered: people who are being forgotten are strangers already.
-    fn known<'r, R: Clone>(&self, request: &'r R, visitor: impl Fn(&mut R) -> &mut Visitor) -> Cow<'r, R> {
-        let hidden = &self.home.erasing;
-        if !hidden.is_at_work() {
-            return Cow::Borrowed(request);
-        }
-        let mut request = request.clone();
-        let visitor = visitor(&mut request);
-        if visitor.user.as_ref().is_some_and(|user| hidden.hides(user)) {
-            *visitor = Visitor::default();
-        }
-        Cow::Owned(request)
     }
 
     /// Records in quarantine from `from` on, at most `limit`, optionally of one reason.

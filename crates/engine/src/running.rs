@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use accrue_event::Check;
+use accrue_serve::Shop;
 use accrue_serve::search::{Opened, SearchIndex, SearchReader};
-use accrue_serve::{Shop, Visitor};
-use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset, shopper_hash};
+use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -25,7 +25,7 @@ use super::shared::{Indexed, LearnerStatus, Progress, Shared, indexed};
 use super::writer::{Job, Reply, Writer};
 use super::{EngineError, Versions, checkpoints_in, indexing, learn_settings, search_in};
 use crate::config::Config;
-use crate::traffic::Traffic;
+use crate::traffic::Treatment;
 
 /// Writes that may wait; beyond it callers are told to come back.
 const QUEUE: usize = 1_024;
@@ -145,13 +145,18 @@ impl Running {
         read(Shop { facts: &facts, version: &version })
     }
 
-    /// The same for a visitor, whom the models of their arm, or the last version known good, may answer.
-    pub(super) fn with_shop_of<T>(&self, visitor: &Visitor, traffic: &Traffic, read: impl FnOnce(Shop<'_>) -> T) -> T {
+    /// The same for one visitor, whom the models of their arm, or the last version known good, may answer: as `decide` says when
+    /// it is told the stream time.
+    pub(super) fn with_shop_for<'t, T>(
+        &self,
+        decide: impl FnOnce(i64) -> Treatment<'t>,
+        read: impl FnOnce(Shop<'_>, Treatment<'t>) -> T,
+    ) -> T {
         let (version, good) = (self.shared.version.load(), self.shared.good.load());
         let facts = self.shared.facts.read();
-        let good = good.as_deref().filter(|_| traffic.is_by_good(visitor, facts.stream_time.0));
-        let shopper = visitor.shopper().map(|shopper| shopper_hash(&shopper));
-        read(Shop { facts: &facts, version: good.unwrap_or(&version).of_shopper(shopper) })
+        let treatment = decide(facts.stream_time.0);
+        let version = good.as_deref().filter(|_| treatment.is_by_good).unwrap_or(&version);
+        read(Shop { facts: &facts, version: version.of_shopper(treatment.shopper) }, treatment)
     }
 
     /// Puts a job into the writer's queue.

@@ -4,6 +4,7 @@
 //! for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be told apart or cannot be
 //! served. An arm changes what is *shown*; what its models learn from is everybody, or its own shoppers alone ([`Learning`]).
 
+use accrue_event::Shopper;
 use accrue_model::{Exploration, Part, Thompson};
 use accrue_serve::{Explore, Visitor};
 use accrue_store::{Assignment, Share, Split, shopper_hash, shopper_name};
@@ -217,6 +218,32 @@ fn share(key: &str, value: f64) -> Result<(), String> {
     if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(format!("`{key}` is {value}, but must be from 0 to 1")) }
 }
 
+/// How one request is answered: all that traffic decides about it.
+#[derive(Clone, Debug)]
+pub struct Treatment<'t> {
+    /// Hash of the shopper; `None` for a stranger, who could not be known again.
+    pub shopper: Option<u64>,
+    /// Whether the last version known good answers.
+    pub is_by_good: bool,
+    /// How the first places are drawn, if they are, and the number behind their chance.
+    pub explore: Option<(Explore, u64)>,
+    /// The arm as a record names it; `None` for a stranger, and where no experiment is running.
+    pub assignment: Option<Assignment>,
+    arm: Option<&'t ArmSettings>,
+}
+
+impl Treatment<'_> {
+    /// Which part of the models scores, if the arm says.
+    pub fn part(&self) -> Option<Part> {
+        self.arm.and_then(|arm| arm.part)
+    }
+
+    /// How much variety weighs, if the arm says.
+    pub fn diversity(&self) -> Option<f32> {
+        self.arm.and_then(|arm| arm.diversity)
+    }
+}
+
 /// Who gets what: the settings at work.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
@@ -232,34 +259,33 @@ impl Traffic {
         Self { explore: settings.explore, experiment, good_share: settings.good_share }
     }
 
-    /// The visitor's arm: a user's by their id, a guest's by the session. `None` for a stranger, who could not be known again, and
-    /// where no experiment is running.
-    pub fn arm(&self, visitor: &Visitor) -> Option<&ArmSettings> {
-        let (experiment, split) = self.experiment.as_ref()?;
-        experiment.arms.get(split.arm_of(shopper_hash(&visitor.shopper()?)))
+    /// Decides how the answer `answer_id` to this visitor is made, at the stream time `now_ms`. A user is known by their id, a guest by
+    /// the session.
+    pub fn treatment(&self, visitor: &Visitor, answer_id: &str, now_ms: i64) -> Treatment<'_> {
+        let shopper = visitor.shopper();
+        let hash = shopper.as_ref().map(shopper_hash);
+        let (arm, assignment) =
+            self.experiment.as_ref().zip(hash).map_or((None, None), |((experiment, split), hash)| {
+                let arm = &experiment.arms[split.arm_of(hash)];
+                let (experiment, name) = (experiment.name.as_str().into(), arm.name.as_str().into());
+                (Some(arm), Some(Assignment { experiment, arm: name }))
+            });
+        let is_by_good = shopper.is_some_and(|shopper| self.is_by_good(&shopper, now_ms));
+        Treatment { shopper: hash, is_by_good, explore: self.exploration(arm, answer_id), assignment, arm }
     }
 
-    /// Whether the last version known good answers this visitor, on the day of `now_ms`: another small share of shoppers each day, so that
+    /// Whether the last version known good answers this shopper, on the day of `now_ms`: another small share of shoppers each day, so that
     /// what is chosen does not only confirm the models that made the page.
-    pub fn is_by_good(&self, visitor: &Visitor, now_ms: i64) -> bool {
+    fn is_by_good(&self, shopper: &Shopper, now_ms: i64) -> bool {
         let day = now_ms.div_euclid(DAY_MS);
-        self.good_share > 0.0
-            && visitor
-                .shopper()
-                .is_some_and(|shopper| unit(&format!("{day}\0{}", shopper_name(&shopper)), GOOD) < self.good_share)
-    }
-
-    /// The arm as a record names it.
-    pub fn assignment(&self, arm: &ArmSettings) -> Option<Assignment> {
-        let (experiment, _) = self.experiment.as_ref()?;
-        Some(Assignment { experiment: experiment.name.as_str().into(), arm: arm.name.as_str().into() })
+        self.good_share > 0.0 && unit(&format!("{day}\0{}", shopper_name(shopper)), GOOD) < self.good_share
     }
 
     /// How the answer of this id is drawn, if it is one of those that are, and the number behind its chance.
-    pub fn exploration(&self, arm: Option<&ArmSettings>, recommendation_id: &str) -> Option<(Explore, u64)> {
+    fn exploration(&self, arm: Option<&ArmSettings>, answer_id: &str) -> Option<(Explore, u64)> {
         let share = arm.and_then(|arm| arm.explore).unwrap_or(self.explore.share);
-        let is_drawn = unit(recommendation_id, WHETHER) < share;
-        is_drawn.then(|| (self.explore.how(), xxh3_64_with_seed(recommendation_id.as_bytes(), WHAT)))
+        let is_drawn = unit(answer_id, WHETHER) < share;
+        is_drawn.then(|| (self.explore.how(), xxh3_64_with_seed(answer_id.as_bytes(), WHAT)))
     }
 }
 
@@ -291,25 +317,29 @@ mod tests {
     #[test]
     fn shoppers_are_split_by_the_shares_and_stay_where_they_are() {
         let (one, other) = (traffic(TWO), traffic(&TWO.replace("'x'", "'y'")));
-        let arm = |traffic: &Traffic, n| traffic.arm(&user(n)).unwrap().name.clone();
-        let in_b = (0..10_000).filter(|&n| arm(&one, n) == "b").count();
+        let arm = |traffic: &Traffic, n| traffic.treatment(&user(n), "r", 0).assignment.unwrap().arm;
+        let in_b = (0..10_000).filter(|&n| &*arm(&one, n) == "b").count();
         assert!((1_900..2_100).contains(&in_b), "{in_b}");
         let again = traffic(TWO);
         assert!((0..1_000).all(|n| arm(&one, n) == arm(&again, n)));
-        let both = (0..10_000).filter(|&n| arm(&one, n) == "b" && arm(&other, n) == "b").count();
+        let both = (0..10_000).filter(|&n| &*arm(&one, n) == "b" && &*arm(&other, n) == "b").count();
         assert!((300..500).contains(&both), "another name splits anew: {both}");
-        assert!(one.arm(&Visitor::default()).is_none());
+        let stranger = one.treatment(&Visitor::default(), "r", 0);
+        assert!(stranger.assignment.is_none() && stranger.shopper.is_none());
     }
 
     #[test]
     fn another_share_of_shoppers_is_answered_by_the_good_version_each_day() {
         let traffic = Traffic { good_share: 0.1, ..Traffic::default() };
-        let day = |day: i64| (0..5_000).filter(|&n| traffic.is_by_good(&user(n), day * DAY_MS + 7)).collect::<Vec<_>>();
+        let is_by_good =
+            |traffic: &Traffic, visitor: &Visitor, now_ms| traffic.treatment(visitor, "r", now_ms).is_by_good;
+        let day =
+            |day: i64| (0..5_000).filter(|&n| is_by_good(&traffic, &user(n), day * DAY_MS + 7)).collect::<Vec<_>>();
         let (one, other) = (day(20_000), day(20_001));
         assert!((430..570).contains(&one.len()) && (430..570).contains(&other.len()), "{} {}", one.len(), other.len());
         assert!(one.iter().filter(|n| other.contains(n)).count() < 100);
-        assert!(!traffic.is_by_good(&Visitor::default(), 0), "nobody knows a stranger again");
-        assert!((0..5_000).all(|n| !Traffic::default().is_by_good(&user(n), 0)));
+        assert!(!is_by_good(&traffic, &Visitor::default(), 0), "a stranger cannot be known again");
+        assert!((0..5_000).all(|n| !is_by_good(&Traffic::default(), &user(n), 0)));
     }
 
     #[test]

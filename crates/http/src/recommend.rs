@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use accrue_engine::{Engine, Refused};
+use accrue_engine::{Answered, Engine, Refused};
 use accrue_event::{ItemId, RawEvent, RawValue};
 use accrue_serve::{Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
-use accrue_store::{Assignment, Offset, Page, Served};
+use accrue_store::Assignment;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,8 @@ pub(super) struct RecommendBody {
     /// Items wanted: 1 to 1000, 10 if left out.
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     n: Option<usize>,
-    /// Items to skip from the top, for the next page: 0 to 10000.
+    /// Items to skip from the top, for the next page: 0 to 10000. All pages are cut from one list of at most 10000 places; what of a
+    /// page lies deeper is left out, and `degraded` says `too_deep`.
     #[schema(maximum = 10000, default = 0)]
     offset: Option<usize>,
     /// What may be shown, such as `price:10..20 AND brand:Acme AND NOT category:used`.
@@ -108,7 +109,6 @@ impl RecommendBody {
                 (Some(history), ignored)
             }
         };
-        let arm = engine.traffic().arm(&visitor);
         let request = RecommendRequest {
             events,
             items: at.items("items", &self.items, MAX_ITEMS)?,
@@ -117,8 +117,8 @@ impl RecommendBody {
             filter: at.filter(self.filter.as_deref())?,
             exclude: at.items("exclude", &self.exclude, MAX_ITEMS)?,
             seen: self.seen.into(),
-            diversity: at.share("diversity", self.diversity, arm.and_then(|arm| arm.diversity).unwrap_or(0.0))?,
-            part: arm.and_then(|arm| arm.part),
+            diversity: self.diversity.map(|diversity| at.share("diversity", Some(diversity), 0.0)).transpose()?,
+            part: None,
             explore: None,
             explain: self.explain,
             visitor,
@@ -247,40 +247,21 @@ impl From<Recommended> for RecommendedBody {
 }
 
 impl Server {
-    /// Answers a request, and has the answer recorded.
+    /// Answers a request.
     fn recommend(
         &self,
-        mut request: RecommendRequest,
+        request: RecommendRequest,
         ignored: Vec<Refused>,
         started: Instant,
     ) -> Result<RecommendationBody, Problem> {
         let recommendation_id = self.ids.next();
-        let traffic = self.engine.traffic();
-        let arm = traffic.arm(&request.visitor);
-        request.explore = traffic.exploration(arm, &recommendation_id);
-        let mut recommendation = self.engine.recommend(&request)?;
+        let Answered { answer: mut recommendation, arm } = self.engine.recommend(&recommendation_id, request)?;
         if !ignored.is_empty() {
             recommendation.degraded.push("events_ignored");
         }
-        let ranks = std::mem::take(&mut recommendation.ranks);
-        let propensities = std::mem::take(&mut recommendation.propensities);
         let mut body = RecommendationBody::new(recommendation_id, recommendation, started);
-        let assignment = arm.and_then(|arm| traffic.assignment(arm));
-        body.experiment = assignment.as_ref().map(ArmBody::from);
+        body.experiment = arm.as_ref().map(ArmBody::from);
         body.ignored_events = ignored.into_iter().map(RefusedBody::from).collect();
-        self.engine.record_served(&body.recommendation_id, || Served {
-            recommendation_id: body.recommendation_id.as_str().into(),
-            page: Page::Recommend,
-            user: request.visitor.user.clone(),
-            session: request.visitor.session.clone(),
-            version: body.version,
-            learned: Offset(body.offset),
-            first_position: request.offset as u32,
-            items: body.items.iter().map(|item| item.id.clone()).collect(),
-            propensities,
-            arm: assignment,
-            ranks,
-        });
         Ok(body)
     }
 }

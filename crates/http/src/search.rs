@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use accrue_engine::Answered;
 use accrue_serve::{SearchAnswer, SearchRequest, Visitor};
-use accrue_store::{Offset, Page, Served};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::Server;
 use super::body;
 use super::params::{At, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
-use super::recommend::{RecommendedBody, took_ms};
+use super::recommend::{ArmBody, RecommendedBody, took_ms};
 
 /// Longest text to search for, in bytes.
 const MAX_QUERY_BYTES: usize = 1024;
@@ -97,6 +97,9 @@ pub(super) struct SearchAnswerBody {
     /// What could not be done as asked; empty when everything went as it should.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
+    /// The experiment that is running, and the shopper's arm of it; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiment: Option<ArmBody>,
     /// Best first.
     hits: Vec<RecommendedBody>,
 }
@@ -116,25 +119,15 @@ impl Server {
             offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
             filter: at.filter(body.filter.as_deref())?,
             personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
+            part: None,
             explain: body.explain,
         };
-        let SearchAnswer { version, offset, total, degraded, hits } = self.engine.search(&request)?;
         let search_id = self.ids.next();
-        self.engine.record_served(&search_id, || Served {
-            recommendation_id: search_id.as_str().into(),
-            page: Page::Search { query: request.query.as_str().into() },
-            user: request.visitor.user.clone(),
-            session: request.visitor.session.clone(),
-            version,
-            learned: Offset(offset),
-            first_position: request.offset as u32,
-            items: hits.iter().map(|hit| hit.id.clone()).collect(),
-            propensities: Vec::new(),
-            arm: None,
-            ranks: Vec::new(),
-        });
+        let Answered { answer, arm } = self.engine.search(&search_id, request)?;
+        let SearchAnswer { version, total, degraded, hits, .. } = answer;
+        let experiment = arm.as_ref().map(ArmBody::from);
         let hits = hits.into_iter().map(RecommendedBody::from).collect();
-        Ok(Json(SearchAnswerBody { search_id, version, total, took_ms: took_ms(started), degraded, hits }))
+        Ok(Json(SearchAnswerBody { search_id, version, total, took_ms: took_ms(started), degraded, experiment, hits }))
     }
 }
 

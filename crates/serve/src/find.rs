@@ -62,7 +62,7 @@ impl Shop<'_> {
     /// Moves the hits by the shopper's taste; `false` if nothing is known of the shopper, and nothing moved.
     fn add_taste(&self, request: &SearchRequest, found: &mut [Found]) -> bool {
         let items: Vec<ItemIdx> = found.iter().map(|found| found.item).collect();
-        let Some(scores) = self.taste(&request.visitor, &items) else { return false };
+        let Some(scores) = self.taste(&request.visitor, request.part, &items) else { return false };
         let best = found.iter().map(|found| found.lexical).fold(f32::MIN_POSITIVE, f32::max);
         let (low, high) =
             scores.iter().fold((f32::MAX, f32::MIN), |(low, high), &score| (low.min(score), high.max(score)));
@@ -105,7 +105,16 @@ mod tests {
         let fixture = Fixture::new(Size::default());
         let search = |offset, n, personalisation| -> SearchAnswer {
             let (query, filter) = ("mug".to_string(), None);
-            let request = SearchRequest { query, visitor: user(1), n, offset, filter, personalisation, explain: true };
+            let request = SearchRequest {
+                query,
+                visitor: user(1),
+                n,
+                offset,
+                filter,
+                personalisation,
+                part: None,
+                explain: true,
+            };
             fixture.shop().search(&fixture.index, &request).unwrap()
         };
         for personalisation in [0.0, 1.0] {

@@ -61,8 +61,8 @@ pub struct RecommendRequest {
     pub exclude: Vec<ItemId>,
     /// What to do with items chosen before.
     pub seen: Seen,
-    /// How much variety weighs against score, 0 to 1.
-    pub diversity: f32,
+    /// How much variety weighs against score, 0 to 1; 0 where nothing is said.
+    pub diversity: Option<f32>,
     /// Which part of the models scores; `None` is the one that the settings name.
     pub part: Option<Part>,
     /// Draws the first places of a first page, with this number behind all chance.
@@ -82,7 +82,7 @@ impl Default for RecommendRequest {
             filter: None,
             exclude: Vec::new(),
             seen: Seen::Keep,
-            diversity: 0.0,
+            diversity: None,
             part: None,
             explore: None,
             explain: false,
@@ -167,6 +167,8 @@ pub struct SearchRequest {
     pub filter: Option<Filter>,
     /// How far the shopper's own scores may move a hit; 0 is neutral, 1 is strong.
     pub personalisation: f32,
+    /// Which part of the models scores what the shopper likes; `None` is the one that the settings name.
+    pub part: Option<Part>,
     /// Whether each hit comes with its reasons.
     pub explain: bool,
 }

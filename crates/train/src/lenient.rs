@@ -136,10 +136,9 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_passed_over_and_named_at_any_depth() {
-        let text =
-            "seed = 3\nshoe_size = 43\n[models.retrieval]\nown = 7\nlunar = true\n[moon]\nphase = 1\nname = 'full'\n";
+        let text = "seed = 3\nshoe_size = 43\n[models.retrieval]\nlearn_candidates = 7\nlunar = true\n[moon]\nphase = 1\nname = 'full'\n";
         let (settings, passed_over) = read(text);
-        assert_eq!((settings.seed, settings.models.retrieval.own), (3, 7));
+        assert_eq!((settings.seed, settings.models.retrieval.learn_candidates), (3, 7));
         assert_eq!(
             passed_over,
             ["models.retrieval.lunar = true", "moon.name = \"full\"", "moon.phase = 1", "shoe_size = 43"]

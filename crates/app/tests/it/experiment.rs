@@ -98,6 +98,34 @@ fn places_drawn_by_belief_are_recorded_with_their_chances() {
 }
 
 #[test]
+fn a_search_is_answered_and_recorded_under_the_arm_of_the_shopper() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path());
+    post(&server, "/v1/items", &json!([{"id": "i1", "title": "Red mug"}]));
+    for n in 0..20 {
+        let who = format!("u{n}");
+        let page = post(&server, "/v1/recommend", &json!({"user": who}));
+        let hits = post(&server, "/v1/search", &json!({"user": who, "query": "mug"}));
+        assert_eq!(hits["experiment"], page["experiment"]);
+        assert!(hits["experiment"]["arm"].is_string(), "{hits}");
+    }
+    assert!(post(&server, "/v1/search", &json!({"query": "mug"}))["experiment"].is_null());
+    // Acknowledged behind the answers: they are in the log now.
+    post(&server, "/v1/events", &json!([{"id": "last", "type": "view", "user": "u1", "item": "i1"}]));
+    drop(server);
+    let exported = String::from_utf8(accrue(dir.path(), &["export", "served"]).stdout).unwrap();
+    let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 41);
+    for pair in lines[..40].chunks(2) {
+        assert_eq!((&pair[0]["user"], &pair[0]["arm"]), (&pair[1]["user"], &pair[1]["arm"]));
+        assert!(pair[1]["arm"].is_string() && pair[1]["ranks"] == json!([]), "{}", pair[1]);
+    }
+    let report = json_of(&accrue(dir.path(), &["experiment", "--json"]));
+    let answers: u64 = report["arms"].as_array().unwrap().iter().map(|arm| arm["answers"].as_u64().unwrap()).sum();
+    assert_eq!(answers, 20, "a report is about pages of recommendations");
+}
+
+#[test]
 fn arms_are_sticky_told_and_recorded_with_the_chance_of_every_place() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path());

@@ -473,6 +473,35 @@ fn recommendations_carry_what_the_contract_says() {
 }
 
 #[test]
+fn pages_by_offset_continue_each_other_and_end_where_the_list_does() {
+    let shop = Shop::open(HttpSettings::default());
+    let items: Vec<Value> = (0..30)
+        .map(|n| json!({"id": format!("mug-{n}"), "title": format!("Mug {n}"), "brand": format!("b{}", n % 4), "parent": (n % 6 < 2).then(|| format!("p{}", n / 6))}))
+        .collect();
+    assert_eq!(shop.post("/v1/items", &json!(items)).json()["accepted"], 30);
+    let events: Vec<Value> = (0..40)
+        .map(|n| json!({"id": format!("e{n}"), "type": "view", "user": format!("u{}", n % 5), "item": format!("mug-{}", n * n % 17), "at": 1_763_700_000_000_u64 + n}))
+        .collect();
+    assert_eq!(shop.post("/v1/events", &json!(events)).json()["accepted"], 40);
+    shop.engine.wait_until_learned();
+    let page = |offset: usize, n: usize| {
+        shop.post("/v1/recommend", &json!({"user": "u1", "n": n, "offset": offset, "diversity": 0.6})).json()
+    };
+    let whole = page(0, 1000);
+    let whole = whole["items"].as_array().unwrap();
+    assert_eq!(whole.len(), 25, "one of each parent");
+    let pages: Vec<Value> =
+        (0..25).step_by(4).flat_map(|at| page(at, 4)["items"].as_array().unwrap().clone()).collect();
+    assert_eq!(&pages, whole);
+    let check = |offset, degraded: &str| {
+        let page = page(offset, 4);
+        assert_eq!((&page["items"], &page["degraded"]), (&json!([]), &json!([degraded])));
+    };
+    check(25, "few_candidates");
+    check(10_000, "too_deep");
+}
+
+#[test]
 fn inline_events_pass_the_check_and_bad_ones_are_told() {
     let shop = Shop::furnished();
     let good = json!({"type": "View", "item": " mug-2 ", "at": 1_763_700_000_000_u64});

@@ -30,7 +30,7 @@ pub(super) fn reach(page: &Range<usize>) -> usize {
 
 /// Reorders the windows of a ranked list that `page`, a range of its places, lies in.
 pub(super) fn diversify(situation: &Situation<'_>, mut ranked: Vec<Candidate>, page: Range<usize>) -> Vec<Candidate> {
-    let diversity = situation.request.diversity;
+    let diversity = situation.request.diversity.unwrap_or(0.0);
     if diversity <= 0.0 {
         return ranked;
     }

@@ -1,6 +1,7 @@
 //! Ranking: the models score a tier of candidates, and the best comes first.
 
 use accrue_kernel::TopK;
+use accrue_model::Part;
 use accrue_store::ItemIdx;
 
 use super::retrieve::Tier;
@@ -26,7 +27,7 @@ pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item 
 
 impl Shop<'_> {
     /// The scores of `items` for a visitor: what search orders by. `None` for a visitor of whom nothing is known.
-    pub(crate) fn taste(&self, visitor: &Visitor, items: &[ItemIdx]) -> Option<Vec<f32>> {
+    pub(crate) fn taste(&self, visitor: &Visitor, part: Option<Part>, items: &[ItemIdx]) -> Option<Vec<f32>> {
         let past = self.past(visitor, None, &[]);
         let context = past.context(self);
         if context.past.is_empty() {
@@ -35,6 +36,7 @@ impl Shop<'_> {
         let ensemble = &self.version.ensemble;
         Some(with_scratch(|prepared| {
             ensemble.prepare(&context, prepared);
+            prepared.score_by(part);
             ensemble.score_all(prepared, items)
         }))
     }

@@ -31,7 +31,7 @@ fn requests() -> impl Strategy<Value = RecommendRequest> {
         Just(Some("price:3 AND NOT category:category1")),
         Just(Some("brand:none")),
     ];
-    let diversity = prop_oneof![Just(0.0), Just(1.0), 0.0..1.0_f32];
+    let diversity = prop_oneof![Just(None), Just(Some(1.0)), (0.0..1.0_f32).prop_map(Some)];
     let part = prop_oneof![Just(None), Just(Some(Part::Popularity)), Just(Some(Part::Neighbours))];
     let excluded = proptest::collection::vec(0..400_u64, 0..20);
     let about = proptest::collection::vec(0..400_u64, 0..3);
@@ -136,7 +136,7 @@ proptest! {
     #[test]
     fn variety_moves_items_only_within_their_window(request in requests()) {
         with_shop(|shop| {
-            let ranked = list(shop, &RecommendRequest { diversity: 0.0, ..request.clone() }, 500);
+            let ranked = list(shop, &RecommendRequest { diversity: None, ..request.clone() }, 500);
             let varied = list(shop, &request, 500);
             prop_assert_eq!(ranked.len(), varied.len());
             let rank = |id: &str| ranked.iter().position(|item| item.id.as_str() == id).unwrap();
@@ -145,7 +145,7 @@ proptest! {
                 prop_assert!(place.abs_diff(rank) < WINDOW, "place {place}, rank {rank}");
                 prop_assert_eq!(item.score, ranked[rank].score, "scores stay what they were");
             }
-            if request.diversity == 0.0 {
+            if request.diversity.is_none() {
                 prop_assert!(ranked == varied, "without diversity the order is that of the scores");
             }
             Ok(())
@@ -217,7 +217,7 @@ fn diversity_costs_the_same_on_every_page() {
     let shop = Fixture::new(Size { n_items: 3_000, variant_each: 50, ..Size::default() });
     let compared = |offset, n| {
         let work = Work::default();
-        let request = RecommendRequest { visitor: user(1), offset, n, diversity: 0.5, ..Default::default() };
+        let request = RecommendRequest { visitor: user(1), offset, n, diversity: Some(0.5), ..Default::default() };
         assert_eq!(make(shop.shop(), &request, &work).items.len(), n);
         work.compared()
     };
@@ -234,7 +234,7 @@ fn diversity_costs_the_same_on_every_page() {
 fn a_list_ends_where_its_depth_does_and_says_so() {
     let n_items = DEPTH as u64 + 40;
     let shop = Fixture::new(Size { n_items, n_users: 2, n_events: 20, variant_each: 1 << 40, n_unmet: 0 });
-    let request = RecommendRequest { diversity: 0.3, ..RecommendRequest::default() };
+    let request = RecommendRequest { diversity: Some(0.3), ..RecommendRequest::default() };
     let check = |offset, n, n_items, degraded: &[&str]| {
         let page = page(&shop, &request, offset, n);
         assert_eq!((page.items.len(), &page.degraded[..]), (n_items, degraded), "{offset}, {n}");
@@ -324,7 +324,7 @@ fn columns_of_all_kinds_are_told() {
         assert!(answer.items.iter().any(|item| item.reasons.iter().any(|r| r.code == "popular" && r.share > 0.0)));
         let stranger = shop.shop().recommend(&RecommendRequest { visitor: Visitor::default(), ..request.clone() });
         assert!(codes(&stranger).contains("no_history"));
-        let varied = shop.shop().recommend(&RecommendRequest { diversity: 0.8, ..request });
+        let varied = shop.shop().recommend(&RecommendRequest { diversity: Some(0.8), ..request });
         assert!(codes(&varied).contains("diversity"));
     });
 }
@@ -333,7 +333,7 @@ fn columns_of_all_kinds_are_told() {
 fn items_that_are_alike_are_moved_apart() {
     with_shop(|shop| {
         let alike = |diversity| {
-            let request = RecommendRequest { visitor: user(4), diversity, ..Default::default() };
+            let request = RecommendRequest { visitor: user(4), diversity: Some(diversity), ..Default::default() };
             let items = page(shop, &request, 0, 10).items;
             let indices: Vec<ItemIdx> = ids(&items).into_iter().map(|id| shop.facts.items.get(id).unwrap()).collect();
             let cosine = |pair: &[ItemIdx]| shop.version.ensemble.catalogue.cosine(pair[0], pair[1]);

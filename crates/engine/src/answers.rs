@@ -1,0 +1,125 @@
+//! Answers to visitors: the one place where a request meets the experiment, and where answers are handed over to be recorded.
+//!
+//! In: a request, and the id of its answer. What traffic decides about it ([`Treatment`]: the arm, the version of the models, the
+//! part that scores, what is drawn by chance) is decided once and holds for the answer and for its record. Out: the answer, and
+//! the arm that it was made for. People who are being forgotten are strangers here already, also in the record.
+
+use accrue_serve::{RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Shop, Visitor};
+use accrue_store::{Assignment, Offset, Page, Served};
+
+use super::running::Running;
+use super::{Engine, EngineError};
+use crate::traffic::Treatment;
+
+/// An answer to a visitor.
+#[derive(Clone, Debug)]
+pub struct Answered<T> {
+    /// The answer.
+    pub answer: T,
+    /// The arm of the running experiment that it was made for, if there is one.
+    pub arm: Option<Assignment>,
+}
+
+impl Engine {
+    /// Recommendations. CPU-bound, about a millisecond. `id` names the answer: by it the answer is among those that are drawn by
+    /// chance and among those that are recorded, or not. What the request itself says goes before what the arm says.
+    ///
+    /// # Errors
+    /// None at present; requests are checked where they are read.
+    pub fn recommend(&self, id: &str, request: RecommendRequest) -> Result<Answered<Recommendation>, EngineError> {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        let first_position = request.offset;
+        let answered = self.answer(id, &visitor, |_, shop, treatment| {
+            let request = RecommendRequest {
+                visitor: visitor.clone(),
+                part: request.part.or(treatment.part()),
+                diversity: request.diversity.or(treatment.diversity()),
+                explore: request.explore.or(treatment.explore),
+                ..request
+            };
+            Ok(shop.recommend(&request))
+        })?;
+        let Answered { answer, arm } = &answered;
+        self.record(id, || Served {
+            propensities: answer.propensities.clone(),
+            ranks: answer.ranks.clone(),
+            ..served(id, Page::Recommend, &visitor, first_position, arm, (answer.version, answer.offset), &answer.items)
+        });
+        Ok(answered)
+    }
+
+    /// Search. `id` names the answer, as in [`Engine::recommend`]. Hits are not drawn by chance.
+    ///
+    /// # Errors
+    /// If the index's files cannot be read.
+    pub fn search(&self, id: &str, request: SearchRequest) -> Result<Answered<SearchAnswer>, EngineError> {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        let (query, first_position) = (request.query.clone(), request.offset);
+        let answered = self.answer(id, &visitor, |running, shop, treatment| {
+            let part = request.part.or(treatment.part());
+            let request = SearchRequest { visitor: visitor.clone(), part, ..request };
+            Ok(shop.search(&running.search, &request)?)
+        })?;
+        let Answered { answer, arm } = &answered;
+        self.record(id, || {
+            let page = Page::Search { query: query.into() };
+            served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
+        });
+        Ok(answered)
+    }
+
+    /// Decides how the visitor is answered, and has the answer made under that.
+    fn answer<T>(
+        &self,
+        id: &str,
+        visitor: &Visitor,
+        make: impl FnOnce(&Running, Shop<'_>, &Treatment<'_>) -> Result<T, EngineError>,
+    ) -> Result<Answered<T>, EngineError> {
+        let running = self.running();
+        let decide = |now_ms| self.home.traffic.treatment(visitor, id, now_ms);
+        running.with_shop_for(decide, |shop, treatment| {
+            Ok(Answered { answer: make(&running, shop, &treatment)?, arm: treatment.assignment })
+        })
+    }
+
+    /// The visitor as they are answered: people who are being forgotten are strangers already.
+    fn unless_hidden(&self, visitor: Visitor) -> Visitor {
+        let hidden = &self.home.erasing;
+        let is_hidden = hidden.is_at_work() && visitor.user.as_ref().is_some_and(|user| hidden.hides(user));
+        if is_hidden { Visitor::default() } else { visitor }
+    }
+
+    /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not wait.
+    fn record(&self, id: &str, served: impl FnOnce() -> Served) {
+        let running = self.running();
+        let shared = &running.shared;
+        if shared.served.keeps(id) && shared.poisoned.load().is_none() {
+            shared.served.push(served());
+        }
+    }
+}
+
+/// What is recorded of an answer in which nothing was drawn.
+fn served(
+    id: &str,
+    page: Page,
+    visitor: &Visitor,
+    first_position: usize,
+    arm: &Option<Assignment>,
+    (version, learned): (u64, u64),
+    items: &[Recommended],
+) -> Served {
+    Served {
+        recommendation_id: id.into(),
+        page,
+        user: visitor.user.clone(),
+        session: visitor.session.clone(),
+        version,
+        learned: Offset(learned),
+        first_position: first_position as u32,
+        items: items.iter().map(|item| item.id.clone()).collect(),
+        propensities: Vec::new(),
+        arm: arm.clone(),
+        ranks: Vec::new(),
+    }
+}
