@@ -12,11 +12,12 @@ use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, V
 use accrue_store::{Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
+use crate::gain::LIST;
 use crate::gate::{Challenge, Shadow};
 use crate::guard::{Finding, Guard, Observation, Probation, Tally};
 use crate::impressions::{Impressions, Shown};
 use crate::line::Line;
-use crate::prequential::{ArmQuality, LIST, Quality};
+use crate::prequential::{ArmQuality, Quality};
 use crate::resets::Resets;
 use crate::versions::{Lineage, Sealing};
 use crate::{LearnSettings, TrainError};
