@@ -29,7 +29,7 @@ use std::time::Instant;
 use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use accrue_engine::config::Config;
+use accrue_engine::Config;
 use shop::{Big, Server};
 
 /// One row of the answer.

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use accrue_engine::config::Config;
+use accrue_engine::Config;
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 

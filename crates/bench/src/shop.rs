@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use accrue_engine::config::Config;
-use accrue_engine::{Engine, checkpoints_in, learn_settings};
+use accrue_engine::{Config, Engine, checkpoints_in, learn_settings};
 use accrue_event::Timestamp;
 use accrue_http::{HttpSettings, serve};
 use accrue_store::{Body, Facts, Log, Offset};

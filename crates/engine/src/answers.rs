@@ -7,8 +7,9 @@
 use accrue_serve::{RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Shop, Visitor};
 use accrue_store::{Assignment, Offset, Page, Served};
 
-use super::running::Running;
-use super::{Engine, EngineError};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::running::Running;
 use crate::traffic::Treatment;
 
 /// An answer to a visitor.
@@ -76,7 +77,7 @@ impl Engine {
         make: impl FnOnce(&Running, Shop<'_>, &Treatment<'_>) -> Result<T, EngineError>,
     ) -> Result<Answered<T>, EngineError> {
         let running = self.running();
-        let decide = |now_ms| self.home.traffic.treatment(visitor, id, now_ms);
+        let decide = |now_ms| self.inner.traffic.treatment(visitor, id, now_ms);
         running.with_shop_for(decide, |shop, treatment| {
             Ok(Answered { answer: make(&running, shop, &treatment)?, arm: treatment.assignment })
         })
@@ -84,8 +85,8 @@ impl Engine {
 
     /// The visitor as they are answered: people who are being forgotten are strangers already.
     fn unless_hidden(&self, visitor: Visitor) -> Visitor {
-        let hidden = &self.home.erasing;
-        let is_hidden = hidden.is_at_work() && visitor.user.as_ref().is_some_and(|user| hidden.hides(user));
+        let erasure = &self.inner.erasure;
+        let is_hidden = erasure.is_running() && visitor.user.as_ref().is_some_and(|user| erasure.hides(user));
         if is_hidden { Visitor::default() } else { visitor }
     }
 

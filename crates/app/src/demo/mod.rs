@@ -19,8 +19,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use accrue_engine::config::Config as EngineConfig;
-use accrue_engine::{Engine, EngineError};
+use accrue_engine::{Config as EngineConfig, Engine, EngineError};
 use accrue_event::Timestamp;
 use accrue_http::HttpSettings;
 use accrue_lab::simulator::{Simulator, SimulatorSettings, Step};

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use accrue_engine::Engine;
-use accrue_engine::config::Config;
+use accrue_engine::{Config, Engine};
 use accrue_http::{HttpSettings, Key, Scope, serve};
 use serde_json::{Value, json};
 

@@ -1,36 +1,38 @@
-//! Quarantined records that are looked at again: let in under the rules of now, or given up.
+//! Quarantined records that an operator decides on: judged again under the rules of now, or dropped.
 
 use accrue_event::{ItemId, KnownItem, Outcome, RawEvent, RawItem, RawUser, RecordKind, Rejection};
-use accrue_store::{Body, CheckedEvent, Offset};
+use accrue_store::{Body, CheckedEvent, Facts, Offset};
+use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 
-use super::judging::{coded, repair_codes};
-use super::shared::Shared;
-use super::writer::{Writer, now};
-use super::{EngineError, Ingested, Refused};
+use super::batch::{Ingested, Refused};
+use super::check::{repair_codes, with_kind_in_code};
+use super::writer::Writer;
+use crate::clock::now;
+use crate::error::EngineError;
 
 /// A record in quarantine.
-struct Held {
+struct HeldRecord {
     kind: RecordKind,
     reason: Box<str>,
     raw: Box<str>,
 }
 
-/// What becomes of a held record under the rules of now.
+/// The verdict on a quarantined record under the rules of now.
 enum Verdict {
-    /// It comes in as this record, with or without repairs.
-    LetIn { body: Box<Body>, repaired: bool },
-    /// What it says came in by another way.
+    /// It is taken in as this record.
+    TakenIn { body: Box<Body>, repaired: bool },
+    /// The log holds an event with its id.
     Known,
-    /// It stays where it is.
+    /// It stays in quarantine.
     Refused(Rejection),
-    /// No rule can make it readable.
+    /// It cannot be read, under whatever rules.
     Unreadable,
 }
 
 impl Writer {
-    /// Judges quarantined records again. What still fails stays where it is.
-    pub(super) fn release(&mut self, offsets: &[Offset]) -> Result<Ingested, EngineError> {
+    /// Judges quarantined records again; those that still fail stay in quarantine.
+    pub fn release(&mut self, offsets: &[Offset]) -> Result<Ingested, EngineError> {
         let mut outcome = Ingested::default();
         let mut bodies = Vec::new();
         for (index, &of) in offsets.iter().enumerate() {
@@ -39,8 +41,8 @@ impl Writer {
                 outcome.quarantined.push(Refused { index, reason: reason.into(), detail: detail.into() });
             };
             match self.judge_again(of, &held)? {
-                Verdict::LetIn { body, repaired } => {
-                    // A release names what it releases; descriptions are plain records, and the held one is dropped.
+                Verdict::TakenIn { body, repaired } => {
+                    // A released event names the record that it releases. A description is a record like any other, so the held one is dropped.
                     let is_event = matches!(*body, Body::Released { .. });
                     bodies.push(*body);
                     if !is_event {
@@ -53,7 +55,7 @@ impl Writer {
                     outcome.duplicates += 1;
                 }
                 Verdict::Refused(rejection) => {
-                    let rejection = coded(held.kind, rejection);
+                    let rejection = with_kind_in_code(held.kind, rejection);
                     refused(rejection.reason.code(), &rejection.detail);
                 }
                 Verdict::Unreadable => refused(&held.reason, "it cannot be read, so no change of rules lets it in"),
@@ -64,8 +66,8 @@ impl Writer {
         Ok(Ingested { offset: start.0 + n_records, ..outcome })
     }
 
-    /// Gives records up; returns how many.
-    pub(super) fn give_up(&mut self, offsets: &[Offset]) -> Result<u64, EngineError> {
+    /// Drops quarantined records; returns how many.
+    pub fn drop_quarantined(&mut self, offsets: &[Offset]) -> Result<u64, EngineError> {
         for &of in offsets {
             self.held(of)?;
         }
@@ -73,14 +75,14 @@ impl Writer {
         Ok(offsets.len() as u64)
     }
 
-    fn judge_again(&mut self, of: Offset, held: &Held) -> Result<Verdict, EngineError> {
+    fn judge_again(&mut self, of: Offset, held: &HeldRecord) -> Result<Verdict, EngineError> {
         Ok(match held.kind {
             RecordKind::Events => self.judge_event_again(of, held)?,
             RecordKind::Items => match read::<RawItem>(held) {
                 None => Verdict::Unreadable,
                 Some(raw) => match self.check.judge_item(&raw) {
                     Ok((item, repairs)) => {
-                        Verdict::LetIn { body: Box::new(Body::Item(Box::new(item))), repaired: !repairs.is_empty() }
+                        Verdict::TakenIn { body: Box::new(Body::Item(Box::new(item))), repaired: !repairs.is_empty() }
                     }
                     Err(rejection) => Verdict::Refused(rejection),
                 },
@@ -89,7 +91,7 @@ impl Writer {
                 None => Verdict::Unreadable,
                 Some(raw) => match self.check.judge_user(&raw) {
                     Ok((user, repairs)) => {
-                        Verdict::LetIn { body: Box::new(Body::User(user)), repaired: !repairs.is_empty() }
+                        Verdict::TakenIn { body: Box::new(Body::User(user)), repaired: !repairs.is_empty() }
                     }
                     Err(rejection) => Verdict::Refused(rejection),
                 },
@@ -97,9 +99,9 @@ impl Writer {
         })
     }
 
-    fn judge_event_again(&mut self, of: Offset, held: &Held) -> Result<Verdict, EngineError> {
+    fn judge_event_again(&mut self, of: Offset, held: &HeldRecord) -> Result<Verdict, EngineError> {
         let Some(raw) = read::<RawEvent>(held) else { return Ok(Verdict::Unreadable) };
-        let (event, repairs) = match self.check.judge(&raw, now(), |item| self.shared.known_price(item)) {
+        let (event, repairs) = match self.check.judge(&raw, now(), |item| known_price(&self.shared.facts, item)) {
             Outcome::Accepted(event) => (event, Vec::new()),
             Outcome::Repaired(event, repairs) => (event, repairs),
             Outcome::Quarantined(rejection) => return Ok(Verdict::Refused(rejection)),
@@ -111,34 +113,32 @@ impl Writer {
         self.check.observe(&event, event.item.as_ref().and_then(|item| facts.known_item(item)));
         let repaired = !repairs.is_empty();
         let event = CheckedEvent { event, repairs: repair_codes(&repairs), raw: Some(held.raw.clone()) };
-        Ok(Verdict::LetIn { body: Box::new(Body::Released { of, event }), repaired })
+        Ok(Verdict::TakenIn { body: Box::new(Body::Released { of, event }), repaired })
     }
 
     /// A record that lies in quarantine.
-    fn held(&mut self, of: Offset) -> Result<Held, EngineError> {
+    fn held(&mut self, of: Offset) -> Result<HeldRecord, EngineError> {
         let unknown = || EngineError::NotFound { what: "quarantined record", id: of.to_string() };
         if !self.shared.facts.read().quarantine.contains_key(&of) {
             return Err(unknown());
         }
         match self.reader.get(of)?.ok_or_else(unknown)?.body {
-            Body::Quarantined { kind, reason, raw, .. } => Ok(Held { kind, reason, raw }),
+            Body::Quarantined { kind, reason, raw, .. } => Ok(HeldRecord { kind, reason, raw }),
             _ => Err(unknown()),
         }
     }
 }
 
-/// The record, unless it was refused because nobody could read it.
-fn read<R: DeserializeOwned>(held: &Held) -> Option<R> {
+/// The record, unless it was refused because it could not be read.
+fn read<R: DeserializeOwned>(held: &HeldRecord) -> Option<R> {
     if *held.reason == *accrue_event::Reason::Malformed.code() {
         return None;
     }
     serde_json::from_str(&held.raw).ok()
 }
 
-impl Shared {
-    /// What the check may know of an item, copied out of the facts.
-    fn known_price(&self, item: &ItemId) -> Option<KnownItem<'static>> {
-        let price = self.facts.read().known_item(item)?.price;
-        Some(KnownItem { price, category: None })
-    }
+/// What the check may know of an item, copied so that the facts are not locked while it judges.
+fn known_price(facts: &RwLock<Facts>, item: &ItemId) -> Option<KnownItem<'static>> {
+    let price = facts.read().known_item(item)?.price;
+    Some(KnownItem { price, category: None })
 }

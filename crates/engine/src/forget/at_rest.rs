@@ -1,6 +1,8 @@
-//! Forgetting people, on a data folder that no server has open: `train::forget` with the files around it.
+//! Forgetting people in a data folder that no server has open: `accrue_train` finds and erases their records, this file handles the
+//! folder around it.
 //!
-//! Begun, it is written down; whoever opens the folder next finishes what a crash left over.
+//! What is to be erased is written down first (`PendingErasure`), so the next opening of the folder finishes an erasure that a crash
+//! interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,23 +13,24 @@ use accrue_serve::search::SearchError;
 use accrue_store::{Log, LogReader, Offset, PendingErasure};
 use accrue_train::{Traces, digest, erase, find_traces, rebuild, refuse_if_pruned};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{EngineError, checkpoints_in, learn_settings, search_in};
-use crate::config::Config;
+use super::mentions::mentions;
+use crate::config::{Config, learn_settings};
+use crate::error::EngineError;
+use crate::folder::{checkpoints_in, search_in};
 
 /// What forgetting did, or would do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Forgotten {
     /// Records by user.
     pub users: BTreeMap<UserId, u64>,
-    /// Users of whom the log holds nothing.
+    /// Users of whom the log holds no record.
     pub unknown: Vec<UserId>,
     /// Records that became tombstones.
     pub records: u64,
     /// The first of them.
     pub first: Option<u64>,
-    /// Checkpoints that saw one of them, and are gone.
+    /// Checkpoints that held one of them, and were removed.
     pub checkpoints_removed: u64,
     /// Records folded again: the cost.
     pub replayed: u64,
@@ -45,7 +48,7 @@ pub fn traces(dir: &Path, users: &BTreeSet<UserId>) -> Result<Forgotten, EngineE
     let started = Instant::now();
     let mut log = LogReader::open(dir)?;
     let traces = find_traces(&mut log, users, mentions)?;
-    // What lies before the first record is kept by a checkpoint, if there is one.
+    // A checkpoint before the first record stays, and learning begins there.
     let checkpoints = checkpoints_in(dir).list()?;
     let kept = traces.first().and_then(|first| checkpoints.into_iter().rev().find(|&found| found <= first));
     let replayed = traces.first().map_or(0, |_| log.end().0 - kept.unwrap_or(log.start()).0);
@@ -80,48 +83,48 @@ pub fn forget(
     Ok(report(users, &traces, done.checkpoints_removed, done.replayed, Some(done.state), started))
 }
 
-/// Finishes an erasure that a crash cut off; nothing to do in most cases.
+/// Finishes an erasure that a crash interrupted; in most cases there is none.
 ///
 /// # Errors
 /// Those of [`forget`].
 pub fn finish_forgetting(dir: &Path, config: &Config) -> Result<(), EngineError> {
     let begun = PendingErasure::of(dir).offsets()?;
     if !begun.is_empty() {
-        tracing::warn!(n_records = begun.len(), "an erasure was cut off; finishing it before anything is served");
+        tracing::warn!(n_records = begun.len(), "an erasure was interrupted; finishing it before anything is served");
         carry_out(&mut Log::open(dir, (&config.log).into())?, dir, config, &begun, |_, _| {})?;
     }
     Ok(())
 }
 
-/// What an erasure came to.
-struct Done {
+/// What [`carry_out`] did.
+struct CarriedOut {
     checkpoints_removed: u64,
     replayed: u64,
     state: String,
 }
 
-/// Does what the note says, and removes the note. It may be repeated from any point.
+/// Erases these records, learns everything again without them, and removes the note. It may be repeated from any point.
 fn carry_out(
     log: &mut Log,
     dir: &Path,
     config: &Config,
     offsets: &[Offset],
     mut progress: impl FnMut(u64, u64),
-) -> Result<Done, EngineError> {
+) -> Result<CarriedOut, EngineError> {
     let checkpoints = checkpoints_in(dir);
     let checkpoints_removed = erase(log, &checkpoints, offsets)?;
-    // Items that only these people ever named are gone from the catalogue: the index is made anew.
+    // Items that only these people named are gone from the catalogue, so the index is built again.
     remove_search(dir)?;
     let (mut reader, end) = (log.reader(), log.end());
     let settings = learn_settings(config);
     let (recovered, from) = rebuild(&mut reader, &checkpoints, &settings, |at| progress(at.0, end.0))?;
     let state = digest(&mut reader, &recovered.facts, &recovered.learner)?.state;
     PendingErasure::of(dir).end()?;
-    Ok(Done { checkpoints_removed, replayed: end.0 - from.0, state })
+    Ok(CarriedOut { checkpoints_removed, replayed: end.0 - from.0, state })
 }
 
-/// Removes the search index; the next opening makes it anew.
-pub(super) fn remove_search(dir: &Path) -> Result<(), EngineError> {
+/// Removes the search index; the next opening builds it again.
+pub(crate) fn remove_search(dir: &Path) -> Result<(), EngineError> {
     let path = search_in(dir);
     match std::fs::remove_dir_all(&path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(SearchError::Io { path, source }.into()),
@@ -147,43 +150,5 @@ fn report(
         replayed,
         state,
         seconds: started.elapsed().as_secs_f64(),
-    }
-}
-
-/// Whether a refused record names somebody: as any of its values, or anywhere in it where it is not JSON.
-pub(super) fn mentions(raw: &str, name: &str) -> bool {
-    fn is_in(value: &Value, name: &str) -> bool {
-        match value {
-            Value::String(text) => text.trim() == name,
-            Value::Number(number) => number.to_string() == name,
-            Value::Array(values) => values.iter().any(|value| is_in(value, name)),
-            Value::Object(fields) => fields.values().any(|value| is_in(value, name)),
-            Value::Null | Value::Bool(_) => false,
-        }
-    }
-    match serde_json::from_str(raw) {
-        Ok(value) => is_in(&value, name),
-        Err(_) => raw.contains(name),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mentions;
-
-    #[test]
-    fn a_refused_record_names_somebody_as_a_value_or_in_a_broken_line() {
-        for (raw, names) in [
-            (r#"{"user":"ann","item":"mug"}"#, true),
-            (r#"{"user":" ann ","item":"mug"}"#, true),
-            (r#"{"user":"anna","item":"mug"}"#, false),
-            (r#"{"ann":"bob"}"#, false),
-            (r#"{"properties":{"as":["x","ann"]}}"#, true),
-            (r#"{"user":"ann""#, true),
-            ("mug,bob", false),
-        ] {
-            assert_eq!(mentions(raw, "ann"), names, "{raw}");
-        }
-        assert!(mentions(r#"{"user":17}"#, "17"));
     }
 }

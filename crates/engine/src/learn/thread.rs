@@ -1,4 +1,4 @@
-//! The learner's thread: follows the log behind the facts, publishes, and writes checkpoints.
+//! The learner's thread: follows the log after the facts, publishes, and writes checkpoints.
 //!
 //! When it publishes or saves depends on the clock, what it learns does not: neither changes the fold.
 
@@ -9,56 +9,56 @@ use accrue_model::Fitted;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, Written};
 use accrue_train::{Learner, TrainError, look_back, save};
 
-use super::Versions;
-use super::fitting;
-use super::resetting::Resetting;
-use super::shared::{LearnerStatus, Shared};
-use super::versioning::SharedPast;
+use super::fits;
+use super::past::SharedPast;
+use crate::challenger::lifecycle::Lifecycle;
+use crate::shared::{LearnerStatus, Shared};
+use crate::versions::Versions;
 
 /// Records read and resolved at once; publication may happen between chunks.
 const CHUNK: usize = 256;
-/// How old the good version's knowledge of the catalogue may be.
-const GOOD_EVERY: Duration = Duration::from_secs(1);
+/// The good version is published again after this time, so that it knows items that are new.
+const PUBLISH_GOOD_EVERY: Duration = Duration::from_secs(1);
 
-/// Served answers that weigh as much as an event where a checkpoint is due: reading one takes about an eighth of learning one.
-const PASSED_PER_EVENT: u64 = 8;
+/// Served answers that count as one event when a checkpoint is due: reading an answer takes about an eighth of learning an event.
+const ANSWERS_PER_EVENT: u64 = 8;
 
-/// A checkpoint is due after so many fits, however few events: the next start shall not have to wait for more of them.
+/// Fits after which a checkpoint is due, however few events there were: the next start must not wait for more fits than that.
 const FITS_PER_CHECKPOINT: u64 = 4;
 
-/// When to publish and when to save.
+/// When to publish and when to write a checkpoint.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rhythm {
+pub(crate) struct Intervals {
     pub publish_every: Duration,
     pub checkpoint_every: u64,
     pub checkpoints_kept: usize,
 }
 
-pub(super) struct Learning {
+pub(crate) struct LearnerThread {
     learner: Learner,
     log: LogReader,
     checkpoints: Checkpoints,
-    rhythm: Rhythm,
+    intervals: Intervals,
     shared: Arc<Shared>,
-    /// What the newest checkpoint covers.
+    /// The newest checkpoint covers the records before this offset.
     saved: Offset,
-    /// Records since then that may have changed something; served answers do not.
+    /// Records since then that may have changed the learned state; served answers do not.
     unsaved: u64,
-    /// Whether anything may have changed since the last publication.
-    is_stirred: bool,
+    /// Whether the learned state may have changed since the last publication.
+    has_changed: bool,
     published_at: Instant,
     /// When the good version was last published.
     good_at: Instant,
-    /// Resets, if this engine makes them.
-    resetting: Option<Resetting>,
+    /// Challengers, if the engine serves.
+    challengers: Option<Lifecycle>,
 }
 
-impl Learning {
-    pub(super) fn new(
+impl LearnerThread {
+    pub fn new(
         learner: Learner,
         log: LogReader,
         checkpoints: Checkpoints,
-        rhythm: Rhythm,
+        intervals: Intervals,
         saved: Offset,
         shared: Arc<Shared>,
     ) -> Self {
@@ -66,35 +66,35 @@ impl Learning {
             learner,
             log,
             checkpoints,
-            rhythm,
+            intervals,
             shared,
             saved,
             unsaved: 0,
-            is_stirred: false,
+            has_changed: false,
             published_at: Instant::now(),
             good_at: Instant::now(),
-            resetting: None,
+            challengers: None,
         }
     }
 
-    /// Resets by itself from here on.
-    pub(super) fn resetting(self, resetting: Resetting) -> Self {
-        Self { resetting: Some(resetting), ..self }
+    /// The same with challengers.
+    pub fn with_challengers(self, challengers: Lifecycle) -> Self {
+        Self { challengers: Some(challengers), ..self }
     }
 
     /// Learns until told to close, then catches up and saves.
-    pub(super) fn run(mut self) {
+    pub fn run(mut self) {
         if let Err(error) = self.follow() {
-            tracing::error!(%error, "learning stopped; answers go on from the last version");
+            tracing::error!(%error, "learning stopped; the last published version goes on answering");
             let mut status = (**self.shared.learner.load()).clone();
             status.failed = Some(error.to_string());
             self.shared.learner.store(Arc::new(status));
-            self.shared.moved.notify_all();
+            self.shared.progressed.notify_all();
         }
     }
 
     fn follow(&mut self) -> Result<(), TrainError> {
-        fitting::begin(self.learner.pending_fits());
+        fits::start(self.learner.pending_fits());
         loop {
             let (target, closing) = self.wait_for_work();
             while self.learner.end() < target {
@@ -103,21 +103,21 @@ impl Learning {
                 }
                 if self.learner.free_choices() > 0 {
                     self.learn_chunk(target)?;
-                    fitting::begin(self.learner.pending_fits());
+                    fits::start(self.learner.pending_fits());
                 } else if !self.wait_for_fit() {
                     break;
                 }
-                self.tend(target);
-                if self.is_stirred && self.publication_due() {
+                self.advance_challenger(target);
+                if self.has_changed && self.publication_due() {
                     self.publish();
                 }
             }
             if self.shared.progress.lock().abandoned {
                 return Ok(());
             }
-            self.tend(target);
-            if !self.is_stirred {
-                self.pass();
+            self.advance_challenger(target);
+            if !self.has_changed {
+                self.mark_learned();
             } else if closing || self.publication_due() {
                 self.publish();
             }
@@ -135,29 +135,29 @@ impl Learning {
         let mut progress = self.shared.progress.lock();
         loop {
             let learned_all = progress.applied <= self.learner.end();
-            if !learned_all || progress.closing || std::mem::take(&mut progress.called) {
+            if !learned_all || progress.closing || std::mem::take(&mut progress.woken) {
                 return (progress.applied, progress.closing);
             }
             if self.learner.end() <= progress.learned {
-                self.shared.moved.wait(&mut progress);
+                self.shared.progressed.wait(&mut progress);
             } else if self.publication_due() {
                 return (progress.applied, false);
             } else {
-                let left = self.rhythm.publish_every.saturating_sub(self.published_at.elapsed());
-                self.shared.moved.wait_for(&mut progress, left);
+                let left = self.intervals.publish_every.saturating_sub(self.published_at.elapsed());
+                self.shared.progressed.wait_for(&mut progress, left);
             }
         }
     }
 
-    /// After so many events, or so many more records that only have to be read again.
+    /// After a number of events, or of records that only have to be read again.
     fn save_due(&self) -> bool {
-        let every = self.rhythm.checkpoint_every;
+        let every = self.intervals.checkpoint_every;
         self.unsaved >= every
-            || self.learner.end().0 >= self.saved.0.saturating_add(every.saturating_mul(PASSED_PER_EVENT))
+            || self.learner.end().0 >= self.saved.0.saturating_add(every.saturating_mul(ANSWERS_PER_EVENT))
     }
 
     fn publication_due(&self) -> bool {
-        self.published_at.elapsed() >= self.rhythm.publish_every
+        self.published_at.elapsed() >= self.intervals.publish_every
     }
 
     fn learn_chunk(&mut self, target: Offset) -> Result<(), TrainError> {
@@ -166,22 +166,22 @@ impl Learning {
         let (n_fits, n_alarms) = (self.n_fits(), self.learner.n_alarms());
         let mut records: Vec<Record> = Vec::with_capacity(limit);
         self.log.read(self.learner.end(), limit, |record| records.push(record))?;
-        // Names are resolved under the lock, learning happens outside of it: writers wait for microseconds.
+        // Names are resolved under the lock, learning happens without it: the writer waits for microseconds.
         let resolved: Vec<Fact<'_>> = {
             let facts = self.shared.facts.read();
             self.learner.share_histories(&facts, limit);
             records.iter().map(|record| facts.resolve(record)).collect()
         };
-        let n_stirring = records.iter().filter(|record| !matches!(record.body, Body::Served(_))).count();
-        self.unsaved = self.unsaved.saturating_add(n_stirring as u64);
-        self.is_stirred |= n_stirring > 0;
+        let n_changing = records.iter().filter(|record| !matches!(record.body, Body::Served(_))).count();
+        self.unsaved = self.unsaved.saturating_add(n_changing as u64);
+        self.has_changed |= n_changing > 0;
         for (record, fact) in records.iter().zip(resolved) {
             match fact {
                 Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
                     let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
                     look_back(&mut self.learner, record, &mut past)?;
-                    // To learn a challenger again takes long: the next start shall not have to.
-                    self.unsaved = self.unsaved.max(self.rhythm.checkpoint_every);
+                    // Training a challenger takes long: a checkpoint spares the next start from repeating it.
+                    self.unsaved = self.unsaved.max(self.intervals.checkpoint_every);
                 }
                 fact => self.learner.step(record.offset, record.received_at.0, fact)?,
             }
@@ -192,7 +192,7 @@ impl Learning {
             tracing::warn!(good, why, "what was learned lately did harm and was undone; see `accrue versions`");
         }
         if self.n_fits() > n_fits {
-            self.unsaved = self.unsaved.saturating_add(self.rhythm.checkpoint_every / FITS_PER_CHECKPOINT);
+            self.unsaved = self.unsaved.saturating_add(self.intervals.checkpoint_every / FITS_PER_CHECKPOINT);
         }
         Ok(())
     }
@@ -201,22 +201,22 @@ impl Learning {
         self.learner.ensemble().fitted().map_or(0, Fitted::n_fits)
     }
 
-    /// Waits a moment for the fit that the next choice needs; `false` if the engine closes, for whom a fit is too long to wait.
+    /// Waits a moment for the fit that the next choice needs; `false` if the engine closes, which must not wait for a fit.
     fn wait_for_fit(&self) -> bool {
-        // It may be that of a line that has just taken over.
-        fitting::begin(self.learner.pending_fits());
+        // It may be the fit of a challenger that was promoted just now.
+        fits::start(self.learner.pending_fits());
         let mut progress = self.shared.progress.lock();
         if !progress.closing {
-            self.shared.moved.wait_for(&mut progress, fitting::A_MOMENT);
+            self.shared.progressed.wait_for(&mut progress, fits::POLL);
         }
         !progress.closing
     }
 
-    /// Sees to the challenger, if there is to be one.
-    fn tend(&mut self, applied: Offset) {
-        if let Some(resetting) = &mut self.resetting {
+    /// Does what is due for the challenger, if the engine serves.
+    fn advance_challenger(&mut self, applied: Offset) {
+        if let Some(challengers) = &mut self.challengers {
             let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-            resetting.tend(&mut self.learner, &mut past, &self.shared.desk, applied);
+            challengers.advance(&mut self.learner, &mut past, &self.shared.mailbox, applied);
         }
     }
 
@@ -229,28 +229,28 @@ impl Learning {
         self.shared.versions.store(Arc::new(Versions::of(&self.learner)));
         self.shared.learner.store(Arc::new(status));
         self.published_at = Instant::now();
-        self.is_stirred = false;
+        self.has_changed = false;
         self.shared.progress.lock().learned = Offset(offset);
-        self.shared.moved.notify_all();
+        self.shared.progressed.notify_all();
     }
 
-    /// The good version changes seldom; what it knows of the catalogue may be a second old.
+    /// Publishes the good version if it is another one, or if its list of items is old.
     fn publish_good(&mut self) {
         let number = self.learner.lineage().good().map(|(number, _)| number);
         let known = self.shared.good.load().as_ref().map(|version| version.number);
-        if number != known || self.good_at.elapsed() >= GOOD_EVERY {
+        if number != known || self.good_at.elapsed() >= PUBLISH_GOOD_EVERY {
             self.shared.good.store(self.learner.publish_good().map(Arc::new));
             self.good_at = Instant::now();
         }
     }
 
-    /// Nothing changed since the last publication: the version stands for the records up to here as well.
-    fn pass(&mut self) {
+    /// The learned state has not changed since the last publication, so the published version covers the records up to here as well.
+    fn mark_learned(&mut self) {
         let mut progress = self.shared.progress.lock();
         if progress.learned < self.learner.end() {
             progress.learned = self.learner.end();
             drop(progress);
-            self.shared.moved.notify_all();
+            self.shared.progressed.notify_all();
         }
     }
 
@@ -260,14 +260,14 @@ impl Learning {
         }
         let facts = self.shared.facts.read();
         match save(&self.checkpoints, |end| self.log.sum_before(end), facts, &self.learner)
-            .and_then(|written| Ok(self.checkpoints.keep(self.rhythm.checkpoints_kept).map(|()| written)?))
+            .and_then(|written| Ok(self.checkpoints.keep(self.intervals.checkpoints_kept).map(|()| written)?))
         {
             Ok(Written { state_bytes, file_bytes, n_bases }) => {
                 tracing::debug!(state_bytes, file_bytes, n_bases, "checkpoint written");
             }
-            // The log has everything: a checkpoint that cannot be written makes the next start slower, nothing else.
+            // The log has everything: without the checkpoint, the next start is slower and nothing else.
             Err(error) => {
-                tracing::warn!(%error, "the checkpoint was not written; the next one is tried after as many events");
+                tracing::warn!(%error, "the checkpoint was not written; the next attempt is made after the same number of events");
             }
         }
         self.saved = self.learner.end();

@@ -1,7 +1,8 @@
-//! What speaks for a challenger and what against it, once both have lived through the same choices: how it stands, how long a page of
-//! it takes, and how much memory it holds.
+//! The verdict on a challenger, after both models have predicted the same choices: their gains, the time that a page takes, and the
+//! memory that each holds.
 //!
-//! The time of a page is the machine's of this moment, so a verdict is no function of the log: it goes into the log as a record.
+//! The time of a page depends on the machine and the moment, so a verdict is not a function of the log: it is written into the log as
+//! a record.
 
 use std::time::Instant;
 
@@ -9,42 +10,42 @@ use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
 use accrue_store::{Body, History};
 use accrue_train::{Challenge, GateSettings, Standing, Verdict};
 
-/// Pages timed of each model.
-pub(super) const N_TIMED: usize = 200;
-/// Nobody feels a difference between pages that take less.
-const FELT_MS: f64 = 1.0;
+/// Pages timed for each model.
+pub(crate) const N_TIMED: usize = 200;
+/// A difference between pages that take less than this is not noticeable.
+const NOTICEABLE_MS: f64 = 1.0;
 
-/// What is held against the gate, the challenger's figure first.
+/// What both models cost, the challenger's figure first.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Budgets {
+pub(crate) struct Costs {
     /// Median time of a page, in milliseconds.
     pub page_ms: (f64, f64),
     /// Learned numbers.
     pub n_params: (u64, u64),
 }
 
-impl Budgets {
+impl Costs {
     /// Measures both models on pages of these shoppers.
-    pub(super) fn measure(
+    pub(crate) fn measure(
         shoppers: &[History],
         weights: &TypeWeights,
         challenger: &Ensemble,
-        line: &Ensemble,
+        current: &Ensemble,
         now_ms: i64,
     ) -> Self {
         let mut prepared = Prepared::default();
         let mut times: [Vec<f64>; 2] = Default::default();
-        // Page by page in turns: what else the machine does meanwhile slows both alike.
+        // Both models in turn for each page: other work of the machine slows both alike.
         for history in shoppers {
             let context = Context::new(history, None, now_ms, weights);
-            for (model, times) in [challenger, line].into_iter().zip(&mut times) {
+            for (model, times) in [challenger, current].into_iter().zip(&mut times) {
                 let started = Instant::now();
                 std::hint::black_box(model.rank(&context, &mut prepared, 20, |_| true));
                 times.push(started.elapsed().as_secs_f64() * 1e3);
             }
         }
-        let [challenger_ms, line_ms] = times.map(median);
-        Self { page_ms: (challenger_ms, line_ms), n_params: (challenger.n_params(), line.n_params()) }
+        let [challenger_ms, current_ms] = times.map(median);
+        Self { page_ms: (challenger_ms, current_ms), n_params: (challenger.n_params(), current.n_params()) }
     }
 }
 
@@ -53,10 +54,10 @@ fn median(mut times: Vec<f64>) -> f64 {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-/// Why the challenger may replace the line, or why it may not.
-pub(super) fn verdict(standing: &Standing, budgets: &Budgets, gate: &GateSettings) -> Result<String, String> {
+/// Why the challenger may replace the current model (`Ok`), or why it may not.
+pub(crate) fn verdict(standing: &Standing, costs: &Costs, gate: &GateSettings) -> Result<String, String> {
     let Standing { n, challenger, line, verdict } = standing;
-    let (page_ms, n_params) = (budgets.page_ms, budgets.n_params);
+    let (page_ms, n_params) = (costs.page_ms, costs.n_params);
     let gains = format!("mean gain {challenger:.4} against {line:.4} over {n} choices");
     match verdict {
         Verdict::Worse => return Err(format!("it is worse: {gains}")),
@@ -65,7 +66,7 @@ pub(super) fn verdict(standing: &Standing, budgets: &Budgets, gate: &GateSetting
         }
         Verdict::NotWorse => {}
     }
-    if page_ms.0 > gate.max_latency * page_ms.1 && page_ms.0 > FELT_MS {
+    if page_ms.0 > gate.max_latency * page_ms.1 && page_ms.0 > NOTICEABLE_MS {
         return Err(format!("a page takes {:.2} ms instead of {:.2}: {gains}", page_ms.0, page_ms.1));
     }
     if n_params.0 as f64 > gate.max_params * n_params.1 as f64 {
@@ -75,7 +76,7 @@ pub(super) fn verdict(standing: &Standing, budgets: &Budgets, gate: &GateSetting
 }
 
 /// The verdict as the log keeps it.
-pub(super) fn record(challenge: &Challenge, verdict: &Result<String, String>) -> Body {
+pub(crate) fn record(challenge: &Challenge, verdict: &Result<String, String>) -> Body {
     let challenge = challenge.to_record().into();
     match verdict {
         Ok(why) => Body::Promoted { challenge, why: why.as_str().into() },
@@ -89,7 +90,7 @@ mod tests {
 
     fn told(verdict_of: Verdict, page_ms: (f64, f64), n_params: (u64, u64)) -> Result<String, String> {
         let standing = Standing { n: 700, challenger: 0.71, line: 0.72, verdict: verdict_of };
-        verdict(&standing, &Budgets { page_ms, n_params }, &GateSettings::default())
+        verdict(&standing, &Costs { page_ms, n_params }, &GateSettings::default())
     }
 
     #[test]

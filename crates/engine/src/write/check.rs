@@ -1,6 +1,6 @@
-//! Batches at the door: each record is judged, compared with what the log has, and becomes a record of the log or a count.
+//! The check of a batch: each record is judged, compared with what the log holds, and becomes a record of the log or a count.
 //!
-//! Verdicts depend on the batch as it was sent and on what the log holds, never on how batches were grouped.
+//! Verdicts depend on the batch as it was sent and on the content of the log, never on how batches were grouped.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,24 +10,26 @@ use accrue_event::{
 };
 use accrue_store::{Body, CheckedEvent, Offset};
 
-use super::writer::{Writer, now};
-use super::{EngineError, Incoming, Ingested, Refused};
+use super::batch::{Incoming, Ingested, Refused};
+use super::writer::Writer;
+use crate::clock::now;
+use crate::error::EngineError;
 
-/// What this group of batches brings that the log does not know yet. Looked up only.
+/// What this group of batches has that the log does not hold yet. Looked up only, never iterated.
 #[derive(Default)]
-pub(super) struct Fresh {
-    /// Content by id.
+pub(crate) struct NewInGroup {
+    /// Hashes of the content, by id.
     events: HashMap<EventId, u128>,
     refusals: HashSet<RefusalId>,
 }
 
 impl Writer {
-    /// Judges a batch of events; its records go to `bodies`. Returns how many they are.
-    pub(super) fn judge(
+    /// Judges a batch of events, and appends its records to `bodies`. Returns their number.
+    pub fn judge(
         &mut self,
         batch: Vec<Incoming<RawEvent>>,
         received_at: Timestamp,
-        fresh: &mut Fresh,
+        group: &mut NewInGroup,
         bodies: &mut Vec<Body>,
     ) -> Result<(Ingested, usize), EngineError> {
         let before = bodies.len();
@@ -58,20 +60,20 @@ impl Writer {
             }
         }
         let mut duplicates = [0; 2];
-        duplicates[0] += self.refuse(refusals, fresh, &mut outcome, bodies)?;
+        duplicates[0] += self.refuse(refusals, group, &mut outcome, bodies)?;
         let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
         for (checked, known) in passed.into_iter().zip(known) {
             let hash = content_hash(&checked.event);
             let first = match known {
                 Some(offset) => self.content_at(offset)?,
-                None => fresh.events.get(&checked.event.id).copied(),
+                None => group.events.get(&checked.event.id).copied(),
             };
             match first {
-                // A time that the check filled in differs at each sending; the rest of the content cannot be compared then.
+                // If the check filled in the time, it differs each time the event is sent, so the content cannot be compared.
                 Some(first) if first == hash || at_was_filled(&checked) => duplicates[0] += 1,
                 Some(_) => duplicates[1] += 1,
                 None => {
-                    fresh.events.insert(checked.event.id.clone(), hash);
+                    group.events.insert(checked.event.id.clone(), hash);
                     let item = checked.event.item.as_ref().and_then(|item| facts.known_item(item));
                     self.check.observe(&checked.event, item);
                     *(if checked.repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
@@ -87,7 +89,7 @@ impl Writer {
     }
 
     /// Takes descriptions of items in; with `sync`, retires the others.
-    pub(super) fn items(&mut self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
+    pub fn items(&mut self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
         let mut bodies = Vec::new();
         let mut refusals = Vec::new();
         let mut outcome = Ingested::default();
@@ -97,7 +99,7 @@ impl Writer {
         for (index, raw) in readable(items, &mut refusals) {
             match self.check.judge_item(&raw) {
                 Err(rejection) => {
-                    let rejection = coded(RecordKind::Items, rejection);
+                    let rejection = with_kind_in_code(RecordKind::Items, rejection);
                     refusals.push((index, Refusal::of(RecordKind::Items, rejection, raw.to_json())));
                 }
                 Ok((item, repairs)) => {
@@ -121,7 +123,7 @@ impl Writer {
     }
 
     /// Takes descriptions of users in.
-    pub(super) fn users(&mut self, users: Vec<Incoming<RawUser>>) -> Result<Ingested, EngineError> {
+    pub fn users(&mut self, users: Vec<Incoming<RawUser>>) -> Result<Ingested, EngineError> {
         let mut bodies = Vec::new();
         let mut refusals = Vec::new();
         let mut outcome = Ingested::default();
@@ -130,7 +132,7 @@ impl Writer {
         for (index, raw) in readable(users, &mut refusals) {
             match self.check.judge_user(&raw) {
                 Err(rejection) => {
-                    let rejection = coded(RecordKind::Users, rejection);
+                    let rejection = with_kind_in_code(RecordKind::Users, rejection);
                     refusals.push((index, Refusal::of(RecordKind::Users, rejection, raw.to_json())));
                 }
                 Ok((user, _)) if facts.described_user(&user.id) == Some(&user) => outcome.duplicates += 1,
@@ -152,17 +154,17 @@ impl Writer {
         mut bodies: Vec<Body>,
     ) -> Result<Ingested, EngineError> {
         refusals.sort_by_key(|(index, _)| *index);
-        outcome.duplicates += self.refuse(refusals, &mut Fresh::default(), &mut outcome, &mut bodies)?;
+        outcome.duplicates += self.refuse(refusals, &mut NewInGroup::default(), &mut outcome, &mut bodies)?;
         let n_records = bodies.len() as u64;
         let start = self.commit(now(), bodies)?;
         Ok(Ingested { offset: start.0 + n_records, ..outcome })
     }
 
-    /// Puts what was refused into quarantine, each once for good. Returns how many were known.
+    /// Puts refused records into quarantine. Returns how many of them were refused once before.
     fn refuse(
         &self,
         refusals: Vec<(usize, Refusal)>,
-        fresh: &mut Fresh,
+        group: &mut NewInGroup,
         outcome: &mut Ingested,
         bodies: &mut Vec<Body>,
     ) -> Result<u64, EngineError> {
@@ -173,7 +175,7 @@ impl Writer {
         for ((index, refusal), known) in refusals.into_iter().zip(known) {
             let Refusal { id, kind, rejection: Rejection { reason, detail }, raw } = refusal;
             let refused = Refused { index, reason: reason.code().into(), detail: detail.clone().into() };
-            if known.is_some() || !fresh.refusals.insert(id) {
+            if known.is_some() || !group.refusals.insert(id) {
                 outcome.refused_again.push(refused);
             } else {
                 outcome.quarantined.push(refused);
@@ -183,7 +185,7 @@ impl Writer {
         Ok(outcome.refused_again.len() as u64)
     }
 
-    /// The content of the event at `offset`.
+    /// The hash of the content of the event at `offset`.
     fn content_at(&mut self, offset: Offset) -> Result<Option<u128>, EngineError> {
         Ok(self.reader.get(offset)?.and_then(|record| match record.body {
             Body::Event(checked) | Body::Released { event: checked, .. } => Some(content_hash(&checked.event)),
@@ -192,7 +194,7 @@ impl Writer {
     }
 }
 
-/// The records of a batch that could be read, with their places; the others go to `refusals`.
+/// The records of a batch that could be read, with their indexes; the others go to `refusals`.
 fn readable<R>(
     batch: Vec<Incoming<R>>,
     refusals: &mut Vec<(usize, Refusal)>,
@@ -207,8 +209,9 @@ fn readable<R>(
     records.into_iter()
 }
 
-/// A refusal by the check under the code that lists show: those of items and users tell what they are about.
-pub fn coded(kind: RecordKind, rejection: Rejection) -> Rejection {
+/// The rejection of an item or a user gets a code that names the kind (`item_…`, `user_…`); that of an event is
+/// left as it is.
+pub fn with_kind_in_code(kind: RecordKind, rejection: Rejection) -> Rejection {
     let prefix = match kind {
         RecordKind::Events => return rejection,
         RecordKind::Items => "item_",
@@ -217,8 +220,8 @@ pub fn coded(kind: RecordKind, rejection: Rejection) -> Rejection {
     Rejection::new(Reason::Rule(format!("{prefix}{}", rejection.reason.code()).into()), rejection.detail)
 }
 
-/// Repairs as the log keeps them.
-pub(super) fn repair_codes(repairs: &[Repair]) -> Vec<Box<str>> {
+/// Repairs as the log stores them.
+pub(crate) fn repair_codes(repairs: &[Repair]) -> Vec<Box<str>> {
     repairs.iter().map(|repair| repair.code().into()).collect()
 }
 

@@ -1,6 +1,6 @@
-//! Answers on their way into the log: handed over without waiting, written with the next group.
+//! Answers that wait to be recorded: handed over without waiting, written into the log with the next group.
 //!
-//! An answer is no acknowledgement, so a crash may lose those of the last tenth of a second; events are never behind them.
+//! An answer acknowledges nothing, so a crash may lose those of the last tenth of a second. Events never wait for them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use accrue_store::{Body, Served};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How long an answer waits for a write to go with, before it gets a commit of its own.
-pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+/// How long an answer waits for a group of events before it gets a commit of its own.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Answers that may wait; beyond it they are counted and let go, since serving must not wait for the disk.
+/// Answers that may wait; more are dropped and counted, because serving must not wait for the disk.
 const CAPACITY: usize = 16_384;
 
 /// Answers that wait for the writer.
-pub(super) struct ServedQueue {
+pub(crate) struct ServedQueue {
     share: f64,
     waiting: Mutex<Vec<Served>>,
     n_lost: AtomicU64,
@@ -24,18 +24,19 @@ pub(super) struct ServedQueue {
 
 impl ServedQueue {
     /// A queue that keeps this share of answers, 0 to 1.
-    pub(super) fn new(share: f64) -> Self {
+    pub fn new(share: f64) -> Self {
         Self { share, waiting: Mutex::default(), n_lost: AtomicU64::new(0) }
     }
 
-    /// Whether the answer with this id is to be recorded: by its hash, so a share is the same shoppers and hours as the whole.
-    pub(super) fn keeps(&self, recommendation_id: &str) -> bool {
+    /// Whether the answer with this id is to be recorded. The hash of the id decides, so that a share covers the same shoppers and hours
+    /// as the whole.
+    pub fn keeps(&self, recommendation_id: &str) -> bool {
         // The upper 53 bits as a number in 0..1.
         ((xxh3_64(recommendation_id.as_bytes()) >> 11) as f64) < self.share * (1_u64 << 53) as f64
     }
 
     /// Hands an answer over.
-    pub(super) fn push(&self, served: Served) {
+    pub fn push(&self, served: Served) {
         let mut waiting = self.waiting.lock();
         if waiting.len() < CAPACITY {
             waiting.push(served);
@@ -45,17 +46,17 @@ impl ServedQueue {
     }
 
     /// All that wait, as records.
-    pub(super) fn take(&self) -> impl Iterator<Item = Body> + use<> {
+    pub fn take(&self) -> impl Iterator<Item = Body> + use<> {
         self.take_answers().map(|served| Body::Served(Box::new(served)))
     }
 
     /// All that wait.
-    pub(super) fn take_answers(&self) -> impl Iterator<Item = Served> + use<> {
+    pub fn take_answers(&self) -> impl Iterator<Item = Served> + use<> {
         std::mem::take(&mut *self.waiting.lock()).into_iter()
     }
 
     /// Answers that could not be recorded.
-    pub(super) fn n_lost(&self) -> u64 {
+    pub fn n_lost(&self) -> u64 {
         self.n_lost.load(Ordering::Relaxed)
     }
 }
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_lets_go_and_counts() {
+    fn a_full_queue_drops_and_counts() {
         let queue = ServedQueue::new(1.0);
         (0..CAPACITY + 3).for_each(|_| queue.push(served()));
         assert_eq!((queue.n_lost(), queue.take().count(), queue.take().count()), (3, CAPACITY, 0));
