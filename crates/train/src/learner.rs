@@ -28,7 +28,7 @@ use crate::{LearnSettings, TrainError};
 /// Stream of the random numbers that choose which events are predicted.
 const STREAM: u64 = 0x5052_4551;
 /// Predictions become rarer by one in a step of so many records.
-const YOUTH: u64 = 4_096;
+const YOUTH: u64 = 1_024;
 /// The code of the type `impression`, the first of [`EventType::BUILT_IN`].
 const IMPRESSION: u8 = 0;
 /// A day, in milliseconds.

@@ -43,7 +43,7 @@ impl Default for LearnSettings {
             seed: 1,
             history_capacity: 1000,
             same_item_a_day: 20,
-            predict_one_in: 256,
+            predict_one_in: 512,
             weights: BTreeMap::new(),
             drift: DriftSettings::default(),
             impressions: ImpressionSettings::default(),

@@ -29,7 +29,8 @@ const SHRINK: f32 = 4.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BoughtTogetherSettings {
-    /// Whether baskets are learned from at all.
+    /// Whether baskets are learned from at all. Off by default: on the stream of a shop whose events are all purchases it adds .001 to the
+    /// hit rate of the next line of a basket and nothing to that of the next basket, for an eighth of the learner's time.
     pub enabled: bool,
     /// Purchases back in a visit that a pair reaches.
     pub reach: usize,
@@ -41,7 +42,7 @@ pub struct BoughtTogetherSettings {
 
 impl Default for BoughtTogetherSettings {
     fn default() -> Self {
-        Self { enabled: true, reach: 20, capacity: 48, candidates: 50 }
+        Self { enabled: false, reach: 20, capacity: 48, candidates: 50 }
     }
 }
 

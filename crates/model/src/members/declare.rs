@@ -6,6 +6,8 @@
 /// Declares what has one field or variant for each member.
 macro_rules! members {
     ($($name:ident $what:literal => $member:ident,)+) => {
+        use super::{$($name::$member),+};
+
         /// Which model scores: the blend of all, or one of them alone. Only what is needed is learned.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub enum Part {

@@ -8,16 +8,16 @@
 #[macro_use]
 mod declare;
 
-mod bought_together;
-mod factorization;
+pub mod bought_together;
+pub mod factorization;
 pub mod fitted;
-mod neighbours;
-mod newness;
-mod popularity;
-mod preference;
+pub mod neighbours;
+pub mod newness;
+pub mod popularity;
+pub mod preference;
 pub mod registry;
-mod repeat;
-mod replenishment;
+pub mod repeat;
+pub mod replenishment;
 pub mod sequence;
 
 use std::fmt::Debug;
@@ -26,7 +26,6 @@ use accrue_store::ItemIdx;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use bought_together::{Basket, BoughtTogether, BoughtTogetherSettings};
 pub use factorization::{Factorization, FactorizationSettings};
 pub use fitted::{Fitted, FittedKind, FittedSettings, PendingFit};
 pub use neighbours::{NeighbourSums, Neighbours, NeighboursSettings};
@@ -35,7 +34,6 @@ pub use popularity::{Popularity, PopularitySettings};
 pub use preference::{Liking, Preference, PreferenceSettings};
 pub use registry::{Members, Part, Settings, Situations, Visitor};
 pub use repeat::{OwnItems, Repeat, RepeatSettings};
-pub use replenishment::{Bought, Replenishment, ReplenishmentSettings};
 pub use sequence::{Sequence, SequenceKind, SequenceSettings, ShopperState};
 
 use crate::blend::Axis;

@@ -8,10 +8,7 @@ use accrue_store::{ItemIdx, SectionSource, StoreError};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{
-    BoughtTogether, Column, Factorization, Fitted, Member, MemberSettings, Neighbours, Newness, Popularity, Preference,
-    Repeat, Replenishment, Sequence,
-};
+use super::{Column, Member, MemberSettings};
 use crate::blend::BlendSettings;
 use crate::catalogue::Catalogue;
 use crate::ensemble::RetrievalSettings;

@@ -28,15 +28,28 @@ const SHRINK_OWN: f32 = 2.0;
 /// A mean follows the last intervals, about this many.
 const MEMORY: f32 = 64.0;
 
-/// Replenishment has nothing to set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Whether intervals are learned at all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ReplenishmentSettings {}
+pub struct ReplenishmentSettings {
+    /// Whether intervals are learned at all.
+    pub enabled: bool,
+}
+
+impl Default for ReplenishmentSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
 
 impl MemberSettings for ReplenishmentSettings {
     /// Its candidates are the shopper's own items, which `repeat` retrieves.
     fn candidates(&self) -> usize {
         0
+    }
+
+    fn is_on(&self) -> bool {
+        self.enabled
     }
 }
 
@@ -79,9 +92,9 @@ impl Member for Replenishment {
 
     const COLUMNS: &'static [Column] = &[Column::log("replenishment", -6.0, 0.6, 0.0)];
 
-    fn new(_: &ReplenishmentSettings, _: u64) -> Option<Self> {
+    fn new(settings: &ReplenishmentSettings, _: u64) -> Option<Self> {
         let all = Interval { mean: log2(FIRST_INTERVAL_H), n: 1.0 };
-        Some(Self { items: CowVec::new(256, Interval::default()), all })
+        settings.enabled.then(|| Self { items: CowVec::new(256, Interval::default()), all })
     }
 
     fn set_settings(&mut self, _: &ReplenishmentSettings, _: u64) -> bool {
