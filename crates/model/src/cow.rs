@@ -204,8 +204,10 @@ impl<T: Clone + Serialize> Serialize for CowVec<T> {
                     let (first, end) = (number * NODE, n_chunks.min((number + 1) * NODE));
                     serialize_pages(&node.marks, (end - first).div_ceil(1 << array.page_bits), |page| {
                         let start = first + (page << array.page_bits);
-                        let mut elements = (start..end.min(start + (1 << array.page_bits))).map(|chunk| array.chunk(chunk));
-                        elements.try_for_each(|chunk| chunk.iter().try_for_each(|element| seq.serialize_element(element)))
+                        let mut elements =
+                            (start..end.min(start + (1 << array.page_bits))).map(|chunk| array.chunk(chunk));
+                        elements
+                            .try_for_each(|chunk| chunk.iter().try_for_each(|element| seq.serialize_element(element)))
                     })?;
                 }
                 seq.end()
