@@ -8,3 +8,4 @@ mod crash;
 mod damage;
 mod fixture;
 mod log;
+mod pages;

@@ -18,7 +18,7 @@ mod probe;
 
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
-use accrue_store::{Interaction, Names};
+use accrue_store::{Interaction, Names, PagedVec};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::capital::Capital;
@@ -47,6 +47,8 @@ const CLEARING: u64 = 8_192;
 /// from nobody's taste cannot be foreseen, while a shop that has changed can.
 const NORMAL_AGAIN: f64 = 0.5;
 const ENOUGH_AGAIN: u64 = 64;
+/// Anchors in a page of a checkpoint.
+const PROBES: usize = 16;
 /// No share lost above this is ever harmless.
 const MOST_TOLERANCE: f64 = 0.4;
 
@@ -227,9 +229,9 @@ pub(crate) struct Guard {
     /// Times that the tests began anew.
     restarts: u64,
     /// Anchors from before the good version's end.
-    trusted: Vec<Probe>,
+    trusted: PagedVec<Probe, PROBES>,
     /// Anchors since.
-    pending: Vec<Probe>,
+    pending: PagedVec<Probe, PROBES>,
     stream_ms: i64,
     /// Examinations saved up, in thousandths, and up to when.
     credit: i64,
@@ -246,8 +248,8 @@ impl Default for Guard {
             clearing_stream: Tally::default(),
             normal: 0.0,
             restarts: 0,
-            trusted: Vec::new(),
-            pending: Vec::new(),
+            trusted: PagedVec::default(),
+            pending: PagedVec::default(),
             stream_ms: i64::MIN,
             credit: 0,
             paid_ms: 0,
@@ -319,7 +321,7 @@ impl Guard {
         }
         self.pending.push(Probe::new(*offset, context, event, slices.lasting()));
         let surplus = self.pending.len().saturating_sub(settings.anchors);
-        self.pending.drain(..surplus);
+        self.pending.drain_front(surplus);
         Finding::Withhold
     }
 
@@ -407,9 +409,9 @@ impl Guard {
     /// A version that ends at this offset is known good: anchors from before it are trusted.
     pub(crate) fn trust_before(&mut self, offset: u64, n_anchors: usize) {
         let n = self.pending.partition_point(|probe| probe.offset < offset);
-        self.trusted.extend(self.pending.drain(..n));
+        self.trusted.extend(self.pending.drain_front(n));
         let surplus = self.trusted.len().saturating_sub(n_anchors);
-        self.trusted.drain(..surplus);
+        self.trusted.drain_front(surplus);
     }
 
     /// Forgets anchors that nobody vouches for.

@@ -7,6 +7,7 @@ mod contract;
 mod fitted;
 mod flood;
 mod forget;
+mod formats;
 mod guard;
 mod impressions;
 mod sections;
