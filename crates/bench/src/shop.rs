@@ -118,7 +118,7 @@ impl Server {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                serve(served, listener, settings, async { drop(stopped.await) }).await
+                Ok(serve(served, listener, settings, async { drop(stopped.await) }).await?)
             })
         })?;
         Ok(Self { address, engine, stop: Some(stop), thread: Some(thread), _folder: folder })
