@@ -11,10 +11,10 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Server;
 use super::body::{self, off_worker};
 use super::params::At;
 use super::problem::{Code, Problem, ProblemDocument};
+use super::server::Server;
 
 /// People in one request.
 const MAX_USERS: usize = 10_000;

@@ -11,10 +11,10 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Server;
 use super::body::{self, off_worker};
 use super::params::{Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
+use super::server::Server;
 
 /// All versions, and how the guard stands.
 #[derive(Debug, Serialize, ToSchema)]

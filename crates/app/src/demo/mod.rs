@@ -233,11 +233,11 @@ impl Server {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                accrue_http::serve(engine, listener, settings, async {
+                let stopped = async {
                     // A sender that is gone means the same as one that spoke.
                     let _ = stopped.await;
-                })
-                .await
+                };
+                Ok(accrue_http::serve(engine, listener, settings, stopped).await?)
             })
         };
         let thread = std::thread::Builder::new().name("server".into()).spawn(serve);

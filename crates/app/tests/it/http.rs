@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use accrue_engine::{Config, Engine};
-use accrue_http::{HttpSettings, Key, Scope, serve};
+use accrue_http::{HttpSettings, Key, Scope, ServeError, serve};
 use serde_json::{Value, json};
 
 const READ_KEY: &str = "read-key-0123456789";
@@ -24,7 +24,7 @@ struct Shop {
     address: SocketAddr,
     engine: Engine,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<anyhow::Result<()>>>,
+    thread: Option<JoinHandle<Result<(), ServeError>>>,
     dir: PathBuf,
 }
 
@@ -141,7 +141,7 @@ impl Shop {
         stream
     }
 
-    fn stop(&mut self) -> anyhow::Result<()> {
+    fn stop(&mut self) -> Result<(), ServeError> {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }

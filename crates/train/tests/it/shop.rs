@@ -27,7 +27,9 @@ pub fn fitting(mut settings: LearnSettings, kind: Kind) -> LearnSettings {
 /// Settings that let `part` score, with a small network of this kind.
 pub fn settings_with(part: Part, kind: SequenceKind) -> LearnSettings {
     let sequence = SequenceSettings { kind, d: 16, length: 12, negatives: 16, ..SequenceSettings::default() };
-    let models = Settings { part, sequence, ..Settings::default() };
+    let mut models = Settings { part, sequence, ..Settings::default() };
+    // Off by default, and held to the contract like the others.
+    models.bought_together.enabled = true;
     LearnSettings { predict_one_in: 16, models, ..LearnSettings::default() }
 }
 

@@ -1,44 +1,25 @@
-//! What every request passes, once: its id, the door, the limit on concurrency, the time limit, the shape of errors,
+//! What every request passes, once: its id, its key, the limit on concurrency, the time limit, the shape of errors,
 //! CORS, the counters and one line in the log.
 
 use std::any::Any;
 use std::future::Future;
-use std::hash::{BuildHasher, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Server;
 use super::door::{Access, access};
 use super::problem::{Code, Problem};
+use super::server::Server;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Names that no other run of the server gave: a random start and a counter.
-pub(super) struct Ids {
-    start: String,
-    next: AtomicU64,
-}
-
-impl Ids {
-    pub(super) fn new() -> Self {
-        let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let random = std::hash::RandomState::new().build_hasher().finish();
-        Self { start: format!("{started_s:x}{:06x}", random & 0xff_ffff), next: AtomicU64::new(0) }
-    }
-
-    pub(super) fn next(&self) -> String {
-        format!("{}-{:x}", self.start, self.next.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 /// Counts requests while they are served.
 pub(super) struct InFlight<'c>(&'c AtomicUsize);
@@ -58,7 +39,7 @@ impl Drop for InFlight<'_> {
 }
 
 /// The one layer around all routes.
-pub(super) async fn gate(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -158,13 +139,6 @@ fn request_id(server: &Server, headers: &HeaderMap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_differ_within_a_run_and_between_runs() {
-        let (ids, others) = (Ids::new(), Ids::new());
-        assert_ne!(ids.next(), ids.next());
-        assert_ne!(Ids::new().next(), others.next());
-    }
 
     #[test]
     fn a_panic_becomes_an_error() {
