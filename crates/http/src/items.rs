@@ -30,7 +30,7 @@ pub(super) struct PostItems {
 /// Take items in
 ///
 /// New items, or all of known ones' descriptions. With `sync=true` the body is the whole catalogue: what is absent is
-/// retired; such a body must be readable to its last record and not empty.
+/// retired; such a body must be readable to its last record and not empty. An item whose record is refused is not retired.
 #[utoipa::path(
     post,
     path = "/v1/items",

@@ -88,7 +88,9 @@ impl Writer {
         Ok((outcome, bodies.len() - before))
     }
 
-    /// Takes descriptions of items in; with `sync`, retires the others.
+    /// Takes descriptions of items in; with `sync`, retires the items that the list does not name. A record that the check refuses still
+    /// names its item, so that a fault in a feed never takes items out of the shop; if the item of a refused record cannot be read, any
+    /// item may be meant, and none is retired.
     pub fn items(&mut self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
         let mut bodies = Vec::new();
         let mut refusals = Vec::new();
@@ -96,9 +98,15 @@ impl Writer {
         let shared = self.shared.clone();
         let facts = shared.facts.read();
         let mut listed = BTreeSet::new();
-        for (index, raw) in readable(items, &mut refusals) {
+        let records = readable(items, &mut refusals);
+        let mut names_all = refusals.is_empty();
+        for (index, raw) in records {
             match self.check.judge_item(&raw) {
                 Err(rejection) => {
+                    match self.check.item_id(&raw) {
+                        Some(id) => drop(listed.insert(id)),
+                        None => names_all = false,
+                    }
                     let rejection = with_kind_in_code(RecordKind::Items, rejection);
                     refusals.push((index, Refusal::of(RecordKind::Items, rejection, raw.to_json())));
                 }
@@ -114,7 +122,7 @@ impl Writer {
                 }
             }
         }
-        if sync {
+        if sync && names_all {
             let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
             bodies.extend(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())));
         }

@@ -47,6 +47,11 @@ impl Check {
         Ok((item, repairs.into_vec()))
     }
 
+    /// The item that a description is about, also where the description itself cannot be used; `None` if its id cannot be read.
+    pub fn item_id(&self, raw: &RawItem) -> Option<ItemId> {
+        rules::id("id", &raw.id, self.settings(), &mut Repairs::default()).ok().flatten().map(ItemId::new)
+    }
+
     /// The change of a partial description. Its id, if there is one, is ignored: the caller knows which item is meant.
     ///
     /// # Errors
