@@ -237,10 +237,11 @@ fn held(folder: &Path) -> Expected {
     let mut kinds = BTreeMap::new();
     log.read(Offset(0), usize::MAX, |record| *kinds.entry(kind(&record.body)).or_default() += 1).unwrap();
     let checkpoints = Checkpoints::new(folder.join("checkpoints"));
-    let recovered = recover(&mut log, &checkpoints, &LearnSettings::default(), log.end(), false).unwrap();
+    let end = log.end();
+    let recovered = recover(&mut log, &checkpoints, &LearnSettings::default(), end, false).unwrap();
     let facts = recovered.facts;
     Expected {
-        records: log.end().0,
+        records: end.0,
         log: format!("{:032x}", log.verify().unwrap()),
         kinds,
         items: facts.items.len(),
