@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use accrue_engine::config::{Config as EngineConfig, LearnConfig, LogConfig};
 use accrue_engine::traffic::ServeConfig;
+use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig};
 use accrue_event::CheckSettings;
 use accrue_http::HttpSettings;
 use accrue_serve::search::SearchSettings;

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use accrue_engine::config::Config;
-use accrue_engine::learn_settings;
 use accrue_engine::online_model::OnlineModel;
+use accrue_engine::{Config, learn_settings};
 use accrue_event::{
     Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
 };

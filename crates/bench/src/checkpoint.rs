@@ -13,9 +13,12 @@ use accrue_store::{Checkpoints, Facts, Offset, Record};
 use accrue_train::{Learner, save};
 use anyhow::ensure;
 
+use super::bed::Bed;
+use super::bench::{Bench, bench};
 use super::corpus::Corpus;
-use super::shop::{Folder, learn};
-use super::{Bed, Bench, Figure, Target, bench, row};
+use super::folder::Folder;
+use super::measure::{Figure, Target, row};
+use super::shop::learn;
 
 pub(super) const BENCHES: &[Bench] = &[bench(
     "checkpoint_delta",

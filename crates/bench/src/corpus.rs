@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use accrue_engine::Incoming;
 use accrue_event::{Event, EventId, EventType, Item, ItemId, RawEvent, RawValue, Timestamp};
 use accrue_kernel::{Draws, random};
 use accrue_store::{Body, CheckedEvent, Interaction};
@@ -204,6 +205,16 @@ pub(super) fn ndjson(lines: impl Iterator<Item = Line>, batch: usize) -> Vec<Str
         bodies.push(body);
     }
     bodies
+}
+
+/// Batches as the engine takes them.
+pub(super) fn batches(corpus: Corpus, size: usize) -> Vec<Vec<Incoming<RawEvent>>> {
+    let mut lines = corpus.lines().peekable();
+    let mut batches = Vec::new();
+    while lines.peek().is_some() {
+        batches.push(lines.by_ref().take(size).map(|line| Incoming::Record(line.raw())).collect());
+    }
+    batches
 }
 
 #[cfg(test)]

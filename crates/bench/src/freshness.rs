@@ -14,11 +14,14 @@ use accrue_model::{Context, Sequence, SequenceKind, SequenceScratch, SequenceSet
 use anyhow::{bail, ensure};
 use serde_json::{Value, json};
 
+use super::bed::Bed;
+use super::bench::{Bench, bench};
 use super::client::{Client, get, post_events, post_json};
 use super::corpus::{Corpus, item_name, ndjson, user_name};
+use super::folder::Folder;
+use super::measure::{Figure, Target, row};
 use super::sample::{figure, ms_since, quantile};
-use super::shop::{Big, Folder, Server, fill};
-use super::{Bed, Bench, Figure, Target, bench, row};
+use super::shop::{Big, Server, fill};
 
 pub(super) const BENCHES: &[Bench] = &[
     bench(

@@ -12,8 +12,11 @@ use accrue_model::{Context, Ensemble, Prepared};
 use accrue_store::{Fact, Histories, Interaction, Names, Offset};
 use accrue_train::{LearnSettings, Learner};
 
+use super::bed::Bed;
+use super::bench::{Bench, bench};
+use super::dataset;
+use super::measure::{Figure, Target, row};
 use super::shop::retail_corpus;
-use super::{Bed, Bench, Figure, Target, bench, dataset, row};
 
 pub(super) const BENCHES: &[Bench] = &[
     bench(

@@ -9,12 +9,14 @@ use std::time::Instant;
 use accrue_engine::Incoming;
 use accrue_event::RawEvent;
 
+use super::bed::Bed;
+use super::bench::{Bench, bench};
 use super::client::{Load, all_accepted, deal, load, post_events};
-use super::corpus::{Corpus, ndjson};
+use super::corpus::{Corpus, batches, ndjson};
 use super::machine::process_cpu_s;
+use super::measure::{Figure, Target, row};
 use super::sample::{median_rate, ms_since, quantile};
 use super::shop::{Big, retail_corpus};
-use super::{Bed, Bench, Figure, Target, bench, row};
 
 pub(super) const BENCHES: &[Bench] = &[
     bench(
@@ -54,16 +56,6 @@ pub(super) const BENCHES: &[Bench] = &[
 ];
 
 const N_ROUNDS: u64 = 5;
-
-/// Batches as the engine takes them.
-pub(super) fn batches(corpus: Corpus, size: usize) -> Vec<Vec<Incoming<RawEvent>>> {
-    let mut lines = corpus.lines().peekable();
-    let mut batches = Vec::new();
-    while lines.peek().is_some() {
-        batches.push(lines.by_ref().take(size).map(|line| Incoming::Record(line.raw())).collect());
-    }
-    batches
-}
 
 fn batch(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_events = bed.size.pick(2_000, 200_000, 400_000);

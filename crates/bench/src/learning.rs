@@ -10,10 +10,13 @@ use accrue_model::{Ensemble, Version};
 use accrue_store::{Fact, Interaction, Names, Offset, Share, Split};
 use accrue_train::Learner;
 
+use super::bed::Bed;
+use super::bench::{Bench, bench};
+use super::dataset;
 use super::machine::thread_cpu_s;
+use super::measure::{Figure, Target, row};
 use super::sample::median_rate;
 use super::shop::retail_corpus;
-use super::{Bed, Bench, Figure, Target, bench, dataset, row};
 
 pub(super) const BENCHES: &[Bench] = &[
     bench(

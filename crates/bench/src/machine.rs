@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::time::Instant;
 
-use super::Measure;
+use super::folder::Folder;
+use super::measure::Measure;
 use super::sample::{ms_since, quantile};
-use super::shop::Folder;
 
 /// Cores with the processor's name and instruction set, load, the disk's fsync, and the reference loop.
 pub(super) fn rows() -> anyhow::Result<Vec<Measure>> {

@@ -16,9 +16,11 @@ use accrue_store::{Facts, Offset, Record};
 use accrue_train::Learner;
 use anyhow::{Context as _, ensure};
 
+use super::bed::Bed;
+use super::bench::{Bench, bench};
 use super::corpus::Corpus;
 use super::machine::memory_bytes;
-use super::{Bed, Bench, Figure, Measure, Target, bench, row};
+use super::measure::{Figure, Measure, Target, row};
 
 pub(super) const BENCHES: &[Bench] = &[
     bench(

@@ -12,14 +12,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use accrue_engine::config::Config;
+use accrue_engine::Config;
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
+use super::bed::Bed;
+use super::bench::{Bench, bench};
 use super::client::{Client, get, post_events, post_json};
 use super::corpus::{Corpus, ndjson};
-use super::shop::{Folder, fill};
-use super::{Bed, Bench, Figure, Target, bench, row};
+use super::folder::Folder;
+use super::measure::{Figure, Target, row};
+use super::shop::fill;
 
 pub(super) const BENCHES: &[Bench] = &[bench(
     "crash_recovery",

@@ -8,10 +8,12 @@ use accrue_engine::learn_settings;
 use accrue_store::{Fact, Interaction, Names, Offset};
 use accrue_train::{Learner, Past, ResetSettings, Take, TrainError, Verdict};
 
+use super::bed::Bed;
+use super::bench::{Bench, bench};
 use super::machine::thread_cpu_s;
+use super::measure::{Figure, Target, row};
 use super::sample::median_rate;
 use super::shop::retail_corpus;
-use super::{Bed, Bench, Figure, Target, bench, row};
 
 pub(super) const BENCHES: &[Bench] = &[bench(
     "reset",

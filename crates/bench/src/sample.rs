@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Figure;
+use super::measure::Figure;
 
 /// The smallest value that a share `q` of all values does not exceed (nearest rank). Sorts.
 pub(super) fn quantile(values: &mut [f64], q: f64) -> f64 {

@@ -15,9 +15,11 @@ use accrue_serve::{SearchRequest, Shop, Visitor};
 use accrue_store::{Body, Facts, Offset, Record};
 use accrue_train::Learner;
 
+use super::bed::Bed;
+use super::bench::{Bench, bench};
+use super::folder::Folder;
+use super::measure::{Figure, Target, row};
 use super::sample::{figure, ms_since, quantile};
-use super::shop::Folder;
-use super::{Bed, Bench, Figure, Target, bench, row};
 
 pub(super) const BENCHES: &[Bench] = &[bench(
     "search",

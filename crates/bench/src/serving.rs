@@ -7,14 +7,15 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use accrue_kernel::{Draws, QuantisedQuery, TopK, quantise, scan};
-use accrue_model::{Context, Version};
+use accrue_model::Context;
 use accrue_serve::{RecommendRequest, Shop, Visitor};
-use accrue_store::Facts;
 
+use super::bed::{Bed, Trained};
+use super::bench::{Bench, bench};
 use super::client::{deal, get, load};
-use super::corpus::{Corpus, user_name};
+use super::corpus::user_name;
+use super::measure::{Figure, Target, row};
 use super::sample::{figure, median_rate, ms_since, quantile};
-use super::{Bed, Bench, Figure, Target, bench, row, shop};
 
 pub(super) const BENCHES: &[Bench] = &[
     bench(
@@ -44,28 +45,6 @@ pub(super) const BENCHES: &[Bench] = &[
 ];
 
 const STREAM: u64 = 0x5345_5256;
-
-/// Facts and models of the corpus above.
-pub(super) struct Trained {
-    facts: Facts,
-    version: Version,
-    corpus: Corpus,
-}
-
-impl Bed<'_> {
-    fn trained(&mut self) -> anyhow::Result<&Trained> {
-        if self.trained.is_none() {
-            (self.big, self.retail) = (None, None);
-            let (n_users, n_items, n_events) =
-                self.size.pick((100, 1_000, 2_000), (20_000, 100_000, 1_000_000), (20_000, 100_000, 1_000_000));
-            let corpus = Corpus::new(n_users, n_items, n_events);
-            self.note(format!("  training {n_items} items on {n_events} events"));
-            let (facts, mut learner) = shop::learn(corpus, &self.config)?;
-            self.trained = Some(Trained { facts, version: learner.publish(), corpus });
-        }
-        Ok(self.trained.as_ref().expect("made above"))
-    }
-}
 
 fn recommend(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_requests = bed.size.pick(50, 5_000, 20_000);

@@ -1,13 +1,11 @@
 //! Shops to measure in: a data folder that vanishes, filled fast or through the front door, behind a real server.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use accrue_engine::config::Config;
-use accrue_engine::{Engine, checkpoints_in, learn_settings};
+use accrue_engine::{Config, Engine, checkpoints_in, learn_settings};
 use accrue_event::Timestamp;
 use accrue_http::{HttpSettings, serve};
 use accrue_store::{Body, Facts, Log, Offset};
@@ -15,36 +13,12 @@ use accrue_train::{Learner, save};
 
 use super::client::Client;
 use super::corpus::{Corpus, described};
-use super::{Bed, ingest};
+use super::folder::Folder;
 
 /// Records appended in one commit when a log is filled.
 const GROUP: usize = 10_000;
 /// Records folded at once.
 const CHUNK: usize = 4_096;
-
-/// A folder that is removed when it is dropped.
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub fn new() -> anyhow::Result<Self> {
-        static N_FOLDERS: AtomicU32 = AtomicU32::new(0);
-        let number = N_FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("accrue-bench-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed lies where the system cleans up.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Fills an empty folder with a catalogue and `corpus`, without the check and in large commits; learns all of it, and leaves a
 /// checkpoint. The same state as if every event had come in by the front door at the time it names.
@@ -119,7 +93,7 @@ impl Server {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                serve(served, listener, settings, async { drop(stopped.await) }).await
+                Ok(serve(served, listener, settings, async { drop(stopped.await) }).await?)
             })
         })?;
         Ok(Self { address, engine, stop: Some(stop), thread: Some(thread), _folder: folder })
@@ -148,7 +122,7 @@ impl Drop for Server {
 pub(super) struct Big {
     pub server: Server,
     pub corpus: Corpus,
-    stretch: u64,
+    pub stretch: u64,
 }
 
 impl Big {
@@ -156,52 +130,6 @@ impl Big {
     pub fn next(&mut self, n_events: u64) -> Corpus {
         self.stretch += 1;
         self.corpus.later(self.stretch, n_events)
-    }
-}
-
-impl Bed<'_> {
-    /// The shop with 10⁷ events (full size), caught up and quiet. 50 events a customer, 200 an item.
-    pub fn big(&mut self) -> anyhow::Result<&mut Big> {
-        if self.big.is_none() {
-            let n_events = self.size.pick(2_000, 1_000_000, 10_000_000);
-            let corpus = Corpus::new(n_events / 50, n_events / 200, n_events);
-            self.note(format!("  making the shop with {n_events} events before"));
-            let folder = Folder::new()?;
-            let config = self.all_live();
-            fill(folder.path(), &config, corpus, self.note)?;
-            let server = Server::open(folder, &config)?;
-            self.big = Some(Big { server, corpus, stretch: 0 });
-        }
-        let big = self.big.as_mut().expect("made above");
-        big.server.engine.wait_until_learned();
-        Ok(big)
-    }
-
-    /// The settings, with every choice learned and every page made by the live version: a choice that the guard keeps as an anchor
-    /// (one in 64) never moves a row, and a shopper who is answered by the version known good (one in 100) does not see it move, so
-    /// how soon it does cannot be asked of them.
-    pub fn all_live(&self) -> Config {
-        let mut config = self.config.clone();
-        config.learn.guard.anchor_one_in = i64::MAX as u64;
-        config.serve.good_share = 0.0;
-        config
-    }
-
-    /// The retail-like shop: 4,000 items, 4,000 customers, 350,000 events, all by the front door; caught up and quiet.
-    pub fn retail(&mut self) -> anyhow::Result<&Server> {
-        if self.retail.is_none() {
-            // The other shop's memory and threads should not stand in the way.
-            self.big = None;
-            let corpus = retail_corpus(self.size.pick(2_000, 350_000, 350_000));
-            let server = Server::open(Folder::new()?, &self.config)?;
-            for batch in ingest::batches(corpus, 1_000) {
-                server.engine.ingest(batch)?;
-            }
-            self.retail = Some(server);
-        }
-        let server = self.retail.as_ref().expect("made above");
-        server.engine.wait_until_learned();
-        Ok(server)
     }
 }
 

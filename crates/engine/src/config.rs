@@ -4,14 +4,15 @@
 //! In: plain values, for instance the sections of a TOML file. Out: a [`Config`], or the first value that cannot be used.
 
 use accrue_event::CheckSettings;
+use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::traffic::ServeConfig;
+use crate::traffic::{ArmLearning, ExperimentSettings, ServeConfig};
 
 /// All settings of an engine.
 ///
 /// ```
-/// let config: accrue_engine::config::Config = toml::from_str("[learn]\nseed = 7").unwrap();
+/// let config: accrue_engine::Config = toml::from_str("[learn]\nseed = 7").unwrap();
 /// assert_eq!((config.learn.seed, config.learn.history_capacity), (7, 1000));
 /// assert!(config.validate().is_ok());
 /// ```
@@ -62,7 +63,7 @@ pub struct LearnConfig {
 
 impl Default for LearnConfig {
     fn default() -> Self {
-        let learning = accrue_train::LearnSettings::default();
+        let learning = LearnSettings::default();
         Self {
             seed: learning.seed,
             publish_every_ms: 50,
@@ -171,6 +172,23 @@ impl Config {
         }
         in_range("model.factorization.dim", self.model.factorization.dim as u64, 1, 4096)?;
         in_range("model.retrieval.learn_one_in", retrieval.learn_one_in, 1, u64::MAX)
+    }
+}
+
+/// The part of the configuration that the learned state depends on.
+pub fn learn_settings(config: &Config) -> LearnSettings {
+    let own_arms = config.serve.experiment.as_ref().filter(|experiment| experiment.learning == ArmLearning::OwnArm);
+    LearnSettings {
+        seed: config.learn.seed,
+        history_capacity: config.learn.history_capacity,
+        same_item_a_day: config.learn.same_item_a_day,
+        predict_one_in: config.learn.predict_one_in,
+        drift: config.learn.drift.clone(),
+        impressions: config.learn.impressions.clone(),
+        guard: config.learn.guard.clone(),
+        weights: config.check.types.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
+        models: config.model.clone(),
+        arms: own_arms.map(ExperimentSettings::split),
     }
 }
 

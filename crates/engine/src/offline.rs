@@ -1,4 +1,4 @@
-//! What is done with a data folder as a whole: digests, replay, recommendations for everybody. Reads only.
+//! Digests, replay and lists for all users, made from the files of a data folder. Reads only, also beside a running server.
 
 use std::path::Path;
 
@@ -8,8 +8,9 @@ use accrue_store::{LogReader, Offset};
 use accrue_train::{Digest, Recovered, recover};
 use serde::Serialize;
 
-use super::{EngineError, checkpoints_in, learn_settings};
-use crate::config::Config;
+use crate::config::{Config, learn_settings};
+use crate::error::EngineError;
+use crate::folder::checkpoints_in;
 
 /// What a replay found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

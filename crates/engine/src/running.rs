@@ -1,7 +1,7 @@
-//! A data folder with its threads running: one writer, one learner, one indexer, for a server one that learns challengers.
+//! A data folder with its threads running: the writer, the learner, the indexer, and in a server the challenger's thread.
 //!
 //! In: the folder, the configuration. Out: what the threads share, for any number of readers, and a queue for writes. It is started
-//! and ended as a whole; the engine may replace it by another one of the same folder while readers go on.
+//! and ended as a whole; forgetting replaces it by another one over the same folder while readers go on.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,32 +10,37 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use accrue_event::Check;
-use accrue_serve::search::{Opened, SearchIndex, SearchReader};
+use accrue_serve::search::SearchReader;
 use accrue_serve::{Shop, Visitor};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset, shopper_hash};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::oneshot;
 
-use super::challenging::Challenging;
-use super::learning::{Learning, Rhythm};
-use super::resetting::Resetting;
-use super::served::ServedQueue;
-use super::shared::{Indexed, LearnerStatus, Progress, Shared, indexed};
-use super::writer::{Job, Reply, Writer};
-use super::{EngineError, Versions, checkpoints_in, indexing, learn_settings, search_in};
-use crate::config::Config;
+use crate::challenger::lifecycle::Lifecycle;
+use crate::challenger::thread::ChallengerThread;
+use crate::clock::now;
+use crate::config::{Config, learn_settings};
+use crate::error::EngineError;
+use crate::folder::checkpoints_in;
+use crate::learn::thread::{Intervals, LearnerThread};
+use crate::shared::{LearnerStatus, Progress, Shared};
 use crate::traffic::Traffic;
+use crate::versions::Versions;
+use crate::write::job::{Job, Reply};
+use crate::write::search_index;
+use crate::write::served::ServedQueue;
+use crate::write::writer::Writer;
 
-/// Writes that may wait; beyond it callers are told to come back.
+/// Writes that may wait; more are refused, or wait in their callers.
 const QUEUE: usize = 1_024;
 
 /// An open folder, with its threads.
-pub(super) struct Running {
-    pub(super) shared: Arc<Shared>,
+pub(crate) struct Running {
+    pub shared: Arc<Shared>,
     jobs: SyncSender<Job>,
-    pub(super) search: SearchReader,
-    pub(super) log: Mutex<LogReader>,
+    pub search: SearchReader,
+    pub log: Mutex<LogReader>,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -46,25 +51,25 @@ struct Threads {
     challenger: Option<JoinHandle<()>>,
 }
 
-/// How the threads end.
+/// What the learner does when the threads end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// The learner catches up, and a checkpoint is written.
-    Saved,
-    /// The learner stops where it is: what it learned is not kept.
-    Abandoned,
+pub(crate) enum Shutdown {
+    /// It catches up and writes a checkpoint.
+    Save,
+    /// It stops where it is, and its state is dropped.
+    Abandon,
 }
 
-/// What a caller does when the queue is full.
+/// What becomes of a write while the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waiting {
-    Block,
+pub(crate) enum WhenFull {
+    Wait,
     Refuse,
 }
 
 impl Running {
     /// Opens or creates the folder, recovers the newest checkpoint and the rest of the log, and starts the threads.
-    pub(super) fn open(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {
+    pub fn open(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {
         let log = Log::open(dir, (&config.log).into())?;
         let checkpoints = checkpoints_in(dir);
         let recovered = recover(&mut log.reader(), &checkpoints, &learn_settings(config), log.end(), true)?;
@@ -73,7 +78,7 @@ impl Running {
     }
 
     /// Starts the threads over an open log and the facts at its end. The next checkpoint may refer to what `checkpoints` read last.
-    pub(super) fn start(
+    pub fn start(
         mut log: Log,
         mut recovered: Recovered,
         checkpoints: Checkpoints,
@@ -82,7 +87,7 @@ impl Running {
         resets: Option<&ResetSettings>,
     ) -> Result<Self, EngineError> {
         record_settings(&mut log, &mut recovered.facts, &learn_settings(config))?;
-        let index = open_index(dir, config, &recovered.facts)?;
+        let index = search_index::open(dir, &config.search, &recovered.facts)?;
         let search = index.reader();
         let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
 
@@ -93,7 +98,7 @@ impl Running {
                 applied: recovered.facts.end,
                 learned: learner.end(),
                 // A reset may have been due when the last server ended.
-                called: resets.is_some(),
+                woken: resets.is_some(),
                 closing: false,
                 abandoned: false,
             }),
@@ -103,50 +108,51 @@ impl Running {
             learner: arc_swap::ArcSwap::from_pointee(LearnerStatus::of(&learner)),
             facts: RwLock::new(recovered.facts),
             poisoned: Default::default(),
-            moved: Condvar::new(),
+            progressed: Condvar::new(),
             index: Mutex::new(Some(changes)),
             served: ServedQueue::new(config.serve.record.share()),
-            desk: Default::default(),
+            mailbox: Default::default(),
         });
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
-        let rhythm = Rhythm {
+        let intervals = Intervals {
             publish_every: Duration::from_millis(config.learn.publish_every_ms),
             checkpoint_every: config.learn.checkpoint_every_events,
             checkpoints_kept: config.learn.checkpoints_kept,
         };
         let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
-        let resetting = resets.map(|resets| Resetting::new(resets.clone(), log.end()));
-        if let Some(resetting) = &resetting {
-            shared.desk.tell(learner.end(), resetting.status(&learner));
+        let challengers = resets.map(|resets| Lifecycle::new(resets.clone(), log.end()));
+        if let Some(challengers) = &challengers {
+            shared.mailbox.report(learner.end(), challengers.status(&learner));
         }
-        let mut learning = Learning::new(learner, log.reader(), checkpoints, rhythm, saved, shared.clone());
+        let mut learner_thread =
+            LearnerThread::new(learner, log.reader(), checkpoints, intervals, saved, shared.clone());
         let challenger = resets.map(|resets| {
-            let challenging = Challenging::new(shared.clone(), log.reader(), jobs.clone(), resets.share);
-            thread("challenger", move || challenging.run())
+            let challenger = ChallengerThread::new(shared.clone(), log.reader(), jobs.clone(), resets.share);
+            thread("challenger", move || challenger.run())
         });
-        if let Some(resetting) = resetting {
-            learning = learning.resetting(resetting);
+        if let Some(challengers) = challengers {
+            learner_thread = learner_thread.with_challengers(challengers);
         }
         let writer = Writer::new(log, check, shared.clone());
         let threads = Threads {
             writer: thread("writer", move || writer.run(&queue)),
-            learner: thread("learner", move || learning.run()),
-            indexer: thread("indexer", move || indexing::run(index, &changed)),
+            learner: thread("learner", move || learner_thread.run()),
+            indexer: thread("indexer", move || search_index::run(index, &changed)),
             challenger,
         };
         Ok(Self { shared, jobs, search, log: Mutex::new(reader), threads: Mutex::new(Some(threads)) })
     }
 
     /// Runs a read against the facts and the version of this moment.
-    pub(super) fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
+    pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let version = self.shared.version.load();
         let facts = self.shared.facts.read();
         read(Shop { facts: &facts, version: &version })
     }
 
-    /// The same for a visitor, whom the models of their arm, or the last version known good, may answer.
-    pub(super) fn with_shop_of<T>(&self, visitor: &Visitor, traffic: &Traffic, read: impl FnOnce(Shop<'_>) -> T) -> T {
+    /// The same for a visitor, who may be answered by the models of their arm or by the last good version.
+    pub fn with_shop_of<T>(&self, visitor: &Visitor, traffic: &Traffic, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let (version, good) = (self.shared.version.load(), self.shared.good.load());
         let facts = self.shared.facts.read();
         let good = good.as_deref().filter(|_| traffic.is_by_good(visitor, facts.stream_time.0));
@@ -155,18 +161,18 @@ impl Running {
     }
 
     /// Puts a job into the writer's queue.
-    pub(super) fn submit<T>(
+    pub fn submit<T>(
         &self,
         job: impl FnOnce(Reply<T>) -> Job,
-        waiting: Waiting,
+        when_full: WhenFull,
     ) -> Result<oneshot::Receiver<Result<T, EngineError>>, EngineError> {
         if let Some(cause) = &*self.shared.poisoned.load() {
             return Err(EngineError::Poisoned(cause.to_string()));
         }
         let (reply, answer) = oneshot::channel();
-        match waiting {
-            Waiting::Block => self.jobs.send(job(reply)).map_err(|_| EngineError::Closing)?,
-            Waiting::Refuse => self.jobs.try_send(job(reply)).map_err(|error| match error {
+        match when_full {
+            WhenFull::Wait => self.jobs.send(job(reply)).map_err(|_| EngineError::Closing)?,
+            WhenFull::Refuse => self.jobs.try_send(job(reply)).map_err(|error| match error {
                 TrySendError::Full(_) => EngineError::Overloaded,
                 TrySendError::Disconnected(_) => EngineError::Closing,
             })?,
@@ -178,19 +184,19 @@ impl Running {
     ///
     /// # Errors
     /// [`EngineError::Poisoned`] if the log had failed before.
-    pub(super) fn close(&self, ending: Ending) -> Result<(), EngineError> {
+    pub fn close(&self, shutdown: Shutdown) -> Result<(), EngineError> {
         let Some(threads) = self.threads.lock().take() else { return Ok(()) };
         let shared = &self.shared;
-        // A writer that is gone already needs no telling.
+        // The writer may have ended already.
         let _ = self.jobs.send(Job::Close);
         let writer = threads.writer.join();
         {
             let mut progress = shared.progress.lock();
-            (progress.closing, progress.abandoned) = (true, ending == Ending::Abandoned);
+            (progress.closing, progress.abandoned) = (true, shutdown == Shutdown::Abandon);
         }
-        shared.moved.notify_all();
+        shared.progressed.notify_all();
         let learner = threads.learner.join();
-        shared.desk.close();
+        shared.mailbox.close();
         let challenger = threads.challenger.map_or(Ok(()), JoinHandle::join);
         shared.index.lock().take();
         let indexer = threads.indexer.join();
@@ -210,40 +216,20 @@ impl Running {
     }
 }
 
-pub(super) fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+/// Starts a thread of the engine.
+pub(crate) fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     std::thread::Builder::new().name(name.into()).spawn(run).expect("the system has room for a few threads")
 }
 
-/// Settings that differ from those in force go into the log before anything else happens.
+/// Writes the settings into the log if they differ from those in force, before anything else is written.
 fn record_settings(log: &mut Log, facts: &mut Facts, settings: &LearnSettings) -> Result<(), EngineError> {
     let text = settings.to_record();
     if *facts.settings == *text {
         return Ok(());
     }
     let body = Body::Settings(text.into());
-    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let received_at = accrue_event::Timestamp(started.as_millis() as i64);
-    log.append(received_at, std::slice::from_ref(&body))?;
+    log.append(now(), std::slice::from_ref(&body))?;
     let mut reader = log.reader();
     reader.read(facts.end, 1, |record| facts.apply(&record))?;
     Ok(())
-}
-
-/// Opens the search index and gives it whatever it does not hold.
-fn open_index(dir: &Path, config: &Config, facts: &Facts) -> Result<SearchIndex, EngineError> {
-    let mut index = SearchIndex::open(Some(&search_in(dir)), config.search.clone())?;
-    if let Opened::Rebuilt { reason } = index.opened() {
-        tracing::warn!(%reason, "the search index is built again");
-    }
-    if index.covered() != facts.catalogue_changed.0 {
-        for item in 0..facts.entries().len() as u32 {
-            match indexed(facts, item) {
-                Indexed::Item(item, description) => index.upsert(item, &description)?,
-                _ => index.remove(item)?,
-            }
-        }
-        index.set_covered(facts.catalogue_changed.0);
-        index.commit()?;
-    }
-    Ok(index)
 }

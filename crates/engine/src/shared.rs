@@ -1,38 +1,38 @@
-//! What the engine's threads share: the facts, the published version, and how far each has come.
+//! What the engine's threads share: the facts, the published version, and how far each thread is.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use accrue_event::Item;
 use accrue_model::Version;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
 use accrue_train::{Learner, Quality, Tally};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::Versions;
-use super::challenging::Desk;
-use super::served::ServedQueue;
+use crate::challenger::mailbox::Mailbox;
+use crate::versions::Versions;
+use crate::write::search_index::IndexChange;
+use crate::write::served::ServedQueue;
 
-/// How far the threads have come, and whether they are to stop.
+/// How far the threads are, and whether they are to stop.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// Records applied to the facts.
     pub applied: Offset,
     /// Records learned and published.
     pub learned: Offset,
-    /// Somebody has something for the learner besides records.
-    pub called: bool,
+    /// The learner has something to do besides learning from records.
+    pub woken: bool,
     /// Finish and stop.
     pub closing: bool,
-    /// When closing: stop without finishing, and keep nothing.
+    /// When closing: stop without learning the rest and without a checkpoint.
     pub abandoned: bool,
 }
 
-/// What a version cannot tell of its learner.
+/// What is known of the learner besides the version that it published.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LearnerStatus {
+pub(crate) struct LearnerStatus {
     pub quality: Quality,
     /// What the guard examined since its tests began.
     pub tallies: [Tally; 2],
@@ -44,7 +44,7 @@ pub(super) struct LearnerStatus {
 }
 
 impl LearnerStatus {
-    /// What a learner tells that goes on.
+    /// The status of a learner that is running.
     pub fn of(learner: &Learner) -> Self {
         Self {
             quality: learner.quality().clone(),
@@ -57,29 +57,20 @@ impl LearnerStatus {
     }
 }
 
-/// A change for the search index.
-pub(super) enum Indexed {
-    /// An item as it now is.
-    Item(ItemIdx, Box<Item>),
-    /// The item is gone.
-    Gone(ItemIdx),
-    /// All changes before this offset were handed over.
-    Covered(Offset),
-}
-
-pub(super) struct Shared {
+pub(crate) struct Shared {
     pub facts: RwLock<Facts>,
     pub version: ArcSwap<Version>,
-    /// The last version known good, for those whom it answers in any case.
+    /// The last good version, for the share of shoppers that it always answers.
     pub good: ArcSwapOption<Version>,
     pub versions: ArcSwap<Versions>,
     pub learner: ArcSwap<LearnerStatus>,
     pub poisoned: ArcSwapOption<String>,
     pub progress: Mutex<Progress>,
-    pub moved: Condvar,
-    pub index: Mutex<Option<Sender<Indexed>>>,
+    /// `progress` has changed.
+    pub progressed: Condvar,
+    pub index: Mutex<Option<Sender<IndexChange>>>,
     pub served: ServedQueue,
-    pub desk: Desk,
+    pub mailbox: Mailbox,
 }
 
 impl Shared {
@@ -99,43 +90,35 @@ impl Shared {
         }
         let end = facts.end;
         let new = known..facts.entries().len() as ItemIdx;
-        self.hand_over(&facts, &edited, new);
+        self.send_to_index(&facts, &edited, new);
         drop(facts);
         let mut progress = self.progress.lock();
         progress.applied = end;
         drop(progress);
-        self.moved.notify_all();
+        self.progressed.notify_all();
     }
 
-    /// Has the learner look up though no records came.
-    pub fn call_learner(&self) {
-        self.progress.lock().called = true;
-        self.moved.notify_all();
+    /// Wakes the learner although there are no new records.
+    pub fn wake_learner(&self) {
+        self.progress.lock().woken = true;
+        self.progressed.notify_all();
     }
 
-    fn hand_over(&self, facts: &Facts, edited: &[ItemIdx], new: Range<ItemIdx>) {
+    fn send_to_index(&self, facts: &Facts, edited: &[ItemIdx], new: Range<ItemIdx>) {
         let index = self.index.lock();
         let Some(index) = index.as_ref().filter(|_| !edited.is_empty() || !new.is_empty()) else { return };
         for item in edited.iter().copied().chain(new) {
-            // The indexer outlives the writer; should it have failed, search says so and nothing else suffers.
-            let _ = index.send(indexed(facts, item));
+            // The indexer outlives the writer. If it failed, only search is out of date.
+            let _ = index.send(IndexChange::of_item(facts, item));
         }
-        let _ = index.send(Indexed::Covered(facts.catalogue_changed));
+        let _ = index.send(IndexChange::Covered(facts.catalogue_changed));
     }
 
-    /// Remembers what made the first write fail.
+    /// Keeps the cause of the first write that failed; every later write is refused with it.
     pub fn poison(&self, cause: &str) {
         if self.poisoned.load().is_none() {
             self.poisoned.store(Some(Arc::new(cause.to_owned())));
             tracing::error!(%cause, "writes are refused from here on; reads go on");
         }
-    }
-}
-
-/// An item's change for the index, as the facts have it.
-pub(super) fn indexed(facts: &Facts, item: ItemIdx) -> Indexed {
-    match facts.entry(item) {
-        Some(entry) if !entry.retired => Indexed::Item(item, Box::new(entry.item.clone())),
-        _ => Indexed::Gone(item),
     }
 }

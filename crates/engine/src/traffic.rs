@@ -2,7 +2,7 @@
 //!
 //! In: settings, a visitor, an answer's id. Out: the arm (a function of the experiment's name and the shopper alone, so it holds
 //! for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be told apart or cannot be
-//! served. An arm changes what is *shown*; what its models learn from is everybody, or its own shoppers alone ([`Learning`]).
+//! served. An arm changes what is *shown*; what its models learn from is everybody, or its own shoppers alone ([`ArmLearning`]).
 
 use accrue_model::{Exploration, Part, Thompson};
 use accrue_serve::{Explore, Visitor};
@@ -125,7 +125,7 @@ pub struct ExperimentSettings {
     pub name: String,
     /// What the models learn from.
     #[serde(default)]
-    pub learning: Learning,
+    pub learning: ArmLearning,
     /// What is tried; the first is what others are compared with.
     pub arms: Vec<ArmSettings>,
 }
@@ -133,7 +133,7 @@ pub struct ExperimentSettings {
 /// What the models behind an arm learn from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Learning {
+pub enum ArmLearning {
     /// One learner learns from all arms: the difference is that of what is shown, with equally good models behind it.
     #[default]
     Shared,

@@ -13,8 +13,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::sync::SemaphorePermit;
 
-use super::Server;
 use super::problem::{Code, Problem};
+use super::server::Server;
 
 /// Above this a body counts as large: few are held at a time, and their work leaves the async threads.
 const LARGE_BYTES: usize = 64 << 10;

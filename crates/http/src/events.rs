@@ -9,11 +9,11 @@ use axum::extract::{Request, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Server;
 use super::body::{Form, by_size};
 use super::problem::{Problem, ProblemDocument};
 use super::records::{Batch, Record};
 use super::schema::EventRecord;
+use super::server::Server;
 
 /// What became of a batch: `accepted` + `repaired` + `duplicates` + the length of `quarantined` are its records.
 #[derive(Debug, Serialize, ToSchema)]

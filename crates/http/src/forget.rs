@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use accrue_engine::{Erased, ErasingState, ErasingStatus};
+use accrue_engine::{Erased, ErasureState, ErasureStatus};
 use accrue_event::UserId;
 use axum::Json;
 use axum::extract::State;
@@ -11,10 +11,10 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Server;
 use super::body::{self, off_worker};
 use super::params::At;
 use super::problem::{Code, Problem, ProblemDocument};
+use super::server::Server;
 
 /// People in one request.
 const MAX_USERS: usize = 10_000;
@@ -33,7 +33,7 @@ pub(super) struct Forget {
 pub(super) struct ForgettingBody {
     /// `idle`, `searching`, `learning` (the models are learned again without them) or `switching` (writes wait a moment).
     #[schema(value_type = String, example = "learning")]
-    state: ErasingState,
+    state: ErasureState,
     /// People it is about; 0 while idle.
     users: u64,
     /// Their records, as far as known.
@@ -67,10 +67,10 @@ pub(super) struct ErasedBody {
     writes_waited_ms: f64,
 }
 
-impl From<ErasingStatus> for ForgettingBody {
-    fn from(status: ErasingStatus) -> Self {
-        let ErasingStatus { state, n_users, records, replayed, of, last, failed } = status;
-        let is_idle = state == ErasingState::Idle;
+impl From<ErasureStatus> for ForgettingBody {
+    fn from(status: ErasureStatus) -> Self {
+        let ErasureStatus { state, n_users, records, replayed, of, last, failed } = status;
+        let is_idle = state == ErasureState::Idle;
         let now = |count: u64| if is_idle { 0 } else { count };
         let last = last.map(|last| {
             let Erased { n_users, records, checkpoints_removed, replayed, seconds, writes_waited_ms } = last;
@@ -121,5 +121,5 @@ pub(super) async fn forget(
     )
 )]
 pub(super) async fn forgetting(State(server): State<Arc<Server>>) -> Json<ForgettingBody> {
-    Json(server.engine.erasing().into())
+    Json(server.engine.erasure().into())
 }

@@ -10,12 +10,12 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Server;
 use super::body;
 use super::events::IngestedBody;
 use super::params::{At, Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::schema::{AttributesRecord, ItemRecord};
+use super::server::Server;
 
 /// How items are taken in.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -10,8 +10,8 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Server;
 use super::problem::{Code, Problem, ProblemDocument};
+use super::server::Server;
 
 /// The process is alive.
 #[derive(Debug, Serialize, ToSchema)]

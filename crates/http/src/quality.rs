@@ -9,8 +9,8 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Server;
 use super::problem::{Problem, ProblemDocument};
+use super::server::Server;
 
 /// Prequential quality: each figure comes from predictions made before the event was learned from.
 #[derive(Debug, Serialize, ToSchema)]

@@ -10,11 +10,11 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Server;
 use super::body::{self, off_worker};
 use super::events::IngestedBody;
 use super::params::{At, Params};
 use super::problem::{Problem, ProblemDocument};
+use super::server::Server;
 
 /// Records that one decision may concern.
 const MAX_OFFSETS: usize = 10_000;

@@ -12,12 +12,12 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Server;
 use super::body::{self, off_worker};
 use super::events::RefusedBody;
 use super::params::{At, Id, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
 use super::schema::EventRecord;
+use super::server::Server;
 
 /// Items that a page may be about, or that a request may exclude.
 const MAX_ITEMS: usize = 1000;

@@ -10,11 +10,11 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Server;
 use super::body;
 use super::params::{At, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
 use super::recommend::{RecommendedBody, took_ms};
+use super::server::Server;
 
 /// Longest text to search for, in bytes.
 const MAX_QUERY_BYTES: usize = 1024;

@@ -9,12 +9,12 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::Server;
 use super::body;
 use super::items::refuse_if_refused;
 use super::params::{At, Id};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::schema::{AttributesRecord, UserRecord};
+use super::server::Server;
 
 /// A user's description.
 #[derive(Debug, Default, Deserialize, ToSchema)]

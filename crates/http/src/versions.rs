@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accrue_engine::{Asked, ChallengerStatus, Changes, Versions};
+use accrue_engine::{ChallengerRequest, ChallengerStatus, Changes, Versions};
 use accrue_store::Offset;
 use accrue_train::{SuspectWindow, VersionEntry};
 use axum::Json;
@@ -11,10 +11,10 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Server;
 use super::body::{self, off_worker};
 use super::params::{Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
+use super::server::Server;
 
 /// All versions, and how the guard stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,8 +97,8 @@ pub(super) struct AskedBody {
     margin: f64,
 }
 
-impl From<Asked> for AskedBody {
-    fn from(Asked { set, from, passes, margin }: Asked) -> Self {
+impl From<ChallengerRequest> for AskedBody {
+    fn from(ChallengerRequest { set, from, passes, margin }: ChallengerRequest) -> Self {
         Self { set, from, passes, margin }
     }
 }
@@ -354,10 +354,10 @@ pub(super) async fn ask(
     if !(0.0..=0.4).contains(&margin) {
         return invalid("margin", format!("a margin of {margin}; 0 to 0.4 is expected"));
     }
-    let asked = Asked { set, from: from.unwrap_or(0), passes, margin };
+    let request = ChallengerRequest { set, from: from.unwrap_or(0), passes, margin };
     let engine = server.engine.clone();
     // Its settings are tried.
-    Ok((StatusCode::ACCEPTED, Json(off_worker(move || engine.ask_for_challenger(asked)).await?.into())))
+    Ok((StatusCode::ACCEPTED, Json(off_worker(move || engine.request_challenger(request)).await?.into())))
 }
 
 /// Let a challenger go that was asked for

@@ -12,7 +12,7 @@ use crate::cost::{Cost, Stopwatch};
 use crate::metrics::Interval;
 use crate::protocol::{Protocol, ProtocolSettings};
 use crate::ranking::{Counted, Group, Outcome, Summary, Task, evaluate, summarise};
-use crate::settings::{Pairs, described_model, model_settings};
+use crate::settings::{Pairs, described_model, model_named, model_settings};
 
 /// What is to be evaluated.
 #[derive(Clone, Debug)]
@@ -86,20 +86,9 @@ pub fn evaluate_files(
 ) -> Result<RankingReport, LabError> {
     let mut pairs = Pairs::new(&request.settings);
     let protocol_settings = protocol.settings(&mut pairs)?;
-    let settings = model_settings(named(&request.model)?, &pairs.rest())?;
+    let settings = model_settings(model_named(&request.model)?, &pairs.rest())?;
     let task = protocol.task(&request.train, request.test.as_ref(), &protocol_settings, request.seed)?;
     report(protocol, request, &task, &protocol_settings, &settings, progress)
-}
-
-/// The model of this name.
-///
-/// # Errors
-/// [`LabError::Setting`] with the names there are.
-pub fn named(model: &str) -> Result<Kind, LabError> {
-    Kind::named(model).ok_or_else(|| {
-        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        LabError::Setting(format!("there is no model `{model}` for this protocol; there is {}", names.join(", ")))
-    })
 }
 
 pub(crate) fn report(

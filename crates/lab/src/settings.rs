@@ -67,6 +67,17 @@ fn wrong(key: &str, text: &str, expected: impl Display) -> LabError {
     LabError::Setting(format!("{key}={text}: expected {expected}"))
 }
 
+/// The model of this name.
+///
+/// # Errors
+/// [`LabError::Setting`] with the names there are.
+pub fn model_named(model: &str) -> Result<Kind, LabError> {
+    Kind::named(model).ok_or_else(|| {
+        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        LabError::Setting(format!("there is no model `{model}` for this protocol; there is {}", names.join(", ")))
+    })
+}
+
 /// The model's settings with those of `pairs` replaced.
 ///
 /// A blend has `parts=markov+als` and `weights=1,0.5`; a part's settings are named with it, as in `als.factors=128`.
@@ -80,7 +91,7 @@ pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<An
     if kind == Kind::Blend {
         let text = pairs.remove("parts").unwrap_or_else(|| "popularity+markov+item-knn+session-knn".to_string());
         for name in text.split('+') {
-            let part = crate::evaluation::named(name)?;
+            let part = model_named(name)?;
             parts.push(model_settings(part, &taken(&mut pairs, name))?);
         }
         if let Some(text) = pairs.remove("weights") {

@@ -18,7 +18,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::prequential::{LIST, gain};
+use crate::gain::{LIST, gain};
 
 /// Buckets of one size, at most: the paper's M.
 const PER_SIZE: usize = 5;

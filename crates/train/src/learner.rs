@@ -14,12 +14,13 @@ use accrue_store::{Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
 pub use self::sections::BegunAnew;
+use crate::gain::LIST;
 use crate::gate::{Challenge, Shadow};
 use crate::guard::{Finding, Guard, Observation, Probation, Tally};
 use crate::impressions::{Impressions, Shown};
 use crate::lenient::{PassedOver, Recorded};
 use crate::line::Line;
-use crate::prequential::{ArmQuality, LIST, Quality};
+use crate::prequential::{ArmQuality, Quality};
 use crate::resets::Resets;
 use crate::versions::{Lineage, Sealing};
 use crate::{LearnSettings, TrainError};

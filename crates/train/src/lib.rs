@@ -6,6 +6,7 @@
 mod checkpoint;
 mod drift;
 mod forget;
+mod gain;
 mod gate;
 mod guard;
 mod impressions;

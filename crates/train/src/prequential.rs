@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::drift::Drift;
+use crate::gain::gain;
 
-/// Places of a list that count.
-pub(crate) const LIST: usize = 20;
 /// A recent figure forgets this share with each sample: it looks back over some 500.
 const FORGET: f64 = 1.0 / 500.0;
 
@@ -38,12 +37,6 @@ impl Hits {
     pub fn ndcg(&self) -> f64 {
         self.gains / self.samples.max(1) as f64
     }
-}
-
-/// Gain of the right item at `rank` (from 0).
-pub(crate) fn gain(rank: usize) -> f64 {
-    // ln is ours, so that the sum has the same bits everywhere.
-    f64::from(std::f32::consts::LN_2 / accrue_kernel::ln(rank as f32 + 2.0))
 }
 
 /// How well the models of one arm foresee what its shoppers do, and what is shared foresees of the same.

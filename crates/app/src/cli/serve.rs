@@ -49,7 +49,7 @@ pub(super) fn run(context: Context) -> anyhow::Result<Ending> {
         tracing::info!("stopping: the learner catches up and a checkpoint is written");
         // The engine is closed also when serving failed.
         tokio::task::spawn_blocking(move || engine.close()).await??;
-        served
+        anyhow::Ok(served?)
     })?;
     Ok(Ending::Well)
 }

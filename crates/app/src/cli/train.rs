@@ -1,7 +1,6 @@
 //! `accrue train --challenge`: other settings, more passes or only the recent past, judged beside what is being learned.
 
-use accrue_engine::config::Config;
-use accrue_engine::{learn_settings, with_changes};
+use accrue_engine::{Config, learn_settings, with_changes};
 use accrue_store::Offset;
 use accrue_train::{Challenge, GateSettings};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -7,8 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use accrue_engine::config::Config;
-use accrue_engine::{Engine, EngineError};
+use accrue_engine::{Config, Engine, EngineError};
 use serde::{Deserialize, Serialize};
 
 /// Lies in a named folder and says whose it is.

@@ -19,8 +19,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use accrue_engine::config::Config as EngineConfig;
-use accrue_engine::{Engine, EngineError};
+use accrue_engine::{Config as EngineConfig, Engine, EngineError};
 use accrue_event::Timestamp;
 use accrue_http::HttpSettings;
 use accrue_lab::simulator::{Simulator, SimulatorSettings, Step};
@@ -234,11 +233,11 @@ impl Server {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                accrue_http::serve(engine, listener, settings, async {
+                let stopped = async {
                     // A sender that is gone means the same as one that spoke.
                     let _ = stopped.await;
-                })
-                .await
+                };
+                Ok(accrue_http::serve(engine, listener, settings, stopped).await?)
             })
         };
         let thread = std::thread::Builder::new().name("server".into()).spawn(serve);

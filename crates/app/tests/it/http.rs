@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use accrue_engine::Engine;
-use accrue_engine::config::Config;
-use accrue_http::{HttpSettings, Key, Scope, serve};
+use accrue_engine::{Config, Engine};
+use accrue_http::{HttpSettings, Key, Scope, ServeError, serve};
 use serde_json::{Value, json};
 
 const READ_KEY: &str = "read-key-0123456789";
@@ -25,7 +24,7 @@ struct Shop {
     address: SocketAddr,
     engine: Engine,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<anyhow::Result<()>>>,
+    thread: Option<JoinHandle<Result<(), ServeError>>>,
     dir: PathBuf,
 }
 
@@ -142,7 +141,7 @@ impl Shop {
         stream
     }
 
-    fn stop(&mut self) -> anyhow::Result<()> {
+    fn stop(&mut self) -> Result<(), ServeError> {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }

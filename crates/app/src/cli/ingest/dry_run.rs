@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
-use accrue_engine::{EngineError, Ingested, Refused, coded};
+use accrue_engine::{EngineError, Ingested, Refused, with_kind_in_code};
 use accrue_event::{
     Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawValue, RecordKind, Refusal,
     RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
@@ -39,7 +39,7 @@ impl Verdict {
 }
 
 fn refused(kind: RecordKind, rejection: Rejection, json: String) -> Verdict {
-    Verdict::Refused(Refusal::of(kind, coded(kind, rejection), json))
+    Verdict::Refused(Refusal::of(kind, with_kind_in_code(kind, rejection), json))
 }
 
 impl DryRun {

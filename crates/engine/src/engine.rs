@@ -1,0 +1,440 @@
+//! [`Engine`]: writes, reads and the state of a shop's data folder.
+//!
+//! What an operator decides about versions and challengers is in `operator.rs`, forgetting in `forget/`.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use accrue_event::{
+    Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
+};
+use accrue_serve::filter::Filter;
+use accrue_serve::{RecommendRequest, Recommendation, SearchAnswer, SearchRequest, Shop, Visitor};
+use accrue_store::{Body, Facts, Offset, Served};
+use accrue_train::ResetSettings;
+use arc_swap::ArcSwap;
+
+use crate::challenger::status::{ChallengerState, ChallengerStatus};
+use crate::clock::now;
+use crate::config::Config;
+use crate::error::EngineError;
+use crate::forget::at_rest::finish_forgetting;
+use crate::forget::status::Erasure;
+use crate::running::{Running, Shutdown, WhenFull};
+use crate::status::{FitStatus, GuardStatus, Status};
+use crate::traffic::Traffic;
+use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused};
+use crate::write::job::{Job, Reply};
+
+/// A shop's data folder, opened. Cheap to clone; all clones are one engine.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// The folder, and the threads that work on it now.
+pub(crate) struct Inner {
+    pub dir: PathBuf,
+    pub config: Config,
+    /// `None` if the engine does not serve.
+    pub resets: Option<ResetSettings>,
+    pub running: ArcSwap<Running>,
+    /// Writes hold it shared. Forgetting holds it alone while it replaces the threads, so that writes wait.
+    pub writes: tokio::sync::RwLock<()>,
+    /// The rules alone, without statistics of the stream.
+    rules: Check,
+    traffic: Traffic,
+    pub erasure: Erasure,
+}
+
+impl Engine {
+    /// Opens or creates the folder, recovers the newest checkpoint and the rest of the log, and starts the threads.
+    ///
+    /// # Errors
+    /// If another process holds the folder, or what lies there cannot be used.
+    pub fn open(dir: &Path, config: &Config) -> Result<Self, EngineError> {
+        Self::start(dir, config, None)
+    }
+
+    /// [`Engine::open`] for a server, which runs for long: it also trains challengers, periodically as `learn.reset` says, and on request.
+    ///
+    /// # Errors
+    /// Those of [`Engine::open`].
+    pub fn open_to_serve(dir: &Path, config: &Config) -> Result<Self, EngineError> {
+        Self::start(dir, config, Some(&config.learn.reset))
+    }
+
+    fn start(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {
+        finish_forgetting(dir, config)?;
+        let running = Running::open(dir, config, resets)?;
+        let inner = Inner {
+            dir: dir.into(),
+            config: config.clone(),
+            resets: resets.cloned(),
+            running: ArcSwap::from_pointee(running),
+            writes: Default::default(),
+            rules: Check::new(config.check.clone(), Default::default())?,
+            traffic: Traffic::new(&config.serve),
+            erasure: Erasure::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn running(&self) -> Arc<Running> {
+        self.inner.running.load_full()
+    }
+
+    /// Takes a batch of events in: each is in the log or in quarantine, durably, when this returns.
+    ///
+    /// # Errors
+    /// [`EngineError::Poisoned`], [`EngineError::Closing`].
+    pub fn ingest(&self, batch: Vec<Incoming<RawEvent>>) -> Result<Ingested, EngineError> {
+        self.ask_blocking(|reply| Job::Events(batch, reply))
+    }
+
+    /// The same without blocking the caller's thread; refuses at once when too many writes wait.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`], and [`EngineError::Overloaded`].
+    pub async fn ingest_async(&self, batch: Vec<impl Into<Incoming<RawEvent>>>) -> Result<Ingested, EngineError> {
+        let batch = batch.into_iter().map(Into::into).collect();
+        self.ask(|reply| Job::Events(batch, reply)).await
+    }
+
+    /// New or changed items; with `sync`, items that are absent from the list are retired. Items whose description has not changed
+    /// count as duplicates; refused ones go into quarantine.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest_async`].
+    pub async fn put_items(&self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
+        self.ask(|reply| Job::Items(items, sync, reply)).await
+    }
+
+    /// [`Engine::put_items`] for callers without a runtime.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn put_items_blocking(&self, items: Vec<RawItem>, sync: bool) -> Result<Ingested, EngineError> {
+        let items = items.into_iter().map(Incoming::Record).collect();
+        self.ask_blocking(|reply| Job::Items(items, sync, reply))
+    }
+
+    /// New or changed descriptions of users. Those that have not changed count as duplicates; refused ones go into quarantine.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest_async`].
+    pub async fn put_users(&self, users: Vec<Incoming<RawUser>>) -> Result<Ingested, EngineError> {
+        self.ask(|reply| Job::Users(users, reply)).await
+    }
+
+    /// [`Engine::put_users`] for callers without a runtime: one commit for the batch.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn put_users_blocking(&self, users: Vec<RawUser>) -> Result<Ingested, EngineError> {
+        let users = users.into_iter().map(Incoming::Record).collect();
+        self.ask_blocking(|reply| Job::Users(users, reply))
+    }
+
+    /// Changes some fields of an item, through the check.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Refused`], and those of [`Engine::ingest_async`].
+    pub async fn patch_item(&self, id: ItemId, patch: RawItem) -> Result<Item, EngineError> {
+        let sought = id.clone();
+        self.edit(move |facts, check| {
+            known_item(facts, &id)?;
+            let (patch, _) = check.judge_patch(&patch).map_err(EngineError::Refused)?;
+            Ok(vec![Body::ItemPatched { id, patch: Box::new(patch) }])
+        })
+        .await?;
+        self.item(&sought).ok_or_else(|| unknown_item(&sought))
+    }
+
+    /// Takes an item out of the shop.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn retire_item(&self, id: ItemId) -> Result<(), EngineError> {
+        self.edit(move |facts, _| {
+            known_item(facts, &id)?;
+            Ok(vec![Body::ItemRetired(id)])
+        })
+        .await
+    }
+
+    /// Removes a user's description (not their events).
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn remove_user(&self, id: UserId) -> Result<(), EngineError> {
+        self.edit(move |facts, _| match facts.user(&id) {
+            Some(_) => Ok(vec![Body::UserRemoved(id)]),
+            None => Err(EngineError::NotFound { what: "user", id: id.to_string() }),
+        })
+        .await
+    }
+
+    /// A guest turned out to be a user.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest_async`].
+    pub async fn merge(&self, session: SessionId, user: UserId) -> Result<(), EngineError> {
+        self.edit(move |_, _| Ok(vec![Body::Merged { session, user }])).await
+    }
+
+    /// Judges quarantined records again under the rules of now, and takes in those that pass; returns what became of them.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn release(&self, offsets: Vec<Offset>) -> Result<Ingested, EngineError> {
+        self.ask(|reply| Job::Release(offsets, reply)).await
+    }
+
+    /// Drops quarantined records; returns how many.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn drop_quarantined(&self, offsets: Vec<Offset>) -> Result<u64, EngineError> {
+        self.ask(|reply| Job::Drop(offsets, reply)).await
+    }
+
+    async fn edit(
+        &self,
+        edit: impl FnOnce(&Facts, &Check) -> Result<Vec<Body>, EngineError> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        self.ask(|reply| Job::Edit(Box::new(edit), reply)).await.map(|_| ())
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, EngineError> {
+        let _writes = self.inner.writes.read().await;
+        let answer = self.running().submit(job, WhenFull::Refuse)?;
+        answer.await.unwrap_or(Err(EngineError::Closing))
+    }
+
+    pub(crate) fn ask_blocking<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, EngineError> {
+        let _writes = self.inner.writes.blocking_read();
+        let answer = self.running().submit(job, WhenFull::Wait)?;
+        answer.blocking_recv().unwrap_or(Err(EngineError::Closing))
+    }
+
+    /// An item's description.
+    pub fn item(&self, id: &ItemId) -> Option<Item> {
+        let running = self.running();
+        let facts = running.shared.facts.read();
+        facts.find(id).filter(|entry| !entry.retired).map(|entry| entry.item.clone())
+    }
+
+    /// A user's description; a bare one for a user known from events alone.
+    pub fn user(&self, id: &UserId) -> Option<User> {
+        if self.inner.erasure.hides(id) {
+            return None;
+        }
+        self.running().shared.facts.read().user(id)
+    }
+
+    /// Recommendations. CPU-bound, about a millisecond.
+    ///
+    /// # Errors
+    /// None at present; requests are checked where they are read.
+    pub fn recommend(&self, request: &RecommendRequest) -> Result<Recommendation, EngineError> {
+        let request = self.without_forgotten(request, |request| &mut request.visitor);
+        let running = self.running();
+        Ok(running.with_shop_of(&request.visitor, &self.inner.traffic, |shop| shop.recommend(&request)))
+    }
+
+    /// Items like this one.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`].
+    pub fn similar(&self, id: &ItemId, n: usize, filter: Option<&Filter>) -> Result<Recommendation, EngineError> {
+        self.with_shop(|shop| {
+            let item = shop.facts.items.get(id.as_str()).ok_or_else(|| unknown_item(id))?;
+            Ok(shop.similar(item, n, filter))
+        })
+    }
+
+    /// What the shop as a whole does lately.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn trending(&self, n: usize, filter: Option<&Filter>) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.trending(n, filter)))
+    }
+
+    /// The newest items.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn new_items(&self, n: usize, filter: Option<&Filter>) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.new_items(n, filter)))
+    }
+
+    /// Search.
+    ///
+    /// # Errors
+    /// If the index's files cannot be read.
+    pub fn search(&self, request: &SearchRequest) -> Result<SearchAnswer, EngineError> {
+        let request = self.without_forgotten(request, |request| &mut request.visitor);
+        let running = self.running();
+        let visitor = &request.visitor;
+        Ok(running.with_shop_of(visitor, &self.inner.traffic, |shop| shop.search(&running.search, &request))?)
+    }
+
+    /// Which shopper is in which arm, and which answers are drawn.
+    pub fn traffic(&self) -> &Traffic {
+        &self.inner.traffic
+    }
+
+    /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not wait.
+    pub fn record_served(&self, recommendation_id: &str, served: impl FnOnce() -> Served) {
+        let running = self.running();
+        let shared = &running.shared;
+        if shared.served.keeps(recommendation_id) && shared.poisoned.load().is_none() {
+            shared.served.push(served());
+        }
+    }
+
+    /// The events of a history that is given with a request: those that the check accepts, by the same rules as for events that are
+    /// stored (except those about rates and outliers, which need a stream), and the others with the reason. Nothing is stored.
+    pub fn judge_inline(&self, events: Vec<RawEvent>) -> (Vec<Event>, Vec<Refused>) {
+        let running = self.running();
+        let facts = running.shared.facts.read();
+        let (mut history, mut refused) = (Vec::with_capacity(events.len()), Vec::new());
+        for (index, raw) in events.into_iter().enumerate() {
+            match self.inner.rules.judge(&raw, now(), |item| facts.known_item(item)) {
+                Outcome::Accepted(event) | Outcome::Repaired(event, _) => history.push(event),
+                Outcome::Quarantined(Rejection { reason, detail }) => {
+                    refused.push(Refused { index, reason: reason.code().into(), detail: detail.into() });
+                }
+            }
+        }
+        (history, refused)
+    }
+
+    /// Runs a read against the facts and the version of this moment.
+    pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
+        self.running().with_shop(read)
+    }
+
+    /// The request as it is answered: a user who is being forgotten is an unknown visitor already.
+    fn without_forgotten<'r, R: Clone>(&self, request: &'r R, visitor: impl Fn(&mut R) -> &mut Visitor) -> Cow<'r, R> {
+        let erasure = &self.inner.erasure;
+        if !erasure.is_running() {
+            return Cow::Borrowed(request);
+        }
+        let mut request = request.clone();
+        let visitor = visitor(&mut request);
+        if visitor.user.as_ref().is_some_and(|user| erasure.hides(user)) {
+            *visitor = Visitor::default();
+        }
+        Cow::Owned(request)
+    }
+
+    /// Records in quarantine from `from` on, at most `limit`, optionally of one reason.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn quarantine(
+        &self,
+        from: Offset,
+        limit: usize,
+        reason: Option<&str>,
+    ) -> Result<Vec<QuarantinedRecord>, EngineError> {
+        let running = self.running();
+        let offsets: Vec<Offset> = {
+            let facts = running.shared.facts.read();
+            let wanted =
+                facts.quarantine.range(from..).filter(|(_, known)| reason.is_none_or(|sought| sought == &***known));
+            wanted.map(|(&offset, _)| offset).take(limit).collect()
+        };
+        let mut log = running.log.lock();
+        let mut records = Vec::with_capacity(offsets.len());
+        for offset in offsets {
+            let Some(record) = log.get(offset)? else { continue };
+            if let Body::Quarantined { kind, reason, detail, raw, .. } = record.body {
+                let (reason, detail, raw) = (reason.into(), detail.into(), raw.into());
+                records.push(QuarantinedRecord {
+                    offset: offset.0,
+                    received_at: record.received_at,
+                    kind,
+                    reason,
+                    detail,
+                    raw,
+                });
+            }
+        }
+        Ok(records)
+    }
+
+    /// The state of the engine.
+    pub fn status(&self) -> Status {
+        let running = self.running();
+        let shared = &running.shared;
+        let learner = shared.learner.load();
+        let version = shared.version.load();
+        let facts = shared.facts.read();
+        let counts = |counts: &BTreeMap<Box<str>, u64>| counts.iter().map(|(code, n)| (code.to_string(), *n)).collect();
+        Status {
+            log_end: facts.end.0,
+            learned: shared.progress.lock().learned.0,
+            version: version.number,
+            poisoned: shared.poisoned.load().as_ref().map(|cause| cause.to_string()),
+            learner_failed: learner.failed.clone(),
+            n_items: facts.items.len() as u64,
+            n_shoppers: facts.shoppers.len() as u64,
+            n_quarantined: facts.quarantine.len() as u64,
+            accepted: facts.counters.accepted,
+            repairs: counts(&facts.counters.repairs),
+            reasons: counts(&facts.counters.quarantined),
+            duplicates: facts.duplicates[0] + facts.duplicates[1],
+            served_lost: shared.served.n_lost(),
+            repeats_passed: learner.n_repeats_passed,
+            steps_skipped: version.ensemble.sequence.as_ref().map_or(0, accrue_model::Sequence::n_skipped),
+            fits: version.ensemble.fitted.as_ref().map(FitStatus::of),
+            copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
+            quality: learner.quality.clone(),
+            arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),
+            guard: GuardStatus::of(&shared.versions.load(), learner.tallies),
+            challenger: self.challenger_status(shared.versions.load().challenger.clone()),
+        }
+    }
+
+    /// The challenger as the mailbox has it; `otherwise` if the engine does not serve.
+    pub(crate) fn challenger_status(&self, otherwise: ChallengerStatus) -> ChallengerStatus {
+        let now = self.running().shared.mailbox.status();
+        if now.state == ChallengerState::Off { otherwise } else { now }
+    }
+
+    /// Blocks until everything that was applied by now is learned and published, or learning has failed.
+    pub fn wait_until_learned(&self) {
+        let running = self.running();
+        let shared = &running.shared;
+        let mut progress = shared.progress.lock();
+        let target = progress.applied;
+        while progress.learned < target && !progress.closing && shared.learner.load().failed.is_none() {
+            shared.progressed.wait_for(&mut progress, Duration::from_millis(100));
+        }
+    }
+
+    /// Stops taking writes, lets the learner finish, writes a checkpoint, closes the log. An erasure that is under way is finished when
+    /// the folder is next opened. Safe to call twice.
+    ///
+    /// # Errors
+    /// [`EngineError::Poisoned`] if the log had failed before.
+    pub fn close(&self) -> Result<(), EngineError> {
+        self.inner.erasure.close();
+        self.running().close(Shutdown::Save)
+    }
+}
+
+fn unknown_item(id: &ItemId) -> EngineError {
+    EngineError::NotFound { what: "item", id: id.to_string() }
+}
+
+fn known_item(facts: &Facts, id: &ItemId) -> Result<(), EngineError> {
+    facts.find(id).filter(|entry| !entry.retired).map(|_| ()).ok_or_else(|| unknown_item(id))
+}

@@ -1,0 +1,65 @@
+//! Why the engine could not do what was asked.
+
+use accrue_event::Rejection;
+use accrue_train::TrainError;
+
+/// Why the engine could not do what was asked. The HTTP layer turns these into problem documents.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The log cannot be written; reads go on.
+    #[error("the log cannot be written: {0}")]
+    Poisoned(String),
+    /// The writer's queue is full.
+    #[error("too many writes are waiting; try again shortly")]
+    Overloaded,
+    /// The engine is shutting down.
+    #[error("the server is shutting down")]
+    Closing,
+    /// No such thing.
+    #[error("{what} {id:?} is unknown")]
+    NotFound {
+        /// "item", "user", "quarantined record".
+        what: &'static str,
+        /// Its name.
+        id: String,
+    },
+    /// The request cannot be answered as it is.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// Field of the request.
+        field: &'static str,
+        /// What was expected.
+        message: String,
+    },
+    /// The state of the folder or of the models does not allow it.
+    #[error("{message}")]
+    Conflict {
+        /// How.
+        message: String,
+    },
+    /// The check refuses the record.
+    #[error("{0}")]
+    Refused(Rejection),
+    /// The data folder is not usable.
+    #[error(transparent)]
+    Store(#[from] accrue_store::StoreError),
+    /// The learned state cannot be recovered.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The search index cannot be read or written.
+    #[error(transparent)]
+    Search(#[from] accrue_serve::search::SearchError),
+    /// The check's settings contradict themselves.
+    #[error("[check]: {0}")]
+    Check(#[from] accrue_event::SettingsError),
+}
+
+impl EngineError {
+    /// The same failure for another caller whose write was in the same group.
+    pub(crate) fn repeated(&self) -> Self {
+        Self::Poisoned(match self {
+            Self::Poisoned(cause) => cause.clone(),
+            other => other.to_string(),
+        })
+    }
+}

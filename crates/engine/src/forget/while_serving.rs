@@ -1,0 +1,255 @@
+//! Forgetting people while the server answers.
+//!
+//! In: users. Out: the folder and everything that runs over it as if those people had never come. Facts and models are learned again
+//! beside the running ones, over the log as it will be (a reader that hides their records). When the new ones are near the end of the
+//! log, writes wait: the old threads end, the records become tombstones, new threads start with what was learned, and writes go on.
+//! Reads never stop. Until that moment the people are unknown visitors to them, and what they do meanwhile is erased with the rest.
+//!
+//! The records are written down before anything else is done (`PendingErasure`), so that the next opening finishes an erasure that a
+//! crash or a stop interrupted. Nothing else is changed until the switch. Facts and models are in memory twice for that time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use accrue_event::UserId;
+use accrue_store::{Facts, Log, PendingErasure};
+use accrue_train::{Recovered, Traces, erase, find_traces, recover, refuse_if_pruned};
+
+use super::at_rest::{finish_forgetting, remove_search};
+use super::mentions::mentions;
+use super::status::{Erased, ErasureState, ErasureStatus};
+use crate::config::learn_settings;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::folder::checkpoints_in;
+use crate::learn::fits;
+use crate::running::{Running, Shutdown, thread};
+
+/// Records learned between two rests.
+const PIECE: u64 = 1_024;
+/// Time of rest for each second of work: the learner and the readers run beside it.
+const REST: f64 = 1.0;
+/// This near to the end of the log, the new learner's thread learns the rest.
+const NEAR: u64 = 4_096;
+/// Rounds of following a log that grows, each up to the end that it had at the beginning. After this number it no longer rests, and
+/// after twice the number it is near enough in any case.
+const ROUNDS_WITH_REST: usize = 8;
+/// It begins again if a guest, whose earlier records were kept, became one of the people. After this number of attempts writes wait until
+/// it is done.
+const MAX_ATTEMPTS: usize = 3;
+
+impl Engine {
+    /// The progress of the erasure.
+    pub fn erasure(&self) -> ErasureStatus {
+        self.inner.erasure.slot().status.clone()
+    }
+
+    /// Begins to forget these people, and returns when their records are written down; a thread goes on with it.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] if nothing is known of one of them: then nothing is done. [`EngineError::Conflict`] while others are being
+    /// forgotten. Otherwise if the log was pruned too far, or a file cannot be read or written.
+    pub fn forget(&self, users: BTreeSet<UserId>) -> Result<ErasureStatus, EngineError> {
+        let erasure = &self.inner.erasure;
+        {
+            let mut slot = erasure.slot();
+            if slot.closing {
+                return Err(EngineError::Closing);
+            }
+            if slot.status.state != ErasureState::Idle {
+                let message = "people are being forgotten just now; ask again when that is done".into();
+                return Err(EngineError::Conflict { message });
+            }
+            slot.status.state = ErasureState::Searching;
+        }
+        let begun = self.begin_erasure(&users);
+        let mut slot = erasure.slot();
+        match begun {
+            Ok(traces) => {
+                slot.status = ErasureStatus {
+                    state: ErasureState::Learning,
+                    n_users: users.len() as u64,
+                    records: traces.offsets.len() as u64,
+                    replayed: 0,
+                    of: traces.end().0 - traces.first().unwrap_or_default().0,
+                    failed: None,
+                    last: slot.status.last.take(),
+                };
+                erasure.hide(users.clone());
+                let engine = self.clone();
+                // The thread of the erasure before this one has ended, because the state was idle.
+                slot.thread = Some(thread("eraser", move || engine.run_erasure(&users, traces)));
+                Ok(slot.status.clone())
+            }
+            Err(error) => {
+                slot.status.state = ErasureState::Idle;
+                Err(error)
+            }
+        }
+    }
+
+    fn begin_erasure(&self, users: &BTreeSet<UserId>) -> Result<Traces, EngineError> {
+        let inner = &self.inner;
+        let mut log = self.running().log.lock().another();
+        let traces = find_traces(&mut log, users, mentions)?;
+        if let Some(unknown) = users.iter().find(|user| !traces.records.contains_key(*user)) {
+            return Err(EngineError::NotFound { what: "user", id: unknown.to_string() });
+        }
+        refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &learn_settings(&inner.config), users, &traces)?;
+        PendingErasure::of(&inner.dir).begin(&traces.offsets)?;
+        Ok(traces)
+    }
+
+    fn run_erasure(&self, users: &BTreeSet<UserId>, traces: Traces) {
+        let started = Instant::now();
+        tracing::info!(n_users = users.len(), n_records = traces.offsets.len(), "forgetting begins");
+        let ended = self.erase(users, traces);
+        let erasure = &self.inner.erasure;
+        if ended.is_ok() {
+            erasure.hide(BTreeSet::new());
+        }
+        erasure.update(|status| {
+            status.state = ErasureState::Idle;
+            match ended {
+                Ok(done) => {
+                    let erased = Erased { seconds: started.elapsed().as_secs_f64(), ..done };
+                    tracing::info!(records = erased.records, seconds = erased.seconds, "forgotten");
+                    status.last = Some(erased);
+                }
+                Err(EngineError::Closing) => tracing::info!("the next start finishes the erasure"),
+                Err(error) => {
+                    tracing::error!(%error, "the erasure failed; the next start of the server finishes it");
+                    status.failed = Some(error.to_string());
+                }
+            }
+        });
+    }
+
+    fn erase(&self, users: &BTreeSet<UserId>, mut traces: Traces) -> Result<Erased, EngineError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let Some((recovered, replayed)) = self.learn_again(users, &mut traces)? else { continue };
+            // Writes in flight are answered first; later ones wait from here on.
+            let _writes = self.inner.writes.blocking_write();
+            let waiting = Instant::now();
+            let mut log = self.running().log.lock().another();
+            if traces.follow(&mut log, users, mentions)? {
+                let erased = self.switch(users, traces, Some(recovered))?;
+                let writes_waited_ms = waiting.elapsed().as_secs_f64() * 1e3;
+                return Ok(Erased { replayed, writes_waited_ms, ..erased });
+            }
+        }
+        let _writes = self.inner.writes.blocking_write();
+        let waiting = Instant::now();
+        let erased = self.switch(users, traces, None)?;
+        Ok(Erased { writes_waited_ms: waiting.elapsed().as_secs_f64() * 1e3, ..erased })
+    }
+
+    /// Learns the log without those records to somewhere near its end; returns what was learned and the number of records. `None` if a
+    /// guest with records from before became one of the users meanwhile.
+    fn learn_again(
+        &self,
+        users: &BTreeSet<UserId>,
+        traces: &mut Traces,
+    ) -> Result<Option<(Recovered, u64)>, EngineError> {
+        let (inner, first) = (&self.inner, traces.first().unwrap_or_default());
+        let mut log = self.running().log.lock().another();
+        let mut hiding = log.another();
+        let mut recovered =
+            recover(&mut hiding, &checkpoints_in(&inner.dir), &learn_settings(&inner.config), first, true)?;
+        let from = recovered.learner.end().0;
+        for round in 0..2 * ROUNDS_WITH_REST {
+            if !traces.follow(&mut log, users, mentions)? {
+                return Ok(None);
+            }
+            hiding.hide(&traces.offsets);
+            let end = traces.end();
+            recovered.read_on(&mut hiding, end)?;
+            while recovered.learner.end() < end {
+                let started = Instant::now();
+                fits::start(recovered.learner.pending_fits());
+                match recovered.learner.free_choices() {
+                    0 => inner.erasure.rest(fits::POLL)?,
+                    free => recovered.catch_up_by(&mut hiding, PIECE.min(free))?,
+                }
+                let learner = recovered.learner.end().0;
+                inner.erasure.update(|status| {
+                    (status.replayed, status.of) = (learner - from, end.0 - from);
+                    status.records = traces.offsets.len() as u64;
+                });
+                let rest = if round < ROUNDS_WITH_REST { started.elapsed().mul_f64(REST) } else { Duration::ZERO };
+                inner.erasure.rest(rest)?;
+            }
+            if log.end().0 - end.0 <= NEAR {
+                break;
+            }
+        }
+        let replayed = recovered.learner.end().0 - from;
+        Ok(Some((recovered, replayed)))
+    }
+
+    /// Ends the old threads, erases the records, and starts new threads with what was learned again; without that, everything is learned
+    /// again first.
+    fn switch(
+        &self,
+        users: &BTreeSet<UserId>,
+        mut traces: Traces,
+        recovered: Option<Recovered>,
+    ) -> Result<Erased, EngineError> {
+        let (inner, old) = (&self.inner, self.running());
+        inner.erasure.update(|status| status.state = ErasureState::Switching);
+        old.close(Shutdown::Abandon)?;
+        // Answers were recorded until now. There was no merge, because writes wait.
+        traces.follow(&mut old.log.lock().another(), users, mentions)?;
+        let pending = PendingErasure::of(&inner.dir);
+        pending.begin(&traces.offsets)?;
+        let n_checkpoints = checkpoints_in(&inner.dir).list()?.len() as u64;
+        let started = match recovered {
+            Some(recovered) => self.start_without(&traces, recovered, &old),
+            None => Err(EngineError::Closing),
+        };
+        // If that fails, it is done as after a crash.
+        let running = started.or_else(|error| {
+            tracing::warn!(%error, "everything is learned again before writes go on");
+            finish_forgetting(&inner.dir, &inner.config)?;
+            Running::open(&inner.dir, &inner.config, inner.resets.as_ref())
+        })?;
+        pending.end()?;
+        // Answers that were given meanwhile are recorded, except those to the people themselves.
+        let served = old.shared.served.take_answers().filter(|served| {
+            let user = served.user.as_ref();
+            user.is_none_or(|user| !users.contains(user))
+        });
+        served.for_each(|served| running.shared.served.push(served));
+        let checkpoints_left = checkpoints_in(&inner.dir).list()?.len() as u64;
+        inner.running.store(Arc::new(running));
+        Ok(Erased {
+            n_users: users.len() as u64,
+            records: traces.offsets.len() as u64,
+            checkpoints_removed: n_checkpoints.saturating_sub(checkpoints_left),
+            replayed: traces.end().0 - traces.first().unwrap_or_default().0,
+            seconds: 0.0,
+            writes_waited_ms: 0.0,
+        })
+    }
+
+    fn start_without(&self, traces: &Traces, mut recovered: Recovered, old: &Running) -> Result<Running, EngineError> {
+        let inner = &self.inner;
+        let mut log = Log::open(&inner.dir, (&inner.config.log).into())?;
+        erase(&mut log, &checkpoints_in(&inner.dir), &traces.offsets)?;
+        recovered.read_on(&mut log.reader(), log.end())?;
+        // The checkpoint that it began with is old, so the next one is due.
+        recovered.checkpoint = None;
+        if !have_same_items(&old.shared.facts.read(), &recovered.facts) {
+            remove_search(&inner.dir)?;
+        }
+        let checkpoints = checkpoints_in(&inner.dir);
+        Running::start(log, recovered, checkpoints, &inner.dir, &inner.config, inner.resets.as_ref())
+    }
+}
+
+/// Whether both have the same items under the same numbers, so that the search index is still right.
+fn have_same_items(old: &Facts, new: &Facts) -> bool {
+    let (old, new) = (old.entries(), new.entries());
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.retired == new.retired && old.item == new.item)
+}

@@ -1,0 +1,277 @@
+//! The learner's thread: follows the log after the facts, publishes, and writes checkpoints.
+//!
+//! When it publishes or saves depends on the clock, what it learns does not: neither changes the fold.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use accrue_model::Fitted;
+use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, Written};
+use accrue_train::{Learner, TrainError, look_back, save};
+
+use super::fits;
+use super::past::SharedPast;
+use crate::challenger::lifecycle::Lifecycle;
+use crate::shared::{LearnerStatus, Shared};
+use crate::versions::Versions;
+
+/// Records read and resolved at once; publication may happen between chunks.
+const CHUNK: usize = 256;
+/// The good version is published again after this time, so that it knows items that are new.
+const PUBLISH_GOOD_EVERY: Duration = Duration::from_secs(1);
+
+/// Served answers that count as one event when a checkpoint is due: reading an answer takes about an eighth of learning an event.
+const ANSWERS_PER_EVENT: u64 = 8;
+
+/// Fits after which a checkpoint is due, however few events there were: the next start must not wait for more fits than that.
+const FITS_PER_CHECKPOINT: u64 = 4;
+
+/// When to publish and when to write a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intervals {
+    pub publish_every: Duration,
+    pub checkpoint_every: u64,
+    pub checkpoints_kept: usize,
+}
+
+pub(crate) struct LearnerThread {
+    learner: Learner,
+    log: LogReader,
+    checkpoints: Checkpoints,
+    intervals: Intervals,
+    shared: Arc<Shared>,
+    /// The newest checkpoint covers the records before this offset.
+    saved: Offset,
+    /// Records since then that may have changed the learned state; served answers do not.
+    unsaved: u64,
+    /// Whether the learned state may have changed since the last publication.
+    has_changed: bool,
+    published_at: Instant,
+    /// When the good version was last published.
+    good_at: Instant,
+    /// Challengers, if the engine serves.
+    challengers: Option<Lifecycle>,
+}
+
+impl LearnerThread {
+    pub fn new(
+        learner: Learner,
+        log: LogReader,
+        checkpoints: Checkpoints,
+        intervals: Intervals,
+        saved: Offset,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            learner,
+            log,
+            checkpoints,
+            intervals,
+            shared,
+            saved,
+            unsaved: 0,
+            has_changed: false,
+            published_at: Instant::now(),
+            good_at: Instant::now(),
+            challengers: None,
+        }
+    }
+
+    /// The same with challengers.
+    pub fn with_challengers(self, challengers: Lifecycle) -> Self {
+        Self { challengers: Some(challengers), ..self }
+    }
+
+    /// Learns until told to close, then catches up and saves.
+    pub fn run(mut self) {
+        if let Err(error) = self.follow() {
+            tracing::error!(%error, "learning stopped; the last published version goes on answering");
+            let mut status = (**self.shared.learner.load()).clone();
+            status.failed = Some(error.to_string());
+            self.shared.learner.store(Arc::new(status));
+            self.shared.progressed.notify_all();
+        }
+    }
+
+    fn follow(&mut self) -> Result<(), TrainError> {
+        fits::start(self.learner.pending_fits());
+        loop {
+            let (target, closing) = self.wait_for_work();
+            while self.learner.end() < target {
+                if self.shared.progress.lock().abandoned {
+                    return Ok(());
+                }
+                if self.learner.free_choices() > 0 {
+                    self.learn_chunk(target)?;
+                    fits::start(self.learner.pending_fits());
+                } else if !self.wait_for_fit() {
+                    break;
+                }
+                self.advance_challenger(target);
+                if self.has_changed && self.publication_due() {
+                    self.publish();
+                }
+            }
+            if self.shared.progress.lock().abandoned {
+                return Ok(());
+            }
+            self.advance_challenger(target);
+            if !self.has_changed {
+                self.mark_learned();
+            } else if closing || self.publication_due() {
+                self.publish();
+            }
+            if closing || self.save_due() {
+                self.save()?;
+            }
+            if closing {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sleeps until there are records to learn, something learned waits long enough for publication, or the engine closes.
+    fn wait_for_work(&self) -> (Offset, bool) {
+        let mut progress = self.shared.progress.lock();
+        loop {
+            let learned_all = progress.applied <= self.learner.end();
+            if !learned_all || progress.closing || std::mem::take(&mut progress.woken) {
+                return (progress.applied, progress.closing);
+            }
+            if self.learner.end() <= progress.learned {
+                self.shared.progressed.wait(&mut progress);
+            } else if self.publication_due() {
+                return (progress.applied, false);
+            } else {
+                let left = self.intervals.publish_every.saturating_sub(self.published_at.elapsed());
+                self.shared.progressed.wait_for(&mut progress, left);
+            }
+        }
+    }
+
+    /// After a number of events, or of records that only have to be read again.
+    fn save_due(&self) -> bool {
+        let every = self.intervals.checkpoint_every;
+        self.unsaved >= every
+            || self.learner.end().0 >= self.saved.0.saturating_add(every.saturating_mul(ANSWERS_PER_EVENT))
+    }
+
+    fn publication_due(&self) -> bool {
+        self.published_at.elapsed() >= self.intervals.publish_every
+    }
+
+    fn learn_chunk(&mut self, target: Offset) -> Result<(), TrainError> {
+        let left = (target.0 - self.learner.end().0).min(self.learner.free_choices());
+        let limit = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
+        let (n_fits, n_alarms) = (self.n_fits(), self.learner.n_alarms());
+        let mut records: Vec<Record> = Vec::with_capacity(limit);
+        self.log.read(self.learner.end(), limit, |record| records.push(record))?;
+        // Names are resolved under the lock, learning happens without it: the writer waits for microseconds.
+        let resolved: Vec<Fact<'_>> = {
+            let facts = self.shared.facts.read();
+            self.learner.share_histories(&facts, limit);
+            records.iter().map(|record| facts.resolve(record)).collect()
+        };
+        let n_changing = records.iter().filter(|record| !matches!(record.body, Body::Served(_))).count();
+        self.unsaved = self.unsaved.saturating_add(n_changing as u64);
+        self.has_changed |= n_changing > 0;
+        for (record, fact) in records.iter().zip(resolved) {
+            match fact {
+                Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
+                    let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
+                    look_back(&mut self.learner, record, &mut past)?;
+                    // Training a challenger takes long: a checkpoint spares the next start from repeating it.
+                    self.unsaved = self.unsaved.max(self.intervals.checkpoint_every);
+                }
+                fact => self.learner.step(record.offset, record.received_at.0, fact)?,
+            }
+        }
+        if self.learner.n_alarms() > n_alarms {
+            let good = self.learner.lineage().good().map(|(number, _)| number);
+            let why = self.learner.lineage().windows().last().map_or("", |window| &window.why);
+            tracing::warn!(good, why, "what was learned lately did harm and was undone; see `accrue versions`");
+        }
+        if self.n_fits() > n_fits {
+            self.unsaved = self.unsaved.saturating_add(self.intervals.checkpoint_every / FITS_PER_CHECKPOINT);
+        }
+        Ok(())
+    }
+
+    fn n_fits(&self) -> u64 {
+        self.learner.ensemble().fitted.as_ref().map_or(0, Fitted::n_fits)
+    }
+
+    /// Waits a moment for the fit that the next choice needs; `false` if the engine closes, which must not wait for a fit.
+    fn wait_for_fit(&self) -> bool {
+        // It may be the fit of a challenger that was promoted just now.
+        fits::start(self.learner.pending_fits());
+        let mut progress = self.shared.progress.lock();
+        if !progress.closing {
+            self.shared.progressed.wait_for(&mut progress, fits::POLL);
+        }
+        !progress.closing
+    }
+
+    /// Does what is due for the challenger, if the engine serves.
+    fn advance_challenger(&mut self, applied: Offset) {
+        if let Some(challengers) = &mut self.challengers {
+            let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
+            challengers.advance(&mut self.learner, &mut past, &self.shared.mailbox, applied);
+        }
+    }
+
+    fn publish(&mut self) {
+        let version = self.learner.publish();
+        let offset = version.offset;
+        self.publish_good();
+        let status = LearnerStatus::of(&self.learner);
+        self.shared.version.store(Arc::new(version));
+        self.shared.versions.store(Arc::new(Versions::of(&self.learner)));
+        self.shared.learner.store(Arc::new(status));
+        self.published_at = Instant::now();
+        self.has_changed = false;
+        self.shared.progress.lock().learned = Offset(offset);
+        self.shared.progressed.notify_all();
+    }
+
+    /// Publishes the good version if it is another one, or if its list of items is old.
+    fn publish_good(&mut self) {
+        let number = self.learner.lineage().good().map(|(number, _)| number);
+        let known = self.shared.good.load().as_ref().map(|version| version.number);
+        if number != known || self.good_at.elapsed() >= PUBLISH_GOOD_EVERY {
+            self.shared.good.store(self.learner.publish_good().map(Arc::new));
+            self.good_at = Instant::now();
+        }
+    }
+
+    /// The learned state has not changed since the last publication, so the published version covers the records up to here as well.
+    fn mark_learned(&mut self) {
+        let mut progress = self.shared.progress.lock();
+        if progress.learned < self.learner.end() {
+            progress.learned = self.learner.end();
+            drop(progress);
+            self.shared.progressed.notify_all();
+        }
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        if self.saved == self.learner.end() {
+            return Ok(());
+        }
+        let facts = self.shared.facts.read();
+        match save(&self.checkpoints, |end| self.log.sum_before(end), facts, &self.learner)
+            .and_then(|written| Ok(self.checkpoints.keep(self.intervals.checkpoints_kept).map(|()| written)?))
+        {
+            Ok(Written { state_bytes, file_bytes, n_bases }) => {
+                tracing::debug!(state_bytes, file_bytes, n_bases, "checkpoint written");
+            }
+            // The log has everything: without the checkpoint, the next start is slower and nothing else.
+            Err(error) => {
+                tracing::warn!(%error, "the checkpoint was not written; the next attempt is made after the same number of events");
+            }
+        }
+        self.saved = self.learner.end();
+        self.unsaved = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! The state of an engine as counters and figures: what `/readyz`, `/metrics` and `/v1/quality` show.
+
+use std::collections::BTreeMap;
+
+use accrue_model::Fitted;
+use accrue_train::{Quality, Tally};
+use serde::Serialize;
+
+use crate::challenger::status::ChallengerStatus;
+use crate::versions::Versions;
+
+/// The state of an engine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Status {
+    /// Records in the log.
+    pub log_end: u64,
+    /// Records the published version has learned from.
+    pub learned: u64,
+    /// Number of the published version.
+    pub version: u64,
+    /// Why the writer is poisoned, if it is.
+    pub poisoned: Option<String>,
+    /// What stopped the learner, if something did.
+    pub learner_failed: Option<String>,
+    /// Items in the catalogue (described or met in events).
+    pub n_items: u64,
+    /// Users and guests known.
+    pub n_shoppers: u64,
+    /// Records in quarantine now.
+    pub n_quarantined: u64,
+    /// Events taken in as sent.
+    pub accepted: u64,
+    /// Events by repair code.
+    pub repairs: BTreeMap<String, u64>,
+    /// Refusals by reason code.
+    pub reasons: BTreeMap<String, u64>,
+    /// Events not kept because their id was known.
+    pub duplicates: u64,
+    /// Answers that were to be recorded and could not, since the start.
+    pub served_lost: u64,
+    /// Choices that taught nothing, because their shopper had made the same choice too often on that day.
+    pub repeats_passed: u64,
+    /// Steps of the sequence network that were skipped because a loss or a gradient was not a finite number.
+    pub steps_skipped: u64,
+    /// The fits of the fitted model, if there is one.
+    pub fits: Option<FitStatus>,
+    /// Bytes copied by publications, per event learned.
+    pub copied_bytes_per_event: f64,
+    /// Prequential quality: predictions made before learning.
+    pub quality: Quality,
+    /// Arms with models of their own, in the order of `quality.arms`.
+    pub arms: Vec<String>,
+    /// The current model compared with the last good version.
+    pub guard: GuardStatus,
+    /// The challenger, and the verdicts on those before it.
+    pub challenger: ChallengerStatus,
+}
+
+/// The fits of a fitted model in the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FitStatus {
+    /// Fits that took effect.
+    pub fitted: u64,
+    /// Fits that failed; the model before them stayed in use.
+    pub failed: u64,
+    /// Why the last fit failed, if it did.
+    pub fault: Option<String>,
+}
+
+impl FitStatus {
+    pub(crate) fn of(model: &Fitted) -> Self {
+        Self { fitted: model.n_fits(), failed: model.n_failed(), fault: model.fault().map(str::to_owned) }
+    }
+}
+
+/// The current model compared with the last good version.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct GuardStatus {
+    /// The last good version; 0 in a young shop.
+    pub good: u64,
+    /// Whether the good version answers, because the current model is on probation after a rollback.
+    pub on_probation: bool,
+    /// Rollbacks that an alarm caused.
+    pub alarms: u64,
+    /// Windows of records that were undone and not released.
+    pub suspect_windows: u64,
+    /// Since the tests began: choices of the stream examined, the mean NDCG@20 of the current model, and of the good version.
+    pub stream: (u64, f64, f64),
+    /// The same over holdout choices.
+    pub anchor: (u64, f64, f64),
+}
+
+impl GuardStatus {
+    pub(crate) fn of(versions: &Versions, tallies: [Tally; 2]) -> Self {
+        let [stream, anchor] = tallies.map(|tally| (tally.n, tally.line(), tally.good()));
+        let suspect_windows = versions.suspect.iter().filter(|window| !window.released).count() as u64;
+        let (good, on_probation, alarms) = (versions.good, versions.on_probation, versions.alarms);
+        Self { good, on_probation, alarms, suspect_windows, stream, anchor }
+    }
+}

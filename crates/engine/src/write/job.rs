@@ -1,0 +1,32 @@
+//! What the writer can be asked to do.
+
+use accrue_event::{Check, RawEvent, RawItem, RawUser};
+use accrue_store::{Body, Facts, Offset};
+use tokio::sync::oneshot;
+
+use super::batch::{Incoming, Ingested};
+use crate::error::EngineError;
+
+/// A job of the writer, with the place where its answer goes.
+pub(crate) enum Job {
+    /// Take events in.
+    Events(Vec<Incoming<RawEvent>>, Reply<Ingested>),
+    /// Describe items; with `true`, retire every item that is not listed.
+    Items(Vec<Incoming<RawItem>>, bool, Reply<Ingested>),
+    /// Describe users.
+    Users(Vec<Incoming<RawUser>>, Reply<Ingested>),
+    /// Write the records that an edit makes.
+    Edit(Edit, Reply<Offset>),
+    /// Judge quarantined records again, and take in those that pass.
+    Release(Vec<Offset>, Reply<Ingested>),
+    /// Drop quarantined records.
+    Drop(Vec<Offset>, Reply<u64>),
+    /// Stop.
+    Close,
+}
+
+/// Makes records, given the facts and the check as they are when its turn comes.
+pub(crate) type Edit = Box<dyn FnOnce(&Facts, &Check) -> Result<Vec<Body>, EngineError> + Send>;
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, EngineError>>;

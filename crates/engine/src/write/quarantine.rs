@@ -1,0 +1,144 @@
+//! Quarantined records that an operator decides on: judged again under the rules of now, or dropped.
+
+use accrue_event::{ItemId, KnownItem, Outcome, RawEvent, RawItem, RawUser, RecordKind, Rejection};
+use accrue_store::{Body, CheckedEvent, Facts, Offset};
+use parking_lot::RwLock;
+use serde::de::DeserializeOwned;
+
+use super::batch::{Ingested, Refused};
+use super::check::{repair_codes, with_kind_in_code};
+use super::writer::Writer;
+use crate::clock::now;
+use crate::error::EngineError;
+
+/// A record in quarantine.
+struct HeldRecord {
+    kind: RecordKind,
+    reason: Box<str>,
+    raw: Box<str>,
+}
+
+/// The verdict on a quarantined record under the rules of now.
+enum Verdict {
+    /// It is taken in as this record.
+    TakenIn { body: Box<Body>, repaired: bool },
+    /// The log holds an event with its id.
+    Known,
+    /// It stays in quarantine.
+    Refused(Rejection),
+    /// It cannot be read, under whatever rules.
+    Unreadable,
+}
+
+impl Writer {
+    /// Judges quarantined records again; those that still fail stay in quarantine.
+    pub fn release(&mut self, offsets: &[Offset]) -> Result<Ingested, EngineError> {
+        let mut outcome = Ingested::default();
+        let mut bodies = Vec::new();
+        for (index, &of) in offsets.iter().enumerate() {
+            let held = self.held(of)?;
+            let mut refused = |reason: &str, detail: &str| {
+                outcome.quarantined.push(Refused { index, reason: reason.into(), detail: detail.into() });
+            };
+            match self.judge_again(of, &held)? {
+                Verdict::TakenIn { body, repaired } => {
+                    // A released event names the record that it releases. A description is a record like any other, so the held one is dropped.
+                    let is_event = matches!(*body, Body::Released { .. });
+                    bodies.push(*body);
+                    if !is_event {
+                        bodies.push(Body::Dropped { of });
+                    }
+                    *(if repaired { &mut outcome.repaired } else { &mut outcome.accepted }) += 1;
+                }
+                Verdict::Known => {
+                    bodies.push(Body::Dropped { of });
+                    outcome.duplicates += 1;
+                }
+                Verdict::Refused(rejection) => {
+                    let rejection = with_kind_in_code(held.kind, rejection);
+                    refused(rejection.reason.code(), &rejection.detail);
+                }
+                Verdict::Unreadable => refused(&held.reason, "it cannot be read, so no change of rules lets it in"),
+            }
+        }
+        let n_records = bodies.len() as u64;
+        let start = self.commit(now(), bodies)?;
+        Ok(Ingested { offset: start.0 + n_records, ..outcome })
+    }
+
+    /// Drops quarantined records; returns how many.
+    pub fn drop_quarantined(&mut self, offsets: &[Offset]) -> Result<u64, EngineError> {
+        for &of in offsets {
+            self.held(of)?;
+        }
+        self.commit(now(), offsets.iter().map(|&of| Body::Dropped { of }).collect())?;
+        Ok(offsets.len() as u64)
+    }
+
+    fn judge_again(&mut self, of: Offset, held: &HeldRecord) -> Result<Verdict, EngineError> {
+        Ok(match held.kind {
+            RecordKind::Events => self.judge_event_again(of, held)?,
+            RecordKind::Items => match read::<RawItem>(held) {
+                None => Verdict::Unreadable,
+                Some(raw) => match self.check.judge_item(&raw) {
+                    Ok((item, repairs)) => {
+                        Verdict::TakenIn { body: Box::new(Body::Item(Box::new(item))), repaired: !repairs.is_empty() }
+                    }
+                    Err(rejection) => Verdict::Refused(rejection),
+                },
+            },
+            RecordKind::Users => match read::<RawUser>(held) {
+                None => Verdict::Unreadable,
+                Some(raw) => match self.check.judge_user(&raw) {
+                    Ok((user, repairs)) => {
+                        Verdict::TakenIn { body: Box::new(Body::User(user)), repaired: !repairs.is_empty() }
+                    }
+                    Err(rejection) => Verdict::Refused(rejection),
+                },
+            },
+        })
+    }
+
+    fn judge_event_again(&mut self, of: Offset, held: &HeldRecord) -> Result<Verdict, EngineError> {
+        let Some(raw) = read::<RawEvent>(held) else { return Ok(Verdict::Unreadable) };
+        let (event, repairs) = match self.check.judge(&raw, now(), |item| known_price(&self.shared.facts, item)) {
+            Outcome::Accepted(event) => (event, Vec::new()),
+            Outcome::Repaired(event, repairs) => (event, repairs),
+            Outcome::Quarantined(rejection) => return Ok(Verdict::Refused(rejection)),
+        };
+        if self.log.find_event(&event.id)?.is_some() {
+            return Ok(Verdict::Known);
+        }
+        let facts = self.shared.facts.read();
+        self.check.observe(&event, event.item.as_ref().and_then(|item| facts.known_item(item)));
+        let repaired = !repairs.is_empty();
+        let event = CheckedEvent { event, repairs: repair_codes(&repairs), raw: Some(held.raw.clone()) };
+        Ok(Verdict::TakenIn { body: Box::new(Body::Released { of, event }), repaired })
+    }
+
+    /// A record that lies in quarantine.
+    fn held(&mut self, of: Offset) -> Result<HeldRecord, EngineError> {
+        let unknown = || EngineError::NotFound { what: "quarantined record", id: of.to_string() };
+        if !self.shared.facts.read().quarantine.contains_key(&of) {
+            return Err(unknown());
+        }
+        match self.reader.get(of)?.ok_or_else(unknown)?.body {
+            Body::Quarantined { kind, reason, raw, .. } => Ok(HeldRecord { kind, reason, raw }),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+/// The record, unless it was refused because it could not be read.
+fn read<R: DeserializeOwned>(held: &HeldRecord) -> Option<R> {
+    if *held.reason == *accrue_event::Reason::Malformed.code() {
+        return None;
+    }
+    serde_json::from_str(&held.raw).ok()
+}
+
+/// What the check may know of an item, copied so that the facts are not locked while it judges.
+fn known_price(facts: &RwLock<Facts>, item: &ItemId) -> Option<KnownItem<'static>> {
+    let price = facts.read().known_item(item)?.price;
+    Some(KnownItem { price, category: None })
+}

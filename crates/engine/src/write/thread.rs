@@ -1,0 +1,97 @@
+//! The writer's thread: takes jobs from a bounded queue, and groups batches of events that wait into one commit.
+//!
+//! Verdicts on a batch depend on the batch as the client sent it, never on how batches were grouped.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use accrue_event::RawEvent;
+
+use super::batch::{Incoming, Ingested};
+use super::check::NewInGroup;
+use super::job::{Job, Reply};
+use super::served::PATIENCE;
+use super::writer::Writer;
+use crate::clock::now;
+
+/// Records in a group commit, at most (a single batch may be larger).
+const GROUP: usize = 8_192;
+
+/// A batch that was judged and is not appended yet, with the place where its answer goes.
+struct Pending {
+    outcome: Ingested,
+    n_records: usize,
+    reply: Reply<Ingested>,
+}
+
+impl Writer {
+    /// Serves the queue until told to close.
+    pub fn run(mut self, jobs: &Receiver<Job>) {
+        let mut next = self.wait(jobs);
+        while let Some(job) = next.take() {
+            match job {
+                Job::Events(batch, reply) => next = self.events(batch, reply, jobs),
+                Job::Items(items, sync, reply) => drop(reply.send(self.items(items, sync))),
+                Job::Users(users, reply) => drop(reply.send(self.users(users))),
+                Job::Edit(edit, reply) => drop(reply.send(self.edit(edit))),
+                Job::Release(offsets, reply) => drop(reply.send(self.release(&offsets))),
+                Job::Drop(offsets, reply) => drop(reply.send(self.drop_quarantined(&offsets))),
+                Job::Close => break,
+            }
+            if next.is_none() {
+                next = self.wait(jobs);
+            }
+        }
+        // Answers that were served until now are recorded as well; a failure shows in `poisoned`.
+        let _ = self.commit(now(), Vec::new());
+    }
+
+    /// The next job. While none comes, answers that wait to be recorded get commits of their own.
+    fn wait(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        loop {
+            match jobs.recv_timeout(PATIENCE) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                // A failure poisons the writer, and the next write is refused with it.
+                Err(RecvTimeoutError::Timeout) => drop(self.commit(now(), Vec::new())),
+            }
+        }
+    }
+
+    /// Takes a batch and those that wait after it into one commit; returns the job that ended the group.
+    fn events(&mut self, batch: Vec<Incoming<RawEvent>>, reply: Reply<Ingested>, jobs: &Receiver<Job>) -> Option<Job> {
+        let received_at = now();
+        let mut bodies = Vec::with_capacity(batch.len());
+        let mut group = NewInGroup::default();
+        let mut waiting = Vec::new();
+        let mut next = Some((batch, reply));
+        let mut ended_by = None;
+        while let Some((batch, reply)) = next.take() {
+            match self.judge(batch, received_at, &mut group, &mut bodies) {
+                Ok((outcome, n_records)) => waiting.push(Pending { outcome, n_records, reply }),
+                Err(error) => drop(reply.send(Err(error))),
+            }
+            if bodies.len() < GROUP {
+                match jobs.try_recv() {
+                    Ok(Job::Events(batch, reply)) => next = Some((batch, reply)),
+                    Ok(other) => ended_by = Some(other),
+                    Err(_) => {}
+                }
+            }
+        }
+        match self.commit(received_at, bodies) {
+            Ok(start) => {
+                let mut end = start;
+                for pending in waiting {
+                    end.0 += pending.n_records as u64;
+                    drop(pending.reply.send(Ok(Ingested { offset: end.0, ..pending.outcome })));
+                }
+            }
+            Err(error) => {
+                for pending in waiting {
+                    drop(pending.reply.send(Err(error.repeated())));
+                }
+            }
+        }
+        ended_by
+    }
+}

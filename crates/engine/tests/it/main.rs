@@ -1,0 +1,5 @@
+//! The engine from outside, as a program that links it uses it.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
+
+mod challengers;

@@ -1,0 +1,150 @@
+//! What every request passes, once: its id, its key, the limit on concurrency, the time limit, the shape of errors,
+//! CORS, the counters and one line in the log.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::door::{Access, access};
+use super::problem::{Code, Problem};
+use super::server::Server;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Counts requests while they are served.
+pub(super) struct InFlight<'c>(&'c AtomicUsize);
+
+impl<'c> InFlight<'c> {
+    /// Enters, and tells how many are inside now.
+    fn enter(counter: &'c AtomicUsize) -> (Self, usize) {
+        let inside = counter.fetch_add(1, Ordering::Relaxed) + 1;
+        (Self(counter), inside)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The one layer around all routes.
+pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let request_id = request_id(&server, request.headers());
+    let origin = server.door.allowed_origin(request.headers());
+    let answered = match server.door.preflight(&method, request.headers()) {
+        Some(preflight) => preflight,
+        None => admitted(&server, access(&method, route), request, next, started).await,
+    };
+    let mut response = match answered.extensions().get::<Problem>() {
+        Some(problem) => with_headers_of(&answered, problem.render(&request_id)),
+        None => answered,
+    };
+    let headers = response.headers_mut();
+    if server.door.varies_by_origin() {
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let exposed = HeaderValue::from_static("x-request-id, retry-after");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert(&X_REQUEST_ID, value);
+    }
+    let status = response.status().as_u16();
+    let took = started.elapsed();
+    let route = route.unwrap_or("unmatched");
+    server.metrics.observe(&method, route, status, took);
+    tracing::info!(
+        target: "accrue::access",
+        method = method.as_str(), route, status, took_ms = took.as_secs_f64() * 1e3, request_id,
+    );
+    response
+}
+
+async fn admitted(server: &Server, access: Access, request: Request, next: Next, started: Instant) -> Response {
+    // Probes are answered also by a busy server.
+    let (_inside, n_inside) = InFlight::enter(&server.in_flight);
+    if access != Access::Open && n_inside > server.settings.max_concurrent_requests {
+        return Problem::new(Code::Overloaded, "too many requests at a time; try again shortly")
+            .retry_after(1)
+            .into_response();
+    }
+    if let Err(problem) = server.door.admit(access, request.headers(), started) {
+        return problem.into_response();
+    }
+    // The body has the same time for itself, and a late body deserves its own answer.
+    let limit_s = server.settings.request_timeout_s;
+    let answer = tokio::time::timeout(Duration::from_secs(limit_s.saturating_mul(2)), caught(next.run(request)));
+    match answer.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            tracing::error!(panic = panic_text(&*panic), "a request panicked");
+            Problem::new(Code::Internal, "the server's log has the cause").into_response()
+        }
+        Err(_) => {
+            let detail = "a write may have been made all the same: send it again with the same ids";
+            Problem::new(Code::Timeout, detail).retry_after(1).into_response()
+        }
+    }
+}
+
+/// Runs a future; a panic inside becomes an error instead of a closed connection.
+async fn caught<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
+}
+
+/// Keeps what the router said beside the problem: `Allow` of a 405.
+fn with_headers_of(answered: &Response, mut problem: Response) -> Response {
+    if let Some(allow) = answered.headers().get(header::ALLOW) {
+        problem.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    problem
+}
+
+/// The id that the client gave, if it can stand in a log, else a new one.
+fn request_id(server: &Server, headers: &HeaderMap) -> String {
+    let is_sane = |id: &&str| {
+        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@~".contains(&b))
+    };
+    let given = headers.get(&X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(is_sane);
+    given.map_or_else(|| server.ids.next(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let panic = runtime.block_on(caught(async { panic!("no {}", "item") })).map(|(): ()| ()).unwrap_err();
+        assert_eq!(panic_text(&*panic), "no item");
+        assert_eq!(runtime.block_on(caught(async { 7 })).unwrap(), 7);
+    }
+}

@@ -1,0 +1,211 @@
+//! The routes, the layer around them, the description of the interface, and the server that runs them.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use accrue_engine::Engine;
+use axum::Router;
+use axum::http::{Method, Uri};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::door::Door;
+use super::metrics::Metrics;
+use super::problem::{Code, Problem, ProblemDocument};
+use super::request_id::RequestIds;
+use super::server::Server;
+use super::settings::{HttpSettings, HttpSettingsError};
+use super::{
+    events, forget, items, listener, middleware, probes, quality, quarantine, recommend, search, users, versions,
+};
+
+/// Why a server did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A setting cannot hold.
+    #[error(transparent)]
+    Settings(#[from] HttpSettingsError),
+    /// The socket has no address.
+    #[error("the listening socket has no address")]
+    NoAddress(#[source] io::Error),
+    /// The server stopped though it was not asked to.
+    #[error("the server stopped")]
+    Stopped(#[source] io::Error),
+}
+
+/// Serves requests until `shutdown` is done; then accepts no more, and gives those in flight
+/// `settings.shutdown_limit_s` to end. The engine stays open: closing it is the caller's next step.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(
+    engine: Engine,
+    listener: TcpListener,
+    settings: HttpSettings,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    settings.validate()?;
+    let address = listener.local_addr().map_err(ServeError::NoAddress)?;
+    let is_loopback = address.ip().is_loopback();
+    if settings.keys.is_empty() && !is_loopback {
+        tracing::warn!(%address, "no keys are configured and the address is not loopback: every request will be refused");
+    }
+    let limit = Duration::from_secs(settings.shutdown_limit_s);
+    let limited =
+        listener::Limited::new(listener, settings.max_connections, Duration::from_secs(settings.idle_timeout_s));
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let serving = axum::serve(limited, build(engine, settings, is_loopback)).with_graceful_shutdown(async move {
+        shutdown.await;
+        // The receiver lives as long as the server does.
+        let _ = stopping.send(());
+    });
+    let overdue = async {
+        if stopped.await.is_ok() {
+            tokio::time::sleep(limit).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = serving => ended.map_err(ServeError::Stopped),
+        () = overdue => {
+            tracing::warn!(limit_s = limit.as_secs(), "requests still in flight were cut off");
+            Ok(())
+        }
+    }
+}
+
+/// The routes with the middleware around them, for a server that listens at `settings.listen`.
+pub fn router(engine: Engine, settings: HttpSettings) -> Router {
+    let is_loopback = settings.is_loopback();
+    build(engine, settings, is_loopback)
+}
+
+fn build(engine: Engine, settings: HttpSettings, is_loopback: bool) -> Router {
+    let (routes, openapi) = routes().split_for_parts();
+    let server = Arc::new(Server {
+        engine,
+        door: Door::new(&settings, is_loopback),
+        ids: RequestIds::new(),
+        metrics: Metrics::default(),
+        in_flight: AtomicUsize::new(0),
+        large_bodies: Semaphore::new(settings.max_large_bodies),
+        openapi: serde_json::to_vec(&openapi).expect("a description is plain data").into(),
+        settings,
+    });
+    routes
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), middleware::around))
+        .with_state(server)
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    Problem::new(Code::NotFound, format!("no route has the path {}; /openapi.json lists them", uri.path()))
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::new(
+        Code::MethodNotAllowed,
+        format!("{} has no method {method}; the header `allow` lists them", uri.path()),
+    )
+}
+
+fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::with_openapi(Interface::openapi())
+        .routes(routes!(events::post_events))
+        .routes(routes!(items::post_items))
+        .routes(routes!(items::get_item, items::put_item, items::patch_item, items::delete_item))
+        .routes(routes!(recommend::similar))
+        .routes(routes!(users::get_user, users::put_user, users::delete_user))
+        .routes(routes!(users::merge))
+        .routes(routes!(recommend::recommend))
+        .routes(routes!(recommend::recommend_user))
+        .routes(routes!(recommend::recommend_batch))
+        .routes(routes!(recommend::trending))
+        .routes(routes!(recommend::new_items))
+        .routes(routes!(search::post_search, search::get_search))
+        .routes(routes!(quality::quality))
+        .routes(routes!(versions::list))
+        .routes(routes!(versions::promote))
+        .routes(routes!(versions::rollback))
+        .routes(routes!(versions::release))
+        .routes(routes!(versions::ask, versions::dismiss))
+        .routes(routes!(quarantine::list, quarantine::decide))
+        .routes(routes!(forget::forget, forget::forgetting))
+        .routes(routes!(probes::healthz))
+        .routes(routes!(probes::readyz))
+        .routes(routes!(probes::metrics))
+        .routes(routes!(probes::openapi))
+}
+
+/// The general part of the interface's description; the routes add themselves.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Accrue",
+        description = "Search and recommendations for shops, learning from every event as it happens.\n\n\
+                       Errors are problem documents (RFC 9457) with a stable `code`."
+    ),
+    components(schemas(ProblemDocument)),
+    modifiers(&KeySchemes),
+    tags(
+        (name = "collect", description = "What shoppers do, and what the shop sells"),
+        (name = "serve", description = "Recommendations and search"),
+        (name = "operate", description = "Quality, quarantine, probes")
+    )
+)]
+struct Interface;
+
+/// The two headers that may carry a key.
+struct KeySchemes;
+
+impl utoipa::Modify for KeySchemes {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::SecurityRequirement;
+        use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let components = openapi.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key"))));
+        let none: [&str; 0] = [];
+        openapi.security = Some(vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("key", none)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Method;
+
+    use super::super::door::{Access, access};
+    use super::super::settings::Scope;
+    use super::*;
+
+    #[test]
+    fn every_documented_route_has_its_access() {
+        let openapi = routes().into_openapi();
+        assert!(openapi.paths.paths.len() >= 18);
+        for (path, item) in &openapi.paths.paths {
+            let methods = [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::PATCH, &item.patch),
+                (Method::DELETE, &item.delete),
+            ];
+            for (method, operation) in methods.into_iter().filter(|(_, operation)| operation.is_some()) {
+                let needs_admin = access(&method, Some(path)) == Access::Needs(Scope::Admin);
+                let decides = path == "/v1/quarantine" || path == "/v1/forget" || path.starts_with("/v1/versions/");
+                assert_eq!(needs_admin, decides, "{method} {path}");
+                let summary = operation.as_ref().and_then(|operation| operation.summary.as_deref());
+                assert!(summary.is_some_and(|summary| !summary.is_empty()), "{method} {path} has no summary");
+            }
+        }
+    }
+}
