@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ReadError;
+use super::error::ReadError;
 
 const BUFFER_BYTES: usize = 128 << 10;
 const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];

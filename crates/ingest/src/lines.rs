@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use super::MAX_LINE_BYTES;
+use super::entry::MAX_LINE_BYTES;
 
 const READ_BYTES: usize = 256 << 10;
 

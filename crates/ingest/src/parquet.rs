@@ -9,21 +9,20 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 
+use super::entry::{Entry, mapped, unreadable};
+use super::error::ReadError;
 use super::input::Progress;
-use super::objects::mapped;
-use super::reader::unreadable;
-use super::{Entry, ReadError};
+use super::source::Source;
 
-/// Rows of a file.
-pub(super) struct ParquetRows {
+/// A file that is open, and not read yet.
+pub(super) struct ParquetFile {
     rows: RowIter<'static>,
-    n_taken: u64,
     n_rows: u64,
     size_bytes: u64,
     progress: Progress,
 }
 
-impl ParquetRows {
+impl ParquetFile {
     /// Opens a file; its columns are the header.
     pub fn open(path: &Path, progress: &Progress) -> Result<(Self, Vec<String>), ReadError> {
         let name = path.display().to_string();
@@ -39,26 +38,38 @@ impl ParquetRows {
         let columns = metadata.schema().get_fields().iter().map(|field| field.name().to_owned()).collect();
         let n_rows = u64::try_from(metadata.num_rows()).unwrap_or(0);
         let progress = progress.clone();
-        Ok((Self { rows: reader.into_iter(), n_taken: 0, n_rows, size_bytes, progress }, columns))
+        Ok((Self { rows: reader.into_iter(), n_rows, size_bytes, progress }, columns))
     }
 
-    /// Rows taken so far.
-    pub fn n_taken(&self) -> u64 {
-        self.n_taken
+    /// Its rows under a mapping of its columns.
+    pub fn rows(self, mapping: BoundMapping) -> ParquetRows {
+        ParquetRows { file: self, mapping, n_read: 0 }
+    }
+}
+
+/// Rows of a file.
+pub(super) struct ParquetRows {
+    file: ParquetFile,
+    mapping: BoundMapping,
+    n_read: u64,
+}
+
+impl Source for ParquetRows {
+    fn n_read(&self) -> u64 {
+        self.n_read
     }
 
-    /// The next record with the number of its row; `None` at the end.
-    pub fn next(&mut self, mapping: Option<&BoundMapping>) -> io::Result<Option<(u64, Entry)>> {
-        let (Some(row), Some(mapping)) = (self.rows.next(), mapping) else { return Ok(None) };
+    fn next(&mut self) -> io::Result<Option<(u64, Entry)>> {
+        let Some(row) = self.file.rows.next() else { return Ok(None) };
         let row = row.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-        self.n_taken += 1;
-        // A share of the file's bytes, since rows are not where the bytes are.
-        self.progress.set(self.size_bytes.saturating_mul(self.n_taken) / self.n_rows.max(1));
+        self.n_read += 1;
+        // Rows do not tell how many bytes they take, so progress is their share of the file's bytes.
+        self.file.progress.set(self.file.size_bytes.saturating_mul(self.n_read) / self.file.n_rows.max(1));
         let entry = match cells(&row) {
-            Ok(cells) => mapped(self.n_taken, mapping.kind(), mapping.apply(&cells)),
-            Err(why) => unreadable(self.n_taken, mapping.kind(), &why, row.to_string().as_bytes()),
+            Ok(cells) => mapped(self.n_read, self.mapping.kind(), self.mapping.apply(&cells)),
+            Err(why) => unreadable(self.n_read, self.mapping.kind(), &why, row.to_string().as_bytes()),
         };
-        Ok(Some((self.n_taken, entry)))
+        Ok(Some((self.n_read, entry)))
     }
 }
 

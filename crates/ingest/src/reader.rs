@@ -3,16 +3,16 @@
 use std::io::Read;
 use std::path::Path;
 
-use accrue_event::{BoundMapping, ContentIds, Mapping, Reason, RecordKind, Refusal, RefusalId, Rejection};
+use accrue_event::{BoundMapping, ContentIds, Mapping, RecordKind};
 
+use super::entry::{Batch, Entry};
+use super::error::ReadError;
+use super::format::{Format, Quotes};
 use super::input::{Input, Progress};
 use super::lines::Lines;
 use super::objects::Objects;
-use super::rows::Rows;
-use super::{Batch, Entry, Format, Quotes, ReadError};
-
-/// How much of a line that is no record is kept beside the reason.
-const KEPT_BYTES: usize = 4096;
+use super::rows::{Rows, read_header};
+use super::source::Source;
 
 /// What the command line says about how files are to be read.
 #[derive(Clone, Debug, Default)]
@@ -30,29 +30,26 @@ pub struct ReadSettings {
 /// Records of one file, in batches.
 pub struct Reader {
     name: String,
-    source: Source,
-    mapping: Option<BoundMapping>,
+    source: Box<dyn Source>,
     /// Ordinals among equals count over the whole file, so that the file read again has the same ids.
     ids: ContentIds,
     /// What ended the file before its end; told after the records before it.
     failure: Option<ReadError>,
 }
 
-enum Source {
-    Rows(Rows<Box<dyn Read + Send>>),
-    Objects(Objects<Box<dyn Read + Send>>),
-    #[cfg(feature = "parquet")]
-    Parquet(super::parquet::ParquetRows),
-}
-
 impl Reader {
+    /// Reads from a source; `name` is what messages call it.
+    pub fn new(name: String, source: Box<dyn Source>) -> Self {
+        Self { name, source, ids: ContentIds::default(), failure: None }
+    }
+
     /// Opens a file (`-` is standard input), reads its header and fits the mapping to it.
     pub fn open(path: &Path, settings: &ReadSettings, progress: &Progress) -> Result<Self, ReadError> {
         if settings.format.or_else(|| Format::from_name(path)) == Some(Format::Parquet) {
             return Self::open_parquet(path, settings, progress);
         }
         let input = Input::open(path, progress)?;
-        Self::new(input, path, settings, progress)
+        Self::of_input(input, path, settings, progress)
     }
 
     /// Reads `bytes` as if they were the file of that name.
@@ -63,7 +60,7 @@ impl Reader {
         progress: &Progress,
     ) -> Result<Self, ReadError> {
         let input = Input::new(path.display().to_string(), path, Box::new(bytes), progress)?;
-        Self::new(input, path, settings, progress)
+        Self::of_input(input, path, settings, progress)
     }
 
     /// The file's name, for messages.
@@ -81,16 +78,7 @@ impl Reader {
         }
         let mut batch = Batch::with_capacity(n);
         while batch.entries.len() < n {
-            let next = match &mut self.source {
-                Source::Rows(rows) => match &self.mapping {
-                    Some(mapping) => rows.next(mapping),
-                    None => Ok(None), // An empty file has no header to fit a mapping to.
-                },
-                Source::Objects(objects) => objects.next(self.mapping.as_ref()),
-                #[cfg(feature = "parquet")]
-                Source::Parquet(rows) => rows.next(self.mapping.as_ref()),
-            };
-            match next {
+            match self.source.next() {
                 Ok(Some((line, mut entry))) => {
                     match &mut entry {
                         Entry::Event(event, _) => self.ids.assign(event),
@@ -101,7 +89,7 @@ impl Reader {
                 }
                 Ok(None) => break,
                 Err(source) => {
-                    let failure = ReadError::Broken { name: self.name.clone(), line: self.n_taken(), source };
+                    let failure = ReadError::Broken { name: self.name.clone(), line: self.source.n_read(), source };
                     if batch.entries.is_empty() {
                         return Err(failure);
                     }
@@ -113,16 +101,7 @@ impl Reader {
         Ok(batch)
     }
 
-    fn n_taken(&self) -> u64 {
-        match &self.source {
-            Source::Rows(rows) => rows.n_taken(),
-            Source::Objects(objects) => objects.n_taken(),
-            #[cfg(feature = "parquet")]
-            Source::Parquet(rows) => rows.n_taken(),
-        }
-    }
-
-    fn new(input: Input, path: &Path, settings: &ReadSettings, progress: &Progress) -> Result<Self, ReadError> {
+    fn of_input(input: Input, path: &Path, settings: &ReadSettings, progress: &Progress) -> Result<Self, ReadError> {
         let Input { name, bytes } = input;
         let broken = |source| ReadError::Broken { name: name.clone(), line: 0, source };
         let mut lines = Lines::new(bytes);
@@ -141,16 +120,18 @@ impl Reader {
                     return Err(ReadError::Format { name, what });
                 }
                 let mapping = bind_objects(&name, &settings.mapping)?;
-                let source = Source::Objects(Objects::new(lines, settings.mapping.kind));
-                Ok(Self { name, source, mapping, ids: ContentIds::default(), failure: None })
+                Ok(Self::new(name, Box::new(Objects::new(lines, settings.mapping.kind, mapping))))
             }
             Format::Csv | Format::Tsv => {
                 let delimiter = delimiter(&name, format, &settings.mapping)?;
                 let quotes = settings.quotes.unwrap_or_else(|| format.quotes(delimiter));
-                let (rows, header) =
-                    Rows::new(lines, delimiter, quotes, settings.columns.as_deref()).map_err(broken)?;
+                let header = match &settings.columns {
+                    Some(columns) => columns.clone(),
+                    None => read_header(&mut lines, delimiter, quotes).map_err(broken)?,
+                };
+                // An empty file has no header to fit a mapping to, and no rows.
                 let mapping = if header.is_empty() { None } else { Some(bind(&name, &settings.mapping, &header)?) };
-                Ok(Self { name, source: Source::Rows(rows), mapping, ids: ContentIds::default(), failure: None })
+                Ok(Self::new(name, Box::new(Rows::new(lines, delimiter, quotes, header.len(), mapping))))
             }
         }
     }
@@ -158,9 +139,9 @@ impl Reader {
     #[cfg(feature = "parquet")]
     fn open_parquet(path: &Path, settings: &ReadSettings, progress: &Progress) -> Result<Self, ReadError> {
         let name = path.display().to_string();
-        let (rows, header) = super::parquet::ParquetRows::open(path, progress)?;
-        let mapping = Some(bind(&name, &settings.mapping, &header)?);
-        Ok(Self { name, source: Source::Parquet(rows), mapping, ids: ContentIds::default(), failure: None })
+        let (file, header) = super::parquet::ParquetFile::open(path, progress)?;
+        let mapping = bind(&name, &settings.mapping, &header)?;
+        Ok(Self::new(name, Box::new(file.rows(mapping))))
     }
 
     #[cfg(not(feature = "parquet"))]
@@ -219,21 +200,4 @@ fn bind_objects(name: &str, mapping: &Mapping) -> Result<Option<BoundMapping>, R
         return Ok(None);
     }
     mapping.bind_objects().map(Some).map_err(|source| ReadError::Mapping { name: name.into(), source })
-}
-
-/// A line that is no record, with its number and its beginning. Its name is that of the whole line, wherever it stands.
-pub(super) fn unreadable(line: u64, kind: RecordKind, why: &str, bytes: &[u8]) -> Entry {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(KEPT_BYTES)]);
-    Entry::Unreadable(Refusal {
-        id: RefusalId::of(kind, bytes),
-        kind,
-        rejection: Rejection::new(Reason::Malformed, format!("line {line}: {why}")),
-        raw: serde_json::json!({ "line": line, "text": text }).to_string().into(),
-    })
-}
-
-/// A record that a rule of the mapping refuses.
-pub(super) fn refused(line: u64, kind: RecordKind, rejection: Rejection, raw: Box<str>) -> Entry {
-    let rejection = Rejection::new(rejection.reason, format!("line {line}: {}", rejection.detail));
-    Entry::Unreadable(Refusal::of(kind, rejection, raw.into()))
 }

@@ -4,22 +4,23 @@ use std::io::{self, Read};
 
 use accrue_event::BoundMapping;
 
+use super::entry::{Entry, mapped, unreadable};
+use super::format::Quotes;
 use super::lines::{Found, Lines};
-use super::objects::mapped;
 use super::quoted::{Cells, Scan};
-use super::reader::unreadable;
-use super::{Entry, Quotes};
+use super::source::Source;
 
 /// Longest row that spans lines. Beyond, a quote that nobody closes is more likely than a cell of that size.
 const MAX_QUOTED_BYTES: usize = 1 << 20;
 
-/// Rows of a file whose header is read.
+/// Rows of a file whose header was read.
 pub(super) struct Rows<R> {
     lines: Lines<R>,
     cells: Cells,
     delimiter: u8,
     quotes: Quotes,
     n_columns: usize,
+    mapping: Option<BoundMapping>,
 }
 
 /// A row as it lies in the buffer.
@@ -32,52 +33,15 @@ enum Row {
 }
 
 impl<R: Read> Rows<R> {
-    /// Rows under a header that is the first line, or is given where the file has none.
+    /// Rows of `n_columns` cells, after the header. Without a mapping there are none.
     pub fn new(
-        mut lines: Lines<R>,
+        lines: Lines<R>,
         delimiter: u8,
         quotes: Quotes,
-        given: Option<&[String]>,
-    ) -> io::Result<(Self, Vec<String>)> {
-        let mut cells = Cells::default();
-        let header = match given {
-            Some(columns) => columns.to_vec(),
-            None => read_header(&mut lines, &mut cells, delimiter, quotes)?,
-        };
-        let n_columns = header.len();
-        Ok((Self { lines, cells, delimiter, quotes, n_columns }, header))
-    }
-
-    /// Lines taken so far.
-    pub fn n_taken(&self) -> u64 {
-        self.lines.n_taken()
-    }
-
-    /// The next record with its line; `None` at the end.
-    pub fn next(&mut self, mapping: &BoundMapping) -> io::Result<Option<(u64, Entry)>> {
-        loop {
-            let number = self.lines.number();
-            let Some(row) = self.find_row()? else { return Ok(None) };
-            match row {
-                Row::TooLong => {
-                    let entry = unreadable(number, mapping.kind(), "longer than 16 MiB", self.lines.peek(200));
-                    self.lines.skip_line()?;
-                    return Ok(Some((number, entry)));
-                }
-                Row::Bad(len, why) => {
-                    let entry = unreadable(number, mapping.kind(), why, self.lines.peek(len));
-                    self.lines.take(len, 1);
-                    return Ok(Some((number, entry)));
-                }
-                Row::Whole(len, n_lines) => {
-                    let entry = self.record(len, number, mapping);
-                    self.lines.take(len, n_lines);
-                    if let Some(entry) = entry {
-                        return Ok(Some((number, entry)));
-                    }
-                }
-            }
-        }
+        n_columns: usize,
+        mapping: Option<BoundMapping>,
+    ) -> Self {
+        Self { lines, cells: Cells::default(), delimiter, quotes, n_columns, mapping }
     }
 
     fn find_row(&mut self) -> io::Result<Option<Row>> {
@@ -109,7 +73,8 @@ impl<R: Read> Rows<R> {
     }
 
     /// The record of a row; `None` for a blank line.
-    fn record(&mut self, len: usize, number: u64, mapping: &BoundMapping) -> Option<Entry> {
+    fn record(&mut self, len: usize, number: u64) -> Option<Entry> {
+        let mapping = self.mapping.as_ref()?;
         let bytes = trim_end(self.lines.peek(len));
         if bytes.is_empty() {
             return None;
@@ -131,12 +96,41 @@ impl<R: Read> Rows<R> {
     }
 }
 
-fn read_header<R: Read>(
-    lines: &mut Lines<R>,
-    cells: &mut Cells,
-    delimiter: u8,
-    quotes: Quotes,
-) -> io::Result<Vec<String>> {
+impl<R: Read + Send> Source for Rows<R> {
+    fn n_read(&self) -> u64 {
+        self.lines.n_taken()
+    }
+
+    fn next(&mut self) -> io::Result<Option<(u64, Entry)>> {
+        let Some(kind) = self.mapping.as_ref().map(BoundMapping::kind) else { return Ok(None) };
+        loop {
+            let number = self.lines.number();
+            let Some(row) = self.find_row()? else { return Ok(None) };
+            match row {
+                Row::TooLong => {
+                    let entry = unreadable(number, kind, "longer than 16 MiB", self.lines.peek(200));
+                    self.lines.skip_line()?;
+                    return Ok(Some((number, entry)));
+                }
+                Row::Bad(len, why) => {
+                    let entry = unreadable(number, kind, why, self.lines.peek(len));
+                    self.lines.take(len, 1);
+                    return Ok(Some((number, entry)));
+                }
+                Row::Whole(len, n_lines) => {
+                    let entry = self.record(len, number);
+                    self.lines.take(len, n_lines);
+                    if let Some(entry) = entry {
+                        return Ok(Some((number, entry)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The names of the columns, from the first line.
+pub(super) fn read_header<R: Read>(lines: &mut Lines<R>, delimiter: u8, quotes: Quotes) -> io::Result<Vec<String>> {
     let len = match lines.find(0)? {
         Found::Nothing => return Ok(Vec::new()),
         Found::Line(len) => len,
@@ -149,7 +143,7 @@ fn read_header<R: Read>(
         return Err(invalid("the header has a quote that is never closed, or text after one"));
     }
     let names: Vec<String> = match quotes {
-        Quotes::On => cells.split_quoted(text, delimiter).map(|name| name.trim().to_owned()).collect(),
+        Quotes::On => Cells::default().split_quoted(text, delimiter).map(|name| name.trim().to_owned()).collect(),
         Quotes::Off => text.split(char::from(delimiter)).map(|name| name.trim().to_owned()).collect(),
     };
     lines.take(len, 1);

@@ -241,7 +241,7 @@ fn held(folder: &Path) -> Expected {
     let recovered = recover(&mut log, &checkpoints, &LearnSettings::default(), end, false).unwrap();
     let facts = recovered.facts;
     Expected {
-        records: log.end().0,
+        records: end.0,
         log: format!("{:032x}", log.verify().unwrap()),
         kinds,
         items: facts.items.len(),

@@ -1,0 +1,70 @@
+//! Records as they are read, and what becomes of lines that are none.
+
+use accrue_event::{Mapped, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, RefusalId, Rejection};
+
+/// Longest line that is read; a longer one is refused, since no check would let it in.
+pub const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// Bytes that are kept, beside the reason, of a line that is not a record.
+const KEPT_BYTES: usize = 4096;
+
+/// One record of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// An event, and what the line tells of its item.
+    Event(RawEvent, Option<Box<RawItem>>),
+    /// A product.
+    Item(RawItem),
+    /// A customer.
+    User(RawUser),
+    /// A line that is no record, or that a rule of the mapping refuses: it goes into quarantine as it is.
+    Unreadable(Refusal),
+}
+
+/// Records in the order of a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// The records.
+    pub entries: Vec<Entry>,
+    /// The line (or row of a Parquet file) that each stands on, from 1.
+    pub lines: Vec<u64>,
+}
+
+impl Batch {
+    /// Room for so many records.
+    pub fn with_capacity(n: usize) -> Self {
+        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n) }
+    }
+
+    pub(crate) fn push(&mut self, line: u64, entry: Entry) {
+        self.entries.push(entry);
+        self.lines.push(line);
+    }
+}
+
+/// A line that is no record, with its number and its beginning. Its name is that of the whole line, wherever it stands.
+pub(crate) fn unreadable(line: u64, kind: RecordKind, why: &str, bytes: &[u8]) -> Entry {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(KEPT_BYTES)]);
+    Entry::Unreadable(Refusal {
+        id: RefusalId::of(kind, bytes),
+        kind,
+        rejection: Rejection::new(Reason::Malformed, format!("line {line}: {why}")),
+        raw: serde_json::json!({ "line": line, "text": text }).to_string().into(),
+    })
+}
+
+/// A record that a rule of the mapping refuses.
+pub(crate) fn refused(line: u64, kind: RecordKind, rejection: Rejection, raw: Box<str>) -> Entry {
+    let rejection = Rejection::new(rejection.reason, format!("line {line}: {}", rejection.detail));
+    Entry::Unreadable(Refusal::of(kind, rejection, raw.into()))
+}
+
+/// What a mapping made of a row or object.
+pub(crate) fn mapped(number: u64, kind: RecordKind, mapped: Mapped) -> Entry {
+    match mapped {
+        Mapped::Event { event, item } => Entry::Event(event, item),
+        Mapped::Item(item) => Entry::Item(item),
+        Mapped::User(user) => Entry::User(user),
+        Mapped::Quarantined { rejection, raw } => refused(number, kind, rejection, raw),
+    }
+}
