@@ -122,7 +122,7 @@ impl<T: Clone> CowVec<T> {
         }
         let (chunk, start) = (row >> self.chunk_bits, self.start(row));
         let node = Arc::make_mut(&mut self.nodes[chunk / NODE]);
-        node.marks.touch(chunk % NODE >> self.page_bits);
+        node.marks.touch((chunk % NODE) >> self.page_bits);
         let shared = &mut node.chunks[chunk % NODE];
         let before = Arc::as_ptr(shared).cast::<T>();
         let own = Arc::make_mut(shared);
@@ -141,7 +141,7 @@ impl<T: Clone> CowVec<T> {
         }
         // More of the chunk that the array ended in belongs to it, and all of those behind it.
         for chunk in n_before.saturating_sub(1)..n_chunks {
-            Arc::make_mut(&mut self.nodes[chunk / NODE]).marks.touch(chunk % NODE >> self.page_bits);
+            Arc::make_mut(&mut self.nodes[chunk / NODE]).marks.touch((chunk % NODE) >> self.page_bits);
         }
         self.n_rows = n_rows;
     }

@@ -425,6 +425,22 @@ fn a_full_catalogue_retires_what_is_absent_and_never_by_mistake() {
 }
 
 #[test]
+fn a_full_catalogue_retires_no_item_whose_record_is_refused() {
+    let shop = Shop::furnished();
+    let sold = |id: &str| shop.get(&format!("/v1/items/{id}")).status == 200;
+    let feed = json!([{"id": "mug-1", "title": "Mug", "price": "9,99"}, {"id": "mug-2", "title": "Mug"}]);
+    let answer = shop.post("/v1/items?sync=true", &feed).json();
+    assert_eq!(answer["quarantined"][0]["index"], 0, "{answer}");
+    assert!(sold("mug-1") && sold("mug-2"));
+    // Which item this record is about cannot be told, so it may be any.
+    let answer = shop.post("/v1/items?sync=true", &json!([{"id": ["mug-1"]}, {"id": "mug-2", "title": "Mug"}])).json();
+    assert_eq!(answer["quarantined"][0]["index"], 0, "{answer}");
+    assert!(sold("mug-1") && sold("mug-2"));
+    shop.post("/v1/items?sync=true", &json!([{"id": "mug-2", "title": "Mug"}])).json();
+    assert!(!sold("mug-1") && sold("mug-2"));
+}
+
+#[test]
 fn users_are_described_and_guests_join_them() {
     let shop = Shop::furnished();
     assert_eq!(shop.json("PUT", "/v1/users/u1", &json!({"attributes": {"country": "DE"}})).status, 204);
