@@ -32,6 +32,10 @@ use accrue_store::LogReader;
 use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
 use toml::Value;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Config, Resolved, Sources};
 use output::Output;
@@ -75,7 +79,7 @@ struct Global {
     /// Print no progress and no notes
     #[arg(short, long, global = true, env = "ACCRUE_QUIET", value_parser = FalseyValueParser::new())]
     quiet: bool,
-    /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as accrue=debug
+    /// What is logged to stderr: error, warn, info, debug, trace, or a list such as warn,accrue=debug
     #[arg(long, global = true, value_name = "LEVEL", env = "ACCRUE_LOG")]
     log: Option<String>,
 }
@@ -167,10 +171,13 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Lines of the log that may wait to be written.
+const LOG_LINES: usize = 8_192;
+
 fn run(cli: Cli) -> anyhow::Result<Ending> {
     let Cli { global, verb } = cli;
     let default_log = if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" };
-    start_log(global.log.as_deref().unwrap_or(default_log))?;
+    let _flushed_at_the_end = start_log(global.log.as_deref().unwrap_or(default_log))?;
     let resolved = Resolved::load(&sources(&global, &verb))?;
     let output = Output::new(global.json, global.quiet);
     if let Verb::Config = verb {
@@ -222,13 +229,18 @@ fn sources(global: &Global, verb: &Verb) -> Sources {
     Sources { file: global.config.clone(), environment: environment.collect(), flags }
 }
 
-fn start_log(filter: &str) -> anyhow::Result<()> {
-    let filter: tracing_subscriber::EnvFilter = filter.parse().map_err(|error| {
+/// Starts the log on stderr. A thread of its own writes the lines, because stderr may be a pipe: a reader that is slow must not hold up an
+/// answer, and one that is gone must not end it. Lines beyond [`LOG_LINES`] that wait are dropped.
+fn start_log(filter: &str) -> anyhow::Result<WorkerGuard> {
+    let targets: Targets = filter.parse().map_err(|error| {
         let message = format!("--log {filter}: {error}");
-        problem::Problem::new(message, "use error, warn, info, debug, trace, or a filter such as accrue=debug")
+        problem::Problem::new(message, "use error, warn, info, debug, trace, or a list such as warn,accrue=debug")
     })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
-    Ok(())
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(io::stderr());
+    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(writer).with_ansi(false);
+    // Without this, a line that cannot be written is reported on stderr, and fails there again.
+    log.log_internal_errors(false).finish().with(targets).init();
+    Ok(guard)
 }
 
 /// Opens the engine over a folder that has a log: one that was mistyped is not made.
