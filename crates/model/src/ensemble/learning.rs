@@ -7,7 +7,7 @@ use crate::members::Part;
 use crate::{Context, Step};
 
 /// After each this many events the blend learns a little more rarely, down to one event in `learn_one_in`.
-const YOUTH: u64 = 4_096;
+const YOUTH: u64 = 16_384;
 /// Stream of the blend's random numbers.
 const STREAM: u64 = 0x424c_4e44;
 

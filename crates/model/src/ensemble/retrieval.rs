@@ -14,7 +14,7 @@ pub struct RetrievalSettings {
 
 impl Default for RetrievalSettings {
     fn default() -> Self {
-        Self { learn_one_in: 16, learn_candidates: 40 }
+        Self { learn_one_in: 8, learn_candidates: 40 }
     }
 }
 
