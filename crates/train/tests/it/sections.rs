@@ -156,10 +156,8 @@ fn every_section_can_be_missing_of_another_version_or_cut_short() {
                 (false, _) => Some((version, bytes)),
                 (true, 0) => None,
                 (true, 1) => Some((version + 1, bytes)),
-                (true, _) => {
-                    bytes.pop();
-                    Some((version, bytes))
-                }
+                // A member without a state has nothing to be cut: its section is left out again.
+                (true, _) => bytes.pop().map(|_| (version, bytes)),
             });
             let (recovered, state) = shop.folded(true);
             let is_needed = ["learned/core", "learned/lineage"].contains(&&**sought);
