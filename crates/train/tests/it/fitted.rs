@@ -61,7 +61,7 @@ fn a_fit_that_cannot_be_says_why_and_learning_goes_on() {
     let facts = facts(&records);
     let mut exploding = settings(Part::Fitted);
     let mf = FactorizationSettings { rate: 1e30, ..FactorizationSettings::default() };
-    exploding.models.fitted.model = FittedKind::of(AnySettings::Factorization(mf));
+    exploding.models.fitted.model = FittedKind::of(AnySettings::SampledFactorization(mf));
     let mut learner = Learner::new(exploding);
     follow(&mut learner, &facts, &records);
     let fitted = learner.ensemble().fitted().unwrap();
