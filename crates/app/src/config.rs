@@ -1,7 +1,7 @@
-//! Settings: defaults, then `accrue.toml`, then `ACCRUE_*` variables, then flags; the later wins.
+//! Settings: defaults, then `accrue.toml`, then `ACCRUE_*` variables, then flags; later ones override earlier ones.
 //!
-//! In: a TOML file, the environment and flags as plain values. Out: a valid [`Config`], and for each key where its value
-//! came from. A key that there is not is refused with its place and the nearest one that there is.
+//! In: a TOML file, the environment and flags as plain values. Out: a valid [`Config`], and the origin of each key's
+//! value. An unknown key is refused with its place and the nearest known one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,11 +15,11 @@ use accrue_serve::search::SearchSettings;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-/// The file that is read from the working directory where no other is named.
+/// The file that is read from the working directory if no other is given.
 pub const DEFAULT_FILE: &str = "accrue.toml";
-/// What names of variables begin with: `ACCRUE_LEARN_SEED` is `learn.seed`.
+/// The prefix of variables: `ACCRUE_LEARN_SEED` is `learn.seed`.
 const PREFIX: &str = "ACCRUE_";
-/// Variables that are no settings: flags of the command line, and what the tests read.
+/// Variables that are not settings: flags of the command line, and what the tests read.
 const FLAG_VARIABLES: [&str; 6] =
     ["ACCRUE_CONFIG", "ACCRUE_JSON", "ACCRUE_QUIET", "ACCRUE_LOG", "ACCRUE_DATASETS", "ACCRUE_KILLS"];
 /// Short names of variables.
@@ -39,7 +39,7 @@ pub struct Config {
     pub data: PathBuf,
     /// The server's address, keys and limits.
     pub http: HttpSettings,
-    /// What is checked, stored, learned and served. Its sections are sections of the file.
+    /// The engine's settings. Its sections are sections of the file.
     pub engine: EngineConfig,
 }
 
@@ -50,14 +50,15 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses values that contradict themselves; the first fault found is told.
+    /// Refuses values that are not valid, with the first fault found.
     pub fn validate(&self) -> Result<(), String> {
         self.http.validate().map_err(|error| error.to_string())?;
         self.engine.validate()
     }
 }
 
-/// A configuration as its file has it: the sections of all crates side by side, so that each key of the file that no crate knows is refused.
+/// A configuration as in its file: the sections of all crates at one level, so that a key that no crate knows is
+/// refused.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Sections {
@@ -93,7 +94,7 @@ impl From<Sections> for Config {
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything else.
+    /// No source sets the value.
     Default,
     /// A configuration file.
     File(PathBuf),
@@ -122,33 +123,33 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's own words.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A key that there is not.
+    /// An unknown key.
     #[error("{place}: there is no key `{key}`{nearest}")]
     Unknown {
         /// File and line, variable or flag.
         place: String,
         /// The key.
         key: String,
-        /// `; did you mean …`, or what there is.
+        /// `; did you mean …`, or the known keys.
         nearest: String,
     },
-    /// A value of the wrong type, or no TOML.
+    /// A value of the wrong type, or text that is not TOML.
     #[error("{place}: {message}")]
     Value {
         /// File and line, variable or flag.
         place: String,
-        /// What is wrong.
+        /// The fault.
         message: String,
     },
 }
 
-/// Everything that settings are made of, as plain values.
+/// All sources of settings, as plain values.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// A file that must be there; otherwise [`DEFAULT_FILE`] is read if it is.
+    /// A file that must exist; without one, [`DEFAULT_FILE`] is read if it exists.
     pub file: Option<PathBuf>,
     /// All variables of the environment.
     pub environment: Vec<(String, String)>,
@@ -156,10 +157,10 @@ pub struct Sources {
     pub flags: Vec<(&'static str, Value, &'static str)>,
 }
 
-/// Settings with where each came from.
+/// Settings with the origin of each.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    /// The settings in force.
+    /// The settings.
     pub config: Config,
     /// The file that was read, if one was.
     pub file: Option<PathBuf>,
@@ -167,7 +168,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Puts the layers on top of each other and validates the result.
+    /// Merges the sources and validates the result.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut layers = Layers::default();
         let file = match &sources.file {
@@ -178,7 +179,7 @@ impl Resolved {
             layers.add_file(path)?;
         }
         let mut environment: Vec<_> = sources.environment.iter().filter(|(name, _)| is_setting(name)).collect();
-        // Short names come last and so win over long ones, whatever the order of the environment.
+        // Short names come last, so that they override long ones in any order of the environment.
         environment.sort_by_key(|(name, _)| (SHORT_VARIABLES.iter().any(|(short, _)| short == name), name));
         for (name, text) in environment {
             layers.add_variable(name, text)?;
@@ -192,9 +193,9 @@ impl Resolved {
         Ok(Self { config, file, origins: layers.origins })
     }
 
-    /// Every key in force with its value and where that came from, by name.
+    /// Every key with its value and its origin, by name.
     pub fn values(&self) -> Vec<(String, Value, Origin)> {
-        let table = Table::try_from(&self.config).expect("settings came from TOML or are plain numbers and texts");
+        let table = Table::try_from(&self.config).expect("settings come from TOML or are plain numbers and texts");
         let mut values = Vec::new();
         leaves("", &table, &mut |key, value| {
             let origin = self.origins.get(key).cloned().unwrap_or(Origin::Default);
@@ -205,7 +206,7 @@ impl Resolved {
     }
 }
 
-/// What has been said so far.
+/// The settings of the sources so far.
 #[derive(Default)]
 struct Layers {
     table: Table,
@@ -223,7 +224,7 @@ impl Layers {
             }
             None => path.display().to_string(),
         };
-        // Read as settings for the sake of errors that name their line.
+        // Parsed as settings here, because these errors name their line.
         toml::from_str::<Config>(&text).map_err(|error| explain(place(error.span()), error.message()))?;
         let table: Table = toml::from_str(&text).map_err(|error| explain(place(error.span()), error.message()))?;
         leaves("", &table, &mut |key, _| {
@@ -234,7 +235,7 @@ impl Layers {
     }
 
     fn add_variable(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
-        let defaults = Table::try_from(Config::default()).expect("defaults have a form in TOML");
+        let defaults = Table::try_from(Config::default()).expect("defaults can be written as TOML");
         let short = SHORT_VARIABLES.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
         let mut known = None;
         for table in [&defaults, &self.table] {
@@ -266,7 +267,7 @@ impl Layers {
                 _ => {
                     return Err(ConfigError::Value {
                         place: place.into(),
-                        message: format!("{section} is no section"),
+                        message: format!("{section} is not a section"),
                     });
                 }
             };
@@ -276,7 +277,7 @@ impl Layers {
         read(&self.table, place).map(drop)
     }
 
-    /// Who said the key that a message names.
+    /// The origin of the key that a message names.
     fn blame(&self, message: &str) -> String {
         let named = |key: &str| {
             let last = key.rsplit('.').next().unwrap_or(key);
@@ -291,7 +292,7 @@ fn read(table: &Table, place: &str) -> Result<Config, ConfigError> {
     table.clone().try_into().map_err(|error: toml::de::Error| explain(place.to_owned(), error.message()))
 }
 
-/// Turns serde's words on a field that there is not into a suggestion.
+/// Turns serde's message about an unknown field into a suggestion.
 fn explain(place: String, message: &str) -> ConfigError {
     let Some(rest) = message.strip_prefix("unknown field `") else {
         return ConfigError::Value { place, message: message.trim_end().to_owned() };
@@ -306,7 +307,7 @@ fn explain(place: String, message: &str) -> ConfigError {
     ConfigError::Unknown { place, key, nearest }
 }
 
-/// The name that is most like `name`, if one is much like it.
+/// The known name that is most similar to `name`, if one is similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let ranked = known.into_iter().map(|known| (edits(name, known), known));
     let limit = (name.chars().count() / 2).clamp(1, 4);
@@ -337,7 +338,7 @@ fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
-/// A variable's text as TOML, or as a text if it is none.
+/// A variable's text as TOML, or as a text if it is not TOML.
 fn value_of(text: &str) -> Value {
     let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok();
     // `1\nx = 2` would be a table of two.
@@ -355,7 +356,7 @@ fn leaves(prefix: &str, table: &Table, found: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// A number that was an `f32` with the digits that a person wrote.
+/// A number that was an `f32`, with the digits that were typed.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Float(number) if f64::from(*number as f32) == *number => {
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_win_over_variables_and_those_over_the_file() {
+    fn flags_override_variables_and_those_override_the_file() {
         let file = "[learn]\nseed = 1\nhistory_capacity = 10\ncheckpoints_kept = 5";
         let (dir, mut sources) =
             sources(file, &[("ACCRUE_SEED", "2"), ("ACCRUE_LEARN_HISTORY_CAPACITY", "20"), ("PATH", "/bin")]);
@@ -416,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_recorded_all_or_none_or_in_part() {
+    fn all_answers_or_none_or_a_share_are_recorded() {
         for (text, share) in [("true", 1.0), ("false", 0.0), ("0.25", 0.25), ("1", 1.0)] {
             let (_dir, sources) = sources("", &[("ACCRUE_SERVE_RECORD", text)]);
             assert_eq!(Resolved::load(&sources).unwrap().config.engine.serve.record.share(), share, "{text}");
@@ -452,13 +453,13 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_must_be_there() {
+    fn a_named_file_must_exist() {
         let sources = Sources { file: Some("nowhere/accrue.toml".into()), ..Sources::default() };
         assert!(matches!(Resolved::load(&sources), Err(ConfigError::Read { .. })));
     }
 
     #[test]
-    fn defaults_are_valid_and_print_as_a_person_wrote_them() {
+    fn defaults_are_valid_and_print_with_the_digits_of_their_source() {
         let resolved = Resolved { config: Config::default(), file: None, origins: BTreeMap::new() };
         assert_eq!(resolved.config.validate(), Ok(()));
         assert_eq!(origin(&resolved, "model.factorization.rate").0, "0.05");

@@ -1,6 +1,6 @@
-//! `accrue evaluate`: files through the front door, then the laboratory.
+//! `accrue evaluate`: files are read and checked, then the `lab` crate evaluates.
 //!
-//! Events are read, mapped and checked just as `accrue ingest` does it; what the check refuses is not evaluated, and is counted.
+//! Events are read, mapped and checked as in `accrue ingest`; refused ones are counted and left out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,33 +28,33 @@ use serde_json::{Value, json};
 
 /// Records read at once.
 const BATCH: usize = 4_096;
-/// The protocol that judges policies, and what it judges.
+/// The protocol that estimates policies, and the policies that it estimates.
 pub const OFF_POLICY: &str = "off-policy";
-/// The protocol that measures what a flood does.
+/// The protocol that measures the effect of a flood.
 const RISK: &str = "risk";
-/// Experiments in simulated shops.
+/// The protocol that runs experiments in simulated shops.
 pub const ARMS: &str = "arms";
 /// The policy whose log is the test file.
 const LOGGED: &str = "logged-policy";
-/// A policy in simulated shops, to see whether the estimates hold what they say.
+/// A policy in simulated shops, to test whether the intervals of estimates cover the truth.
 pub const SIMULATED: &str = "simulated";
 
-/// What is to be evaluated.
+/// An evaluation to run.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Name of the protocol.
     pub protocol: String,
     /// Name of the model.
     pub model: String,
-    /// What the model learns from.
+    /// The training file.
     pub train: PathBuf,
-    /// What it is asked, where the protocol has a file of its own for that.
+    /// The test file, for protocols that need one.
     pub test: Option<PathBuf>,
     /// How long `auto` may search.
     pub budget: Duration,
-    /// How the columns of events are named.
+    /// The mapping of the columns of events.
     pub mapping: Mapping,
-    /// Where the predictions of a stream are written, one a line.
+    /// Where the predictions of a stream are written, one per line.
     pub predictions: Option<PathBuf>,
     /// The predictions of another run of the same stream, to compare with.
     pub against: Option<PathBuf>,
@@ -72,14 +72,14 @@ pub fn models() -> Value {
         .iter()
         .map(|part| json!({"model": part.name(), "what": part.what(), "protocols": ["stream", RISK, ARMS]}));
     let policies = [
-        (LOGGED, "The policy whose log is the test file, judged by the training file."),
-        (SIMULATED, "A policy in simulated shops: do the intervals hold what they say?"),
+        (LOGGED, "The policy whose log is the test file, estimated from the training file."),
+        (SIMULATED, "A policy in simulated shops, to test whether the intervals cover the truth."),
     ];
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
     Value::Array(fitted.chain(ratings).chain(online).chain(policies).collect())
 }
 
-/// Runs the evaluation; `progress` hears how far it is: a share, and of what.
+/// Runs the evaluation; `progress` is called with a share, and of what it is.
 ///
 /// # Errors
 /// If the protocol, the model or a setting is unknown, or a file cannot be used.
@@ -98,7 +98,7 @@ pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str
             );
         }
     }
-    // Before the run, which may take long: a file that cannot be used should say so at once.
+    // Before the run, which may take long, because an unusable file should fail at once.
     let other = request.against.as_deref().map(read_predictions).transpose()?;
     let (source, settings, kept_types) = stream_settings(config, request)?;
     let (data, refused) = match source {
@@ -126,21 +126,21 @@ fn read_predictions(path: &Path) -> anyhow::Result<Vec<Hit>> {
         .map_err(|error| anyhow::anyhow!("{name} does not hold the predictions of a run (--predictions): {error}"))
 }
 
-/// Where the events of a stream come from.
+/// The source of a stream's events.
 enum Source {
     File,
-    /// A shop that does not exist, for so many days.
+    /// A simulated shop, for this many days.
     Simulated(SimulatorSettings, u32),
 }
 
-/// Name of the file that is none: the events come from the simulator.
+/// The name of the source in reports if the events come from the simulator.
 const SIMULATED_STREAM: &str = "sim";
 
 fn simulate(shop: SimulatorSettings, days: u32, types: Option<&[String]>) -> StreamData {
     let mut data = simulated_log(shop, days);
     let Some(types) = types else { return data };
     let keeps = |event: &Event| types.iter().any(|kept| kept == event.event_type.name());
-    // A description stays with the next event that is kept.
+    // A description is kept with the next event that is kept.
     let mut places = Vec::with_capacity(data.events.len());
     let mut n_kept = 0;
     for event in &data.events {
@@ -153,7 +153,7 @@ fn simulate(shop: SimulatorSettings, days: u32, types: Option<&[String]>) -> Str
     data
 }
 
-/// A flood on a stream of real events, with and without the rule against it.
+/// A flood on a stream of real events, with and without the rule that limits it.
 fn risk(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
     let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
     let mut learn = learn_settings(config);
@@ -181,7 +181,7 @@ fn risk(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync
     Ok(report)
 }
 
-/// What experiments estimate, in simulated shops.
+/// The estimates of experiments in simulated shops.
 fn arms(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
     let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
     let treatment = match pairs.remove("treatment") {
@@ -199,7 +199,7 @@ fn arms(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync
     Ok(json!({"protocol": ARMS, "model": request.model, "seed": seed, "days": days, "report": report}))
 }
 
-/// Policies by the logs of others: that of a second log, or of simulated shops, where the truth is known.
+/// Policies estimated from the logs of others: that of a second log, or of simulated shops, where the truth is known.
 fn off_policy(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
     let seed = config.learn.seed;
     if request.model == SIMULATED {
@@ -220,20 +220,20 @@ fn off_policy(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) 
         bail!("there is no model `{}` for the protocol {OFF_POLICY}; there is {LOGGED}, {SIMULATED}", request.model);
     }
     let Some(test) = request.test.clone() else {
-        bail!("{OFF_POLICY} needs a test file: the log of the policy in question");
+        bail!("{OFF_POLICY} needs a test file: the log of the policy to estimate");
     };
     let (train, settings) = (request.train.clone(), request.settings.clone());
     Ok(serde_json::to_value(evaluate_open_bandit(&OpenBanditRequest { train, test, settings, seed })?)?)
 }
 
-/// How fitted models are measured.
+/// The protocols of fitted models.
 #[derive(Clone, Copy)]
 enum Measure {
     Ranking(Protocol),
     Ratings,
 }
 
-/// A protocol of fitted models: the laboratory reads the files itself.
+/// A protocol of fitted models: the `lab` crate reads the files itself.
 fn fitted(
     config: &Config,
     measure: Measure,
@@ -242,7 +242,7 @@ fn fitted(
 ) -> anyhow::Result<Value> {
     let hear = |stage: Stage| match stage {
         Stage::Trained(epoch) => progress(epoch.done as f64 / epoch.of as f64, "training"),
-        Stage::Asked(share) => progress(share, "the questions"),
+        Stage::Asked(share) => progress(share, "the test file"),
         Stage::Searched(share) => progress(share, "the budget"),
     };
     let budget = request.budget;
@@ -317,11 +317,11 @@ fn stream_settings(
 fn number<T: FromStr>(text: Option<&str>, key: &str, otherwise: T) -> anyhow::Result<T> {
     match text {
         None => Ok(otherwise),
-        Some(text) => text.parse().map_err(|_| anyhow::anyhow!("{key}={text} is not what `{key}` takes")),
+        Some(text) => text.parse().map_err(|_| anyhow::anyhow!("{key}={text} is not a value of `{key}`")),
     }
 }
 
-/// The model's settings with those of the request: their paths are those of the `[model]` section.
+/// The model's settings with those of the request, whose paths are those of the `[model]` section.
 fn with_model_settings(
     settings: &accrue_model::Settings,
     model: &str,
@@ -329,7 +329,7 @@ fn with_model_settings(
 ) -> anyhow::Result<accrue_model::Settings> {
     let model = OnlineModel::named(model).map_err(anyhow::Error::msg)?;
     let mut settings = settings.clone();
-    // Those of the name first: a model that it brings has settings of its own.
+    // Those of the name first, because the name may choose a model that the other settings are for.
     for (key, text) in model.settings().into_iter().chain(pairs.iter().map(|(&key, &text)| (key, text))) {
         let path = key.strip_prefix("model.").unwrap_or(key);
         let mut table = toml::Table::try_from(&settings)?;
@@ -337,18 +337,18 @@ fn with_model_settings(
         settings = changed.with_context(|| format!("--set {key}={text}"))?;
     }
     settings.part = model.part;
-    settings.validate().map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    settings.validate()?;
     Ok(settings)
 }
 
-/// Puts a value in the place of the one at `path`, with the type that is there.
+/// Replaces the value at `path` with one of the same type.
 fn set(table: &mut toml::Table, path: &str, text: &str) -> anyhow::Result<()> {
     let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
     let known = table.keys().cloned().collect::<Vec<_>>().join(", ");
     let Some(value) = table.get_mut(head) else {
         bail!(
             "there is no setting `{head}`; the protocol has unit, mode, warm, epochs, guard, every, from_day, shuffle, types, \
-               history_capacity, and here there is {known}"
+               history_capacity, and the known ones here are {known}"
         );
     };
     match (value, rest) {
@@ -357,20 +357,20 @@ fn set(table: &mut toml::Table, path: &str, text: &str) -> anyhow::Result<()> {
         (toml::Value::Float(value), None) => *value = text.parse()?,
         (toml::Value::Boolean(value), None) => *value = text.parse()?,
         (toml::Value::String(value), None) => *value = text.to_string(),
-        // A fitted model has its name in the place of its settings.
+        // A fitted model is given by its name in the place of its settings.
         (value @ toml::Value::Table(_), None) if path == "model" => *value = toml::Value::String(text.into()),
-        _ => bail!("`{path}` is no single setting"),
+        _ => bail!("`{path}` is not a single setting"),
     }
     Ok(())
 }
 
-/// Reads and checks the events; returns them with the counts of what was refused.
+/// Reads and checks the events; returns them with the counts of refused ones.
 fn read(
     config: &Config,
     request: &Request,
     types: Option<&[String]>,
 ) -> anyhow::Result<(StreamData, BTreeMap<String, u64>)> {
-    // Files may tell times to the day or not at all: what looks like a robot there is a rounded clock.
+    // Times in files may be rounded to the day, or missing, so the check for automated senders is off.
     let settings =
         CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
     let mut check = Check::new(settings, RuleStatistics::default())?;
@@ -395,7 +395,7 @@ fn read(
                 Entry::Item(_) | Entry::User(_) => bail!("{}: events are needed here", request.train.display()),
             };
             let known = |id: &ItemId| items.get(id).map(|item| KnownItem { price: item.price, category: None });
-            // Nothing is late in a file: the clock stands at the end of time.
+            // No event of a file is late, so the clock is at the end of time.
             match check.judge(&event, Timestamp(i64::MAX / 4), known) {
                 Outcome::Quarantined(rejection) => refuse(rejection.reason.code()),
                 Outcome::Accepted(event) | Outcome::Repaired(event, _) => {

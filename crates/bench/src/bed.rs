@@ -1,4 +1,4 @@
-//! What the benches of one run share: settings, and shops that several of them use, each made once.
+//! What the benches of one run share: settings, and shops that several of them use, each created once.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use super::folder::Folder;
 use super::measure::Size;
 use super::shop::{Big, Server, fill, learn, retail_corpus};
 
-/// What the benches of one run work with. Shops that several of them use are made once.
+/// The shared state of the benches of one run. Shops that several of them use are created once.
 pub(crate) struct Bed<'a> {
     pub size: Size,
     pub here: bool,
@@ -35,7 +35,7 @@ impl Bed<'_> {
         (self.note)(text.as_ref());
     }
 
-    /// The shop with 10⁷ events (full size), caught up and quiet. 50 events a customer, 200 an item.
+    /// The shop with 10⁷ events (full size), fully learned and idle. 50 events a customer, 200 an item.
     pub fn big(&mut self) -> anyhow::Result<&mut Big> {
         if self.big.is_none() {
             let n_events = self.size.pick(2_000, 1_000_000, 10_000_000);
@@ -52,9 +52,9 @@ impl Bed<'_> {
         Ok(big)
     }
 
-    /// The settings, with every choice learned and every page made by the live version: a choice that the guard keeps as an anchor
-    /// (one in 64) never moves a row, and a shopper who is answered by the version known good (one in 100) does not see it move, so
-    /// how soon it does cannot be asked of them.
+    /// The settings, with every choice learned and every page made by the current version. Otherwise a choice in the
+    /// holdout (one in 64) would not change a row, and a shopper who is answered by the good version (one in 100) would
+    /// not see the change, so their freshness could not be measured.
     pub fn all_live(&self) -> Config {
         let mut config = self.config.clone();
         config.learn.guard.anchor_one_in = i64::MAX as u64;
@@ -62,10 +62,11 @@ impl Bed<'_> {
         config
     }
 
-    /// The retail-like shop: 4,000 items, 4,000 customers, 350,000 events, all by the front door; caught up and quiet.
+    /// The retail-like shop: 4,000 items, 4,000 customers, 350,000 events, all sent through the engine's queue; fully
+    /// learned and idle.
     pub fn retail(&mut self) -> anyhow::Result<&Server> {
         if self.retail.is_none() {
-            // The other shop's memory and threads should not stand in the way.
+            // The other shop is dropped first, so that its memory and threads do not affect the figures.
             self.big = None;
             let corpus = retail_corpus(self.size.pick(2_000, 350_000, 350_000));
             let server = Server::open(Folder::new()?, &self.config)?;

@@ -7,10 +7,10 @@ use super::measure::{Figure, Row};
 pub struct Bench {
     /// Its name.
     pub name: &'static str,
-    /// What it asks, of which corpus.
+    /// Its question, and the corpus.
     pub question: &'static str,
     pub(crate) rows: &'static [Row],
-    /// Takes too long to be part of a run of all.
+    /// Whether it takes too long to be part of a run of all.
     pub(crate) only_when_named: bool,
     pub(crate) run: fn(&mut Bed<'_>) -> anyhow::Result<Vec<Figure>>,
 }

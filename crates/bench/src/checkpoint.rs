@@ -1,8 +1,8 @@
-//! What a checkpoint costs: the first one, and those after few events.
+//! The cost of a checkpoint: the first one, and those after few events.
 //!
 //! Corpus: the shop with 10⁷ events before (200,000 customers, 50,000 items, seed 7), folded into facts and models without a log; then
-//! 100 and 10,000 events more. Each checkpoint is written, made durable and read back whole; what it took is measured without the
-//! reading. Writes wait for as long as the facts are being read, which is measured apart.
+//! 100 and 10,000 events more. Each checkpoint is written, made durable and read back whole; the time excludes the
+//! reading. Writes wait while the facts are being read, which is measured separately.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -37,7 +37,7 @@ pub(super) const BENCHES: &[Bench] = &[bench(
     checkpoints,
 )];
 
-/// Facts under a lock that tells how long it was held.
+/// Facts under a lock that measures how long it was held.
 struct Held<'a> {
     facts: &'a Facts,
     since: Instant,
@@ -59,7 +59,7 @@ impl Drop for Held<'_> {
 }
 
 fn checkpoints(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
-    // Other shops' memory should not stand in the way.
+    // Other shops are dropped first, so that their memory does not affect the figures.
     (bed.big, bed.retail, bed.trained) = (None, None, None);
     let n_events = bed.size.pick(2_000, 1_000_000, 10_000_000);
     let corpus = Corpus::new(n_events / 50, n_events / 200, n_events);
@@ -85,7 +85,7 @@ fn checkpoints(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Lets both folds take the next `n_events` in.
+/// Applies the next `n_events` to both folds.
 fn go_on(corpus: Corpus, n_events: u64, facts: &mut Facts, learner: &mut Learner) -> anyhow::Result<()> {
     for (offset, line) in (facts.end.0..).zip(corpus.lines().take(n_events as usize)) {
         let record = Record { offset: Offset(offset), received_at: Timestamp(line.at_ms), body: line.body() };

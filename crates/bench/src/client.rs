@@ -1,7 +1,7 @@
 //! A small keep-alive HTTP client and load generator: blocking sockets, requests written before the clock starts.
 //!
-//! One connection is one thread that asks again as soon as it is answered (a closed loop). It runs on the same cores as the
-//! server, as a peer's client did when the peer was measured.
+//! One connection is one thread that sends the next request as soon as it has the answer (a closed loop). It runs on
+//! the same cores as the server, as the clients of other servers did when those were measured.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -38,7 +38,7 @@ pub(super) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").into_bytes()
 }
 
-/// One connection, kept.
+/// One connection, kept open.
 pub(super) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -100,7 +100,7 @@ impl Client {
     }
 }
 
-/// What became of a load.
+/// The result of a load.
 pub(super) struct Load {
     pub seconds: f64,
     /// CPU seconds of this process: clients, server, learner.
@@ -108,7 +108,7 @@ pub(super) struct Load {
     pub latencies_ms: Vec<f64>,
 }
 
-/// Sends `requests[c]` over connection `c`, one after the other, all connections at a time. `check` sees every answer.
+/// Sends `requests[c]` over connection `c`, one after the other, all connections in parallel. `check` is called with every answer.
 pub(super) fn load(
     address: SocketAddr,
     requests: &[Vec<Vec<u8>>],
@@ -146,7 +146,7 @@ pub(super) fn load(
     })
 }
 
-/// Deals requests out to connections.
+/// Distributes requests over connections.
 pub(super) fn deal(requests: impl IntoIterator<Item = Vec<u8>>, n_connections: usize) -> Vec<Vec<Vec<u8>>> {
     let mut dealt = vec![Vec::new(); n_connections];
     for (place, request) in requests.into_iter().enumerate() {
@@ -155,7 +155,7 @@ pub(super) fn deal(requests: impl IntoIterator<Item = Vec<u8>>, n_connections: u
     dealt
 }
 
-/// An answer to events: all of them must have been new and well.
+/// Checks an answer to events: all of them must have been new and accepted.
 pub(super) fn all_accepted(body: &[u8], n_events: u64) -> anyhow::Result<()> {
     let answer: Value = serde_json::from_slice(body)?;
     ensure!(answer["accepted"] == n_events, "of {n_events} events: {answer}");

@@ -1,4 +1,5 @@
-//! A made-up shop that behaves like a retail one: heavy-tailed items and customers, baskets of about 20 lines, habits.
+//! A synthetic shop that behaves like a retail one: heavy-tailed items and customers, baskets of about 20 lines,
+//! habits.
 //!
 //! In: a seed and sizes. Out: lines in the order of time, each in any form that a bench needs. A line's item is one of the
 //! customer's own twelve (3 in 10), of the basket's theme (3 in 10), or of the whole shop with weight 1/rank. Three lines
@@ -11,14 +12,14 @@ use accrue_event::{Event, EventId, EventType, Item, ItemId, RawEvent, RawValue, 
 use accrue_kernel::{Draws, random};
 use accrue_store::{Body, CheckedEvent, Interaction};
 
-/// 2023-01-01; far enough back that no check thinks of the future.
+/// 2023-01-01; far enough back that no check takes it for the future.
 const START_MS: i64 = 1_672_531_200_000;
 const YEAR_MS: i64 = 365 * 86_400_000;
-/// A basket has 1 to twice this many lines, less one.
+/// A basket has 1 to `2 * MEAN_LINES - 1` lines.
 const MEAN_LINES: u64 = 20;
 /// Items of a theme.
 const THEME: u64 = 50;
-/// Items that a customer comes back for.
+/// Items that a customer buys repeatedly.
 const OWN: u64 = 12;
 
 const BASKET: u64 = 1;
@@ -32,9 +33,9 @@ pub(super) struct Corpus {
     pub n_users: u64,
     pub n_items: u64,
     pub n_events: u64,
-    /// Customers come in turns; else their shares fall off like those of a real shop.
+    /// Whether customers come in turns; otherwise their shares of events are unequal, as in a real shop.
     pub even: bool,
-    /// Which stretch of the shop's life: stretches share no event id and follow each other.
+    /// Which section of the shop's life: sections share no event id and follow each other.
     pub stretch: u64,
 }
 
@@ -54,7 +55,7 @@ impl Corpus {
         Self { seed: 7, n_users, n_items, n_events, even: false, stretch: 0 }
     }
 
-    /// What happens in the same shop after this.
+    /// The next section of the same shop.
     pub fn later(self, stretch: u64, n_events: u64) -> Self {
         Self { stretch, n_events, ..self }
     }
@@ -100,7 +101,7 @@ impl Corpus {
     }
 }
 
-/// A rank below `n`, with a chance of about one by the rank.
+/// A rank below `n`, with a probability of about 1/rank.
 fn ranked(bits: u64, n: u64) -> u64 {
     let uniform = (bits >> 11) as f64 / (1_u64 << 53) as f64;
     ((n as f64).powf(uniform) as u64).clamp(1, n) - 1
@@ -114,7 +115,7 @@ pub(super) fn item_name(item: u32) -> String {
     format!("sku-{item}")
 }
 
-/// The item as a catalogue has it.
+/// The item's description for the catalogue.
 pub(super) fn described(item: u32) -> Item {
     let mut described = Item::bare(ItemId::from(item_name(item).as_str()));
     described.title = Some(format!("Article {item} of theme {}", u64::from(item) / THEME).into());
@@ -133,9 +134,10 @@ impl Line {
         if self.bought { EventType::Purchase } else { EventType::View }
     }
 
-    /// With users and items as their own indices: for a learner without a vocabulary.
+    /// With users and items as their own indices, for a learner without names.
     pub fn interaction(&self) -> Interaction {
-        let code = EventType::BUILT_IN.iter().position(|known| *known == self.event_type()).expect("both are built in");
+        let code =
+            EventType::BUILT_IN.iter().position(|known| *known == self.event_type()).expect("both types are built in");
         Interaction {
             shopper: self.user,
             item: self.item,
@@ -147,7 +149,7 @@ impl Line {
         }
     }
 
-    /// As a shop sends it, read.
+    /// As a raw record, as parsed from what a shop sends.
     pub fn raw(&self) -> RawEvent {
         RawEvent {
             id: RawValue::text(format!("{:016x}", self.id)),
@@ -170,10 +172,10 @@ impl Line {
             out,
             r#"{{"id":"{id:016x}","type":"{event_type}","user":"u{user}","item":"sku-{item}","at":{at_ms},"quantity":{quantity},"price":{price:.2},"source":"web"}}"#,
         )
-        .expect("a text takes all writes");
+        .expect("writing to a String does not fail");
     }
 
-    /// As the check lets it through: for filling a log.
+    /// As the check accepts it, for filling a log.
     pub fn body(&self) -> Body {
         let event = Event {
             id: EventId::new(format!("{:016x}", self.id)),
@@ -207,7 +209,7 @@ pub(super) fn ndjson(lines: impl Iterator<Item = Line>, batch: usize) -> Vec<Str
     bodies
 }
 
-/// Batches as the engine takes them.
+/// Batches as the engine accepts them.
 pub(super) fn batches(corpus: Corpus, size: usize) -> Vec<Vec<Incoming<RawEvent>>> {
     let mut lines = corpus.lines().peekable();
     let mut batches = Vec::new();
@@ -224,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stream_is_seeded_ordered_and_of_the_asked_length() {
+    fn the_stream_is_seeded_ordered_and_of_the_requested_length() {
         let corpus = Corpus::new(100, 400, 5000);
         let lines: Vec<Line> = corpus.lines().collect();
         assert_eq!(lines.len(), 5000);
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn json_and_raw_say_the_same() {
+    fn json_and_raw_records_are_equal() {
         for line in Corpus::new(10, 50, 40).lines() {
             let mut text = String::new();
             line.write_json(&mut text);

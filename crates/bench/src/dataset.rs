@@ -1,4 +1,4 @@
-//! A real shop's year, where somebody has it: UCI Online Retail II, `online-retail-uci/y2009_2010.tsv.zst`.
+//! A real shop's year, if it is available: UCI Online Retail II, `online-retail-uci/y2009_2010.tsv.zst`.
 //!
 //! In: tab-separated invoice lines in the order of time. Out: purchases of articles (codes of five digits and letters) by
 //! known customers, with dense indices in the order of appearance. Cancellations and fees are left out.

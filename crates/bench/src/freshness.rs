@@ -1,9 +1,9 @@
-//! How soon what happens shows: to the shopper, to others through what was learned, and for a new item.
+//! How soon an event has an effect: for the shopper, for others through what was learned, and for a new item.
 //!
-//! Corpus: the shop with 10⁷ events before (`Corpus::new(200_000, 50_000, 10_000_000)`, seed 7), over HTTP. Every measurement
-//! also checks that the answer did change, and for the reason it should: the events carry the stream's latest time, so that
-//! nothing moves only because time did. What others buy is on the probe's list and outside the best-selling hundredth, where
-//! one more purchase may be less than a score's last digit.
+//! Corpus: the shop with 10⁷ events before (`Corpus::new(200_000, 50_000, 10_000_000)`, seed 7), over HTTP. Every
+//! measurement also checks that the answer did change, and for the expected reason: the events carry the stream's
+//! latest time, so that scores do not change because time has passed. The items bought are on the list of the other
+//! shopper and outside the best-selling hundredth, where one more purchase may be less than a score's last digit.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub(super) const BENCHES: &[Bench] = &[
     ),
     bench(
         "learned_freshness",
-        "after an event is acknowledged, when do another shopper's scores move through a trained row? (10^7 events before)",
+        "after an event is acknowledged, when do another shopper's scores change through a trained row? (10^7 events before)",
         &[row("learned_freshness_p99_ms", "ms", Target::AtMost(100.0))],
         learned,
     ),
@@ -60,7 +60,7 @@ pub(super) const BENCHES: &[Bench] = &[
     ),
     bench(
         "learned_freshness_resetting",
-        "the same with 1,000 other events and 200 requests a second, without resets and while one follows the other",
+        "the same with 1,000 other events and 200 requests a second, without resets and while one challenger follows the other",
         &[
             row("learned_freshness_without_resets_p99_ms", "ms", Target::AtMost(100.0)),
             row("learned_freshness_resetting_p99_ms", "ms", Target::AtMost(100.0)),
@@ -75,11 +75,11 @@ pub(super) const BENCHES: &[Bench] = &[
     ),
 ];
 
-/// Nothing here may take longer.
+/// The limit of any wait.
 const PATIENCE: Duration = Duration::from_secs(20);
 const STREAM: u64 = 0x4652_4553;
 
-/// A list as it was answered.
+/// The list of an answer.
 struct List {
     version: u64,
     items: Vec<(String, f64)>,
@@ -101,7 +101,7 @@ fn event(id: &str, event_type: &str, user: &str, item: &str, at_ms: i64) -> Vec<
     )
 }
 
-/// Sends an event that must be taken in, and returns the log's end after it.
+/// Sends an event that must be accepted, and returns the log's end after it.
 fn acknowledged(client: &mut Client, event: &[u8]) -> anyhow::Result<u64> {
     let answer = client.ask_json(event)?;
     ensure!(answer["accepted"] == 1, "{answer}");
@@ -128,7 +128,7 @@ fn own(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
             if after.items != before.items {
                 took.push(ms_since(started));
                 first += u32::from(attempt == 0);
-                // No learning can have changed it then.
+                // Then the change does not come from learning.
                 same_version += u32::from(after.version == before.version);
                 break;
             }
@@ -153,7 +153,7 @@ fn learned(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         moved.measure(server, &mut draws, *corpus, &format!("learned-{sample}"), &Through::FACTORIZATION)?;
     }
     let p50 = quantile(&mut moved.took, 0.5);
-    bed.note(format!("  p50 {p50:.1} ms; each time the factorization's row had moved"));
+    bed.note(format!("  p50 {p50:.1} ms; each time the factorization's row had changed"));
     Ok(vec![figure(&mut moved.took, 0.99)])
 }
 
@@ -177,7 +177,7 @@ fn learned_loaded(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![figure(&mut moved.took, 0.99)])
 }
 
-/// Corpus: 2,000 items, 4,000 customers, and a past that a network can have learned while one waits.
+/// Corpus: 2,000 items, 4,000 customers, and a past short enough that a network can learn it during the bench.
 fn learned_by_sequence(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_samples = bed.size.pick(5, 100, 300);
     let n_past = bed.size.pick(2_000, 20_000, 100_000);
@@ -201,7 +201,8 @@ fn learned_by_sequence(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Corpus: 2,000 items, 4,000 customers, 50,000 events before: a challenger that is always either learning them or riding along.
+/// Corpus: 2,000 items, 4,000 customers, 50,000 events before, so that there is always a challenger that learns them or
+/// is a shadow.
 fn learned_resetting(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_samples = bed.size.pick(5, 400, 800);
     let n_past = bed.size.pick(2_000, 50_000, 50_000);
@@ -231,27 +232,27 @@ fn learned_resetting(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// What comes in beside the events that are measured.
+/// The load beside the events that are measured.
 struct Load {
     events_a_second: u64,
     requests_a_second: u64,
-    /// Events at hand; they must not run out.
+    /// The events of the load; there must be enough.
     n_events: u64,
 }
 
-/// What a probe's score of an item is read off, and when a version must have learned from an event.
+/// How a probe's score of an item is read, and when a version must have learned from an event.
 struct Through {
-    /// What the model's rows alone say.
+    /// The score by the model's rows alone.
     view: fn(&Server, &str, &str) -> Option<f32>,
-    /// Whether the version that answers has learned all records before this offset; where nothing else happens, a moved list is
-    /// proof enough.
+    /// Whether the version that answers has learned all records before this offset. Without a load, a changed list is
+    /// enough to show it.
     has_learned: Option<fn(&Server, u64) -> bool>,
 }
 
 impl Through {
     const FACTORIZATION: Self = Self { view: factorized, has_learned: None };
     const SEQUENCE: Self = Self {
-        view: foreseen,
+        view: network_score,
         // Choices wait for a step until there are enough of them.
         has_learned: Some(|server, offset| {
             let learned_to = |model: &Sequence| model.learned_to();
@@ -259,7 +260,7 @@ impl Through {
         }),
     };
 
-    /// In a busy shop lists always move, so the version must have learned from the event.
+    /// In a busy shop lists always change, so the version must have learned from the event.
     fn busy(self) -> Self {
         let has_learned: fn(&Server, u64) -> bool =
             |server, offset| server.engine.with_shop(|shop| shop.version.offset) >= offset;
@@ -267,7 +268,7 @@ impl Through {
     }
 }
 
-/// Measures `n_samples` times while the load comes in, each stream of it at its own pace over one connection.
+/// Measures `n_samples` times during the load, each stream of which has its own rate and connection.
 fn under_load(
     server: &Server,
     corpus: Corpus,
@@ -283,9 +284,10 @@ fn under_load(
     std::thread::scope(|scope| {
         let writing = scope.spawn(|| {
             let mut client = server.connect()?;
-            let pace = Duration::from_secs(events_a_batch).div_f64(load.events_a_second as f64);
-            let ran_dry = at_pace(pace, &done, batches.iter(), |body| client.ask(&post_events(body)).map(|_| ()))?;
-            anyhow::Ok(ran_dry)
+            let interval = Duration::from_secs(events_a_batch).div_f64(load.events_a_second as f64);
+            let ran_out =
+                at_interval(interval, &done, batches.iter(), |body| client.ask(&post_events(body)).map(|_| ()))?;
+            anyhow::Ok(ran_out)
         });
         let asking = (load.requests_a_second > 0).then(|| {
             scope.spawn(|| {
@@ -293,8 +295,8 @@ fn under_load(
                 let mut draws = Draws::new(corpus.seed, STREAM, 4);
                 let mut took = Vec::new();
                 let users = std::iter::repeat_with(|| user_name(draws.below(corpus.n_users) as u32));
-                let pace = Duration::from_secs(1).div_f64(load.requests_a_second as f64);
-                at_pace(pace, &done, users, |user| {
+                let interval = Duration::from_secs(1).div_f64(load.requests_a_second as f64);
+                at_interval(interval, &done, users, |user| {
                     let started = Instant::now();
                     client.ask(&get(&format!("/v1/recommend/{user}?n=10")))?;
                     took.push(ms_since(started));
@@ -310,19 +312,19 @@ fn under_load(
         });
         done.store(true, Ordering::Relaxed);
         moved.seconds = started.elapsed().as_secs_f64();
-        let ran_dry = writing.join().expect("the writer does not panic")?;
+        let ran_out = writing.join().expect("the writer does not panic")?;
         if let Some(asking) = asking {
             moved.requests = asking.join().expect("the reader does not panic")?;
         }
-        ensure!(!ran_dry || n_samples < 100, "the background events ran out");
+        ensure!(!ran_out || n_samples < 100, "the background events ran out");
         measured
     })?;
     Ok(moved)
 }
 
-/// Does something for each of `inputs`, one every `pace`, until all is done; whether the inputs ran out.
-fn at_pace<T>(
-    pace: Duration,
+/// Calls `act` for each of `inputs`, one every `interval`, until all is done; returns whether the inputs ran out.
+fn at_interval<T>(
+    interval: Duration,
     done: &AtomicBool,
     inputs: impl Iterator<Item = T>,
     mut act: impl FnMut(T) -> anyhow::Result<()>,
@@ -333,7 +335,7 @@ fn at_pace<T>(
             return Ok(false);
         }
         act(input)?;
-        let due = pace.mul_f64(number as f64 + 1.0);
+        let due = interval.mul_f64(number as f64 + 1.0);
         std::thread::sleep(due.saturating_sub(started.elapsed()));
     }
     Ok(true)
@@ -354,8 +356,8 @@ impl Moved {
         format!("  meanwhile {rate:.0} requests/s, p50 {p50:.1} ms, p99 {p99:.1} ms")
     }
 
-    /// One shopper buys what stands on another's list; the other's list is asked for until its scores move. In a busy shop they
-    /// always move, so there the version must also have learned from the event.
+    /// One shopper buys what is on another's list; the other's list is requested until its scores change. In a busy
+    /// shop they always change, so there the version must also have learned from the event.
     fn measure(
         &mut self,
         server: &Server,
@@ -377,24 +379,24 @@ impl Moved {
         };
         let logit = (through.view)(server, &probe, &item);
         let at_ms = server.stream_time_ms();
-        // Publications have a rhythm; events must not come in step with it.
+        // Publications are periodic, and events must not be in phase with them.
         std::thread::sleep(Duration::from_micros(draws.below(60_000)));
         let offset = acknowledged(&mut client, &event(id, "purchase", &actor, &item, at_ms))?;
         let started = Instant::now();
         loop {
-            // Asked before the list is, so that the list comes from this version or a later one.
+            // Read before the list, so that the list comes from this version or a later one.
             let has_learned = through.has_learned.is_none_or(|has_learned| has_learned(server, offset));
             let after = recommend(&mut client, &probe)?;
             let has_moved = || (through.view)(server, &probe, &item) != logit;
             if after.items != before.items && has_learned {
                 self.took.push(ms_since(started));
-                ensure!(has_moved(), "the scores of {probe} moved, but not through the row of {item}");
+                ensure!(has_moved(), "the scores of {probe} changed, but not through the row of {item}");
                 return Ok(());
             }
             if started.elapsed() > PATIENCE {
                 let moved = has_moved();
                 bail!(
-                    "{actor} bought {item}, on the list of {probe}, whose scores stay: learned {has_learned}, row moved {moved}"
+                    "{actor} bought {item}, on the list of {probe}, whose scores do not change: learned {has_learned}, row changed {moved}"
                 );
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -402,13 +404,13 @@ impl Moved {
     }
 }
 
-/// Whether one more purchase among so many may be less than the last digit of a score.
+/// Whether one more purchase among this many may be less than the last digit of a score.
 fn is_best_seller(item: &str, corpus: Corpus) -> bool {
     let rank: Option<u64> = item.strip_prefix("sku-").and_then(|rank| rank.parse().ok());
     rank.is_none_or(|rank| rank < corpus.n_items / 100)
 }
 
-/// Somebody who has a past.
+/// A shopper with a history.
 fn known_user(server: &Server, draws: &mut Draws, n_users: u64) -> String {
     loop {
         let user = user_name(draws.below(n_users) as u32);
@@ -419,7 +421,7 @@ fn known_user(server: &Server, draws: &mut Draws, n_users: u64) -> String {
     }
 }
 
-/// What the factorization's rows alone say of an item, for a user.
+/// The score of an item for a user by the factorization's rows alone.
 fn factorized(server: &Server, user: &str, item: &str) -> Option<f32> {
     server.engine.with_shop(|shop| {
         let shopper = shop.facts.shopper(&Shopper::User(user.into()))?;
@@ -431,8 +433,8 @@ fn factorized(server: &Server, user: &str, item: &str) -> Option<f32> {
     })
 }
 
-/// What the network alone says of an item, for a user.
-fn foreseen(server: &Server, user: &str, item: &str) -> Option<f32> {
+/// The score of an item for a user by the network alone.
+fn network_score(server: &Server, user: &str, item: &str) -> Option<f32> {
     server.engine.with_shop(|shop| {
         let shopper = shop.facts.shopper(&Shopper::User(user.into()))?;
         let item = shop.facts.items.get(item)?;

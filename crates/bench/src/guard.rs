@@ -1,9 +1,10 @@
-//! What poison does to the learner, and how soon the guard undoes it; how often it does so without cause.
+//! What poisoned events do to the learner, how soon the guard undoes it, and how often it does so without cause.
 //!
-//! Corpus: the retail-like stream; with `--datasets`, a real shop's year. The learner follows clean events, then a part of what
-//! comes is poisoned (valid by schema, as from a broken or hostile client). Damage is measured on choices that come later in the
-//! clean stream and that no model has seen: mean NDCG@20, with each shopper's history as it was when the poison began, against
-//! the learner as it was then, asked at the same moment. A twin without a guard shows what the poison does if nothing is done.
+//! Corpus: the retail-like stream; with `--datasets`, a real shop's year. The learner follows clean events, then a part
+//! of the following events is poisoned (valid by schema, as from a broken or hostile client). Damage is measured on
+//! choices that come later in the clean stream and that no model has learned: mean NDCG@20, with each shopper's history
+//! as it was when the poison began, compared with the learner of that moment. A second learner without a guard shows
+//! the damage of the poison alone.
 
 use accrue_engine::learn_settings;
 use accrue_event::EventType;
@@ -21,8 +22,8 @@ use super::shop::retail_corpus;
 pub(super) const BENCHES: &[Bench] = &[
     bench(
         "guard_poison",
-        "poison after a clean stream: the longest time from a loss of a fifth of NDCG@20 to the rollback, and the smallest part of the loss restored, over those \
-         kinds and shares that cost so much",
+        "poison after a clean stream: the longest time from a loss of a fifth of NDCG@20 to the rollback, and the smallest part of the loss restored, over the \
+         kinds and shares that reach this loss",
         &[
             row("guard_delay_events_max", "events", Target::AtMost(2_000.0)),
             row("guard_restored_min", "share", Target::AtLeast(0.99)),
@@ -44,11 +45,11 @@ pub(super) const BENCHES: &[Bench] = &[
 enum Poison {
     /// Another item, drawn from all.
     Shuffled,
-    /// What was chosen is disliked, and something else is chosen.
+    /// The chosen item is disliked, and another one is chosen.
     Flipped,
-    /// The event as it was, with absurd values and quantities.
+    /// The event with absurd values and quantities.
     Exploding,
-    /// One shopper chooses one item over and over.
+    /// One shopper chooses one item repeatedly.
     Flooding,
 }
 
@@ -56,9 +57,9 @@ const KINDS: [Poison; 4] = [Poison::Shuffled, Poison::Flipped, Poison::Exploding
 const SHARES: [u64; 3] = [5, 20, 100];
 /// Later choices that damage is measured on.
 const N_PROBES: usize = 1_500;
-/// They are among so many events.
+/// They are among this many events.
 const SOON: usize = 30_000;
-/// Damage is looked at after each so many events.
+/// Damage is measured after each this many events.
 const LOOK_EVERY: usize = 500;
 /// Loss that counts as harm, as a share of what was there.
 const HARM: f64 = 0.2;
@@ -97,7 +98,7 @@ impl Scene {
         for (offset, event) in events[..at].iter().enumerate() {
             step(&mut learner, offset, event)?;
         }
-        // What was never on sale before would be new to every model, and no poison.
+        // An item that had not been on sale before would be new to every model, which is not poison.
         let of_all = |key: fn(&Interaction) -> u32| events[..at].iter().map(key).max().unwrap_or(0) + 1;
         let (n_items, n_shoppers) = (of_all(|event| event.item), of_all(|event| event.shopper));
         let histories = learner.histories().clone();
@@ -127,20 +128,21 @@ fn step(learner: &mut Learner, offset: usize, event: &Interaction) -> anyhow::Re
     Ok(learner.step(Offset(offset as u64), event.at_ms, Fact::Interaction(*event, Names::default()))?)
 }
 
-/// What one kind and share came to.
+/// The result of one kind and share.
 struct Case {
     /// Events from the first poisoned one to the rollback.
     delay: Option<usize>,
     /// Events until the loss without a guard reached a fifth; `None` if it never did.
     harmful_at: Option<usize>,
-    /// The largest loss of NDCG@20 without a guard, as a share of what there was.
+    /// The largest loss of NDCG@20 without a guard, as a share of the value before.
     worst_unguarded: f64,
     /// The loss just before the rollback, and at the end.
     at_alarm: f64,
     after: f64,
 }
 
-/// Follows the stream from the scene's point on; `poison` says what becomes of an event, `look` sees the learner now and then.
+/// Follows the stream from the scene's point on; `poison` changes events, `look` is called with the learner at
+/// intervals.
 fn follow(
     scene: &Scene,
     guard: bool,
@@ -237,20 +239,20 @@ fn clean(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     for (offset, line) in retail_corpus(n_events).lines().enumerate() {
         step(&mut learner, offset, &line.interaction())?;
     }
-    tell(bed, "retail-like", &learner);
+    report(bed, "retail-like", &learner);
     let mut n_alarms = learner.n_alarms();
     if let Some(datasets) = &bed.datasets {
         let mut learner = Learner::new(learn_settings(&bed.config));
         for (offset, event) in dataset::online_retail(datasets)?.iter().enumerate() {
             step(&mut learner, offset, event)?;
         }
-        tell(bed, "online retail", &learner);
+        report(bed, "online retail", &learner);
         n_alarms += learner.n_alarms();
     }
     Ok(vec![Figure { value: n_alarms as f64, samples: n_events }])
 }
 
-fn tell(bed: &Bed<'_>, stream: &str, learner: &Learner) {
+fn report(bed: &Bed<'_>, stream: &str, learner: &Learner) {
     bed.note(format!("  {stream}: {} learned, {} rollbacks", learner.n_learned(), learner.n_alarms()));
     for entry in learner.lineage().entries() {
         let (stream, anchor) = (entry.ndcg_of_good - entry.ndcg, entry.anchor_ndcg_of_good - entry.anchor_ndcg);

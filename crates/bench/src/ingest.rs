@@ -1,8 +1,9 @@
-//! How many events come in, durable, checked and de-duplicated, while the learner follows on the same cores.
+//! How many events are accepted per second, durable, checked and de-duplicated, while the learner follows on the same
+//! cores.
 //!
-//! Corpus: later stretches of the shop with 10⁷ events before (200,000 customers, 50,000 items, seed 7); for the comparison
-//! with a peer, of the retail-like shop. Records are made and written out before the clock starts. A round's rate is all its
-//! events by its time; the row is the median of the rounds.
+//! Corpus: later sections of the shop with 10⁷ events before (200,000 customers, 50,000 items, seed 7); for the
+//! comparison with another server, of the retail-like shop. Requests are built before the clock starts. A round's rate
+//! is the number of its events divided by its time; the row is the median of the rounds.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! How fast the learner learns, alone, and what its publications cost.
+//! How fast the learner learns when nothing else runs, and the cost of its publications.
 //!
 //! Corpus: the retail-like stream (4,000 items, 4,000 customers, 350,000 events, seed 7), names already resolved; published
 //! every 50 ms as the server does, with one version held by a reader. With `--datasets`, also a real shop's year.
@@ -38,13 +38,13 @@ pub(super) const BENCHES: &[Bench] = &[
     ),
     bench(
         "learn_own_arms",
-        "the first of them while an experiment's two arms learn apart: each choice is learned twice",
+        "the first of them while an experiment's two arms learn separately: each choice is learned twice",
         &[row("learn_own_arms_per_s", "events/s", Target::None), row("learn_own_arms_params", "times", Target::None)],
         learn_own_arms,
     ),
 ];
 
-/// When a version is frozen.
+/// When a version is published.
 enum Publish {
     Every(Duration),
     EachEvents(usize),
@@ -64,7 +64,7 @@ fn learn(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         copied = learned.copied;
     }
     let n_learned = (rates.len() * events.len()) as u64;
-    // At 1,000 events a second, one comes in each millisecond between publications.
+    // At 1,000 events a second, one is learned in each millisecond between publications.
     let slowly = &events[..events.len().min(100_000)];
     let copied_slowly =
         run(bed, slowly, &Publish::EachEvents(bed.config.learn.publish_every_ms.max(1) as usize))?.copied;
@@ -105,11 +105,11 @@ fn learn_own_arms(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![Figure { value: rate, samples }, Figure { value: more, samples: 1 }])
 }
 
-/// How learning went.
+/// The result of learning.
 struct Learned {
     /// Events a second.
     rate: f64,
-    /// Events a second of this thread's own: what the rate would be if nothing else ran.
+    /// Events per CPU second of this thread, which other processes do not affect.
     cpu_rate: f64,
     /// Bytes copied by publications, per event.
     copied: f64,
@@ -127,7 +127,7 @@ fn follow(learner: &mut Learner, events: &[Interaction], publish: &Publish) -> a
     let (started, cpu_before) = (Instant::now(), thread_cpu_s());
     let mut published_at = started;
     for (offset, event) in events.iter().enumerate() {
-        // As they come in at the rate to be reached: the guard's effort depends on it.
+        // The time between events is that of the target rate, because the guard's work depends on it.
         let names = Names { shopper: u64::from(event.shopper), ..Names::default() };
         learner.step(Offset(offset as u64), offset as i64 / 50, Fact::Interaction(*event, names))?;
         let is_due = match publish {

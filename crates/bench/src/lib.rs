@@ -1,9 +1,9 @@
 //! `accrue bench`: the budgets of this build, measured on this machine.
 //!
-//! In: names, a size, the configuration. Out: one [`Measure`] a row, beside rows that say what machine it was. Durability, the
-//! check and de-duplication are always on, data lie in a temporary folder that is removed. The machine is shared with whatever
-//! else runs, so the reference loop runs before and after: when it slows down, so does everything else.
-//! It measures what is there and decides nothing; a row that misses its target says so and the run goes on.
+//! In: names, a size, the configuration. Out: one [`Measure`] a row, with rows about the machine. Durability, the check
+//! and de-duplication are always on; data are in a temporary folder that is removed. Other processes may run on the
+//! machine, so a reference loop runs before and after: if it slows down, so did everything else. The benches only
+//! measure; a row that misses its target says so and the run continues.
 
 mod bed;
 mod bench;

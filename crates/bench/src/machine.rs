@@ -1,4 +1,4 @@
-//! What machine this is: the rows that stand before all others, because figures mean nothing without them.
+//! The machine: rows that are printed before all others, because figures mean nothing without them.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -26,7 +26,7 @@ fn plain(name: &str, value: f64, unit: &str, samples: u64) -> Measure {
     Measure { name: name.into(), value, unit: unit.into(), target: None, met: None, samples }
 }
 
-/// 10⁸ dependent steps of shift, xor, multiply and add, which no compiler folds: no memory, no vector units.
+/// 10⁸ dependent steps of shift, xor, multiply and add, which no compiler removes: no memory, no vector units.
 pub(super) fn reference_row(name: &str) -> Measure {
     let started = Instant::now();
     let mut x = 1_u64;
@@ -43,7 +43,7 @@ fn cpu_model() -> String {
     model.map_or_else(|| std::env::consts::ARCH.to_string(), |(_, model)| model.trim().to_string())
 }
 
-/// Processes that wanted to run during the last minute; 0 where the system does not say.
+/// Processes that were ready to run during the last minute; 0 if the system does not provide it.
 fn load_average() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_ascii_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0.0)
@@ -63,7 +63,7 @@ fn fsync_ms() -> anyhow::Result<(f64, u64)> {
     Ok((quantile(&mut took, 0.5), took.len() as u64))
 }
 
-/// A field of `/proc/self/status` that counts kilobytes, in bytes; 0 where there is no such file.
+/// A field of `/proc/self/status` that counts kilobytes, in bytes; 0 if there is no such file.
 pub(super) fn memory_bytes(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
@@ -71,17 +71,17 @@ pub(super) fn memory_bytes(field: &str) -> u64 {
     kilobytes.unwrap_or(0) * 1024
 }
 
-/// CPU seconds that this thread has had; 0 where the system does not say.
+/// CPU seconds that this thread has used; 0 if the system does not provide it.
 pub(super) fn thread_cpu_s() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let ns = text.split_ascii_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
     ns.unwrap_or(0.0) / 1e9
 }
 
-/// CPU seconds that all threads of this process have had, to a hundredth; 0 where the system does not say.
+/// CPU seconds that all threads of this process have used, to a hundredth; 0 if the system does not provide it.
 pub(super) fn process_cpu_s() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in parentheses may hold anything; user and system time are the 12th and 13th field after it.
+    // The name in parentheses may contain any characters; user and system time are the 12th and 13th field after it.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let ticks: f64 =
         fields.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();

@@ -1,22 +1,22 @@
-//! Rows of the answer: what each is named, what it is measured in, the budget that it has to meet.
+//! Rows of the result: the name of each, its unit, and the budget that it has to meet.
 
 use std::fmt;
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-/// One row of the answer.
+/// One row of the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// Name of the row.
     pub name: String,
-    /// The median, or the 99th percentile where the name says `p99`.
+    /// The median, or the 99th percentile if the name contains `p99`.
     pub value: f64,
     /// Of the value and the target.
     pub unit: String,
-    /// The budget, where there is one.
+    /// The budget, if there is one.
     pub target: Option<f64>,
-    /// Whether the budget is met; nothing at sizes that the budget does not speak of.
+    /// Whether the budget is met; absent at sizes that the budget is not for.
     pub met: Option<bool>,
     /// How many single measurements the value summarises.
     pub samples: u64,
@@ -28,14 +28,14 @@ impl fmt::Display for Measure {
     }
 }
 
-/// How much of everything.
+/// The size of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Size {
-    /// Whether it runs, not how fast.
+    /// Tiny, to test that the benches run.
     Tiny,
-    /// A tenth of the events before; some minutes.
+    /// A tenth of the events; takes some minutes.
     Quick,
-    /// The sizes that the budgets name.
+    /// The sizes of the budgets.
     #[default]
     Full,
 }

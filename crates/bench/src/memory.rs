@@ -1,12 +1,13 @@
-//! How much memory a large shop takes: 1M customers × 50 events and 1M items × 64 numbers.
+//! How much memory a large shop needs: 1M customers × 50 events and 1M items × 64 numbers.
 //!
-//! Measured as the peak of a process of its own that folds a stream into facts (names, catalogue, histories, the rules'
-//! statistics), lets go of them, folds it again with a learner behind (tables, optimizer, neighbours, the guard's versions), and
-//! publishes every 2,500 events (50 ms at 50,000 a second) while a reader holds the last version. Real folds over interactions like
-//! real ones: customers come in turns, 50 events each on average; items are heavy-tailed. 50M events take most of an hour, so the row
-//! of every run folds a tenth of customers, items and events and multiplies its growth by ten; all parts grow with customers,
-//! items or events. `memory_whole`, when named, folds all of it. Bounds on the whole (neighbour pairs, events between publications and
-//! between versions) are scaled with the rest. Not in it: the search index, the log, buffers of requests.
+//! Measured as the peak of a separate process that folds a stream into facts (names, catalogue, histories, the rules'
+//! statistics), drops them, folds it again with a learner (tables, optimizer, neighbours, the guard's versions), and
+//! publishes every 2,500 events (50 ms at 50,000 a second) while a reader holds the last version. Interactions resemble
+//! real ones: customers come in turns, 50 events each on average; items are heavy-tailed. 50M events take most of an
+//! hour, so the usual row folds a tenth of customers, items and events and multiplies its growth by ten; all parts grow
+//! with customers, items or events. `memory_whole`, when named, folds all of it. Limits on the whole (neighbour pairs,
+//! events between publications and between versions) are scaled with the rest. Not included: the search index, the log,
+//! buffers of requests.
 
 use std::process::Command;
 
@@ -62,9 +63,9 @@ fn whole(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     measure(bed, "memory_whole", scale)
 }
 
-/// Folds one in `scale` of everything, in a child process where that is allowed.
+/// Folds one in `scale` of everything, in a child process if allowed.
 fn measure(bed: &mut Bed<'_>, name: &str, scale: u64) -> anyhow::Result<Vec<Figure>> {
-    if bed.here { fold(bed, scale) } else { ask_child(bed, name) }
+    if bed.here { fold(bed, scale) } else { measure_in_child(bed, name) }
 }
 
 fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
@@ -86,7 +87,7 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
         with_facts as f64 / GB
     ));
     facts = Facts::new(bed.config.learn.history_capacity);
-    // What is bounded for the shop as a whole is scaled like the shop; so is what one publication or version copies.
+    // Limits for the whole shop are scaled like the shop, and so is what one publication or version copies.
     let mut settings = learn_settings(&bed.config);
     settings.models.neighbours.pairs /= scale as usize;
     settings.guard.version_every = (settings.guard.version_every / scale).max(1);
@@ -126,7 +127,7 @@ fn fold(bed: &Bed<'_>, scale: u64) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// How long `value` is when it is written out: less than it takes in memory, but it tells which parts are large.
+/// The size of `value` in its serialised form: smaller than in memory, but it shows which parts are large.
 fn size(value: &impl serde::Serialize) -> anyhow::Result<String> {
     struct Counting(u64);
     impl std::io::Write for Counting {
@@ -142,8 +143,8 @@ fn size(value: &impl serde::Serialize) -> anyhow::Result<String> {
     Ok(format!("{:.3} GB", n_bytes as f64 / GB))
 }
 
-/// The same in a process of its own, whose memory holds nothing else.
-fn ask_child(bed: &Bed<'_>, name: &str) -> anyhow::Result<Vec<Figure>> {
+/// The same in a separate process, so that nothing else is measured.
+fn measure_in_child(bed: &Bed<'_>, name: &str) -> anyhow::Result<Vec<Figure>> {
     let program = std::env::current_exe()?;
     let mut command = Command::new(&program);
     command.args(["bench", name, "--here", "--json", "--seed", &bed.config.learn.seed.to_string()]);

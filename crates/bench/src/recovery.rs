@@ -1,9 +1,11 @@
-//! A crash: a server of its own is killed (SIGKILL) with 1M events after its checkpoint, and started again.
+//! A crash: a server in a process of its own is killed (SIGKILL) with 1M events after its checkpoint, and started
+//! again.
 //!
 //! Corpus: 1,000,000 events before the checkpoint (20,000 customers, 5,000 items, seed 7), 1,000,000 more over HTTP in batches
-//! of 1,000 by 4 connections; the kill comes between an acknowledgement and the next answer. Measured from the start of the
-//! new process to its first recommendation. Checked: that this answer knows an event acknowledged a moment before the kill,
-//! that the log reaches as far as any acknowledgement said, and that acknowledged batches, sent again, are all duplicates.
+//! of 1,000 by 4 connections; the kill comes between an acknowledgement and the next answer. Measured from the start of
+//! the new process to its first recommendation. Checked: that this answer uses an event acknowledged just before the
+//! kill, that the log reaches as far as any acknowledgement said, and that acknowledged batches, sent again, are all
+//! duplicates.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -49,7 +51,7 @@ impl Running {
     fn start(dir: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--log", "error", "serve", "--listen", "127.0.0.1:0", "--data"]).arg(dir);
-        // No checkpoint of its own: the one that is there shall be a million events old.
+        // It writes no checkpoint, because the one that is there must be a million events old.
         command.env_clear().env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "1000000000");
         let mut child = command.current_dir(dir).stdout(Stdio::piped()).spawn()?;
         let mut first = String::new();
@@ -70,12 +72,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         drop(self.kill());
     }
 }
 
-/// What clients were told.
+/// What was acknowledged to clients.
 #[derive(Default)]
 struct Acknowledged {
     batches: Vec<usize>,
@@ -88,13 +90,13 @@ fn recovery(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let n_after: u64 = bed.size.pick(3_000, 1_000_000, 1_000_000);
     let corpus = Corpus::new(n_before.div_ceil(50), n_before.div_ceil(200), n_before);
     let folder = Folder::new()?;
-    // As the child is configured, or it would begin by writing other settings down.
+    // With the settings of the child; otherwise it would begin by recording other settings in the log.
     fill(folder.path(), &Config::default(), corpus, bed.note)?;
     let bodies = ndjson(corpus.later(1, n_after + 20_000).lines(), BATCH);
 
     let mut running = Running::start(folder.path())?;
-    let told = until_killed(&mut running, &bodies, n_after as usize / BATCH)?;
-    bed.note(format!("  killed with {} batches acknowledged", told.batches.len()));
+    let acknowledged = until_killed(&mut running, &bodies, n_after as usize / BATCH)?;
+    bed.note(format!("  killed with {} batches acknowledged", acknowledged.batches.len()));
 
     let started = Instant::now();
     let running = Running::start(folder.path())?;
@@ -112,35 +114,35 @@ fn recovery(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         number("log_end")
     ));
 
-    let lost = told.offset.saturating_sub(number("log_end")) + missing(&mut client, &bodies, &told)?;
+    let lost = acknowledged.offset.saturating_sub(number("log_end")) + missing(&mut client, &bodies, &acknowledged)?;
     ensure!(lost == 0, "{lost} acknowledged events are lost");
     let caught_up_s = caught_up(&mut client, started)?;
     let figure = |value| Figure { value, samples: 1 };
-    let lost = Figure { value: lost as f64, samples: told.batches.len() as u64 };
+    let lost = Figure { value: lost as f64, samples: acknowledged.batches.len() as u64 };
     Ok(vec![figure(recovered_s), figure(number("lag") as f64), figure(caught_up_s), lost])
 }
 
 /// Sends batches over 4 connections, a last event when `n_batches` are acknowledged, and kills the server.
 fn until_killed(running: &mut Running, bodies: &[String], n_batches: usize) -> anyhow::Result<Acknowledged> {
     let address = running.address;
-    let told = Mutex::new(Acknowledged::default());
-    let count = |told: &Mutex<Acknowledged>| told.lock().expect("no client panics").batches.len();
+    let acknowledged = Mutex::new(Acknowledged::default());
+    let count = |acknowledged: &Mutex<Acknowledged>| acknowledged.lock().expect("no client panics").batches.len();
     std::thread::scope(|scope| {
         for connection in 0..4 {
-            let told = &told;
+            let acknowledged = &acknowledged;
             scope.spawn(move || {
-                // Ends with the server, or with the batches.
+                // Ends when the server does, or after the last batch.
                 let Ok(mut client) = Client::connect(address) else { return };
                 for batch in (connection..bodies.len()).step_by(4) {
                     let Ok(answer) = client.ask_json(&post_events(&bodies[batch])) else { return };
-                    let mut told = told.lock().expect("no client panics");
-                    told.batches.push(batch);
-                    told.offset = told.offset.max(answer["offset"].as_u64().unwrap_or(0));
+                    let mut acknowledged = acknowledged.lock().expect("no client panics");
+                    acknowledged.batches.push(batch);
+                    acknowledged.offset = acknowledged.offset.max(answer["offset"].as_u64().unwrap_or(0));
                 }
             });
         }
         let started = Instant::now();
-        while count(&told) < n_batches && started.elapsed() < PATIENCE {
+        while count(&acknowledged) < n_batches && started.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(1));
         }
         let mut client = Client::connect(address)?;
@@ -148,18 +150,19 @@ fn until_killed(running: &mut Running, bodies: &[String], n_batches: usize) -> a
         let answer = client.ask_json(&post_json("/v1/events", &last))?;
         running.kill()?;
         ensure!(answer["accepted"] == 1, "{answer}");
-        let mut told = told.lock().expect("no client panics");
-        told.offset = told.offset.max(answer["offset"].as_u64().unwrap_or(0));
+        let mut acknowledged = acknowledged.lock().expect("no client panics");
+        acknowledged.offset = acknowledged.offset.max(answer["offset"].as_u64().unwrap_or(0));
         Ok(())
     })?;
-    Ok(told.into_inner().expect("no client panics"))
+    Ok(acknowledged.into_inner().expect("no client panics"))
 }
 
-/// Sends one in ten of the acknowledged batches and the last twenty again: how many of their events were unknown?
-fn missing(client: &mut Client, bodies: &[String], told: &Acknowledged) -> anyhow::Result<u64> {
-    let from_the_last = told.batches.len().saturating_sub(20);
+/// Sends one in ten of the acknowledged batches and the last twenty again; returns how many of their events were
+/// unknown.
+fn missing(client: &mut Client, bodies: &[String], acknowledged: &Acknowledged) -> anyhow::Result<u64> {
+    let from_the_last = acknowledged.batches.len().saturating_sub(20);
     let mut n_missing = 0;
-    for (place, &batch) in told.batches.iter().enumerate() {
+    for (place, &batch) in acknowledged.batches.iter().enumerate() {
         if place.is_multiple_of(10) || place >= from_the_last {
             let answer: Value = client.ask_json(&post_events(&bodies[batch]))?;
             let n_events = bodies[batch].lines().count() as u64;

@@ -1,8 +1,9 @@
-//! What a periodic reset costs what is being learned.
+//! The cost of a periodic reset for the current model.
 //!
 //! Corpus: the retail-like stream (4,000 items, 4,000 customers, 200,000 events, seed 7), names already resolved, nothing published.
-//! The second half is learned twice from the same state: alone, and with a challenger riding along that was learned from the first
-//! half, as long as a server lets it: until the verdict. CPU time is the thread's own, so what else the machine does is left out.
+//! The second half is learned twice from the same state: alone, and beside a challenger in the shadow that was trained
+//! on the first half, as long as in a server: until the verdict. CPU time is that of the thread, so that other
+//! processes do not affect it.
 
 use accrue_engine::learn_settings;
 use accrue_store::{Fact, Interaction, Names, Offset};
@@ -17,7 +18,7 @@ use super::shop::retail_corpus;
 
 pub(super) const BENCHES: &[Bench] = &[bench(
     "reset",
-    "the learner on a retail-like stream of 200,000 events: alone, with a challenger riding along until the verdict, and the challenger by itself",
+    "the learner on a retail-like stream of 200,000 events: alone, with a challenger in the shadow until the verdict, and the challenger by itself",
     &[
         row("reset_learner_alone_per_cpu_s", "events/s", Target::None),
         row("reset_learner_shadowed_per_cpu_s", "events/s", Target::None),
@@ -27,7 +28,7 @@ pub(super) const BENCHES: &[Bench] = &[bench(
     reset,
 )];
 
-/// Events as a past: each is a record of its own, twenty milliseconds after the one before.
+/// Events as records of a past, twenty milliseconds apart.
 struct Events<'a>(&'a [Interaction]);
 
 impl Past for Events<'_> {
@@ -39,12 +40,12 @@ impl Past for Events<'_> {
     }
 }
 
-/// As events come in at the rate to be reached: the guard's effort depends on it.
+/// With the time between events of the target rate, because the guard's work depends on it.
 fn received_ms(offset: u64) -> i64 {
     offset as i64 / 50
 }
 
-/// Learns the rest of the events, or until a challenger that rides along has its verdict; returns the rate.
+/// Learns the rest of the events, or until a challenger in the shadow has its verdict; returns the rate.
 fn learn(learner: &mut Learner, events: &[Interaction]) -> Result<f64, TrainError> {
     let before = thread_cpu_s();
     let begun = learner.end().0;
@@ -58,7 +59,7 @@ fn learn(learner: &mut Learner, events: &[Interaction]) -> Result<f64, TrainErro
 }
 
 fn rate(n_events: u64, cpu_s: f64) -> f64 {
-    // Where a thread's time is not told, a tiny run takes none.
+    // If the system does not provide CPU time, it is 0.
     n_events as f64 / cpu_s.max(1e-3)
 }
 

@@ -1,4 +1,4 @@
-//! A run: the benches that were named, one after the other.
+//! A run: the benches that are named, one after the other.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,17 +14,17 @@ use super::{checkpoint, freshness, guard, ingest, learning, machine, memory, rec
 /// What to measure.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Names of benches or rows, or what they begin with; none means all.
+    /// Names of benches or rows, or prefixes of them; none means all.
     pub names: Vec<String>,
-    /// How much.
+    /// The size.
     pub size: Size,
-    /// Never in a process of its own.
+    /// Whether everything runs in this process.
     pub here: bool,
     /// A folder that may hold `online-retail-uci`.
     pub datasets: Option<PathBuf>,
 }
 
-/// All benches, those that write into a shared shop after those that want it quiet.
+/// All benches, those that write into a shared shop after those that need it idle.
 const BENCHES: &[&[Bench]] = &[
     freshness::BENCHES,
     ingest::BENCHES,
@@ -38,27 +38,27 @@ const BENCHES: &[&[Bench]] = &[
     memory::BENCHES,
 ];
 
-/// Every bench there is, in the order in which they run.
+/// Every bench, in the order in which they run.
 pub fn benches() -> impl Iterator<Item = &'static Bench> {
     BENCHES.iter().copied().flatten()
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// The rows of the machine, then those of the benches.
     pub measures: Vec<Measure>,
-    /// Benches that could not be measured, or found that something is not only slow but wrong; their rows are missing.
+    /// Benches that failed or found a result that is wrong and not only slow; their rows are missing.
     pub failures: Vec<String>,
 }
 
-/// Measures. `note` is told about progress. A bench that fails is noted, and the next one runs.
+/// Measures. `note` is called with progress. A bench that fails is recorded, and the next one runs.
 ///
 /// # Errors
 /// If a name is unknown.
 pub fn run(config: &Config, options: &Options, note: &dyn Fn(&str)) -> anyhow::Result<Report> {
     let chosen = choose(&options.names)?;
-    // A child speaks of what is inside its bench; its parent says the rest.
+    // A child prints what concerns its bench; its parent prints the rest.
     let say: &dyn Fn(&str) = if options.here { &|_| () } else { note };
     let mut bed = Bed {
         size: options.size,

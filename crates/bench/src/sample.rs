@@ -1,4 +1,4 @@
-//! Single measurements and what they come to.
+//! Single measurements and their percentiles.
 
 use std::time::Instant;
 

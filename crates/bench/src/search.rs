@@ -1,7 +1,7 @@
 //! How long a lexical search takes in a shop of 100,000 described products, on one thread.
 //!
 //! Corpus: titles, brands and descriptions drawn from 20,000 words with weight 1/rank, seed 7. Queries: one to four words of
-//! some product's title, of which the 50 commonest words are left out, as shoppers leave out words that tell nothing apart. The
+//! some product's title, without the 50 commonest words, as shoppers leave out words that distinguish nothing. The
 //! worst case has its own row: words drawn like those of the texts, so that one query matches a third of the shop.
 
 use std::hint::black_box;
@@ -33,7 +33,7 @@ pub(super) const BENCHES: &[Bench] = &[bench(
 )];
 
 const N_WORDS: f64 = 20_000.0;
-/// Words so common that nobody searches for them.
+/// Words so common that shoppers do not search for them.
 const COMMON: usize = 50;
 const STREAM: u64 = 0x5345_4152;
 
@@ -51,7 +51,7 @@ fn search(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         facts.apply(&Record { offset: Offset(u64::from(item)), received_at: Timestamp(0), body });
     }
     index.commit()?;
-    bed.note(format!("  {:.0} documents/s taken into the index", f64::from(n_items) / started.elapsed().as_secs_f64()));
+    bed.note(format!("  {:.0} documents/s indexed", f64::from(n_items) / started.elapsed().as_secs_f64()));
     let version = Learner::new(learn_settings(&bed.config)).publish();
     let shop = Shop { facts: &facts, version: &version };
     let reader = index.reader();
@@ -74,7 +74,7 @@ fn search(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![title_words, p50, common_words])
 }
 
-/// Asks `n_queries` queries of the words that `words` gives; their times are left in `took`, the answer is the p99.
+/// Sends `n_queries` queries of the words that `words` returns; their times are left in `took`, the result is the p99.
 fn ask(
     bed: &Bed<'_>,
     shop: &Shop<'_>,
@@ -126,7 +126,7 @@ fn text(ranks: &[usize]) -> String {
     ranks.iter().map(|&rank| word(rank)).collect::<Vec<_>>().join(" ")
 }
 
-/// The place of a word among all, with a chance of about one by the place.
+/// The place of a word among all, with a probability of about 1/place.
 fn rank(draws: &mut Draws) -> usize {
     N_WORDS.powf(f64::from(draws.uniform())) as usize
 }

@@ -1,4 +1,4 @@
-//! How fast pages are made: inside the server on one core, over HTTP, and the scan that finds items by their vectors.
+//! How long pages take: inside the server on one core, over HTTP, and the scan that finds items by their vectors.
 //!
 //! Corpus: 100,000 items × 64 numbers, 20,000 customers, 1,000,000 events, seed 7, trained; over HTTP the retail-like shop
 //! (4,000 items, 4,000 customers, 350,000 events), where Gorse answers 445 requests/s with a p99 of 74 ms.
@@ -57,7 +57,7 @@ fn recommend(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         let asked = RecommendRequest { visitor: Visitor { user, session: None }, ..RecommendRequest::default() };
         let started = Instant::now();
         let answer = black_box(shop.recommend(&asked));
-        // The first tenth warms up.
+        // The first tenth warms up caches.
         if request >= n_requests / 10 {
             took.push(ms_since(started));
         }
@@ -111,7 +111,7 @@ fn int8_scan(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![whole, median_rate(rates, 5 * n_queries as u64)])
 }
 
-/// Codes and scales in one array each, as wide as they come.
+/// Codes and scales in one array each, of full width.
 fn contiguous(n_rows: usize, n_queries: usize) -> Figure {
     const DIM: usize = 64;
     let mut draws = Draws::new(7, STREAM, 1 << 32);

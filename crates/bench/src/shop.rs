@@ -1,4 +1,5 @@
-//! Shops to measure in: a data folder that vanishes, filled fast or through the front door, behind a real server.
+//! Shops to measure in: a temporary data folder, filled directly or through the check and the queue, behind a real
+//! server.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,8 +21,8 @@ const GROUP: usize = 10_000;
 /// Records folded at once.
 const CHUNK: usize = 4_096;
 
-/// Fills an empty folder with a catalogue and `corpus`, without the check and in large commits; learns all of it, and leaves a
-/// checkpoint. The same state as if every event had come in by the front door at the time it names.
+/// Fills an empty folder with a catalogue and `corpus`, without the check and in large commits; learns all of it, and
+/// leaves a checkpoint. The state is the same as if every event had been sent to the server at its time.
 pub(super) fn fill(dir: &Path, config: &Config, corpus: Corpus, note: &dyn Fn(&str)) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut log = Log::open(dir, (&config.log).into())?;
@@ -76,7 +77,7 @@ impl Server {
         Self::serve(folder, engine)
     }
 
-    /// One that resets as the settings say, as `accrue serve` does.
+    /// A server that makes resets as the settings say, as `accrue serve` does.
     pub fn open_to_reset(folder: Folder, config: &Config) -> anyhow::Result<Self> {
         let engine = Engine::open_to_serve(folder.path(), config)?;
         Self::serve(folder, engine)
@@ -87,7 +88,7 @@ impl Server {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        // Without keys, which would turn the benches' own requests away.
+        // Without keys, which would refuse the benches' own requests.
         let (served, settings) = (engine.clone(), HttpSettings::default());
         let thread = std::thread::Builder::new().name("bench-server".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -103,7 +104,7 @@ impl Server {
         Client::connect(self.address)
     }
 
-    /// The latest time that any event named.
+    /// The latest time of any event.
     pub fn stream_time_ms(&self) -> i64 {
         self.engine.with_shop(|shop| shop.facts.stream_time.0)
     }
@@ -111,14 +112,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A server that failed has said so where it was asked; here it only has to be gone.
+        // A failure of the server was reported where a request failed; here it only has to end.
         drop(self.stop.take());
         drop(self.thread.take().map(JoinHandle::join));
         drop(self.engine.close());
     }
 }
 
-/// The shop with 10⁷ events before, and what has happened in it since.
+/// The shop with 10⁷ events before, and its state since.
 pub(super) struct Big {
     pub server: Server,
     pub corpus: Corpus,
@@ -126,7 +127,7 @@ pub(super) struct Big {
 }
 
 impl Big {
-    /// The next `n_events` of its life.
+    /// The next `n_events` of the corpus.
     pub fn next(&mut self, n_events: u64) -> Corpus {
         self.stretch += 1;
         self.corpus.later(self.stretch, n_events)

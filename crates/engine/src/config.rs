@@ -151,7 +151,7 @@ impl Config {
         }
         validate_reset(&learn.reset)?;
         in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
-        self.model.validate()
+        self.model.validate().map_err(|fault| fault.to_string())
     }
 }
 

@@ -114,7 +114,7 @@ impl ExploreSettings {
     /// Refuses what cannot be drawn.
     pub fn validate(&self) -> Result<(), String> {
         share("serve.explore.share", self.share)?;
-        self.exploration().validate().map_err(|told| format!("`serve.explore`: {told}"))
+        self.exploration().validate().map_err(|fault| fault.within("serve.explore").to_string())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading a request's body: within its time, within its size as the decompressed bytes count, whatever its encoding.
+//! Reading a request's body within its time limit and its size limit, which applies to the decompressed bytes.
 //!
 //! In: the headers and the stream. Out: plain bytes, or a problem. A decompression bomb stops at the limit.
 
@@ -16,10 +16,10 @@ use tokio::sync::SemaphorePermit;
 use super::problem::{Code, Problem};
 use super::server::Server;
 
-/// Above this a body counts as large: few are held at a time, and their work leaves the async threads.
+/// Above this a body counts as large: few are held at a time, and they are processed off the async threads.
 const LARGE_BYTES: usize = 64 << 10;
 
-/// Largest window that a zstd frame may ask for: `zstd -19` uses 8 MiB.
+/// Largest window that a zstd frame may need: `zstd -19` uses 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 24;
 
 /// How a body is compressed.
@@ -43,10 +43,10 @@ impl Encoding {
     }
 }
 
-/// A body, decompressed, with its share of the room for large ones.
+/// A body, decompressed, with its permit if it is large.
 pub(super) struct Plain<'s> {
     pub(super) bytes: Bytes,
-    _room: Option<SemaphorePermit<'s>>,
+    _permit: Option<SemaphorePermit<'s>>,
 }
 
 impl Server {
@@ -54,8 +54,8 @@ impl Server {
     pub(super) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Plain<'_>, Problem> {
         let limit = self.settings.body_limit_bytes;
         let encoding = Encoding::of(headers)?;
-        let mut room = None;
-        let reading = self.receive(body, limit, &mut room);
+        let mut permit = None;
+        let reading = self.receive(body, limit, &mut permit);
         let sent = match tokio::time::timeout(Duration::from_secs(self.settings.request_timeout_s), reading).await {
             Ok(sent) => sent?,
             Err(_) => {
@@ -64,29 +64,29 @@ impl Server {
             }
         };
         if encoding == Encoding::Plain {
-            return Ok(Plain { bytes: sent, _room: room });
+            return Ok(Plain { bytes: sent, _permit: permit });
         }
-        // How much will come out is not known, so it counts as large.
-        if room.is_none() {
-            room = Some(self.large_body()?);
+        // The decompressed size is not known yet, so it counts as large.
+        if permit.is_none() {
+            permit = Some(self.large_body()?);
         }
         let bytes = off_worker(move || decompress(&sent, encoding, limit)).await?;
-        Ok(Plain { bytes: bytes.into(), _room: room })
+        Ok(Plain { bytes: bytes.into(), _permit: permit })
     }
 
-    /// The bytes as sent. Refuses before reading where the declared length says enough.
+    /// The bytes as sent. Refuses before reading if the declared length exceeds the limit.
     async fn receive<'s>(
         &'s self,
         mut body: Body,
         limit: usize,
-        room: &mut Option<SemaphorePermit<'s>>,
+        permit: &mut Option<SemaphorePermit<'s>>,
     ) -> Result<Bytes, Problem> {
         let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if declared > limit {
             return Err(too_large(limit));
         }
         if declared > LARGE_BYTES {
-            *room = Some(self.large_body()?);
+            *permit = Some(self.large_body()?);
         }
         let mut first = Bytes::new();
         let mut all = Vec::new();
@@ -104,10 +104,10 @@ impl Server {
             if n_bytes > limit {
                 return Err(too_large(limit));
             }
-            if n_bytes > LARGE_BYTES && room.is_none() {
-                *room = Some(self.large_body()?);
+            if n_bytes > LARGE_BYTES && permit.is_none() {
+                *permit = Some(self.large_body()?);
             }
-            // Most bodies come in one piece and are never copied.
+            // Most bodies come in one piece and are not copied.
             match (first.is_empty(), all.is_empty()) {
                 (true, _) => first = data,
                 (false, true) => {
@@ -136,7 +136,7 @@ fn too_large(limit: usize) -> Problem {
 fn decompress(sent: &[u8], encoding: Encoding, limit: usize) -> Result<Vec<u8>, Problem> {
     let broken = |error: io::Error| Problem::new(Code::BrokenEncoding, error.to_string());
     let mut plain = Vec::with_capacity(sent.len().saturating_mul(4).min(limit));
-    // One byte above the limit tells a body that is too large from one that just fits.
+    // One byte above the limit distinguishes a body that is too large from one that just fits.
     let most = limit as u64 + 1;
     match encoding {
         Encoding::Plain => plain.extend_from_slice(sent),
@@ -152,26 +152,26 @@ fn decompress(sent: &[u8], encoding: Encoding, limit: usize) -> Result<Vec<u8>, 
     if plain.len() > limit { Err(too_large(limit)) } else { Ok(plain) }
 }
 
-/// Runs work that may take many milliseconds where it holds no other request up.
+/// Runs work that may take many milliseconds on a thread where it delays no other request.
 pub(super) async fn off_worker<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        // Not cancelled: nobody but this function holds the task.
+        // Not cancelled: only this function holds the task.
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }
 
-/// Runs work on a body of that size: at once if it is small, else off the async threads.
+/// Runs work on a body of that size: on this thread if it is small, else off the async threads.
 pub(super) async fn by_size<T: Send + 'static>(n_bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
     if n_bytes <= LARGE_BYTES { work() } else { off_worker(work).await }
 }
 
-/// What the `Content-Type` says of a body.
+/// The format that the `Content-Type` declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// JSON, or nothing was said.
+    /// JSON, or no declaration.
     Json,
-    /// One JSON text a line.
+    /// One JSON text per line.
     Lines,
 }
 
@@ -187,7 +187,7 @@ impl Form {
             other if other.starts_with("application/") && other.ends_with("+json") => Ok(Self::Json),
             other => {
                 let detail = format!(
-                    "{other:?} is not read here; send `Content-Type: application/json`, or `application/x-ndjson` for one record a line"
+                    "{other:?} is not accepted here; send `Content-Type: application/json`, or `application/x-ndjson` for one record a line"
                 );
                 Err(Problem::new(Code::UnsupportedMediaType, detail))
             }
@@ -222,9 +222,9 @@ pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
     })
 }
 
-/// The problem of bytes that are no JSON; `from` is where they begin in the body.
+/// The problem of bytes that are not JSON; `from` is where they begin in the body.
 pub(super) fn malformed(bytes: &[u8], from: usize) -> Problem {
-    // Read again, since an error inside a typed value may have stopped before the fault in the syntax.
+    // Parsed again, since an error inside a typed value may have stopped before the fault in the syntax.
     match serde_json::from_slice::<IgnoredAny>(bytes) {
         Ok(_) => Problem::new(Code::MalformedJson, "a text or number in the body cannot be represented"),
         Err(error) => {
@@ -236,7 +236,7 @@ pub(super) fn malformed(bytes: &[u8], from: usize) -> Problem {
     }
 }
 
-/// The byte that an error is about, from the line and column that the parser tells.
+/// The byte that an error is about, from the line and column that the parser reports.
 pub(super) fn position(bytes: &[u8], error: &serde_json::Error) -> usize {
     let line_start = match error.line() {
         0 | 1 => 0,
@@ -250,7 +250,7 @@ pub(super) fn position(bytes: &[u8], error: &serde_json::Error) -> usize {
     (line_start + error.column().saturating_sub(1)).min(bytes.len())
 }
 
-/// The problem of a well-formed body with a field that does not fit, from the words of axum and serde:
+/// The problem of a well-formed body with an invalid field, from the words of axum and serde:
 /// `Failed to deserialize the JSON body into the target type: PATH: MESSAGE at line 1 column 9`.
 fn wrong_field(text: &str) -> Problem {
     const PREFIX: &str = "Failed to deserialize the JSON body into the target type: ";

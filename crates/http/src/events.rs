@@ -15,22 +15,23 @@ use super::records::{Batch, Record};
 use super::schema::EventRecord;
 use super::server::Server;
 
-/// What became of a batch: `accepted` + `repaired` + `duplicates` + the length of `quarantined` are its records.
+/// The outcome of a batch: `accepted` + `repaired` + `duplicates` + the length of `quarantined` is its number of
+/// records.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct IngestedBody {
-    /// Taken in as sent.
+    /// Accepted as sent.
     #[schema(example = 2)]
     accepted: u64,
-    /// Taken in after repairs (white space, a missing price, a clock a little ahead …).
+    /// Accepted after repairs (white space, a missing price, a clock a little ahead …).
     #[schema(example = 0)]
     repaired: u64,
-    /// Known already by id, or refused once before; nothing was changed.
+    /// Known already by id, or refused before; nothing was changed.
     #[schema(example = 0)]
     duplicates: u64,
     /// Refused; kept with the reason until they are released or dropped.
     quarantined: Vec<RefusedBody>,
-    /// The log's end after this batch: its records lie below. An answer with an `offset` at least as high has learned
-    /// from them.
+    /// The log's end after this batch: its records are before this offset. An answer with an `offset` at least as high
+    /// has learned from them.
     #[schema(example = 48213)]
     offset: u64,
 }
@@ -38,13 +39,13 @@ pub(super) struct IngestedBody {
 /// A refused record of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RefusedBody {
-    /// Its place in the batch, from 0.
+    /// Its position in the batch, from 0.
     #[schema(example = 1)]
     index: usize,
     /// Stable reason code.
     #[schema(example = "no_shopper")]
     reason: String,
-    /// What exactly was wrong.
+    /// The exact fault.
     #[schema(example = "user, session: one of them is needed")]
     detail: String,
 }
@@ -89,11 +90,11 @@ impl Server {
     }
 }
 
-/// Take events in
+/// Send events
 ///
-/// A JSON array, one object, or one object a line (`application/x-ndjson`); plain, gzip or zstd. When the answer comes,
-/// the events are durable and the next recommendation for their shoppers counts them. One bad record never fails its
-/// batch. Sending a batch again is safe.
+/// A JSON array, one object, or one object per line (`application/x-ndjson`); plain, gzip or zstd. After the answer the
+/// events are durable, and the next recommendation for their shoppers uses them. One bad record never fails its batch.
+/// Sending a batch again is safe.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -103,7 +104,7 @@ impl Server {
         (EventRecord = "application/x-ndjson"),
     )),
     responses(
-        (status = 200, description = "What became of each record", body = IngestedBody),
+        (status = 200, description = "The outcome of each record", body = IngestedBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -1,4 +1,4 @@
-//! `/v1/forget`: people who want to be forgotten, while the server answers.
+//! `/v1/forget`: erases all records of people while the server answers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::server::Server;
 /// People in one request.
 const MAX_USERS: usize = 10_000;
 
-/// Whom to forget.
+/// The people to forget.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Forget {
@@ -28,36 +28,36 @@ pub(super) struct Forget {
     users: Vec<String>,
 }
 
-/// How forgetting goes. It holds no names.
+/// The progress of forgetting. It holds no names.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ForgettingBody {
     /// `idle`, `searching`, `learning` (the models are learned again without them) or `switching` (writes wait a moment).
     #[schema(value_type = String, example = "learning")]
     state: ErasureState,
-    /// People it is about; 0 while idle.
+    /// People who are being forgotten; 0 while idle.
     users: u64,
     /// Their records, as far as known.
     records: u64,
     /// Records learned again so far …
     replayed: u64,
-    /// … of so many.
+    /// … of this many.
     of: u64,
-    /// The last one since the start of the server that ended well.
+    /// The last one since the start of the server that succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<ErasedBody>,
-    /// Why the last one could not go on; the next start of the server finishes it.
+    /// Why the last one failed; the next start of the server finishes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
 }
 
-/// What a forgetting did.
+/// What was forgotten.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ErasedBody {
     /// People forgotten.
     users: u64,
     /// Records that became tombstones.
     records: u64,
-    /// Checkpoints that saw one of them, and are gone.
+    /// Checkpoints that included one of them, and were deleted.
     checkpoints_removed: u64,
     /// Records learned again.
     replayed: u64,
@@ -82,16 +82,16 @@ impl From<ErasureStatus> for ForgettingBody {
 
 /// Forget people
 ///
-/// Every record of theirs is erased and everything is learned again without them, to the byte, while the server goes on. From this answer
-/// on they are strangers to it, and what they do until it is done is forgotten as well; a crash or a stop does not end it. Backups and
-/// the shop's own files are not touched.
+/// All of their records are erased, and everything is learned again without them, to the byte, while the server keeps
+/// answering. From this answer on the server treats them as unknown, and their events until the end are erased as well.
+/// A crash or a stop does not cancel it. Backups and the shop's own files are not changed.
 #[utoipa::path(
     post,
     path = "/v1/forget",
     tag = "operate",
     request_body = Forget,
     responses(
-        (status = 202, description = "Written down, and begun", body = ForgettingBody),
+        (status = 202, description = "Recorded, and begun", body = ForgettingBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -110,13 +110,13 @@ pub(super) async fn forget(
     Ok((StatusCode::ACCEPTED, Json(begun.into())))
 }
 
-/// How forgetting goes
+/// The progress of forgetting
 #[utoipa::path(
     get,
     path = "/v1/forget",
     tag = "operate",
     responses(
-        (status = 200, description = "What is done now, and what was done last", body = ForgettingBody),
+        (status = 200, description = "The current progress and the last outcome", body = ForgettingBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]

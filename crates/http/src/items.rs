@@ -17,7 +17,7 @@ use super::problem::{Code, Problem, ProblemDocument};
 use super::schema::{AttributesRecord, ItemRecord};
 use super::server::Server;
 
-/// How items are taken in.
+/// How items are accepted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -27,10 +27,11 @@ pub(super) struct PostItems {
     sync: bool,
 }
 
-/// Take items in
+/// Send items
 ///
-/// New items, or all of known ones' descriptions. With `sync=true` the body is the whole catalogue: what is absent is
-/// retired; such a body must be readable to its last record and not empty. An item whose record is refused is not retired.
+/// New items, or new descriptions of known ones, which replace the old ones. With `sync=true` the body is the whole
+/// catalogue: items that are absent are retired. Such a body must be readable to its last record and not empty.
+/// An item whose record is refused is not retired.
 #[utoipa::path(
     post,
     path = "/v1/items",
@@ -41,7 +42,7 @@ pub(super) struct PostItems {
         (ItemRecord = "application/x-ndjson"),
     )),
     responses(
-        (status = 200, description = "What became of each record", body = IngestedBody),
+        (status = 200, description = "The outcome of each record", body = IngestedBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -65,7 +66,7 @@ pub(super) async fn post_items(
     Ok(Json(server.engine.put_items(batch.records, sync).await?.into()))
 }
 
-/// Describe an item as the server knows it
+/// Get an item's description
 #[utoipa::path(
     get,
     path = "/v1/items/{id}",
@@ -83,10 +84,10 @@ pub(super) async fn get_item(State(server): State<Arc<Server>>, Id(id): Id) -> R
     }
 }
 
-/// Describe an item anew
+/// Replace an item's description
 ///
-/// Replaces all that was known of it, save its events. The id in the body may be left out. 422 with the `reason` if the
-/// check refuses the description.
+/// Replaces the whole description; the item's events stay. The id in the body may be left out. 422 with the `reason` if
+/// the check refuses the description.
 #[utoipa::path(
     put,
     path = "/v1/items/{id}",
@@ -94,7 +95,7 @@ pub(super) async fn get_item(State(server): State<Arc<Server>>, Id(id): Id) -> R
     params(("id" = String, Path, description = "The item's id", example = "sku-9")),
     request_body = ItemRecord,
     responses(
-        (status = 200, description = "What became of the record", body = IngestedBody),
+        (status = 200, description = "The outcome of the record", body = IngestedBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -110,7 +111,7 @@ pub(super) async fn put_item(
         _ => false,
     };
     if !same {
-        let detail = format!("id: the address says {id:?}, the body another id; leave one out");
+        let detail = format!("id: the address has {id:?}, the body another id; leave out the one in the body");
         return Err(Problem::new(Code::InvalidValue, detail).field("id"));
     }
     item.id = RawValue::text(id);
@@ -119,7 +120,7 @@ pub(super) async fn put_item(
     Ok(Json(ingested.into()))
 }
 
-/// The problem of the one record that was sent, if the check refused it, for the first time or again.
+/// The problem of the one record that was sent, if the check refused it, now or before.
 pub(super) fn refuse_if_refused(ingested: &Ingested) -> Result<(), Problem> {
     match ingested.quarantined.first().or(ingested.refused_again.first()) {
         None => Ok(()),
@@ -159,7 +160,7 @@ pub(super) struct PatchItem {
     /// Pieces in stock; 0 hides the item.
     #[serde(default, deserialize_with = "given")]
     stock: Option<u32>,
-    /// When it came into the shop (RFC 3339).
+    /// When it was published in the shop (RFC 3339).
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, format = DateTime)]
     published_at: Option<Timestamp>,
@@ -170,7 +171,8 @@ pub(super) struct PatchItem {
 }
 
 impl PatchItem {
-    /// The change as a record for the check. A text that says nothing is refused: the check would leave the field as it is.
+    /// The change as a record for the check. An empty text is refused, because the check would leave the field
+    /// unchanged.
     fn into_raw(self) -> Result<RawItem, Problem> {
         let text = |field: &str, text: Option<Box<str>>| match text {
             Some(text) if text.trim().is_empty() => Err(At("").fault(field, "must hold some text")),
@@ -195,14 +197,14 @@ impl PatchItem {
     }
 }
 
-/// A field that was sent. `null` is refused: taking it for "leave as it is" would hide a mistake.
+/// A field that was sent. `null` is refused, because ignoring it would hide a mistake.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 /// Change some fields of an item
 ///
-/// For stock and price, many times a day. Texts pass the check, as those of a whole description do. Unknown fields and
+/// For frequent changes of stock and price. Texts pass the same check as those of a whole description. Unknown fields and
 /// `null` are refused; 422 with the `reason` if the check refuses a value.
 #[utoipa::path(
     patch,
@@ -224,9 +226,9 @@ pub(super) async fn patch_item(
     Ok(Json(server.engine.patch_item(ItemId::from(id.as_str()), patch).await?))
 }
 
-/// Take an item out of the shop
+/// Retire an item
 ///
-/// It is shown no more; its events stay. It comes back when it is described anew.
+/// It is no longer shown; its events stay. A new description makes it available again.
 #[utoipa::path(
     delete,
     path = "/v1/items/{id}",

@@ -1,15 +1,15 @@
-//! The HTTP interface: JSON becomes plain values, and plain values JSON.
+//! The HTTP interface: it converts JSON to plain values and back.
 //!
-//! In: an [`Engine`](accrue_engine::Engine) and [`HttpSettings`]. Out: a router or a running server. Each file holds the routes of one noun;
-//! all requests pass one middleware (ids, keys, limits, errors, counters). There is no algorithm here, and of a request only
-//! the shape and the bounds are checked: the content of records is judged by the engine.
+//! In: an [`Engine`](accrue_engine::Engine) and [`HttpSettings`]. Out: a router or a running server. Each file holds
+//! the routes of one noun; all requests pass one middleware (ids, keys, limits, errors, counters). There is no
+//! algorithm here. Only the shape and the bounds of a request are checked; the engine checks the content of records.
 //!
 //! Recommendations and searches take about a millisecond of one core and run where the request is read; what may take
 //! longer (large bodies, batches of requests, decompression) runs on the threads for blocking work. Writes wait for the
 //! engine's writer without holding a thread.
 
+mod access;
 mod body;
-mod door;
 mod events;
 mod forget;
 mod items;

@@ -1,7 +1,7 @@
-//! Connections: how many at a time, and how long one may be silent.
+//! Connections: how many may be open at a time, and how long one may be idle.
 //!
 //! Each connection holds a permit; while none is free, new ones wait in the system's queue. A connection that sends
-//! nothing for the idle time is closed, so that forgotten ones do not use the permits up.
+//! nothing for the idle time is closed, so that idle ones do not use up the permits.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,13 +19,13 @@ use tokio::time::{Instant, Sleep};
 /// A listener with limits.
 pub(super) struct Limited {
     listener: TcpListener,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     idle: Duration,
 }
 
 impl Limited {
     pub(super) fn new(listener: TcpListener, max_connections: usize, idle: Duration) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(max_connections)), idle }
+        Self { listener, permits: Arc::new(Semaphore::new(max_connections)), idle }
     }
 }
 
@@ -34,9 +34,9 @@ impl Listener for Limited {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let permit = Arc::clone(&self.room).acquire_owned().await.expect("the semaphore is never closed");
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Answers are written whole: waiting to fill a packet would only delay them.
+        // Answers are written as a whole; waiting to fill a packet would only delay them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
@@ -56,7 +56,7 @@ pub(super) struct Connection {
     _permit: OwnedSemaphorePermit,
 }
 
-/// When silence becomes too long.
+/// When the connection has been idle for too long.
 struct Idle {
     after: Duration,
     timer: Pin<Box<Sleep>>,

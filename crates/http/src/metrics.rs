@@ -1,7 +1,7 @@
 //! Counters of the server in the Prometheus text format.
 //!
-//! Requests are counted by method, route template and status, so the number of series is bounded by the routes. What
-//! the engine knows is read when somebody asks.
+//! Requests are counted by method, route template and status, so the number of series is bounded by the routes. The
+//! engine's figures are read at each scrape.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Write};
@@ -20,7 +20,7 @@ const BUCKETS_S: [f64; 15] =
 /// Requests counted so far.
 #[derive(Default)]
 pub(super) struct Metrics {
-    /// By route; within one, a handful of series that a scan finds fastest.
+    /// By route; each has few series, so that a linear scan finds one fastest.
     by_route: RwLock<HashMap<Box<str>, Vec<Series>>>,
 }
 
@@ -55,7 +55,7 @@ impl Metrics {
         }
         let mut by_route = self.by_route.write();
         let all = by_route.entry(route.into()).or_default();
-        // Another thread may have come first.
+        // Another thread may have added it in between.
         if let Some(series) = all.iter().find(is_it) {
             return series.count(took);
         }
@@ -64,11 +64,11 @@ impl Metrics {
         all.push(series);
     }
 
-    /// Everything, as Prometheus reads it.
+    /// All metrics in the text format.
     pub(super) fn render(&self, status: &Status, in_flight: usize) -> String {
         let mut page = Page(String::with_capacity(16 << 10));
         self.render_requests(&mut page);
-        page.one("accrue_http_requests_in_flight", "gauge", "Requests being served now.", in_flight);
+        page.one("accrue_http_requests_in_flight", "gauge", "Requests in flight.", in_flight);
         render_engine(&mut page, status);
         page.0
     }
@@ -107,7 +107,7 @@ impl Metrics {
     }
 }
 
-/// What the engine knows of itself.
+/// The engine's figures.
 fn render_engine(page: &mut Page, status: &Status) {
     page.head("accrue_build_info", "gauge", "The build, as a label.");
     page.sample("accrue_build_info", concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
@@ -122,7 +122,7 @@ fn render_engine(page: &mut Page, status: &Status) {
     );
     page.one("accrue_published_version", "gauge", "Number of the published version.", status.version);
     let poisoned = u8::from(status.poisoned.is_some());
-    page.one("accrue_writer_poisoned", "gauge", "1 if a write failed and nothing is written any more.", poisoned);
+    page.one("accrue_writer_poisoned", "gauge", "1 if a write failed and the server no longer writes.", poisoned);
     let failed = u8::from(status.learner_failed.is_some());
     page.one(
         "accrue_learner_failed",
@@ -131,64 +131,64 @@ fn render_engine(page: &mut Page, status: &Status) {
         failed,
     );
     let guard = &status.guard;
-    page.one("accrue_guard_rollbacks_total", "counter", "Rollbacks by alarm.", guard.alarms);
+    page.one("accrue_guard_rollbacks_total", "counter", "Automatic rollbacks.", guard.alarms);
     page.one(
         "accrue_guard_on_probation",
         "gauge",
-        "1 if the last good version answers, while what is learned proves itself after a rollback.",
+        "1 if the last good version answers, because the current one is on probation after a rollback.",
         u8::from(guard.on_probation),
     );
-    page.one("accrue_guard_good_version", "gauge", "The last version known good; 0 in a young shop.", guard.good);
+    page.one("accrue_guard_good_version", "gauge", "Number of the last good version; 0 in a young shop.", guard.good);
     page.one(
         "accrue_guard_suspect_windows",
         "gauge",
-        "Windows of records undone and not released.",
+        "Windows of records that were undone and not released.",
         guard.suspect_windows,
     );
     page.head(
         "accrue_guard_ndcg",
         "gauge",
-        "Mean NDCG@20 since the tests began, by test, of the line and of the good version.",
+        "Mean NDCG@20 since the tests began, by test, of the current version and of the good version.",
     );
     for (test, (_, line, good)) in [("stream", guard.stream), ("anchor", guard.anchor)] {
         page.sample("accrue_guard_ndcg", &format!("test=\"{test}\",model=\"line\""), line);
         page.sample("accrue_guard_ndcg", &format!("test=\"{test}\",model=\"good\""), good);
     }
     render_challenger(page, &status.challenger);
-    page.one("accrue_events_accepted_total", "counter", "Events taken in as sent.", status.accepted);
+    page.one("accrue_events_accepted_total", "counter", "Events accepted as sent.", status.accepted);
     page.one("accrue_items", "gauge", "Items in the catalogue.", status.n_items);
     page.one("accrue_shoppers", "gauge", "Users and guests known.", status.n_shoppers);
     page.one("accrue_quarantine_records", "gauge", "Records in quarantine now.", status.n_quarantined);
-    page.one("accrue_duplicates_total", "counter", "Events not kept because their id was known.", status.duplicates);
+    page.one(
+        "accrue_duplicates_total",
+        "counter",
+        "Events that were not stored because their id was known.",
+        status.duplicates,
+    );
     page.one(
         "accrue_served_lost_total",
         "counter",
-        "Answers that were to be recorded, but more were served than could be written.",
+        "Answers that were not recorded because too many waited to be written.",
         status.served_lost,
     );
     page.one(
         "accrue_learner_repeats_passed_total",
         "counter",
-        "Choices of which nothing was learned because their shopper had made them so often that day.",
+        "Choices that were not learned because their shopper had made them too often that day.",
         status.repeats_passed,
     );
     page.one(
         "accrue_learner_steps_skipped_total",
         "counter",
-        "Steps of the sequence network not taken because a loss or a gradient was no finite number.",
+        "Steps of the sequence network not taken because a loss or a gradient was not finite.",
         status.steps_skipped,
     );
     if let Some(fits) = &status.fits {
-        page.one(
-            "accrue_fits_total",
-            "counter",
-            "Fits of the model behind the stream that came into force.",
-            fits.fitted,
-        );
+        page.one("accrue_fits_total", "counter", "Fits of the fitted model that took effect.", fits.fitted);
         page.one(
             "accrue_fits_failed_total",
             "counter",
-            "Fits that failed; the model before stayed in force.",
+            "Fits that failed; the model before stayed in effect.",
             fits.failed,
         );
     }
@@ -209,10 +209,10 @@ fn render_engine(page: &mut Page, status: &Status) {
     render_quality(page, &status.quality);
 }
 
-/// Where the next reset stands.
+/// The progress of the next reset.
 fn render_challenger(page: &mut Page, challenger: &ChallengerStatus) {
     let name = "accrue_challenger_state";
-    page.head(name, "gauge", "1 for what the challenger is at, 0 for the rest.");
+    page.head(name, "gauge", "1 for the state of the challenger, 0 for the others.");
     for state in ChallengerState::ALL {
         page.sample(name, &format!("state=\"{}\"", state.name()), u8::from(state == challenger.state));
     }
@@ -220,23 +220,23 @@ fn render_challenger(page: &mut Page, challenger: &ChallengerStatus) {
         let help = "Events to be learned before the next reset is due.";
         page.one("accrue_challenger_due_in_events", "gauge", help, due_in);
     }
-    let help = "Records that the challenger has behind it while it learns.";
+    let help = "Records that the challenger has processed while it learns.";
     page.one("accrue_challenger_learned_records", "gauge", help, challenger.learned);
     let standing = challenger.standing.as_ref();
-    let help = "Choices that the challenger and the line both foresaw.";
+    let help = "Choices that the challenger and the current model both predicted.";
     page.one("accrue_challenger_choices", "gauge", help, standing.map_or(0, |standing| standing.n));
-    page.head("accrue_challenger_gain", "gauge", "Mean gain over them, of the challenger and of the line.");
+    page.head("accrue_challenger_gain", "gauge", "Mean gain over them, of the challenger and of the current model.");
     for (model, gain) in standing.iter().flat_map(|both| [("challenger", both.challenger), ("line", both.line)]) {
         page.sample("accrue_challenger_gain", &format!("model=\"{model}\""), gain);
     }
-    let help = "Challengers that became what is learned on from.";
+    let help = "Challengers that were promoted.";
     page.one("accrue_challenger_promoted_total", "counter", help, challenger.n_promoted);
     page.one("accrue_challenger_refused_total", "counter", "Challengers refused.", challenger.n_refused);
     let help = "Resets refused since the last promotion.";
     page.one("accrue_challenger_refused_in_a_row", "gauge", help, challenger.refused_in_a_row);
-    let help = "Challengers let go since the start, because something was undone or released.";
+    let help = "Challengers dropped since the start, because records were undone or released.";
     page.one("accrue_challenger_dropped_total", "counter", help, challenger.n_dropped);
-    let help = "1 if the last reset could not go on; the log says why.";
+    let help = "1 if the last reset failed; the log says why.";
     page.one("accrue_challenger_failed", "gauge", help, u8::from(challenger.failed.is_some()));
 }
 
@@ -246,12 +246,12 @@ fn render_quality(page: &mut Page, quality: &Quality) {
     page.head(
         "accrue_predictions_total",
         "counter",
-        "Predictions made before learning, by the kind of item that came.",
+        "Predictions made before learning, by the kind of item that was chosen.",
     );
     for (set, hits) in sets {
         page.sample("accrue_predictions_total", &format!("items=\"{set}\""), hits.samples);
     }
-    page.head("accrue_prediction_hit_ratio", "gauge", "Share of predictions with the right item among the first 20.");
+    page.head("accrue_prediction_hit_ratio", "gauge", "Share of predictions with the chosen item among the first 20.");
     for (set, hits) in sets {
         page.sample("accrue_prediction_hit_ratio", &format!("items=\"{set}\""), hits.hit_rate());
     }
@@ -271,21 +271,21 @@ fn render_quality(page: &mut Page, quality: &Quality) {
     page.one(
         "accrue_drift_window_choices",
         "gauge",
-        "Choices learned by the blend over which its error has had one mean.",
+        "Choices learned by the blend since its error last changed.",
         drift.width() as f64,
     );
     page.one("accrue_drift_error_ratio", "gauge", "Mean error of the blend over that window.", drift.mean());
     page.one(
         "accrue_drift_changes_total",
         "counter",
-        "Changes of that mean, to the better or the worse.",
+        "Changes of that mean, for better or worse.",
         drift.n_changes() as f64,
     );
-    page.one("accrue_drift_worse_total", "counter", "Changes to the worse among them.", drift.n_worse() as f64);
+    page.one("accrue_drift_worse_total", "counter", "Changes for the worse among them.", drift.n_worse() as f64);
     page.one(
         "accrue_drift_pace_ratio",
         "gauge",
-        "What learning rates are multiplied by since the last of them.",
+        "The learning-rate multiplier since the last of them.",
         f64::from(drift.pace()),
     );
 }
@@ -309,7 +309,7 @@ impl Page {
     }
 
     fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        self.0.write_fmt(text).expect("a String takes all that is written");
+        self.0.write_fmt(text).expect("writing to a String does not fail");
     }
 }
 
@@ -317,7 +317,7 @@ fn escape(label: &str) -> String {
     label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// The method's name, if it is a usual one: clients may invent others without end.
+/// The method's name, if it is a usual one: clients may send any other.
 fn method_name(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -386,7 +386,7 @@ mod tests {
                     .iter()
                     .find_map(|suffix| name.strip_suffix(suffix).filter(|family| kinds.contains_key(family)))
                     .unwrap_or(name);
-                assert_eq!(Some(family), helped, "samples stand below their own TYPE: {line}");
+                assert_eq!(Some(family), helped, "samples follow their own TYPE: {line}");
                 assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
             }
         }

@@ -1,5 +1,5 @@
-//! What every request passes, once: its id, its key, the limit on concurrency, the time limit, the shape of errors,
-//! CORS, the counters and one line in the log.
+//! The middleware that every request passes: its id, its key, the limit on concurrency, the time limit, the form of
+//! errors, CORS, the counters and one line in the log.
 
 use std::any::Any;
 use std::future::Future;
@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::door::{Access, access};
+use super::access::{Access, access};
 use super::problem::{Code, Problem};
 use super::server::Server;
 
@@ -25,7 +25,7 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct InFlight<'c>(&'c AtomicUsize);
 
 impl<'c> InFlight<'c> {
-    /// Enters, and tells how many are inside now.
+    /// Adds a request, and returns how many there are now.
     fn enter(counter: &'c AtomicUsize) -> (Self, usize) {
         let inside = counter.fetch_add(1, Ordering::Relaxed) + 1;
         (Self(counter), inside)
@@ -45,8 +45,8 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
     let request_id = request_id(&server, request.headers());
-    let origin = server.door.allowed_origin(request.headers());
-    let answered = match server.door.preflight(&method, request.headers()) {
+    let origin = server.access.allowed_origin(request.headers());
+    let answered = match server.access.preflight(&method, request.headers()) {
         Some(preflight) => preflight,
         None => admitted(&server, access(&method, route), request, next, started).await,
     };
@@ -55,7 +55,7 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
         None => answered,
     };
     let headers = response.headers_mut();
-    if server.door.varies_by_origin() {
+    if server.access.varies_by_origin() {
         headers.append(header::VARY, HeaderValue::from_static("origin"));
     }
     if let Some(origin) = origin {
@@ -78,17 +78,17 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
 }
 
 async fn admitted(server: &Server, access: Access, request: Request, next: Next, started: Instant) -> Response {
-    // Probes are answered also by a busy server.
+    // Probes are answered even when the server is busy.
     let (_inside, n_inside) = InFlight::enter(&server.in_flight);
     if access != Access::Open && n_inside > server.settings.max_concurrent_requests {
         return Problem::new(Code::Overloaded, "too many requests at a time; try again shortly")
             .retry_after(1)
             .into_response();
     }
-    if let Err(problem) = server.door.admit(access, request.headers(), started) {
+    if let Err(problem) = server.access.admit(access, request.headers(), started) {
         return problem.into_response();
     }
-    // The body has the same time for itself, and a late body deserves its own answer.
+    // The body has the same time for itself, and a late body gets its own answer.
     let limit_s = server.settings.request_timeout_s;
     let answer = tokio::time::timeout(Duration::from_secs(limit_s.saturating_mul(2)), caught(next.run(request)));
     match answer.await {
@@ -98,7 +98,7 @@ async fn admitted(server: &Server, access: Access, request: Request, next: Next,
             Problem::new(Code::Internal, "the server's log has the cause").into_response()
         }
         Err(_) => {
-            let detail = "a write may have been made all the same: send it again with the same ids";
+            let detail = "a write may have been made nevertheless: send it again with the same ids";
             Problem::new(Code::Timeout, detail).retry_after(1).into_response()
         }
     }
@@ -119,7 +119,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("?")
 }
 
-/// Keeps what the router said beside the problem: `Allow` of a 405.
+/// Keeps the headers that the router added to the problem: `Allow` of a 405.
 fn with_headers_of(answered: &Response, mut problem: Response) -> Response {
     if let Some(allow) = answered.headers().get(header::ALLOW) {
         problem.headers_mut().insert(header::ALLOW, allow.clone());
@@ -127,7 +127,7 @@ fn with_headers_of(answered: &Response, mut problem: Response) -> Response {
     problem
 }
 
-/// The id that the client gave, if it can stand in a log, else a new one.
+/// The id that the client gave, if it is safe to log, else a new one.
 fn request_id(server: &Server, headers: &HeaderMap) -> String {
     let is_sane = |id: &&str| {
         (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@~".contains(&b))

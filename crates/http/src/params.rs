@@ -1,4 +1,4 @@
-//! What comes in the address: ids and query parameters; and the bounds that bodies share with them.
+//! Ids and query parameters of the address, and the bounds that they share with bodies.
 
 use std::ops::RangeInclusive;
 
@@ -60,7 +60,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// Refuses a name that nothing can have.
+/// Refuses an id that no record can have.
 fn check_id(field: &str, id: &str) -> Result<(), String> {
     if id.trim().is_empty() {
         return Err(format!("{field}: must not be empty"));
@@ -74,7 +74,7 @@ fn check_id(field: &str, id: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Names fields with the place of their object in the body, such as `requests[3].`.
+/// Prefixes the names of fields with the position of their object in the body, such as `requests[3].`.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a>(pub(super) &'a str);
 
@@ -155,7 +155,7 @@ impl At<'_> {
         ids.iter().enumerate().map(|(idx, id)| self.id(&format!("{field}[{idx}]"), id)).collect()
     }
 
-    /// A filter in the one syntax for filters; an empty text is none.
+    /// A filter; an empty text is none.
     pub(super) fn filter(self, text: Option<&str>) -> Result<Option<Filter>, Problem> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
         Filter::parse(text)

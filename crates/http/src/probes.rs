@@ -1,4 +1,4 @@
-//! What machines ask: is it alive, is it ready, how is it doing, what can it do.
+//! Probes for machines: whether the process is alive and ready, its counters, and the description of the interface.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,7 +36,7 @@ pub(super) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok", build: env!("CARGO_PKG_VERSION") })
 }
 
-/// The server takes reads and writes.
+/// The server accepts reads and writes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Readiness {
     /// `ready`.
@@ -48,13 +48,13 @@ pub(super) struct Readiness {
     offset: u64,
     /// Records in the log.
     log_end: u64,
-    /// Records that the version has not learned from yet; answers count a shopper's own events all the same.
+    /// Records that the version has not learned from yet. Answers use a shopper's own events before that.
     lag: u64,
 }
 
-/// Whether the server takes reads and writes
+/// Whether the server accepts reads and writes
 ///
-/// 503 with the cause after a failed write; reads go on all the same.
+/// 503 with the cause after a failed write; reads continue.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -68,7 +68,7 @@ pub(super) struct Readiness {
 pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Readiness>, Problem> {
     let status = server.engine.status();
     if let Some(cause) = status.poisoned {
-        let detail = format!("the log cannot be written, reads go on: {cause}");
+        let detail = format!("the log cannot be written, reads continue: {cause}");
         return Err(Problem::new(Code::WriterPoisoned, detail).retry_after(60));
     }
     Ok(Json(Readiness {

@@ -1,6 +1,6 @@
 //! Errors as RFC 9457 problem documents: a stable `code` for programs, a sentence for people.
 //!
-//! A handler returns a [`Problem`]; the gate, which knows the request's id, writes the document.
+//! A handler returns a [`Problem`]; the middleware, which knows the request's id, writes the document.
 
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -13,7 +13,7 @@ use accrue_engine::EngineError;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident => $status:ident $code:literal $title:literal,)*) => {
-        /// Everything that can go wrong, each with its status and title.
+        /// All errors, each with its status and title.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Code {
             $($(#[$doc])* $variant,)*
@@ -57,7 +57,7 @@ codes! {
     UnsafeSync => BAD_REQUEST "unsafe_sync" "This catalogue would retire items by mistake",
     KeyRequired => UNAUTHORIZED "key_required" "A key is needed",
     UnknownKey => UNAUTHORIZED "unknown_key" "The key is not known",
-    MissingScope => FORBIDDEN "missing_scope" "The key does not open this",
+    MissingScope => FORBIDDEN "missing_scope" "The key does not permit this",
     OriginNotAllowed => FORBIDDEN "origin_not_allowed" "Pages of this origin may not do this",
     HostNotAllowed => FORBIDDEN "host_not_allowed" "This host name is not allowed without keys",
     NotFound => NOT_FOUND "not_found" "There is nothing at this address",
@@ -65,7 +65,7 @@ codes! {
     UserNotFound => NOT_FOUND "user_not_found" "The user is not known",
     RecordNotFound => NOT_FOUND "record_not_found" "The record is not in quarantine",
     MethodNotAllowed => METHOD_NOT_ALLOWED "method_not_allowed" "This address has no such method",
-    Conflict => CONFLICT "conflict" "The state of things speaks against it",
+    Conflict => CONFLICT "conflict" "The request conflicts with the current state",
     VersionNotFound => NOT_FOUND "version_not_found" "The version is not known",
     BodyTimeout => REQUEST_TIMEOUT "body_timeout" "The body took too long to arrive",
     BodyTooLarge => PAYLOAD_TOO_LARGE "body_too_large" "The body is too large",
@@ -74,7 +74,7 @@ codes! {
     UnsupportedEncoding => UNSUPPORTED_MEDIA_TYPE "unsupported_encoding" "The body's encoding is not supported",
     RecordRefused => UNPROCESSABLE_ENTITY "record_refused" "The check refused the record",
     RateLimited => TOO_MANY_REQUESTS "rate_limited" "Too many requests",
-    Internal => INTERNAL_SERVER_ERROR "internal_error" "The server made a mistake",
+    Internal => INTERNAL_SERVER_ERROR "internal_error" "The server failed",
     StorageFailed => INTERNAL_SERVER_ERROR "storage_failed" "The stored data could not be read",
     WriterPoisoned => SERVICE_UNAVAILABLE "writer_poisoned" "Nothing can be written at the moment",
     Overloaded => SERVICE_UNAVAILABLE "overloaded" "The server is busy",
@@ -82,7 +82,7 @@ codes! {
     Timeout => SERVICE_UNAVAILABLE "timeout" "The answer took too long",
 }
 
-/// What went wrong with a request.
+/// An error of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Problem(Box<Content>);
 
@@ -99,7 +99,7 @@ impl Problem {
         Self(Box::new(Content { code, detail: detail.into(), members: Vec::new(), headers: Vec::new() }))
     }
 
-    /// Names the field at fault: a path such as `requests[3].n`.
+    /// Adds the field at fault: a path such as `requests[3].n`.
     pub(super) fn field(self, name: impl Into<String>) -> Self {
         self.member("field", name.into())
     }
@@ -123,7 +123,7 @@ impl Problem {
         self.0.code
     }
 
-    /// The document, for the request of that id.
+    /// The document, for the request with this id.
     pub(super) fn render(&self, request_id: &str) -> Response {
         let Content { code, detail, members, headers } = &*self.0;
         let mut document = Map::new();
@@ -146,7 +146,7 @@ impl Problem {
     }
 }
 
-// The status alone, with the problem beside it: the gate puts the document in.
+// Only the status, with the problem as an extension; the middleware writes the document.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.0.code.status().into_response();
@@ -175,7 +175,7 @@ impl From<EngineError> for Problem {
             EngineError::Conflict { .. } => Problem::new(Code::Conflict, detail),
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
             EngineError::Store(_) | EngineError::Train(_) | EngineError::Search(_) | EngineError::Check(_) => {
-                // Paths of the data folder are the operator's business, not the client's.
+                // Paths of the data folder are for the operator, not for the client.
                 tracing::error!(error = %detail, "the engine failed");
                 Problem::new(Code::StorageFailed, "the server's log has the cause")
             }
@@ -187,7 +187,7 @@ impl From<EngineError> for Problem {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemDocument {
-    /// Names the kind of problem.
+    /// The kind of problem, as a URI.
     #[schema(example = "urn:accrue:problem:unknown_field")]
     pub r#type: String,
     /// The kind of problem, for people.
@@ -196,7 +196,7 @@ pub struct ProblemDocument {
     /// The HTTP status.
     #[schema(example = 400)]
     pub status: u16,
-    /// What exactly was wrong, and what to do.
+    /// The exact fault, and what to do.
     #[schema(example = "unknown field `limit`, expected one of `user`, `session`, `n`")]
     pub detail: String,
     /// Stable, for programs.
@@ -205,7 +205,7 @@ pub struct ProblemDocument {
     /// As in the header `x-request-id` and in the server's log.
     #[schema(example = "67408f1ab3c2-1f")]
     pub request_id: String,
-    /// The field at fault, where there is one.
+    /// The field at fault, if there is one.
     #[schema(example = "limit")]
     pub field: Option<String>,
 }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_cannot_do_has_its_code() {
+    fn errors_of_the_engine_have_their_codes() {
         let check = |error: EngineError, code: Code, retries: bool| {
             let problem = Problem::from(error);
             assert_eq!(problem.code(), code);

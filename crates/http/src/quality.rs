@@ -1,4 +1,4 @@
-//! `GET /v1/quality`: how well the models foresee what shoppers do next.
+//! `GET /v1/quality`: how well the models predict what shoppers do next.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct QualityBody {
     offset: u64,
     /// Records in the log.
     log_end: u64,
-    /// What stopped the learner, if something did.
+    /// Why the learner stopped, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     learner_failed: Option<String>,
     /// Over all predictions.
@@ -34,28 +34,28 @@ pub(super) struct QualityBody {
     recent_hit_rate: f64,
     /// NDCG at 20 over about the last 500 predictions.
     recent_ndcg: f64,
-    /// One event in so many is predicted now.
+    /// One event in this many is predicted now.
     one_in: u64,
-    /// Items to choose from at the last prediction.
+    /// One event in this many is predicted now.
     n_items: u32,
     /// Whether what shoppers do has changed.
     drift: DriftBody,
-    /// How what is learned stands against the last version known good.
+    /// The current state compared with the last good version.
     guard: GuardBody,
-    /// The model that is fitted behind the stream, if there is one.
+    /// The fitted model, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     fits: Option<FitsBody>,
-    /// The arms of an experiment, while they learn apart.
+    /// The arms of an experiment, while they learn separately.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     arms: Vec<ArmBody>,
 }
 
-/// What came of fits behind the stream.
+/// The outcomes of fits.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FitsBody {
-    /// Those that came into force.
+    /// Fits that took effect.
     fitted: u64,
-    /// Those that failed; the model before stayed in force.
+    /// Fits that failed; the model before stayed in effect.
     failed: u64,
     /// Why the last one failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ impl From<&FitStatus> for FitsBody {
     }
 }
 
-/// How well the models of one arm foresee what its shoppers do.
+/// How well the models of one arm predict what its shoppers do.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ArmBody {
     /// Its name.
@@ -77,24 +77,24 @@ pub(super) struct ArmBody {
     choices: u64,
     /// Figures of its own models.
     own: HitsBody,
-    /// Figures of the models that learn from everybody, over the same choices.
+    /// Figures of the models that learn from all shoppers, over the same choices.
     shared: HitsBody,
 }
 
-/// How what is learned stands against the last version known good.
+/// The current state compared with the last good version.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GuardBody {
-    /// The last version known good; 0 in a young shop.
+    /// The last good version; 0 in a young shop.
     good: u64,
-    /// Whether the good version answers, while what is being learned proves itself after a rollback.
+    /// Whether the good version answers, because the current one is on probation after a rollback.
     on_probation: bool,
     /// Rollbacks by alarm.
     alarms: u64,
     /// Windows of records that were undone and not released.
     suspect_windows: u64,
-    /// On choices as they came.
+    /// On the choices of the stream.
     stream: NdcgBody,
-    /// On choices from before, which were never learned.
+    /// On the holdout: earlier choices that were never learned.
     anchor: NdcgBody,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct GuardBody {
 pub(super) struct NdcgBody {
     /// Choices examined.
     examined: u64,
-    /// Of what is being learned.
+    /// Of the current version.
     ndcg: f64,
     /// Of the good version.
     ndcg_of_good: f64,
@@ -123,21 +123,21 @@ impl From<&GuardStatus> for GuardBody {
     }
 }
 
-/// What the drift detector knows.
+/// The state of the drift detector.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DriftBody {
-    /// Choices learned by the blend over which its error has had one mean.
+    /// Choices learned by the blend since its error last changed.
     width: u64,
-    /// Mean error over them: one less the gain of what was chosen, among the candidates.
+    /// Mean error over them: one minus the gain of the chosen item among the candidates.
     mean: f64,
     /// Changes of that mean so far, to the better or the worse.
     n_changes: u64,
     /// Changes to the worse among them.
     n_worse: u64,
-    /// The record at which the last change was found.
+    /// The record at which the last change was detected.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_change_offset: Option<u64>,
-    /// What learning rates are multiplied by now.
+    /// The current learning-rate multiplier.
     pace: f32,
 }
 
@@ -159,7 +159,7 @@ impl From<&Drift> for DriftBody {
 pub(super) struct HitsBody {
     /// Predictions made.
     samples: u64,
-    /// Share of predictions with the right item among the first 20.
+    /// Share of predictions with the chosen item among the first 20.
     hit_rate: f64,
     /// Mean NDCG of the first 20.
     ndcg: f64,
@@ -176,13 +176,13 @@ fn arm((name, quality): (&String, &ArmQuality)) -> ArmBody {
     ArmBody { name: name.clone(), choices: *n_choices, own: own.into(), shared: shared.into() }
 }
 
-/// How well the models foresee what shoppers do
+/// How well the models predict what shoppers do
 #[utoipa::path(
     get,
     path = "/v1/quality",
     tag = "operate",
     responses(
-        (status = 200, description = "The figures now", body = QualityBody),
+        (status = 200, description = "The current figures", body = QualityBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -1,4 +1,4 @@
-//! `/v1/quarantine`: records that the check refused, and what to do with them.
+//! `/v1/quarantine`: records that the check refused, and their release or deletion.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ const MAX_OFFSETS: usize = 10_000;
 pub(super) struct QuarantineParams {
     /// The first offset: 0, or `next` of the page before.
     from: Option<u64>,
-    /// Records wanted: 1 to 1000, 100 if left out.
+    /// Number of records: 1 to 1000, 100 if left out.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Only those of this reason code.
@@ -39,7 +39,7 @@ pub(super) struct QuarantineParams {
 pub(super) struct QuarantineBody {
     /// In the order of the log.
     records: Vec<QuarantinedBody>,
-    /// Where the next page begins; absent after the last.
+    /// The first offset of the next page; absent after the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
 }
@@ -47,22 +47,22 @@ pub(super) struct QuarantineBody {
 /// A quarantined record.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct QuarantinedBody {
-    /// Its place in the log: its name in a decision.
+    /// Its offset in the log, by which a decision refers to it.
     #[schema(example = 48211)]
     offset: u64,
     /// When it arrived.
     #[schema(example = "2026-11-21T10:00:00Z")]
     received_at: String,
-    /// What it was sent as: `events`, `items` or `users`.
+    /// The kind of record: `events`, `items` or `users`.
     #[schema(value_type = String, example = "events")]
     kind: RecordKind,
     /// Stable reason code.
     #[schema(example = "bad_time")]
     reason: String,
-    /// What exactly was wrong.
+    /// The exact fault.
     #[schema(example = "at: \"yesterday\" is not a time")]
     detail: String,
-    /// The record as it was sent, as a text of JSON.
+    /// The record as it was sent, as a JSON text.
     raw: String,
 }
 
@@ -96,20 +96,20 @@ pub(super) async fn list(
 ) -> Result<Json<QuarantineBody>, Problem> {
     let limit = At("").count("limit", limit, 100, 1..=1000)?;
     let from = Offset(from.unwrap_or(0));
-    // It may read the log. One more than wanted tells whether there is a next page.
+    // It may read the log. One more record than requested shows whether there is a next page.
     let mut records = off_worker(move || server.engine.quarantine(from, limit + 1, reason.as_deref())).await?;
     let next = records.get(limit).map(|record| record.offset);
     records.truncate(limit);
     Ok(Json(QuarantineBody { records: records.into_iter().map(QuarantinedBody::from).collect(), next }))
 }
 
-/// What to do with quarantined records.
+/// The decision on quarantined records.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Action {
-    /// Judge them again under the rules of now, and let in those that pass.
+    /// Check them again under the current rules, and accept those that pass.
     Release,
-    /// Give them up.
+    /// Delete them.
     Drop,
 }
 
@@ -118,13 +118,13 @@ enum Action {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"action": "release", "offsets": [48211, 48212]}))]
 pub(super) struct Decision {
-    /// What to do.
+    /// The decision.
     action: Action,
-    /// With which records: at most 10000.
+    /// The offsets of the records: at most 10000.
     offsets: Vec<u64>,
 }
 
-/// What became of the records.
+/// The outcome.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Decided {
@@ -132,7 +132,7 @@ pub(super) enum Decided {
     Released(IngestedBody),
     /// After a drop.
     Dropped {
-        /// Records given up.
+        /// Records deleted.
         #[schema(example = 2)]
         dropped: u64,
     },
@@ -140,14 +140,14 @@ pub(super) enum Decided {
 
 /// Release or drop refused records
 ///
-/// A release judges the records again and appends those that pass, with their original time; the others stay.
+/// A release checks the records again and appends those that pass, with their original time; the others stay.
 #[utoipa::path(
     post,
     path = "/v1/quarantine",
     tag = "operate",
     request_body = Decision,
     responses(
-        (status = 200, description = "What became of them", body = Decided),
+        (status = 200, description = "The outcome of each record", body = Decided),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -21,7 +21,7 @@ use super::server::Server;
 
 /// Items that a page may be about, or that a request may exclude.
 const MAX_ITEMS: usize = 1000;
-/// Events that a request may bring along.
+/// Events that a request may carry.
 const MAX_EVENTS: usize = 1000;
 /// Requests of a batch.
 const MAX_REQUESTS: usize = 100;
@@ -46,7 +46,7 @@ impl From<SeenBody> for Seen {
     }
 }
 
-/// A request for recommendations. Without a user and a session it is a stranger's: what the shop as a whole likes.
+/// A request for recommendations. Without a user and a session, it is answered with what is popular in the whole shop.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -56,7 +56,7 @@ impl From<SeenBody> for Seen {
 pub(super) struct RecommendBody {
     /// The customer.
     user: Option<String>,
-    /// The visit; alone, it names a guest.
+    /// The visit; alone, it identifies a guest.
     session: Option<String>,
     /// The kind of page (`home`, `product`, `cart`). Accepted for later use; it does not change the answer yet.
     scene: Option<String>,
@@ -64,14 +64,14 @@ pub(super) struct RecommendBody {
     #[serde(default)]
     items: Vec<String>,
     /// A history given inline, oldest first; if present, it replaces the stored one. It passes the same check as events
-    /// that are sent in, and is not kept. `id`, `user` and `session` are not needed and not looked at.
+    /// that are sent in, and is not kept. `id`, `user` and `session` are not needed and not read.
     #[schema(value_type = Option<Vec<EventRecord>>)]
     events: Option<Vec<RawEvent>>,
-    /// Items wanted: 1 to 1000, 10 if left out.
+    /// Number of items: 1 to 1000, 10 if left out.
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     n: Option<usize>,
-    /// Items to skip from the top, for the next page: 0 to 10000. All pages are cut from one list of at most 10000 places; what of a
-    /// page lies deeper is left out, and `degraded` says `too_deep`.
+    /// Items to skip from the top, for the next page: 0 to 10000. All pages are cut from one list of at most 10000
+    /// places. Of a page that reaches beyond its end the rest is missing, and `degraded` says `too_deep`.
     #[schema(maximum = 10000, default = 0)]
     offset: Option<usize>,
     /// What may be shown, such as `price:10..20 AND brand:Acme AND NOT category:used`.
@@ -82,7 +82,7 @@ pub(super) struct RecommendBody {
     /// What to do with items chosen before: `keep` (if left out) or `drop`.
     #[serde(default)]
     seen: SeenBody,
-    /// How much variety weighs against score: 0 to 1.
+    /// How much diversity weighs against score: 0 to 1.
     #[schema(minimum = 0, maximum = 1, default = 0)]
     diversity: Option<f32>,
     /// Whether each item comes with its reasons.
@@ -91,8 +91,8 @@ pub(super) struct RecommendBody {
 }
 
 impl RecommendBody {
-    /// The request in plain values, within its bounds, and the inline events that the check refused; `at` is its place in
-    /// the body.
+    /// The request in plain values, within its bounds, and the inline events that the check refused; `at` is its
+    /// position in the body.
     fn into_request(self, at: At<'_>, engine: &Engine) -> Result<(RecommendRequest, Vec<Refused>), Problem> {
         let visitor = Visitor {
             user: at.id_if("user", self.user.as_deref())?,
@@ -127,7 +127,7 @@ impl RecommendBody {
     }
 }
 
-/// Inline events as the visitor's own, so that the check finds whom it asks for.
+/// Inline events with the visitor as their user, because the check needs one.
 fn of_visitor(mut events: Vec<RawEvent>, visitor: &Visitor) -> Vec<RawEvent> {
     let text = |id: Option<&str>| id.map_or(RawValue::Null, RawValue::text);
     let user = text(visitor.user.as_ref().map(|user| user.as_str()));
@@ -135,7 +135,7 @@ fn of_visitor(mut events: Vec<RawEvent>, visitor: &Visitor) -> Vec<RawEvent> {
     for event in &mut events {
         event.id = RawValue::Null;
         event.user = user.clone();
-        // A stranger's history is a guest's.
+        // The history of a visitor without an id is checked as a guest's.
         event.session = if user == RawValue::Null && session == RawValue::Null {
             RawValue::text("inline")
         } else {
@@ -148,7 +148,7 @@ fn of_visitor(mut events: Vec<RawEvent>, visitor: &Visitor) -> Vec<RawEvent> {
 /// An answer with recommendations.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RecommendationBody {
-    /// Names this answer; send it back with the events that it leads to.
+    /// Id of this answer; send it back with the events that it leads to.
     #[schema(example = "67408f1ab3c2-1f")]
     recommendation_id: String,
     /// Version of the models that answered.
@@ -160,11 +160,11 @@ pub(super) struct RecommendationBody {
     /// Time inside the server, in milliseconds.
     #[schema(example = 0.61)]
     took_ms: f64,
-    /// What could not be done as asked, such as `cold_user`; empty when everything went as it should.
+    /// What could not be done as requested, such as `cold_user`; empty if everything was done.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
-    /// Inline events that the check refused, by their place; the answer was made without them, and `degraded` says
-    /// `events_ignored`. Absent if there are none.
+    /// Inline events that the check refused, by their place in the request; the answer was made without them, and
+    /// `degraded` says `events_ignored`. Absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ignored_events: Vec<RefusedBody>,
     /// The experiment that is running, and the shopper's arm of it; absent if there is none.
@@ -201,7 +201,7 @@ pub(super) struct RecommendedBody {
     /// Comparable within one answer only.
     #[schema(example = 0.82)]
     score: f32,
-    /// Why, if it was asked; the shares sum to the score.
+    /// The reasons, if requested; their shares sum to the score.
     #[schema(value_type = Vec<ReasonBody>)]
     reasons: Vec<Reason>,
 }
@@ -209,7 +209,7 @@ pub(super) struct RecommendedBody {
 /// One term of a score.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Reason)]
-#[allow(dead_code, reason = "documents accrue_serve::Reason, which is sent as it is")]
+#[allow(dead_code, reason = "documents accrue_serve::Reason, which is serialised unchanged")]
 pub(super) struct ReasonBody {
     /// Stable code.
     #[schema(example = "because_of_event")]
@@ -217,10 +217,10 @@ pub(super) struct ReasonBody {
     /// A sentence for people.
     #[schema(example = "You viewed Red mug yesterday")]
     text: String,
-    /// The item of the history that is cited, if one is.
+    /// The item of the history that is cited, if any.
     #[schema(example = "sku-3")]
     item: Option<String>,
-    /// The event of the history that is cited, if one is.
+    /// The event of the history that is cited, if any.
     event: Option<CitedEventBody>,
     /// What the reason adds to the score.
     #[schema(example = 0.4)]
@@ -230,7 +230,7 @@ pub(super) struct ReasonBody {
 /// The event that a reason cites.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CitedEvent)]
-#[allow(dead_code, reason = "documents accrue_serve::CitedEvent, which is sent as it is")]
+#[allow(dead_code, reason = "documents accrue_serve::CitedEvent, which is serialised unchanged")]
 pub(super) struct CitedEventBody {
     /// Its type.
     #[schema(example = "view")]
@@ -306,14 +306,14 @@ pub(super) async fn recommend(
     Ok(Json(server.recommend(request, ignored, started)?))
 }
 
-/// What `GET /v1/recommend/{user}` may say.
+/// The query parameters of `GET /v1/recommend/{user}`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RecommendParams {
     /// The visit.
     session: Option<String>,
-    /// Items wanted: 1 to 1000, 10 if left out.
+    /// Number of items: 1 to 1000, 10 if left out.
     #[param(minimum = 1, maximum = 1000)]
     n: Option<usize>,
     /// Items to skip from the top: 0 to 10000.
@@ -325,7 +325,7 @@ pub(super) struct RecommendParams {
     #[serde(default)]
     #[param(inline)]
     seen: SeenBody,
-    /// How much variety weighs against score: 0 to 1.
+    /// How much diversity weighs against score: 0 to 1.
     diversity: Option<f32>,
     /// Whether each item comes with its reasons.
     #[serde(default)]
@@ -404,12 +404,12 @@ pub(super) async fn recommend_batch(
     Ok(Json(RecommendationBatch { took_ms: took_ms(started), recommendations }))
 }
 
-/// What lists without a shopper may say.
+/// The query parameters of lists without a shopper.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParams {
-    /// Items wanted: 1 to 1000, 10 if left out.
+    /// Number of items: 1 to 1000, 10 if left out.
     #[param(minimum = 1, maximum = 1000)]
     n: Option<usize>,
     /// What may be shown.
@@ -424,7 +424,7 @@ pub(super) struct ListParams {
     tag = "serve",
     params(("id" = String, Path, description = "The item's id", example = "sku-9"), ListParams),
     responses(
-        (status = 200, description = "Items, most alike first", body = RecommendationBody),
+        (status = 200, description = "Items, most similar first", body = RecommendationBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -439,14 +439,14 @@ pub(super) async fn similar(
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
 
-/// What the shop as a whole does lately
+/// The most popular items
 #[utoipa::path(
     get,
     path = "/v1/trending",
     tag = "serve",
     params(ListParams),
     responses(
-        (status = 200, description = "Items, most in demand first", body = RecommendationBody),
+        (status = 200, description = "Items, most popular first", body = RecommendationBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -1,8 +1,8 @@
-//! Batches of records as shops send them: a JSON array, one object, or one object a line.
+//! Batches of records as shops send them: a JSON array, one object, or one object per line.
 //!
-//! In: bytes. Out: raw records for the check, in order. A record that cannot be read stays in its place as a refused one
-//! that holds the text, so that it reaches the quarantine and its batch goes on. Only an array that is broken as a whole
-//! is refused as a whole: nobody can tell where its next record would begin.
+//! In: bytes. Out: raw records for the check, in order. A record that cannot be read keeps its position as a refused
+//! one that holds the text, so that it reaches the quarantine and does not fail its batch. Only an array with broken
+//! syntax is refused as a whole, because the beginning of its next record is unknown.
 
 use std::cell::Cell;
 use std::fmt;
@@ -17,12 +17,12 @@ use serde_json::Value;
 use super::body::{Form, malformed, position};
 use super::problem::{Code, Problem};
 
-/// An unreadable text is kept up to here.
+/// An unreadable text is kept up to this length.
 const KEPT_BYTES: usize = 4096;
 
 /// A kind of record that comes in batches.
 pub(super) trait Record: DeserializeOwned {
-    /// What quarantine knows it as.
+    /// Its name in the quarantine.
     const KIND: RecordKind;
 }
 
@@ -38,7 +38,7 @@ impl Record for RawItem {
 #[derive(Debug)]
 pub(super) struct Batch<R> {
     pub(super) records: Vec<Incoming<R>>,
-    /// Tells equal unreadable records apart.
+    /// Distinguishes equal unreadable records.
     ids: ContentIds,
 }
 
@@ -73,7 +73,7 @@ impl<R: Record> Batch<R> {
         }
     }
 
-    /// One object; or several, each on a line of its own, from a sender that did not say so.
+    /// One object; or several, each on a line of its own, without the content type that says so.
     fn read_object_or_lines(&mut self, body: &[u8], most: usize) -> Result<(), Problem> {
         let mut values = serde_json::Deserializer::from_slice(body).into_iter::<Entry<R>>();
         let first = values.next();
@@ -144,11 +144,11 @@ impl<R: Record> Batch<R> {
 }
 
 fn too_many(most: usize) -> Problem {
-    Problem::new(Code::TooManyRecords, format!("a request may bring {most} records; send several smaller ones"))
+    Problem::new(Code::TooManyRecords, format!("a request may have {most} records; send several smaller ones"))
         .member("limit", most)
 }
 
-/// What stands where a record belongs.
+/// The parts of a batch: objects, and values that are not objects.
 enum Entry<R> {
     Record(R),
     Other(Value),
@@ -202,7 +202,7 @@ impl<'de, R: Deserialize<'de>> Visitor<'de> for EntryVisitor<R> {
     }
 }
 
-/// The elements of an array, straight into the batch; stops at the limit instead of holding what would be refused.
+/// Reads the elements of an array directly into the batch; stops at the limit instead of holding what would be refused.
 struct Elements<'b, R> {
     batch: &'b mut Batch<R>,
     most: usize,
@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a body and tells the ids of its records, `!` for one that could not be read.
+    /// Reads a body and returns the ids of its records, `!` for one that could not be read.
     fn ids(body: &str, form: Form) -> Result<Vec<String>, Code> {
         let batch = Batch::<RawEvent>::read(body.as_bytes(), form, 4).map_err(|problem| problem.code())?;
         let id = |record: &Incoming<RawEvent>| match record {
@@ -303,7 +303,7 @@ mod tests {
         let Incoming::Refused(refusal) = &batch.records[0] else { panic!("{batch:?}") };
         assert!(refusal.raw.starts_with("{\"id\":\"éé") && refusal.raw.len() <= KEPT_BYTES);
         assert!(refusal.rejection.detail.starts_with("line 1, column"), "{refusal:?}");
-        // The name is that of the whole text.
+        // The id is that of the whole text.
         let other = Batch::<RawEvent>::read(format!("{body}!").as_bytes(), Form::Lines, 4).unwrap();
         let Incoming::Refused(other) = &other.records[0] else { panic!("{other:?}") };
         assert!(other.raw == refusal.raw && other.id != refusal.id);

@@ -1,10 +1,10 @@
-//! Ids of requests: what ties an answer to the lines of the log about it.
+//! Ids of requests: they connect an answer with the lines of the log about it.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Ids that no other run of the server gave: a random start and a counter.
+/// Ids that no other run of the server uses: a random start and a counter.
 pub(super) struct RequestIds {
     start: String,
     next: AtomicU64,

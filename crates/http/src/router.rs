@@ -1,4 +1,4 @@
-//! The routes, the layer around them, the description of the interface, and the server that runs them.
+//! The routes, the middleware around them, the description of the interface, and the server that runs them.
 
 use std::future::Future;
 use std::io;
@@ -15,7 +15,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::door::Door;
+use super::access::AccessControl;
 use super::metrics::Metrics;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::request_id::RequestIds;
@@ -28,19 +28,19 @@ use super::{
 /// Why a server did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A setting cannot hold.
+    /// A setting is not valid.
     #[error(transparent)]
     Settings(#[from] HttpSettingsError),
     /// The socket has no address.
     #[error("the listening socket has no address")]
     NoAddress(#[source] io::Error),
-    /// The server stopped though it was not asked to.
+    /// The server stopped without being asked to.
     #[error("the server stopped")]
     Stopped(#[source] io::Error),
 }
 
 /// Serves requests until `shutdown` is done; then accepts no more, and gives those in flight
-/// `settings.shutdown_limit_s` to end. The engine stays open: closing it is the caller's next step.
+/// `settings.shutdown_limit_s` to end. The engine stays open; the caller closes it.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -91,7 +91,7 @@ fn build(engine: Engine, settings: HttpSettings, is_loopback: bool) -> Router {
     let (routes, openapi) = routes().split_for_parts();
     let server = Arc::new(Server {
         engine,
-        door: Door::new(&settings, is_loopback),
+        access: AccessControl::new(&settings, is_loopback),
         ids: RequestIds::new(),
         metrics: Metrics::default(),
         in_flight: AtomicUsize::new(0),
@@ -183,7 +183,7 @@ impl utoipa::Modify for KeySchemes {
 mod tests {
     use axum::http::Method;
 
-    use super::super::door::{Access, access};
+    use super::super::access::{Access, access};
     use super::super::settings::Scope;
     use super::*;
 

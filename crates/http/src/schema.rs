@@ -1,5 +1,5 @@
-//! Records as the interface's description shows them. The server reads them more leniently than they are drawn here:
-//! the check judges each field, so these shapes document and nothing is ever made of them.
+//! Schemas of records for the interface's description. The server reads records more leniently than these schemas say,
+//! because the check judges each field. They are documentation only; no value of these types is created.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct AttributesRecord(pub BTreeMap<String, String>);
     "id": "e1", "type": "view", "user": "u1", "session": "s1", "item": "sku-9", "at": "2026-11-21T10:00:00Z"
 }))]
 pub struct EventRecord {
-    /// The same id twice is the same event. Without one, it is derived from the content.
+    /// Two events with the same id are one event. Without an id, it is derived from the content.
     pub id: Option<String>,
     /// `impression`, `view`, `click`, `favorite`, `cart`, `purchase`, `return`, `rating`, `search`, `dislike`, or one
     /// of your own from the configuration.
@@ -24,7 +24,7 @@ pub struct EventRecord {
     pub r#type: String,
     /// The customer.
     pub user: Option<String>,
-    /// The visit; alone, it names a guest.
+    /// The visit; alone, it identifies a guest.
     pub session: Option<String>,
     /// The item concerned.
     pub item: Option<String>,
@@ -42,9 +42,9 @@ pub struct EventRecord {
     pub source: Option<String>,
     /// The `recommendation_id` or `search_id` of the answer that the shopper acted on.
     pub recommendation_id: Option<String>,
-    /// The place in that answer, from 0.
+    /// The position in that answer, from 0.
     pub position: Option<u32>,
-    /// Whatever else you send.
+    /// Any other fields.
     pub properties: Option<AttributesRecord>,
 }
 
@@ -55,15 +55,15 @@ pub struct EventRecord {
     "currency": "EUR", "stock": 40, "published_at": "2026-11-01T00:00:00Z", "attributes": {"colour": "red"}
 }))]
 pub struct ItemRecord {
-    /// The item's name in every event and answer.
+    /// The item's id in every event and answer.
     pub id: String,
     /// The group of its variants (sizes, colours): a page shows one of a group.
     pub parent: Option<String>,
-    /// What shoppers read.
+    /// The title that shoppers read.
     pub title: Option<String>,
-    /// Longer text.
+    /// A longer text.
     pub description: Option<String>,
-    /// Maker.
+    /// The brand.
     pub brand: Option<String>,
     /// Categories.
     pub categories: Option<Vec<String>>,
@@ -81,9 +81,9 @@ pub struct ItemRecord {
     pub available: Option<bool>,
     /// Pieces in stock; 0 hides the item.
     pub stock: Option<u32>,
-    /// When it came into the shop.
+    /// When it was published in the shop.
     pub published_at: Option<String>,
-    /// Whatever else you tell; filters reach it by name.
+    /// Any other fields; filters refer to them by name.
     pub attributes: Option<AttributesRecord>,
 }
 
@@ -91,8 +91,8 @@ pub struct ItemRecord {
 #[derive(Debug, ToSchema)]
 #[schema(as = User, example = json!({"id": "u1", "attributes": {"country": "DE", "loyalty": "gold"}}))]
 pub struct UserRecord {
-    /// The user's name in every event and request.
+    /// The user's id in every event and request.
     pub id: String,
-    /// Whatever the shop tells.
+    /// Any attributes.
     pub attributes: AttributesRecord,
 }

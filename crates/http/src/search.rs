@@ -1,4 +1,4 @@
-//! `/v1/search`: hits for a text, in the order that suits the shopper.
+//! `/v1/search`: hits for a text, ordered for the shopper.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use super::server::Server;
 
 /// Longest text to search for, in bytes.
 const MAX_QUERY_BYTES: usize = 1024;
-/// How far the shopper's own scores may move a hit where nothing is said.
+/// How far the shopper's own scores may move a hit by default.
 const PERSONALISATION: f32 = 0.5;
 
 /// A search.
@@ -31,9 +31,9 @@ pub(super) struct SearchBody {
     query: String,
     /// The customer.
     user: Option<String>,
-    /// The visit; alone, it names a guest.
+    /// The visit; alone, it identifies a guest.
     session: Option<String>,
-    /// Hits wanted: 1 to 1000, 10 if left out.
+    /// Number of hits: 1 to 1000, 10 if left out.
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     n: Option<usize>,
     /// Hits to skip from the top, for the next page: 0 to 10000.
@@ -50,7 +50,7 @@ pub(super) struct SearchBody {
     explain: bool,
 }
 
-/// What `GET /v1/search` may say.
+/// The query parameters of `GET /v1/search`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -61,9 +61,9 @@ pub(super) struct SearchParams {
     q: String,
     /// The customer.
     user: Option<String>,
-    /// The visit; alone, it names a guest.
+    /// The visit; alone, it identifies a guest.
     session: Option<String>,
-    /// Hits wanted: 1 to 1000, 10 if left out.
+    /// Number of hits: 1 to 1000, 10 if left out.
     #[param(minimum = 1, maximum = 1000)]
     n: Option<usize>,
     /// Hits to skip from the top: 0 to 10000.
@@ -82,7 +82,7 @@ pub(super) struct SearchParams {
 /// An answer to a search.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SearchAnswerBody {
-    /// Names this answer; send it back as `recommendation_id` with the events that it leads to.
+    /// Id of this answer; send it back as `recommendation_id` with the events that it leads to.
     #[schema(example = "67408f1ab3c2-20")]
     search_id: String,
     /// Version of the models that ordered the hits.
@@ -94,7 +94,7 @@ pub(super) struct SearchAnswerBody {
     /// Time inside the server, in milliseconds.
     #[schema(example = 1.3)]
     took_ms: f64,
-    /// What could not be done as asked; empty when everything went as it should.
+    /// What could not be done as requested; empty if everything was done.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
     /// The experiment that is running, and the shopper's arm of it; absent if there is none.
@@ -149,7 +149,7 @@ pub(super) async fn post_search(
     server.search(body)
 }
 
-/// Search the catalogue by a link
+/// Search the catalogue with query parameters
 #[utoipa::path(
     get,
     path = "/v1/search",

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -6,19 +6,19 @@ use accrue_engine::Engine;
 use axum::body::Bytes;
 use tokio::sync::Semaphore;
 
-use super::door::Door;
+use super::access::AccessControl;
 use super::metrics::Metrics;
 use super::request_id::RequestIds;
 use super::settings::HttpSettings;
 
-/// What all requests share.
+/// The state that all requests share.
 pub(crate) struct Server {
     pub engine: Engine,
     pub settings: HttpSettings,
-    pub door: Door,
+    pub access: AccessControl,
     pub ids: RequestIds,
     pub metrics: Metrics,
-    /// Requests that are being served.
+    /// The number of requests in flight.
     pub in_flight: AtomicUsize,
     /// Permits for large bodies.
     pub large_bodies: Semaphore,

@@ -1,4 +1,4 @@
-//! How the server listens, whom it lets in, and every limit that it keeps. Plain data, read from the configuration.
+//! How the server listens, which keys it accepts, and all of its limits. Plain data, read from the configuration.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct HttpSettings {
     /// Address and port; port 0 picks a free one.
     pub listen: String,
-    /// Who may do what. Without keys, requests are let in only on a loopback address and without a proxy.
+    /// The API keys. Without keys, requests are admitted only on a loopback address and without a proxy.
     pub keys: Vec<Key>,
     /// Most bytes of a request's body, after decompression.
     pub body_limit_bytes: usize,
@@ -28,7 +28,7 @@ pub struct HttpSettings {
     pub max_connections: usize,
     /// Seconds that a request may take, and that its body may take to arrive.
     pub request_timeout_s: u64,
-    /// Seconds after which a silent connection is closed.
+    /// Seconds after which an idle connection is closed.
     pub idle_timeout_s: u64,
     /// Seconds that requests in flight have to end when the server stops.
     pub shutdown_limit_s: u64,
@@ -42,7 +42,7 @@ pub struct Key {
     pub name: String,
     /// The secret (or, with the scope `publish` alone, the published) text.
     pub key: String,
-    /// What it opens.
+    /// What it permits.
     pub scopes: BTreeSet<Scope>,
     /// Web origins (`https://shop.example`, or `*`) whose pages may use it; empty allows no other site's page.
     #[serde(default)]
@@ -52,7 +52,7 @@ pub struct Key {
     pub rate_limit_per_s: Option<f64>,
 }
 
-/// What a key opens.
+/// What a key permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -60,9 +60,9 @@ pub enum Scope {
     Read,
     /// Events, items, users.
     Write,
-    /// Everything, also the quarantine.
+    /// Everything, including the quarantine.
     Admin,
-    /// Sending events, nothing else: for browsers, where everybody can read the key.
+    /// Only sending events: for browsers, where every visitor can read the key.
     Publish,
 }
 
@@ -96,7 +96,7 @@ impl Default for HttpSettings {
     }
 }
 
-// The secret stays out of logs and panics.
+// The secret must not reach logs and panics.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")
@@ -109,18 +109,18 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A setting that cannot hold.
+/// A setting that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("http setting `{name}`: {message}")]
 pub struct HttpSettingsError {
     /// The setting.
     pub name: String,
-    /// What would do.
+    /// The values that are accepted.
     pub message: String,
 }
 
 impl HttpSettings {
-    /// Refuses settings that cannot hold; the first fault found is told.
+    /// Refuses settings that are not valid, with the first fault found.
     pub fn validate(&self) -> Result<(), HttpSettingsError> {
         let fault = |name: &str, message: &str| Err(HttpSettingsError { name: name.into(), message: message.into() });
         let limits = [
@@ -154,7 +154,7 @@ impl HttpSettings {
                 return fault(&at("rate_limit_per_s"), "must be above 0");
             }
             if let Some(origin) = key.origins.iter().find(|origin| !is_origin(origin)) {
-                return fault(&at("origins"), &format!("{origin:?} is no origin, such as https://shop.example"));
+                return fault(&at("origins"), &format!("{origin:?} is not an origin, such as https://shop.example"));
             }
         }
         Ok(())
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_hold_and_faults_are_named() {
+    fn defaults_are_valid_and_faults_are_named() {
         let fault = |change: fn(&mut HttpSettings)| {
             let mut settings = HttpSettings { keys: vec![key("0123456789abcdef")], ..Default::default() };
             change(&mut settings);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_told_from_the_world() {
+    fn loopback_addresses_are_recognised() {
         let local = |listen: &str| HttpSettings { listen: listen.into(), ..Default::default() }.is_loopback();
         assert!(local("127.0.0.1:7171") && local("[::1]:0") && local("localhost:80"));
         assert!(!local("0.0.0.0:7171") && !local("[::]:80") && !local("192.168.0.7:80") && !local("localhost.evil:80"));

@@ -1,4 +1,4 @@
-//! `/v1/users`: what the shop knows of its customers, and guests who log in.
+//! `/v1/users`: descriptions of users, and the merge of a guest into a user.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::server::Server;
 pub(super) struct PutUser {
     /// May repeat the id of the address.
     id: Option<String>,
-    /// Whatever the shop tells.
+    /// Any attributes.
     #[serde(default)]
     #[schema(value_type = AttributesRecord)]
     attributes: Attributes,
@@ -31,7 +31,7 @@ pub(super) struct PutUser {
 
 /// Describe a user
 ///
-/// Replaces what was known, save the user's events. 422 with the `reason` if the check refuses the description.
+/// Replaces the whole description; the user's events stay. 422 with the `reason` if the check refuses the description.
 #[utoipa::path(
     put,
     path = "/v1/users/{id}",
@@ -49,7 +49,7 @@ pub(super) async fn put_user(
     body::Json(user): body::Json<PutUser>,
 ) -> Result<StatusCode, Problem> {
     if user.id.is_some_and(|other| other != id) {
-        let detail = format!("id: the address says {id:?}, the body another id; leave one out");
+        let detail = format!("id: the address has {id:?}, the body another id; leave out the one in the body");
         return Err(Problem::new(Code::InvalidValue, detail).field("id"));
     }
     let attributes = user.attributes.into_iter().map(|(name, value)| (name, value.into())).collect();
@@ -58,7 +58,7 @@ pub(super) async fn put_user(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Describe a user as the server knows them
+/// Get a user's description
 #[utoipa::path(
     get,
     path = "/v1/users/{id}",
@@ -78,7 +78,7 @@ pub(super) async fn get_user(State(server): State<Arc<Server>>, Id(id): Id) -> R
 
 /// Drop a user's description
 ///
-/// The user's events stay; to forget a person altogether, see `/v1/forget`.
+/// The user's events stay; to erase a person's records, see `/v1/forget`.
 #[utoipa::path(
     delete,
     path = "/v1/users/{id}",
@@ -94,7 +94,7 @@ pub(super) async fn delete_user(State(server): State<Arc<Server>>, Id(id): Id) -
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A guest who turned out to be a user.
+/// A guest who has logged in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Merge {
@@ -103,7 +103,7 @@ pub(super) struct Merge {
     session: String,
 }
 
-/// Join a guest to a user
+/// Merge a guest into a user
 ///
 /// Call it at the login: what the guest did in the session becomes the user's history.
 #[utoipa::path(

@@ -1,4 +1,4 @@
-//! `/v1/versions`: what was learned and when, which of it is trusted, and the way back.
+//! `/v1/versions`: the versions of the models, their standing with the guard, and rollbacks.
 
 use std::sync::Arc;
 
@@ -16,74 +16,74 @@ use super::params::{Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::server::Server;
 
-/// All versions, and how the guard stands.
+/// All versions, and the state of the guard.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct VersionsBody {
-    /// Oldest first; the last one is being learned.
+    /// Oldest first; the last one is still being learned.
     versions: Vec<VersionBody>,
     /// The version that answers.
     serving: u64,
-    /// The last version known good; 0 in a young shop.
+    /// The last good version; 0 in a young shop.
     good: u64,
-    /// Whether the good version answers, while what is being learned proves itself after a rollback.
+    /// Whether the good version answers, because the current one is on probation after a rollback.
     on_probation: bool,
-    /// Rollbacks by alarm.
+    /// Automatic rollbacks.
     alarms: u64,
     /// Records that were learned and undone.
     suspect: Vec<WindowBody>,
-    /// Where the next reset stands, and what came of the challengers before.
+    /// The progress of the next reset, and the outcomes of earlier challengers.
     challenger: ChallengerBody,
 }
 
-/// Where the next reset stands, and what came of the challengers before.
+/// The progress of the next reset, and the outcomes of earlier challengers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChallengerBody {
     /// `off`, `waiting`, `learning`, `shadowing` or `judging`.
     state: String,
-    /// What was asked for, until it has its verdict; absent for a periodic reset.
+    /// The challenger that was requested, until it has its verdict; absent for a periodic reset.
     #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<AskedBody>,
     /// Events to be learned before the next reset is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     due_in: Option<u64>,
-    /// While it learns: the records before this offset are behind it.
+    /// While it learns: it has processed the records before this offset.
     learned: u64,
-    /// How it stands, while it rides along.
+    /// Its figures so far, while it is a shadow.
     #[serde(skip_serializing_if = "Option::is_none")]
     standing: Option<StandingBody>,
     /// Resets refused since the last promotion.
     refused_in_a_row: u64,
-    /// Challengers that became what is learned on from.
+    /// Challengers that were promoted.
     promoted: u64,
     /// Challengers that were refused.
     refused: u64,
-    /// Challengers let go since the server began, because something was undone or released.
+    /// Challengers dropped since the server began, because records were undone or released.
     dropped: u64,
     /// The last verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<JudgedBody>,
-    /// Why the last challenger could not go on.
+    /// Why the last challenger failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
 }
 
-/// A challenger to be learned from the log and judged beside what is being learned.
+/// A challenger to be trained on the log and compared with the current model.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct AskChallenger {
-    /// Settings of the models that differ from those in force, by name as under `[model]` in the configuration file; none for the same
-    /// again.
+    /// Settings of the models that differ from the current ones, by name as under `[model]` in the configuration file;
+    /// none for the same settings.
     #[schema(value_type = Object, example = json!({"factorization.rate": 0.02}))]
     set: Changes,
     /// It learns from the choices from this record on (0).
     from: Option<u64>,
     /// Passes over them, 1 to 100 (1).
     passes: Option<u32>,
-    /// Loss of mean gain, 0 to 0.4, that counts as not worse (`learn.reset.gate.margin`).
+    /// Loss of mean gain, 0 to 0.4, that still counts as not worse (`learn.reset.gate.margin`).
     margin: Option<f64>,
 }
 
-/// A challenger that was asked for.
+/// A challenger that was requested.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AskedBody {
     /// Settings that differ.
@@ -93,7 +93,7 @@ pub(super) struct AskedBody {
     from: u64,
     /// Passes over them.
     passes: u32,
-    /// Loss of mean gain that counts as not worse.
+    /// Loss of mean gain that still counts as not worse.
     margin: f64,
 }
 
@@ -103,23 +103,23 @@ impl From<ChallengerRequest> for AskedBody {
     }
 }
 
-/// A challenger and what is being learned, over the same choices.
+/// A challenger and the current model, over the same choices.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StandingBody {
-    /// Choices that both foresaw.
+    /// Choices that both predicted.
     choices: u64,
     /// Mean gain of the challenger, 0 to 1.
     gain: f64,
-    /// Mean gain of what is being learned.
+    /// Mean gain of the current model.
     gain_of_line: f64,
 }
 
 /// A verdict on a challenger.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct JudgedBody {
-    /// Where it lies in the log.
+    /// Its offset in the log.
     offset: u64,
-    /// Whether the challenger is what is learned on from.
+    /// Whether the challenger was promoted.
     promoted: bool,
     /// Why, or why not.
     why: String,
@@ -156,46 +156,46 @@ impl From<ChallengerStatus> for ChallengerBody {
 pub(super) struct VersionBody {
     /// Its number: 1, 2, 3 … along the log.
     version: u64,
-    /// The version that it was learned on from.
+    /// The version that it continues.
     parent: u64,
     /// Where its own learning began.
     begun: u64,
     /// The records before this offset were learned; for the last version, where it began.
     offset: u64,
-    /// When the last of them came in.
+    /// When the last of them was received.
     received_at: String,
-    /// The build that sealed it.
+    /// The build of the server that completed it.
     build: String,
-    /// Checksum of the settings in force.
+    /// Checksum of its settings.
     settings: String,
     /// `learning`, `candidate`, `good`, `superseded` or `rolled_back`.
     status: String,
     /// Why.
     why: String,
-    /// Whether its state can be gone back to.
+    /// Whether its state can be restored.
     kept: bool,
-    /// Choices of the stream examined while it was learned.
+    /// Choices of the stream that were tested while it was learned.
     examined: u64,
     /// Mean NDCG@20 over them.
     ndcg: f64,
     /// Mean NDCG@20 of the good version over the same choices.
     ndcg_of_good: f64,
-    /// Mean NDCG@20 over anchors.
+    /// Mean NDCG@20 over the holdout.
     anchor_ndcg: f64,
-    /// Mean NDCG@20 of the good version over the same anchors.
+    /// Mean NDCG@20 of the good version over the same choices of the holdout.
     anchor_ndcg_of_good: f64,
 }
 
 /// Records that were learned and undone.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WindowBody {
-    /// The first of them: the window's name in a release.
+    /// The first of them, by which a release refers to the window.
     from: u64,
     /// The record after the last.
     to: u64,
-    /// What spoke against them.
+    /// Why they are suspect.
     why: String,
-    /// Learned after all.
+    /// Whether they were released and learned.
     released: bool,
 }
 
@@ -247,7 +247,7 @@ impl From<Versions> for VersionsBody {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Reason {
-    /// For whoever reads the list of versions later.
+    /// A note for the list of versions.
     #[param(example = "the prices were wrong")]
     why: String,
 }
@@ -266,14 +266,15 @@ pub(super) async fn list(State(server): State<Arc<Server>>) -> Json<VersionsBody
     Json(server.engine.versions().into())
 }
 
-/// Go on from a version
+/// Restore a version
 ///
-/// It answers when this returns; what was learned after it is undone, and its records are suspect until they are released.
+/// It answers when this returns. What was learned after it is undone, and those records are suspect until they are
+/// released.
 #[utoipa::path(
     post,
     path = "/v1/versions/{version}/promote",
     tag = "operate",
-    params(("version" = u64, Path, description = "One whose state is kept"), Reason),
+    params(("version" = u64, Path, description = "A version whose state is kept"), Reason),
     responses(
         (status = 200, description = "All versions", body = VersionsBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
@@ -291,7 +292,7 @@ pub(super) async fn promote(
 
 /// Undo a version
 ///
-/// Goes on from the latest good version before it.
+/// Restores the latest good version before it.
 #[utoipa::path(
     post,
     path = "/v1/versions/{version}/rollback",
@@ -312,7 +313,7 @@ pub(super) async fn rollback(
     Ok(Json(versions.into()))
 }
 
-/// Learn suspect records after all
+/// Release suspect records
 #[utoipa::path(
     post,
     path = "/v1/versions/suspect/{from}/release",
@@ -328,17 +329,17 @@ pub(super) async fn release(State(server): State<Arc<Server>>, Id(from): Id) -> 
     Ok(Json(off_worker(move || engine.release_window(Offset(from))).await?.into()))
 }
 
-/// Ask for a challenger
+/// Request a challenger
 ///
-/// It learns from the log in the background, then rides along, and becomes what is learned on from only if it is shown to be no worse.
-/// One that is under way makes room. `GET /v1/versions` tells how it stands, and what came of it.
+/// It learns from the log in the background, then runs as a shadow, and is promoted only if it is shown to be no worse.
+/// It replaces one that is under way. `GET /v1/versions` shows its progress and its outcome.
 #[utoipa::path(
     put,
     path = "/v1/versions/challenger",
     tag = "operate",
     request_body = AskChallenger,
     responses(
-        (status = 202, description = "It begins as soon as the learner is neither behind nor on probation", body = ChallengerBody),
+        (status = 202, description = "It begins as soon as the learner is neither behind the log nor on probation", body = ChallengerBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -356,19 +357,19 @@ pub(super) async fn ask(
     }
     let request = ChallengerRequest { set, from: from.unwrap_or(0), passes, margin };
     let engine = server.engine.clone();
-    // Its settings are tried.
+    // Its settings are validated.
     Ok((StatusCode::ACCEPTED, Json(off_worker(move || engine.request_challenger(request)).await?.into())))
 }
 
-/// Let a challenger go that was asked for
+/// Cancel a requested challenger
 ///
-/// A periodic reset is not touched.
+/// A periodic reset is not affected.
 #[utoipa::path(
     delete,
     path = "/v1/versions/challenger",
     tag = "operate",
     responses(
-        (status = 200, description = "How challengers stand", body = ChallengerBody),
+        (status = 200, description = "The state of challengers", body = ChallengerBody),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -377,7 +378,7 @@ pub(super) async fn dismiss(State(server): State<Arc<Server>>) -> Result<Json<Ch
 }
 
 fn number(text: &str) -> Result<u64, Problem> {
-    text.parse().map_err(|_| Problem::new(Code::InvalidPath, format!("{text:?} is no number")))
+    text.parse().map_err(|_| Problem::new(Code::InvalidPath, format!("{text:?} is not a number")))
 }
 
 fn said(why: &str, otherwise: &str) -> String {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use accrue_kernel::Draws;
-use accrue_model::collaborative::{AnySettings, BlendSettings, Fit, Holdout, Kind, Rivals};
+use accrue_model::collaborative::{AnySettings, Fit, Holdout, Kind, Rivals, WeightedBlendSettings};
 use serde::Serialize;
 
 use crate::LabError;
@@ -131,7 +131,12 @@ impl Search<'_> {
                 Protocol::Sessions => (Holdout::Session, Rivals::Best),
                 Protocol::Sampled => (Holdout::Random, Rivals::Random),
             };
-            let blend = AnySettings::Blend(BlendSettings { parts, holdout, rivals, ..BlendSettings::default() });
+            let blend = AnySettings::WeightedBlend(WeightedBlendSettings {
+                parts,
+                holdout,
+                rivals,
+                ..WeightedBlendSettings::default()
+            });
             if self.value(validation, 1.0, &blend).is_some_and(|value| value > best) {
                 return Ok(blend);
             }
@@ -213,7 +218,7 @@ fn space(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
             ("l2", &["0.001", "0.003", "0.01", "0.03"]),
         ],
         Kind::Ease => &[("l2", &["30", "100", "300", "1000"]), ("popularity_norm", &["0", "0.2"])],
-        Kind::Factorization => &[
+        Kind::SampledFactorization => &[
             ("factors", &["64", "128"]),
             ("epochs", &["10", "30"]),
             ("rate", &["0.02", "0.05", "0.1"]),
@@ -245,7 +250,7 @@ fn space(kind: Kind) -> &'static [(&'static str, &'static [&'static str])] {
 /// The defaults of every model, then random settings of each. Each model gets its next settings only after all others
 /// had theirs.
 fn first_settings(seed: u64) -> Vec<AnySettings> {
-    let kinds = || Kind::ALL.iter().copied().filter(|&kind| kind != Kind::Blend);
+    let kinds = || Kind::ALL.iter().copied().filter(|&kind| kind != Kind::WeightedBlend);
     let mut settings: Vec<AnySettings> = kinds().map(Kind::default_settings).collect();
     for trial in 0..TRIALS_A_MODEL {
         for (number, kind) in kinds().enumerate() {

@@ -147,7 +147,7 @@ pub(crate) fn report(
 
 /// Popularity's outcomes for the same queries: the baseline of the lift.
 fn popularity(task: &Task, seed: u64, threads: usize) -> Result<Vec<Outcome>, LabError> {
-    let model: AnyModel = Kind::Popularity.default_settings().fit(&task.train, &Fit::quiet(seed, threads))?;
+    let model: AnyModel = Kind::ItemCounts.default_settings().fit(&task.train, &Fit::quiet(seed, threads))?;
     evaluate(&model, task, threads, &|_| {})
 }
 

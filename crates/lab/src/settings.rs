@@ -95,7 +95,7 @@ pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<An
     let mut pairs = pairs.clone();
     let mut parts: Vec<AnySettings> = Vec::new();
     let mut weights: Option<Vec<f64>> = None;
-    if kind == Kind::Blend {
+    if kind == Kind::WeightedBlend {
         let text = pairs.remove("parts").unwrap_or_else(|| "popularity+markov+item-knn+session-knn".to_string());
         for name in text.split('+') {
             let part = model_kind(name)?;
@@ -110,7 +110,7 @@ pub fn model_settings(kind: Kind, pairs: &BTreeMap<String, String>) -> Result<An
     let value = replaced(kind.name(), plain(&kind.default_settings()), &pairs)?;
     let read = kind.read_settings(value);
     let mut settings = read.map_err(|source| LabError::ModelSettings { model: kind.name(), source })?;
-    if let AnySettings::Blend(blend) = &mut settings {
+    if let AnySettings::WeightedBlend(blend) = &mut settings {
         blend.parts = parts;
         blend.weights = weights.unwrap_or_default();
     }
@@ -173,7 +173,7 @@ fn replaced(name: &str, mut settings: Map<String, Value>, pairs: &BTreeMap<Strin
 /// A model's settings as texts, for a report; the settings of a blend's parts begin with the part's name.
 pub fn described_model(settings: &AnySettings) -> BTreeMap<String, String> {
     let mut described = words(plain(settings));
-    if let AnySettings::Blend(blend) = settings {
+    if let AnySettings::WeightedBlend(blend) = settings {
         described
             .insert("parts".into(), blend.parts.iter().map(|part| part.kind().name()).collect::<Vec<_>>().join("+"));
         described.insert("weights".into(), blend.weights.iter().map(f64::to_string).collect::<Vec<_>>().join(","));

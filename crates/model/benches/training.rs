@@ -1,9 +1,9 @@
-//! What does one step of a Transformer cost, and what does a larger table or a full softmax add?
+//! The cost of one training step of a Transformer, and how much a larger table or a full softmax adds.
 //!
 //! Command: `cargo bench -p accrue-model --bench training` (a minute); `-- --threads 1`; `-- --tiny` for a run of a second.
 //! Data: sequences of 51 uniformly drawn items, seed 1, so every one of the 128 × 50 places holds an item: the dense case,
 //! without the savings that shorter histories bring. Width 64, 2 blocks, 1 head, 256 inside, dropout .2, Adam.
-//! Each figure is the median wall time of a step; one JSON object a line. `bench/sasrec_step.py` puts torch beside it.
+//! Each figure is the median wall time of a step; one JSON object a line. `bench/sasrec_step.py` measures the same with torch.
 //! `cargo test` runs it in its tiny size too.
 
 use std::time::Instant;
@@ -34,9 +34,9 @@ fn step(name: &str, objective: Objective, last_only: bool, n_items: usize, threa
     let training = Training { objective, last_only, ..Training::default() };
     let settings =
         TransformerSettings { heads: 1, dropout: 0.2, attention_dropout: 0.2, training, ..Default::default() };
-    let (shape, training) = Transformer::plan(&settings).expect("the settings make sense");
+    let (shape, training) = Transformer::plan(&settings).expect("the settings are valid");
     let mut trainer: Trainer<Transformer> =
-        Trainer::new(&shape, training, &data, 1, threads).expect("the training makes sense");
+        Trainer::new(&shape, training, &data, 1, threads).expect("the training is valid");
     let mut times: Vec<f64> = (0..n_steps + 3)
         .map(|number| {
             let first = (number % 8 * 128) as u32;

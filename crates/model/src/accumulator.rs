@@ -2,7 +2,7 @@
 
 use accrue_store::ItemIdx;
 
-/// Loops over sums ask for the cell of the item this many places ahead.
+/// A loop over sums prefetches the cell of the item this many places ahead.
 pub const AHEAD: usize = 8;
 
 /// A sparse sum over items: a dense array whose cells are stamped, and the list of items touched since the last clearing.
@@ -13,11 +13,11 @@ pub struct Accumulator<const N: usize> {
     round: u32,
 }
 
-/// Sums and their stamp lie together, for they are read together, in no order that a cache could foresee.
+/// The sums and their stamp are adjacent, because they are read together and in an order that the cache cannot predict.
 #[derive(Clone, Copy, Debug)]
 struct Cell<const N: usize> {
     sums: [f32; N],
-    /// The sums count if this is the current round.
+    /// The sums are valid if this is the current round.
     stamp: u32,
 }
 
@@ -26,7 +26,7 @@ impl<const N: usize> Cell<N> {
 }
 
 impl<const N: usize> Accumulator<N> {
-    /// Forgets all sums and makes room for items below `n_items`.
+    /// Forgets all sums and allocates cells for items below `n_items`.
     pub fn clear(&mut self, n_items: usize) {
         if self.round == u32::MAX {
             self.cells.fill(Cell::EMPTY);
@@ -39,7 +39,7 @@ impl<const N: usize> Accumulator<N> {
         }
     }
 
-    /// Asks for the cell of an item to be brought into the cache.
+    /// Prefetches the cell of an item.
     #[inline]
     pub fn prefetch(&self, item: ItemIdx) {
         if let Some(cell) = self.cells.get(item as usize) {

@@ -1,11 +1,14 @@
-//! The blend: one learned curve for each feature, added up, so that a score is the sum of its reasons.
+//! The blend: one learned curve for each column, added up, so that a score is the sum of its shares.
 //!
-//! `s(i) = Σ_f curve_{g,f}(x_f(i))`: a generalised additive model (Hastie, Tibshirani 1986) with piecewise-linear curves. The
-//! group g tells whether a visit is going on and whether the shopper chose the item before, since evidence means different
-//! things then. Learned online by the softmax cross-entropy of the item that was chosen against its fellow candidates; scores
-//! come from an average of the last curves (Polyak, Juditsky 1992), for a step that follows the shop also follows its noise.
-//! In: feature rows. Out: scores, and each feature's share.
+//! `s(i) = Σ_c curve_{g,c}(x_c(i))`: a generalised additive model (Hastie, Tibshirani 1986) with piecewise-linear
+//! curves. The group g says whether a visit is in progress and whether the shopper chose the item before, since a value
+//! means something different in each case. Learned online by the softmax cross-entropy of the chosen item against the
+//! other candidates. Scores come from an average of the latest curves (Polyak, Juditsky 1992), because a step size that
+//! follows the shop also follows its noise. In: columns. Out: scores, and each column's share.
 
+use std::ops::Bound;
+
+use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
 use crate::decay::log2;
@@ -14,7 +17,7 @@ use crate::members::Column;
 /// Knots of a curve.
 pub const N_KNOTS: usize = 16;
 
-/// How a feature's values are laid along its curve.
+/// How a column's values are laid out along its curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Axis {
     /// Zero has knot 0 of its own; knots 1 … lie at `2^low`, `2^(low + step)`, …
@@ -60,24 +63,18 @@ impl Axis {
 pub struct BlendSettings {
     /// Step of the curves.
     pub rate: f32,
-    /// Share of the squared gradients that a step forgets: the rate never dies out.
+    /// Share of the squared gradients that a step forgets, so that the rate does not fall to zero.
     pub forget: f32,
-    /// Share of the latest curves in the average that scores: about one over the steps that it looks back.
+    /// Share of the latest curves in the average that scores; its reciprocal is about the number of steps averaged.
     pub average: f32,
 }
 
 impl BlendSettings {
-    pub(crate) fn validate(&self) -> Result<(), String> {
-        let Self { rate, forget, average } = *self;
-        for (key, value) in [("rate", rate), ("average", average)] {
-            if !(value > 0.0 && value <= 1.0) {
-                return Err(format!("`model.blend.{key}` is {value}, but must be above 0 and at most 1"));
-            }
-        }
-        if !(0.0..=1.0).contains(&forget) {
-            return Err(format!("`model.blend.forget` is {forget}, but must be 0 to 1"));
-        }
-        Ok(())
+    pub(crate) fn validate(&self) -> Result<(), SettingFault> {
+        let above_zero = (Bound::Excluded(0.0), Bound::Included(1.0));
+        SettingFault::check("rate", self.rate, above_zero)?;
+        SettingFault::check("forget", self.forget, 0.0..=1.0)?;
+        SettingFault::check("average", self.average, above_zero)
     }
 }
 
@@ -87,13 +84,13 @@ impl Default for BlendSettings {
     }
 }
 
-/// One choice to learn from: the candidates that it was made among. Keep one, and fill it anew each time.
+/// One choice to learn from: the candidates that it was made among. Keep one and refill it, so that its memory is reused.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     groups: Vec<u32>,
     /// `[columns, candidates]`
     values: Vec<f32>,
-    /// Logarithms of how many items a candidate stands for; after learning, probabilities.
+    /// Logarithms of how many items a candidate represents; after learning, probabilities.
     scores: Vec<f32>,
     /// `[columns, candidates]`: places of knots among all curves, and the shares of the next ones.
     cells: Vec<(u32, f32)>,
@@ -102,7 +99,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Takes all candidates out and makes room for `n` others; returns the place of their values, `[n_columns, n]`, to be written.
+    /// Removes all candidates and allocates `n` others; returns their values, `[n_columns, n]`, to be written.
     pub fn begin(&mut self, n: usize, n_columns: usize) -> &mut [f32] {
         self.groups.clear();
         self.scores.clear();
@@ -110,14 +107,14 @@ impl Sample {
         &mut self.values
     }
 
-    /// Adds a candidate, in the order of the values. It stands for `exp(stands_for)` items: a retrieved one for itself, one drawn at
-    /// random for its share of the catalogue.
-    pub fn push(&mut self, group: u32, stands_for: f32) {
+    /// Adds a candidate, in the order of the values. It represents `exp(log_represented)` items: a retrieved one
+    /// itself, one drawn at random its part of the catalogue.
+    pub fn push(&mut self, group: u32, log_represented: f32) {
         self.groups.push(group);
-        self.scores.push(stands_for);
+        self.scores.push(log_represented);
     }
 
-    /// After learning: the probability that candidate `place` had before.
+    /// After learning: the probability that candidate `place` had before the step.
     pub fn probability(&self, place: usize) -> f32 {
         self.scores[place]
     }
@@ -128,12 +125,12 @@ impl Sample {
 pub struct Blend {
     settings: BlendSettings,
     n_groups: usize,
-    /// The columns by name: a curve belongs to its name, not to its place.
+    /// The columns by name: a curve belongs to its name, whatever its position.
     names: Vec<Box<str>>,
     axes: Vec<Axis>,
-    /// `[groups, columns, knots]`: what learns.
+    /// `[groups, columns, knots]`: updated by each step.
     curves: Vec<f32>,
-    /// Their average, of the same shape: what scores.
+    /// Their average, of the same shape: used for scores.
     averaged: Vec<f32>,
     /// Decayed squared gradients, of the same shape.
     squared: Vec<f32>,
@@ -142,7 +139,7 @@ pub struct Blend {
 }
 
 impl Blend {
-    /// Straight curves with the columns' initial slopes, for `n_groups` groups.
+    /// Linear curves with the columns' initial slopes, for `n_groups` groups.
     pub fn new(settings: BlendSettings, columns: &[Column], n_groups: usize) -> Self {
         let curve = |column: &Column| (0..N_KNOTS).map(|knot| column.slope * knot as f32).collect::<Vec<_>>();
         let curves: Vec<f32> = (0..n_groups).flat_map(|_| columns.iter().flat_map(curve)).collect();
@@ -163,8 +160,8 @@ impl Blend {
         self.axes.len()
     }
 
-    /// Goes on with these columns. A column that was there before, under the same name and along the same axis, keeps its curves; a new
-    /// one begins straight; the curves of one that is gone are dropped.
+    /// Replaces the columns. A column that was there before, under the same name and along the same axis, keeps its
+    /// curves. A new one begins linear, and the curves of one that is gone are dropped.
     pub fn set_columns(&mut self, columns: &[Column]) {
         let mut fresh = Self::new(self.settings.clone(), columns, self.n_groups);
         fresh.steps = self.steps;
@@ -192,7 +189,7 @@ impl Blend {
         first..first + N_KNOTS
     }
 
-    /// Puts other step sizes in force.
+    /// Changes the step sizes.
     pub fn set_settings(&mut self, settings: BlendSettings) {
         self.settings = settings;
     }
@@ -205,7 +202,7 @@ impl Blend {
         curve[knot] * (1.0 - next) + curve[knot + 1] * next
     }
 
-    /// Adds to `scores` `[n]` what candidates of `groups` `[n]` with the values `columns` `[columns, n]` score.
+    /// Adds to `scores` `[n]` the scores of candidates of `groups` `[n]` with the values `columns` `[columns, n]`.
     pub fn score_all(&self, groups: &[u32], columns: &[f32], scores: &mut [f32]) {
         for (column, values) in columns.chunks_exact(groups.len().max(1)).enumerate() {
             for ((score, &group), &value) in scores.iter_mut().zip(groups).zip(values) {
@@ -214,12 +211,12 @@ impl Blend {
         }
     }
 
-    /// Learns that candidate `chosen` was taken from among those of the sample, and leaves their probabilities before the step.
+    /// Learns that candidate `chosen` was chosen among those of the sample, and leaves their probabilities before the step.
     pub fn learn(&mut self, sample: &mut Sample, chosen: usize, weight: f32) {
         let Sample { groups, values, scores, cells, gradient } = sample;
         let n_columns = self.axes.len();
         cells.clear();
-        // Where on which curve each value lies is found once, for the scores and for the gradient.
+        // The position of each value on its curve is computed once, for the scores and for the gradient.
         for ((column, axis), values) in self.axes.iter().enumerate().zip(values.chunks_exact(groups.len().max(1))) {
             for ((&group, score), &value) in groups.iter().zip(scores.iter_mut()).zip(values) {
                 let (knot, next) = axis.locate(value);
@@ -245,7 +242,7 @@ impl Blend {
                 *curve -= weight * rate * gradient / (squared.sqrt() + 1e-3);
             }
         }
-        // A young average is the plain mean of what there was.
+        // While there are few steps, the average is their plain mean.
         self.steps += 1;
         let average = average.max(1.0 / self.steps as f32);
         for (averaged, curve) in self.averaged.iter_mut().zip(&self.curves) {

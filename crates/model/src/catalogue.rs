@@ -1,8 +1,8 @@
 //! What the models know of the items themselves: when each was first seen, and the descriptors of its description.
 //!
-//! In: descriptions, changes of them, and first sights. Out: for any member, an item's age, the newest items, and the cosine of two
-//! descriptions. It is shared by all members, and taken over whole when a version goes back to an earlier state: what a shop sells
-//! now is known also by models that learned before. It learns nothing.
+//! In: descriptions, changes of them, and first sights. Out: for any member, an item's age, the newest items, and the
+//! cosine of two descriptions. All members share it. When the learner goes back to an earlier version, it keeps the
+//! current catalogue, so that the earlier models know what the shop sells now. It learns nothing.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub struct Catalogue {
     /// The sorted descriptors of each item, and the length of its description as a vector of them.
     described: CowVec<Described>,
     n_described: u32,
-    /// Descriptions are weighed again when so many items are described.
+    /// Descriptions are weighed again when this many items are described.
     weigh_at: u32,
 }
 
@@ -169,8 +169,9 @@ impl Catalogue {
         }
     }
 
-    /// Brings what all descriptors weigh up to date. A frequency changes with every description, and all scores would have to follow; done
-    /// each time that the described items have grown by an eighth, it costs a description the same however large the shop is.
+    /// Updates the weights of all descriptors. A frequency changes with every description, and all scores would change
+    /// with it. So the weights are updated each time the number of described items has grown by an eighth; then the
+    /// cost per description does not grow with the shop.
     fn weigh(&mut self) {
         self.weigh_at = self.n_described + self.n_described / 8 + 16;
         for descriptor in 0..self.frequency.len() as u32 {
@@ -239,7 +240,7 @@ impl Catalogue {
             if of_a == of_b {
                 shared += self.rarity(of_a);
             }
-            // Both steps without a branch: which of two descriptors is the larger cannot be foreseen.
+            // Both steps without a branch, because the processor cannot predict which of two descriptors is larger.
             left += usize::from(of_a <= of_b);
             right += usize::from(of_b <= of_a);
         }

@@ -1,16 +1,17 @@
-//! What a model may know when it scores, and what it is told when it learns.
+//! The input of a model: what it may know when it scores, and what it learns from.
 
 use accrue_store::{History, Interaction, ItemIdx, Past, VISIT_GAP_MS};
 
 use crate::TypeWeights;
 
-/// A shopper's situation at a moment: everything personal that a score may depend on. Whoever has the same past gets the
-/// same scores, named or not; so a new shopper is served after the first event, and a history can be given inline.
+/// A shopper's situation at a moment: everything personal that a score may depend on. Equal pasts give equal scores,
+/// whether the shopper has an id or not. So a new shopper is served after the first event, and a history can be given
+/// inline.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The shopper's events, oldest first.
     pub past: &'a [Past],
-    /// How many of the last events belong to the visit that is going on.
+    /// How many of the last events belong to the visit in progress.
     pub in_visit: usize,
     /// Stream time, in milliseconds since 1970.
     pub now_ms: i64,
@@ -24,7 +25,7 @@ impl<'a> Context<'a> {
         Self { past: history.past(), in_visit: history.in_visit(session, now_ms), now_ms, weights }
     }
 
-    /// The situation of the shopper with `history` just before `at_ms`, though they have done more since.
+    /// The situation of the shopper with `history` just before `at_ms`, leaving out what they did afterwards.
     pub fn at(history: &'a History, at_ms: i64, weights: &'a TypeWeights) -> Self {
         let all = history.past();
         let past = &all[..all.partition_point(|past| past.at_ms() < at_ms)];
@@ -65,7 +66,7 @@ pub struct Step<'a> {
     pub context: Context<'a>,
     /// What happened.
     pub event: Interaction,
-    /// The weight of its type: positive for liking, negative for disliking, zero for nothing to learn.
+    /// The weight of its type: positive for a preference, negative for a dislike, zero for nothing to learn.
     pub weight: f32,
     /// Items with indices below this have been seen.
     pub n_items: u32,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Chunks in a node of the tree: as many as a block of a checkpoint has pages.
 const NODE: usize = PAGES;
-/// Bytes around which a page of a checkpoint lies, where chunks are smaller.
+/// The least size of a checkpoint's page, in bytes, where chunks are smaller.
 const PAGE_BYTES: usize = 1 << 12;
 
 type Chunk<T> = Arc<[T]>;
@@ -35,7 +35,7 @@ pub struct CowVec<T> {
     /// A page of a checkpoint holds `1 << page_bits` chunks.
     page_bits: u32,
     fill: T,
-    /// The chunk that stands for every one that was never written.
+    /// The chunk that every unwritten chunk refers to.
     blank: Chunk<T>,
     copied_bytes: u64,
 }
@@ -50,7 +50,7 @@ impl<T: Clone> CowVec<T> {
     pub fn of_rows(chunk_rows: usize, width: usize, fill: T) -> Self {
         assert!(chunk_rows.is_power_of_two(), "a chunk holds a power of two of rows");
         assert!(width > 0, "a row has at least one element");
-        // What an element points to is written with it, so a page of pointers is as small as it can be.
+        // The pointees are written with the elements, so a page of pointers is one chunk.
         let chunk_bytes = if std::mem::needs_drop::<T>() { PAGE_BYTES } else { size_of::<T>() * width * chunk_rows };
         let page_bits = (PAGE_BYTES / chunk_bytes.max(1)).clamp(1, NODE).ilog2();
         let chunk_bits = chunk_rows.trailing_zeros();
@@ -85,13 +85,13 @@ impl<T: Clone> CowVec<T> {
         (row < self.n_rows).then(|| &self.chunk_of(row)[self.start(row)..][..self.width])
     }
 
-    /// Asks for a row to be brought into the cache, with the reference count that a write to it looks at.
+    /// Prefetches a row, with the reference count that a write to it checks.
     #[inline]
     pub fn prefetch(&self, row: usize) {
         if row < self.n_rows {
             let chunk = self.chunk_of(row);
             accrue_kernel::prefetch(&chunk[self.start(row)..][..self.width]);
-            // An `Arc` has its counts before its elements.
+            // An `Arc` holds its counts before its elements.
             accrue_kernel::prefetch_first(chunk.as_ptr().cast::<u8>().wrapping_sub(2 * size_of::<usize>()));
         }
     }
@@ -139,7 +139,7 @@ impl<T: Clone> CowVec<T> {
             let chunks = std::array::from_fn(|_| self.blank.clone());
             self.nodes.push(Arc::new(Node { chunks, marks: PageMarks::default() }));
         }
-        // More of the chunk that the array ended in belongs to it, and all of those behind it.
+        // The rest of the last chunk now belongs to the array, and so do all chunks after it.
         for chunk in n_before.saturating_sub(1)..n_chunks {
             Arc::make_mut(&mut self.nodes[chunk / NODE]).marks.touch((chunk % NODE) >> self.page_bits);
         }
@@ -166,7 +166,7 @@ impl<T: Clone> CowVec<T> {
             for (place, (chunk, theirs)) in node.chunks.iter_mut().zip(&theirs.chunks).enumerate() {
                 if chunk == theirs && !Arc::ptr_eq(chunk, theirs) {
                     *chunk = theirs.clone();
-                    // Zeros of both signs are equal, and have other bytes.
+                    // Zeros of both signs are equal but differ in their bytes.
                     node.marks.touch(place >> self.page_bits);
                 }
             }

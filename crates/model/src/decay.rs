@@ -1,4 +1,4 @@
-//! Exponential decay that costs nothing while nothing happens.
+//! Exponential decay that costs no work between events.
 //!
 //! Forward decay (Cormode, Shkapenyuk, Srivastava, Xu 2009, "Forward Decay"): an event at time `t` weighs `2^(t/h − epoch)`
 //! when it is added, so that nothing has to be multiplied down later; only a comparison with another moment needs the
@@ -7,17 +7,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How fast the past fades.
+/// How fast the weight of past events falls.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HalfLife {
     ms: f64,
 }
 
-/// Exponents above this make a sum move its epoch.
+/// Above this exponent a sum is rescaled to a new epoch.
 const MAX_EXPONENT: f64 = 40.0;
 
 impl HalfLife {
-    /// Half of the weight is gone after so many days.
+    /// Half of the weight is gone after this many days.
     pub fn days(days: f64) -> Self {
         assert!(days > 0.0, "a half-life is positive");
         Self { ms: days * 86_400_000.0 }
@@ -59,13 +59,14 @@ impl Decayed {
         self.value = (self.value + weight * factor).max(0.0);
     }
 
-    /// The sum as it stands at `position`.
+    /// The sum at `position`.
     #[inline]
     pub fn at(&self, position: f64) -> f32 {
         self.value * accrue_kernel::exp2((f64::from(self.epoch) - position) as f32)
     }
 
-    /// Logarithm (base 2) of the sum up to a term that all sums share at any moment: larger level, larger sum.
+    /// Logarithm (base 2) of the sum, less a term that is the same for all sums at a given moment: a larger level means
+    /// a larger sum.
     #[inline]
     pub fn level(&self) -> f32 {
         if self.value > 0.0 { log2(self.value) + self.epoch as f32 } else { f32::NEG_INFINITY }
@@ -78,14 +79,14 @@ pub fn power_of_two(exponent: i32) -> f32 {
     if exponent < -126 { 0.0 } else { f32::from_bits(((exponent.min(127) + 127) as u32) << 23) }
 }
 
-/// `2^exponent` for whole and broken exponents.
+/// `2^exponent` for any exponent.
 #[inline]
 pub fn power_of_two_f32(exponent: f32) -> f32 {
     accrue_kernel::exp2(exponent)
 }
 
-/// Logarithm to base 2, linear between powers of two (error below 0.09): monotone, exact at powers of two, and the same
-/// bits everywhere, which is what bins and orders need. Zero and below give −127.
+/// Logarithm to base 2, linear between powers of two (error below 0.09). It is monotone, exact at powers of two, and
+/// has the same bits on every machine, which bins and orders need. Zero and below give −127.
 #[inline]
 pub fn log2(x: f32) -> f32 {
     if x <= 0.0 { -127.0 } else { x.to_bits() as f32 * (1.0 / 8_388_608.0) - 127.0 }

@@ -1,5 +1,5 @@
-//! A page whose first places are drawn: who was shown what by chance, and with which chance, is what a policy can be judged by
-//! that was never in force.
+//! A page whose first places are drawn at random with known probabilities. Records of such pages show what another
+//! policy would have earned, though that policy was never in use.
 //!
 //! In: how many items are ranked, random draws. Out: an order of ranks and the exact propensity of each place. The first places
 //! are drawn one after another without replacement from the best items (Plackett 1975; Luce 1959), the rest follows as ranked:
@@ -8,8 +8,9 @@
 //! P(rank r at place k | above) = exp(−r/T) / Σ exp(−s/T) over the ranks s < among that are not above
 //! ```
 //!
-//! The product over the drawn places is the chance of the whole page. Refuses nothing: a page of one item has nothing to draw.
+//! The product over the drawn places is the probability of the whole page. Refuses nothing: a page of one item has nothing to draw.
 
+use accrue_event::SettingFault;
 use accrue_kernel::{Draws, exp};
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +20,9 @@ use serde::{Deserialize, Serialize};
 pub struct Exploration {
     /// Places that are drawn, from the top.
     pub places: usize,
-    /// The best items that compete for them.
+    /// The best items, among which they are drawn.
     pub among: usize,
-    /// Ranks over which the chance falls to 1/e; `inf` draws evenly.
+    /// Ranks over which the probability falls to 1/e; `inf` draws uniformly.
     pub temperature: f32,
 }
 
@@ -31,37 +32,32 @@ impl Default for Exploration {
     }
 }
 
-/// Most places that may be drawn; what a policy would have shown is summed over all their fillings.
+/// Most places that may be drawn: an off-policy estimate sums over all their fillings.
 pub const MAX_PLACES: usize = 3;
-/// Most items that may compete.
+/// Most items among which they may be drawn.
 pub const MAX_AMONG: usize = 20;
 
 /// A page as it was drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drawn {
-    /// For each place the rank, from 0, of the item that stands there: a permutation.
+    /// For each place the rank, from 0, of the item in it: a permutation.
     pub ranks: Vec<u32>,
-    /// For each place how likely that item was to stand there, given the places above it.
+    /// For each place the probability of its item, given the places above it.
     pub propensities: Vec<f32>,
 }
 
 impl Exploration {
-    /// Whether it can be used, or why not.
+    /// Refuses values that cannot work.
     ///
     /// # Errors
-    /// The setting that is out of its range.
-    pub fn validate(&self) -> Result<(), String> {
-        if !(1..=MAX_PLACES).contains(&self.places) {
-            return Err(format!("`places` is {}, but must be 1 to {MAX_PLACES}", self.places));
-        }
+    /// The first setting that is out of its range.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("places", self.places, 1..=MAX_PLACES)?;
         if !(2..=MAX_AMONG).contains(&self.among) || self.among < self.places {
-            return Err(format!("`among` is {}, but must be 2 to {MAX_AMONG} and no less than `places`", self.among));
+            let expected = format!("2 to {MAX_AMONG} and no less than `places`");
+            return Err(SettingFault::new("among", self.among, expected));
         }
-        // NaN is not above 0 either.
-        if !self.temperature.is_sign_positive() || self.temperature.is_nan() || self.temperature < 0.05 {
-            return Err(format!("`temperature` is {}, but must be at least 0.05", self.temperature));
-        }
-        Ok(())
+        SettingFault::check("temperature", self.temperature, 0.05..)
     }
 
     /// Draws a page of `n` ranked items.
@@ -71,7 +67,7 @@ impl Exploration {
         for _ in 0..self.places.min(left.len()) {
             let total: f64 = left.iter().map(|(_, weight)| weight).sum();
             let mut at = f64::from(draws.uniform()) * total;
-            // The sum may be a rounding short of its parts: then the last one it is.
+            // Rounding may leave the sum short of its parts; then the last one is chosen.
             let chosen = left.iter().position(|(_, weight)| {
                 at -= weight;
                 at < 0.0
@@ -86,7 +82,7 @@ impl Exploration {
         drawn
     }
 
-    /// How likely a page of this order of ranks is.
+    /// The probability of a page with this order of ranks.
     pub fn probability(&self, ranks: &[u32]) -> f64 {
         let mut left = self.weights(ranks.len());
         let mut chance = 1.0;
@@ -100,7 +96,7 @@ impl Exploration {
         if rest.is_sorted() { chance } else { 0.0 }
     }
 
-    /// Every way to fill the drawn places of a page of `n`, as ranks from the top, with its chance. They sum to 1.
+    /// Every way to fill the drawn places of a page of `n`, as ranks from the top, with its probability. They sum to 1.
     pub fn fillings(&self, n: usize) -> Vec<(Vec<u32>, f64)> {
         let mut found = vec![(Vec::new(), 1.0)];
         let weights = self.weights(n);
@@ -153,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn short_pages_and_other_orders_are_told() {
+    fn short_pages_and_impossible_orders_have_their_probabilities() {
         assert_eq!(DRAW.draw(1, &mut Draws::new(1, 1, 1)), Drawn { ranks: vec![0], propensities: vec![1.0] });
         assert!(DRAW.draw(0, &mut Draws::new(1, 1, 1)).ranks.is_empty());
         assert_eq!(DRAW.probability(&[0, 1, 3, 2]), 0.0, "the rest follows as ranked");
@@ -163,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_refused() {
+    fn invalid_settings_are_refused() {
         for (exploration, named) in [
             (Exploration { places: 0, ..DRAW }, "places"),
             (Exploration { among: 1, ..DRAW }, "among"),
@@ -171,7 +167,7 @@ mod tests {
             (Exploration { temperature: f32::NAN, ..DRAW }, "temperature"),
             (Exploration { temperature: -1.0, ..DRAW }, "temperature"),
         ] {
-            assert!(exploration.validate().is_err_and(|told| told.contains(named)), "{exploration:?}");
+            assert!(exploration.validate().is_err_and(|told| told.key == named), "{exploration:?}");
         }
         assert_eq!(Exploration::default().validate(), Ok(()));
     }

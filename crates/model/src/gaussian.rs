@@ -1,6 +1,7 @@
 //! The Gaussian view of a score: what the models expect, and how far they may be off.
 //!
-//! A row that was learned from much is known better than one that was just begun. Adagrad keeps, beside each row, the sum of its
+//! A row with many updates is known better than one that was just created. Adagrad keeps, beside each row, the sum of
+//! its
 //! squared gradients; for a logistic loss their expectation is the Hessian's (the Fisher information), so the sum is a precision
 //! (Laplace's approximation; MacKay, *The evidence framework applied to classification networks*, 1992). With rows as
 //! independent Gaussians, `μ` their numbers and `σ²` one variance for all numbers of a row, a dot product has
@@ -10,11 +11,11 @@
 //! Var[u·p] = Σ (μu² σp² + μp² σu² + σu² σp²) = |μu|² σp² + |μp|² σu² + d σu² σp²
 //! ```
 //!
-//! In: rows, variances. Out: a mean and a variance. Who uses it: [`Thompson`](crate::Thompson), which draws the first places of a
-//! page by what may yet turn out to be best. What an interval promises: where the score will be once much more has been learned
-//! of the same pasts. Two constants of [`RowBelief`] were set on one simulated shop, and hold on others (`lab/src/calibration.rs`).
-//! What it does not know: how far all scores still rise or fall together in a shop of a few days, where intervals are too
-//! narrow, and the biases, which are taken as known. Refuses nothing.
+//! In: rows, variances. Out: a mean and a variance. [`Thompson`](crate::Thompson) uses it to draw the first places of a
+//! page in proportion to how likely each item is to be the best. An interval is for the score that the models would
+//! give after learning much more from the same histories. Two constants of [`RowBelief`] were fitted on one simulated
+//! shop, and hold on others (`lab/src/calibration.rs`). Not included: the shift that all scores have in common in a
+//! shop of a few days, where intervals are too narrow, and the biases, which are taken as known. Refuses nothing.
 
 use accrue_kernel::{Draws, exp, squared_norm};
 
@@ -27,7 +28,7 @@ pub struct Gaussian {
     pub variance: f32,
 }
 
-/// A row of which not all is known yet.
+/// A row whose values are uncertain.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RowBelief<'a> {
     /// What is expected of the numbers. `[d]`
@@ -37,9 +38,10 @@ pub struct RowBelief<'a> {
 }
 
 impl RowBelief<'_> {
-    /// How far a number of a row lies from 0 that nothing was learned of, squared.
+    /// The prior variance of a row's numbers: of one that has learned nothing.
     pub const PRIOR: f32 = 0.05;
-    /// What the sum of squared gradients weighs in the precision: events repeat each other, rows move on while they are learned.
+    /// The weight of the sum of squared gradients in the precision. It is below 1, because events repeat each other and
+    /// rows change while they are learned.
     pub const EVIDENCE: f32 = 0.6;
 
     /// The variance of a row's numbers after mean squared gradients that sum to `squared`.

@@ -1,7 +1,8 @@
-//! Bounded rows of decayed pair weights: what members that count pairs of items are made of.
+//! Bounded rows of decayed pair weights, for members that count pairs of items.
 //!
-//! In: pairs as they happen, in units of a whole number of half-lives (forward decay, see [`decay`](crate::decay)). Out: for an item,
-//! those that it was paired with. A row that is full drops the weakest of a few of its items, looked at in turn.
+//! In: pairs as they happen, in units of a whole number of half-lives (forward decay, see [`decay`](crate::decay)).
+//! Out: for an item, those that it was paired with. A row that is full examines a few of its items, a different few
+//! each time, and drops the weakest of them.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::cow::CowVec;
 use crate::decay::power_of_two;
 
-/// Places looked at for the weakest neighbour when a row is full.
+/// Neighbours examined for the weakest when a row is full.
 const LOOKED_AT: usize = 16;
 
 /// The items that one item is paired with, in no order, with `N` decayed weights each.
@@ -21,10 +22,10 @@ pub(crate) struct PairRow<const N: usize> {
     pub(crate) items: Vec<ItemIdx>,
     /// In the order of the items, in units of the epoch.
     pub(crate) weights: Vec<[f32; N]>,
-    /// Sums of all weights ever added, those of items that were dropped included.
+    /// Sums of all weights ever added, including those of items that were dropped.
     pub(crate) totals: [f32; N],
     epoch: i32,
-    /// Where the next look for the weakest begins.
+    /// Where the next search for the weakest begins.
     cursor: u32,
 }
 
@@ -51,7 +52,7 @@ impl<const N: usize> PairRow<N> {
         }
     }
 
-    /// Lets the weakest go where the catalogue has outgrown the row.
+    /// Drops the weakest neighbours if the row is longer than its capacity, which falls as the catalogue grows.
     #[inline]
     fn shrink(&mut self, capacity: usize) {
         if self.items.len() <= capacity {
@@ -88,7 +89,7 @@ impl<const N: usize> PairRow<N> {
         accrue_kernel::exp2((f64::from(self.epoch) - position) as f32)
     }
 
-    /// The weakest of a few neighbours; the cursor goes round, so that each gets its turn.
+    /// The weakest of a few neighbours. The cursor moves on through the row, so that each is examined in turn.
     fn weakest(&mut self) -> usize {
         let mut weakest = self.cursor as usize % self.items.len();
         for step in 1..LOOKED_AT {
@@ -169,7 +170,7 @@ mod tests {
         assert_eq!(row.items.len(), 4);
         let mut kept = row.items.clone();
         kept.sort_unstable();
-        // Weights were 1, 8, 7, 6, 5, …: of the four strongest the weakest gave way.
+        // Weights were 1, 8, 7, 6, 5, …: of the four strongest the weakest was dropped.
         assert_eq!(kept, [1, 2, 3, 100]);
     }
 }

@@ -1,21 +1,22 @@
 //! The embedding table: dense index → row of floats, learned row by row.
 //!
-//! Rows begin as seeded random numbers, a function of (seed, row), and exist only once touched. The optimizer's state is the row's last
-//! number, so that learning a row waits for memory once; its int8 image for the scan lies apart. Updates are row-wise Adagrad (Duchi, Hazan, Singer 2011; one accumulator
-//! a row) with a floor on the rate, since a shop never stops changing.
+//! Rows begin as seeded random numbers, a function of (seed, row), and exist only once touched. The optimizer's state
+//! is the row's last number, so that learning a row waits for memory once; the int8 image for the scan is stored
+//! separately. Updates are row-wise Adagrad (Duchi, Hazan, Singer 2011; one accumulator a row) with a floor on the
+//! rate, since a shop never stops changing.
 
 use serde::{Deserialize, Serialize};
 
 use crate::cow::CowVec;
 use crate::gaussian::RowBelief;
 
-/// Rows in a chunk: what one write after a publication copies, and what each version keeps of its own. With sixteen, versions of a large
-/// shop share hardly anything; with one, publishing counts so many references that learning slows down by a quarter.
+/// Rows in a chunk: the unit that a write after a publication copies, and that versions share. With sixteen, versions
+/// of a large shop share little; with one, publishing counts so many references that learning slows down by a quarter.
 pub const CHUNK_ROWS: usize = 4;
-/// Rows in a chunk of images: a scan reads them all, and memory streams well only in long runs.
+/// Rows in a chunk of images. A scan reads them all, and memory is read at full speed only in long runs.
 pub const IMAGE_ROWS: usize = 256;
 
-/// How rows begin and move.
+/// How rows are initialised and updated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TableSettings {
     /// Numbers in a row.
@@ -41,13 +42,14 @@ pub struct EmbeddingTable {
     stream: u64,
     /// `[dim]` numbers, then the row's *mass*: 1 plus the sum of its mean squared gradients; 0 for a row that does not exist yet.
     rows: CowVec<f32>,
-    /// Rows whose image lags behind, in the order of their first touch since the last [`EmbeddingTable::refresh`].
+    /// Rows whose image is out of date, in the order of their first touch since the last [`EmbeddingTable::refresh`].
     stale: Vec<u32>,
     images: CowVec<i8>,
     scales: CowVec<f32>,
 }
 
-/// What a checkpoint keeps of a table: the images follow from the rows, and when they are drawn is no part of the state.
+/// The part of a table that a checkpoint keeps. Images are computed from the rows, and when they were computed is not
+/// part of the state.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     settings: TableSettings,
@@ -82,7 +84,7 @@ impl PartialEq for EmbeddingTable {
 }
 
 impl EmbeddingTable {
-    /// An empty table; `stream` tells its random numbers from other tables'.
+    /// An empty table; `stream` separates its random numbers from those of other tables.
     pub fn new(settings: TableSettings, seed: u64, stream: u64) -> Self {
         let dim = settings.dim;
         Self {
@@ -96,7 +98,7 @@ impl EmbeddingTable {
         }
     }
 
-    /// Puts another step and weight decay in force.
+    /// Changes the step and the weight decay.
     pub fn set_steps(&mut self, rate: f32, l2: f32) {
         (self.settings.rate, self.settings.l2) = (rate, l2);
     }
@@ -106,12 +108,12 @@ impl EmbeddingTable {
         self.settings.dim
     }
 
-    /// Rows with a place (touched or below one that was).
+    /// Rows with an index: those touched, and those below one that was.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether no row was touched yet.
+    /// Whether no row has been touched.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -129,13 +131,13 @@ impl EmbeddingTable {
         (*mass > 0.0).then_some(numbers)
     }
 
-    /// Asks for a row to be brought into the cache.
+    /// Prefetches a row.
     #[inline]
     pub fn prefetch(&self, row: u32) {
         self.rows.prefetch(row as usize);
     }
 
-    /// The variance of each number of the row: [`RowBelief::variance_after`] all that it has learned.
+    /// The variance of each number of the row; see [`RowBelief::variance_after`].
     pub fn variance(&self, row: u32) -> f32 {
         let mass = self.rows.row(row as usize).and_then(|row| row.last()).copied().unwrap_or(0.0);
         RowBelief::variance_after((mass - 1.0).max(0.0))
@@ -162,8 +164,8 @@ impl EmbeddingTable {
         }
     }
 
-    /// Moves the row against `gradient` `[dim]`, times `scale`. `squared_norm` is that of `gradient`, so that it is
-    /// computed once for all rows that share it.
+    /// Moves the row against `gradient` `[dim]`, times `scale`. The caller passes the gradient's `squared_norm`, which
+    /// it computes once for all rows that share the gradient.
     pub fn descend(&mut self, row: u32, gradient: &[f32], squared_norm: f32, scale: f32) {
         self.touch(row);
         let TableSettings { dim, rate, rate_floor, l2, scanned, .. } = self.settings;
@@ -213,7 +215,7 @@ impl EmbeddingTable {
         best.into_sorted().into_iter().map(|(_, row)| row).filter(|&row| self.is_learned(row)).collect()
     }
 
-    /// Holds the memory of `other` wherever both say the same.
+    /// Holds the memory of `other` wherever both hold the same values.
     pub fn share_with(&mut self, other: &Self) {
         self.rows.share_with(&other.rows);
     }

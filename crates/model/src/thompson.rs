@@ -1,12 +1,14 @@
-//! Thompson sampling for the first places of a page: an item stands where it would belong if its score were what was drawn for it.
+//! Thompson sampling for the first places of a page: the page is ordered by one draw from each item's distribution of
+//! scores.
 //!
 //! Thompson, *On the likelihood that one unknown probability exceeds another* (Biometrika 1933); Chapelle and Li, *An empirical
-//! evaluation of Thompson sampling* (NIPS 2011). An item is drawn upwards as often as it may, by what is known, be the best: new
-//! items and those of which little was learned get their chance, known ones keep their place.
+//! evaluation of Thompson sampling* (NIPS 2011). The probability that an item is drawn first is the probability that it
+//! is the best, given what was learned. So new items and those with few events are shown sometimes, and well-known ones
+//! keep their places.
 //!
-//! In: the beliefs of ranked items. Out: an order of ranks and the exact propensity of each place, as off-policy estimates
-//! need it. For that, scores are drawn on a grid of cells: item `i` falls into cell `c` with chance `π_i(c)`, and of two in one
-//! cell the better ranked is above. Then chances of orders are sums over cells,
+//! In: the beliefs of ranked items. Out: an order of ranks and the exact propensity of each place, which off-policy
+//! estimates need. To compute it, scores are drawn on a grid of cells: item `i` falls into cell `c` with probability
+//! `π_i(c)`, and of two in one cell the better ranked is above. Then probabilities of orders are sums over cells,
 //!
 //! ```text
 //! H_1(c) = π_{k1}(c),   H_j(c) = π_{kj}(c) · P(the one before is above c; by H_{j-1})
@@ -22,7 +24,7 @@ use crate::gaussian::Gaussian;
 
 /// Cells that scores are drawn on.
 const N_CELLS: usize = 512;
-/// Deviations beyond the outermost means that the grid goes.
+/// Standard deviations by which the grid extends beyond the outermost means.
 const MARGIN: f32 = 4.0;
 
 /// How many places are drawn, among how many.
@@ -43,10 +45,10 @@ struct Chances {
 }
 
 impl Chances {
-    /// What falls beyond the grid falls into its outermost cells.
+    /// Probability beyond the grid belongs to its outermost cells.
     fn of(belief: Gaussian, low: f32, width: f32) -> Self {
         let edge = |cell: usize| f64::from(belief.below(low + width * cell as f32));
-        // Far out Φ's approximation may fall by a rounding; what is summed must rise.
+        // In the tails the approximation of Φ may decrease by a rounding error, but a distribution function must not.
         let mut highest = 0.0_f64;
         let rise = |cell: usize| {
             highest = if cell == 0 { 0.0 } else { highest.max(edge(cell)) };
@@ -84,13 +86,13 @@ impl Thompson {
         let competing = &beliefs[..self.among.min(beliefs.len())];
         let low = competing.iter().map(|b| b.mean - MARGIN * b.deviation()).fold(f32::INFINITY, f32::min);
         let high = competing.iter().map(|b| b.mean + MARGIN * b.deviation()).fold(f32::NEG_INFINITY, f32::max);
-        // Where all is certain and equal any width will do.
+        // Where all scores are certain and equal, any width works.
         let width = ((high - low) / N_CELLS as f32).max(f32::MIN_POSITIVE);
         competing.iter().map(|&belief| Chances::of(belief, low, width)).collect()
     }
 }
 
-/// For each drawn place how likely its item was to stand there, given those above.
+/// For each drawn place the probability of its item, given those above.
 fn propensities(chances: &[Chances], drawn: &[usize]) -> Vec<f32> {
     // P(the first j of `drawn` are above all others, in their order), j = 0, 1, …
     let mut together = vec![1.0];
@@ -131,7 +133,7 @@ mod tests {
 
     #[test]
     fn pages_come_as_often_as_their_propensities_say() {
-        // The second is hardly known, the third is surely no better than the first; the fifth does not compete.
+        // The second is uncertain, the third is certainly no better than the first; the fifth is not drawn.
         let beliefs = [belief(2.0, 0.3), belief(1.5, 1.2), belief(1.2, 0.2), belief(1.0, 0.0), belief(0.9, 9.0)];
         for places in [1, 3] {
             let thompson = Thompson { places, among: 4 };
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_certain_keeps_its_place() {
+    fn items_with_certain_scores_keep_their_places() {
         let thompson = Thompson { places: 2, among: 3 };
         let sure = [belief(3.0, 0.0), belief(2.0, 0.0), belief(2.0, 0.0)];
         let drawn = thompson.draw(&sure, &mut Draws::new(1, 1, 1));

@@ -4,7 +4,7 @@ use accrue_store::Split;
 
 use crate::{Ensemble, TypeWeights};
 
-/// All models as they stood at an offset of the log.
+/// All models at an offset of the log.
 #[derive(Clone, Debug)]
 pub struct Version {
     /// Its place among the versions of the log.
@@ -15,17 +15,19 @@ pub struct Version {
     pub ensemble: Ensemble,
     /// What each type of event is worth.
     pub weights: TypeWeights,
-    /// While the arms of an experiment learn apart: who is in which, and the same version of each, in that order.
+    /// While the arms of an experiment learn separately: which shopper is in which arm, and this version of each arm's
+    /// models, in that order.
     pub arms: Option<(Split, Vec<Version>)>,
 }
 
 impl Version {
-    /// One without arms.
+    /// A version without arms.
     pub fn new(number: u64, offset: u64, ensemble: Ensemble, weights: TypeWeights) -> Self {
         Self { number, offset, ensemble, weights, arms: None }
     }
 
-    /// What answers the shopper with this hash: the version of their arm, if arms learn apart. A stranger is in none.
+    /// The version that answers the shopper with this hash: that of their arm, if arms learn separately. A shopper
+    /// without an id is in no arm.
     pub fn of_shopper(&self, shopper: Option<u64>) -> &Self {
         match (&self.arms, shopper) {
             (Some((split, versions)), Some(shopper)) => &versions[split.arm_of(shopper)],

@@ -1,9 +1,9 @@
-//! What each type of event is worth to a learner.
+//! The weight that a learner gives to each type of event.
 
 use accrue_event::EventType;
 use serde::{Deserialize, Serialize};
 
-/// Codes of event types run from 0 to below this: ten built-in ones, the rest the shop's own.
+/// Codes of event types run from 0 to below this: ten built-in ones, then those that the shop defines.
 pub const MAX_TYPES: usize = 64;
 
 /// Weight by type code. The built-in types have the codes of their order, custom ones follow as the settings name them.
@@ -21,7 +21,7 @@ impl TypeWeights {
         self.0.get(usize::from(type_code)).is_some_and(Option::is_some)
     }
 
-    /// Forgets the weights of codes from `len` on.
+    /// Drops the weights of codes from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
     }

@@ -1,7 +1,8 @@
-//! How fast is lexical search on a shop of 100,000 products, on one thread?
+//! Speed of lexical search on a shop of 100,000 products, on one thread.
 //!
-//! Corpus: titles, brands and descriptions drawn from a vocabulary of 20,000 words with Zipf's weights, by a seed. Queries:
-//! one to four words drawn in the same way, a page of ten with reasons. The reference loop says how fast the machine is.
+//! Corpus: titles, brands and descriptions drawn from a vocabulary of 20,000 words with Zipf's weights, by a seed.
+//! Queries: one to four words drawn in the same way, a page of ten with reasons. The time of a reference loop shows how
+//! fast the machine is.
 //! Command: `cargo bench -p accrue-serve --bench search` (`-- --tiny` for a run of a second).
 
 use std::hint::black_box;
@@ -14,7 +15,7 @@ const SEED: u64 = 7;
 const N_WORDS: usize = 20_000;
 
 fn main() {
-    // `cargo test --benches` runs this too; it must not rot, nor take long.
+    // `cargo test --benches` runs this too, so it must compile and be short.
     let arguments: Vec<String> = std::env::args().collect();
     let tiny = arguments.iter().any(|argument| argument == "--tiny") || !arguments.iter().any(|a| a == "--bench");
     let (n_items, n_queries) = if tiny { (2_000, 500) } else { (100_000, 20_000) };
@@ -25,16 +26,16 @@ fn main() {
     let start = Instant::now();
     let mut index = SearchIndex::open(None, SearchSettings::default()).expect("an index in memory opens");
     for (i, item) in items.iter().enumerate() {
-        index.upsert(i as u32, item).expect("memory takes writes");
+        index.upsert(i as u32, item).expect("memory accepts writes");
     }
-    index.commit().expect("memory takes commits");
+    index.commit().expect("memory accepts commits");
     println!("index: {:.0} documents/s ({n_items})", n_items as f64 / start.elapsed().as_secs_f64());
 
     let mut commits: Vec<Duration> = Vec::new();
     for (i, item) in items.iter().take(20).enumerate() {
         let start = Instant::now();
-        index.upsert(i as u32, item).expect("memory takes writes");
-        index.commit().expect("memory takes commits");
+        index.upsert(i as u32, item).expect("memory accepts writes");
+        index.commit().expect("memory accepts commits");
         commits.push(start.elapsed());
     }
     commits.sort();
@@ -90,7 +91,7 @@ impl Words {
         x ^ (x >> 31)
     }
 
-    /// Rank r with a chance of about 1/r.
+    /// Rank r with a probability of about 1/r.
     fn word(&mut self) -> String {
         let uniform = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         let rank = (N_WORDS as f64).powf(uniform) as usize;

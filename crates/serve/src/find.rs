@@ -1,18 +1,19 @@
-//! Search: lexical hits, filtered, then moved by the shopper's own scores as far as the request allows.
+//! Search: lexical hits, filtered, then reordered by the shopper's own scores as far as the request allows.
 //!
-//! `score = bm25 + s · ½ · best bm25 · taste`, with the taste of a hit scaled to 0…1 over the [`BREADTH`] best hits and s the
-//! strength asked for: 0 keeps the lexical order, 1 lets taste weigh half as much as the best match. Both parts are reasons.
-//! The hits behind those keep their lexical order and have no taste. So all pages are cut from one list, whatever their offset;
-//! it ends after [`MAX_DEPTH`] hits, and a page that asks for more says `too_deep`.
+//! `score = bm25 + s · ½ · best bm25 · taste`, with the taste of a hit (the shopper's own score of it) scaled to 0…1
+//! over the [`BREADTH`] best hits and s the requested strength: 0 keeps the lexical order, 1 adds up to half of the
+//! best match's score. Both parts are reasons. The hits after those keep their lexical order and have no taste. So all
+//! pages are cut from one list, whatever their offset; it ends after [`MAX_DEPTH`] hits, and a page that asks for more
+//! says `too_deep`.
 
 use accrue_store::ItemIdx;
 
 use crate::search::{MAX_DEPTH, MatchedField, SearchError, SearchField, SearchReader};
 use crate::{Reason, Recommended, SearchAnswer, SearchRequest, Shop};
 
-/// The best lexical hits, among which taste moves items.
+/// The best lexical hits, which taste may reorder.
 const BREADTH: usize = 200;
-/// What taste at full strength weighs, in units of the best lexical score.
+/// The weight of taste at full strength, in units of the best lexical score.
 const TASTE: f32 = 0.5;
 
 /// A hit and the two parts of its score.
@@ -59,7 +60,7 @@ impl Shop<'_> {
         })
     }
 
-    /// Moves the hits by the shopper's taste; `false` if nothing is known of the shopper, and nothing moved.
+    /// Reorders the hits by the shopper's taste; `false` if the shopper has no history, and the order is unchanged.
     fn add_taste(&self, request: &SearchRequest, found: &mut [Found]) -> bool {
         let items: Vec<ItemIdx> = found.iter().map(|found| found.item).collect();
         let Some(scores) = self.taste(&request.visitor, request.part, &items) else { return false };
@@ -120,7 +121,7 @@ mod tests {
         for personalisation in [0.0, 1.0] {
             let whole = search(0, 1000, personalisation);
             assert_eq!((whole.hits.len(), &whole.degraded[..]), (whole.total, &[][..]));
-            assert!(whole.hits.is_sorted_by(|a, b| a.score >= b.score), "also across the end of what taste moves");
+            assert!(whole.hits.is_sorted_by(|a, b| a.score >= b.score), "also beyond the hits that taste reorders");
             for n in [7, 100, 333] {
                 let pages = (0..whole.total).step_by(n).flat_map(|offset| search(offset, n, personalisation).hits);
                 assert_eq!(pages.collect::<Vec<_>>(), whole.hits, "{n}");
@@ -130,6 +131,6 @@ mod tests {
                 assert!((sum - hit.score).abs() < 1e-4, "{hit:?}");
             }
         }
-        assert_ne!(search(0, 10, 0.0).hits, search(0, 10, 1.0).hits, "taste moves hits");
+        assert_ne!(search(0, 10, 0.0).hits, search(0, 10, 1.0).hits, "taste reorders hits");
     }
 }

@@ -13,7 +13,7 @@ const START_MS: i64 = 1_790_000_000_000;
 const N_BRANDS: u64 = 9;
 const TYPES: [EventType; 4] = [EventType::View, EventType::Click, EventType::Cart, EventType::Purchase];
 
-/// A shop that owns what it is made of.
+/// A shop that owns its parts.
 pub(crate) struct Fixture {
     pub facts: Facts,
     pub version: Version,
@@ -28,9 +28,9 @@ pub(crate) struct Size {
     pub n_items: u64,
     pub n_users: u64,
     pub n_events: u64,
-    /// Every so many items there is one more colour of the item before.
+    /// Every this many items there is a variant: the item before in another colour.
     pub variant_each: u64,
-    /// Items at the end of the catalogue that the models have not met.
+    /// Items at the end of the catalogue that the models do not know.
     pub n_unmet: u64,
 }
 
@@ -60,8 +60,8 @@ impl Fixture {
         let described = |item: &Item| Body::Item(Box::new(item.clone()));
         let bodies = met.iter().map(described).chain(events.iter().map(checked));
 
-        // So few candidates that a small catalogue has a part that no model retrieves, and so many of them new that better items
-        // are left in that part.
+        // So few candidates that the models leave a part of a small catalogue unretrieved, and so many new items among
+        // them that better items are in that part.
         let mut settings = Settings::default();
         settings.neighbours.candidates = 30;
         settings.repeat.candidates = 20;
@@ -127,7 +127,7 @@ fn index(items: &[Item]) -> SearchReader {
     index.reader()
 }
 
-/// Facts and models, record by record: what the server's writer and learner do, as far as serving can tell.
+/// Facts and models, record by record, as the server's writer and learner would make them.
 struct Fold {
     facts: Facts,
     ensemble: Ensemble,

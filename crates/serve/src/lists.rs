@@ -14,11 +14,11 @@ use crate::{Reason, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
 const MAX_COMPARED: usize = 100_000;
-/// Items found by description for each that is wanted, so that enough are left when variants are gone.
+/// Items found by description for each that is requested, so that enough are left after variants are removed.
 const VARIANT_SLACK: usize = 4;
 
 impl Shop<'_> {
-    /// Items like `item`: neighbours by what shoppers did, then, where those do not fill the page, by description.
+    /// Items like `item`: neighbours by the shoppers' choices, then, where those do not fill the page, by description.
     pub fn similar(&self, item: ItemIdx, n: usize, filter: Option<&Filter>) -> Recommendation {
         let acceptable = |other: ItemIdx| other != item && self.shown(other, filter).is_some();
         let mut variants = Variants::new(self);
@@ -34,7 +34,7 @@ impl Shop<'_> {
         let mut described = Vec::new();
         if chosen.len() < n {
             let known: HashSet<ItemIdx> = chosen.iter().map(|scored| scored.item).collect();
-            // A likeness by words ranks below the weakest one by deeds.
+            // A similarity of descriptions ranks below the weakest one of choices.
             let below = chosen.last().map_or(1.0, |weakest| weakest.score);
             let n_wanted = n - chosen.len();
             let alike = self.described_alike(item, VARIANT_SLACK * n_wanted, below, |other| {
@@ -66,7 +66,7 @@ impl Shop<'_> {
         best.into_sorted().into_iter().map(|(score, item)| Scored { item, score })
     }
 
-    /// What the shop as a whole does lately.
+    /// The items that are most popular at the moment.
     pub fn trending(&self, n: usize, filter: Option<&Filter>) -> Recommendation {
         let mut variants = Variants::new(self);
         let leaders = self.version.ensemble.popularity().leaders(self.facts.stream_time.0);

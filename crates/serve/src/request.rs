@@ -1,4 +1,4 @@
-//! What is asked of the server and what it answers, as plain values; the app gives them their JSON form.
+//! A request and its answer as plain values; the `http` crate gives them their JSON form.
 
 use accrue_event::{Event, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
@@ -6,17 +6,17 @@ use serde::Serialize;
 use crate::filter::Filter;
 use accrue_model::{Exploration, Part, Thompson};
 
-/// Whose page it is. Both may be absent: a stranger gets what the shop as a whole likes.
+/// Whose page it is. Both may be absent: then the page has what is popular in the whole shop.
 #[derive(Clone, Debug, Default)]
 pub struct Visitor {
     /// A known user.
     pub user: Option<UserId>,
-    /// The visit; alone, it names a guest.
+    /// The visit; alone, it identifies a guest.
     pub session: Option<SessionId>,
 }
 
 impl Visitor {
-    /// Whom they are known as: a user by their id, a guest by the session; a stranger as nobody.
+    /// The visitor's identity: a user by their id, a guest by the session; `None` for a visitor with neither.
     pub fn shopper(&self) -> Option<Shopper> {
         let guest = || self.session.clone().map(Shopper::Guest);
         self.user.clone().map(Shopper::User).or_else(guest)
@@ -33,27 +33,27 @@ pub enum Seen {
     Drop,
 }
 
-/// By what the first places of a page are drawn.
+/// How the first places of a page are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Explore {
-    /// By rank: the best is likely, the next less so.
+    /// By rank: the best is likeliest, the next less so.
     Rank(Exploration),
-    /// By what the models do not know yet of the items' scores.
+    /// By the uncertainty of the items' scores.
     Belief(Thompson),
 }
 
 /// A request for recommendations.
 #[derive(Clone, Debug)]
 pub struct RecommendRequest {
-    /// For whom.
+    /// The visitor.
     pub visitor: Visitor,
-    /// A history given inline; if present it replaces the stored one. Oldest first.
+    /// A history given inline, oldest first; if present it replaces the stored one.
     pub events: Option<Vec<Event>>,
     /// Items that the page is about (a product page, a cart): read as if just viewed.
     pub items: Vec<ItemId>,
     /// Items wanted, 1 to 1,000.
     pub n: usize,
-    /// Items to skip from the top: the next page. All pages of a request are cut from one list of at most 10,000 places.
+    /// Items to skip from the top, for the next pages. All pages of a request are cut from one list of at most 10,000 places.
     pub offset: usize,
     /// What may be shown.
     pub filter: Option<Filter>,
@@ -61,11 +61,11 @@ pub struct RecommendRequest {
     pub exclude: Vec<ItemId>,
     /// What to do with items chosen before.
     pub seen: Seen,
-    /// How much variety weighs against score, 0 to 1; 0 where nothing is said.
+    /// How much diversity weighs against score, 0 to 1; 0 by default.
     pub diversity: Option<f32>,
     /// Which part of the models scores; `None` is the one that the settings name.
     pub part: Option<Part>,
-    /// Draws the first places of a first page, with this number behind all chance.
+    /// Draws the first places of a first page, with this number as the seed.
     pub explore: Option<(Explore, u64)>,
     /// Whether each item comes with its reasons.
     pub explain: bool,
@@ -93,16 +93,16 @@ impl Default for RecommendRequest {
 /// One term of a score. The shares of an item's reasons sum to its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reason {
-    /// Stable code: `because_of_event`, `popular`, `rest_of_history`, `new_item`, `lexical`, `taste`; with a share of 0, because
-    /// they are about the item's place and not its score, `diversity`, `exploration`, `catalogue` …
+    /// Stable code: `because_of_event`, `popular`, `rest_of_history`, `new_item`, `lexical`, `taste`; with a share of
+    /// 0, because they explain the item's place and not its score, `diversity`, `exploration`, `catalogue` …
     pub code: &'static str,
     /// A sentence for people.
     pub text: String,
-    /// The item of the history that is cited, if one is.
+    /// The item of the history that is cited, if any.
     pub item: Option<ItemId>,
-    /// The event of the history that is cited, if one is.
+    /// The event of the history that is cited, if any.
     pub event: Option<CitedEvent>,
-    /// What the reason adds to the score. For a cited event it is exact: without the event the score falls by this.
+    /// What the reason adds to the score. For a cited event it is exact: without the event the score is lower by this.
     pub share: f32,
 }
 
@@ -116,7 +116,7 @@ impl Reason {
 /// The event that a reason cites.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CitedEvent {
-    /// Name of its type.
+    /// The name of its type.
     #[serde(rename = "type")]
     pub event_type: String,
     /// When it happened, to the second.
@@ -130,7 +130,7 @@ pub struct Recommended {
     pub id: ItemId,
     /// Comparable within one answer only.
     pub score: f32,
-    /// Empty unless asked for.
+    /// Empty unless requested.
     pub reasons: Vec<Reason>,
 }
 
@@ -141,14 +141,15 @@ pub struct Recommendation {
     pub version: u64,
     /// Records of the log that the models have learned from.
     pub offset: u64,
-    /// What could not be done as asked, in order: `cold_user` (nothing known, popular items instead), `few_candidates`,
-    /// `empty_catalogue`, `too_deep` (the page reaches beyond the end of the list) …; empty when everything went as it should.
+    /// What could not be done as requested, in order: `cold_user` (no history, so popular items instead),
+    /// `few_candidates`, `empty_catalogue`, `too_deep` (the page reaches beyond the end of the list) …; empty if
+    /// everything was done.
     pub degraded: Vec<&'static str>,
-    /// Best first, but for what was drawn.
+    /// Best first, except for places that were drawn.
     pub items: Vec<Recommended>,
-    /// For each item the place, from 0, that the models had given it; empty if nothing was drawn.
+    /// For each item the place, from 0, that it had by score; empty if nothing was drawn.
     pub ranks: Vec<u32>,
-    /// For each item how likely it was to stand there, given those above; empty if nothing was drawn.
+    /// For each item the probability of its place, given those above; empty if nothing was drawn.
     pub propensities: Vec<f32>,
 }
 
@@ -157,7 +158,7 @@ pub struct Recommendation {
 pub struct SearchRequest {
     /// What the shopper typed.
     pub query: String,
-    /// For whom the hits are ordered.
+    /// The visitor for whom the hits are ordered.
     pub visitor: Visitor,
     /// Hits wanted, 1 to 1,000.
     pub n: usize,
@@ -167,7 +168,7 @@ pub struct SearchRequest {
     pub filter: Option<Filter>,
     /// How far the shopper's own scores may move a hit; 0 is neutral, 1 is strong.
     pub personalisation: f32,
-    /// Which part of the models scores what the shopper likes; `None` is the one that the settings name.
+    /// Which part of the models scores the shopper's taste; `None` is the one that the settings name.
     pub part: Option<Part>,
     /// Whether each hit comes with its reasons.
     pub explain: bool,
@@ -182,7 +183,7 @@ pub struct SearchAnswer {
     pub offset: u64,
     /// Items that match and may be shown.
     pub total: usize,
-    /// What could not be done as asked.
+    /// What could not be done as requested.
     pub degraded: Vec<&'static str>,
     /// Best first.
     pub hits: Vec<Recommended>,

@@ -1,4 +1,4 @@
-//! Where a request meets the shop: the facts, current at the last acknowledgement, and the published version.
+//! What a request is answered from: the facts, current at the last acknowledgement, and the published version.
 
 use std::cell::RefCell;
 
@@ -18,15 +18,15 @@ pub struct Shop<'a> {
     pub version: &'a Version,
 }
 
-/// Events of an inline history that count; the oldest beyond it are ignored.
+/// Events of an inline history that are used; the oldest beyond it are ignored.
 const INLINE_CAPACITY: usize = 500;
 
 thread_local! {
-    /// Scratch of the thread that answers.
+    /// Scratch memory of the thread that answers.
     static PREPARED: RefCell<Prepared> = RefCell::default();
 }
 
-/// Runs `answer` with this thread's scratch.
+/// Runs `answer` with this thread's scratch memory.
 pub(crate) fn with_scratch<T>(answer: impl FnOnce(&mut Prepared) -> T) -> T {
     PREPARED.with(|prepared| answer(&mut prepared.borrow_mut()))
 }
@@ -36,7 +36,7 @@ pub(crate) fn with_scratch<T>(answer: impl FnOnce(&mut Prepared) -> T) -> T {
 pub(crate) struct Past {
     /// The events.
     pub history: History,
-    /// The visit that is going on.
+    /// The current visit.
     pub session: Option<u32>,
 }
 
@@ -48,7 +48,7 @@ impl Past {
 }
 
 impl Shop<'_> {
-    /// The stored past of a visitor, or the inline one in its place; then the items that the page is about, as if just viewed.
+    /// The stored past of a visitor, or the inline one instead; then the items that the page is about, as if just viewed.
     pub(crate) fn past(&self, visitor: &Visitor, inline: Option<&[Event]>, page: &[ItemIdx]) -> Past {
         let session = visitor.session.as_ref().map(|session| session_hash(session.as_str()));
         let mut past = match inline {
@@ -77,7 +77,7 @@ impl Shop<'_> {
             (!history.past().is_empty()).then(|| history.clone())
         };
         let user = visitor.user.clone().and_then(|user| of(Shopper::User(user)));
-        // Somebody who has just logged in may have only a guest's past so far.
+        // A shopper who has just logged in may have only a guest's past so far.
         let guest = || visitor.session.clone().and_then(|session| of(Shopper::Guest(session)));
         user.or_else(guest).unwrap_or_default()
     }
@@ -100,14 +100,14 @@ impl Shop<'_> {
         Past { history, session: session.or(last_session) }
     }
 
-    /// An item as the catalogue has it, if a page may show it and the filter lets it through.
+    /// An item as the catalogue has it, if a page may show it and the filter accepts it.
     pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&Entry> {
         let entry = self.facts.entry(item)?;
         let passes = entry.can_be_shown() && filter.is_none_or(|filter| filter.matches(&entry.item));
         passes.then_some(&**entry)
     }
 
-    /// What to call an item in a sentence.
+    /// The name of an item in a sentence.
     pub(crate) fn title(&self, item: ItemIdx) -> String {
         match self.facts.entry(item) {
             Some(entry) => entry.item.title.as_deref().unwrap_or(entry.item.id.as_str()).to_string(),
@@ -115,12 +115,12 @@ impl Shop<'_> {
         }
     }
 
-    /// The answer's form of a scored item.
+    /// Converts a scored item to the form of an answer.
     pub(crate) fn recommended(&self, item: ItemIdx, score: f32) -> Recommended {
         let id = self.facts.items.name(item).expect("scored items are in the vocabulary");
         Recommended { id: id.into(), score, reasons: Vec::new() }
     }
-    /// Items of the catalogue that the models have not met yet, newest first.
+    /// Items of the catalogue that the models do not know yet, newest first.
     pub(crate) fn unmet(&self) -> impl Iterator<Item = ItemIdx> + use<> {
         let n_items = self.facts.items.len() as u32;
         (self.version.ensemble.n_items().min(n_items)..n_items).rev()

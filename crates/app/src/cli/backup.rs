@@ -1,4 +1,4 @@
-//! `accrue backup` and `accrue restore`: a copy of the data folder, and the way back.
+//! `accrue backup` and `accrue restore`: a copy of the data folder, and its restoration.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,11 @@ use accrue_store::Backup;
 use serde::Serialize;
 
 use super::output::count;
-use super::{Context, Ending};
+use super::{Context, Exit};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_long_help = "Example:\n  accrue backup /mnt/backups/shop-monday --data shop\n\nA server may be writing meanwhile."
+    after_long_help = "Example:\n  accrue backup /mnt/backups/shop-monday --data shop\n\nA server may write to the folder meanwhile."
 )]
 pub(super) struct BackupArguments {
     /// A new or empty folder
@@ -36,17 +36,17 @@ struct Copied {
     size_bytes: u64,
 }
 
-pub(super) fn backup(context: Context, arguments: BackupArguments) -> anyhow::Result<Ending> {
+pub(super) fn backup(context: Context, arguments: BackupArguments) -> anyhow::Result<Exit> {
     let copied = accrue_store::backup(&context.config.data, &arguments.target)?;
     print(&context, "backed up to", arguments.target, &copied)
 }
 
-pub(super) fn restore(context: Context, arguments: RestoreArguments) -> anyhow::Result<Ending> {
+pub(super) fn restore(context: Context, arguments: RestoreArguments) -> anyhow::Result<Exit> {
     let copied = accrue_store::restore(&arguments.source, &context.config.data)?;
     print(&context, "restored into", context.config.data.clone(), &copied)
 }
 
-fn print(context: &Context, did: &str, folder: PathBuf, backup: &Backup) -> anyhow::Result<Ending> {
+fn print(context: &Context, did: &str, folder: PathBuf, backup: &Backup) -> anyhow::Result<Exit> {
     let copied = Copied {
         folder,
         start: backup.start.0,
@@ -66,5 +66,5 @@ fn print(context: &Context, did: &str, folder: PathBuf, backup: &Backup) -> anyh
             copied.folder.display()
         )
     })?;
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }

@@ -6,34 +6,34 @@ use accrue_bench::{Measure, Options, Size, benches, run as measure};
 
 use super::output::{columns, count};
 use super::problem::Problem;
-use super::{Context, Ending};
+use super::{Context, Exit};
 
 const EXAMPLES: &str = "\
 Examples:
   accrue bench                     all of them, at the sizes of the budgets; most of an hour
-  accrue bench --quick ingest      those whose names begin so, with a tenth of the events before
-  accrue bench recommend_p99_ms    the one that has this row
-  accrue bench --tiny --json       whether it runs, for machines";
+  accrue bench --quick ingest      those whose names begin with this, with a tenth of the events
+  accrue bench recommend_p99_ms    the bench that has this row
+  accrue bench --tiny --json       a test that they run, as JSON";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Which ones; all by default
+    /// The benches to run; all by default
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Small sizes: whether it runs, not how fast
+    /// Tiny sizes, to test that the benches run
     #[arg(long, conflicts_with = "quick")]
     tiny: bool,
-    /// A tenth of the events before
+    /// A tenth of the events
     #[arg(long)]
     quick: bool,
-    /// Show what there is, and measure nothing
+    /// List the benches, and measure nothing
     #[arg(long)]
     list: bool,
     /// A folder that may hold online-retail-uci, for one more row
     #[arg(long, value_name = "DIR", env = "ACCRUE_DATASETS")]
     datasets: Option<PathBuf>,
-    /// Never in a process of its own (what a bench asks of its child)
+    /// Never start a process (used by a bench for its child)
     #[arg(long, hide = true)]
     here: bool,
 }
@@ -46,7 +46,7 @@ struct Listed {
     rows: Vec<&'static str>,
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let Arguments { names, tiny, quick, list, datasets, here } = arguments;
     if list {
         let listed: Vec<Listed> = benches()
@@ -55,7 +55,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         context.output.result(&listed, |listed| {
             columns(&listed.iter().map(|bench| vec![bench.name.into(), bench.question.into()]).collect::<Vec<_>>())
         })?;
-        return Ok(Ending::Well);
+        return Ok(Exit::Success);
     }
     let size = match (tiny, quick) {
         (true, _) => Size::Tiny,
@@ -66,9 +66,9 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let report = measure(&context.config.engine, &options, &|text| context.output.note(text))?;
     context.output.result(&report.measures, |measures| table(measures))?;
     if report.failures.is_empty() {
-        return Ok(Ending::Well);
+        return Ok(Exit::Success);
     }
-    let hint = "what a bench found wrong is a bug; everything else it measured stands above";
+    let hint = "a wrong result is a bug; all other results are above";
     Err(Problem::new(report.failures.join("; "), hint).into())
 }
 

@@ -1,8 +1,8 @@
-//! `accrue demo`: a simulated shop to look around in.
+//! `accrue demo`: a simulated shop to explore.
 
 use super::problem::Hint as _;
 use super::signals::Stop;
-use super::{Context, Ending};
+use super::{Context, Exit};
 use crate::config::Config;
 use crate::demo::{DemoError, DemoSettings, FolderError, HEADER, Said};
 
@@ -12,8 +12,8 @@ Examples:
   accrue demo --visits 20000 --json                    one line of JSON every two seconds, and a summary
   accrue demo --data demo-shop --listen 127.0.0.1:0    keeps the data; a free port
 
-The shoppers are simulated, the server is real: it answers anybody on this machine meanwhile.
---data is taken if it is new, empty, or an earlier demo's (whose data it then replaces).";
+The shoppers are simulated, the server is real: it also answers other programs on this machine.
+--data must be new, empty, or the folder of an earlier demo, whose data is then replaced.";
 
 /// Seconds between two lines.
 const EVERY_S: u64 = 2;
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     /// Address and port; port 0 picks a free one [default: 127.0.0.1:7171] [env: ACCRUE_LISTEN]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
-    /// End after so many pages, instead of at Ctrl-C
+    /// End after this many pages, instead of at Ctrl-C
     #[arg(long, value_name = "N")]
     visits: Option<u64>,
     /// Pages a second, at most
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     speed: f64,
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
     let settings = DemoSettings {
         data: (config.data != Config::default().data).then(|| config.data.clone()),
@@ -58,7 +58,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         }
     };
     match crate::demo::run(&config, &settings, &|| stop.is_asked(), &mut say) {
-        Ok(()) => Ok(Ending::Well),
+        Ok(()) => Ok(Exit::Success),
         Err(DemoError::Say(error)) => Err(error),
         Err(error) => match hint(&error) {
             Some(hint) => Err(error).hint(hint),
@@ -75,7 +75,7 @@ fn hint(error: &DemoError) -> Option<&'static str> {
         DemoError::Folder(FolderError::Io { .. }) => {
             Some("check the path and the permissions, or name another folder with --data DIR")
         }
-        DemoError::Server(_) | DemoError::Client(_) => Some("--log info shows what the server says"),
+        DemoError::Server(_) | DemoError::Client(_) => Some("--log info shows the server's log"),
         DemoError::Folder(FolderError::Engine(_)) | DemoError::Engine(_) | DemoError::Say(_) => None,
     }
 }

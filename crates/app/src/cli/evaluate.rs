@@ -1,4 +1,4 @@
-//! `accrue evaluate`: a model under a protocol on files. The laboratory does it; here are its arguments.
+//! `accrue evaluate`: a model under a protocol on files. The `lab` crate evaluates; this file has the arguments.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::ingest::mapping_file;
 use super::output::Output;
 use super::problem::Problem;
-use super::{Context, Ending};
+use super::{Context, Exit};
 use crate::evaluation::{self, Request};
 
 const EXAMPLES: &str = "\
@@ -28,45 +28,44 @@ Examples:
       --set types=click,purchase --set mode=every:1000 --against online.tsv
 
 Files, plain or .zst:
-  user-items     train and test: `user item item …` a line; items of the training file are no candidates
-  leave-one-out  one file, `user item item …` or `user item` a line, in time order; the last item is the test
-  sessions       train: `item item …` a line; test: prefix TAB next
+  user-items     train and test: `user item item …` per line; items of the training file are not candidates
+  leave-one-out  one file, `user item item …` or `user item` per line, in time order; the last item is the test
+  sessions       train: `item item …` per line; test: prefix TAB next
   sampled        train: `user item rating`; test: `user item rating ts negative negative …`
-  temporal       one file, `user item time` or `user item rating time` a line; the latest share=0.2 is the test
+  temporal       one file, `user item time` or `user item rating time` per line; the latest share=0.2 is the test
   ratings        `user item rating` a line, in folds=5, or with a test file; split=time: `user item rating time`, as above
   stream         timestamped events, with a column mapping; `sim` instead of a file: the simulated shop
   risk           as stream, with a flood of fresh accounts on one item: accounts=1000, each=1, hours=6, at_day=180,
                  after_days=7
-  arms           no file: what an experiment estimates in simulated shops, whose arms learn together or apart;
+  arms           no file: what an experiment estimates in simulated shops, whose arms learn together or separately;
                  treatment=popular|explore, shops=20, days=30
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
-                 in question; --model simulated needs no file (seeds=200, visits=4000)
+                 to estimate; --model simulated needs no file (seeds=200, visits=4000)
 
-Settings of the stream: unit=line|basket|day (where the history ends before what is foreseen), every=20 (one event in so
-many is foreseen), from_day=28, shuffle=SEED, types=TYPE,…; mode=online|every:1000 (events)|every:1s|finetune:1d|
+Settings of the stream: unit=line|basket|day (where the history ends before a prediction), every=20 (one event in this
+many is predicted), from_day=28, shuffle=SEED, types=TYPE,…; mode=online|every:1000 (events)|every:1s|finetune:1d|
 retrain:7d|reset:100000|frozen (when the models learn), of retraining also warm=true|false and epochs=auto|N; guard=false (whether
-versions are sealed and tested, and undone); drift.boost=1 (times the learning rates after a change for the worse); of `sim` also sim.days,
+versions are made and tested, and undone); drift.boost=1 (the learning-rate multiplier after a change for the worse); of `sim` also sim.days,
 sim.seed, sim.items, sim.shoppers, sim.visits (a day), sim.drift, sim.upheaval (days between changes of all tastes).
 
-Settings of these protocols: on=test|validation, at=5,10,20 (places that count); of leave-one-out also negatives=100,
+Settings of these protocols: on=test|validation, at=5,10,20 (lengths of lists); of leave-one-out also negatives=100,
 seen=auto|keep|drop, refit=true (learn the validation items too). All others are the model's.
-The same seed gives the same bytes, save under `cost`.";
+The same seed gives the same bytes, except under `cost`.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// How it is measured: user-items, leave-one-out, sessions, sampled, temporal, ratings, stream,
-    /// risk, arms, off-policy
+    /// The protocol: user-items, leave-one-out, sessions, sampled, temporal, ratings, stream, risk, arms, off-policy
     #[arg(long)]
     pub protocol: Option<String>,
-    /// What is measured; `list` prints the models with the protocols that they serve, `auto` finds one on validation. Under a stream also
-    /// `blend:MODEL`, `sequence:NETWORK`, `fitted:MODEL`, as `accrue serve` takes them
+    /// The model; `list` prints the models with their protocols, `auto` finds one on validation data. With a stream
+    /// also `blend:MODEL`, `sequence:NETWORK`, `fitted:MODEL`, as in `accrue serve`
     #[arg(long)]
     pub model: String,
-    /// What the model learns from
+    /// The training file
     #[arg(long, value_name = "FILE")]
     pub train: Option<PathBuf>,
-    /// What it is asked, where the protocol has a file of its own for that
+    /// The test file, for protocols that need one
     #[arg(long, value_name = "FILE")]
     pub test: Option<PathBuf>,
     /// Descriptions of the items
@@ -84,7 +83,7 @@ pub(super) struct Arguments {
     /// Reports of other runs, as printed with --json, to compare with on that page
     #[arg(long, value_name = "FILE", requires = "html", num_args = 1..)]
     pub compare: Vec<PathBuf>,
-    /// Also write each prediction of a stream, one a line
+    /// Also write each prediction of a stream, one per line
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
     /// Predictions of another run of the same stream, to compare with, event by event: ratios with paired 95 % intervals
@@ -95,7 +94,7 @@ pub(super) struct Arguments {
     pub settings: Vec<(String, String)>,
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let result = match (arguments.model.as_str(), &arguments.protocol, &arguments.train) {
         ("list", _, _) => evaluation::models(),
         (model, Some(protocol), train)
@@ -119,7 +118,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
             let report = match evaluation::evaluate(&context.config.engine, &request, &progress_notes(context.output)) {
                 Err(error) if says_too_little(&error) => {
                     context.output.note(&format!("refused: {error}"));
-                    return Ok(Ending::Refused);
+                    return Ok(Exit::Refused);
                 }
                 report => report?,
             };
@@ -136,23 +135,23 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     context
         .output
         .result(&result, |result| serde_json::to_string_pretty(result).unwrap_or_else(|_| result.to_string()))?;
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
-/// Whether a log was read well, and says too little to answer by.
+/// Whether the data was read without a fault, but is not enough for an answer.
 fn says_too_little(error: &anyhow::Error) -> bool {
     let too_few = |error: &LabError| matches!(error, LabError::OffPolicy(OffPolicyError::TooFewEffective { .. }));
     error.downcast_ref().is_some_and(too_few)
 }
 
-/// Writes the report, beside those that it is compared with, as a page.
+/// Writes the report as a page, with those that it is compared with.
 fn write_page(page: &Path, report: &Value, compare: &[PathBuf]) -> anyhow::Result<()> {
     let mut reports = vec![report.clone()];
     for path in compare {
         let name = path.display();
         let bytes = std::fs::read(path).with_context(|| format!("{name} cannot be read"))?;
         let other =
-            serde_json::from_slice(&bytes).with_context(|| format!("{name} is no report printed with --json"))?;
+            serde_json::from_slice(&bytes).with_context(|| format!("{name} is not a report printed with --json"))?;
         reports.push(other);
     }
     std::fs::write(page, accrue_lab::html(&reports)).with_context(|| format!("{} cannot be written", page.display()))
@@ -166,10 +165,10 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
         "m" => 60.0,
         "h" => 3600.0,
         "d" => 86_400.0,
-        _ => return Err(format!("`{text}` is no time; write it as 90s, 10m or 1h")),
+        _ => return Err(format!("`{text}` is not a duration; write it as 90s, 10m or 1h")),
     };
     let number = number.parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number));
-    let number = number.ok_or_else(|| format!("`{text}` is no time; write it as 90s, 10m or 1h"))?;
+    let number = number.ok_or_else(|| format!("`{text}` is not a duration; write it as 90s, 10m or 1h"))?;
     Ok(Duration::from_secs_f64(number * seconds))
 }
 
@@ -187,13 +186,13 @@ fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
     match unused.into_iter().find(|&(_, is_unused)| is_unused) {
         None => Ok(()),
         Some((flag, _)) => {
-            let hint = "leave it out; `accrue evaluate --help` tells what each protocol reads";
+            let hint = "leave it out; `accrue evaluate --help` says what each protocol reads";
             Err(Problem::new(format!("{flag} is not for the protocol `{protocol}`"), hint).into())
         }
     }
 }
 
-/// Tells how far it is, at every twentieth, where somebody looks.
+/// Prints progress at every twentieth, if stderr is a terminal.
 fn progress_notes(output: Output) -> impl Fn(f64, &str) + Sync {
     let told = Mutex::new((String::new(), 0));
     move |done, what| {
@@ -210,7 +209,7 @@ fn progress_notes(output: Output) -> impl Fn(f64, &str) + Sync {
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no key=value"))?;
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not key=value"))?;
     if key.is_empty() {
         return Err(format!("`{text}` has no key"));
     }

@@ -1,4 +1,5 @@
-//! `accrue experiment`: what came of the arms, read from the log alone. Reads only; also beside a running server.
+//! `accrue experiment`: the results of an experiment's arms, from the log alone. Read-only, so it also works beside a
+//! running server.
 
 use std::time::Duration;
 
@@ -9,30 +10,30 @@ use accrue_lab::off_policy::{ListPolicy, OffPolicySettings};
 use accrue_model::Exploration;
 
 use super::output::{columns, count};
-use super::{Context, Ending, evaluate};
+use super::{Context, Exit, evaluate};
 
 const EXAMPLES: &str = "\
 Examples:
   accrue experiment                        the experiment of the settings, or the last one in the log
-  accrue experiment variety --window 7d    shoppers count a week after their first answer
-  accrue experiment --policy even --json   what evenly drawn places would have earned
+  accrue experiment variety --window 7d    each shopper's answers of one week count
+  accrue experiment --policy even --json   an estimate for places drawn uniformly
 
-Of `shoppers` those are `closed` whose number is final: the share of the answers of their first --window that led to a click
-until --attribution after it. The interval `at any time` is over them and holds however often it is read.
-With --policy, exit code 1 where an arm's drawn answers say too little about it.";
+A shopper's figure is the share of the answers of their first --window that led to a click until --attribution after it;
+`closed` counts the shoppers whose figure is final. The interval `at any time` is over them, and stays valid however often it
+is read. With --policy, exit code 1 if an arm's drawn answers are too few for an estimate.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Its name
     name: Option<String>,
-    /// How long answers count from a shopper's first: 90s, 30m, 12h, 7d
+    /// How long answers count after a shopper's first one: 90s, 30m, 12h, 7d
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = evaluate::time)]
     window: Duration,
-    /// How long clicks count behind that
+    /// How long clicks count after that
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = evaluate::time)]
     attribution: Duration,
-    /// What the drawn answers are asked about: ranked (as the models had it), even, or a temperature such as 1.5
+    /// The policy to estimate from the drawn answers: ranked (the models' order), even, or a temperature such as 1.5
     #[arg(long, value_name = "POLICY")]
     policy: Option<String>,
     /// Places that the policy draws
@@ -41,15 +42,15 @@ pub(super) struct Arguments {
     /// Items that compete for them
     #[arg(long, default_value_t = Exploration::default().among)]
     among: usize,
-    /// Fewer effective answers are refused
+    /// Refuse estimates from fewer effective answers
     #[arg(long, value_name = "N", default_value_t = 100.0)]
     least_effective: f64,
-    /// Cut weights to this
+    /// Limit weights to this
     #[arg(long, value_name = "WEIGHT")]
     clip: Option<f64>,
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
     let settings = ReportSettings {
         window_ms: arguments.window.as_millis() as i64,
@@ -66,17 +67,17 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let found = match report(&config.data, arguments.name.as_deref(), declared.as_ref(), &settings) {
         Err(error @ ReportError::Unknown { .. }) => {
             output.note(&format!("refused: {error}"));
-            return Ok(Ending::Refused);
+            return Ok(Exit::Refused);
         }
         found => found?,
     };
     output.result(&found, table)?;
     let refused = |arm: &ArmReport| matches!(arm.off_policy, OffPolicyReport::Refused { .. });
     if arguments.policy.is_some() && found.arms.iter().any(refused) {
-        output.note("refused: the drawn answers of an arm say too little about the policy");
-        return Ok(Ending::Refused);
+        output.note("refused: the drawn answers of an arm are too few for an estimate of the policy");
+        return Ok(Exit::Refused);
     }
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
 fn policy(arguments: &Arguments) -> anyhow::Result<ListPolicy> {
@@ -88,7 +89,7 @@ fn policy(arguments: &Arguments) -> anyhow::Result<ListPolicy> {
             .map_err(|_| anyhow::anyhow!("--policy is ranked, even or a temperature such as 1.5, not {text:?}"))?,
     };
     let exploration = Exploration { places: arguments.places, among: arguments.among, temperature };
-    exploration.validate().map_err(anyhow::Error::msg)?;
+    exploration.validate()?;
     Ok(ListPolicy::Drawn(exploration))
 }
 
@@ -131,11 +132,11 @@ fn table(report: &ExperimentReport) -> String {
             }
             OffPolicyReport::Refused { refused, .. } => refused.clone(),
         };
-        text += &format!("{} under the policy asked about: {said}\n", arm.arm);
+        text += &format!("{} under the policy: {said}\n", arm.arm);
     }
     match report.split_p_value {
         Some(p) if p < 0.01 => {
-            text + &format!("the split is not the declared one (p = {p:.1e}): look for the fault first\n")
+            text + &format!("the split is not the declared one (p = {p:.1e}): find the fault first\n")
         }
         Some(p) => text + &format!("the split is as declared (p = {p:.2})\n"),
         None => text,

@@ -1,4 +1,5 @@
-//! `accrue export`: what the data folder holds, as NDJSON on stdout. Reads only; also beside a running server.
+//! `accrue export`: the content of the data folder, as NDJSON on stdout. Read-only, so it also works beside a running
+//! server.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::signals::Stop;
-use super::{Context, Ending, inspect};
+use super::{Context, Exit, inspect};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +20,7 @@ Examples:
   accrue export served > served.ndjson                         events refer to it by recommendation_id
   accrue export catalogue | zstd > items.ndjson.zst
   accrue export recommendations --users all -n 20 > lists.ndjson
-  accrue export recommendations --users ids.txt --seen drop    one user id a line";
+  accrue export recommendations --users ids.txt --seen drop    one user id per line";
 
 /// Records of the log read at once.
 const CHUNK: usize = 4096;
@@ -33,15 +34,15 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Every event that was let in, in the order of the log
+    /// Every accepted event, in the order of the log
     Events,
-    /// Every answer that was recorded: what was shown to whom, in which order, by which models
+    /// Every recorded answer: what was shown to which shopper, in which order, by which models
     Served,
     /// Every item
     Catalogue,
     /// A list of items for each user
     Recommendations {
-        /// `all`, or a file with one user id a line (`-` is standard input)
+        /// `all`, or a file with one user id per line (`-` is standard input)
         #[arg(long, default_value = "all", value_name = "all|FILE")]
         users: PathBuf,
         /// Items in a list
@@ -61,7 +62,7 @@ enum SeenArgument {
     Drop,
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let stop = Stop::listen()?;
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let ending = match arguments.what {
@@ -74,18 +75,18 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     Ok(ending)
 }
 
-/// Writes what `chosen` finds in a record, in the order of the log.
+/// Writes what `chosen` selects of each record, in the order of the log.
 fn records<T: Serialize>(
     context: &Context,
     stop: &Stop,
     out: &mut impl Write,
     chosen: impl Fn(&Record) -> Option<T>,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Exit> {
     let mut log = LogReader::open(&context.config.data)?;
     let (mut from, end) = (log.start(), log.end());
     while from < end {
         if stop.is_asked() {
-            return Ok(Ending::Stopped);
+            return Ok(Exit::Stopped);
         }
         let mut written = Ok(());
         let limit = CHUNK.min((end.0 - from.0) as usize);
@@ -96,7 +97,7 @@ fn records<T: Serialize>(
         })?;
         written?;
     }
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
 fn event(record: &Record) -> Option<Event> {
@@ -106,7 +107,7 @@ fn event(record: &Record) -> Option<Event> {
     }
 }
 
-/// A recorded answer as a line.
+/// A recorded answer, as a line of the output.
 #[derive(Serialize)]
 struct ServedLine {
     recommendation_id: Box<str>,
@@ -116,7 +117,7 @@ struct ServedLine {
     query: Option<Box<str>>,
     user: Option<UserId>,
     session: Option<SessionId>,
-    /// When it was written down, at most a moment after it was served.
+    /// When it was recorded, shortly after it was served.
     received_at: Timestamp,
     version: u64,
     /// The models had learned from the records before this offset.
@@ -124,7 +125,7 @@ struct ServedLine {
     first_position: u32,
     items: Vec<ItemId>,
     propensities: Vec<f32>,
-    /// Places that the models had given the items; empty if nothing was drawn.
+    /// The items' places by score; empty if nothing was drawn.
     ranks: Vec<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     experiment: Option<Box<str>>,
@@ -156,12 +157,12 @@ fn served(record: &Record) -> Option<ServedLine> {
     })
 }
 
-fn catalogue(context: &Context, out: &mut impl Write) -> anyhow::Result<Ending> {
+fn catalogue(context: &Context, out: &mut impl Write) -> anyhow::Result<Exit> {
     let (_, recovered) = inspect::recovered(context)?;
     for entry in recovered.facts.entries().iter().filter(|entry| !entry.retired) {
         line(out, &entry.item)?;
     }
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
 fn recommendations(
@@ -171,7 +172,7 @@ fn recommendations(
     n: u16,
     seen: SeenArgument,
     out: &mut impl Write,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Exit> {
     let users = if users == Path::new("all") { None } else { Some(user_file(users)?) };
     let seen = match seen {
         SeenArgument::Keep => Seen::Keep,
@@ -184,8 +185,8 @@ fn recommendations(
     };
     let exported = accrue_engine::recommendations(&config.data, &config.engine, users, n.into(), seen, take);
     match exported {
-        Ok(()) => Ok(Ending::Well),
-        Err(Interrupted::Stopped) => Ok(Ending::Stopped),
+        Ok(()) => Ok(Exit::Success),
+        Err(Interrupted::Stopped) => Ok(Exit::Stopped),
         Err(Interrupted::Failed(error)) => Err(error),
     }
 }
@@ -206,7 +207,7 @@ fn user_file(path: &Path) -> anyhow::Result<Vec<UserId>> {
     let text = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };
     let text = text.map_err(|error| {
         let message = format!("{}: cannot be read: {error}", path.display());
-        Problem::new(message, "--users takes `all` or a file with one user id a line")
+        Problem::new(message, "--users takes `all` or a file with one user id per line")
     })?;
     Ok(text.lines().map(str::trim).filter(|name| !name.is_empty()).map(UserId::from).collect())
 }

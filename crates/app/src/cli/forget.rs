@@ -1,4 +1,4 @@
-//! `accrue forget`: a person is erased from the log, the catalogue of users, the quarantine and all that was learned.
+//! `accrue forget`: erases a person from the log, the catalogue of users, the quarantine and all that was learned.
 
 use std::collections::BTreeSet;
 
@@ -8,33 +8,34 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::count;
-use super::{Context, Ending};
+use super::{Context, Exit};
 
 const EXAMPLES: &str = "\
 Examples:
-  accrue forget ann --dry-run     how many records, and what it would cost
+  accrue forget ann --dry-run     how many records, and how many would be learned again
   accrue forget ann bob           several at once cost little more than one
   accrue forget --from people.txt
 
-A server that runs forgets by POST /v1/forget; this needs it stopped. Every record of the person becomes a tombstone, checkpoints
-that saw one are removed, and the models are learned again from the checkpoint before their first record: afterwards every byte is as
-if they had never come. If it is interrupted, the next start of the server finishes it. Backups and the files that events came from are not touched.";
+The server must be stopped; for a running one, use POST /v1/forget. Every record of the person becomes a tombstone, checkpoints
+that include one are removed, and the models are learned again from the checkpoint before the person's first record. Afterwards
+every byte of the state is as if the person had never visited. If it is interrupted, the next start of the server finishes it.
+Backups and the files that events came from are not changed.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Who
+    /// Ids of users
     #[arg(value_name = "USER", required_unless_present = "from")]
     users: Vec<String>,
     /// A file with a user on each line
     #[arg(long, value_name = "FILE")]
     from: Option<std::path::PathBuf>,
-    /// Count, and change nothing
+    /// Count their records, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
     let users = users(&arguments)?;
     if !arguments.dry_run {
@@ -43,12 +44,12 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     let found = accrue_engine::traces(&config.data, &users)?;
     if !found.unknown.is_empty() {
         let unknown: Vec<&str> = found.unknown.iter().map(UserId::as_str).collect();
-        output.result(&found, |_| format!("nothing is known of {}; nothing was changed", unknown.join(", ")))?;
-        return Ok(Ending::Refused);
+        output.result(&found, |_| format!("there are no records of {}; nothing was changed", unknown.join(", ")))?;
+        return Ok(Exit::Refused);
     }
     if arguments.dry_run {
         output.result(&found, |found| format!("would forget {}", sentence(found)))?;
-        return Ok(Ending::Well);
+        return Ok(Exit::Success);
     }
     let bar = match output.draws_progress() {
         true => ProgressBar::new(found.replayed),
@@ -60,7 +61,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     })?;
     bar.finish_and_clear();
     output.result(&forgotten, |forgotten| format!("forgot {} in {:.1} s", sentence(forgotten), forgotten.seconds))?;
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
 fn users(arguments: &Arguments) -> anyhow::Result<BTreeSet<UserId>> {

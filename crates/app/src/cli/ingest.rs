@@ -1,7 +1,8 @@
 //! `accrue ingest`: files into the log, through the check, with a summary by reason.
 //!
-//! Reading and parsing run on this thread; the engine takes batches on another, a few batches behind at most. Ids come from
-//! the content, so a file that was stopped half-way is simply read again: what the log has counts as duplicates.
+//! Reading and parsing run on this thread; the engine takes batches on another, which is a few batches behind at most.
+//! Ids come from the content, so a file whose ingest was stopped is read again from the start, and records that the log
+//! has count as duplicates.
 
 mod dry_run;
 mod feed;
@@ -19,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::output::Output;
 use super::problem::{Hint as _, Problem};
 use super::signals::Stop;
-use super::{Context, Ending};
+use super::{Context, Exit};
 use dry_run::DryRun;
 use feed::Feed;
 use summary::Summary;
@@ -36,11 +37,11 @@ Examples:
   accrue ingest clicks.csv --map \"item=sku,user=customer,type='click'\"
   accrue ingest items.csv --items
   zcat events.gz | accrue ingest - --format ndjson --json
-  accrue ingest new.csv --check           judge only; nothing is written
+  accrue ingest new.csv --check           only check; nothing is written
 
-A line that cannot be read goes into quarantine with its number, and the rest goes on. Running a file again counts what
-the log has as duplicates, so an interrupted ingest is simply started again.
-Exit codes: 0 well, 1 everything was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
+A line that cannot be read is put into quarantine with its number, and the other lines are read. Records that the log has
+count as duplicates, so an interrupted ingest can be started again.
+Exit codes: 0 success, 1 everything was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -48,13 +49,13 @@ pub(super) struct Arguments {
     /// Files, plain or compressed (.zst, .gz); `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How the source's names and units become ours (TOML)
+    /// How the source's names and units become those of Accrue (TOML)
     #[arg(long, value_name = "FILE", conflicts_with = "map")]
     mapping: Option<PathBuf>,
-    /// The same in short: field=column, or field='constant'
+    /// The same in short form: field=column, or field='constant'
     #[arg(long, value_name = "FIELD=COLUMN,…")]
     map: Option<String>,
-    /// What the files are [default: by name, then by content]
+    /// Format of the files [default: by name, then by content]
     #[arg(long)]
     format: Option<Format>,
     /// Whether " encloses cells [default: on for csv, off for tsv]
@@ -69,7 +70,7 @@ pub(super) struct Arguments {
     /// The files describe customers
     #[arg(long)]
     users: bool,
-    /// Judge only, against an empty shop; nothing is written
+    /// Only check, against an empty shop; nothing is written
     #[arg(long)]
     check: bool,
     /// Exit with 1 if anything was refused
@@ -77,22 +78,22 @@ pub(super) struct Arguments {
     strict: bool,
 }
 
-/// Where batches go.
+/// The receiver of batches.
 trait Sink: Send {
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError>;
 }
 
-/// What ended the reading of files.
+/// Why the reading of files ended.
 enum End {
     /// All were read.
     Whole,
-    /// Somebody asked to stop.
+    /// A stop was requested.
     Stopped,
-    /// A file could not be read, or no further.
+    /// A file could not be read, or not to its end.
     Broken(ReadError),
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let settings = read_settings(&arguments)?;
     look_ahead(&arguments.files, &settings)?;
     let stop = Stop::listen()?;
@@ -119,19 +120,19 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     match end {
         End::Broken(error) => Err(error.into()),
         End::Stopped => {
-            context.output.note("stopped between two batches; everything counted above is in the log. Run the same command again to go on: \
+            context.output.note("stopped between two batches; everything counted above is in the log. Run the same command again to continue: \
                 what the log has counts as duplicates.");
-            Ok(Ending::Stopped)
+            Ok(Exit::Stopped)
         }
-        End::Whole if summary.all_refused() || (arguments.strict && summary.any_refused()) => Ok(Ending::Refused),
-        End::Whole => Ok(Ending::Well),
+        End::Whole if summary.all_refused() || (arguments.strict && summary.any_refused()) => Ok(Exit::Refused),
+        End::Whole => Ok(Exit::Success),
     }
 }
 
-/// Opens every file once, so that a wrong name or mapping is told before anything is written.
+/// Opens every file once, so that a wrong name or mapping is reported before anything is written.
 fn look_ahead(files: &[PathBuf], settings: &ReadSettings) -> Result<(), ReadError> {
     for path in files {
-        // What a pipe has handed out is gone.
+        // A pipe can be read only once.
         let is_stream = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
         if path != Path::new("-") && !is_stream {
             Reader::open(path, settings, &Progress::default())?;
@@ -189,7 +190,7 @@ fn pump(
                 if batch.entries.is_empty() {
                     break;
                 }
-                // The feeder hangs up only when it failed, which its answer tells.
+                // The feeder closes the channel only if it failed; its result says why.
                 if sender.send((reader.name().to_owned(), batch)).is_err() {
                     break 'files;
                 }
@@ -241,7 +242,7 @@ fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
 
 pub(super) fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Result<Mapping> {
     let place = path.display();
-    let hint = "docs and examples/*/mapping.toml show what a mapping can say";
+    let hint = "docs and examples/*/mapping.toml show the form of a mapping";
     let text = std::fs::read_to_string(path)
         .map_err(|error| Problem::new(format!("{place}: cannot be read: {error}"), hint))?;
     let mapping: Mapping = toml::from_str(&text).map_err(|error| Problem::new(format!("{place}: {error}"), hint))?;
@@ -256,10 +257,10 @@ pub(super) fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Res
 
 /// `--map`, for the kind that the flags say.
 fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Result<Mapping> {
-    let hint = "write --map item=stock_code,user=customer; a constant stands in quotes: \"type='purchase'\"";
+    let hint = "write --map item=stock_code,user=customer; a constant is in quotes: \"type='purchase'\"";
     let mut mapping = Mapping { kind, ..Mapping::default() };
     for pair in argument.split(',') {
-        let no_pair = || Problem::new(format!("--map: `{pair}` is no field=column"), hint);
+        let no_pair = || Problem::new(format!("--map: `{pair}` is not field=column"), hint);
         let (field, column) = pair.split_once('=').ok_or_else(no_pair)?;
         match column.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
             Some(constant) => mapping.constants.insert(field.into(), constant.into()),
@@ -270,7 +271,7 @@ fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Result<Mapping>
     Ok(mapping)
 }
 
-/// A bar over the bytes of all files, or none where nobody would see it.
+/// A bar over the bytes of all files, or none if stderr is not a terminal.
 fn progress_bar(files: &[PathBuf], output: Output) -> ProgressBar {
     if !output.draws_progress() {
         return ProgressBar::hidden();

@@ -1,4 +1,4 @@
-//! `accrue inspect`: looks into the data folder without changing it, also beside a running server.
+//! `accrue inspect`: reads the data folder without changing it, also beside a running server.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::output::{columns, count};
 use super::problem::Problem;
-use super::{Context, Ending};
+use super::{Context, Exit};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,14 +36,14 @@ enum What {
         /// Its id
         id: String,
     },
-    /// A user and what they did lately
+    /// A user and their latest events
     User {
         /// Their id
         id: String,
     },
     /// A record of the log
     Offset {
-        /// Its place
+        /// Its offset
         n: u64,
     },
     /// What a checkpoint holds, with every checksum compared
@@ -57,11 +57,11 @@ enum What {
         #[arg(long, value_name = "OFFSET")]
         at: Option<u64>,
     },
-    /// How much of everything there is, and how well the models foresee what happens next
+    /// Counts, and how well the models predict what happens next
     Stats,
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.what {
         What::Item { id } => item(&context, &id)?,
         What::User { id } => user(&context, &id)?,
@@ -70,10 +70,10 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         What::Digest { at } => digest(&context, at)?,
         What::Stats => stats(&context)?,
     }
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
-/// Both folds as they stand on the disk: the facts at the log's end, the learner where the newest checkpoint has it.
+/// Both folds as the data folder has them: the facts at the log's end, the learner at the newest checkpoint.
 pub(super) fn recovered(context: &Context) -> anyhow::Result<(LogReader, Recovered)> {
     let Context { config, output } = context;
     let mut log = LogReader::open(&config.data)?;
@@ -132,7 +132,7 @@ fn checkpoint(context: &Context, file: Option<PathBuf>) -> anyhow::Result<()> {
             let found = found.ok_or_else(|| {
                 Problem::new(
                     "there is no checkpoint yet",
-                    "one is written when a server or an ingest ends, and now and then between",
+                    "one is written when a server or an ingest ends, and at intervals between",
                 )
             })?;
             found.skipped.iter().for_each(|skipped| context.output.note(&format!("warning: {skipped}")));
@@ -225,8 +225,8 @@ fn stats_table(stats: &Stats) -> String {
     rows.push(vec!["quarantined".into(), count(stats.quarantined)]);
     rows.extend(stats.reasons.iter().map(|(code, n)| vec![format!("  {code}"), count(*n)]));
     rows.push(vec!["in quarantine now".into(), count(stats.in_quarantine as u64)]);
-    rows.push(vec!["foreseen among 20, of all".into(), format!("{:.4}", quality.all.hit_rate())]);
-    rows.push(vec!["foreseen among 20, lately".into(), format!("{:.4}", quality.recent_hit_rate)]);
+    rows.push(vec!["predicted among 20, of all".into(), format!("{:.4}", quality.all.hit_rate())]);
+    rows.push(vec!["predicted among 20, lately".into(), format!("{:.4}", quality.recent_hit_rate)]);
     columns(&rows)
 }
 

@@ -1,7 +1,8 @@
-//! The command line: verbs in the order of the flow, results on stdout, everything else on stderr.
+//! The command line: verbs in the order of the data flow, results on stdout, everything else on stderr.
 //!
-//! In: arguments, `ACCRUE_*` variables, `accrue.toml`. Out: a table for people or JSON for machines, and an exit code: 0 well,
-//! 1 refused, 2 failed. No verb judges or learns anything itself: it calls the room that does and prints what comes back.
+//! In: arguments, `ACCRUE_*` variables, `accrue.toml`. Out: a table for people or JSON for machines, and an exit code:
+//! 0 success, 1 refused, 2 failed. No verb has an algorithm: it calls the crate that does the work and prints the
+//! result.
 
 mod backup;
 mod bench;
@@ -42,14 +43,14 @@ use output::Output;
 
 const EXAMPLES: &str = "\
 Examples:
-  accrue demo                                             a shop with shoppers, to look around in
+  accrue demo                                             a shop with simulated shoppers, to explore
   accrue serve                                            the server, on http://127.0.0.1:7171
   accrue ingest events.csv --map item=sku,user=customer   a file of events
-  accrue inspect stats                                    what lies in the data folder
+  accrue inspect stats                                    the content of the data folder
 
 Settings come from flags, then ACCRUE_* variables (ACCRUE_DATA, ACCRUE_SEED, ACCRUE_LEARN_HISTORY_CAPACITY, …),
 then accrue.toml; `accrue config` shows each with its origin.
-Exit codes: 0 well, 1 refused, 2 failed.";
+Exit codes: 0 success, 1 refused, 2 failed.";
 
 /// A search and recommendation server for shops that learns from every event as it happens.
 #[derive(Debug, Parser)]
@@ -70,7 +71,7 @@ struct Global {
     /// The configuration file [default: accrue.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE", env = "ACCRUE_CONFIG")]
     config: Option<PathBuf>,
-    /// Where all randomness comes from [env: ACCRUE_SEED]
+    /// The seed of all random numbers [env: ACCRUE_SEED]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Print results as JSON
@@ -86,7 +87,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Fill a shop with simulated shoppers and serve it, to look around in
+    /// Fill a shop with simulated shoppers and serve it, to explore
     Demo(demo::Arguments),
     /// Serve recommendations and search over HTTP
     Serve(serve::Arguments),
@@ -96,17 +97,17 @@ enum Verb {
     Quarantine(quarantine::Arguments),
     /// Show items, users, records, checkpoints, checksums, figures
     Inspect(inspect::Arguments),
-    /// List, compare, promote versions of what was learned; release what was undone
+    /// List, compare and restore versions of the models; release records that were undone
     Versions(versions::Arguments),
-    /// Undo a version: go on from the good one before it
+    /// Undo a version: restore the good one before it
     Rollback(rollback::Arguments),
-    /// Learn a challenger beside the line, and let it replace the line if it is not worse
+    /// Train a challenger on the log; promote it if it is no worse than the current model
     Train(train::Arguments),
-    /// Build every derived state again from the log alone
+    /// Build all derived state again from the log alone
     Replay(replay::Arguments),
     /// Measure a model under a protocol on files
     Evaluate(evaluate::Arguments),
-    /// Show what came of an experiment's arms
+    /// Show the results of an experiment's arms
     Experiment(experiment::Arguments),
     /// Write events, the catalogue or recommendations as NDJSON
     Export(export::Arguments),
@@ -114,31 +115,31 @@ enum Verb {
     Forget(forget::Arguments),
     /// Copy the data folder while it is in use
     Backup(backup::BackupArguments),
-    /// Put a backup back
+    /// Restore a backup
     Restore(backup::RestoreArguments),
     /// Measure this build on this machine
     Bench(bench::Arguments),
-    /// Show every setting in force and where it came from
+    /// Show every setting and where it came from
     Config,
 }
 
-/// How a verb ended that did not fail.
+/// How a verb ended, if it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// As asked.
-    Well,
+enum Exit {
+    /// It did what was requested.
+    Success,
     /// Something was refused (exit code 1).
     Refused,
     /// Stopped by Ctrl-C before its end (exit code 130, as shells have it).
     Stopped,
 }
 
-impl From<Ending> for ExitCode {
-    fn from(ending: Ending) -> Self {
+impl From<Exit> for ExitCode {
+    fn from(ending: Exit) -> Self {
         match ending {
-            Ending::Well => ExitCode::SUCCESS,
-            Ending::Refused => ExitCode::from(1),
-            Ending::Stopped => ExitCode::from(130),
+            Exit::Success => ExitCode::SUCCESS,
+            Exit::Refused => ExitCode::from(1),
+            Exit::Stopped => ExitCode::from(130),
         }
     }
 }
@@ -154,14 +155,14 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody is left to be told if this cannot be printed.
+            // If this cannot be printed, there is nowhere to report it.
             let _ = error.print();
             return ExitCode::from(u8::from(error.use_stderr()) * 2);
         }
     };
     match run(cli) {
         Ok(ending) => ending.into(),
-        // Whoever read our output has seen enough.
+        // The reader of the output has closed it.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let message = problem::report(&error);
@@ -174,7 +175,7 @@ pub fn main() -> ExitCode {
 /// Lines of the log that may wait to be written.
 const LOG_LINES: usize = 8_192;
 
-fn run(cli: Cli) -> anyhow::Result<Ending> {
+fn run(cli: Cli) -> anyhow::Result<Exit> {
     let Cli { global, verb } = cli;
     let default_log = if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" };
     let _flushed_at_the_end = start_log(global.log.as_deref().unwrap_or(default_log))?;
@@ -243,7 +244,7 @@ fn start_log(filter: &str) -> anyhow::Result<WorkerGuard> {
     Ok(guard)
 }
 
-/// Opens the engine over a folder that has a log: one that was mistyped is not made.
+/// Opens the engine over a folder that has a log: a mistyped folder is not created.
 fn engine_of(context: &Context) -> anyhow::Result<Engine> {
     LogReader::open(&context.config.data)?;
     Ok(Engine::open(&context.config.data, &context.config.engine)?)
@@ -265,12 +266,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_hold_together() {
+    fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn global_flags_stand_before_or_after_the_verb() {
+    fn global_flags_are_accepted_before_and_after_the_verb() {
         for arguments in [
             ["accrue", "--json", "--seed", "7", "inspect", "stats"],
             ["accrue", "inspect", "stats", "--seed", "7", "--json"],

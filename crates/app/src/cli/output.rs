@@ -1,4 +1,4 @@
-//! Results on stdout, as a table or as JSON; notes on stderr. A reader that goes away is no failure.
+//! Results on stdout, as a table or as JSON; notes on stderr. It is no failure if the reader of stdout closes it.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -42,7 +42,7 @@ impl Output {
         Ok(out.flush()?)
     }
 
-    /// Tells a person something beside the result.
+    /// Prints a note that is not a result.
     pub fn note(&self, text: &str) {
         if !self.is_quiet {
             note(text);
@@ -50,12 +50,12 @@ impl Output {
     }
 }
 
-/// Writes a line to stderr; where nobody reads it, nothing is lost.
+/// Writes a line to stderr; if stderr is closed, the line is dropped.
 pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Rows under a header, in columns; a column of numbers is set to the right.
+/// Rows under a header, in columns; a column of numbers is aligned to the right.
 pub(super) fn columns(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
@@ -80,7 +80,7 @@ pub(super) fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A count with thousands apart.
+/// A count with separators of thousands.
 pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

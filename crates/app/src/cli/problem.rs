@@ -1,4 +1,4 @@
-//! What a person is told when something fails: what, where, and what to do next.
+//! The message for a failure: what failed, where, and what to do next.
 
 use std::fmt::Display;
 use std::io::ErrorKind;
@@ -31,21 +31,21 @@ pub(super) trait Hint<T> {
 
 impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
     fn hint(self, hint: impl Display) -> anyhow::Result<T> {
-        self.map_err(|error| Problem::new(told(&error.into()), hint).into())
+        self.map_err(|error| Problem::new(message(&error.into()), hint).into())
     }
 }
 
-/// The two lines that stderr gets.
+/// The two lines for stderr.
 pub(super) fn report(error: &anyhow::Error) -> String {
     let hint = match error.chain().find_map(|cause| cause.downcast_ref::<Problem>()) {
         Some(problem) => problem.hint.clone(),
-        None => error.chain().find_map(known_hint).unwrap_or("`accrue --help` shows what can be asked").into(),
+        None => error.chain().find_map(known_hint).unwrap_or("`accrue --help` shows all commands").into(),
     };
-    format!("error: {}\nhint: {hint}", told(error))
+    format!("error: {}\nhint: {hint}", message(error))
 }
 
-/// What happened and why, each said once: many messages name their cause already.
-fn told(error: &anyhow::Error) -> String {
+/// The error with its causes, each once: many messages include their cause already.
+fn message(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {
@@ -60,7 +60,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     if let Some(error) = cause.downcast_ref::<EngineError>() {
         return Some(match error {
             EngineError::Store(store) | EngineError::Train(TrainError::Store(store)) => store_hint(store),
-            EngineError::Poisoned(_) => "check the disk, then start again; what was acknowledged is safe",
+            EngineError::Poisoned(_) => "check the disk, then start again; acknowledged writes are durable",
             EngineError::Overloaded => "try again in a moment",
             EngineError::Closing => "start it again",
             EngineError::Check(_) => "`accrue config` shows every key with its value",
@@ -69,10 +69,10 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             }
             EngineError::Search(_) => "stop the server and delete DATA/search; it is built again from the log",
             EngineError::Refused(_) => "correct the record; the rules are under [check] in `accrue config`",
-            EngineError::NotFound { what: "version", .. } => "`accrue versions` shows what there is",
+            EngineError::NotFound { what: "version", .. } => "`accrue versions` lists the versions",
             EngineError::NotFound { .. } => "`accrue inspect stats` shows what there is",
-            EngineError::Conflict { .. } => "`accrue versions` shows what there is",
-            EngineError::Invalid { .. } => "`accrue --help` shows what can be asked",
+            EngineError::Conflict { .. } => "`accrue versions` lists the versions",
+            EngineError::Invalid { .. } => "`accrue --help` shows all commands",
         });
     }
     if let Some(error) = cause.downcast_ref::<StoreError>() {
@@ -99,7 +99,7 @@ fn store_hint(error: &StoreError) -> &'static str {
             "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"
         }
         StoreError::DiskFull { .. } | StoreError::ReadOnly { .. } => {
-            "what was acknowledged is safe, and can be read meanwhile"
+            "acknowledged writes are durable, and can be read meanwhile"
         }
         StoreError::NotEmpty { .. } => "name a new folder",
         StoreError::BeyondEnd { .. } => "`accrue inspect stats` shows where the log ends",
@@ -111,7 +111,7 @@ fn read_hint(error: &ReadError) -> &'static str {
     match error {
         ReadError::Open { .. } => "check the path and the permissions; `-` reads standard input",
         ReadError::Broken { .. } => {
-            "get the file again; what came before is in the log, and running it again counts that as duplicates"
+            "get the file again; the records before this place are in the log, and count as duplicates when it is read again"
         }
         ReadError::Format { .. } => "--format csv|tsv|ndjson|parquet says what the file is",
         ReadError::Mapping { .. } => "--map field=column,… names columns of the header; a text in quotes is a constant",
@@ -129,8 +129,8 @@ mod tests {
     fn a_cause_is_told_once() {
         let source = || std::io::Error::other("no such file");
         let error = anyhow::Error::from(ReadError::Open { name: "a.csv".into(), source: source() });
-        assert_eq!(told(&error), "a.csv: cannot be opened: no such file");
-        assert_eq!(told(&anyhow::Error::from(source()).context("reading users")), "reading users: no such file");
+        assert_eq!(message(&error), "a.csv: cannot be opened: no such file");
+        assert_eq!(message(&anyhow::Error::from(source()).context("reading users")), "reading users: no such file");
     }
 
     #[test]

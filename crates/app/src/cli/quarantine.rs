@@ -1,4 +1,4 @@
-//! `accrue quarantine`: refused records, to look at, to let in after a change of the rules, or to give up.
+//! `accrue quarantine`: refused records, to inspect, to release after a change of the rules, or to drop.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use serde::Serialize;
 
 use super::output::{columns, count};
 use super::problem::Problem;
-use super::{Context, Ending, inspect};
+use super::{Context, Exit, inspect};
 
 const EXAMPLES: &str = "\
 Examples:
   accrue quarantine list                        the latest, and how many of each reason
   accrue quarantine list --reason far_future
   accrue quarantine show 1042                   the record as it was sent
-  accrue quarantine release 1042 1043           judge again under the rules of now
+  accrue quarantine release 1042 1043           check again under the current rules
   accrue quarantine release --reason no_price   all of a reason
-  accrue quarantine drop --reason malformed     give up";
+  accrue quarantine drop --reason malformed     delete";
 
 /// Records sent to the engine at once.
 const BATCH: usize = 1000;
@@ -37,25 +37,25 @@ enum What {
         /// Only those of this reason
         #[arg(long)]
         reason: Option<String>,
-        /// At most so many, the latest
+        /// At most this many, the latest
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
     /// One record as it was sent
     Show {
-        /// Its place in the log
+        /// Its offset in the log
         offset: u64,
     },
-    /// Judge records again under the rules of now, and let in those that pass
+    /// Check records again under the current rules, and accept those that pass
     Release(Selection),
-    /// Give records up
+    /// Delete records
     Drop(Selection),
 }
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Selection {
-    /// Places in the log
+    /// Offsets in the log
     offsets: Vec<u64>,
     /// All records of this reason
     #[arg(long)]
@@ -73,7 +73,7 @@ struct Refusal {
     raw: Box<str>,
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.what {
         What::List { reason, limit } => list(&context, reason.as_deref(), limit),
         What::Show { offset } => show(&context, offset),
@@ -91,7 +91,7 @@ fn refusal(log: &mut LogReader, offset: Offset) -> anyhow::Result<Option<Refusal
     }))
 }
 
-fn list(context: &Context, reason: Option<&str>, limit: usize) -> anyhow::Result<Ending> {
+fn list(context: &Context, reason: Option<&str>, limit: usize) -> anyhow::Result<Exit> {
     let (mut log, recovered) = inspect::recovered(context)?;
     let held = recovered.facts.quarantine;
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
@@ -113,20 +113,20 @@ fn list(context: &Context, reason: Option<&str>, limit: usize) -> anyhow::Result
         let totals: Vec<Vec<String>> = reasons.iter().map(|(reason, n)| vec![(*reason).into(), count(*n)]).collect();
         format!("{}\n{}", columns(&totals), columns(&rows))
     })?;
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
-fn show(context: &Context, offset: u64) -> anyhow::Result<Ending> {
+fn show(context: &Context, offset: u64) -> anyhow::Result<Exit> {
     let mut log = LogReader::open(&context.config.data)?;
     let record = refusal(&mut log, Offset(offset))?.ok_or_else(|| {
-        let hint = "`accrue quarantine list` shows their places";
+        let hint = "`accrue quarantine list` shows their offsets";
         Problem::new(format!("record {offset} is not a refused one"), hint)
     })?;
     context.output.result(&record, |record| {
         let Refusal { offset, received_at, kind, reason, detail, raw } = record;
         format!("{offset}  {kind}  received {received_at}\n{reason}: {detail}\n{raw}", kind = kind.name())
     })?;
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
 /// The offsets that a selection means.
@@ -138,7 +138,7 @@ fn selected(context: &Context, selection: Selection) -> anyhow::Result<Vec<Offse
     Ok(held.filter(|(_, reason)| selection.reason.as_deref() == Some(reason)).map(|(offset, _)| offset).collect())
 }
 
-/// Runs `work` on an open engine and closes it again, whatever became of the work.
+/// Runs `work` on an open engine and closes it again, whether the work succeeds or not.
 fn with_engine<T>(context: &Context, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let engine = super::engine_of(context)?;
@@ -147,7 +147,7 @@ fn with_engine<T>(context: &Context, work: impl AsyncFnOnce(&Engine) -> anyhow::
     worked
 }
 
-fn release(context: &Context, selection: Selection) -> anyhow::Result<Ending> {
+fn release(context: &Context, selection: Selection) -> anyhow::Result<Exit> {
     let offsets = selected(context, selection)?;
     let (total, reasons) = with_engine(context, async |engine| {
         let mut total = Ingested::default();
@@ -173,12 +173,12 @@ fn release(context: &Context, selection: Selection) -> anyhow::Result<Ending> {
     });
     context.output.result(&result, |_| {
         let let_in = count(total.accepted + total.repaired);
-        format!("{let_in} let in, {} known already, {} still refused", count(total.duplicates), count(refused))
+        format!("{let_in} accepted, {} known already, {} still refused", count(total.duplicates), count(refused))
     })?;
-    Ok(if refused > 0 && total.accepted + total.repaired == 0 { Ending::Refused } else { Ending::Well })
+    Ok(if refused > 0 && total.accepted + total.repaired == 0 { Exit::Refused } else { Exit::Success })
 }
 
-fn drop_selected(context: &Context, selection: Selection) -> anyhow::Result<Ending> {
+fn drop_selected(context: &Context, selection: Selection) -> anyhow::Result<Exit> {
     let offsets = selected(context, selection)?;
     let dropped = with_engine(context, async |engine| {
         let mut dropped = 0;
@@ -189,7 +189,7 @@ fn drop_selected(context: &Context, selection: Selection) -> anyhow::Result<Endi
     })?;
     let result = serde_json::json!({ "asked": offsets.len(), "dropped": dropped });
     context.output.result(&result, |_| format!("{} given up", count(dropped)))?;
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
 /// The beginning of a text, on one line.

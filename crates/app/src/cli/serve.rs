@@ -6,17 +6,17 @@ use accrue_engine::Engine;
 use accrue_engine::online_model::OnlineModel;
 
 use super::problem::Hint as _;
-use super::{Context, Ending, signals};
+use super::{Context, Exit, signals};
 
 const EXAMPLES: &str = "\
 Examples:
   accrue serve
   accrue serve --data shop --listen 0.0.0.0:7171       needs keys in accrue.toml
   accrue serve --model sequence:gru                    one model alone; the default is the blend of all
-  accrue serve --model blend:lightgcn                  the blend with a model in it that is fitted behind the stream
+  accrue serve --model blend:lightgcn                  the blend with a fitted model as a member
   accrue serve --listen 127.0.0.1:0                    a free port; the first line on stdout names it
 
-Ctrl-C or SIGTERM ends it: requests in flight are answered, a checkpoint is written.";
+Ctrl-C or SIGTERM ends it: requests in flight are answered, and a checkpoint is written.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -24,18 +24,18 @@ pub(super) struct Arguments {
     /// Address and port; port 0 picks a free one [default: 127.0.0.1:7171] [env: ACCRUE_LISTEN]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
-    /// Which model answers: popularity, repeat, neighbours, preference, factorization, blend, sequence:NETWORK, fitted:MODEL, or
-    /// blend:NETWORK, blend:MODEL with one of those in it; NETWORK is gru, transformer or convolution, MODEL what `accrue evaluate
-    /// --model list` has for whole data sets [default: blend]
+    /// The model that answers: popularity, repeat, neighbours, preference, factorization, blend, sequence:NETWORK,
+    /// fitted:MODEL, or blend:NETWORK, blend:MODEL with one of those as a member; NETWORK is gru, transformer or
+    /// convolution, MODEL a fitted model of `accrue evaluate --model list` [default: blend]
     #[arg(long, value_name = "NAME", value_parser = OnlineModel::named)]
     pub model: Option<OnlineModel>,
 }
 
-pub(super) fn run(context: Context) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context) -> anyhow::Result<Exit> {
     let Context { config, .. } = context;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        // The port first: a second server on it should fail before it recovers a shop.
+        // The port first: a second server on it must fail before it recovers a shop.
         let listener = tokio::net::TcpListener::bind(&config.http.listen).await;
         let listener = listener
             .map_err(|error| anyhow::anyhow!("{}: cannot listen: {error}", config.http.listen))
@@ -47,9 +47,9 @@ pub(super) fn run(context: Context) -> anyhow::Result<Ending> {
         std::io::stdout().flush()?;
         let served = accrue_http::serve(engine.clone(), listener, settings, signals::stop_asked()).await;
         tracing::info!("stopping: the learner catches up and a checkpoint is written");
-        // The engine is closed also when serving failed.
+        // The engine is closed even if serving failed.
         tokio::task::spawn_blocking(move || engine.close()).await??;
         anyhow::Ok(served?)
     })?;
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }

@@ -1,11 +1,11 @@
-//! `accrue config`: every setting in force and where it came from.
+//! `accrue config`: every setting and where it came from.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use toml::Value;
 
-use super::Ending;
+use super::Exit;
 use super::output::{Output, columns};
 use crate::config::Resolved;
 
@@ -15,7 +15,7 @@ struct Shown {
     from: String,
 }
 
-pub(super) fn run(resolved: &Resolved, output: Output) -> anyhow::Result<Ending> {
+pub(super) fn run(resolved: &Resolved, output: Output) -> anyhow::Result<Exit> {
     let values = resolved.values().into_iter();
     let shown: BTreeMap<String, Shown> = values
         .map(|(key, value, origin)| {
@@ -28,7 +28,7 @@ pub(super) fn run(resolved: &Resolved, output: Output) -> anyhow::Result<Ending>
         rows.extend(shown.iter().map(|(key, shown)| vec![key.clone(), shown.value.to_string(), shown.from.clone()]));
         columns(&rows)
     })?;
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
 fn without_secrets(mut keys: Value) -> Value {

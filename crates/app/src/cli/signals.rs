@@ -1,16 +1,16 @@
-//! Ctrl-C and SIGTERM: asked once, work stops at the next safe place; asked twice, the process ends at once.
+//! Ctrl-C and SIGTERM: the first one stops work at the next safe place, the second ends the process at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::output;
 
-/// Whether somebody has asked to stop.
+/// Whether a stop was requested.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Listens from now on.
+    /// Starts to listen.
     pub fn listen() -> anyhow::Result<Self> {
         let stop = Self::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -47,7 +47,7 @@ pub(super) async fn stop_asked() {
             return;
         }
     }
-    // Without a signal there is nothing to wait for but the end of the process.
+    // Without a signal this waits for ever.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

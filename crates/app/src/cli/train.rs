@@ -1,4 +1,4 @@
-//! `accrue train --challenge`: other settings, more passes or only the recent past, judged beside what is being learned.
+//! `accrue train --challenge`: other settings, more passes or only the recent past, compared with the current model.
 
 use accrue_engine::{Config, learn_settings, with_changes};
 use accrue_store::Offset;
@@ -8,40 +8,40 @@ use toml::{Table, Value};
 
 use super::output::count;
 use super::problem::Problem;
-use super::{Context, Ending};
+use super::{Context, Exit};
 
 const HINT: &str = "write it as under [model] in `accrue config`: --set factorization.rate=0.02";
 
 const EXAMPLES: &str = "\
 Examples:
-  accrue train --challenge                                           learn everything again, without what is suspect
+  accrue train --challenge                                           learn everything again, except suspect records
   accrue train --challenge --passes 2 --set factorization.rate=0.02  other settings, over the log twice
   accrue train --challenge --from 1000000                            from the recent past alone
   accrue train --challenge --set part=neighbours                     another model
 
-The server must be stopped; of a running one, ask with PUT /v1/versions/challenger. The challenger learns from the log, then both live through the last records side by side, each saying
-beforehand what it expects. It becomes what is learned on from only if it is not worse by the margin, and within its time and
-memory; otherwise the reason is told and written down, and the exit code is 1.";
+The server must be stopped; for a running one, use PUT /v1/versions/challenger. The challenger learns from the log. Then it and
+the current model both predict and learn the last records. The challenger is promoted only if it is not worse by more than the
+margin, and within its limits of time and memory; otherwise the reason is printed and recorded, and the exit code is 1.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Judge a challenger
+    /// Train a challenger and judge it
     #[arg(long, required = true)]
     challenge: bool,
     /// A setting of the models, as under [model] in `accrue config`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Learn from this record on
+    /// Learn from this record of the log onwards
     #[arg(long, value_name = "OFFSET", default_value_t = 0)]
     from: u64,
     /// Passes over the log
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     passes: u32,
-    /// Records that both live through, the last half of the log at most
+    /// Records of the log that both predict and learn, at most the last half of it
     #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1..))]
     shadow: u64,
-    /// Loss of mean gain that counts as not worse, 0 to 0.4
+    /// Loss of mean gain that still counts as not worse, 0 to 0.4
     #[arg(long, value_name = "LOSS", default_value_t = GateSettings::default().margin, value_parser = margin)]
     margin: f64,
 }
@@ -51,7 +51,7 @@ fn margin(text: &str) -> Result<f64, String> {
     if (0.0..=0.4).contains(&margin) { Ok(margin) } else { Err("0 to 0.4".into()) }
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let Context { config, output } = context;
     let mut settings = learn_settings(&config.engine);
     let changes = arguments.set.iter().map(|text| change(text)).collect::<anyhow::Result<_>>()?;
@@ -71,7 +71,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     };
     let gate = GateSettings { margin: arguments.margin, ..GateSettings::default() };
     let bar = if output.draws_progress() { ProgressBar::new(arguments.shadow) } else { ProgressBar::hidden() };
-    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3} %  side by side  {eta} left")?);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {percent:>3} %  predicting with both  {eta} left")?);
     let report =
         accrue_engine::challenge(&config.data, &config.engine, &challenge, arguments.shadow, &gate, |at, _| {
             bar.set_position(at);
@@ -79,7 +79,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
     bar.finish_and_clear();
     output.result(&report, |report| {
         format!(
-            "{}: {}\n{} records side by side; a page takes {:.2} ms (the line {:.2}); {} learned numbers (the line {}); {:.1} s",
+            "{}: {}\n{} records predicted by both; a page takes {:.2} ms (the current model {:.2}); {} learned numbers (the current model {}); {:.1} s",
             if report.promoted { "promoted" } else { "refused" },
             report.why,
             count(report.shadowed),
@@ -91,9 +91,9 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
         )
     })?;
     if report.promoted && !arguments.set.is_empty() {
-        output.note("write the same settings into accrue.toml: a start with others goes on under those");
+        output.note("write the same settings into accrue.toml: a start with other settings continues with those");
     }
-    Ok(if report.promoted { Ending::Well } else { Ending::Refused })
+    Ok(if report.promoted { Exit::Success } else { Exit::Refused })
 }
 
 /// `factorization.rate=0.02`, as a name and a value.

@@ -1,4 +1,4 @@
-//! `accrue versions`: what was learned and when, which of it is trusted, and what was undone.
+//! `accrue versions`: the versions of the models, their standing with the guard, and what was undone.
 
 use accrue_engine::{Engine, Versions};
 use accrue_store::Offset;
@@ -6,17 +6,17 @@ use accrue_train::VersionEntry;
 use serde_json::json;
 
 use super::output::{columns, count};
-use super::{Context, Ending, inspect};
+use super::{Context, Exit, inspect};
 
 const EXAMPLES: &str = "\
 Examples:
   accrue versions                    all of them, and which one answers
   accrue versions compare 12 17      what differs
-  accrue versions promote 12         go on from version 12 (the server must be stopped)
-  accrue versions release 48211      learn the suspect records from 48211 on after all (the server must be stopped)
+  accrue versions promote 12         restore version 12 (the server must be stopped)
+  accrue versions release 48211      learn the suspect records from 48211 on (the server must be stopped)
 
-Of a running server: GET /v1/versions, POST /v1/versions/12/promote. A state that is no longer kept can be
-looked at: `accrue replay --to OFFSET` builds it again beside, as far as the log reaches.";
+For a running server, use GET /v1/versions and POST /v1/versions/12/promote. A state that is no longer kept can be built
+again with `accrue replay --to OFFSET`, if the log still has its records.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -29,29 +29,29 @@ pub(super) struct Arguments {
 enum What {
     /// All versions
     List,
-    /// Two versions side by side
+    /// Compare two versions
     Compare {
         /// One
         a: u64,
         /// The other
         b: u64,
     },
-    /// Go on from a version whose state is kept
+    /// Restore a version whose state is kept
     Promote {
-        /// Which
+        /// Its number
         version: u64,
-        /// For whoever reads the list of versions later
+        /// A note for the list of versions
         #[arg(long, value_name = "TEXT", default_value = "an operator chose it")]
         why: String,
     },
-    /// Learn suspect records after all
+    /// Release suspect records, which are then learned
     Release {
         /// The first record of the window
         from: u64,
     },
 }
 
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Ending> {
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.what.unwrap_or(What::List) {
         What::List => context.output.result(&versions(&context)?, table)?,
         What::Compare { a, b } => compare(&context, a, b)?,
@@ -64,10 +64,10 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Endi
             context.output.result(&versions, table)?;
         }
     }
-    Ok(Ending::Well)
+    Ok(Exit::Success)
 }
 
-/// As they stand on the disk.
+/// The versions of the data folder.
 fn versions(context: &Context) -> anyhow::Result<Versions> {
     let (mut log, mut recovered) = inspect::recovered(context)?;
     recovered.catch_up(&mut log)?;
@@ -104,8 +104,8 @@ pub(super) fn table(all: &Versions) -> String {
     }));
     let mut text = columns(&rows);
     text.push_str(&format!(
-        "* answers{}; {} rollbacks by alarm\n",
-        if all.on_probation { ", while what is learned since the rollback proves itself" } else { "" },
+        "* answers{}; {} automatic rollbacks\n",
+        if all.on_probation { ", because the current version is on probation after the rollback" } else { "" },
         all.alarms
     ));
     let challengers = &all.challenger;
@@ -140,11 +140,11 @@ fn compare(context: &Context, a: u64, b: u64) -> anyhow::Result<()> {
             of("why", |entry| entry.why.to_string()),
             of("build", |entry| entry.build.to_string()),
             of("settings", |entry| entry.settings.to_string()),
-            of("choices examined", |entry| count(entry.examined)),
+            of("choices tested", |entry| count(entry.examined)),
             of("ndcg@20", |entry| format!("{:.4}", entry.ndcg)),
-            of("ndcg@20 of the good one", |entry| format!("{:.4}", entry.ndcg_of_good)),
-            of("ndcg@20 on anchors", |entry| format!("{:.4}", entry.anchor_ndcg)),
-            of("… of the good one", |entry| format!("{:.4}", entry.anchor_ndcg_of_good)),
+            of("ndcg@20 of the good version", |entry| format!("{:.4}", entry.ndcg_of_good)),
+            of("ndcg@20 on the holdout", |entry| format!("{:.4}", entry.anchor_ndcg)),
+            of("… of the good version", |entry| format!("{:.4}", entry.anchor_ndcg_of_good)),
         ];
         columns(&rows)
     })

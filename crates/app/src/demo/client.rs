@@ -1,8 +1,8 @@
-//! A shop's own small HTTP client: one connection, kept open, one request at a time.
+//! A small HTTP client for the simulated shop: one connection, kept open, one request at a time.
 //!
-//! In: method, path, body. Out: the answer's body as JSON, and how long it took. It knows as much of HTTP/1.1 as the server
-//! beside it speaks: answers with a length. A connection that was closed meanwhile is opened again, once; the server counts
-//! what is sent twice as duplicates. Refuses: TLS, redirects, chunks.
+//! In: method, path, body. Out: the answer's body as JSON, and how long it took. It supports only what this server
+//! sends: answers with a length. A connection that was closed in between is opened again, once; the server counts
+//! events that are sent twice as duplicates. Refuses: TLS, redirects, chunks.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// An answer that takes longer is none.
+/// The limit of waiting for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest answer, in bytes.
 const MAX_BODY_BYTES: u64 = 16 << 20;
-/// How often a server that has too much to do is asked again, and after what pause.
+/// How often a request is repeated if the server is busy, and the pause before each.
 const MAX_TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What went wrong between the simulated shop and its server.
+/// An error between the simulated shop and its server.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The connection failed.
@@ -27,7 +27,7 @@ pub enum ClientError {
     Connection {
         /// Method and path.
         request: String,
-        /// The system's own words.
+        /// The error of the system.
         source: io::Error,
     },
     /// The server refused.
@@ -35,17 +35,17 @@ pub enum ClientError {
     Refused {
         /// Method and path.
         request: String,
-        /// HTTP's number.
+        /// The HTTP status.
         status: u16,
         /// The problem document.
         body: String,
     },
-    /// The answer does not have the form that it should.
+    /// The answer is not in the expected form.
     #[error("{request}: the answer cannot be read: {source}")]
     Unreadable {
         /// Method and path.
         request: String,
-        /// What was wrong.
+        /// The fault.
         source: serde_json::Error,
     },
 }
@@ -63,7 +63,7 @@ impl Client {
         Self { address, stream: None }
     }
 
-    /// Asks for something.
+    /// Sends a GET request.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -71,7 +71,7 @@ impl Client {
         self.ask("GET", path, &[])
     }
 
-    /// Sends something as JSON.
+    /// Sends a POST request with JSON.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_read_to_their_length_and_no_further() {
+    fn answers_are_read_to_their_length() {
         let mut bytes = &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 503 Busy\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"[..];
         assert_eq!(read_answer(&mut bytes).unwrap(), (200, b"{}".to_vec(), true));
         assert_eq!(read_answer(&mut bytes).unwrap(), (503, Vec::new(), false));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn invalid_answers_are_refused() {
         let cases: [&[u8]; 4] = [
             b"SSH-2.0\r\n\r\n",
             b"HTTP/1.1 200 OK\r\n\r\n{}",

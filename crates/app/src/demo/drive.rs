@@ -1,8 +1,8 @@
-//! The simulated shop on one side, the server's HTTP interface on the other, and a closed loop between them: a visit asks for
-//! a page, the simulator says what the visitor does with it, the events go back in by the front door.
+//! A closed loop between the simulator and the server's HTTP interface: a visit requests a page, the simulator decides
+//! what the visitor does with it, and the events are sent to the server.
 //!
-//! Two small shares of the front pages, drawn by the visit's number, are filled without the models: by `/v1/trending`, and
-//! evenly at random. They are what the models are compared with, on the same visitors.
+//! Two small shares of the front pages, chosen by the visit's number, are filled without the models: by `/v1/trending`,
+//! and uniformly at random. They are the baselines, for the same visitors.
 
 use std::time::{Duration, Instant};
 
@@ -16,20 +16,20 @@ use serde_json::{Value, json};
 use super::client::{Client, ClientError};
 use super::tally::{Arm, Page, Tally};
 
-/// Front pages in a hundred that are filled with what is popular, and as many evenly at random.
+/// Front pages in a hundred that are filled with what is popular, and as many uniformly at random.
 pub(super) const BASELINE_PERCENT: u64 = 8;
-/// How long the search index is waited for.
+/// The limit of waiting for the search index.
 const INDEX_PATIENCE: Duration = Duration::from_secs(5);
-/// Streams of random numbers: who fills a page, and with what.
+/// Streams of random numbers: the arm of a page, and the items of random pages.
 const ARM: u64 = 0x44_41;
 const DRAW: u64 = 0x44_44;
 
-/// The server's list, whatever it was asked for.
+/// The server's list, of whatever kind.
 #[derive(Debug, Deserialize)]
 struct List {
     #[serde(alias = "search_id")]
     recommendation_id: String,
-    /// What the models had learned; searches do not say.
+    /// What the models had learned; absent for searches.
     offset: Option<u64>,
     #[serde(alias = "hits")]
     items: Vec<Listed>,
@@ -40,7 +40,7 @@ struct Listed {
     id: ItemId,
 }
 
-/// What became of events or items.
+/// The outcome of events or items.
 #[derive(Debug, Deserialize)]
 struct Taken {
     accepted: u64,
@@ -50,12 +50,12 @@ struct Taken {
     offset: u64,
 }
 
-/// Counts of what became of the events.
+/// Counts of the events by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Fates {
-    /// Taken in as sent.
+    /// Accepted as sent.
     pub accepted: u64,
-    /// Taken in after repairs.
+    /// Accepted after repairs.
     pub repaired: u64,
     /// Known already.
     pub duplicates: u64,
@@ -63,7 +63,7 @@ pub struct Fates {
     pub quarantined: u64,
 }
 
-/// The shop, its line to the server, and the score so far.
+/// The simulated shop, its connection to the server, and the figures so far.
 pub(super) struct Drive {
     pub shop: Simulator,
     pub tally: Tally,
@@ -78,7 +78,8 @@ impl Drive {
         Ok(Self { shop, tally: Tally::new(window), fates: Fates::default(), client })
     }
 
-    /// Waits for the search index, which follows the catalogue on its own thread; goes on without it after some seconds.
+    /// Waits for the search index, which follows the catalogue on its own thread; continues without it after some
+    /// seconds.
     pub fn wait_until_found(&mut self, query: &str, stop: &dyn Fn() -> bool) -> Result<(), ClientError> {
         let begun = Instant::now();
         while begun.elapsed() < INDEX_PATIENCE && !stop() {
@@ -91,7 +92,7 @@ impl Drive {
         Ok(())
     }
 
-    /// A change of the catalogue, passed on.
+    /// Sends a change of the catalogue.
     pub fn pass_on(&mut self, step: Step) -> Result<(), ClientError> {
         match step {
             Step::NewItems(items) => self.client.send::<Taken>("POST", "/v1/items", &items).map(drop),
@@ -105,7 +106,7 @@ impl Drive {
         self.client.send::<IgnoredAny>("PATCH", &format!("/v1/items/{}", escaped(item.as_str())), change).map(drop)
     }
 
-    /// One turn of the loop.
+    /// One iteration of the loop.
     pub fn serve(&mut self, visit: &Visit) -> Result<(), ClientError> {
         let arm = arm(self.shop.settings().seed, visit);
         let (shown, list, answer) = match arm {
@@ -163,7 +164,7 @@ impl Drive {
     }
 }
 
-/// Who fills a visit's page.
+/// The arm that fills a visit's page.
 fn arm(seed: u64, visit: &Visit) -> Arm {
     match visit.request {
         Request::Similar(_) => Arm::Similar,
@@ -176,11 +177,11 @@ fn arm(seed: u64, visit: &Visit) -> Arm {
     }
 }
 
-/// Items in stock, drawn evenly.
+/// Items in stock, drawn uniformly.
 fn draw(items: &[Item], seed: u64, visit: &Visit) -> Vec<ItemId> {
     let mut draws = Draws::new(seed, DRAW, visit.number);
     let mut page: Vec<ItemId> = Vec::with_capacity(visit.n);
-    // A limit, for shops with hardly anything in stock.
+    // A limit, for shops with few items in stock.
     for _ in 0..20 * visit.n {
         if page.len() == visit.n || items.is_empty() {
             break;

@@ -1,7 +1,8 @@
-//! Where the demo's data lies: in a folder of its own that goes when the demo ends, or in one that was named.
+//! The demo's data folder: a temporary one that is removed when the demo ends, or a given one.
 //!
-//! A named folder is taken if it is new or empty, or if an earlier demo made it and nobody has written to it since; then its
-//! data gives way. Any other folder is refused: simulated shoppers never get among real ones.
+//! A given folder is used if it is new or empty, or if an earlier demo created it and nothing else has written to it
+//! since; then its data is removed. Any other folder is refused, so that simulated shoppers are never mixed with real
+//! ones.
 
 use std::fs;
 use std::io;
@@ -10,13 +11,13 @@ use std::path::{Path, PathBuf};
 use accrue_engine::{Config, Engine, EngineError};
 use serde::{Deserialize, Serialize};
 
-/// Lies in a named folder and says whose it is.
+/// The file that marks a given folder as a demo's.
 const MARK: &str = "accrue-demo.json";
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Something else lies there.
+    /// It holds other data.
     #[error("{path}: holds data that no demo wrote, and simulated shoppers must not get among it", path = path.display())]
     Foreign {
         /// The folder.
@@ -27,15 +28,15 @@ pub enum FolderError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The system's own words.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The engine cannot open what an earlier demo left.
+    /// The engine cannot open the data of an earlier demo.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// What the mark says.
+/// The content of the mark.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Mark {
     note: String,
@@ -59,12 +60,12 @@ impl Folder {
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let name = format!("accrue-demo-{}-{:08x}", std::process::id(), started.subsec_nanos());
         let path = std::env::temp_dir().join(name);
-        // Fails if it is there: somebody else's folder is never used, still less removed.
+        // Fails if it exists: a folder of another program is never used or removed.
         fs::create_dir(&path).map_err(at(&path))?;
         Ok(Self { path, is_temporary: true })
     }
 
-    /// The folder that was named, emptied of an earlier demo's data.
+    /// The given folder, emptied of an earlier demo's data.
     ///
     /// # Errors
     /// [`FolderError`].
@@ -84,12 +85,12 @@ impl Folder {
         &self.path
     }
 
-    /// Whether it goes with the demo.
+    /// Whether it is removed when the demo ends.
     pub fn is_temporary(&self) -> bool {
         self.is_temporary
     }
 
-    /// Notes how far the demo wrote.
+    /// Records how far the demo wrote.
     ///
     /// # Errors
     /// [`FolderError::Io`].
@@ -118,21 +119,21 @@ fn at(path: &Path) -> impl Fn(io::Error) -> FolderError + '_ {
     move |source| FolderError::Io { path: path.to_owned(), source }
 }
 
-/// Removes what an earlier demo wrote; refuses whatever else.
+/// Removes the data of an earlier demo; refuses any other.
 fn clear(path: &Path, config: &Config) -> Result<(), FolderError> {
     let foreign = || FolderError::Foreign { path: path.to_owned() };
     let mark: Mark = match fs::read(path.join(MARK)) {
         Ok(text) => serde_json::from_slice(&text).map_err(|_| foreign())?,
         Err(_) => return Err(foreign()),
     };
-    // Opening it also tells whether another process is at work there.
+    // Opening it also detects another process that uses it.
     let engine = Engine::open(path, config)?;
     let end = engine.status().log_end;
     engine.close()?;
     if mark.end.is_some_and(|known| known != end) {
         return Err(foreign());
     }
-    // The mark goes last: what is left of an interrupted removal is still known as a demo's.
+    // The mark is removed last, so that the rest of an interrupted removal is still known as a demo's.
     for entry in fs::read_dir(path).map_err(at(path))? {
         let entry = entry.map_err(at(path))?;
         let (path, kind) = (entry.path(), entry.file_type().map_err(at(path))?);
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_temporary_folder_goes_with_the_demo() {
+    fn a_temporary_folder_is_removed_with_the_demo() {
         let folder = Folder::temporary().unwrap();
         let path = folder.path().to_owned();
         fs::write(path.join("log"), "x").unwrap();
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_taken_again_only_if_nobody_else_wrote_there() {
+    fn a_folder_is_used_again_only_if_nothing_else_wrote_to_it() {
         let parent = Folder::temporary().unwrap();
         let (path, config) = (parent.path().join("shop"), Config::default());
         let fill = |n_users: usize| {
@@ -179,11 +180,11 @@ mod tests {
         again.mark(Some(fill(1))).unwrap();
         fill(2);
         assert!(matches!(Folder::named(&path, &config), Err(FolderError::Foreign { .. })));
-        assert!(fs::read_dir(&path).unwrap().count() > 1, "a refused folder stays as it was");
+        assert!(fs::read_dir(&path).unwrap().count() > 1, "a refused folder is not changed");
     }
 
     #[test]
-    fn a_folder_with_anything_else_is_refused() {
+    fn a_folder_with_other_files_is_refused() {
         let parent = Folder::temporary().unwrap();
         fs::write(parent.path().join("letter.txt"), "dear all").unwrap();
         let refused = Folder::named(parent.path(), &Config::default());

@@ -1,11 +1,11 @@
-//! `accrue demo`: a simulated shop at work on a real server.
+//! `accrue demo`: a simulated shop on a real server.
 //!
-//! In: where to listen, how fast, how long. It starts the server on a folder of its own, posts the catalogue of the simulator
-//! `sim-v1`, and drives visits through the HTTP interface: page, clicks, events, next page. Out: what was opened, a
-//! [`Progress`] every few seconds, and a [`Summary`]. Whoever else asks the server meanwhile is answered like in any shop.
-//! It prints nothing itself, and it claims nothing about real shoppers: all figures come from simulated ones.
+//! In: where to listen, how fast, how long. It starts the server on a folder of its own, posts the catalogue of the
+//! simulator `sim-v1`, and drives visits through the HTTP interface: page, clicks, events, next page. Out: what was
+//! opened, a [`Progress`] every few seconds, and a [`Summary`]. The server also answers other clients, as in any shop.
+//! It prints nothing itself. All figures come from simulated shoppers and say nothing about real ones.
 //!
-//! Simulated time begins some weeks ago and runs with the visits; should it catch up with the clock, visits wait for it.
+//! Simulated time begins some weeks ago and advances with the visits; if it reaches the clock, visits wait for it.
 
 mod client;
 mod drive;
@@ -40,31 +40,31 @@ use folder::Folder;
 /// How long the demo runs and how fast.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DemoSettings {
-    /// The folder that the user named; none is a temporary one.
+    /// The folder that the user gave; none is a temporary one.
     pub data: Option<PathBuf>,
-    /// Pages to serve; none is until asked to stop.
+    /// Pages to serve; none is until a stop is requested.
     pub visits: Option<u64>,
     /// Pages a second at most, above 0.
     pub visits_per_s: f64,
-    /// Between two progresses.
+    /// The time between two reports of progress.
     pub every: Duration,
 }
 
-/// What the demo has to tell.
+/// The messages of the demo.
 #[derive(Clone, Copy, Debug)]
 pub enum Said<'a> {
     /// The server answers.
     Opened(&'a Opened),
-    /// How it goes.
+    /// The progress.
     Progress(&'a Progress),
-    /// How it went.
+    /// The summary at the end.
     Summary(&'a Summary),
 }
 
-/// Why the demo could not go on.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The address is not this machine's own.
+    /// The address is not a loopback address.
     #[error("{0}: the demo has no keys, so it listens on a loopback address only")]
     Open(String),
     /// The address cannot be listened on.
@@ -72,10 +72,10 @@ pub enum DemoError {
     Listen {
         /// The address.
         address: String,
-        /// The system's own words.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The server ended before it was asked to.
+    /// The server ended before it was told to.
     #[error("the server ended: {0}")]
     Server(String),
     /// The folder cannot be used.
@@ -84,25 +84,25 @@ pub enum DemoError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The server did not answer as it should.
+    /// The server did not answer as expected.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// What was said could not be passed on.
+    /// A message could not be printed.
     #[error(transparent)]
     Say(#[from] anyhow::Error),
 }
 
 /// Pages of a window, in a long run.
 const WINDOW: u64 = 2_000;
-/// How far back simulated time begins where nobody says how many visits there will be.
+/// How far back simulated time begins if the number of visits is not given.
 const DAYS_AHEAD: i64 = 90;
 const DAY_MS: i64 = 86_400_000;
-/// The driver rests for this share of the time that it works, so that others who ask are answered too.
+/// The driver sleeps for this share of the time that it works, so that other clients are answered too.
 const REST: f64 = 0.2;
-/// A wish to stop is heard within this time.
+/// A request to stop takes effect within this time.
 const BLINK: Duration = Duration::from_millis(50);
 
-/// Runs until the visits are over or `stop` says so.
+/// Runs until the visits are over or `stop` is set.
 ///
 /// # Errors
 /// [`DemoError`]; the server is stopped and a temporary folder removed in any case.
@@ -112,7 +112,7 @@ pub fn run(
     stop: &dyn Fn() -> bool,
     say: &mut dyn FnMut(Said<'_>) -> anyhow::Result<()>,
 ) -> Result<(), DemoError> {
-    // The port first: a second demo on it should fail before it makes a folder.
+    // The port first: a second demo on it must fail before it creates a folder.
     let (listener, address) = listen(&config.http.listen)?;
     let http = HttpSettings { listen: address.to_string(), shutdown_limit_s: 1, ..Default::default() };
     let config = EngineConfig { check: Default::default(), ..config.engine.clone() };
@@ -127,7 +127,7 @@ pub fn run(
     let end = engine.status().log_end;
     let closed = engine.close();
     folder.mark(Some(end))?;
-    // A server that ended by itself is why the drive failed.
+    // A server that ended by itself is the reason why the drive failed.
     served?;
     driven?;
     Ok(closed?)
@@ -145,7 +145,7 @@ fn drive(
     let opened = Opened::new(&shop, address, folder);
     let window = settings.visits.map_or(WINDOW, |visits| (visits / 4).clamp(1, WINDOW));
     let mut drive = Drive::open(shop, Client::new(address), window as usize)?;
-    // Said when it is true: lines that are pasted at once find the catalogue, also by search.
+    // Reported after it is true: commands that are pasted at once must find the catalogue, also by search.
     drive.wait_until_found(&opened.query, stop)?;
     say(Said::Opened(&opened))?;
     let started = Instant::now();
@@ -160,7 +160,7 @@ fn drive(
         drive.pass_on(step)?;
         if is_visit {
             let rest = begun.elapsed().mul_f64(REST);
-            // What was missed is not made up for: `due` is never in the past.
+            // Missed time is not made up for: `due` is never in the past.
             due = (due + Duration::from_secs_f64(1.0 / settings.visits_per_s)).max(Instant::now() + rest);
             pause(due, stop);
         }
@@ -173,7 +173,7 @@ fn drive(
     Ok(say(Said::Summary(&Summary::new(&drive, started.elapsed())))?)
 }
 
-/// Waits until the clock has reached a simulated time; `false` if asked to stop before.
+/// Waits until the clock has reached a simulated time; `false` if told to stop before.
 fn wait_for(at: Timestamp, stop: &dyn Fn() -> bool) -> bool {
     while now() < at {
         if stop() {
@@ -184,7 +184,7 @@ fn wait_for(at: Timestamp, stop: &dyn Fn() -> bool) -> bool {
     true
 }
 
-/// Sleeps until then, or until asked to stop.
+/// Sleeps until then, or until told to stop.
 fn pause(until: Instant, stop: &dyn Fn() -> bool) {
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -195,10 +195,10 @@ fn pause(until: Instant, stop: &dyn Fn() -> bool) {
     }
 }
 
-/// The shop of the simulator's defaults, that long ago that simulated time does not reach the clock soon.
+/// The simulator's default shop, starting long enough ago that simulated time does not soon reach the clock.
 fn shop_settings(seed: u64, visits: Option<u64>, now: Timestamp) -> SimulatorSettings {
     let defaults = SimulatorSettings::default();
-    // A quarter more, for days differ; and a day, for the first visits come before dawn.
+    // A quarter more, because days differ; and a day, because the first visits come before dawn.
     let needed = |visits: u64| (1.25 * visits as f64 / defaults.visits_per_day) as i64 + 2;
     let days = visits.map_or(DAYS_AHEAD, needed).clamp(2, 3_650);
     SimulatorSettings { seed, start: Timestamp((now.day() - days) * DAY_MS), ..defaults }
@@ -234,18 +234,18 @@ impl Server {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 let stopped = async {
-                    // A sender that is gone means the same as one that spoke.
+                    // A dropped sender means the same as a message.
                     let _ = stopped.await;
                 };
                 Ok(accrue_http::serve(engine, listener, settings, stopped).await?)
             })
         };
         let thread = std::thread::Builder::new().name("server".into()).spawn(serve);
-        Self { stop, thread: thread.expect("the system has room for a thread") }
+        Self { stop, thread: thread.expect("the system can start a thread") }
     }
 
     fn stop(self) -> Result<(), DemoError> {
-        // Nobody listens if the server has ended already; the thread tells why.
+        // The receiver is gone if the server has ended already; the thread's result says why.
         let _ = self.stop.send(());
         let ended = self.thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked")));
         ended.map_err(|error| DemoError::Server(format!("{error:#}")))
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn simulated_visits_lie_in_the_past() {
+    fn simulated_visits_are_in_the_past() {
         let now = Timestamp(1_795_000_000_000);
         for visits in [300, 20_000] {
             let mut shop = Simulator::new(shop_settings(7, Some(visits), now));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn only_this_machine_is_let_in() {
+    fn only_this_machine_is_admitted() {
         assert!(matches!(listen("0.0.0.0:0"), Err(DemoError::Open(_))));
         let (taken, address) = listen("127.0.0.1:0").expect("a free port");
         assert!(matches!(listen(&address.to_string()), Err(DemoError::Listen { .. })));

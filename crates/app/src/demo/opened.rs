@@ -1,4 +1,4 @@
-//! What the demo says first: where the server is, what shop it is, and lines to paste that work on it.
+//! The first message of the demo: where the server is, which shop it is, and commands to paste.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::drive::{BASELINE_PERCENT, escaped};
 use super::folder::Folder;
 
-/// Visits looked ahead for a shopper who comes soon and a query that somebody types.
+/// Visits that are searched for a shopper who comes soon and a query.
 const N_AHEAD: u64 = 500;
 
 /// The shop that was opened.
@@ -20,11 +20,11 @@ const N_AHEAD: u64 = 500;
 pub struct Opened {
     /// The server's address, `http://HOST:PORT`.
     pub listening: String,
-    /// Always: none of its shoppers exist.
+    /// Always true: its shoppers are simulated.
     pub simulated: bool,
-    /// Which simulator.
+    /// The name of the simulator.
     pub simulator: &'static str,
-    /// Where its chances come from.
+    /// The seed of its random numbers.
     pub seed: u64,
     /// Items in the catalogue.
     pub items: usize,
@@ -34,13 +34,13 @@ pub struct Opened {
     pub start: Timestamp,
     /// The data folder.
     pub data: PathBuf,
-    /// Whether the folder goes with the demo.
+    /// Whether the folder is removed when the demo ends.
     pub temporary: bool,
     /// A shopper who comes often.
     pub shopper: String,
     /// An item.
     pub item: String,
-    /// A query that somebody types.
+    /// A query of one of the next visits.
     pub query: String,
 }
 
@@ -66,7 +66,7 @@ impl Opened {
     }
 }
 
-/// Who comes most often among the next visits, and what is searched for first. Nobody is served on the way.
+/// The shopper of most of the next visits, and the first query among them. No page is served for this.
 fn ahead(shop: &Simulator) -> (String, String) {
     let mut shop = Simulator::new(shop.settings().clone());
     let mut n_visits: HashMap<String, u32> = HashMap::new();

@@ -1,4 +1,4 @@
-//! How the demo goes and how it went, as values; as text for people.
+//! The demo's progress and summary, as values and as text for people.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub const HEADER: [&str; 2] = [
     "  visits  a second  learned popular random        learned popular  learned     p50     p99        p50     p99",
 ];
 
-/// How it goes.
+/// The progress of the demo.
 #[derive(Clone, Debug, Serialize)]
 pub struct Progress {
     /// Pages served.
@@ -32,7 +32,7 @@ pub struct Progress {
     pub window: usize,
     /// How long the server took to answer.
     pub answer_ms: Times,
-    /// From acknowledged to learned, as the next answers show it.
+    /// From acknowledged to learned, measured by the next answers.
     pub fresh_ms: Times,
 }
 
@@ -69,16 +69,16 @@ impl fmt::Display for Progress {
 /// One arm's figures in a window.
 type Of = fn(&Window) -> &Worth;
 
-/// How it went.
+/// The summary of the demo.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// Always: none of the shoppers exist.
+    /// Always true: the shoppers are simulated.
     pub simulated: bool,
     /// Pages served.
     pub visits: u64,
     /// Events sent.
     pub events: u64,
-    /// What became of them.
+    /// Their outcomes.
     pub fates: Fates,
     /// Seconds from the first visit to the last.
     pub seconds: f64,
@@ -94,7 +94,7 @@ pub struct Summary {
     pub whole: Window,
     /// How long the server took to answer, in the last window.
     pub answer_ms: Times,
-    /// From acknowledged to learned, as the next answers showed it.
+    /// From acknowledged to learned, measured by the next answers.
     pub fresh_ms: Times,
 }
 
@@ -158,7 +158,7 @@ impl fmt::Display for Summary {
         }
         writeln!(
             f,
-            "\nExpected clicks and regret (what the best page would have brought more) are known only because the shop is simulated."
+            "\nExpected clicks and regret (the expected clicks that the best page would add) are known only because the shop is simulated."
         )
     }
 }

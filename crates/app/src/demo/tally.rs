@@ -1,21 +1,21 @@
-//! What the pages were worth: by who filled them, in the first window, the last one and the whole run.
+//! Clicks by the arm that filled a page, in the first window, the last one and the whole run.
 //!
-//! A page counts what was really clicked on it, and beside that what the simulator knows: the clicks to expect of the page, and
-//! of the best page there is. Their difference is the regret.
+//! A page has the clicks that happened, and two figures that only the simulator knows: the expected clicks of the page,
+//! and of the best possible page. Their difference is the regret.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// Who filled a page, and what kind of page it was.
+/// The arm that filled a page, and the kind of page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Arm {
     /// A front page by the models.
     Home,
-    /// A front page by the list of what is popular.
+    /// A front page by the list of popular items.
     Popular,
-    /// A front page drawn evenly from what is in stock.
+    /// A front page drawn uniformly from the items in stock.
     Random,
     /// Items like the one whose page is open.
     Similar,
@@ -25,19 +25,19 @@ pub enum Arm {
 
 /// Number of arms.
 const N_ARMS: usize = 5;
-/// Samples of freshness that the figures look back over.
+/// Samples of freshness that the figures are computed from.
 const N_FRESH: usize = 1_000;
 
-/// One page, after the fact.
+/// One page and its clicks.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
-    /// Who filled it.
+    /// The arm that filled it.
     pub arm: Arm,
     /// Clicks that happened.
     pub n_clicks: usize,
-    /// Clicks to expect of it.
+    /// Its expected clicks.
     pub expected: f64,
-    /// Clicks to expect of the best page.
+    /// The expected clicks of the best page.
     pub best: f64,
     /// How long the server took to answer, if it was asked.
     pub answer: Option<Duration>,
@@ -50,9 +50,9 @@ pub struct Worth {
     pub pages: u64,
     /// Clicks per page.
     pub clicks: f64,
-    /// Expected clicks per page: the same without the luck of who clicked.
+    /// Expected clicks per page: the same without the noise of clicks.
     pub expected: f64,
-    /// Expected clicks missed per page, against the best page.
+    /// Expected clicks missed per page, compared with the best page.
     pub regret: f64,
 }
 
@@ -61,9 +61,9 @@ pub struct Worth {
 pub struct Window {
     /// Front pages by the models.
     pub learned: Worth,
-    /// Front pages with what is popular.
+    /// Front pages with popular items.
     pub popular: Worth,
-    /// Front pages drawn evenly.
+    /// Front pages drawn uniformly.
     pub random: Worth,
     /// Pages of similar items.
     pub similar: Worth,
@@ -99,7 +99,7 @@ impl Sums {
     }
 }
 
-/// The middle and the slow end of some times, in milliseconds.
+/// The median and the 99th percentile of some times, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Times {
     /// Half were shorter.
@@ -129,13 +129,13 @@ pub struct Tally {
     whole: Sums,
     n_pages: u64,
     n_events: u64,
-    /// Acknowledged, not yet known to be learned: the log's end and when.
+    /// Acknowledged, but not yet known to be learned: the log's end, and the time.
     unlearned: VecDeque<(u64, Instant)>,
     fresh: VecDeque<Duration>,
 }
 
 impl Tally {
-    /// An empty one; windows have so many pages.
+    /// An empty one; windows have this many pages.
     pub fn new(window: usize) -> Self {
         Self {
             window: window.max(1),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn freshness_ends_with_the_first_answer_that_knows_the_events() {
+    fn freshness_ends_with_the_first_answer_that_has_learned_the_events() {
         let mut tally = Tally::new(2);
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);

@@ -1,4 +1,4 @@
-//! `accrue bench` from outside: every row is there and finite, and what it cannot do is said.
+//! `accrue bench` from outside: every row is there and finite, and errors are reported.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
 
@@ -23,7 +23,7 @@ fn json(output: &Output) -> Value {
 fn a_tiny_run_fills_every_row() {
     let listed = json(&bench(&["--list", "--json"]));
     let names: Vec<&str> = listed.as_array().unwrap().iter().map(|bench| bench["name"].as_str().unwrap()).collect();
-    // Whether it works out does not need the datasets, nor the whole of the largest shop.
+    // The result does not depend on the datasets, nor on the full size of the largest shop.
     let mut arguments: Vec<&str> = names.iter().copied().filter(|name| *name != "learn_online_retail").collect();
     arguments.extend(["--tiny", "--json", "--quiet"]);
     let measures = json(&bench(&arguments));
@@ -50,7 +50,7 @@ fn a_tiny_run_fills_every_row() {
 }
 
 #[test]
-fn an_unknown_name_is_answered_with_those_there_are() {
+fn an_unknown_name_is_answered_with_the_known_ones() {
     let output = bench(&["speed"]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::server::Server;
 
-/// A folder of its own to run in.
+/// A temporary folder to run in.
 struct Place {
     dir: tempfile::TempDir,
 }
@@ -100,7 +100,7 @@ fn wrong_arguments_exit_with_2_and_a_hint() {
 }
 
 #[test]
-fn every_setting_tells_where_it_came_from() {
+fn every_setting_has_its_origin() {
     let place = Place::new();
     place.write("accrue.toml", "[learn]\nseed = 1\ncheckpoints_kept = 5\n[http]\nlisten = '127.0.0.1:1'\n[[http.keys]]\nname = 'shop'\nkey = '0123456789abcdef'\nscopes = ['read']");
     let mut command = place.command(&["config", "--json", "--data", "shop"]);
@@ -119,7 +119,7 @@ fn every_setting_tells_where_it_came_from() {
 }
 
 #[test]
-fn a_file_taken_in_twice_counts_once() {
+fn a_file_that_is_ingested_twice_counts_once() {
     let place = Place::new();
     place.write("events.csv", EVENTS);
     let first = place.json(&["ingest", "events.csv", "--json"], 0);
@@ -127,7 +127,7 @@ fn a_file_taken_in_twice_counts_once() {
     assert_eq!(first["quarantined"], serde_json::json!({ "malformed": 1, "no_shopper": 1 }));
     let again = place.json(&["ingest", "events.csv", "--json"], 0);
     assert_eq!(counts(&again), (6, 0, 6, 0));
-    // The refused lines lie in quarantine once, wherever they stand in a file.
+    // The refused lines are in quarantine once, at any position in a file.
     place.write("moved.csv", EVENTS.replacen("at,price\n", "at,price\nview,u3,mug,2026-11-02T10:00:00Z,\n", 1));
     assert_eq!(counts(&place.json(&["ingest", "moved.csv", "--json"], 0)), (7, 1, 6, 0));
     let held = place.json(&["quarantine", "list", "--json"], 0);
@@ -141,7 +141,7 @@ fn a_file_taken_in_twice_counts_once() {
 }
 
 #[test]
-fn customers_and_products_come_in_batches_and_bad_lines_tell_what_they_are() {
+fn customers_and_products_are_ingested_and_bad_lines_name_their_kind() {
     let place = Place::new();
     let users: String = (0..5000).map(|n| format!("{{\"id\":\"u{n}\",\"country\":\"DE\"}}\n")).collect();
     place.write("users.ndjson", format!("{users}{{\"name\":\"nobody\"}}\nnonsense\n"));
@@ -155,17 +155,17 @@ fn customers_and_products_come_in_batches_and_bad_lines_tell_what_they_are() {
     let items = place.json(&["ingest", "items.ndjson", "--items", "--json"], 0);
     assert_eq!(items["quarantined"], serde_json::json!({ "malformed": 1, "item_no_id": 1 }));
     let checked = place.json(&["ingest", "items.ndjson", "--items", "--check", "--json"], 0);
-    assert_eq!(checked["quarantined"], items["quarantined"], "a dry run tells the same");
+    assert_eq!(checked["quarantined"], items["quarantined"], "a dry run has the same counts");
     let held = place.json(&["quarantine", "list", "--reason", "malformed", "--json"], 0);
     let kinds: Vec<&Value> = held["records"].as_array().unwrap().iter().map(|record| &record["kind"]).collect();
     assert_eq!(kinds, ["items", "users"]);
-    // No rule makes them readable: a release leaves them where they are, and says so.
+    // No rule makes them readable: a release leaves them in quarantine, and says so.
     let released = place.json(&["quarantine", "release", "--reason", "malformed", "--json"], 1);
     assert_eq!(released["quarantined"], serde_json::json!({ "malformed": 2 }));
 }
 
 #[test]
-fn compressed_ndjson_from_stdin_goes_the_same_way() {
+fn compressed_ndjson_from_stdin_is_ingested() {
     let place = Place::new();
     let ndjson = "{\"type\":\"view\",\"user\":\"u1\",\"item\":\"mug\",\"at\":\"2026-11-01T10:00:00Z\"}\nnonsense\n";
     let mut child = place
@@ -250,7 +250,7 @@ fn lists_are_exported_for_all_or_for_some() {
 }
 
 #[test]
-fn a_backup_comes_back_with_the_same_digest() {
+fn a_restored_backup_has_the_same_digest() {
     let place = Place::new();
     place.write("events.csv", EVENTS);
     place.json(&["ingest", "events.csv", "--json"], 0);
@@ -289,7 +289,7 @@ fn a_server_names_its_address_and_ends_well() {
 
 #[cfg(unix)]
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_stdout_is_no_failure() {
     let place = Place::new();
     let csv: String = (0..20_000).map(|i| format!("view,u{i},mug,2026-11-01T10:00:00Z\n")).collect();
     place.write("events.csv", format!("type,user,item,at\n{csv}"));
@@ -301,7 +301,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn the_checkpoint_after_a_restart_holds_what_has_changed_and_the_figures_go_on() {
+fn a_checkpoint_after_a_restart_holds_only_changes_and_figures_continue() {
     let place = Place::new();
     let line = |number: u64| {
         let (user, item) = (number * 7919 % 977, number * number % 1_999);
@@ -322,11 +322,11 @@ fn the_checkpoint_after_a_restart_holds_what_has_changed_and_the_figures_go_on()
     let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data", "shop"]);
     let server = Server::start(&mut serve);
     let (_, quality) = server.ask("GET", "/v1/quality", "");
-    assert!(quality["all"]["samples"].as_u64().unwrap() > 100, "what was counted before the restart: {quality}");
+    assert!(quality["all"]["samples"].as_u64().unwrap() > 100, "counted before the restart: {quality}");
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_not_made() {
+fn a_missing_folder_is_not_created() {
     let place = Place::new();
     for verb in [
         &["rollback"] as &[_],

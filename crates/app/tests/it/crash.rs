@@ -1,7 +1,7 @@
-//! `kill -9` at random moments: what was acknowledged is there exactly once, and the recovered state has the bytes of a run that was
-//! never interrupted (the log folded from its beginning).
+//! `kill -9` at random moments: each acknowledged event is there exactly once, and the recovered state has the bytes of
+//! a run that was never interrupted (the log folded from its beginning).
 //!
-//! `ACCRUE_KILLS=200` makes it as many; a few are enough for every day. A failure prints the seed that chose the moments.
+//! `ACCRUE_KILLS=200` sets the number of kills; the default is small. A failure prints the seed that chose the moments.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ const SEED: u64 = 20_261_122;
 fn start(dir: &Path) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir);
-    // Checkpoints and segments small enough that kills fall into their writing.
+    // Checkpoints and segments small enough that kills happen while they are written.
     command.env("ACCRUE_LEARN_CHECKPOINT_EVERY_EVENTS", "1000").env("ACCRUE_LOG_SEGMENT_RECORDS", "3000");
     Server::start(&mut command)
 }
@@ -74,7 +74,7 @@ fn nothing_acknowledged_is_lost_and_the_recovered_state_is_the_uninterrupted_one
         let mut draws = Draws::new(SEED, 2, kill);
         let deadline = Instant::now() + Duration::from_millis(20 + draws.below(400));
         let mut stream = TcpStream::connect(&server.address).unwrap();
-        // The killer is another thread, so that the kill falls anywhere in a request.
+        // The killer is another thread, so that the kill happens anywhere in a request.
         let killer = std::thread::spawn(move || {
             while let Some(left) = deadline.checked_duration_since(Instant::now()) {
                 std::thread::park_timeout(left);
@@ -90,7 +90,7 @@ fn nothing_acknowledged_is_lost_and_the_recovered_state_is_the_uninterrupted_one
             next += n;
         }
         killer.join().unwrap();
-        // What was in flight may or may not be in: sent again, it must count once.
+        // Events in flight may be stored or not: sent again, they must count once.
         next = acknowledged.last().map_or(0, |last| last + 1);
     }
     let export = accrue(&folder, &["export", "events"]);

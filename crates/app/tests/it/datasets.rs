@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// The file of a data set, or `None` (and a line that says so) if none were given.
+/// The file of a data set, or `None` (and a line that says so) if no folder is given.
 fn dataset(test: &str, file: &str) -> Option<PathBuf> {
     let Some(folder) = std::env::var_os("ACCRUE_DATASETS") else {
         println!("skipped: {test} (ACCRUE_DATASETS is not set)");
@@ -34,7 +34,7 @@ fn temporary(name: &str) -> PathBuf {
     path
 }
 
-/// The first `n` lines of a compressed file, in a file of their own.
+/// The first `n` lines of a compressed file, in a separate file.
 fn head(path: &Path, n: usize, name: &str) -> PathBuf {
     let target = temporary(name);
     let mut out = std::io::BufWriter::new(std::fs::File::create(&target).unwrap());
@@ -47,14 +47,14 @@ fn head(path: &Path, n: usize, name: &str) -> PathBuf {
 }
 
 #[test]
-fn the_retail_year_is_accepted_but_for_what_is_no_product() {
+fn the_retail_year_is_accepted_except_lines_without_a_product() {
     let Some(file) = dataset("the_retail_year…", "online-retail-uci/y2009_2010.tsv.zst") else { return };
     let mapping = example("online-retail/mapping.toml");
     let report = accrue(&["ingest", "--check", file.to_str().unwrap(), "--mapping", mapping.to_str().unwrap()]);
     assert_eq!(report["read"], 525_461);
     assert_eq!(report["accepted"], 522_476);
     assert_eq!(report["repaired"], 1);
-    assert_eq!(report["duplicates"], 0, "true repeats stay");
+    assert_eq!(report["duplicates"], 0, "true repeats are kept");
     assert_eq!(report["quarantined"], json!({"not_a_product": 2984}));
 }
 
@@ -69,7 +69,7 @@ fn ingesting_twice_changes_nothing_and_replay_gives_the_same_bytes() {
     let before = accrue(&["inspect", "digest", "--data", data_]);
     let second = accrue(&["ingest", part_, "--mapping", mapping_, "--data", data_]);
     assert_eq!(second["accepted"], 0);
-    // Refused lines are known again, too.
+    // Refused lines are duplicates too.
     assert!(first["quarantined"]["not_a_product"].as_u64().unwrap() > 0);
     assert_eq!((&second["duplicates"], &second["quarantined"]), (&json!(20_000), &json!({})));
     let at = before["offset"].to_string();
@@ -82,7 +82,7 @@ fn ingesting_twice_changes_nothing_and_replay_gives_the_same_bytes() {
 }
 
 #[test]
-fn the_stream_protocol_prints_the_contract_and_the_same_bytes_twice() {
+fn the_stream_protocol_prints_its_contract_and_the_same_bytes_twice() {
     let Some(file) = dataset("the_stream_protocol…", "online-retail-uci/y2009_2010.tsv.zst") else { return };
     let part = head(&file, 60_001, "retail-stream.tsv");
     let mapping = example("online-retail/stream.toml");
@@ -100,7 +100,7 @@ fn the_stream_protocol_prints_the_contract_and_the_same_bytes_twice() {
     let ndcg = |report: &Value| report["metrics"]["ndcg@20"].as_f64().unwrap();
     let frozen = run("blend", &["unit=basket", "mode=frozen"]);
     assert!(ndcg(&online) > ndcg(&frozen), "{} against {}", ndcg(&online), ndcg(&frozen));
-    // One pass from nothing ends where learning at every event has come to, but for other random numbers.
+    // One pass from nothing ends with the figures of learning at every event, except for other random numbers.
     let reset = run("blend", &["unit=basket", "mode=reset:9000", "guard=true"]);
     assert!((ndcg(&online) / ndcg(&reset) - 1.0).abs() < 0.1, "{} against {}", ndcg(&online), ndcg(&reset));
     for mode in ["mode=finetune:1d", "mode=retrain:7d"] {

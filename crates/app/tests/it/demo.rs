@@ -1,4 +1,5 @@
-//! The demo from outside: it says where it is and that it is simulated, ends by itself or when asked, and leaves nothing.
+//! The demo from outside: it prints its address and that it is simulated, ends by itself or when told to, and leaves no
+//! files.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -19,7 +20,7 @@ struct Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // It has ended, unless the test has failed.
+        // It has ended already, unless the test has failed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -73,7 +74,7 @@ impl Demo {
 }
 
 #[test]
-fn a_demo_of_some_visits_ends_by_itself_and_leaves_nothing() {
+fn a_demo_of_some_visits_ends_by_itself_and_leaves_no_files() {
     let mut demo = Demo::start(&["--visits", "300", "--speed", "10000"]);
     let (code, rest) = demo.end();
     assert_eq!(code, Some(0), "{rest}");
@@ -91,7 +92,7 @@ fn a_demo_answers_others_and_ends_at_once_when_interrupted() {
     while !lines.contains("Ctrl-C ends it") {
         assert!(demo.out.read_line(&mut lines).unwrap() > 0, "{lines}");
     }
-    // The lines to paste hold what is asked here.
+    // The commands to paste contain these requests.
     let quoted = |before: &str| lines.split(before).nth(1).and_then(|rest| rest.split('\'').next()).unwrap().to_owned();
     let event = quoted("-d '");
     let taken = demo.ask("POST /v1/events", &event);
@@ -115,7 +116,7 @@ fn a_demo_answers_others_and_ends_at_once_when_interrupted() {
 }
 
 #[test]
-fn what_a_demo_cannot_use_is_refused_with_a_hint() {
+fn an_unusable_port_or_folder_is_refused_with_a_hint() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = taken.local_addr().unwrap().to_string();
     let place = tempfile::tempdir().unwrap();
@@ -137,7 +138,7 @@ fn what_a_demo_cannot_use_is_refused_with_a_hint() {
 }
 
 #[test]
-fn json_is_one_value_a_line_and_a_named_folder_stays() {
+fn json_is_one_value_per_line_and_a_given_folder_stays() {
     let place = tempfile::tempdir().unwrap();
     let arguments = ["--visits", "40", "--listen", "127.0.0.1:0", "--data", "shop", "--json"];
     for _ in 0..2 {

@@ -21,14 +21,14 @@ fn json(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Forty users walk round a ring of twelve items.
+/// Forty users go around a ring of twelve items.
 fn ring() -> String {
     let line = |user: u32| (0..6).fold(format!("{user}"), |line, step| format!("{line} {}", (user + step) % 12));
     (0..40).map(|user| line(user) + "\n").collect()
 }
 
 #[test]
-fn a_report_has_all_that_was_promised_and_the_same_bytes_twice() {
+fn a_report_has_all_fields_and_the_same_bytes_twice() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "ring.txt", &ring());
     let arguments = ["evaluate", "--protocol", "leave-one-out", "--model", "markov", "--train", "ring.txt", "--json"];
@@ -51,7 +51,7 @@ fn a_report_has_all_that_was_promised_and_the_same_bytes_twice() {
 }
 
 #[test]
-fn auto_finds_a_model_on_validation_and_says_what_it_tried() {
+fn auto_finds_a_model_on_validation_and_reports_what_it_tried() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "ring.txt", &ring());
     let arguments =
@@ -65,7 +65,7 @@ fn auto_finds_a_model_on_validation_and_says_what_it_tried() {
 }
 
 #[test]
-fn what_cannot_be_evaluated_ends_with_a_hint() {
+fn an_invalid_evaluation_ends_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "ring.txt", &ring());
     let told = |arguments: &[&str]| {
@@ -139,7 +139,7 @@ fn two_policies_on_one_stream_are_compared_event_by_event() {
     assert_eq!(frozen["settings"]["mode"], "frozen");
     let ratio = &frozen["against"]["ratios"]["all"];
     assert!(ratio["ratio"].as_f64().unwrap() < 1.0 && ratio["n_eval"] == n_eval, "{ratio}");
-    // Runs that foresaw other events are refused, and so is what holds no predictions.
+    // Runs that predicted other events are refused, and so is a file without predictions.
     let other = run(folder.path(), &[&SIMULATED[..], &["--set", "every=2", "--against", "online.tsv"]].concat());
     assert_eq!(other.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&other.stderr).contains("predicted by"), "{other:?}");
@@ -162,7 +162,7 @@ fn bandit(share: f32, seed: u64) -> String {
 }
 
 #[test]
-fn a_policy_is_judged_by_the_log_of_another_or_refused() {
+fn a_policy_is_estimated_from_the_log_of_another_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "even.csv", &bandit(0.5, 1));
     write(folder.path(), "other.csv", &bandit(0.9, 2));

@@ -1,4 +1,4 @@
-//! Experiments from outside: arms over HTTP, and what `accrue experiment` makes of a log.
+//! Experiments from outside: arms over HTTP, and the report of `accrue experiment` on a log.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,7 +51,7 @@ fn start(dir: &Path) -> Server {
     start_with(dir)
 }
 
-/// With the settings that lie there.
+/// With the settings in the folder.
 fn start_with(dir: &Path) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(dir.join("shop"));
@@ -65,7 +65,7 @@ fn post(server: &Server, path: &str, body: &Value) -> Value {
 }
 
 #[test]
-fn places_drawn_by_belief_are_recorded_with_their_chances() {
+fn places_drawn_by_belief_are_recorded_with_their_propensities() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("accrue.toml"), "[serve.explore]\nshare = 1.0\nplaces = 2\nby = 'belief'\n")
         .unwrap();
@@ -80,7 +80,7 @@ fn places_drawn_by_belief_are_recorded_with_their_chances() {
     for n in 0..60 {
         post(&server, "/v1/recommend", &json!({"user": format!("u{}", n % 20), "n": 6}));
     }
-    // Acknowledged behind the answers: they are in the log now.
+    // Acknowledged after the answers were queued: they are in the log now.
     post(&server, "/v1/events", &json!([{"id": "last", "type": "view", "user": "u1", "item": "i1"}]));
     drop(server);
     let exported = String::from_utf8(accrue(dir.path(), &["export", "served"]).stdout).unwrap();
@@ -94,7 +94,7 @@ fn places_drawn_by_belief_are_recorded_with_their_chances() {
         assert!(chances[2..].iter().all(|&chance| chance == 1.0), "{line}");
     }
     let moved = lines.iter().filter(|line| line["ranks"][0].as_u64() > Some(0)).count();
-    assert!(moved > 0 && moved < 60, "{moved} of 60: what is not known is a reason to try, and not the only one");
+    assert!(moved > 0 && moved < 60, "{moved} of 60: uncertain items are moved up in some of the answers");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_search_is_answered_and_recorded_under_the_arm_of_the_shopper() {
         assert!(hits["experiment"]["arm"].is_string(), "{hits}");
     }
     assert!(post(&server, "/v1/search", &json!({"query": "mug"}))["experiment"].is_null());
-    // Acknowledged behind the answers: they are in the log now.
+    // Acknowledged after the answers were queued: they are in the log now.
     post(&server, "/v1/events", &json!([{"id": "last", "type": "view", "user": "u1", "item": "i1"}]));
     drop(server);
     let exported = String::from_utf8(accrue(dir.path(), &["export", "served"]).stdout).unwrap();
@@ -126,7 +126,7 @@ fn a_search_is_answered_and_recorded_under_the_arm_of_the_shopper() {
 }
 
 #[test]
-fn arms_are_sticky_told_and_recorded_with_the_chance_of_every_place() {
+fn arms_are_stable_and_recorded_with_the_propensity_of_every_place() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path());
     let bought: Vec<Value> = (0..60)
@@ -147,9 +147,9 @@ fn arms_are_sticky_told_and_recorded_with_the_chance_of_every_place() {
                 "recommendation_id": id, "position": 0}));
         }
     }
-    assert!(ask(json!({"n": 6}))["experiment"].is_null(), "a stranger cannot be known again");
+    assert!(ask(json!({"n": 6}))["experiment"].is_null(), "a request without an id has no arm");
     assert!(!ask(json!({"session": "guest"}))["experiment"].is_null());
-    // Acknowledged behind the answers: they are in the log now.
+    // Acknowledged after the answers were queued: they are in the log now.
     post(&server, "/v1/events", &json!(clicks));
     drop(server);
 
@@ -169,7 +169,7 @@ fn arms_are_sticky_told_and_recorded_with_the_chance_of_every_place() {
             line["propensities"].as_array().unwrap().iter().map(|chance| chance.as_f64().unwrap()).product();
         assert!((chance - exploration.probability(&ranks)).abs() < 1e-6, "{line}");
     }
-    assert!(lines.iter().filter(|line| line["ranks"][0].as_u64() > Some(0)).count() > 10, "chance moved something");
+    assert!(lines.iter().filter(|line| line["ranks"][0].as_u64() > Some(0)).count() > 10, "the draw moved some items");
 
     let report = json_of(&accrue(dir.path(), &["experiment", "--json"]));
     let sum =
@@ -177,7 +177,7 @@ fn arms_are_sticky_told_and_recorded_with_the_chance_of_every_place() {
     assert_eq!((sum("shoppers"), sum("answers"), sum("clicked"), sum("closed")), (41, 81, 80, 0));
     assert_eq!(report["n_moved"], 0);
     let few = accrue(dir.path(), &["experiment", "--policy", "even", "--json"]);
-    assert_eq!(few.status.code(), Some(1), "80 answers are too few for a policy of chance");
+    assert_eq!(few.status.code(), Some(1), "80 answers are too few for a random policy");
 }
 
 fn click(id: String, user: &str, item: ItemId, recommendation_id: &str, at: i64) -> Body {
@@ -200,8 +200,9 @@ fn click(id: String, user: &str, item: ItemId, recommendation_id: &str, at: i64)
     Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None })
 }
 
-/// Writes a log of 6,000 shoppers, one a minute, with two answers each; every page of `b` is drawn evenly. The item that the models
-/// rank first is clicked where it stands on top, with 10 %, any other on top with 2 %; arm `a` shows it on top.
+/// Writes a log of 6,000 shoppers, one a minute, with two answers each; every page of `b` is drawn uniformly. The item
+/// that the models rank first is clicked at the top with 10 %, any other at the top with 2 %; arm `a` shows it at the
+/// top.
 fn write_log(dir: &Path, lose_every: Option<u64>) {
     let draw = Exploration { places: 1, among: 4, temperature: f32::INFINITY };
     let mut log = Log::open(dir, LogSettings::default()).unwrap();
@@ -249,7 +250,7 @@ fn write_log(dir: &Path, lose_every: Option<u64>) {
 }
 
 #[test]
-fn the_report_finds_the_difference_and_what_the_other_policy_would_have_earned() {
+fn the_report_finds_the_difference_and_the_value_of_the_other_policy() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("shop")).unwrap();
     write_log(&dir.path().join("shop"), None);
@@ -257,7 +258,7 @@ fn the_report_finds_the_difference_and_what_the_other_policy_would_have_earned()
     assert_eq!(report["experiment"], "leaders");
     let (a, b) = (&report["arms"][0], &report["arms"][1]);
     let rate = |arm: &Value| arm["click_through"]["value"].as_f64().unwrap();
-    // Evenly drawn, the first of four is on top in one page of four: .25·.10 + .75·.02 = .04.
+    // Drawn uniformly, the first of four is at the top in one page of four: .25·.10 + .75·.02 = .04.
     assert!((rate(a) - 0.10).abs() < 0.015 && (rate(b) - 0.04).abs() < 0.01, "{report}");
     let ends = |interval: &Value| (interval[0].as_f64().unwrap(), interval[1].as_f64().unwrap());
     let difference = ends(&report["differences"][0]["anytime95"]);
@@ -269,7 +270,7 @@ fn the_report_finds_the_difference_and_what_the_other_policy_would_have_earned()
         assert!((1..=arm["shoppers"].as_u64().unwrap() - 40).contains(&arm["closed"].as_u64().unwrap()), "{arm}");
     }
     assert!(report["split_p_value"].as_f64().unwrap() > 0.05);
-    // What b would have earned as ranked is what a earned.
+    // The value of b's drawn answers under the ranked policy is the value of a.
     let dr = &b["off_policy"]["dr"];
     let (low, high) = ends(&dr["ci95"]);
     assert!(low < 0.10 && 0.10 < high && low > 0.06, "{b}");
@@ -279,7 +280,7 @@ fn the_report_finds_the_difference_and_what_the_other_policy_would_have_earned()
 }
 
 #[test]
-fn a_split_that_loses_shoppers_and_an_unknown_experiment_are_told() {
+fn a_split_that_loses_shoppers_and_an_unknown_experiment_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("shop")).unwrap();
     write_log(&dir.path().join("shop"), Some(4));
@@ -287,7 +288,7 @@ fn a_split_that_loses_shoppers_and_an_unknown_experiment_are_told() {
     assert!(report["split_p_value"].as_f64().unwrap() < 0.001, "{report}");
     let unknown = accrue(dir.path(), &["experiment", "other"]);
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(String::from_utf8(unknown.stderr).unwrap().contains("the log knows leaders"));
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("there are popular items in the log"));
 }
 
 const OWN_ARMS: &str = "
@@ -298,7 +299,7 @@ arms = [{ name = 'a', share = 0.5 }, { name = 'b', share = 0.5, diversity = 0.1 
 ";
 
 #[test]
-fn arms_that_learn_apart_answer_by_what_their_own_shoppers_did() {
+fn arms_that_learn_separately_answer_by_their_own_shoppers_events() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("accrue.toml");
     let begin = |settings: &str| {
@@ -306,7 +307,7 @@ fn arms_that_learn_apart_answer_by_what_their_own_shoppers_did() {
         start_with(dir.path())
     };
     let event = |kind: &str, user: &str, item: &str, number: usize| json!({"id": format!("{kind}-{user}-{item}-{number}"), "type": kind, "user": user, "item": item});
-    // Before the experiment, everybody.
+    // Before the experiment, all shoppers.
     let server = begin("");
     let users: Vec<String> = (0..60).map(|n| format!("u{n}")).collect();
     let early: Vec<Value> = (0..240).map(|n| event("view", &users[n % 60], &format!("i{}", n * n % 17), n)).collect();
@@ -317,7 +318,7 @@ fn arms_that_learn_apart_answer_by_what_their_own_shoppers_did() {
     let arm = |server: &Server, user: &str| {
         post(server, "/v1/recommend", &json!({"user": user}))["experiment"]["arm"].as_str().unwrap().to_string()
     };
-    // Whoever looked at the cup buys the mug in arm a, the jug in arm b.
+    // Shoppers who viewed the cup buy the mug in arm a, the jug in arm b.
     for round in 0..6 {
         let did = users.iter().flat_map(|user| {
             let next = if arm(&server, user) == "a" { "mug" } else { "jug" };

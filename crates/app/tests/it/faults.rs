@@ -1,5 +1,6 @@
-//! What disks and neighbours do to a running shop, through a real server process: a full disk, a folder that cannot be written, a
-//! folder that another process has. Where the machine does not let a test make the fault, the test says so and ends.
+//! Faults of disks and conflicts with other processes, on a real server process: a full disk, a folder that cannot be
+//! written, a folder that another process has open. If the machine does not permit a test to make the fault, the test
+//! says so and ends.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -8,11 +9,11 @@ use serde_json::Value;
 
 use crate::server::Server;
 
-/// A mounted folder; taken away when it is dropped.
+/// A mounted folder; unmounted when it is dropped.
 struct Mount<'p>(&'p Path);
 
 impl<'p> Mount<'p> {
-    /// `None` where mounting is not allowed.
+    /// `None` if mounting is not permitted.
     fn new(path: &'p Path, arguments: &[&str]) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
         mount(path, arguments).then_some(Self(path))
@@ -78,7 +79,7 @@ fn fill(server: &Server) -> u64 {
     panic!("the disk never filled up");
 }
 
-/// A server that has lost its disk answers reads and refuses writes, and its health says so.
+/// A server that cannot write answers reads and refuses writes, and its health probe says so.
 fn reads_go_on(server: &Server) {
     let (status, page) = server.ask("GET", "/v1/recommend/u1?n=5", "");
     assert_eq!((status, page["items"].as_array().map(Vec::len)), (200, Some(5)), "{page}");
@@ -88,7 +89,7 @@ fn reads_go_on(server: &Server) {
     assert_eq!(status, 503, "a server that cannot write takes no more traffic");
 }
 
-/// All that was acknowledged is there once, the folder takes writes again, and the log folds to the recovered state.
+/// Each acknowledged event is there once, the folder accepts writes again, and the log folds to the recovered state.
 fn nothing_acknowledged_is_lost(dir: &Path, acknowledged: u64) {
     let export = accrue(dir, &["export", "events"]);
     assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
@@ -97,7 +98,7 @@ fn nothing_acknowledged_is_lost(dir: &Path, acknowledged: u64) {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned())
         .collect();
-    // The group that failed may be in, whole: its acknowledgement alone was lost.
+    // The group that failed may be stored as a whole, only without its acknowledgement.
     assert!([acknowledged, acknowledged + 100].contains(&(ids.len() as u64)), "{} of {acknowledged}", ids.len());
     assert!(ids.iter().enumerate().all(|(number, id)| *id == format!("e{number}")));
     let server = Server::start(&mut serve(dir));
@@ -112,11 +113,13 @@ fn nothing_acknowledged_is_lost(dir: &Path, acknowledged: u64) {
 }
 
 #[test]
-fn a_full_disk_stops_writes_alone_and_loses_nothing_acknowledged() {
+fn a_full_disk_stops_only_writes_and_loses_nothing_acknowledged() {
     let place = tempfile::tempdir().unwrap();
     let disk = place.path().join("disk");
     let Some(mounted) = Mount::new(&disk, &["-t", "tmpfs", "-o", "size=12m", "accrue-test"]) else {
-        eprintln!("skipped: this machine lets no test mount a small disk; a limit on file sizes is tested instead");
+        eprintln!(
+            "skipped: this machine does not permit a test to mount a small disk; a limit on file sizes is tested instead"
+        );
         return;
     };
     let dir = disk.join("shop");
@@ -131,7 +134,7 @@ fn a_full_disk_stops_writes_alone_and_loses_nothing_acknowledged() {
 }
 
 #[test]
-fn a_file_that_may_not_grow_stops_writes_alone_and_loses_nothing_acknowledged() {
+fn a_limit_on_file_sizes_stops_only_writes_and_loses_nothing_acknowledged() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("shop");
     let server = Server::start(&mut serve_limited(&dir, 12_000));
@@ -152,7 +155,7 @@ fn a_folder_that_cannot_be_written_is_refused_with_a_hint() {
     let path = dir.to_str().unwrap();
     let Some(mounted) = Mount::new(&dir, &["--bind", path]).filter(|_| mount(&dir, &["-o", "remount,ro,bind"])) else {
         eprintln!(
-            "skipped: this machine lets no test mount a folder read-only, and the mode bits do not bind its administrator"
+            "skipped: this machine does not permit a test to mount a folder read-only, and the mode bits do not bind its administrator"
         );
         return;
     };
@@ -168,7 +171,7 @@ fn a_folder_that_cannot_be_written_is_refused_with_a_hint() {
 }
 
 #[test]
-fn a_folder_that_another_process_has_is_refused_with_a_hint_and_can_be_read_beside() {
+fn a_folder_in_use_is_refused_with_a_hint_and_can_still_be_read() {
     let place = tempfile::tempdir().unwrap();
     let server = Server::start(&mut serve(place.path()));
     assert_eq!(server.ask("POST", "/v1/events", &batch(0)).0, 200);
@@ -180,5 +183,5 @@ fn a_folder_that_another_process_has_is_refused_with_a_hint_and_can_be_read_besi
     }
     let beside = accrue(place.path(), &["export", "events"]);
     assert_eq!(String::from_utf8_lossy(&beside.stdout).lines().count(), 100);
-    assert_eq!(server.ask("POST", "/v1/events", &batch(100)).0, 200, "and the server goes on");
+    assert_eq!(server.ask("POST", "/v1/events", &batch(100)).0, 200, "the server continues");
 }

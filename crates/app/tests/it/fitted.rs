@@ -1,4 +1,4 @@
-//! A model of whole data sets behind a running server: fitted beside it, in its answers, there again after `kill -9`.
+//! A fitted model in a running server: fitted on another thread, used in answers, restored after `kill -9`.
 
 use std::path::Path;
 use std::process::Command;
@@ -34,7 +34,7 @@ fn n_fits(server: &Server) -> u64 {
     quality["fits"]["fitted"].as_u64().unwrap()
 }
 
-/// Ids and scores of somebody's page.
+/// Ids and scores of a user's page.
 fn page(server: &Server) -> Vec<(Value, Value)> {
     let (status, page) = server.ask("GET", "/v1/recommend/u7?n=10", "");
     assert_eq!(status, 200, "{page}");
@@ -42,7 +42,7 @@ fn page(server: &Server) -> Vec<(Value, Value)> {
 }
 
 #[test]
-fn what_was_fitted_answers_and_is_there_again_after_a_kill() {
+fn a_fitted_model_answers_and_is_restored_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     for model in ["fitted:ease", "blend:markov"] {
         let dir = dir.path().join(model.replace(':', "-"));
@@ -64,7 +64,7 @@ fn what_was_fitted_answers_and_is_there_again_after_a_kill() {
 }
 
 #[test]
-fn another_family_is_asked_for_beside_a_server_with_its_own_settings() {
+fn a_challenger_of_another_family_with_settings_is_promoted() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = command(dir.path());
     command.env("ACCRUE_LEARN_RESET_SHARE", "1").env("ACCRUE_LEARN_RESET_GATE_PREDICT_ONE_IN", "1");
@@ -93,11 +93,11 @@ fn another_family_is_asked_for_beside_a_server_with_its_own_settings() {
         next += 100;
     }
     send(&server, next..next + 500);
-    assert!(n_fits(&server) > 0, "the line has the challenger's model");
+    assert!(n_fits(&server) > 0, "the current model is the challenger's");
 }
 
 #[test]
-fn a_model_that_is_only_fitted_says_how_it_can_be_served() {
+fn a_model_without_an_online_form_says_how_it_can_be_served() {
     let dir = tempfile::tempdir().unwrap();
     let refused = command(dir.path()).args(["serve", "--model", "ease"]).output().unwrap();
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -107,10 +107,10 @@ fn a_model_that_is_only_fitted_says_how_it_can_be_served() {
     assert!(nothing.status.code() == Some(2) && message.contains("`model.fitted.model` is none"), "{message}");
 }
 
-/// A fit of many minutes: answers and events go on, and the server ends at once when it is told to.
+/// During a fit of many minutes answers and events continue, and the server ends at once when it is told to.
 #[cfg(unix)]
 #[test]
-fn a_slow_fit_holds_up_learning_and_nothing_else() {
+fn a_slow_fit_delays_only_learning() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("accrue.toml");
     std::fs::write(&config, "[model.fitted.model.gru]\nd = 512\nlayers = 2\nepochs = 1000\n").unwrap();
@@ -128,7 +128,7 @@ fn a_slow_fit_holds_up_learning_and_nothing_else() {
         }
     };
     assert_eq!((&due["fits"]["fitted"], &due["learner_failed"]), (&0.into(), &Value::Null), "{due}");
-    assert!(due["offset"].as_u64() < Some(700), "it waits where the fit is due: {due}");
+    assert!(due["offset"].as_u64() < Some(700), "the learner waits where the fit is due: {due}");
     assert_eq!(page(&server).len(), 10);
     assert_eq!(server.end_well(), Some(0));
     let server = start();

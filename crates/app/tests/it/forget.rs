@@ -1,4 +1,5 @@
-//! Forgetting, in a folder at rest and beside a running server: nothing of the person is left, also after being killed in the middle.
+//! Forgetting, in a folder without a server and beside a running one: no record of the person is left, even after a
+//! kill in the middle.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -66,7 +67,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_forgotten_person_is_nowhere_in_the_folder_and_replay_agrees() {
+fn no_file_holds_a_forgotten_person_and_replay_agrees() {
     let dir = tempfile::tempdir().unwrap();
     shop(dir.path());
     assert!(holds(dir.path(), "person-17"));
@@ -79,11 +80,11 @@ fn a_forgotten_person_is_nowhere_in_the_folder_and_replay_agrees() {
     assert_eq!((&replay["equal"], &replay["state"]), (&Value::Bool(true), &forgotten["state"]));
     let unknown = accrue(dir.path(), &["forget", "person-17", "person-3"]);
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(holds(dir.path(), "person-3"), "one unknown name, and nothing is done");
+    assert!(holds(dir.path(), "person-3"), "with one unknown id nothing is done");
 }
 
 #[test]
-fn killed_at_any_moment_the_next_start_finishes_it() {
+fn the_next_start_finishes_after_a_kill_at_any_moment() {
     let dir = tempfile::tempdir().unwrap();
     let whole = dir.path().join("whole");
     std::fs::create_dir(&whole).unwrap();
@@ -101,7 +102,7 @@ fn killed_at_any_moment_the_next_start_finishes_it() {
         std::thread::sleep(Duration::from_millis(Draws::new(SEED, 10, number as u64).below(200)));
         process.kill().unwrap();
         process.wait().unwrap();
-        // Killed before it began, during it, or after its end: asked for again, it is done or was done.
+        // Killed before it began, during it, or after its end: requested again, it is done or was done.
         let again = accrue(folder, &["forget", "person-5"]);
         assert!(matches!(again.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&again.stderr));
         let replay = json(&accrue(folder, &["replay", "--verify"]));
@@ -134,7 +135,7 @@ fn wait_until_forgotten(server: &Server) -> Value {
 }
 
 #[test]
-fn a_running_server_forgets_while_it_answers_and_takes_writes() {
+fn a_running_server_forgets_while_it_answers_and_accepts_writes() {
     let dir = tempfile::tempdir().unwrap();
     let (still, alive) = (dir.path().join("still"), dir.path().join("alive"));
     std::fs::create_dir(&still).unwrap();
@@ -163,7 +164,7 @@ fn a_running_server_forgets_while_it_answers_and_takes_writes() {
         });
         let (status, begun) = server.ask("POST", "/v1/forget", r#"{"users":["person-17"]}"#);
         assert_eq!((status, &begun["users"]), (202, &Value::from(1)), "{begun}");
-        assert_eq!(page("person-17").1["items"], stranger, "a stranger from this moment on");
+        assert_eq!(page("person-17").1["items"], stranger, "unknown from this moment on");
         assert_eq!(server.ask("GET", "/v1/users/person-17", "").0, 404);
         let last = wait_until_forgotten(&server);
         stop.store(true, Ordering::Relaxed);
@@ -171,28 +172,28 @@ fn a_running_server_forgets_while_it_answers_and_takes_writes() {
     });
     assert!(n_pages.load(Ordering::Relaxed) > 0);
     assert_eq!(page("person-17").0, 200);
-    // Everybody else goes on: writes are taken, and learned.
+    // Other shoppers are not affected: writes are accepted and learned.
     let event = r#"{"type":"purchase","user":"person-3","item":"i1","at":1770000000000}"#;
     let (status, taken) = server.ask("POST", "/v1/events", event);
     assert_eq!((status, &taken["accepted"]), (200, &Value::from(1)), "{taken}");
-    assert_eq!(server.ask("POST", "/v1/forget", r#"{"users":["person-17"]}"#).0, 404, "nobody knows them any more");
+    assert_eq!(server.ask("POST", "/v1/forget", r#"{"users":["person-17"]}"#).0, 404, "they are unknown now");
     drop(server);
     assert!(!holds(&alive, "person-17"));
     let replay = json(&accrue(&alive, &["replay", "--verify"]));
     assert_eq!(replay["equal"], true, "{replay}");
-    // The event that came last set aside, the states are those of a folder that forgot at rest.
+    // Except for the last event, the states are those of a folder that forgot without a server.
     let offset = expected_end(&still);
     let replay = json(&accrue(&alive, &["replay", "--to", &offset]));
     assert_eq!(replay["state"], expected["state"]);
 }
 
-/// Where the log of a folder ends.
+/// The end of a folder's log.
 fn expected_end(dir: &Path) -> String {
     json(&accrue(dir, &["replay"]))["offset"].to_string()
 }
 
 #[test]
-fn writes_that_come_while_somebody_is_forgotten_are_kept() {
+fn writes_during_forgetting_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     shop(dir.path());
     let server = serve(dir.path());

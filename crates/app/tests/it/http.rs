@@ -160,7 +160,7 @@ impl Drop for Shop {
     }
 }
 
-/// An answer as it came.
+/// An answer.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -207,7 +207,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The problem document, which must be of that status and code and whole.
+    /// The problem document, which must have that status and code and all members.
     #[track_caller]
     fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
@@ -224,7 +224,7 @@ impl Answer {
 }
 
 #[test]
-fn events_come_in_every_form() {
+fn events_are_accepted_in_every_form() {
     let shop = Shop::open(HttpSettings::default());
     let event = |id: &str| {
         json!({"id": id, "type": "view", "user": "u1", "item": "sku-9", "at": "2026-11-21T10:00:00Z"}).to_string()
@@ -263,7 +263,7 @@ fn compressed_bodies_are_read() {
 }
 
 #[test]
-fn bodies_stop_at_the_limit_as_decompressed_bytes_count() {
+fn the_limit_of_a_body_counts_decompressed_bytes() {
     let shop = Shop::open(HttpSettings { body_limit_bytes: 100_000, ..Default::default() });
     let spaces = vec![b' '; 1_000_000];
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -280,7 +280,7 @@ fn bodies_stop_at_the_limit_as_decompressed_bytes_count() {
 }
 
 #[test]
-fn a_broken_line_is_quarantined_and_the_rest_is_taken() {
+fn a_broken_line_is_quarantined_and_the_rest_is_accepted() {
     let shop = Shop::open(HttpSettings::default());
     let body = concat!(
         r#"{"id":"a","type":"view","user":"u1","item":"sku-9","at":"2026-11-21T10:00:00Z"}"#,
@@ -297,13 +297,13 @@ fn a_broken_line_is_quarantined_and_the_rest_is_taken() {
     let reasons: Vec<_> = refused.iter().map(|refused| (&refused["index"], refused["reason"].as_str())).collect();
     assert_eq!(reasons, [(&json!(1), Some("malformed")), (&json!(2), Some("no_shopper"))]);
     assert!(refused[0]["detail"].as_str().unwrap().starts_with("line 2, column"), "{refused:?}");
-    // Nothing is dropped silently: the text itself can be listed, also by its reason.
+    // The text itself can be listed, also by its reason.
     let listed = shop.get("/v1/quarantine").json();
     assert_eq!(listed["records"].as_array().unwrap().len(), 2);
     assert!(listed["records"][0]["raw"].as_str().unwrap().contains(r#""type":"vi"#), "{listed}");
     let by_reason = shop.get("/v1/quarantine?reason=malformed").json();
     assert_eq!(by_reason["records"].as_array().unwrap().len(), 1);
-    // No rule can make it readable, so a release leaves it where it is.
+    // No rule can make it readable, so a release leaves it in quarantine.
     let released =
         shop.post("/v1/quarantine", &json!({"action": "release", "offsets": [by_reason["records"][0]["offset"]]}));
     let released = released.json();
@@ -315,10 +315,10 @@ fn a_broken_line_is_quarantined_and_the_rest_is_taken() {
 }
 
 #[test]
-fn a_refused_record_lies_in_quarantine_once_however_often_it_is_sent() {
+fn a_refused_record_is_in_quarantine_once_if_sent_again() {
     let shop = Shop::open(HttpSettings::default());
     let lines = [("content-type", "application/x-ndjson")];
-    // Two equal lines are two records; a corrected event may come in under the id that was refused.
+    // Two equal lines are two records; a corrected event may be accepted under the id that was refused.
     let batch = "{\"id\":\n{\"id\":\n{\"id\":\"a\",\"type\":\"view\",\"item\":\"i\"}\n{\"type\":\"view\",\"item\":\"i\"}\n{\"type\":\"view\",\"item\":\"i\"}\n";
     let first = shop.send("POST", "/v1/events", &lines, batch.as_bytes()).json();
     assert_eq!((&first["duplicates"], first["quarantined"].as_array().unwrap().len()), (&json!(0), 5), "{first}");
@@ -328,7 +328,7 @@ fn a_refused_record_lies_in_quarantine_once_however_often_it_is_sent() {
     let corrected = json!([{"id": "a", "type": "view", "item": "i", "user": "u", "at": "2026-11-21T10:00:00Z"}]);
     assert_eq!(shop.post("/v1/events", &corrected).json()["accepted"], 1);
 
-    // Given up is given up, and a single record is told each time.
+    // A dropped record stays dropped, and a single record is reported each time.
     let offsets: Vec<_> =
         shop.get("/v1/quarantine").json()["records"].as_array().unwrap().iter().map(|r| r["offset"].clone()).collect();
     shop.post("/v1/quarantine", &json!({"action": "drop", "offsets": offsets})).json();
@@ -360,7 +360,7 @@ fn descriptions_of_users_and_changes_of_items_pass_the_check() {
 }
 
 #[test]
-fn what_cannot_be_read_as_a_whole_is_refused_with_its_place() {
+fn an_unreadable_body_is_refused_with_the_place() {
     let shop = Shop::open(HttpSettings { max_events: 2, ..Default::default() });
     let post = |body: &str| shop.send("POST", "/v1/events", &[("content-type", "application/json")], body.as_bytes());
     assert_eq!(post(r#"[{"id":"a"},{"id" 7}]"#).problem(400, "malformed_json")["position"], 18);
@@ -406,7 +406,7 @@ fn items_are_described_changed_and_retired() {
 }
 
 #[test]
-fn a_full_catalogue_retires_what_is_absent_and_never_by_mistake() {
+fn a_full_catalogue_retires_absent_items_but_not_after_an_unreadable_one() {
     let shop = Shop::furnished();
     shop.post("/v1/items?sync=true", &json!([])).problem(400, "unsafe_sync");
     let broken = "{\"id\":\"mug-1\"}\n{\"id\":\"mug-2\n";
@@ -441,7 +441,7 @@ fn a_full_catalogue_retires_no_item_whose_record_is_refused() {
 }
 
 #[test]
-fn users_are_described_and_guests_join_them() {
+fn users_are_described_and_guests_are_merged() {
     let shop = Shop::furnished();
     assert_eq!(shop.json("PUT", "/v1/users/u1", &json!({"attributes": {"country": "DE"}})).status, 204);
     assert_eq!(shop.get("/v1/users/u1").json(), json!({"id": "u1", "attributes": {"country": "DE"}}));
@@ -456,7 +456,7 @@ fn users_are_described_and_guests_join_them() {
 }
 
 #[test]
-fn recommendations_carry_what_the_contract_says() {
+fn recommendations_have_the_fields_of_the_contract() {
     let shop = Shop::furnished();
     let check = |answer: &Answer| {
         let answer = answer.json();
@@ -517,7 +517,7 @@ fn pages_by_offset_continue_each_other_and_end_where_the_list_does() {
 }
 
 #[test]
-fn inline_events_pass_the_check_and_bad_ones_are_told() {
+fn inline_events_are_checked_and_bad_ones_reported() {
     let shop = Shop::furnished();
     let good = json!({"type": "View", "item": " mug-2 ", "at": 1_763_700_000_000_u64});
     let bad = [
@@ -583,7 +583,7 @@ fn every_answer_is_recorded_and_changes_nothing() {
     assert_eq!(items(1), ids(&hits, "hits"));
     assert_eq!(batch["recommendations"][1]["recommendation_id"], *recorded[3].recommendation_id);
 
-    // Nothing was learned from it, and no version was made for it.
+    // It was not learned, and no version was published for it.
     shop.engine.wait_until_learned();
     let after = shop.engine.status();
     assert_eq!((after.log_end, after.learned), (before.log_end + 4, before.log_end + 4));
@@ -628,7 +628,7 @@ fn requests_out_of_bounds_name_their_field() {
 }
 
 #[test]
-fn search_answers_by_body_and_by_link() {
+fn search_answers_a_body_and_query_parameters() {
     let shop = Shop::furnished();
     let request = json!({"query": "mug", "user": "u1", "n": 2, "personalisation": 0.0, "explain": true});
     // The index follows the log within a second.
@@ -651,7 +651,7 @@ fn search_answers_by_body_and_by_link() {
 }
 
 #[test]
-fn refused_records_are_listed_in_pages_and_decided_on() {
+fn refused_records_are_listed_in_pages_and_released_or_dropped() {
     let shop = Shop::open(HttpSettings::default());
     let bad = |n: usize| json!({"type": "view", "item": format!("sku-{n}"), "at": "2026-11-21T10:00:00Z"});
     shop.post("/v1/events", &json!([bad(1), bad(2), bad(3), {"type": "view", "user": "u"}])).json();
@@ -674,7 +674,7 @@ fn refused_records_are_listed_in_pages_and_decided_on() {
 }
 
 #[test]
-fn probes_quality_and_metrics_tell_how_it_stands() {
+fn probes_quality_and_metrics_have_current_figures() {
     let shop = Shop::furnished();
     assert_eq!(shop.get("/healthz").json()["status"], "ok");
     let ready = shop.get("/readyz").json();
@@ -705,7 +705,7 @@ fn the_interface_describes_itself() {
     for path in ["/v1/events", "/v1/items/{id}", "/v1/recommend/{user}", "/v1/search", "/v1/quarantine", "/metrics"] {
         assert!(paths.contains_key(path), "{path}");
     }
-    // Every reference leads somewhere.
+    // Every reference has a target.
     let text = openapi.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(openapi.pointer(reference).is_some(), "{reference}");
@@ -724,7 +724,7 @@ fn wrong_addresses_and_methods_are_problems() {
 }
 
 #[test]
-fn request_ids_are_echoed_if_they_can_stand_in_a_log() {
+fn request_ids_are_echoed_if_they_are_safe_to_log() {
     let shop = Shop::open(HttpSettings::default());
     let with = |id: &str| shop.send("GET", "/healthz", &[("x-request-id", id)], b"");
     assert_eq!(with("order-77:a/b").header("x-request-id"), Some("order-77:a/b"));
@@ -736,7 +736,7 @@ fn request_ids_are_echoed_if_they_can_stand_in_a_log() {
 }
 
 #[test]
-fn keys_open_what_their_scopes_say() {
+fn keys_permit_the_routes_of_their_scopes() {
     let shop = Shop::with_keys();
     let event = json!({"id": "k", "type": "view", "user": "u1", "item": "sku-9"}).to_string();
     let call = |key: &str, method: &str, path: &str| {
@@ -761,13 +761,13 @@ fn keys_open_what_their_scopes_say() {
     assert_eq!(without.header("www-authenticate"), Some("Bearer realm=\"accrue\""));
     assert_eq!(shop.send("GET", "/metrics", &[("x-api-key", READ_KEY)], b"").status, 200);
     assert_eq!(shop.get("/healthz").status, 200);
-    // Beyond a proxy keys work as ever.
+    // Behind a proxy keys work in the same way.
     let forwarded = [("x-forwarded-for", "1.2.3.4"), ("x-api-key", READ_KEY)];
     assert_eq!(shop.send("GET", "/v1/trending", &forwarded, b"").status, 200);
 }
 
 #[test]
-fn without_keys_no_proxy_and_no_foreign_page_comes_in() {
+fn without_keys_proxies_and_pages_of_other_sites_are_refused() {
     let shop = Shop::open(HttpSettings::default());
     let with = |name: &str, value: &str| shop.send("GET", "/v1/trending", &[(name, value)], b"");
     assert_eq!(shop.get("/v1/trending").status, 200);
@@ -838,7 +838,7 @@ fn few_large_bodies_are_held_at_a_time() {
 }
 
 #[test]
-fn a_body_that_does_not_arrive_is_given_up() {
+fn a_body_that_does_not_arrive_is_answered_with_a_timeout() {
     let shop = Shop::open(HttpSettings { request_timeout_s: 1, ..Default::default() });
     let mut stream = shop.begin_post("/v1/events", 100);
     stream.write_all(b"[").unwrap();
@@ -846,18 +846,18 @@ fn a_body_that_does_not_arrive_is_given_up() {
 }
 
 #[test]
-fn a_silent_connection_is_closed() {
+fn an_idle_connection_is_closed() {
     let shop = Shop::open(HttpSettings { idle_timeout_s: 1, ..Default::default() });
     let mut stream = shop.connect();
     let mut nothing = Vec::new();
-    // Closed, not reset, or reset: but not our own time limit.
+    // The server may close or reset the connection, but the test's own time limit must not end the read.
     let ended = stream.read_to_end(&mut nothing);
     assert!(!matches!(&ended, Err(error) if error.kind() == ErrorKind::WouldBlock), "{ended:?}");
     assert!(nothing.is_empty());
 }
 
 #[test]
-fn a_stopping_server_finishes_what_is_in_flight() {
+fn a_stopping_server_finishes_requests_in_flight() {
     let mut shop = Shop::open(HttpSettings::default());
     let event = json!([{"id": "last", "type": "view", "user": "u1", "item": "sku-9"}]).to_string();
     let mut waiting = shop.begin_post("/v1/events", event.len());
@@ -874,15 +874,19 @@ fn a_stopping_server_finishes_what_is_in_flight() {
 }
 
 #[test]
-fn a_stopping_server_does_not_wait_for_ever() {
+fn a_stopping_server_cuts_off_requests_at_its_limit() {
     let mut shop = Shop::open(HttpSettings { shutdown_limit_s: 0, ..Default::default() });
-    let waiting = shop.begin_post("/v1/events", 100);
+    let mut waiting = shop.begin_post("/v1/events", 100);
     shop.stop().unwrap();
-    drop(waiting);
+    // The request is never completed, so the server cut it off.
+    let mut answer = Vec::new();
+    let ended = waiting.read_to_end(&mut answer);
+    assert!(!matches!(&ended, Err(error) if error.kind() == ErrorKind::WouldBlock), "{ended:?}");
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[test]
-fn settings_that_cannot_hold_are_refused_at_the_start() {
+fn invalid_settings_are_refused_at_the_start() {
     let mut shop = Shop::open(HttpSettings { max_events: 0, ..Default::default() });
     assert!(shop.stop().unwrap_err().to_string().contains("max_events"));
 }

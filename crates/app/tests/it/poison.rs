@@ -1,5 +1,5 @@
-//! Poison from outside: a hostile client sends events that are valid by schema, and the server undoes what they taught it by
-//! itself, while it answers. `ACCRUE_POISON_EVENTS` sets how many poisoned events come (8,000).
+//! Poison from outside: a hostile client sends events that are valid by schema, and the server undoes what was learned
+//! from them by itself, while it answers. `ACCRUE_POISON_EVENTS` sets the number of poisoned events (8,000).
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -14,11 +14,11 @@ use crate::server::{Server, ask};
 const SEED: u64 = 20_261_124;
 const N_CLEAN: u64 = 10_000;
 const N_USERS: u64 = 50;
-/// Shoppers who come while all is well and stay away while poison comes: their pages show what the models learned.
+/// Shoppers who act before the poison and not during it: their pages show what the models learned.
 const N_WITNESSES: u64 = 25;
 const N_ITEMS: u64 = 60;
 const BATCH: u64 = 250;
-/// Poisoned events between two looks at the witnesses' pages.
+/// Poisoned events between two requests for the witnesses' pages.
 const LOOK_EVERY: usize = 1_000;
 
 /// How events are poisoned.
@@ -26,18 +26,19 @@ const LOOK_EVERY: usize = 1_000;
 enum Poison {
     /// Another item, drawn from all.
     Shuffled,
-    /// What was chosen is disliked, and something else is chosen.
+    /// The chosen item is disliked, and another one is chosen.
     Flipped,
-    /// The event as it was, with absurd values and quantities.
+    /// The event with absurd values and quantities.
     Exploding,
-    /// One shopper chooses one item over and over.
+    /// One shopper chooses one item repeatedly.
     Flooding,
 }
 
 fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accrue"));
     command.env("ACCRUE_DATA", dir).env("ACCRUE_LOG", "error").env_remove("ACCRUE_POISON_EVENTS");
-    // Answers are not recorded, and examinations cost no time: how fast the machine is shows in nothing that is learned.
+    // Answers are not recorded, and the guard's tests have no time limit, so that the speed of the machine does not
+    // affect the result.
     let settings =
         [("LEARN_GUARD_ANCHOR_ONE_IN", "16"), ("LEARN_GUARD_TESTS_PER_S", "1000000"), ("SERVE_RECORD", "false")];
     for (name, value) in settings {
@@ -50,7 +51,7 @@ fn replay(dir: &Path) -> Output {
     command(dir).args(["replay", "--verify", "--json", "--quiet"]).output().unwrap()
 }
 
-/// Event `number` of a shop where each of 50 people has a taste for a family of six items; `poison` spoils it.
+/// Event `number` of a shop where each of 50 people has a taste for a family of six items; `poison` changes it.
 fn event(number: u64, poison: Option<Poison>) -> String {
     let mut draws = Draws::new(SEED, 1, number);
     let n_users = if poison.is_none() { N_USERS + N_WITNESSES } else { N_USERS };
@@ -78,7 +79,7 @@ fn send(server: &Server, range: std::ops::Range<u64>, poison: Option<Poison>) {
     }
 }
 
-/// Of each witness's page of six, how many items are of the family that they have a taste for: 0 to 1.
+/// The share of items of the preferred family in each witness's page of six: 0 to 1.
 fn fit(server: &Server) -> f64 {
     let own = |user: u64| {
         let (status, page) = server.ask("GET", &format!("/v1/recommend/u{user}?n=6&seen=keep"), "");
@@ -94,7 +95,7 @@ fn alarms(server: &Server) -> u64 {
     server.ask("GET", "/v1/versions", "").1["alarms"].as_u64().unwrap()
 }
 
-/// Someone who looks at pages all the while, each of which must come.
+/// A client that requests pages all the while; each request must succeed.
 struct Reader {
     stopped: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<()>,
@@ -108,7 +109,7 @@ impl Reader {
             while !until.load(Ordering::Relaxed) {
                 let (status, page) = ask(&address, "GET", "/v1/recommend/u7?n=5", "");
                 assert!(status == 200 && !page["items"].as_array().unwrap().is_empty(), "{page}");
-                // Each request is a connection, and a machine has only so many ports.
+                // Each request is a connection, and the number of ports is limited.
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }
         });
@@ -117,15 +118,15 @@ impl Reader {
 
     fn stop(self) {
         self.stopped.store(true, Ordering::Relaxed);
-        self.thread.join().expect("requests went on");
+        self.thread.join().expect("requests were answered");
     }
 }
 
-/// What a poison did to the pages of a server.
+/// The effect of a poison on the pages of a server.
 #[derive(Debug)]
 struct Outcome {
     before: f64,
-    /// The least seen while poison came: what shuffled events do comes and goes.
+    /// The least value during the poison, because the effect of shuffled events varies.
     worst: f64,
     after: f64,
     /// Rollbacks since it began.
@@ -162,7 +163,7 @@ fn under(poison: Poison, guarded: bool) -> Outcome {
 }
 
 #[test]
-fn what_a_hostile_client_taught_is_undone() {
+fn the_effect_of_a_hostile_client_is_undone() {
     let alone = under(Poison::Shuffled, false);
     assert!(alone.before > 0.9 && alone.worst < 0.8 * alone.before, "it would do harm: {alone:?}");
     let guarded = under(Poison::Shuffled, true);
@@ -170,7 +171,7 @@ fn what_a_hostile_client_taught_is_undone() {
 }
 
 #[test]
-fn no_kind_of_poison_costs_a_fifth() {
+fn no_kind_of_poison_loses_a_fifth() {
     for poison in [Poison::Flipped, Poison::Exploding, Poison::Flooding] {
         let outcome = under(poison, true);
         assert!(outcome.after >= 0.8 * outcome.before, "{poison:?}: {outcome:?}");

@@ -1,5 +1,6 @@
-//! Periodic resets from outside: a server process learns its models again beside what it serves, judges the result while requests go on,
-//! and promotes or refuses it by itself; `kill -9` in every phase leaves nothing half done, and the log alone gives the same bytes.
+//! Periodic resets from outside: a server process trains its models again while it serves, judges the result while
+//! requests are answered, and promotes or refuses it by itself; `kill -9` in every phase leaves nothing half done, and
+//! the log alone gives the same bytes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,17 +15,18 @@ use crate::server::{Server, ask, purchases};
 const SEED: u64 = 20_261_125;
 /// Events of a batch.
 const BATCH: u64 = 100;
-/// Batches after which a phase that was waited for is not coming any more.
+/// Batches after which a test stops to wait for a phase.
 const PATIENCE: u64 = 600;
 
-/// What differs from a server that resets every 2,000 events and takes anything that is not worse by a tenth.
+/// Settings that differ from those of a server that resets every 2,000 events and promotes anything that is not worse
+/// by a tenth.
 type Settings<'a> = &'a [(&'a str, &'a str)];
 
-/// It learns so slowly that it does not get there.
+/// The challenger learns so slowly that it does not finish.
 const SLOW: Settings<'static> = &[("SHARE", "0.001")];
-/// It rides along for ever.
+/// The challenger stays a shadow for ever.
 const UNDECIDED: Settings<'static> = &[("GATE_PREDICT_ONE_IN", "1000000000")];
-/// It is refused, whatever it learned.
+/// The challenger is always refused.
 const TOO_LARGE: Settings<'static> = &[("GATE_MAX_PARAMS", "0.1"), ("ATTEMPTS", "2")];
 
 fn command(dir: &Path, settings: Settings<'_>) -> Command {
@@ -56,11 +58,11 @@ fn challenger(server: &Server) -> Value {
     versions["challenger"].clone()
 }
 
-/// Sends events, each batch learned before the next one, until the challenger is as wished; returns how it then is.
-fn send_until(server: &Server, next: &mut u64, wished: impl Fn(&Value) -> bool) -> Value {
+/// Sends events, each batch learned before the next one, until the challenger is in a wanted state; returns that state.
+fn send_until(server: &Server, next: &mut u64, is_wanted: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..PATIENCE {
         let challenger = challenger(server);
-        if wished(&challenger) {
+        if is_wanted(&challenger) {
             return challenger;
         }
         let (status, answer) = server.ask("POST", "/v1/events", &purchases(SEED, *next..*next + BATCH));
@@ -79,7 +81,7 @@ fn at_least(count: &'static str, n: u64) -> impl Fn(&Value) -> bool {
     move |challenger| challenger[count].as_u64().unwrap() >= n
 }
 
-/// Asks for pages until it is told to stop, and fails if one is not answered.
+/// Requests pages until it is told to stop, and fails if one is not answered.
 struct Shopper {
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<u64>,
@@ -108,7 +110,7 @@ impl Shopper {
 }
 
 #[test]
-fn a_server_learns_its_models_again_and_goes_on_from_them_while_it_answers() {
+fn a_server_trains_its_models_again_and_promotes_them_while_it_answers() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path(), &[]);
     let mut next = 0;
@@ -129,7 +131,7 @@ fn a_server_learns_its_models_again_and_goes_on_from_them_while_it_answers() {
 }
 
 #[test]
-fn a_challenger_that_is_refused_learns_on_and_is_let_go_after_the_last_attempt() {
+fn a_refused_challenger_learns_more_and_is_dropped_after_the_last_attempt() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path(), TOO_LARGE);
     let mut next = 0;
@@ -140,20 +142,20 @@ fn a_challenger_that_is_refused_learns_on_and_is_let_go_after_the_last_attempt()
     assert!(twice["due_in"].as_u64().unwrap() > 1_000 && twice["refused_in_a_row"] == 2, "{twice}");
     drop(server);
     is_equal_after_replay(dir.path());
-    // The next server counts on from there: the period is in the log, not in a process.
+    // The next server continues the count: the period is in the log, not in a process.
     let server = start(dir.path(), TOO_LARGE);
     server.wait_until_learned();
     let after = send_until(&server, &mut next, is("waiting"));
     assert_eq!((&after["refused_in_a_row"], &after["last"]), (&twice["refused_in_a_row"], &twice["last"]));
     assert!(after["due_in"].as_u64().unwrap() <= twice["due_in"].as_u64().unwrap(), "{after}");
     let thrice = send_until(&server, &mut next, at_least("refused", 3));
-    assert_eq!(thrice["refused_in_a_row"], 3, "a period later it is tried again: {thrice}");
+    assert_eq!(thrice["refused_in_a_row"], 3, "a period later there is another attempt: {thrice}");
     drop(server);
     is_equal_after_replay(dir.path());
 }
 
 #[test]
-fn killed_in_any_phase_nothing_is_half_done() {
+fn a_kill_in_any_phase_leaves_nothing_half_done() {
     let dir = tempfile::tempdir().unwrap();
     let mut next = 0;
     for (phase, settings) in [("learning", SLOW), ("shadowing", UNDECIDED)] {
@@ -167,7 +169,7 @@ fn killed_in_any_phase_nothing_is_half_done() {
     let server = start(dir.path(), &[]);
     server.wait_until_learned();
     let judged = send_until(&server, &mut next, at_least("promoted", 1));
-    // The verdict's record is in the log; whatever else was to be done about it is not waited for.
+    // The verdict's record is in the log; the test does not wait for what follows from it.
     drop(server);
     let server = start(dir.path(), SLOW);
     server.wait_until_learned();
@@ -178,7 +180,7 @@ fn killed_in_any_phase_nothing_is_half_done() {
 }
 
 #[test]
-fn a_rollback_lets_the_challenger_go_and_another_one_begins() {
+fn a_rollback_drops_the_challenger_and_another_one_begins() {
     let dir = tempfile::tempdir().unwrap();
     let mut next = 0;
     for (phase, settings) in [("learning", SLOW), ("shadowing", UNDECIDED)] {
@@ -195,12 +197,12 @@ fn a_rollback_lets_the_challenger_go_and_another_one_begins() {
     server.wait_until_learned();
     let promoted = send_until(&server, &mut next, at_least("promoted", 1));
     let (_, versions) = server.ask("GET", "/v1/versions", "");
-    assert!(!versions["suspect"].as_array().unwrap().is_empty(), "it left out what is suspect: {promoted}");
+    assert!(!versions["suspect"].as_array().unwrap().is_empty(), "it left out suspect records: {promoted}");
     drop(server);
     is_equal_after_replay(dir.path());
 }
 
-/// Nothing is reset by itself.
+/// There are no periodic resets.
 const ASKED_ONLY: Settings<'static> = &[("EVERY_EVENTS", "0")];
 
 fn ask_for(server: &Server, body: &str) -> (u16, Value) {
@@ -208,7 +210,7 @@ fn ask_for(server: &Server, body: &str) -> (u16, Value) {
 }
 
 #[test]
-fn a_challenger_that_is_asked_for_is_learned_beside_the_server_and_becomes_the_line_with_its_settings() {
+fn a_requested_challenger_is_trained_beside_the_server_and_promoted_with_its_settings() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path(), ASKED_ONLY);
     let mut next = 0;
@@ -232,7 +234,7 @@ fn a_challenger_that_is_asked_for_is_learned_beside_the_server_and_becomes_the_l
     let promoted = send_until(&server, &mut next, at_least("promoted", 1));
     shopper.leave();
     assert!(promoted["asked"].is_null() && promoted["last"]["promoted"] == true, "{promoted}");
-    // Another family: judged like any other.
+    // Another family is judged in the same way.
     let (status, _) = ask_for(&server, r#"{"set": {"part": "neighbours"}, "margin": 0.4}"#);
     assert_eq!(status, 202);
     send_until(&server, &mut next, |now| at_least("promoted", 2)(now) || at_least("refused", 3)(now));
@@ -245,14 +247,14 @@ fn a_challenger_that_is_asked_for_is_learned_beside_the_server_and_becomes_the_l
 }
 
 #[test]
-fn what_is_asked_for_makes_room_for_the_next_and_may_be_taken_back() {
+fn a_requested_challenger_is_replaced_by_the_next_and_can_be_cancelled() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path(), UNDECIDED);
     let mut next = 0;
     let own = send_until(&server, &mut next, is("shadowing"));
     assert!(own["asked"].is_null(), "a periodic reset: {own}");
     let (_, untouched) = server.ask("DELETE", "/v1/versions/challenger", "");
-    assert_eq!(untouched["state"], "shadowing", "nobody asked for that one");
+    assert_eq!(untouched["state"], "shadowing", "that one was not requested");
     assert_eq!(ask_for(&server, r#"{"set": {"factorization.rate": 0.03}}"#).0, 202);
     let asked = send_until(&server, &mut next, |now| is("shadowing")(now) && !now["asked"].is_null());
     assert_eq!(asked["asked"]["passes"], 1);

@@ -16,7 +16,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `accrue serve --listen 127.0.0.1:0 …` and reads where it listens.
+    /// Starts `accrue serve --listen 127.0.0.1:0 …` and reads its address.
     pub fn start(command: &mut Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
@@ -31,7 +31,7 @@ impl Server {
         ask(&self.address, method, path, body)
     }
 
-    /// Returns when the models have learned all that the log holds.
+    /// Returns when the models have learned the whole log.
     pub fn wait_until_learned(&self) {
         loop {
             let (_, quality) = self.ask("GET", "/v1/quality", "");
@@ -66,7 +66,7 @@ impl Drop for Server {
     }
 }
 
-/// The events of these numbers, as a JSON array: purchases of 50 people, a minute apart, each with a taste for a family of items.
+/// The events of these numbers, as a JSON array: purchases of 50 people, a minute apart, each preferring a family of items.
 pub fn purchases(seed: u64, numbers: Range<u64>) -> String {
     let event = |number: u64| {
         let mut draws = Draws::new(seed, 1, number);
@@ -86,7 +86,7 @@ pub fn ask(address: &str, method: &str, path: &str, body: &str) -> (u16, Value) 
     let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     write!(stream, "{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = Vec::new();
-    // The server may close before it has taken all in.
+    // The server may close before it has read everything.
     let _ = stream.read_to_end(&mut answer);
     let text = String::from_utf8(answer).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();

@@ -1,5 +1,6 @@
-//! Versions from outside: a server process that seals them, rolls back on demand while requests go on, survives `kill -9` right
-//! after it; and the same on the command line, with challengers. Whatever was decided, the log alone gives the same bytes.
+//! Versions from outside: a server process that completes them, rolls back on request while it answers, survives `kill
+//! -9` right after it; and the same on the command line, with challengers. After every decision, the log alone gives
+//! the same bytes.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -51,7 +52,7 @@ fn is_equal_after_replay(dir: &Path) {
 }
 
 #[test]
-fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
+fn a_server_rolls_back_while_it_answers_and_keeps_it_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path());
     send(&server, 0..6_000);
@@ -73,7 +74,7 @@ fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
     });
     let (status, after) = server.ask("POST", &format!("/v1/versions/{learning}/rollback?why=a%20test"), "");
     stop.store(true, Ordering::Relaxed);
-    assert!(reader.join().unwrap() > 0, "requests went on");
+    assert!(reader.join().unwrap() > 0, "requests were answered");
     assert_eq!(status, 200, "{after}");
     assert!(after["suspect"][0]["why"] == "a test" && after["suspect"][0]["released"] == false, "{after}");
     let (_, page) = server.ask("GET", "/v1/recommend/u7?n=5", "");
@@ -101,7 +102,7 @@ fn a_server_goes_back_while_it_answers_and_remembers_it_after_a_kill() {
 }
 
 #[test]
-fn a_share_of_shoppers_is_answered_by_the_version_known_good() {
+fn a_share_of_shoppers_is_answered_by_the_good_version() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(
         command(dir.path()).args(["serve", "--listen", "127.0.0.1:0"]).env("ACCRUE_SERVE_GOOD_SHARE", "0.5"),
@@ -119,7 +120,7 @@ fn a_share_of_shoppers_is_answered_by_the_version_known_good() {
     assert!(by.iter().all(|version| version == good || version == serving), "{by:?}");
     let n_good = by.iter().filter(|version| *version == good).count();
     assert!((10..40).contains(&n_good), "{n_good} of 50");
-    // The good version does not know what is new, but what the shopper just did is in front of it.
+    // The good version does not know what is new, but its answers use the shopper's latest events.
     let by_good = by.iter().position(|version| version == good).unwrap();
     let page = || server.ask("GET", &format!("/v1/recommend/u{by_good}?n=10"), "").1["items"].clone();
     let before = page();

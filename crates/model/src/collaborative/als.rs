@@ -3,7 +3,7 @@
 //! `Σ_(u,i) (1 - x_u·y_i)² + a Σ_all (x_u·y_i)² + λ Σ_u (n_u + a·m)^ν |x_u|² + the same over items`, with `a` the weight of a pair that did not occur. Hu, Koren,
 //! Volinsky, *Collaborative filtering for implicit feedback datasets*, ICDM 2008; a few conjugate gradient steps from the last
 //! solution: Takács, Pilászy, Tikk, RecSys 2011; the frequency-scaled penalty: Rendle et al., *Revisiting the performance
-//! of iALS*, RecSys 2022. A shopper is folded in from the history when asked: no row is kept for anybody.
+//! of iALS*, RecSys 2022. A shopper is folded in from the history for each request; there are no rows for users.
 
 use accrue_kernel::{Draws, axpy, dot, dot_rows, gram_product, residual_sum, scale, squared_norm};
 use libm::pow;
@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 use super::linear::dot_rows_batch;
 use super::{CollaborativeModel, Epoch, Fit, FitError, Interactions, parallel};
 
-/// Where its random numbers come from.
+/// Stream of random numbers.
 const STREAM: u64 = 0x0041_4C53;
 /// Rows solved by a thread at a time; also the shape of the sums of the Gram matrix.
 const CHUNK: usize = 256;
-/// Conjugate gradient steps of a fold-in, which starts from nothing.
+/// Conjugate gradient steps of a fold-in, which starts from zero.
 const FOLD_IN_STEPS: usize = 12;
 
-/// Size, weights, effort.
+/// Size, weights, iterations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlsSettings {
@@ -35,7 +35,7 @@ pub struct AlsSettings {
     pub frequency: f64,
     /// Conjugate gradient steps to a row and sweep.
     pub steps: usize,
-    /// Whether the loss is worked out after each sweep, for a learning curve; that takes about a third of a sweep.
+    /// Whether the loss is computed after each sweep, for a learning curve; that takes about a third of a sweep.
     pub watch_loss: bool,
 }
 
@@ -45,7 +45,7 @@ impl Default for AlsSettings {
     }
 }
 
-/// Rows of the items, and what folding somebody in needs.
+/// Rows of the items, and what folding a shopper in needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Als {
     settings: AlsSettings,
@@ -113,7 +113,7 @@ impl CollaborativeModel for Als {
 }
 
 impl Als {
-    /// The vector of somebody with this past: the least squares solution with the items held fixed. `→ [factors]`
+    /// The vector of a shopper with this history: the least squares solution with the items held fixed. `→ [factors]`
     pub fn fold_in(&self, history: &[u32]) -> Vec<f32> {
         let mut set = history.to_vec();
         set.sort_unstable();
@@ -233,9 +233,9 @@ fn loss(
     (total + of_penalty(sets, users, items) + of_penalty(users_of, items, users)) / sets.n_interactions().max(1) as f64
 }
 
-/// Space for one row's conjugate gradients.
+/// Buffers for one row's conjugate gradients.
 struct Solver {
-    /// The rows of the set side by side: read in every step, gathered once.
+    /// The rows of the set, gathered once because every step reads them.
     gathered: Vec<f32>,
     residual: Vec<f32>,
     direction: Vec<f32>,
@@ -300,7 +300,7 @@ mod tests {
     use crate::collaborative::linear;
 
     #[test]
-    fn the_loss_is_the_formula_over_every_pair() {
+    fn the_loss_equals_the_formula_over_every_pair() {
         let data = Interactions::new(5, [vec![0, 1, 2], vec![1, 2, 4], vec![], vec![4, 0]]);
         let users_of = data.transposed();
         let settings = AlsSettings { factors: 3, frequency: 0.5, l2: 0.2, ..AlsSettings::default() };
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_falls_with_every_sweep_and_watching_changes_nothing() {
+    fn the_loss_falls_with_every_sweep_and_progress_reports_change_nothing() {
         let data = Interactions::new(
             40,
             (0..60_u32).map(|user| (0..6).map(|i| (user * 7 + i * i) % 40).collect::<Vec<u32>>()),

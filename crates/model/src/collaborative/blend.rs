@@ -1,9 +1,9 @@
 //! A blend: weighted scores of several models, with weights found on items held back from the training data.
 //!
-//! Each model's scores for a history are brought to one scale and summed. Unless weights are given, the parts are first fitted
-//! without the held-out items of a sample of users, weights are found that rank those items best (coordinate ascent on
-//! NDCG: Metzler & Croft, *Linear feature-based models for information retrieval*, 2007), and the parts are fitted again
-//! on everything. No test item is ever seen.
+//! Each model's scores for a history are brought to one scale and summed. Unless weights are given, the parts are first
+//! fitted without the held-out items of a sample of users, weights are found that rank those items best (coordinate
+//! ascent on NDCG: Metzler & Croft, *Linear feature-based models for information retrieval*, 2007), and the parts are
+//! fitted again on everything. It never sees a test item.
 
 use accrue_kernel::{Draws, axpy, top_k};
 use libm::log2;
@@ -13,11 +13,11 @@ use super::{
     AnyModel, AnySettings, CollaborativeModel, Fit, FitError, Interactions, InteractionsBuilder, Kind, parallel,
 };
 
-/// Where its random numbers come from.
+/// Stream of random numbers.
 const STREAM: u64 = 0x424C_454E;
 /// Best items of each part that compete with a held-out item.
 const COMPETITORS: usize = 100;
-/// Places of a list that count.
+/// Length of the list that NDCG is computed on.
 const LIST: usize = 20;
 /// Factors by which a weight is tried.
 const FACTORS: [f64; 8] = [0.0, 0.3, 0.6, 0.8, 1.25, 1.6, 3.0, 10.0];
@@ -33,7 +33,7 @@ pub enum Holdout {
     Last,
     /// A user's item at random, for histories without an order.
     Random,
-    /// Whole sessions: their last item is asked, the rest is not learned from either.
+    /// Whole sessions: their last item is the one to predict, and none of their items is learned.
     Session,
 }
 
@@ -44,15 +44,15 @@ pub enum Scale {
     /// Divided by the largest.
     #[default]
     Max,
-    /// The root of the above: what is likely stands out less.
+    /// The square root of the above, which reduces the weight of the highest scores.
     Root,
     /// Mean 0, deviation 1 over all items.
     Deviation,
-    /// As they are.
+    /// Not scaled.
     None,
 }
 
-/// What a held-out item is compared with to find the weights.
+/// What a held-out item competes with to find the weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rivals {
@@ -63,17 +63,17 @@ pub enum Rivals {
     Random,
 }
 
-/// What is blended and how.
+/// Which models are blended, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct BlendSettings {
+pub struct WeightedBlendSettings {
     /// The models with their settings.
     pub parts: Vec<AnySettings>,
-    /// A weight for each part; none: they are found.
+    /// A weight for each part; if none are given, they are found.
     pub weights: Vec<f64>,
     /// What is held back to find them.
     pub holdout: Holdout,
-    /// What a held-out item is compared with.
+    /// What a held-out item competes with.
     pub rivals: Rivals,
     /// How scores are made comparable.
     pub scale: Scale,
@@ -81,9 +81,9 @@ pub struct BlendSettings {
     pub sample: usize,
 }
 
-impl Default for BlendSettings {
+impl Default for WeightedBlendSettings {
     fn default() -> Self {
-        let parts = [Kind::Popularity, Kind::Markov, Kind::ItemKnn, Kind::SessionKnn];
+        let parts = [Kind::ItemCounts, Kind::Markov, Kind::ItemKnn, Kind::SessionKnn];
         Self {
             parts: parts.into_iter().map(Kind::default_settings).collect(),
             weights: Vec::new(),
@@ -97,16 +97,16 @@ impl Default for BlendSettings {
 
 /// Fitted parts with their weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Blend {
+pub struct WeightedBlend {
     scale: Scale,
     weights: Vec<f32>,
     parts: Vec<AnyModel>,
 }
 
-impl CollaborativeModel for Blend {
-    type Settings = BlendSettings;
+impl CollaborativeModel for WeightedBlend {
+    type Settings = WeightedBlendSettings;
 
-    fn fit(data: &Interactions, settings: &BlendSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
+    fn fit(data: &Interactions, settings: &WeightedBlendSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
         let (n_parts, n_weights) = (settings.parts.len(), settings.weights.len());
         FitError::check(n_parts > 0, "parts", n_parts, "at least one model is needed")?;
         let fits = n_weights == 0 || n_weights == n_parts;
@@ -115,7 +115,7 @@ impl CollaborativeModel for Blend {
             [] => found_weights(data, settings, fit)?,
             given => given.iter().map(|&weight| weight as f32).collect(),
         };
-        // A part that weighs nothing need not be fitted.
+        // A part of weight 0 need not be fitted.
         let kept = || settings.parts.iter().zip(&weights).filter(|&(_, &weight)| weight != 0.0);
         let parts = kept().map(|(part, _)| part.fit(data, fit)).collect::<Result<_, _>>()?;
         Ok(Self { scale: settings.scale, weights: kept().map(|(_, &weight)| weight).collect(), parts })
@@ -143,8 +143,8 @@ impl CollaborativeModel for Blend {
     }
 }
 
-impl Blend {
-    /// The weights in force, for parts in the order of the settings, without those that weigh nothing.
+impl WeightedBlend {
+    /// The weights in use, for parts in the order of the settings, without zeros.
     pub fn weights(&self) -> impl Iterator<Item = (Kind, f32)> {
         self.parts.iter().map(AnyModel::kind).zip(self.weights.iter().copied())
     }
@@ -175,10 +175,10 @@ fn rescale(scale: Scale, scores: &mut [f32]) {
 type Contest = Vec<f32>;
 
 /// Data without the held-out items, and `(history, held-out item)` for each sampled user.
-fn hold_out(data: &Interactions, settings: &BlendSettings, seed: u64) -> (Interactions, Vec<(Vec<u32>, u32)>) {
+fn hold_out(data: &Interactions, settings: &WeightedBlendSettings, seed: u64) -> (Interactions, Vec<(Vec<u32>, u32)>) {
     let mut users: Vec<usize> = (0..data.n_users()).filter(|&user| data.history(user).len() >= 2).collect();
     Draws::new(seed, STREAM, 0).shuffle(&mut users);
-    // Most of the data stays: parts that were fitted on too little would be weighed wrongly.
+    // Most of the data stays, because parts that were fitted on too little would get wrong weights.
     users.truncate(settings.sample.min(data.n_users().div_ceil(2)).max(1));
     users.sort_unstable();
     let mut builder = InteractionsBuilder::new(data.n_items());
@@ -191,7 +191,7 @@ fn hold_out(data: &Interactions, settings: &BlendSettings, seed: u64) -> (Intera
         let place = match settings.holdout {
             Holdout::Last => history.len() - 1,
             Holdout::Random => Draws::new(seed, STREAM + 1, user as u64).below(history.len() as u64) as usize,
-            // Sessions are asked after any of their items.
+            // Sessions are predicted after any of their items.
             Holdout::Session => 1 + Draws::new(seed, STREAM + 1, user as u64).below(history.len() as u64 - 1) as usize,
         };
         let mut rest = history.to_vec();
@@ -208,7 +208,7 @@ fn hold_out(data: &Interactions, settings: &BlendSettings, seed: u64) -> (Intera
     (builder.build(), held)
 }
 
-fn found_weights(data: &Interactions, settings: &BlendSettings, fit: &Fit<'_>) -> Result<Vec<f32>, FitError> {
+fn found_weights(data: &Interactions, settings: &WeightedBlendSettings, fit: &Fit<'_>) -> Result<Vec<f32>, FitError> {
     let (train, held) = hold_out(data, settings, fit.seed);
     let n_parts = settings.parts.len();
     if held.is_empty() || train.n_interactions() == 0 {
@@ -248,7 +248,7 @@ fn best_of_each(scores: &[f32], n_items: usize, n_seen: usize) -> Vec<u32> {
     items
 }
 
-/// Weights with the best mean NDCG, changed one at a time while it pays.
+/// Weights with the best mean NDCG, changed one at a time while that improves it.
 fn ascend(contests: &[Contest], n_parts: usize, threads: usize) -> Vec<f64> {
     let mut weights = vec![1.0; n_parts];
     let mut best = mean_ndcg(contests, &weights, threads);
@@ -258,7 +258,7 @@ fn ascend(contests: &[Contest], n_parts: usize, threads: usize) -> Vec<f64> {
             let start = weights[part];
             let mut kept = start;
             for factor in FACTORS {
-                // A part that was dropped may come back.
+                // A part that was dropped may be taken back.
                 weights[part] = if start == 0.0 { factor * 0.1 } else { start * factor };
                 let ndcg = mean_ndcg(contests, &weights, threads);
                 let others = weights.iter().any(|&weight| weight > 0.0);
@@ -306,10 +306,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_held_out_is_learned_from() {
+    fn no_held_out_item_is_learned() {
         let data = Interactions::new(9, (0..40).map(|user| vec![user % 4, 4 + user % 5, 8]).collect::<Vec<_>>());
         for holdout in [Holdout::Last, Holdout::Random, Holdout::Session] {
-            let settings = BlendSettings { holdout, sample: 10, ..BlendSettings::default() };
+            let settings = WeightedBlendSettings { holdout, sample: 10, ..WeightedBlendSettings::default() };
             let (train, held) = hold_out(&data, &settings, 1);
             assert_eq!(held.len(), 10);
             let n_left: usize = held.iter().map(|(history, _)| history.len()).sum();

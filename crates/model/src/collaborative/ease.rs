@@ -1,8 +1,8 @@
 //! A linear item–item model in closed form: each item predicted from all others by ridge regression.
 //!
 //! `B = I - P · diag(1/P_jj)` with `P = (XᵀX + λI)⁻¹`; a history's score is the sum of its items' rows. Steck, *Embarrassingly shallow
-//! autoencoders for sparse data* (EASE), WWW 2019. The matrix is inverted where it lies, so memory is one matrix of items × items, and time
-//! items³ operations: above `max_memory_mb` it refuses.
+//! autoencoders for sparse data* (EASE), WWW 2019. The matrix is inverted in place, so memory is one matrix of items ×
+//! items, and time items³ operations. Refuses: a matrix larger than `max_memory_mb`.
 
 use accrue_kernel::axpy;
 use libm::pow;
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::inverse::invert;
 use super::{CollaborativeModel, Epoch, Fit, FitError, Interactions, parallel};
 
-/// The penalty, and what may be spent.
+/// The penalty and the limit of memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EaseSettings {
-    /// Penalty `λ`: people added to each item's count.
+    /// Penalty `λ`: added to each item's count of users.
     pub l2: f64,
     /// Exponent of an item's count by which its column is divided: 0 is the paper's, more favours the rare.
     pub popularity_norm: f64,
@@ -59,7 +59,8 @@ impl CollaborativeModel for Ease {
         let mut weights = gram(&sets, settings.l2 as f32, fit.threads);
         let progress = |done, of| (fit.progress)(Epoch { done, of, loss: None });
         if !invert(&mut weights, n, fit.threads, progress) {
-            // A Gram matrix with a positive diagonal added is positive definite, but for an l2 that rounding swallows.
+            // A Gram matrix with a positive diagonal added is positive definite, unless the l2 is so small that
+            // rounding loses it.
             return Err(FitError::Diverged { epoch: 1 });
         }
         let diagonal: Vec<f32> = (0..n).map(|item| weights[item * n + item]).collect();
@@ -99,7 +100,7 @@ impl CollaborativeModel for Ease {
     }
 }
 
-/// The lower triangle of `XᵀX + λI`: who chose both. `→ [n_items, n_items]`
+/// The lower triangle of `XᵀX + λI`: how many users chose both items. `→ [n_items, n_items]`
 fn gram(sets: &Interactions, l2: f32, threads: usize) -> Vec<f32> {
     let n = sets.n_items();
     let users_of = sets.transposed();
@@ -112,7 +113,7 @@ fn gram(sets: &Interactions, l2: f32, threads: usize) -> Vec<f32> {
         |(), item, row| {
             let row = &mut row[..=item];
             for &user in users_of.history(item) {
-                // Sets are sorted.
+                // Sets are sorted in ascending order.
                 let others = sets.history(user as usize).iter().take_while(|&&other| other as usize <= item);
                 others.for_each(|&other| row[other as usize] += 1.0);
             }
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_before_it_is_tried() {
+    fn data_that_exceeds_the_memory_limit_is_refused_before_allocation() {
         let data = Interactions::new(100_000, [[0, 1]]);
         let error = Ease::fit(&data, &EaseSettings::default(), &Fit::quiet(1, 1)).expect_err("40 GB");
         assert!(error.to_string().contains("max_memory_mb=1000"), "{error}");

@@ -1,7 +1,8 @@
 //! Matrix factorization learned by sampled gradients: pairwise (BPR) or softmax, with the shopper folded in.
 //!
-//! A shopper is the mean of what they chose, `u = n^-½ Σ_h q_h`, and an item scores `u·p_i + b_i`; the item that is being learned is left out of its own
-//! shopper (FISM: Kabbur, Ning, Karypis, KDD 2013). Losses: `-ln σ(s_i - s_j)` against sampled negatives (BPR: Rendle et al.,
+//! A shopper's vector comes from the items chosen, `u = n^-½ Σ_h q_h`, and an item scores `u·p_i + b_i`; the item that
+//! is being learned is left out of the shopper's vector (FISM: Kabbur, Ning, Karypis, KDD 2013). Losses: `-ln σ(s_i -
+//! s_j)` against sampled negatives (BPR: Rendle et al.,
 //! UAI 2009), or the softmax over the positive and the negatives, their scores corrected by how often they are sampled
 //! (Bengio & Senécal 2008; Yi et al., RecSys 2019). Steps: Adagrad on the rows that were touched.
 
@@ -12,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::linear::dot_rows_batch;
 use super::{CollaborativeModel, Epoch, Fit, FitError, Interactions, parallel};
 
-/// Where its random numbers come from.
+/// Stream of random numbers.
 const STREAM: u64 = 0x4D46_5347;
-/// Shoppers whose gradients are taken at the same state; each is independent of the others, so threads share them.
+/// Shoppers whose gradients are taken at the same state. Each is independent of the others, so threads divide them.
 const BATCH: usize = 256;
-/// Added to a squared gradient's root, against division by zero.
+/// Added to a squared gradient's root, to avoid division by zero.
 const EPSILON: f32 = 1e-6;
 
-/// What a positive is compared by.
+/// How a positive is compared with its negatives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
@@ -33,7 +34,7 @@ pub enum Loss {
 /// Sizes, steps, loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct FactorizationSettings {
+pub struct SampledFactorizationSettings {
     /// Numbers in a row.
     pub factors: usize,
     /// Passes over all shoppers.
@@ -46,13 +47,13 @@ pub struct FactorizationSettings {
     pub rate: f64,
     /// Penalty on the rows that are touched.
     pub l2: f64,
-    /// What a positive is compared by.
+    /// How a positive is compared with its negatives.
     pub loss: Loss,
-    /// Exponent of an item's count in its chance to be a negative.
+    /// Exponent of an item's count in its probability of being a negative.
     pub sampling: f64,
 }
 
-impl Default for FactorizationSettings {
+impl Default for SampledFactorizationSettings {
     fn default() -> Self {
         Self {
             factors: 64,
@@ -69,19 +70,19 @@ impl Default for FactorizationSettings {
 
 /// Two rows and a bias an item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Factorization {
+pub struct SampledFactorization {
     factors: usize,
-    /// `q`: what choosing an item says about the shopper. `[n_items, factors]`
+    /// `q`: the item as evidence of what a shopper likes. `[n_items, factors]`
     chosen: Vec<f32>,
-    /// `p`: whom an item suits. `[n_items, factors]`
+    /// `p`: the item as something to recommend. `[n_items, factors]`
     offered: Vec<f32>,
     bias: Vec<f32>,
 }
 
-impl CollaborativeModel for Factorization {
-    type Settings = FactorizationSettings;
+impl CollaborativeModel for SampledFactorization {
+    type Settings = SampledFactorizationSettings;
 
-    fn fit(data: &Interactions, settings: &FactorizationSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
+    fn fit(data: &Interactions, settings: &SampledFactorizationSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
         let positive = "a positive number is expected";
         for (name, value) in
             [("factors", settings.factors), ("negatives", settings.negatives), ("positives", settings.positives)]
@@ -119,8 +120,8 @@ impl CollaborativeModel for Factorization {
     }
 }
 
-impl Factorization {
-    /// The vector of somebody with this past. `→ [factors]`
+impl SampledFactorization {
+    /// The vector of a shopper with this history. `→ [factors]`
     pub fn fold_in(&self, history: &[u32]) -> Vec<f32> {
         let mut set = history.to_vec();
         set.sort_unstable();
@@ -136,7 +137,7 @@ fn row(rows: &[f32], item: u32, d: usize) -> &[f32] {
     &rows[item as usize * d..][..d]
 }
 
-/// What one shopper's step changes, before any of it is applied.
+/// The gradients of one shopper's step, before any of them is applied.
 #[derive(Clone, Default)]
 struct Gradients {
     loss: f64,
@@ -151,21 +152,21 @@ struct Gradients {
 
 struct Trainer<'a> {
     sets: &'a Interactions,
-    settings: &'a FactorizationSettings,
+    settings: &'a SampledFactorizationSettings,
     seed: u64,
-    model: Factorization,
+    model: SampledFactorization,
     /// Adagrad's sums of squares, in the shape of the parameters.
     chosen_squares: Vec<f32>,
     offered_squares: Vec<f32>,
     bias_squares: Vec<f32>,
-    /// Items by falling chance to be drawn, as running sums of the chances.
+    /// Items by falling probability of being drawn, with running sums of the probabilities.
     running: Vec<f64>,
     /// `ln` of the expected draws of each item.
     log_draws: Vec<f32>,
 }
 
 impl<'a> Trainer<'a> {
-    fn new(sets: &'a Interactions, settings: &'a FactorizationSettings, seed: u64) -> Self {
+    fn new(sets: &'a Interactions, settings: &'a SampledFactorizationSettings, seed: u64) -> Self {
         let (n, d) = (sets.n_items(), settings.factors);
         let rows = |stream: u64| -> Vec<f32> {
             let row = |item: usize| {
@@ -186,7 +187,7 @@ impl<'a> Trainer<'a> {
             *chance = sum;
         }
         Self {
-            model: Factorization { factors: d, chosen: rows(1), offered: rows(2), bias: vec![0.0; n] },
+            model: SampledFactorization { factors: d, chosen: rows(1), offered: rows(2), bias: vec![0.0; n] },
             chosen_squares: vec![0.0; n * d],
             offered_squares: vec![0.0; n * d],
             bias_squares: vec![0.0; n],
@@ -213,7 +214,7 @@ impl<'a> Trainer<'a> {
                 self.apply(step, user);
             }
         }
-        // A single item a shopper leaves nothing to learn, which is no divergence.
+        // Histories of a single item leave nothing to learn; that is not a divergence.
         loss / n.max(1) as f64
     }
 
@@ -258,7 +259,7 @@ impl<'a> Trainer<'a> {
                 axpy(slope, &vector, &mut gradient[..d]);
                 gradient[d] += slope;
             }
-            // The learned item is no part of its own shopper.
+            // The learned item is left out of its own shopper's vector.
             axpy(share, &vector_gradient, &mut all);
             axpy(-share, &vector_gradient, &mut step.chosen[place * d..][..d]);
         }
@@ -279,7 +280,7 @@ impl<'a> Trainer<'a> {
         (0..self.settings.negatives).map(draw).filter(|item| history.binary_search(item).is_err()).collect()
     }
 
-    /// Replaces scores (the positive's last) by the loss's slopes in them, and returns the loss.
+    /// Replaces scores (the positive's last) by the derivatives of the loss in them, and returns the loss.
     fn loss_and_slopes(&self, negatives: &[u32], scores: &mut [f32]) -> f64 {
         let (&mut positive, others) =
             scores.split_last_mut().map_or((&mut 0.0, &mut [][..]), |(last, others)| (last, others));
@@ -295,7 +296,7 @@ impl<'a> Trainer<'a> {
                 }
             }
             Loss::Softmax => {
-                // The correction makes the sampled sum an estimate of the whole one.
+                // The correction makes the sampled sum an estimate of the sum over all items.
                 others.iter_mut().zip(negatives).for_each(|(score, &item)| *score -= self.log_draws[item as usize]);
                 let max = others.iter().fold(positive, |max, &score| max.max(score));
                 let total: f32 = exp(positive - max) + others.iter().map(|&score| exp(score - max)).sum::<f32>();
@@ -342,10 +343,11 @@ mod tests {
 
     /// The gradients against finite differences of the loss, for both losses.
     #[test]
-    fn gradients_are_the_slopes_of_the_loss() {
+    fn gradients_are_the_derivatives_of_the_loss() {
         let sets = Interactions::new(12, [vec![0, 1, 2, 3], vec![4, 5, 6], vec![7, 8, 9, 10, 11]]);
         for loss in [Loss::Softmax, Loss::Bpr] {
-            let settings = FactorizationSettings { factors: 3, negatives: 5, positives: 2, loss, ..Default::default() };
+            let settings =
+                SampledFactorizationSettings { factors: 3, negatives: 5, positives: 2, loss, ..Default::default() };
             let mut trainer = Trainer::new(&sets, &settings, 1);
             trainer.model.chosen.iter_mut().chain(&mut trainer.model.offered).for_each(|x| *x *= 10.0);
             let step = trainer.gradients(1, 0);
@@ -382,7 +384,7 @@ mod tests {
                 .collect::<Vec<_>>(),
         )
         .distinct();
-        let settings = FactorizationSettings { negatives: 10, ..Default::default() };
+        let settings = SampledFactorizationSettings { negatives: 10, ..Default::default() };
         let mut trainer = Trainer::new(&sets, &settings, 1);
         let first = trainer.pass(1, 1);
         let last = (2..20).map(|epoch| trainer.pass(epoch, 1)).last().expect("passes were made");

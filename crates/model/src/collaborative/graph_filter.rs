@@ -1,7 +1,8 @@
-//! Graph filters: a history smoothed over the graph of who chose what, in closed form.
+//! Graph filters: a history smoothed over the graph of users and the items they chose, in closed form.
 //!
-//! With `R̃ = D_u^-½ R D_i^-½`, a history's row `r` is blurred by a linear filter `r R̃ᵀR̃` and an ideal low-pass filter `r D_i^-½ V Vᵀ D_i^½`, `V` the first
-//! `rank` right singular vectors of `R̃`, and then sharpened, `y ← y - sharpen · y R̃ᵀR̃`. Shen et al., *How powerful is graph
+//! With `R̃ = D_u^-½ R D_i^-½`, a history's row `r` is smoothed by a linear filter `r R̃ᵀR̃` and an ideal low-pass
+//! filter `r D_i^-½ V Vᵀ D_i^½`, `V` the first `rank` right singular vectors of `R̃`, and then sharpened, `y ← y -
+//! sharpen · y R̃ᵀR̃`. Shen et al., *How powerful is graph
 //! convolution for recommendation?* (GF-CF), CIKM 2021; Choi et al., *Blurring-sharpening process models* (BSPM), SIGIR 2023.
 //! Singular vectors by subspace iteration: Halko, Martinsson, Tropp, *Finding structure with randomness*, SIAM Review 2011.
 
@@ -12,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::linear::{dot_rows_batch, orthonormalise, symmetric_eigen};
 use super::{CollaborativeModel, Fit, FitError, Interactions, parallel};
 
-/// Where its random numbers come from.
+/// Stream of random numbers.
 const STREAM: u64 = 0x4752_4150;
-/// Histories filtered side by side.
+/// Histories filtered at once.
 const LANES: usize = 16;
-/// Columns beyond `rank` that the subspace iteration carries, so that the last ones asked for are found too.
+/// Columns beyond `rank` that the subspace iteration carries, so that the last of the `rank` vectors converge too.
 const SPARE_COLUMNS: usize = 32;
 
 /// Weights of the filters.
@@ -53,7 +54,7 @@ pub struct GraphFilter {
     vectors: Vec<f32>,
 }
 
-/// `R̃`: who chose what, with the scales of both sides.
+/// `R̃`: which user chose which item, scaled on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Graph {
     sets: Interactions,
@@ -143,7 +144,7 @@ impl GraphFilter {
         dot_rows_batch(&folded, &self.vectors, self.rank, &mut scores);
         for (lane, scores) in scores.chunks_exact(blurred.len()).enumerate() {
             for ((blurred, &score), &scale) in blurred.iter_mut().zip(scores).zip(&self.graph.item_scale) {
-                // An item without a choice has no degree, and no vector either.
+                // An item without a choice has degree 0 and a zero vector.
                 if scale > 0.0 {
                     blurred[lane] += self.settings.low_pass as f32 * score / scale;
                 }
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_have_their_values_worked_out_by_hand() {
+    fn filters_have_the_values_computed_by_hand() {
         let own = |value: f32| move |item: usize| if item < 2 { value } else { 0.0 };
         let linear = GraphFilterSettings { rank: 0, ..GraphFilterSettings::default() };
         check(linear.clone(), own(0.5));

@@ -1,11 +1,12 @@
-//! Who chose what, in order: the one input of every fitted model.
+//! Which users chose which items, in order: the input of every fitted model.
 //!
 //! In: histories, one a user (or a session), oldest first. Out: the same as two flat arrays, and transposed as users of each
 //! item. Refuses: item ids beyond `n_items` (panics; readers number items themselves).
 
 use serde::{Deserialize, Serialize};
 
-/// Histories in compressed rows. Repeats stay: a history is a sequence, and a set only to those who make it one.
+/// Histories in compressed rows. Repeats are kept, because a history is a sequence; a model that needs a set removes
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interactions {
     n_items: usize,
@@ -32,17 +33,17 @@ impl Interactions {
         builder.build()
     }
 
-    /// Items there are, trained on or not.
+    /// Number of items, including those that do not occur.
     pub fn n_items(&self) -> usize {
         self.n_items
     }
 
-    /// Histories there are, empty ones too.
+    /// Number of histories, including empty ones.
     pub fn n_users(&self) -> usize {
         self.begins.len() - 1
     }
 
-    /// Items in all histories together.
+    /// Number of items in all histories together.
     pub fn n_interactions(&self) -> usize {
         self.items.len()
     }
@@ -86,7 +87,7 @@ impl Interactions {
         builder.build()
     }
 
-    /// The interactions whose number, counted through all histories, is wanted.
+    /// The interactions selected by their number, counted through all histories.
     #[must_use]
     pub(crate) fn retained(&self, wanted: impl Fn(usize) -> bool) -> Self {
         let (mut begins, mut items) = (Vec::with_capacity(self.begins.len()), Vec::with_capacity(self.items.len()));
@@ -159,7 +160,7 @@ impl Occurrences {
     }
 }
 
-/// Gathers histories one by one.
+/// Collects histories one by one.
 #[derive(Clone, Debug)]
 pub struct InteractionsBuilder {
     built: Interactions,

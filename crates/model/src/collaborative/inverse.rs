@@ -1,16 +1,16 @@
-//! The inverse of a large symmetric positive definite matrix, in the place of the matrix.
+//! The inverse of a large symmetric positive definite matrix, computed in place.
 //!
-//! In: the lower triangle of `A`, `[n, n]`. Out: `A⁻¹`, whole, where `A` was; beside it three panels of `n × 256` are taken. Refuses:
-//! a matrix that is not positive definite, as soon as a pivot shows it.
+//! In: the lower triangle of `A`, `[n, n]`. Out: `A⁻¹`, whole, in the memory of `A`; it also allocates three panels of
+//! `n × 256`. Refuses: a matrix that is not positive definite, as soon as a pivot shows it.
 //!
 //! The symmetric sweep (Beaton 1964; Goodnight, *A tutorial on the sweep operator*, 1979), a block of pivots `K` at a time. With
 //! `A_KK = L Lᵀ` and `W = A_·K L⁻ᵀ`
 //!
 //! `A_IJ := A_IJ - W_I W_Jᵀ,  A_IK := W_I L⁻¹,  A_KK := -L⁻ᵀ L⁻¹`,
 //!
-//! and `-A⁻¹` is left when all were swept. That is `n³` operations, as of a Cholesky factorization with the inverse after it, nearly all
-//! of them in packed products on tiles of the lower triangle. An element is one chain over the pivots in their order: the
-//! number of threads cannot be seen in it.
+//! and `-A⁻¹` is left after all blocks. That is `n³` operations, as of a Cholesky factorization with the inverse after
+//! it, nearly all of them in packed products on tiles of the lower triangle. An element is one chain of additions over
+//! the pivots in their order, so the result does not depend on the number of threads.
 
 use accrue_kernel::{Activation, Packed, Start, View, ViewMut, axpy, multiply, scale};
 
@@ -22,9 +22,9 @@ const PIVOTS: usize = 256;
 /// Rows and columns of a tile: a multiple of the product's six rows and of its panels of 64 columns.
 const TILE: usize = 384;
 
-/// `a := a⁻¹`, from its lower triangle; returns false, with `a` spoilt, if it is not positive definite. `a: [n, n]`
+/// `a := a⁻¹`, from its lower triangle; returns false, with `a` overwritten, if it is not positive definite. `a: [n, n]`
 ///
-/// `progress` hears how many blocks of pivots are done, and of how many.
+/// `progress` is called with the number of blocks of pivots done, and of all blocks.
 #[must_use]
 pub(crate) fn invert(a: &mut [f32], n: usize, threads: usize, progress: impl Fn(usize, usize)) -> bool {
     let mut sweep = Sweep::new(n);
@@ -40,10 +40,10 @@ pub(crate) fn invert(a: &mut [f32], n: usize, threads: usize, progress: impl Fn(
     true
 }
 
-/// Room for the panels of one block of pivots; `b` of them, 256 but in the last block.
+/// Buffers for the panels of one block of `b` pivots: 256, or fewer in the last block.
 struct Sweep {
     n: usize,
-    /// The columns of the pivots, `[n, b]`; what becomes of them, once they were used.
+    /// The columns of the pivots, `[n, b]`; later their new values.
     columns: Vec<f32>,
     /// `W`, then `-W`: `[n, b]`, zero in the rows of the pivots.
     scaled: Vec<f32>,
@@ -148,7 +148,7 @@ fn inverse_factor(a: &[f32], n: usize, first: usize, end: usize) -> Option<Vec<f
     })
 }
 
-/// Row `row` of `L⁻¹` in the place of that of `L`, from the finished rows above it.
+/// Row `row` of `L⁻¹` overwriting that of `L`, from the finished rows above it.
 fn invert_row(done: &[f32], current: &mut [f32], row: usize) {
     let b = current.len();
     let reciprocal = 1.0 / current[row];
@@ -160,7 +160,7 @@ fn invert_row(done: &[f32], current: &mut [f32], row: usize) {
     current[row] = reciprocal;
 }
 
-/// The columns of the pivots, `[n, b]`, from the lower triangle: above the pivots they are read as rows. Zero where the pivots cross.
+/// The columns of the pivots, `[n, b]`, from the lower triangle: above the pivots they are read as rows. Zero in the rows of the pivots.
 fn gather(a: &[f32], n: usize, first: usize, end: usize, threads: usize, columns: &mut [f32]) {
     let b = end - first;
     parallel::for_each_chunk(
@@ -185,7 +185,8 @@ fn gather(a: &[f32], n: usize, first: usize, end: usize, threads: usize, columns
     );
 }
 
-/// Writes what became of the pivots' columns, `[n, b]`, and of their own block, `[b, b]`, into some rows of the lower triangle.
+/// Writes the new values of the pivots' columns, `[n, b]`, and of their own block, `[b, b]`, into some rows of the
+/// lower triangle.
 fn scatter(columns: &[f32], pivots: &[f32], first: usize, end: usize, start: usize, n: usize, rows: &mut [f32]) {
     let b = end - first;
     for (row, out) in (start..).zip(rows.chunks_exact_mut(n)) {
@@ -199,9 +200,9 @@ fn scatter(columns: &[f32], pivots: &[f32], first: usize, end: usize, start: usi
     }
 }
 
-/// Turns the sign of the lower triangle and writes it above the diagonal too.
+/// Negates the lower triangle and copies it above the diagonal.
 fn negate_and_mirror(a: &mut [f32], n: usize, threads: usize) {
-    /// Rows and columns of a square that both caches hold, read along rows and written along columns.
+    /// Rows and columns of a square that fits both caches, read along rows and written along columns.
     const SQUARE: usize = 64;
     let lower = |row: usize, first: usize| first..n.min(row + 1);
     parallel::for_each_chunk(threads, a, n, || (), |(), row, a| a[lower(row, 0)].iter_mut().for_each(|x| *x = -*x));
@@ -214,7 +215,7 @@ fn negate_and_mirror(a: &mut [f32], n: usize, threads: usize) {
                 upper[row * n + first + column] = upper[column * n + first + row];
             }
         }
-        // Few rows a chunk: their reads below them walk down columns that neighbours share.
+        // Few rows a chunk: each reads down columns that neighbouring rows read too.
         let below = &*below;
         parallel::for_each_chunk(
             threads,
@@ -253,7 +254,7 @@ mod tests {
         gram
     }
 
-    /// The inverse in double precision, by elimination on a matrix beside it.
+    /// The inverse in double precision, by elimination on an augmented matrix.
     fn slow_inverse(a: &[f32], n: usize) -> Vec<f64> {
         let mut a: Vec<f64> = a.iter().map(|&x| f64::from(x)).collect();
         let mut inverse = vec![0.0; n * n];
@@ -284,7 +285,7 @@ mod tests {
         for n in [1, 2, 7, 64, 255, 256, 257, 384, 385, 600, 770] {
             let mut a = gram(n);
             let expected = slow_inverse(&a, n);
-            // What lies above the diagonal is not looked at.
+            // The values above the diagonal are not read.
             (0..n).for_each(|row| a[row * n + row + 1..][..n - row - 1].fill(f32::NAN));
             let found = inverted(a, n, 2);
             let largest = expected.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_threads_cannot_be_seen() {
+    fn the_result_does_not_depend_on_the_number_of_threads() {
         let n = 900;
         let one = inverted(gram(n), n, 1);
         for threads in [2, 3, 8] {
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_positive_definite_is_refused() {
+    fn a_matrix_that_is_not_positive_definite_is_refused() {
         assert!(!invert(&mut [1.0, 0.0, 2.0, 1.0], 2, 1, |_, _| {}));
         let n = 300;
         let mut a = gram(n);

@@ -1,6 +1,6 @@
-//! Item neighbours by cosine: an item is close to those that the same people chose.
+//! Item neighbours by cosine: items are close if the same users chose them.
 //!
-//! `s_ij = c_ij / ((c_i · c_j)^½ + shrink)`, with `c_ij` the people who chose both; each item keeps its `k` closest, and a
+//! `s_ij = c_ij / ((c_i · c_j)^½ + shrink)`, with `c_ij` the number of users who chose both; each item keeps its `k` closest, and a
 //! history's score is the sum over its items (Sarwar et al., *Item-based collaborative filtering recommendation
 //! algorithms*, WWW 2001; shrinkage: Bell & Koren 2007).
 
@@ -16,13 +16,13 @@ use super::{CollaborativeModel, Fit, FitError, Interactions};
 pub struct ItemKnnSettings {
     /// Neighbours that an item keeps.
     pub k: usize,
-    /// People added to every denominator: rare items are believed less.
+    /// Added to every denominator, so that rare items get smaller similarities.
     pub shrink: f64,
-    /// Exponent of an item's count in the denominator; ½ is the cosine, more favours the rare.
+    /// Exponent of an item's count in the denominator; ½ is the cosine, more favours rare items.
     pub norm: f64,
-    /// Exponent of a user's activity: an item of somebody with `n` items counts `n^-user_norm`.
+    /// Exponent of a user's activity: an item of a user with `n` items counts `n^-user_norm`.
     pub user_norm: f64,
-    /// Last items of a history that count; 0 is all.
+    /// Last items of a history that are used; 0 is all.
     pub reach: usize,
     /// An item `d` places before the end of a history counts `d^-decay`.
     pub decay: f64,

@@ -1,7 +1,8 @@
-//! The little dense linear algebra that closed-form models need.
+//! The dense linear algebra that closed-form models need.
 //!
-//! In: symmetric matrices and blocks of columns, as flat slices. Out: factorizations in place. Sums have a fixed shape whatever the
-//! number of threads. Sources: Golub & Van Loan, *Matrix computations*, 4th ed., 4.2 (Cholesky), 5.2 (Gram–Schmidt), 8.5 (Jacobi).
+//! In: symmetric matrices and blocks of columns, as flat slices. Out: factorizations in place. The order of each sum
+//! does not depend on the number of threads. Sources: Golub & Van Loan, *Matrix computations*, 4th ed., 4.2 (Cholesky),
+//! 5.2 (Gram–Schmidt), 8.5 (Jacobi).
 
 use accrue_kernel::{axpy, dot, dot_rows, scale, squared_norm};
 
@@ -27,7 +28,7 @@ const PANEL: usize = 64;
 
 /// `a := L` with `L Lᵀ = a`, in the lower triangle; returns false if `a` is not positive definite. `a: [n, n]`
 ///
-/// A panel of rows is finished at a time; the rows below take its columns in parallel.
+/// The rows are finished one panel after another; then the rows below use the panel's columns in parallel.
 #[must_use]
 pub(crate) fn cholesky(a: &mut [f32], n: usize, threads: usize) -> bool {
     for first in (0..n).step_by(PANEL) {
@@ -93,7 +94,7 @@ pub(crate) fn orthonormalise(columns: &mut [Vec<f32>], threads: usize) {
         scale(1.0 / norm, q);
         let q = &*q;
         let chunk = rest.len().div_ceil(threads.max(1)).max(1);
-        // A thread costs some 20 microseconds: few short columns are done at once.
+        // Starting a thread costs about 20 microseconds, so few short columns are done on one thread.
         let threads = if rest.len() * q.len() < 1 << 18 { 1 } else { threads };
         parallel::for_each_chunk(
             threads,
@@ -115,7 +116,7 @@ pub(crate) fn orthonormalise(columns: &mut [Vec<f32>], threads: usize) {
 pub(crate) fn symmetric_eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
     /// More sweeps than any matrix needs: convergence is quadratic.
     const MAX_SWEEPS: usize = 30;
-    // Rows of `v` are the eigenvectors to be, so that a rotation works on two rows.
+    // Rows of `v` become the eigenvectors, so that a rotation works on two rows.
     let mut v = vec![0.0; n * n];
     (0..n).for_each(|i| v[i * n + i] = 1.0);
     let total: f64 = a.iter().map(|x| x * x).sum();
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn eigenvectors_are_stretched_by_their_values() {
+    fn eigenvectors_are_scaled_by_their_eigenvalues() {
         let n = 24;
         let a: Vec<f64> = gram(n).into_iter().map(f64::from).collect();
         let (values, vectors) = symmetric_eigen(a.clone(), n);

@@ -1,6 +1,6 @@
-//! A Markov chain with gaps: what comes within a few steps of an item, the nearer the more.
+//! A Markov chain with gaps: which items follow an item within a few steps, nearer ones with more weight.
 //!
-//! `w_ij = Σ 1/gap` over all `j` at most `reach` steps behind an `i`, plus `backward` times the same in front of it; then
+//! `w_ij = Σ 1/gap` over all `j` at most `reach` steps after an `i`, plus `backward` times the same before it; then
 //! `w_ij / (w_i·^row_norm · n_j^popularity_norm)`. A history's score is `Σ_d d^-decay · w` over its items, `d` places from the end.
 //! First-order chains as recommenders: Rendle, Freudenthaler, Schmidt-Thieme, *Factorizing personalized Markov chains*, WWW
 //! 2010; skips and similarity of histories: He & McAuley, *Fusing similarity models with Markov chains*, ICDM 2016.
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::sparse::Neighbourhood;
 use super::{CollaborativeModel, Fit, FitError, Interactions};
 
-/// How far it looks and how counts are weighted.
+/// How far apart items may be, and how counts are weighted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MarkovSettings {
@@ -27,8 +27,8 @@ pub struct MarkovSettings {
     pub popularity_norm: f64,
     /// An item `d` places before the end of a history counts `d^-decay`.
     pub decay: f64,
-    /// Share of an item's own row that it passes on to the rows of those close to it: 0 is a chain, more lets a rare item
-    /// borrow what follows its neighbours.
+    /// Share of an item's row that is added to the rows of items close to it. 0 is a plain chain; with more, a rare
+    /// item also gets the followers of its neighbours.
     pub smooth: f64,
     /// Entries that a row keeps.
     pub k: usize,
@@ -49,7 +49,7 @@ impl Default for MarkovSettings {
     }
 }
 
-/// What follows each item.
+/// The followers of each item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Markov {
     decay: f64,
@@ -113,7 +113,7 @@ impl CollaborativeModel for Markov {
     }
 }
 
-/// `W + smooth · Ŵ W`, with the rows of `Ŵ` summing to one: a second step along the chain.
+/// `W + smooth · Ŵ W`, with the rows of `Ŵ` summing to one: two steps of the chain.
 fn smoothed(follows: &Neighbourhood, n_items: usize, settings: &MarkovSettings, threads: usize) -> Neighbourhood {
     Neighbourhood::build(n_items, settings.k, threads, |item, row| {
         let (ids, weights) = follows.row(item as u32);
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearer_follower_scores_more_and_the_past_is_half_as_likely_as_the_future() {
+    fn a_nearer_follower_scores_more_and_a_backward_pair_counts_half() {
         let data = Interactions::new(4, [[0, 1, 2]]);
         let plain = MarkovSettings { row_norm: 0.0, popularity_norm: 0.0, ..MarkovSettings::default() };
         let model = Markov::fit(&data, &plain, &Fit::quiet(1, 1)).expect("plain data");

@@ -1,11 +1,12 @@
-//! Models fitted on a whole data set: what the laboratory compares and what a shop starts from.
+//! Models that are fitted on a whole data set. `accrue evaluate` compares them, and a shop can use one as a member of
+//! its ensemble.
 //!
-//! In: [`Interactions`], one history a user, oldest first. Out: a fitted model that scores every item for *a history*. No
-//! model keeps a row for a user at answering time: who has a history can be answered, also somebody never seen. Refuses: a
-//! setting that makes no sense, training that diverges ([`FitError`]); a fitted model never gives `NaN`.
+//! In: [`Interactions`], one history a user, oldest first. Out: a fitted model that scores every item for *a history*.
+//! No model keeps a row for a user, so it can score any history, also of a user it never saw. Refuses: an invalid
+//! setting, training that diverges ([`FitError`]). A fitted model never returns `NaN`.
 //!
-//! One file a model, each citing its paper; [`registry`] has one line for each. The contract that all of them pass is
-//! in this crate's tests (`tests/it/contract.rs`).
+//! One file a model, each citing its paper; [`registry`] has one entry for each. All pass the contract in this crate's
+//! tests (`tests/it/contract.rs`).
 
 mod als;
 mod blend;
@@ -29,31 +30,31 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use als::{Als, AlsSettings};
-pub use blend::{Blend, BlendSettings, Holdout, Rivals, Scale};
+pub use blend::{Holdout, Rivals, Scale, WeightedBlend, WeightedBlendSettings};
 pub use ease::{Ease, EaseSettings};
-pub use factorization::{Factorization, FactorizationSettings, Loss};
+pub use factorization::{Loss, SampledFactorization, SampledFactorizationSettings};
 pub(crate) use graph_filter::singular_vectors;
 pub use graph_filter::{GraphFilter, GraphFilterSettings};
 pub use interactions::{Interactions, InteractionsBuilder, Occurrences};
 pub use item_knn::{ItemKnn, ItemKnnSettings};
 pub use markov::{Markov, MarkovSettings};
-pub use popularity::{Popularity, PopularitySettings};
+pub use popularity::{ItemCounts, ItemCountsSettings};
 pub use registry::{AnyModel, AnySettings, Kind};
-pub use repeat::{Repeat, RepeatSettings};
+pub use repeat::{RecentRepeat, RecentRepeatSettings};
 pub use session_knn::{SessionKnn, SessionKnnSettings};
 
-/// What a fit is given beside data and settings. The result depends on the seed and never on the number of threads.
+/// The inputs of a fit beside data and settings. The result depends on the seed and never on the number of threads.
 pub struct Fit<'a> {
-    /// Of all randomness.
+    /// Seed of all random numbers.
     pub seed: u64,
     /// Threads that may work at once, at least 1.
     pub threads: usize,
-    /// Hears how training goes, for progress bars and learning curves.
+    /// Is called with the progress of training, for progress bars and learning curves.
     pub progress: &'a (dyn Fn(Epoch) + Sync),
 }
 
 impl Fit<'_> {
-    /// A fit that tells nobody how it goes.
+    /// A fit that reports no progress.
     pub fn quiet(seed: u64, threads: usize) -> Fit<'static> {
         Fit { seed, threads, progress: &|_| {} }
     }
@@ -74,19 +75,19 @@ pub struct Epoch {
 ///
 /// Floats in settings are `f64`, so that they print as they were typed.
 pub trait CollaborativeModel: Sized + Send + Sync + Serialize + DeserializeOwned {
-    /// What can be set; `#[serde(default, deny_unknown_fields)]`, all fields plain numbers, booleans, words.
+    /// The settings: `#[serde(default, deny_unknown_fields)]`, all fields plain numbers, booleans, words.
     type Settings: Clone + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync + std::fmt::Debug;
 
     /// Learns from `data`. The same data, settings and seed give the same bytes on any number of threads.
     ///
     /// # Errors
-    /// [`FitError`] if a setting makes no sense, memory would not suffice or training diverges.
+    /// [`FitError`] if a setting is not valid, memory does not suffice or training diverges.
     fn fit(data: &Interactions, settings: &Self::Settings, fit: &Fit<'_>) -> Result<Self, FitError>;
 
     /// Numbers that were learned.
     fn n_params(&self) -> u64;
 
-    /// Scores every item for somebody with this past; higher is better. `history: oldest first → out: [n_items]`.
+    /// Scores every item for a shopper with this history; higher is better. `history: oldest first → out: [n_items]`.
     ///
     /// Pure. The history may be empty and may hold items of `data` that were never trained on; every score is finite.
     fn score(&self, history: &[u32], out: &mut [f32]);
@@ -100,7 +101,7 @@ pub trait CollaborativeModel: Sized + Send + Sync + Serialize + DeserializeOwned
     }
 }
 
-/// Why a model cannot be fitted.
+/// Why a model was not fitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FitError {
     /// A setting out of its range.
@@ -108,31 +109,31 @@ pub enum FitError {
     Setting {
         /// Its name.
         name: &'static str,
-        /// What it was.
+        /// Its value.
         value: String,
-        /// What it should be.
+        /// The values that are accepted.
         expected: &'static str,
     },
-    /// Nothing to learn from.
+    /// The data has no interactions.
     #[error("there is no interaction to learn from")]
     Empty,
-    /// A fault of the model.
+    /// The model panicked, which is a bug in it.
     #[error("the fit panicked; the message is among the server's own")]
     Panicked,
     /// The data is too large for this model.
     #[error("{what} would take {needed_mb} MB, more than max_memory_mb={limit_mb}; {instead}")]
     TooLarge {
-        /// What would be stored.
+        /// The data structure that is too large.
         what: &'static str,
-        /// How much it would take.
+        /// Its size.
         needed_mb: u64,
-        /// How much may be taken.
+        /// The limit.
         limit_mb: u64,
-        /// What to do about it.
+        /// A way to avoid it.
         instead: &'static str,
     },
-    /// A loss or a parameter stopped being a finite number.
-    #[error("training diverged in epoch {epoch}: the loss is no finite number; lower the learning rate or raise l2")]
+    /// A loss or a parameter is not finite.
+    #[error("training diverged in epoch {epoch}: the loss is not a finite number; lower the learning rate or raise l2")]
     Diverged {
         /// Passes begun, from 1.
         epoch: usize,
@@ -140,7 +141,7 @@ pub enum FitError {
 }
 
 impl FitError {
-    /// Checks that a setting lies in its range.
+    /// Checks that a setting is in its range.
     ///
     /// # Errors
     /// [`FitError::Setting`] if `holds` is false.

@@ -1,14 +1,14 @@
-//! Work shared by threads with a result that does not show how many there were.
+//! Work divided among threads, with a result that does not depend on how many there are.
 //!
-//! In: a slice cut into chunks of a fixed size, and work on a chunk that reads nothing another chunk writes. Out: the slice,
-//! written. A reduction is done by the caller over chunks in their order. Refuses: shared state; a thread's scratch space
-//! must not reach the result.
+//! In: a slice cut into chunks of a fixed size, and work on a chunk that reads nothing another chunk writes. Out: the
+//! slice, written. The caller does a reduction over chunks in their order. Refuses: shared state; a thread's scratch
+//! memory must not affect the result.
 
 use std::sync::Mutex;
 
 /// Runs `work(scratch, chunk number, chunk)` for each chunk of `chunk_len` elements of `out`.
 ///
-/// Chunks are handed out as threads become free; `scratch` is made once a thread.
+/// Chunks are handed out as threads become free; `scratch` is created once a thread.
 ///
 /// # Panics
 /// If `chunk_len` is 0 or `work` panics.
@@ -48,7 +48,7 @@ pub fn map<T: Send + Default + Clone, S>(
     work: impl Fn(&mut S, usize) -> T + Sync,
 ) -> Vec<T> {
     let mut out = vec![T::default(); n];
-    // About 16 chunks a thread: work is uneven, and the queue costs a lock a chunk.
+    // About 16 chunks a thread: chunks take unequal time, and each costs a lock of the queue.
     let chunk_len = n.div_ceil(threads.max(1) * 16).max(1);
     for_each_chunk(threads, &mut out, chunk_len, scratch, |scratch, number, chunk| {
         for (place, slot) in chunk.iter_mut().enumerate() {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_index_is_worked_on_once_in_its_place() {
+    fn every_index_is_computed_once_and_in_order() {
         for (threads, n) in [(1, 0), (1, 7), (2, 1), (2, 1000), (5, 33)] {
             let squares = map(threads, n, || (), |(), index| index * index);
             assert_eq!(squares, (0..n).map(|index| index * index).collect::<Vec<_>>(), "{threads} threads, {n}");

@@ -1,24 +1,24 @@
-//! Popularity: everybody gets what most people chose. The line that every other model has to pass.
+//! Popularity: every shopper gets the items chosen most often. The baseline that every other model has to beat.
 
 use serde::{Deserialize, Serialize};
 
 use super::{CollaborativeModel, Fit, FitError, Interactions};
 
-/// Nothing can be set.
+/// It has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PopularitySettings {}
+pub struct ItemCountsSettings {}
 
 /// How often each item was chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Popularity {
+pub struct ItemCounts {
     counts: Vec<u32>,
 }
 
-impl CollaborativeModel for Popularity {
-    type Settings = PopularitySettings;
+impl CollaborativeModel for ItemCounts {
+    type Settings = ItemCountsSettings;
 
-    fn fit(data: &Interactions, _: &PopularitySettings, _: &Fit<'_>) -> Result<Self, FitError> {
+    fn fit(data: &Interactions, _: &ItemCountsSettings, _: &Fit<'_>) -> Result<Self, FitError> {
         Ok(Self { counts: data.counts() })
     }
 

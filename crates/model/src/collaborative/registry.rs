@@ -1,12 +1,13 @@
-//! All fitted models by name: **one line here adds a model** to `accrue evaluate`, to the contract's tests and to saved files.
+//! All fitted models by name: **one entry here adds a model** to `accrue evaluate`, to the contract's tests and to
+//! saved files.
 //!
 //! In: a name and settings from any serde format. Out: a fitted model of a closed set, which saves and loads as one type.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Als, Blend, CollaborativeModel, Ease, Factorization, Fit, FitError, GraphFilter, Interactions, ItemKnn, Markov,
-    Popularity, Repeat, SessionKnn,
+    Als, CollaborativeModel, Ease, Fit, FitError, GraphFilter, Interactions, ItemCounts, ItemKnn, Markov, RecentRepeat,
+    SampledFactorization, SessionKnn, WeightedBlend,
 };
 use crate::neural::{Caser, Convolution, Gru, LightGcn, NeuMf, Sequential, Transformer};
 
@@ -19,7 +20,7 @@ pub type SequentialConvolution = Sequential<Convolution>;
 /// Fitted filters over the last few items.
 pub type SequentialCaser = Sequential<Caser>;
 
-/// Declares [`Kind`], [`AnySettings`] and [`AnyModel`], in step with each other.
+/// Declares [`Kind`], [`AnySettings`] and [`AnyModel`] from one list of models.
 macro_rules! models {
     ($($name:literal $what:literal => $model:ident,)+) => {
         /// Which model.
@@ -29,7 +30,7 @@ macro_rules! models {
         }
 
         impl Kind {
-            /// All models there are.
+            /// All models.
             pub const ALL: &'static [Self] = &[$(Self::$model),+];
 
             /// Its name on the command line.
@@ -37,20 +38,20 @@ macro_rules! models {
                 match self { $(Self::$model => $name),+ }
             }
 
-            /// What it is, in a line.
+            /// What it is, in one sentence.
             pub fn what(self) -> &'static str {
                 match self { $(Self::$model => $what),+ }
             }
 
-            /// Its settings before anything is set.
+            /// Its default settings.
             pub fn default_settings(self) -> AnySettings {
                 match self { $(Self::$model => AnySettings::$model(Default::default())),+ }
             }
 
-            /// Its settings out of any serde format; what is left out keeps its default.
+            /// Reads its settings from any serde format; settings that are left out keep their defaults.
             ///
             /// # Errors
-            /// The format's, if a name or a type is wrong.
+            /// The error of the format, if a name or a type is wrong.
             pub fn read_settings<'de, D: Deserializer<'de>>(self, settings: D) -> Result<AnySettings, D::Error> {
                 Ok(match self { $(Self::$model => AnySettings::$model(Deserialize::deserialize(settings)?)),+ })
             }
@@ -64,7 +65,7 @@ macro_rules! models {
         }
 
         impl AnySettings {
-            /// Whose they are.
+            /// The model that they belong to.
             pub fn kind(&self) -> Kind {
                 match self { $(Self::$model(_) => Kind::$model),+ }
             }
@@ -113,22 +114,22 @@ macro_rules! models {
 }
 
 models! {
-    "popularity" "What most people chose." => Popularity,
+    "popularity" "The items chosen most often." => ItemCounts,
     "item-knn" "Item neighbours by cosine." => ItemKnn,
-    "markov" "What comes within a few steps of an item." => Markov,
-    "repeat" "What was chosen before, by how long ago." => Repeat,
-    "session-knn" "What came next in the most similar past sessions." => SessionKnn,
+    "markov" "Which items follow within a few steps of an item." => Markov,
+    "repeat" "The items chosen before, by how long ago." => RecentRepeat,
+    "session-knn" "Which items came next in the most similar past sessions." => SessionKnn,
     "graph-filter" "A history smoothed over the graph: linear, low-pass, sharpened." => GraphFilter,
     "als" "Matrix factorization by alternating least squares." => Als,
     "ease" "Each item predicted from all others by ridge regression." => Ease,
-    "mf" "Matrix factorization by sampled gradients: softmax or pairwise." => Factorization,
-    "blend" "Weighted scores of several models." => Blend,
+    "mf" "Matrix factorization by sampled gradients: softmax or pairwise." => SampledFactorization,
+    "blend" "Weighted scores of several models." => WeightedBlend,
     "transformer" "A causal Transformer over the history (SASRec)." => SequentialTransformer,
     "gru" "Gated recurrent units over the history (GRU4Rec)." => SequentialGru,
     "convolution" "Dilated causal convolutions over the history (NextItNet)." => SequentialConvolution,
-    "caser" "Filters over the last few items as over an image (Caser)." => SequentialCaser,
-    "neumf" "A product and a perceptron side by side (NeuMF), the shopper folded in." => NeuMf,
-    "lightgcn" "Vectors smoothed over who chose what (LightGCN), items alone." => LightGcn,
+    "caser" "Filters over the last few items as of an image (Caser)." => SequentialCaser,
+    "neumf" "The sum of a product and a perceptron (NeuMF), the shopper folded in." => NeuMf,
+    "lightgcn" "Item vectors smoothed over the graph of choices (LightGCN)." => LightGcn,
 }
 
 impl Kind {

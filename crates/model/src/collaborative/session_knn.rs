@@ -1,8 +1,8 @@
-//! Session neighbours: what came next in the past sessions most like this one.
+//! Session neighbours: which items came next in the past sessions that are most like this one.
 //!
 //! Past sessions that share items with the last `window` items of this one are compared by
 //! `Σ_shared e^(-d/query_decay) · idf / |session|^½`, `d` places from the end; the `k` closest vote for their items, a vote falling with the
-//! distance to the last shared item as `e^(-gap/distance_decay)`, items in front of it counting `before` times. VS-kNN: Ludewig & Jannach, *Evaluation of
+//! distance to the last shared item as `e^(-gap/distance_decay)`, items before it counting `before` times. VS-kNN: Ludewig & Jannach, *Evaluation of
 //! session-based recommendation algorithms*, UMUAI 2018; the decays: Garg et al., *Sequence and time aware neighborhood*, SIGIR 2019.
 
 use libm::{exp, pow};
@@ -25,9 +25,9 @@ pub struct SessionKnnSettings {
     pub query_decay: f64,
     /// Places from the last shared item over which a vote falls to 1/e.
     pub distance_decay: f64,
-    /// Weight of items in front of the last shared item.
+    /// Weight of items before the last shared item.
     pub before: f64,
-    /// Sessions over which a neighbour's weight falls to 1/e, counted from the end of the data; 0 does not fall.
+    /// Sessions over which a neighbour's weight falls to 1/e, counted from the end of the data; 0 for no decay.
     pub age_decay: f64,
     /// Exponent of the inverse frequency of shared items and of those voted for.
     pub idf: f64,
@@ -48,7 +48,7 @@ impl Default for SessionKnnSettings {
     }
 }
 
-/// The past sessions and where each item is in them.
+/// The past sessions and where each item occurs in them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionKnn {
     settings: SessionKnnSettings,
@@ -110,7 +110,7 @@ impl SessionKnn {
         let window = &history[history.len().saturating_sub(self.settings.window)..];
         for (place, &item) in window.iter().enumerate() {
             if window[place + 1..].contains(&item) {
-                continue; // Its last occurrence counts.
+                continue; // Only the last occurrence is used.
             }
             let back = (window.len() - 1 - place) as f64;
             let weight = exp(-back / self.settings.query_decay) as f32 * self.rarity[item as usize];
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_next_in_the_likest_session_wins() {
+    fn the_next_item_of_the_most_similar_session_scores_most() {
         let data = Interactions::new(7, [vec![0, 1, 2], vec![0, 3, 4], vec![5, 1, 6]]);
         let model = SessionKnn::fit(&data, &SessionKnnSettings::default(), &Fit::quiet(1, 1)).expect("plain data");
         let mut out = [0.0; 7];

@@ -1,4 +1,4 @@
-//! Sparse rows: the few numbers that matter of an items × items matrix.
+//! Sparse rows: the largest entries of an items × items matrix.
 //!
 //! In: for each item, sums gathered into a [`RowSums`]. Out: the largest `k` of each row, in ascending order of ids.
 
@@ -38,12 +38,12 @@ impl Neighbourhood {
         built
     }
 
-    /// Entries kept.
+    /// Number of entries.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// One row: ids and weights. Empty for an item that was not there.
+    /// One row: ids and weights. Empty for an unknown item.
     pub fn row(&self, item: u32) -> (&[u32], &[f32]) {
         let Some(&[begin, end]) = self.begins.get(item as usize..item as usize + 2) else { return (&[], &[]) };
         (&self.ids[begin..end], &self.weights[begin..end])
@@ -67,7 +67,7 @@ pub(crate) struct RowSums {
 }
 
 impl RowSums {
-    /// Nothing for `n` ids.
+    /// Sums for `n` ids, all empty.
     pub fn new(n: usize) -> Self {
         Self { sums: vec![0.0; n], touched: Vec::new(), is_touched: vec![false; n] }
     }
@@ -83,12 +83,12 @@ impl RowSums {
         self.sums[place] += x;
     }
 
-    /// Takes an id's sum away.
+    /// Removes an id's sum.
     pub fn remove(&mut self, id: u32) {
         self.sums[id as usize] = 0.0;
     }
 
-    /// Replaces each sum by what `weigh(id, sum)` makes of it.
+    /// Replaces each sum by `weigh(id, sum)`.
     pub fn scale(&mut self, weigh: impl Fn(u32, f32) -> f32) {
         for &id in &self.touched {
             let sum = &mut self.sums[id as usize];
@@ -103,7 +103,7 @@ impl RowSums {
         self.touched.iter().map(|&id| (id, self.sums[id as usize]))
     }
 
-    /// Forgets all sums.
+    /// Removes all sums.
     pub fn clear(&mut self) {
         for id in self.touched.drain(..) {
             self.sums[id as usize] = 0.0;

@@ -1,4 +1,4 @@
-//! One step of the ensemble: the blend learns from what the models foresaw, then each model learns.
+//! One step of the ensemble: the blend learns from what the members predict, then each member learns.
 
 use accrue_store::ItemIdx;
 
@@ -6,21 +6,21 @@ use super::{Ensemble, Prepared};
 use crate::members::Part;
 use crate::{Context, Step};
 
-/// After each this many events the blend learns a little more rarely, down to one event in `learn_one_in`.
+/// After each this many events the blend learns from a smaller share of them, down to one event in `learn_one_in`.
 const YOUTH: u64 = 16_384;
 /// Stream of the blend's random numbers.
 const STREAM: u64 = 0x424c_4e44;
 
 impl Ensemble {
-    /// Learns from one event: the blend first, against the models as they foresaw it, then each model. `reference` is the last state
-    /// known to be good, for models that are regularised towards it.
+    /// Learns from one event: the blend first, from what the members predicted before it, then each member. `reference`
+    /// is the reference state, for members that are regularised towards it.
     pub fn learn(&mut self, step: &Step<'_>, reference: Option<&Self>, prepared: &mut Prepared) {
         prepared.foreseen = None;
         // The first sight of an item teaches the blend nothing: the item could not have been shown before it, and learning from it
         // would make every new item look likely to be chosen.
         if self.settings.part == Part::Blend && step.weight > 0.0 && step.is_known && self.blend_learns_at(step) {
-            // Two examples of three are taken as if the visit had just begun. The page that greets a shopper has less to go by, and so
-            // more to learn.
+            // Two examples of three are taken as if the visit had just begun. The first page of a visit has less
+            // evidence, so its curves need more examples.
             let greeting = !accrue_kernel::random(step.seed, STREAM, step.offset, 1).is_multiple_of(3);
             let context = if greeting { step.context.before_visit() } else { step.context };
             self.learn_blend(step, context, prepared);
@@ -29,13 +29,14 @@ impl Ensemble {
         self.members.learn(step, &self.catalogue, reference, &mut prepared.situations);
     }
 
-    /// Learns that an item was shown and not chosen: `step.weight` is negative. The blend does not learn from it: it compares an item with
-    /// others drawn at random, and what was shown is still likelier than those.
+    /// Learns from an impression without a choice: `step.weight` is negative. The blend does not learn from it: it
+    /// compares an item with others drawn at random, and an item that was shown is still likelier to be chosen than
+    /// those.
     pub fn learn_unchosen(&mut self, step: &Step<'_>) {
         self.members.learn_unchosen(step);
     }
 
-    /// A young shop has few events to learn its curves from, an old one more than it needs.
+    /// A young shop has few events to learn its curves from, an old one has more than the blend needs.
     fn blend_learns_at(&self, step: &Step<'_>) -> bool {
         let one_in = (1 + step.offset / YOUTH).min(self.settings.retrieval.learn_one_in.max(1));
         accrue_kernel::random(step.seed, STREAM, step.offset, 0).is_multiple_of(one_in)
@@ -53,18 +54,19 @@ impl Ensemble {
         candidates.dedup();
         let chosen = candidates.binary_search(&step.event.item).expect("the chosen item was put in");
         let is_retrieved: Vec<bool> = candidates.iter().map(|item| retrieved.binary_search(item).is_ok()).collect();
-        // Sampled softmax: an item drawn at random stands for all that could have been drawn (Bengio, Senécal 2008).
+        // Sampled softmax: an item drawn at random represents all that could have been drawn (Bengio, Senécal 2008).
         let n_drawn = (candidates.len() - retrieved.len()).max(1) as f32;
-        let stands_for = accrue_kernel::ln(((step.n_items as f32 - retrieved.len() as f32) / n_drawn).max(1.0));
+        let log_represented = accrue_kernel::ln(((step.n_items as f32 - retrieved.len() as f32) / n_drawn).max(1.0));
         let mut sample = std::mem::take(&mut prepared.sample);
         let columns = sample.begin(candidates.len(), self.blend.n_columns());
         self.members.fill(&self.catalogue, &prepared.situations, &candidates, Part::Blend, columns);
         for (&item, &is_retrieved) in candidates.iter().zip(&is_retrieved) {
-            sample.push(self.group(prepared, item), if is_retrieved { 0.0 } else { stands_for });
+            sample.push(self.group(prepared, item), if is_retrieved { 0.0 } else { log_represented });
         }
         self.blend.learn(&mut sample, chosen, step.weight * step.rate_multiplier);
-        // An item drawn at random was given the probability of all that it stands for; here it counts for itself.
-        let for_itself = accrue_kernel::exp(-stands_for);
+        // The probability of an item drawn at random is that of all items that it represents; here it is divided among
+        // them.
+        let for_itself = accrue_kernel::exp(-log_represented);
         let worth = |place: usize| sample.probability(place) * if is_retrieved[place] { 1.0 } else { for_itself };
         let least = worth(chosen);
         let above = (0..candidates.len()).filter(|&place| place != chosen && worth(place) >= least);

@@ -40,7 +40,7 @@ pub struct Ensemble {
     pub catalogue: Catalogue,
 }
 
-/// What is derived from one shopper's context for any number of scores. Keep one per thread: its memory is used again.
+/// What is derived from one shopper's context for any number of scores. Keep one per thread: its memory is reused.
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
     situations: Situations,
@@ -48,7 +48,7 @@ pub struct Prepared {
     sample: Sample,
     /// The place of the chosen item when the blend learned last; `None` if the last step taught it nothing.
     foreseen: Option<usize>,
-    /// The part that scores in place of the one that the settings name.
+    /// The part that scores instead of the one that the settings name.
     part: Option<Part>,
 }
 
@@ -59,14 +59,14 @@ impl Prepared {
         self.foreseen
     }
 
-    /// Has another part score until the next [`Ensemble::prepare`]. A part that the settings leave unlearned scores every item 0.
+    /// Lets another part score until the next [`Ensemble::prepare`]. A part that the settings leave unlearned scores every item 0.
     pub fn score_by(&mut self, part: Option<Part>) {
         self.part = part;
     }
 }
 
 impl Ensemble {
-    /// Nothing learned yet.
+    /// An ensemble that has learned nothing.
     ///
     /// # Panics
     /// If the settings are not valid; see [`Settings::validate`].
@@ -76,8 +76,8 @@ impl Ensemble {
         Self { members, blend, catalogue: Catalogue::default(), settings }
     }
 
-    /// Puts other settings in force. What was learned stays wherever it fits them: the models that are kept go on, and so do the curves of
-    /// their columns.
+    /// Changes the settings. Members that are kept keep what they learned if it fits the new settings, and so do the
+    /// curves of their columns.
     pub fn set_settings(&mut self, settings: Settings, seed: u64) {
         self.members.set_settings(&settings, seed);
         self.blend.set_columns(&self.members.columns());
@@ -133,7 +133,8 @@ impl Ensemble {
         self.catalogue.patch(item, patch);
     }
 
-    /// Takes over what `other` knows of the items: which there are, since when, and their descriptions. Nothing that was learned changes.
+    /// Copies the catalogue of `other`: which items there are, since when, and their descriptions. Nothing that was
+    /// learned changes.
     pub fn take_catalogue(&mut self, other: &Self) {
         self.catalogue = other.catalogue.clone();
     }
@@ -236,8 +237,8 @@ impl Ensemble {
         shares
     }
 
-    /// The score of each of `items` and how far it may be off. Only models that state their own uncertainty add to that; the others count
-    /// what they have seen, and know it. `prepared` is for `context`.
+    /// The score of each of `items` and its uncertainty. Only members that state their own uncertainty contribute to
+    /// it; the others are counts, which are known exactly. `prepared` is for `context`.
     pub fn beliefs(&self, context: &Context<'_>, prepared: &Prepared, items: &[ItemIdx]) -> Vec<Gaussian> {
         let scores = self.score_all(prepared, items);
         let mut beliefs: Vec<Gaussian> = scores.into_iter().map(|mean| Gaussian { mean, variance: 0.0 }).collect();
@@ -249,7 +250,8 @@ impl Ensemble {
                 for (place, &item) in batch.iter().enumerate() {
                     let (value, deviation) = (columns[column * batch.len() + place], deviations[first + place]);
                     let deviation = match part {
-                        // A curve is no straight line: what matters is where a deviation up and one down lead to.
+                        // A curve is not a straight line, so its values at one deviation above and one below are
+                        // compared.
                         Part::Blend => {
                             let group = self.group(prepared, item) as usize;
                             let at = |value: f32| self.blend.share(group, *column, value);
@@ -269,7 +271,7 @@ impl Ensemble {
         self.retrieve(context, prepared, (cap, false))
     }
 
-    /// The same without the models whose candidates are dear to retrieve: for steps that are taken many times a second.
+    /// The same without the members whose candidates are expensive to retrieve, for steps that run many times a second.
     pub fn cheap_candidates(&self, context: &Context<'_>, prepared: &Prepared, cap: usize) -> Vec<ItemIdx> {
         self.retrieve(context, prepared, (cap, true))
     }
@@ -283,7 +285,7 @@ impl Ensemble {
         items
     }
 
-    /// The best `limit` items of those that `accept` lets through, best first.
+    /// The best `limit` items of those that `accept` admits, best first.
     pub fn rank(
         &self,
         context: &Context<'_>,
@@ -301,12 +303,12 @@ impl Ensemble {
         best.into_sorted().into_iter().map(|(score, item)| Scored { item, score }).collect()
     }
 
-    /// Brings what scans read up to date with what was learned; call before publishing.
+    /// Updates what scans read to what was learned; call before publishing.
     pub fn refresh(&mut self) {
         self.members.refresh();
     }
 
-    /// A fit that has begun and is not in force yet.
+    /// A fit that has begun and has not taken effect yet.
     pub fn pending_fit(&self) -> Option<&Arc<PendingFit>> {
         self.fitted().and_then(Fitted::pending)
     }

@@ -1,5 +1,6 @@
 //! How many candidates the blend learns from, and how often.
 
+use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
 /// How the blend's training examples are made. How many candidates a page has is set for each model (`model.<name>.candidates`).
@@ -19,10 +20,7 @@ impl Default for RetrievalSettings {
 }
 
 impl RetrievalSettings {
-    pub(crate) fn validate(&self) -> Result<(), String> {
-        if self.learn_one_in == 0 {
-            return Err("`model.retrieval.learn_one_in` is 0, but must be at least 1".into());
-        }
-        Ok(())
+    pub(crate) fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("learn_one_in", self.learn_one_in, 1..)
     }
 }

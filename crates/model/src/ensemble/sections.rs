@@ -1,7 +1,7 @@
 //! What a checkpoint keeps of an ensemble: a section for each model, with a version of its own.
 //!
-//! In: a checkpoint. Out: an ensemble, even where this build cannot use some of the sections: such a model is as it was before it learned
-//! anything, and the others are taken as they are.
+//! In: a checkpoint. Out: an ensemble, even if this build cannot use some of the sections: such a member is in its
+//! initial state, and the others are read as they are.
 
 use accrue_store::{CheckpointWriter, SectionSource, StoreError};
 
@@ -12,10 +12,11 @@ use crate::members::{Member, Settings, Visitor};
 const VERSION: u32 = 1;
 
 impl Ensemble {
-    /// Writes the sections; their names begin with `prefix`. The settings are not among them: they are the caller's.
+    /// Writes the sections; their names begin with `prefix`. The settings are not among them, because the caller stores
+    /// them.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// If a section cannot be written.
     pub fn save(&self, writer: &mut CheckpointWriter, prefix: &str) -> Result<(), StoreError> {
         let mut sections = Sections { writer, prefix, outcome: Ok(()) };
         self.members.visit(&mut sections);

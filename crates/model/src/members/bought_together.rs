@@ -1,14 +1,14 @@
-//! Bought together: how much likelier an item becomes by what lies in the basket.
+//! Bought together: how much likelier an item becomes given the items in the basket.
 //!
-//! In: purchases of one visit. Out: for an item j and the items i bought in the visit that is going on, the mean *lift*
+//! In: purchases of one visit. Out: for an item j and the items i bought in the current visit, the mean *lift*
 //! `P(j | i) / P(j)`, with `P(j | i) = c_ij / (c_i + κ)` and `P(j) = (c_j + κ) / (n + κ)` over decayed counts of purchases (market-basket
 //! analysis: Brin, Motwani, Ullman, Tsur, *Dynamic itemset counting and implication rules for market basket data*, SIGMOD 1997).
-//! Neighbours count what is seen together, of whatever type, and favour what is popular; a lift does not, and so finds the item that
-//! belongs to few others.
+//! Neighbours count what is seen together, of any type, and favour popular items. A lift does not, and so it finds
+//! items that are bought with few others.
 
 use std::sync::Arc;
 
-use accrue_event::EventType;
+use accrue_event::{EventType, SettingFault};
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
 
@@ -22,14 +22,14 @@ use crate::{Context, Step};
 
 /// Half-life of a pair, in days.
 const HALF_LIFE_DAYS: f64 = 120.0;
-/// Purchases added to each count, so that two items that were bought once, together, do not look inseparable.
+/// Purchases added to each count, so that two items that were bought once, together, do not get the largest lift.
 const SHRINK: f32 = 4.0;
 
 /// How many pairs are kept, and how many candidates they give.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BoughtTogetherSettings {
-    /// Whether baskets are learned from at all. Off by default: on the stream of a shop whose events are all purchases it adds .001 to the
+    /// Whether the model learns from baskets. Off by default: on the stream of a shop whose events are all purchases it adds .001 to the
     /// hit rate of the next line of a basket and nothing to that of the next basket, for an eighth of the learner's time.
     pub enabled: bool,
     /// Purchases back in a visit that a pair reaches.
@@ -51,8 +51,8 @@ impl MemberSettings for BoughtTogetherSettings {
         self.candidates
     }
 
-    fn is_on(&self) -> bool {
-        self.enabled
+    fn switched_off(&self) -> Option<SettingFault> {
+        (!self.enabled).then(|| SettingFault::new("enabled", false, "true"))
     }
 }
 
@@ -69,7 +69,7 @@ pub struct BoughtTogether {
 }
 
 impl PartialEq for BoughtTogether {
-    /// What was copied since is no part of the state.
+    /// Bytes copied since the last save are not part of the state.
     fn eq(&self, other: &Self) -> bool {
         let Self { settings, half_life, rows, counts, total, copied_bytes: _ } = self;
         (settings, half_life, total) == (&other.settings, &other.half_life, &other.total)
@@ -78,7 +78,7 @@ impl PartialEq for BoughtTogether {
     }
 }
 
-/// Sums of `P(j | i)` over the basket, and what turns them into lifts.
+/// Sums of `P(j | i)` over the basket, and the factors that turn them into lifts.
 #[derive(Clone, Debug, Default)]
 pub struct Basket {
     sums: Accumulator<1>,
@@ -154,7 +154,8 @@ impl Member for BoughtTogether {
         }
     }
 
-    /// The items that the basket makes likeliest: by `P(j | i)`, for a lift alone prefers what is hardly ever bought.
+    /// The items that are likeliest given the basket, by `P(j | i)`, because a lift alone prefers items that are hardly
+    /// ever bought.
     fn retrieve(&self, _: &Catalogue, _: &Context<'_>, basket: &Basket, limit: usize, out: &mut Vec<ItemIdx>) {
         let mut best = accrue_kernel::TopK::new(limit);
         for &item in basket.sums.touched() {

@@ -1,7 +1,7 @@
-//! The macro behind the [`registry`](super::registry): what has one field, variant or call for each member.
+//! The macro of the [`registry`](super::registry): it declares all that has one field, variant or call for each member.
 //!
-//! It is a macro and not a list of trait objects because each member has settings and a situation of types of its own, and scoring calls
-//! them for every page.
+//! It is a macro and not a list of trait objects because each member has its own types of settings and situation, and
+//! because scoring calls the members for every page.
 
 /// Declares what has one field or variant for each member.
 macro_rules! members {
@@ -29,7 +29,7 @@ macro_rules! members {
                 }
             }
 
-            /// What it is, in a line.
+            /// What it is, in one sentence.
             pub fn what(self) -> &'static str {
                 match self {
                     Part::Blend => "All online models, blended by learned curves.",
@@ -37,7 +37,7 @@ macro_rules! members {
                 }
             }
 
-            /// Whether the model alone leaves ties that popularity has to break.
+            /// Whether the model alone gives many items equal scores, which popularity then orders.
             fn ties_by_popularity(self) -> bool {
                 match self {
                     Part::Blend => false,
@@ -60,22 +60,24 @@ macro_rules! members {
         }
 
         impl Settings {
-            /// Refuses values that cannot work; names the key, the value, and what is expected.
+            /// Refuses values that cannot work.
             ///
             /// # Errors
-            /// The first fault found.
-            pub fn validate(&self) -> Result<(), String> {
+            /// The first fault found; its key is in the table `model`, as in a configuration.
+            pub fn validate(&self) -> Result<(), SettingFault> {
+                self.first_fault().map_err(|fault| fault.within("model"))
+            }
+
+            fn first_fault(&self) -> Result<(), SettingFault> {
                 $(
-                    if self.part == Part::$member && !self.$name.is_on() {
-                        let name = stringify!($name);
-                        return Err(format!(
-                            "`model.part` is {name}, but `model.{name}` is switched off; choose a kind or a model there"
-                        ));
+                    let name = stringify!($name);
+                    if self.part == Part::$member && let Some(off) = self.$name.switched_off() {
+                        return Err(off.within(name));
                     }
-                    self.$name.validate()?;
+                    self.$name.validate().map_err(|fault| fault.within(name))?;
                 )+
-                self.blend.validate()?;
-                self.retrieval.validate()
+                self.blend.validate().map_err(|fault| fault.within("blend"))?;
+                self.retrieval.validate().map_err(|fault| fault.within("retrieval"))
             }
         }
 
@@ -100,12 +102,12 @@ macro_rules! members {
                 }
             }
 
-            /// Puts other settings in force. What was learned stays wherever it fits them; a model that is no longer needed is dropped,
-            /// and one that is new begins untrained.
+            /// Changes the settings. A model keeps what it learned if that fits its new settings. One that is no longer
+            /// needed is dropped, and one that is new begins untrained.
             pub fn set_settings(&mut self, settings: &Settings, seed: u64) {
                 $(
                     let is_needed = needs(settings.part, Part::$member, <$member as Member>::ALWAYS_LEARNS)
-                        && settings.$name.is_on();
+                        && settings.$name.switched_off().is_none();
                     let is_kept = is_needed
                         && self.$name.as_mut().is_some_and(|member| member.set_settings(&settings.$name, seed));
                     if !is_kept {
@@ -114,7 +116,7 @@ macro_rules! members {
                 )+
             }
 
-            /// Has every model learn one event.
+            /// Lets every model learn one event.
             pub fn learn(
                 &mut self,
                 step: &Step<'_>,
@@ -130,12 +132,12 @@ macro_rules! members {
                 )+
             }
 
-            /// Has every model learn that an item was shown and not chosen.
+            /// Lets every model learn an impression without a choice.
             pub fn learn_unchosen(&mut self, step: &Step<'_>) {
                 $(if let Some(member) = &mut self.$name { member.learn_unchosen(step); })+
             }
 
-            /// Has every model read a shopper's context.
+            /// Lets every model read a shopper's context.
             pub fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, situations: &mut Situations) {
                 $(if let Some(member) = &self.$name { member.prepare(catalogue, context, &mut situations.$name); })+
             }
@@ -190,7 +192,7 @@ macro_rules! members {
                 factors
             }
 
-            /// Adds the candidates of every model, at most `cap` of each. `for_learning` leaves out those that are dear to retrieve.
+            /// Adds the candidates of every model, at most `cap` of each. `for_learning` leaves out those that are expensive to retrieve.
             pub fn retrieve(
                 &self,
                 settings: &Settings,
@@ -210,7 +212,8 @@ macro_rules! members {
                 )+
             }
 
-            /// For each model that does not know its first column exactly: the place of that column, and its standard deviation for each
+            /// For each model that does not know its first column exactly: the position of that column, and its
+            /// standard deviation for each
             /// of `items`.
             pub fn deviations(
                 &self,
@@ -232,7 +235,7 @@ macro_rules! members {
                 known
             }
 
-            /// Brings what scans read up to date; call before publishing.
+            /// Updates what scans read to what was learned; call before publishing.
             pub fn refresh(&mut self) {
                 $(if let Some(member) = &mut self.$name { member.refresh(); })+
             }
@@ -242,7 +245,7 @@ macro_rules! members {
                 $(if let (Some(mine), Some(theirs)) = (&mut self.$name, &other.$name) { mine.share_with(theirs); })+
             }
 
-            /// Shows every model that exists to `visitor`.
+            /// Calls `visitor` for every model that exists.
             pub fn visit(&self, visitor: &mut impl Visitor) {
                 $(if let Some(member) = &self.$name { visitor.visit(stringify!($name), member); })+
             }

@@ -1,11 +1,15 @@
 //! Matrix factorization learned online, with the shopper folded in from their history.
 //!
-//! A shopper is the sum of what they chose: `u = Σ_e a_e · q_{i_e} / √Σ a²` over the last events, and an item's score is
+//! A shopper's vector is the sum of those of the items chosen: `u = Σ_e a_e · q_{i_e} / √Σ a²` over the last events,
+//! and an item's score is
 //! `u · p_i + b_i` (asymmetric factorization: Paterek 2007; FISM: Kabbur, Ning, Karypis 2013). There is no row for a user:
-//! somebody never seen is answered after the first event, equal pasts get equal answers, and a person can be forgotten.
-//! Loss: logistic, one positive to several sampled negatives. Against forgetting, a few earlier choices of the same
+//! a new shopper is served after the first event, equal pasts get equal answers, and a person can be forgotten. Loss:
+//! logistic, one positive to several sampled negatives. To slow down forgetting, a few earlier choices of the same
 //! shopper are learned again at each step.
 
+use std::ops::Bound;
+
+use accrue_event::SettingFault;
 use accrue_kernel::{Draws, axpy, dot, sigmoid};
 use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
@@ -18,7 +22,7 @@ use crate::gaussian::{Gaussian, RowBelief};
 use crate::table::{EmbeddingTable, TableSettings};
 use crate::{Context, Step};
 
-/// Where its random numbers come from.
+/// Streams of random numbers.
 const STREAM: u64 = 0x4641_4354;
 
 /// Sizes and steps.
@@ -46,18 +50,10 @@ impl MemberSettings for FactorizationSettings {
         self.candidates
     }
 
-    fn validate(&self) -> Result<(), String> {
-        let Self { dim, rate, l2, .. } = *self;
-        if !(1..=4096).contains(&dim) {
-            return Err(format!("`model.factorization.dim` is {dim}, but must be 1 to 4096"));
-        }
-        if !(rate > 0.0 && rate <= 1.0) {
-            return Err(format!("`model.factorization.rate` is {rate}, but must be above 0 and at most 1"));
-        }
-        if !(0.0..=1.0).contains(&l2) {
-            return Err(format!("`model.factorization.l2` is {l2}, but must be 0 to 1"));
-        }
-        Ok(())
+    fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("dim", self.dim, 1..=4096)?;
+        SettingFault::check("rate", self.rate, (Bound::Excluded(0.0), Bound::Included(1.0)))?;
+        SettingFault::check("l2", self.l2, 0.0..=1.0)
     }
 }
 
@@ -77,9 +73,9 @@ pub struct Folded {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Factorization {
     settings: FactorizationSettings,
-    /// `q`: what choosing an item says about the shopper.
+    /// `q`: the item as evidence of what a shopper likes.
     chosen: EmbeddingTable,
-    /// `p`: whom an item suits.
+    /// `p`: the item as something to recommend.
     offered: EmbeddingTable,
     bias: CowVec<f32>,
 }
@@ -108,7 +104,7 @@ impl Member for Factorization {
         })
     }
 
-    /// Rows of another size begin anew.
+    /// Rows of another size are initialised again.
     fn set_settings(&mut self, settings: &FactorizationSettings, _: u64) -> bool {
         let fits = settings.dim == self.settings.dim;
         self.settings = settings.clone();
@@ -177,7 +173,7 @@ impl Member for Factorization {
         items.iter().map(|&item| self.belief(shopper, item).deviation()).collect()
     }
 
-    /// Makes the scan see what was learned.
+    /// Updates the image that the scan reads.
     fn refresh(&mut self) {
         self.offered.refresh();
     }
@@ -215,7 +211,7 @@ impl Factorization {
         vector
     }
 
-    /// The variance of each number of [`shopper`](Self::shopper)'s vector, from that of the rows it is the sum of.
+    /// The variance of each number of [`shopper`](Self::shopper)'s vector, from the variances of the rows in its sum.
     pub fn shopper_variance(&self, context: &Context<'_>) -> f32 {
         let (mut sum, mut mass) = (0.0, 0.0);
         for past in context.past.iter().rev().take(self.settings.reach) {
@@ -228,7 +224,7 @@ impl Factorization {
         if mass > 0.0 { sum / mass } else { 0.0 }
     }
 
-    /// [`score`](Self::score) and how far it may be off. The bias is taken as known: it is learned first. `shopper`: the vector
+    /// [`score`](Self::score) and its uncertainty. The bias is taken as known: it is learned first. `shopper`: the vector
     /// and the variance of its numbers.
     pub fn belief(&self, shopper: RowBelief<'_>, item: ItemIdx) -> Gaussian {
         let unlearned = vec![0.0; if self.offered.is_learned(item) { 0 } else { shopper.mean.len() }];
@@ -266,7 +262,7 @@ impl Factorization {
         self.learn_examples(step, past, weight, examples.into_iter());
     }
 
-    /// Learns items with their labels, against what `past` says of the shopper.
+    /// Learns items with their labels for the shopper with `past`.
     fn learn_examples(
         &mut self,
         step: &Step<'_>,
@@ -322,7 +318,7 @@ impl Factorization {
     }
 }
 
-/// The logit within bounds that no sound one comes near. A logit that is no number, from rows that grew beyond what a product can hold,
+/// The logit within bounds that no usable one reaches. A logit that is not a number, from rows whose product overflows,
 /// becomes the lower bound.
 #[inline]
 fn finite(logit: f32) -> f32 {

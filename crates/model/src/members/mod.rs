@@ -1,10 +1,11 @@
 //! Online models: each learns from every event, and computes columns of numbers for candidates.
 //!
-//! One file is one model behind [`Member`]; one line of [`registry`] adds it to the ensemble, to the settings (`model.<name>`), to
-//! digests, checkpoints, metrics and the tests of the contract. `docs/add-a-model.md` shows how. A model that takes more than a file
-//! has a folder: [`sequence`] (networks over histories) and [`fitted`] (models that are fitted on a whole window of choices).
+//! One file is one model behind [`Member`]; one line of [`registry`] adds it to the ensemble, to the settings
+//! (`model.<name>`), to digests, checkpoints, metrics and the tests of the contract. `docs/add-a-model.md` shows how. A
+//! model that needs several files has a folder: [`sequence`] (networks over histories) and [`fitted`] (models that are
+//! fitted on a whole window of choices).
 
-// First, for its macro is used in `registry`.
+// First, because `registry` uses its macro.
 #[macro_use]
 mod declare;
 
@@ -22,6 +23,7 @@ pub mod sequence;
 
 use std::fmt::Debug;
 
+use accrue_event::SettingFault;
 use accrue_store::ItemIdx;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,15 +44,15 @@ use crate::{Context, Step};
 
 /// A model that learns from every event.
 ///
-/// The contract, which `crates/train/tests/it/contract.rs` checks for every line of the registry: scoring changes nothing; the same events and seed
-/// give the same bytes; a state that was stored and read back goes on as if it had never been; an item or a shopper that was never
-/// seen is answered; no number is infinite or NaN.
+/// The contract, which `crates/train/tests/it/contract.rs` checks for every model of the registry: scoring changes
+/// nothing; the same events and seed give the same bytes; a state that was stored and read back behaves as if it had
+/// not been; an item or a shopper that was never seen gets a score; no number is infinite or NaN.
 pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What can be set: the table `model.<name>` of the configuration.
+    /// Its settings: the table `model.<name>` of the configuration.
     type Settings: MemberSettings;
 
-    /// What the model derives from one shopper's context, once, for any number of candidates. It is scratch: nothing in it may outlive a
-    /// step.
+    /// What the model derives from one shopper's context, once, for any number of candidates. It is scratch memory: it
+    /// is not read after the step or request that it was prepared for.
     type Situation: Clone + Debug + Default + Send;
 
     /// The numbers that the model computes for a candidate.
@@ -59,10 +61,11 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     /// Version of the stored form. A checkpoint's section with another version is not read.
     const VERSION: u32 = 1;
 
-    /// Whether the model learns also where another one scores alone: it costs next to nothing, and every page needs its candidates.
+    /// Whether the model also learns where another one scores alone: it costs next to nothing, and every page needs its
+    /// candidates.
     const ALWAYS_LEARNS: bool = false;
 
-    /// Whether the model, where it scores alone, leaves many items equal, so that popularity has to order those.
+    /// Whether the model, where it scores alone, gives many items equal scores, so that popularity has to order those.
     const TIES_BY_POPULARITY: bool = false;
 
     /// Whether its candidates are cheap enough to be retrieved for each step of the blend, too.
@@ -71,11 +74,11 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     /// A model that has learned nothing; `None` where the settings switch it off.
     fn new(settings: &Self::Settings, seed: u64) -> Option<Self>;
 
-    /// Puts other settings in force and keeps what was learned. `false` where that does not fit the new settings: the caller then begins
-    /// anew with [`Member::new`].
+    /// Changes the settings and keeps what was learned. `false` if what was learned does not fit the new settings: the
+    /// caller then creates the model again with [`Member::new`].
     fn set_settings(&mut self, settings: &Self::Settings, seed: u64) -> bool;
 
-    /// Learns one event. `reference` is the same model in the last state known to be good, for models that are regularised towards it.
+    /// Learns one event. `reference` is the same model in the reference state, for models that are regularised towards it.
     fn learn(
         &mut self,
         step: &Step<'_>,
@@ -84,14 +87,15 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
         situation: &mut Self::Situation,
     );
 
-    /// Learns that an item was shown and not chosen; the step's weight is negative. Models whose loss only compares items do nothing.
+    /// Learns an impression without a choice; the step's weight is negative. Models whose loss only compares items do
+    /// nothing.
     fn learn_unchosen(&mut self, _step: &Step<'_>) {}
 
     /// Reads a shopper's context once, for any number of candidates.
     fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, situation: &mut Self::Situation);
 
-    /// Writes the columns of `items`. `out` is `[columns, items]`: all values of the first column, then those of the second. It is
-    /// filled with zeros before.
+    /// Writes the columns of `items`. `out` is `[columns, items]`: all values of the first column, then those of the
+    /// second. It is filled with zeros before the call.
     fn columns(&self, catalogue: &Catalogue, situation: &Self::Situation, items: &[ItemIdx], out: &mut [f32]);
 
     /// Adds at most `limit` candidates for the shopper, in any order.
@@ -105,13 +109,13 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     ) {
     }
 
-    /// The standard deviation of the first column for each of `items`, or nothing where the model has counted what it states and so
-    /// knows it.
+    /// The standard deviation of the first column for each of `items`, or nothing where the model is a count, which is
+    /// known exactly.
     fn deviations(&self, _context: &Context<'_>, _situation: &Self::Situation, _items: &[ItemIdx]) -> Vec<f32> {
         Vec::new()
     }
 
-    /// Brings what scans read up to date with what was learned; called before a state is published.
+    /// Updates what scans read to what was learned; called before a state is published.
     fn refresh(&mut self) {}
 
     /// Refers to the memory of `other` wherever both hold the same values.
@@ -136,16 +140,16 @@ pub trait MemberSettings: Clone + Debug + Default + PartialEq + Serialize + Dese
     /// How many candidates the model may retrieve for a page.
     fn candidates(&self) -> usize;
 
-    /// Whether the settings ask for the model at all.
-    fn is_on(&self) -> bool {
-        true
+    /// The setting that switches the model off, if one does, with what it would have to be.
+    fn switched_off(&self) -> Option<SettingFault> {
+        None
     }
 
-    /// Refuses values that cannot work; names the key, the value, and what is expected.
+    /// Refuses values that cannot work.
     ///
     /// # Errors
-    /// The first fault found.
-    fn validate(&self) -> Result<(), String> {
+    /// The first fault found; its key does not name the member.
+    fn validate(&self) -> Result<(), SettingFault> {
         Ok(())
     }
 }
@@ -161,7 +165,7 @@ pub struct Column {
     pub slope: f32,
     /// Its factor where the member scores alone; 0 leaves it out.
     pub alone: f32,
-    /// What a share of the score that comes from this column is explained by.
+    /// What explains a share of the score that comes from this column.
     pub reason: ReasonKind,
 }
 
@@ -172,29 +176,29 @@ impl Column {
         Self { name, axis: Axis::Log { low, step }, slope, alone: 1.0, reason: ReasonKind::History }
     }
 
-    /// A column whose values lie between `low` and `high`.
+    /// A column whose values are between `low` and `high`.
     pub const fn linear(name: &'static str, low: f32, high: f32, slope: f32) -> Self {
         Self { name, axis: Axis::Linear { low, high }, slope, alone: 1.0, reason: ReasonKind::History }
     }
 
-    /// The same with another factor where the member scores alone.
+    /// The same column with another factor where the member scores alone.
     pub const fn alone(self, alone: f32) -> Self {
         Self { alone, ..self }
     }
 
-    /// The same explained otherwise.
+    /// The same column with another reason.
     pub const fn because(self, reason: ReasonKind) -> Self {
         Self { reason, ..self }
     }
 }
 
-/// What a share of a score is explained by.
+/// What explains a share of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReasonKind {
     /// What this shopper did.
     History,
-    /// What other shoppers did lately, whoever asks.
+    /// What other shoppers did lately, the same for every shopper.
     Popular,
-    /// How long the item has been in the shop, whoever asks.
+    /// How long the item has been in the shop, the same for every shopper.
     New,
 }

@@ -1,13 +1,14 @@
 //! Item neighbours by decayed co-visitation, learned pair by pair as events happen.
 //!
-//! Three counts are kept for a pair of items: *sequence* (b came d places after a in a visit, weighing 1/d), *together* (both
-//! in one visit, in any order) and *across* (b in a later visit of somebody who had chosen a before). All decay, so fashions
-//! pass. In: events with their history. Out: for a shopper, the sum of the rows of what they chose, normalised.
-//! Item-to-item collaborative filtering after Linden, Smith, York 2003; counts by forward decay.
-//! Rows are bounded: the weakest neighbour gives way.
+//! Three counts are kept for a pair of items: *sequence* (b came d places after a in a visit, weighing 1/d), *together*
+//! (both in one visit, in any order) and *across* (b in a later visit of a shopper who had chosen a before). All decay,
+//! so that fashions pass. In: events with their history. Out: for a shopper, the sum of the rows of what they chose,
+//! normalised. Item-to-item collaborative filtering after Linden, Smith, York 2003; counts by forward decay. Rows are
+//! bounded: a full row drops its weakest neighbour.
 
 use std::sync::Arc;
 
+use accrue_event::SettingFault;
 use accrue_store::{ItemIdx, Past};
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ use crate::{Context, Scored, Step};
 const N_KINDS: usize = 3;
 const TOGETHER: usize = 1;
 
-/// How far pairs reach and how long they live.
+/// How far pairs reach and how fast they decay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NeighboursSettings {
@@ -37,7 +38,8 @@ pub struct NeighboursSettings {
     pub across_reach: usize,
     /// Neighbours kept for an item, at most.
     pub capacity: usize,
-    /// Neighbours kept for all items together: in a large catalogue each gets fewer than `capacity`, though never fewer than 16.
+    /// Neighbours kept for all items together. In a large catalogue each item keeps fewer than `capacity`, though never
+    /// fewer than 16.
     pub pairs: usize,
     /// Candidates of a page.
     pub candidates: usize,
@@ -48,12 +50,11 @@ impl MemberSettings for NeighboursSettings {
         self.candidates
     }
 
-    fn validate(&self) -> Result<(), String> {
-        if !(self.half_life_days > 0.0 && self.half_life_days.is_finite()) {
-            let half_life = self.half_life_days;
-            return Err(format!("`model.neighbours.half_life_days` is {half_life}, but must be above 0"));
+    fn validate(&self) -> Result<(), SettingFault> {
+        match self.half_life_days {
+            days if days > 0.0 && days.is_finite() => Ok(()),
+            days => Err(SettingFault::new("half_life_days", days, "above 0")),
         }
-        Ok(())
     }
 }
 
@@ -120,7 +121,7 @@ impl Member for Neighbours {
         Some(Self { settings, half_life, rows: CowVec::new(16, Arc::default()), copied_bytes: 0 })
     }
 
-    /// With another half-life the pairs begin anew, for weights have its unit.
+    /// With another half-life the pairs are counted from zero, because weights are in units of it.
     fn set_settings(&mut self, settings: &NeighboursSettings, _: u64) -> bool {
         let fits = settings.half_life_days == self.settings.half_life_days;
         self.settings = settings.clone();

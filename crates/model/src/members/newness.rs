@@ -1,7 +1,7 @@
 //! Newness: how long an item has been in the shop.
 //!
-//! In: the catalogue's first sights. Out: `1 / (1 + days)`, and the newest items as candidates, so that an item that was never chosen is
-//! seen at all. What newness is worth is learned by the blend.
+//! In: the catalogue's first sights. Out: `1 / (1 + days)`, and the newest items as candidates, so that an item that
+//! was never chosen is shown at all. The blend learns how much newness adds to a score.
 
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::{Column, Member, MemberSettings, ReasonKind};
 use crate::catalogue::Catalogue;
 use crate::{Context, Step};
 
-/// How many new items a page may take.
+/// How many of the newest items a page may have as candidates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewnessSettings {

@@ -1,4 +1,4 @@
-//! Popularity with decay: what the shop as a whole does lately, over a day, a week and a season.
+//! Popularity with decay: the items chosen most in the whole shop, over a day, a week and a season.
 //!
 //! In: weighted events. Out: how an item's decayed count compares with the leader's, for three half-lives, and the list of leaders. It
 //! is the same for every shopper, so it is also what a shopper without a history gets.
@@ -16,10 +16,10 @@ use crate::{Context, Scored, Step};
 const HALF_LIVES: [f64; 3] = [1.0, 7.0, 60.0];
 /// Which of them orders the list of leaders.
 const WEEK: usize = 1;
-/// How many leaders are kept in order.
+/// How many leaders are kept in their order.
 const N_LEADERS: usize = 512;
 
-/// How many leaders a page may take.
+/// How many leaders a page may have as candidates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PopularitySettings {
@@ -44,9 +44,10 @@ impl MemberSettings for PopularitySettings {
 pub struct Popularity {
     half_lives: [HalfLife; 3],
     counts: CowVec<[Decayed; 3]>,
-    /// Level and item, best first. Levels of items that nothing happens to never change, so the order holds by itself.
+    /// Level and item, best first. The level of an item without events does not change, so the order stays valid
+    /// without updates.
     leaders: Vec<(f32, ItemIdx)>,
-    /// The highest level of each half-life so far: what features are relative to.
+    /// The highest level of each half-life so far, which columns are relative to.
     top: [f32; 3],
 }
 

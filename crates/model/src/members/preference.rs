@@ -2,8 +2,8 @@
 //!
 //! `cos` is the cosine of the items' descriptions (brand, categories, tags, words of the title), weighted by inverse document
 //! frequency; `w` is a table by event type and age, learned by gradient descent on the pairwise logistic loss (BPR, Rendle et
-//! al. 2009), so that the shop itself shows how fast interest fades. It needs descriptions alone, and so it also places an item that was
-//! never chosen.
+//! al. 2009), so that the shop itself determines how fast interest fades. It needs only descriptions, and so it also
+//! scores an item that was never chosen.
 
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
@@ -21,12 +21,12 @@ const N_AGES: usize = 20;
 const REACH: usize = 40;
 /// Step of the gradient descent.
 const RATE: f32 = 0.05;
-/// The table learns from one event in this many: it is small and moves slowly.
+/// The table learns from one event in this many: it is small and changes slowly.
 const LEARN_ONE_IN: u64 = 4;
 /// Stream of the random numbers that choose the pairs to learn from.
 const STREAM: u64 = 0x5052_4546;
 
-/// Preference has nothing to set.
+/// Preference has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PreferenceSettings {}
@@ -44,7 +44,7 @@ pub struct Preference {
     table: Vec<f32>,
 }
 
-/// A shopper's liking by descriptor, prepared for one request.
+/// A shopper's preference by descriptor, prepared for one request.
 #[derive(Clone, Debug, Default)]
 pub struct Liking {
     descriptors: Accumulator<1>,
@@ -64,7 +64,7 @@ impl Member for Preference {
         true
     }
 
-    /// Learns which events of the history speak for the item that was chosen rather than for one drawn at random.
+    /// Learns which events of the history predict the chosen item better than one drawn at random.
     fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, _: &mut Liking) {
         let item = step.event.item;
         if step.weight <= 0.0 || step.n_items < 2 || catalogue.description(item).0.is_empty() {
@@ -110,7 +110,7 @@ impl Member for Preference {
         }
     }
 
-    /// How much the shopper should like each item; zero where nothing is known.
+    /// The predicted preference for each item; zero where the item or the history has no description.
     fn columns(&self, catalogue: &Catalogue, liking: &Liking, items: &[ItemIdx], out: &mut [f32]) {
         catalogue.prefetch(items.iter().copied());
         for (out, &item) in out.iter_mut().zip(items) {

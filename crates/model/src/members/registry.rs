@@ -1,9 +1,11 @@
-//! All online models: **one line here adds a model** to the ensemble, its settings, digests, checkpoints and the contract's tests.
+//! All online models: **one entry here adds a model** to the ensemble, its settings, digests, checkpoints and the
+//! contract's tests.
 //!
-//! In: the members' types. Out: [`Settings`] with a table for each, [`Part`] (which model scores), [`Members`] (the trained models) and
-//! [`Situations`] (what each derives from a shopper's context), kept in step with each other. The blend's columns are those of the
-//! members in this order.
+//! In: the members' types. Out: [`Settings`] with a table for each, [`Part`] (which model scores), [`Members`] (the
+//! trained models) and [`Situations`] (what each derives from a shopper's context), which always have the same members.
+//! The blend's columns are those of the members in this order.
 
+use accrue_event::SettingFault;
 use accrue_store::{ItemIdx, SectionSource, StoreError};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,18 +24,18 @@ members! {
     preference "Preference by the words of descriptions." => Preference,
     newness "The newest items first." => Newness,
     sequence "A sequence network that learns from every event: sequence:gru." => Sequence,
-    fitted "A model that is fitted on a window of choices again and again: fitted:ease." => Fitted,
+    fitted "A model that is fitted on a window of choices repeatedly: fitted:ease." => Fitted,
     replenishment "What the shopper will need again: the time since the last purchase over the expected interval." => Replenishment,
     bought_together "What the basket makes likelier than usual: lift within a visit." => BoughtTogether,
 }
 
-/// Runs over the members of an ensemble, each with its own type.
+/// Visits the members of an ensemble, each with its own type.
 pub trait Visitor {
     /// Called for each member that exists, in the order of the registry.
     fn visit<M: Member>(&mut self, name: &'static str, member: &M);
 }
 
-/// What popularity weighs where it only breaks ties.
+/// The factor of popularity where it only breaks ties.
 const TIE: f32 = 1e-3;
 
 fn needs(part: Part, member: Part, always: bool) -> bool {

@@ -1,7 +1,8 @@
-//! Repeat purchase: how often and how lately this shopper chose this very item.
+//! Repeat purchase: how often and how recently this shopper chose this item.
 //!
-//! In: the shopper's history. Out: for each item in it, the weighted count, its decayed form, and the age of the last choice. All is
-//! read from the history, so there is nothing to learn here; what frequency and recency are *worth* is learned by the blend.
+//! In: the shopper's history. Out: for each item in it, the weighted count, its decayed form, and the age of the last
+//! choice. All of it is read from the history, so there is nothing to learn here; the blend learns how much frequency
+//! and recency add to a score.
 
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ const N_SUMS: usize = 3;
 /// Half-life of the decayed count.
 const HALF_LIFE_DAYS: f64 = 45.0;
 
-/// How many of the shopper's own items a page may take.
+/// How many of the shopper's own items a page may have as candidates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RepeatSettings {

@@ -2,11 +2,11 @@
 //!
 //! In: purchases. Out: for an item that the shopper has bought, the time since the last purchase divided by the interval that is
 //! expected between two. The expected interval is a geometric mean of three, each shrunk towards the next: the shopper's own intervals
-//! for the item, those of all shoppers for the item, and those of all shoppers for all items. What being early, due or late is worth is
-//! learned by the blend: Bhagat, Muralidharan, Lobzhanidze, Vishwanath, *Buy it again: modeling repeat purchase recommendations*, KDD
-//! 2018, fit a distribution of intervals in its place.
+//! for the item, those of all shoppers for the item, and those of all shoppers for all items. The blend learns what
+//! being early, due or late adds to a score; Bhagat, Muralidharan, Lobzhanidze, Vishwanath, *Buy it again: modeling
+//! repeat purchase recommendations*, KDD 2018, fit a distribution of intervals instead.
 
-use accrue_event::EventType;
+use accrue_event::{EventType, SettingFault};
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ use crate::cow::CowVec;
 use crate::decay::{log2, power_of_two_f32};
 use crate::{Context, Step};
 
-/// Purchases of one item that lie closer together, in hours, are one purchase.
+/// Purchases of one item within fewer hours than this are one purchase.
 const LEAST_GAP_H: f32 = 12.0;
 /// Before anything is learned, an item is expected to be bought again after 30 days.
 const FIRST_INTERVAL_H: f32 = 720.0;
@@ -25,14 +25,14 @@ const FIRST_INTERVAL_H: f32 = 720.0;
 const SHRINK_ITEM: f32 = 4.0;
 /// The shopper's own mean counts as if it had been measured this many times as the item's.
 const SHRINK_OWN: f32 = 2.0;
-/// A mean follows the last intervals, about this many.
+/// A mean follows about this many of the last intervals.
 const MEMORY: f32 = 64.0;
 
-/// Whether intervals are learned at all.
+/// Whether intervals are learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReplenishmentSettings {
-    /// Whether intervals are learned at all.
+    /// Whether intervals are learned.
     pub enabled: bool,
 }
 
@@ -48,8 +48,8 @@ impl MemberSettings for ReplenishmentSettings {
         0
     }
 
-    fn is_on(&self) -> bool {
-        self.enabled
+    fn switched_off(&self) -> Option<SettingFault> {
+        (!self.enabled).then(|| SettingFault::new("enabled", false, "true"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Caser: the last few items as an image, searched by filters.
+//! Caser: convolutional filters over the last few items, taken as an image.
 //!
 //! Tang and Wang, *Personalized top-N sequential recommendation via convolutional sequence embedding* (WSDM 2018). With `E` the
 //! `[L, d]` matrix of the last `L` items' vectors, oldest first,
@@ -9,13 +9,15 @@
 //! z = relu(W · [o; õ] + b)          state = z · W_out
 //! ```
 //!
-//! A horizontal filter finds a union of items ("bread, then milk") wherever it stands in the window, a vertical one weighs
-//! items by how long ago they were chosen. In: the vectors of whole histories. Out: a state after every item. Every step is a
-//! target, but windows overlap: a filter of height `h` is applied once at each row, and a window's maximum is one over the
-//! last `L - h + 1` rows. What would lie wholly before a history begins takes no part in it; partly before, zeros are seen.
+//! A horizontal filter finds a set of items ("bread, then milk") at any position in the window; a vertical one weighs
+//! items by how long ago they were chosen. In: the vectors of whole histories. Out: a state after every item. Every
+//! step is a target, but windows overlap, so a filter of height `h` is applied once at each row, and a window's maximum
+//! is one over the last `L - h + 1` rows. Positions that are wholly before the beginning of a history are left out;
+//! those that are partly before it read zeros.
 //!
-//! Two things differ from the paper. The user's vector beside `z` is left out, as no model here keeps rows of users. Items
-//! leave through the table by which they enter, after a matrix, where the paper learns a second table.
+//! Two things differ from the paper. The user's vector beside `z` is left out, because no model here has rows of users.
+//! One table holds the items of inputs and outputs, with a matrix before the outputs, where the paper learns a second
+//! table.
 
 use accrue_tensor::{Activation, Init, Tape, Var, WeightId, Weights};
 use serde::{Deserialize, Serialize};
@@ -30,17 +32,17 @@ use crate::collaborative::FitError;
 pub struct CaserSettings {
     /// Width of vectors and states.
     pub d: usize,
-    /// Items of a history that are trained on at once; more saves time and changes little.
+    /// Items of a history that are trained on at once; more saves time and changes the result little.
     pub length: usize,
-    /// Items that a state sees, the paper's `L`; filters are as high as that at most.
+    /// Items that a state reads, the paper's `L`; filters are as high as that at most.
     pub order: usize,
     /// Horizontal filters of each height.
     pub horizontal: usize,
     /// Vertical filters.
     pub vertical: usize,
-    /// Share of values dropped from the items and from what the filters found.
+    /// Share of values dropped from the items and from the outputs of the filters.
     pub dropout: f64,
-    /// The training.
+    /// Settings of the training.
     #[serde(flatten)]
     pub training: Training,
 }
@@ -52,7 +54,7 @@ impl Default for CaserSettings {
     }
 }
 
-/// What the layers are built from.
+/// The sizes that the layers are built from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
     d: usize,
@@ -131,7 +133,7 @@ impl Network for Caser {
         let mut found = tape.vertical_convolution(x, self.vertical);
         for (filters, height) in self.horizontal.iter().zip(1..) {
             let matches = tape.convolution(x, filters.weight, filters.bias, height, 1);
-            // A rectifier rises, so it may come after the maximum.
+            // A rectifier is monotone, so it may follow the maximum.
             let strongest = tape.sliding_max(matches, order - height + 1);
             let strongest = tape.activate(strongest, Activation::Relu, 0.0);
             found = tape.concat(found, strongest);
@@ -173,7 +175,7 @@ mod tests {
         (0..n * 3).map(|_| draws.normal()).collect()
     }
 
-    /// The formula of the file's head for one full window, loop by loop. `window: [4, 3] → [3]`
+    /// The formula at the top of this file for one full window, as plain loops. `window: [4, 3] → [3]`
     fn by_the_paper(network: &Caser, weights: &Weights, window: &[f32]) -> Vec<f32> {
         let (d, order) = (3, 4);
         let mut found = Vec::new();
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_sees_the_last_items_and_no_more() {
+    fn a_state_reads_only_the_last_items() {
         let ((network, weights), rows) = (network(), rows(9));
         let all = states(&network, &weights, &rows);
         let recent = states(&network, &weights, &rows[5 * 3..]);

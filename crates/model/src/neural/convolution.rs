@@ -2,7 +2,7 @@
 //!
 //! Yuan, Karatzoglou, Arapakis, Jose and He, *A simple convolutional generative network for next item recommendation*
 //! (NextItNet, WSDM 2019): residual blocks of two convolutions, the second with twice the dilation of the first, each with
-//! layer normalisation and a rectifier; block after block sees four times as far back.
+//! layer normalisation and a rectifier. Each block reads four times as far back as the one before.
 
 use accrue_tensor::{Activation, Init, Tape, Var, WeightId, Weights};
 use serde::{Deserialize, Serialize};
@@ -17,15 +17,15 @@ use crate::collaborative::FitError;
 pub struct ConvolutionSettings {
     /// Width of vectors and states.
     pub d: usize,
-    /// Items of a history that are seen.
+    /// Items of a history that the network reads.
     pub length: usize,
     /// Residual blocks.
     pub blocks: usize,
-    /// Rows that one convolution sees.
+    /// Rows that one convolution reads.
     pub kernel: usize,
     /// Share of values dropped after the items and after each block.
     pub dropout: f64,
-    /// The training.
+    /// Settings of the training.
     #[serde(flatten)]
     pub training: Training,
 }
@@ -36,7 +36,7 @@ impl Default for ConvolutionSettings {
     }
 }
 
-/// What the layers are built from.
+/// The sizes that the layers are built from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
     d: usize,
@@ -69,7 +69,7 @@ impl Network for Convolution {
     fn plan(settings: &ConvolutionSettings) -> Result<(Shape, Training), FitError> {
         let ConvolutionSettings { d, length, blocks, kernel, dropout, ref training } = *settings;
         FitError::check(d > 0, "d", d, "a number above 0 is expected")?;
-        FitError::check(length > 0, "length", length, "a state sees at least one item")?;
+        FitError::check(length > 0, "length", length, "a state reads at least one item")?;
         FitError::check((1..=12).contains(&blocks), "blocks", blocks, "1 to 12 blocks are expected")?;
         FitError::check(kernel > 0, "kernel", kernel, "a number above 0 is expected")?;
         FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1 is expected")?;

@@ -2,7 +2,7 @@
 //!
 //! Hidasi, Karatzoglou, Baltrunas and Tikk, *Session-based recommendations with recurrent neural networks* (ICLR 2016),
 //! trained on whole sessions with a cross-entropy: over all items, or over a sample as in Hidasi and Karatzoglou,
-//! *Recurrent neural networks with top-k gains* (CIKM 2018). Item vectors are shared by both ends.
+//! *Recurrent neural networks with top-k gains* (CIKM 2018). Inputs and outputs share the item vectors.
 
 use accrue_tensor::{Init, Tape, Var, WeightId, Weights};
 use serde::{Deserialize, Serialize};
@@ -17,13 +17,13 @@ use crate::collaborative::FitError;
 pub struct GruSettings {
     /// Width of vectors and states.
     pub d: usize,
-    /// Items of a history that are seen.
+    /// Items of a history that the network reads.
     pub length: usize,
-    /// Recurrent layers, one on the other.
+    /// Recurrent layers, stacked.
     pub layers: usize,
     /// Share of values dropped before the first layer and after the last.
     pub dropout: f64,
-    /// The training.
+    /// Settings of the training.
     #[serde(flatten)]
     pub training: Training,
 }
@@ -34,7 +34,7 @@ impl Default for GruSettings {
     }
 }
 
-/// What the layers are built from.
+/// The sizes that the layers are built from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
     d: usize,
@@ -66,7 +66,7 @@ impl Network for Gru {
     fn plan(settings: &GruSettings) -> Result<(Shape, Training), FitError> {
         let GruSettings { d, length, layers, dropout, ref training } = *settings;
         FitError::check(d > 0, "d", d, "a number above 0 is expected")?;
-        FitError::check(length > 0, "length", length, "a state sees at least one item")?;
+        FitError::check(length > 0, "length", length, "a state reads at least one item")?;
         FitError::check(layers > 0, "layers", layers, "a number above 0 is expected")?;
         FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1 is expected")?;
         Ok((Shape { d, length, layers, dropout: dropout as f32 }, training.clone()))

@@ -1,20 +1,21 @@
-//! Light graph convolution: vectors smoothed over who chose what.
+//! Light graph convolution: item vectors smoothed over the graph of users and their choices.
 //!
 //! He, Deng, Wang, Li, Zhang and Wang, *LightGCN: simplifying and powering graph convolution network for recommendation*
-//! (SIGIR 2020), in the form without rows for users: a user begins with nothing, so only items' vectors are learned and
-//! anyone with a history is answered. With `A` the normalised matrix of users by items, `a_ui = (n_u · n_i)^-½`:
+//! (SIGIR 2020), without rows for users: a user's vector starts at 0, so only items' vectors are learned, and any
+//! history can be scored. With `A` the normalised matrix of users by items, `a_ui = (n_u · n_i)^-½`:
 //!
 //! ```text
 //! item = (e + Be + … + B^hops e) / (hops + 1)          B = AᵀA, two layers of the paper's graph
 //! user = A · item                                       score = cos(user, item) + popularity · ln n_item, or user · item
 //! ```
-//! Everything after `e` is linear, and `B` is symmetric, so the backward pass is the forward pass again. What is minimised: `objective.rs`.
-//! The choices of a step are taken out of the graph that is to tell them: along its own edge, an item would tell itself.
-//! `e` starts at the graph's first singular vectors, which smoothing alone would turn it towards (Shen et al., *How powerful is graph
-//! convolution for recommendation?*, CIKM 2021), and needs few passes from there.
+//! Everything after `e` is linear, and `B` is symmetric, so the backward pass is the forward pass again. The
+//! objectives: `objective.rs`. The choices of a step are removed from the graph that predicts them; otherwise an item
+//! would be predicted by its own edge. `e` starts at the graph's first singular vectors, towards which smoothing alone
+//! would turn it (Shen et al., *How powerful is graph convolution for recommendation?*, CIKM 2021), and needs few
+//! passes from there.
 //!
-//! In: histories as sets. Out: an item's score for a set; an empty one is answered by popularity. Refuses: settings out of range,
-//! a loss that is no finite number.
+//! In: histories as sets. Out: an item's score for a set; for an empty one, popularity. Refuses: settings out of range,
+//! a loss that is not finite.
 
 mod graph;
 mod objective;
@@ -34,14 +35,14 @@ const INIT: u64 = 0x6c67_636e_0001;
 const NEGATIVES: u64 = 0x6c67_636e_0002;
 /// Rounds of the subspace iteration that a spectral start takes.
 const ROUNDS: usize = 4;
-/// Deviation of a learned number at the start.
+/// Standard deviation of a learned number at the start.
 const DEVIATION: f32 = 0.1;
 /// Share of it that is noise in a spectral start.
 const NOISE: f32 = 0.01;
-/// Steps a pass has at least: a small graph is not taken out whole.
+/// Steps a pass has at least, so that a step never removes all edges of a small graph.
 const FEWEST_STEPS: usize = 16;
 
-/// Where items' vectors begin.
+/// How items' vectors start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
@@ -58,29 +59,32 @@ pub enum Start {
 pub struct LightGcnSettings {
     /// Width of an item's vector.
     pub d: usize,
-    /// From items to users and back, this many times; 1 is a little more than the paper's three layers see.
+    /// From items to users and back, this many times; 1 reaches a little further than the paper's three layers.
     pub hops: usize,
     /// Passes over all interactions.
     pub epochs: usize,
-    /// Interactions a step, at most a share of all; each step smooths the whole graph.
+    /// Interactions a step, at most a fraction of all; each step smooths the whole graph.
     pub batch: usize,
     /// Step size of Adam.
     pub learning_rate: f64,
-    /// How the step size moves.
+    /// How the step size changes.
     pub schedule: Schedule,
-    /// Pull of the learned vectors towards 0.
+    /// Weight decay of the learned vectors.
     pub l2: f64,
-    /// Items that a choice is held against: 1 is BPR with one drawn for each choice, more are a step's, shared by its softmax.
+    /// Items that a choice is compared with. 1 is BPR with one drawn for each choice; more are drawn once a step and
+    /// shared by its softmax.
     pub negatives: usize,
-    /// Share of the softmax's that is drawn by how often they were chosen; the others are drawn evenly.
+    /// Share of the softmax's items that are drawn in proportion to how often they were chosen; the others are drawn
+    /// uniformly.
     pub popular_negatives: f64,
     /// How two vectors make a score.
     pub similarity: Similarity,
-    /// What scores are divided by in the softmax.
+    /// The divisor of scores in the softmax.
     pub temperature: f64,
-    /// What the logarithm of an item's count adds to its score: directions tell little of it.
+    /// The factor of the logarithm of an item's count in its score, because a vector's direction holds little of the
+    /// count.
     pub popularity: f64,
-    /// Where items' vectors begin.
+    /// How items' vectors start.
     pub start: Start,
 }
 
@@ -126,11 +130,11 @@ impl LightGcnSettings {
 pub struct LightGcn {
     d: usize,
     similarity: Similarity,
-    /// As they meet a user's vector: with length 1, if the score is a cosine. `[n_items, d]`
+    /// As their product with a user's vector needs them: of length 1, if the score is a cosine. `[n_items, d]`
     items: Vec<f32>,
-    /// An item's weight in a user's vector: `n_i^-½`, times the length that `items` has lost. `[n_items]`
+    /// An item's weight in a user's vector: `n_i^-½`, times the length removed from `items`. `[n_items]`
     weights: Vec<f32>,
-    /// What popularity adds. `[n_items]`
+    /// The share of popularity in scores. `[n_items]`
     biases: Vec<f32>,
 }
 
@@ -158,7 +162,7 @@ impl CollaborativeModel for LightGcn {
                 graph.without(edges);
                 let smoothed = graph.smooth(&learned, hops, &mut layers);
                 let (loss, of_smoothed) = loss(&graph, &smoothed, &choices, settings, &mut draws, &mut room);
-                // B is symmetric: the gradient is smoothed just as the vectors were.
+                // B is symmetric: the gradient is smoothed as the vectors were.
                 let mut gradient = graph.smooth(&of_smoothed, hops, &mut layers);
                 if l2 > 0.0 {
                     for &Choice { chosen, .. } in &choices {
@@ -171,7 +175,7 @@ impl CollaborativeModel for LightGcn {
                 optimizer.step(rate, 1.0, &mut gradient, &mut learned);
                 total += loss * choices.len() as f64;
             }
-            // The last steps' moves are in no loss yet.
+            // No loss includes the last step's changes yet.
             finite_norm(optimizer.n_steps(), &[&learned]).map_err(|_| FitError::Diverged { epoch })?;
             (fit.progress)(Epoch { done: epoch, of: epochs, loss: Some(total / pairs.len().max(1) as f64) });
         }
@@ -211,7 +215,7 @@ impl LightGcn {
     }
 }
 
-/// What is learned, before the first step. `[n_items, d]`
+/// The learned vectors, before the first step. `[n_items, d]`
 fn start(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Vec<f32> {
     let (d, n_items) = (settings.d, data.n_items());
     let mut learned = vec![0.0; n_items * d];
@@ -219,12 +223,13 @@ fn start(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Vec
     match settings.start {
         Start::Normal => normal.fill(fit.seed ^ INIT, 0, [n_items, d], &mut learned),
         Start::Spectral => {
-            // A little noise moves rows that no vector reaches: a column beyond the rank, an item of a component of its own.
+            // A little noise changes rows that are zero in all singular vectors: a column beyond the rank, an item of a
+            // separate component.
             normal.fill(fit.seed ^ INIT, 0, [n_items, d], &mut learned);
             scale(NOISE, &mut learned);
             let vectors = singular_vectors(data, d, ROUNDS, &Fit::quiet(fit.seed, fit.threads));
             let rank = vectors.len() / n_items.max(1);
-            // A column of length 1 gets the deviation of a random start.
+            // A column of length 1 gets the standard deviation of a random start.
             let by = DEVIATION * (n_items as f32).sqrt();
             for (row, vector) in learned.chunks_exact_mut(d).zip(vectors.chunks_exact(rank.max(1))) {
                 axpy(by, vector, &mut row[..rank]);
@@ -253,7 +258,7 @@ fn loss(
     softmax.loss(graph, smoothed, choices, &rivals(graph, settings, draws), room)
 }
 
-/// A step's rivals: some drawn evenly from all items, some from all choices.
+/// A step's sampled items: some drawn uniformly from all items, some from all choices.
 fn rivals(graph: &Graph, settings: &LightGcnSettings, draws: &mut Draws) -> Rivals {
     let (n_items, chosen) = (graph.item_norms.len(), graph.all().items());
     let n_popular = (settings.popular_negatives * settings.negatives as f64) as usize;
@@ -285,11 +290,11 @@ fn negative(set: &[u32], n_items: usize, draws: &mut Draws) -> usize {
 mod tests {
     use super::*;
 
-    /// A loss of the vectors before smoothing, and its gradient by those after.
+    /// A loss of the vectors before smoothing, and its gradient with respect to those after.
     type Loss<'a> = dyn FnMut(&[f32]) -> (f64, Vec<f32>) + 'a;
 
     #[test]
-    fn the_gradient_is_that_of_its_differences() {
+    fn the_gradient_equals_finite_differences() {
         let data = Interactions::new(5, [vec![0, 1, 2], vec![1, 3], vec![4, 0], vec![2]]);
         let graph = Graph::new(&data, 3, 2);
         let mut draws = Draws::new(1, 2, 3);
@@ -317,7 +322,7 @@ mod tests {
         }
     }
 
-    /// Items of four tastes, ten each; everybody has six of one of them.
+    /// Items of four tastes, ten each; each user has six of one of them.
     fn four_tastes() -> Interactions {
         let mut draws = Draws::new(5, 6, 7);
         let mut history = |user: u32| -> Vec<u32> { (0..6).map(|_| user % 4 * 10 + draws.below(10) as u32).collect() };
@@ -333,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spectral_start_is_ahead_of_a_random_one() {
+    fn a_spectral_start_has_a_lower_loss_than_a_random_one() {
         let data = four_tastes();
         let last = |start: Start, epochs: usize| {
             let settings = LightGcnSettings { start, epochs, d: 8, learning_rate: 1e-3, ..Default::default() };
@@ -346,15 +351,15 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_not_told_by_its_own_edge() {
-        // Everybody has one item, and nobody else has it: without the edge nothing tells it, so all 30 are equal.
+    fn an_item_is_not_predicted_by_its_own_edge() {
+        // Each user has one item, which no other user has: without the edge nothing predicts it, so all 30 are equal.
         let data = Interactions::new(30, (0..30).map(|user| [user]).collect::<Vec<_>>());
         let (_, losses) = fitted(&data, &LightGcnSettings::default());
         assert!(losses.iter().all(|loss| (loss - 30.0_f64.ln()).abs() < 1e-4), "{losses:?}");
     }
 
     #[test]
-    fn every_objective_finds_the_tastes() {
+    fn every_objective_learns_the_tastes() {
         let data = four_tastes();
         let plain = LightGcnSettings { d: 8, epochs: 5, learning_rate: 0.02, ..Default::default() };
         let dot = LightGcnSettings { similarity: Similarity::Dot, temperature: 1.0, ..plain.clone() };

@@ -1,11 +1,11 @@
-//! Neural models of behaviour: sequence networks on the tape with items in a table; NeuMF; LightGCN.
+//! Neural models of behaviour: sequence networks on the tape, with items in a table; NeuMF; LightGCN.
 //!
 //! In: [`Interactions`](crate::collaborative::Interactions). Out: fitted models behind the contract of
 //! [`CollaborativeModel`](crate::collaborative::CollaborativeModel). A network's file holds its layers and reads like its
-//! paper; what all of them share lies here: windows of histories, objectives, the training step.
+//! paper; the common parts are in files of their own: windows of histories, objectives, the training step.
 //!
-//! A score is the dot product of a history's state with an item's vector; items enter and leave through the same table.
-//! An empty history is answered with the logarithm of how often each item was chosen.
+//! A score is the dot product of a history's state with an item's vector; inputs and outputs share one table of items.
+//! For an empty history, an item's score is the logarithm of how often it was chosen.
 
 mod caser;
 mod convolution;

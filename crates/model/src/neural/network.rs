@@ -1,4 +1,4 @@
-//! A sequence network with its table of items, fitted: from a history to a score for every item.
+//! A fitted sequence network with its table of items: from a history to a score for every item.
 
 use std::fmt::Debug;
 
@@ -12,31 +12,31 @@ use crate::collaborative::{CollaborativeModel, Fit, FitError, Interactions};
 
 /// Layers that turn a sequence of item vectors into a sequence of states.
 pub trait Network: Clone + Debug + PartialEq + Send + Sync + Sized {
-    /// What can be set, with how to train.
+    /// The network's settings, including those of the training.
     type Settings: Clone + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync + Debug;
 
-    /// What the layers are built from; saved with their weights.
+    /// The sizes that the layers are built from; saved with their weights.
     type Shape: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + Debug;
 
-    /// The shape and the training that these settings ask for.
+    /// The shape and the training of these settings.
     ///
     /// # Errors
-    /// [`FitError::Setting`] if a setting makes no sense.
+    /// [`FitError::Setting`] if a setting is not valid.
     fn plan(settings: &Self::Settings) -> Result<(Self::Shape, Training), FitError>;
 
     /// Adds the weights of all layers.
     fn new(shape: &Self::Shape, weights: &mut Weights) -> Self;
 
-    /// Width of an item's vector, and how many items of a history are on a tape: a state sees no further back.
+    /// Width of an item's vector, and how many items of a history are on a tape: a state depends on no earlier ones.
     fn width_and_length(shape: &Self::Shape) -> (usize, usize);
 
-    /// How many items back the last state really looks; answering reads no more. No more than the length.
+    /// How many of the last items the last state depends on; scoring reads no more. At most the length.
     fn sight(shape: &Self::Shape) -> usize {
         Self::width_and_length(shape).1
     }
 
-    /// The forward pass. `x: [n, d]`, the vectors of all sequences' items `→ [n, d]`: after each item, the state that looks
-    /// for the next one. A state sees only its own sequence, and of that only its own item and earlier ones.
+    /// The forward pass. `x: [n, d]`, the vectors of all sequences' items `→ [n, d]`: after each item, the state that
+    /// predicts the next one. A state depends on its own sequence alone, and there on its own item and earlier ones.
     fn states(&self, tape: &mut Tape, x: Var) -> Var;
 }
 
@@ -55,7 +55,7 @@ pub struct Sequential<N: Network> {
     popularity: Vec<f32>,
 }
 
-/// What of a fitted network is written down.
+/// The stored form of a fitted network.
 #[derive(Serialize, Deserialize)]
 struct Saved<S> {
     shape: S,
@@ -87,7 +87,7 @@ impl<N: Network> TryFrom<Saved<N::Shape>> for Sequential<N> {
             ));
         }
         if !values.iter().chain(&items).chain(&popularity).all(|x| x.is_finite()) {
-            return Err("a weight is no finite number".into());
+            return Err("a weight is not finite".into());
         }
         weights.change(|to| to.copy_from_slice(&values));
         Ok(Self::assemble(shape, network, weights, items, popularity))
@@ -163,7 +163,7 @@ impl<N: Network> CollaborativeModel for Sequential<N> {
                 out.copy_from_slice(&self.popularity);
             }
         }
-        // A batch's activations stay in the cache if it is small; scores do not depend on how it is cut.
+        // A small batch keeps its activations in the cache; scores do not depend on how histories are batched.
         const AT_ONCE: usize = 16;
         let mut scores = vec![0.0; AT_ONCE.min(known.len()) * n_items];
         for (places, known) in places.chunks(AT_ONCE).zip(known.chunks(AT_ONCE)) {

@@ -1,9 +1,10 @@
-//! Neural matrix factorization: an inner product and a small network, side by side.
+//! Neural matrix factorization: the sum of an inner product and a small network.
 //!
 //! He, Liao, Zhang, Nie, Hu and Chua, *Neural collaborative filtering* (WWW 2017): a generalised product `p ∘ q` and a
 //! multi-layer perceptron over `[p', q']`, joined by a last linear layer, binary cross-entropy against sampled items.
-//! The paper has a row for every user. Here a user is what they chose: `p = |H|^-½ Σ y_j` over the history without the item
-//! asked for, as in Kabbur, Ning and Karypis, *FISM* (KDD 2013), so that anyone with a history is answered.
+//! The paper has a row for every user. Here a user's vector is that of the chosen items, `p = |H|^-½ Σ y_j` over the
+//! history without the item to predict, as in Kabbur, Ning and Karypis, *FISM* (KDD 2013), so that any history can be
+//! scored.
 //!
 //! ```text
 //! score = w · [p ∘ q, relu(W₂ relu(W₁ [p', q']))] + b
@@ -20,7 +21,7 @@ use super::windows::order;
 use crate::collaborative::parallel::for_each_chunk;
 use crate::collaborative::{CollaborativeModel, Epoch, Fit, FitError, Interactions};
 
-/// Parts of a batch whose gradients are summed by themselves. Fixed: their number shows in the rounding.
+/// Parts of a batch whose gradients are summed separately. Their number is fixed, because rounding depends on it.
 const N_CHUNKS: usize = 8;
 /// Streams of random numbers.
 const INIT: u64 = 0x6e65_756d_0001;
@@ -38,7 +39,7 @@ pub struct NeuMfSettings {
     pub dropout: f64,
     /// Sampled items for each chosen one.
     pub negatives: usize,
-    /// Items of a history that are asked for in a pass; the others are its context.
+    /// Items of a history that are to be predicted in a pass; the others are their context.
     pub targets: usize,
     /// Passes over the users.
     pub epochs: usize,
@@ -66,7 +67,7 @@ impl Default for NeuMfSettings {
     }
 }
 
-/// What the layers are built from.
+/// The sizes that the layers are built from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Shape {
     d: usize,
@@ -114,25 +115,25 @@ pub struct NeuMf {
     shape: Shape,
     layers: Layers,
     weights: Weights,
-    /// What is asked for: factors of the product, then of the perceptron. `[n_items, 2 d]`
-    asked: Vec<f32>,
-    /// What was chosen: the same for the items of a history. `[n_items, 2 d]`
+    /// Vectors of the items to predict: factors of the product, then of the perceptron. `[n_items, 2 d]`
+    offered: Vec<f32>,
+    /// Vectors of the items of a history: the same. `[n_items, 2 d]`
     chosen: Vec<f32>,
 }
 
-/// What of it is written down.
+/// The stored form.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     shape: Shape,
     weights: Vec<f32>,
-    asked: Vec<f32>,
+    offered: Vec<f32>,
     chosen: Vec<f32>,
 }
 
 impl From<NeuMf> for Saved {
     fn from(model: NeuMf) -> Self {
-        let NeuMf { shape, weights, asked, chosen, .. } = model;
-        Self { shape, weights: weights.values().to_vec(), asked, chosen }
+        let NeuMf { shape, weights, offered, chosen, .. } = model;
+        Self { shape, weights: weights.values().to_vec(), offered, chosen }
     }
 }
 
@@ -140,36 +141,41 @@ impl TryFrom<Saved> for NeuMf {
     type Error = String;
 
     fn try_from(saved: Saved) -> Result<Self, String> {
-        let Saved { shape, weights: values, asked, chosen } = saved;
+        let Saved { shape, weights: values, offered, chosen } = saved;
         let mut weights = Weights::new(0);
         let layers = Layers::new(shape, &mut weights);
         let n_expected = weights.values().len();
-        if values.len() != n_expected || asked.len() != chosen.len() || !asked.len().is_multiple_of(2 * shape.d) {
-            return Err(format!("{} weights and {} + {} factors do not fit", values.len(), asked.len(), chosen.len()));
+        if values.len() != n_expected || offered.len() != chosen.len() || !offered.len().is_multiple_of(2 * shape.d) {
+            return Err(format!(
+                "{} weights and {} + {} factors do not fit",
+                values.len(),
+                offered.len(),
+                chosen.len()
+            ));
         }
-        if !values.iter().chain(&asked).chain(&chosen).all(|x| x.is_finite()) {
-            return Err("a weight is no finite number".into());
+        if !values.iter().chain(&offered).chain(&chosen).all(|x| x.is_finite()) {
+            return Err("a weight is not finite".into());
         }
         weights.change(|to| to.copy_from_slice(&values));
-        Ok(Self { shape, layers, weights, asked, chosen })
+        Ok(Self { shape, layers, weights, offered, chosen })
     }
 }
 
 impl PartialEq for NeuMf {
     fn eq(&self, other: &Self) -> bool {
         let values = self.weights.values() == other.weights.values();
-        self.shape == other.shape && values && self.asked == other.asked && self.chosen == other.chosen
+        self.shape == other.shape && values && self.offered == other.offered && self.chosen == other.chosen
     }
 }
 
-/// A part of a batch with all it writes to.
+/// A part of a batch, with the buffers that it writes to.
 #[derive(Default)]
 struct Chunk {
     users: Vec<u32>,
     counter: u64,
     buffers: Buffers,
     gradient: Vec<f32>,
-    asked: RowGradients,
+    offered: RowGradients,
     chosen: RowGradients,
     loss: f64,
     n: usize,
@@ -195,7 +201,7 @@ impl NeuMf {
             Init::Normal { deviation: 0.05 }.fill(seed ^ INIT, number, [n_items, 2 * d], &mut values);
             values
         };
-        Ok(Self { shape, layers, weights, asked: table(0), chosen: table(1) })
+        Ok(Self { shape, layers, weights, offered: table(0), chosen: table(1) })
     }
 
     /// `Σ y_j` over a history. `→ [2 d]`
@@ -213,7 +219,7 @@ impl NeuMf {
         chunk.gradient.clear();
         chunk.gradient.resize(self.weights.values().len(), 0.0);
         (chunk.loss, chunk.n) = (0.0, 0);
-        chunk.asked.clear();
+        chunk.offered.clear();
         chunk.chosen.clear();
         let users = std::mem::take(&mut chunk.users);
         for (place, &user) in users.iter().enumerate() {
@@ -228,7 +234,7 @@ impl NeuMf {
         let mut places = set.to_vec();
         draws.shuffle(&mut places);
         places.truncate(settings.targets);
-        // A negative may be an item of the history: rare, and a label a little wrong; the paper avoids it, so do we.
+        // A drawn item that is in the history is no negative and is left out, as in the paper.
         let mut pairs: Vec<(u32, f32)> = Vec::with_capacity(places.len() * (1 + settings.negatives));
         for &item in &places {
             pairs.push((item, 1.0));
@@ -244,7 +250,7 @@ impl NeuMf {
             return;
         }
         let sum = self.sum(set);
-        // Without the item asked for, if it is in the history.
+        // Without the item to predict, if it is in the history.
         let scale = |label: f32| 1.0 / ((set.len() as f32 - label).max(1.0)).sqrt();
         let segments = [n];
         let mut buffers = std::mem::take(&mut chunk.buffers);
@@ -256,15 +262,15 @@ impl NeuMf {
                 *x = (sum - label * own) * scale(label);
             }
         };
-        let asked = |item: u32, which: usize| &self.asked[item as usize * width..][..width][half(which)];
+        let offered = |item: u32, which: usize| &self.offered[item as usize * width..][..width][half(which)];
         let p = tape.leaf(n, d, |x| x.chunks_exact_mut(d).zip(&pairs).for_each(|(x, &pair)| person(x, pair, 0)));
         let q = tape.leaf(n, d, |x| {
-            x.chunks_exact_mut(d).zip(&pairs).for_each(|(x, pair)| x.copy_from_slice(asked(pair.0, 0)))
+            x.chunks_exact_mut(d).zip(&pairs).for_each(|(x, pair)| x.copy_from_slice(offered(pair.0, 0)))
         });
         let pq = tape.leaf(n, width, |x| {
             for (x, &pair) in x.chunks_exact_mut(width).zip(&pairs) {
                 person(&mut x[..d], pair, 1);
-                x[d..].copy_from_slice(asked(pair.0, 1));
+                x[d..].copy_from_slice(offered(pair.0, 1));
             }
         });
         let scores = self.layers.scores(&mut tape, p, q, pq, settings.dropout as f32);
@@ -274,7 +280,8 @@ impl NeuMf {
         chunk.n += n;
         tape.gradient_mut(scores).copy_from_slice(&slopes);
         tape.backward(&mut chunk.gradient);
-        // What all pairs pull the history by, and what each asked item takes back of it.
+        // The gradient of all pairs for the history's vector, and the part of it that each item to predict is left out
+        // of.
         let mut of_all = vec![0.0; width];
         let (dp, dq, dpq) = (tape.gradient(p), tape.gradient(q), tape.gradient(pq));
         for (i, &(item, label)) in pairs.iter().enumerate() {
@@ -286,9 +293,9 @@ impl NeuMf {
                 chunk.chosen.rows.push(item);
                 chunk.chosen.values.extend(parts.concat().iter().map(|x| -scale(label) * x));
             }
-            chunk.asked.rows.push(item);
-            chunk.asked.values.extend_from_slice(&dq[i * d..][..d]);
-            chunk.asked.values.extend_from_slice(&dpq[i * width + d..][..d]);
+            chunk.offered.rows.push(item);
+            chunk.offered.values.extend_from_slice(&dq[i * d..][..d]);
+            chunk.offered.values.extend_from_slice(&dpq[i * width + d..][..d]);
         }
         for &item in set {
             chunk.chosen.rows.push(item);
@@ -347,7 +354,7 @@ impl CollaborativeModel for NeuMf {
     }
 
     fn n_params(&self) -> u64 {
-        (self.weights.values().len() + self.asked.len() + self.chosen.len()) as u64
+        (self.weights.values().len() + self.offered.len() + self.chosen.len()) as u64
     }
 
     fn score(&self, history: &[u32], out: &mut [f32]) {
@@ -359,11 +366,11 @@ impl CollaborativeModel for NeuMf {
         accrue_kernel::scale(1.0 / (set.len().max(1) as f32).sqrt(), &mut person);
         let mut buffers = Buffers::default();
         const AT_ONCE: usize = 256;
-        for (out, asked) in out.chunks_mut(AT_ONCE).zip(self.asked.chunks(AT_ONCE * width)) {
+        for (out, offered) in out.chunks_mut(AT_ONCE).zip(self.offered.chunks(AT_ONCE * width)) {
             let n = out.len();
             let segments = [n];
             let mut tape = Tape::new(&mut buffers, &self.weights, &segments, Mode::Predict);
-            let rows = || asked.chunks_exact(width);
+            let rows = || offered.chunks_exact(width);
             let p = tape.leaf(n, d, |x| x.chunks_exact_mut(d).for_each(|x| x.copy_from_slice(&person[..d])));
             let q = tape
                 .leaf(n, d, |x| x.chunks_exact_mut(d).zip(rows()).for_each(|(x, row)| x.copy_from_slice(&row[..d])));
@@ -380,7 +387,7 @@ impl CollaborativeModel for NeuMf {
 }
 
 impl NeuMf {
-    /// Moves everything by the chunks' gradients, added in their order.
+    /// Takes a step on all parameters with the chunks' gradients, added in their order.
     fn step(
         &mut self,
         dense: &mut Optimizer,
@@ -394,19 +401,19 @@ impl NeuMf {
         let mut gradient = vec![0.0; self.weights.values().len()];
         for chunk in chunks.iter() {
             axpy(1.0, &chunk.gradient, &mut gradient);
-            finite_norm(dense.n_steps(), &[&chunk.asked.values, &chunk.chosen.values])?;
+            finite_norm(dense.n_steps(), &[&chunk.offered.values, &chunk.chosen.values])?;
         }
         finite_norm(dense.n_steps(), &[&gradient])?;
         self.weights.change(|values| dense.step(rate, scale, &mut gradient, values));
         let take = |of: fn(&mut Chunk) -> &mut RowGradients, chunks: &mut [Chunk]| -> Vec<RowGradients> {
             chunks.iter_mut().map(|chunk| std::mem::take(of(chunk))).collect()
         };
-        let asked = take(|chunk| &mut chunk.asked, chunks);
+        let offered = take(|chunk| &mut chunk.offered, chunks);
         let chosen = take(|chunk| &mut chunk.chosen, chunks);
-        rows[0].step(rate, scale, &asked, None, &mut self.asked, threads);
+        rows[0].step(rate, scale, &offered, None, &mut self.offered, threads);
         rows[1].step(rate, scale, &chosen, None, &mut self.chosen, threads);
-        for ((chunk, asked), chosen) in chunks.iter_mut().zip(asked).zip(chosen) {
-            (chunk.asked, chunk.chosen) = (asked, chosen);
+        for ((chunk, offered), chosen) in chunks.iter_mut().zip(offered).zip(chosen) {
+            (chunk.offered, chunk.chosen) = (offered, chosen);
         }
         Ok(())
     }

@@ -1,22 +1,23 @@
-//! What a network is trained for: which items a state should score high, against which others.
+//! What a network is trained for: which items a state should score high, compared with which others.
 
 use serde::{Deserialize, Serialize};
 
-/// The loss of a state that should have chosen its target.
+/// The loss of a state and its target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
     /// Cross-entropy over all items. Klenitskiy and Vasilev, *Turning dross into gold loss: is BERT4Rec really better than
-    /// SASRec?* (2023) show how much of a model's rank lies here.
+    /// SASRec?* (2023) show how much of a model's quality depends on it.
     #[default]
     Softmax,
-    /// Cross-entropy over items sampled once a batch, corrected by `-log Q`: for tables too large for the first.
+    /// Cross-entropy over items sampled once a batch, corrected by `-log Q`: for tables that are too large for the full softmax.
     SampledSoftmax,
-    /// Binary cross-entropy against sampled items, as SASRec has it.
+    /// Binary cross-entropy against sampled items, as in SASRec.
     Bce,
     /// The target above a sampled item: BPR.
     Bpr,
-    /// The target above a sampled item by a margin of 1: no pull from pairs that are in order, so wild clicks weigh less.
+    /// The target above a sampled item by a margin of 1. Pairs beyond the margin have no gradient, so random clicks
+    /// weigh less.
     Hinge,
 }
 

@@ -1,8 +1,8 @@
 //! The first phase of a training step: a chunk of a batch forward and backward.
 //!
-//! In: a trainer as it was before the step, some windows. Out: in the [`Chunk`], the gradients of the dense weights and of the
-//! items' rows, and the loss. Windows go onto tapes of about 48 rows, so that their numbers stay in the cache. Refuses: to
-//! move anything. Randomness is a function of the seed, the step, the chunk and the tape.
+//! In: a trainer as it was before the step, some windows. Out: in the [`Chunk`], the gradients of the dense weights and
+//! of the items' rows, and the loss. Windows are put on tapes of about 48 rows, so that their numbers stay in the
+//! cache. It changes no parameter. Randomness is a function of the seed, the step, the chunk and the tape.
 
 use accrue_kernel::{Draws, axpy, prefetch};
 use accrue_tensor::{
@@ -17,26 +17,26 @@ use super::windows::Window;
 
 /// Rows on a tape before the next tape is begun.
 const ROWS_A_TAPE: usize = 48;
-/// With shared candidates, tapes wait for each other until there are this many states, as each visit to all candidates
-/// costs; but not more tapes than this, as they leave the cache.
+/// With shared candidates, tapes are collected until there are this many states, because each pass over all candidates
+/// is expensive; but not more tapes than this, because they leave the cache.
 const STATES_AT_ONCE: usize = 24;
 const TAPES_AT_ONCE: usize = 8;
-/// Rows of the table that are on their way while one is copied.
+/// Rows of the table that are prefetched while one is copied.
 const AHEAD: usize = 8;
 /// The stream of dropout masks.
 const DROPOUT: u64 = 0x6e65_7572_0002;
 
-/// A part of a batch with all it writes to.
+/// A part of a batch, with the buffers that it writes to.
 #[derive(Default)]
 pub(super) struct Chunk<'a> {
     pub(super) windows: Vec<Window<'a>>,
-    /// Number of the chunk's first window in the run, the key of its randomness.
+    /// Number of the chunk's first window in the run, the key of its random numbers.
     pub(super) counter: u64,
     buffers: Vec<Buffers>,
     pub(super) gradient: Vec<f32>,
     pub(super) rows: RowGradients,
     scratch: SoftmaxScratch,
-    /// With shared candidates: all states, what they should have chosen, and what the softmax gives.
+    /// With shared candidates: all states, their targets, and the results of the softmax.
     pub(super) states: Vec<f32>,
     pub(super) targets: Vec<u32>,
     pub(super) log_sums: Vec<f32>,
@@ -46,21 +46,21 @@ pub(super) struct Chunk<'a> {
     pub(super) norm: f64,
 }
 
-/// An item by its count to a power, or evenly.
+/// An item by its count to a power, or uniformly.
 pub(super) fn sample(cumulative: &[f64], n_items: usize, draws: &mut Draws) -> u32 {
     let Some(&total) = cumulative.last() else { return draws.below(n_items as u64) as u32 };
     let at = f64::from(draws.uniform()) * total;
     cumulative.partition_point(|&sum| sum <= at).min(n_items - 1) as u32
 }
 
-/// An item's share of one draw.
+/// The probability of an item in one draw.
 pub(super) fn share(cumulative: &[f64], n_items: usize, item: u32) -> f64 {
     let Some(&total) = cumulative.last() else { return 1.0 / n_items as f64 };
     let before = if item == 0 { 0.0 } else { cumulative[item as usize - 1] };
     (cumulative[item as usize] - before) / total
 }
 
-/// What a state should have chosen, among all items or beside sampled ones.
+/// The targets of states, among all items or among sampled ones.
 pub(super) fn target<'t>(item: u32, sampled: &[u32], items: &'t [f32], d: usize) -> Target<'t> {
     if sampled.is_empty() {
         return Target::Among(item);
@@ -72,7 +72,7 @@ pub(super) fn target<'t>(item: u32, sampled: &[u32], items: &'t [f32], d: usize)
 /// The first phase of a step.
 pub(super) struct Pass<'p, 'a, N: Network> {
     pub(super) trainer: &'p Trainer<'a, N>,
-    /// Of each target in the loss.
+    /// The weight of each target in the loss.
     pub(super) weight: f32,
 }
 
@@ -119,7 +119,7 @@ impl<N: Network> Pass<'_, '_, N> {
                 self.shared(tapes, chunk);
             }
         } else {
-            // One tape's buffers for all: they stay in the cache.
+            // All tapes use the buffers of one, which stay in the cache.
             buffers.resize_with(1.max(buffers.len()), Buffers::default);
             for (n, (group, segments)) in groups.iter().zip(&segments).enumerate() {
                 let draws = key(n);
@@ -161,7 +161,7 @@ impl<N: Network> Pass<'_, '_, N> {
         Group { tape, x, states, items, targets }
     }
 
-    /// All groups' states against the shared candidates, then backward.
+    /// All groups' states scored against the shared candidates, then backward.
     fn shared(&self, mut groups: Vec<Group>, chunk: &mut Chunk) {
         let Trainer { items: table, d, shared, .. } = self.trainer;
         let d = *d;
@@ -200,11 +200,11 @@ impl<N: Network> Pass<'_, '_, N> {
     fn sampled(&self, group: Group, chunk: &mut Chunk, draws: Draws) {
         let Trainer { items: table, d, training, cumulative, data, .. } = self.trainer;
         let (d, n_each, n) = (*d, training.negatives, group.targets.len());
-        // Another stream than the dropout's, under the same key.
+        // A different stream from the dropout's, under the same key.
         let mut key = draws;
         let mut draws = Draws::new(self.trainer.seed, NEGATIVES, key.next_u64());
         let others = (0..n * n_each).map(|_| sample(cumulative, data.n_items(), &mut draws));
-        // All targets, then all others, so that both are runs of scores.
+        // All targets, then all others, so that both are contiguous.
         let chosen: Vec<u32> = group.targets.iter().copied().chain(others).collect();
         let Group { mut tape, x, states, items, .. } = group;
         let rows: Vec<u32> = (0..(1 + n_each) * n).map(|i| (i % n) as u32).collect();
@@ -258,7 +258,7 @@ impl<N: Network> Pass<'_, '_, N> {
     }
 }
 
-/// Runs of windows with about [`ROWS_A_TAPE`] rows together.
+/// Groups of windows with about [`ROWS_A_TAPE`] rows together.
 fn groups<'w, 'a>(windows: &'w [Window<'a>]) -> Vec<&'w [Window<'a>]> {
     let mut groups = Vec::new();
     let (mut first, mut n_rows) = (0, 0);

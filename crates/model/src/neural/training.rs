@@ -1,14 +1,14 @@
 //! How a sequence network is trained: batches of windows, an objective, Adam.
 //!
-//! In: a network's shape, how to train it, histories. Out: a fitted [`Sequential`]. Refuses: settings that make no sense.
+//! In: a network's shape, how to train it, histories. Out: a fitted [`Sequential`]. Refuses: invalid settings.
 //!
 //! A step has three phases, each one fork over the threads. *Forward and backward*: a batch is cut into a fixed number of
 //! chunks; a chunk puts a few windows at a time on a tape, so that their numbers stay in the cache. *Sum*: the chunks'
 //! gradients of the dense weights are added in the order of chunks; with shared candidates, each block of candidates gets its
-//! gradient. *Move*: the optimizer moves the dense weights, and of the table the rows that have a gradient.
-//! With `accumulate = n` the first two are done for `n` batches, one after the other, and the third once, on the sum.
-//! So neither the number of threads nor their timing shows in the result. A gradient that is not finite is an error before
-//! anything moves.
+//! gradient. *Step*: the optimizer updates the dense weights, and those rows of the table that have a gradient. With
+//! `accumulate = n` the first two are done for `n` batches, one after the other, and the third once, on the sum. So the
+//! result depends neither on the number of threads nor on their timing. A gradient that is not finite is an error
+//! before any parameter changes.
 
 use accrue_kernel::{Draws, axpy};
 use accrue_tensor::{
@@ -25,9 +25,9 @@ use super::windows::{Window, order, windows};
 use crate::collaborative::parallel::for_each_chunk;
 use crate::collaborative::{Epoch, FitError, Interactions};
 
-/// Parts of a batch whose gradients are summed by themselves. Fixed: their number shows in the rounding.
+/// Parts of a batch whose gradients are summed separately. Their number is fixed, because rounding depends on it.
 const N_CHUNKS: usize = 8;
-/// Candidates a block of the shared softmax.
+/// Candidates in a block of the shared softmax.
 const BLOCK: usize = 512;
 /// Streams of random numbers.
 pub(super) const NEGATIVES: u64 = 0x6e65_7572_0003;
@@ -37,34 +37,35 @@ const ITEMS: u64 = 0x6e65_7572_0004;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Training {
-    /// What is trained for.
+    /// The objective.
     pub objective: Objective,
-    /// Sampled items: a step's for `sampled-softmax`, one window step's for the others but `softmax`.
+    /// Sampled items: drawn once a step for `sampled-softmax`, once a window step for the others except `softmax`.
     pub negatives: usize,
-    /// Items are sampled by their count to this power; 0 is evenly.
+    /// Items are sampled by their count to this power; 0 is uniformly.
     pub negative_power: f64,
     /// Passes over the data.
     pub epochs: usize,
     /// Windows a batch.
     pub batch: usize,
-    /// Batches whose gradients are summed before a step. A step is then that of one batch so many times as large, up to rounding
-    /// and to what chance draws for a batch (dropout, a step's own negatives), and holds the activations of one batch only.
+    /// Batches whose gradients are summed before a step. The step equals that of one batch this many times as large,
+    /// except for rounding and for what is drawn for each batch (dropout, negatives), and the activations of only one
+    /// batch are in memory.
     pub accumulate: usize,
     /// Step size of Adam.
     pub learning_rate: f64,
     /// AdamW's decay of dense weights and of the table's touched rows.
     pub weight_decay: f64,
-    /// Second decay of Adam.
+    /// Second decay rate of Adam.
     pub beta_2: f64,
-    /// Longest gradient; 0 is any.
+    /// Largest norm of the gradient; 0 is no limit.
     pub clip: f64,
     /// Steps over which the step size rises.
     pub warm_up: u64,
-    /// How it moves after that.
+    /// How it changes after that.
     pub schedule: Schedule,
     /// Standard deviation of the items' first vectors.
     pub deviation: f64,
-    /// Only the last step of a window is trained on.
+    /// Whether only the last step of a window is trained on.
     pub last_only: bool,
 }
 
@@ -117,7 +118,7 @@ pub struct Trainer<'a, N: Network> {
     pub(super) training: Training,
     pub(super) data: &'a Interactions,
     windows: Vec<Window<'a>>,
-    /// Sums of `count^power` up to each item, to sample from; empty if evenly.
+    /// Sums of `count^power` up to each item, to sample from; empty if sampling is uniform.
     pub(super) cumulative: Vec<f64>,
     pub(super) seed: u64,
     threads: usize,
@@ -143,7 +144,7 @@ impl<'a, N: Network> Trainer<'a, N> {
     /// A network before its first step.
     ///
     /// # Errors
-    /// [`FitError::Setting`] if the training makes no sense.
+    /// [`FitError::Setting`] if the training is not valid.
     pub fn new(
         shape: &N::Shape,
         training: Training,
@@ -196,7 +197,7 @@ impl<'a, N: Network> Trainer<'a, N> {
         })
     }
 
-    /// Steps a pass has.
+    /// Steps in a pass.
     pub fn n_steps(&self) -> usize {
         self.windows.len().div_ceil(self.windows_a_step())
     }
@@ -206,10 +207,10 @@ impl<'a, N: Network> Trainer<'a, N> {
         self.training.batch.saturating_mul(self.training.accumulate)
     }
 
-    /// All passes.
+    /// Trains in all passes.
     ///
     /// # Errors
-    /// [`FitError::Diverged`] if a loss or a gradient is no finite number.
+    /// [`FitError::Diverged`] if a loss or a gradient is not finite.
     pub fn train(&mut self, progress: &(dyn Fn(Epoch) + Sync)) -> Result<(), FitError> {
         for epoch in 1..=self.training.epochs {
             let loss = self.epoch(epoch)?;
@@ -218,32 +219,32 @@ impl<'a, N: Network> Trainer<'a, N> {
         Ok(())
     }
 
-    /// One pass; the mean loss of its steps. `epoch`: from 1.
+    /// Trains in one pass; returns the mean loss of its steps. `epoch`: from 1.
     ///
     /// # Errors
-    /// [`FitError::Diverged`] if a loss or a gradient is no finite number.
+    /// [`FitError::Diverged`] if a loss or a gradient is not finite.
     pub fn epoch(&mut self, epoch: usize) -> Result<f64, FitError> {
         let (order, a_step) = (order(self.windows.len(), self.seed, epoch), self.windows_a_step());
         let mut total = 0.0;
         for chosen in order.chunks(a_step) {
             total += self.step(chosen).map_err(|_| FitError::Diverged { epoch })?;
         }
-        // The last step may have gone too far, and no later step would notice.
+        // The last step may have diverged, and there is no later step to detect it.
         let is_finite = finite_norm(self.dense.n_steps(), &[self.weights.values(), &self.items]).is_ok();
         let n_steps = order.chunks(a_step).len().max(1);
         if is_finite { Ok(total / n_steps as f64) } else { Err(FitError::Diverged { epoch }) }
     }
 
-    /// One step on these windows, taken in batches; the mean loss.
+    /// Takes one step on these windows, in batches; returns the mean loss.
     ///
     /// # Errors
-    /// [`TensorError::NotFinite`]; nothing has moved then.
+    /// [`TensorError::NotFinite`]; no parameter has changed then.
     pub fn step(&mut self, chosen: &[u32]) -> Result<f64, TensorError> {
         let step = self.dense.n_steps();
         let is_last = self.training.last_only;
         let n_targets: usize =
             chosen.iter().map(|&w| if is_last { 1 } else { self.windows[w as usize].targets().len() }).sum();
-        // A target weighs the same in whatever batch of the step it is.
+        // A target has the same weight in any batch of the step.
         let weight = 1.0 / n_targets.max(1) as f32;
         if self.training.objective.shares_candidates() {
             self.load_candidates(step);
@@ -264,8 +265,8 @@ impl<'a, N: Network> Trainer<'a, N> {
         Ok(loss)
     }
 
-    /// The first two phases for one batch: adds its gradients to those of the batches before it in the step. `counter`: of the
-    /// batch in the run. The loss and the squared norm of the rows' gradients.
+    /// The first two phases for one batch: adds its gradients to those of the batches before it in the step. `counter`:
+    /// number of the batch in the run. Returns the loss and the squared norm of the rows' gradients.
     fn add_batch(&mut self, batch: &[u32], counter: u64, weight: f32, rows: &mut Vec<RowGradients>) -> (f64, f64) {
         let threads = self.threads;
         let per_chunk = batch.len().div_ceil(N_CHUNKS);
@@ -302,7 +303,7 @@ impl<'a, N: Network> Trainer<'a, N> {
         (loss, of_rows)
     }
 
-    /// The third phase: moves everything, if all is finite. `of_rows`: the squared norm of the rows' gradients.
+    /// The third phase: updates all parameters, if all gradients are finite. `of_rows`: the squared norm of the rows' gradients.
     fn apply(&mut self, loss: f64, of_rows: f64, rows: Vec<RowGradients>) -> Result<(), TensorError> {
         let step = self.dense.n_steps();
         if !loss.is_finite() {
@@ -327,7 +328,7 @@ impl<'a, N: Network> Trainer<'a, N> {
         Ok(())
     }
 
-    /// What has been learned so far, ready to answer.
+    /// The fitted model so far.
     pub fn model(&self) -> Sequential<N> {
         let popularity = self.data.counts().iter().map(|&n| accrue_kernel::ln(1.0 + n as f32)).collect();
         let (network, weights, items) = (self.network.clone(), self.weights.clone(), self.items.clone());
@@ -350,7 +351,7 @@ impl<'a, N: Network> Trainer<'a, N> {
             shared.vectors.clear();
             for &item in &shared.sampled {
                 shared.vectors.extend_from_slice(&self.items[item as usize * d..][..d]);
-                // The chance to be among n draws.
+                // The probability of being among n draws.
                 let share = share(&self.cumulative, n_items, item);
                 let chance = -f64::from(accrue_kernel::ln_1p(-share as f32)) * n as f64;
                 let chance = 1.0 - f64::from(accrue_kernel::exp(-chance as f32));
@@ -401,7 +402,7 @@ mod tests {
     const OBJECTIVES: [Objective; 5] =
         [Objective::Softmax, Objective::SampledSoftmax, Objective::Bce, Objective::Bpr, Objective::Hinge];
 
-    /// Everybody walks around a circle of 12 items.
+    /// Each user goes around a circle of 12 items.
     fn circle() -> Interactions {
         let walk = |user: u32| (0..3 + user % 9).map(move |step| (user * 5 + step) % 12).collect::<Vec<_>>();
         Interactions::new(12, (0..60).map(walk).collect::<Vec<_>>())
@@ -439,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_threads_does_not_show() {
+    fn the_result_does_not_depend_on_the_number_of_threads() {
         let data = circle();
         for objective in OBJECTIVES {
             for last_only in [false, true] {
@@ -477,15 +478,16 @@ mod tests {
             let (summed, loss_of_sum) = one_step(objective, 8, 4);
             assert!((loss - loss_of_sum).abs() < 1e-6, "{objective:?}: {loss} {loss_of_sum}");
             let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            // Adam's first step is the rate whatever the gradient's size, so no row is far off whose gradient is no rounding.
+            // Adam's first step has the size of the rate whatever the gradient's size, so only rows whose gradient is a
+            // rounding error differ.
             assert!(far(&large, &summed) < 1e-5, "{objective:?}: {}", far(&large, &summed));
             let (first, _) = one_step(objective, 8, 1);
-            assert!(far(&large, &first) > 1e-3, "{objective:?}: all batches say the same");
+            assert!(far(&large, &first) > 1e-3, "{objective:?}: all batches have the same loss");
         }
     }
 
     #[test]
-    fn accumulated_steps_do_not_see_threads() {
+    fn accumulated_steps_do_not_depend_on_the_number_of_threads() {
         let data = circle();
         let mut settings = settings(Objective::Bce);
         (settings.training.batch, settings.training.accumulate, settings.training.epochs) = (4, 4, 3);
@@ -495,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_diverges_is_an_error_and_nothing_breaks() {
+    fn a_rate_that_diverges_is_an_error() {
         let data = circle();
         let mut settings = settings(Objective::Bpr);
         settings.training.learning_rate = 1e30;
@@ -506,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_refused() {
+    fn invalid_settings_are_refused() {
         let refused = |change: fn(&mut Training), name: &str| {
             let (mut settings, data) = (settings(Objective::Bce), circle());
             change(&mut settings.training);

@@ -23,9 +23,9 @@ use crate::collaborative::FitError;
 pub struct TransformerSettings {
     /// Width of vectors and states.
     pub d: usize,
-    /// Items of a history that are seen.
+    /// Items of a history that the network reads.
     pub length: usize,
-    /// Attention and feed-forward, this many times.
+    /// Blocks of attention and feed-forward.
     pub blocks: usize,
     /// Heads of each attention.
     pub heads: usize,
@@ -35,7 +35,7 @@ pub struct TransformerSettings {
     pub dropout: f64,
     /// Share of attention dropped.
     pub attention_dropout: f64,
-    /// The training.
+    /// Settings of the training.
     #[serde(flatten)]
     pub training: Training,
 }
@@ -56,7 +56,7 @@ impl Default for TransformerSettings {
     }
 }
 
-/// What the layers are built from.
+/// The sizes that the layers are built from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
     d: usize,
@@ -130,7 +130,7 @@ impl Network for Transformer {
             *settings;
         let share = "a number from 0 to below 1 is expected";
         FitError::check(heads > 0 && d > 0 && d.is_multiple_of(heads), "d", d, "a multiple of heads is expected")?;
-        FitError::check(length > 0, "length", length, "a state sees at least one item")?;
+        FitError::check(length > 0, "length", length, "a state reads at least one item")?;
         FitError::check(hidden > 0, "hidden", hidden, "a number above 0 is expected")?;
         FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, share)?;
         FitError::check((0.0..1.0).contains(&attention_dropout), "attention_dropout", attention_dropout, share)?;

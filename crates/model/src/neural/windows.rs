@@ -6,20 +6,20 @@ use accrue_kernel::Draws;
 /// The stream of the order of windows.
 const ORDER: u64 = 0x6e65_7572_0001;
 
-/// A run of steps of one history: step `i` has seen `items[..=i]` and is to choose `items[i + 1]`.
+/// A range of steps of one history: step `i` reads `items[..=i]` and predicts `items[i + 1]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window<'a> {
-    /// One item more than there are steps.
+    /// One more item than steps.
     pub(super) items: &'a [u32],
 }
 
 impl<'a> Window<'a> {
-    /// What goes in. `[steps]`
+    /// The inputs. `[steps]`
     pub(super) fn inputs(&self) -> &'a [u32] {
         &self.items[..self.items.len() - 1]
     }
 
-    /// What comes next. `[steps]`
+    /// The targets. `[steps]`
     pub(super) fn targets(&self) -> &'a [u32] {
         &self.items[1..]
     }

@@ -1,8 +1,8 @@
-//! What every fitted model promises, checked for all of the registry.
+//! The contract of fitted models, checked for every model of the registry.
 
 use accrue_model::collaborative::{AnyModel, Fit, FitError, Interactions, Kind};
 
-/// Items 0–9 and 10–19 are two tastes; everybody walks through one of them in order. Item 20 was never chosen.
+/// Items 0–9 and 10–19 are two tastes; each user goes through one of them in order. Item 20 was never chosen.
 fn two_tastes() -> Interactions {
     let mut draws = accrue_kernel::Draws::new(7, 1, 1);
     let walk = |taste: u32, draws: &mut accrue_kernel::Draws| -> Vec<u32> {
@@ -74,8 +74,8 @@ fn a_saved_model_scores_as_before() {
 #[test]
 fn a_taste_is_recognised() {
     for_all(|kind, model| {
-        if matches!(kind, Kind::Popularity | Kind::Repeat) {
-            return; // They know nothing of what is like what.
+        if matches!(kind, Kind::ItemCounts | Kind::RecentRepeat) {
+            return; // These models do not use which items are similar.
         }
         let scores = scores(&model, &[2, 3, 4]);
         let (own, other) = (scores[5] + scores[6], scores[15] + scores[16]);
@@ -85,7 +85,7 @@ fn a_taste_is_recognised() {
 }
 
 #[test]
-fn one_user_is_enough_and_nobody_is_an_error() {
+fn one_user_is_enough_and_none_is_an_error() {
     for &kind in Kind::ALL {
         let one = kind.default_settings().fit(&Interactions::new(3, [[0, 1]]), &Fit::quiet(1, 2));
         let model = one.unwrap_or_else(|error| panic!("{}: {error}", kind.name()));

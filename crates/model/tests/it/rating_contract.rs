@@ -1,4 +1,4 @@
-//! What every model of ratings promises, checked for all of the registry.
+//! The contract of models of ratings, checked for every model of the registry.
 
 use accrue_kernel::Draws;
 use accrue_model::collaborative::ratings::{AnyRatingModel, RatingKind, Ratings};
@@ -6,7 +6,7 @@ use accrue_model::collaborative::{Fit, FitError};
 
 const N_ITEMS: usize = 13;
 
-/// Half of the users love items 0–5 and dislike 6–11, the others the reverse; item 12 was never rated. Stars from 1 to 5.
+/// Half of the users like items 0–5 and dislike 6–11, the others the reverse; item 12 was never rated. Stars from 1 to 5.
 fn two_tastes() -> Ratings {
     let users = (0..60_u64).map(|user| {
         let mut draws = Draws::new(5, 6, user);
@@ -44,7 +44,7 @@ fn every_rating_is_finite_within_the_scale_and_pure() {
 }
 
 #[test]
-fn an_item_is_rated_alike_whatever_is_asked_beside_it() {
+fn a_rating_does_not_depend_on_the_other_items_in_the_request() {
     for &kind in RatingKind::ALL {
         let (model, mut alone) = (fitted(kind, 2), [f32::NAN]);
         let together = rates(&model, LISTS[1]);
@@ -79,7 +79,7 @@ fn a_saved_model_rates_as_before() {
 fn a_taste_is_recognised() {
     for &kind in RatingKind::ALL {
         if kind == RatingKind::Baseline {
-            continue; // It knows who is kind and what is good, not what is like what.
+            continue; // The baseline has biases of users and items, but no similarities.
         }
         let found = rates(&fitted(kind, 2), &[(0, 5.0), (1, 5.0), (2, 5.0), (6, 1.0), (7, 1.0), (8, 1.0)]);
         let (own, other) = (found[3] + found[4] + found[5], found[9] + found[10] + found[11]);

@@ -1,8 +1,8 @@
-//! Filters: the one syntax in which a request says which items it will take.
+//! Filters: the syntax in which a request says which items it accepts.
 //!
-//! In: a text such as `price:10..20 AND brand:Acme AND NOT category:used`. Out: a [`Filter`] that looks at an [`Item`] and
-//! says yes or no, or a [`FilterError`] that says where reading stopped and what was expected there. Filters rank nothing,
-//! read no clock and keep no state.
+//! In: a text such as `price:10..20 AND brand:Acme AND NOT category:used`. Out: a [`Filter`] that accepts an [`Item`]
+//! or not, or a [`FilterError`] that says where reading stopped and what was expected there. Filters rank nothing, read
+//! no clock and keep no state.
 //!
 //! ```text
 //! filter  = all ("OR" all)*
@@ -41,7 +41,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfc_quick};
 
 pub use parse::{FilterError, MAX_DEPTH, MAX_LEN};
 
-/// A condition on items, read once and asked often.
+/// A condition on items, parsed once and evaluated often.
 ///
 /// ```
 /// use accrue_event::Item;
@@ -59,7 +59,7 @@ pub struct Filter {
     root: Node,
 }
 
-/// `All` and `Any` never hold one of their own kind, nor fewer than two parts, so that equal filters print alike.
+/// `All` and `Any` never contain their own kind, nor fewer than two parts, so that equal filters are printed alike.
 #[derive(Clone, Debug, PartialEq)]
 enum Node {
     All(Vec<Node>),
@@ -96,14 +96,14 @@ enum TextField {
     Description,
 }
 
-/// What an attribute is compared with. The text is normalised; `number` is its reading as a number.
+/// The value that an attribute is compared with. The text is normalised; `number` is its reading as a number.
 #[derive(Clone, Debug, PartialEq)]
 enum Choice {
     Value { text: Box<str>, number: Option<f64> },
     Range(Span<Number>),
 }
 
-/// A stretch of an ordered quantity.
+/// A range of an ordered quantity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Span<T> {
     Exactly(T),
@@ -131,7 +131,7 @@ impl Filter {
     /// Reads a filter.
     ///
     /// # Errors
-    /// Says at which character the text stops making sense and what was expected there. Texts over [`MAX_LEN`] bytes and
+    /// The character at which the text is no longer valid and what was expected there. Texts over [`MAX_LEN`] bytes and
     /// nesting over [`MAX_DEPTH`] are refused.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         let filter = Self { root: parse::parse(text)? };
@@ -142,7 +142,7 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Whether the item meets the filter.
+    /// Whether the item passes the filter.
     pub fn matches(&self, item: &Item) -> bool {
         self.root.matches(item)
     }
@@ -289,7 +289,7 @@ impl Moment {
     }
 }
 
-/// Composed (NFC) and lower-cased; borrows where the text already is.
+/// Composed (NFC) and lower-cased; borrows if the text already is.
 fn normalise(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return if text.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -306,7 +306,7 @@ fn normalise(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// `wanted` is normalised already; most texts of a shop need no allocation.
+/// `wanted` is normalised already; most texts of a shop are compared without an allocation.
 fn equals(text: &str, wanted: &str) -> bool {
     if text.is_ascii() { text.eq_ignore_ascii_case(wanted) } else { normalise(text) == wanted }
 }
@@ -356,12 +356,12 @@ impl fmt::Display for Test {
     }
 }
 
-/// How an attribute is named so that it is read as one.
+/// The name of an attribute in the form in which it is read as one.
 fn attribute_name(name: &str) -> String {
     if parse::is_own_name(name) { Quoted(&format!("attributes.{name}")).to_string() } else { Quoted(name).to_string() }
 }
 
-/// One condition as `name:it`, or `name>it` where it says itself how it compares; several as a list.
+/// One condition as `name:value`, or `name>value` for a comparison; several as a list.
 fn write_test(f: &mut fmt::Formatter<'_>, name: &str, choices: &[impl fmt::Display]) -> fmt::Result {
     if let [one] = choices {
         let one = one.to_string();
@@ -414,7 +414,7 @@ impl fmt::Display for Moment {
     }
 }
 
-/// Prints a name or a value, with quotes where a bare word would be read as something else.
+/// Prints a name or a value, with quotes if a bare word would be read as something else.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

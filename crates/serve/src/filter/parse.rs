@@ -1,4 +1,4 @@
-//! Reads filter texts by recursive descent, with bounded depth and length; never panics, whatever the text.
+//! Reads filter texts by recursive descent, with bounded depth and length; never panics.
 
 use accrue_event::Timestamp;
 
@@ -9,14 +9,14 @@ pub const MAX_LEN: usize = 4096;
 /// Parentheses and `NOT`s nest at most this deep.
 pub const MAX_DEPTH: usize = 32;
 
-/// Why a text is no filter.
+/// Why a text is not a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// More than [`MAX_LEN`] bytes.
     #[error("the filter is longer than {MAX_LEN} bytes; split the request or use a list such as brand:(a OR b)")]
     TooLong,
     /// More than [`MAX_DEPTH`] levels.
-    #[error("the filter nests deeper than {MAX_DEPTH} levels at character {position}; write it flatter")]
+    #[error("the filter nests deeper than {MAX_DEPTH} levels at character {position}; use fewer parentheses")]
     TooDeep {
         /// Characters before the place, so 0 is the first.
         position: usize,
@@ -26,9 +26,9 @@ pub enum FilterError {
     Unexpected {
         /// Characters before the place, so 0 is the first.
         position: usize,
-        /// What would have made sense there.
+        /// What was expected there.
         expected: String,
-        /// What stands there.
+        /// What was found there.
         found: String,
     },
 }
@@ -37,7 +37,7 @@ const OPERATORS: [&str; 3] = ["AND", "OR", "NOT"];
 const OTHER_NAMES: [&str; 4] = ["price", "stock", "published_at", "available"];
 const ATTRIBUTES: &str = "attributes.";
 
-/// Whether a bare name would not be read as an attribute's.
+/// Whether a bare name would be read as something other than an attribute.
 pub(super) fn is_own_name(name: &str) -> bool {
     OTHER_NAMES.contains(&name) || TextField::ALL.iter().any(|(_, own)| *own == name) || name.starts_with(ATTRIBUTES)
 }
@@ -70,7 +70,7 @@ struct Parser<'t> {
     depth: usize,
 }
 
-/// A name or value as it stands in the text.
+/// A name or value as written in the text.
 struct Word {
     start: usize,
     text: String,
@@ -232,7 +232,7 @@ impl<'t> Parser<'t> {
         self.word(expected, |c| matches!(c, '(' | ')' | '"'))
     }
 
-    /// A quoted text, or what stands up to a blank or one of `ends`.
+    /// A quoted text, or the text up to a blank or one of `ends`.
     fn word(&mut self, expected: &str, ends: fn(char) -> bool) -> Result<Word, FilterError> {
         self.skip_blanks();
         let start = self.at;
@@ -326,7 +326,7 @@ struct Choosing {
 }
 
 impl Choosing {
-    /// The two ends of `a..b`, either of which may be empty. Quotes make a text of it.
+    /// The two ends of `a..b`, either of which may be empty. A quoted value is a text.
     fn range(&self) -> Option<(&str, &str)> {
         if self.end.quoted { None } else { self.end.text.split_once("..") }
     }
@@ -353,7 +353,7 @@ fn number(text: &str) -> Option<Number> {
         return None;
     }
     let number = text.parse::<f64>().ok().filter(|n| n.is_finite())?;
-    // -0 and 0 are one number and must print alike.
+    // -0 and 0 are equal and must be printed alike.
     Some(Number(number + 0.0))
 }
 
@@ -366,7 +366,7 @@ fn moment(text: &str) -> Option<Moment> {
     Timestamp::parse(text).map(Moment::At)
 }
 
-/// Joins parts and lifts those of the same kind, so that equal filters have equal trees.
+/// Joins parts and flattens those of the same kind, so that equal filters have equal trees.
 fn flatten(parts: Vec<Node>, join: fn(Vec<Node>) -> Node, same: fn(Node) -> Result<Vec<Node>, Node>) -> Node {
     let mut flat = Vec::with_capacity(parts.len());
     for part in parts {

@@ -28,7 +28,7 @@ fn check(text: &str, expected: bool) {
 }
 
 #[test]
-fn filters_answer_what_they_say() {
+fn filters_match_what_they_say() {
     for text in [
         "price:9.99",
         "price:9.99..9.99",
@@ -154,7 +154,7 @@ fn length_and_depth_are_bounded() {
     assert!(Filter::parse(&long).is_ok());
 }
 
-/// Texts made of the pieces that mean something to the parser, so that random ones get far into it.
+/// Texts made of the tokens that the parser knows, so that random ones are parsed deeply.
 fn filter_like() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         prop::sample::select(vec![
@@ -217,7 +217,7 @@ fn test_text() -> impl Strategy<Value = String> {
     prop_oneof![text, number, day]
 }
 
-/// Writes a text between quotes as the grammar wants it.
+/// Quotes a text as the grammar requires.
 struct Plain(String);
 
 impl std::fmt::Debug for Plain {

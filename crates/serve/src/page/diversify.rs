@@ -1,17 +1,17 @@
-//! Variety: within windows of the list, items move up that are unlike those above them.
+//! Diversity: within windows of the list, items that are unlike those above them are moved up.
 //!
-//! In each window the places are filled one by one, each by the item with the best score less its likeness to what stands above
-//! it in the window (maximal marginal relevance: Carbonell, Goldstein, SIGIR 1998):
+//! In each window the places are filled one by one, each by the item with the best score less its similarity to the
+//! items above it in the window (maximal marginal relevance: Carbonell, Goldstein, SIGIR 1998):
 //!
 //! ```text
 //! value(i) = (1 - d) · (score(i) - lowest) / (highest - lowest) - d · max over picked j of cosine(i, j)
 //! ```
 //!
-//! with `d` the diversity asked for; 0 keeps the order, 1 looks at likeness alone. Scores stay what they were.
-//! A window is [`WINDOW`] places of the ranked list, whatever the page. So every place is filled by one of the [`WINDOW`] items
-//! ranked around it, the windows before a page need no work, and the cost grows with the page and not with its offset: at most
-//! `(n + 2 · WINDOW) · WINDOW` pairs are compared. Mostly far fewer: a value only falls as more is picked, so an item is compared
-//! only when its last known value is the best (lazy greedy selection: Minoux 1978).
+//! with `d` the requested diversity; 0 keeps the order, 1 uses only similarity. Scores do not change.
+//! A window is [`WINDOW`] places of the ranked list, for every page. So every place is filled by one of the [`WINDOW`]
+//! items ranked around it, the windows before a page need no work, and the cost grows with the page and not with its
+//! offset: at most `(n + 2 · WINDOW) · WINDOW` pairs are compared. Mostly far fewer: a value only falls as more items
+//! are picked, so an item is compared only when its last known value is the best (lazy greedy selection: Minoux 1978).
 
 use std::ops::Range;
 
@@ -20,15 +20,15 @@ use super::{Candidate, Share, Situation};
 /// Places of the ranked list that are reordered together.
 pub(super) const WINDOW: usize = 200;
 
-/// Noted of an item that stands higher than its score alone would put it.
+/// Text for an item that is above its rank by score.
 const MOVED_UP: Share = Share { code: "diversity", text: "unlike the items above it", added: 0.0 };
 
-/// How much of a ranked list it takes to fill the places of `page`: all of its last window.
+/// How many places of a ranked list are needed to fill `page`: all up to the end of its last window.
 pub(super) fn reach(page: &Range<usize>) -> usize {
     page.end.next_multiple_of(WINDOW)
 }
 
-/// Reorders the windows of a ranked list that `page`, a range of its places, lies in.
+/// Reorders the windows of a ranked list that overlap `page`, a range of its places.
 pub(super) fn diversify(situation: &Situation<'_>, mut ranked: Vec<Candidate>, page: Range<usize>) -> Vec<Candidate> {
     let diversity = situation.request.diversity.unwrap_or(0.0);
     if diversity <= 0.0 {
@@ -54,12 +54,13 @@ pub(super) fn diversify(situation: &Situation<'_>, mut ranked: Vec<Candidate>, p
 /// An item of the window that has no place yet.
 struct Left {
     rank: usize,
-    /// Its largest likeness to the first `n_compared` of those that were picked; likeness to the others is not known yet.
+    /// Its largest similarity to the first `n_compared` of those that were picked; similarity to the others is not
+    /// computed yet.
     likeness: f32,
     n_compared: usize,
 }
 
-/// The ranks of the items that fill the first `n` places of a window, in their order; equal values go by rank.
+/// The ranks of the items that fill the first `n` places of a window, in their order; equal values are ordered by rank.
 fn pick(
     window: &[Candidate],
     diversity: f32,
@@ -68,7 +69,7 @@ fn pick(
 ) -> Vec<usize> {
     let (Some(first), Some(last)) = (window.first(), window.last()) else { return Vec::new() };
     let (low, span) = (last.score, (first.score - last.score).max(1e-6));
-    // Of an item that was not compared with all that were picked, this is a bound from above.
+    // For an item that was not compared with all that were picked, this is an upper bound.
     let value = |left: &Left| (1.0 - diversity) * ((window[left.rank].score - low) / span) - diversity * left.likeness;
     let mut left: Vec<Left> = (0..window.len()).map(|rank| Left { rank, likeness: 0.0, n_compared: 0 }).collect();
     let mut picked: Vec<usize> = Vec::with_capacity(n);
@@ -92,7 +93,7 @@ fn pick(
     picked
 }
 
-/// Puts the picked ranks first; what is left stays in its order behind them.
+/// Puts the picked ranks first; the others follow in their order.
 fn reorder(window: &mut [Candidate], picked: &[usize]) {
     let mut is_left = vec![true; window.len()];
     picked.iter().for_each(|&rank| is_left[rank] = false);
@@ -112,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// The definition, word for word: every item is compared with every pick.
+    /// The definition: every item is compared with every pick.
     fn pick_eagerly(
         window: &[Candidate],
         diversity: f32,
@@ -136,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lazy_picks_are_those_of_the_definition(
+        fn lazy_selection_picks_the_same_items_as_the_definition(
             scores in proptest::collection::vec(-3..3_i32, 1..40),
             diversity in 0.0..=1.0_f32,
             share in 0.0..=1.0_f32,
@@ -148,7 +149,7 @@ mod tests {
                 Candidate { item: item as u32, score: *score as f32, shares: Vec::new() }
             };
             let window: Vec<Candidate> = scores.iter().enumerate().map(candidate).collect();
-            // Many are equally alike, so that ties are met.
+            // Many are equally similar, so that there are ties.
             let likeness = |a: &Candidate, b: &Candidate| {
                 if a.item % kinds == b.item % kinds { 1.0 } else { 1.0 / (1 + a.item.abs_diff(b.item)) as f32 }
             };

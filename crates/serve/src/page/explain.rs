@@ -1,9 +1,9 @@
 //! Explanation: why each item is on the page, in reasons that sum to its score.
 //!
-//! The score is told by what it would be without each event of the past that matters. A cited share is a difference of two
-//! scores, not an attribution: ask again with the history given inline and the cited event left out, and the score is lower by
-//! just this share. Shares of several events do not add up by themselves (evidence overlaps), so the rest of the history is a
-//! reason of its own. What the stages did comes last, as they noted it.
+//! A score is explained by how it changes without each event of the past that matters. A cited share is a difference of
+//! two scores, not an attribution: a request with the history given inline and the cited event left out has a score
+//! that is lower by exactly this share. Shares of several events do not sum to their joint effect, because evidence
+//! overlaps, so the rest of the history is a reason of its own. What the stages did comes last, as they recorded it.
 
 use accrue_model::{Context, Prepared, ReasonKind};
 use accrue_store::{History, ItemIdx};
@@ -13,13 +13,13 @@ use crate::request::CitedEvent;
 use crate::shop::Past;
 use crate::{Reason, Shop};
 
-/// The latest events that may be cited for any item.
+/// The latest events that may be cited for every item.
 const LATEST: usize = 8;
-/// Events that may be cited in all, items' own earlier events included.
+/// Events that may be cited in all, including the items' own earlier events.
 const MOST: usize = 24;
 /// Reasons that cite an event, at most, for one item.
 const CITED: usize = 3;
-/// A share below this part of the score's size is not worth a sentence.
+/// A share below this part of the score's size is not cited.
 const WORTH_SAYING: f32 = 0.01;
 
 /// The reasons of the page's items, in their order.
@@ -53,7 +53,8 @@ fn scores_without(situation: &Situation<'_>, events: &[usize], items: &[ItemIdx]
     events.iter().map(without).collect()
 }
 
-/// Places in the history of the events that may be cited: the latest ones, and the last one about each item of the page.
+/// Positions in the history of the events that may be cited: the latest ones, and the last one about each item of the
+/// page.
 fn citable(context: &Context<'_>, items: &[ItemIdx]) -> Vec<usize> {
     let n = context.past.len();
     let mut events: Vec<usize> = (n.saturating_sub(LATEST)..n).collect();
@@ -67,9 +68,9 @@ fn citable(context: &Context<'_>, items: &[ItemIdx]) -> Vec<usize> {
     events
 }
 
-/// The events that add most, as reasons. `shares`: places in the history with what each adds to the score.
+/// The events that add most, as reasons. `shares`: positions in the history with what each adds to the score.
 fn cited(situation: &Situation<'_>, mut shares: Vec<(usize, f32)>, score: f32) -> Vec<Reason> {
-    // What speaks against an item is no reason to show it; it stays in the rest.
+    // An event that lowers the score is no reason to show the item; its share stays in the rest.
     shares.retain(|&(_, share)| share > WORTH_SAYING * score.abs());
     shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
     shares.truncate(CITED);
@@ -101,7 +102,8 @@ fn cite(shop: &Shop<'_>, history: &History, event: usize, share: f32) -> Reason 
     }
 }
 
-/// Adds what is the same for every visitor, kind by kind; what then is left of the score is the rest of the history's.
+/// Adds what is the same for every visitor, kind by kind; what is then left of the score belongs to the rest of the
+/// history.
 fn add_rest(situation: &Situation<'_>, item: ItemIdx, score: f32, reasons: &mut Vec<Reason>) {
     let ensemble = &situation.shop.version.ensemble;
     let (columns, shares) = (ensemble.columns(), ensemble.shares(situation.prepared, item));
@@ -114,7 +116,7 @@ fn add_rest(situation: &Situation<'_>, item: ItemIdx, score: f32, reasons: &mut 
     reasons.push(Reason::plain("new_item", "how long it has been in the shop", new));
     let rest = score - cited - popular - new;
     let (code, text) = if situation.context.past.is_empty() {
-        ("no_history", "nothing is known of you yet")
+        ("no_history", "there is no history to go by yet")
     } else {
         ("rest_of_history", "the rest of your history")
     };

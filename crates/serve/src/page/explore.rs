@@ -1,7 +1,7 @@
-//! Exploration: the first places of a first page are drawn by chance, with known propensities, so that answers can later be
-//! judged by what another order would have earned.
+//! Exploration: the first places of a first page are drawn at random with known propensities, so that answers can later
+//! be used to estimate what another order would have earned.
 //!
-//! Only the order of the page's own items changes, so the next page continues it as if nothing had been drawn.
+//! Only the order of the page's own items changes, so the next page continues it as if there had been no draw.
 
 use accrue_kernel::Draws;
 use accrue_model::Drawn;
@@ -13,10 +13,10 @@ use crate::Explore;
 /// Stream of the random numbers that fill places.
 const STREAM: u64 = 0x4558_504c;
 
-/// Noted of an item that chance put higher than its rank.
-const DRAWN: Share = Share { code: "exploration", text: "drawn by chance, to learn how it is liked", added: 0.0 };
+/// Text for an item that the draw moved up.
+const DRAWN: Share = Share { code: "exploration", text: "placed at random, to learn how shoppers respond", added: 0.0 };
 
-/// The page with its first places drawn, and how likely that was; `None` where nothing was drawn.
+/// The page with its first places drawn, and their propensities; `None` if nothing was drawn.
 pub(super) fn explore(situation: &Situation<'_>, page: Vec<Candidate>) -> (Vec<Candidate>, Option<Drawn>) {
     let Situation { shop, request, context, prepared, .. } = situation;
     let Some((how, seed)) = request.explore else { return (page, None) };

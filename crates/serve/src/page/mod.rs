@@ -1,18 +1,19 @@
 //! A page of recommendations, made in stages.
 //!
-//! In: a request, and the shop that answers it. Out: the items of the page with the reasons that sum to their scores. What
-//! could not be done as asked is named in `degraded`; the request still succeeds.
+//! In: a request, and the shop that answers it. Out: the items of the page with the reasons that sum to their scores.
+//! `degraded` names what could not be done as requested; the request still succeeds.
 //!
-//! A stage is a file with one function: candidates go in, candidates come out. A stage may reorder, leave out or rescore; it
-//! notes what it did as a [`Share`] of the candidate, which [`explain`](explain::explain) turns into a reason. So a new stage is
-//! a file and a line in [`make`].
+//! A stage is a file with one function: candidates go in, candidates come out. A stage may reorder, leave out or
+//! rescore them; it records what it did as a [`Share`] of the candidate, which [`explain`](explain::explain) turns into
+//! a reason. So a new stage is a file and a line in [`make`].
 //!
 //! # Pages by offset
-//! Every page is cut from one list, which depends neither on `offset` nor on `n`: pages that follow each other repeat nothing
-//! and leave nothing out, for as long as facts and models stay the same. The list is made tier by tier: first what the models
-//! retrieved, then the rest of the catalogue, each tier ranked, rid of variants and diversified by itself. A tier is opened only
-//! for a page that reaches beyond those before it, so the usual page costs no more than the retrieved candidates. The list ends
-//! after [`slots::DEPTH`] places; a page that asks for more is cut there and says `too_deep`.
+//! Every page is cut from one list, which depends neither on `offset` nor on `n`: consecutive pages repeat nothing and
+//! leave nothing out while facts and models stay the same. The list is made tier by tier: first what the models
+//! retrieved, then the rest of the catalogue. Each tier is ranked, reduced to one item of each variant group and
+//! diversified separately. A tier is opened only for a page that reaches beyond those before it, so the usual page
+//! costs no more than the retrieved candidates. The list ends after [`slots::DEPTH`] places; a page that asks for more
+//! is cut there and says `too_deep`.
 
 mod diversify;
 mod explain;
@@ -42,9 +43,9 @@ use crate::{RecommendRequest, Recommendation, Recommended, Shop};
 #[derive(Clone, Debug, PartialEq)]
 struct Candidate {
     item: ItemIdx,
-    /// What the models give it, and what stages added since.
+    /// The score that the models give it, and what stages added to it.
     score: f32,
-    /// What the stages did, in their order. Whatever a stage adds to the score is the `added` of a share.
+    /// What the stages did, in their order. Each change of the score is the `added` of a share.
     shares: Vec<Share>,
 }
 
@@ -55,11 +56,11 @@ struct Share {
     code: &'static str,
     /// A sentence for people.
     text: &'static str,
-    /// What it added to the score; 0 where it moved the candidate to another place and left the score alone.
+    /// What it added to the score; 0 if it only moved the candidate to another place.
     added: f32,
 }
 
-/// What every stage may look at: the request, and how the shop and the visitor stand. It does not change under the stages.
+/// What every stage may read: the request, the shop and the visitor. The stages do not change it.
 struct Situation<'a> {
     shop: Shop<'a>,
     request: &'a RecommendRequest,

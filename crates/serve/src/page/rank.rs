@@ -1,4 +1,4 @@
-//! Ranking: the models score a tier of candidates, and the best comes first.
+//! Ranking: the models score a tier of candidates, and they are sorted by score.
 
 use accrue_kernel::TopK;
 use accrue_model::Part;
@@ -9,13 +9,13 @@ use super::{Candidate, Situation};
 use crate::shop::with_scratch;
 use crate::{Shop, Visitor};
 
-/// The candidates of a tier, best first; equal scores go by the order of the items.
+/// The candidates of a tier, best first; equal scores are ordered by item.
 pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item = Candidate> + use<> {
     let Tier { retrieved, scanned } = tier;
     let items = [&retrieved[..], &scanned].concat();
     let scores = situation.shop.version.ensemble.score_all(situation.prepared, &items);
     situation.work.score(items.len());
-    // By item, not by place in the tier: the order must not depend on how a candidate was found.
+    // By item, not by position in the tier: the order must not depend on how a candidate was found.
     let mut order = TopK::new(items.len());
     items.iter().zip(&scores).for_each(|(&item, &score)| order.push(score, item));
     let candidate = move |(score, item): (f32, ItemIdx)| {
@@ -26,7 +26,7 @@ pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item 
 }
 
 impl Shop<'_> {
-    /// The scores of `items` for a visitor: what search orders by. `None` for a visitor of whom nothing is known.
+    /// The scores of `items` for a visitor, by which search orders hits. `None` for a visitor without a history.
     pub(crate) fn taste(&self, visitor: &Visitor, part: Option<Part>, items: &[ItemIdx]) -> Option<Vec<f32>> {
         let past = self.past(visitor, None, &[]);
         let context = past.context(self);

@@ -1,36 +1,36 @@
 //! Retrieval: which items compete for the page, in tiers that are opened one after the other.
 //!
-//! The first tier is what the models retrieve for the visitor and the newest items that no model has met yet, less what the
-//! request does not let onto the page. Where that leaves fewer than [`ENOUGH`], the rest of the catalogue competes with them,
-//! in the same tier: a narrow filter is answered by all that passes it. Otherwise the rest of the catalogue is a second tier,
-//! for pages that reach beyond the first. Which of the two happens does not depend on how far the page reaches.
+//! The first tier holds the candidates of the models and the newest items that the models do not know yet, less what
+//! the request excludes. Where that leaves fewer than [`ENOUGH`], the rest of the catalogue competes with them, in the
+//! same tier, so that a narrow filter ranks all items that pass it. Otherwise the rest of the catalogue is a second
+//! tier, for pages that reach beyond the first. Which of the two happens does not depend on the offset or length of the
+//! page.
 
 use accrue_store::ItemIdx;
 
 use super::{Share, Situation};
 use crate::{Seen, Shop, filter::Filter};
 
-/// With fewer acceptable candidates than this, the whole catalogue competes.
+/// With fewer acceptable candidates than this, the whole catalogue is scored.
 const ENOUGH: usize = 100;
-/// Items of the rest of the catalogue that are scored at most, newest first.
+/// Items of the rest of the catalogue that are scored, at most; the newest first.
 pub(super) const MAX_SCANNED: usize = 100_000;
-/// Items that no model has met yet and that compete at most, newest first.
+/// Items unknown to the models that compete, at most; the newest first.
 const MAX_UNMET: usize = 32;
 
-/// Noted of an item that was found by going through the catalogue.
-const SCANNED: Share =
-    Share { code: "catalogue", text: "found by going through the rest of the catalogue", added: 0.0 };
+/// Text for an item that the scan of the catalogue found.
+const SCANNED: Share = Share { code: "catalogue", text: "found by a scan of the rest of the catalogue", added: 0.0 };
 
 /// Items of one tier, each once.
 pub(super) struct Tier {
     /// What the models retrieved, in the order of the items.
     pub retrieved: Vec<ItemIdx>,
-    /// What was found by going through the catalogue, newest first.
+    /// What the scan of the catalogue found, newest first.
     pub scanned: Vec<ItemIdx>,
 }
 
 impl Tier {
-    /// What is noted of the items that a scan found.
+    /// The share that is recorded for items that a scan found.
     pub const SCANNED: Share = SCANNED;
 }
 
@@ -38,7 +38,7 @@ impl Tier {
 pub(super) struct Retrieval<'a> {
     situation: &'a Situation<'a>,
     accept: Accept<'a>,
-    /// What the first tier took from the models, sorted; `None` before it was opened.
+    /// The candidates of the models in the first tier, sorted; `None` before it was opened.
     retrieved: Option<Vec<ItemIdx>>,
     is_exhausted: bool,
 }
@@ -64,7 +64,8 @@ impl<'a> Retrieval<'a> {
         Some(Tier { scanned: self.by_scan(&retrieved), retrieved: Vec::new() })
     }
 
-    /// What the models retrieve, and the newest of what they have not met: an item posted a moment ago competes at once.
+    /// The candidates of the models, and the newest items that they do not know: an item that was just posted competes
+    /// at once.
     fn by_models(&self) -> Vec<ItemIdx> {
         let Situation { shop, context, prepared, work, .. } = self.situation;
         let ensemble = &shop.version.ensemble;
@@ -86,11 +87,11 @@ impl<'a> Retrieval<'a> {
     }
 }
 
-/// Which items the request lets onto the page.
+/// Which items the request accepts.
 struct Accept<'a> {
     shop: Shop<'a>,
     filter: Option<&'a Filter>,
-    /// Items that it keeps off, sorted.
+    /// Items that it excludes, sorted.
     kept_off: Vec<ItemIdx>,
 }
 

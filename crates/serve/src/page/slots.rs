@@ -5,18 +5,18 @@ use std::ops::Range;
 use super::{Candidate, Situation};
 use crate::RecommendRequest;
 
-/// Places of the list; nothing lies deeper. As in other search servers, what a person pages through is far shorter, and what
-/// reads a whole catalogue should read it as a catalogue.
+/// Length of the list. As in other search servers, it is far longer than what a shopper pages through; a program that
+/// reads the whole catalogue should export it.
 pub(crate) const DEPTH: usize = 10_000;
 
-/// The places that the request asks for, as far as the list goes.
+/// The places that the request asks for, up to the end of the list.
 pub(super) fn places(request: &RecommendRequest) -> Range<usize> {
     let ends = request.offset.saturating_add(request.n).min(DEPTH);
     // A page beyond the list is empty, and needs no list.
     if request.offset >= ends { 0..0 } else { request.offset..ends }
 }
 
-/// The same places counted from place `n_before` of the list; none where they lie before it.
+/// The same places counted from place `n_before` of the list; none if they are before it.
 pub(super) fn behind(places: &Range<usize>, n_before: usize) -> Range<usize> {
     places.start.saturating_sub(n_before)..places.end.saturating_sub(n_before)
 }
@@ -28,7 +28,7 @@ pub(super) fn cut(mut list: Vec<Candidate>, places: &Range<usize>) -> Vec<Candid
     list
 }
 
-/// What the page lacks, by name.
+/// What is missing from the page, by name.
 pub(super) fn degraded(situation: &Situation<'_>, page: &[Candidate]) -> Vec<&'static str> {
     let Situation { shop, request, context, .. } = situation;
     let mut degraded = Vec::new();

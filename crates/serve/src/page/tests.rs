@@ -22,7 +22,7 @@ fn with_shop<T>(test: impl FnOnce(&Fixture) -> T) -> T {
     SHOP.with(test)
 }
 
-/// A request of a random visitor with random wishes; `offset` and `n` are left to the test.
+/// A request of a random visitor with random options; the test sets `offset` and `n`.
 fn requests() -> impl Strategy<Value = RecommendRequest> {
     let filter = prop_oneof![
         Just(None),
@@ -39,7 +39,7 @@ fn requests() -> impl Strategy<Value = RecommendRequest> {
         |(visitor, filter, diversity, part, is_dropped, excluded, about)| {
             let ids = |numbers: Vec<u64>| numbers.into_iter().map(|number| item_name(number).as_str().into()).collect();
             RecommendRequest {
-                // Five of the visitors are strangers.
+                // Five of the visitors have no history.
                 visitor: user(visitor),
                 filter: filter.map(|filter| Filter::parse(filter).unwrap()),
                 seen: if is_dropped { Seen::Drop } else { Seen::Keep },
@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn variety_moves_items_only_within_their_window(request in requests()) {
+    fn diversity_moves_items_only_within_their_window(request in requests()) {
         with_shop(|shop| {
             let ranked = list(shop, &RecommendRequest { diversity: None, ..request.clone() }, 500);
             let varied = list(shop, &request, 500);
@@ -143,7 +143,7 @@ proptest! {
             for (place, item) in varied.iter().enumerate() {
                 let rank = rank(item.id.as_str());
                 prop_assert!(place.abs_diff(rank) < WINDOW, "place {place}, rank {rank}");
-                prop_assert_eq!(item.score, ranked[rank].score, "scores stay what they were");
+                prop_assert_eq!(item.score, ranked[rank].score, "scores do not change");
             }
             if request.diversity.is_none() {
                 prop_assert!(ranked == varied, "without diversity the order is that of the scores");
@@ -194,7 +194,7 @@ proptest! {
 }
 
 #[test]
-fn no_more_is_scored_for_a_deep_page_than_the_catalogue_has() {
+fn a_deep_page_scores_each_item_of_the_catalogue_at_most_once() {
     with_shop(|shop| {
         let work = |offset, n| {
             let work = Work::default();
@@ -202,13 +202,13 @@ fn no_more_is_scored_for_a_deep_page_than_the_catalogue_has() {
             work
         };
         let (first, next, last) = (work(0, 10), work(10, 10), work(9_990, 1000));
-        assert_eq!(first.scored(), next.scored(), "the next page costs what the first did");
+        assert_eq!(first.scored(), next.scored(), "the next page costs the same as the first");
         assert!(first.scored() < 250, "{}", first.scored());
         assert!(first.looked_at() < 250, "{}", first.looked_at());
         let n_items = shop.facts.items.len() as u64;
         assert!(last.scored() <= n_items && last.scored() <= 2 * MAX_SCANNED as u64);
         assert!(last.looked_at() <= n_items);
-        assert_eq!(work(DEPTH, 1000).scored(), 0, "beyond the list there is nothing to score");
+        assert_eq!(work(DEPTH, 1000).scored(), 0, "beyond the list nothing is scored");
     });
 }
 
@@ -231,7 +231,7 @@ fn diversity_costs_the_same_on_every_page() {
 }
 
 #[test]
-fn a_list_ends_where_its_depth_does_and_says_so() {
+fn a_list_ends_at_its_depth_and_says_so() {
     let n_items = DEPTH as u64 + 40;
     let shop = Fixture::new(Size { n_items, n_users: 2, n_events: 20, variant_each: 1 << 40, n_unmet: 0 });
     let request = RecommendRequest { diversity: Some(0.3), ..RecommendRequest::default() };
@@ -246,7 +246,7 @@ fn a_list_ends_where_its_depth_does_and_says_so() {
 }
 
 #[test]
-fn pages_that_lack_something_say_what() {
+fn pages_say_what_is_missing() {
     let empty = Fixture::new(Size { n_items: 0, n_users: 1, n_events: 0, variant_each: 2, n_unmet: 0 });
     let stranger = RecommendRequest::default();
     assert_eq!(page(&empty, &stranger, 0, 10).degraded, ["cold_user", "empty_catalogue"]);
@@ -260,18 +260,18 @@ fn pages_that_lack_something_say_what() {
 }
 
 #[test]
-fn a_narrow_filter_ranks_all_that_passes_it() {
+fn a_narrow_filter_ranks_all_items_that_pass_it() {
     with_shop(|shop| {
         let filter = Some(Filter::parse("brand:brand1").unwrap());
         let narrow = list(shop, &RecommendRequest { visitor: user(2), filter, ..Default::default() }, 1000);
         assert!(narrow.len() > 30 && narrow.is_sorted_by(|a, b| a.score >= b.score));
         let wide = list(shop, &RecommendRequest { visitor: user(2), ..Default::default() }, 1000);
-        assert!(!wide.is_sorted_by(|a, b| a.score >= b.score), "what is scanned lies behind what was retrieved");
+        assert!(!wide.is_sorted_by(|a, b| a.score >= b.score), "scanned items follow retrieved ones");
     });
 }
 
 #[test]
-fn an_item_that_no_model_has_met_competes_on_the_first_tier() {
+fn an_item_unknown_to_the_models_competes_in_the_first_tier() {
     with_shop(|shop| {
         let work = Work::default();
         let request = RecommendRequest { visitor: user(3), n: 200, explain: true, ..Default::default() };
@@ -285,7 +285,7 @@ fn an_item_that_no_model_has_met_competes_on_the_first_tier() {
 }
 
 #[test]
-fn a_cited_event_adds_just_what_the_score_lacks_without_it() {
+fn a_cited_share_is_the_difference_that_leaving_out_the_event_makes() {
     with_shop(|shop| {
         for number in 0..5 {
             let visitor = user(number);
@@ -294,7 +294,11 @@ fn a_cited_event_adds_just_what_the_score_lacks_without_it() {
             let stored = shop.shop().recommend(&RecommendRequest { visitor, ..asked.clone() });
             let with =
                 |events| shop.shop().recommend(&RecommendRequest { events: Some(events), n: 1000, ..asked.clone() });
-            assert_eq!(ids(&with(history.clone()).items)[..20], ids(&stored.items), "stored or inline, it is one past");
+            assert_eq!(
+                ids(&with(history.clone()).items)[..20],
+                ids(&stored.items),
+                "a stored and an inline history are equal"
+            );
             let mut n_cited = 0;
             for item in &stored.items[..3] {
                 for reason in item.reasons.iter().filter(|reason| reason.code == "because_of_event") {
@@ -312,7 +316,7 @@ fn a_cited_event_adds_just_what_the_score_lacks_without_it() {
 }
 
 #[test]
-fn columns_of_all_kinds_are_told() {
+fn columns_of_all_kinds_are_explained() {
     with_shop(|shop| {
         let request = RecommendRequest { visitor: user(1), explain: true, ..Default::default() };
         let codes = |answer: &Recommendation| -> BTreeSet<&str> {
@@ -330,7 +334,7 @@ fn columns_of_all_kinds_are_told() {
 }
 
 #[test]
-fn items_that_are_alike_are_moved_apart() {
+fn similar_items_are_moved_apart() {
     with_shop(|shop| {
         let alike = |diversity| {
             let request = RecommendRequest { visitor: user(4), diversity: Some(diversity), ..Default::default() };

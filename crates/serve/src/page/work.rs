@@ -1,5 +1,5 @@
-//! What an answer costs, counted in operations: unlike times, counts are the same on every machine, so that tests can hold
-//! a bound of them.
+//! The cost of an answer, counted in operations. Unlike times, counts are the same on every machine, so tests can check
+//! bounds on them.
 
 use std::cell::Cell;
 

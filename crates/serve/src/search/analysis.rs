@@ -1,5 +1,5 @@
 //! From text to terms. In: a field of an item or a query, and a language. Out: terms with the words they came from.
-//! The same rules serve both sides, so that what is written the same is found.
+//! Items and queries follow the same rules, so that equal spellings match.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,18 +12,18 @@ use tantivy::tokenizer::{
 };
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
-/// Longer words are no words; they are found as codes or not at all.
+/// Longer words are not indexed as words; they are found as codes or not at all.
 const MAX_WORD_BYTES: usize = 64;
 /// Longer codes are not indexed.
 const MAX_CODE_BYTES: usize = 64;
 
-/// A term and the stretch of the (composed) text that it stands for.
+/// A term and the range of the (composed) text that it came from.
 pub(super) struct Word {
     pub term: String,
     pub surface: Range<usize>,
 }
 
-/// Cuts texts of one language. Cheap to clone.
+/// Tokenises texts of one language. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Analyzer {
     western: TextAnalyzer,
@@ -38,7 +38,7 @@ impl Analyzer {
             .filter(RemoveLongFilter::limit(MAX_WORD_BYTES))
             .filter(LowerCaser)
             .filter(Stemmer::new(language))
-            // Stemmers know their language's accents, so plain letters come last.
+            // Stemmers need their language's accents, so accents are removed last.
             .filter(AsciiFoldingFilter)
             .build();
         Self { western }
@@ -61,8 +61,8 @@ impl Analyzer {
                         push(&token.text, token.offset_from, token.offset_to);
                     }
                 }
-                // Every word of the dictionary that stands there, also overlapping ones: the best cut depends on what
-                // stands around, and a query's would miss a title's.
+                // Every word of the dictionary at this place, including overlapping ones: the best segmentation depends
+                // on the context, and a query's would differ from a title's.
                 Script::Han => {
                     for word in JIEBA.cut_all(run) {
                         let from = word.word.as_ptr() as usize - run.as_ptr() as usize;
@@ -76,7 +76,7 @@ impl Analyzer {
     }
 }
 
-/// Kana has neither blanks nor a dictionary here: every two neighbours are a term, a lone one is itself.
+/// Kana has neither blanks nor a dictionary here: every pair of neighbours is a term, and so is a single one.
 fn pairs(run: &str, mut push: impl FnMut(&str, usize, usize)) {
     let starts: Vec<usize> = run.char_indices().map(|(at, _)| at).chain([run.len()]).collect();
     if let [from, to] = starts[..] {
@@ -123,7 +123,7 @@ pub(super) fn head(text: &str, limit: usize) -> &str {
     &text[..end]
 }
 
-/// Whether a word carries little in a language.
+/// Whether a word has little meaning in a language (a stop word).
 pub(super) struct StopWords(Option<TextAnalyzer>);
 
 impl StopWords {
@@ -139,13 +139,13 @@ impl StopWords {
     }
 }
 
-/// The stemmer that a locale such as `de-AT` asks for.
+/// The stemmer for a locale such as `de-AT`.
 pub(super) fn language_of(locale: &str) -> Option<Language> {
     let language = locale.split(['-', '_']).next().unwrap_or(locale);
     LANGUAGES.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(language)).map(|(_, language)| *language)
 }
 
-/// The tag of each language with a stemmer, the usual one first.
+/// The tag of each language with a stemmer; of several tags the usual one first.
 pub(super) const LANGUAGES: [(&str, Language); 20] = [
     ("ar", Language::Arabic),
     ("da", Language::Danish),
@@ -181,7 +181,7 @@ pub(super) fn code(word: &str) -> Option<String> {
     (if has_letter { n_chars >= 4 } else { n_chars >= 8 }).then_some(squashed)
 }
 
-/// The codes among a text's words that its terms would cut apart: those with punctuation inside.
+/// The codes among a text's words that tokenising would split: those with punctuation inside.
 pub(super) fn codes_inside(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split_whitespace().filter_map(|word| {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());

@@ -1,7 +1,8 @@
-//! The writer: items into tantivy documents, commits, and the folder they lie in.
+//! The writer: it turns items into tantivy documents and commits them to a folder.
 //!
-//! A document holds an item's index, its terms with the fields they came from, and its codes; no text is stored, the catalogue
-//! has it. Changes become visible and durable with a commit, which costs about 13 ms whatever its size.
+//! A document holds an item's index, its terms with the fields they came from, and its codes. No text is stored,
+//! because the catalogue has it. Changes become visible and durable with a commit, which costs about 13 ms whatever its
+//! size.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use super::analysis::{Analyzer, LANGUAGES, code, codes_inside, compose, head, la
 use super::reader::{SearchReader, Snapshot};
 use super::{MAX_FIELD_BYTES, SearchError, SearchField, SearchSettings};
 
-/// Changes with the schema and with the way texts become terms; an index of another format is built again.
+/// Incremented when the schema or the analysis of texts changes; an index of another format is built again.
 const FORMAT: &str = "accrue-search-1";
 
 /// Prefixes of the terms in the code field: the id as written, the id folded, a code, a language.
@@ -33,7 +34,8 @@ pub(super) const FOLDED_ID: char = '~';
 pub(super) const CODE: char = '#';
 pub(super) const LANGUAGE: char = '@';
 
-/// A position is the field it lies in above these bits and the word's place in it below; places beyond stay on the last one.
+/// A position has the number of its field above these bits and the word's place in the field below; later places share
+/// the last number.
 const PLACE_BITS: u32 = 12;
 const PLACE_MAX: usize = (1 << PLACE_BITS) - 1;
 
@@ -45,21 +47,21 @@ pub(super) struct Fields {
     pub code: Field,
 }
 
-/// How an index came up.
+/// The state of an index when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// There was nothing; every item has to be given.
+    /// It was empty; every item has to be added.
     Created,
-    /// As it was left; what the log holds from [`SearchIndex::covered`] on has to be given.
+    /// It was usable; the records of the log from [`SearchIndex::covered`] on have to be applied.
     Continued,
-    /// What lay there could not be used and was deleted; every item has to be given.
+    /// It was unusable and was deleted; every item has to be added.
     Rebuilt {
         /// Why.
         reason: String,
     },
 }
 
-/// The one writer of a search index.
+/// The writer of a search index; there is one at a time.
 ///
 /// ```
 /// use accrue_event::Item;
@@ -98,7 +100,7 @@ impl SearchIndex {
     /// Every file is checked against its checksum first.
     ///
     /// # Errors
-    /// [`SearchError::Busy`] if somebody else writes there, [`SearchError::NotAnIndex`] if the folder holds something else.
+    /// [`SearchError::Busy`] if another process writes there, [`SearchError::NotAnIndex`] if the folder holds something else.
     pub fn open(dir: Option<&Path>, settings: SearchSettings) -> Result<Self, SearchError> {
         let (schema, fields) = schema();
         let (index, opened) = match dir {
@@ -135,20 +137,20 @@ impl SearchIndex {
         })
     }
 
-    /// How the index came up.
+    /// The state of the index when it was opened.
     pub fn opened(&self) -> &Opened {
         &self.opened
     }
 
-    /// A reader that follows the commits; cloned for each thread.
+    /// A reader, which follows the commits; clone it for each thread.
     pub fn reader(&self) -> SearchReader {
         self.reader.clone()
     }
 
-    /// Adds an item, or replaces what was known of it, from the next commit on.
+    /// Adds an item, or replaces its document, from the next commit on.
     ///
     /// # Errors
-    /// When the writer has failed, now or before.
+    /// If the writer fails or has failed before.
     pub fn upsert(&mut self, item_idx: u32, item: &Item) -> Result<(), SearchError> {
         self.remove(item_idx)?;
         let document = self.document(item_idx, item);
@@ -158,10 +160,10 @@ impl SearchIndex {
         Ok(())
     }
 
-    /// Takes an item out, from the next commit on.
+    /// Removes an item, from the next commit on.
     ///
     /// # Errors
-    /// When the writer has failed before.
+    /// If the writer has failed before.
     pub fn remove(&mut self, item_idx: u32) -> Result<(), SearchError> {
         if self.poisoned {
             return Err(SearchError::Poisoned);
@@ -171,17 +173,17 @@ impl SearchIndex {
         Ok(())
     }
 
-    /// Says which records the index knows once the next commit is through: all before `offset`.
+    /// Sets which records the index includes after the next commit: all before `offset`.
     pub fn set_covered(&mut self, offset: u64) {
         self.covered_next = offset;
     }
 
-    /// The log offset up to which the committed index knows everything; 0 for a new one.
+    /// The log offset up to which the committed index includes all records; 0 for a new one.
     pub fn covered(&self) -> u64 {
         self.covered
     }
 
-    /// Changes that no commit holds yet.
+    /// Whether there are changes that are not committed yet.
     pub fn n_pending(&self) -> usize {
         self.n_pending
     }
@@ -189,7 +191,7 @@ impl SearchIndex {
     /// Makes all changes and the covered offset durable and visible; does nothing when there is nothing new.
     ///
     /// # Errors
-    /// When the writer has failed, now or before; it then takes nothing more.
+    /// If the writer fails or has failed before; it then accepts nothing more.
     pub fn commit(&mut self) -> Result<(), SearchError> {
         if self.poisoned {
             return Err(SearchError::Poisoned);
@@ -202,8 +204,9 @@ impl SearchIndex {
         committed
     }
 
-    /// Commits if there are changes and the last such commit lies [`SearchSettings::commit_every_ms`] back. Called with the
-    /// time of any steady clock, at least a few times a second, it makes changes searchable well within a second.
+    /// Commits if there are changes and the last such commit was [`SearchSettings::commit_every_ms`] ago. Called with
+    /// the time of any monotonic clock, at least a few times a second, it makes changes searchable well within a
+    /// second.
     ///
     /// # Errors
     /// Those of [`Self::commit`].
@@ -217,10 +220,11 @@ impl SearchIndex {
         Ok(true)
     }
 
-    /// Waits until merges in the background are through; what no commit holds is lost. Merely dropping the index stops them.
+    /// Waits until merges in the background are done; changes without a commit are lost. Dropping the index stops the
+    /// merges instead.
     ///
     /// # Errors
-    /// When a merge failed; the committed index is whole all the same.
+    /// If a merge failed; the committed index is intact nevertheless.
     pub fn close(self) -> Result<(), SearchError> {
         Ok(self.writer.wait_merging_threads()?)
     }
@@ -265,7 +269,7 @@ impl SearchIndex {
     }
 }
 
-/// The field that a position lies in.
+/// The field of a position.
 pub(super) fn field_at(position: u32) -> SearchField {
     match position >> PLACE_BITS {
         0 => SearchField::Title,
@@ -308,7 +312,7 @@ fn codes_of(item: &Item) -> Vec<String> {
         match value {
             Attribute::Text(text) => attribute_code(text).into_iter().for_each(&mut add),
             Attribute::List(texts) => texts.iter().filter_map(|text| attribute_code(text)).for_each(&mut add),
-            // Numbers as long as an EAN, whole and exactly held.
+            // Numbers of the length of an EAN, whole and represented exactly.
             Attribute::Number(n) if *n >= 1e7 && *n < 9e15 && n.fract() == 0.0 => add(format!("{n:.0}")),
             Attribute::Number(_) | Attribute::Bool(_) => {}
         }
@@ -325,7 +329,7 @@ fn attribute_code(text: &str) -> Option<String> {
 fn schema() -> (Schema, Fields) {
     let mut builder = Schema::builder();
     let item = builder.add_u64_field("item", NumericOptions::from(INDEXED | FAST));
-    // Terms come cut already; "raw" only has to be a name that tantivy knows.
+    // Terms are tokenised already; "raw" is only a name that tantivy knows.
     let indexing = |option| TextFieldIndexing::default().set_tokenizer("raw").set_index_option(option);
     let text = TextOptions::default().set_indexing_options(indexing(IndexRecordOption::WithFreqsAndPositions));
     let text = builder.add_text_field("text", text);
@@ -352,7 +356,7 @@ fn open_folder(dir: &Path, schema: &Schema, settings: &SearchSettings) -> Result
         return Err(SearchError::NotAnIndex { path: dir.to_owned() });
     }
     let directory = MmapDirectory::open(dir).map_err(TantivyError::from)?;
-    // Nobody else may be writing while files are judged, and maybe deleted.
+    // No other writer may be active while files are checked, and maybe deleted.
     let _lock = directory.acquire_lock(&INDEX_WRITER_LOCK).map_err(|error| match error {
         LockError::LockBusy => SearchError::Busy { path: dir.to_owned() },
         LockError::IoError(error) => io(std::io::Error::new(error.kind(), error.to_string())),
@@ -366,7 +370,7 @@ fn open_folder(dir: &Path, schema: &Schema, settings: &SearchSettings) -> Result
         for name in names.iter().filter(|name| !is_lock(name)) {
             let path = dir.join(name);
             let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-            // A writer that was dropped a moment ago may still be tidying up.
+            // A writer that was just dropped may still hold the lock.
             if let Err(error) = removed
                 && error.kind() != std::io::ErrorKind::NotFound
             {
@@ -378,7 +382,7 @@ fn open_folder(dir: &Path, schema: &Schema, settings: &SearchSettings) -> Result
     Ok((create(directory, schema.clone())?, opened))
 }
 
-/// The index that lies there, or why it cannot serve.
+/// The index in the folder, or why it is unusable.
 fn usable(directory: MmapDirectory, schema: &Schema, settings: &SearchSettings) -> Result<Index, String> {
     let index = Index::open(directory).map_err(|error| error.to_string())?;
     if index.schema() != *schema {

@@ -1,15 +1,17 @@
-//! Lexical search: which items a shopper's words name, best first, and why.
+//! Lexical search: which items match a shopper's words, best first, and why.
 //!
-//! In: items as they are written ([`SearchIndex`], one writer), queries as shoppers type them ([`SearchReader`], any number of
-//! threads). Out: item indices with scores and reasons. This module knows no shopper, no filter syntax and no clock; who may
-//! be shown is the caller's `accept`, asked for every match, so a retired item is gone before any commit. The index is
-//! derived: it carries the log offset that it covers, and a folder that cannot be read is emptied and filled again.
+//! In: items as they are written ([`SearchIndex`], one writer), queries as shoppers type them ([`SearchReader`], any
+//! number of threads). Out: item indices with scores and reasons. This module knows no shopper, no filter syntax and no
+//! clock. The caller's `accept` decides which items may be shown; it is called for every match, so a retired item is
+//! gone before any commit. The index is derived: it carries the log offset that it covers, and a folder that cannot be
+//! read is emptied and filled again.
 //!
-//! **Terms.** A query is never parsed: operators and quotes are punctuation. Text is composed (NFKC), lower-cased, cut into
-//! words, stemmed in the item's language and folded to plain letters; Han text is cut by jieba's dictionary, kana into pairs.
-//! Title, brand, categories and description make one field (measured better than a field each); a term's position remembers
-//! where it came from. Stop words are indexed, but count in a query only when it has nothing else. A query without any term
-//! (empty, or punctuation only) restricts nothing: all items in the order of their indices, with score 0.
+//! **Terms.** A query has no syntax: operators and quotes are punctuation. Text is composed (NFKC), lower-cased, split
+//! into words, stemmed in the item's language and folded to plain letters; Han text is split by jieba's dictionary,
+//! kana into pairs. Title, brand, categories and description make one field (measured better than a field each); a
+//! term's position encodes the field it came from. Stop words are indexed, but are used in a query only if it has no
+//! other words. A query without any term (empty, or punctuation only) restricts nothing: all items in the order of
+//! their indices, with score 0.
 //!
 //! **Score.** `Σ idf · tf·(k1+1) / (tf + k1·(1 − b + b·length/mean length))` over the query's concepts, with
 //! `idf = ln(1 + (n − df + ½)/(df + ½))` (Robertson & Zaragoza, *The Probabilistic Relevance Framework*, 2009). A concept is a
@@ -17,13 +19,14 @@
 //! more gets its sum times [`SearchSettings::all_terms`]. A word that names a code (`dv7-1211ea`, written with or without its
 //! punctuation) adds the code's idf; an id, alone or as one word of the query, adds [`EXACT_ID`] and so comes first.
 //!
-//! **Same items, same scores.** `n`, `df` and the mean length are counted over the items that are in the index now, never over
-//! deleted ones, and each score is summed in the query's order. So segments, merges, deletes and the grouping of commits
-//! cannot be seen in a score; ties go to the smaller item index. (tantivy's own scorer would show all of them.)
+//! **Same items, same scores.** `n`, `df` and the mean length are counted over the items that are in the index now,
+//! never over deleted ones, and each score is summed in the query's order. So scores do not depend on segments, merges,
+//! deletes and the grouping of commits; equal scores are ordered by item index. (The scores of tantivy's own scorer
+//! depend on all of them.)
 //!
-//! **Seams.** Typo tolerance and synonyms are further alternatives of a concept (`query::Concept`), found before stemming;
-//! semantic vectors and a learned ranking take [`SearchReader::retrieve`]'s candidates and ask [`SearchReader::explain`] for the
-//! page that is left; facets count in `accept`, which sees each match once.
+//! **Extensions.** Typo tolerance and synonyms are further alternatives of a concept (`query::Concept`), found before
+//! stemming. Semantic vectors and a learned ranking take the candidates of [`SearchReader::retrieve`] and call
+//! [`SearchReader::explain`] for the final page. Facets count in `accept`, which is called once for each match.
 
 mod analysis;
 #[cfg(test)]
@@ -48,7 +51,7 @@ pub const EXACT_ID: f32 = 1000.0;
 pub const MAX_DEPTH: usize = 10_000;
 /// Bytes of a query that are read; the rest is ignored.
 pub const MAX_QUERY_BYTES: usize = 4096;
-/// Different concepts of a query that count; the rest is ignored.
+/// Different concepts of a query that are used; the rest is ignored.
 pub const MAX_CONCEPTS: usize = 32;
 /// Bytes of one field of an item that are searchable; the rest is ignored.
 pub const MAX_FIELD_BYTES: usize = 64 * 1024;
@@ -59,13 +62,13 @@ pub const MAX_FIELD_BYTES: usize = 64 * 1024;
 pub struct SearchSettings {
     /// Stemmer and stop words of queries, and of items whose locale names no language that has a stemmer.
     pub language: Language,
-    /// Memory of the writer in bytes, held to 15–50 MB.
+    /// Memory of the writer in bytes, limited to 15–50 MB.
     pub heap_bytes: usize,
     /// Milliseconds between commits of [`SearchIndex::commit_if_due`].
     pub commit_every_ms: u64,
-    /// BM25: how soon a word's repetitions stop to count.
+    /// BM25: how soon repetitions of a word stop adding to the score.
     pub k1: f32,
-    /// BM25: how much long texts are held back, 0 to 1.
+    /// BM25: how much the scores of long texts are reduced, 0 to 1.
     pub b: f32,
     /// Factor on the score of items that have every concept of a query.
     pub all_terms: f32,
@@ -87,9 +90,9 @@ impl Default for SearchSettings {
 /// One page of an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchPage {
-    /// All matches that `accept` takes, also those outside the page.
+    /// All matches that `accept` admits, including those outside the page.
     pub total: usize,
-    /// The page, best first; among equals the smaller index first.
+    /// The page, best first; equal scores by item index.
     pub hits: Vec<Hit>,
 }
 
@@ -111,11 +114,12 @@ pub struct MatchedField {
     pub field: SearchField,
     /// The query's words found there, as the shopper wrote them (lower-cased), in the order of the query.
     pub terms: Vec<Box<str>>,
-    /// The field's share of the score: a word found in several fields is shared out by how often it stands in each.
+    /// The field's share of the score: that of a word found in several fields is divided by how often it occurs in
+    /// each.
     pub contribution: f32,
 }
 
-/// A part of an item that search looks at.
+/// A part of an item that search reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SearchField {
     /// The item's id, its parent's, or a code (article number, EAN) in its title or attributes.
@@ -133,7 +137,7 @@ pub enum SearchField {
 /// Candidates of a query, best first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Retrieved {
-    /// All matches that `accept` takes.
+    /// All matches that `accept` admits.
     pub total: usize,
     /// `(item_idx, score)`.
     pub candidates: Vec<(u32, f32)>,
@@ -148,8 +152,8 @@ pub enum SearchError {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder holds files that are no search index; nothing was touched.
-    #[error("{} holds files but no search index; empty it or name another folder", path.display())]
+    /// The folder holds files that are not a search index; nothing was changed.
+    #[error("{} holds files that are not a search index; empty it or choose another folder", path.display())]
     NotAnIndex {
         /// The folder.
         path: PathBuf,
@@ -159,13 +163,13 @@ pub enum SearchError {
     Io {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// tantivy failed.
     #[error("the search index failed: {0}; it can be deleted and is then built again from the log")]
     Index(#[from] tantivy::TantivyError),
-    /// An earlier write failed, so the writer takes no more; open the index again.
+    /// An earlier write failed, so the writer accepts nothing more; open the index again.
     #[error("an earlier write to the search index failed; open it again")]
     Poisoned,
 }

@@ -1,4 +1,4 @@
-//! What a shopper typed, as what is looked up. In: a text and the languages in use. Out: concepts and codes.
+//! A shopper's text as what is looked up in the index. In: a text and the languages in use. Out: concepts and codes.
 
 use std::ops::Range;
 
@@ -8,17 +8,16 @@ use super::analysis::{Analyzer, StopWords, code, compose, head};
 use super::index::{CODE, FOLDED_ID, RAW_ID};
 use super::{EXACT_ID, MAX_CONCEPTS, MAX_QUERY_BYTES};
 
-/// A query, cut into what the index can be asked.
+/// A query, as lookups in the index.
 pub(super) struct Query {
     pub concepts: Vec<Concept>,
     pub codes: Vec<CodeWord>,
 }
 
-/// One thing that is meant, in the ways it may be written. Corrected spellings and synonyms belong here too, with weights
-/// below 1.
+/// One meaning, in the ways it may be written. Corrected spellings and synonyms belong here too, with weights below 1.
 pub(super) struct Concept {
     pub surface: Box<str>,
-    /// Terms of the text field with what they are worth; the best one that a document has counts.
+    /// Terms of the text field with their weights; the best one that a document has is used.
     pub alternatives: Vec<(String, f32)>,
 }
 
@@ -43,7 +42,7 @@ fn concepts(text: &str, analyzers: &[(Language, Analyzer)], stop: &StopWords) ->
     let mut all: Vec<Concept> = Vec::new();
     let mut surfaces: Vec<Range<usize>> = Vec::new();
     for (nth, (_, analyzer)) in analyzers.iter().enumerate() {
-        // Languages differ in their stems, not in where words begin and end, so the i-th word is the same in all of them.
+        // Languages differ in their stems, not in word boundaries, so the i-th word is the same in all of them.
         let mut i = 0;
         analyzer.clone().words(text, |word| {
             if nth == 0 {
@@ -58,7 +57,7 @@ fn concepts(text: &str, analyzers: &[(Language, Analyzer)], stop: &StopWords) ->
             i += 1;
         });
     }
-    // Han text comes with its single characters; within a longer word they say nothing that it does not.
+    // Han text also yields its single characters; within a longer word they add no information.
     let covered = |own: &Range<usize>| {
         surfaces.iter().any(|other| other.len() > own.len() && other.start <= own.start && own.end <= other.end)
     };
@@ -88,7 +87,7 @@ fn codes(text: &str) -> Vec<CodeWord> {
     };
     let whole = (text.split_whitespace().nth(1).is_some()).then_some(text);
     for word in text.split_whitespace().take(MAX_CONCEPTS).chain(whole) {
-        // Two halves: ids that differ in case only are both found, the one as written first.
+        // Two halves, so that ids that differ only in case are both found, the one as written first.
         push(word, format!("{RAW_ID}{word}"), Some(EXACT_ID / 2.0));
         push(word, format!("{FOLDED_ID}{}", compose(word).to_lowercase()), Some(EXACT_ID / 2.0));
         if let Some(code) = code(&compose(word)) {

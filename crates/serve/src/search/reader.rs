@@ -18,7 +18,7 @@ use super::query::Query;
 use super::score::{Bm25, Cursor, Walk, idf};
 use super::{Hit, MAX_DEPTH, MatchedField, Retrieved, SearchError, SearchField, SearchPage, SearchSettings};
 
-/// Answers queries; cheap to clone, safe to share. Each call sees one commit, the newest there is.
+/// Answers queries; cheap to clone, safe to share. Each call reads one commit, the newest.
 #[derive(Clone)]
 pub struct SearchReader {
     current: Arc<ArcSwap<Snapshot>>,
@@ -43,7 +43,7 @@ struct Segment {
     text: Arc<InvertedIndexReader>,
     code: Arc<InvertedIndexReader>,
     lengths: FieldNormReader,
-    /// By document; kept in memory, since every match asks for it.
+    /// By document; kept in memory, because every match reads it.
     items: Arc<[u32]>,
     n_texts: u64,
     n_words: u64,
@@ -69,7 +69,7 @@ struct Plan {
     concepts: Vec<Vec<Looked>>,
     codes: Vec<Looked>,
     all_terms: f32,
-    /// The query holds no word and names no code, so every item is found.
+    /// The query has no word and no code, so every item is found.
     open: bool,
 }
 
@@ -91,7 +91,7 @@ impl SearchReader {
         self.current.load().n_items
     }
 
-    /// A page of what `query` finds among the items that `accept` takes, best first, with reasons.
+    /// A page of what `query` finds among the items that `accept` admits, best first, with reasons.
     ///
     /// No text is refused. Results beyond [`MAX_DEPTH`] cannot be paged to; `total` counts them.
     ///
@@ -116,7 +116,7 @@ impl SearchReader {
         Ok(SearchPage { total, hits })
     }
 
-    /// The best `limit` candidates without reasons, for a ranking that comes after.
+    /// The best `limit` candidates without reasons, for a later ranking stage.
     ///
     /// # Errors
     /// Only when the index's files cannot be read.
@@ -128,7 +128,8 @@ impl SearchReader {
         Ok(Retrieved { total, candidates: found.iter().map(|hit| (hit.item_idx, hit.score)).collect() })
     }
 
-    /// Why a query finds these items: for each its fields, none where it is not found (or not in the index).
+    /// Why a query finds these items: the fields of each, none for an item that it does not find (or that is not in the
+    /// index).
     ///
     /// # Errors
     /// Only when the index's files cannot be read.
@@ -153,7 +154,7 @@ impl SearchReader {
 }
 
 impl Snapshot {
-    /// `before` lends what it knows of segments that are still there.
+    /// Takes statistics of segments that are still there from `before`.
     pub(super) fn new(
         searcher: &Searcher,
         fields: Fields,
@@ -217,7 +218,7 @@ impl Snapshot {
         for code in &query.codes {
             let found = weigh(self.fields.code, &code.term, 1.0, self.n_items, |segment| &segment.code)?;
             open &= found.is_none();
-            // A code that nobody has keeps its place, so that places agree with the query's.
+            // A code that no item has keeps its position, so that positions agree with the query's.
             let term = Term::from_field_text(self.fields.code, &code.term);
             let weight = code.weight.unwrap_or(found.map_or(0.0, |found| found.weight));
             codes.push(Looked { term, weight });
@@ -288,7 +289,7 @@ impl Snapshot {
     }
 }
 
-/// What each field adds to one document's score. Documents must come in ascending order.
+/// What each field adds to one document's score. Documents must be passed in ascending order.
 fn reasons(walk: &mut Walk, query: &Query, doc: u32) -> Vec<MatchedField> {
     let mut shares: Vec<(SearchField, &str, f32)> = Vec::new();
     let mut n_concepts = 0;
@@ -440,7 +441,7 @@ fn document_frequency(
     Ok(df)
 }
 
-/// The best few of many: a heap whose top is the worst that is kept.
+/// The best of many matches: a heap whose top is the worst that is kept.
 struct Best {
     depth: usize,
     n_seen: usize,
@@ -468,7 +469,7 @@ impl Best {
     }
 }
 
-/// Better is smaller: higher score first, then the smaller item index.
+/// A better match is smaller: higher score first, then the smaller item index.
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> Ordering {
         other.score.total_cmp(&self.score).then(self.item_idx.cmp(&other.item_idx))

@@ -1,4 +1,4 @@
-//! BM25 over several posting lists at once: the arithmetic, and the walk through a segment that adds it up.
+//! BM25 over several posting lists at once: the arithmetic, and the iteration over a segment that adds it up.
 
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::postings::{Postings, SegmentPostings};
@@ -10,7 +10,7 @@ const WINDOW: u32 = 2048;
 /// The part of BM25 that is the same for every term of a query.
 pub(super) struct Bm25 {
     k1: f32,
-    /// `k1·(1 − b + b·length/mean)` by the byte that stands for a length.
+    /// `k1·(1 − b + b·length/mean)` by the byte that encodes a length.
     norms: Box<[f32; 256]>,
 }
 
@@ -24,16 +24,16 @@ impl Bm25 {
         Self { k1, norms }
     }
 
-    /// `weight` is the term's idf times whatever its alternative is worth.
+    /// `weight` is the term's idf times the weight of its alternative.
     pub(super) fn score(&self, weight: f32, tf: u32, length_byte: u8) -> f32 {
         let tf = tf as f32;
         weight * (self.k1 + 1.0) * tf / (tf + self.norms[usize::from(length_byte)])
     }
 }
 
-/// `ln(1 + (n − df + ½)/(df + ½))`; positive also for a term that every document has.
+/// `ln(1 + (n − df + ½)/(df + ½))`; positive even for a term that every document has.
 pub(super) fn idf(n: u64, df: u64) -> f32 {
-    // The kernel's logarithm: the system's differs between machines, scores must not.
+    // The kernel's logarithm, because the system's differs between machines and scores must not.
     accrue_kernel::ln(1.0 + (n.saturating_sub(df) as f32 + 0.5) / (df as f32 + 0.5))
 }
 
@@ -43,23 +43,23 @@ pub(super) struct Cursor {
     pub weight: f32,
 }
 
-/// What a query asks of one segment.
+/// The posting lists of one segment for a query.
 pub(super) struct Walk<'a> {
     pub bm25: &'a Bm25,
     pub lengths: &'a FieldNormReader,
-    /// By concept, its alternatives that the segment has (maybe none).
+    /// By concept, its alternatives that the segment has (possibly none).
     pub concepts: Vec<Vec<Cursor>>,
-    /// Lists that add their weight as it is.
+    /// Lists that add their weight without BM25.
     pub bonuses: Vec<Cursor>,
     /// Factor for documents that have every concept of several.
     pub all_terms: f32,
 }
 
-/// Sums of the documents of one window, by their place in it. All slots are zero between two windows.
+/// Sums of the documents of one window, by their position in it. All slots are zero between two windows.
 struct Sums {
     words: [f32; WINDOW as usize],
     bonus: [f32; WINDOW as usize],
-    /// The best alternative of the concept at hand.
+    /// The best alternative of the current concept.
     best: [f32; WINDOW as usize],
     n_concepts: [u8; WINDOW as usize],
     found: Marks,
@@ -89,7 +89,7 @@ impl Marks {
 impl Walk<'_> {
     /// Calls `found(doc, score)` for each document of any list, in the order of documents.
     ///
-    /// Window by window, list by list: a document's words are added in the order of the query, whatever the segment.
+    /// Window by window, list by list: a document's words are added in the order of the query, in every segment.
     pub(super) fn run(mut self, mut found: impl FnMut(u32, f32)) {
         let mut sums = Sums {
             words: [0.0; WINDOW as usize],
@@ -152,7 +152,7 @@ impl Walk<'_> {
         });
     }
 
-    /// The first document that no window has held yet.
+    /// The first document that is in no window yet.
     fn next_doc(&self) -> Option<u32> {
         let lists = self.concepts.iter().flatten().chain(&self.bonuses);
         lists.map(|cursor| cursor.postings.doc()).min().filter(|doc| *doc != TERMINATED)

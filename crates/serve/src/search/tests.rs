@@ -40,7 +40,7 @@ fn stems_accents_and_case_are_one_word() {
     for query in ["cafe", "CAFÉS", "mug", "Mugs", "cafe\u{301}", "ｍｕｇ"] {
         assert_eq!(found(&reader, query), [0], "{query}");
     }
-    assert_eq!(found(&reader, "plate"), [1, 2], "equal scores go by index");
+    assert_eq!(found(&reader, "plate"), [1, 2], "equal scores are ordered by index");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_retired_item_is_gone_before_the_commit() {
 fn changes_show_with_the_commit_that_is_due() {
     let mut index = index(&[item("a", "mug")]);
     let reader = index.reader();
-    assert!(!index.commit_if_due(1_000).unwrap(), "nothing to commit");
+    assert!(!index.commit_if_due(1_000).unwrap(), "there is nothing to commit");
     index.upsert(0, &item("a", "plate")).unwrap();
     index.upsert(0, &item("a", "bowl")).unwrap();
     index.upsert(1, &item("b", "bowl")).unwrap();
@@ -176,7 +176,7 @@ fn languages_of_items_are_found_by_their_own_stems() {
     assert_eq!(found(&index.reader(), "house"), [0]);
 }
 
-/// The check that the search peers were measured with (shared/peers/search/zh): titles, queries and what is relevant.
+/// Titles, queries and relevant items on which other search servers were measured too.
 #[test]
 fn chinese_titles_are_found() {
     let reader = titles(&[
@@ -239,7 +239,7 @@ fn chinese_titles_are_found() {
 }
 
 #[test]
-fn weird_queries_are_answered() {
+fn unusual_queries_are_answered() {
     let reader = titles(&["red mug", "mug \"quoted\" (x)"]);
     let long = "mug ".repeat(2_500);
     let words: String = (0..2_000).map(|i| format!("w{i} ")).collect();
@@ -268,7 +268,7 @@ fn many_threads_read_while_one_writes() {
     assert_eq!(index.reader().n_items(), 10);
 }
 
-/// A folder of its own, gone when dropped.
+/// A temporary folder, removed when dropped.
 struct Folder(std::path::PathBuf);
 
 impl Folder {
@@ -299,7 +299,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn an_index_goes_on_where_it_was_committed() {
+fn an_index_resumes_from_its_last_commit() {
     let folder = Folder::new("goes-on");
     {
         let mut index = folder.open().unwrap();
@@ -343,7 +343,7 @@ fn an_index_of_another_language_or_kind_is_rebuilt_and_other_files_are_left_alon
 }
 
 #[test]
-fn a_broken_file_is_noticed_and_the_index_rebuilt() {
+fn a_damaged_file_is_detected_and_the_index_rebuilt() {
     let whole = Folder::new("whole");
     whole.fill();
     let names: Vec<_> = std::fs::read_dir(&whole.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -361,7 +361,7 @@ fn a_broken_file_is_noticed_and_the_index_rebuilt() {
             }
             let mut index = folder.open().unwrap_or_else(|error| panic!("{name:?}: {error}"));
             match index.opened() {
-                // What the file says is known otherwise; then nothing may be missing.
+                // The file's content is known from elsewhere; then nothing may be missing.
                 Opened::Continued => {
                     assert_eq!((found(&index.reader(), "mug"), index.covered()), (vec![0], 7), "{name:?}")
                 }
@@ -404,7 +404,7 @@ fn titled(idx: u32, words: &[u8]) -> Item {
     item
 }
 
-/// BM25 written down once more, over plain lists of words; `forms` are the ways in which one Western word is written.
+/// A second implementation of BM25 over plain lists of words; `forms` are the spellings of each Western word.
 fn naive_scores(items: &BTreeMap<u32, Item>, forms: &[&str]) -> Vec<(u32, f32)> {
     let words = |item: &Item| -> Vec<String> {
         let text = item.title.as_deref().unwrap_or("").replace("手机", "手 手机 机");
@@ -431,7 +431,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 16, ..ProptestConfig::default() })]
 
     #[test]
-    fn commits_merges_and_deletes_cannot_be_seen_in_any_answer(
+    fn commits_merges_and_deletes_change_no_answer(
         changes in prop::collection::vec(prop_oneof![
             6 => (0..24_u32, prop::collection::vec(any::<u8>(), 0..6)).prop_map(|(idx, words)| Change::Upsert(idx, words)),
             2 => (0..24_u32).prop_map(Change::Remove),

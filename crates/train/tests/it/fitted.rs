@@ -1,6 +1,6 @@
 //! A model that is fitted behind the stream: its places in the stream are part of the fold, and who computes it is not.
 
-use accrue_model::collaborative::{AnySettings, FactorizationSettings, Kind};
+use accrue_model::collaborative::{AnySettings, Kind, SampledFactorizationSettings};
 use accrue_model::{FittedKind, Part, SequenceKind};
 use accrue_train::Learner;
 
@@ -60,8 +60,8 @@ fn a_fit_that_cannot_be_says_why_and_learning_goes_on() {
     let records = records(700, 3);
     let facts = facts(&records);
     let mut exploding = settings(Part::Fitted);
-    let mf = FactorizationSettings { rate: 1e30, ..FactorizationSettings::default() };
-    exploding.models.fitted.model = FittedKind::of(AnySettings::Factorization(mf));
+    let mf = SampledFactorizationSettings { rate: 1e30, ..SampledFactorizationSettings::default() };
+    exploding.models.fitted.model = FittedKind::of(AnySettings::SampledFactorization(mf));
     let mut learner = Learner::new(exploding);
     follow(&mut learner, &facts, &records);
     let fitted = learner.ensemble().fitted().unwrap();

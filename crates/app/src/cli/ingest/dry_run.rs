@@ -13,18 +13,18 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Sink;
 
-/// A check with what it has seen in this run.
+/// A check, and the ids that it has seen in this run.
 pub(super) struct DryRun {
     check: Check,
     items: HashMap<ItemId, Item>,
     /// Hashes of the events' ids. Looked up only.
     ids: HashSet<u128>,
-    /// Names of what was refused. Looked up only.
+    /// Names of refused records. Looked up only.
     refused: HashSet<RefusalId>,
     received_at: Timestamp,
 }
 
-/// What became of one record.
+/// The outcome of one record.
 enum Verdict {
     Accepted,
     Repaired,

@@ -1,4 +1,4 @@
-//! Batches into the engine: events in order, products and customers through their own doors.
+//! Batches into the engine: events in order, products and customers through their own calls.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use accrue_ingest::Entry;
 
 use super::Sink;
 
-/// An engine that takes entries of files.
+/// An engine that receives the entries of files.
 pub(super) struct Feed {
     engine: Engine,
-    /// Which fields of an item the catalogue has, so that the lines of events describe an item once and not each time.
+    /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
 }
 
@@ -20,7 +20,7 @@ impl Feed {
         Self { engine, described: HashMap::new() }
     }
 
-    /// What is still unknown of an item that a line of events tells of; the catalogue's own words stay.
+    /// The part of a line's description of an item that is still unknown; fields of the catalogue stay.
     fn news(&mut self, told: RawItem) -> Option<RawItem> {
         let RawValue::Text(id) = &told.id else { return None };
         let id = id.trim();
@@ -55,7 +55,7 @@ impl Sink for Feed {
                     news.extend(item.and_then(|item| self.news(*item)));
                     events.push(index, Incoming::Record(event));
                 }
-                // A refused record is not read, so any door will do.
+                // A refused record is not read, so any kind will do.
                 Entry::Unreadable(refusal) => events.push(index, Incoming::Refused(refusal)),
                 Entry::Item(item) => items.push(index, item),
                 Entry::User(user) => users.push(index, user),
@@ -83,7 +83,7 @@ impl Sink for Feed {
     }
 }
 
-/// The entries of one door, with their places in the batch.
+/// The entries of one kind, with their positions in the batch.
 struct Part<T> {
     entries: Vec<T>,
     places: Vec<usize>,
@@ -112,7 +112,7 @@ fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
     total.offset = total.offset.max(part.offset);
 }
 
-/// The fields that say something, a bit each.
+/// The fields that have a value, a bit each.
 fn present(item: &RawItem) -> u32 {
     item.fields().enumerate().filter(|(_, (_, value))| !value.is_missing()).map(|(place, _)| 1 << place).sum()
 }

@@ -1,4 +1,4 @@
-//! What became of all records, by reason, with the first few that were refused.
+//! The outcome of all records, by reason, with the first few that were refused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) struct Summary {
     repaired: u64,
     duplicates: u64,
     quarantined: BTreeMap<String, u64>,
-    /// `null` where nothing was written.
+    /// `null` if nothing was written.
     offset: Option<u64>,
     seconds: f64,
     /// How many of the duplicates are refused records.
@@ -36,7 +36,7 @@ impl Summary {
         Self { is_dry, ..Self::default() }
     }
 
-    /// Adds what became of a batch of `n` records that stand on `lines` of `file`.
+    /// Adds the outcome of a batch of `n` records from `lines` of `file`.
     pub fn add(&mut self, file: &str, n: u64, lines: &[u64], ingested: &Ingested) {
         let n_quarantined = ingested.quarantined.len() as u64;
         debug_assert_eq!(n, ingested.accepted + ingested.repaired + ingested.duplicates + n_quarantined);
@@ -60,7 +60,7 @@ impl Summary {
         }
     }
 
-    /// Notes the time that it took until everything was durable.
+    /// Records the time until everything was durable.
     pub fn finish(&mut self, elapsed: Duration) {
         self.seconds = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
     }
@@ -75,7 +75,7 @@ impl Summary {
         self.read > 0 && self.accepted + self.repaired + self.duplicates == self.refused_again
     }
 
-    /// What the progress bar says.
+    /// The text of the progress bar.
     pub fn rate(&self, elapsed: Duration) -> String {
         let per_second = self.read as f64 / elapsed.as_secs_f64().max(1e-3);
         let refused: u64 = self.quarantined.values().sum();

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::{RatingModel, Ratings};
 use crate::collaborative::{Fit, FitError};
 
-/// Sweeps; the solution settles in a few.
+/// Sweeps; the solution converges in a few.
 const SWEEPS: usize = 10;
 
 /// Penalties, in ratings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BaselineSettings {
-    /// Ratings of zero leaning added to a user's.
+    /// Ratings without a bias added to a user's.
     pub user_l2: f64,
     /// The same for an item.
     pub item_l2: f64,
@@ -26,7 +26,7 @@ impl Default for BaselineSettings {
     }
 }
 
-/// The mean and the items' biases; a user's is folded in.
+/// The mean and the items' biases; a user's bias is computed from the ratings given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     mean: f32,
@@ -76,7 +76,7 @@ impl RatingModel for Baseline {
 }
 
 impl Baseline {
-    /// `b_u` of somebody who rated so.
+    /// `b_u` of a user with these ratings.
     pub fn leaning(&self, rated: &[(u32, f32)]) -> f32 {
         let sum: f32 = rated.iter().map(|&(item, rating)| rating - self.mean - self.items[item as usize]).sum();
         sum / (self.user_l2 + rated.len() as f32)
@@ -87,7 +87,7 @@ impl Baseline {
         self.mean + leaning + self.items[item as usize]
     }
 
-    /// What is left of ratings when the baseline is taken away.
+    /// The residuals of ratings after the baseline.
     pub fn residuals(&self, rated: &[(u32, f32)]) -> Vec<(u32, f32)> {
         let leaning = self.leaning(rated);
         rated.iter().map(|&(item, rating)| (item, rating - self.of(leaning, item))).collect()

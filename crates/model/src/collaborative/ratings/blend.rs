@@ -13,11 +13,11 @@ use super::{
 use crate::collaborative::linear::{cholesky, cholesky_solve};
 use crate::collaborative::{Fit, FitError};
 
-/// Where its random numbers come from.
+/// Stream of random numbers.
 const STREAM: u64 = 0x5242_4C45;
-/// One rating in so many is held back.
+/// One rating in this many is held back.
 const HELD_BACK: u64 = 10;
-/// Pulls the weights towards equal shares, in ratings.
+/// Strength of the regularisation towards equal weights, in ratings.
 const PENALTY: f32 = 1.0;
 
 /// The parts.

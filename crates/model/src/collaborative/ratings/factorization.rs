@@ -1,8 +1,8 @@
 //! Matrix factorization of ratings: `r = μ + b_u + b_i + x_u·y_i`, solved by alternating ridge regressions.
 //!
 //! Penalties grow with how often a row occurs (Zhou et al., *Large-scale parallel collaborative filtering for the Netflix prize*, AAIM
-//! 2008), and the mean of several solutions from different starts is taken, for which single ones vary more than they
-//! err together. A user is folded in by one ridge regression: no row is kept for anybody.
+//! 2008), and the mean of several solutions from different starts is predicted, because the errors of single solutions
+//! are largely independent. A user is folded in by one ridge regression; there are no rows for users.
 
 use accrue_kernel::{Draws, axpy, dot};
 use serde::{Deserialize, Serialize};
@@ -11,10 +11,10 @@ use super::{Baseline, BaselineSettings, RatingModel, Ratings};
 use crate::collaborative::linear::{cholesky, cholesky_solve};
 use crate::collaborative::{Epoch, Fit, FitError, parallel};
 
-/// Where its random numbers come from.
+/// Stream of random numbers.
 const STREAM: u64 = 0x5241_5445;
 
-/// Size, penalty, effort.
+/// Size, penalty, iterations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RatingFactorizationSettings {
@@ -24,7 +24,7 @@ pub struct RatingFactorizationSettings {
     pub iterations: usize,
     /// Penalty of a row for each of its ratings.
     pub l2: f64,
-    /// Solutions whose mean is taken.
+    /// Number of solutions that are averaged.
     pub solutions: usize,
 }
 
@@ -127,7 +127,7 @@ fn solve_all(
     );
 }
 
-/// Space for one row's normal equations.
+/// Buffers for one row's normal equations.
 struct Solver {
     normal: Vec<f32>,
 }
@@ -156,7 +156,7 @@ impl Solver {
         if cholesky(&mut self.normal, d, 1) {
             cholesky_solve(&self.normal, d, x);
         } else {
-            // Only rounding of huge ratings gets here; the baseline alone is the answer then.
+            // Only rounding errors of huge ratings reach this; then the baseline alone is the prediction.
             x.fill(0.0);
         }
     }

@@ -1,4 +1,4 @@
-//! Item neighbours for ratings: what somebody gave to similar items, above or below their baseline.
+//! Item neighbours for ratings: how much above or below the baseline the user rated similar items.
 //!
 //! `r̂ = b_ui + Σ_j s_ij e_uj / (damping + Σ_j |s_ij|)` over the `k` most similar rated items, `e` the residuals of the baseline and
 //! `s_ij = n_ij / (n_ij + shrink) · cos(e_i, e_j)`. Sarwar et al., WWW 2001; shrinkage: Koren, KDD 2008.
@@ -14,13 +14,13 @@ use crate::collaborative::{Fit, FitError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RatingKnnSettings {
-    /// Similar rated items that count.
+    /// Similar rated items that are used.
     pub k: usize,
     /// Neighbours that an item keeps.
     pub kept: usize,
-    /// People added to those who rated both.
+    /// Added to the number of users who rated both.
     pub shrink: f64,
-    /// Added to the sum of similarities: little evidence stays near the baseline.
+    /// Added to the sum of similarities: with little evidence a prediction stays near the baseline.
     pub damping: f64,
     /// Exponent of a similarity.
     pub power: f64,
@@ -99,7 +99,7 @@ impl RatingModel for RatingKnn {
     }
 }
 
-/// How many are in both ascending lists.
+/// The number of elements that are in both ascending lists.
 fn common(a: &[u32], b: &[u32]) -> usize {
     let (mut i, mut j, mut n) = (0, 0, 0);
     while i < a.len() && j < b.len() {

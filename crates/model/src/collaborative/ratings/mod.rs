@@ -1,7 +1,8 @@
-//! Models of explicit ratings: how many stars would somebody give?
+//! Models of explicit ratings: they predict how a user would rate an item.
 //!
-//! In: [`Ratings`], one list of `(item, rating)` a user. Out: a fitted model that predicts the ratings of items for *a list of ratings*, also of
-//! somebody never seen. Predictions stay within the ratings that occur. One file a model, one line each in the registry below.
+//! In: [`Ratings`], one list of `(item, rating)` a user. Out: a fitted model that predicts the ratings of items for *a
+//! list of ratings*, also of a user it never saw. Predictions stay within the range of the ratings in the data. One
+//! file a model, one entry each in the registry below.
 
 mod baseline;
 mod blend;
@@ -18,7 +19,7 @@ pub use item_knn::{RatingKnn, RatingKnnSettings};
 
 use super::{Fit, FitError};
 
-/// Who rated what how. A pair occurs at most once.
+/// Which users rated which items, and how. A pair occurs at most once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ratings {
     n_items: usize,
@@ -36,7 +37,7 @@ impl Ratings {
         Self { n_items, users }
     }
 
-    /// Items there are, rated or not.
+    /// Number of items, including unrated ones.
     pub fn n_items(&self) -> usize {
         self.n_items
     }
@@ -46,7 +47,7 @@ impl Ratings {
         &self.users
     }
 
-    /// Ratings there are.
+    /// Number of ratings.
     pub fn n_ratings(&self) -> usize {
         self.users.iter().map(Vec::len).sum()
     }
@@ -63,23 +64,23 @@ impl Ratings {
 
 /// A model of ratings.
 pub trait RatingModel: Sized + Send + Sync + Serialize + DeserializeOwned {
-    /// What can be set.
+    /// The settings.
     type Settings: Clone + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync + std::fmt::Debug;
 
     /// Learns from `data`; the same bytes for the same data, settings and seed on any number of threads.
     ///
     /// # Errors
-    /// [`FitError`] if a setting makes no sense or training diverges.
+    /// [`FitError`] if a setting is not valid or training diverges.
     fn fit(data: &Ratings, settings: &Self::Settings, fit: &Fit<'_>) -> Result<Self, FitError>;
 
     /// Numbers that were learned.
     fn n_params(&self) -> u64;
 
-    /// Predicts the ratings of `items` by somebody who rated `rated` so. `items: [n] → out: [n]`, finite.
+    /// Predicts the ratings of `items` by a user who gave the ratings `rated`. `items: [n] → out: [n]`, finite.
     fn rate(&self, rated: &[(u32, f32)], items: &[u32], out: &mut [f32]);
 }
 
-/// Declares [`RatingKind`], [`AnyRatingSettings`] and [`AnyRatingModel`], in step with each other.
+/// Declares [`RatingKind`], [`AnyRatingSettings`] and [`AnyRatingModel`] from one list of models.
 macro_rules! rating_models {
     ($($name:literal $what:literal => $model:ident,)+) => {
         /// Which model.
@@ -89,7 +90,7 @@ macro_rules! rating_models {
         }
 
         impl RatingKind {
-            /// All models there are.
+            /// All models.
             pub const ALL: &'static [Self] = &[$(Self::$model),+];
 
             /// Its name on the command line.
@@ -97,20 +98,20 @@ macro_rules! rating_models {
                 match self { $(Self::$model => $name),+ }
             }
 
-            /// What it is, in a line.
+            /// What it is, in one sentence.
             pub fn what(self) -> &'static str {
                 match self { $(Self::$model => $what),+ }
             }
 
-            /// Its settings before anything is set.
+            /// Its default settings.
             pub fn default_settings(self) -> AnyRatingSettings {
                 match self { $(Self::$model => AnyRatingSettings::$model(Default::default())),+ }
             }
 
-            /// Its settings out of any serde format; what is left out keeps its default.
+            /// Reads its settings from any serde format; settings that are left out keep their defaults.
             ///
             /// # Errors
-            /// The format's, if a name or a type is wrong.
+            /// The error of the format, if a name or a type is wrong.
             pub fn read_settings<'de, D: Deserializer<'de>>(self, settings: D) -> Result<AnyRatingSettings, D::Error> {
                 Ok(match self { $(Self::$model => AnyRatingSettings::$model(Deserialize::deserialize(settings)?)),+ })
             }
@@ -124,7 +125,7 @@ macro_rules! rating_models {
         }
 
         impl AnyRatingSettings {
-            /// Whose they are.
+            /// The model that they belong to.
             pub fn kind(&self) -> RatingKind {
                 match self { $(Self::$model(_) => RatingKind::$model),+ }
             }
@@ -163,8 +164,8 @@ macro_rules! rating_models {
 }
 
 rating_models! {
-    "rating-baseline" "The mean, the user's leaning and the item's." => Baseline,
-    "rating-knn" "What somebody gave to similar items." => RatingKnn,
+    "rating-baseline" "The mean, and the biases of the user and the item." => Baseline,
+    "rating-knn" "The user's ratings of similar items." => RatingKnn,
     "rating-mf" "Matrix factorization of ratings by alternating least squares." => RatingFactorization,
     "rating-blend" "A weighted mean of the others." => RatingBlend,
 }

@@ -1,8 +1,8 @@
-//! The latest choices in the order in which they were learned: what a fit learns from.
+//! The latest choices in the order in which they were learned: the data of a fit.
 //!
-//! In: pairs of shopper and item. Out: the histories of any stretch of them that is still there. A ring of fixed size in shared chunks:
-//! a snapshot costs pointers. What is not learned (anchors, suspect windows, other arms' shoppers) does not get here, and what is
-//! undone is gone with the state that held it.
+//! In: pairs of shopper and item. Out: the histories of any range of them that is still kept. A ring of fixed size in
+//! shared chunks, so that a snapshot copies only pointers. Events that are not learned (the holdout, suspect windows,
+//! shoppers of other arms) are not added, and a rollback drops what came after it together with the state that held it.
 
 use accrue_store::{ItemIdx, ShopperIdx};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub(super) struct Choices {
     ring: CowVec<(ShopperIdx, ItemIdx)>,
     /// The number of the first choice that was put into this ring.
     first: u64,
-    /// Choices so far, those that are gone included.
+    /// Choices so far, including those that are no longer kept.
     n: u64,
 }
 
@@ -29,7 +29,7 @@ impl Choices {
         Self { capacity, ring: CowVec::new(CHUNK, (0, 0)), first: 0, n: 0 }
     }
 
-    /// Choices so far, those that are gone included.
+    /// Choices so far, including those that are no longer kept.
     pub(super) fn n(&self) -> u64 {
         self.n
     }
@@ -96,13 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn histories_are_those_of_the_stretch_in_order() {
+    fn histories_are_those_of_the_range_in_order() {
         let histories = filled(10, 25).histories(16, 23);
         assert_eq!(histories.histories().collect::<Vec<_>>(), [[18, 21].as_slice(), &[16, 19, 22], &[17, 20]]);
     }
 
     #[test]
-    fn another_size_keeps_the_latest_under_their_numbers() {
+    fn another_size_keeps_the_latest_choices_and_their_numbers() {
         let choices = filled(10, 25);
         for capacity in [4, 10, 17] {
             let mut resized = choices.resized(capacity);

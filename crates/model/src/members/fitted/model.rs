@@ -1,4 +1,4 @@
-//! The model: when a fit begins, when its result is in force, and how it scores.
+//! The model: when a fit begins, when its result is takes effect, and how it scores.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,17 +18,17 @@ use crate::{Context, Step};
 /// Choices before the first fit.
 const FIRST: u64 = 1_000;
 
-/// A model of whole data sets that follows the stream from fit to fit.
+/// A fitted model that is fitted on the latest choices at intervals.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Fitted {
     settings: FittedSettings,
     seed: u64,
     choices: Choices,
-    /// A fit begins when there are so many choices.
+    /// A fit begins when there are this many choices.
     next: u64,
     pending: Option<Pending>,
-    in_force: Option<Arc<InForce>>,
+    current: Option<Arc<CurrentFit>>,
     outcome: Outcome,
 }
 
@@ -37,29 +37,29 @@ pub struct Fitted {
 struct Pending {
     /// It learns from the choices before this one.
     frozen: u64,
-    /// Its result is in force when there are so many choices.
+    /// Its result takes effect when there are this many choices.
     due: u64,
     fit: Arc<PendingFit>,
 }
 
-/// The model that answers.
+/// The model that scores.
 #[derive(Debug, Deserialize)]
-struct InForce {
+struct CurrentFit {
     model: AnyModel,
     /// Items that it knows.
     n_items: usize,
-    /// It never changes, so one checkpoint has it and the next ones refer to that.
+    /// It never changes, so one checkpoint stores it and the next ones refer to that.
     #[serde(skip)]
     marks: PageMarks,
 }
 
-impl PartialEq for InForce {
+impl PartialEq for CurrentFit {
     fn eq(&self, other: &Self) -> bool {
         self.model == other.model && self.n_items == other.n_items
     }
 }
 
-impl Serialize for InForce {
+impl Serialize for CurrentFit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut page = serializer.serialize_tuple(1)?;
         serialize_pages(&self.marks, 1, |_| page.serialize_element(&(&self.model, self.n_items)))?;
@@ -67,7 +67,7 @@ impl Serialize for InForce {
     }
 }
 
-/// What came of fits so far.
+/// The outcomes of fits so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Outcome {
     n_fits: u64,
@@ -76,7 +76,7 @@ struct Outcome {
     fault: Option<Box<str>>,
 }
 
-/// What a checkpoint keeps: a fit that has begun is begun again from the choices, which are all there.
+/// What a checkpoint stores. A fit that has begun begins again from the choices, which are all stored.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     settings: FittedSettings,
@@ -84,15 +84,15 @@ struct Stored {
     choices: Choices,
     next: u64,
     pending: Option<(u64, u64)>,
-    in_force: Option<Arc<InForce>>,
+    current: Option<Arc<CurrentFit>>,
     outcome: Outcome,
 }
 
 impl From<Fitted> for Stored {
     fn from(model: Fitted) -> Self {
-        let Fitted { settings, seed, choices, next, pending, in_force, outcome } = model;
+        let Fitted { settings, seed, choices, next, pending, current, outcome } = model;
         let pending = pending.map(|pending| (pending.frozen, pending.due));
-        Self { settings, seed, choices, next, pending, in_force, outcome }
+        Self { settings, seed, choices, next, pending, current, outcome }
     }
 }
 
@@ -100,8 +100,8 @@ impl TryFrom<Stored> for Fitted {
     type Error = String;
 
     fn try_from(stored: Stored) -> Result<Self, String> {
-        let Stored { settings, seed, choices, next, pending, in_force, outcome } = stored;
-        let mut model = Self { settings, seed, choices, next, pending: None, in_force, outcome };
+        let Stored { settings, seed, choices, next, pending, current, outcome } = stored;
+        let mut model = Self { settings, seed, choices, next, pending: None, current, outcome };
         if model.settings.model.settings().is_none() {
             return Err("a fitted model of the kind `none`".into());
         }
@@ -122,12 +122,13 @@ impl PartialEq for Fitted {
             && (self.seed, self.next) == (other.seed, other.next)
             && self.choices == other.choices
             && places(&self.pending) == places(&other.pending)
-            && self.in_force == other.in_force
+            && self.current == other.current
             && self.outcome == other.outcome
     }
 }
 
-/// A fit whose data is frozen. Its result is a function of that data, the settings and the seed, whoever computes it and when.
+/// A fit whose data is frozen. Its result is a function of that data, the settings and the seed; it does not depend on
+/// the thread or the time of the computation.
 #[derive(Debug)]
 pub struct PendingFit {
     choices: Choices,
@@ -136,17 +137,17 @@ pub struct PendingFit {
     settings: AnySettings,
     seed: u64,
     claimed: AtomicBool,
-    result: OnceLock<Result<Arc<InForce>, FitError>>,
+    result: OnceLock<Result<Arc<CurrentFit>, FitError>>,
 }
 
 impl PendingFit {
-    /// Whether nobody has claimed it yet; from here on the caller has. Who claims it computes it ahead of its time; it need not be
-    /// claimed at all.
+    /// Claims the fit for the caller: `true` unless another thread has claimed it. The thread that claims a fit
+    /// computes it before it is due. A fit may also stay unclaimed.
     pub fn claim(&self) -> bool {
         !self.claimed.swap(true, Ordering::Relaxed)
     }
 
-    /// Fits the model, or waits until whoever began has done so.
+    /// Fits the model, or waits for the thread that is fitting it.
     pub fn compute(&self) {
         self.result();
     }
@@ -156,21 +157,21 @@ impl PendingFit {
         self.result.get().is_some()
     }
 
-    fn result(&self) -> &Result<Arc<InForce>, FitError> {
+    fn result(&self) -> &Result<Arc<CurrentFit>, FitError> {
         let fit = || {
             let data = self.choices.histories(self.from, self.to);
             let model = self.settings.fit(&data, &Fit::quiet(self.seed, 1))?;
-            Ok(Arc::new(InForce { model, n_items: data.n_items(), marks: PageMarks::default() }))
+            Ok(Arc::new(CurrentFit { model, n_items: data.n_items(), marks: PageMarks::default() }))
         };
-        // A fault of one model shall not end the learner: it goes on with what was in force.
+        // A fault of one model must not end the learner: it keeps the model of the fit before.
         self.result.get_or_init(|| catch_unwind(AssertUnwindSafe(fit)).unwrap_or(Err(FitError::Panicked)))
     }
 }
 
-/// The items of the catalogue as the model scores them for one shopper.
+/// The fitted model's scores of all items for one shopper, with what standardises them.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
-    /// `[n_items]`; empty where nothing can be said.
+pub struct FittedScores {
+    /// `[n_items]`; empty if there is no score.
     scores: Vec<f32>,
     mean: f32,
     /// One over the standard deviation.
@@ -180,33 +181,34 @@ pub struct Standing {
 
 impl Member for Fitted {
     type Settings = FittedSettings;
-    type Situation = Standing;
+    type Situation = FittedScores;
 
     const COLUMNS: &'static [Column] = &[Column::log("fitted", -4.0, 0.75, 0.2)];
     const TIES_BY_POPULARITY: bool = true;
     const RETRIEVES_FOR_LEARNING: bool = false;
 
-    /// Nothing learned yet; `None` for the kind `none`.
+    /// A model that has learned nothing; `None` for the kind `none`.
     fn new(settings: &FittedSettings, seed: u64) -> Option<Self> {
         settings.model.settings()?;
         Some(Self {
             choices: Choices::new(capacity(settings)),
             next: FIRST.min(settings.every),
             pending: None,
-            in_force: None,
+            current: None,
             outcome: Outcome::default(),
             settings: settings.clone(),
             seed,
         })
     }
 
-    /// Choices stay as far as there is room for them; what is fitted goes on if it is the same model.
+    /// Keeps the latest choices that the new window holds, and the fitted model if it is of the same kind with the same
+    /// settings.
     fn set_settings(&mut self, settings: &FittedSettings, _: u64) -> bool {
         if settings == &self.settings {
             return true;
         }
         if settings.model != self.settings.model {
-            self.in_force = None;
+            self.current = None;
         }
         self.choices = self.choices.resized(capacity(settings));
         self.pending = None;
@@ -215,16 +217,16 @@ impl Member for Fitted {
         true
     }
 
-    /// Takes a choice in; puts a fit in force that is due, and begins one when it is time. Every choice counts alike, whatever its type
-    /// is worth.
-    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut Standing) {
+    /// Adds a choice; puts a fit that is due into effect, and begins one when it is time. Every choice has the same
+    /// weight, whatever its type.
+    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut FittedScores) {
         if step.weight <= 0.0 {
             return;
         }
         self.choices.push(step.event.shopper, step.event.item);
         let n = self.choices.n();
         if let Some(pending) = self.pending.take_if(|pending| pending.due <= n) {
-            self.put_in_force(&pending.fit);
+            self.adopt(&pending.fit);
         }
         if n >= self.next {
             let gap = (n / 2).clamp(FIRST.min(self.settings.every), self.settings.every);
@@ -234,10 +236,10 @@ impl Member for Fitted {
     }
 
     /// Scores all items for a shopper, once.
-    fn prepare(&self, _: &Catalogue, context: &Context<'_>, standing: &mut Standing) {
-        let Standing { scores, mean, scale, history } = standing;
+    fn prepare(&self, _: &Catalogue, context: &Context<'_>, scored: &mut FittedScores) {
+        let FittedScores { scores, mean, scale, history } = scored;
         scores.clear();
-        let Some(InForce { model, n_items, .. }) = self.in_force.as_deref() else { return };
+        let Some(CurrentFit { model, n_items, .. }) = self.current.as_deref() else { return };
         history.clear();
         let known = context.past.iter().filter(|past| context.weight(past) > 0.0 && (past.item as usize) < *n_items);
         history.extend(known.map(|past| past.item));
@@ -250,31 +252,31 @@ impl Member for Fitted {
         let of_all = scores.iter().map(|&score| f64::from(score)).sum::<f64>() / n;
         let variance = scores.iter().map(|&score| (f64::from(score) - of_all).powi(2)).sum::<f64>() / n;
         (*mean, *scale) = (of_all as f32, (1.0 / variance.sqrt()) as f32);
-        // All alike: nothing stands out.
+        // All scores are equal, so no item differs from the mean.
         if !scale.is_finite() || !mean.is_finite() {
             scores.clear();
         }
     }
 
-    /// How far each item's score lies above the mean of all items, in standard deviations; 0 for an item younger than the fit, and for a
+    /// How far each item's score is above the mean of all items, in standard deviations; 0 for an item younger than the fit, and for a
     /// shopper without a past.
-    fn columns(&self, _: &Catalogue, standing: &Standing, items: &[ItemIdx], out: &mut [f32]) {
+    fn columns(&self, _: &Catalogue, scored: &FittedScores, items: &[ItemIdx], out: &mut [f32]) {
         for (out, &item) in out.iter_mut().zip(items) {
-            let score = standing.scores.get(item as usize);
-            *out = score.map_or(0.0, |score| (score - standing.mean) * standing.scale);
+            let score = scored.scores.get(item as usize);
+            *out = score.map_or(0.0, |score| (score - scored.mean) * scored.scale);
         }
     }
 
-    /// The items that stand out most.
-    fn retrieve(&self, _: &Catalogue, _: &Context<'_>, standing: &Standing, limit: usize, out: &mut Vec<ItemIdx>) {
-        let best = accrue_kernel::top_k(&standing.scores, limit);
-        out.extend(best.into_iter().take_while(|&(score, _)| score > standing.mean).map(|(_, item)| item));
+    /// The items whose scores are furthest above the mean.
+    fn retrieve(&self, _: &Catalogue, _: &Context<'_>, scored: &FittedScores, limit: usize, out: &mut Vec<ItemIdx>) {
+        let best = accrue_kernel::top_k(&scored.scores, limit);
+        out.extend(best.into_iter().take_while(|&(score, _)| score > scored.mean).map(|(_, item)| item));
     }
 
     fn share_with(&mut self, other: &Self) {
         self.choices.share_with(&other.choices);
-        if self.in_force == other.in_force {
-            self.in_force.clone_from(&other.in_force);
+        if self.current == other.current {
+            self.current.clone_from(&other.current);
         }
         if let (Some(mine), Some(theirs)) = (&mut self.pending, &other.pending)
             && (mine.frozen, mine.due) == (theirs.frozen, theirs.due)
@@ -285,7 +287,7 @@ impl Member for Fitted {
     }
 
     fn n_params(&self) -> u64 {
-        self.in_force.as_ref().map_or(0, |fitted| fitted.model.n_params())
+        self.current.as_ref().map_or(0, |fitted| fitted.model.n_params())
     }
 
     fn copied_bytes(&self) -> u64 {
@@ -294,11 +296,11 @@ impl Member for Fitted {
 }
 
 impl Fitted {
-    /// What failed leaves the model before it in force.
-    fn put_in_force(&mut self, fit: &PendingFit) {
+    /// After a failure the model before it stays in effect.
+    fn adopt(&mut self, fit: &PendingFit) {
         match fit.result() {
             Ok(fitted) => {
-                self.in_force = Some(fitted.clone());
+                self.current = Some(fitted.clone());
                 self.outcome.n_fits += 1;
                 self.outcome.fault = None;
             }
@@ -309,13 +311,13 @@ impl Fitted {
         }
     }
 
-    /// The first choice that a fit learns from which learns from those before `to`.
+    /// The first choice of the window of a fit that learns from the choices before `to`.
     fn from(&self, to: u64) -> u64 {
         to.saturating_sub(self.settings.window as u64).max(self.choices.oldest())
     }
 
     fn pending_fit(&self, frozen: u64, due: u64) -> Pending {
-        let settings = self.settings.model.settings().expect("a model of no kind is not made").clone();
+        let settings = self.settings.model.settings().expect("a model of the kind `none` is not created").clone();
         let fit = PendingFit {
             choices: self.choices.clone(),
             from: self.from(frozen),
@@ -328,13 +330,13 @@ impl Fitted {
         Pending { frozen, due, fit: Arc::new(fit) }
     }
 
-    /// The fit that has begun and is not in force yet.
+    /// The fit that has begun and has not taken effect yet.
     pub fn pending(&self) -> Option<&Arc<PendingFit>> {
         self.pending.as_ref().map(|pending| &pending.fit)
     }
 
-    /// So many choices can be learned without waiting for a fit that nobody has computed yet: those until it is due, or until the next
-    /// one begins.
+    /// How many choices can be learned without waiting for a fit that has not been computed yet: those until it is due,
+    /// or until the next one begins.
     pub fn free_choices(&self) -> u64 {
         let n = self.choices.n();
         match &self.pending {
@@ -343,12 +345,12 @@ impl Fitted {
         }
     }
 
-    /// Fits that came into force.
+    /// Fits that took effect.
     pub fn n_fits(&self) -> u64 {
         self.outcome.n_fits
     }
 
-    /// Fits that failed; the model before stayed in force.
+    /// Fits that failed; the model before stayed in effect.
     pub fn n_failed(&self) -> u64 {
         self.outcome.n_failed
     }
@@ -359,7 +361,7 @@ impl Fitted {
     }
 }
 
-/// Choices that have to be kept: those of a fit's window, and those that come until it is in force.
+/// Choices that have to be kept: those of a fit's window, and those that come until it takes effect.
 fn capacity(settings: &FittedSettings) -> usize {
     settings.window + settings.every as usize / 2 + 1
 }

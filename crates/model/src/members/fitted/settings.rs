@@ -1,14 +1,15 @@
-//! Which model is fitted behind the stream, how often, and on how much.
+//! Which model is fitted repeatedly, how often, and on how many choices.
 
 use std::fmt;
 
+use accrue_event::SettingFault;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::collaborative::{AnySettings, Fit, FitError, Interactions, Kind};
 use crate::members::MemberSettings;
 
-/// Word for no model.
+/// The name for no model.
 const NONE: &str = "none";
 
 /// Which model is fitted, with its settings.
@@ -104,11 +105,12 @@ fn unknown(name: &str) -> String {
     format!("there is no fitted model `{name}`; there is {NONE}, {names}")
 }
 
-/// Which model is fitted behind the stream, how often, and on how much.
+/// Which model is fitted repeatedly, how often, and on how many choices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FittedSettings {
-    /// Choices from one fit to the next, at most; a young shop's come sooner, each after half as many again as there were.
+    /// Choices from one fit to the next, at most. In a young shop fits come sooner: each after half as many choices
+    /// again as there were.
     pub every: u64,
     /// The latest choices that a fit learns from, and that are kept.
     pub window: usize,
@@ -129,54 +131,51 @@ impl MemberSettings for FittedSettings {
         self.candidates
     }
 
-    fn is_on(&self) -> bool {
-        self.model.settings().is_some()
+    fn switched_off(&self) -> Option<SettingFault> {
+        let is_off = self.model.settings().is_none();
+        is_off.then(|| SettingFault::new("model", NONE, "the name of a fitted model, such as ease or als"))
     }
 
-    /// The fitted model's own settings are tried on a few made-up histories.
-    fn validate(&self) -> Result<(), String> {
-        for (key, value, least, most) in
-            [("every", self.every, 16, 1 << 32), ("window", self.window as u64, 16, 1 << 32)]
-        {
-            if !(least..=most).contains(&value) {
-                return Err(format!("`model.fitted.{key}` is {value}, but must be {least} to {most}"));
-            }
-        }
+    /// The fitted model's own settings are tested on a few synthetic histories.
+    fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("every", self.every, 16..=1 << 32)?;
+        SettingFault::check("window", self.window as u64, 16..=1 << 32)?;
         let Some(settings) = self.model.settings() else { return Ok(()) };
         let made_up = Interactions::new(4, [[0, 1, 2], [1, 2, 3], [2, 3, 0], [3, 0, 1]]);
-        let in_one_pass = bounded(settings).map_err(|fault| format!("`model.fitted.model`: {fault}"))?;
+        let in_one_pass = bounded(settings).map_err(|fault| fault.within("model"))?;
         match in_one_pass.fit(&made_up, &Fit::quiet(1, 1)) {
-            Err(fault @ FitError::Setting { .. }) => {
-                Err(format!("`model.fitted.model`: {}: {fault}", settings.kind().name()))
+            Err(FitError::Setting { name, value, expected }) => {
+                Err(SettingFault::new(name, value, expected).within(settings.kind().name()).within("model"))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Settings by name that say how long a fit takes, or how much memory, whatever the data; with the most that they may be.
+/// Settings by name that determine how long a fit takes, or how much memory, for any data; with the largest value of
+/// each.
 const MOST: [(&[&str], i64); 4] = [
     (PASSES, 1_000),
     (&["layers", "blocks", "hops"], 16),
     (&["d", "factors", "rank", "length", "heads", "order", "horizontal", "vertical", "kernel"], 1_024),
     (&["hidden"], 4_096),
 ];
-/// Those that say how often a fit goes over its data.
+/// Those that set how often a fit passes over its data.
 const PASSES: &[&str] = &["epochs", "iterations", "rounds", "steps"];
-/// The most that other numbers may be.
+/// The largest value of other numbers.
 const ANYTHING: i64 = 1_000_000;
 
-/// The settings with a single pass over the data, to be tried.
+/// The settings with a single pass over the data, for the test.
 ///
 /// # Errors
 /// A number with which a fit would not end, or would take more memory than there is.
-fn bounded(settings: &AnySettings) -> Result<AnySettings, String> {
-    let mut table = toml::Value::try_from(settings).map_err(|error| error.to_string())?;
+fn bounded(settings: &AnySettings) -> Result<AnySettings, SettingFault> {
+    let mut table = toml::Value::try_from(settings).expect("settings of a fitted model are numbers and names");
     bound(&mut table)?;
-    table.try_into().map_err(|error: toml::de::Error| error.message().to_string())
+    Ok(table.try_into().expect("smaller numbers are of the same type"))
 }
 
-fn bound(place: &mut toml::Value) -> Result<(), String> {
+fn bound(place: &mut toml::Value) -> Result<(), SettingFault> {
     match place {
         toml::Value::Table(table) => {
             for (key, value) in table.iter_mut() {
@@ -184,10 +183,10 @@ fn bound(place: &mut toml::Value) -> Result<(), String> {
                 let most = listed.map_or(ANYTHING, |&(_, most)| most);
                 match value {
                     toml::Value::Integer(number) if *number > most => {
-                        return Err(format!("{key}={number}: at most {most} is expected"));
+                        return Err(SettingFault::new(key, *number, format!("at most {most}")));
                     }
                     toml::Value::Integer(number) if PASSES.contains(&key.as_str()) => *number = (*number).min(1),
-                    value => bound(value)?,
+                    value => bound(value).map_err(|fault| fault.within(key))?,
                 }
             }
             Ok(())
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_named_or_told_with_its_settings_and_both_come_back() {
+    fn a_model_is_given_by_name_or_with_its_settings_and_read_back() {
         for &kind in Kind::ALL {
             let named = read(&format!("model = '{}'", kind.name())).unwrap();
             assert_eq!(named.model.settings(), Some(&kind.default_settings()), "{}", kind.name());
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_named() {
+    fn invalid_settings_are_named() {
         for (toml, why) in [
             ("model = 'eas'", "there is none, popularity"),
             ("model = { eas = {} }", "no fitted model `eas`"),
@@ -234,14 +233,17 @@ mod tests {
             assert!(fault.contains(why), "{toml}: {fault}");
         }
         for (toml, why) in [
-            ("every = 3", "`model.fitted.every` is 3"),
-            ("window = 0", "`model.fitted.window` is 0"),
-            ("[model.markov]\nreach = 1_000_000_000_000", "`model.fitted.model`: reach=1000000000000: at most 1000000"),
-            ("[model.als]\niterations = 100_000", "iterations=100000: at most 1000"),
-            ("[model.gru]\nd = 100_000", "d=100000: at most 1024"),
-            ("[model.ease]\nl2 = -1.0", "`model.fitted.model`: ease: l2=-1"),
+            ("every = 3", "`every` is 3"),
+            ("window = 0", "`window` is 0"),
+            (
+                "[model.markov]\nreach = 1_000_000_000_000",
+                "`model.markov.reach` is 1000000000000, but must be at most 1000000",
+            ),
+            ("[model.als]\niterations = 100_000", "`model.als.iterations` is 100000, but must be at most 1000"),
+            ("[model.gru]\nd = 100_000", "`model.gru.d` is 100000, but must be at most 1024"),
+            ("[model.ease]\nl2 = -1.0", "`model.ease.l2` is -1, but must be "),
         ] {
-            let fault = read(toml).unwrap().validate().expect_err(toml);
+            let fault = read(toml).unwrap().validate().expect_err(toml).to_string();
             assert!(fault.contains(why), "{toml}: {fault}");
         }
     }

@@ -1,8 +1,9 @@
-//! Forward and backward over the windows of a step: everything up to the point where something moves.
+//! Forward and backward passes over the windows of a step: the gradients, before any parameter changes.
 //!
-//! The loss is the sampled softmax: each target against items drawn evenly for the whole step, of which each stands for its share
-//! of the catalogue (Bengio and Senécal 2008). Windows go onto tapes of about 48 rows, so that their numbers stay in the cache; a row's
-//! gradients are added in the order of windows, then of places, then of candidates. One thread.
+//! The loss is the sampled softmax: each target competes with items drawn evenly for the whole step, each of which
+//! represents its part of the catalogue (Bengio and Senécal 2008). Windows are put on tapes of about 48 rows, so that
+//! their numbers stay in the cache; a row's gradients are added in the order of windows, then of places, then of
+//! candidates. One thread.
 
 use accrue_store::ItemIdx;
 use accrue_tensor::{
@@ -16,7 +17,7 @@ use crate::table::EmbeddingTable;
 /// Rows on a tape before the next tape is begun.
 const ROWS_A_TAPE: usize = 48;
 
-/// Room for a step, kept from step to step, and what it found.
+/// Buffers of a step, reused from step to step, and its results.
 #[derive(Debug, Default)]
 pub(super) struct Gradients {
     pub(super) buffers: Buffers,
@@ -29,9 +30,9 @@ pub(super) struct Gradients {
     state_gradient: Vec<f32>,
     target_gradient: Vec<f32>,
     chosen: Vec<ItemIdx>,
-    /// Of the dense weights, summed over targets.
+    /// Gradient of the dense weights, summed over targets.
     pub(super) dense: Vec<f32>,
-    /// Rows of the table that have a gradient, and it. `[n]`, `[n, d]`
+    /// Rows of the table that have a gradient, and their gradients. `[n]`, `[n, d]`
     rows: Vec<ItemIdx>,
     values: Vec<f32>,
     /// `(row, place)` of each gradient in order of rows.
@@ -39,9 +40,9 @@ pub(super) struct Gradients {
 }
 
 impl Gradients {
-    /// Finds the gradients of the runs, of which each target competes with all of `sampled` (ascending, without doubles); all their
-    /// rows exist in the table. The norm of the dense gradient and how many targets there were; `None` if a loss or a gradient is
-    /// no finite number.
+    /// Computes the gradients of the windows. Each target competes with all of `sampled` (ascending, without
+    /// duplicates); all their rows exist in the table. Returns the norm of the dense gradient and the number of
+    /// targets; `None` if a loss or a gradient is not finite.
     pub(super) fn find(
         &mut self,
         dense: &Dense,
@@ -60,9 +61,9 @@ impl Gradients {
         self.values.clear();
         self.vectors.clear();
         sampled.iter().for_each(|&item| self.vectors.extend_from_slice(row(table, item)));
-        // log(1 / Q): how many items a drawn one stands for.
-        let stands_for = accrue_kernel::ln((n_items as f32 / sampled.len().max(1) as f32).max(1.0));
-        self.block.load(0, &self.vectors, d, &vec![stands_for; sampled.len()]);
+        // log(1 / Q): how many items a drawn one represents.
+        let log_represented = accrue_kernel::ln((n_items as f32 / sampled.len().max(1) as f32).max(1.0));
+        self.block.load(0, &self.vectors, d, &vec![log_represented; sampled.len()]);
         let mut loss = 0.0;
         for group in groups(runs) {
             loss += self.tape(dense, table, group, sampled);
@@ -79,11 +80,11 @@ impl Gradients {
         loss.is_finite().then_some((norm, targets.len()))
     }
 
-    /// One tape forward and backward; the loss of its targets.
+    /// One tape forward and backward; returns the loss of its targets.
     fn tape(&mut self, dense: &Dense, table: &EmbeddingTable, group: &[Run], sampled: &[ItemIdx]) -> f64 {
         let d = table.dim();
         let segments: Vec<usize> = group.iter().map(|run| run.inputs().len()).collect();
-        // Nothing is dropped, so nothing is drawn.
+        // There is no dropout, so no random numbers are drawn.
         let mode = Mode::Train(accrue_kernel::Draws::new(0, 0, 0));
         let mut tape = Tape::new(&mut self.buffers, &dense.weights, &segments, mode);
         let x = tape.leaf(segments.iter().sum(), d, |x| {
@@ -147,7 +148,7 @@ fn target<'t>(table: &'t EmbeddingTable, item: ItemIdx, sampled: &[ItemIdx]) -> 
     Target::Beside(row(table, item), sampled.binary_search(&item).ok().map(|place| place as u32))
 }
 
-/// Runs with about [`ROWS_A_TAPE`] inputs together.
+/// Windows with about [`ROWS_A_TAPE`] inputs together.
 fn groups(runs: &[Run]) -> Vec<&[Run]> {
     let mut groups = Vec::new();
     let (mut first, mut n_rows) = (0, 0);

@@ -1,6 +1,6 @@
 //! The network of the chosen kind, its dense weights and their optimizer.
 //!
-//! They lie together behind one pointer: publishing copies the pointer, and the first step after it copies the weights.
+//! They share one pointer: publishing copies the pointer, and the first step after it copies the weights.
 
 use accrue_tensor::{Optimizer, Rule, Tape, Var, Weights};
 
@@ -33,11 +33,11 @@ impl PartialEq for Dense {
 impl Dense {
     /// Seeded weights for these settings; `None` for the kind `none`.
     ///
-    /// Nothing is dropped from the layers: an event is learned a few times, not in passes, and is no danger of being learned by
-    /// heart.
+    /// There is no dropout: an event is learned a few times, not in passes over a data set, so there is little risk of
+    /// overfitting.
     ///
     /// # Errors
-    /// If a size makes no sense.
+    /// If a size is not valid.
     pub(super) fn new(settings: &SequenceSettings, seed: u64) -> Result<Option<Self>, FitError> {
         let SequenceSettings { kind, d, length, blocks, heads, weight_decay, .. } = *settings;
         let mut weights = Weights::new(seed);

@@ -1,14 +1,14 @@
 //! A sequence network that learns from every event: GRU4Rec (Hidasi et al. 2016), SASRec (Kang, McAuley 2018) or NextItNet (Yuan et
-//! al. 2019), moved a little behind each few events instead of trained in passes.
+//! al. 2019), trained by a small step after each few events instead of in passes.
 //!
-//! The network reads the last items that a shopper chose; its state `h` meets an item's row `v_i`, which is also what the network
-//! reads of it. What is answered is the *lift*: `s(i) = h · v_i − log mean_j exp(h · v_j)`, over some items j spread over the table, so
-//! that a score means the same for every shopper: by how much the item is likelier than the average one.
+//! The network reads the last items that a shopper chose, each as its row `v_i`, and returns a state `h`. An item's
+//! score is the *lift* `s(i) = h · v_i − log mean_j exp(h · v_j)`, over some items j spread over the table, so that a
+//! score means the same for every shopper: how much likelier the item is than the average one.
 //!
-//! Events wait in windows until there are `batch_events` of them; then one step is taken: windows and some of the reservoir forward and
-//! backward, AdamW on the dense weights, row-wise Adagrad on the rows. A step whose loss or gradient is not finite moves nothing and is
-//! counted. Negatives, replay and first rows are functions of the seed and of offsets.
-//! Refuses: to hold anything of a shopper beyond the windows that wait and the sample in the reservoir.
+//! Events wait in windows until there are `batch_events` of them; then one step is taken: forward and backward over
+//! these windows and some of the reservoir, AdamW on the dense weights, row-wise Adagrad on the rows. A step whose loss
+//! or gradient is not finite changes nothing and is counted. Negatives, replay and first rows are functions of the seed
+//! and of offsets. Refuses: to keep anything of a shopper beyond the windows that wait and the sample in the reservoir.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ const NEGATIVES: u64 = 0x5345_5155_0003;
 const ROWS: u64 = 0x5345_5155_0004;
 /// Standard deviation of a new row's numbers.
 const INIT: f32 = 0.05;
-/// Items that stand for all when a score is set against the average item's.
+/// Number of items in the mean that a score is compared with.
 const SPREAD: usize = 128;
 
 /// The model of one shop.
@@ -96,13 +96,13 @@ impl TryFrom<Stored> for Sequence {
 struct SequenceScratch(Gradients);
 
 impl Clone for SequenceScratch {
-    /// The memory has no content: the copy begins with none.
+    /// The memory is scratch: a copy begins with none.
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-/// A shopper as the network sees them, prepared for any number of scores, and the memory that learning and scoring need.
+/// A shopper's state, prepared for any number of scores, and the memory that learning and scoring need.
 #[derive(Clone, Debug, Default)]
 pub struct ShopperState {
     /// `h`, `[d]`; empty for an empty past.
@@ -120,7 +120,7 @@ impl Member for Sequence {
     const TIES_BY_POPULARITY: bool = true;
     const RETRIEVES_FOR_LEARNING: bool = false;
 
-    /// Nothing learned yet; `None` for the kind `none`.
+    /// A network that has learned nothing; `None` for the kind `none`.
     ///
     /// # Panics
     /// If the settings are not valid.
@@ -146,7 +146,7 @@ impl Member for Sequence {
         })
     }
 
-    /// A network of another kind or size begins anew.
+    /// A network of another kind or size is created again.
     fn set_settings(&mut self, settings: &SequenceSettings, _: u64) -> bool {
         if !self.fits(settings) {
             return false;
@@ -159,8 +159,8 @@ impl Member for Sequence {
         true
     }
 
-    /// Takes a choice in, and takes a step if enough have been gathered. Every choice counts alike, whatever its type is worth: the
-    /// network learns what comes next. It is pulled towards `reference` by `anchor_pull`.
+    /// Adds a choice, and takes a step if enough events wait. Every choice has the same weight, whatever its type,
+    /// because the network learns which item comes next. `anchor_pull` regularises it towards `reference`.
     fn learn(&mut self, step: &Step<'_>, _: &Catalogue, reference: Option<&Self>, shopper: &mut ShopperState) {
         if step.weight <= 0.0 || step.n_items < 2 {
             return;
@@ -221,7 +221,7 @@ impl Member for Sequence {
         }
     }
 
-    /// Makes the scan see what was learned.
+    /// Updates the image that the scan reads.
     fn refresh(&mut self) {
         self.items.refresh();
     }
@@ -238,7 +238,7 @@ impl Member for Sequence {
         (self.dense.weights.values().len() + self.items.len() * self.settings.d) as u64
     }
 
-    /// Those of the dense weights are not counted.
+    /// Bytes of copied dense weights are not counted.
     fn copied_bytes(&self) -> u64 {
         self.items.copied_bytes()
     }
@@ -277,8 +277,8 @@ impl Sequence {
         runs[..n_new].iter().for_each(|run: &Run| self.reservoir.offer(run, reservoir, step.seed));
     }
 
-    /// Moves against gradients that are finite: the dense weights by their mean over the targets, rows by their sum, since a row's
-    /// own state knows how much it has seen.
+    /// Takes a step with finite gradients: the dense weights by their mean over the targets, rows by their sum, because
+    /// a row's own optimizer state holds how often it was learned.
     fn descend(&mut self, gradients: &mut Gradients, norm: f64, n_targets: usize, reference: Option<&Self>) {
         let SequenceSettings { learning_rate, clip, row_clip, anchor_pull, d, .. } = self.settings;
         let reference = reference.filter(|reference| anchor_pull > 0.0 && reference.fits(&self.settings));
@@ -307,7 +307,7 @@ impl Sequence {
         });
     }
 
-    /// Steps that were not taken because a loss or a gradient was no finite number.
+    /// Steps that were not taken because a loss or a gradient was not finite.
     pub fn n_skipped(&self) -> u64 {
         self.n_skipped
     }

@@ -1,5 +1,6 @@
-//! Settings of the sequence model, and which of them make no sense together.
+//! Settings of the sequence model, and which of them cannot be combined.
 
+use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
 use crate::members::MemberSettings;
@@ -8,7 +9,7 @@ use crate::members::MemberSettings;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SequenceKind {
-    /// None: the model does not exist, and costs nothing.
+    /// None: the model does not exist and costs nothing.
     #[default]
     None,
     /// Gated recurrent units.
@@ -20,7 +21,7 @@ pub enum SequenceKind {
 }
 
 impl SequenceKind {
-    /// All but none.
+    /// All kinds except none.
     pub const NETWORKS: [Self; 3] = [Self::Gru, Self::Transformer, Self::Convolution];
 
     /// The name in settings.
@@ -42,7 +43,7 @@ pub struct SequenceSettings {
     pub kind: SequenceKind,
     /// Width of vectors and states.
     pub d: usize,
-    /// Last items of a history that are seen.
+    /// Last items of a history that the network reads.
     pub length: usize,
     /// Layers, or blocks of the Transformer and of the convolutions.
     pub blocks: usize,
@@ -50,7 +51,8 @@ pub struct SequenceSettings {
     pub heads: usize,
     /// Events gathered for a step.
     pub batch_events: usize,
-    /// Last places of a window that a step learns, those learned before included: a shopper's own replay.
+    /// Last places of a window that a step learns, including ones learned before: a replay of the shopper's own
+    /// choices.
     pub targets: usize,
     /// Items drawn for the sampled softmax of a step.
     pub negatives: usize,
@@ -62,15 +64,16 @@ pub struct SequenceSettings {
     pub row_rate: f32,
     /// Decay of the rows that a step touches.
     pub row_decay: f32,
-    /// Longest gradient of the dense weights, per target; 0 is any.
+    /// Largest norm of the gradient of the dense weights, per target; 0 is no limit.
     pub clip: f32,
-    /// Longest gradient of a row in one step; 0 is any. Rows are not averaged over targets, and a popular one has many.
+    /// Largest norm of the gradient of a row in one step; 0 is no limit. Rows are not averaged over targets, and a
+    /// popular one has many.
     pub row_clip: f32,
     /// Past windows kept to be learned again.
     pub reservoir: usize,
     /// Past windows learned again for each new event.
     pub replay: f32,
-    /// Pull towards the last version known good; 0 is none.
+    /// Strength of the regularisation towards the reference state; 0 is none.
     pub anchor_pull: f32,
     /// Candidates of a page.
     pub candidates: usize,
@@ -106,11 +109,12 @@ impl MemberSettings for SequenceSettings {
         self.candidates
     }
 
-    fn is_on(&self) -> bool {
-        self.kind != SequenceKind::None
+    fn switched_off(&self) -> Option<SettingFault> {
+        let is_off = self.kind == SequenceKind::None;
+        is_off.then(|| SettingFault::new("kind", self.kind.name(), "gru, transformer or convolution"))
     }
 
-    fn validate(&self) -> Result<(), String> {
+    fn validate(&self) -> Result<(), SettingFault> {
         let Self { d, length, blocks, heads, batch_events, targets, negatives, reservoir, .. } = *self;
         let counts = [
             ("d", d, 1, 1024),
@@ -123,12 +127,10 @@ impl MemberSettings for SequenceSettings {
             ("reservoir", reservoir, 0, 1_000_000),
         ];
         for (key, value, least, most) in counts {
-            if !(least..=most).contains(&value) {
-                return Err(format!("`model.sequence.{key}` is {value}, but must be {least} to {most}"));
-            }
+            SettingFault::check(key, value, least..=most)?;
         }
         if self.kind == SequenceKind::Transformer && !d.is_multiple_of(heads) {
-            return Err(format!("`model.sequence.d` is {d}, but must be a multiple of `heads`, {heads}"));
+            return Err(SettingFault::new("d", d, format!("a multiple of `heads`, {heads}")));
         }
         let rates = [
             ("learning_rate", self.learning_rate, 1.0),
@@ -141,9 +143,7 @@ impl MemberSettings for SequenceSettings {
             ("anchor_pull", self.anchor_pull, 100.0),
         ];
         for (key, value, most) in rates {
-            if !(0.0..=most).contains(&value) {
-                return Err(format!("`model.sequence.{key}` is {value}, but must be 0 to {most}"));
-            }
+            SettingFault::check(key, value, 0.0..=most)?;
         }
         Ok(())
     }
@@ -154,19 +154,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_work_and_what_cannot_work_is_named() {
+    fn the_defaults_are_valid_and_invalid_settings_are_named() {
         assert_eq!(SequenceSettings::default().validate(), Ok(()));
         let refused = |change: fn(&mut SequenceSettings), key: &str| {
             let mut settings = SequenceSettings { kind: SequenceKind::Transformer, ..Default::default() };
             change(&mut settings);
-            let fault = settings.validate().expect_err("it cannot work");
+            let fault = settings.validate().expect_err("it is not valid").to_string();
             assert!(fault.contains(key), "{fault}");
         };
-        refused(|settings| settings.d = 0, "sequence.d`");
+        refused(|settings| settings.d = 0, "`d` is 0");
         refused(|settings| settings.heads = 3, "multiple of `heads`");
-        refused(|settings| settings.targets = 51, "sequence.targets`");
-        refused(|settings| settings.batch_events = 0, "sequence.batch_events`");
-        refused(|settings| settings.learning_rate = f32::NAN, "sequence.learning_rate`");
-        refused(|settings| settings.replay = -1.0, "sequence.replay`");
+        refused(|settings| settings.targets = 51, "`targets` is 51");
+        refused(|settings| settings.batch_events = 0, "`batch_events` is 0");
+        refused(|settings| settings.learning_rate = f32::NAN, "`learning_rate` is NaN");
+        refused(|settings| settings.replay = -1.0, "`replay` is -1");
     }
 }

@@ -1,11 +1,11 @@
-//! Runs of items that wait for the next step, and a reservoir of past ones.
+//! Windows of items that wait for the next step, and a reservoir of past ones.
 //!
-//! Events of one shopper that follow one another lie in one window, so that a basket of ten lines costs one forward pass and not
-//! ten. Windows wait until enough events have been gathered: when that is, is a function of the records alone, and those that wait
-//! are part of the state. So a learner that stops between two steps goes on where it stood.
+//! Consecutive events of one shopper are in one window, so that a basket of ten lines costs one forward pass and not
+//! ten. Windows wait until there are enough events for a step. When that is depends on the records alone, and waiting
+//! windows are part of the state, so a learner that was stopped between two steps resumes exactly.
 //!
-//! The reservoir is an even sample of all past windows in bounded room: Vitter, *Random sampling with a reservoir* (1985),
-//! algorithm R, with draws that are a function of the seed and of how many windows there were.
+//! The reservoir is a uniform sample of all past windows in bounded memory: Vitter, *Random sampling with a reservoir*
+//! (1985), algorithm R, with draws that are a function of the seed and of the number of windows.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const REPLAY: u64 = 0x5345_5155_0002;
 pub(super) struct Window {
     shopper: u32,
     items: Vec<ItemIdx>,
-    /// Of them, the last ones that were not learned yet.
+    /// How many of the last ones have not been learned yet.
     n_new: usize,
 }
 
@@ -37,15 +37,15 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Takes the chosen item of a step in, behind what its shopper chose before. `length`: items that a state sees; of these, a new
-    /// window leaves `room` for events to come.
-    pub(super) fn gather(&mut self, step: &Step<'_>, length: usize, room: usize) {
+    /// Adds the chosen item of a step after what its shopper chose before. `length`: items that a state reads, of which
+    /// a new window leaves `n_free` for events to come.
+    pub(super) fn gather(&mut self, step: &Step<'_>, length: usize, n_free: usize) {
         let context = &step.context;
         let mut chosen = context.past.iter().rev().filter(|past| context.weight(past) > 0.0).map(|past| past.item);
         let Some(last) = chosen.next() else { return };
         self.n_events += 1;
         let (shopper, item) = (step.event.shopper, step.event.item);
-        // After a merge the shopper's last item is another's.
+        // After a merge the shopper's last item is one of the other shopper's.
         let goes_on = |window: &&mut Window| {
             window.shopper == shopper && window.items.last() == Some(&last) && window.items.len() <= length
         };
@@ -54,7 +54,7 @@ impl Pending {
             window.n_new += 1;
             return;
         }
-        let before = chosen.take(length.saturating_sub(1 + room));
+        let before = chosen.take(length.saturating_sub(1 + n_free));
         let mut items: Vec<ItemIdx> = [item, last].into_iter().chain(before).collect();
         items.reverse();
         self.windows.push(Window { shopper, items, n_new: 1 });
@@ -65,7 +65,8 @@ impl Pending {
         self.n_events
     }
 
-    /// Hands over all windows, with how many of their last places a step should learn: `targets`, or what is new if that is more.
+    /// Returns and removes all windows, with how many of their last places a step should learn: `targets`, or all new
+    /// ones if those are more.
     pub(super) fn take(&mut self, targets: usize) -> Vec<Run> {
         self.n_events = 0;
         let windows = std::mem::take(&mut self.windows);
@@ -85,18 +86,18 @@ impl Run {
         Self { n_targets: targets.min(items.len() - 1), items }
     }
 
-    /// What the network reads.
+    /// The inputs of the network.
     pub(super) fn inputs(&self) -> &[ItemIdx] {
         &self.items[..self.items.len() - 1]
     }
 
-    /// What its last states should choose.
+    /// The items that its last states should predict.
     pub(super) fn targets(&self) -> &[ItemIdx] {
         &self.items[self.items.len() - self.n_targets..]
     }
 }
 
-/// An even sample of all windows that were learned.
+/// A uniform sample of all windows that were learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Reservoir {
     windows: CowVec<Arc<[ItemIdx]>>,
@@ -110,7 +111,7 @@ impl Default for Reservoir {
 }
 
 impl Reservoir {
-    /// Takes a window in, or not, each past one with the same chance.
+    /// Adds a window or not, so that each past one is kept with the same probability.
     pub(super) fn offer(&mut self, run: &Run, capacity: usize, seed: u64) {
         let place = match self.n_seen {
             young if young < capacity as u64 => young,
@@ -130,7 +131,7 @@ impl Reservoir {
             .map(move |_| Run::new(self.windows.get(draws.below(n_windows as u64) as usize).clone(), targets))
     }
 
-    /// Holds the memory of `other` wherever both say the same.
+    /// Holds the memory of `other` wherever both hold the same values.
     pub(super) fn share_with(&mut self, other: &Self) {
         self.windows.share_with(&other.windows);
     }
@@ -141,14 +142,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reservoir_is_an_even_sample_in_bounded_room() {
+    fn a_reservoir_is_a_uniform_sample_of_bounded_size() {
         let mut reservoir = Reservoir::default();
         for item in 0..20_000 {
             reservoir.offer(&Run::new(Arc::from([item, item]), 1), 500, 3);
         }
         assert_eq!(reservoir.windows.len(), 500);
         let mean = reservoir.windows.iter().map(|items| f64::from(items[0])).sum::<f64>() / 500.0;
-        // The mean of 500 even draws below 20,000 has a deviation of 258.
+        // The mean of 500 uniform draws below 20,000 has a deviation of 258.
         assert!((mean - 10_000.0).abs() < 1_000.0, "{mean}");
         let drawn = |offset| reservoir.draw(3, 1, 3, offset).map(|run| run.items[0]).collect::<Vec<_>>();
         assert_eq!(drawn(7), drawn(7));

@@ -1,7 +1,8 @@
-//! The normalised graph of who chose what, and smoothing over it.
+//! The normalised graph of users and the items they chose, and smoothing over it.
 //!
-//! In: a vector for each item, or for each user. Out: their sums over the edges, `a_ui = (n_u · n_i)^-½`, whole or for some rows alone.
-//! Each row is one chain in the order of its edges, so threads do not show. Refuses nothing; a row without an edge is 0.
+//! In: a vector for each item, or for each user. Out: their sums over the edges, `a_ui = (n_u · n_i)^-½`, for all rows
+//! or for some. Each row is summed in the order of its edges, so the result does not depend on the number of threads.
+//! Refuses nothing; a row without an edge is 0.
 
 use accrue_kernel::{axpy, gather_rows, scale};
 
@@ -15,9 +16,9 @@ const ROWS: usize = 256;
 pub(super) struct Graph {
     all: Interactions,
     all_users_of: Interactions,
-    /// Where each edge of the columns stands among those of the rows. `[n_edges]`
+    /// The position of each edge of the columns among those of the rows. `[n_edges]`
     edge_of: Vec<u32>,
-    /// Edges that are there at the moment: those of [`Graph::without`] are not.
+    /// Whether each edge is in the graph at the moment: [`Graph::without`] removes some.
     items_of: Interactions,
     users_of: Interactions,
     /// `n_u^-½`. `[n_users]`
@@ -28,7 +29,7 @@ pub(super) struct Graph {
     pub(super) threads: usize,
 }
 
-/// Room for one layer of each side, kept from step to step.
+/// Buffers for one layer of each side, reused from step to step.
 #[derive(Default)]
 pub(super) struct Layers {
     users: Vec<f32>,
@@ -40,7 +41,7 @@ fn norms(rows: &Interactions) -> Vec<f32> {
 }
 
 impl Graph {
-    /// Repeats count once.
+    /// Repeats are counted once.
     pub(super) fn new(data: &Interactions, d: usize, threads: usize) -> Self {
         let all = data.distinct();
         let users_of = all.transposed();
@@ -60,17 +61,17 @@ impl Graph {
         }
     }
 
-    /// Every edge, by users: repeats are gone.
+    /// Every edge once, by users.
     pub(super) fn all(&self) -> &Interactions {
         &self.all
     }
 
-    /// How many chose the item, at least 1.
+    /// How many users chose the item, at least 1.
     pub(super) fn count(&self, item: usize) -> f32 {
         self.all_users_of.history(item).len().max(1) as f32
     }
 
-    /// All edges but these are there from now on; weights stay. `edges: numbers among all`
+    /// Puts all edges but these into the graph; weights stay. `edges: numbers among all`
     pub(super) fn without(&mut self, edges: &[u32]) {
         let mut there = vec![true; self.edge_of.len()];
         edges.iter().for_each(|&edge| there[edge as usize] = false);
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn smoothing_a_lonely_pair_keeps_it() {
+    fn smoothing_keeps_an_isolated_pair() {
         // One user with one item: a = 1, so B is the identity.
         let graph = Graph::new(&Interactions::new(1, [[0]]), 2, 1);
         assert_eq!(graph.smooth(&[3.0, -1.0], 4, &mut Layers::default()), [3.0, -1.0]);
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edge_taken_out_is_gone_both_ways() {
+    fn a_removed_edge_is_absent_in_both_directions() {
         let data = Interactions::new(3, [vec![2, 0], vec![0, 1], vec![2]]);
         let mut graph = Graph::new(&data, 1, 1);
         // Edges by users: 0–0, 0–2, 1–0, 1–1, 2–2.

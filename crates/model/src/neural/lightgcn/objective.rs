@@ -1,15 +1,16 @@
-//! What a step of LightGCN minimises: BPR, or a softmax over sampled items.
+//! The objectives of LightGCN: BPR, or a softmax over sampled items.
 //!
-//! In: smoothed vectors of items, choices `(u, i)`, the items they are held against. Out: the mean loss, and its gradient by the smoothed
+//! In: smoothed vectors of items, choices `(u, i)`, the items they are compared with. Out: the mean loss, and its gradient by the smoothed
 //! vectors. With `z` an item's vector and `q = A_u z` a user's:
 //!
 //! ```text
 //! BPR      -log σ(q · z_i - q · z_j)                                Rendle et al., BPR (UAI 2009), as in the paper
 //! softmax  -log exp s_i / (exp s_i + Σ_j exp(s_j - log Q_j))        s = q · z / temperature, or cos(q, z) / temperature
 //! ```
-//! With the cosine: Wu, Wang, Gao et al., *On the effectiveness of sampled softmax loss for item recommendation* (2022). `Q_j` is how often a
-//! step draws item `j`, so that those drawn stand for all (Yi et al., *Sampling-bias-corrected neural modeling*, 2019). Refuses nothing; a
-//! user without an edge in the graph has `q = 0` and teaches nothing.
+//! With the cosine: Wu, Wang, Gao et al., *On the effectiveness of sampled softmax loss for item recommendation*
+//! (2022). `Q_j` is how often a step draws item `j`; it corrects the sampled sum to an estimate of the sum over all
+//! items (Yi et al., *Sampling-bias-corrected neural modeling*, 2019). Refuses nothing; a user without an edge in the
+//! graph has `q = 0` and no gradient.
 
 use accrue_kernel::{axpy, dot, scale, sigmoid, softplus, squared_norm};
 use accrue_tensor::{CandidateBlock, Candidates, FirstPass, PackedStates, SoftmaxScratch, Target};
@@ -20,9 +21,9 @@ use crate::collaborative::parallel::for_each_chunk;
 
 /// Choices that a thread takes at a time.
 const CHOICES: usize = 192;
-/// Rivals that a thread takes at a time.
+/// Sampled items that a thread takes at a time.
 const RIVALS: usize = 128;
-/// Vectors shorter than this have no direction.
+/// Vectors shorter than this are treated as 0.
 const SHORTEST: f32 = 1e-12;
 
 /// How a user's vector and an item's make a score.
@@ -31,13 +32,13 @@ const SHORTEST: f32 = 1e-12;
 pub enum Similarity {
     /// `q · z`, as in the paper.
     Dot,
-    /// `q · z / (|q| |z|)`: how many chose an item does not show in the length of its vector.
+    /// `q · z / (|q| |z|)`: independent of a vector's length, which depends on how often an item was chosen.
     #[default]
     Cosine,
 }
 
 impl Similarity {
-    /// What a vector is multiplied by before the product; 0 if it has no direction.
+    /// The factor of a vector before the product; 0 for a vector without a direction.
     pub(super) fn factor(self, row: &[f32]) -> f32 {
         let length = || squared_norm(row).sqrt();
         match self {
@@ -48,20 +49,20 @@ impl Similarity {
     }
 }
 
-/// A user and what they chose.
+/// A user and an item they chose.
 #[derive(Clone, Copy)]
 pub(super) struct Choice {
     pub(super) user: usize,
     pub(super) chosen: usize,
 }
 
-/// Items that stand for all, ascending, with the logarithm of how often a step draws each.
+/// Sampled items, ascending, with the logarithm of how often a step draws each.
 pub(super) struct Rivals {
     pub(super) items: Vec<u32>,
     pub(super) log_q: Vec<f32>,
 }
 
-/// Room that is kept from step to step.
+/// Buffers that are reused from step to step.
 #[derive(Default)]
 pub(super) struct Room {
     wanted: Vec<bool>,
@@ -82,14 +83,14 @@ impl Room {
         self.of_users.resize(self.users.len(), 0.0);
     }
 
-    /// The gradient by users' vectors reaches the items that they are made of.
+    /// Adds the gradient by users' vectors to those of the items that they are sums of.
     fn end(&mut self, graph: &Graph, of_items: &mut [f32]) {
         graph.to_items(&self.of_users, &mut self.from_users);
         axpy(1.0, &self.from_users, of_items);
     }
 }
 
-/// The mean loss of BPR, `others[k]` beside choice `k`. `smoothed: [n_items, d] → [n_items, d]`
+/// The mean loss of BPR, choice `k` against `others[k]`. `smoothed: [n_items, d] → [n_items, d]`
 pub(super) fn bpr(
     graph: &Graph,
     smoothed: &[f32],
@@ -118,19 +119,19 @@ pub(super) fn bpr(
     (total / choices.len() as f64, of_items)
 }
 
-/// The sampled softmax's way of scoring.
+/// How the sampled softmax computes scores.
 #[derive(Clone, Copy)]
 pub(super) struct Softmax {
     pub(super) similarity: Similarity,
     pub(super) temperature: f32,
 }
 
-/// Some choices: vectors as they meet in the softmax, and the gradients of these.
+/// Some choices: their vectors as the softmax uses them, and the gradients of these.
 struct Part<'a> {
     choices: &'a [Choice],
     /// `q`, with the temperature in it. `[n, d]`
     states: Vec<f32>,
-    /// What `q` was multiplied by. `[n]`
+    /// The factor of `q`. `[n]`
     scales: Vec<f32>,
     /// The chosen items. `[n, d]`
     targets: Vec<f32>,
@@ -143,7 +144,7 @@ struct Part<'a> {
 }
 
 impl Softmax {
-    /// The mean cross-entropy of each choice against the rivals. `smoothed: [n_items, d] → [n_items, d]`
+    /// The mean cross-entropy of each choice against the sampled items. `smoothed: [n_items, d] → [n_items, d]`
     pub(super) fn loss(
         self,
         graph: &Graph,
@@ -197,7 +198,7 @@ impl Softmax {
         (parts.iter().map(|part| part.loss).sum::<f64>() / choices.len() as f64, of_items)
     }
 
-    /// The items' vectors as they meet a state, and what each was multiplied by. `→ [n, d], [n]`
+    /// The items' vectors as they are multiplied with a state, and the factor of each. `→ [n, d], [n]`
     fn items(self, smoothed: &[f32], d: usize, items: impl Iterator<Item = usize>) -> (Vec<f32>, Vec<f32>) {
         let (mut vectors, mut factors) = (Vec::new(), Vec::new());
         for item in items {
@@ -249,7 +250,7 @@ impl Softmax {
         Part { of_states, of_targets, log_sums, ..part }
     }
 
-    /// Gradients of states and targets become those of users' and items' vectors.
+    /// Turns the gradients of states and targets into those of users' and items' vectors.
     fn spread(self, graph: &Graph, part: &Part, of_users: &mut [f32], of_items: &mut [f32]) {
         let d = graph.d;
         let mut of_q = vec![0.0; d];

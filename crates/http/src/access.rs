@@ -1,7 +1,7 @@
-//! Who may do what: keys and their scopes, rates and origins; and the rule for a server without keys.
+//! Access control: keys with their scopes, rates and origins, and the rule for a server without keys.
 //!
-//! In: a request's method, route and headers, and the time. Out: let in, or a problem. What a route needs is one table
-//! that fails closed: a route that it does not name needs `admin`.
+//! In: a request's method, route and headers, and the time. Out: admission, or a problem. One table says what a route
+//! needs, and it fails closed: a route that it does not name needs `admin`.
 
 use std::time::Instant;
 
@@ -12,19 +12,19 @@ use parking_lot::Mutex;
 use super::problem::{Code, Problem};
 use super::settings::{HttpSettings, Key, Scope, is_local_name};
 
-/// Where a key may stand beside `Authorization: Bearer …`.
+/// The header that may carry a key, besides `Authorization: Bearer …`.
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What a route asks of whoever calls it.
+/// What a route needs to be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     /// Nothing: probes and the description of the interface.
     Open,
-    /// A key with this scope, or with `admin`. `Publish` is also opened by `write`.
+    /// A key with this scope, or with `admin`. `Publish` is included in `write`.
     Needs(Scope),
 }
 
-/// What a method of a route asks. `None` is an address that no route has.
+/// What a method of a route needs. `None` is an address without a route.
 pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
     let Some(route) = route else { return Access::Open };
     let reads = method == Method::GET || method == Method::HEAD;
@@ -49,19 +49,19 @@ pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
     }
 }
 
-/// The keys, and whether a request without one may come in.
-pub(super) struct Door {
+/// The keys, and whether requests without one are admitted.
+pub(super) struct AccessControl {
     keys: Vec<Guarded>,
     is_loopback: bool,
 }
 
-/// A key with what is left of its rate.
+/// A key with the rest of its rate.
 struct Guarded {
     key: Key,
     bucket: Option<Mutex<Bucket>>,
 }
 
-impl Door {
+impl AccessControl {
     pub(super) fn new(settings: &HttpSettings, is_loopback: bool) -> Self {
         let now = Instant::now();
         let guarded = |key: &Key| Guarded {
@@ -71,7 +71,7 @@ impl Door {
         Self { keys: settings.keys.iter().map(guarded).collect(), is_loopback }
     }
 
-    /// Lets a request in, or says why not.
+    /// Admits a request, or says why not.
     pub(super) fn admit(&self, access: Access, headers: &HeaderMap, now: Instant) -> Result<(), Problem> {
         let Access::Needs(scope) = access else { return Ok(()) };
         if self.keys.is_empty() {
@@ -87,7 +87,7 @@ impl Door {
         guarded.admit(scope, headers, now)
     }
 
-    /// Every key is compared in full, so that the time tells nothing of how near a guess came.
+    /// Every key is compared in full, so that the time does not depend on how close a guess is.
     fn find(&self, given: &[u8]) -> Option<&Guarded> {
         let mut found = None;
         for guarded in &self.keys {
@@ -113,7 +113,7 @@ impl Door {
             return Err(unauthorized(Code::KeyRequired, detail));
         }
         // A page of any site can make a browser on this machine send requests here, and by rebinding its own name to
-        // 127.0.0.1 even read the answers. What names another host in these two headers is such a page.
+        // 127.0.0.1 even read the answers. Such a page is recognised by another host in one of these two headers.
         let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
         if host.is_some_and(|host| !is_local_authority(host)) {
             let detail = "without keys this server answers to localhost only: use http://localhost or http://127.0.0.1, or give it keys";
@@ -123,24 +123,24 @@ impl Door {
         if origin.is_some_and(|origin| !is_local_origin(origin)) {
             return Err(Problem::new(
                 Code::OriginNotAllowed,
-                "without keys, pages of this machine alone may call this server",
+                "without keys, only pages of this machine may call this server",
             ));
         }
         Ok(())
     }
 
-    /// The origin of the page that calls, if some key allows it: what `Access-Control-Allow-Origin` says.
+    /// The origin of the calling page, if some key allows it: the value of `Access-Control-Allow-Origin`.
     pub(super) fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
         self.keys.iter().any(|guarded| guarded.allows(origin)).then(|| origin.clone())
     }
 
-    /// Whether answers depend on the origin of the page that calls, which caches must know.
+    /// Whether answers depend on the origin of the calling page, which caches must know.
     pub(super) fn varies_by_origin(&self) -> bool {
         self.keys.iter().any(|guarded| !guarded.key.origins.is_empty())
     }
 
-    /// The answer to a browser that asks whether a page may send what it is about to send.
+    /// The answer to a browser's preflight request.
     pub(super) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
         let asks = method == Method::OPTIONS
             && headers.contains_key(header::ORIGIN)
@@ -171,7 +171,8 @@ impl Guarded {
             || scopes.contains(&Scope::Admin)
             || (scope == Scope::Publish && scopes.contains(&Scope::Write));
         if !opens {
-            let detail = format!("this needs a key with the scope `{}`; the key {name:?} has it not", scope.name());
+            let detail =
+                format!("this needs a key with the scope `{}`; the key {name:?} does not have it", scope.name());
             return Err(Problem::new(Code::MissingScope, detail).member("scope", scope.name()));
         }
         if let Some(origin) = headers.get(header::ORIGIN)
@@ -199,7 +200,7 @@ impl Guarded {
     }
 }
 
-/// A token bucket: one token a request, refilled evenly, holding two seconds' worth.
+/// A token bucket: one token a request, refilled evenly, that holds the tokens of two seconds.
 struct Bucket {
     per_s: f64,
     tokens: f64,
@@ -208,17 +209,17 @@ struct Bucket {
 
 impl Bucket {
     fn full(per_s: f64, at: Instant) -> Self {
-        Self { per_s, tokens: Self::room(per_s), at }
+        Self { per_s, tokens: Self::capacity(per_s), at }
     }
 
-    fn room(per_s: f64) -> f64 {
+    fn capacity(per_s: f64) -> f64 {
         (2.0 * per_s).max(1.0)
     }
 
-    /// Takes a token, or tells after how many seconds there will be one.
+    /// Takes a token, or returns after how many seconds there will be one.
     fn take(&mut self, now: Instant) -> Result<(), u64> {
         let passed_s = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + passed_s * self.per_s).min(Self::room(self.per_s));
+        self.tokens = (self.tokens + passed_s * self.per_s).min(Self::capacity(self.per_s));
         self.at = self.at.max(now);
         if self.tokens < 1.0 {
             return Err(((1.0 - self.tokens) / self.per_s).ceil().max(1.0) as u64);
@@ -232,7 +233,7 @@ fn unauthorized(code: Code, detail: impl Into<String>) -> Problem {
     Problem::new(code, detail).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"accrue\""))
 }
 
-/// The key that a request shows.
+/// The key of a request.
 fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(7)?;
@@ -291,22 +292,22 @@ mod tests {
             .collect()
     }
 
-    fn door(keys: Vec<Key>, is_loopback: bool) -> Door {
-        Door::new(&HttpSettings { keys, ..Default::default() }, is_loopback)
+    fn access_control(keys: Vec<Key>, is_loopback: bool) -> AccessControl {
+        AccessControl::new(&HttpSettings { keys, ..Default::default() }, is_loopback)
     }
 
-    fn code(door: &Door, needs: Scope, pairs: &[(&str, &str)]) -> Option<Code> {
-        door.admit(Access::Needs(needs), &headers(pairs), Instant::now()).err().map(|problem| problem.code())
+    fn code(control: &AccessControl, needs: Scope, pairs: &[(&str, &str)]) -> Option<Code> {
+        control.admit(Access::Needs(needs), &headers(pairs), Instant::now()).err().map(|problem| problem.code())
     }
 
     #[test]
-    fn a_key_opens_what_its_scopes_say() {
+    fn a_key_admits_to_the_routes_of_its_scopes() {
         let check = |scopes: &[Scope], opens: [bool; 4]| {
-            let door = door(vec![key(scopes, &[], None)], true);
+            let control = access_control(vec![key(scopes, &[], None)], true);
             let all = [Scope::Read, Scope::Write, Scope::Admin, Scope::Publish];
             for (scope, open) in all.into_iter().zip(opens) {
                 let expected = (!open).then_some(Code::MissingScope);
-                assert_eq!(code(&door, scope, &[("x-api-key", SECRET)]), expected, "{scopes:?} for {scope:?}");
+                assert_eq!(code(&control, scope, &[("x-api-key", SECRET)]), expected, "{scopes:?} for {scope:?}");
             }
         };
         check(&[Scope::Read], [true, false, false, false]);
@@ -317,18 +318,21 @@ mod tests {
 
     #[test]
     fn a_key_is_found_in_either_header_and_compared_whole() {
-        let door = door(vec![key(&[Scope::Read], &[], None)], true);
-        assert_eq!(code(&door, Scope::Read, &[]), Some(Code::KeyRequired));
-        assert_eq!(code(&door, Scope::Read, &[("authorization", "bearer 0123456789abcdef")]), None);
-        assert_eq!(code(&door, Scope::Read, &[("authorization", "Basic 0123456789abcdef")]), Some(Code::KeyRequired));
+        let control = access_control(vec![key(&[Scope::Read], &[], None)], true);
+        assert_eq!(code(&control, Scope::Read, &[]), Some(Code::KeyRequired));
+        assert_eq!(code(&control, Scope::Read, &[("authorization", "bearer 0123456789abcdef")]), None);
+        assert_eq!(
+            code(&control, Scope::Read, &[("authorization", "Basic 0123456789abcdef")]),
+            Some(Code::KeyRequired)
+        );
         for wrong in ["0123456789abcdeF", "0123456789abcde", "0123456789abcdef0", ""] {
-            assert_eq!(code(&door, Scope::Read, &[("x-api-key", wrong)]), Some(Code::UnknownKey), "{wrong:?}");
+            assert_eq!(code(&control, Scope::Read, &[("x-api-key", wrong)]), Some(Code::UnknownKey), "{wrong:?}");
         }
     }
 
     #[test]
-    fn without_keys_only_this_machine_comes_in() {
-        let open = door(Vec::new(), true);
+    fn without_keys_only_this_machine_is_admitted() {
+        let open = access_control(Vec::new(), true);
         assert_eq!(code(&open, Scope::Admin, &[]), None);
         assert_eq!(code(&open, Scope::Admin, &[("host", "127.0.0.1:7171"), ("origin", "http://localhost:3000")]), None);
         assert_eq!(code(&open, Scope::Read, &[("host", "[::1]:7171")]), None);
@@ -339,17 +343,17 @@ mod tests {
         for origin in ["https://evil.example", "null", "http://localhost.evil.example"] {
             assert_eq!(code(&open, Scope::Read, &[("origin", origin)]), Some(Code::OriginNotAllowed), "{origin}");
         }
-        assert_eq!(code(&door(Vec::new(), false), Scope::Read, &[]), Some(Code::KeyRequired));
+        assert_eq!(code(&access_control(Vec::new(), false), Scope::Read, &[]), Some(Code::KeyRequired));
     }
 
     #[test]
     fn a_page_needs_an_allowed_origin() {
-        let door = door(vec![key(&[Scope::Publish], &["https://shop.example"], None)], false);
+        let control = access_control(vec![key(&[Scope::Publish], &["https://shop.example"], None)], false);
         let with = |origin| [("x-api-key", SECRET), ("origin", origin)];
-        assert_eq!(code(&door, Scope::Publish, &with("https://shop.example")), None);
-        assert_eq!(code(&door, Scope::Publish, &with("https://evil.example")), Some(Code::OriginNotAllowed));
-        assert_eq!(door.allowed_origin(&headers(&with("https://shop.example"))).unwrap(), "https://shop.example");
-        assert_eq!(door.allowed_origin(&headers(&with("https://evil.example"))), None);
+        assert_eq!(code(&control, Scope::Publish, &with("https://shop.example")), None);
+        assert_eq!(code(&control, Scope::Publish, &with("https://evil.example")), Some(Code::OriginNotAllowed));
+        assert_eq!(control.allowed_origin(&headers(&with("https://shop.example"))).unwrap(), "https://shop.example");
+        assert_eq!(control.allowed_origin(&headers(&with("https://evil.example"))), None);
     }
 
     #[test]
@@ -367,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_the_table_does_not_name_is_closed() {
+    fn a_route_that_the_table_does_not_name_needs_admin() {
         assert_eq!(access(&Method::GET, Some("/v1/secrets")), Access::Needs(Scope::Admin));
         assert_eq!(access(&Method::GET, Some("/v1/quarantine")), Access::Needs(Scope::Admin));
         assert_eq!(access(&Method::PATCH, Some("/v1/items/{id}")), Access::Needs(Scope::Write));
