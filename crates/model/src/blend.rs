@@ -11,51 +11,7 @@ use std::ops::Bound;
 use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
-use crate::decay::log2;
-use crate::members::Column;
-
-/// Knots of a curve.
-pub const N_KNOTS: usize = 16;
-
-/// How a column's values are laid out along its curve.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Axis {
-    /// Zero has knot 0 of its own; knots 1 … lie at `2^low`, `2^(low + step)`, …
-    Log {
-        /// Exponent at knot 1.
-        low: f32,
-        /// Exponents from knot to knot.
-        step: f32,
-    },
-    /// Knots at equal distances from `low` to `high`.
-    Linear {
-        /// Value at knot 0.
-        low: f32,
-        /// Value at the last knot.
-        high: f32,
-    },
-}
-
-impl Axis {
-    /// Place of a value along the curve, from 0 to the last knot.
-    #[inline]
-    fn place(&self, value: f32) -> f32 {
-        let last = (N_KNOTS - 1) as f32;
-        match *self {
-            Axis::Log { .. } if value <= 0.0 => 0.0,
-            Axis::Log { low, step } => (1.0 + (log2(value) - low) / step).clamp(1.0, last),
-            Axis::Linear { low, high } => ((value - low) / (high - low) * last).clamp(0.0, last),
-        }
-    }
-
-    /// Knot below a value and the share of the next one.
-    #[inline]
-    fn locate(&self, value: f32) -> (usize, f32) {
-        let place = self.place(value);
-        let knot = (place as usize).min(N_KNOTS - 2);
-        (knot, place - knot as f32)
-    }
-}
+use crate::column::{Axis, Column, N_KNOTS};
 
 /// Step sizes of the blend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ mod accumulator;
 mod blend;
 mod catalogue;
 pub mod collaborative;
+mod column;
 mod context;
 mod cow;
 mod decay;
@@ -21,8 +22,9 @@ mod thompson;
 mod version;
 mod weights;
 
-pub use blend::{Axis, Blend, BlendSettings, N_KNOTS};
+pub use blend::{Blend, BlendSettings};
 pub use catalogue::Catalogue;
+pub use column::{Axis, Column, N_KNOTS, ReasonKind};
 pub use context::{Context, Scored, Step};
 pub use cow::CowVec;
 pub use decay::{Decayed, HalfLife, log2};
@@ -30,9 +32,9 @@ pub use ensemble::{Ensemble, Prepared, RetrievalSettings};
 pub use exploration::{Drawn, Exploration, MAX_AMONG, MAX_PLACES};
 pub use gaussian::{Gaussian, RowBelief};
 pub use members::{
-    Column, Factorization, FactorizationSettings, Fitted, FittedKind, FittedSettings, Member, Members, Neighbours,
-    NeighboursSettings, Part, PendingFit, Popularity, Preference, ReasonKind, Sequence, SequenceKind, SequenceSettings,
-    Settings, Visitor,
+    Factorization, FactorizationSettings, Fitted, FittedKind, FittedSettings, Member, Members, Neighbours,
+    NeighboursSettings, Part, PendingFit, Popularity, Preference, Sequence, SequenceKind, SequenceSettings, Settings,
+    Visitor,
 };
 pub use table::{EmbeddingTable, TableSettings};
 pub use thompson::Thompson;

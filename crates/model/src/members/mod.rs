@@ -38,8 +38,8 @@ pub use registry::{Members, Part, Settings, Situations, Visitor};
 pub use repeat::{OwnItems, Repeat, RepeatSettings};
 pub use sequence::{Sequence, SequenceKind, SequenceSettings, ShopperState};
 
-use crate::blend::Axis;
 use crate::catalogue::Catalogue;
+pub use crate::column::{Axis, Column, ReasonKind};
 use crate::{Context, Step};
 
 /// A model that learns from every event.
@@ -152,53 +152,4 @@ pub trait MemberSettings: Clone + Debug + Default + PartialEq + Serialize + Dese
     fn validate(&self) -> Result<(), SettingFault> {
         Ok(())
     }
-}
-
-/// One number that a member computes for a candidate.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Column {
-    /// Its name in curves, reasons and metrics; unique over all members.
-    pub name: &'static str,
-    /// How its values are laid out along a curve of the blend.
-    pub axis: Axis,
-    /// Score per knot of that curve before anything is learned.
-    pub slope: f32,
-    /// Its factor where the member scores alone; 0 leaves it out.
-    pub alone: f32,
-    /// What explains a share of the score that comes from this column.
-    pub reason: ReasonKind,
-}
-
-impl Column {
-    /// A column whose values span magnitudes from `2^low` on, in steps of `2^step`; it is explained by the shopper's history and counts
-    /// fully where its member scores alone.
-    pub const fn log(name: &'static str, low: f32, step: f32, slope: f32) -> Self {
-        Self { name, axis: Axis::Log { low, step }, slope, alone: 1.0, reason: ReasonKind::History }
-    }
-
-    /// A column whose values are between `low` and `high`.
-    pub const fn linear(name: &'static str, low: f32, high: f32, slope: f32) -> Self {
-        Self { name, axis: Axis::Linear { low, high }, slope, alone: 1.0, reason: ReasonKind::History }
-    }
-
-    /// The same column with another factor where the member scores alone.
-    pub const fn alone(self, alone: f32) -> Self {
-        Self { alone, ..self }
-    }
-
-    /// The same column with another reason.
-    pub const fn because(self, reason: ReasonKind) -> Self {
-        Self { reason, ..self }
-    }
-}
-
-/// What explains a share of a score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReasonKind {
-    /// What this shopper did.
-    History,
-    /// What other shoppers did lately, the same for every shopper.
-    Popular,
-    /// How long the item has been in the shop, the same for every shopper.
-    New,
 }
