@@ -52,7 +52,7 @@ impl Default for Config {
 impl Config {
     /// Refuses values that are not valid, with the first fault found.
     pub fn validate(&self) -> Result<(), String> {
-        self.http.validate().map_err(|error| error.to_string())?;
+        self.http.validate().map_err(|fault| fault.within("http").to_string())?;
         self.engine.validate()
     }
 }

@@ -33,4 +33,4 @@ mod users;
 mod versions;
 
 pub use router::{ServeError, router, serve};
-pub use settings::{HttpSettings, HttpSettingsError, Key, Scope};
+pub use settings::{HttpSettings, Key, Scope};

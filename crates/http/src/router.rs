@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use accrue_engine::Engine;
+use accrue_event::SettingFault;
 use axum::Router;
 use axum::http::{Method, Uri};
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ use super::metrics::Metrics;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::request_id::RequestIds;
 use super::server::Server;
-use super::settings::{HttpSettings, HttpSettingsError};
+use super::settings::HttpSettings;
 use super::{
     events, forget, items, listener, middleware, probes, quality, quarantine, recommend, search, users, versions,
 };
@@ -30,7 +31,7 @@ use super::{
 pub enum ServeError {
     /// A setting is not valid.
     #[error(transparent)]
-    Settings(#[from] HttpSettingsError),
+    Settings(#[from] SettingFault),
     /// The socket has no address.
     #[error("the listening socket has no address")]
     NoAddress(#[source] io::Error),
@@ -50,7 +51,7 @@ pub async fn serve(
     settings: HttpSettings,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    settings.validate()?;
+    settings.validate().map_err(|fault| fault.within("http"))?;
     let address = listener.local_addr().map_err(ServeError::NoAddress)?;
     let is_loopback = address.ip().is_loopback();
     if settings.keys.is_empty() && !is_loopback {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the HTTP server.
@@ -109,53 +110,48 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A setting that is not valid.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("http setting `{name}`: {message}")]
-pub struct HttpSettingsError {
-    /// The setting.
-    pub name: String,
-    /// The values that are accepted.
-    pub message: String,
+impl Key {
+    fn validate(&self, earlier: &[Self]) -> Result<(), SettingFault> {
+        // A fault is logged, so it must not hold the secret.
+        if self.key.len() < 16 || !self.key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let expected = "at least 16 visible ASCII characters (openssl rand -hex 24)";
+            return Err(SettingFault::new("key", "too short or not visible ASCII", expected));
+        }
+        if self.scopes.is_empty() {
+            return Err(SettingFault::new("scopes", "empty", "at least one of read, write, admin, publish"));
+        }
+        if earlier.iter().any(|other| other.key == self.key) {
+            return Err(SettingFault::new("key", "that of an earlier key", "different from all others"));
+        }
+        if let Some(rate) = self.rate_limit_per_s.filter(|rate| !rate.is_finite() || *rate <= 0.0) {
+            return Err(SettingFault::new("rate_limit_per_s", rate, "above 0"));
+        }
+        match self.origins.iter().find(|origin| !is_origin(origin)) {
+            Some(origin) => Err(SettingFault::new("origins", origin, "origins such as https://shop.example")),
+            None => Ok(()),
+        }
+    }
 }
 
 impl HttpSettings {
-    /// Refuses settings that are not valid, with the first fault found.
-    pub fn validate(&self) -> Result<(), HttpSettingsError> {
-        let fault = |name: &str, message: &str| Err(HttpSettingsError { name: name.into(), message: message.into() });
-        let limits = [
-            ("body_limit_bytes", self.body_limit_bytes),
-            ("max_events", self.max_events),
-            ("max_items", self.max_items),
-            ("max_concurrent_requests", self.max_concurrent_requests),
-            ("max_large_bodies", self.max_large_bodies),
-            ("max_connections", self.max_connections),
-            ("request_timeout_s", self.request_timeout_s as usize),
-            ("idle_timeout_s", self.idle_timeout_s as usize),
-        ];
-        if let Some((name, _)) = limits.iter().find(|(_, limit)| *limit == 0) {
-            return fault(name, "must be at least 1");
-        }
+    /// Refuses settings that are not valid.
+    ///
+    /// # Errors
+    /// The first fault found; its key does not name the table `http`.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("body_limit_bytes", self.body_limit_bytes, 1..)?;
+        SettingFault::check("max_events", self.max_events, 1..)?;
+        SettingFault::check("max_items", self.max_items, 1..)?;
+        SettingFault::check("max_concurrent_requests", self.max_concurrent_requests, 1..)?;
+        SettingFault::check("max_large_bodies", self.max_large_bodies, 1..)?;
+        SettingFault::check("max_connections", self.max_connections, 1..)?;
+        SettingFault::check("request_timeout_s", self.request_timeout_s, 1..)?;
+        SettingFault::check("idle_timeout_s", self.idle_timeout_s, 1..)?;
         if self.listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-            return fault("listen", "must be HOST:PORT, such as 127.0.0.1:7171");
+            return Err(SettingFault::new("listen", &self.listen, "HOST:PORT, such as 127.0.0.1:7171"));
         }
         for (idx, key) in self.keys.iter().enumerate() {
-            let at = |field: &str| format!("keys[{idx}].{field}");
-            if key.key.len() < 16 || !key.key.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return fault(&at("key"), "must be at least 16 visible ASCII characters (openssl rand -hex 24)");
-            }
-            if key.scopes.is_empty() {
-                return fault(&at("scopes"), "must name at least one of read, write, admin, publish");
-            }
-            if self.keys[..idx].iter().any(|other| other.key == key.key) {
-                return fault(&at("key"), "is given twice");
-            }
-            if key.rate_limit_per_s.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
-                return fault(&at("rate_limit_per_s"), "must be above 0");
-            }
-            if let Some(origin) = key.origins.iter().find(|origin| !is_origin(origin)) {
-                return fault(&at("origins"), &format!("{origin:?} is not an origin, such as https://shop.example"));
-            }
+            key.validate(&self.keys[..idx]).map_err(|fault| fault.within(&format!("keys[{idx}]")))?;
         }
         Ok(())
     }
@@ -204,7 +200,7 @@ mod tests {
         let fault = |change: fn(&mut HttpSettings)| {
             let mut settings = HttpSettings { keys: vec![key("0123456789abcdef")], ..Default::default() };
             change(&mut settings);
-            settings.validate().err().map(|error| error.name)
+            settings.validate().err().map(|fault| fault.key)
         };
         assert_eq!(fault(|_| {}), None);
         assert_eq!(fault(|settings| settings.max_events = 0).as_deref(), Some("max_events"));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Chunks in a node of the tree: as many as a block of a checkpoint has pages.
 const NODE: usize = PAGES;
-/// The least size of a checkpoint's page, in bytes, where chunks are smaller.
+/// The largest size of a page of a checkpoint, in bytes, if chunks are smaller.
 const PAGE_BYTES: usize = 1 << 12;
 
 type Chunk<T> = Arc<[T]>;

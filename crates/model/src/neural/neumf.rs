@@ -280,8 +280,7 @@ impl NeuMf {
         chunk.n += n;
         tape.gradient_mut(scores).copy_from_slice(&slopes);
         tape.backward(&mut chunk.gradient);
-        // The gradient of all pairs for the history's vector, and the part of it that each item to predict is left out
-        // of.
+        // The gradient of all pairs for the sum of the history; an item to predict is not in the sum of its own pair.
         let mut of_all = vec![0.0; width];
         let (dp, dq, dpq) = (tape.gradient(p), tape.gradient(q), tape.gradient(pq));
         for (i, &(item, label)) in pairs.iter().enumerate() {

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `settings.rs` | what can be set, and what is refused |
 //! | `choices.rs` | the latest choices, as a ring, and histories out of them |
-//! | `model.rs` | the model: when a fit begins and is takes effect, how it scores |
+//! | `model.rs` | the model: when a fit begins and takes effect, how it scores |
 
 mod choices;
 mod model;

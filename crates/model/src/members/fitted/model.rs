@@ -1,4 +1,4 @@
-//! The model: when a fit begins, when its result is takes effect, and how it scores.
+//! The model: when a fit begins, when its result takes effect, and how it scores.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -18,7 +18,7 @@ pub(super) struct Graph {
     all_users_of: Interactions,
     /// The position of each edge of the columns among those of the rows. `[n_edges]`
     edge_of: Vec<u32>,
-    /// Whether each edge is in the graph at the moment: [`Graph::without`] removes some.
+    /// The edges that are in the graph at the moment; [`Graph::without`] removes some.
     items_of: Interactions,
     users_of: Interactions,
     /// `n_u^-½`. `[n_users]`
