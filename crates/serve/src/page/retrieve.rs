@@ -18,7 +18,7 @@ pub(super) const MAX_SCANNED: usize = 100_000;
 const MAX_UNMET: usize = 32;
 
 /// Noted of an item that was found by going through the catalogue.
-const SCANNED: Share =
+pub(super) const SCANNED: Share =
     Share { code: "catalogue", text: "found by going through the rest of the catalogue", added: 0.0 };
 
 /// Items of one tier, each once.
@@ -27,11 +27,6 @@ pub(super) struct Tier {
     pub retrieved: Vec<ItemIdx>,
     /// What was found by going through the catalogue, newest first.
     pub scanned: Vec<ItemIdx>,
-}
-
-impl Tier {
-    /// What is noted of the items that a scan found.
-    pub const SCANNED: Share = SCANNED;
 }
 
 /// The tiers of one page.
