@@ -34,7 +34,7 @@ impl Shop<'_> {
         let mut described = Vec::new();
         if chosen.len() < n {
             let known: HashSet<ItemIdx> = chosen.iter().map(|scored| scored.item).collect();
-            // A similarity of descriptions ranks below the weakest one of choices.
+            // An item that is only described alike ranks below all that were chosen together.
             let below = chosen.last().map_or(1.0, |weakest| weakest.score);
             let n_wanted = n - chosen.len();
             let alike = self.described_alike(item, VARIANT_SLACK * n_wanted, below, |other| {

@@ -23,14 +23,18 @@ pub(super) const WINDOW: usize = 200;
 /// Text for an item that is above its rank by score.
 const MOVED_UP: Share = Share { code: "diversity", text: "unlike the items above it", added: 0.0 };
 
-/// How many places of a ranked list are needed to fill `page`: all up to the end of its last window.
-pub(super) fn reach(page: &Range<usize>) -> usize {
-    page.end.next_multiple_of(WINDOW)
+/// How many places of a ranked list are needed to fill `page`: with diversity, all up to the end of its last window.
+pub(super) fn reach(situation: &Situation<'_>, page: &Range<usize>) -> usize {
+    if diversity(situation) > 0.0 { page.end.next_multiple_of(WINDOW) } else { page.end }
+}
+
+fn diversity(situation: &Situation<'_>) -> f32 {
+    situation.request.diversity.unwrap_or(0.0)
 }
 
 /// Reorders the windows of a ranked list that overlap `page`, a range of its places.
 pub(super) fn diversify(situation: &Situation<'_>, mut ranked: Vec<Candidate>, page: Range<usize>) -> Vec<Candidate> {
-    let diversity = situation.request.diversity.unwrap_or(0.0);
+    let diversity = diversity(situation);
     if diversity <= 0.0 {
         return ranked;
     }

@@ -99,7 +99,7 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
         {
             let of_tier = slots::behind(&places, list.len());
             let ranked = rank(&situation, tier);
-            let distinct = variants.one_of_each(ranked, diversify::reach(&of_tier));
+            let distinct = variants.one_of_each(ranked, diversify::reach(&situation, &of_tier));
             list.extend(diversify(&situation, distinct, of_tier));
         }
         let page = slots::cut(list, &places);

@@ -4,7 +4,7 @@ use accrue_kernel::TopK;
 use accrue_model::Part;
 use accrue_store::ItemIdx;
 
-use super::retrieve::Tier;
+use super::retrieve::{SCANNED, Tier};
 use super::{Candidate, Situation};
 use crate::shop::with_scratch;
 use crate::{Shop, Visitor};
@@ -19,7 +19,7 @@ pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item 
     let mut order = TopK::new(items.len());
     items.iter().zip(&scores).for_each(|(&item, &score)| order.push(score, item));
     let candidate = move |(score, item): (f32, ItemIdx)| {
-        let shares = if retrieved.binary_search(&item).is_ok() { Vec::new() } else { vec![Tier::SCANNED] };
+        let shares = if retrieved.binary_search(&item).is_ok() { Vec::new() } else { vec![SCANNED] };
         Candidate { item, score, shares }
     };
     order.into_sorted().into_iter().map(candidate)

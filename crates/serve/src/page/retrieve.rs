@@ -19,7 +19,8 @@ pub(super) const MAX_SCANNED: usize = 100_000;
 const MAX_UNMET: usize = 32;
 
 /// Text for an item that the scan of the catalogue found.
-const SCANNED: Share = Share { code: "catalogue", text: "found by a scan of the rest of the catalogue", added: 0.0 };
+pub(super) const SCANNED: Share =
+    Share { code: "catalogue", text: "found by a scan of the rest of the catalogue", added: 0.0 };
 
 /// Items of one tier, each once.
 pub(super) struct Tier {
@@ -27,11 +28,6 @@ pub(super) struct Tier {
     pub retrieved: Vec<ItemIdx>,
     /// What the scan of the catalogue found, newest first.
     pub scanned: Vec<ItemIdx>,
-}
-
-impl Tier {
-    /// The share that is recorded for items that a scan found.
-    pub const SCANNED: Share = SCANNED;
 }
 
 /// The tiers of one page.
