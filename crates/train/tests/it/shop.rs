@@ -29,7 +29,7 @@ pub fn settings_with(part: Part, kind: SequenceKind) -> LearnSettings {
     let sequence = SequenceSettings { kind, d: 16, length: 12, negatives: 16, ..SequenceSettings::default() };
     let mut models = Settings { part, sequence, ..Settings::default() };
     // Off by default, and held to the contract like the others.
-    models.bought_together.enabled = true;
+    models.bought_together.enabled = part == Part::BoughtTogether;
     LearnSettings { predict_one_in: 16, models, ..LearnSettings::default() }
 }
 
