@@ -48,7 +48,7 @@ pub enum ReportError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No answer names the experiment.
-    #[error("no recorded answer belongs to {}; the log knows {known}", named(.name))]
+    #[error("no recorded answer belongs to {}; the log contains {known}", named(.name))]
     Unknown {
         /// The experiment that was asked for.
         name: Option<String>,

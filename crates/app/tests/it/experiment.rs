@@ -288,7 +288,7 @@ fn a_split_that_loses_shoppers_and_an_unknown_experiment_are_reported() {
     assert!(report["split_p_value"].as_f64().unwrap() < 0.001, "{report}");
     let unknown = accrue(dir.path(), &["experiment", "other"]);
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(String::from_utf8(unknown.stderr).unwrap().contains("there are popular items in the log"));
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("the log contains leaders"));
 }
 
 const OWN_ARMS: &str = "

@@ -73,7 +73,7 @@ fn a_challenger_of_another_family_with_settings_is_promoted() {
     let ask_for = |body: &str| server.ask("PUT", "/v1/versions/challenger", body);
     for (wrong, why) in [
         (r#"{"set": {"fitted.model": "eas"}}"#, "no fitted model `eas`"),
-        (r#"{"set": {"fitted.model": {"ease": {"l2": -1}}}}"#, "l2=-1"),
+        (r#"{"set": {"fitted.model": {"ease": {"l2": -1}}}}"#, "ease.l2` is -1"),
         (r#"{"set": {"fitted.model.ease.l2": 1.0}}"#, "no table `model`"),
     ] {
         let (status, problem) = ask_for(wrong);

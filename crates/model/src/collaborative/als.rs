@@ -59,16 +59,11 @@ impl CollaborativeModel for Als {
     type Settings = AlsSettings;
 
     fn fit(data: &Interactions, settings: &AlsSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        FitError::check(settings.factors > 0, "factors", settings.factors, "at least one is needed")?;
-        FitError::check(settings.steps > 0, "steps", settings.steps, "at least one is needed")?;
-        FitError::check(settings.l2 > 0.0, "l2", settings.l2, "a positive number is expected")?;
-        FitError::check(settings.unobserved > 0.0, "unobserved", settings.unobserved, "a positive number is expected")?;
-        FitError::check(
-            settings.frequency >= 0.0,
-            "frequency",
-            settings.frequency,
-            "a number of at least 0 is expected",
-        )?;
+        FitError::check(settings.factors > 0, "factors", settings.factors, "at least one")?;
+        FitError::check(settings.steps > 0, "steps", settings.steps, "at least one")?;
+        FitError::check(settings.l2 > 0.0, "l2", settings.l2, "a positive number")?;
+        FitError::check(settings.unobserved > 0.0, "unobserved", settings.unobserved, "a positive number")?;
+        FitError::check(settings.frequency >= 0.0, "frequency", settings.frequency, "a number of at least 0")?;
         let sets = data.distinct();
         let users_of = sets.transposed();
         let factors = settings.factors;

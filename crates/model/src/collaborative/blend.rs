@@ -108,9 +108,9 @@ impl CollaborativeModel for WeightedBlend {
 
     fn fit(data: &Interactions, settings: &WeightedBlendSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
         let (n_parts, n_weights) = (settings.parts.len(), settings.weights.len());
-        FitError::check(n_parts > 0, "parts", n_parts, "at least one model is needed")?;
+        FitError::check(n_parts > 0, "parts", n_parts, "at least one model")?;
         let fits = n_weights == 0 || n_weights == n_parts;
-        FitError::check(fits, "weights", n_weights, "a weight for each part is expected, or none at all")?;
+        FitError::check(fits, "weights", n_weights, "a weight for each part, or none at all")?;
         let weights = match &*settings.weights {
             [] => found_weights(data, settings, fit)?,
             given => given.iter().map(|&weight| weight as f32).collect(),

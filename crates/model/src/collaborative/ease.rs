@@ -41,9 +41,9 @@ impl CollaborativeModel for Ease {
     type Settings = EaseSettings;
 
     fn fit(data: &Interactions, settings: &EaseSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        FitError::check(settings.l2 > 0.0, "l2", settings.l2, "a positive number is expected")?;
+        FitError::check(settings.l2 > 0.0, "l2", settings.l2, "a positive number")?;
         let norm = settings.popularity_norm;
-        FitError::check((0.0..=1.0).contains(&norm), "popularity_norm", norm, "a number from 0 to 1 is expected")?;
+        FitError::check((0.0..=1.0).contains(&norm), "popularity_norm", norm, "a number from 0 to 1")?;
         let n = data.n_items();
         let needed_mb = (4 * n * n) as u64 >> 20;
         if needed_mb > settings.max_memory_mb {

@@ -83,15 +83,15 @@ impl CollaborativeModel for SampledFactorization {
     type Settings = SampledFactorizationSettings;
 
     fn fit(data: &Interactions, settings: &SampledFactorizationSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        let positive = "a positive number is expected";
+        let positive = "a positive number";
         for (name, value) in
             [("factors", settings.factors), ("negatives", settings.negatives), ("positives", settings.positives)]
         {
             FitError::check(value > 0, name, value, positive)?;
         }
         FitError::check(settings.rate > 0.0, "rate", settings.rate, positive)?;
-        FitError::check(settings.l2 >= 0.0, "l2", settings.l2, "a number of at least 0 is expected")?;
-        FitError::check(settings.sampling >= 0.0, "sampling", settings.sampling, "a number of at least 0 is expected")?;
+        FitError::check(settings.l2 >= 0.0, "l2", settings.l2, "a number of at least 0")?;
+        FitError::check(settings.sampling >= 0.0, "sampling", settings.sampling, "a number of at least 0")?;
         let sets = data.distinct();
         let mut trainer = Trainer::new(&sets, settings, fit.seed);
         for epoch in 1..=settings.epochs {

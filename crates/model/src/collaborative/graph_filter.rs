@@ -78,7 +78,7 @@ impl CollaborativeModel for GraphFilter {
             ("item_norm", settings.item_norm),
             ("user_norm", settings.user_norm),
         ] {
-            FitError::check(value >= 0.0 && value.is_finite(), name, value, "a number of at least 0 is expected")?;
+            FitError::check(value >= 0.0 && value.is_finite(), name, value, "a number of at least 0")?;
         }
         let graph = Graph::new(data.distinct(), [settings.user_norm, settings.item_norm]);
         let rank = settings.rank.min(data.n_items()).min(data.n_users());

@@ -45,15 +45,10 @@ impl CollaborativeModel for ItemKnn {
     type Settings = ItemKnnSettings;
 
     fn fit(data: &Interactions, settings: &ItemKnnSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        let at_least_0 = "a number of at least 0 is expected";
-        FitError::check(settings.k > 0, "k", settings.k, "an item keeps at least one neighbour")?;
+        let at_least_0 = "a number of at least 0";
+        FitError::check(settings.k > 0, "k", settings.k, "at least one neighbour")?;
         FitError::check(settings.shrink >= 0.0, "shrink", settings.shrink, at_least_0)?;
-        FitError::check(
-            (0.0..=1.0).contains(&settings.norm),
-            "norm",
-            settings.norm,
-            "a number from 0 to 1 is expected",
-        )?;
+        FitError::check((0.0..=1.0).contains(&settings.norm), "norm", settings.norm, "a number from 0 to 1")?;
         FitError::check(settings.user_norm >= 0.0, "user_norm", settings.user_norm, at_least_0)?;
         FitError::check(settings.decay >= 0.0, "decay", settings.decay, at_least_0)?;
         let sets = data.distinct();

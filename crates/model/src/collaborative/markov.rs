@@ -60,9 +60,9 @@ impl CollaborativeModel for Markov {
     type Settings = MarkovSettings;
 
     fn fit(data: &Interactions, settings: &MarkovSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        let at_least_0 = "a number of at least 0 is expected";
-        FitError::check(settings.reach > 0, "reach", settings.reach, "a gap of at least 1 is expected")?;
-        FitError::check(settings.k > 0, "k", settings.k, "a row keeps at least one entry")?;
+        let at_least_0 = "a number of at least 0";
+        FitError::check(settings.reach > 0, "reach", settings.reach, "a gap of at least 1")?;
+        FitError::check(settings.k > 0, "k", settings.k, "at least one entry of a row")?;
         let floats = [
             ("gap_decay", settings.gap_decay),
             ("backward", settings.backward),

@@ -105,7 +105,7 @@ pub trait CollaborativeModel: Sized + Send + Sync + Serialize + DeserializeOwned
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FitError {
     /// A setting out of its range.
-    #[error("{name}={value}: {expected}")]
+    #[error("{name}={value}: {expected} is expected")]
     Setting {
         /// Its name.
         name: &'static str,

@@ -34,8 +34,8 @@ impl CollaborativeModel for RecentRepeat {
     type Settings = RecentRepeatSettings;
 
     fn fit(data: &Interactions, settings: &RecentRepeatSettings, _: &Fit<'_>) -> Result<Self, FitError> {
-        FitError::check(settings.reach > 0, "reach", settings.reach, "at least one place is needed")?;
-        FitError::check(settings.shrink > 0.0, "shrink", settings.shrink, "a positive number is expected")?;
+        FitError::check(settings.reach > 0, "reach", settings.reach, "at least one place")?;
+        FitError::check(settings.shrink > 0.0, "shrink", settings.shrink, "a positive number")?;
         let (mut repeats, mut steps) = (vec![0.0; settings.reach], vec![settings.shrink; settings.reach]);
         let mut last = vec![None; data.n_items()];
         for (user, history) in data.histories().enumerate() {

@@ -62,7 +62,7 @@ impl CollaborativeModel for SessionKnn {
     type Settings = SessionKnnSettings;
 
     fn fit(data: &Interactions, settings: &SessionKnnSettings, _: &Fit<'_>) -> Result<Self, FitError> {
-        let positive = "a positive number is expected";
+        let positive = "a positive number";
         for (name, value) in [("k", settings.k), ("sample", settings.sample), ("window", settings.window)] {
             FitError::check(value > 0, name, value, positive)?;
         }
@@ -70,7 +70,7 @@ impl CollaborativeModel for SessionKnn {
             FitError::check(value > 0.0, name, value, positive)?;
         }
         for (name, value) in [("before", settings.before), ("age_decay", settings.age_decay), ("idf", settings.idf)] {
-            FitError::check(value >= 0.0, name, value, "a number of at least 0 is expected")?;
+            FitError::check(value >= 0.0, name, value, "a number of at least 0")?;
         }
         let n_sessions = data.n_users() as f64;
         let rarity =

@@ -92,12 +92,12 @@ impl Network for Caser {
 
     fn plan(settings: &CaserSettings) -> Result<(Shape, Training), FitError> {
         let CaserSettings { d, length, order, horizontal, vertical, dropout, ref training } = *settings;
-        FitError::check(d > 0, "d", d, "a number above 0 is expected")?;
+        FitError::check(d > 0, "d", d, "a number above 0")?;
         FitError::check((1..=64).contains(&order), "order", order, "1 to 64 items are expected")?;
         FitError::check(length >= order, "length", length, "at least as many items as `order` are expected")?;
-        FitError::check(horizontal > 0, "horizontal", horizontal, "a number above 0 is expected")?;
-        FitError::check(vertical > 0, "vertical", vertical, "a number above 0 is expected")?;
-        FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1 is expected")?;
+        FitError::check(horizontal > 0, "horizontal", horizontal, "a number above 0")?;
+        FitError::check(vertical > 0, "vertical", vertical, "a number above 0")?;
+        FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1")?;
         Ok((Shape { d, length, order, horizontal, vertical, dropout: dropout as f32 }, training.clone()))
     }
 

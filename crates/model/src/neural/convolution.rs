@@ -68,11 +68,11 @@ impl Network for Convolution {
 
     fn plan(settings: &ConvolutionSettings) -> Result<(Shape, Training), FitError> {
         let ConvolutionSettings { d, length, blocks, kernel, dropout, ref training } = *settings;
-        FitError::check(d > 0, "d", d, "a number above 0 is expected")?;
+        FitError::check(d > 0, "d", d, "a number above 0")?;
         FitError::check(length > 0, "length", length, "a state reads at least one item")?;
         FitError::check((1..=12).contains(&blocks), "blocks", blocks, "1 to 12 blocks are expected")?;
-        FitError::check(kernel > 0, "kernel", kernel, "a number above 0 is expected")?;
-        FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1 is expected")?;
+        FitError::check(kernel > 0, "kernel", kernel, "a number above 0")?;
+        FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1")?;
         Ok((Shape { d, length, blocks, kernel, dropout: dropout as f32 }, training.clone()))
     }
 

@@ -65,10 +65,10 @@ impl Network for Gru {
 
     fn plan(settings: &GruSettings) -> Result<(Shape, Training), FitError> {
         let GruSettings { d, length, layers, dropout, ref training } = *settings;
-        FitError::check(d > 0, "d", d, "a number above 0 is expected")?;
+        FitError::check(d > 0, "d", d, "a number above 0")?;
         FitError::check(length > 0, "length", length, "a state reads at least one item")?;
-        FitError::check(layers > 0, "layers", layers, "a number above 0 is expected")?;
-        FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1 is expected")?;
+        FitError::check(layers > 0, "layers", layers, "a number above 0")?;
+        FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1")?;
         Ok((Shape { d, length, layers, dropout: dropout as f32 }, training.clone()))
     }
 

@@ -112,16 +112,16 @@ impl LightGcnSettings {
     fn check(&self) -> Result<(), FitError> {
         let counts = [("d", self.d), ("epochs", self.epochs), ("batch", self.batch), ("negatives", self.negatives)];
         for (name, n) in counts {
-            FitError::check(n > 0, name, n, "a number above 0 is expected")?;
+            FitError::check(n > 0, name, n, "a number above 0")?;
         }
         for (name, x) in [("learning_rate", self.learning_rate), ("temperature", self.temperature)] {
-            FitError::check(x > 0.0 && x.is_finite(), name, x, "a number above 0 is expected")?;
+            FitError::check(x > 0.0 && x.is_finite(), name, x, "a number above 0")?;
         }
         for (name, x) in [("l2", self.l2), ("popularity", self.popularity)] {
-            FitError::check(x >= 0.0 && x.is_finite(), name, x, "a number of at least 0 is expected")?;
+            FitError::check(x >= 0.0 && x.is_finite(), name, x, "a number of at least 0")?;
         }
         let share = self.popular_negatives;
-        FitError::check((0.0..=1.0).contains(&share), "popular_negatives", share, "a share from 0 to 1 is expected")
+        FitError::check((0.0..=1.0).contains(&share), "popular_negatives", share, "a share from 0 to 1")
     }
 }
 

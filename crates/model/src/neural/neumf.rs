@@ -185,14 +185,14 @@ impl NeuMf {
     fn plan(settings: &NeuMfSettings, n_items: usize, seed: u64) -> Result<Self, FitError> {
         let NeuMfSettings { d, hidden, dropout, negatives, targets, epochs, batch, learning_rate, weight_decay } =
             *settings;
-        let positive = "a number above 0 is expected";
+        let positive = "a number above 0";
         let counts = [d, hidden, negatives, targets, epochs, batch];
         for (name, n) in ["d", "hidden", "negatives", "targets", "epochs", "batch"].into_iter().zip(counts) {
             FitError::check(n > 0, name, n, positive)?;
         }
-        FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1 is expected")?;
+        FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, "a number from 0 to below 1")?;
         FitError::check(learning_rate > 0.0, "learning_rate", learning_rate, positive)?;
-        FitError::check(weight_decay >= 0.0, "weight_decay", weight_decay, "a number of at least 0 is expected")?;
+        FitError::check(weight_decay >= 0.0, "weight_decay", weight_decay, "a number of at least 0")?;
         let shape = Shape { d, hidden };
         let mut weights = Weights::new(seed);
         let layers = Layers::new(shape, &mut weights);

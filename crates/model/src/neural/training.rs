@@ -93,7 +93,7 @@ impl Default for Training {
 impl Training {
     fn check(&self) -> Result<(), FitError> {
         let Self { epochs, batch, negatives, negative_power, learning_rate, weight_decay, beta_2, clip, .. } = *self;
-        let (positive, at_least_0) = ("a number above 0 is expected", "a number of at least 0 is expected");
+        let (positive, at_least_0) = ("a number above 0", "a number of at least 0");
         FitError::check(epochs > 0, "epochs", epochs, positive)?;
         FitError::check(batch > 0, "batch", batch, positive)?;
         FitError::check(self.accumulate > 0, "accumulate", self.accumulate, positive)?;
@@ -101,7 +101,7 @@ impl Training {
         FitError::check(negative_power >= 0.0, "negative_power", negative_power, at_least_0)?;
         FitError::check(learning_rate > 0.0, "learning_rate", learning_rate, positive)?;
         FitError::check(weight_decay >= 0.0, "weight_decay", weight_decay, at_least_0)?;
-        FitError::check((0.0..1.0).contains(&beta_2), "beta_2", beta_2, "a number from 0 to below 1 is expected")?;
+        FitError::check((0.0..1.0).contains(&beta_2), "beta_2", beta_2, "a number from 0 to below 1")?;
         FitError::check(clip >= 0.0, "clip", clip, at_least_0)?;
         FitError::check(self.deviation > 0.0, "deviation", self.deviation, positive)
     }

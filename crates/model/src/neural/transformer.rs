@@ -128,10 +128,10 @@ impl Network for Transformer {
     fn plan(settings: &TransformerSettings) -> Result<(Shape, Training), FitError> {
         let TransformerSettings { d, length, blocks, heads, hidden, dropout, attention_dropout, ref training } =
             *settings;
-        let share = "a number from 0 to below 1 is expected";
-        FitError::check(heads > 0 && d > 0 && d.is_multiple_of(heads), "d", d, "a multiple of heads is expected")?;
+        let share = "a number from 0 to below 1";
+        FitError::check(heads > 0 && d > 0 && d.is_multiple_of(heads), "d", d, "a multiple of heads")?;
         FitError::check(length > 0, "length", length, "a state reads at least one item")?;
-        FitError::check(hidden > 0, "hidden", hidden, "a number above 0 is expected")?;
+        FitError::check(hidden > 0, "hidden", hidden, "a number above 0")?;
         FitError::check((0.0..1.0).contains(&dropout), "dropout", dropout, share)?;
         FitError::check((0.0..1.0).contains(&attention_dropout), "attention_dropout", attention_dropout, share)?;
         let (dropout, attention_dropout) = (dropout as f32, attention_dropout as f32);

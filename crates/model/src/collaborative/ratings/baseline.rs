@@ -41,7 +41,7 @@ impl RatingModel for Baseline {
 
     fn fit(data: &Ratings, settings: &BaselineSettings, _: &Fit<'_>) -> Result<Self, FitError> {
         for (name, value) in [("user_l2", settings.user_l2), ("item_l2", settings.item_l2)] {
-            FitError::check(value > 0.0, name, value, "a positive number is expected")?;
+            FitError::check(value > 0.0, name, value, "a positive number")?;
         }
         let ratings = || data.users().iter().flatten().map(|&(_, rating)| rating);
         let mean = (ratings().map(f64::from).sum::<f64>() / data.n_ratings() as f64) as f32;

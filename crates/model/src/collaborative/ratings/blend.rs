@@ -50,7 +50,7 @@ impl RatingModel for RatingBlend {
     type Settings = RatingBlendSettings;
 
     fn fit(data: &Ratings, settings: &RatingBlendSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        FitError::check(!settings.parts.is_empty(), "parts", "none", "at least one model is needed")?;
+        FitError::check(!settings.parts.is_empty(), "parts", "none", "at least one model")?;
         let weights = found_weights(data, settings, fit)?;
         let parts = settings.parts.iter().map(|part| part.fit(data, fit)).collect::<Result<_, _>>()?;
         Ok(Self { baseline: Baseline::fit(data, &BaselineSettings::default(), fit)?, weights, parts })

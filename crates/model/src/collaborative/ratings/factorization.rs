@@ -47,7 +47,7 @@ impl RatingModel for RatingFactorization {
     type Settings = RatingFactorizationSettings;
 
     fn fit(data: &Ratings, settings: &RatingFactorizationSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        let positive = "a positive number is expected";
+        let positive = "a positive number";
         FitError::check(settings.factors > 0, "factors", settings.factors, positive)?;
         FitError::check(settings.solutions > 0, "solutions", settings.solutions, positive)?;
         FitError::check(settings.l2 > 0.0, "l2", settings.l2, positive)?;

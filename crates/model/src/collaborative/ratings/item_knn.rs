@@ -45,11 +45,11 @@ impl RatingModel for RatingKnn {
     type Settings = RatingKnnSettings;
 
     fn fit(data: &Ratings, settings: &RatingKnnSettings, fit: &Fit<'_>) -> Result<Self, FitError> {
-        FitError::check(settings.k > 0, "k", settings.k, "at least one neighbour is needed")?;
-        FitError::check(settings.kept > 0, "kept", settings.kept, "at least one neighbour is needed")?;
+        FitError::check(settings.k > 0, "k", settings.k, "at least one neighbour")?;
+        FitError::check(settings.kept > 0, "kept", settings.kept, "at least one neighbour")?;
         let floats = [("shrink", settings.shrink), ("damping", settings.damping), ("power", settings.power)];
         for (name, value) in floats {
-            FitError::check(value >= 0.0, name, value, "a number of at least 0 is expected")?;
+            FitError::check(value >= 0.0, name, value, "a number of at least 0")?;
         }
         let baseline = Baseline::fit(data, &BaselineSettings::default(), fit)?;
         let residuals: Vec<Vec<(u32, f32)>> = data.users().iter().map(|rated| baseline.residuals(rated)).collect();
