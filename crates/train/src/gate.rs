@@ -66,8 +66,8 @@ impl Challenge {
     /// If the text is no such record.
     pub fn from_record(text: &str) -> Result<Recorded<Self>, TrainError> {
         #[derive(Deserialize)]
-        struct Record {
-            settings: toml::Table,
+        struct Record<S> {
+            settings: S,
             from: Offset,
             passes: u32,
             until: Offset,
@@ -75,7 +75,16 @@ impl Challenge {
             #[serde(default)]
             asked: bool,
         }
-        let record: Record = toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))?;
+        // Directly where that is possible: a table of TOML does not hold every number that settings do.
+        let exact: Option<Record<LearnSettings>> = toml::from_str(text).ok();
+        if let Some(Record { settings, from, passes, until, footing, asked }) = exact
+            && settings.works()
+        {
+            let settings = Self { settings, from, passes, until, footing, asked };
+            return Ok(Recorded { settings, passed_over: Vec::new() });
+        }
+        let record: Record<toml::Table> =
+            toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))?;
         let Record { settings, from, passes, until, footing, asked } = record;
         let Recorded { settings, passed_over } = lenient::read_table(settings, LearnSettings::works);
         Ok(Recorded { settings: Self { settings, from, passes, until, footing, asked }, passed_over })

@@ -43,9 +43,11 @@ pub(super) fn run(context: Context) -> anyhow::Result<Exit> {
         let address = listener.local_addr()?;
         let settings = config.http.clone();
         let engine = tokio::task::spawn_blocking(move || Engine::open_to_serve(&config.data, &config.engine)).await??;
+        // Before the address is announced: a stop that follows at once must find a server that closes its folder.
+        let stop = signals::stop_asked();
         writeln!(std::io::stdout(), "listening on http://{address}")?;
         std::io::stdout().flush()?;
-        let served = accrue_http::serve(engine.clone(), listener, settings, signals::stop_asked()).await;
+        let served = accrue_http::serve(engine.clone(), listener, settings, stop).await;
         tracing::info!("stopping: the learner catches up and a checkpoint is written");
         // The engine is closed even if serving failed.
         tokio::task::spawn_blocking(move || engine.close()).await??;
