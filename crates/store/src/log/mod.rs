@@ -106,6 +106,7 @@ impl Log {
         if segment.sealed()?.is_some() {
             return Err(segment.corrupt("it is sealed, but the segment after it is missing"));
         }
+        segment.reserve_wal(settings.segment_records);
         let (active, last_stamp) = Active::recover(segment)?;
         let before_last = sealed.last().map(Sealed::last_stamp).transpose()?.flatten();
         let end = Offset(last.0 + active.count);
@@ -235,6 +236,7 @@ impl Log {
         }
         if offsets.last().is_some_and(|offset| *offset >= self.active.segment.first) {
             self.active.segment.truncate_wal()?;
+            self.active.segment.reserve_wal(self.settings.segment_records);
         }
         Ok(())
     }
@@ -290,6 +292,7 @@ impl Log {
     fn begin_segment(&mut self, first: Offset) -> Result<(), StoreError> {
         self.finish_sealing()?;
         let segment = Segment::create(&self.dir, first)?;
+        segment.reserve_wal(self.settings.segment_records);
         let to_read = Segment::open_to_read(&self.dir, self.active.segment.first)?;
         let next = Active { segment, ids: LiveIds::default(), count: 0, checksum: 0 };
         let full = std::mem::replace(&mut self.active, next);
