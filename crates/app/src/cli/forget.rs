@@ -41,7 +41,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     if !arguments.dry_run {
         accrue_engine::finish_forgetting(&config.data, &config.engine)?;
     }
-    let found = accrue_engine::traces(&config.data, &users)?;
+    let found = accrue_engine::traces(&config.data, &config.engine, &users)?;
     if !found.unknown.is_empty() {
         let unknown: Vec<&str> = found.unknown.iter().map(UserId::as_str).collect();
         output.result(&found, |_| format!("there are no records of {}; nothing was changed", unknown.join(", ")))?;
