@@ -8,10 +8,10 @@ use accrue_engine::{Config, Engine, EngineError, Incoming, compact, digest, forg
 use accrue_event::{RawEvent, UserId};
 use accrue_train::TrainError;
 
-/// Purchases of 20 people among 30 items; from number 800 on another 20 people come.
+/// Purchases of 20 people among 30 items; from number 800 on another 20 people come, and from number 1,200 on another 20.
 fn events(numbers: std::ops::Range<u64>) -> Vec<Incoming<RawEvent>> {
     let event = |number: u64| {
-        let of = if number < 800 { 0 } else { 20 };
+        let of = 20 * (u64::from(number >= 800) + u64::from(number >= 1_200));
         let (user, item, at) = (of + number * 7 % 20, number * number % 30, 1_760_000_000_000 + number * 60_000);
         let text = format!(r#"{{"id":"e{number}","type":"purchase","user":"u{user}","item":"i{item}","at":{at}}}"#);
         Incoming::Record(serde_json::from_str(&text).unwrap())
@@ -53,7 +53,7 @@ fn a_compacted_folder_has_the_same_states_and_goes_on() {
     let short = self::config("1s");
     std::thread::sleep(Duration::from_millis(1_100));
     let told = compact(dir.path(), &short, true).unwrap();
-    assert!(told.dry_run && told.records >= 1_200 && told.users == 40 && told.size_bytes > 0, "{told:?}");
+    assert!(told.dry_run && told.records >= 1_200 && told.users >= 40 && told.size_bytes > 0, "{told:?}");
     assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true), "a dry run changes nothing");
 
     let done = compact(dir.path(), &short, false).unwrap();
@@ -99,9 +99,9 @@ fn a_person_is_forgotten_if_all_their_records_are_left_and_refused_otherwise() {
     }
     assert_eq!(digest(dir.path(), &config, None).unwrap(), before, "what was refused changed nothing");
 
-    let forgotten = forget(dir.path(), &config, &people("u33"), |_, _| {}).unwrap();
-    assert!(forgotten.records > 30);
-    let right = forget(whole.path(), &config, &people("u33"), |_, _| {}).unwrap();
+    let forgotten = forget(dir.path(), &config, &people("u53"), |_, _| {}).unwrap();
+    assert!(forgotten.records > 10 && forgotten.replayed < 800, "{forgotten:?}");
+    let right = forget(whole.path(), &config, &people("u53"), |_, _| {}).unwrap();
     assert_eq!(forgotten.state, right.state, "as in a log that has everything");
 }
 
