@@ -182,6 +182,8 @@ impl Serialize for Filter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut blocks = serializer.serialize_seq(Some(self.words.len() / BLOCK_WORDS))?;
         for words in self.words.chunks_exact(BLOCK_WORDS) {
+            let is_empty = words.iter().all(|word| *word == 0);
+            let words = if is_empty { &[] } else { words };
             blocks.serialize_element(&Block(words.iter().flat_map(|word| word.to_le_bytes()).collect()))?;
         }
         blocks.end()
@@ -214,7 +216,9 @@ impl<'de> Visitor<'de> for FilterVisitor {
             }
             _ => {
                 while let Some(Block(bytes)) = seq.next_element()? {
+                    let end = words.len() + BLOCK_WORDS;
                     words.extend(bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)));
+                    words.resize(end, 0);
                 }
             }
         }
@@ -225,7 +229,7 @@ impl<'de> Visitor<'de> for FilterVisitor {
     }
 }
 
-/// A block of a stored filter.
+/// A block of a stored filter; without bytes if no bit of it is set.
 struct Block(Vec<u8>);
 
 impl Serialize for Block {
@@ -245,7 +249,7 @@ impl<'de> Deserialize<'de> for Block {
             }
 
             fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Block, E> {
-                match bytes.len() == 8 * BLOCK_WORDS {
+                match bytes.is_empty() || bytes.len() == 8 * BLOCK_WORDS {
                     true => Ok(Block(bytes.to_vec())),
                     false => Err(E::invalid_length(bytes.len(), &self)),
                 }
