@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use accrue_engine::traffic::ServeConfig;
-use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig};
+use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig, StoreConfig};
 use accrue_event::CheckSettings;
 use accrue_http::HttpSettings;
 use accrue_serve::search::SearchSettings;
@@ -66,6 +66,7 @@ struct Sections {
     http: HttpSettings,
     check: CheckSettings,
     log: LogConfig,
+    store: StoreConfig,
     model: accrue_model::Settings,
     learn: LearnConfig,
     search: SearchSettings,
@@ -80,14 +81,14 @@ impl Default for Sections {
 
 impl From<Config> for Sections {
     fn from(Config { data, http, engine }: Config) -> Self {
-        let EngineConfig { check, log, model, learn, search, serve } = engine;
-        Self { data, http, check, log, model, learn, search, serve }
+        let EngineConfig { check, log, store, model, learn, search, serve } = engine;
+        Self { data, http, check, log, store, model, learn, search, serve }
     }
 }
 
 impl From<Sections> for Config {
-    fn from(Sections { data, http, check, log, model, learn, search, serve }: Sections) -> Self {
-        Self { data, http, engine: EngineConfig { check, log, model, learn, search, serve } }
+    fn from(Sections { data, http, check, log, store, model, learn, search, serve }: Sections) -> Self {
+        Self { data, http, engine: EngineConfig { check, log, store, model, learn, search, serve } }
     }
 }
 

@@ -3,7 +3,11 @@
 //!
 //! In: plain values, for instance the sections of a TOML file. Out: a [`Config`], or the first value that cannot be used.
 
-use accrue_event::CheckSettings;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use accrue_event::{CheckSettings, Timestamp};
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +27,8 @@ pub struct Config {
     pub check: CheckSettings,
     /// How the log lies on the disk.
     pub log: LogConfig,
+    /// How long records are kept.
+    pub store: StoreConfig,
     /// What the models are made of.
     pub model: accrue_model::Settings,
     /// When models learn, publish and are saved.
@@ -97,6 +103,119 @@ impl Default for LogConfig {
 impl From<&LogConfig> for accrue_store::LogSettings {
     fn from(settings: &LogConfig) -> Self {
         Self { segment_records: settings.segment_records }
+    }
+}
+
+/// How long the log keeps its records, counted from when they came in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Records older than this are removed, in whole segments.
+    pub keep: Keep,
+    /// Served answers older than this are erased, even where other records stay.
+    pub keep_served: Keep,
+}
+
+/// Segments begun within the shorter of both times: a record is removed at most that part of it too late.
+const SEGMENTS: u64 = 10;
+
+impl StoreConfig {
+    /// Whether segments are removed by age.
+    pub(crate) fn prunes(&self) -> bool {
+        self.keep != Keep::Forever
+    }
+
+    /// The time after which a new segment is begun; `None` if everything is kept.
+    pub fn segment_span(&self) -> Option<Duration> {
+        let shorter = [self.keep, self.keep_served].into_iter().filter_map(Keep::seconds).min()?;
+        Some(Duration::from_millis(shorter.saturating_mul(1_000) / SEGMENTS))
+    }
+}
+
+/// How long something is kept.
+///
+/// ```
+/// use accrue_engine::Keep;
+///
+/// assert_eq!("400d".parse(), Ok(Keep::For { seconds: 34_560_000 }));
+/// assert_eq!(("forever".parse(), Keep::default().to_string()), (Ok(Keep::Forever), "forever".into()));
+/// assert!("400".parse::<Keep>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Keep {
+    /// It is never removed.
+    #[default]
+    Forever,
+    /// It is removed when it is older.
+    For {
+        /// The age in seconds.
+        seconds: u64,
+    },
+}
+
+/// Seconds of each unit, the largest first.
+const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+impl Keep {
+    fn seconds(self) -> Option<u64> {
+        match self {
+            Self::Forever => None,
+            Self::For { seconds } => Some(seconds),
+        }
+    }
+
+    /// What came in before this is too old at `now`; `None` if nothing is.
+    pub fn cutoff(self, now: Timestamp) -> Option<Timestamp> {
+        let ms = self.seconds()?.saturating_mul(1_000);
+        Some(Timestamp(now.0.saturating_sub_unsigned(ms)))
+    }
+}
+
+/// A text that is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither \"forever\" nor a duration of at least a second; write it as 400d, 36h, 90m or 90s")]
+pub struct KeepError(String);
+
+impl FromStr for Keep {
+    type Err = KeepError;
+
+    fn from_str(text: &str) -> Result<Self, KeepError> {
+        if text == "forever" {
+            return Ok(Self::Forever);
+        }
+        let seconds = UNITS.iter().find_map(|&(unit, seconds)| {
+            let n: u64 = text.strip_suffix(unit)?.parse().ok()?;
+            n.checked_mul(seconds).filter(|seconds| *seconds > 0)
+        });
+        seconds.map(|seconds| Self::For { seconds }).ok_or_else(|| KeepError(text.into()))
+    }
+}
+
+impl TryFrom<String> for Keep {
+    type Error = KeepError;
+
+    fn try_from(text: String) -> Result<Self, KeepError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forever => f.write_str("forever"),
+            Self::For { seconds } => {
+                let fits = |(_, unit): &&(char, u64)| seconds.is_multiple_of(*unit);
+                let (name, unit) = UNITS.iter().find(fits).unwrap_or(&UNITS[3]);
+                write!(f, "{}{name}", seconds / unit)
+            }
+        }
+    }
+}
+
+impl From<Keep> for String {
+    fn from(keep: Keep) -> Self {
+        keep.to_string()
     }
 }
 

@@ -69,7 +69,7 @@ impl Writer {
     /// Drops quarantined records; returns how many.
     pub fn drop_quarantined(&mut self, offsets: &[Offset]) -> Result<u64, EngineError> {
         for &of in offsets {
-            self.held(of)?;
+            self.refuse_if_not_held(of)?;
         }
         self.commit(now(), offsets.iter().map(|&of| Body::Dropped { of }).collect())?;
         Ok(offsets.len() as u64)
@@ -118,15 +118,25 @@ impl Writer {
 
     /// A record that lies in quarantine.
     fn held(&mut self, of: Offset) -> Result<HeldRecord, EngineError> {
-        let unknown = || EngineError::NotFound { what: "quarantined record", id: of.to_string() };
-        if !self.shared.facts.read().quarantine.contains_key(&of) {
-            return Err(unknown());
+        self.refuse_if_not_held(of)?;
+        if of < self.reader.start() {
+            let message =
+                format!("record {of} is too old: retention removed it from the log, so it can only be dropped");
+            return Err(EngineError::Conflict { message });
         }
-        match self.reader.get(of)?.ok_or_else(unknown)?.body {
-            Body::Quarantined { kind, reason, raw, .. } => Ok(HeldRecord { kind, reason, raw }),
-            _ => Err(unknown()),
+        match self.reader.get(of)?.map(|record| record.body) {
+            Some(Body::Quarantined { kind, reason, raw, .. }) => Ok(HeldRecord { kind, reason, raw }),
+            _ => Err(not_held(of)),
         }
     }
+
+    fn refuse_if_not_held(&self, of: Offset) -> Result<(), EngineError> {
+        if self.shared.facts.read().quarantine.contains_key(&of) { Ok(()) } else { Err(not_held(of)) }
+    }
+}
+
+fn not_held(of: Offset) -> EngineError {
+    EngineError::NotFound { what: "quarantined record", id: of.to_string() }
 }
 
 /// The record, unless it was refused because it could not be read.

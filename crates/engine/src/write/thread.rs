@@ -50,6 +50,7 @@ impl Writer {
                 Job::Edit(edit, reply) => drop(reply.send(self.edit(edit))),
                 Job::Release(offsets, reply) => drop(reply.send(self.release(&offsets))),
                 Job::Drop(offsets, reply) => drop(reply.send(self.drop_quarantined(&offsets))),
+                Job::Detach { cut, searched, reply } => drop(reply.send(self.detach(cut, searched))),
                 Job::Close => break,
             }
             if next.is_none() {

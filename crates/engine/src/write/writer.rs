@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use accrue_event::{Check, Timestamp};
-use accrue_store::{Body, Log, LogReader, Offset, Record};
+use accrue_store::{Body, Detached, Log, LogReader, Offset, Record};
+use accrue_train::find_look_back;
 
 use super::job::Edit;
 use crate::clock::now;
@@ -49,5 +50,13 @@ impl Writer {
         let n_records = bodies.len() as u64;
         let start = self.commit(now(), bodies)?;
         Ok(Offset(start.0 + n_records))
+    }
+
+    /// Takes the segments before `cut` out of the log, if no record from `searched` on looks back at them. Nothing is appended
+    /// meanwhile, so none can come between.
+    pub fn detach(&mut self, cut: Offset, searched: Offset) -> Result<Option<Detached>, EngineError> {
+        let end = self.log.end();
+        let looks_back = find_look_back(&mut self.reader, searched..end, cut)?;
+        Ok(looks_back.is_none().then(|| self.log.detach(cut)))
     }
 }
