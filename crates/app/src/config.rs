@@ -5,14 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use accrue_engine::traffic::ServeConfig;
-use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig, StoreConfig};
-use accrue_event::CheckSettings;
+use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, moved_to};
+use accrue_event::{CheckSettings, Mismatch, MismatchKind, SettingFault, Tree};
 use accrue_http::HttpSettings;
 use accrue_serve::search::SearchSettings;
 use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 /// The file that is read from the working directory if no other is given.
@@ -50,9 +52,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses values that are not valid, with the first fault found.
-    pub fn validate(&self) -> Result<(), String> {
-        self.http.validate().map_err(|fault| fault.within("http").to_string())?;
+    /// Refuses values that are not valid.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        self.http.validate().map_err(|fault| fault.within("http"))?;
         self.engine.validate()
     }
 }
@@ -128,23 +133,65 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// An unknown key.
-    #[error("{place}: there is no key `{key}`{nearest}")]
+    #[error("{place}: there is no key `{key}`{}", there_is(key, known))]
     Unknown {
         /// File and line, variable or flag.
         place: String,
-        /// The key.
+        /// The key, without the tables that hold it.
         key: String,
-        /// `; did you mean …`, or the known keys.
-        nearest: String,
+        /// The keys of the same table.
+        known: Vec<&'static str>,
     },
-    /// A value of the wrong type, or text that is not TOML.
-    #[error("{place}: {message}")]
-    Value {
+    /// A key that another one has replaced.
+    #[error("{place}: there is no key `{key}` any more; write `{new}`")]
+    Moved {
         /// File and line, variable or flag.
         place: String,
-        /// The fault.
-        message: String,
+        /// The old key.
+        key: String,
+        /// The new key.
+        new: &'static str,
     },
+    /// A key inside a value that is not a table.
+    #[error("{place}: `{key}` is not a section")]
+    NotASection {
+        /// Variable or flag.
+        place: String,
+        /// The key that would have to be a table.
+        key: String,
+    },
+    /// A value of the wrong kind.
+    #[error("{place}: {mismatch}")]
+    Kind {
+        /// File and line, variable or flag.
+        place: String,
+        /// The key and the fault.
+        mismatch: Mismatch,
+    },
+    /// A text that is not TOML.
+    #[error("{place}: {}", error.message())]
+    Syntax {
+        /// File and line.
+        place: String,
+        /// The fault.
+        error: toml::de::Error,
+    },
+    /// A value that is not accepted.
+    #[error("{place}: {fault}")]
+    Setting {
+        /// File, variable or flag.
+        place: String,
+        /// The key, its value and what is accepted.
+        fault: SettingFault,
+    },
+}
+
+/// What there is instead of an unknown key.
+fn there_is(key: &str, known: &[&'static str]) -> String {
+    match nearest(key, known.iter().copied()) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => format!("; there are: {}", known.join(", ")),
+    }
 }
 
 /// All sources of settings, as plain values.
@@ -188,9 +235,8 @@ impl Resolved {
         for (key, value, flag) in &sources.flags {
             layers.add(key, value.clone(), Origin::Flag(flag), flag)?;
         }
-        let config = read(&layers.table, "the settings")?;
-        let invalid = |message: String| ConfigError::Value { place: layers.blame(&message), message };
-        config.validate().map_err(invalid)?;
+        let config = read(&layers.table, |_| "the settings".into())?;
+        config.validate().map_err(|fault| ConfigError::Setting { place: layers.origin_of(&fault.key), fault })?;
         Ok(Self { config, file, origins: layers.origins })
     }
 
@@ -218,16 +264,17 @@ impl Layers {
     fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
-        let place = |span: Option<std::ops::Range<usize>>| match span {
+        let place = |span: Option<Range<usize>>| match span {
             Some(span) => {
                 let before = &text.as_bytes()[..span.start.min(text.len())];
                 format!("{}:{}", path.display(), 1 + before.iter().filter(|byte| **byte == b'\n').count())
             }
             None => path.display().to_string(),
         };
-        // Parsed as settings here, because these errors name their line.
-        toml::from_str::<Config>(&text).map_err(|error| explain(place(error.span()), error.message()))?;
-        let table: Table = toml::from_str(&text).map_err(|error| explain(place(error.span()), error.message()))?;
+        let syntax = |error: toml::de::Error| ConfigError::Syntax { place: place(error.span()), error };
+        let spans = DeTable::parse(&text).map_err(syntax)?;
+        let table: Table = toml::from_str(&text).map_err(syntax)?;
+        read(&table, |key| place(span_of(spans.get_ref(), key)))?;
         leaves("", &table, &mut |key, _| {
             self.origins.insert(key.to_owned(), Origin::File(path.to_path_buf()));
         });
@@ -246,13 +293,14 @@ impl Layers {
                 }
             });
         }
+        let moved = MOVED_SETTINGS.iter().map(|(old, _)| *old).find(|old| variable(old) == name);
         // A key without a default is a section's name and the rest.
         let words = name[PREFIX.len()..].to_ascii_lowercase();
         let guessed = || words.split_once('_').map_or(words.clone(), |(section, key)| format!("{section}.{key}"));
         let (key, is_text) = match (short, known) {
             (Some(key), _) => (key.clone(), key == "http.listen"),
             (None, Some(known)) => known,
-            (None, None) => (guessed(), false),
+            (None, None) => (moved.map_or_else(guessed, str::to_owned), false),
         };
         let value = if is_text { Value::String(text.into()) } else { value_of(text) };
         self.add(&key, value, Origin::Environment(name.into()), name)
@@ -265,47 +313,70 @@ impl Layers {
             let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
             table = match entry {
                 Value::Table(table) => table,
-                _ => {
-                    return Err(ConfigError::Value {
-                        place: place.into(),
-                        message: format!("{section} is not a section"),
-                    });
-                }
+                _ => return Err(ConfigError::NotASection { place: place.into(), key: section.into() }),
             };
         }
         table.insert(last.into(), value);
         self.origins.insert(key.into(), origin);
-        read(&self.table, place).map(drop)
+        read(&self.table, |_| place.into()).map(drop)
     }
 
-    /// The origin of the key that a message names.
-    fn blame(&self, message: &str) -> String {
-        let named = |key: &str| {
-            let last = key.rsplit('.').next().unwrap_or(key);
-            message.contains(&format!("`{key}`")) || message.contains(&format!("`{last}`"))
+    /// Where the value of a key comes from; of a key inside a list or table, where that comes from.
+    fn origin_of(&self, key: &str) -> String {
+        let mut key = key;
+        loop {
+            if let Some(origin) = self.origins.get(key) {
+                return origin.to_string();
+            }
+            match key.rfind(['.', '[']) {
+                Some(end) => key = &key[..end],
+                None => return "the settings".into(),
+            }
+        }
+    }
+}
+
+/// The settings in a table. `place` names the source of a key.
+fn read(table: &Table, place: impl Fn(&str) -> String) -> Result<Config, ConfigError> {
+    let error = match table.clone().try_into() {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
+    };
+    // Read again as plain values, because those errors are data.
+    let tree = Tree::deserialize(table.clone()).map_err(|error| ConfigError::Syntax { place: place(""), error })?;
+    let Err(mismatch) = tree.read::<Config>() else {
+        return Err(ConfigError::Syntax { place: place(""), error });
+    };
+    let place = place(&mismatch.path);
+    if let Some(new) = moved_to(&mismatch.path) {
+        return Err(ConfigError::Moved { place, key: mismatch.path, new });
+    }
+    Err(match &mismatch.kind {
+        MismatchKind::UnknownField { known } => {
+            ConfigError::Unknown { place, key: mismatch.field().to_owned(), known: known.to_vec() }
+        }
+        MismatchKind::MissingField | MismatchKind::Value(_) => ConfigError::Kind { place, mismatch },
+    })
+}
+
+/// Where a key stands in the text of a file; of a key that is not there, where the table around it stands.
+fn span_of(file: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
+    let mut names = key.split(['.', '[']).filter(|name| !name.is_empty());
+    let (name, value) = file.get_key_value(names.next()?)?;
+    let (mut span, mut value) = (name.span(), value.get_ref());
+    for name in names {
+        let next = match value {
+            DeValue::Table(table) => table.get_key_value(name).map(|(name, value)| (name.span(), value.get_ref())),
+            DeValue::Array(list) => {
+                let place = name.strip_suffix(']').and_then(|place| place.parse::<usize>().ok());
+                place.and_then(|place| list.get(place)).map(|value| (value.span(), value.get_ref()))
+            }
+            _ => None,
         };
-        let origin = self.origins.iter().find(|(key, _)| named(key)).map(|(_, origin)| origin);
-        origin.map_or_else(|| "the settings".into(), Origin::to_string)
+        let Some(next) = next else { break };
+        (span, value) = next;
     }
-}
-
-fn read(table: &Table, place: &str) -> Result<Config, ConfigError> {
-    table.clone().try_into().map_err(|error: toml::de::Error| explain(place.to_owned(), error.message()))
-}
-
-/// Turns serde's message about an unknown field into a suggestion.
-fn explain(place: String, message: &str) -> ConfigError {
-    let Some(rest) = message.strip_prefix("unknown field `") else {
-        return ConfigError::Value { place, message: message.trim_end().to_owned() };
-    };
-    let mut quoted = rest.split('`');
-    let key = quoted.next().unwrap_or_default().to_owned();
-    let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
-    let nearest = match nearest(&key, known.iter().copied()) {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None => format!("; there are: {}", known.join(", ")),
-    };
-    ConfigError::Unknown { place, key, nearest }
+    Some(span)
 }
 
 /// The known name that is most similar to `name`, if one is similar enough.
@@ -428,12 +499,34 @@ mod tests {
     #[test]
     fn faults_name_their_place_and_the_nearest_key() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
-        let cases: [Case; 12] = [
+        let cases: [Case; 18] = [
             ("[serve]\nrecord = 2", &[], "accrue.toml: `serve.record` is 2, but must be true, false, or a share"),
             ("[learn]\n\nsed = 1", &[], "accrue.toml:3: there is no key `sed`; did you mean `seed`?"),
             ("[lern]\nseed = 1", &[], "accrue.toml:1: there is no key `lern`; did you mean `learn`?"),
             ("[learn]\nquux = 1", &[], "there is no key `quux`; there are: seed, "),
-            ("[learn]\nseed = 'x'", &[], "accrue.toml:2: invalid type: string \"x\""),
+            ("[learn]\nseed = 'x'", &[], "accrue.toml:2: learn.seed: invalid type: string \"x\""),
+            ("[learn]\nguard = 3", &[], "accrue.toml:2: learn.guard: invalid type: integer `3`"),
+            ("[learn\n", &[], "accrue.toml:1: "),
+            (
+                "[model.retrieval]\nlearn_one_in = 4\nown = 9",
+                &[],
+                "accrue.toml:3: there is no key `model.retrieval.own` any more; write `model.repeat.candidates`",
+            ),
+            (
+                "",
+                &[("ACCRUE_MODEL_RETRIEVAL_POPULAR", "7")],
+                "MODEL_RETRIEVAL_POPULAR: there is no key `model.retrieval.popular` any more; write `model.popularity.",
+            ),
+            (
+                "[serve.experiment]\nname = 'x'\n[[serve.experiment.arms]]\nname = 'a'\nshare = 'b'",
+                &[],
+                "accrue.toml:5: serve.experiment.arms[0].share: invalid type",
+            ),
+            (
+                "[serve.experiment]\nname = 'x'\narms = [{ name = 'a', share = 1.0 }]",
+                &[],
+                "accrue.toml: `serve.experiment.arms` is a list of 1, but must be a list of 2 to 16",
+            ),
             ("", &[("ACCRUE_LEARN_SEDE", "1")], "ACCRUE_LEARN_SEDE: there is no key `sede`; did you mean `seed`?"),
             ("[learn.reset]\nshare = 1.5", &[], "`learn.reset.share` is 1.5, but must be 0.001 to 1"),
             ("[learn.reset]\nevery_events = 10", &[], "`learn.reset.every_events` is 10, but must be at least 1000"),
@@ -443,7 +536,7 @@ mod tests {
                 "`model.factorization.rate` is -1, but must be above 0 and at most 1",
             ),
             ("[model.blend]\nrate = nan", &[], "`model.blend.rate` is NaN, but must be above 0 and at most 1"),
-            ("", &[("ACCRUE_SEED", "many")], "ACCRUE_SEED: invalid type"),
+            ("", &[("ACCRUE_SEED", "many")], "ACCRUE_SEED: learn.seed: invalid type"),
             ("[learn]\ncheckpoints_kept = 0", &[], "accrue.toml: `learn.checkpoints_kept` is 0, but must be 1 to 1000"),
         ];
         for (file, environment, message) in cases {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use accrue_event::{CheckSettings, Timestamp};
+use accrue_event::{CheckSettings, SettingFault, Timestamp};
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
@@ -220,58 +220,52 @@ impl From<Keep> for String {
 }
 
 impl Config {
-    /// Refuses values that contradict themselves; the first fault found is told.
-    pub fn validate(&self) -> Result<(), String> {
-        self.check.validate().map_err(|fault| fault.within("check").to_string())?;
-        let learn = &self.learn;
-        let recorded = self.serve.record.share();
-        if !(0.0..=1.0).contains(&recorded) {
-            return Err(format!("`serve.record` is {recorded}, but must be true, false, or a share from 0 to 1"));
-        }
-        self.serve.explore.validate()?;
-        let good_share = self.serve.good_share;
-        if !(0.0..=1.0).contains(&good_share) {
-            return Err(format!("`serve.good_share` is {good_share}, but must be from 0 to 1"));
-        }
-        if let Some(experiment) = &self.serve.experiment {
-            experiment.validate(self.model.part, recorded)?;
-        }
-        in_range("learn.publish_every_ms", learn.publish_every_ms, 1, 60_000)?;
-        in_range("learn.checkpoint_every_events", learn.checkpoint_every_events, 1000, u64::MAX)?;
-        in_range("learn.checkpoints_kept", learn.checkpoints_kept as u64, 1, 1000)?;
-        in_range("learn.history_capacity", learn.history_capacity as u64, 1, 100_000)?;
-        in_range("learn.predict_one_in", learn.predict_one_in, 1, u64::MAX)?;
-        let drift = &learn.drift;
-        if !(drift.delta > 0.0 && drift.delta < 1.0) {
-            return Err(format!("`learn.drift.delta` is {}, but must be above 0 and below 1", drift.delta));
-        }
-        if !(1.0..=10.0).contains(&drift.boost) {
-            return Err(format!("`learn.drift.boost` is {}, but must be 1 to 10", drift.boost));
-        }
-        in_range("learn.drift.boost_half_life", drift.boost_half_life, 10, u64::MAX)?;
-        let impressions = &learn.impressions;
-        in_range("learn.impressions.capacity", impressions.capacity as u64, 0, 100_000_000)?;
-        if !(0.0..=1.0).contains(&impressions.weight) {
-            return Err(format!("`learn.impressions.weight` is {}, but must be 0 to 1", impressions.weight));
-        }
-        let guard = &learn.guard;
-        in_range("learn.guard.anchor_one_in", guard.anchor_one_in, 2, u64::MAX)?;
-        in_range("learn.guard.anchors", guard.anchors as u64, 128, 100_000)?;
-        in_range("learn.guard.test_one_in", guard.test_one_in, 1, u64::MAX / 4)?;
-        in_range("learn.guard.tests_per_s", guard.tests_per_s, 1, 1_000_000)?;
-        in_range("learn.guard.version_every", guard.version_every, 1_000, u64::MAX)?;
-        in_range("learn.guard.confirm_after", guard.confirm_after, 500, guard.version_every)?;
-        in_range("learn.guard.versions_kept", guard.versions_kept as u64, 0, 100)?;
-        if !(0.0..=0.4).contains(&guard.tolerance) {
-            return Err(format!("`learn.guard.tolerance` is {}, but must be 0 to 0.4", guard.tolerance));
-        }
-        if !(guard.alpha > 0.0 && guard.alpha < 1.0) {
-            return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));
-        }
-        validate_reset(&learn.reset)?;
-        in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
-        self.model.validate().map_err(|fault| fault.to_string())
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The first fault found; its key begins with its section, as in a file.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        self.check.validate().map_err(|fault| fault.within("check"))?;
+        self.serve.validate(self.model.part).map_err(|fault| fault.within("serve"))?;
+        self.learn.validate().map_err(|fault| fault.within("learn"))?;
+        SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
+        self.model.validate()
     }
+}
+
+impl LearnConfig {
+    fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("publish_every_ms", self.publish_every_ms, 1..=60_000)?;
+        SettingFault::check("checkpoint_every_events", self.checkpoint_every_events, 1_000..)?;
+        SettingFault::check("checkpoints_kept", self.checkpoints_kept, 1..=1_000)?;
+        SettingFault::check("history_capacity", self.history_capacity, 1..=100_000)?;
+        SettingFault::check("predict_one_in", self.predict_one_in, 1..)?;
+        self.drift.validate().map_err(|fault| fault.within("drift"))?;
+        self.impressions.validate().map_err(|fault| fault.within("impressions"))?;
+        self.guard.validate().map_err(|fault| fault.within("guard"))?;
+        self.reset.validate().map_err(|fault| fault.within("reset"))
+    }
+}
+
+/// Settings that have another place than before: the old key and the new one.
+pub const MOVED_SETTINGS: &[(&str, &str)] = &[
+    ("model.retrieval.own", "model.repeat.candidates"),
+    ("model.retrieval.neighbours", "model.neighbours.candidates"),
+    ("model.retrieval.factorization", "model.factorization.candidates"),
+    ("model.retrieval.popular", "model.popularity.candidates"),
+    ("model.retrieval.new", "model.newness.candidates"),
+    ("model.retrieval.sequence", "model.sequence.candidates"),
+    ("model.retrieval.fitted", "model.fitted.candidates"),
+];
+
+/// Where the setting is now that was once called `key`, if it was moved.
+///
+/// ```
+/// let moved = accrue_engine::moved_to("model.retrieval.own");
+/// assert_eq!(moved, Some("model.repeat.candidates"));
+/// ```
+pub fn moved_to(key: &str) -> Option<&'static str> {
+    MOVED_SETTINGS.iter().find(|(old, _)| *old == key).map(|(_, new)| *new)
 }
 
 /// The part of the configuration that the learned state depends on.
@@ -291,33 +285,16 @@ pub fn learn_settings(config: &Config) -> LearnSettings {
     }
 }
 
-fn validate_reset(reset: &accrue_train::ResetSettings) -> Result<(), String> {
-    if reset.every_events > 0 {
-        in_range("learn.reset.every_events", reset.every_events, 1_000, u64::MAX)?;
-    }
-    in_range("learn.reset.attempts", reset.attempts, 1, 100)?;
-    let gate = &reset.gate;
-    in_range("learn.reset.gate.predict_one_in", gate.predict_one_in, 1, u64::MAX)?;
-    in_range("learn.reset.gate.max_choices", gate.max_choices, 1, u64::MAX)?;
-    for (key, value, least, most) in [
-        ("growth", reset.growth, 0.0, 100.0),
-        ("share", reset.share, 0.001, 1.0),
-        ("gate.margin", gate.margin, 0.0, 0.4),
-        ("gate.alpha", gate.alpha, 1e-9, 0.5),
-        ("gate.max_latency", gate.max_latency, 0.1, 1e6),
-        ("gate.max_params", gate.max_params, 0.1, 1e6),
-    ] {
-        if !(least..=most).contains(&value) {
-            return Err(format!("`learn.reset.{key}` is {value}, but must be {least} to {most}"));
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn in_range(key: &str, value: u64, least: u64, most: u64) -> Result<(), String> {
-    match value {
-        _ if (least..=most).contains(&value) => Ok(()),
-        _ if most == u64::MAX => Err(format!("`{key}` is {value}, but must be at least {least}")),
-        _ => Err(format!("`{key}` is {value}, but must be {least} to {most}")),
+    #[test]
+    fn a_setting_that_moved_has_a_place_now() {
+        let settings = toml::Value::try_from(Config::default()).unwrap();
+        let has = |key: &str| key.split('.').try_fold(&settings, |table, name| table.get(name)).is_some();
+        for (old, new) in MOVED_SETTINGS {
+            assert!(has(new) && !has(old), "{old} {new}");
+        }
     }
 }

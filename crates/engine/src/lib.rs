@@ -39,9 +39,9 @@ mod write;
 
 pub use answers::Answered;
 pub use challenger::at_rest::{ChallengeReport, challenge};
-pub use challenger::request::{ChallengerRequest, Changes, with_changes};
+pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
 pub use challenger::status::{ChallengerState, ChallengerStatus};
-pub use config::{Config, Keep, KeepError, LearnConfig, LogConfig, StoreConfig, learn_settings};
+pub use config::{Config, Keep, KeepError, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, learn_settings, moved_to};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use folder::checkpoints_in;

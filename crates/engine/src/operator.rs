@@ -84,8 +84,11 @@ impl Engine {
         let running = self.running();
         let shared = &running.shared;
         let refused = |message| EngineError::Invalid { field: "set", message };
-        let models = with_changes(&shared.version.load().ensemble.settings, &request.set).map_err(refused)?;
-        Config { model: models.clone(), ..self.inner.config.clone() }.validate().map_err(refused)?;
+        let models = with_changes(&shared.version.load().ensemble.settings, &request.set)
+            .map_err(|error| refused(error.to_string()))?;
+        Config { model: models.clone(), ..self.inner.config.clone() }
+            .validate()
+            .map_err(|fault| refused(fault.to_string()))?;
         let log_end = shared.facts.read().end.0;
         if request.from >= log_end {
             let message =

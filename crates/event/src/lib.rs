@@ -18,6 +18,7 @@ mod record_kind;
 mod setting_fault;
 mod settings;
 mod time;
+mod tree;
 
 pub use attribute::{Attribute, Attributes};
 pub use check::{
@@ -34,3 +35,4 @@ pub use record_kind::RecordKind;
 pub use setting_fault::SettingFault;
 pub use settings::{CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, RateSettings, default_weight};
 pub use time::Timestamp;
+pub use tree::{Mismatch, MismatchKind, Tree};

@@ -7,10 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accrue_event::{Mismatch, MismatchKind, Tree};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::error::Category;
 use tokio::sync::SemaphorePermit;
 
 use super::problem::{Code, Problem};
@@ -214,11 +216,15 @@ impl<T: DeserializeOwned> FromRequest<Arc<Server>> for Json<T> {
 /// One JSON value of a known shape.
 pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() {
-            let error = axum::Json::<T>::from_bytes(bytes).err().map_or(error.to_string(), |error| error.body_text());
-            return wrong_field(&error);
+        // Read again as plain values: those errors are data, and a value of the wrong kind may have hidden a later fault
+        // in the syntax.
+        match serde_json::from_slice::<Tree>(bytes) {
+            Ok(tree) => match tree.read::<T>() {
+                Err(mismatch) => wrong_field(&mismatch, Code::InvalidBody),
+                Ok(_) => Problem::new(Code::InvalidBody, error.to_string()),
+            },
+            Err(_) => malformed(bytes, 0),
         }
-        malformed(bytes, 0)
     })
 }
 
@@ -229,10 +235,18 @@ pub(super) fn malformed(bytes: &[u8], from: usize) -> Problem {
         Ok(_) => Problem::new(Code::MalformedJson, "a text or number in the body cannot be represented"),
         Err(error) => {
             let position = from + position(bytes, &error);
-            let what = error.to_string();
-            let what = what.split(" at line ").next().unwrap_or(&what);
-            Problem::new(Code::MalformedJson, format!("{what} at byte {position}")).member("position", position)
+            let detail = format!("{}, at byte {position}", fault_of_text(&error));
+            Problem::new(Code::MalformedJson, detail).member("position", position)
         }
+    }
+}
+
+/// What is wrong with a text that is not JSON.
+pub(super) fn fault_of_text(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        Category::Eof => "the JSON ends before it is complete",
+        Category::Data => "a text or number cannot be represented",
+        Category::Syntax | Category::Io => "this is not JSON",
     }
 }
 
@@ -250,27 +264,14 @@ pub(super) fn position(bytes: &[u8], error: &serde_json::Error) -> usize {
     (line_start + error.column().saturating_sub(1)).min(bytes.len())
 }
 
-/// The problem of a well-formed body with an invalid field, from the words of axum and serde:
-/// `Failed to deserialize the JSON body into the target type: PATH: MESSAGE at line 1 column 9`.
-fn wrong_field(text: &str) -> Problem {
-    const PREFIX: &str = "Failed to deserialize the JSON body into the target type: ";
-    let text = text.strip_prefix(PREFIX).unwrap_or(text);
-    let text = text.rsplit_once(" at line ").map_or(text, |(message, _)| message);
-    if let Some(field) = text.split_once("unknown field `").and_then(|(_, rest)| rest.split('`').next()) {
-        let message = &text[text.find("unknown field").unwrap_or(0)..];
-        return Problem::new(Code::UnknownField, message).field(field);
-    }
-    let path = text.split_once(": ").map(|(path, _)| path).filter(|path| is_path(path));
-    let problem = Problem::new(Code::InvalidBody, text);
-    match path {
-        Some(path) => problem.field(path),
-        None => problem,
-    }
-}
-
-/// Whether a text looks like `requests[3].n` and not like a sentence.
-fn is_path(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.[]".contains(&byte))
+/// The problem of a well-formed body or query with an invalid field; `invalid` is the code for a value of the wrong kind.
+pub(super) fn wrong_field(mismatch: &Mismatch, invalid: Code) -> Problem {
+    let code = match mismatch.kind {
+        MismatchKind::UnknownField { .. } => Code::UnknownField,
+        MismatchKind::MissingField | MismatchKind::Value(_) => invalid,
+    };
+    let problem = Problem::new(code, mismatch.to_string());
+    if mismatch.path.is_empty() { problem } else { problem.field(&mismatch.path) }
 }
 
 #[cfg(test)]
@@ -300,8 +301,9 @@ mod tests {
         check(r#"{"n":-1}"#, Code::InvalidBody, "expected u32");
         check(r#"{}"#, Code::InvalidBody, "missing field `n`");
         check("{\"n\":1,\n!}", Code::MalformedJson, "at byte 8");
-        check(r#"{"n":"#, Code::MalformedJson, "EOF");
-        check("", Code::MalformedJson, "EOF");
+        check("{\"n\":\"one\",!}", Code::MalformedJson, "at byte 11");
+        check(r#"{"n":"#, Code::MalformedJson, "ends before");
+        check("", Code::MalformedJson, "ends before");
     }
 
     #[test]

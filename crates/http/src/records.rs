@@ -14,7 +14,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde_json::Value;
 
-use super::body::{Form, malformed, position};
+use super::body::{Form, fault_of_text, malformed, position};
 use super::problem::{Code, Problem};
 
 /// An unreadable text is kept up to this length.
@@ -103,11 +103,10 @@ impl<R: Record> Batch<R> {
                 Ok(entry) => self.push(entry, line_idx + 1),
                 Err(error) => {
                     let column = position(line, &error) + 1;
-                    let what = error.to_string();
-                    let what = what.split(" at line ").next().unwrap_or(&what);
+                    let fault = fault_of_text(&error);
                     self.push_unreadable(
                         &String::from_utf8_lossy(line),
-                        format!("line {}, column {column}: {what}", line_idx + 1),
+                        format!("line {}, column {column}: {fault}", line_idx + 1),
                     );
                 }
             }

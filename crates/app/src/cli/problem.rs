@@ -24,6 +24,11 @@ impl Problem {
     }
 }
 
+/// An argument whose text is not of the expected form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be {0}")]
+pub(super) struct Expected(pub &'static str);
+
 /// Gives a failure a hint of its own.
 pub(super) trait Hint<T> {
     fn hint(self, hint: impl Display) -> anyhow::Result<T>;
