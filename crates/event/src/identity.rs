@@ -12,6 +12,7 @@ use std::collections::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::check::is_placeholder;
 use crate::raw::RawEvent;
 use crate::{Attribute, Event, EventId, RawValue, RecordKind};
 
@@ -84,12 +85,20 @@ impl ContentIds {
         }
     }
 
-    /// Sets the id of an event that has none.
+    /// Sets the id of an event that has none; a placeholder such as `undefined` is none.
     pub fn assign(&mut self, raw: &mut RawEvent) {
-        if raw.id.is_missing() {
+        if lacks_id(raw) {
             let id = self.id_for(raw);
             raw.id = RawValue::text(id.as_str());
         }
+    }
+}
+
+/// Whether an event was sent without an id, or with a placeholder such as `undefined` in its place.
+pub(crate) fn lacks_id(raw: &RawEvent) -> bool {
+    match &raw.id {
+        RawValue::Text(id) => id.len() <= 128 && (id.trim().is_empty() || is_placeholder(id.trim())),
+        id => id.is_missing(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::Check;
 use super::attributes;
+use super::availability;
 use super::number::{Number, excerpt, number};
 use super::repairs::Repairs;
 use super::rules;
@@ -39,7 +40,7 @@ impl Check {
             currency: currency(&raw.currency, &mut repairs),
             locale: short(&raw.locale, &mut repairs),
             image: short(&raw.image, &mut repairs),
-            available: truth(&raw.available, &mut repairs).unwrap_or(true),
+            available: availability::read(&raw.available, &raw.attributes, &mut repairs).unwrap_or(true),
             stock: stock(&raw.stock, &mut repairs),
             published_at: time(&raw.published_at, &mut repairs),
             attributes: attributes::read(&raw.attributes, settings, &mut repairs),
@@ -66,7 +67,7 @@ impl Check {
             categories: texts(&raw.categories, settings, &mut repairs),
             tags: texts(&raw.tags, settings, &mut repairs),
             price: rules::price(&raw.price, &mut repairs)?,
-            available: truth(&raw.available, &mut repairs),
+            available: availability::read(&raw.available, &raw.attributes, &mut repairs),
             stock: stock(&raw.stock, &mut repairs),
             published_at: time(&raw.published_at, &mut repairs),
             attributes: attributes::read(&raw.attributes, settings, &mut repairs),
@@ -114,26 +115,6 @@ fn currency(value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
         repairs.note(Repair::Uppercased);
     }
     Some(upper.into())
-}
-
-fn truth(value: &RawValue, repairs: &mut Repairs) -> Option<bool> {
-    let said = match value {
-        RawValue::Null => return None,
-        RawValue::Bool(value) => return Some(*value),
-        RawValue::Int(0) => Some(false),
-        RawValue::Int(1) => Some(true),
-        RawValue::Text(text) if text.len() <= 16 => match text.trim().to_ascii_lowercase().as_str() {
-            "" => return None,
-            "true" | "yes" | "y" | "1" | "in stock" | "in_stock" => Some(true),
-            "false" | "no" | "n" | "0" | "out of stock" | "out_of_stock" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    };
-    if said.is_none() {
-        repairs.note(Repair::FieldDropped);
-    }
-    said
 }
 
 /// Pieces in stock, rounded down; a negative stock becomes 0.
