@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use accrue_event::ItemId;
+use accrue_event::{ItemId, clean_id};
 use accrue_serve::filter::Filter;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
@@ -17,7 +17,7 @@ pub(super) const MAX_OFFSET: usize = 10_000;
 /// Longest id in a request, in bytes.
 const MAX_ID_BYTES: usize = 4096;
 
-/// The one id of a path, decoded.
+/// The one id of a path, decoded and in the form in which records have it.
 pub(super) struct Id(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -27,8 +27,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         let Path(id) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(|error| Problem::new(Code::InvalidPath, error.body_text()))?;
+        let id = clean_id(&id);
         check_id("id", &id).map_err(|problem| Problem::new(Code::InvalidPath, problem))?;
-        Ok(Self(id))
+        Ok(Self(id.into_owned()))
     }
 }
 
@@ -137,9 +138,10 @@ impl At<'_> {
         Ok(())
     }
 
-    /// An id.
+    /// An id, in the form in which records have it.
     pub(super) fn id<T: for<'i> From<&'i str>>(self, field: &str, id: &str) -> Result<T, Problem> {
         let field = format!("{}{field}", self.0);
+        let id = &*clean_id(id);
         check_id(&field, id).map_err(|message| Problem::new(Code::InvalidValue, message).field(field))?;
         Ok(T::from(id))
     }

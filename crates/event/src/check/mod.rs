@@ -10,6 +10,8 @@ mod availability;
 mod catalogue;
 mod coordinated;
 mod histogram;
+mod markup;
+mod nested;
 mod number;
 mod rate;
 mod repairs;
@@ -29,7 +31,7 @@ use crate::identity::content_id;
 use crate::raw::RawEvent;
 use crate::{CheckSettings, Event, EventId, EventType, ItemId, SessionId, SettingFault, Timestamp, UserId};
 use repairs::Repairs;
-pub(crate) use rules::is_placeholder;
+pub use rules::{clean_id, is_placeholder};
 use text::Lines;
 pub(crate) use text::prefix;
 
@@ -98,6 +100,11 @@ impl Check {
     pub fn judge_in_stream(&self, event: &Event) -> Result<(), Rejection> {
         rules::bot_rate(event, &self.statistics, &self.settings)?;
         rules::coordinated(event, &self.statistics, &self.settings)
+    }
+
+    /// The id of an event, also of one that the check refuses; `None` if it cannot be read.
+    pub fn event_id(&self, raw: &RawEvent) -> Option<EventId> {
+        rules::id("id", &raw.id, &self.settings, &mut Repairs::default()).ok().flatten().map(EventId::new)
     }
 
     /// Adds an accepted event to the statistics that later verdicts depend on. `item` is what the catalogue knew of the

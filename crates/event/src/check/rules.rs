@@ -97,6 +97,17 @@ pub(super) fn id(
     Ok((!id.is_empty()).then_some(id))
 }
 
+/// An id in the form that the check gives to the ids of records, so that a request names what the records name: without
+/// white space around it, in normalization form C, without the `.0` of data frames.
+pub fn clean_id(id: &str) -> std::borrow::Cow<'_, str> {
+    use std::borrow::Cow;
+    let clean = clean(id, Lines::Join, &mut Repairs::default());
+    match damage(&clean) {
+        Some(Damage::PointZero(whole)) => Cow::Owned(whole.to_owned()),
+        _ => clean,
+    }
+}
+
 /// What spreadsheets and data frames do to ids that are numbers.
 enum Damage<'t> {
     /// `13085.0`: the digits before the point are the id.
@@ -130,7 +141,7 @@ fn damage(id: &str) -> Option<Damage<'_>> {
 
 /// Whether a text is what programs write in place of an id that they do not have: `undefined`, `null`, a template that
 /// was not filled in, an identifier of zeros.
-pub(crate) fn is_placeholder(id: &str) -> bool {
+pub fn is_placeholder(id: &str) -> bool {
     const WORDS: &[&str] = &[
         "undefined",
         "null",

@@ -387,12 +387,12 @@ fn items_are_read_leniently() {
     .unwrap();
     let (item, repairs) = check.judge_item(&item).unwrap();
     let codes: Vec<_> = repairs.iter().map(Repair::code).collect();
-    let expected = "trimmed control_removed property_dropped number_from_text uppercased field_dropped stock_floored";
+    let expected = "trimmed control_removed property_dropped number_from_text uppercased stock_floored field_dropped";
     assert_eq!(codes.join(" "), expected);
     assert_eq!((item.id.as_str(), item.title.as_deref()), ("mug-1", Some("Red mug")));
     assert_eq!((item.categories, item.tags), (vec!["kitchen".into()], vec!["a".into(), "1".into()]));
     assert_eq!((item.price, item.currency.as_deref(), item.available), (Some(9.9), Some("EUR"), false));
-    assert_eq!((item.stock, item.published_at, item.image), (Some(0), None, None));
+    assert_eq!((item.stock, item.published_at, item.image.as_deref()), (Some(0), None, Some("x")));
     assert_eq!(item.attributes["colour"], Attribute::Text("red".into()));
 
     let refused = |json: &str| check.judge_item(&serde_json::from_str(json).unwrap()).unwrap_err().reason;
@@ -403,6 +403,31 @@ fn items_are_read_leniently() {
     assert_eq!((patch.stock, patch.price, patch.categories), (Some(3), None, None));
     let (user, _) = check.judge_user(&serde_json::from_str(r#"{"id":7,"age":24}"#).unwrap()).unwrap();
     assert_eq!((user.id.as_str(), &user.attributes["age"]), ("7", &Attribute::Number(24.0)));
+}
+
+#[test]
+fn an_item_is_read_as_shop_systems_describe_it() {
+    let check = check_by("");
+    let judge = |json: &str| check.judge_item(&serde_json::from_str(json).unwrap()).unwrap();
+    let (item, repairs) = judge(
+        r#"{"id":794,"title":{"en":"Umbrella","de":"Regenschirm"},"description":"<table><tr><td>Height</td><td>12 cm</td></tr></table>for a caf&eacute;",
+            "brand":{"name":"H&M"},"categories":[{"id":9,"name":"Clothing","slug":"clothing"}],"tags":[{"name":"Sale &amp; more"}],
+            "image":[{"src":"https://shop.example/a.jpg?x=1&y=2"}],"stock_status":"outofstock","care":"<b>Wash</b> cold"}"#,
+    );
+    assert_eq!(item.title.as_deref(), Some("Umbrella"));
+    assert_eq!(item.description.as_deref(), Some("Height\n12 cm\nfor a café"));
+    assert_eq!(
+        (item.brand.as_deref(), item.image.as_deref()),
+        (Some("H&M"), Some("https://shop.example/a.jpg?x=1&y=2"))
+    );
+    assert_eq!((item.categories, item.tags), (vec!["Clothing".into()], vec!["Sale & more".into()]));
+    assert_eq!(item.attributes["care"], Attribute::Text("Wash cold".into()));
+    assert!(!item.available);
+    for repair in [Repair::MarkupRemoved, Repair::LanguageChosen, Repair::TextFromObject] {
+        assert!(repairs.contains(&repair), "{repair} in {repairs:?}");
+    }
+    let (item, _) = judge(r#"{"id":"a","title":{"en":"Umbrella","de":"Regenschirm"},"locale":"de-DE"}"#);
+    assert_eq!(item.title.as_deref(), Some("Regenschirm"));
 }
 
 fn any_value() -> impl Strategy<Value = RawValue> {
