@@ -393,11 +393,18 @@ mod tests {
             Form::Json,
             &["!", "a", "!", "!"],
         );
-        check(r#"[NaN,{"id":"a"},undefined , {"q":"[{,\"}","x":'}"#.replace('\'', "[1]").as_str(), Form::Lines, &["!"]);
         check(r#"[{"id":"a"},{"id":"b",},{id:"c"},{"id":"d"}]"#, Form::Json, &["a", "!", "!", "d"]);
         check("{\"price\":NaN}\n{\"id\":\"a\"}", Form::Json, &["!", "a"]);
         check(" \n", Form::Lines, &[]);
         check("[]", Form::Json, &[]);
+    }
+
+    #[test]
+    fn a_byte_that_is_no_utf8_costs_its_record_only() {
+        let body = b"[{\"id\":\"a\"},{\"query\":\"caf\xe9\"},{\"id\":\"b\"}]";
+        let batch = Batch::<RawEvent>::read(body, Form::Json, 4).unwrap();
+        let readable = batch.records.iter().filter(|record| matches!(record, Incoming::Record(_))).count();
+        assert_eq!((readable, batch.first_unreadable().map(|(index, _)| index)), (2, Some(1)));
     }
 
     #[test]
