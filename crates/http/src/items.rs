@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accrue_engine::Ingested;
+use accrue_engine::{Ingested, Refused};
 use accrue_event::{Attributes, Item, ItemId, RawItem, RawValue, Timestamp, clean_id};
 use axum::Json;
 use axum::extract::{Request, State};
@@ -133,17 +133,18 @@ pub(super) fn refuse_if_nothing_taken(ingested: &Ingested) -> Result<(), Problem
         return Ok(());
     }
     let detail = format!("none of {} records was taken; the first: {}", refused.len(), first.detail);
-    let reasons: Vec<_> = ingested
-        .quarantined
-        .iter()
-        .map(|refused| json!({"index": refused.index, "reason": refused.reason, "detail": refused.detail}))
-        .collect();
+    let reasons = |refused: &[Refused]| -> Vec<_> {
+        let one =
+            |refused: &Refused| json!({"index": refused.index, "reason": refused.reason, "detail": refused.detail});
+        refused.iter().map(one).collect()
+    };
     Err(Problem::new(Code::RecordRefused, detail)
         .member("reason", first.reason.as_str())
         .member("accepted", 0)
         .member("repaired", 0)
         .member("duplicates", ingested.duplicates)
-        .member("quarantined", reasons)
+        .member("quarantined", reasons(&ingested.quarantined))
+        .member("refused_before", reasons(&ingested.refused_again))
         .member("offset", ingested.offset))
 }
 

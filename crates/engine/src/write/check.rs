@@ -154,7 +154,9 @@ impl Writer {
                 }
             }
         }
-        if sync && names_all {
+        // A feed of which nothing can be used is no catalogue.
+        let any_taken = outcome.accepted + outcome.repaired + outcome.duplicates > 0;
+        if sync && names_all && any_taken {
             let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
             bodies.extend(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())));
         }
