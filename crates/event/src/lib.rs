@@ -23,10 +23,11 @@ mod tree;
 pub use attribute::{Attribute, Attributes};
 pub use check::{
     Check, KnownItem, LogHistogram, Outcome, Reason, Refusal, Rejection, Repair, RuleCounters, RuleStatistics,
+    clean_id, is_placeholder,
 };
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
-pub use identity::{ContentIds, RefusalId, content_hash};
+pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule};
 pub use raw::{RawEvent, RawItem, RawUser};

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::{Form, by_size};
+use super::items::refuse_if_nothing_taken;
 use super::problem::{Problem, ProblemDocument};
 use super::records::{Batch, Record};
 use super::schema::EventRecord;
@@ -93,8 +94,9 @@ impl Server {
 /// Send events
 ///
 /// A JSON array, one object, or one object per line (`application/x-ndjson`); plain, gzip or zstd. After the answer the
-/// events are durable, and the next recommendation for their shoppers uses them. One bad record never fails its batch.
-/// Sending a batch again is safe.
+/// events are durable, and the next recommendation for their shoppers uses them. One bad record never fails its batch; if
+/// no record is taken, the answer is 422 with the reasons. Sending a batch again is safe where its events have an `id` or
+/// a time (`at`): an event without both is a new one each time.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -117,5 +119,6 @@ pub(super) async fn post_events(
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }
     let ingested = server.engine.ingest_async(records).await?;
+    refuse_if_nothing_taken(&ingested)?;
     Ok(Json(ingested.into()))
 }

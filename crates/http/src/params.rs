@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use accrue_event::{ItemId, Tree};
+use accrue_event::{ItemId, Tree, clean_id};
 use accrue_serve::filter::Filter;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
@@ -18,7 +18,7 @@ pub(super) const MAX_OFFSET: usize = 10_000;
 /// Longest id in a request, in bytes.
 const MAX_ID_BYTES: usize = 4096;
 
-/// The one id of a path, decoded.
+/// The one id of a path, decoded and in the form in which records have it.
 pub(super) struct Id(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -28,8 +28,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         let Path(id) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(|error| Problem::new(Code::InvalidPath, error.body_text()))?;
+        let id = clean_id(&id);
         check_id(&id).map_err(|fault| Problem::new(Code::InvalidPath, format!("id: {fault}")))?;
-        Ok(Self(id))
+        Ok(Self(id.into_owned()))
     }
 }
 
@@ -135,8 +136,9 @@ impl At<'_> {
         Ok(())
     }
 
-    /// An id.
+    /// An id, in the form in which records have it.
     pub(super) fn id<T: for<'i> From<&'i str>>(self, field: &str, id: &str) -> Result<T, Problem> {
+        let id = &*clean_id(id);
         check_id(id).map_err(|fault| self.fault(field, &fault.to_string()))?;
         Ok(T::from(id))
     }

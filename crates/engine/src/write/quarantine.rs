@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 use super::batch::{Ingested, Refused};
 use super::check::{repair_codes, with_kind_in_code};
 use super::writer::Writer;
-use crate::clock::now;
 use crate::error::EngineError;
 
 /// A record in quarantine.
@@ -62,7 +61,7 @@ impl Writer {
             }
         }
         let n_records = bodies.len() as u64;
-        let start = self.commit(now(), bodies)?;
+        let start = self.commit(self.clock.stamp(), bodies)?;
         Ok(Ingested { offset: start.0 + n_records, ..outcome })
     }
 
@@ -71,7 +70,7 @@ impl Writer {
         for &of in offsets {
             self.refuse_if_not_held(of)?;
         }
-        self.commit(now(), offsets.iter().map(|&of| Body::Dropped { of }).collect())?;
+        self.commit(self.clock.stamp(), offsets.iter().map(|&of| Body::Dropped { of }).collect())?;
         Ok(offsets.len() as u64)
     }
 
@@ -101,11 +100,12 @@ impl Writer {
 
     fn judge_event_again(&mut self, of: Offset, held: &HeldRecord) -> Result<Verdict, EngineError> {
         let Some(raw) = read::<RawEvent>(held) else { return Ok(Verdict::Unreadable) };
-        let (event, repairs) = match self.check.judge(&raw, now(), |item| known_price(&self.shared.facts, item)) {
-            Outcome::Accepted(event) => (event, Vec::new()),
-            Outcome::Repaired(event, repairs) => (event, repairs),
-            Outcome::Quarantined(rejection) => return Ok(Verdict::Refused(rejection)),
-        };
+        let (event, repairs) =
+            match self.check.judge(&raw, self.clock.stamp(), |item| known_price(&self.shared.facts, item)) {
+                Outcome::Accepted(event) => (event, Vec::new()),
+                Outcome::Repaired(event, repairs) => (event, repairs),
+                Outcome::Quarantined(rejection) => return Ok(Verdict::Refused(rejection)),
+            };
         if self.log.find_event(&event.id)?.is_some() {
             return Ok(Verdict::Known);
         }

@@ -12,7 +12,6 @@ use super::check::NewInGroup;
 use super::job::{Job, Reply};
 use super::served::PATIENCE;
 use super::writer::Writer;
-use crate::clock::now;
 
 /// Records in a group commit, at most (a single batch may be larger).
 const GROUP: usize = 8_192;
@@ -58,7 +57,7 @@ impl Writer {
             }
         }
         // Answers that were served until now are recorded as well; a failure shows in `poisoned`.
-        let _ = self.commit(now(), Vec::new());
+        let _ = self.commit(self.clock.stamp(), Vec::new());
     }
 
     /// The next job. While none comes, answers that wait to be recorded get commits of their own.
@@ -68,7 +67,7 @@ impl Writer {
                 Ok(job) => return Some(job),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 // A failure poisons the writer, and the next write is refused with it.
-                Err(RecvTimeoutError::Timeout) => drop(self.commit(now(), Vec::new())),
+                Err(RecvTimeoutError::Timeout) => drop(self.commit(self.clock.stamp(), Vec::new())),
             }
         }
     }
@@ -83,14 +82,14 @@ impl Writer {
         gathering: Duration,
     ) -> Option<Job> {
         let until = Instant::now() + gathering;
-        let received_at = now();
+        let arrival = self.clock.read();
         let mut bodies = Vec::with_capacity(batch.len());
         let mut group = NewInGroup::default();
         let mut waiting = Vec::new();
         let mut next = Some((batch, reply));
         let mut ended_by = None;
         while let Some((batch, reply)) = next.take() {
-            match self.judge(batch, received_at, &mut group, &mut bodies) {
+            match self.judge(batch, arrival, &mut group, &mut bodies) {
                 Ok((outcome, n_records)) => waiting.push(Pending { outcome, n_records, reply }),
                 Err(error) => drop(reply.send(Err(error))),
             }
@@ -104,7 +103,7 @@ impl Writer {
                 }
             }
         }
-        match self.commit(received_at, bodies) {
+        match self.commit(arrival.stamp, bodies) {
             Ok(start) => {
                 let mut end = start;
                 for pending in waiting {
