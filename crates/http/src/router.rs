@@ -129,6 +129,8 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(recommend::recommend))
         .routes(routes!(recommend::recommend_user))
         .routes(routes!(recommend::recommend_batch))
+        // The path of batches is also that of a user; the description has it as `/v1/recommend/{user}`.
+        .route("/v1/recommend/batch", axum::routing::get(recommend::recommend_user_batch))
         .routes(routes!(recommend::trending))
         .routes(routes!(recommend::new_items))
         .routes(routes!(search::post_search, search::get_search))

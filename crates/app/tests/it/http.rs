@@ -488,6 +488,27 @@ fn recommendations_have_the_fields_of_the_contract() {
 }
 
 #[test]
+fn every_id_of_a_user_has_recommendations() {
+    let shop = Shop::furnished();
+    for user in ["batch", "similar", "new", "recommend", "a%2Fb", "%C3%A4", "a%20b", "..a", "{user}"] {
+        let path = format!("/v1/recommend/{}?n=1", user.replace(['{', '}'], "%7B"));
+        assert_eq!(shop.get(&path).json()["items"].as_array().unwrap().len(), 1, "{user}");
+    }
+    let view = json!({"id": "b1", "type": "view", "user": "batch", "item": "mug-3", "at": "2026-11-21T10:03:00Z"});
+    assert_eq!(shop.post("/v1/events", &view).json()["accepted"], 1);
+    let page = shop.get("/v1/recommend/batch?n=3&explain=true").json();
+    assert!(page["items"].to_string().contains("Green mug"), "the page uses the history of the user: {page}");
+    // The other methods of the address are as they were.
+    let batch = json!({"requests": [{"user": "batch", "n": 1}]});
+    assert_eq!(shop.post("/v1/recommend/batch", &batch).json()["recommendations"].as_array().unwrap().len(), 1);
+    let refused = shop.send("DELETE", "/v1/recommend/batch", &[], b"");
+    refused.problem(405, "method_not_allowed");
+    let mut allowed: Vec<_> = refused.header("allow").unwrap().split(',').map(str::trim).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["GET", "HEAD", "POST"]);
+}
+
+#[test]
 fn pages_by_offset_continue_each_other_and_end_where_the_list_does() {
     let shop = Shop::open(HttpSettings::default());
     let items: Vec<Value> = (0..30)
