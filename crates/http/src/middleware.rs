@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::access::{Access, access};
+use super::access::{Access, Asked, access};
 use super::problem::{Code, Problem};
 use super::server::Server;
 
@@ -85,7 +85,8 @@ async fn admitted(server: &Server, access: Access, request: Request, next: Next,
             .retry_after(1)
             .into_response();
     }
-    if let Err(problem) = server.access.admit(access, request.headers(), started) {
+    let asked = Asked { uri: request.uri(), version: request.version(), headers: request.headers() };
+    if let Err(problem) = server.access.admit(access, asked, started) {
         return problem.into_response();
     }
     // The body has the same time for itself, and a late body gets its own answer.

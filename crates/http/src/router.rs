@@ -177,6 +177,8 @@ impl utoipa::Modify for KeySchemes {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key"))));
+        let published = ApiKeyValue::with_description("key", "A key with the scope `publish` alone.");
+        components.add_security_scheme("published", SecurityScheme::ApiKey(ApiKey::Query(published)));
         let none: [&str; 0] = [];
         openapi.security = Some(vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("key", none)]);
     }

@@ -834,6 +834,65 @@ fn pages_of_allowed_origins_may_send_events() {
 }
 
 #[test]
+fn a_beacon_of_a_browser_delivers_events() {
+    let mut settings = HttpSettings::default();
+    let published = |name: &str, key: &str, scopes: &[Scope]| Key {
+        name: name.into(),
+        key: key.into(),
+        scopes: scopes.iter().copied().collect(),
+        origins: vec![SHOP_ORIGIN.into()],
+        rate_limit_per_s: None,
+    };
+    settings.keys = vec![published("web", WEB_KEY, &[Scope::Publish]), published("own", WRITE_KEY, &[Scope::Write])];
+    let shop = Shop::open(settings);
+    let headers = [("origin", SHOP_ORIGIN), ("content-type", "text/plain;charset=UTF-8")];
+    let view =
+        |id: &str| json!({"id": id, "type": "view", "session": "s1", "item": "i1", "at": "2026-11-21T10:00:00Z"});
+    let array = json!([view("b1"), view("b2")]).to_string();
+    let sent = shop.send("POST", &format!("/v1/events?key={WEB_KEY}"), &headers, array.as_bytes());
+    assert_eq!(sent.json()["accepted"], 2);
+    assert_eq!(sent.header("access-control-allow-origin"), Some(SHOP_ORIGIN));
+    let lines = format!("{}\n{}\n", view("b3"), view("b4"));
+    let sent = shop.send("POST", &format!("/v1/events?key={WEB_KEY}"), &headers, lines.as_bytes());
+    assert_eq!(sent.json()["accepted"], 2);
+    let secret = shop.send("POST", &format!("/v1/events?key={WRITE_KEY}"), &headers, array.as_bytes());
+    secret.problem(401, "unknown_key");
+    assert!(!secret.text().contains(WRITE_KEY));
+    shop.send("GET", &format!("/v1/trending?key={WEB_KEY}"), &[], b"").problem(401, "key_required");
+    let with_header = [headers[1], ("x-api-key", WRITE_KEY)];
+    shop.send("POST", "/v1/items", &with_header, b"[]").problem(415, "unsupported_media_type");
+}
+
+/// The script for browsers, run by `node` in a page of stubs; without `node` its size alone is tested.
+#[test]
+fn the_script_for_browsers_sends_events_that_the_server_takes() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/browser");
+    assert!(std::fs::read(folder.join("accrue.js")).unwrap().len() <= 1000);
+    let key = Key {
+        name: "web".into(),
+        key: WEB_KEY.into(),
+        scopes: [Scope::Publish].into(),
+        origins: vec![SHOP_ORIGIN.into()],
+        rate_limit_per_s: None,
+    };
+    let shop = Shop::open(HttpSettings { keys: vec![key], ..Default::default() });
+    let url = format!("http://{}/v1/events?key={WEB_KEY}", shop.address);
+    let Ok(ran) = std::process::Command::new("node").arg(folder.join("test.js")).arg(url).output() else { return };
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let beacon: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let path = beacon["address"].as_str().unwrap().split_once("/v1").unwrap().1;
+    let body = beacon["body"].as_str().unwrap();
+    let events: Value = serde_json::from_str(body).unwrap();
+    let types: Vec<_> = events.as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["view", "impression", "click", "cart"]);
+    assert_eq!((&events[2]["recommendation_id"], &events[2]["position"]), (&json!("67408f1ab3c2-1f"), &json!(2)));
+    let headers = [("origin", SHOP_ORIGIN), ("content-type", "text/plain;charset=UTF-8")];
+    let outcome = shop.send("POST", &format!("/v1{path}"), &headers, body.as_bytes()).json();
+    // Without `at` they count as repaired.
+    assert_eq!(outcome["repaired"], 4, "{outcome}");
+}
+
+#[test]
 fn a_busy_server_says_so_and_probes_still_answer() {
     let shop = Shop::open(HttpSettings { max_concurrent_requests: 1, ..Default::default() });
     let mut waiting = shop.begin_post("/v1/events", 2);
