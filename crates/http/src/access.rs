@@ -59,6 +59,22 @@ pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
     }
 }
 
+/// Whether a route computes a page: what it needs is a core, and each page waits for its turn.
+pub(super) fn is_page(route: Option<&str>) -> bool {
+    matches!(
+        route,
+        Some(
+            "/v1/recommend"
+                | "/v1/recommend/{user}"
+                | "/v1/recommend/batch"
+                | "/v1/items/{id}/similar"
+                | "/v1/search"
+                | "/v1/trending"
+                | "/v1/new"
+        )
+    )
+}
+
 /// The keys, and whether requests without one are admitted.
 pub(super) struct AccessControl {
     keys: Vec<Guarded>,

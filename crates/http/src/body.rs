@@ -43,19 +43,19 @@ impl Encoding {
     }
 }
 
-/// A body, decompressed, with its permit if it is large.
-pub(super) struct Plain<'s> {
+/// A body, decompressed.
+pub(super) struct Plain {
     pub(super) bytes: Bytes,
-    _permit: Option<SemaphorePermit<'s>>,
 }
 
 impl Server {
-    /// The whole body of a request.
-    pub(super) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Plain<'_>, Problem> {
-        let limit = self.settings.body_limit_bytes;
-        let encoding = Encoding::of(headers)?;
+    /// Waits until the whole body of a request is here, as it was sent, and returns a permit for it if it is large. The
+    /// middleware does this before the request counts as being served.
+    pub(super) async fn await_body(&self, request: &mut Request) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        let encoding = Encoding::of(request.headers())?;
+        let body = std::mem::take(request.body_mut());
         let mut permit = None;
-        let reading = self.receive(body, limit, &mut permit);
+        let reading = self.receive(body, self.settings.body_limit_bytes, &mut permit);
         let sent = match tokio::time::timeout(Duration::from_secs(self.settings.request_timeout_s), reading).await {
             Ok(sent) => sent?,
             Err(_) => {
@@ -63,15 +63,25 @@ impl Server {
                 return Err(Problem::new(Code::BodyTimeout, detail));
             }
         };
-        if encoding == Encoding::Plain {
-            return Ok(Plain { bytes: sent, _permit: permit });
-        }
         // The decompressed size is not known yet, so it counts as large.
-        if permit.is_none() {
+        if encoding != Encoding::Plain && permit.is_none() {
             permit = Some(self.large_body()?);
         }
+        *request.body_mut() = Body::from(sent);
+        Ok(permit)
+    }
+
+    /// The whole body of a request, decompressed.
+    pub(super) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Plain, Problem> {
+        let limit = self.settings.body_limit_bytes;
+        let encoding = Encoding::of(headers)?;
+        let sent = axum::body::to_bytes(body, limit).await;
+        let sent = sent.map_err(|error| Problem::new(Code::BrokenBody, error.to_string()))?;
+        if encoding == Encoding::Plain {
+            return Ok(Plain { bytes: sent });
+        }
         let bytes = off_worker(move || decompress(&sent, encoding, limit)).await?;
-        Ok(Plain { bytes: bytes.into(), _permit: permit })
+        Ok(Plain { bytes: bytes.into() })
     }
 
     /// The bytes as sent. Refuses before reading if the declared length exceeds the limit.
@@ -85,9 +95,7 @@ impl Server {
         if declared > limit {
             return Err(too_large(limit));
         }
-        if declared > LARGE_BYTES {
-            *permit = Some(self.large_body()?);
-        }
+        // What was only announced takes no permit: it may never come.
         let mut first = Bytes::new();
         let mut all = Vec::new();
         loop {
@@ -111,7 +119,7 @@ impl Server {
             match (first.is_empty(), all.is_empty()) {
                 (true, _) => first = data,
                 (false, true) => {
-                    all.reserve(declared.max(n_bytes));
+                    all.reserve(n_bytes.max(declared.min(2 * LARGE_BYTES)));
                     all.extend_from_slice(&first);
                     all.extend_from_slice(&data);
                 }

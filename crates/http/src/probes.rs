@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::metrics::Load;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::server::Server;
 
@@ -91,7 +92,9 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Rea
     )
 )]
 pub(super) async fn metrics(State(server): State<Arc<Server>>) -> impl IntoResponse {
-    let page = server.metrics.render(&server.engine.status(), server.in_flight.load(Ordering::Relaxed));
+    let (connections, evicted) = server.connections.as_ref().map_or((0, 0), |connections| connections.counts());
+    let load = Load { in_flight: server.in_flight.load(Ordering::Relaxed), connections, evicted };
+    let page = server.metrics.render(&server.engine.status(), load);
     (content_type("text/plain; version=0.0.4; charset=utf-8"), page)
 }
 

@@ -1,5 +1,6 @@
 //! The state that all requests share.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use accrue_engine::Engine;
@@ -7,9 +8,11 @@ use axum::body::Bytes;
 use tokio::sync::Semaphore;
 
 use super::access::AccessControl;
+use super::listener::Connections;
 use super::metrics::Metrics;
 use super::request_id::RequestIds;
 use super::settings::HttpSettings;
+use super::turns::Turns;
 
 /// The state that all requests share.
 pub(crate) struct Server {
@@ -20,6 +23,10 @@ pub(crate) struct Server {
     pub metrics: Metrics,
     /// The number of requests in flight.
     pub in_flight: AtomicUsize,
+    /// The open connections; absent if another program serves the routes.
+    pub connections: Option<Arc<Connections>>,
+    /// Turns to compute a page.
+    pub turns: Arc<Turns>,
     /// Permits for large bodies.
     pub large_bodies: Semaphore,
     /// The description of the interface, written once.

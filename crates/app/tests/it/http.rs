@@ -895,14 +895,41 @@ fn the_script_for_browsers_sends_events_that_the_server_takes() {
 #[test]
 fn a_busy_server_says_so_and_probes_still_answer() {
     let shop = Shop::open(HttpSettings { max_concurrent_requests: 1, ..Default::default() });
-    let mut waiting = shop.begin_post("/v1/events", 2);
-    let refused = shop.get("/v1/trending");
-    refused.problem(503, "overloaded");
-    assert_eq!(refused.header("retry-after"), Some("1"));
-    assert_eq!(shop.get("/healthz").status, 200);
-    waiting.write_all(b"[]").unwrap();
-    assert_eq!(Answer::read(&mut waiting).status, 200);
+    let requests = json!({"requests": vec![json!({"n": 1000}); 100]});
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let ask = || -> Vec<u16> {
+            let answers = (0..20).map(|_| shop.post("/v1/recommend/batch", &requests));
+            let check = |answer: Answer| {
+                if answer.status != 200 {
+                    answer.problem(503, "overloaded");
+                    assert_eq!(answer.header("retry-after"), Some("1"));
+                }
+                answer.status
+            };
+            answers.map(check).collect()
+        };
+        let busy: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
+        for _ in 0..20 {
+            assert_eq!(shop.get("/healthz").status, 200);
+        }
+        busy.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
     assert_eq!(shop.get("/v1/trending").status, 200);
+}
+
+#[test]
+fn bodies_that_do_not_come_hold_up_no_one() {
+    let settings = HttpSettings { max_concurrent_requests: 1, max_large_bodies: 1, ..Default::default() };
+    let shop = Shop::open(settings);
+    let mut waiting: Vec<_> = (0..20).map(|_| shop.begin_post("/v1/events", 9_000_000)).collect();
+    waiting.push(shop.begin_post("/v1/events", 2));
+    assert_eq!(shop.get("/v1/trending").status, 200);
+    let large = format!("[{}]", " ".repeat(100_000));
+    assert_eq!(shop.send("POST", "/v1/events", &[], large.as_bytes()).status, 200);
+    let mut last = waiting.pop().unwrap();
+    last.write_all(b"[]").unwrap();
+    assert_eq!(Answer::read(&mut last).status, 200);
 }
 
 #[test]
@@ -910,11 +937,90 @@ fn few_large_bodies_are_held_at_a_time() {
     let shop = Shop::open(HttpSettings { max_large_bodies: 1, ..Default::default() });
     let large = format!("[{}]", " ".repeat(100_000));
     let mut waiting = shop.begin_post("/v1/events", large.len());
-    shop.send("POST", "/v1/events", &[], large.as_bytes()).problem(503, "overloaded");
+    waiting.write_all(&large.as_bytes()[..90_000]).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while shop.send("POST", "/v1/events", &[], large.as_bytes()).status != 503 {
+        assert!(Instant::now() < deadline, "the first body holds the permit");
+    }
     assert_eq!(shop.send("POST", "/v1/events", &[], b"[]").status, 200);
-    waiting.write_all(large.as_bytes()).unwrap();
+    waiting.write_all(&large.as_bytes()[90_000..]).unwrap();
     assert_eq!(Answer::read(&mut waiting).status, 200);
     assert_eq!(shop.send("POST", "/v1/events", &[], large.as_bytes()).status, 200);
+}
+
+/// Whether the server ends the connection within the time limit of the test's sockets.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    let ended = stream.read_to_end(&mut rest);
+    !matches!(&ended, Err(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
+#[test]
+fn headers_that_trickle_in_have_a_time_limit() {
+    let shop = Shop::open(HttpSettings { header_timeout_s: 1, ..Default::default() });
+    let mut stream = shop.connect();
+    let began = Instant::now();
+    let mut is_open = stream.write_all(b"GET /healthz HTTP/1.1\r\nx: ").is_ok();
+    while is_open && began.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(100));
+        is_open = stream.write_all(b"a").is_ok();
+    }
+    assert!(!is_open && began.elapsed() >= Duration::from_secs(1));
+    assert!(is_closed(&mut stream));
+    // Also behind a request that was answered.
+    let mut stream = shop.connect();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+    stream.write_all(b"GET /he").unwrap();
+    assert!(is_closed(&mut stream));
+}
+
+#[test]
+fn an_answer_that_is_not_read_has_a_time_limit() {
+    let shop = Shop::furnished();
+    let settings = HttpSettings { request_timeout_s: 1, ..Default::default() };
+    let shop = {
+        drop(shop);
+        Shop::open(settings)
+    };
+    let mut stream = shop.connect();
+    stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    // As many requests as the buffers take: the answers of the first fill those of the other direction.
+    let ask = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for _ in 0..2000 {
+        if stream.write_all(ask).is_err() {
+            break;
+        }
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    let metrics = shop.get("/metrics");
+    let open = metrics.text().lines().find_map(|line| line.strip_prefix("accrue_http_connections ")).unwrap();
+    assert_eq!(open, "1", "only that of the scrape is open");
+}
+
+#[test]
+fn waiting_connections_make_room_for_others() {
+    let settings = HttpSettings { max_connections: 20, max_connections_per_peer: 10, ..Default::default() };
+    let shop = Shop::open(settings);
+    let mut own = shop.connect();
+    let healthz = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let ask = |own: &mut TcpStream| {
+        own.write_all(healthz).unwrap();
+        let mut answer = [0; 15];
+        own.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    };
+    ask(&mut own);
+    let mut idle: Vec<_> = (0..30).map(|_| shop.connect()).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    for _ in 0..5 {
+        assert_eq!(shop.get("/v1/trending").status, 200);
+    }
+    // A connection that has been used outlasts those that never were.
+    own.write_all(healthz).unwrap();
+    let mut rest = vec![0; 4096];
+    assert!(own.read(&mut rest).unwrap() > 0);
+    assert!(is_closed(&mut idle[0]));
 }
 
 #[test]
