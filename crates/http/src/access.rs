@@ -20,7 +20,7 @@ static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// What a route needs to be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Nothing: probes and the description of the interface.
+    /// Nothing: probes, the description of the interface, and the page that introduces it.
     Open,
     /// A key with this scope, or with `admin`. `Publish` is included in `write`.
     Needs(Scope),
@@ -39,7 +39,7 @@ pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
     let Some(route) = route else { return Access::Open };
     let reads = method == Method::GET || method == Method::HEAD;
     match route {
-        "/healthz" | "/readyz" | "/openapi.json" => Access::Open,
+        "/" | "/healthz" | "/readyz" | "/openapi.json" => Access::Open,
         "/v1/events" => Access::Needs(Scope::Publish),
         "/v1/items" | "/v1/items/{id}" | "/v1/users/{id}" | "/v1/users/{id}/merge" if !reads => {
             Access::Needs(Scope::Write)

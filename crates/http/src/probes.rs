@@ -98,6 +98,20 @@ pub(super) async fn metrics(State(server): State<Arc<Server>>) -> impl IntoRespo
     (content_type("text/plain; version=0.0.4; charset=utf-8"), page)
 }
 
+/// The page for people at `/`: what this is, and a try of search and recommendations. It loads nothing from elsewhere,
+/// and no other page may show it in a frame.
+pub(super) async fn welcome() -> impl IntoResponse {
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                          frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    (headers, include_str!("welcome.html"))
+}
+
 /// This description
 #[utoipa::path(
     get,

@@ -153,6 +153,8 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::openapi))
+        // A page for people is no part of the interface's description.
+        .route("/", axum::routing::get(probes::welcome))
 }
 
 /// The general part of the interface's description; the routes add themselves.

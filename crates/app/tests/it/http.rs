@@ -735,6 +735,19 @@ fn the_interface_describes_itself() {
 }
 
 #[test]
+fn a_page_introduces_the_server_and_loads_nothing_from_elsewhere() {
+    for shop in [Shop::open(HttpSettings::default()), Shop::with_keys()] {
+        let page = shop.get("/");
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+        assert!(page.text().contains("<title>Accrue</title>") && page.body.len() < 10_000);
+        for outside in ["http://", "https://", "src=", "@import", "innerHTML"] {
+            assert!(!page.text().contains(outside), "{outside}");
+        }
+    }
+}
+
+#[test]
 fn wrong_addresses_and_methods_are_problems() {
     let shop = Shop::open(HttpSettings::default());
     shop.get("/v1/nothing").problem(404, "not_found");
