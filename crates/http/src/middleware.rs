@@ -90,9 +90,8 @@ async fn admitted(
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
     // Probes are answered even when the server is busy.
     if access != Access::Open && connection.as_ref().is_some_and(|connection| connection.is_extra) {
-        let mut refused = overloaded("too many connections at a time");
-        refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return refused;
+        let close = HeaderValue::from_static("close");
+        return overloaded("too many connections at a time").header(header::CONNECTION, close).into_response();
     }
     let asked = Asked { uri: request.uri(), version: request.version(), headers: request.headers() };
     if let Err(problem) = server.access.admit(access, asked, started) {
@@ -110,13 +109,13 @@ async fn admitted(
     }
     let (_inside, n_inside) = InFlight::enter(&server.in_flight);
     if access != Access::Open && n_inside > server.settings.max_concurrent_requests {
-        return overloaded("too many requests at a time");
+        return overloaded("too many requests at a time").into_response();
     }
     let mut turn = None;
     if is_page {
         turn = server.turns.take(connection.as_ref().map_or(0, |connection| connection.used_us())).await;
         if turn.is_none() {
-            return overloaded("too many pages at a time");
+            return overloaded("too many pages at a time").into_response();
         }
     }
     let limit_s = server.settings.request_timeout_s;
@@ -138,8 +137,8 @@ async fn admitted(
     }
 }
 
-fn overloaded(why: &str) -> Response {
-    Problem::new(Code::Overloaded, format!("{why}; try again shortly")).retry_after(1).into_response()
+fn overloaded(why: &str) -> Problem {
+    Problem::new(Code::Overloaded, format!("{why}; try again shortly")).retry_after(1)
 }
 
 /// Runs a future; a panic inside becomes an error instead of a closed connection.

@@ -1012,6 +1012,57 @@ fn an_answer_that_is_not_read_has_a_time_limit() {
 }
 
 #[test]
+fn among_idle_slow_and_busy_connections_pages_and_probes_are_answered() {
+    let shop = Shop::furnished();
+    let mut held = Vec::new();
+    for number in 0..300 {
+        let mut stream = shop.connect();
+        match number % 3 {
+            0 => {}
+            1 => stream.write_all(b"GET /healthz HTTP/1.1\r\nx: ").unwrap(),
+            _ => stream.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap(),
+        }
+        held.push(stream);
+    }
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!([200, 503].contains(&shop.get("/v1/recommend/u1?n=1000").status));
+                }
+            });
+        }
+        let longest = |path: &str| {
+            let took = (0..30).map(|_| {
+                let began = Instant::now();
+                assert_eq!(shop.get(path).status, 200);
+                began.elapsed()
+            });
+            took.max().unwrap()
+        };
+        // Far above what an idle machine needs: what must not be is a wait for the connections that are held.
+        assert!(longest("/healthz") < Duration::from_secs(2));
+        assert!(longest("/v1/trending") < Duration::from_secs(3));
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn when_every_connection_works_probes_have_a_reserve() {
+    let settings = HttpSettings { max_connections: 2, ..Default::default() };
+    let shop = Shop::open(settings);
+    // Bodies that are still awaited for less than a second keep their connections.
+    let _held: Vec<_> = (0..2).map(|_| shop.begin_post("/v1/events", 100)).collect();
+    let refused = shop.get("/v1/trending");
+    refused.problem(503, "overloaded");
+    assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
+    assert_eq!(shop.get("/healthz").status, 200);
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(shop.get("/v1/trending").status, 200, "now one of them makes room");
+}
+
+#[test]
 fn waiting_connections_make_room_for_others() {
     let settings = HttpSettings { max_connections: 20, max_connections_per_peer: 10, ..Default::default() };
     let shop = Shop::open(settings);
