@@ -11,8 +11,8 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use tokio::sync::SemaphorePermit;
 
+use super::large::Place;
 use super::problem::{Code, Problem};
 use super::server::Server;
 
@@ -51,7 +51,7 @@ pub(super) struct Plain {
 impl Server {
     /// Waits until the whole body of a request is here, as it was sent, and returns a permit for it if it is large. The
     /// middleware does this before the request counts as being served.
-    pub(super) async fn await_body(&self, request: &mut Request) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+    pub(super) async fn await_body(&self, request: &mut Request) -> Result<Option<Place<'_>>, Problem> {
         let encoding = Encoding::of(request.headers())?;
         let body = std::mem::take(request.body_mut());
         let mut permit = None;
@@ -63,9 +63,11 @@ impl Server {
                 return Err(Problem::new(Code::BodyTimeout, detail));
             }
         };
+        permit.iter().for_each(Place::is_whole);
         // The decompressed size is not known yet, so it counts as large.
         if encoding != Encoding::Plain && permit.is_none() {
             permit = Some(self.large_body()?);
+            permit.iter().for_each(Place::is_whole);
         }
         *request.body_mut() = Body::from(sent);
         Ok(permit)
@@ -89,7 +91,7 @@ impl Server {
         &'s self,
         mut body: Body,
         limit: usize,
-        permit: &mut Option<SemaphorePermit<'s>>,
+        permit: &mut Option<Place<'s>>,
     ) -> Result<Bytes, Problem> {
         let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if declared > limit {
@@ -99,7 +101,14 @@ impl Server {
         let mut first = Bytes::new();
         let mut all = Vec::new();
         loop {
-            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+            let frame = match permit.as_ref() {
+                None => next.await,
+                Some(place) => tokio::select! {
+                    frame = next => frame,
+                    () = place.gave_way() => return Err(too_many_large()),
+                },
+            };
             let data = match frame {
                 None => break,
                 Some(Err(error)) => return Err(Problem::new(Code::BrokenBody, error.to_string())),
@@ -115,6 +124,7 @@ impl Server {
             if n_bytes > LARGE_BYTES && permit.is_none() {
                 *permit = Some(self.large_body()?);
             }
+            permit.iter().for_each(|place| place.received(data.len()));
             // Most bodies come in one piece and are not copied.
             match (first.is_empty(), all.is_empty()) {
                 (true, _) => first = data,
@@ -129,11 +139,13 @@ impl Server {
         Ok(if all.is_empty() { first } else { all.into() })
     }
 
-    fn large_body(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.large_bodies.try_acquire().map_err(|_| {
-            Problem::new(Code::Overloaded, "too many large bodies at a time; try again shortly").retry_after(1)
-        })
+    fn large_body(&self) -> Result<Place<'_>, Problem> {
+        self.large_bodies.place().ok_or_else(too_many_large)
     }
+}
+
+fn too_many_large() -> Problem {
+    Problem::new(Code::Overloaded, "too many large bodies at a time; try again shortly").retry_after(1)
 }
 
 fn too_large(limit: usize) -> Problem {

@@ -15,6 +15,7 @@ mod connection;
 mod events;
 mod forget;
 mod items;
+mod large;
 mod listener;
 mod metrics;
 mod middleware;

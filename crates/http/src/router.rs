@@ -11,12 +11,12 @@ use accrue_event::SettingFault;
 use axum::Router;
 use axum::http::{Method, Uri};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::AccessControl;
+use super::large::LargeBodies;
 use super::metrics::Metrics;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::request_id::RequestIds;
@@ -103,7 +103,7 @@ fn build(
         in_flight: AtomicUsize::new(0),
         connections,
         turns: Turns::new(n_turns),
-        large_bodies: Semaphore::new(settings.max_large_bodies),
+        large_bodies: LargeBodies::new(settings.max_large_bodies),
         openapi: serde_json::to_vec(&openapi).expect("a description is plain data").into(),
         settings,
     });

@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicUsize;
 
 use accrue_engine::Engine;
 use axum::body::Bytes;
-use tokio::sync::Semaphore;
 
 use super::access::AccessControl;
+use super::large::LargeBodies;
 use super::listener::Connections;
 use super::metrics::Metrics;
 use super::request_id::RequestIds;
@@ -27,8 +27,8 @@ pub(crate) struct Server {
     pub connections: Option<Arc<Connections>>,
     /// Turns to compute a page.
     pub turns: Arc<Turns>,
-    /// Permits for large bodies.
-    pub large_bodies: Semaphore,
+    /// The large bodies that are held.
+    pub large_bodies: LargeBodies,
     /// The description of the interface, written once.
     pub openapi: Bytes,
 }

@@ -946,6 +946,19 @@ fn bodies_that_do_not_come_hold_up_no_one() {
 }
 
 #[test]
+fn large_bodies_that_stopped_arriving_make_room() {
+    let shop = Shop::open(HttpSettings { max_large_bodies: 2, ..Default::default() });
+    let large = format!("[{}]", " ".repeat(100_000));
+    let mut slow: Vec<_> = (0..2).map(|_| shop.begin_post("/v1/events", large.len())).collect();
+    for stream in &mut slow {
+        stream.write_all(&large.as_bytes()[..70_000]).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(shop.send("POST", "/v1/events", &[], large.as_bytes()).status, 200);
+    Answer::read(&mut slow[0]).problem(503, "overloaded");
+}
+
+#[test]
 fn few_large_bodies_are_held_at_a_time() {
     let shop = Shop::open(HttpSettings { max_large_bodies: 1, ..Default::default() });
     let large = format!("[{}]", " ".repeat(100_000));
