@@ -1,9 +1,11 @@
 //! Settings: defaults, then `accrue.toml`, then `ACCRUE_*` variables, then flags; later ones override earlier ones.
 //!
 //! In: a TOML file, the environment and flags as plain values. Out: a valid [`Config`], and the origin of each key's
-//! value. An unknown key is refused with its place and the nearest known one.
+//! value. An unknown key is refused with its place and the nearest known one. The environment also holds variables of
+//! other programs with the same prefix (a cluster's for a service called `accrue`): one that names no key is passed
+//! over with a warning, unless it is so similar to a key's that it must be a typing error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -142,6 +144,16 @@ pub enum ConfigError {
         /// The keys of the same table.
         known: Vec<&'static str>,
     },
+    /// A variable that names no key and is almost the one of a key.
+    #[error("{variable}: no key has this variable; did you mean `{key}` ({near})?")]
+    NearMiss {
+        /// The variable.
+        variable: String,
+        /// The key that was probably meant.
+        key: String,
+        /// Its variable.
+        near: String,
+    },
     /// A key that another one has replaced.
     #[error("{place}: there is no key `{key}` any more; write `{new}`")]
     Moved {
@@ -212,6 +224,8 @@ pub struct Resolved {
     pub config: Config,
     /// The file that was read, if one was.
     pub file: Option<PathBuf>,
+    /// Variables with the prefix of settings that name no key and were passed over.
+    pub passed_over: Vec<String>,
     origins: BTreeMap<String, Origin>,
 }
 
@@ -226,18 +240,27 @@ impl Resolved {
         if let Some(path) = &file {
             layers.add_file(path)?;
         }
-        let mut environment: Vec<_> = sources.environment.iter().filter(|(name, _)| is_setting(name)).collect();
+        // An empty variable is one that is not set: compose files write `ACCRUE_SEED=${ACCRUE_SEED:-}`.
+        let is_given = |name: &str, text: &str| is_setting(name) && !text.trim().is_empty();
+        let mut environment: Vec<_> = sources.environment.iter().filter(|(name, text)| is_given(name, text)).collect();
         // Short names come last, so that they override long ones in any order of the environment.
         environment.sort_by_key(|(name, _)| (SHORT_VARIABLES.iter().any(|(short, _)| short == name), name));
+        let mut passed_over = Vec::new();
         for (name, text) in environment {
-            layers.add_variable(name, text)?;
+            match layers.variable(name) {
+                Some(named) => layers.add_variable(name, text, named)?,
+                None => {
+                    layers.refuse_near_miss(name)?;
+                    passed_over.push(name.clone());
+                }
+            }
         }
         for (key, value, flag) in &sources.flags {
             layers.add(key, value.clone(), Origin::Flag(flag), flag)?;
         }
         let config = read(&layers.table, |_| "the settings".into())?;
         config.validate().map_err(|fault| ConfigError::Setting { place: layers.origin_of(&fault.key), fault })?;
-        Ok(Self { config, file, origins: layers.origins })
+        Ok(Self { config, file, passed_over, origins: layers.origins })
     }
 
     /// Every key with its value and its origin, by name.
@@ -282,26 +305,71 @@ impl Layers {
         Ok(())
     }
 
-    fn add_variable(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
+    /// The key that a variable names, and whether its value is a text.
+    fn variable(&self, name: &str) -> Option<(String, bool)> {
+        if let Some((_, key)) = SHORT_VARIABLES.iter().find(|(short, _)| *short == name) {
+            return Some(((*key).into(), *key == "http.listen"));
+        }
         let defaults = Table::try_from(Config::default()).expect("defaults can be written as TOML");
-        let short = SHORT_VARIABLES.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
         let mut known = None;
+        let mut sections = BTreeSet::new();
         for table in [&defaults, &self.table] {
             leaves("", table, &mut |key, value| {
                 if variable(key) == name {
                     known = Some((key.to_owned(), matches!(value, Value::String(_))));
                 }
+                let ends = key.match_indices('.').map(|(end, _)| end).chain(value.is_table().then_some(key.len()));
+                sections.extend(ends.map(|end| key[..end].to_owned()));
             });
         }
         let moved = MOVED_SETTINGS.iter().map(|(old, _)| *old).find(|old| variable(old) == name);
         // A key without a default is a section's name and the rest.
         let words = name[PREFIX.len()..].to_ascii_lowercase();
-        let guessed = || words.split_once('_').map_or(words.clone(), |(section, key)| format!("{section}.{key}"));
-        let (key, is_text) = match (short, known) {
-            (Some(key), _) => (key.clone(), key == "http.listen"),
-            (None, Some(known)) => known,
-            (None, None) => (moved.map_or_else(guessed, str::to_owned), false),
-        };
+        let moved = moved.map(|moved| (moved.to_owned(), false));
+        known.or(moved).or_else(|| {
+            let keys = sections.iter().rev().filter_map(|section| {
+                let rest = words.strip_prefix(&section.replace('.', "_"))?.strip_prefix('_')?;
+                Some(format!("{section}.{rest}"))
+            });
+            keys.map(|key| (key, false)).find(|(key, _)| self.has_key(key))
+        })
+    }
+
+    /// Whether a key that has no default exists: some value of it is not refused as an unknown key.
+    fn has_key(&self, key: &str) -> bool {
+        let probe = Self { table: self.table.clone(), origins: BTreeMap::new() }.add(
+            key,
+            Value::String(String::new()),
+            Origin::Default,
+            key,
+        );
+        !matches!(probe, Err(ConfigError::Unknown { .. }))
+    }
+
+    /// Refuses a variable that names no key and differs from a key's in a letter or two.
+    fn refuse_near_miss(&self, name: &str) -> Result<(), ConfigError> {
+        if is_of_a_service(name) {
+            return Ok(());
+        }
+        let defaults = Table::try_from(Config::default()).expect("defaults can be written as TOML");
+        let mut known: Vec<_> =
+            SHORT_VARIABLES.iter().map(|(short, key)| ((*short).to_owned(), (*key).to_owned())).collect();
+        for table in [&defaults, &self.table] {
+            leaves("", table, &mut |key, _| known.push((variable(key), key.to_owned())));
+        }
+        let limit = ((name.len() - PREFIX.len()) / 3).clamp(1, 3);
+        let distances = known.iter().map(|(known, key)| (edits_and_swaps(name, known), known, key));
+        match distances.filter(|(distance, ..)| *distance <= limit).min() {
+            None => Ok(()),
+            Some((_, near, key)) => Err(ConfigError::NearMiss {
+                variable: name.to_owned(),
+                key: key.clone(),
+                near: near.clone(),
+            }),
+        }
+    }
+
+    fn add_variable(&mut self, name: &str, text: &str, (key, is_text): (String, bool)) -> Result<(), ConfigError> {
         let value = if is_text { Value::String(text.into()) } else { value_of(text) };
         self.add(&key, value, Origin::Environment(name.into()), name)
     }
@@ -405,6 +473,32 @@ fn is_setting(name: &str) -> bool {
     name.starts_with(PREFIX) && !FLAG_VARIABLES.contains(&name)
 }
 
+/// Whether a name has the form of those that Kubernetes (`NAME_SERVICE_HOST`, `NAME_SERVICE_PORT_HTTP`) and linked
+/// containers (`NAME_PORT_7171_TCP_ADDR`, `NAME_ENV_PATH`) give to every program, for each service that they run.
+fn is_of_a_service(name: &str) -> bool {
+    let is_port_of_protocol = |rest: &str| {
+        let (port, rest) = rest.split_once('_').unwrap_or((rest, ""));
+        let protocol = rest.split('_').next().unwrap_or_default();
+        port.bytes().all(|byte| byte.is_ascii_digit()) && ["TCP", "UDP", "SCTP"].contains(&protocol)
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.ends_with("_PORT")
+        || name.contains("_ENV_")
+        || name.match_indices("_PORT_").any(|(at, _)| is_port_of_protocol(&name[at + "_PORT_".len()..]))
+}
+
+/// Edits between two names, where two letters that were swapped count as one.
+fn edits_and_swaps(a: &str, b: &str) -> usize {
+    let swapped = |at: usize| {
+        let mut bytes = a.as_bytes().to_vec();
+        bytes.swap(at, at + 1);
+        String::from_utf8(bytes).ok().map(|a| edits(&a, b) + 1)
+    };
+    (PREFIX.len()..a.len().saturating_sub(1)).filter_map(swapped).chain([edits(a, b)]).min().unwrap_or(usize::MAX)
+}
+
 /// The variable that sets a key.
 fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
@@ -489,6 +583,58 @@ mod tests {
     }
 
     #[test]
+    fn variables_of_other_programs_are_passed_over() {
+        let foreign = [
+            ("ACCRUE_PORT", "tcp://10.0.0.5:7171"),
+            ("ACCRUE_SERVICE_HOST", "10.0.0.5"),
+            ("ACCRUE_SERVICE_PORT", "7171"),
+            ("ACCRUE_SERVICE_PORT_HTTP", "7171"),
+            ("ACCRUE_PORT_7171_TCP", "tcp://10.0.0.5:7171"),
+            ("ACCRUE_PORT_7171_TCP_ADDR", "10.0.0.5"),
+            ("ACCRUE_HTTP_PORT", "tcp://10.0.0.6:80"),
+            ("ACCRUE_LOG_SERVICE_HOST", "10.0.0.7"),
+            ("ACCRUE_DATA_PORT_80_TCP_PROTO", "tcp"),
+            ("ACCRUE_NAME", "/web/accrue"),
+            ("ACCRUE_ENV_PATH", "/bin"),
+            ("ACCRUE_IMAGE", "accrue:1"),
+            ("ACCRUE_TAG", "1.2"),
+            ("ACCRUE_HOME", "/opt/accrue"),
+            ("ACCRUE_VERSION", "7"),
+            ("ACCRUE_", "1"),
+        ];
+        let (_dir, mut given) = sources("", &foreign);
+        given.environment.push(("ACCRUE_LEARN_HISTORY_CAPACITY".into(), "20".into()));
+        let resolved = Resolved::load(&given).unwrap();
+        assert_eq!(resolved.config.engine.learn.history_capacity, 20);
+        let mut expected = foreign.map(|(name, _)| name);
+        expected.sort_unstable();
+        assert_eq!(resolved.passed_over, expected);
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let (_dir, sources) = sources("", &[("ACCRUE_SEED", ""), ("ACCRUE_LISTEN", " "), ("ACCRUE_DATA", "")]);
+        let resolved = Resolved::load(&sources).unwrap();
+        assert_eq!(resolved.config.http.listen, "127.0.0.1:7171");
+        assert_eq!(resolved.config.data, Path::new("accrue-data"));
+    }
+
+    #[test]
+    fn a_variable_that_is_almost_a_key_is_refused() {
+        for (name, near) in [
+            ("ACCRUE_SEDE", "ACCRUE_SEED"),
+            ("ACCRUE_LISTN", "ACCRUE_LISTEN"),
+            ("ACCRUE_DTA", "ACCRUE_DATA"),
+            ("ACCRUE_HTTP_MAX_CONNECTION", "ACCRUE_HTTP_MAX_CONNECTIONS"),
+            ("ACCRUE_LEARN_HISTORY_CAPACTIY", "ACCRUE_LEARN_HISTORY_CAPACITY"),
+        ] {
+            let (_dir, sources) = sources("", &[(name, "1")]);
+            let error = Resolved::load(&sources).unwrap_err().to_string();
+            assert!(error.starts_with(name) && error.contains(&format!("({near})?")), "{name}: {error}");
+        }
+    }
+
+    #[test]
     fn all_answers_or_none_or_a_share_are_recorded() {
         for (text, share) in [("true", 1.0), ("false", 0.0), ("0.25", 0.25), ("1", 1.0)] {
             let (_dir, sources) = sources("", &[("ACCRUE_SERVE_RECORD", text)]);
@@ -527,7 +673,11 @@ mod tests {
                 &[],
                 "accrue.toml: `serve.experiment.arms` is a list of 1, but must be a list of 2 to 16",
             ),
-            ("", &[("ACCRUE_LEARN_SEDE", "1")], "ACCRUE_LEARN_SEDE: there is no key `sede`; did you mean `seed`?"),
+            (
+                "",
+                &[("ACCRUE_LEARN_SEDE", "1")],
+                "ACCRUE_LEARN_SEDE: no key has this variable; did you mean `learn.seed` (ACCRUE_LEARN_SEED)?",
+            ),
             ("[learn.reset]\nshare = 1.5", &[], "`learn.reset.share` is 1.5, but must be 0.001 to 1"),
             ("[learn.reset]\nevery_events = 10", &[], "`learn.reset.every_events` is 10, but must be at least 1000"),
             (
@@ -554,7 +704,8 @@ mod tests {
 
     #[test]
     fn defaults_are_valid_and_print_with_the_digits_of_their_source() {
-        let resolved = Resolved { config: Config::default(), file: None, origins: BTreeMap::new() };
+        let resolved =
+            Resolved { config: Config::default(), file: None, passed_over: Vec::new(), origins: BTreeMap::new() };
         assert_eq!(resolved.config.validate(), Ok(()));
         assert_eq!(origin(&resolved, "model.factorization.rate").0, "0.05");
     }

@@ -13,8 +13,8 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
-use tokio::sync::SemaphorePermit;
 
+use super::large::Place;
 use super::problem::{Code, Problem};
 use super::server::Server;
 
@@ -45,19 +45,19 @@ impl Encoding {
     }
 }
 
-/// A body, decompressed, with its permit if it is large.
-pub(super) struct Plain<'s> {
+/// A body, decompressed.
+pub(super) struct Plain {
     pub(super) bytes: Bytes,
-    _permit: Option<SemaphorePermit<'s>>,
 }
 
 impl Server {
-    /// The whole body of a request.
-    pub(super) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Plain<'_>, Problem> {
-        let limit = self.settings.body_limit_bytes;
-        let encoding = Encoding::of(headers)?;
+    /// Waits until the whole body of a request is here, as it was sent, and returns a permit for it if it is large. The
+    /// middleware does this before the request counts as being served.
+    pub(super) async fn await_body(&self, request: &mut Request) -> Result<Option<Place<'_>>, Problem> {
+        let encoding = Encoding::of(request.headers())?;
+        let body = std::mem::take(request.body_mut());
         let mut permit = None;
-        let reading = self.receive(body, limit, &mut permit);
+        let reading = self.receive(body, self.settings.body_limit_bytes, &mut permit);
         let sent = match tokio::time::timeout(Duration::from_secs(self.settings.request_timeout_s), reading).await {
             Ok(sent) => sent?,
             Err(_) => {
@@ -65,15 +65,27 @@ impl Server {
                 return Err(Problem::new(Code::BodyTimeout, detail));
             }
         };
-        if encoding == Encoding::Plain {
-            return Ok(Plain { bytes: sent, _permit: permit });
-        }
+        permit.iter().for_each(Place::is_whole);
         // The decompressed size is not known yet, so it counts as large.
-        if permit.is_none() {
+        if encoding != Encoding::Plain && permit.is_none() {
             permit = Some(self.large_body()?);
+            permit.iter().for_each(Place::is_whole);
+        }
+        *request.body_mut() = Body::from(sent);
+        Ok(permit)
+    }
+
+    /// The whole body of a request, decompressed.
+    pub(super) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Plain, Problem> {
+        let limit = self.settings.body_limit_bytes;
+        let encoding = Encoding::of(headers)?;
+        let sent = axum::body::to_bytes(body, limit).await;
+        let sent = sent.map_err(|error| Problem::new(Code::BrokenBody, error.to_string()))?;
+        if encoding == Encoding::Plain {
+            return Ok(Plain { bytes: sent });
         }
         let bytes = off_worker(move || decompress(&sent, encoding, limit)).await?;
-        Ok(Plain { bytes: bytes.into(), _permit: permit })
+        Ok(Plain { bytes: bytes.into() })
     }
 
     /// The bytes as sent. Refuses before reading if the declared length exceeds the limit.
@@ -81,19 +93,24 @@ impl Server {
         &'s self,
         mut body: Body,
         limit: usize,
-        permit: &mut Option<SemaphorePermit<'s>>,
+        permit: &mut Option<Place<'s>>,
     ) -> Result<Bytes, Problem> {
         let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if declared > limit {
             return Err(too_large(limit));
         }
-        if declared > LARGE_BYTES {
-            *permit = Some(self.large_body()?);
-        }
+        // What was only announced takes no permit: it may never come.
         let mut first = Bytes::new();
         let mut all = Vec::new();
         loop {
-            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+            let frame = match permit.as_ref() {
+                None => next.await,
+                Some(place) => tokio::select! {
+                    frame = next => frame,
+                    () = place.gave_way() => return Err(too_many_large()),
+                },
+            };
             let data = match frame {
                 None => break,
                 Some(Err(error)) => return Err(Problem::new(Code::BrokenBody, error.to_string())),
@@ -109,11 +126,12 @@ impl Server {
             if n_bytes > LARGE_BYTES && permit.is_none() {
                 *permit = Some(self.large_body()?);
             }
+            permit.iter().for_each(|place| place.received(data.len()));
             // Most bodies come in one piece and are not copied.
             match (first.is_empty(), all.is_empty()) {
                 (true, _) => first = data,
                 (false, true) => {
-                    all.reserve(declared.max(n_bytes));
+                    all.reserve(n_bytes.max(declared.min(2 * LARGE_BYTES)));
                     all.extend_from_slice(&first);
                     all.extend_from_slice(&data);
                 }
@@ -123,11 +141,13 @@ impl Server {
         Ok(if all.is_empty() { first } else { all.into() })
     }
 
-    fn large_body(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.large_bodies.try_acquire().map_err(|_| {
-            Problem::new(Code::Overloaded, "too many large bodies at a time; try again shortly").retry_after(1)
-        })
+    fn large_body(&self) -> Result<Place<'_>, Problem> {
+        self.large_bodies.place().ok_or_else(too_many_large)
     }
+}
+
+fn too_many_large() -> Problem {
+    Problem::new(Code::Overloaded, "too many large bodies at a time; try again shortly").retry_after(1)
 }
 
 fn too_large(limit: usize) -> Problem {

@@ -183,6 +183,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     let default_log = if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" };
     let _flushed_at_the_end = start_log(global.log.as_deref().unwrap_or(default_log))?;
     let resolved = Resolved::load(&sources(&global, &verb))?;
+    if !resolved.passed_over.is_empty() {
+        tracing::warn!(variables = resolved.passed_over.join(", "), "variables that name no setting were passed over");
+    }
     let output = Output::new(global.json, global.quiet);
     if let Verb::Config = verb {
         return settings::run(&resolved, output);
