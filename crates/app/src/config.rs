@@ -361,11 +361,9 @@ impl Layers {
         let distances = known.iter().map(|(known, key)| (edits_and_swaps(name, known), known, key));
         match distances.filter(|(distance, ..)| *distance <= limit).min() {
             None => Ok(()),
-            Some((_, near, key)) => Err(ConfigError::NearMiss {
-                variable: name.to_owned(),
-                key: key.clone(),
-                near: near.clone(),
-            }),
+            Some((_, near, key)) => {
+                Err(ConfigError::NearMiss { variable: name.to_owned(), key: key.clone(), near: near.clone() })
+            }
         }
     }
 

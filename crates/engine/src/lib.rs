@@ -41,7 +41,9 @@ pub use answers::Answered;
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
 pub use challenger::status::{ChallengerState, ChallengerStatus};
-pub use config::{Config, Keep, KeepError, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, learn_settings, moved_to};
+pub use config::{
+    Config, Keep, KeepError, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, learn_settings, moved_to,
+};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use folder::checkpoints_in;
