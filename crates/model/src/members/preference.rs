@@ -5,7 +5,6 @@
 //! al. 2009), so that the shop itself determines how fast interest fades. It needs only descriptions, and so it also
 //! scores an item that was never chosen.
 
-use accrue_event::SettingFault;
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
 
@@ -20,39 +19,27 @@ use crate::{Context, Step};
 const N_AGES: usize = 20;
 /// Events of the history that count.
 const REACH: usize = 40;
+/// Step of the gradient descent.
+const RATE: f32 = 0.05;
 /// The table learns from one event in this many: it is small and changes slowly.
 const LEARN_ONE_IN: u64 = 4;
 /// Stream of the random numbers that choose the pairs to learn from.
 const STREAM: u64 = 0x5052_4546;
 
-/// How fast the weights are learned.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Preference has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PreferenceSettings {
-    /// Step of the gradient descent; 0 keeps the weights as they are.
-    pub rate: f32,
-}
-
-impl Default for PreferenceSettings {
-    fn default() -> Self {
-        Self { rate: 0.05 }
-    }
-}
+pub struct PreferenceSettings {}
 
 impl MemberSettings for PreferenceSettings {
     fn candidates(&self) -> usize {
         0
-    }
-
-    fn validate(&self) -> Result<(), SettingFault> {
-        SettingFault::check("rate", self.rate, 0.0..=1.0)
     }
 }
 
 /// The learned table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preference {
-    settings: PreferenceSettings,
     /// `w`, by type and age.
     table: Vec<f32>,
 }
@@ -68,15 +55,12 @@ impl Member for Preference {
     type Situation = Liking;
 
     const COLUMNS: &'static [Column] = &[Column::log("preference", -9.0, 1.0, 0.1)];
-    const VERSION: u32 = 2;
 
-    fn new(settings: &PreferenceSettings, _: u64) -> Option<Self> {
-        let table = (0..MAX_TYPES * N_AGES).map(|place| 1.0 / (1 + place % N_AGES) as f32).collect();
-        Some(Self { settings: settings.clone(), table })
+    fn new(_: &PreferenceSettings, _: u64) -> Option<Self> {
+        Some(Self { table: (0..MAX_TYPES * N_AGES).map(|place| 1.0 / (1 + place % N_AGES) as f32).collect() })
     }
 
-    fn set_settings(&mut self, settings: &PreferenceSettings, _: u64) -> bool {
-        self.settings = settings.clone();
+    fn set_settings(&mut self, _: &PreferenceSettings, _: u64) -> bool {
         true
     }
 
@@ -103,7 +87,7 @@ impl Member for Preference {
             })
             .collect();
         let margin: f32 = pulls.iter().map(|&(cell, pull)| self.table[cell] * pull).sum();
-        let rate = self.settings.rate * step.weight * accrue_kernel::sigmoid(-margin);
+        let rate = RATE * step.weight * accrue_kernel::sigmoid(-margin);
         for (cell, pull) in pulls {
             self.table[cell] = (self.table[cell] + rate * pull).clamp(0.0, 10.0);
         }
