@@ -28,17 +28,31 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// The line (or row of a Parquet file) that each stands on, from 1.
     pub lines: Vec<u64>,
+    /// Rows that a rule of the mapping passed over.
+    pub skipped: u64,
 }
 
 impl Batch {
     /// Room for so many records.
     pub fn with_capacity(n: usize) -> Self {
-        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n) }
+        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n), skipped: 0 }
     }
 
-    pub(crate) fn push(&mut self, line: u64, entry: Entry) {
+    /// Appends a record of this line.
+    pub fn push(&mut self, line: u64, entry: Entry) {
         self.entries.push(entry);
         self.lines.push(line);
+    }
+
+    /// Appends what a mapping made of a row or object.
+    pub(crate) fn push_mapped(&mut self, line: u64, kind: RecordKind, mapped: Mapped) {
+        let entry = match mapped {
+            Mapped::Event { event, item } => Entry::Event(event, item),
+            Mapped::Item(item) => Entry::Item(item),
+            Mapped::User(user) => Entry::User(user),
+            Mapped::Quarantined { rejection, raw } => refused(line, kind, rejection, raw),
+        };
+        self.push(line, entry);
     }
 }
 
@@ -54,17 +68,7 @@ pub(crate) fn unreadable(line: u64, kind: RecordKind, why: &str, bytes: &[u8]) -
 }
 
 /// A record that a rule of the mapping refuses.
-pub(crate) fn refused(line: u64, kind: RecordKind, rejection: Rejection, raw: Box<str>) -> Entry {
+fn refused(line: u64, kind: RecordKind, rejection: Rejection, raw: Box<str>) -> Entry {
     let rejection = Rejection::new(rejection.reason, format!("line {line}: {}", rejection.detail));
     Entry::Unreadable(Refusal::of(kind, rejection, raw.into()))
-}
-
-/// What a mapping made of a row or object.
-pub(crate) fn mapped(number: u64, kind: RecordKind, mapped: Mapped) -> Entry {
-    match mapped {
-        Mapped::Event { event, item } => Entry::Event(event, item),
-        Mapped::Item(item) => Entry::Item(item),
-        Mapped::User(user) => Entry::User(user),
-        Mapped::Quarantined { rejection, raw } => refused(number, kind, rejection, raw),
-    }
 }

@@ -10,7 +10,7 @@ pub enum Format {
     Csv,
     /// Cells between tabs; a quote is a character like any other.
     Tsv,
-    /// One JSON object a line.
+    /// One JSON object a line, one array of objects, or objects over several lines.
     Ndjson,
     /// Apache Parquet (in builds with the feature `parquet`).
     Parquet,
@@ -38,6 +38,13 @@ impl Format {
             "parquet" | "pq" => Some(Self::Parquet),
             _ => None,
         }
+    }
+
+    /// Whether a name says that each line is a JSON object.
+    pub(crate) fn is_by_line(path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let name = name.strip_suffix(".zst").or_else(|| name.strip_suffix(".gz")).unwrap_or(&name);
+        name.ends_with(".ndjson") || name.ends_with(".jsonl")
     }
 
     /// The form that the first bytes look like.

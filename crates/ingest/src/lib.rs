@@ -1,9 +1,12 @@
 //! Files of events, products and customers, read as a shop has them: CSV, TSV, NDJSON and Parquet, plain or compressed.
 //!
-//! In: files or standard input, and a mapping. Out: [`Batch`]es of raw records. What cannot be read as a
+//! In: files or standard input, and a mapping. Out: [`Batch`]es of raw records. Line ends, delimiter and encoding are
+//! recognised, and [`Reader::take_notes`] says what was. What cannot be read as a
 //! record (a line that is no UTF-8, has too few columns, is no JSON) comes out as [`Entry::Unreadable`] with its line, and
 //! reading goes on; only a file that breaks off or a header that does not fit ends it. Nothing is judged here.
 
+mod dialect;
+mod encoding;
 mod entry;
 mod error;
 mod format;
@@ -18,6 +21,7 @@ mod rows;
 mod source;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub use entry::{Batch, Entry, MAX_LINE_BYTES};
 pub use error::ReadError;

@@ -19,6 +19,8 @@ pub(super) struct Lines<R> {
     is_at_end: bool,
     /// Lines taken so far.
     n_taken: u64,
+    /// The byte that ends a line.
+    line_end: u8,
 }
 
 /// What there is from a place on.
@@ -34,7 +36,25 @@ pub(super) enum Found {
 
 impl<R: Read> Lines<R> {
     pub fn new(input: R) -> Self {
-        Self { input, buffer: vec![0; READ_BYTES], start: 0, end: 0, is_at_end: false, n_taken: 0 }
+        Self { input, buffer: vec![0; READ_BYTES], start: 0, end: 0, is_at_end: false, n_taken: 0, line_end: b'\n' }
+    }
+
+    /// Sets the byte that ends a line, which is LF otherwise.
+    pub fn end_lines_with(&mut self, line_end: u8) {
+        self.line_end = line_end;
+    }
+
+    /// What has been read and is not taken yet.
+    pub fn buffered(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Takes bytes that are not a line of their own; the line ends among them count.
+    pub fn pass(&mut self, len: usize) {
+        let passed = self.peek(len);
+        let n_lines = passed.iter().filter(|byte| **byte == self.line_end).count() as u64;
+        self.start = (self.start + len).min(self.end);
+        self.n_taken += n_lines;
     }
 
     /// Number of the line to be looked at next, from 1.
@@ -63,7 +83,7 @@ impl<R: Read> Lines<R> {
         let mut searched = from;
         loop {
             let unsearched = &self.buffer[(self.start + searched).min(self.end)..self.end];
-            let found = unsearched.iter().position(|byte| *byte == b'\n');
+            let found = unsearched.iter().position(|byte| *byte == self.line_end);
             searched = found.map_or(self.end - self.start, |place| searched + place);
             if searched.saturating_sub(from) > MAX_LINE_BYTES {
                 return Ok(Found::TooLong(searched));
@@ -86,7 +106,7 @@ impl<R: Read> Lines<R> {
     /// Skips the rest of a line, however long.
     pub fn skip_line(&mut self) -> io::Result<()> {
         loop {
-            match self.buffer[self.start..self.end].iter().position(|byte| *byte == b'\n') {
+            match self.buffer[self.start..self.end].iter().position(|byte| *byte == self.line_end) {
                 Some(place) => {
                     self.take(place, 1);
                     return Ok(());

@@ -9,7 +9,7 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 
-use super::entry::{Entry, mapped, unreadable};
+use super::entry::{Batch, unreadable};
 use super::error::ReadError;
 use super::input::Progress;
 use super::source::Source;
@@ -59,17 +59,22 @@ impl Source for ParquetRows {
         self.n_read
     }
 
-    fn next(&mut self) -> io::Result<Option<(u64, Entry)>> {
-        let Some(row) = self.file.rows.next() else { return Ok(None) };
+    fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {
+        let Some(row) = self.file.rows.next() else { return Ok(false) };
         let row = row.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
         self.n_read += 1;
         // Rows do not tell how many bytes they take, so progress is their share of the file's bytes.
         self.file.progress.set(self.file.size_bytes.saturating_mul(self.n_read) / self.file.n_rows.max(1));
-        let entry = match cells(&row) {
-            Ok(cells) => mapped(self.n_read, self.mapping.kind(), self.mapping.apply(&cells)),
-            Err(why) => unreadable(self.n_read, self.mapping.kind(), &why.to_string(), row.to_string().as_bytes()),
-        };
-        Ok(Some((self.n_read, entry)))
+        match cells(&row) {
+            Ok(cells) => batch.push_mapped(self.n_read, self.mapping.kind(), self.mapping.apply(&cells)),
+            Err(why) => {
+                batch.push(
+                    self.n_read,
+                    unreadable(self.n_read, self.mapping.kind(), &why.to_string(), row.to_string().as_bytes()),
+                );
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -122,7 +127,7 @@ mod tests {
     use parquet::schema::parser::parse_message_type;
 
     use super::*;
-    use crate::{ReadSettings, Reader};
+    use crate::{Entry, ReadSettings, Reader};
 
     fn write(path: &Path) {
         let schema = "message events { required binary type (UTF8); optional binary user (UTF8); required int64 item; \

@@ -1,18 +1,21 @@
 //! A file from its first byte to its last record, whatever it is written in.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use accrue_event::{BoundMapping, ContentIds, Mapping, RecordKind};
 
+use super::dialect::{delimiter_name, delimiter_of, ends_lines_with_cr, named_delimiter};
+use super::encoding::{self, Transcoded};
 use super::entry::{Batch, Entry};
 use super::error::ReadError;
 use super::format::{Format, Quotes};
-use super::input::{Input, Progress};
+use super::input::{Input, Progress, read_start};
 use super::lines::Lines;
-use super::objects::Objects;
-use super::rows::{Rows, read_header};
+use super::objects::{Objects, Parser};
+use super::rows::{Rows, read_header, trim_end};
 use super::source::Source;
+use super::values::{Values, records_begin};
 
 /// What the command line says about how files are to be read.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +38,16 @@ pub struct Reader {
     ids: ContentIds,
     /// What ended the file before its end; told after the records before it.
     failure: Option<ReadError>,
+    notes: Vec<String>,
 }
+
+/// Bytes from which line ends, delimiter and the like are recognised.
+const LOOK_AHEAD_BYTES: usize = 64 << 10;
 
 impl Reader {
     /// Reads from a source; `name` is what messages call it.
     pub fn new(name: String, source: Box<dyn Source>) -> Self {
-        Self { name, source, ids: ContentIds::default(), failure: None }
+        Self { name, source, ids: ContentIds::default(), failure: None, notes: Vec::new() }
     }
 
     /// Opens a file (`-` is standard input), reads its header and fits the mapping to it.
@@ -78,16 +85,10 @@ impl Reader {
         }
         let mut batch = Batch::with_capacity(n);
         while batch.entries.len() < n {
-            match self.source.next() {
-                Ok(Some((line, mut entry))) => {
-                    match &mut entry {
-                        Entry::Event(event, _) => self.ids.assign(event),
-                        Entry::Unreadable(refusal) => refusal.id = self.ids.repeated(refusal.id),
-                        Entry::Item(_) | Entry::User(_) => {}
-                    }
-                    batch.push(line, entry);
-                }
-                Ok(None) => break,
+            let n_before = batch.entries.len();
+            match self.source.next(&mut batch) {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(source) => {
                     let failure = ReadError::Broken { name: self.name.clone(), line: self.source.n_read(), source };
                     if batch.entries.is_empty() {
@@ -97,43 +98,64 @@ impl Reader {
                     break;
                 }
             }
+            for entry in &mut batch.entries[n_before..] {
+                match entry {
+                    Entry::Event(event, _) => self.ids.assign(event),
+                    Entry::Unreadable(refusal) => refusal.id = self.ids.repeated(refusal.id),
+                    Entry::Item(_) | Entry::User(_) => {}
+                }
+            }
         }
         Ok(batch)
+    }
+
+    /// What was recognised of the file since the last call: its delimiter, encoding and the like, where they are not the
+    /// usual ones.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.extend(self.source.take_notes());
+        notes
     }
 
     fn of_input(input: Input, path: &Path, settings: &ReadSettings, progress: &Progress) -> Result<Self, ReadError> {
         let Input { name, bytes } = input;
         let broken = |source| ReadError::Broken { name: name.clone(), line: 0, source };
-        let mut lines = Lines::new(bytes);
-        let start = lines.start(4096).map_err(broken)?;
+        let (mut lines, encoding) = decoded(&name, bytes, &settings.mapping)?;
+        let start = lines.start(LOOK_AHEAD_BYTES).map_err(broken)?;
         refuse_foreign(&name, start)?;
         let format = settings.format.or_else(|| Format::from_name(path)).unwrap_or_else(|| Format::from_content(start));
-        match format {
+        let mut notes: Vec<String> = encoding.into_iter().collect();
+        let source: Box<dyn Source> = match format {
             Format::Parquet if path == Path::new("-") => {
                 let what = "Parquet cannot be read from standard input; name the file".into();
-                Err(ReadError::Format { name, what })
+                return Err(ReadError::Format { name, what });
             }
-            Format::Parquet => Self::open_parquet(path, settings, progress),
+            Format::Parquet => return Self::open_parquet(path, settings, progress),
             Format::Ndjson => {
-                if start.trim_ascii_start().starts_with(b"[") {
-                    let what = "a JSON array, but one object a line is read; convert it with: jq -c '.[]'".into();
-                    return Err(ReadError::Format { name, what });
+                let parser = Parser::new(settings.mapping.kind, bind_objects(&name, &settings.mapping)?);
+                let begin = records_begin(start, Format::is_by_line(path));
+                match begin {
+                    Some(begin) => {
+                        lines.pass(begin);
+                        Box::new(Values::new(lines, parser))
+                    }
+                    None => Box::new(Objects::new(lines, parser)),
                 }
-                let mapping = bind_objects(&name, &settings.mapping)?;
-                Ok(Self::new(name, Box::new(Objects::new(lines, settings.mapping.kind, mapping))))
             }
             Format::Csv | Format::Tsv => {
-                let delimiter = delimiter(&name, format, &settings.mapping)?;
-                let quotes = settings.quotes.unwrap_or_else(|| format.quotes(delimiter));
+                let table = Table::recognise(&name, start, format, settings)?;
+                notes.extend(table.notes());
+                lines.end_lines_with(table.line_end);
                 let header = match &settings.columns {
                     Some(columns) => columns.clone(),
-                    None => read_header(&mut lines, delimiter, quotes).map_err(broken)?,
+                    None => read_header(&mut lines, table.delimiter, table.quotes).map_err(broken)?,
                 };
                 // An empty file has no header to fit a mapping to, and no rows.
                 let mapping = if header.is_empty() { None } else { Some(bind(&name, &settings.mapping, &header)?) };
-                Ok(Self::new(name, Box::new(Rows::new(lines, delimiter, quotes, header.len(), mapping))))
+                Box::new(Rows::new(lines, table.delimiter, table.quotes, header.len(), mapping))
             }
-        }
+        };
+        Ok(Self { notes, ..Self::new(name, source) })
     }
 
     #[cfg(feature = "parquet")]
@@ -152,20 +174,83 @@ impl Reader {
     }
 }
 
+/// Bytes of a file, from wherever they come.
+type Bytes = Box<dyn Read + Send>;
+
+/// Lines of a file as UTF-8, and the name of the encoding if it was recognised and is another one.
+fn decoded(name: &str, mut bytes: Bytes, mapping: &Mapping) -> Result<(Lines<Bytes>, Option<String>), ReadError> {
+    let given = match &mapping.encoding {
+        None => None,
+        Some(label) => Some(encoding::named(label).ok_or_else(|| {
+            let what = format!("`encoding` is {label:?}, which is no known encoding; use a name such as windows-1252");
+            ReadError::Format { name: name.into(), what }
+        })?),
+    };
+    let start = read_start(&mut bytes, 2).map_err(|source| ReadError::Broken { name: name.into(), line: 0, source })?;
+    // A byte order mark is exact, so it wins over a name.
+    let marked = encoding_rs::Encoding::for_bom(&start).map(|(encoding, _)| encoding);
+    let whole: Bytes = Box::new(Cursor::new(start).chain(bytes));
+    match marked.or(given) {
+        Some(other) if other != encoding_rs::UTF_8 => {
+            let told = (marked.is_some() && given != marked).then(|| other.name().to_owned());
+            Ok((Lines::new(Box::new(Transcoded::new(whole, other))), told))
+        }
+        _ => Ok((Lines::new(whole), None)),
+    }
+}
+
 /// Refuses what would otherwise end up in quarantine line by line.
 fn refuse_foreign(name: &str, start: &[u8]) -> Result<(), ReadError> {
     let what = match start {
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "UTF-16; convert it with: iconv -f UTF-16 -t UTF-8",
         [b'P', b'K', 3, 4, ..] => "a zip archive or an Excel workbook; unpack it, or save it as CSV",
-        _ => return Ok(()),
+        [0xD0, 0xCF, 0x11, 0xE0, ..] => "an old Excel workbook; save it as CSV",
+        _ => {
+            let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
+            match text {
+                [b'<', b'?' | b'!' | b'a'..=b'z' | b'A'..=b'Z', ..] => {
+                    "XML or HTML, which is not read; export it as CSV, TSV or JSON"
+                }
+                _ => return Ok(()),
+            }
+        }
     };
     Err(ReadError::Format { name: name.into(), what: what.into() })
 }
 
-fn delimiter(name: &str, format: Format, mapping: &Mapping) -> Result<u8, ReadError> {
+/// How a table is written.
+struct Table {
+    line_end: u8,
+    delimiter: u8,
+    quotes: Quotes,
+    is_delimiter_recognised: bool,
+}
+
+impl Table {
+    fn recognise(name: &str, start: &[u8], format: Format, settings: &ReadSettings) -> Result<Self, ReadError> {
+        let given = given_delimiter(name, &settings.mapping)?;
+        let usual = given.unwrap_or_else(|| format.delimiter());
+        let quotes = |delimiter| settings.quotes.unwrap_or_else(|| format.quotes(delimiter));
+        let line_end = if ends_lines_with_cr(start, quotes(usual)) { b'\r' } else { b'\n' };
+        let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start);
+        let first_line = trim_end(text.split(|byte| *byte == line_end).next().unwrap_or_default());
+        let delimiter = given
+            .or_else(|| named_delimiter(first_line))
+            .unwrap_or_else(|| delimiter_of(first_line, format.delimiter()));
+        let is_delimiter_recognised = given.is_none() && delimiter != format.delimiter();
+        Ok(Self { line_end, delimiter, quotes: quotes(delimiter), is_delimiter_recognised })
+    }
+
+    fn notes(&self) -> impl Iterator<Item = String> {
+        let delimiter = self.is_delimiter_recognised.then(|| delimiter_name(self.delimiter));
+        let line_end = (self.line_end == b'\r').then(|| "lines that end with CR alone".to_owned());
+        delimiter.into_iter().chain(line_end)
+    }
+}
+
+fn given_delimiter(name: &str, mapping: &Mapping) -> Result<Option<u8>, ReadError> {
     match mapping.delimiter {
-        None => Ok(format.delimiter()),
-        Some(given) if given.is_ascii() && !matches!(given, '"' | '\n' | '\r') => Ok(given as u8),
+        None => Ok(None),
+        Some(given) if given.is_ascii() && !matches!(given, '"' | '\n' | '\r') => Ok(Some(given as u8)),
         Some(given) => {
             let what = format!("`delimiter` is {given:?}, but must be one ASCII character, no quote and no line end");
             Err(ReadError::Format { name: name.into(), what })

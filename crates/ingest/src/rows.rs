@@ -4,7 +4,9 @@ use std::io::{self, Read};
 
 use accrue_event::BoundMapping;
 
-use super::entry::{Entry, mapped, unreadable};
+use super::dialect::named_delimiter;
+use super::encoding::Guess;
+use super::entry::{Batch, unreadable};
 use super::format::Quotes;
 use super::lines::{Found, Lines};
 use super::quoted::{Cells, Scan};
@@ -21,6 +23,8 @@ pub(super) struct Rows<R> {
     quotes: Quotes,
     n_columns: usize,
     mapping: Option<BoundMapping>,
+    encoding: Guess,
+    is_encoding_told: bool,
 }
 
 /// A row as it lies in the buffer.
@@ -41,7 +45,16 @@ impl<R: Read> Rows<R> {
         n_columns: usize,
         mapping: Option<BoundMapping>,
     ) -> Self {
-        Self { lines, cells: Cells::default(), delimiter, quotes, n_columns, mapping }
+        Self {
+            lines,
+            cells: Cells::default(),
+            delimiter,
+            quotes,
+            n_columns,
+            mapping,
+            encoding: Guess::default(),
+            is_encoding_told: false,
+        }
     }
 
     fn find_row(&mut self) -> io::Result<Option<Row>> {
@@ -72,27 +85,33 @@ impl<R: Read> Rows<R> {
         }
     }
 
-    /// The record of a row; `None` for a blank line.
-    fn record(&mut self, len: usize, number: u64) -> Option<Entry> {
-        let mapping = self.mapping.as_ref()?;
+    /// Appends the record of a row; a blank line has none.
+    fn record(&mut self, len: usize, number: u64, batch: &mut Batch) {
+        let Some(mapping) = self.mapping.as_ref() else { return };
         let bytes = trim_end(self.lines.peek(len));
-        if bytes.is_empty() {
-            return None;
+        // Excel writes rows of empty cells for rows that were once filled.
+        if bytes.iter().all(|byte| *byte == self.delimiter) {
+            return;
         }
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return Some(unreadable(number, mapping.kind(), "not UTF-8", bytes));
+        let Some(text) = self.encoding.text(bytes, self.lines.buffered()) else {
+            let why = "not UTF-8; if the whole file is in another encoding, name it in the mapping (`encoding`)";
+            return batch.push(number, unreadable(number, mapping.kind(), why, bytes));
         };
         let mut row: Vec<&str> = Vec::with_capacity(self.n_columns + 1);
         if self.quotes == Quotes::On && bytes.contains(&b'"') {
-            row.extend(self.cells.split_quoted(text, self.delimiter));
+            row.extend(self.cells.split_quoted(&text, self.delimiter));
         } else {
             row.extend(text.split(char::from(self.delimiter)));
         }
+        // A delimiter at the end of a row adds an empty cell.
+        if row.len() > self.n_columns && row[self.n_columns..].iter().all(|cell| cell.trim().is_empty()) {
+            row.truncate(self.n_columns);
+        }
         if row.len() != self.n_columns {
             let why = format!("{} columns, but the header has {}", row.len(), self.n_columns);
-            return Some(unreadable(number, mapping.kind(), &why, bytes));
+            return batch.push(number, unreadable(number, mapping.kind(), &why, bytes));
         }
-        Some(mapped(number, mapping.kind(), mapping.apply(&row)))
+        batch.push_mapped(number, mapping.kind(), mapping.apply(&row));
     }
 }
 
@@ -101,51 +120,61 @@ impl<R: Read + Send> Source for Rows<R> {
         self.lines.n_taken()
     }
 
-    fn next(&mut self) -> io::Result<Option<(u64, Entry)>> {
-        let Some(kind) = self.mapping.as_ref().map(BoundMapping::kind) else { return Ok(None) };
-        loop {
-            let number = self.lines.number();
-            let Some(row) = self.find_row()? else { return Ok(None) };
-            match row {
-                Row::TooLong => {
-                    let entry = unreadable(number, kind, "longer than 16 MiB", self.lines.peek(200));
-                    self.lines.skip_line()?;
-                    return Ok(Some((number, entry)));
-                }
-                Row::Bad(len, why) => {
-                    let entry = unreadable(number, kind, why, self.lines.peek(len));
-                    self.lines.take(len, 1);
-                    return Ok(Some((number, entry)));
-                }
-                Row::Whole(len, n_lines) => {
-                    let entry = self.record(len, number);
-                    self.lines.take(len, n_lines);
-                    if let Some(entry) = entry {
-                        return Ok(Some((number, entry)));
-                    }
-                }
+    fn take_notes(&mut self) -> Vec<String> {
+        if self.encoding != Guess::Windows1252 || std::mem::replace(&mut self.is_encoding_told, true) {
+            return Vec::new();
+        }
+        vec!["windows-1252".into()]
+    }
+
+    fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {
+        let Some(kind) = self.mapping.as_ref().map(BoundMapping::kind) else { return Ok(false) };
+        let number = self.lines.number();
+        let Some(row) = self.find_row()? else { return Ok(false) };
+        match row {
+            Row::TooLong => {
+                batch.push(number, unreadable(number, kind, "longer than 16 MiB", self.lines.peek(200)));
+                self.lines.skip_line()?;
+            }
+            Row::Bad(len, why) => {
+                batch.push(number, unreadable(number, kind, why, self.lines.peek(len)));
+                self.lines.take(len, 1);
+            }
+            Row::Whole(len, n_lines) => {
+                self.record(len, number, batch);
+                self.lines.take(len, n_lines);
             }
         }
+        Ok(true)
     }
 }
 
-/// The names of the columns, from the first line.
+/// The names of the columns, from the first line. Excel's line `sep=;` before it is passed over, and so are the empty
+/// names that delimiters at its end make.
 pub(super) fn read_header<R: Read>(lines: &mut Lines<R>, delimiter: u8, quotes: Quotes) -> io::Result<Vec<String>> {
     let len = match lines.find(0)? {
         Found::Nothing => return Ok(Vec::new()),
         Found::Line(len) => len,
         Found::TooLong(_) => return Err(invalid("the header is longer than 16 MiB")),
     };
-    let text = std::str::from_utf8(trim_end(lines.peek(len))).map_err(|_| invalid("the header is not UTF-8"))?;
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let line = trim_end(lines.peek(len));
+    if named_delimiter(line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)).is_some() {
+        lines.take(len, 1);
+        return read_header(lines, delimiter, quotes);
+    }
+    let text = Guess::of(line).text(line, line).ok_or_else(|| invalid("the header is not UTF-8"))?;
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
     let scan = Scan::default().over(text.as_bytes(), delimiter);
     if quotes == Quotes::On && (scan == Scan::Broken || scan.is_open()) {
         return Err(invalid("the header has a quote that is never closed, or text after one"));
     }
-    let names: Vec<String> = match quotes {
+    let mut names: Vec<String> = match quotes {
         Quotes::On => Cells::default().split_quoted(text, delimiter).map(|name| name.trim().to_owned()).collect(),
         Quotes::Off => text.split(char::from(delimiter)).map(|name| name.trim().to_owned()).collect(),
     };
+    while names.len() > 1 && names.last().is_some_and(String::is_empty) {
+        names.pop();
+    }
     lines.take(len, 1);
     Ok(names)
 }
@@ -154,7 +183,10 @@ fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// A line without the carriage return of Windows.
-pub(super) fn trim_end(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
+/// A line without the carriage return of Windows, of which a file that was converted twice has several.
+pub(super) fn trim_end(mut line: &[u8]) -> &[u8] {
+    while let Some(rest) = line.strip_suffix(b"\r") {
+        line = rest;
+    }
+    line
 }

@@ -34,7 +34,7 @@ fn read(name: &str, bytes: &[u8], settings: &ReadSettings) -> (Vec<String>, Opti
     loop {
         match reader.next_batch(3) {
             Ok(batch) if batch.entries.is_empty() => return (records, None),
-            Ok(Batch { entries, lines }) => {
+            Ok(Batch { entries, lines, .. }) => {
                 records.extend(entries.iter().zip(lines).map(|(entry, line)| show(line, entry)))
             }
             Err(error) => return (records, Some(error)),
@@ -96,12 +96,15 @@ fn between_tabs_a_quote_is_a_character() {
 
 #[test]
 fn unreadable_lines_are_told_and_the_rest_goes_on() {
-    let (csv, end) = read("a.csv", b"type,user,item\nview,u1\nview,u\xFF,b\nview,u2,b\n", &ReadSettings::default());
+    let (csv, end) =
+        read("a.csv", b"type,user,item\nview,u1\nview,u\xFF,b\nview,u2,b\nview,\xC3\xA9,b\n", &ReadSettings::default());
     assert!(end.is_none());
     let expected = [
         "2: malformed: line 2: 2 columns, but the header has 3".to_owned(),
-        "3: malformed: line 3: not UTF-8".to_owned(),
+        "3: malformed: line 3: not UTF-8; if the whole file is in another encoding, name it in the mapping (`encoding`)"
+            .to_owned(),
         view(4, "u2", "b"),
+        view(5, "é", "b"),
     ];
     assert_eq!(csv, expected);
     let json = "{\"type\":\"view\",\"user\":\"u1\",\"item\":\"a\"}\n\n{\"type\":\n7\n{\"type\":\"view\",\"user\":\"u2\",\"item\":\"b\"}";
@@ -193,9 +196,9 @@ fn files_that_cannot_be_read_at_all_say_what_would_help() {
     let pairs = [("item", "sku"), ("type", "'view'")];
     let mapped = ReadSettings { mapping: Mapping::from_pairs(pairs).unwrap(), ..ReadSettings::default() };
     let cases: [(&str, &[u8], ReadSettings, &str); 6] = [
-        ("a.csv", b"\xFF\xFEt\0y\0", ReadSettings::default(), "UTF-16; convert it with: iconv"),
+        ("a.xml", b"<?xml version=\"1.0\"?><rss>", ReadSettings::default(), "XML or HTML"),
         ("a.xlsx", b"PK\x03\x04rest", ReadSettings::default(), "save it as CSV"),
-        ("a.json", b"[{\"type\":1}]", ReadSettings::default(), "jq -c"),
+        ("a.xls", b"\xD0\xCF\x11\xE0rest", ReadSettings::default(), "old Excel workbook"),
         ("a.csv", b"what,who\n", ReadSettings::default(), "no column for `type`; the header has: what, who"),
         ("a.csv", b"what,who\n", mapped, "`sku`, which the file does not have; it has: what, who"),
         (
@@ -265,10 +268,15 @@ proptest! {
         let (records, end) = read(name, &bytes, &ReadSettings::default());
         let is_blank = |line: &&[u8]| line.trim_ascii().is_empty();
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !is_blank(line)).count();
-        if end.is_none() && name == "a.ndjson" {
+        // A line may hold many elements of an array, or a part of a value.
+        let is_array = !has_header && body.trim_ascii_start().starts_with(b"[");
+        let is_object = !has_header && body.trim_ascii_start().starts_with(b"{");
+        if end.is_none() && name == "a.ndjson" && !is_array {
             prop_assert_eq!(records.len(), lines + usize::from(has_header));
         }
-        prop_assert!(records.len() <= bytes.split(|byte| *byte == b'\n').count());
+        if !is_array && !is_object {
+            prop_assert!(records.len() <= bytes.split(|byte| matches!(byte, b'\n' | b'\r')).count());
+        }
     }
 
     /// Quoted cells come back as they were, whatever is in them and however the bytes arrive.
@@ -306,5 +314,77 @@ proptest! {
             expected.pop();
         }
         prop_assert_eq!(found, expected);
+    }
+}
+
+/// Records, and what was recognised of the file.
+fn read_with_notes(name: &str, bytes: &[u8], settings: &ReadSettings) -> (Vec<String>, Vec<String>) {
+    let mut reader = open(name, bytes, settings).unwrap();
+    let batch = reader.next_batch(1000).unwrap();
+    let shown = batch.entries.iter().zip(&batch.lines).map(|(entry, line)| show(*line, entry)).collect();
+    (shown, reader.take_notes())
+}
+
+#[test]
+fn tables_of_spreadsheets_are_recognised() {
+    let expected = [view(2, "u1", "A"), view(3, "u2", "B")];
+    let check = |text: &str, notes: &[&str]| {
+        let (records, told) = read_with_notes("a.csv", text.as_bytes(), &ReadSettings::default());
+        assert_eq!(
+            (&records[..], told),
+            (&expected[..], notes.iter().map(|note| (*note).to_owned()).collect()),
+            "{text:?}"
+        );
+    };
+    check("type,user,item\rview,u1,A\rview,u2,B", &["lines that end with CR alone"]);
+    check("type,user,item\r\r\nview,u1,A\r\r\nview,u2,B\r\r\n", &[]);
+    check("type;user;item\nview;u1;A\nview;u2;B\n;;\n", &["semicolons"]);
+    check("type|user|item\r\nview|u1|A\r\nview|u2|B\r\n", &["vertical bars"]);
+    check("type,user,item\nview,u1,A,\nview,u2,B,,\n", &[]);
+    check("type,user,item,\nview,u1,A\nview,u2,B,\n", &[]);
+    let (records, _) = read_with_notes("a.csv", b"sep=;\r\ntype;user;item\r\nview;u1;A\r\n", &ReadSettings::default());
+    assert_eq!(records, [view(3, "u1", "A")]);
+    let (records, _) = read_with_notes("a.csv", b"type,user,item\nview,u1,A,more\n", &ReadSettings::default());
+    assert_eq!(records, ["2: malformed: line 2: 4 columns, but the header has 3"]);
+}
+
+#[test]
+fn texts_in_other_encodings_are_read() {
+    let items = |encoding: Option<&str>| ReadSettings {
+        mapping: Mapping { kind: RecordKind::Items, encoding: encoding.map(Into::into), ..Mapping::default() },
+        ..ReadSettings::default()
+    };
+    let item = |line: u64, id: &str, title: &str| format!("{line}: {{\"id\":{id:?},\"title\":{title:?}}}");
+    let expected = [item(2, "A", "Große Schüssel"), item(3, "B", "Mug"), item(4, "C", "5 €")];
+    let text = "id,title\nA,Große Schüssel\nB,Mug\nC,5 €\n";
+    let (western, _, _) = encoding_rs::WINDOWS_1252.encode(text);
+    for given in [None, Some("cp1252"), Some("windows-1252")] {
+        let notes: Vec<String> = given.is_none().then(|| "windows-1252".to_owned()).into_iter().collect();
+        assert_eq!(read_with_notes("a.csv", &western, &items(given)), (expected.to_vec(), notes));
+    }
+    assert_eq!(read_with_notes("a.csv", text.as_bytes(), &items(None)), (expected.to_vec(), Vec::new()));
+    let utf16: Vec<u8> = "\u{FEFF}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    assert_eq!(read_with_notes("a.csv", &utf16, &items(None)), (expected.to_vec(), vec!["UTF-16LE".to_owned()]));
+    let unknown = open("a.csv", b"id\n", &items(Some("klingon"))).err().unwrap().to_string();
+    assert!(unknown.contains("no known encoding"), "{unknown}");
+}
+
+#[test]
+fn arrays_and_values_over_several_lines_are_read_as_records() {
+    let expected = |lines: [u64; 2]| [view(lines[0], "u1", "A"), view(lines[1], "u,\"]}", "B")];
+    let (first, second) =
+        (r#"{"type":"view","user":"u1","item":"A"}"#, r#"{"type":"view","user":"u,\"]}","item":"B"}"#);
+    let pretty = |object: &str| object.replace("{\"type", "{\n  \"type").replace(",\"item", ",\n \"item");
+    assert_eq!(records("a.json", &format!("[{first},{second}]")), expected([1, 1]));
+    assert_eq!(records("a.json", &format!("\u{FEFF} [\n {first},\n {second}\n]\n")), expected([2, 3]));
+    assert_eq!(records("a.json", &format!("{{\"events\": [{first},\n{second}], \"next\": 3}}")), expected([1, 2]));
+    assert_eq!(records("a.json", &format!("{{\n\"data\": [\n{first},\n{second}]}}")), expected([3, 4]));
+    assert_eq!(records("a.json", &format!("{}\n{}\n", pretty(first), pretty(second))), expected([1, 4]));
+    assert_eq!(records("a.json", &format!("{first}\n{second}\n")), expected([1, 2]));
+    assert_eq!(records("a.json", "[]"), Vec::<String>::new());
+    let broken = records("a.json", &format!("[{first}, 7, {{\"type\": }}, {second}, {{\"type\":\"view\""));
+    assert_eq!((broken.len(), &broken[0], &broken[3]), (5, &expected([1, 1])[0], &expected([1, 1])[1]));
+    for (place, why) in [(1, "not a JSON object: invalid type"), (2, "is not expected"), (4, "does not end")] {
+        assert!(broken[place].contains(why), "{}", broken[place]);
     }
 }

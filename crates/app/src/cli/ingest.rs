@@ -180,7 +180,12 @@ fn pump(
                     end = End::Stopped;
                     break 'files;
                 }
-                let batch = match reader.next_batch(BATCH) {
+                let batch = reader.next_batch(BATCH);
+                let notes = reader.take_notes();
+                if !notes.is_empty() {
+                    bar.suspend(|| output.note(&format!("{}: recognised {}", reader.name(), notes.join(", "))));
+                }
+                let batch = match batch {
                     Ok(batch) => batch,
                     Err(error) => {
                         end = End::Broken(error);
@@ -214,7 +219,7 @@ fn feed(
     moved: impl Fn(),
     bar: &ProgressBar,
 ) -> Result<(), EngineError> {
-    for (file, Batch { entries, lines }) in receiver {
+    for (file, Batch { entries, lines, .. }) in receiver {
         let n = entries.len() as u64;
         let ingested = sink.take(entries)?;
         summary.add(&file, n, &lines, &ingested);

@@ -47,6 +47,8 @@ pub struct Mapping {
     pub currency: Option<Box<str>>,
     /// The character between the cells of a row, for the reader of the file.
     pub delimiter: Option<char>,
+    /// The encoding of the file, such as `windows-1252`, for its reader; otherwise recognised.
+    pub encoding: Option<Box<str>>,
     /// The format of `at` and `published_at`, if it is not a standard one (`%d/%m/%Y %H:%M`); such times are UTC.
     pub time_format: Option<Box<str>>,
     /// Texts that mean "no value", such as `NULL` or `nan`.
