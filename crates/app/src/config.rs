@@ -1,18 +1,22 @@
 //! Settings: defaults, then `accrue.toml`, then `ACCRUE_*` variables, then flags; later ones override earlier ones.
 //!
 //! In: a TOML file, the environment and flags as plain values. Out: a valid [`Config`], and the origin of each key's
-//! value. An unknown key is refused with its place and the nearest known one.
+//! value. An unknown key is refused with its place and the nearest known one. The environment also holds variables of
+//! other programs with the same prefix (a cluster's for a service called `accrue`): one that names no key is passed
+//! over with a warning, unless it is so similar to a key's that it must be a typing error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use accrue_engine::traffic::ServeConfig;
-use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig};
-use accrue_event::CheckSettings;
+use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, moved_to};
+use accrue_event::{CheckSettings, Mismatch, MismatchKind, SettingFault, Tree};
 use accrue_http::HttpSettings;
 use accrue_serve::search::SearchSettings;
 use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 /// The file that is read from the working directory if no other is given.
@@ -50,9 +54,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses values that are not valid, with the first fault found.
-    pub fn validate(&self) -> Result<(), String> {
-        self.http.validate().map_err(|fault| fault.within("http").to_string())?;
+    /// Refuses values that are not valid.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        self.http.validate().map_err(|fault| fault.within("http"))?;
         self.engine.validate()
     }
 }
@@ -66,6 +73,7 @@ struct Sections {
     http: HttpSettings,
     check: CheckSettings,
     log: LogConfig,
+    store: StoreConfig,
     model: accrue_model::Settings,
     learn: LearnConfig,
     search: SearchSettings,
@@ -80,14 +88,14 @@ impl Default for Sections {
 
 impl From<Config> for Sections {
     fn from(Config { data, http, engine }: Config) -> Self {
-        let EngineConfig { check, log, model, learn, search, serve } = engine;
-        Self { data, http, check, log, model, learn, search, serve }
+        let EngineConfig { check, log, store, model, learn, search, serve } = engine;
+        Self { data, http, check, log, store, model, learn, search, serve }
     }
 }
 
 impl From<Sections> for Config {
-    fn from(Sections { data, http, check, log, model, learn, search, serve }: Sections) -> Self {
-        Self { data, http, engine: EngineConfig { check, log, model, learn, search, serve } }
+    fn from(Sections { data, http, check, log, store, model, learn, search, serve }: Sections) -> Self {
+        Self { data, http, engine: EngineConfig { check, log, store, model, learn, search, serve } }
     }
 }
 
@@ -127,23 +135,75 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// An unknown key.
-    #[error("{place}: there is no key `{key}`{nearest}")]
+    #[error("{place}: there is no key `{key}`{}", there_is(key, known))]
     Unknown {
         /// File and line, variable or flag.
         place: String,
-        /// The key.
+        /// The key, without the tables that hold it.
         key: String,
-        /// `; did you mean …`, or the known keys.
-        nearest: String,
+        /// The keys of the same table.
+        known: Vec<&'static str>,
     },
-    /// A value of the wrong type, or text that is not TOML.
-    #[error("{place}: {message}")]
-    Value {
+    /// A variable that names no key and is almost the one of a key.
+    #[error("{variable}: no key has this variable; did you mean `{key}` ({near})?")]
+    NearMiss {
+        /// The variable.
+        variable: String,
+        /// The key that was probably meant.
+        key: String,
+        /// Its variable.
+        near: String,
+    },
+    /// A key that another one has replaced.
+    #[error("{place}: there is no key `{key}` any more; write `{new}`")]
+    Moved {
         /// File and line, variable or flag.
         place: String,
-        /// The fault.
-        message: String,
+        /// The old key.
+        key: String,
+        /// The new key.
+        new: &'static str,
     },
+    /// A key inside a value that is not a table.
+    #[error("{place}: `{key}` is not a section")]
+    NotASection {
+        /// Variable or flag.
+        place: String,
+        /// The key that would have to be a table.
+        key: String,
+    },
+    /// A value of the wrong kind.
+    #[error("{place}: {mismatch}")]
+    Kind {
+        /// File and line, variable or flag.
+        place: String,
+        /// The key and the fault.
+        mismatch: Mismatch,
+    },
+    /// A text that is not TOML.
+    #[error("{place}: {}", error.message())]
+    Syntax {
+        /// File and line.
+        place: String,
+        /// The fault.
+        error: toml::de::Error,
+    },
+    /// A value that is not accepted.
+    #[error("{place}: {fault}")]
+    Setting {
+        /// File, variable or flag.
+        place: String,
+        /// The key, its value and what is accepted.
+        fault: SettingFault,
+    },
+}
+
+/// What there is instead of an unknown key.
+fn there_is(key: &str, known: &[&'static str]) -> String {
+    match nearest(key, known.iter().copied()) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => format!("; there are: {}", known.join(", ")),
+    }
 }
 
 /// All sources of settings, as plain values.
@@ -164,6 +224,8 @@ pub struct Resolved {
     pub config: Config,
     /// The file that was read, if one was.
     pub file: Option<PathBuf>,
+    /// Variables with the prefix of settings that name no key and were passed over.
+    pub passed_over: Vec<String>,
     origins: BTreeMap<String, Origin>,
 }
 
@@ -178,19 +240,27 @@ impl Resolved {
         if let Some(path) = &file {
             layers.add_file(path)?;
         }
-        let mut environment: Vec<_> = sources.environment.iter().filter(|(name, _)| is_setting(name)).collect();
+        // An empty variable is one that is not set: compose files write `ACCRUE_SEED=${ACCRUE_SEED:-}`.
+        let is_given = |name: &str, text: &str| is_setting(name) && !text.trim().is_empty();
+        let mut environment: Vec<_> = sources.environment.iter().filter(|(name, text)| is_given(name, text)).collect();
         // Short names come last, so that they override long ones in any order of the environment.
         environment.sort_by_key(|(name, _)| (SHORT_VARIABLES.iter().any(|(short, _)| short == name), name));
+        let mut passed_over = Vec::new();
         for (name, text) in environment {
-            layers.add_variable(name, text)?;
+            match layers.variable(name) {
+                Some(named) => layers.add_variable(name, text, named)?,
+                None => {
+                    layers.refuse_near_miss(name)?;
+                    passed_over.push(name.clone());
+                }
+            }
         }
         for (key, value, flag) in &sources.flags {
             layers.add(key, value.clone(), Origin::Flag(flag), flag)?;
         }
-        let config = read(&layers.table, "the settings")?;
-        let invalid = |message: String| ConfigError::Value { place: layers.blame(&message), message };
-        config.validate().map_err(invalid)?;
-        Ok(Self { config, file, origins: layers.origins })
+        let config = read(&layers.table, |_| "the settings".into())?;
+        config.validate().map_err(|fault| ConfigError::Setting { place: layers.origin_of(&fault.key), fault })?;
+        Ok(Self { config, file, passed_over, origins: layers.origins })
     }
 
     /// Every key with its value and its origin, by name.
@@ -217,16 +287,17 @@ impl Layers {
     fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
-        let place = |span: Option<std::ops::Range<usize>>| match span {
+        let place = |span: Option<Range<usize>>| match span {
             Some(span) => {
                 let before = &text.as_bytes()[..span.start.min(text.len())];
                 format!("{}:{}", path.display(), 1 + before.iter().filter(|byte| **byte == b'\n').count())
             }
             None => path.display().to_string(),
         };
-        // Parsed as settings here, because these errors name their line.
-        toml::from_str::<Config>(&text).map_err(|error| explain(place(error.span()), error.message()))?;
-        let table: Table = toml::from_str(&text).map_err(|error| explain(place(error.span()), error.message()))?;
+        let syntax = |error: toml::de::Error| ConfigError::Syntax { place: place(error.span()), error };
+        let spans = DeTable::parse(&text).map_err(syntax)?;
+        let table: Table = toml::from_str(&text).map_err(syntax)?;
+        read(&table, |key| place(span_of(spans.get_ref(), key)))?;
         leaves("", &table, &mut |key, _| {
             self.origins.insert(key.to_owned(), Origin::File(path.to_path_buf()));
         });
@@ -234,25 +305,69 @@ impl Layers {
         Ok(())
     }
 
-    fn add_variable(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
+    /// The key that a variable names, and whether its value is a text.
+    fn variable(&self, name: &str) -> Option<(String, bool)> {
+        if let Some((_, key)) = SHORT_VARIABLES.iter().find(|(short, _)| *short == name) {
+            return Some(((*key).into(), *key == "http.listen"));
+        }
         let defaults = Table::try_from(Config::default()).expect("defaults can be written as TOML");
-        let short = SHORT_VARIABLES.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
         let mut known = None;
+        let mut sections = BTreeSet::new();
         for table in [&defaults, &self.table] {
             leaves("", table, &mut |key, value| {
                 if variable(key) == name {
                     known = Some((key.to_owned(), matches!(value, Value::String(_))));
                 }
+                let ends = key.match_indices('.').map(|(end, _)| end).chain(value.is_table().then_some(key.len()));
+                sections.extend(ends.map(|end| key[..end].to_owned()));
             });
         }
+        let moved = MOVED_SETTINGS.iter().map(|(old, _)| *old).find(|old| variable(old) == name);
         // A key without a default is a section's name and the rest.
         let words = name[PREFIX.len()..].to_ascii_lowercase();
-        let guessed = || words.split_once('_').map_or(words.clone(), |(section, key)| format!("{section}.{key}"));
-        let (key, is_text) = match (short, known) {
-            (Some(key), _) => (key.clone(), key == "http.listen"),
-            (None, Some(known)) => known,
-            (None, None) => (guessed(), false),
-        };
+        let moved = moved.map(|moved| (moved.to_owned(), false));
+        known.or(moved).or_else(|| {
+            let keys = sections.iter().rev().filter_map(|section| {
+                let rest = words.strip_prefix(&section.replace('.', "_"))?.strip_prefix('_')?;
+                Some(format!("{section}.{rest}"))
+            });
+            keys.map(|key| (key, false)).find(|(key, _)| self.has_key(key))
+        })
+    }
+
+    /// Whether a key that has no default exists: some value of it is not refused as an unknown key.
+    fn has_key(&self, key: &str) -> bool {
+        let probe = Self { table: self.table.clone(), origins: BTreeMap::new() }.add(
+            key,
+            Value::String(String::new()),
+            Origin::Default,
+            key,
+        );
+        !matches!(probe, Err(ConfigError::Unknown { .. }))
+    }
+
+    /// Refuses a variable that names no key and differs from a key's in a letter or two.
+    fn refuse_near_miss(&self, name: &str) -> Result<(), ConfigError> {
+        if is_of_a_service(name) {
+            return Ok(());
+        }
+        let defaults = Table::try_from(Config::default()).expect("defaults can be written as TOML");
+        let mut known: Vec<_> =
+            SHORT_VARIABLES.iter().map(|(short, key)| ((*short).to_owned(), (*key).to_owned())).collect();
+        for table in [&defaults, &self.table] {
+            leaves("", table, &mut |key, _| known.push((variable(key), key.to_owned())));
+        }
+        let limit = ((name.len() - PREFIX.len()) / 3).clamp(1, 3);
+        let distances = known.iter().map(|(known, key)| (edits_and_swaps(name, known), known, key));
+        match distances.filter(|(distance, ..)| *distance <= limit).min() {
+            None => Ok(()),
+            Some((_, near, key)) => {
+                Err(ConfigError::NearMiss { variable: name.to_owned(), key: key.clone(), near: near.clone() })
+            }
+        }
+    }
+
+    fn add_variable(&mut self, name: &str, text: &str, (key, is_text): (String, bool)) -> Result<(), ConfigError> {
         let value = if is_text { Value::String(text.into()) } else { value_of(text) };
         self.add(&key, value, Origin::Environment(name.into()), name)
     }
@@ -264,47 +379,70 @@ impl Layers {
             let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
             table = match entry {
                 Value::Table(table) => table,
-                _ => {
-                    return Err(ConfigError::Value {
-                        place: place.into(),
-                        message: format!("{section} is not a section"),
-                    });
-                }
+                _ => return Err(ConfigError::NotASection { place: place.into(), key: section.into() }),
             };
         }
         table.insert(last.into(), value);
         self.origins.insert(key.into(), origin);
-        read(&self.table, place).map(drop)
+        read(&self.table, |_| place.into()).map(drop)
     }
 
-    /// The origin of the key that a message names.
-    fn blame(&self, message: &str) -> String {
-        let named = |key: &str| {
-            let last = key.rsplit('.').next().unwrap_or(key);
-            message.contains(&format!("`{key}`")) || message.contains(&format!("`{last}`"))
+    /// Where the value of a key comes from; of a key inside a list or table, where that comes from.
+    fn origin_of(&self, key: &str) -> String {
+        let mut key = key;
+        loop {
+            if let Some(origin) = self.origins.get(key) {
+                return origin.to_string();
+            }
+            match key.rfind(['.', '[']) {
+                Some(end) => key = &key[..end],
+                None => return "the settings".into(),
+            }
+        }
+    }
+}
+
+/// The settings in a table. `place` names the source of a key.
+fn read(table: &Table, place: impl Fn(&str) -> String) -> Result<Config, ConfigError> {
+    let error = match table.clone().try_into() {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
+    };
+    // Read again as plain values, because those errors are data.
+    let tree = Tree::deserialize(table.clone()).map_err(|error| ConfigError::Syntax { place: place(""), error })?;
+    let Err(mismatch) = tree.read::<Config>() else {
+        return Err(ConfigError::Syntax { place: place(""), error });
+    };
+    let place = place(&mismatch.path);
+    if let Some(new) = moved_to(&mismatch.path) {
+        return Err(ConfigError::Moved { place, key: mismatch.path, new });
+    }
+    Err(match &mismatch.kind {
+        MismatchKind::UnknownField { known } => {
+            ConfigError::Unknown { place, key: mismatch.field().to_owned(), known: known.to_vec() }
+        }
+        MismatchKind::MissingField | MismatchKind::Value(_) => ConfigError::Kind { place, mismatch },
+    })
+}
+
+/// Where a key stands in the text of a file; of a key that is not there, where the table around it stands.
+fn span_of(file: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
+    let mut names = key.split(['.', '[']).filter(|name| !name.is_empty());
+    let (name, value) = file.get_key_value(names.next()?)?;
+    let (mut span, mut value) = (name.span(), value.get_ref());
+    for name in names {
+        let next = match value {
+            DeValue::Table(table) => table.get_key_value(name).map(|(name, value)| (name.span(), value.get_ref())),
+            DeValue::Array(list) => {
+                let place = name.strip_suffix(']').and_then(|place| place.parse::<usize>().ok());
+                place.and_then(|place| list.get(place)).map(|value| (value.span(), value.get_ref()))
+            }
+            _ => None,
         };
-        let origin = self.origins.iter().find(|(key, _)| named(key)).map(|(_, origin)| origin);
-        origin.map_or_else(|| "the settings".into(), Origin::to_string)
+        let Some(next) = next else { break };
+        (span, value) = next;
     }
-}
-
-fn read(table: &Table, place: &str) -> Result<Config, ConfigError> {
-    table.clone().try_into().map_err(|error: toml::de::Error| explain(place.to_owned(), error.message()))
-}
-
-/// Turns serde's message about an unknown field into a suggestion.
-fn explain(place: String, message: &str) -> ConfigError {
-    let Some(rest) = message.strip_prefix("unknown field `") else {
-        return ConfigError::Value { place, message: message.trim_end().to_owned() };
-    };
-    let mut quoted = rest.split('`');
-    let key = quoted.next().unwrap_or_default().to_owned();
-    let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
-    let nearest = match nearest(&key, known.iter().copied()) {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None => format!("; there are: {}", known.join(", ")),
-    };
-    ConfigError::Unknown { place, key, nearest }
+    Some(span)
 }
 
 /// The known name that is most similar to `name`, if one is similar enough.
@@ -331,6 +469,32 @@ fn edits(a: &str, b: &str) -> usize {
 
 fn is_setting(name: &str) -> bool {
     name.starts_with(PREFIX) && !FLAG_VARIABLES.contains(&name)
+}
+
+/// Whether a name has the form of those that Kubernetes (`NAME_SERVICE_HOST`, `NAME_SERVICE_PORT_HTTP`) and linked
+/// containers (`NAME_PORT_7171_TCP_ADDR`, `NAME_ENV_PATH`) give to every program, for each service that they run.
+fn is_of_a_service(name: &str) -> bool {
+    let is_port_of_protocol = |rest: &str| {
+        let (port, rest) = rest.split_once('_').unwrap_or((rest, ""));
+        let protocol = rest.split('_').next().unwrap_or_default();
+        port.bytes().all(|byte| byte.is_ascii_digit()) && ["TCP", "UDP", "SCTP"].contains(&protocol)
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.ends_with("_PORT")
+        || name.contains("_ENV_")
+        || name.match_indices("_PORT_").any(|(at, _)| is_port_of_protocol(&name[at + "_PORT_".len()..]))
+}
+
+/// Edits between two names, where two letters that were swapped count as one.
+fn edits_and_swaps(a: &str, b: &str) -> usize {
+    let swapped = |at: usize| {
+        let mut bytes = a.as_bytes().to_vec();
+        bytes.swap(at, at + 1);
+        String::from_utf8(bytes).ok().map(|a| edits(&a, b) + 1)
+    };
+    (PREFIX.len()..a.len().saturating_sub(1)).filter_map(swapped).chain([edits(a, b)]).min().unwrap_or(usize::MAX)
 }
 
 /// The variable that sets a key.
@@ -417,6 +581,58 @@ mod tests {
     }
 
     #[test]
+    fn variables_of_other_programs_are_passed_over() {
+        let foreign = [
+            ("ACCRUE_PORT", "tcp://10.0.0.5:7171"),
+            ("ACCRUE_SERVICE_HOST", "10.0.0.5"),
+            ("ACCRUE_SERVICE_PORT", "7171"),
+            ("ACCRUE_SERVICE_PORT_HTTP", "7171"),
+            ("ACCRUE_PORT_7171_TCP", "tcp://10.0.0.5:7171"),
+            ("ACCRUE_PORT_7171_TCP_ADDR", "10.0.0.5"),
+            ("ACCRUE_HTTP_PORT", "tcp://10.0.0.6:80"),
+            ("ACCRUE_LOG_SERVICE_HOST", "10.0.0.7"),
+            ("ACCRUE_DATA_PORT_80_TCP_PROTO", "tcp"),
+            ("ACCRUE_NAME", "/web/accrue"),
+            ("ACCRUE_ENV_PATH", "/bin"),
+            ("ACCRUE_IMAGE", "accrue:1"),
+            ("ACCRUE_TAG", "1.2"),
+            ("ACCRUE_HOME", "/opt/accrue"),
+            ("ACCRUE_VERSION", "7"),
+            ("ACCRUE_", "1"),
+        ];
+        let (_dir, mut given) = sources("", &foreign);
+        given.environment.push(("ACCRUE_LEARN_HISTORY_CAPACITY".into(), "20".into()));
+        let resolved = Resolved::load(&given).unwrap();
+        assert_eq!(resolved.config.engine.learn.history_capacity, 20);
+        let mut expected = foreign.map(|(name, _)| name);
+        expected.sort_unstable();
+        assert_eq!(resolved.passed_over, expected);
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let (_dir, sources) = sources("", &[("ACCRUE_SEED", ""), ("ACCRUE_LISTEN", " "), ("ACCRUE_DATA", "")]);
+        let resolved = Resolved::load(&sources).unwrap();
+        assert_eq!(resolved.config.http.listen, "127.0.0.1:7171");
+        assert_eq!(resolved.config.data, Path::new("accrue-data"));
+    }
+
+    #[test]
+    fn a_variable_that_is_almost_a_key_is_refused() {
+        for (name, near) in [
+            ("ACCRUE_SEDE", "ACCRUE_SEED"),
+            ("ACCRUE_LISTN", "ACCRUE_LISTEN"),
+            ("ACCRUE_DTA", "ACCRUE_DATA"),
+            ("ACCRUE_HTTP_MAX_CONNECTION", "ACCRUE_HTTP_MAX_CONNECTIONS"),
+            ("ACCRUE_LEARN_HISTORY_CAPACTIY", "ACCRUE_LEARN_HISTORY_CAPACITY"),
+        ] {
+            let (_dir, sources) = sources("", &[(name, "1")]);
+            let error = Resolved::load(&sources).unwrap_err().to_string();
+            assert!(error.starts_with(name) && error.contains(&format!("({near})?")), "{name}: {error}");
+        }
+    }
+
+    #[test]
     fn all_answers_or_none_or_a_share_are_recorded() {
         for (text, share) in [("true", 1.0), ("false", 0.0), ("0.25", 0.25), ("1", 1.0)] {
             let (_dir, sources) = sources("", &[("ACCRUE_SERVE_RECORD", text)]);
@@ -427,13 +643,39 @@ mod tests {
     #[test]
     fn faults_name_their_place_and_the_nearest_key() {
         type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
-        let cases: [Case; 12] = [
+        let cases: [Case; 18] = [
             ("[serve]\nrecord = 2", &[], "accrue.toml: `serve.record` is 2, but must be true, false, or a share"),
             ("[learn]\n\nsed = 1", &[], "accrue.toml:3: there is no key `sed`; did you mean `seed`?"),
             ("[lern]\nseed = 1", &[], "accrue.toml:1: there is no key `lern`; did you mean `learn`?"),
             ("[learn]\nquux = 1", &[], "there is no key `quux`; there are: seed, "),
-            ("[learn]\nseed = 'x'", &[], "accrue.toml:2: invalid type: string \"x\""),
-            ("", &[("ACCRUE_LEARN_SEDE", "1")], "ACCRUE_LEARN_SEDE: there is no key `sede`; did you mean `seed`?"),
+            ("[learn]\nseed = 'x'", &[], "accrue.toml:2: learn.seed: invalid type: string \"x\""),
+            ("[learn]\nguard = 3", &[], "accrue.toml:2: learn.guard: invalid type: integer `3`"),
+            ("[learn\n", &[], "accrue.toml:1: "),
+            (
+                "[model.retrieval]\nlearn_one_in = 4\nown = 9",
+                &[],
+                "accrue.toml:3: there is no key `model.retrieval.own` any more; write `model.repeat.candidates`",
+            ),
+            (
+                "",
+                &[("ACCRUE_MODEL_RETRIEVAL_POPULAR", "7")],
+                "MODEL_RETRIEVAL_POPULAR: there is no key `model.retrieval.popular` any more; write `model.popularity.",
+            ),
+            (
+                "[serve.experiment]\nname = 'x'\n[[serve.experiment.arms]]\nname = 'a'\nshare = 'b'",
+                &[],
+                "accrue.toml:5: serve.experiment.arms[0].share: invalid type",
+            ),
+            (
+                "[serve.experiment]\nname = 'x'\narms = [{ name = 'a', share = 1.0 }]",
+                &[],
+                "accrue.toml: `serve.experiment.arms` is a list of 1, but must be a list of 2 to 16",
+            ),
+            (
+                "",
+                &[("ACCRUE_LEARN_SEDE", "1")],
+                "ACCRUE_LEARN_SEDE: no key has this variable; did you mean `learn.seed` (ACCRUE_LEARN_SEED)?",
+            ),
             ("[learn.reset]\nshare = 1.5", &[], "`learn.reset.share` is 1.5, but must be 0.001 to 1"),
             ("[learn.reset]\nevery_events = 10", &[], "`learn.reset.every_events` is 10, but must be at least 1000"),
             (
@@ -442,7 +684,7 @@ mod tests {
                 "`model.factorization.rate` is -1, but must be above 0 and at most 1",
             ),
             ("[model.blend]\nrate = nan", &[], "`model.blend.rate` is NaN, but must be above 0 and at most 1"),
-            ("", &[("ACCRUE_SEED", "many")], "ACCRUE_SEED: invalid type"),
+            ("", &[("ACCRUE_SEED", "many")], "ACCRUE_SEED: learn.seed: invalid type"),
             ("[learn]\ncheckpoints_kept = 0", &[], "accrue.toml: `learn.checkpoints_kept` is 0, but must be 1 to 1000"),
         ];
         for (file, environment, message) in cases {
@@ -460,7 +702,8 @@ mod tests {
 
     #[test]
     fn defaults_are_valid_and_print_with_the_digits_of_their_source() {
-        let resolved = Resolved { config: Config::default(), file: None, origins: BTreeMap::new() };
+        let resolved =
+            Resolved { config: Config::default(), file: None, passed_over: Vec::new(), origins: BTreeMap::new() };
         assert_eq!(resolved.config.validate(), Ok(()));
         assert_eq!(origin(&resolved, "model.factorization.rate").0, "0.05");
     }

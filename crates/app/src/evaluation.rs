@@ -327,7 +327,7 @@ fn with_model_settings(
     model: &str,
     pairs: &BTreeMap<&str, &str>,
 ) -> anyhow::Result<accrue_model::Settings> {
-    let model = OnlineModel::named(model).map_err(anyhow::Error::msg)?;
+    let model = OnlineModel::named(model)?;
     let mut settings = settings.clone();
     // Those of the name first, because the name may choose a model that the other settings are for.
     for (key, text) in model.settings().into_iter().chain(pairs.iter().map(|(&key, &text)| (key, text))) {

@@ -1,9 +1,104 @@
 //! The wall clock, read here and nowhere else: to stamp records, and to compare the time of an incoming event with it.
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
 use accrue_event::Timestamp;
 
 /// The time of now.
 pub(crate) fn now() -> Timestamp {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Timestamp(since_1970.map_or(0, |since| since.as_millis() as i64))
+}
+
+/// How far the clock may be ahead of the last record before it is doubted: further than most servers stand still.
+const LEAP_MS: i64 = 7 * 24 * 3600 * 1000;
+
+/// How long a clock that leapt is doubted. Time synchronisation corrects a clock within minutes after the start.
+const DOUBT: Duration = Duration::from_secs(600);
+
+/// The wall clock as the writer uses it. A clock that is wrong at boot would date events years ahead and end all trends,
+/// so a leap against the log's last record, or against the monotonic clock, is not followed at once.
+pub(crate) struct ArrivalClock {
+    state: Cell<State>,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    /// A time that was believed, and when that was; none while the log is empty.
+    believed: Option<(Timestamp, Instant)>,
+    doubted_since: Option<Instant>,
+}
+
+/// When something arrived.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival {
+    /// What the wall clock says.
+    pub clock: Timestamp,
+    /// The time to stamp records with: that of the clock, or, while it is doubted, the time that has passed since the last
+    /// record.
+    pub stamp: Timestamp,
+}
+
+impl Arrival {
+    /// Whether the clock is doubted.
+    pub fn is_held(self) -> bool {
+        self.clock != self.stamp
+    }
+}
+
+impl ArrivalClock {
+    /// A clock for a log whose last record has this stamp.
+    pub fn new(last: Option<Timestamp>) -> Self {
+        let believed = last.map(|last| (last, Instant::now()));
+        Self { state: Cell::new(State { believed, doubted_since: None }) }
+    }
+
+    /// The time of now.
+    pub fn read(&self) -> Arrival {
+        self.read_at(now(), Instant::now())
+    }
+
+    /// The time to stamp records with.
+    pub fn stamp(&self) -> Timestamp {
+        self.read().stamp
+    }
+
+    fn read_at(&self, clock: Timestamp, instant: Instant) -> Arrival {
+        let State { believed, doubted_since } = self.state.get();
+        if let Some((then, since)) = believed {
+            let elapsed = instant.saturating_duration_since(since).as_millis() as i64;
+            let expected = Timestamp(then.0.saturating_add(elapsed));
+            let doubted_since = doubted_since.unwrap_or(instant);
+            let is_doubted = clock.0.saturating_sub(expected.0) > LEAP_MS
+                && instant.saturating_duration_since(doubted_since) < DOUBT;
+            if is_doubted {
+                self.state.set(State { believed, doubted_since: Some(doubted_since) });
+                return Arrival { clock, stamp: expected };
+            }
+        }
+        self.state.set(State { believed: Some((clock, instant)), doubted_since: None });
+        Arrival { clock, stamp: clock }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leap_of_the_clock_is_doubted_for_ten_minutes() {
+        const DAY: i64 = 24 * 3600 * 1000;
+        let clock = ArrivalClock::new(Some(Timestamp(0)));
+        let start = clock.state.get().believed.unwrap().1;
+        let read = |ms: i64, after_s: u64| clock.read_at(Timestamp(ms), start + Duration::from_secs(after_s)).stamp.0;
+        assert_eq!(read(6 * DAY, 0), 6 * DAY, "a week without records is no leap");
+        assert_eq!(read(400 * DAY, 10), 6 * DAY + 10_000);
+        assert_eq!(read(6 * DAY + 20_000, 20), 6 * DAY + 20_000, "the clock was set right");
+        assert_eq!(read(400 * DAY, 30), 6 * DAY + 30_000);
+        assert_eq!(read(400 * DAY + 599_000, 629), 6 * DAY + 629_000);
+        assert_eq!(read(400 * DAY + 600_000, 630), 400 * DAY + 600_000, "the leap lasted, so it is true");
+        assert_eq!(read(DAY, 640), DAY, "a clock that goes back is followed");
+        assert!(!ArrivalClock::new(None).read().is_held());
+    }
 }

@@ -3,7 +3,11 @@
 //!
 //! In: plain values, for instance the sections of a TOML file. Out: a [`Config`], or the first value that cannot be used.
 
-use accrue_event::CheckSettings;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use accrue_event::{CheckSettings, SettingFault, Timestamp};
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +27,8 @@ pub struct Config {
     pub check: CheckSettings,
     /// How the log lies on the disk.
     pub log: LogConfig,
+    /// How long records are kept.
+    pub store: StoreConfig,
     /// What the models are made of.
     pub model: accrue_model::Settings,
     /// When models learn, publish and are saved.
@@ -100,59 +106,166 @@ impl From<&LogConfig> for accrue_store::LogSettings {
     }
 }
 
-impl Config {
-    /// Refuses values that contradict themselves; the first fault found is told.
-    pub fn validate(&self) -> Result<(), String> {
-        self.check.validate().map_err(|fault| fault.within("check").to_string())?;
-        let learn = &self.learn;
-        let recorded = self.serve.record.share();
-        if !(0.0..=1.0).contains(&recorded) {
-            return Err(format!("`serve.record` is {recorded}, but must be true, false, or a share from 0 to 1"));
-        }
-        self.serve.explore.validate()?;
-        let good_share = self.serve.good_share;
-        if !(0.0..=1.0).contains(&good_share) {
-            return Err(format!("`serve.good_share` is {good_share}, but must be from 0 to 1"));
-        }
-        if let Some(experiment) = &self.serve.experiment {
-            experiment.validate(self.model.part, recorded)?;
-        }
-        in_range("learn.publish_every_ms", learn.publish_every_ms, 1, 60_000)?;
-        in_range("learn.checkpoint_every_events", learn.checkpoint_every_events, 1000, u64::MAX)?;
-        in_range("learn.checkpoints_kept", learn.checkpoints_kept as u64, 1, 1000)?;
-        in_range("learn.history_capacity", learn.history_capacity as u64, 1, 100_000)?;
-        in_range("learn.predict_one_in", learn.predict_one_in, 1, u64::MAX)?;
-        let drift = &learn.drift;
-        if !(drift.delta > 0.0 && drift.delta < 1.0) {
-            return Err(format!("`learn.drift.delta` is {}, but must be above 0 and below 1", drift.delta));
-        }
-        if !(1.0..=10.0).contains(&drift.boost) {
-            return Err(format!("`learn.drift.boost` is {}, but must be 1 to 10", drift.boost));
-        }
-        in_range("learn.drift.boost_half_life", drift.boost_half_life, 10, u64::MAX)?;
-        let impressions = &learn.impressions;
-        in_range("learn.impressions.capacity", impressions.capacity as u64, 0, 100_000_000)?;
-        if !(0.0..=1.0).contains(&impressions.weight) {
-            return Err(format!("`learn.impressions.weight` is {}, but must be 0 to 1", impressions.weight));
-        }
-        let guard = &learn.guard;
-        in_range("learn.guard.anchor_one_in", guard.anchor_one_in, 2, u64::MAX)?;
-        in_range("learn.guard.anchors", guard.anchors as u64, 128, 100_000)?;
-        in_range("learn.guard.test_one_in", guard.test_one_in, 1, u64::MAX / 4)?;
-        in_range("learn.guard.tests_per_s", guard.tests_per_s, 1, 1_000_000)?;
-        in_range("learn.guard.version_every", guard.version_every, 1_000, u64::MAX)?;
-        in_range("learn.guard.confirm_after", guard.confirm_after, 500, guard.version_every)?;
-        in_range("learn.guard.versions_kept", guard.versions_kept as u64, 0, 100)?;
-        if !(0.0..=0.4).contains(&guard.tolerance) {
-            return Err(format!("`learn.guard.tolerance` is {}, but must be 0 to 0.4", guard.tolerance));
-        }
-        if !(guard.alpha > 0.0 && guard.alpha < 1.0) {
-            return Err(format!("`learn.guard.alpha` is {}, but must be above 0 and below 1", guard.alpha));
-        }
-        validate_reset(&learn.reset)?;
-        in_range("log.segment_records", self.log.segment_records, 1, u64::MAX)?;
-        self.model.validate().map_err(|fault| fault.to_string())
+/// How long the log keeps its records, counted from when they came in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Records older than this are removed, in whole segments.
+    pub keep: Keep,
+    /// Served answers older than this are erased, even where other records stay.
+    pub keep_served: Keep,
+}
+
+/// Segments begun within the shorter of both times: a record is removed at most that part of it too late.
+const SEGMENTS: u64 = 10;
+
+impl StoreConfig {
+    /// Whether segments are removed by age.
+    pub(crate) fn prunes(&self) -> bool {
+        self.keep != Keep::Forever
     }
+
+    /// The time after which a new segment is begun; `None` if everything is kept.
+    pub fn segment_span(&self) -> Option<Duration> {
+        let shorter = [self.keep, self.keep_served].into_iter().filter_map(Keep::seconds).min()?;
+        Some(Duration::from_millis(shorter.saturating_mul(1_000) / SEGMENTS))
+    }
+}
+
+/// How long something is kept.
+///
+/// ```
+/// use accrue_engine::Keep;
+///
+/// assert_eq!("400d".parse(), Ok(Keep::For { seconds: 34_560_000 }));
+/// assert_eq!(("forever".parse(), Keep::default().to_string()), (Ok(Keep::Forever), "forever".into()));
+/// assert!("400".parse::<Keep>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Keep {
+    /// It is never removed.
+    #[default]
+    Forever,
+    /// It is removed when it is older.
+    For {
+        /// The age in seconds.
+        seconds: u64,
+    },
+}
+
+/// Seconds of each unit, the largest first.
+const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+impl Keep {
+    fn seconds(self) -> Option<u64> {
+        match self {
+            Self::Forever => None,
+            Self::For { seconds } => Some(seconds),
+        }
+    }
+
+    /// What came in before this is too old at `now`; `None` if nothing is.
+    pub fn cutoff(self, now: Timestamp) -> Option<Timestamp> {
+        let ms = self.seconds()?.saturating_mul(1_000);
+        Some(Timestamp(now.0.saturating_sub_unsigned(ms)))
+    }
+}
+
+/// A text that is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither \"forever\" nor a duration of at least a second; write it as 400d, 36h, 90m or 90s")]
+pub struct KeepError(String);
+
+impl FromStr for Keep {
+    type Err = KeepError;
+
+    fn from_str(text: &str) -> Result<Self, KeepError> {
+        if text == "forever" {
+            return Ok(Self::Forever);
+        }
+        let seconds = UNITS.iter().find_map(|&(unit, seconds)| {
+            let n: u64 = text.strip_suffix(unit)?.parse().ok()?;
+            n.checked_mul(seconds).filter(|seconds| *seconds > 0)
+        });
+        seconds.map(|seconds| Self::For { seconds }).ok_or_else(|| KeepError(text.into()))
+    }
+}
+
+impl TryFrom<String> for Keep {
+    type Error = KeepError;
+
+    fn try_from(text: String) -> Result<Self, KeepError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forever => f.write_str("forever"),
+            Self::For { seconds } => {
+                let fits = |(_, unit): &&(char, u64)| seconds.is_multiple_of(*unit);
+                let (name, unit) = UNITS.iter().find(fits).unwrap_or(&UNITS[3]);
+                write!(f, "{}{name}", seconds / unit)
+            }
+        }
+    }
+}
+
+impl From<Keep> for String {
+    fn from(keep: Keep) -> Self {
+        keep.to_string()
+    }
+}
+
+impl Config {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The first fault found; its key begins with its section, as in a file.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        self.check.validate().map_err(|fault| fault.within("check"))?;
+        self.serve.validate(self.model.part).map_err(|fault| fault.within("serve"))?;
+        self.learn.validate().map_err(|fault| fault.within("learn"))?;
+        SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
+        self.model.validate()
+    }
+}
+
+impl LearnConfig {
+    fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("publish_every_ms", self.publish_every_ms, 1..=60_000)?;
+        SettingFault::check("checkpoint_every_events", self.checkpoint_every_events, 1_000..)?;
+        SettingFault::check("checkpoints_kept", self.checkpoints_kept, 1..=1_000)?;
+        SettingFault::check("history_capacity", self.history_capacity, 1..=100_000)?;
+        SettingFault::check("predict_one_in", self.predict_one_in, 1..)?;
+        self.drift.validate().map_err(|fault| fault.within("drift"))?;
+        self.impressions.validate().map_err(|fault| fault.within("impressions"))?;
+        self.guard.validate().map_err(|fault| fault.within("guard"))?;
+        self.reset.validate().map_err(|fault| fault.within("reset"))
+    }
+}
+
+/// Settings that have another place than before: the old key and the new one.
+pub const MOVED_SETTINGS: &[(&str, &str)] = &[
+    ("model.retrieval.own", "model.repeat.candidates"),
+    ("model.retrieval.neighbours", "model.neighbours.candidates"),
+    ("model.retrieval.factorization", "model.factorization.candidates"),
+    ("model.retrieval.popular", "model.popularity.candidates"),
+    ("model.retrieval.new", "model.newness.candidates"),
+    ("model.retrieval.sequence", "model.sequence.candidates"),
+    ("model.retrieval.fitted", "model.fitted.candidates"),
+];
+
+/// Where the setting is now that was once called `key`, if it was moved.
+///
+/// ```
+/// let moved = accrue_engine::moved_to("model.retrieval.own");
+/// assert_eq!(moved, Some("model.repeat.candidates"));
+/// ```
+pub fn moved_to(key: &str) -> Option<&'static str> {
+    MOVED_SETTINGS.iter().find(|(old, _)| *old == key).map(|(_, new)| *new)
 }
 
 /// The part of the configuration that the learned state depends on.
@@ -172,33 +285,16 @@ pub fn learn_settings(config: &Config) -> LearnSettings {
     }
 }
 
-fn validate_reset(reset: &accrue_train::ResetSettings) -> Result<(), String> {
-    if reset.every_events > 0 {
-        in_range("learn.reset.every_events", reset.every_events, 1_000, u64::MAX)?;
-    }
-    in_range("learn.reset.attempts", reset.attempts, 1, 100)?;
-    let gate = &reset.gate;
-    in_range("learn.reset.gate.predict_one_in", gate.predict_one_in, 1, u64::MAX)?;
-    in_range("learn.reset.gate.max_choices", gate.max_choices, 1, u64::MAX)?;
-    for (key, value, least, most) in [
-        ("growth", reset.growth, 0.0, 100.0),
-        ("share", reset.share, 0.001, 1.0),
-        ("gate.margin", gate.margin, 0.0, 0.4),
-        ("gate.alpha", gate.alpha, 1e-9, 0.5),
-        ("gate.max_latency", gate.max_latency, 0.1, 1e6),
-        ("gate.max_params", gate.max_params, 0.1, 1e6),
-    ] {
-        if !(least..=most).contains(&value) {
-            return Err(format!("`learn.reset.{key}` is {value}, but must be {least} to {most}"));
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn in_range(key: &str, value: u64, least: u64, most: u64) -> Result<(), String> {
-    match value {
-        _ if (least..=most).contains(&value) => Ok(()),
-        _ if most == u64::MAX => Err(format!("`{key}` is {value}, but must be at least {least}")),
-        _ => Err(format!("`{key}` is {value}, but must be {least} to {most}")),
+    #[test]
+    fn a_setting_that_moved_has_a_place_now() {
+        let settings = toml::Value::try_from(Config::default()).unwrap();
+        let has = |key: &str| key.split('.').try_fold(&settings, |table, name| table.get(name)).is_some();
+        for (old, new) in MOVED_SETTINGS {
+            assert!(has(new) && !has(old), "{old} {new}");
+        }
     }
 }

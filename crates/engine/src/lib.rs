@@ -29,6 +29,7 @@ mod learn;
 mod offline;
 pub mod online_model;
 mod operator;
+mod retention;
 mod running;
 mod shared;
 mod status;
@@ -38,15 +39,18 @@ mod write;
 
 pub use answers::Answered;
 pub use challenger::at_rest::{ChallengeReport, challenge};
-pub use challenger::request::{ChallengerRequest, Changes, with_changes};
+pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
 pub use challenger::status::{ChallengerState, ChallengerStatus};
-pub use config::{Config, LearnConfig, LogConfig, learn_settings};
+pub use config::{
+    Config, Keep, KeepError, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, learn_settings, moved_to,
+};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use folder::checkpoints_in;
 pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
 pub use offline::{Replay, UserList, digest, recommendations, replay};
+pub use retention::at_rest::{Compacted, compact};
 pub use status::{FitStatus, GuardStatus, Status};
 pub use versions::Versions;
 pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused};

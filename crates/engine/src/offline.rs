@@ -5,7 +5,7 @@ use std::path::Path;
 use accrue_event::{ItemId, UserId};
 use accrue_serve::{RecommendRequest, Seen, Shop, Visitor};
 use accrue_store::{LogReader, Offset};
-use accrue_train::{Digest, Recovered, recover};
+use accrue_train::{Digest, Recovered, TrainError, recover};
 use serde::Serialize;
 
 use crate::config::{Config, learn_settings};
@@ -41,6 +41,10 @@ pub fn digest(dir: &Path, config: &Config, at: Option<Offset>) -> Result<Digest,
 /// If the folder holds no log, a damaged one, or one whose beginning was pruned.
 pub fn replay(dir: &Path, config: &Config, to: Option<Offset>, verify: bool) -> Result<Replay, EngineError> {
     let mut log = LogReader::open(dir)?;
+    let start = log.start();
+    if start > Offset(0) {
+        return Err(TrainError::BeginningPruned { start }.into());
+    }
     let alone = folded(&mut log, dir, config, to, false)?;
     let alone = accrue_train::digest(&mut log, &alone.facts, &alone.learner)?;
     let mut replay = Replay { offset: alone.offset, state: alone.state.clone(), equal: None, differing: Vec::new() };

@@ -2,6 +2,8 @@
 //!
 //! In: a name of the command line. Out: the settings that choose it.
 
+use std::fmt;
+
 use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 
@@ -25,7 +27,7 @@ impl OnlineModel {
     ///
     /// # Errors
     /// What there is instead.
-    pub fn named(name: &str) -> Result<Self, String> {
+    pub fn named(name: &str) -> Result<Self, UnknownModel> {
         let (part, member) = name.split_once(':').map_or((name, None), |(part, member)| (part, Some(member)));
         let Some(part) = Part::named(part) else {
             return Err(unknown(name));
@@ -53,17 +55,34 @@ impl OnlineModel {
     }
 }
 
-fn unknown(name: &str) -> String {
-    let parts = Part::ALL.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ");
-    let networks = SequenceKind::NETWORKS.map(SequenceKind::name).join("|");
-    let hint = match Kind::named(name) {
-        Some(_) => {
-            format!("`{name}` is fitted on whole data sets: behind a stream that is fitted:{name} or blend:{name}")
+/// A name that no model has which learns from events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownModel {
+    /// The name.
+    pub name: String,
+}
+
+fn unknown(name: &str) -> UnknownModel {
+    UnknownModel { name: name.to_owned() }
+}
+
+impl std::error::Error for UnknownModel {}
+
+impl fmt::Display for UnknownModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name } = self;
+        match Kind::named(name) {
+            Some(_) => write!(
+                f,
+                "`{name}` is fitted on whole data sets; a model that learns from events is fitted:{name} or blend:{name}"
+            )?,
+            None => write!(f, "there is no model `{name}` that learns from events")?,
         }
-        None => format!("there is no model `{name}` that learns from events"),
-    };
-    let fitted = Kind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join("|");
-    format!("{hint}; there is {parts}, with :{networks} after sequence or blend, and :{fitted} after fitted or blend")
+        let parts = Part::ALL.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ");
+        let networks = SequenceKind::NETWORKS.map(SequenceKind::name).join("|");
+        let fitted = Kind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join("|");
+        write!(f, "; there is {parts}, with :{networks} after sequence or blend, and :{fitted} after fitted or blend")
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +111,7 @@ mod tests {
             ("neighbours:gru", "gru|transformer"),
             ("x", "neighbours"),
         ] {
-            let error = OnlineModel::named(name).expect_err(name);
+            let error = OnlineModel::named(name).expect_err(name).to_string();
             assert!(error.contains(why) && error.contains("neighbours"), "{name}: {error}");
         }
     }

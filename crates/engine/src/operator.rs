@@ -46,13 +46,23 @@ impl Engine {
     /// Learns the suspect records of the window that begins at `from` after all.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], and those of [`Engine::ingest`].
+    /// [`EngineError::NotFound`], [`EngineError::Conflict`] if retention removed records of the window, and those of
+    /// [`Engine::ingest`].
     pub fn release_window(&self, from: Offset) -> Result<Versions, EngineError> {
         let versions = self.versions();
         let window = versions.suspect.iter().find(|window| window.from == from && !window.released);
         let window = window.ok_or_else(|| EngineError::NotFound { what: "suspect window", id: from.to_string() })?;
         let to = window.to;
-        self.append_and_learn(move |_| Ok(vec![Body::WindowReleased { from, to }]))
+        let log = self.running().log.lock().another();
+        // On the writer's thread, where retention also moves the log's beginning: nothing can come between.
+        self.append_and_learn(move |_| match log.start() {
+            start if start > from => {
+                let message =
+                    format!("the records from {from} on cannot be learned: retention removed those before {start}");
+                Err(EngineError::Conflict { message })
+            }
+            _ => Ok(vec![Body::WindowReleased { from, to }]),
+        })
     }
 
     /// Appends records and waits until a version that has learned them answers.
@@ -74,8 +84,11 @@ impl Engine {
         let running = self.running();
         let shared = &running.shared;
         let refused = |message| EngineError::Invalid { field: "set", message };
-        let models = with_changes(&shared.version.load().ensemble.settings, &request.set).map_err(refused)?;
-        Config { model: models.clone(), ..self.inner.config.clone() }.validate().map_err(refused)?;
+        let models = with_changes(&shared.version.load().ensemble.settings, &request.set)
+            .map_err(|error| refused(error.to_string()))?;
+        Config { model: models.clone(), ..self.inner.config.clone() }
+            .validate()
+            .map_err(|fault| refused(fault.to_string()))?;
         let log_end = shared.facts.read().end.0;
         if request.from >= log_end {
             let message =

@@ -24,6 +24,7 @@ use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
+use crate::retention::while_serving::Retention;
 use crate::shared::{LearnerStatus, Progress, Shared};
 use crate::traffic::Treatment;
 use crate::versions::Versions;
@@ -86,6 +87,7 @@ impl Running {
         config: &Config,
         resets: Option<&ResetSettings>,
     ) -> Result<Self, EngineError> {
+        log.set_segment_span(config.store.segment_span());
         record_settings(&mut log, &mut recovered.facts, &learn_settings(config))?;
         let index = search_index::open(dir, &config.search, &recovered.facts)?;
         let search = index.reader();
@@ -112,6 +114,7 @@ impl Running {
             index: Mutex::new(Some(changes)),
             served: ServedQueue::new(config.serve.record.share()),
             mailbox: Default::default(),
+            pruning: Mutex::default(),
         });
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
@@ -119,6 +122,7 @@ impl Running {
             publish_every: Duration::from_millis(config.learn.publish_every_ms),
             checkpoint_every: config.learn.checkpoint_every_events,
             checkpoints_kept: config.learn.checkpoints_kept,
+            prunes: config.store.prunes(),
         };
         let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
         let challengers = resets.map(|resets| Lifecycle::new(resets.clone(), log.end()));
@@ -132,7 +136,8 @@ impl Running {
             thread("challenger", move || challenger.run())
         });
         if let Some(challengers) = challengers {
-            learner_thread = learner_thread.with_challengers(challengers);
+            let retention = Retention::new(dir.into(), &config.store, jobs.clone());
+            learner_thread = learner_thread.with_challengers(challengers).with_retention(retention);
         }
         let writer = Writer::new(log, check, shared.clone());
         let threads = Threads {

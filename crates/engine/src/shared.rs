@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub index: Mutex<Option<Sender<IndexChange>>>,
     pub served: ServedQueue,
     pub mailbox: Mailbox,
+    /// Held while segments are removed, and while it is made sure that what an erasure needs is still there.
+    pub pruning: Mutex<()>,
 }
 
 impl Shared {

@@ -4,7 +4,9 @@
 //! for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be told apart or cannot be
 //! served. An arm changes what is *shown*; what its models learn from is everybody, or its own shoppers alone ([`ArmLearning`]).
 
-use accrue_event::Shopper;
+use std::ops::Bound;
+
+use accrue_event::{SettingFault, Shopper};
 use accrue_model::{Exploration, Part, Thompson};
 use accrue_serve::{Explore, Visitor};
 use accrue_store::{Assignment, Share, Split, shopper_hash, shopper_name};
@@ -36,6 +38,24 @@ pub struct ServeConfig {
 impl Default for ServeConfig {
     fn default() -> Self {
         Self { record: Default::default(), explore: Default::default(), experiment: None, good_share: 0.01 }
+    }
+}
+
+impl ServeConfig {
+    pub(crate) fn validate(&self, learned: Part) -> Result<(), SettingFault> {
+        let recorded = self.record.share();
+        if !(0.0..=1.0).contains(&recorded) {
+            return Err(SettingFault::new("record", recorded, "true, false, or a share from 0 to 1"));
+        }
+        self.explore.validate().map_err(|fault| fault.within("explore"))?;
+        SettingFault::check("good_share", self.good_share, 0.0..=1.0)?;
+        let Some(experiment) = &self.experiment else { return Ok(()) };
+        experiment.validate(learned).map_err(|fault| fault.within("experiment"))?;
+        if recorded == 0.0 {
+            let expected = "above 0 while an experiment is running: answers that are not kept cannot be compared";
+            return Err(SettingFault::new("record", recorded, expected));
+        }
+        Ok(())
     }
 }
 
@@ -112,9 +132,12 @@ impl ExploreSettings {
     }
 
     /// Refuses what cannot be drawn.
-    pub fn validate(&self) -> Result<(), String> {
-        share("serve.explore.share", self.share)?;
-        self.exploration().validate().map_err(|fault| fault.within("serve.explore").to_string())
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("share", self.share, 0.0..=1.0)?;
+        self.exploration().validate()
     }
 }
 
@@ -160,34 +183,35 @@ pub struct ArmSettings {
 }
 
 impl ExperimentSettings {
-    /// Refuses arms that cannot be told apart, add up or be served; `learned` is the part that is learned, `recorded` the share of
-    /// answers that is kept.
-    pub fn validate(&self, learned: Part, recorded: f64) -> Result<(), String> {
-        let at = "serve.experiment";
-        if self.name.is_empty() || self.name.len() > 64 {
-            return Err(format!("`{at}.name` must have 1 to 64 bytes"));
-        }
-        if !(2..=MAX_ARMS).contains(&self.arms.len()) {
-            return Err(format!("`{at}.arms`: there are {}, but must be 2 to {MAX_ARMS}", self.arms.len()));
+    /// Refuses arms that cannot be told apart, add up or be served; `learned` is the part that is learned.
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self, learned: Part) -> Result<(), SettingFault> {
+        check_name("name", &self.name)?;
+        let n_arms = self.arms.len();
+        if !(2..=MAX_ARMS).contains(&n_arms) {
+            return Err(SettingFault::new("arms", format!("a list of {n_arms}"), format!("a list of 2 to {MAX_ARMS}")));
         }
         for (place, arm) in self.arms.iter().enumerate() {
-            arm.validate(learned).map_err(|told| format!("`{at}.arms`: {}: {told}", arm.name))?;
-            if arm.name.is_empty() || arm.name.len() > 64 {
-                return Err(format!("`{at}.arms`: the name of arm {} must have 1 to 64 bytes", place + 1));
-            }
+            arm.validate(learned).map_err(|fault| fault.within(&format!("arms[{place}]")))?;
             if self.arms[..place].iter().any(|other| other.name == arm.name) {
-                return Err(format!("`{at}.arms`: there are two of the name {}", arm.name));
+                return Err(SettingFault::new(format!("arms[{place}].name"), &arm.name, "different from all others"));
             }
         }
         let sum: f64 = self.arms.iter().map(|arm| arm.share).sum();
         if (sum - 1.0).abs() > 1e-6 {
-            return Err(format!("`{at}.arms`: their shares sum to {sum}, but must to 1"));
-        }
-        if recorded <= 0.0 {
-            return Err(format!("`{at}` needs `serve.record`: answers that are not kept cannot be compared"));
+            return Err(SettingFault::new("arms.share", format!("{sum} in total"), "1 in total"));
         }
         Ok(())
     }
+}
+
+fn check_name(key: &str, name: &str) -> Result<(), SettingFault> {
+    if (1..=64).contains(&name.len()) {
+        return Ok(());
+    }
+    Err(SettingFault::new(key, format!("a text of {} bytes", name.len()), "a text of 1 to 64 bytes"))
 }
 
 impl ExperimentSettings {
@@ -199,23 +223,17 @@ impl ExperimentSettings {
 }
 
 impl ArmSettings {
-    fn validate(&self, learned: Part) -> Result<(), String> {
-        if !(self.share > 0.0 && self.share <= 1.0) {
-            return Err(format!("its share is {}, but must be above 0 and at most 1", self.share));
+    fn validate(&self, learned: Part) -> Result<(), SettingFault> {
+        check_name("name", &self.name)?;
+        SettingFault::check("share", self.share, (Bound::Excluded(0.0), Bound::Included(1.0)))?;
+        let is_learned = |part| learned == Part::Blend || part == learned || part == Part::Popularity;
+        if let Some(part) = self.part.filter(|&part| !is_learned(part)) {
+            let expected = format!("{}, the only part that is learned (`model.part`)", learned.name());
+            return Err(SettingFault::new("part", part.name(), expected));
         }
-        if let Some(part) =
-            self.part.filter(|&part| learned != Part::Blend && part != learned && part != Part::Popularity)
-        {
-            let (part, learned) = (part.name(), learned.name());
-            return Err(format!("its part is {part}, but only {learned} is learned (`model.part`)"));
-        }
-        share("diversity", f64::from(self.diversity.unwrap_or(0.0)))?;
-        share("explore", self.explore.unwrap_or(0.0))
+        SettingFault::check("diversity", self.diversity.unwrap_or(0.0), 0.0..=1.0)?;
+        SettingFault::check("explore", self.explore.unwrap_or(0.0), 0.0..=1.0)
     }
-}
-
-fn share(key: &str, value: f64) -> Result<(), String> {
-    if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(format!("`{key}` is {value}, but must be from 0 to 1")) }
 }
 
 /// How one request is answered: all that traffic decides about it.
@@ -353,19 +371,21 @@ mod tests {
     #[test]
     fn experiments_that_cannot_be_run_are_refused() {
         let cases = [
-            (TWO.replace("0.2", "0.3"), "sum to 1.1"),
-            (TWO.replace("'b'", "'a'"), "two of the name a"),
-            (TWO.replace("explore = 1.0", "explore = 2.0"), "`explore` is 2"),
-            (TWO.replace("explore = 1.0", "part = 'neighbours'"), "only repeat is learned"),
-            ("name = 'x'\narms = [{ name = 'a', share = 1.0 }]".into(), "there are 1"),
+            (TWO.replace("0.2", "0.3"), "`arms.share` is 1.1 in total"),
+            (TWO.replace("'b'", "'a'"), "`arms[1].name` is a, but must be different"),
+            (TWO.replace("explore = 1.0", "explore = 2.0"), "`arms[1].explore` is 2"),
+            (TWO.replace("explore = 1.0", "part = 'neighbours'"), "must be repeat, the only part that is learned"),
+            ("name = 'x'\narms = [{ name = 'a', share = 1.0 }]".into(), "`arms` is a list of 1"),
             (TWO.replace("'x'", "''"), "1 to 64 bytes"),
         ];
         for (toml, told) in cases {
-            let error = experiment(&toml).validate(Part::Repeat, 1.0).unwrap_err();
+            let error = experiment(&toml).validate(Part::Repeat).unwrap_err().to_string();
             assert!(error.contains(told), "{toml}: {error}");
         }
-        assert_eq!(experiment(TWO).validate(Part::Repeat, 1.0), Ok(()));
-        assert!(experiment(TWO).validate(Part::Blend, 0.0).unwrap_err().contains("serve.record"));
+        assert_eq!(experiment(TWO).validate(Part::Repeat), Ok(()));
+        let unrecorded =
+            ServeConfig { record: RecordShare::Whole(false), experiment: Some(experiment(TWO)), ..Default::default() };
+        assert_eq!(unrecorded.validate(Part::Blend).unwrap_err().key, "record");
         assert!(ExploreSettings { share: 1.5, ..Default::default() }.validate().is_err());
         assert!(ExploreSettings { among: 1, ..Default::default() }.validate().is_err());
     }

@@ -12,8 +12,9 @@ use std::collections::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::check::is_placeholder;
 use crate::raw::RawEvent;
-use crate::{Attribute, Event, EventId, RawValue, RecordKind};
+use crate::{Attribute, Event, EventId, RawValue, RecordKind, Timestamp};
 
 /// Identifies a refused record by its content: the same record sent again has the same id, for whatever reason it was
 /// refused.
@@ -39,8 +40,8 @@ impl RefusalId {
 /// Assigns ids to the events of one batch or file. Records with equal content are numbered, so that genuine repetitions
 /// get different ids, and the same batch sent again gets the same ids.
 ///
-/// The id of an event without a time depends on its other fields only, so the same event sent later counts as a
-/// repetition of the first. A shop that wants to count each of them sends `at` or `id`.
+/// The id of an event without a time depends on its other fields only. Where it is taken in, its arrival is added
+/// ([`arrival_id`]): the same event sent later, also without a time, is another event.
 #[derive(Debug, Default)]
 pub struct ContentIds {
     /// How often each content occurred. It is only looked up, never iterated, so its order has no effect.
@@ -84,13 +85,32 @@ impl ContentIds {
         }
     }
 
-    /// Sets the id of an event that has none.
+    /// Sets the id of an event that has none; a placeholder such as `undefined` is none.
     pub fn assign(&mut self, raw: &mut RawEvent) {
-        if raw.id.is_missing() {
+        if lacks_id(raw) {
             let id = self.id_for(raw);
             raw.id = RawValue::text(id.as_str());
         }
     }
+}
+
+/// Whether an event was sent without an id, or with a placeholder such as `undefined` in its place.
+pub fn lacks_id(raw: &RawEvent) -> bool {
+    match &raw.id {
+        RawValue::Text(id) => id.len() <= 128 && (id.trim().is_empty() || is_placeholder(id.trim())),
+        id => id.is_missing(),
+    }
+}
+
+/// The id of an event that was sent without an id and without a time: that of its content with its arrival and its place
+/// in the log and the batch, which no other event shares.
+pub fn arrival_id(content: &EventId, received_at: Timestamp, place: (u64, u64)) -> EventId {
+    let mut buffer = Vec::with_capacity(64);
+    push_bytes(&mut buffer, b't', content.as_str().as_bytes());
+    buffer.extend(received_at.0.to_le_bytes());
+    buffer.extend(place.0.to_le_bytes());
+    buffer.extend(place.1.to_le_bytes());
+    encode(xxh3_128(&buffer))
 }
 
 /// The id of the first event with this content.

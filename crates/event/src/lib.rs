@@ -18,14 +18,16 @@ mod record_kind;
 mod setting_fault;
 mod settings;
 mod time;
+mod tree;
 
 pub use attribute::{Attribute, Attributes};
 pub use check::{
     Check, KnownItem, LogHistogram, Outcome, Reason, Refusal, Rejection, Repair, RuleCounters, RuleStatistics,
+    clean_id, is_placeholder,
 };
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
-pub use identity::{ContentIds, RefusalId, content_hash};
+pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule};
 pub use raw::{RawEvent, RawItem, RawUser};
@@ -34,3 +36,4 @@ pub use record_kind::RecordKind;
 pub use setting_fault::SettingFault;
 pub use settings::{CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, RateSettings, default_weight};
 pub use time::Timestamp;
+pub use tree::{Mismatch, MismatchKind, Tree};

@@ -227,21 +227,163 @@ pub(crate) fn built_in_type(name: &str) -> Option<EventType> {
     })
 }
 
-/// The built-in type for which shops also use this name (lower case, words joined by `_`).
+/// The built-in type for which shops and the common tracking vocabularies also use this name, in lower case and without
+/// separators: `Product Added`, `product_added` and `productAdded` are one name. The names are those of Segment and
+/// RudderStack, Shopify's pixels and webhooks, Meta, GA4 and Universal Analytics, Snowplow, Pinterest, TikTok, Klaviyo,
+/// Algolia, Recombee, Retailrocket and OpenSearch UBI. Names of steps that concern no item, such as a promotion, and
+/// removals from a cart or list are not among them: no built-in type says what they say.
 pub(crate) fn built_in_alias(name: &str) -> Option<EventType> {
     Some(match name {
-        "impress" | "show" | "shown" | "exposure" | "view_item_list" => EventType::Impression,
-        "pageview" | "page_view" | "detail" | "detail_view" | "view_item" | "product_view" | "pv" => EventType::View,
-        "select_item" | "tap" => EventType::Click,
-        "like" | "fav" | "favourite" | "wishlist" | "add_to_wishlist" | "addtowishlist" | "bookmark" | "star" => {
-            EventType::Favorite
+        "impress" | "impressions" | "show" | "shown" | "exposure" | "viewitemlist" | "productlistviewed"
+        | "viewedproductlist" | "productimpression" | "productimpressions" | "collectionviewed" | "categoryviewed"
+        | "viewcategory" | "listview" | "listviewed" | "itemimpression" | "productsviewed" => EventType::Impression,
+        "pageview"
+        | "detail"
+        | "details"
+        | "detailview"
+        | "detailviewed"
+        | "viewitem"
+        | "productview"
+        | "productviewed"
+        | "viewedproduct"
+        | "viewproduct"
+        | "viewcontent"
+        | "contentview"
+        | "fbmobilecontentview"
+        | "productdetail"
+        | "productdetailview"
+        | "productdetailviewed"
+        | "productpageview"
+        | "productpageviewed"
+        | "itemview"
+        | "itemviewed"
+        | "vieweditem"
+        | "viewedobjectids"
+        | "viewed"
+        | "pv"
+        | "pageviewed"
+        | "pagevisit"
+        | "read"
+        | "viewcart"
+        | "cartviewed"
+        | "viewedcart" => EventType::View,
+        "selectitem"
+        | "tap"
+        | "clicked"
+        | "productclick"
+        | "productclicked"
+        | "clickedproduct"
+        | "itemclick"
+        | "itemclicked"
+        | "listclick"
+        | "selectcontent"
+        | "clickedobjectids"
+        | "clickedobjectidsaftersearch"
+        | "clickitem" => EventType::Click,
+        "like"
+        | "liked"
+        | "fav"
+        | "favorited"
+        | "favourite"
+        | "favourited"
+        | "wishlist"
+        | "addtowishlist"
+        | "bookmark"
+        | "star"
+        | "save"
+        | "saved"
+        | "productaddedtowishlist"
+        | "addedtowishlist"
+        | "wishlistadd"
+        | "wishlistproductadded"
+        | "addtofavorites"
+        | "addtofavourites"
+        | "addedtofavorites"
+        | "thumbsup"
+        | "fbmobileaddtowishlist" => EventType::Favorite,
+        "addtocart"
+        | "addedtocart"
+        | "basket"
+        | "addtobasket"
+        | "addedtobasket"
+        | "addtobag"
+        | "addedtobag"
+        | "add"
+        | "productadded"
+        | "addedproduct"
+        | "productaddedtocart"
+        | "productaddtocart"
+        | "cartaddition"
+        | "cartadd"
+        | "itemaddedtocart"
+        | "wishlistproductaddedtocart"
+        | "addedtocartobjectids"
+        | "addedtocartobjectidsaftersearch"
+        | "fbmobileaddtocart"
+        | "checkoutstarted"
+        | "startedcheckout"
+        | "begincheckout"
+        | "initiatecheckout"
+        | "initiatedcheckout"
+        | "fbmobileinitiatedcheckout"
+        | "addpaymentinfo"
+        | "addshippinginfo"
+        | "paymentinfosubmitted"
+        | "paymentinfoentered"
+        | "fbmobileaddpaymentinfo" => EventType::Cart,
+        "buy"
+        | "bought"
+        | "order"
+        | "ordered"
+        | "orders"
+        | "sale"
+        | "sold"
+        | "transaction"
+        | "transactionitem"
+        | "checkout"
+        | "checkoutcompleted"
+        | "completedcheckout"
+        | "ordercompleted"
+        | "completedorder"
+        | "orderplaced"
+        | "placedorder"
+        | "placeorder"
+        | "placeanorder"
+        | "orderedproduct"
+        | "orderpaid"
+        | "orderspaid"
+        | "orderscreate"
+        | "ordercreated"
+        | "completepayment"
+        | "purchased"
+        | "productpurchased"
+        | "purchasedobjectids"
+        | "purchasedobjectidsaftersearch"
+        | "convertedobjectids"
+        | "convertedobjectidsaftersearch"
+        | "fbmobilepurchase"
+        | "ecommercepurchase"
+        | "itempurchased"
+        | "purchasecompleted" => EventType::Purchase,
+        "refund" | "refunded" | "cancel" | "cancelled" | "canceled" | "cancellation" | "returned" | "orderrefunded"
+        | "refundedorder" | "ordercancelled" | "ordercanceled" | "cancelledorder" | "canceledorder"
+        | "orderscancelled" | "refundscreate" | "productreturned" | "orderreturned" | "ecommercerefund"
+        | "purchasecancelled" | "purchasecanceled" => EventType::Return,
+        "rate" | "rated" | "review" | "reviewed" | "productrated" | "productreviewed" | "fbmobilerate" => {
+            EventType::Rating
         }
-        "addtocart" | "add_to_cart" | "basket" | "add_to_basket" => EventType::Cart,
-        "buy" | "bought" | "order" | "sale" | "transaction" | "checkout" => EventType::Purchase,
-        "refund" | "cancel" | "cancellation" | "returned" => EventType::Return,
-        "rate" | "review" => EventType::Rating,
-        "query" | "view_search_results" => EventType::Search,
-        "hide" | "not_interested" | "thumbs_down" => EventType::Dislike,
+        "query"
+        | "searched"
+        | "viewsearchresults"
+        | "productssearched"
+        | "productsearched"
+        | "searchsubmitted"
+        | "searchperformed"
+        | "submittedsearch"
+        | "sitesearch"
+        | "viewedsearchresults"
+        | "fbmobilesearch" => EventType::Search,
+        "hide" | "hidden" | "notinterested" | "thumbsdown" | "disliked" | "downvote" => EventType::Dislike,
         _ => return None,
     })
 }
@@ -290,7 +432,7 @@ mod tests {
     fn built_in_names_match_the_vocabulary() {
         for built_in in EventType::BUILT_IN {
             assert_eq!(built_in_type(built_in.name()), Some(built_in.clone()));
-            assert_eq!(built_in_alias(built_in.name()), None);
+            assert_eq!(built_in_alias(built_in.name()), None, "{built_in}");
         }
     }
 

@@ -13,13 +13,29 @@ pub struct Timestamp(pub i64);
 const DAY_MS: i64 = 86_400_000;
 
 impl Timestamp {
-    /// Reads RFC 3339 (`2026-11-21T10:00:00Z`, any offset, fractions). A time without an offset is read as UTC.
+    /// Reads RFC 3339 (`2026-11-21T10:00:00Z`, any offset, fractions), also with the name of a zone in brackets
+    /// (RFC 9557) or behind a space (`2026-11-21 10:00 Europe/Berlin`), and the dates of mail (RFC 2822). A time without
+    /// an offset or zone is read as UTC. `None` for a zone that is not known, one that contradicts the offset, and a local
+    /// time that the zone leaves out or has twice.
     pub fn parse(text: &str) -> Option<Self> {
-        if let Ok(at) = text.parse::<jiff::Timestamp>() {
-            return Some(Self(at.as_millisecond()));
+        if text.contains('[') {
+            return bracketed(text);
         }
-        let civil = text.parse::<jiff::civil::DateTime>().ok()?;
-        Some(Self(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond()))
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Some(at.into());
+        }
+        if let Ok(civil) = text.parse::<jiff::civil::DateTime>() {
+            // The parser passes over an offset or `Z`, but the parser above has read those.
+            return in_zone(civil, jiff::tz::TimeZone::UTC);
+        }
+        if let Some((local, zone)) = text.rsplit_once(' ')
+            && let Ok(civil) = local.trim_end().parse::<jiff::civil::DateTime>()
+        {
+            // A local time that ends in `Z` or an offset has a zone already.
+            let is_local = !local.ends_with(['Z', 'z']) && local.parse::<jiff::Timestamp>().is_err();
+            return is_local.then(|| in_zone(civil, zone_named(zone)?)).flatten();
+        }
+        jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp().into())
     }
 
     /// Days from `earlier` to `self`; negative if `earlier` is later.
@@ -31,6 +47,67 @@ impl Timestamp {
     pub fn day(self) -> i64 {
         self.0.div_euclid(DAY_MS)
     }
+}
+
+impl From<jiff::Timestamp> for Timestamp {
+    fn from(at: jiff::Timestamp) -> Self {
+        Self(at.as_millisecond())
+    }
+}
+
+/// A time with annotations in brackets, of which the first names the zone and the others, such as `[u-ca=gregory]`, do
+/// not change the time.
+fn bracketed(text: &str) -> Option<Timestamp> {
+    let (local, annotation) = text.split_once('[')?;
+    let (zone, _) = annotation.split_once(']')?;
+    let zone = zone.strip_prefix('!').unwrap_or(zone);
+    if zone.contains('=') {
+        return Timestamp::parse(local.trim_end());
+    }
+    if let Ok(zoned) = text.parse::<jiff::Zoned>() {
+        return Some(zoned.timestamp().into()).filter(|_| !is_ambiguous(local, &zoned));
+    }
+    let local = local.trim_end();
+    if local.parse::<jiff::Timestamp>().is_ok() {
+        return None;
+    }
+    in_zone(local.parse().ok()?, zone_named(zone)?)
+}
+
+/// Whether a time without an offset occurs twice, or not at all, in its zone.
+fn is_ambiguous(local: &str, zoned: &jiff::Zoned) -> bool {
+    let Ok(civil) = local.trim_end().parse::<jiff::civil::DateTime>() else { return false };
+    let has_offset = local.trim_end().parse::<jiff::Timestamp>().is_ok();
+    !has_offset && zoned.time_zone().to_ambiguous_timestamp(civil).is_ambiguous()
+}
+
+/// A local time in a zone; `None` if the change of the clocks leaves it out or makes it occur twice.
+fn in_zone(civil: jiff::civil::DateTime, zone: jiff::tz::TimeZone) -> Option<Timestamp> {
+    zone.to_ambiguous_timestamp(civil).unambiguous().ok().map(Timestamp::from)
+}
+
+/// A zone by its name (`Europe/Berlin`, `UTC`) or its offset (`+0200`, `+02:00`, `UTC+2`, `GMT-05:00`). Abbreviations
+/// such as `IST` have several meanings and are not known.
+fn zone_named(name: &str) -> Option<jiff::tz::TimeZone> {
+    if matches!(name, "UTC" | "GMT" | "Z" | "utc" | "gmt" | "z") {
+        return Some(jiff::tz::TimeZone::UTC);
+    }
+    let offset = name.strip_prefix("UTC").or_else(|| name.strip_prefix("GMT")).unwrap_or(name);
+    if let Some(digits) = offset.strip_prefix(['+', '-']) {
+        let sign = if offset.starts_with('-') { -1 } else { 1 };
+        let (hours, minutes) = match digits.split_once(':') {
+            Some(parts) => parts,
+            None if digits.len() == 4 => digits.split_at(2),
+            None => (digits, "0"),
+        };
+        let number = |text: &str, most: i32| {
+            let plain = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<i32>().ok().filter(|number| plain && *number <= most)
+        };
+        let seconds = sign * (number(hours, 14)? * 3600 + number(minutes, 59)? * 60);
+        return jiff::tz::Offset::from_seconds(seconds).ok().map(jiff::tz::TimeZone::fixed);
+    }
+    name.contains('/').then(|| jiff::tz::TimeZone::get(name).ok()).flatten()
 }
 
 impl fmt::Display for Timestamp {
@@ -69,6 +146,53 @@ mod tests {
         assert_eq!(Timestamp::parse("2026-11-21T12:00:00+02:00"), Some(at));
         assert_eq!(Timestamp::parse("2026-11-21T10:00:00"), Some(at));
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn a_zone_that_is_named_counts() {
+        let at = Timestamp::parse("2026-01-05T15:00:00Z");
+        let notations = [
+            "2026-01-05T10:00:00[America/New_York]",
+            "2026-01-05T10:00:00-05:00[America/New_York]",
+            "2026-01-05T10:00:00.000-05:00[America/New_York][u-ca=gregory]",
+            "2026-01-05T10:00[!America/New_York]",
+            "2026-01-05T15:00:00Z[Europe/Berlin]",
+            "2026-01-05 16:00:00 Europe/Berlin",
+            "2026-01-05T16:00 Europe/Berlin",
+            "2026-01-05 10:00:00 -0500",
+            "2026-01-05 10:00:00 -05:00",
+            "2026-01-05 15:00:00 UTC",
+            "2026-01-05 17:00:00 UTC+2",
+            "2026-01-05 15:00:00.000 GMT",
+            "2026-01-05T16:00[+01:00]",
+            "2026-01-05T15:00:00Z[u-ca=gregory]",
+            "Mon, 05 Jan 2026 16:00:00 +0100",
+        ];
+        for text in notations {
+            assert_eq!(Timestamp::parse(text), at, "{text}");
+        }
+        // Summer time.
+        assert_eq!(Timestamp::parse("2026-07-05 10:00 Europe/Berlin"), Timestamp::parse("2026-07-05T08:00:00Z"));
+    }
+
+    #[test]
+    fn a_zone_that_is_not_understood_is_no_reason_to_guess() {
+        let refused = [
+            "2026-01-05T10:00:00[Europe/Atlantis]",
+            "2026-01-05 10:00:00 Europe/Atlantis",
+            "2026-01-05 10:00:00 IST",
+            "2026-01-05T10:00:00+05:00[America/New_York]",
+            "2026-01-05T10:00:00Z Europe/Berlin",
+            "2026-01-05T10:00:00+01:00 Europe/Berlin",
+            "2026-01-05T10:00:00[",
+            "2026-03-29T02:30:00[Europe/Berlin]",
+            "2026-10-25T02:30:00 Europe/Berlin",
+            "2026-01-05 10:00:00 +25:00",
+        ];
+        for text in refused {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+        assert!(Timestamp::parse("2026-10-25T02:30:00+01:00[Europe/Berlin]").is_some());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
 use parking_lot::Mutex;
 
 use super::problem::{Code, Problem};
@@ -14,14 +14,24 @@ use super::settings::{HttpSettings, Key, Scope, is_local_name};
 
 /// The header that may carry a key, besides `Authorization: Bearer …`.
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What a browser says about the page that a request comes from: `same-origin`, `same-site`, `cross-site` or `none`.
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What a route needs to be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Nothing: probes and the description of the interface.
+    /// Nothing: probes, the description of the interface, and the page that introduces it.
     Open,
     /// A key with this scope, or with `admin`. `Publish` is included in `write`.
     Needs(Scope),
+}
+
+/// The parts of a request that decide about its admission.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'r> {
+    pub(super) uri: &'r Uri,
+    pub(super) version: Version,
+    pub(super) headers: &'r HeaderMap,
 }
 
 /// What a method of a route needs. `None` is an address without a route.
@@ -29,7 +39,7 @@ pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
     let Some(route) = route else { return Access::Open };
     let reads = method == Method::GET || method == Method::HEAD;
     match route {
-        "/healthz" | "/readyz" | "/openapi.json" => Access::Open,
+        "/" | "/healthz" | "/readyz" | "/openapi.json" => Access::Open,
         "/v1/events" => Access::Needs(Scope::Publish),
         "/v1/items" | "/v1/items/{id}" | "/v1/users/{id}" | "/v1/users/{id}/merge" if !reads => {
             Access::Needs(Scope::Write)
@@ -47,6 +57,22 @@ pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
         | "/v1/quality" => Access::Needs(Scope::Read),
         _ => Access::Needs(Scope::Admin),
     }
+}
+
+/// Whether a route computes a page: what it needs is a core, and each page waits for its turn.
+pub(super) fn is_page(route: Option<&str>) -> bool {
+    matches!(
+        route,
+        Some(
+            "/v1/recommend"
+                | "/v1/recommend/{user}"
+                | "/v1/recommend/batch"
+                | "/v1/items/{id}/similar"
+                | "/v1/search"
+                | "/v1/trending"
+                | "/v1/new"
+        )
+    )
 }
 
 /// The keys, and whether requests without one are admitted.
@@ -72,19 +98,32 @@ impl AccessControl {
     }
 
     /// Admits a request, or says why not.
-    pub(super) fn admit(&self, access: Access, headers: &HeaderMap, now: Instant) -> Result<(), Problem> {
+    pub(super) fn admit(&self, access: Access, asked: Asked<'_>, now: Instant) -> Result<(), Problem> {
         let Access::Needs(scope) = access else { return Ok(()) };
+        let headers = asked.headers;
         if self.keys.is_empty() {
-            return self.admit_without_keys(headers);
+            return self.admit_without_keys(asked);
         }
-        let Some(given) = given_key(headers) else {
+        if let Some(given) = given_key(headers) {
+            let Some(guarded) = self.find(given) else {
+                return Err(unauthorized(Code::UnknownKey, "the key is not among those of this server"));
+            };
+            return guarded.admit(scope, headers, now);
+        }
+        let in_address = if scope == Scope::Publish { key_in_address(asked.uri) } else { None };
+        let Some(given) = in_address else {
             let detail = "send a key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`";
             return Err(unauthorized(Code::KeyRequired, detail));
         };
-        let Some(guarded) = self.find(given) else {
-            return Err(unauthorized(Code::UnknownKey, "the key is not among those of this server"));
-        };
-        guarded.admit(scope, headers, now)
+        // Addresses end up in logs and histories, so that a secret must not be one. The answer is the same for a
+        // secret key and an unknown one.
+        match self.find(&given).filter(|guarded| guarded.is_published()) {
+            Some(guarded) => guarded.admit(scope, headers, now),
+            None => {
+                let detail = "the key in the address is not among those with the scope `publish` alone; send others as `X-Api-Key: KEY`";
+                Err(unauthorized(Code::UnknownKey, detail))
+            }
+        }
     }
 
     /// Every key is compared in full, so that the time does not depend on how close a guess is.
@@ -98,17 +137,23 @@ impl AccessControl {
         found
     }
 
-    fn admit_without_keys(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    fn admit_without_keys(&self, Asked { version, headers, .. }: Asked<'_>) -> Result<(), Problem> {
         if !self.is_loopback {
             let detail = "this server has no keys and listens beyond this machine: give it keys (`[[http.keys]]`), or let it listen on 127.0.0.1";
             return Err(unauthorized(Code::KeyRequired, detail));
         }
-        let forwarded = headers.keys().find(|name| {
-            matches!(name.as_str(), "forwarded" | "x-real-ip" | "via") || name.as_str().starts_with("x-forwarded")
-        });
-        if let Some(name) = forwarded {
+        let forwarded = headers.keys().find(|name| is_of_a_proxy(name.as_str()));
+        // The proxy_pass of nginx without further settings adds no header. It is the only usual client that speaks
+        // HTTP/1.0 and closes each connection by a header.
+        let closes =
+            headers.get(header::CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        let proxy = match forwarded {
+            Some(name) => Some(format!("header `{name}`")),
+            None => (version == Version::HTTP_10 && closes).then(|| "HTTP/1.0 with `connection: close`".to_owned()),
+        };
+        if let Some(proxy) = proxy {
             let detail = format!(
-                "this server has no keys and the request came through a proxy (header `{name}`): give it keys (`[[http.keys]]`)"
+                "this server has no keys and the request came through a proxy ({proxy}): give it keys (`[[http.keys]]`)"
             );
             return Err(unauthorized(Code::KeyRequired, detail));
         }
@@ -119,14 +164,23 @@ impl AccessControl {
             let detail = "without keys this server answers to localhost only: use http://localhost or http://127.0.0.1, or give it keys";
             return Err(Problem::new(Code::HostNotAllowed, detail));
         }
-        let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
-        if origin.is_some_and(|origin| !is_local_origin(origin)) {
-            return Err(Problem::new(
-                Code::OriginNotAllowed,
-                "without keys, only pages of this machine may call this server",
-            ));
+        let refused = || {
+            Err(Problem::new(Code::OriginNotAllowed, "without keys, only pages of this machine may call this server"))
+        };
+        // An image, a link or a form of another site names no origin. Browsers say then whether it is another site, or
+        // at least which page asks.
+        match headers.get(header::ORIGIN).map(HeaderValue::as_bytes) {
+            Some(origin) if is_local_origin(origin) => return Ok(()),
+            Some(_) => return refused(),
+            None => {}
         }
-        Ok(())
+        if headers.get(&SEC_FETCH_SITE).is_some_and(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site")) {
+            return refused();
+        }
+        match headers.get(header::REFERER).map(HeaderValue::as_bytes) {
+            Some(page) if !page.is_empty() && !is_local_page(page) => refused(),
+            _ => Ok(()),
+        }
     }
 
     /// The origin of the calling page, if some key allows it: the value of `Access-Control-Allow-Origin`.
@@ -165,6 +219,11 @@ impl AccessControl {
 }
 
 impl Guarded {
+    /// Whether the key permits nothing but sending events, so that every visitor may know it.
+    fn is_published(&self) -> bool {
+        self.key.scopes.iter().all(|scope| *scope == Scope::Publish)
+    }
+
     fn admit(&self, scope: Scope, headers: &HeaderMap, now: Instant) -> Result<(), Problem> {
         let Key { name, scopes, origins, .. } = &self.key;
         let opens = scopes.contains(&scope)
@@ -242,6 +301,38 @@ fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
     bearer.or_else(|| headers.get(&X_API_KEY).map(|value| value.as_bytes().trim_ascii()))
 }
 
+/// The key in the address (`?key=…`): a browser's `sendBeacon` can send no header of its own.
+fn key_in_address(uri: &Uri) -> Option<Vec<u8>> {
+    let given = uri.query()?.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+    let mut key = Vec::with_capacity(given.len());
+    let mut bytes = given.bytes();
+    while let Some(byte) = bytes.next() {
+        let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
+        key.push(if byte == b'%' { u8::try_from(digit()? * 16 + digit()?).ok()? } else { byte });
+    }
+    Some(key)
+}
+
+/// Whether a header is one that proxies and the networks before a server add to requests.
+fn is_of_a_proxy(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-host",
+        "x-original-uri",
+        "x-scheme",
+        "true-client-ip",
+        "cdn-loop",
+        "x-cloud-trace-context",
+        "client-ip",
+    ];
+    const PREFIXES: [&str; 6] = ["x-forwarded", "x-envoy-", "x-amzn-", "x-azure-", "cf-", "fastly-"];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Whether two texts are equal, in a time that depends on their lengths alone.
 fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
@@ -265,6 +356,14 @@ fn is_local_authority(authority: &[u8]) -> bool {
 fn is_local_origin(origin: &[u8]) -> bool {
     let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
     authority.is_some_and(is_local_authority)
+}
+
+/// Whether the address of a page is one of this machine.
+fn is_local_page(address: &[u8]) -> bool {
+    let Some(scheme) = address.windows(3).position(|window| window == b"://") else { return false };
+    let rest = &address[scheme + 3..];
+    let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+    is_local_origin(&address[..scheme + 3 + end])
 }
 
 #[cfg(test)]
@@ -297,7 +396,88 @@ mod tests {
     }
 
     fn code(control: &AccessControl, needs: Scope, pairs: &[(&str, &str)]) -> Option<Code> {
-        control.admit(Access::Needs(needs), &headers(pairs), Instant::now()).err().map(|problem| problem.code())
+        code_at(control, needs, "/v1/events", Version::HTTP_11, pairs)
+    }
+
+    fn code_at(
+        control: &AccessControl,
+        needs: Scope,
+        uri: &str,
+        version: Version,
+        pairs: &[(&str, &str)],
+    ) -> Option<Code> {
+        let (uri, headers) = (uri.parse().unwrap(), headers(pairs));
+        let asked = Asked { uri: &uri, version, headers: &headers };
+        control.admit(Access::Needs(needs), asked, Instant::now()).err().map(|problem| problem.code())
+    }
+
+    #[test]
+    fn only_a_published_key_may_stand_in_the_address() {
+        let published = access_control(vec![key(&[Scope::Publish], &["https://shop.example"], None)], false);
+        let at = |control: &AccessControl, scope, uri: &str, pairs: &[(&str, &str)]| {
+            code_at(control, scope, uri, Version::HTTP_11, pairs)
+        };
+        let shop = [("origin", "https://shop.example")];
+        assert_eq!(at(&published, Scope::Publish, "/v1/events?key=0123456789abcdef", &shop), None);
+        assert_eq!(at(&published, Scope::Publish, "/v1/events?a=b&key=%30123456789abcde%66", &shop), None);
+        let evil = [("origin", "https://evil.example")];
+        let from_evil = at(&published, Scope::Publish, "/v1/events?key=0123456789abcdef", &evil);
+        assert_eq!(from_evil, Some(Code::OriginNotAllowed));
+        for (uri, expected) in [
+            ("/v1/events?key=", Code::UnknownKey),
+            ("/v1/events?key=0123456789abcdeF", Code::UnknownKey),
+            ("/v1/events?key=%3", Code::KeyRequired),
+            ("/v1/events?keys=0123456789abcdef", Code::KeyRequired),
+            ("/v1/events", Code::KeyRequired),
+        ] {
+            assert_eq!(at(&published, Scope::Publish, uri, &shop), Some(expected), "{uri}");
+        }
+        for scopes in [&[Scope::Write][..], &[Scope::Publish, Scope::Read], &[Scope::Admin]] {
+            let secret = access_control(vec![key(scopes, &[], None)], false);
+            let code = at(&secret, Scope::Publish, "/v1/events?key=0123456789abcdef", &[]);
+            assert_eq!(code, Some(Code::UnknownKey), "{scopes:?}");
+            assert_eq!(
+                at(&secret, Scope::Read, "/v1/trending?key=0123456789abcdef", &[]),
+                Some(Code::KeyRequired),
+                "an address opens nothing but sending events"
+            );
+        }
+    }
+
+    #[test]
+    fn without_keys_other_sites_are_recognised_by_what_browsers_say() {
+        let open = access_control(Vec::new(), true);
+        let other_site = Some(Code::OriginNotAllowed);
+        for (pairs, expected) in [
+            (&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")][..], other_site),
+            (&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")], other_site),
+            (&[("referer", "https://evil.example/page")], other_site),
+            (&[("referer", "https://evil.example/?http://localhost/")], other_site),
+            (&[("referer", "http://localhost.evil.example/")], other_site),
+            (&[("referer", "about:blank")], other_site),
+            (&[("sec-fetch-site", "same-origin"), ("referer", "https://shop.example/cart")], other_site),
+            (&[("sec-fetch-site", "none")], None),
+            (&[("sec-fetch-site", "same-origin"), ("referer", "http://127.0.0.1:7171/")], None),
+            (&[("sec-fetch-site", "same-site"), ("origin", "http://localhost:3000")], None),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:3000")], None),
+            (&[("referer", "http://[::1]:3000/shop?page=1")], None),
+        ] {
+            assert_eq!(code(&open, Scope::Read, pairs), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn without_keys_a_proxy_is_recognised_as_far_as_it_shows() {
+        let open = access_control(Vec::new(), true);
+        for name in ["via", "x-forwarded-host", "x-envoy-external-address", "x-amzn-trace-id", "cf-ray", "cdn-loop"] {
+            assert_eq!(code(&open, Scope::Read, &[(name, "1")]), Some(Code::KeyRequired), "{name}");
+        }
+        // The default of nginx, and two programs of this machine.
+        let with = |version, pairs: &[(&str, &str)]| code_at(&open, Scope::Read, "/v1/trending", version, pairs);
+        let host = ("host", "127.0.0.1:7171");
+        assert_eq!(with(Version::HTTP_10, &[host, ("connection", "close")]), Some(Code::KeyRequired));
+        assert_eq!(with(Version::HTTP_10, &[host]), None);
+        assert_eq!(with(Version::HTTP_11, &[host, ("connection", "close")]), None);
     }
 
     #[test]

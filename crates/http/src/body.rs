@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accrue_event::{Mismatch, MismatchKind, Tree};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use tokio::sync::SemaphorePermit;
+use serde_json::error::Category;
 
+use super::large::Place;
 use super::problem::{Code, Problem};
 use super::server::Server;
 
@@ -43,19 +45,19 @@ impl Encoding {
     }
 }
 
-/// A body, decompressed, with its permit if it is large.
-pub(super) struct Plain<'s> {
+/// A body, decompressed.
+pub(super) struct Plain {
     pub(super) bytes: Bytes,
-    _permit: Option<SemaphorePermit<'s>>,
 }
 
 impl Server {
-    /// The whole body of a request.
-    pub(super) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Plain<'_>, Problem> {
-        let limit = self.settings.body_limit_bytes;
-        let encoding = Encoding::of(headers)?;
+    /// Waits until the whole body of a request is here, as it was sent, and returns a permit for it if it is large. The
+    /// middleware does this before the request counts as being served.
+    pub(super) async fn await_body(&self, request: &mut Request) -> Result<Option<Place<'_>>, Problem> {
+        let encoding = Encoding::of(request.headers())?;
+        let body = std::mem::take(request.body_mut());
         let mut permit = None;
-        let reading = self.receive(body, limit, &mut permit);
+        let reading = self.receive(body, self.settings.body_limit_bytes, &mut permit);
         let sent = match tokio::time::timeout(Duration::from_secs(self.settings.request_timeout_s), reading).await {
             Ok(sent) => sent?,
             Err(_) => {
@@ -63,15 +65,27 @@ impl Server {
                 return Err(Problem::new(Code::BodyTimeout, detail));
             }
         };
-        if encoding == Encoding::Plain {
-            return Ok(Plain { bytes: sent, _permit: permit });
-        }
+        permit.iter().for_each(Place::is_whole);
         // The decompressed size is not known yet, so it counts as large.
-        if permit.is_none() {
+        if encoding != Encoding::Plain && permit.is_none() {
             permit = Some(self.large_body()?);
+            permit.iter().for_each(Place::is_whole);
+        }
+        *request.body_mut() = Body::from(sent);
+        Ok(permit)
+    }
+
+    /// The whole body of a request, decompressed.
+    pub(super) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Plain, Problem> {
+        let limit = self.settings.body_limit_bytes;
+        let encoding = Encoding::of(headers)?;
+        let sent = axum::body::to_bytes(body, limit).await;
+        let sent = sent.map_err(|error| Problem::new(Code::BrokenBody, error.to_string()))?;
+        if encoding == Encoding::Plain {
+            return Ok(Plain { bytes: sent });
         }
         let bytes = off_worker(move || decompress(&sent, encoding, limit)).await?;
-        Ok(Plain { bytes: bytes.into(), _permit: permit })
+        Ok(Plain { bytes: bytes.into() })
     }
 
     /// The bytes as sent. Refuses before reading if the declared length exceeds the limit.
@@ -79,19 +93,24 @@ impl Server {
         &'s self,
         mut body: Body,
         limit: usize,
-        permit: &mut Option<SemaphorePermit<'s>>,
+        permit: &mut Option<Place<'s>>,
     ) -> Result<Bytes, Problem> {
         let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if declared > limit {
             return Err(too_large(limit));
         }
-        if declared > LARGE_BYTES {
-            *permit = Some(self.large_body()?);
-        }
+        // What was only announced takes no permit: it may never come.
         let mut first = Bytes::new();
         let mut all = Vec::new();
         loop {
-            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+            let frame = match permit.as_ref() {
+                None => next.await,
+                Some(place) => tokio::select! {
+                    frame = next => frame,
+                    () = place.gave_way() => return Err(too_many_large()),
+                },
+            };
             let data = match frame {
                 None => break,
                 Some(Err(error)) => return Err(Problem::new(Code::BrokenBody, error.to_string())),
@@ -107,11 +126,12 @@ impl Server {
             if n_bytes > LARGE_BYTES && permit.is_none() {
                 *permit = Some(self.large_body()?);
             }
+            permit.iter().for_each(|place| place.received(data.len()));
             // Most bodies come in one piece and are not copied.
             match (first.is_empty(), all.is_empty()) {
                 (true, _) => first = data,
                 (false, true) => {
-                    all.reserve(declared.max(n_bytes));
+                    all.reserve(n_bytes.max(declared.min(2 * LARGE_BYTES)));
                     all.extend_from_slice(&first);
                     all.extend_from_slice(&data);
                 }
@@ -121,11 +141,13 @@ impl Server {
         Ok(if all.is_empty() { first } else { all.into() })
     }
 
-    fn large_body(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.large_bodies.try_acquire().map_err(|_| {
-            Problem::new(Code::Overloaded, "too many large bodies at a time; try again shortly").retry_after(1)
-        })
+    fn large_body(&self) -> Result<Place<'_>, Problem> {
+        self.large_bodies.place().ok_or_else(too_many_large)
     }
+}
+
+fn too_many_large() -> Problem {
+    Problem::new(Code::Overloaded, "too many large bodies at a time; try again shortly").retry_after(1)
 }
 
 fn too_large(limit: usize) -> Problem {
@@ -214,11 +236,15 @@ impl<T: DeserializeOwned> FromRequest<Arc<Server>> for Json<T> {
 /// One JSON value of a known shape.
 pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() {
-            let error = axum::Json::<T>::from_bytes(bytes).err().map_or(error.to_string(), |error| error.body_text());
-            return wrong_field(&error);
+        // Read again as plain values: those errors are data, and a value of the wrong kind may have hidden a later fault
+        // in the syntax.
+        match serde_json::from_slice::<Tree>(bytes) {
+            Ok(tree) => match tree.read::<T>() {
+                Err(mismatch) => wrong_field(&mismatch, Code::InvalidBody),
+                Ok(_) => Problem::new(Code::InvalidBody, error.to_string()),
+            },
+            Err(_) => malformed(bytes, 0),
         }
-        malformed(bytes, 0)
     })
 }
 
@@ -229,10 +255,18 @@ pub(super) fn malformed(bytes: &[u8], from: usize) -> Problem {
         Ok(_) => Problem::new(Code::MalformedJson, "a text or number in the body cannot be represented"),
         Err(error) => {
             let position = from + position(bytes, &error);
-            let what = error.to_string();
-            let what = what.split(" at line ").next().unwrap_or(&what);
-            Problem::new(Code::MalformedJson, format!("{what} at byte {position}")).member("position", position)
+            let detail = format!("{}, at byte {position}", fault_of_text(&error));
+            Problem::new(Code::MalformedJson, detail).member("position", position)
         }
+    }
+}
+
+/// What is wrong with a text that is not JSON.
+pub(super) fn fault_of_text(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        Category::Eof => "the JSON ends before it is complete",
+        Category::Data => "a text or number cannot be represented",
+        Category::Syntax | Category::Io => "this is not JSON",
     }
 }
 
@@ -250,27 +284,14 @@ pub(super) fn position(bytes: &[u8], error: &serde_json::Error) -> usize {
     (line_start + error.column().saturating_sub(1)).min(bytes.len())
 }
 
-/// The problem of a well-formed body with an invalid field, from the words of axum and serde:
-/// `Failed to deserialize the JSON body into the target type: PATH: MESSAGE at line 1 column 9`.
-fn wrong_field(text: &str) -> Problem {
-    const PREFIX: &str = "Failed to deserialize the JSON body into the target type: ";
-    let text = text.strip_prefix(PREFIX).unwrap_or(text);
-    let text = text.rsplit_once(" at line ").map_or(text, |(message, _)| message);
-    if let Some(field) = text.split_once("unknown field `").and_then(|(_, rest)| rest.split('`').next()) {
-        let message = &text[text.find("unknown field").unwrap_or(0)..];
-        return Problem::new(Code::UnknownField, message).field(field);
-    }
-    let path = text.split_once(": ").map(|(path, _)| path).filter(|path| is_path(path));
-    let problem = Problem::new(Code::InvalidBody, text);
-    match path {
-        Some(path) => problem.field(path),
-        None => problem,
-    }
-}
-
-/// Whether a text looks like `requests[3].n` and not like a sentence.
-fn is_path(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.[]".contains(&byte))
+/// The problem of a well-formed body or query with an invalid field; `invalid` is the code for a value of the wrong kind.
+pub(super) fn wrong_field(mismatch: &Mismatch, invalid: Code) -> Problem {
+    let code = match mismatch.kind {
+        MismatchKind::UnknownField { .. } => Code::UnknownField,
+        MismatchKind::MissingField | MismatchKind::Value(_) => invalid,
+    };
+    let problem = Problem::new(code, mismatch.to_string());
+    if mismatch.path.is_empty() { problem } else { problem.field(&mismatch.path) }
 }
 
 #[cfg(test)]
@@ -300,8 +321,9 @@ mod tests {
         check(r#"{"n":-1}"#, Code::InvalidBody, "expected u32");
         check(r#"{}"#, Code::InvalidBody, "missing field `n`");
         check("{\"n\":1,\n!}", Code::MalformedJson, "at byte 8");
-        check(r#"{"n":"#, Code::MalformedJson, "EOF");
-        check("", Code::MalformedJson, "EOF");
+        check("{\"n\":\"one\",!}", Code::MalformedJson, "at byte 11");
+        check(r#"{"n":"#, Code::MalformedJson, "ends before");
+        check("", Code::MalformedJson, "ends before");
     }
 
     #[test]

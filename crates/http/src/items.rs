@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use accrue_engine::Ingested;
-use accrue_event::{Attributes, Item, ItemId, RawItem, RawValue, Timestamp};
+use accrue_engine::{Ingested, Refused};
+use accrue_event::{Attributes, Item, ItemId, RawItem, RawValue, Timestamp, clean_id};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body;
@@ -31,7 +32,7 @@ pub(super) struct PostItems {
 ///
 /// New items, or new descriptions of known ones, which replace the old ones. With `sync=true` the body is the whole
 /// catalogue: items that are absent are retired. Such a body must be readable to its last record and not empty.
-/// An item whose record is refused is not retired.
+/// An item whose record is refused is not retired. If no record is taken, the answer is 422 with the reasons.
 #[utoipa::path(
     post,
     path = "/v1/items",
@@ -63,7 +64,9 @@ pub(super) async fn post_items(
         }
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }
-    Ok(Json(server.engine.put_items(batch.records, sync).await?.into()))
+    let ingested = server.engine.put_items(batch.records, sync).await?;
+    refuse_if_nothing_taken(&ingested)?;
+    Ok(Json(ingested.into()))
 }
 
 /// Get an item's description
@@ -106,7 +109,7 @@ pub(super) async fn put_item(
 ) -> Result<Json<IngestedBody>, Problem> {
     let same = match &item.id {
         RawValue::Null => true,
-        RawValue::Text(other) => **other == *id,
+        RawValue::Text(other) => *clean_id(other) == *id,
         RawValue::Int(other) => other.to_string() == id,
         _ => false,
     };
@@ -118,6 +121,31 @@ pub(super) async fn put_item(
     let ingested = server.engine.put_items(vec![item.into()], false).await?;
     refuse_if_refused(&ingested)?;
     Ok(Json(ingested.into()))
+}
+
+/// The problem of a batch of which no record was taken, now or before. A client that names every field wrongly would not
+/// notice it by a 200.
+pub(super) fn refuse_if_nothing_taken(ingested: &Ingested) -> Result<(), Problem> {
+    let refused: Vec<_> = ingested.quarantined.iter().chain(&ingested.refused_again).collect();
+    let known = ingested.duplicates - ingested.refused_again.len() as u64;
+    let Some(first) = refused.first() else { return Ok(()) };
+    if ingested.accepted + ingested.repaired + known > 0 {
+        return Ok(());
+    }
+    let detail = format!("none of {} records was taken; the first: {}", refused.len(), first.detail);
+    let reasons = |refused: &[Refused]| -> Vec<_> {
+        let one =
+            |refused: &Refused| json!({"index": refused.index, "reason": refused.reason, "detail": refused.detail});
+        refused.iter().map(one).collect()
+    };
+    Err(Problem::new(Code::RecordRefused, detail)
+        .member("reason", first.reason.as_str())
+        .member("accepted", 0)
+        .member("repaired", 0)
+        .member("duplicates", ingested.duplicates)
+        .member("quarantined", reasons(&ingested.quarantined))
+        .member("refused_before", reasons(&ingested.refused_again))
+        .member("offset", ingested.offset))
 }
 
 /// The problem of the one record that was sent, if the check refused it, now or before.

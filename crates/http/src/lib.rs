@@ -4,15 +4,18 @@
 //! the routes of one noun; all requests pass one middleware (ids, keys, limits, errors, counters). There is no
 //! algorithm here. Only the shape and the bounds of a request are checked; the engine checks the content of records.
 //!
-//! Recommendations and searches take about a millisecond of one core and run where the request is read; what may take
-//! longer (large bodies, batches of requests, decompression) runs on the threads for blocking work. Writes wait for the
-//! engine's writer without holding a thread.
+//! Recommendations and searches take about a millisecond of one core and run where the request is read, as many at a
+//! time as there are cores ([`N_SPARE_THREADS`] threads are left for the rest); what may take longer (large bodies,
+//! batches of requests, decompression) runs on the threads for blocking work. Writes wait for the engine's writer without
+//! holding a thread.
 
 mod access;
 mod body;
+mod connection;
 mod events;
 mod forget;
 mod items;
+mod large;
 mod listener;
 mod metrics;
 mod middleware;
@@ -29,8 +32,13 @@ pub mod schema;
 mod search;
 mod server;
 mod settings;
+mod turns;
 mod users;
 mod versions;
 
 pub use router::{ServeError, router, serve};
+
+/// Threads that a runtime should have beside one for each core: they answer probes while every core computes a page.
+pub const N_SPARE_THREADS: usize = 2;
+
 pub use settings::{HttpSettings, Key, Scope};

@@ -22,6 +22,19 @@ const BUCKETS_S: [f64; 15] =
 pub(super) struct Metrics {
     /// By route; each has few series, so that a linear scan finds one fastest.
     by_route: RwLock<HashMap<Box<str>, Vec<Series>>>,
+    /// Searches that found nothing.
+    pub(super) searches_without_result: AtomicU64,
+}
+
+/// What the server does at the moment of a scrape.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Load {
+    /// Requests that are served.
+    pub(super) in_flight: usize,
+    /// Open connections.
+    pub(super) connections: usize,
+    /// Connections that were closed to make room for others.
+    pub(super) evicted: u64,
 }
 
 /// Requests of one method, route and status.
@@ -65,10 +78,17 @@ impl Metrics {
     }
 
     /// All metrics in the text format.
-    pub(super) fn render(&self, status: &Status, in_flight: usize) -> String {
+    pub(super) fn render(&self, status: &Status, load: Load) -> String {
         let mut page = Page(String::with_capacity(16 << 10));
         self.render_requests(&mut page);
-        page.one("accrue_http_requests_in_flight", "gauge", "Requests in flight.", in_flight);
+        let help = "Requests that arrived as a whole and are not answered yet.";
+        page.one("accrue_http_requests_in_flight", "gauge", help, load.in_flight);
+        page.one("accrue_http_connections", "gauge", "Open connections.", load.connections);
+        let help = "Waiting connections that were closed to make room for others.";
+        page.one("accrue_http_connections_evicted_total", "counter", help, load.evicted);
+        let n_searches = self.searches_without_result.load(Ordering::Relaxed);
+        page.one("accrue_searches_without_result_total", "counter", "Searches that found nothing.", n_searches);
+        render_process(&mut page);
         render_engine(&mut page, status);
         page.0
     }
@@ -104,6 +124,47 @@ impl Metrics {
             page.sample(&format!("{name}_sum"), labels, *sum_ns as f64 / 1e9);
             page.sample(&format!("{name}_count"), labels, all);
         }
+    }
+}
+
+/// The process as the system sees it, under the names that exporters agree on. Systems without `/proc` have none.
+fn render_process(page: &mut Page) {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+    let stat = read("stat");
+    // The name of the program, in parentheses, may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').collect();
+    let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse::<f64>().ok());
+    // The unit of times in this file is 1/100 s on every Linux that is in use.
+    if let (Some(user), Some(system)) = (field(14), field(15)) {
+        let help = "Time of cores used, in seconds.";
+        page.one("process_cpu_seconds_total", "counter", help, (user + system) / 100.0);
+    }
+    let booted = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let booted = booted.lines().find_map(|line| line.strip_prefix("btime ")?.parse::<f64>().ok());
+    if let (Some(started), Some(booted)) = (field(22), booted) {
+        let help = "Start of the process, in seconds since 1970.";
+        page.one("process_start_time_seconds", "gauge", help, booted + started / 100.0);
+    }
+    let status = read("status");
+    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+    for (name, label, help) in [
+        ("process_resident_memory_bytes", "VmRSS:", "Resident memory, in bytes."),
+        ("process_virtual_memory_bytes", "VmSize:", "Virtual memory, in bytes."),
+    ] {
+        if let Some(kib) = line(label).and_then(|kib| kib.parse::<u64>().ok()) {
+            page.one(name, "gauge", help, kib * 1024);
+        }
+    }
+    if let Some(threads) = line("Threads:").and_then(|threads| threads.parse::<u64>().ok()) {
+        page.one("process_threads", "gauge", "Threads.", threads);
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        page.one("process_open_fds", "gauge", "Open files.", files.count());
+    }
+    let limits = read("limits");
+    let most = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
+    if let Some(most) = most.and_then(|most| most.parse::<u64>().ok()) {
+        page.one("process_max_fds", "gauge", "Files that may be open.", most);
     }
 }
 
@@ -344,7 +405,7 @@ mod tests {
         metrics.observe(&Method::POST, "/v1/events", 503, Duration::from_millis(1));
         let mut status = Status { log_end: 9, learned: 7, ..Default::default() };
         status.reasons.insert("a \"quoted\"\nreason".into(), 3);
-        metrics.render(&status, 2)
+        metrics.render(&status, Load { in_flight: 2, connections: 3, evicted: 1 })
     }
 
     #[test]
@@ -359,10 +420,31 @@ mod tests {
             format!("accrue_http_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 2"),
             format!("accrue_http_request_duration_seconds_count{{{labels}}} 2"),
             "accrue_learner_lag_records 2".into(),
+            "accrue_http_requests_in_flight 2".into(),
+            "accrue_http_connections 3".into(),
+            "accrue_http_connections_evicted_total 1".into(),
+            "accrue_searches_without_result_total 0".into(),
             r#"accrue_refusals_total{reason="a \"quoted\"\nreason"} 3"#.into(),
         ] {
             assert!(page.lines().any(|other| other == line), "{line}\nis missing in\n{page}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_process_has_its_figures() {
+        let page = page();
+        let value = |name: &str| {
+            let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.unwrap_or_else(|| panic!("{name} is missing")).parse::<f64>().unwrap()
+        };
+        assert!(value("process_cpu_seconds_total") >= 0.0);
+        assert!(value("process_resident_memory_bytes") > 1e6);
+        assert!(value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"));
+        assert!((3.0..=value("process_max_fds")).contains(&value("process_open_fds")));
+        assert!(value("process_threads") >= 1.0);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!((now - 86_400.0..now + 5.0).contains(&value("process_start_time_seconds")));
     }
 
     // The rules of `promtool check metrics`.

@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::access::{Access, access};
+use super::access::{Access, Asked, access, is_page};
+use super::connection::{Connection, Phase};
 use super::problem::{Code, Problem};
 use super::server::Server;
 
@@ -48,7 +50,7 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let origin = server.access.allowed_origin(request.headers());
     let answered = match server.access.preflight(&method, request.headers()) {
         Some(preflight) => preflight,
-        None => admitted(&server, access(&method, route), request, next, started).await,
+        None => admitted(&server, access(&method, route), is_page(route), request, next, started).await,
     };
     let mut response = match answered.extensions().get::<Problem>() {
         Some(problem) => with_headers_of(&answered, problem.render(&request_id)),
@@ -77,21 +79,52 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     response
 }
 
-async fn admitted(server: &Server, access: Access, request: Request, next: Next, started: Instant) -> Response {
+async fn admitted(
+    server: &Server,
+    access: Access,
+    is_page: bool,
+    mut request: Request,
+    next: Next,
+    started: Instant,
+) -> Response {
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
     // Probes are answered even when the server is busy.
-    let (_inside, n_inside) = InFlight::enter(&server.in_flight);
-    if access != Access::Open && n_inside > server.settings.max_concurrent_requests {
-        return Problem::new(Code::Overloaded, "too many requests at a time; try again shortly")
-            .retry_after(1)
-            .into_response();
+    if access != Access::Open && connection.as_ref().is_some_and(|connection| connection.is_extra) {
+        let close = HeaderValue::from_static("close");
+        return overloaded("too many connections at a time").header(header::CONNECTION, close).into_response();
     }
-    if let Err(problem) = server.access.admit(access, request.headers(), started) {
+    let asked = Asked { uri: request.uri(), version: request.version(), headers: request.headers() };
+    if let Err(problem) = server.access.admit(access, asked, started) {
         return problem.into_response();
     }
-    // The body has the same time for itself, and a late body gets its own answer.
+    // A request counts as being served when it is here as a whole: what waits for its client is no work.
+    let mut _permit = None;
+    if access != Access::Open && !request.body().is_end_stream() {
+        connection.iter().for_each(|connection| connection.enter(Phase::Body));
+        _permit = match server.await_body(&mut request).await {
+            Ok(permit) => permit,
+            Err(problem) => return problem.into_response(),
+        };
+        connection.iter().for_each(|connection| connection.enter(Phase::Work));
+    }
+    let (_inside, n_inside) = InFlight::enter(&server.in_flight);
+    if access != Access::Open && n_inside > server.settings.max_concurrent_requests {
+        return overloaded("too many requests at a time").into_response();
+    }
+    let mut turn = None;
+    if is_page {
+        turn = server.turns.take(connection.as_ref().map_or(0, |connection| connection.used_us())).await;
+        if turn.is_none() {
+            return overloaded("too many pages at a time").into_response();
+        }
+    }
     let limit_s = server.settings.request_timeout_s;
-    let answer = tokio::time::timeout(Duration::from_secs(limit_s.saturating_mul(2)), caught(next.run(request)));
-    match answer.await {
+    let answer = tokio::time::timeout(Duration::from_secs(limit_s), caught(next.run(request))).await;
+    if let (Some(connection), Some(turn)) = (&connection, &turn) {
+        connection.charge(turn.lasted());
+    }
+    drop(turn);
+    match answer {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             tracing::error!(panic = panic_text(&*panic), "a request panicked");
@@ -102,6 +135,10 @@ async fn admitted(server: &Server, access: Access, request: Request, next: Next,
             Problem::new(Code::Timeout, detail).retry_after(1).into_response()
         }
     }
+}
+
+fn overloaded(why: &str) -> Problem {
+    Problem::new(Code::Overloaded, format!("{why}; try again shortly")).retry_after(1)
 }
 
 /// Runs a future; a panic inside becomes an error instead of a closed connection.

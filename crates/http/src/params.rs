@@ -2,12 +2,13 @@
 
 use std::ops::RangeInclusive;
 
-use accrue_event::ItemId;
+use accrue_event::{ItemId, Tree, clean_id};
 use accrue_serve::filter::Filter;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use super::body::wrong_field;
 use super::problem::{Code, Problem};
 
 /// Items that one answer may have.
@@ -17,7 +18,7 @@ pub(super) const MAX_OFFSET: usize = 10_000;
 /// Longest id in a request, in bytes.
 const MAX_ID_BYTES: usize = 4096;
 
-/// The one id of a path, decoded.
+/// The one id of a path, decoded and in the form in which records have it.
 pub(super) struct Id(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -27,8 +28,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         let Path(id) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(|error| Problem::new(Code::InvalidPath, error.body_text()))?;
-        check_id("id", &id).map_err(|problem| Problem::new(Code::InvalidPath, problem))?;
-        Ok(Self(id))
+        let id = clean_id(&id);
+        check_id(&id).map_err(|fault| Problem::new(Code::InvalidPath, format!("id: {fault}")))?;
+        Ok(Self(id.into_owned()))
     }
 }
 
@@ -39,39 +41,36 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let Query(params) = Query::try_from_uri(&parts.uri).map_err(|error| {
-            let text = error.body_text();
-            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-            match text.split_once("unknown field `").and_then(|(_, rest)| rest.split('`').next()) {
-                Some(field) => {
-                    let message = &text[text.find("unknown field").unwrap_or(0)..];
-                    Problem::new(Code::UnknownField, message).field(field)
-                }
-                None => {
-                    let problem = Problem::new(Code::InvalidQuery, text);
-                    match text.split_once(": ") {
-                        Some((field, _)) if !field.contains(' ') => problem.field(field),
-                        _ => problem,
-                    }
-                }
-            }
-        })?;
-        Ok(Self(params))
+        if let Ok(Query(params)) = Query::try_from_uri(&parts.uri) {
+            return Ok(Self(params));
+        }
+        // Read again as plain texts, because those errors are data.
+        let Query(texts) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|error| Problem::new(Code::InvalidQuery, error.body_text()))?;
+        let texts = texts.into_iter().map(|(name, text)| (name, Tree::Untyped(text))).collect();
+        let params = Tree::Table(texts).read();
+        params.map(Self).map_err(|mismatch| wrong_field(&mismatch, Code::InvalidQuery))
     }
 }
 
-/// Refuses an id that no record can have.
-fn check_id(field: &str, id: &str) -> Result<(), String> {
-    if id.trim().is_empty() {
-        return Err(format!("{field}: must not be empty"));
+/// An id that no record can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum IdFault {
+    #[error("must not be empty")]
+    Empty,
+    #[error("must have at most {MAX_ID_BYTES} bytes")]
+    TooLong,
+    #[error("must not contain control characters")]
+    ControlCharacter,
+}
+
+fn check_id(id: &str) -> Result<(), IdFault> {
+    match id {
+        _ if id.trim().is_empty() => Err(IdFault::Empty),
+        _ if id.len() > MAX_ID_BYTES => Err(IdFault::TooLong),
+        _ if id.chars().any(char::is_control) => Err(IdFault::ControlCharacter),
+        _ => Ok(()),
     }
-    if id.len() > MAX_ID_BYTES {
-        return Err(format!("{field}: must have at most {MAX_ID_BYTES} bytes"));
-    }
-    if id.chars().any(char::is_control) {
-        return Err(format!("{field}: must not contain control characters"));
-    }
-    Ok(())
 }
 
 /// Prefixes the names of fields with the position of their object in the body, such as `requests[3].`.
@@ -137,10 +136,10 @@ impl At<'_> {
         Ok(())
     }
 
-    /// An id.
+    /// An id, in the form in which records have it.
     pub(super) fn id<T: for<'i> From<&'i str>>(self, field: &str, id: &str) -> Result<T, Problem> {
-        let field = format!("{}{field}", self.0);
-        check_id(&field, id).map_err(|message| Problem::new(Code::InvalidValue, message).field(field))?;
+        let id = &*clean_id(id);
+        check_id(id).map_err(|fault| self.fault(field, &fault.to_string()))?;
         Ok(T::from(id))
     }
 

@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::metrics::Load;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::server::Server;
 
@@ -91,8 +92,24 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Rea
     )
 )]
 pub(super) async fn metrics(State(server): State<Arc<Server>>) -> impl IntoResponse {
-    let page = server.metrics.render(&server.engine.status(), server.in_flight.load(Ordering::Relaxed));
+    let (connections, evicted) = server.connections.as_ref().map_or((0, 0), |connections| connections.counts());
+    let load = Load { in_flight: server.in_flight.load(Ordering::Relaxed), connections, evicted };
+    let page = server.metrics.render(&server.engine.status(), load);
     (content_type("text/plain; version=0.0.4; charset=utf-8"), page)
+}
+
+/// The page for people at `/`: what this is, and a try of search and recommendations. It loads nothing from elsewhere,
+/// and no other page may show it in a frame.
+pub(super) async fn welcome() -> impl IntoResponse {
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                          frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    (headers, include_str!("welcome.html"))
 }
 
 /// This description

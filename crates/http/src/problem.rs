@@ -173,6 +173,7 @@ impl From<EngineError> for Problem {
                 Problem::new(Code::RecordRefused, rejection.detail).member("reason", rejection.reason.code().to_owned())
             }
             EngineError::Conflict { .. } => Problem::new(Code::Conflict, detail),
+            EngineError::Train(refused) if refused.is_of_retention() => Problem::new(Code::Conflict, detail),
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
             EngineError::Store(_) | EngineError::Train(_) | EngineError::Search(_) | EngineError::Check(_) => {
                 // Paths of the data folder are for the operator, not for the client.

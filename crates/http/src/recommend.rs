@@ -379,6 +379,22 @@ pub(super) async fn recommend_user(
     Id(user): Id,
     Params(params): Params<RecommendParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
+    recommend_by_params(&server, user, params)
+}
+
+/// `GET` of the address that batches are sent to with `POST`: recommendations to the user with the id `batch`.
+pub(super) async fn recommend_user_batch(
+    State(server): State<Arc<Server>>,
+    Params(params): Params<RecommendParams>,
+) -> Result<Json<RecommendationBody>, Problem> {
+    recommend_by_params(&server, "batch".into(), params)
+}
+
+fn recommend_by_params(
+    server: &Server,
+    user: String,
+    params: RecommendParams,
+) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let RecommendParams { session, n, offset, filter, seen, variants, diversity, explain } = params;
     let body = RecommendBody {

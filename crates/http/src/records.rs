@@ -1,8 +1,8 @@
 //! Batches of records as shops send them: a JSON array, one object, or one object per line.
 //!
 //! In: bytes. Out: raw records for the check, in order. A record that cannot be read keeps its position as a refused
-//! one that holds the text, so that it reaches the quarantine and does not fail its batch. Only an array with broken
-//! syntax is refused as a whole, because the beginning of its next record is unknown.
+//! one that holds the text, so that it reaches the quarantine and does not fail its batch. Only an array with unbalanced
+//! brackets or quotes is refused as a whole, because the beginning of its next record is unknown.
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde_json::Value;
 
-use super::body::{Form, malformed, position};
+use super::body::{Form, fault_of_text, malformed, position};
 use super::problem::{Code, Problem};
 
 /// An unreadable text is kept up to this length.
@@ -64,13 +64,45 @@ impl<R: Record> Batch<R> {
         match read {
             Ok(()) => Ok(()),
             Err(_) if full.get() => Err(too_many(most)),
-            Err(error) if error.is_data() => {
-                let at = position(body, &error);
-                Err(Problem::new(Code::MalformedJson, format!("expected an array of objects at byte {at}"))
-                    .member("position", at))
-            }
-            Err(_) => Err(malformed(body, 0)),
+            Err(error) => match elements(body) {
+                Some(elements) => {
+                    *self = Self { records: Vec::new(), ids: ContentIds::default() };
+                    self.read_elements(&elements, most)
+                }
+                None if error.is_data() => {
+                    let at = position(body, &error);
+                    Err(Problem::new(Code::MalformedJson, format!("expected an array of objects at byte {at}"))
+                        .member("position", at))
+                }
+                None => Err(malformed(body, 0)),
+            },
         }
+    }
+
+    /// Reads the elements of an array one by one, because one of them cannot be read: it has half a character, NaN, a
+    /// number beyond all bounds.
+    fn read_elements(&mut self, elements: &[&[u8]], most: usize) -> Result<(), Problem> {
+        if elements.len() > most {
+            return Err(too_many(most));
+        }
+        for (index, element) in elements.iter().enumerate() {
+            match serde_json::from_slice(element) {
+                Ok(Entry::Record(record)) => self.records.push(Incoming::Record(record)),
+                Ok(Entry::Other(value)) => {
+                    self.push_unreadable(&value.to_string(), format!("element {index}: a record is an object"));
+                }
+                Err(error) => {
+                    let what = error.to_string();
+                    let what = what.split(" at line ").next().unwrap_or(&what);
+                    let at = position(element, &error);
+                    self.push_unreadable(
+                        &String::from_utf8_lossy(element),
+                        format!("element {index}: {what} at its byte {at}"),
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     /// One object; or several, each on a line of its own, without the content type that says so.
@@ -84,6 +116,16 @@ impl<R: Record> Batch<R> {
                 Ok(())
             }
             Some(Ok(_)) if rest.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) == Some(&b'\n') => {
+                self.read_lines(body, most)
+            }
+            // The first line cannot be read; what follows is another record.
+            Some(Err(_))
+                if value_end(body, 0).is_some_and(|end| {
+                    let rest = &body[end..];
+                    let next = rest.trim_ascii_start();
+                    next.first() == Some(&b'{') && rest[..rest.len() - next.len()].contains(&b'\n')
+                }) =>
+            {
                 self.read_lines(body, most)
             }
             _ => Err(malformed(body, 0)),
@@ -103,11 +145,10 @@ impl<R: Record> Batch<R> {
                 Ok(entry) => self.push(entry, line_idx + 1),
                 Err(error) => {
                     let column = position(line, &error) + 1;
-                    let what = error.to_string();
-                    let what = what.split(" at line ").next().unwrap_or(&what);
+                    let fault = fault_of_text(&error);
                     self.push_unreadable(
                         &String::from_utf8_lossy(line),
-                        format!("line {}, column {column}: {what}", line_idx + 1),
+                        format!("line {}, column {column}: {fault}", line_idx + 1),
                     );
                 }
             }
@@ -141,6 +182,73 @@ impl<R: Record> Batch<R> {
             Incoming::Refused(refusal) => Some((index, &refusal.rejection)),
         })
     }
+}
+
+/// The elements of an array, found by brackets and quotes alone; `None` if these are not balanced.
+fn elements(body: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut at = body.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    if body[at] != b'[' || !body[value_end(body, at)?..].trim_ascii().is_empty() {
+        return None;
+    }
+    let mut elements = Vec::new();
+    at += 1;
+    loop {
+        at += body[at..].iter().position(|byte| !byte.is_ascii_whitespace())?;
+        if body[at] == b']' && elements.is_empty() {
+            return Some(elements);
+        }
+        let end = value_end(body, at)?;
+        elements.push(body[at..end].trim_ascii_end());
+        match body.get(end)? {
+            b',' => at = end + 1,
+            b']' => return Some(elements),
+            _ => {
+                // White space behind an object or a text.
+                at = end + body[end..].iter().position(|byte| !byte.is_ascii_whitespace())?;
+                match body[at] {
+                    b',' => at += 1,
+                    b']' => return Some(elements),
+                    _ => return None,
+                }
+            }
+        }
+    }
+}
+
+/// The end of the value that begins at `from`: behind its closing bracket or quote, or before the comma, bracket or line
+/// break that ends a word or number.
+fn value_end(body: &[u8], from: usize) -> Option<usize> {
+    let mut open = Vec::new();
+    let mut at = from;
+    while let Some(&byte) = body.get(at) {
+        match byte {
+            b'"' => {
+                at += 1;
+                loop {
+                    match body.get(at)? {
+                        b'\\' => at += 2,
+                        b'"' => break,
+                        _ => at += 1,
+                    }
+                }
+                if open.is_empty() {
+                    return Some(at + 1);
+                }
+            }
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            b'}' | b']' => match open.pop() {
+                None => return (at > from).then_some(at),
+                Some(expected) if expected != byte => return None,
+                Some(_) if open.is_empty() => return Some(at + 1),
+                Some(_) => {}
+            },
+            b',' | b'\n' if open.is_empty() => return (at > from).then_some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 fn too_many(most: usize) -> Problem {
@@ -277,8 +385,25 @@ mod tests {
         check("{\"id\":\"a\"} \r\n{\"id\":\n{\"id\":\"b\"}", Form::Json, &["a", "!", "b"]);
         check("{\"id\":\"a\"}\r\n\n7\n[1]\n", Form::Lines, &["a", "!", "!"]);
         check(r#"[{"id":"a"},7,"x",null]"#, Form::Json, &["a", "!", "!", "!"]);
+        // One record that cannot be read does not cost the others.
+        check(r#"[{"id":"a"},{"query":"party \ud83c"},{"id":"b"}]"#, Form::Json, &["a", "!", "b"]);
+        check(
+            r#"[{"price":NaN}, {"id":"a"} , {"price":1e999}, {"price":-Infinity}]"#,
+            Form::Json,
+            &["!", "a", "!", "!"],
+        );
+        check(r#"[{"id":"a"},{"id":"b",},{id:"c"},{"id":"d"}]"#, Form::Json, &["a", "!", "!", "d"]);
+        check("{\"price\":NaN}\n{\"id\":\"a\"}", Form::Json, &["!", "a"]);
         check(" \n", Form::Lines, &[]);
         check("[]", Form::Json, &[]);
+    }
+
+    #[test]
+    fn a_byte_that_is_no_utf8_costs_its_record_only() {
+        let body = b"[{\"id\":\"a\"},{\"query\":\"caf\xe9\"},{\"id\":\"b\"}]";
+        let batch = Batch::<RawEvent>::read(body, Form::Json, 4).unwrap();
+        let readable = batch.records.iter().filter(|record| matches!(record, Incoming::Record(_))).count();
+        assert_eq!((readable, batch.first_unreadable().map(|(index, _)| index)), (2, Some(1)));
     }
 
     #[test]

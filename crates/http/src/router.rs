@@ -11,17 +11,18 @@ use accrue_event::SettingFault;
 use axum::Router;
 use axum::http::{Method, Uri};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::AccessControl;
+use super::large::LargeBodies;
 use super::metrics::Metrics;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::request_id::RequestIds;
 use super::server::Server;
 use super::settings::HttpSettings;
+use super::turns::Turns;
 use super::{
     events, forget, items, listener, middleware, probes, quality, quarantine, recommend, search, users, versions,
 };
@@ -35,9 +36,6 @@ pub enum ServeError {
     /// The socket has no address.
     #[error("the listening socket has no address")]
     NoAddress(#[source] io::Error),
-    /// The server stopped without being asked to.
-    #[error("the server stopped")]
-    Stopped(#[source] io::Error),
 }
 
 /// Serves requests until `shutdown` is done; then accepts no more, and gives those in flight
@@ -58,10 +56,11 @@ pub async fn serve(
         tracing::warn!(%address, "no keys are configured and the address is not loopback: every request will be refused");
     }
     let limit = Duration::from_secs(settings.shutdown_limit_s);
-    let limited =
-        listener::Limited::new(listener, settings.max_connections, Duration::from_secs(settings.idle_timeout_s));
+    let most = listener::connections_within_files(settings.max_connections);
+    let connections = listener::Connections::new(&settings, most);
+    let router = build(engine, settings.clone(), is_loopback, Some(Arc::clone(&connections)));
     let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(limited, build(engine, settings, is_loopback)).with_graceful_shutdown(async move {
+    let serving = listener::serve(listener, router, connections, &settings, async move {
         shutdown.await;
         // The receiver lives as long as the server does.
         let _ = stopping.send(());
@@ -74,7 +73,7 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        ended = serving => ended.map_err(ServeError::Stopped),
+        () = serving => Ok(()),
         () = overdue => {
             tracing::warn!(limit_s = limit.as_secs(), "requests still in flight were cut off");
             Ok(())
@@ -85,10 +84,16 @@ pub async fn serve(
 /// The routes with the middleware around them, for a server that listens at `settings.listen`.
 pub fn router(engine: Engine, settings: HttpSettings) -> Router {
     let is_loopback = settings.is_loopback();
-    build(engine, settings, is_loopback)
+    build(engine, settings, is_loopback, None)
 }
 
-fn build(engine: Engine, settings: HttpSettings, is_loopback: bool) -> Router {
+fn build(
+    engine: Engine,
+    settings: HttpSettings,
+    is_loopback: bool,
+    connections: Option<Arc<listener::Connections>>,
+) -> Router {
+    let n_turns = std::thread::available_parallelism().map_or(1, usize::from);
     let (routes, openapi) = routes().split_for_parts();
     let server = Arc::new(Server {
         engine,
@@ -96,7 +101,9 @@ fn build(engine: Engine, settings: HttpSettings, is_loopback: bool) -> Router {
         ids: RequestIds::new(),
         metrics: Metrics::default(),
         in_flight: AtomicUsize::new(0),
-        large_bodies: Semaphore::new(settings.max_large_bodies),
+        connections,
+        turns: Turns::new(n_turns),
+        large_bodies: LargeBodies::new(settings.max_large_bodies),
         openapi: serde_json::to_vec(&openapi).expect("a description is plain data").into(),
         settings,
     });
@@ -129,6 +136,8 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(recommend::recommend))
         .routes(routes!(recommend::recommend_user))
         .routes(routes!(recommend::recommend_batch))
+        // The path of batches is also that of a user; the description has it as `/v1/recommend/{user}`.
+        .route("/v1/recommend/batch", axum::routing::get(recommend::recommend_user_batch))
         .routes(routes!(recommend::trending))
         .routes(routes!(recommend::new_items))
         .routes(routes!(search::post_search, search::get_search))
@@ -144,6 +153,8 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::openapi))
+        // A page for people is no part of the interface's description.
+        .route("/", axum::routing::get(probes::welcome))
 }
 
 /// The general part of the interface's description; the routes add themselves.
@@ -175,6 +186,8 @@ impl utoipa::Modify for KeySchemes {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-api-key"))));
+        let published = ApiKeyValue::with_description("key", "A key with the scope `publish` alone.");
+        components.add_security_scheme("published", SecurityScheme::ApiKey(ApiKey::Query(published)));
         let none: [&str; 0] = [];
         openapi.security = Some(vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("key", none)]);
     }

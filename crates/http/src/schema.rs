@@ -28,7 +28,8 @@ pub struct EventRecord {
     pub session: Option<String>,
     /// The item concerned.
     pub item: Option<String>,
-    /// When: RFC 3339, or milliseconds since 1970. The time of arrival, if left out.
+    /// When: RFC 3339, also with the name of a zone, or seconds, milliseconds or microseconds since 1970. The time of
+    /// arrival, if no field has a time.
     pub at: Option<String>,
     /// A rating, a dwell time; 1 if left out.
     pub value: Option<f64>,

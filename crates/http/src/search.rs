@@ -1,6 +1,7 @@
 //! `/v1/search`: hits for a text, ordered for the shopper.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use accrue_engine::Answered;
@@ -125,6 +126,9 @@ impl Server {
         let search_id = self.ids.next();
         let Answered { answer, arm } = self.engine.search(&search_id, request)?;
         let SearchAnswer { version, total, degraded, hits, .. } = answer;
+        if total == 0 {
+            self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
+        }
         let experiment = arm.as_ref().map(ArmBody::from);
         let hits = hits.into_iter().map(RecommendedBody::from).collect();
         Ok(Json(SearchAnswerBody { search_id, version, total, took_ms: took_ms(started), degraded, experiment, hits }))

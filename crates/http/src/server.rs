@@ -1,15 +1,18 @@
 //! The state that all requests share.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use accrue_engine::Engine;
 use axum::body::Bytes;
-use tokio::sync::Semaphore;
 
 use super::access::AccessControl;
+use super::large::LargeBodies;
+use super::listener::Connections;
 use super::metrics::Metrics;
 use super::request_id::RequestIds;
 use super::settings::HttpSettings;
+use super::turns::Turns;
 
 /// The state that all requests share.
 pub(crate) struct Server {
@@ -20,8 +23,12 @@ pub(crate) struct Server {
     pub metrics: Metrics,
     /// The number of requests in flight.
     pub in_flight: AtomicUsize,
-    /// Permits for large bodies.
-    pub large_bodies: Semaphore,
+    /// The open connections; absent if another program serves the routes.
+    pub connections: Option<Arc<Connections>>,
+    /// Turns to compute a page.
+    pub turns: Arc<Turns>,
+    /// The large bodies that are held.
+    pub large_bodies: LargeBodies,
     /// The description of the interface, written once.
     pub openapi: Bytes,
 }

@@ -25,10 +25,14 @@ pub struct HttpSettings {
     pub max_concurrent_requests: usize,
     /// Bodies above 64 KiB held at a time; more are answered 503.
     pub max_large_bodies: usize,
-    /// Connections open at a time; more wait to be accepted.
+    /// Connections open at a time, if so many files may be open; at the limit the ones that wait longest are closed.
     pub max_connections: usize,
-    /// Seconds that a request may take, and that its body may take to arrive.
+    /// Connections open at a time from one address. A proxy is one address.
+    pub max_connections_per_peer: usize,
+    /// Seconds that a request may take, that its body may take to arrive, and that its answer may take to be received.
     pub request_timeout_s: u64,
+    /// Seconds that a request's line and headers may take to arrive.
+    pub header_timeout_s: u64,
     /// Seconds after which an idle connection is closed.
     pub idle_timeout_s: u64,
     /// Seconds that requests in flight have to end when the server stops.
@@ -90,7 +94,9 @@ impl Default for HttpSettings {
             max_concurrent_requests: 1024,
             max_large_bodies: 32,
             max_connections: 4096,
+            max_connections_per_peer: 1024,
             request_timeout_s: 30,
+            header_timeout_s: 10,
             idle_timeout_s: 75,
             shutdown_limit_s: 10,
         }
@@ -145,6 +151,8 @@ impl HttpSettings {
         SettingFault::check("max_concurrent_requests", self.max_concurrent_requests, 1..)?;
         SettingFault::check("max_large_bodies", self.max_large_bodies, 1..)?;
         SettingFault::check("max_connections", self.max_connections, 1..)?;
+        SettingFault::check("max_connections_per_peer", self.max_connections_per_peer, 1..)?;
+        SettingFault::check("header_timeout_s", self.header_timeout_s, 1..)?;
         SettingFault::check("request_timeout_s", self.request_timeout_s, 1..)?;
         SettingFault::check("idle_timeout_s", self.idle_timeout_s, 1..)?;
         if self.listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {

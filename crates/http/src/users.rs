@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accrue_event::{Attributes, RawUser, RawValue, User, UserId};
+use accrue_event::{Attributes, RawUser, RawValue, User, UserId, clean_id, is_placeholder};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -48,7 +48,7 @@ pub(super) async fn put_user(
     Id(id): Id,
     body::Json(user): body::Json<PutUser>,
 ) -> Result<StatusCode, Problem> {
-    if user.id.is_some_and(|other| other != id) {
+    if user.id.is_some_and(|other| *clean_id(&other) != *id) {
         let detail = format!("id: the address has {id:?}, the body another id; leave out the one in the body");
         return Err(Problem::new(Code::InvalidValue, detail).field("id"));
     }
@@ -123,6 +123,10 @@ pub(super) async fn merge(
     body::Json(Merge { session }): body::Json<Merge>,
 ) -> Result<StatusCode, Problem> {
     let session = At("").id("session", &session)?;
+    if is_placeholder(&id) {
+        let detail = format!("id: {id:?} is what programs write in place of an id; a guest cannot become nobody");
+        return Err(Problem::new(Code::InvalidPath, detail).field("id"));
+    }
     server.engine.merge(session, UserId::new(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

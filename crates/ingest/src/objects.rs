@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
-use accrue_event::{BoundMapping, RawEvent, RawItem, RawUser, RecordKind};
-use serde::Deserialize;
+use accrue_event::{BoundMapping, Mismatch, RawEvent, RawItem, RawUser, RecordKind, Tree};
+use serde::de::DeserializeOwned;
 
 use super::entry::{Entry, mapped, unreadable};
 use super::lines::{Found, Lines};
@@ -26,16 +26,14 @@ impl<R: Read> Objects<R> {
         match (&self.mapping, self.kind) {
             (Some(mapping), _) => match read::<RawEvent>(line) {
                 Ok(object) => mapped(number, self.kind, mapping.apply_object(object)),
-                Err(why) => unreadable(number, self.kind, &why, line),
+                Err(why) => unreadable(number, self.kind, &why.to_string(), line),
             },
             (None, RecordKind::Events) => read::<RawEvent>(line)
-                .map_or_else(|why| unreadable(number, self.kind, &why, line), |e| Entry::Event(e, None)),
-            (None, RecordKind::Items) => {
-                read::<RawItem>(line).map_or_else(|why| unreadable(number, self.kind, &why, line), Entry::Item)
-            }
-            (None, RecordKind::Users) => {
-                read::<RawUser>(line).map_or_else(|why| unreadable(number, self.kind, &why, line), Entry::User)
-            }
+                .map_or_else(|why| unreadable(number, self.kind, &why.to_string(), line), |e| Entry::Event(e, None)),
+            (None, RecordKind::Items) => read::<RawItem>(line)
+                .map_or_else(|why| unreadable(number, self.kind, &why.to_string(), line), Entry::Item),
+            (None, RecordKind::Users) => read::<RawUser>(line)
+                .map_or_else(|why| unreadable(number, self.kind, &why.to_string(), line), Entry::User),
         }
     }
 }
@@ -70,9 +68,30 @@ impl<R: Read + Send> Source for Objects<R> {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(line).map_err(|error| match std::str::from_utf8(line) {
-        Ok(_) => format!("not a JSON object: {error}").replace("line 1 ", ""),
-        Err(_) => "not UTF-8".into(),
+/// A line that is not a JSON object of the expected kind.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("not UTF-8")]
+    NotUtf8,
+    #[error("not a JSON object: it ends before it is complete")]
+    Incomplete,
+    #[error("not a JSON object: byte {column} is not expected")]
+    Syntax { column: usize },
+    #[error("not a JSON object: {0}")]
+    Mismatch(Mismatch),
+}
+
+fn read<T: DeserializeOwned>(line: &[u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(line).map_err(|error| {
+        if std::str::from_utf8(line).is_err() {
+            return Unreadable::NotUtf8;
+        }
+        // Read again as plain values, because those errors are data.
+        let mismatch = match serde_json::from_slice::<Tree>(line) {
+            Ok(tree) => tree.read::<T>().err(),
+            Err(syntax) if syntax.is_eof() => return Unreadable::Incomplete,
+            Err(_) => None,
+        };
+        mismatch.map_or(Unreadable::Syntax { column: error.column() }, Unreadable::Mismatch)
     })
 }

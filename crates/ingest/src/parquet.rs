@@ -67,17 +67,22 @@ impl Source for ParquetRows {
         self.file.progress.set(self.file.size_bytes.saturating_mul(self.n_read) / self.file.n_rows.max(1));
         let entry = match cells(&row) {
             Ok(cells) => mapped(self.n_read, self.mapping.kind(), self.mapping.apply(&cells)),
-            Err(why) => unreadable(self.n_read, self.mapping.kind(), &why, row.to_string().as_bytes()),
+            Err(why) => unreadable(self.n_read, self.mapping.kind(), &why.to_string(), row.to_string().as_bytes()),
         };
         Ok(Some((self.n_read, entry)))
     }
 }
 
-fn cells(row: &Row) -> Result<Vec<RawValue>, String> {
+/// A column of bytes that are no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a column of bytes that are not UTF-8")]
+struct NotUtf8;
+
+fn cells(row: &Row) -> Result<Vec<RawValue>, NotUtf8> {
     row.get_column_iter().map(|(_, field)| value(field)).collect()
 }
 
-fn value(field: &Field) -> Result<RawValue, String> {
+fn value(field: &Field) -> Result<RawValue, NotUtf8> {
     Ok(match field {
         Field::Null => RawValue::Null,
         Field::Bool(value) => RawValue::Bool(*value),
@@ -98,7 +103,7 @@ fn value(field: &Field) -> Result<RawValue, String> {
         Field::Str(text) => RawValue::text(text.as_str()),
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
             Ok(text) => RawValue::text(text),
-            Err(_) => return Err("a column of bytes that are not UTF-8".into()),
+            Err(_) => return Err(NotUtf8),
         },
         Field::ListInternal(list) => RawValue::List(list.elements().iter().map(value).collect::<Result<_, _>>()?),
         // Decimals, times of day, maps and nested groups in the words of the format.

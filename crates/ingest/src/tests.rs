@@ -107,7 +107,7 @@ fn unreadable_lines_are_told_and_the_rest_goes_on() {
     let json = "{\"type\":\"view\",\"user\":\"u1\",\"item\":\"a\"}\n\n{\"type\":\n7\n{\"type\":\"view\",\"user\":\"u2\",\"item\":\"b\"}";
     let json = records("a.ndjson", json);
     assert_eq!((json.len(), &json[0], &json[3]), (4, &view(1, "u1", "a"), &view(5, "u2", "b")));
-    assert!(json[1].starts_with("3: malformed: line 3: not a JSON object: EOF while parsing"), "{}", json[1]);
+    assert!(json[1].starts_with("3: malformed: line 3: not a JSON object: it ends before"), "{}", json[1]);
     assert!(json[2].starts_with("4: malformed: line 4: not a JSON object: invalid type"), "{}", json[2]);
 }
 

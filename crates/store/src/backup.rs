@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::log::{LogReader, copy_log, remove_side_files, sync_dir};
-use crate::{Checkpoints, Offset, StoreError};
+use crate::{Checkpoint, Checkpoints, Offset, StoreError};
 
 const MANIFEST: &str = "manifest";
 const TITLE: &str = "accrue-backup 1";
@@ -122,19 +122,40 @@ fn clear(dir: &Path) -> Result<(), StoreError> {
 
 /// Checkpoint first: the log, copied later, then reaches at least as far as it does.
 fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
-    let newest = Checkpoints::new(dir.join(CHECKPOINTS)).newest()?;
+    let (checkpoints, copies) = (Checkpoints::new(dir.join(CHECKPOINTS)), Checkpoints::new(target.join(CHECKPOINTS)));
+    let newest = checkpoints.newest()?;
     if let Some(found) = &newest {
-        found.checkpoint.copy_whole(&Checkpoints::new(target.join(CHECKPOINTS)))?;
+        found.checkpoint.copy_whole(&copies)?;
     }
     let config = dir.join(CONFIG);
     if config.exists() {
         copy_file(&config, &target.join(CONFIG))?;
     }
     let start = copy_log(&dir.join("log"), &target.join("log"))?;
-    let covered = newest.map_or(Offset(0), |found| found.checkpoint.header().offset);
-    if start > covered {
+    let resume = newest.as_ref().map_or(Offset(0), |found| found.checkpoint.header().resume);
+    if start > resume {
         // Retention came between: the log no longer begins where the checkpoint ends.
-        return Err(StoreError::Pruned { offset: covered, start });
+        return Err(StoreError::Pruned { offset: resume, start });
+    }
+    if start > Offset(0) {
+        copy_first(&checkpoints, &copies, start)?;
+    }
+    Ok(())
+}
+
+/// Of a log whose beginning was pruned, the first checkpoint from which all that is left can be folded: without it, a person whose
+/// records lie before the newest checkpoint could not be forgotten in the restored folder.
+fn copy_first(from: &Checkpoints, into: &Checkpoints, start: Offset) -> Result<(), StoreError> {
+    let is_usable = |offset: &Offset| from.header_of(*offset).is_ok_and(|header| header.resume >= start);
+    for offset in from.list()?.into_iter().filter(is_usable) {
+        if into.list()?.contains(&offset) {
+            break;
+        }
+        let checkpoint = Checkpoint::open(&from.path_of(offset))?;
+        if checkpoint.verify().is_ok() {
+            checkpoint.copy_whole(into)?;
+            break;
+        }
     }
     Ok(())
 }

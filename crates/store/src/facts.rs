@@ -171,7 +171,7 @@ impl Facts {
         writer.value("facts/users", 1, &self.users)?;
         writer.value("facts/histories", 1, &self.histories)?;
         writer.value("facts/quarantine", 1, &self.quarantine)?;
-        writer.value("facts/rules", 1, &(&self.statistics, &self.counters, self.duplicates))?;
+        writer.value("facts/rules", 2, &(&self.statistics, &self.counters, self.duplicates))?;
         writer.value("facts/settings", 1, &self.settings)?;
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -184,7 +184,7 @@ impl Facts {
         let (items, shoppers) = (source.value("facts/items", 1)?, source.value("facts/shoppers", 1)?);
         let (types, catalogue) = (source.value("facts/types", 1)?, source.value("facts/catalogue", 1)?);
         let (users, histories) = (source.value("facts/users", 1)?, source.value("facts/histories", 1)?);
-        let (quarantine, rules) = (source.value("facts/quarantine", 1)?, source.value("facts/rules", 1)?);
+        let (quarantine, rules) = (source.value("facts/quarantine", 1)?, source.value_since("facts/rules", 1..=2)?);
         let (settings, position) = (source.value("facts/settings", 1)?, source.value("facts/position", 1)?);
         let assemble = || {
             let (statistics, counters, duplicates) = rules?;

@@ -25,7 +25,7 @@ pub use erasure::PendingErasure;
 pub use error::StoreError;
 pub use facts::{Entry, Fact, Facts, Names, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};
-pub use log::{Log, LogReader, LogSettings};
+pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use record::{Body, CheckedEvent, Offset, Record};
 pub use served::{Assignment, Page, Served};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use accrue_model::{Member, Visitor};
 use accrue_store::{
@@ -50,9 +50,37 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
+    /// The log was pruned, and no checkpoint lets the rest be learned again from before these records.
+    #[error(
+        "the log begins at record {start}, because retention removed those before, and no checkpoint between there and record {first} \
+         is left to learn the rest again from; nothing was changed"
+    )]
+    NoCheckpointBefore {
+        /// The first record concerned.
+        first: Offset,
+        /// The log's beginning.
+        start: Offset,
+    },
+    /// A record that would be learned again looks back at records that the log no longer has.
+    #[error(
+        "the record at {record} puts in force what was learned from records before {start}, which retention removed, so it cannot be \
+         learned again; nothing was changed"
+    )]
+    LooksBehindStart {
+        /// The record that looks back.
+        record: Offset,
+        /// The log's beginning.
+        start: Offset,
+    },
     /// A challenger needs records that the log no longer has.
     #[error("the log begins at {start}: what lies before was pruned, and a challenger cannot be learned without it")]
     PastPruned {
+        /// The log's beginning.
+        start: Offset,
+    },
+    /// A replay of the whole log was asked for, and its beginning is gone.
+    #[error("the log cannot be replayed from its beginning: retention removed the records before {start}")]
+    BeginningPruned {
         /// The log's beginning.
         start: Offset,
     },
@@ -85,6 +113,20 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
+}
+
+impl TrainError {
+    /// Whether it cannot be done because retention removed records; nothing was changed, and nothing is broken.
+    pub fn is_of_retention(&self) -> bool {
+        matches!(
+            self,
+            Self::Pruned { .. }
+                | Self::NoCheckpointBefore { .. }
+                | Self::LooksBehindStart { .. }
+                | Self::PastPruned { .. }
+                | Self::BeginningPruned { .. }
+        )
+    }
 }
 
 /// Records read at once when folding.
@@ -307,6 +349,36 @@ pub fn follow(learner: &mut Learner, facts: &Facts, log: &mut LogReader, until: 
         }
     }
     outcome
+}
+
+/// From which record on the log must be there for this one to be learned, if it looks back.
+pub fn looks_back_to(body: &Body) -> Option<Offset> {
+    match body {
+        // Descriptions and histories go back to the beginning, whatever the challenger learns from.
+        Body::Promoted { .. } => Some(Offset(0)),
+        Body::WindowReleased { from, .. } => Some(*from),
+        _ => None,
+    }
+}
+
+/// The first record in `range` that looks back at records before `start`.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn find_look_back(log: &mut LogReader, range: Range<Offset>, start: Offset) -> Result<Option<Offset>, StoreError> {
+    let (mut next, mut found) = (range.start, None);
+    while next < range.end && found.is_none() {
+        let read = log.read(next, CHUNK.min((range.end.0 - next.0) as usize), |record| {
+            if looks_back_to(&record.body).is_some_and(|from| from < start) {
+                found = found.or(Some(record.offset));
+            }
+        })?;
+        if read == next {
+            break;
+        }
+        next = read;
+    }
+    Ok(found)
 }
 
 /// Takes the next record, one that looks back; others are left to [`Learner::step`].

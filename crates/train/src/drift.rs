@@ -16,6 +16,9 @@
 //!
 //! with σ² the variance of the window. Theorem 3.1 there bounds the chance of a false change at each look by δ.
 
+use std::ops::Bound;
+
+use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
 use crate::gain::{LIST, gain};
@@ -39,6 +42,18 @@ pub struct DriftSettings {
     pub boost: f32,
     /// After so many events half of the boost is gone.
     pub boost_half_life: u64,
+}
+
+impl DriftSettings {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("delta", self.delta, (Bound::Excluded(0.0), Bound::Excluded(1.0)))?;
+        SettingFault::check("boost", self.boost, 1.0..=10.0)?;
+        SettingFault::check("boost_half_life", self.boost_half_life, 10..)
+    }
 }
 
 impl Default for DriftSettings {

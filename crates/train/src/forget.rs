@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use accrue_event::{Event, SessionId, Shopper, UserId};
-use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, Record};
+use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, Record, StoreError};
 
-use crate::checkpoint::CHUNK;
+use crate::checkpoint::{CHUNK, find_look_back};
 use crate::{LearnSettings, Recovered, TrainError, recover, save};
 
 /// What the log holds of some users.
@@ -161,10 +161,12 @@ fn walk(log: &mut LogReader, range: Range<Offset>, mut f: impl FnMut(&Record)) -
     Ok(())
 }
 
-/// Makes sure that all that was learned of these users is still in the log.
+/// Makes sure that all that was learned of these users is still in the log, and that the log can be learned again from before their
+/// first record on. Always so for a log from its beginning.
 ///
 /// # Errors
-/// [`TrainError::Pruned`] if it is not; otherwise if a file cannot be read.
+/// [`TrainError::Pruned`], [`TrainError::NoCheckpointBefore`] or [`TrainError::LooksBehindStart`] if it is not so; otherwise if a file
+/// cannot be read.
 pub fn refuse_if_pruned(
     log: &mut LogReader,
     checkpoints: &Checkpoints,
@@ -172,14 +174,27 @@ pub fn refuse_if_pruned(
     users: &BTreeSet<UserId>,
     traces: &Traces,
 ) -> Result<(), TrainError> {
-    let (Some(first), start) = (traces.first(), log.start()) else { return Ok(()) };
+    let start = log.start();
     if start == Offset(0) {
         return Ok(());
     }
-    let before = recover(log, checkpoints, settings, first, true)?;
+    // Of people without a record in the log something may have been learned all the same, before its beginning.
+    let first = traces.first().unwrap_or(traces.end());
+    let before = match recover(log, checkpoints, settings, first, true) {
+        Err(TrainError::Store(StoreError::Pruned { .. })) => None,
+        recovered => Some(recovered?).filter(|before| before.learner.end() >= start),
+    };
+    let before = before.ok_or(TrainError::NoCheckpointBefore { first, start })?;
     let known = |user: &&UserId| before.facts.shopper(&Shopper::User((*user).clone())).is_some();
-    match users.iter().find(known) {
-        Some(user) => Err(TrainError::Pruned { user: user.clone(), start }),
+    if let Some(user) = users.iter().find(known) {
+        return Err(TrainError::Pruned { user: user.clone(), start });
+    }
+    if traces.first().is_none() {
+        return Ok(());
+    }
+    let end = log.end();
+    match find_look_back(log, before.learner.end()..end, start)? {
+        Some(record) => Err(TrainError::LooksBehindStart { record, start }),
         None => Ok(()),
     }
 }

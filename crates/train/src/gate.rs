@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use accrue_event::EventType;
+use accrue_event::{EventType, SettingFault};
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights};
 use accrue_store::{Fact, Offset};
@@ -118,6 +118,21 @@ pub struct GateSettings {
     pub max_latency: f64,
     /// A challenger may hold so many times the line's learned numbers.
     pub max_params: f64,
+}
+
+impl GateSettings {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("margin", self.margin, 0.0..=0.4)?;
+        SettingFault::check("alpha", self.alpha, 1e-9..=0.5)?;
+        SettingFault::check("predict_one_in", self.predict_one_in, 1..)?;
+        SettingFault::check("max_choices", self.max_choices, 1..)?;
+        SettingFault::check("max_latency", self.max_latency, 0.1..=1e6)?;
+        SettingFault::check("max_params", self.max_params, 0.1..=1e6)
+    }
 }
 
 impl Default for GateSettings {

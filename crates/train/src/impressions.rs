@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use accrue_event::SettingFault;
 use accrue_store::{ItemIdx, ShopperIdx};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,17 @@ pub struct ImpressionSettings {
     pub weight: f32,
     /// Impressions that may wait at once.
     pub capacity: usize,
+}
+
+impl ImpressionSettings {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("capacity", self.capacity, 0..=100_000_000)?;
+        SettingFault::check("weight", self.weight, 0.0..=1.0)
+    }
 }
 
 impl Default for ImpressionSettings {

@@ -18,7 +18,9 @@ mod resets;
 mod settings;
 mod versions;
 
-pub use checkpoint::{Digest, Folded, Recovered, TrainError, digest, follow, look_back, recover, save};
+pub use checkpoint::{
+    Digest, Folded, Recovered, TrainError, digest, find_look_back, follow, look_back, looks_back_to, recover, save,
+};
 pub use drift::{Change, Drift, DriftSettings};
 pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
 pub use gate::{Challenge, Challenger, GateSettings, Past, Standing, Take, Verdict};

@@ -9,6 +9,7 @@
 //! reset whenever the log has grown by the share g, that is at most (1 + g) / g further passes, however long the log: the offsets
 //! n, n / (1 + g), n / (1 + g)² … sum up to n (1 + g) / g.
 
+use accrue_event::SettingFault;
 use accrue_store::Offset;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,20 @@ impl Default for ResetSettings {
 }
 
 impl ResetSettings {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        if self.every_events > 0 {
+            SettingFault::check("every_events", self.every_events, 1_000..)?;
+        }
+        SettingFault::check("growth", self.growth, 0.0..=100.0)?;
+        SettingFault::check("share", self.share, 0.001..=1.0)?;
+        SettingFault::check("attempts", self.attempts, 1..=100)?;
+        self.gate.validate().map_err(|fault| fault.within("gate"))
+    }
+
     /// The gate of one attempt: all attempts of a period share the chance of a wrong promotion (Bonferroni).
     pub fn gate(&self) -> GateSettings {
         GateSettings { alpha: self.gate.alpha / self.attempts.max(1) as f64, ..self.gate.clone() }

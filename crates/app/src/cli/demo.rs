@@ -1,6 +1,6 @@
 //! `accrue demo`: a simulated shop to explore.
 
-use super::problem::Hint as _;
+use super::problem::{Expected, Hint as _};
 use super::signals::Stop;
 use super::{Context, Exit};
 use crate::config::Config;
@@ -80,9 +80,7 @@ fn hint(error: &DemoError) -> Option<&'static str> {
     }
 }
 
-fn speed(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(speed) if (0.01..=100_000.0).contains(&speed) => Ok(speed),
-        _ => Err("a number from 0.01 to 100000".into()),
-    }
+fn speed(text: &str) -> Result<f64, Expected> {
+    const EXPECTED: Expected = Expected("a number from 0.01 to 100000");
+    text.parse().ok().filter(|speed| (0.01..=100_000.0).contains(speed)).ok_or(EXPECTED)
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::ingest::mapping_file;
 use super::output::Output;
-use super::problem::Problem;
+use super::problem::{Expected, Problem};
 use super::{Context, Exit};
 use crate::evaluation::{self, Request};
 
@@ -158,17 +158,17 @@ fn write_page(page: &Path, report: &Value, compare: &[PathBuf]) -> anyhow::Resul
 }
 
 /// `90s`, `10m`, `1h`, `7d`
-pub(super) fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, Expected> {
+    const EXPECTED: Expected = Expected("a duration, such as 90s, 10m, 1h or 7d");
     let (number, unit) = text.split_at(text.len() - text.len().min(1));
     let seconds = match unit {
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
         "d" => 86_400.0,
-        _ => return Err(format!("`{text}` is not a duration; write it as 90s, 10m or 1h")),
+        _ => return Err(EXPECTED),
     };
-    let number = number.parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number));
-    let number = number.ok_or_else(|| format!("`{text}` is not a duration; write it as 90s, 10m or 1h"))?;
+    let number = number.parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number)).ok_or(EXPECTED)?;
     Ok(Duration::from_secs_f64(number * seconds))
 }
 
@@ -208,10 +208,7 @@ fn progress_notes(output: Output) -> impl Fn(f64, &str) + Sync {
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not key=value"))?;
-    if key.is_empty() {
-        return Err(format!("`{text}` has no key"));
-    }
-    Ok((key.into(), value.into()))
+fn setting(text: &str) -> Result<(String, String), Expected> {
+    let setting = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    setting.map(|(key, value)| (key.into(), value.into())).ok_or(Expected("KEY=VALUE"))
 }

@@ -84,6 +84,9 @@ fn records<T: Serialize>(
 ) -> anyhow::Result<Exit> {
     let mut log = LogReader::open(&context.config.data)?;
     let (mut from, end) = (log.start(), log.end());
+    if from.0 > 0 {
+        context.output.note(&format!("the log begins at record {from}: retention removed the records before"));
+    }
     while from < end {
         if stop.is_asked() {
             return Ok(Exit::Stopped);

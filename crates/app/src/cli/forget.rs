@@ -19,6 +19,7 @@ Examples:
 The server must be stopped; for a running one, use POST /v1/forget. Every record of the person becomes a tombstone, checkpoints
 that include one are removed, and the models are learned again from the checkpoint before the person's first record. Afterwards
 every byte of the state is as if the person had never visited. If it is interrupted, the next start of the server finishes it.
+If retention removed records of the person, nothing is done, because what was learned from them cannot be learned again.
 Backups and the files that events came from are not changed.";
 
 #[derive(Debug, clap::Args)]
@@ -41,7 +42,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     if !arguments.dry_run {
         accrue_engine::finish_forgetting(&config.data, &config.engine)?;
     }
-    let found = accrue_engine::traces(&config.data, &users)?;
+    let found = accrue_engine::traces(&config.data, &config.engine, &users)?;
     if !found.unknown.is_empty() {
         let unknown: Vec<&str> = found.unknown.iter().map(UserId::as_str).collect();
         output.result(&found, |_| format!("there are no records of {}; nothing was changed", unknown.join(", ")))?;

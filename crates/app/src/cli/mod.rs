@@ -6,6 +6,7 @@
 
 mod backup;
 mod bench;
+mod compact;
 mod demo;
 mod evaluate;
 mod experiment;
@@ -113,6 +114,8 @@ enum Verb {
     Export(export::Arguments),
     /// Erase a person from the log and from all that was learned
     Forget(forget::Arguments),
+    /// Remove records from the log that are older than the settings keep them
+    Compact(compact::Arguments),
     /// Copy the data folder while it is in use
     Backup(backup::BackupArguments),
     /// Restore a backup
@@ -180,6 +183,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     let default_log = if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" };
     let _flushed_at_the_end = start_log(global.log.as_deref().unwrap_or(default_log))?;
     let resolved = Resolved::load(&sources(&global, &verb))?;
+    if !resolved.passed_over.is_empty() {
+        tracing::warn!(variables = resolved.passed_over.join(", "), "variables that name no setting were passed over");
+    }
     let output = Output::new(global.json, global.quiet);
     if let Verb::Config = verb {
         return settings::run(&resolved, output);
@@ -199,6 +205,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Evaluate(arguments) => evaluate::run(context, arguments),
         Verb::Experiment(arguments) => experiment::run(context, arguments),
         Verb::Export(arguments) => export::run(context, arguments),
+        Verb::Compact(arguments) => compact::run(context, arguments),
         Verb::Backup(arguments) => backup::backup(context, arguments),
         Verb::Restore(arguments) => backup::restore(context, arguments),
         Verb::Bench(arguments) => bench::run(context, arguments),

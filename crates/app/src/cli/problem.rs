@@ -24,6 +24,11 @@ impl Problem {
     }
 }
 
+/// An argument whose text is not of the expected form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be {0}")]
+pub(super) struct Expected(pub &'static str);
+
 /// Gives a failure a hint of its own.
 pub(super) trait Hint<T> {
     fn hint(self, hint: impl Display) -> anyhow::Result<T>;
@@ -64,6 +69,9 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             EngineError::Overloaded => "try again in a moment",
             EngineError::Closing => "start it again",
             EngineError::Check(_) => "`accrue config` shows every key with its value",
+            EngineError::Train(refused) if refused.is_of_retention() => {
+                "`accrue inspect stats` shows where the log begins (log_start); the states are as the checkpoints have them"
+            }
             EngineError::Train(_) => {
                 "the message says what to do; a backup comes back with: accrue restore BACKUP --data NEW_DIR"
             }

@@ -46,9 +46,10 @@ pub(super) struct Arguments {
     margin: f64,
 }
 
-fn margin(text: &str) -> Result<f64, String> {
-    let margin = text.parse().map_err(|_| "a number is needed".to_string())?;
-    if (0.0..=0.4).contains(&margin) { Ok(margin) } else { Err("0 to 0.4".into()) }
+fn margin(text: &str) -> anyhow::Result<f64> {
+    let gate = GateSettings { margin: text.parse()?, ..GateSettings::default() };
+    gate.validate()?;
+    Ok(gate.margin)
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {

@@ -74,7 +74,7 @@ fn a_challenger_of_another_family_with_settings_is_promoted() {
     for (wrong, why) in [
         (r#"{"set": {"fitted.model": "eas"}}"#, "no fitted model `eas`"),
         (r#"{"set": {"fitted.model": {"ease": {"l2": -1}}}}"#, "ease.l2` is -1"),
-        (r#"{"set": {"fitted.model.ease.l2": 1.0}}"#, "no table `model`"),
+        (r#"{"set": {"fitted.model.ease.l2": 1.0}}"#, "no setting `fitted.model.ease.l2`"),
     ] {
         let (status, problem) = ask_for(wrong);
         assert!(status == 400 && problem.to_string().contains(why), "{wrong}: {problem}");

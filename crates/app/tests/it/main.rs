@@ -15,5 +15,6 @@ mod forget;
 mod http;
 mod poison;
 mod resets;
+mod retention;
 mod server;
 mod versions;

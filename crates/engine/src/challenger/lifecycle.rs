@@ -222,6 +222,11 @@ impl Lifecycle {
         Phase::Waiting
     }
 
+    /// Whether no challenger is under way.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Waiting)
+    }
+
     /// The state of the challenger.
     pub fn status(&self, learner: &Learner) -> ChallengerStatus {
         let resets = learner.resets();

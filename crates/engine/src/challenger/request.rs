@@ -3,9 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use accrue_event::{Mismatch, Tree};
 use accrue_model::Settings;
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+use crate::config::moved_to;
 
 /// Settings of the models by name, as under `[model]` in the configuration file: `factorization.rate`.
 pub type Changes = BTreeMap<String, Value>;
@@ -38,32 +42,64 @@ pub(crate) enum Command {
     Dismiss,
 }
 
+/// Changes of settings that cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// No setting has this key.
+    #[error("there is no setting `{key}`")]
+    Unknown {
+        /// The key, as under `[model]`.
+        key: String,
+    },
+    /// The setting has another key now.
+    #[error("there is no setting `{key}` any more: it is now `{new}`")]
+    Moved {
+        /// The key, as under `[model]`.
+        key: String,
+        /// The new key, as under `[model]`.
+        new: &'static str,
+    },
+    /// The value is not of the setting's kind.
+    #[error(transparent)]
+    Value(#[from] Mismatch),
+    /// The settings cannot be written as TOML.
+    #[error(transparent)]
+    Unwritable(#[from] toml::ser::Error),
+}
+
 /// The models' settings with some of them changed.
 ///
 /// # Errors
 /// If there is no such setting, or it cannot have this value.
-pub fn with_changes(models: &Settings, changes: &Changes) -> Result<Settings, String> {
-    let mut table = Table::try_from(models).map_err(|error| error.to_string())?;
+pub fn with_changes(models: &Settings, changes: &Changes) -> Result<Settings, ChangeError> {
+    let mut models = models.clone();
     for (key, value) in changes {
-        let mut place = &mut table;
-        let mut keys: Vec<&str> = key.split('.').collect();
-        let last = keys.pop().unwrap_or(key);
-        for table in keys {
-            let inner = place.get_mut(table).and_then(Value::as_table_mut);
-            place = inner.ok_or_else(|| format!("{key}: there is no table `{table}`"))?;
-        }
-        if !place.contains_key(last) {
-            return Err(format!("{key}: there is no setting `{last}`"));
-        }
-        place.insert(last.into(), value.clone());
-        // After a model is named by one change, its settings are there for the changes that follow.
-        table = Table::try_from(read(table)?).map_err(|error| error.to_string())?;
+        // Written again for each change: after a model is named by one, its settings are there for those that follow.
+        let mut table = Table::try_from(&models)?;
+        *place(&mut table, key).ok_or_else(|| unknown(key))? = value.clone();
+        models = match table.clone().try_into() {
+            Ok(models) => models,
+            // Read again as plain values, because those errors are data.
+            Err(error) => Tree::deserialize(table)
+                .map_err(|_| Mismatch::custom(error.message()))
+                .and_then(|tree| tree.read::<Settings>())?,
+        };
     }
-    read(table)
+    Ok(models)
 }
 
-fn read(table: Table) -> Result<Settings, String> {
-    table.try_into().map_err(|error: toml::de::Error| error.message().to_string())
+fn place<'t>(table: &'t mut Table, key: &str) -> Option<&'t mut Value> {
+    let mut names = key.split('.');
+    let first = table.get_mut(names.next()?)?;
+    names.try_fold(first, |value, name| value.get_mut(name))
+}
+
+fn unknown(key: &str) -> ChangeError {
+    let new = moved_to(&format!("model.{key}")).and_then(|new| new.strip_prefix("model."));
+    match new {
+        Some(new) => ChangeError::Moved { key: key.to_owned(), new },
+        None => ChangeError::Unknown { key: key.to_owned() },
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    fn changed(toml: &str) -> Result<Settings, String> {
+    fn changed(toml: &str) -> Result<Settings, ChangeError> {
         with_changes(&Settings::default(), &toml::from_str(toml).unwrap())
     }
 
@@ -80,10 +116,15 @@ mod tests {
     fn settings_are_changed_by_name() {
         let settings = changed("'factorization.rate' = 0.5\npart = 'neighbours'").unwrap();
         assert_eq!((settings.factorization.rate, settings.part), (0.5, Part::Neighbours));
-        let wrong =
-            ["'factorization.speed' = 1", "'nothing.rate' = 1", "part = 'magic'", "'factorization.rate' = 'fast'"];
-        for wrong in wrong {
-            assert!(changed(wrong).is_err(), "{wrong}");
+        for (wrong, told) in [
+            ("'factorization.speed' = 1", "there is no setting `factorization.speed`"),
+            ("'nothing.rate' = 1", "there is no setting `nothing.rate`"),
+            ("'retrieval.new' = 1", "it is now `newness.candidates`"),
+            ("part = 'magic'", "part: invalid value"),
+            ("'factorization.rate' = 'fast'", "factorization.rate: invalid type"),
+        ] {
+            let error = changed(wrong).unwrap_err().to_string();
+            assert!(error.contains(told), "{wrong}: {error}");
         }
     }
 }

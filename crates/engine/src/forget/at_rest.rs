@@ -43,11 +43,12 @@ pub struct Forgotten {
 /// What the log holds of these users, without changing anything.
 ///
 /// # Errors
-/// If the folder holds no log, or a damaged one.
-pub fn traces(dir: &Path, users: &BTreeSet<UserId>) -> Result<Forgotten, EngineError> {
+/// If the folder holds no log or a damaged one, or if retention removed records that forgetting these users needs.
+pub fn traces(dir: &Path, config: &Config, users: &BTreeSet<UserId>) -> Result<Forgotten, EngineError> {
     let started = Instant::now();
     let mut log = LogReader::open(dir)?;
     let traces = find_traces(&mut log, users, mentions)?;
+    refuse_if_pruned(&mut log, &checkpoints_in(dir), &learn_settings(config), users, &traces)?;
     // A checkpoint before the first record stays, and learning begins there.
     let checkpoints = checkpoints_in(dir).list()?;
     let kept = traces.first().and_then(|first| checkpoints.into_iter().rev().find(|&found| found <= first));
@@ -74,10 +75,10 @@ pub fn forget(
         carry_out(&mut log, dir, config, &begun, |_, _| {})?;
     }
     let traces = find_traces(&mut log.reader(), users, mentions)?;
+    refuse_if_pruned(&mut log.reader(), &checkpoints_in(dir), &learn_settings(config), users, &traces)?;
     if traces.offsets.is_empty() {
         return Ok(report(users, &traces, 0, 0, None, started));
     }
-    refuse_if_pruned(&mut log.reader(), &checkpoints_in(dir), &learn_settings(config), users, &traces)?;
     pending.begin(&traces.offsets)?;
     let done = carry_out(&mut log, dir, config, &traces.offsets, &mut progress)?;
     Ok(report(users, &traces, done.checkpoints_removed, done.replayed, Some(done.state), started))

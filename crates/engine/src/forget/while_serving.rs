@@ -90,13 +90,16 @@ impl Engine {
     }
 
     fn begin_erasure(&self, users: &BTreeSet<UserId>) -> Result<Traces, EngineError> {
-        let inner = &self.inner;
-        let mut log = self.running().log.lock().another();
+        let (inner, running) = (&self.inner, self.running());
+        let mut log = running.log.lock().another();
+        // Until the note is written nothing may be removed that the erasure needs; afterwards retention waits for its end.
+        let _pruning = running.shared.pruning.lock();
         let traces = find_traces(&mut log, users, mentions)?;
+        let settings = learn_settings(&inner.config);
+        refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &settings, users, &traces)?;
         if let Some(unknown) = users.iter().find(|user| !traces.records.contains_key(*user)) {
             return Err(EngineError::NotFound { what: "user", id: unknown.to_string() });
         }
-        refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &learn_settings(&inner.config), users, &traces)?;
         PendingErasure::of(&inner.dir).begin(&traces.offsets)?;
         Ok(traces)
     }

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accrue_model::Fitted;
-use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, Written};
+use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, StoreError, Written};
 use accrue_train::{Learner, TrainError, look_back, save};
 
 use super::fits;
 use super::past::SharedPast;
 use crate::challenger::lifecycle::Lifecycle;
+use crate::error::EngineError;
+use crate::retention::starts_to_cover;
+use crate::retention::while_serving::Retention;
 use crate::shared::{LearnerStatus, Shared};
 use crate::versions::Versions;
 
@@ -32,6 +35,8 @@ pub(crate) struct Intervals {
     pub publish_every: Duration,
     pub checkpoint_every: u64,
     pub checkpoints_kept: usize,
+    /// Whether segments of the log will be removed some day, so that each needs a checkpoint near its beginning.
+    pub prunes: bool,
 }
 
 pub(crate) struct LearnerThread {
@@ -51,6 +56,8 @@ pub(crate) struct LearnerThread {
     good_at: Instant,
     /// Challengers, if the engine serves.
     challengers: Option<Lifecycle>,
+    /// What removes old records, if the engine serves and the settings ask for it.
+    retention: Option<Retention>,
 }
 
 impl LearnerThread {
@@ -74,12 +81,18 @@ impl LearnerThread {
             published_at: Instant::now(),
             good_at: Instant::now(),
             challengers: None,
+            retention: None,
         }
     }
 
     /// The same with challengers.
     pub fn with_challengers(self, challengers: Lifecycle) -> Self {
         Self { challengers: Some(challengers), ..self }
+    }
+
+    /// The same with retention.
+    pub fn with_retention(self, retention: Option<Retention>) -> Self {
+        Self { retention, ..self }
     }
 
     /// Learns until told to close, then catches up and saves.
@@ -95,6 +108,7 @@ impl LearnerThread {
 
     fn follow(&mut self) -> Result<(), TrainError> {
         fits::start(self.learner.pending_fits());
+        self.remove_old_records();
         loop {
             let (target, closing) = self.wait_for_work();
             while self.learner.end() < target {
@@ -149,10 +163,13 @@ impl LearnerThread {
         }
     }
 
-    /// After a number of events, or of records that only have to be read again.
+    /// After a number of events, or of records that only have to be read again. With retention also when a segment has begun: a log
+    /// that later begins there can be folded from the checkpoint.
     fn save_due(&self) -> bool {
         let every = self.intervals.checkpoint_every;
-        self.unsaved >= every
+        let begun = || self.log.last_segment();
+        self.intervals.prunes && self.saved < begun() && begun() <= self.learner.end()
+            || self.unsaved >= every
             || self.learner.end().0 >= self.saved.0.saturating_add(every.saturating_mul(ANSWERS_PER_EVENT))
     }
 
@@ -260,10 +277,11 @@ impl LearnerThread {
         }
         let facts = self.shared.facts.read();
         match save(&self.checkpoints, |end| self.log.sum_before(end), facts, &self.learner)
-            .and_then(|written| Ok(self.checkpoints.keep(self.intervals.checkpoints_kept).map(|()| written)?))
+            .and_then(|written| Ok(self.keep_checkpoints().map(|_| written)?))
         {
             Ok(Written { state_bytes, file_bytes, n_bases }) => {
                 tracing::debug!(state_bytes, file_bytes, n_bases, "checkpoint written");
+                self.remove_old_records();
             }
             // The log has everything: without the checkpoint, the next start is slower and nothing else.
             Err(error) => {
@@ -273,5 +291,22 @@ impl LearnerThread {
         self.saved = self.learner.end();
         self.unsaved = 0;
         Ok(())
+    }
+
+    fn keep_checkpoints(&self) -> Result<u64, StoreError> {
+        let starts = starts_to_cover(&self.log, self.intervals.prunes);
+        self.checkpoints.keep_for(self.intervals.checkpoints_kept, &starts)
+    }
+
+    /// A challenger under way needs the whole log, so retention waits for its end.
+    fn remove_old_records(&mut self) {
+        let is_idle = self.challengers.as_ref().is_none_or(Lifecycle::is_idle);
+        let Some(retention) = self.retention.as_ref().filter(|_| is_idle) else { return };
+        match retention.apply(&mut self.log, &self.checkpoints, self.intervals.checkpoints_kept, &self.shared) {
+            Ok(()) | Err(EngineError::Closing) => {}
+            Err(error) => {
+                tracing::warn!(%error, "old records were not removed; it is tried again after the next checkpoint")
+            }
+        }
     }
 }

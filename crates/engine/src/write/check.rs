@@ -6,13 +6,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use accrue_event::{
     ContentIds, EventId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, RefusalId, Rejection,
-    Repair, Timestamp, content_hash,
+    Repair, arrival_id, content_hash, lacks_id,
 };
 use accrue_store::{Body, CheckedEvent, Offset};
 
 use super::batch::{Incoming, Ingested, Refused};
 use super::writer::Writer;
-use crate::clock::now;
+use crate::clock::Arrival;
 use crate::error::EngineError;
 
 /// What this group of batches has that the log does not hold yet. Looked up only, never iterated.
@@ -28,7 +28,7 @@ impl Writer {
     pub fn judge(
         &mut self,
         batch: Vec<Incoming<RawEvent>>,
-        received_at: Timestamp,
+        arrival: Arrival,
         group: &mut NewInGroup,
         bodies: &mut Vec<Body>,
     ) -> Result<(Ingested, usize), EngineError> {
@@ -36,6 +36,7 @@ impl Writer {
         let mut outcome = Ingested::default();
         let mut passed = Vec::with_capacity(batch.len());
         let mut refusals = Vec::new();
+        let mut rejected_ids = Vec::new();
         let shared = self.shared.clone();
         let facts = shared.facts.read();
         let mut ids = ContentIds::default();
@@ -47,19 +48,50 @@ impl Writer {
                     continue;
                 }
             };
+            let lacks_id = lacks_id(&raw);
             ids.assign(&mut raw);
-            match self.check.judge(&raw, received_at, |item| facts.known_item(item)) {
+            match self.check.judge(&raw, arrival.clock, |item| facts.known_item(item)) {
                 Outcome::Accepted(event) => passed.push(CheckedEvent { event, repairs: Vec::new(), raw: None }),
-                Outcome::Repaired(event, repairs) => {
+                Outcome::Repaired(mut event, mut repairs) => {
+                    let was_filled = repairs.contains(&Repair::AtFilled);
+                    if arrival.is_held() && (was_filled || repairs.contains(&Repair::AtClamped)) {
+                        event.at = arrival.stamp;
+                        repairs.push(Repair::AtHeld);
+                    }
+                    // Without a time the content does not say which of several equal events this is; its arrival does.
+                    if lacks_id && was_filled {
+                        let place = (self.log.end().0 + before as u64, index as u64);
+                        event.id = arrival_id(&event.id, arrival.clock, place);
+                    }
                     let (repairs, raw) = (repair_codes(&repairs), Some(raw.to_json().into()));
                     passed.push(CheckedEvent { event, repairs, raw });
                 }
                 Outcome::Quarantined(rejection) => {
+                    rejected_ids.push((refusals.len(), self.check.event_id(&raw)));
                     refusals.push((index, Refusal::of(RecordKind::Events, rejection, raw.to_json())));
                 }
             }
         }
         let mut duplicates = [0; 2];
+        // An event that the log holds is known, whatever the rules say of it by now: a batch that is sent again because
+        // its answer was lost must not be refused for the rate that it caused itself.
+        let wanted = rejected_ids.iter().filter_map(|(_, id)| id.as_ref());
+        let mut found = self.log.find_events(wanted)?.into_iter();
+        let mut known = HashSet::new();
+        for (place, id) in &rejected_ids {
+            let Some(id) = id else { continue };
+            let is_in_log = found.next().flatten().is_some();
+            if is_in_log || group.events.contains_key(id) {
+                known.insert(*place);
+            }
+        }
+        duplicates[0] += known.len() as u64;
+        let refusals: Vec<_> = refusals
+            .into_iter()
+            .enumerate()
+            .filter(|(place, _)| !known.contains(place))
+            .map(|(_, refusal)| refusal)
+            .collect();
         duplicates[0] += self.refuse(refusals, group, &mut outcome, bodies)?;
         let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
         for (checked, known) in passed.into_iter().zip(known) {
@@ -69,8 +101,8 @@ impl Writer {
                 None => group.events.get(&checked.event.id).copied(),
             };
             match first {
-                // If the check filled in the time, it differs each time the event is sent, so the content cannot be compared.
-                Some(first) if first == hash || at_was_filled(&checked) => duplicates[0] += 1,
+                // If the check set the time, it differs each time the event is sent, so the content cannot be compared.
+                Some(first) if first == hash || at_was_set(&checked) => duplicates[0] += 1,
                 Some(_) => duplicates[1] += 1,
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
@@ -122,7 +154,9 @@ impl Writer {
                 }
             }
         }
-        if sync && names_all {
+        // A feed of which nothing can be used is no catalogue.
+        let any_taken = outcome.accepted + outcome.repaired + outcome.duplicates > 0;
+        if sync && names_all && any_taken {
             let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
             bodies.extend(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())));
         }
@@ -164,7 +198,7 @@ impl Writer {
         refusals.sort_by_key(|(index, _)| *index);
         outcome.duplicates += self.refuse(refusals, &mut NewInGroup::default(), &mut outcome, &mut bodies)?;
         let n_records = bodies.len() as u64;
-        let start = self.commit(now(), bodies)?;
+        let start = self.commit(self.clock.stamp(), bodies)?;
         Ok(Ingested { offset: start.0 + n_records, ..outcome })
     }
 
@@ -233,6 +267,7 @@ pub(crate) fn repair_codes(repairs: &[Repair]) -> Vec<Box<str>> {
     repairs.iter().map(|repair| repair.code().into()).collect()
 }
 
-fn at_was_filled(checked: &CheckedEvent) -> bool {
-    checked.repairs.iter().any(|code| &**code == Repair::AtFilled.code())
+fn at_was_set(checked: &CheckedEvent) -> bool {
+    let set = [Repair::AtFilled, Repair::AtClamped, Repair::AtHeld];
+    checked.repairs.iter().any(|code| set.iter().any(|repair| &**code == repair.code()))
 }

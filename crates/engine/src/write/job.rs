@@ -1,7 +1,7 @@
 //! What the writer can be asked to do.
 
 use accrue_event::{Check, RawEvent, RawItem, RawUser};
-use accrue_store::{Body, Facts, Offset};
+use accrue_store::{Body, Detached, Facts, Offset};
 use tokio::sync::oneshot;
 
 use super::batch::{Incoming, Ingested};
@@ -21,6 +21,15 @@ pub(crate) enum Job {
     Release(Vec<Offset>, Reply<Ingested>),
     /// Drop quarantined records.
     Drop(Vec<Offset>, Reply<u64>),
+    /// Take the segments before `cut` out of the log, unless a record from `searched` on looks back at them.
+    Detach {
+        /// The log begins there afterwards.
+        cut: Offset,
+        /// The records before this one were searched for such as look back.
+        searched: Offset,
+        /// `None` if a record looks back.
+        reply: Reply<Option<Detached>>,
+    },
     /// Stop.
     Close,
 }

@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 use super::batch::{Ingested, Refused};
 use super::check::{repair_codes, with_kind_in_code};
 use super::writer::Writer;
-use crate::clock::now;
 use crate::error::EngineError;
 
 /// A record in quarantine.
@@ -62,16 +61,16 @@ impl Writer {
             }
         }
         let n_records = bodies.len() as u64;
-        let start = self.commit(now(), bodies)?;
+        let start = self.commit(self.clock.stamp(), bodies)?;
         Ok(Ingested { offset: start.0 + n_records, ..outcome })
     }
 
     /// Drops quarantined records; returns how many.
     pub fn drop_quarantined(&mut self, offsets: &[Offset]) -> Result<u64, EngineError> {
         for &of in offsets {
-            self.held(of)?;
+            self.refuse_if_not_held(of)?;
         }
-        self.commit(now(), offsets.iter().map(|&of| Body::Dropped { of }).collect())?;
+        self.commit(self.clock.stamp(), offsets.iter().map(|&of| Body::Dropped { of }).collect())?;
         Ok(offsets.len() as u64)
     }
 
@@ -101,11 +100,12 @@ impl Writer {
 
     fn judge_event_again(&mut self, of: Offset, held: &HeldRecord) -> Result<Verdict, EngineError> {
         let Some(raw) = read::<RawEvent>(held) else { return Ok(Verdict::Unreadable) };
-        let (event, repairs) = match self.check.judge(&raw, now(), |item| known_price(&self.shared.facts, item)) {
-            Outcome::Accepted(event) => (event, Vec::new()),
-            Outcome::Repaired(event, repairs) => (event, repairs),
-            Outcome::Quarantined(rejection) => return Ok(Verdict::Refused(rejection)),
-        };
+        let (event, repairs) =
+            match self.check.judge(&raw, self.clock.stamp(), |item| known_price(&self.shared.facts, item)) {
+                Outcome::Accepted(event) => (event, Vec::new()),
+                Outcome::Repaired(event, repairs) => (event, repairs),
+                Outcome::Quarantined(rejection) => return Ok(Verdict::Refused(rejection)),
+            };
         if self.log.find_event(&event.id)?.is_some() {
             return Ok(Verdict::Known);
         }
@@ -118,15 +118,25 @@ impl Writer {
 
     /// A record that lies in quarantine.
     fn held(&mut self, of: Offset) -> Result<HeldRecord, EngineError> {
-        let unknown = || EngineError::NotFound { what: "quarantined record", id: of.to_string() };
-        if !self.shared.facts.read().quarantine.contains_key(&of) {
-            return Err(unknown());
+        self.refuse_if_not_held(of)?;
+        if of < self.reader.start() {
+            let message =
+                format!("record {of} is too old: retention removed it from the log, so it can only be dropped");
+            return Err(EngineError::Conflict { message });
         }
-        match self.reader.get(of)?.ok_or_else(unknown)?.body {
-            Body::Quarantined { kind, reason, raw, .. } => Ok(HeldRecord { kind, reason, raw }),
-            _ => Err(unknown()),
+        match self.reader.get(of)?.map(|record| record.body) {
+            Some(Body::Quarantined { kind, reason, raw, .. }) => Ok(HeldRecord { kind, reason, raw }),
+            _ => Err(not_held(of)),
         }
     }
+
+    fn refuse_if_not_held(&self, of: Offset) -> Result<(), EngineError> {
+        if self.shared.facts.read().quarantine.contains_key(&of) { Ok(()) } else { Err(not_held(of)) }
+    }
+}
+
+fn not_held(of: Offset) -> EngineError {
+    EngineError::NotFound { what: "quarantined record", id: of.to_string() }
 }
 
 /// The record, unless it was refused because it could not be read.

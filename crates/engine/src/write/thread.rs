@@ -3,6 +3,7 @@
 //! Verdicts on a batch depend on the batch as the client sent it, never on how batches were grouped.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use accrue_event::RawEvent;
 
@@ -11,10 +12,14 @@ use super::check::NewInGroup;
 use super::job::{Job, Reply};
 use super::served::PATIENCE;
 use super::writer::Writer;
-use crate::clock::now;
 
 /// Records in a group commit, at most (a single batch may be larger).
 const GROUP: usize = 8_192;
+/// While several clients write, a group waits for this part of the time that the last commit took. Their next requests come in just after
+/// the last commit answered them; without waiting, half of them would be committed while the other half waits, and so in turn.
+const GATHERING: u32 = 8;
+/// The longest time that a group waits. A disk that makes a commit durable at once leaves nothing to wait for.
+const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
 /// A batch that was judged and is not appended yet, with the place where its answer goes.
 struct Pending {
@@ -27,14 +32,24 @@ impl Writer {
     /// Serves the queue until told to close.
     pub fn run(mut self, jobs: &Receiver<Job>) {
         let mut next = self.wait(jobs);
+        let mut gathering = Duration::ZERO;
         while let Some(job) = next.take() {
             match job {
-                Job::Events(batch, reply) => next = self.events(batch, reply, jobs),
+                Job::Events(batch, reply) => {
+                    let committed = Instant::now();
+                    next = self.events(batch, reply, jobs, gathering);
+                    let took = committed.elapsed().saturating_sub(gathering);
+                    // A job that waits already shows that more than one client writes.
+                    next = next.or_else(|| jobs.try_recv().ok());
+                    let several = next.is_some();
+                    gathering = if several { (took / GATHERING).min(LONGEST_GATHERING) } else { Duration::ZERO };
+                }
                 Job::Items(items, sync, reply) => drop(reply.send(self.items(items, sync))),
                 Job::Users(users, reply) => drop(reply.send(self.users(users))),
                 Job::Edit(edit, reply) => drop(reply.send(self.edit(edit))),
                 Job::Release(offsets, reply) => drop(reply.send(self.release(&offsets))),
                 Job::Drop(offsets, reply) => drop(reply.send(self.drop_quarantined(&offsets))),
+                Job::Detach { cut, searched, reply } => drop(reply.send(self.detach(cut, searched))),
                 Job::Close => break,
             }
             if next.is_none() {
@@ -42,7 +57,7 @@ impl Writer {
             }
         }
         // Answers that were served until now are recorded as well; a failure shows in `poisoned`.
-        let _ = self.commit(now(), Vec::new());
+        let _ = self.commit(self.clock.stamp(), Vec::new());
     }
 
     /// The next job. While none comes, answers that wait to be recorded get commits of their own.
@@ -52,33 +67,43 @@ impl Writer {
                 Ok(job) => return Some(job),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 // A failure poisons the writer, and the next write is refused with it.
-                Err(RecvTimeoutError::Timeout) => drop(self.commit(now(), Vec::new())),
+                Err(RecvTimeoutError::Timeout) => drop(self.commit(self.clock.stamp(), Vec::new())),
             }
         }
     }
 
-    /// Takes a batch and those that wait after it into one commit; returns the job that ended the group.
-    fn events(&mut self, batch: Vec<Incoming<RawEvent>>, reply: Reply<Ingested>, jobs: &Receiver<Job>) -> Option<Job> {
-        let received_at = now();
+    /// Takes a batch, those that wait after it and those that come in within `gathering` into one commit; returns the job that ended the
+    /// group.
+    fn events(
+        &mut self,
+        batch: Vec<Incoming<RawEvent>>,
+        reply: Reply<Ingested>,
+        jobs: &Receiver<Job>,
+        gathering: Duration,
+    ) -> Option<Job> {
+        let until = Instant::now() + gathering;
+        let arrival = self.clock.read();
         let mut bodies = Vec::with_capacity(batch.len());
         let mut group = NewInGroup::default();
         let mut waiting = Vec::new();
         let mut next = Some((batch, reply));
         let mut ended_by = None;
         while let Some((batch, reply)) = next.take() {
-            match self.judge(batch, received_at, &mut group, &mut bodies) {
+            match self.judge(batch, arrival, &mut group, &mut bodies) {
                 Ok((outcome, n_records)) => waiting.push(Pending { outcome, n_records, reply }),
                 Err(error) => drop(reply.send(Err(error))),
             }
             if bodies.len() < GROUP {
-                match jobs.try_recv() {
+                let waiting = jobs.try_recv().ok();
+                match waiting.ok_or(()).or_else(|()| jobs.recv_timeout(until.saturating_duration_since(Instant::now())))
+                {
                     Ok(Job::Events(batch, reply)) => next = Some((batch, reply)),
                     Ok(other) => ended_by = Some(other),
                     Err(_) => {}
                 }
             }
         }
-        match self.commit(received_at, bodies) {
+        match self.commit(arrival.stamp, bodies) {
             Ok(start) => {
                 let mut end = start;
                 for pending in waiting {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use accrue_event::{Check, Timestamp};
-use accrue_store::{Body, Log, LogReader, Offset, Record};
+use accrue_store::{Body, Detached, Log, LogReader, Offset, Record};
+use accrue_train::find_look_back;
 
 use super::job::Edit;
-use crate::clock::now;
+use crate::clock::ArrivalClock;
 use crate::error::EngineError;
 use crate::shared::Shared;
 
@@ -16,11 +17,15 @@ pub(crate) struct Writer {
     pub reader: LogReader,
     pub check: Check,
     pub shared: Arc<Shared>,
+    pub clock: ArrivalClock,
 }
 
 impl Writer {
     pub fn new(log: Log, check: Check, shared: Arc<Shared>) -> Self {
-        Self { reader: log.reader(), log, check, shared }
+        let mut reader = log.reader();
+        let last = log.end().0.checked_sub(1).filter(|last| *last >= log.start().0);
+        let last = last.and_then(|last| reader.get(Offset(last)).ok().flatten());
+        Self { reader, log, check, shared, clock: ArrivalClock::new(last.map(|record| record.received_at)) }
     }
 
     /// Appends the records and the answers that wait to be recorded, in this order, and applies them to the facts. Returns the offset
@@ -47,7 +52,15 @@ impl Writer {
     pub fn edit(&mut self, edit: Edit) -> Result<Offset, EngineError> {
         let bodies = edit(&self.shared.facts.read(), &self.check)?;
         let n_records = bodies.len() as u64;
-        let start = self.commit(now(), bodies)?;
+        let start = self.commit(self.clock.stamp(), bodies)?;
         Ok(Offset(start.0 + n_records))
+    }
+
+    /// Takes the segments before `cut` out of the log, if no record from `searched` on looks back at them. Nothing is appended
+    /// meanwhile, so none can come between.
+    pub fn detach(&mut self, cut: Offset, searched: Offset) -> Result<Option<Detached>, EngineError> {
+        let end = self.log.end();
+        let looks_back = find_look_back(&mut self.reader, searched..end, cut)?;
+        Ok(looks_back.is_none().then(|| self.log.detach(cut)))
     }
 }

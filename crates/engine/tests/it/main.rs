@@ -3,3 +3,4 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod challengers;
+mod retention;

@@ -8,7 +8,11 @@ use crate::raw_value::RawValue;
 use crate::{Attribute, Attributes, CheckSettings};
 
 /// The attributes of a record. Of several values with one name the last is used.
-pub(super) fn read(pairs: &[(Box<str>, RawValue)], settings: &CheckSettings, repairs: &mut Repairs) -> Attributes {
+pub(super) fn read<'p>(
+    pairs: impl IntoIterator<Item = &'p (Box<str>, RawValue)>,
+    settings: &CheckSettings,
+    repairs: &mut Repairs,
+) -> Attributes {
     let mut attributes = Attributes::new();
     for (name, value) in pairs {
         let name = clean_cut(name, settings.max_id_bytes, Lines::Join, repairs);

@@ -1,17 +1,22 @@
 //! The check of items and users. A fault in an optional field loses only that field; a wrong price rejects the record,
 //! because it would be shown to shoppers.
 
+use std::borrow::Cow;
+
 use super::Check;
 use super::attributes;
+use super::availability;
+use super::markup::without_markup;
+use super::nested;
 use super::number::{Number, excerpt, number};
 use super::repairs::Repairs;
 use super::rules;
-use super::text::{Lines, clean};
+use super::text::{Lines, clean, prefix};
 use super::time::read_time;
 use super::verdict::{Reason, Rejection, Repair};
 use crate::raw::{RawItem, RawUser};
 use crate::raw_value::RawValue;
-use crate::{CheckSettings, Item, ItemId, ItemPatch, Timestamp, User, UserId};
+use crate::{Attributes, CheckSettings, Item, ItemId, ItemPatch, Timestamp, User, UserId};
 
 impl Check {
     /// The item of a description, and the repairs made to it.
@@ -27,22 +32,24 @@ impl Check {
         let short = |value: &RawValue, repairs: &mut Repairs| {
             rules::free_text(value, settings.max_title_bytes, Lines::Join, repairs)
         };
+        let locale = short(&raw.locale, &mut repairs);
+        let prose = Prose { settings, locale: locale.as_deref() };
         let item = Item {
             id: ItemId::new(id),
             parent: rules::id("parent", &raw.parent, settings, &mut repairs)?,
-            title: short(&raw.title, &mut repairs),
-            description: rules::free_text(&raw.description, settings.max_description_bytes, Lines::Keep, &mut repairs),
-            brand: short(&raw.brand, &mut repairs),
-            categories: texts(&raw.categories, settings, &mut repairs).unwrap_or_default(),
-            tags: texts(&raw.tags, settings, &mut repairs).unwrap_or_default(),
+            title: prose.line(&raw.title, &mut repairs),
+            description: prose.description(&raw.description, &mut repairs),
+            brand: prose.line(&raw.brand, &mut repairs),
+            categories: prose.list(&raw.categories, &mut repairs).unwrap_or_default(),
+            tags: prose.list(&raw.tags, &mut repairs).unwrap_or_default(),
             price: rules::price(&raw.price, &mut repairs)?,
             currency: currency(&raw.currency, &mut repairs),
-            locale: short(&raw.locale, &mut repairs),
-            image: short(&raw.image, &mut repairs),
-            available: truth(&raw.available, &mut repairs).unwrap_or(true),
+            image: short(&nested::address(&raw.image, &mut repairs), &mut repairs),
+            available: availability::read(&raw.available, &raw.attributes, &mut repairs).unwrap_or(true),
             stock: stock(&raw.stock, &mut repairs),
             published_at: time(&raw.published_at, &mut repairs),
-            attributes: attributes::read(&raw.attributes, settings, &mut repairs),
+            attributes: prose.attributes(&raw.attributes, &mut repairs),
+            locale,
         };
         Ok((item, repairs.into_vec()))
     }
@@ -59,17 +66,19 @@ impl Check {
     pub fn judge_patch(&self, raw: &RawItem) -> Result<(ItemPatch, Vec<Repair>), Rejection> {
         let mut repairs = Repairs::default();
         let settings = self.settings();
+        let locale = rules::free_text(&raw.locale, settings.max_title_bytes, Lines::Join, &mut Repairs::default());
+        let prose = Prose { settings, locale: locale.as_deref() };
         let patch = ItemPatch {
-            title: rules::free_text(&raw.title, settings.max_title_bytes, Lines::Join, &mut repairs),
-            description: rules::free_text(&raw.description, settings.max_description_bytes, Lines::Keep, &mut repairs),
-            brand: rules::free_text(&raw.brand, settings.max_title_bytes, Lines::Join, &mut repairs),
-            categories: texts(&raw.categories, settings, &mut repairs),
-            tags: texts(&raw.tags, settings, &mut repairs),
+            title: prose.line(&raw.title, &mut repairs),
+            description: prose.description(&raw.description, &mut repairs),
+            brand: prose.line(&raw.brand, &mut repairs),
+            categories: prose.list(&raw.categories, &mut repairs),
+            tags: prose.list(&raw.tags, &mut repairs),
             price: rules::price(&raw.price, &mut repairs)?,
-            available: truth(&raw.available, &mut repairs),
+            available: availability::read(&raw.available, &raw.attributes, &mut repairs),
             stock: stock(&raw.stock, &mut repairs),
             published_at: time(&raw.published_at, &mut repairs),
-            attributes: attributes::read(&raw.attributes, settings, &mut repairs),
+            attributes: prose.attributes(&raw.attributes, &mut repairs),
         };
         Ok((patch, repairs.into_vec()))
     }
@@ -87,12 +96,82 @@ impl Check {
     }
 }
 
-/// A list of texts; a single text is a list of one.
-fn texts(value: &RawValue, settings: &CheckSettings, repairs: &mut Repairs) -> Option<Vec<Box<str>>> {
+/// The texts of an item that people read and search: without markup, in one language.
+struct Prose<'s> {
+    settings: &'s CheckSettings,
+    locale: Option<&'s str>,
+}
+
+impl Prose<'_> {
+    /// A text of one line.
+    fn line(&self, value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
+        let max_bytes = self.settings.max_title_bytes;
+        let value = nested::text(value, self.locale, repairs);
+        rules::free_text(&plain(&value, max_bytes, repairs), max_bytes, Lines::Join, repairs)
+    }
+
+    fn description(&self, value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
+        let max_bytes = self.settings.max_description_bytes;
+        let value = nested::text(value, self.locale, repairs);
+        rules::free_text(&plain(&value, max_bytes, repairs), max_bytes, Lines::Keep, repairs)
+    }
+
+    /// A list of texts; a single text is a list of one.
+    fn list(&self, value: &RawValue, repairs: &mut Repairs) -> Option<Vec<Box<str>>> {
+        let max_bytes = self.settings.max_title_bytes;
+        match &*plain(&nested::texts(value, self.locale, repairs), max_bytes, repairs) {
+            RawValue::Null => None,
+            RawValue::List(values) => Some(attributes::list(values, max_bytes, self.settings, repairs)),
+            one => rules::free_text(one, max_bytes, Lines::Join, repairs).map(|text| vec![text]),
+        }
+    }
+
+    fn attributes(&self, pairs: &[(Box<str>, RawValue)], repairs: &mut Repairs) -> Attributes {
+        let max_bytes = self.settings.max_property_bytes;
+        let plain_pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| {
+                (name.clone(), plain(&nested::texts(value, self.locale, repairs), max_bytes, repairs).into_owned())
+            })
+            .collect();
+        attributes::read(&plain_pairs, self.settings, repairs)
+    }
+}
+
+/// The value with its texts without markup. No more of a text is looked at than can be kept.
+fn plain<'v>(value: &'v RawValue, max_bytes: usize, repairs: &mut Repairs) -> Cow<'v, RawValue> {
+    let mut of_text = |text: &str| {
+        // Markup is rarely more than nine tenths of a text.
+        let near = prefix(text, 16 * max_bytes + 4096);
+        match without_markup(near) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(plain) => {
+                repairs.note(Repair::MarkupRemoved);
+                if near.len() < text.len() {
+                    repairs.note(Repair::Truncated);
+                }
+                Some(RawValue::text(plain))
+            }
+        }
+    };
     match value {
-        RawValue::Null => None,
-        RawValue::List(values) => Some(attributes::list(values, settings.max_title_bytes, settings, repairs)),
-        one => rules::free_text(one, settings.max_title_bytes, Lines::Join, repairs).map(|text| vec![text]),
+        RawValue::Text(text) => of_text(text).map_or(Cow::Borrowed(value), Cow::Owned),
+        RawValue::List(values) => {
+            let mut changed = false;
+            let plain = values.iter().map(|value| match value {
+                RawValue::Text(text) => match of_text(text) {
+                    Some(plain) => {
+                        changed = true;
+                        plain
+                    }
+                    None => value.clone(),
+                },
+                value => value.clone(),
+            });
+            let plain: Vec<_> = plain.collect();
+            if changed { Cow::Owned(RawValue::List(plain)) } else { Cow::Borrowed(value) }
+        }
+        value => Cow::Borrowed(value),
     }
 }
 
@@ -114,26 +193,6 @@ fn currency(value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
         repairs.note(Repair::Uppercased);
     }
     Some(upper.into())
-}
-
-fn truth(value: &RawValue, repairs: &mut Repairs) -> Option<bool> {
-    let said = match value {
-        RawValue::Null => return None,
-        RawValue::Bool(value) => return Some(*value),
-        RawValue::Int(0) => Some(false),
-        RawValue::Int(1) => Some(true),
-        RawValue::Text(text) if text.len() <= 16 => match text.trim().to_ascii_lowercase().as_str() {
-            "" => return None,
-            "true" | "yes" | "y" | "1" | "in stock" | "in_stock" => Some(true),
-            "false" | "no" | "n" | "0" | "out of stock" | "out_of_stock" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    };
-    if said.is_none() {
-        repairs.note(Repair::FieldDropped);
-    }
-    said
 }
 
 /// Pieces in stock, rounded down; a negative stock becomes 0.

@@ -15,8 +15,12 @@
 //! cases cannot be recognised: an advertisement that brings newcomers to one item looks like an attack, and accounts
 //! that were opened long before an attack look like customers.
 
+use std::fmt;
+
 use accrue_kernel::ln;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::ser::SerializeSeq as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{Event, EventType, Timestamp};
@@ -159,11 +163,109 @@ fn keys(event: &Event) -> Option<(u64, u64)> {
 }
 
 /// A Bloom filter of shoppers: it contains every shopper that was added, and possibly others.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+///
+/// It is stored in blocks of bytes of one length, so that a shopper who is added changes the bytes of three blocks at most, and a
+/// checkpoint writes only those. Before, it was stored as numbers of as many bytes as each needed, so that each added shopper could move
+/// all later bytes; that form is still read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Filter {
     /// Empty until the first shopper is added, then always `FILTER_BITS` bits.
     words: Vec<u64>,
+}
+
+/// Words of a filter.
+const FILTER_WORDS: usize = FILTER_BITS / 64;
+/// Words of a block of a stored filter.
+const BLOCK_WORDS: usize = 512;
+
+impl Serialize for Filter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut blocks = serializer.serialize_seq(Some(self.words.len() / BLOCK_WORDS))?;
+        for words in self.words.chunks_exact(BLOCK_WORDS) {
+            let is_empty = words.iter().all(|word| *word == 0);
+            let words = if is_empty { &[] } else { words };
+            blocks.serialize_element(&Block(words.iter().flat_map(|word| word.to_le_bytes()).collect()))?;
+        }
+        blocks.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(FilterVisitor)
+    }
+}
+
+/// Reads both stored forms; the number of elements tells them apart.
+struct FilterVisitor;
+
+impl<'de> Visitor<'de> for FilterVisitor {
+    type Value = Filter;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the blocks or the words of a filter")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Filter, A::Error> {
+        let mut words = Vec::new();
+        match seq.size_hint() {
+            Some(FILTER_WORDS) => {
+                while let Some(word) = seq.next_element()? {
+                    words.push(word);
+                }
+            }
+            _ => {
+                while let Some(Block(bytes)) = seq.next_element()? {
+                    let end = words.len() + BLOCK_WORDS;
+                    words.extend(bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)));
+                    words.resize(end, 0);
+                }
+            }
+        }
+        match words.len() {
+            0 | FILTER_WORDS => Ok(Filter { words }),
+            n => Err(de::Error::invalid_length(n, &self)),
+        }
+    }
+}
+
+/// A block of a stored filter; without bytes if no bit of it is set.
+struct Block(Vec<u8>);
+
+impl Serialize for Block {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Block {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+        impl<'de> Visitor<'de> for BytesVisitor {
+            type Value = Block;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a block of a filter")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Block, E> {
+                match bytes.is_empty() || bytes.len() == 8 * BLOCK_WORDS {
+                    true => Ok(Block(bytes.to_vec())),
+                    false => Err(E::invalid_length(bytes.len(), &self)),
+                }
+            }
+
+            // Formats for people have no bytes, only numbers.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Block, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = seq.next_element::<u8>()? {
+                    bytes.push(byte);
+                }
+                self.visit_bytes(&bytes)
+            }
+        }
+        deserializer.deserialize_bytes(BytesVisitor)
+    }
 }
 
 impl Filter {
@@ -178,7 +280,7 @@ impl Filter {
 
     fn add(&mut self, key: u64) {
         if self.words.is_empty() {
-            self.words = vec![0; FILTER_BITS / 64];
+            self.words = vec![0; FILTER_WORDS];
         }
         Self::bits(key).for_each(|bit| self.words[bit / 64] |= 1 << (bit % 64));
     }
@@ -364,6 +466,25 @@ mod tests {
         off.coordinated.least = 0;
         let mut off = Check::new(off, first.statistics().clone()).unwrap();
         assert_eq!(refused(&mut off, flood(29, 500)), 0);
+    }
+
+    #[test]
+    fn a_stored_filter_changes_in_few_places_and_its_former_form_is_read() {
+        let mut filter = Filter::default();
+        assert_eq!(postcard::to_allocvec(&filter).unwrap(), [0]);
+        let key = |n: u64| xxh3_64_with_seed(&n.to_le_bytes(), USER);
+        (0..50_000).for_each(|n| filter.add(key(n)));
+        let former = postcard::to_allocvec(&filter.words).unwrap();
+        assert_eq!(postcard::from_bytes::<Filter>(&former).unwrap(), filter);
+        assert_eq!(postcard::from_bytes::<Filter>(&[0]).unwrap(), Filter::default());
+        let before = postcard::to_allocvec(&filter).unwrap();
+        assert_eq!(postcard::from_bytes::<Filter>(&before).unwrap(), filter);
+        filter.add(key(60_000));
+        let after = postcard::to_allocvec(&filter).unwrap();
+        let n_changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+        assert!(before.len() == after.len() && (1..=3).contains(&n_changed), "{n_changed} bytes");
+        assert!(postcard::from_bytes::<Filter>(&before[..before.len() - 1]).is_err());
+        assert!(postcard::from_bytes::<Filter>(&[1, 3, 0, 0, 0]).is_err(), "a block of another length");
     }
 
     #[test]

@@ -6,9 +6,12 @@
 //! no other record is affected.
 
 mod attributes;
+mod availability;
 mod catalogue;
 mod coordinated;
 mod histogram;
+mod markup;
+mod nested;
 mod number;
 mod rate;
 mod repairs;
@@ -28,6 +31,7 @@ use crate::identity::content_id;
 use crate::raw::RawEvent;
 use crate::{CheckSettings, Event, EventId, EventType, ItemId, SessionId, SettingFault, Timestamp, UserId};
 use repairs::Repairs;
+pub use rules::{clean_id, is_placeholder};
 use text::Lines;
 pub(crate) use text::prefix;
 
@@ -98,6 +102,11 @@ impl Check {
         rules::coordinated(event, &self.statistics, &self.settings)
     }
 
+    /// The id of an event, also of one that the check refuses; `None` if it cannot be read.
+    pub fn event_id(&self, raw: &RawEvent) -> Option<EventId> {
+        rules::id("id", &raw.id, &self.settings, &mut Repairs::default()).ok().flatten().map(EventId::new)
+    }
+
     /// Adds an accepted event to the statistics that later verdicts depend on. `item` is what the catalogue knew of the
     /// event's item when the event arrived, so that a replay computes the same statistics.
     pub fn observe(&mut self, event: &Event, item: Option<KnownItem<'_>>) {
@@ -132,7 +141,20 @@ impl Check {
             Some(id) => EventId::new(id),
             None => content_id(raw),
         };
-        let at = time::judge_at(&raw.at, received_at, settings, repairs)?;
+        // A time under another name is the event's time and no property.
+        let other_time = raw.at.is_missing().then(|| time::other_name(&raw.properties)).flatten();
+        let sent_at = match other_time {
+            Some(place) => {
+                repairs.note(Repair::TimeAlias);
+                &raw.properties[place].1
+            }
+            None if raw.at.is_missing() => {
+                time::no_time_beside(&raw.properties)?;
+                &raw.at
+            }
+            None => &raw.at,
+        };
+        let at = time::judge_at(sent_at, received_at, settings, repairs)?;
         let value = rules::value(&event_type, &raw.value, repairs)?;
         let quantity = rules::quantity(&mut event_type, &raw.quantity, settings, repairs)?;
         let item_known = item.as_ref().and_then(known);
@@ -154,7 +176,11 @@ impl Check {
             source: rules::free_text(&raw.source, settings.max_id_bytes, Lines::Join, repairs),
             recommendation_id: rules::id("recommendation_id", &raw.recommendation_id, settings, repairs)?,
             position: rules::position(&raw.position, repairs),
-            properties: attributes::read(&raw.properties, settings, repairs),
+            properties: attributes::read(
+                raw.properties.iter().enumerate().filter(|(place, _)| Some(*place) != other_time).map(|(_, pair)| pair),
+                settings,
+                repairs,
+            ),
         };
         rules::outliers(&mut event, item_known, &self.statistics, settings, repairs)?;
         self.judge_in_stream(&event)?;

@@ -34,7 +34,11 @@ pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &m
     let target = settings.aliases.get(plain.as_str()).or_else(|| settings.aliases.get(name)).map_or(&*plain, |to| to);
     let found = built_in_type(target)
         .or_else(|| settings.types.contains_key(target).then(|| EventType::Custom(target.into())))
-        .or_else(|| built_in_alias(target));
+        .or_else(|| {
+            // `Product Viewed`, `product-viewed`, `ProductViewed` and `products/viewed` differ in their separators only.
+            let compact: String = target.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+            built_in_type(&compact).or_else(|| built_in_alias(&compact))
+        });
     if let Some(event_type) = found {
         repairs.note(Repair::TypeAlias);
         return Ok(event_type);
@@ -43,7 +47,7 @@ pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &m
     Err(Rejection::new(Reason::UnknownType, format!("type: {} is not known; {hint}", excerpt(value))))
 }
 
-/// An id, if one was sent. A whole number is converted to its digits.
+/// An id, if one was sent. A whole number is converted to its digits; a placeholder counts as no id.
 pub(super) fn id(
     name: &str,
     value: &RawValue,
@@ -53,7 +57,25 @@ pub(super) fn id(
     let id: Box<str> = match value {
         RawValue::Null => return Ok(None),
         // A text of this length is too long even without the white space around it.
-        RawValue::Text(text) if text.len() <= 16 * settings.max_id_bytes => clean(text, Lines::Join, repairs).into(),
+        RawValue::Text(text) if text.len() <= 16 * settings.max_id_bytes => {
+            let text = clean(text, Lines::Join, repairs);
+            if is_placeholder(&text) || (matches!(name, "user" | "session") && is_nobody(&text)) {
+                repairs.note(Repair::PlaceholderId);
+                return Ok(None);
+            }
+            match damage(&text) {
+                None => text.into(),
+                Some(Damage::PointZero(whole)) => {
+                    repairs.note(Repair::IdRepaired);
+                    whole.into()
+                }
+                Some(Damage::Exponent) => {
+                    let detail =
+                        format!("{name}: {} was a longer number; a spreadsheet cut its digits", excerpt(value));
+                    return Err(Rejection::new(Reason::BadId, detail));
+                }
+            }
+        }
         RawValue::Text(text) if text.trim_ascii().is_empty() => return Ok(None),
         RawValue::Text(text) => return Err(too_long(name, text.len(), settings)),
         RawValue::Int(number) => {
@@ -73,6 +95,135 @@ pub(super) fn id(
         return Err(too_long(name, id.len(), settings));
     }
     Ok((!id.is_empty()).then_some(id))
+}
+
+/// An id in the form that the check gives to the ids of records, so that a request names what the records name: without
+/// white space around it, in normalization form C, without the `.0` of data frames.
+pub fn clean_id(id: &str) -> std::borrow::Cow<'_, str> {
+    use std::borrow::Cow;
+    let clean = clean(id, Lines::Join, &mut Repairs::default());
+    match damage(&clean) {
+        Some(Damage::PointZero(whole)) => Cow::Owned(whole.to_owned()),
+        _ => clean,
+    }
+}
+
+/// What spreadsheets and data frames do to ids that are numbers.
+enum Damage<'t> {
+    /// `13085.0`: the digits before the point are the id.
+    PointZero(&'t str),
+    /// `8.71E+12`: digits are lost.
+    Exponent,
+}
+
+fn damage(id: &str) -> Option<Damage<'_>> {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(whole) = id.strip_suffix(".0")
+        && is_digits(whole)
+        && whole.len() <= 18
+    {
+        return Some(Damage::PointZero(whole));
+    }
+    let (mantissa, exponent) = id.split_once(['e', 'E'])?;
+    // `1E5` is as well an article's number, so a point, a comma or the sign of the exponent is needed.
+    let digits = exponent.strip_prefix('+');
+    let (whole, fraction) = match mantissa.split_once(['.', ',']) {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let is_number = is_digits(whole)
+        && whole.len() == 1
+        && fraction.is_none_or(is_digits)
+        && is_digits(digits.unwrap_or(exponent))
+        && (fraction.is_some() || digits.is_some());
+    is_number.then_some(Damage::Exponent)
+}
+
+/// Whether a text is what programs write in place of an id that they do not have: `undefined`, `null`, a template that
+/// was not filled in, an identifier of zeros.
+pub fn is_placeholder(id: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "undefined",
+        "null",
+        "nil",
+        "none",
+        "nan",
+        "n/a",
+        "not set",
+        "notset",
+        "not_set",
+        "not provided",
+        "na",
+        "nonetype",
+        "#n/a",
+        "#ref!",
+        "#value!",
+        "#name?",
+        "#null!",
+        "\\n",
+        "-",
+        "--",
+        "?",
+        "{}",
+        "system.object",
+    ];
+    const TEMPLATES: &[(&str, &str)] =
+        &[("{{", "}}"), ("${", "}"), ("<%", "%>"), ("{%", "%}"), ("%%", "%%"), ("[[", "]]"), ("#{", "}")];
+    if id.len() > 128 {
+        return false;
+    }
+    let quoted = id.trim_matches(['"', '\'', '`']).trim();
+    if quoted.is_empty() {
+        return !id.is_empty();
+    }
+    let inner = match quoted.as_bytes() {
+        [b'(', .., b')'] | [b'[', .., b']'] | [b'<', .., b'>'] => quoted[1..quoted.len() - 1].trim(),
+        _ => quoted,
+    };
+    let is_bracketed = inner.len() < quoted.len();
+    if is_bracketed && (inner.is_empty() || prefix(inner, 7).eq_ignore_ascii_case("object ")) {
+        return true;
+    }
+    // `NA` alone may be an article's id.
+    if WORDS.iter().any(|word| inner.eq_ignore_ascii_case(word)) && (is_bracketed || !inner.eq_ignore_ascii_case("na"))
+    {
+        return true;
+    }
+    // The empty UUID, with or without separators; phones without an advertising id send it.
+    let zeros = inner.bytes().filter(|byte| *byte == b'0').count();
+    let hyphens = inner.bytes().filter(|byte| *byte == b'-').count();
+    if zeros == 32 && zeros + hyphens == inner.len() {
+        return true;
+    }
+    TEMPLATES.iter().any(|(open, close)| quoted.len() > 3 && quoted.starts_with(open) && quoted.ends_with(close))
+}
+
+/// Whether a text in place of a shopper's id says that the shopper is not known.
+fn is_nobody(id: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "anonymous",
+        "anonymous user",
+        "anon",
+        "guest",
+        "guest user",
+        "guest_user",
+        "unknown",
+        "unknown user",
+        "(other)",
+        "(direct)",
+        "not logged in",
+        "not_logged_in",
+        "notloggedin",
+        "logged out",
+        "logged_out",
+        "loggedout",
+        "visitor",
+        "no user",
+        "nouser",
+        "false",
+        "na",
+    ];
+    WORDS.iter().any(|word| id.eq_ignore_ascii_case(word))
 }
 
 fn too_long(name: &str, bytes: usize, settings: &CheckSettings) -> Rejection {

@@ -102,12 +102,136 @@ fn each_rule_returns_its_code() {
         (r#""position":3"#, "accepted"),
         (r#""colour":"red","size":38,"new":true,"tags":["a","b"]"#, "accepted"),
         (r#""place":{"x":1}"#, "property_dropped"),
+        (r#""user":"13085.0""#, "id_repaired"),
+        (r#""item":"8.71E+12""#, "! bad_id"),
+        (r#""item":"4,00638e+12""#, "! bad_id"),
+        (r#""item":"1E5""#, "accepted"),
+        (r#""item":"2.50""#, "accepted"),
+        (r#""user":"undefined""#, "! no_shopper"),
+        (r#""user":"undefined","session":"s1""#, "placeholder_id"),
+        (r#""user":"u1","session":"[object Object]""#, "placeholder_id"),
+        (r#""item":"null""#, "! no_item"),
+        (r#""id":"undefined""#, "placeholder_id"),
         (r#""tags":[["a"]]"#, "property_dropped"),
     ];
     for (fields, expected) in cases {
         // Of several fields with one name the last is used, so a case overrides the common fields.
         assert_eq!(codes(&check.judge(&with(fields), now(), |_| None)), expected, "{fields}");
     }
+}
+
+#[test]
+fn what_programs_write_in_place_of_an_id_is_no_id() {
+    let check = check_by("");
+    let user = |id: &str| fact(check.judge(&with(&format!(r#""session":"s1","user":{id:?}"#)), now(), |_| None)).user;
+    let placeholders = [
+        "undefined",
+        "null",
+        "NULL",
+        "(not set)",
+        "NaN",
+        "None",
+        "nil",
+        "N/A",
+        "#N/A",
+        "[object Object]",
+        "<NA>",
+        "''",
+        "00000000-0000-0000-0000-000000000000",
+        "00000000000000000000000000000000",
+        "{{ customer.id }}",
+        "${userId}",
+        "-",
+        "anonymous",
+        "guest",
+        "(other)",
+        "  undefined ",
+    ];
+    for id in placeholders {
+        assert_eq!(user(id), None, "{id}");
+    }
+    for id in
+        ["u1", "nulla", "Nan-a", "0", "none-7", "guest-17", "undefined2", "(x)", "00000000-0000-0000-0000-000000000001"]
+    {
+        assert_eq!(user(id).unwrap().as_str(), id);
+    }
+    let item = check.judge_item(&serde_json::from_str(r#"{"id":"undefined","title":"Mug"}"#).unwrap());
+    assert_eq!(item.unwrap_err().reason, Reason::NoId);
+    // An article may be called so; a shopper may not.
+    let item = check.judge_item(&serde_json::from_str(r#"{"id":"guest","title":"Towel"}"#).unwrap());
+    assert_eq!(item.unwrap().0.id.as_str(), "guest");
+}
+
+#[test]
+fn a_time_under_another_name_is_the_events_time() {
+    let check = check_by("");
+    let judge = |fields: &str| {
+        check.judge(&raw(&format!(r#"{{"type":"view","user":"u1","item":"mug",{fields}}}"#)), now(), |_| None)
+    };
+    let at = Timestamp::parse("2019-03-01T10:00:00Z").unwrap();
+    let aliases = [
+        r#""timestamp":"2019-03-01T10:00:00Z""#,
+        r#""timestamp":1551434400"#,
+        r#""eventTime":1551434400000"#,
+        r#""event_timestamp":1551434400000000,"event_date":"20190302""#,
+        r#""Created-At":"2019-03-01T11:00:00+01:00""#,
+        r#""properties":{"ts":1551434400}"#,
+        r#""at":null,"time":"2019-03-01 10:00:00 UTC","colour":"red""#,
+        r#""at":"","order_date":"2019-03-01T10:00:00[UTC]""#,
+    ];
+    for fields in aliases {
+        let outcome = judge(fields);
+        assert!(codes(&outcome).contains("time_alias"), "{fields}");
+        let event = fact(outcome);
+        assert_eq!(event.at, at, "{fields}");
+        assert!(!event.properties.keys().any(|name| name.contains("time")), "{fields}");
+    }
+    for fields in
+        [r#""timestamp":"soon""#, r#""when_seen_time":"2019-03-01T10:00:00Z""#, r#""zeitstempel_time":1551434400"#]
+    {
+        assert_eq!(codes(&judge(fields)), "! bad_time", "{fields}");
+    }
+    // Other times of an event's item or shopper do not say when the event happened.
+    for fields in
+        [r#""delivery_date":"2026-12-24""#, r#""published_at":"2019-03-01""#, r#""mealtime":"noon""#, r#""times":3"#]
+    {
+        assert_eq!(codes(&judge(fields)), "at_filled", "{fields}");
+    }
+    let both = fact(judge(r#""at":"2019-03-01T10:00:00Z","timestamp":"2018-01-01T00:00:00Z""#));
+    assert_eq!((both.at, both.properties.len()), (at, 1));
+}
+
+#[test]
+fn the_names_of_tracking_vocabularies_are_known() {
+    let check = check_by("");
+    let cases = [
+        ("impression", "Product List Viewed|collection_viewed|view_item_list|list_view"),
+        (
+            "view",
+            "Product Viewed|product_viewed|ViewContent|view_item|Viewed Product|detail-view|fb_mobile_content_view|pageVisit",
+        ),
+        ("click", "Product Clicked|select_item|list_click|clickedObjectIDs"),
+        ("favorite", "Product Added to Wishlist|AddToWishlist|add_to_wishlist|thumbs-up"),
+        (
+            "cart",
+            "Product Added|product_added_to_cart|AddToCart|add_to_cart|Added to Cart|InitiateCheckout|checkout_started",
+        ),
+        (
+            "purchase",
+            "Order Completed|checkout_completed|Purchase|purchase|Placed Order|orders/create|purchasedObjectIDs|transaction",
+        ),
+        ("return", "Order Refunded|refund|Order Cancelled|refunds/create"),
+        ("rating", "Product Reviewed|rate"),
+        ("search", "Products Searched|search_submitted|view_search_results|Search"),
+        ("dislike", "not interested|thumbs_down"),
+    ];
+    for (expected, names) in cases {
+        for name in names.split('|') {
+            let fields = format!(r#""type":{name:?},"query":"mug","value":1"#);
+            assert_eq!(fact(check.judge(&with(&fields), now(), |_| None)).event_type.name(), expected, "{name}");
+        }
+    }
+    assert_eq!(codes(&check.judge(&with(r#""type":"Promotion Viewed""#), now(), |_| None)), "! unknown_type");
 }
 
 #[test]
@@ -263,12 +387,12 @@ fn items_are_read_leniently() {
     .unwrap();
     let (item, repairs) = check.judge_item(&item).unwrap();
     let codes: Vec<_> = repairs.iter().map(Repair::code).collect();
-    let expected = "trimmed control_removed property_dropped number_from_text uppercased field_dropped stock_floored";
+    let expected = "trimmed control_removed property_dropped number_from_text uppercased stock_floored field_dropped";
     assert_eq!(codes.join(" "), expected);
     assert_eq!((item.id.as_str(), item.title.as_deref()), ("mug-1", Some("Red mug")));
     assert_eq!((item.categories, item.tags), (vec!["kitchen".into()], vec!["a".into(), "1".into()]));
     assert_eq!((item.price, item.currency.as_deref(), item.available), (Some(9.9), Some("EUR"), false));
-    assert_eq!((item.stock, item.published_at, item.image), (Some(0), None, None));
+    assert_eq!((item.stock, item.published_at, item.image.as_deref()), (Some(0), None, Some("x")));
     assert_eq!(item.attributes["colour"], Attribute::Text("red".into()));
 
     let refused = |json: &str| check.judge_item(&serde_json::from_str(json).unwrap()).unwrap_err().reason;
@@ -279,6 +403,31 @@ fn items_are_read_leniently() {
     assert_eq!((patch.stock, patch.price, patch.categories), (Some(3), None, None));
     let (user, _) = check.judge_user(&serde_json::from_str(r#"{"id":7,"age":24}"#).unwrap()).unwrap();
     assert_eq!((user.id.as_str(), &user.attributes["age"]), ("7", &Attribute::Number(24.0)));
+}
+
+#[test]
+fn an_item_is_read_as_shop_systems_describe_it() {
+    let check = check_by("");
+    let judge = |json: &str| check.judge_item(&serde_json::from_str(json).unwrap()).unwrap();
+    let (item, repairs) = judge(
+        r#"{"id":794,"title":{"en":"Umbrella","de":"Regenschirm"},"description":"<table><tr><td>Height</td><td>12 cm</td></tr></table>for a caf&eacute;",
+            "brand":{"name":"H&M"},"categories":[{"id":9,"name":"Clothing","slug":"clothing"}],"tags":[{"name":"Sale &amp; more"}],
+            "image":[{"src":"https://shop.example/a.jpg?x=1&y=2"}],"stock_status":"outofstock","care":"<b>Wash</b> cold"}"#,
+    );
+    assert_eq!(item.title.as_deref(), Some("Umbrella"));
+    assert_eq!(item.description.as_deref(), Some("Height\n12 cm\nfor a café"));
+    assert_eq!(
+        (item.brand.as_deref(), item.image.as_deref()),
+        (Some("H&M"), Some("https://shop.example/a.jpg?x=1&y=2"))
+    );
+    assert_eq!((item.categories, item.tags), (vec!["Clothing".into()], vec!["Sale & more".into()]));
+    assert_eq!(item.attributes["care"], Attribute::Text("Wash cold".into()));
+    assert!(!item.available);
+    for repair in [Repair::MarkupRemoved, Repair::LanguageChosen, Repair::TextFromObject] {
+        assert!(repairs.contains(&repair), "{repair} in {repairs:?}");
+    }
+    let (item, _) = judge(r#"{"id":"a","title":{"en":"Umbrella","de":"Regenschirm"},"locale":"de-DE"}"#);
+    assert_eq!(item.title.as_deref(), Some("Regenschirm"));
 }
 
 fn any_value() -> impl Strategy<Value = RawValue> {

@@ -6,6 +6,173 @@ use super::verdict::{Reason, Rejection, Repair};
 use crate::raw_value::RawValue;
 use crate::{CheckSettings, Timestamp};
 
+/// Names of fields in which other systems send an event's time, in lower case and without separators; the earlier ones
+/// are the more exact.
+const OTHER_NAMES: &[&str] = &[
+    "timestamp",
+    "eventtimestamp",
+    "eventtime",
+    "occurredat",
+    "happenedat",
+    "originaltimestamp",
+    "clienttimestamp",
+    "derivedtstamp",
+    "dvcecreatedtstamp",
+    "collectortstamp",
+    "ts",
+    "tstamp",
+    "time",
+    "datetime",
+    "eventdatetime",
+    "eventdate",
+    "createdat",
+    "eventcreatedat",
+    "creationtimestamp",
+    "createdtime",
+    "createdon",
+    "created",
+    "loggedat",
+    "recordedat",
+    "triggeredat",
+    "performedat",
+    "actiontime",
+    "actiontimestamp",
+    "timestampms",
+    "timestampmicros",
+    "timestampmillis",
+    "timems",
+    "epoch",
+    "epochms",
+    "unixtime",
+    "unixtimestamp",
+    "clienttime",
+    "servertime",
+    "servertimestamp",
+    "localtime",
+    "sentat",
+    "receivedat",
+    "viewedat",
+    "clickedat",
+    "purchasedat",
+    "orderedat",
+    "addedat",
+    "placedat",
+    "paidat",
+    "processedat",
+    "ratedat",
+    "searchedat",
+    "returnedat",
+    "orderdate",
+    "ordertime",
+    "purchasedate",
+    "purchasetime",
+    "transactiondate",
+    "transactiontime",
+    "invoicedate",
+    "visittime",
+    "visitdate",
+    "viewtime",
+    "clicktime",
+    "date",
+    "when",
+    "datecreated",
+    "datecreatedgmt",
+];
+
+/// The field in which an event without `at` has its time: its place among the properties.
+pub(super) fn other_name(properties: &[(Box<str>, RawValue)]) -> Option<usize> {
+    let place = |wanted: &str| {
+        properties.iter().rposition(|(name, value)| {
+            name.len() <= 32
+                && !value.is_missing()
+                && name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).eq(wanted.chars())
+        })
+    };
+    // Most events have a time, so this search is rare.
+    OTHER_NAMES.iter().find_map(|wanted| place(wanted))
+}
+
+/// Refuses an event without a time that has a time in a property whose name does not say whose time it is: the time of
+/// its arrival may be years off, and the sender would not notice.
+pub(super) fn no_time_beside(properties: &[(Box<str>, RawValue)]) -> Result<(), Rejection> {
+    // Times of other things than the event.
+    const OF_OTHERS: &[&str] = &[
+        "deliver",
+        "ship",
+        "expir",
+        "publish",
+        "birth",
+        "releas",
+        "due",
+        "valid",
+        "start",
+        "end",
+        "update",
+        "modif",
+        "expect",
+        "estimat",
+        "signup",
+        "register",
+        "member",
+        "since",
+        "until",
+        "last",
+        "first",
+        "next",
+        "available",
+        "launch",
+        "arrival",
+        "departure",
+        "check",
+        "dwell",
+        "duration",
+        "watch",
+        "load",
+        "time_on",
+        "timezone",
+        "read",
+        "prep",
+        "cook",
+        "lead",
+        "response",
+        "item",
+        "product",
+        "user",
+        "customer",
+        "account",
+        "warranty",
+        "best",
+    ];
+    let beside = properties.iter().find(|(name, value)| {
+        let name = name.to_lowercase();
+        let named = ["time", "timestamp", "tstamp", "date", "_at"].iter().any(|end| name.ends_with(end))
+            || name.starts_with("time")
+            || name.starts_with("date");
+        named && !OF_OTHERS.iter().any(|other| name.contains(other)) && looks_like_a_time(value)
+    });
+    match beside {
+        None => Ok(()),
+        Some((name, _)) => {
+            let name = excerpt(&RawValue::text(name.clone()));
+            Err(Rejection::new(Reason::BadTime, format!("at: missing, but {name} has a time; send it as `at`")))
+        }
+    }
+}
+
+/// Whether a value is a date in words or a number since the epoch from 2001 on, in any unit.
+fn looks_like_a_time(value: &RawValue) -> bool {
+    let is_recent = |number: f64| (1e9..1e20).contains(&number);
+    match value {
+        RawValue::Int(number) => is_recent(*number as f64),
+        RawValue::Float(number) => is_recent(*number),
+        RawValue::Text(text) => match text.trim().parse() {
+            Ok(number) => is_recent(number),
+            Err(_) => read_time(value).is_some(),
+        },
+        _ => false,
+    }
+}
+
 /// The time of an event that arrived at `received_at`.
 pub(super) fn judge_at(
     value: &RawValue,
@@ -114,6 +281,9 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 /// Derives the unit from the size: for times from 1973 to 5138 the ranges of the units do not overlap.
 fn from_epoch(number: i64) -> Timestamp {
+    if let Some(day) = from_digits_of_a_day(number) {
+        return day;
+    }
     const SECONDS: u64 = 100_000_000_000;
     const MILLIS: u64 = SECONDS * 1000;
     const MICROS: u64 = MILLIS * 1000;
@@ -123,6 +293,14 @@ fn from_epoch(number: i64) -> Timestamp {
         MILLIS..MICROS => number.div_euclid(1000),
         _ => number.div_euclid(1_000_000),
     })
+}
+
+/// A day written as one number, `20261121`, as GA4 exports it: as a number of seconds it would lie in August 1970.
+fn from_digits_of_a_day(number: i64) -> Option<Timestamp> {
+    let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
+    let valid =
+        (1990..2100).contains(&year) && (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
+    valid.then(|| Timestamp(days_from_epoch(year, month, day) * 86_400_000))
 }
 
 fn from_epoch_fraction(number: f64) -> Option<Timestamp> {
@@ -162,6 +340,7 @@ mod tests {
         }
         assert_eq!(read_time(&RawValue::Int(1_259_653_500)), at);
         assert_eq!(read_time(&RawValue::Float(1_259_653_500.0)), at);
+        assert_eq!(read_time(&RawValue::text("20091201")), Timestamp::parse("2009-12-01T00:00:00Z"));
         for text in ["yesterday", "2009-13-01 00:00:00", "2009-02-29 00:00:00", "NaN", "inf", "01/12/2009 07:45"] {
             assert_eq!(read_time(&RawValue::text(text)), None, "{text}");
         }

@@ -141,6 +141,22 @@ codes! {
         ListCut => "list_cut",
         /// A negative stock became 0.
         StockFloored => "stock_floored",
+        /// The word of an item's availability is not known; the item is hidden.
+        AvailabilityUnknown => "availability_unknown",
+        /// The time was found in a field of another name.
+        TimeAlias => "time_alias",
+        /// A placeholder in place of an id, such as `undefined` or `null`, was left out.
+        PlaceholderId => "placeholder_id",
+        /// The `.0` that spreadsheets and data frames append to an id was removed.
+        IdRepaired => "id_repaired",
+        /// Markup was taken out of a text, or its entities were decoded.
+        MarkupRemoved => "markup_removed",
+        /// Of a text in several languages one was chosen.
+        LanguageChosen => "language_chosen",
+        /// A text was read from the name of a nested object.
+        TextFromObject => "text_from_object",
+        /// The clock had leapt ahead of the log; the time of the latest event was used.
+        AtHeld => "at_held",
         /// A code was converted to upper case.
         Uppercased => "uppercased",
     }

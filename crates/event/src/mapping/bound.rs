@@ -379,10 +379,15 @@ impl Shape {
 fn read_time(format: &str, text: &str) -> Option<Timestamp> {
     let parsed = jiff::fmt::strtime::parse(format, text.trim()).ok()?;
     if let Ok(at) = parsed.to_timestamp() {
-        return Some(Timestamp(at.as_millisecond()));
+        return Some(at.into());
     }
+    let zone = match parsed.iana_time_zone() {
+        Some(name) => jiff::tz::TimeZone::get(name).ok()?,
+        None => jiff::tz::TimeZone::UTC,
+    };
     let civil = parsed.to_datetime().or_else(|_| parsed.to_date().map(|date| date.at(0, 0, 0, 0))).ok()?;
-    Some(Timestamp(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond()))
+    // A time that the change of the clocks leaves out or makes occur twice is not guessed.
+    zone.to_ambiguous_timestamp(civil).unambiguous().ok().map(Timestamp::from)
 }
 
 impl BoundRule {

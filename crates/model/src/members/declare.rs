@@ -258,7 +258,10 @@ macro_rules! members {
                 $(
                     if let Some(member) = &mut self.$name {
                         let section = format!(concat!("{}/", stringify!($name)), prefix);
-                        if let Some(kept) = source.value(&section, <$member as Member>::VERSION)? {
+                        // A model without a state has lost nothing if a checkpoint does not know it.
+                        if size_of::<$member>() == 0 {
+                            source.pass(&section);
+                        } else if let Some(kept) = source.value(&section, <$member as Member>::VERSION)? {
                             *member = kept;
                         }
                     }

@@ -218,9 +218,31 @@ impl Checkpoints {
     /// # Errors
     /// If the folder cannot be written, or a file that is kept cannot be read.
     pub fn keep(&self, n: usize) -> Result<(), StoreError> {
+        self.keep_for(n, &[]).map(|_| ())
+    }
+
+    /// [`Checkpoints::keep`] for a log whose segments begin at `starts` (ascending) and are removed from the oldest on: of each the first
+    /// checkpoint that can be resumed from when the segments before it are gone stays as well, and one that cannot be resumed from
+    /// even now goes. Returns how many were removed.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoints::keep`].
+    pub fn keep_for(&self, n: usize, starts: &[Offset]) -> Result<u64, StoreError> {
         let offsets = self.list()?;
-        let (old, kept) = offsets.split_at(offsets.len().saturating_sub(n.max(1)));
-        let mut needed: Vec<Offset> = kept.to_vec();
+        let mut needed: Vec<Offset> = offsets[offsets.len().saturating_sub(n.max(1))..].to_vec();
+        if starts.iter().any(|start| *start > Offset(0)) {
+            // One whose header does not hold cannot be resumed from; it goes when it is among the old ones.
+            let resume = |offset: Offset| self.header_of(offset).ok().map(|header| header.resume);
+            let usable: Vec<(Offset, Offset)> =
+                offsets.iter().filter_map(|&offset| Some((offset, resume(offset)?))).collect();
+            let first_after = |start: Offset| usable.iter().find(|(_, resume)| *resume >= start);
+            if usable.iter().any(|(_, resume)| *resume >= starts[0]) {
+                needed.retain(|offset| usable.iter().all(|(usable, resume)| usable != offset || *resume >= starts[0]));
+            }
+            needed.extend(starts.iter().filter_map(|&start| first_after(start)).map(|(offset, _)| *offset));
+            needed.sort_unstable();
+            needed.dedup();
+        }
         let mut next = 0;
         // What a needed file refers to is needed as well, so that it stays a checkpoint itself. References go backwards: this ends.
         while next < needed.len() {
@@ -236,11 +258,14 @@ impl Checkpoints {
             }
             next += 1;
         }
-        for &offset in old.iter().filter(|offset| !needed.contains(offset)) {
+        let mut removed = 0;
+        for &offset in offsets.iter().filter(|offset| !needed.contains(offset)) {
             let path = self.path_of(offset);
             std::fs::remove_file(&path).map_err(|e| StoreError::io(&path, "removing a checkpoint", e))?;
+            removed += 1;
         }
-        self.remove_unfinished()
+        self.remove_unfinished()?;
+        Ok(removed)
     }
 
     /// Removes what a crash left of checkpoints that were being written; nobody writes one meanwhile.

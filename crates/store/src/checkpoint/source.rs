@@ -3,6 +3,7 @@
 //! A section that is damaged is another matter: an earlier checkpoint, or the log, has what it held.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
 
@@ -70,10 +71,22 @@ impl<'a> SectionSource<'a> {
     /// # Errors
     /// If the section is damaged, or the file cannot be read.
     pub fn value<T: DeserializeOwned>(&mut self, name: &str, version: u32) -> Result<Option<T>, StoreError> {
+        self.value_since(name, version..=version)
+    }
+
+    /// [`SectionSource::value`] for a type that reads all these versions.
+    ///
+    /// # Errors
+    /// Those of [`SectionSource::value`].
+    pub fn value_since<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        versions: RangeInclusive<u32>,
+    ) -> Result<Option<T>, StoreError> {
         self.asked.insert(name.to_owned());
         let reason = match self.checkpoint.section_version(name) {
             None => UnreadReason::Missing,
-            Some(found) if found != version => UnreadReason::Version { found, expected: version },
+            Some(found) if !versions.contains(&found) => UnreadReason::Version { found, expected: *versions.end() },
             Some(_) => match postcard::take_from_bytes(&self.checkpoint.section_bytes(name)?) {
                 Ok((value, [])) => return Ok(Some(value)),
                 Ok((_, rest)) => UnreadReason::Undecodable(format!("{} bytes are left over", rest.len())),
@@ -82,6 +95,11 @@ impl<'a> SectionSource<'a> {
         };
         self.unread.push(Unread { section: name.to_owned(), reason });
         Ok(None)
+    }
+
+    /// Passes over a section whose value holds nothing: whether it is there does not matter.
+    pub fn pass(&mut self, name: &str) {
+        self.asked.insert(name.to_owned());
     }
 
     /// Takes note that a section was read and cannot be used after all.

@@ -7,6 +7,7 @@
 
 mod copy;
 mod ids;
+mod prune;
 mod reader;
 mod row;
 mod seal;
@@ -19,11 +20,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use accrue_event::{EventId, RefusalId, Timestamp};
 
 pub(crate) use self::copy::{copy_log, remove_side_files};
 use self::ids::{Filter, LiveIds};
+pub use self::prune::{Detached, FullSegment};
 use self::reader::Extent;
 pub use self::reader::LogReader;
 use self::row::Key;
@@ -48,6 +51,8 @@ impl Default for LogSettings {
 pub struct Log {
     dir: PathBuf,
     settings: LogSettings,
+    /// A segment is full when its first record is this old.
+    segment_span: Option<Duration>,
     _lock: File,
     extent: Arc<Extent>,
     sealed: Vec<Sealed>,
@@ -65,6 +70,8 @@ struct Active {
     ids: LiveIds,
     count: u64,
     checksum: u64,
+    /// When the first record came in.
+    begun_at: Option<Timestamp>,
 }
 
 /// A full segment whose index a thread is writing; until it is done, the map in memory goes on answering.
@@ -106,11 +113,13 @@ impl Log {
         if segment.sealed()?.is_some() {
             return Err(segment.corrupt("it is sealed, but the segment after it is missing"));
         }
+        segment.reserve_wal(settings.segment_records);
         let (active, last_stamp) = Active::recover(segment)?;
         let before_last = sealed.last().map(Sealed::last_stamp).transpose()?.flatten();
         let end = Offset(last.0 + active.count);
         Ok(Self {
             settings,
+            segment_span: None,
             _lock: lock,
             extent: Arc::new(Extent::new(&dir, firsts, end)),
             dir,
@@ -121,6 +130,12 @@ impl Log {
             poison: None,
             blob: Vec::new(),
         })
+    }
+
+    /// From here on a segment is also full when its first record is this old. Retention removes whole segments, so it removes a record
+    /// at most this much later than its age demands.
+    pub fn set_segment_span(&mut self, span: Option<Duration>) {
+        self.segment_span = span;
     }
 
     /// Appends `bodies` in one durable commit and returns their offsets. A clock that jumped back is held at the stamp of
@@ -235,12 +250,14 @@ impl Log {
         }
         if offsets.last().is_some_and(|offset| *offset >= self.active.segment.first) {
             self.active.segment.truncate_wal()?;
+            self.active.segment.reserve_wal(self.settings.segment_records);
         }
         Ok(())
     }
 
     /// Removes whole sealed segments that end at or before `before`; the caller holds a checkpoint that covers them. Their
-    /// event ids are forgotten: an event that old, sent again, counts as new. The digest stays what it was.
+    /// event ids are forgotten: an event that old, sent again, counts as new. The digest stays what it was. [`Log::detach`] is for a log
+    /// that others write to meanwhile.
     ///
     /// # Errors
     /// A failed write poisons the log; what was removed by then stays removed.
@@ -268,10 +285,11 @@ impl Log {
         if self.sealing.as_ref().is_some_and(|sealing| sealing.thread.is_finished()) {
             self.finish_sealing()?;
         }
-        if self.active.count >= self.settings.segment_records {
+        if self.active.count >= self.settings.segment_records || self.active.spans(self.segment_span, stamp) {
             self.begin_segment(start)?;
         }
         let active = &mut self.active;
+        active.begun_at = active.begun_at.or(Some(stamp));
         let sum = active.segment.append(start, stamp, bodies, &mut self.blob)?;
         for (position, body) in (active.count as u32..).zip(bodies) {
             if let Some(key) = row::key_of(body) {
@@ -290,8 +308,9 @@ impl Log {
     fn begin_segment(&mut self, first: Offset) -> Result<(), StoreError> {
         self.finish_sealing()?;
         let segment = Segment::create(&self.dir, first)?;
+        segment.reserve_wal(self.settings.segment_records);
         let to_read = Segment::open_to_read(&self.dir, self.active.segment.first)?;
-        let next = Active { segment, ids: LiveIds::default(), count: 0, checksum: 0 };
+        let next = Active { segment, ids: LiveIds::default(), count: 0, checksum: 0, begun_at: None };
         let full = std::mem::replace(&mut self.active, next);
         self.extent.firsts.write().push(first);
         let ids = Arc::new(full.ids);
@@ -333,24 +352,6 @@ impl Log {
         }
         Ok(touched)
     }
-
-    fn prune_sealed(&mut self, before: Offset) -> Result<(), StoreError> {
-        self.finish_sealing()?;
-        while self.sealed.first().is_some_and(|sealed| sealed.end <= before) {
-            let end = self.sealed[0].end;
-            let (chain, sum) = (self.digest(end)?, self.sealed[0].segment.sum(Offset(end.0 - 1))?);
-            // The successor learns the digest before the segment goes, so a crash in between loses nothing.
-            if end == self.active.segment.first {
-                self.active.segment.set_before(chain, sum)?;
-            } else {
-                Segment::open(&self.dir, end)?.set_before(chain, sum)?;
-            }
-            self.extent.firsts.write().remove(0);
-            let first = self.sealed.remove(0).segment.first;
-            segment::remove(&self.dir, first)?;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Log {
@@ -365,7 +366,7 @@ impl Drop for Log {
 impl Active {
     /// Reads a segment through: its ids, its sum, and the stamp of its last record.
     fn recover(segment: Segment) -> Result<(Self, Option<Timestamp>), StoreError> {
-        let mut active = Self { segment, ids: LiveIds::default(), count: 0, checksum: 0 };
+        let mut active = Self { segment, ids: LiveIds::default(), count: 0, checksum: 0, begun_at: None };
         let mut last_stamp = None;
         active.segment.scan(active.segment.first, Offset(i64::MAX as u64), |_, received_at, body, sum| {
             if let Some(key) = row::key(body)? {
@@ -374,9 +375,16 @@ impl Active {
             active.count += 1;
             active.checksum = active.checksum.wrapping_add(sum);
             last_stamp = Some(received_at);
+            active.begun_at = active.begun_at.or(last_stamp);
             Ok(())
         })?;
         Ok((active, last_stamp))
+    }
+
+    /// Whether its first record came in at least `span` before `stamp`.
+    fn spans(&self, span: Option<Duration>, stamp: Timestamp) -> bool {
+        let (Some(span), Some(begun_at)) = (span, self.begun_at) else { return false };
+        u128::from(stamp.0.abs_diff(begun_at.0)) >= span.as_millis()
     }
 }
 

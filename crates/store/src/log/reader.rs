@@ -57,7 +57,7 @@ impl Extent {
 
 /// Reads records by offset over connections of its own. It sees everything that was committed.
 pub struct LogReader {
-    extent: Arc<Extent>,
+    pub(super) extent: Arc<Extent>,
     open: BTreeMap<Offset, Segment>,
     rows: Rows,
     /// Records that are handed out as tombstones, ascending.
@@ -169,8 +169,13 @@ impl LogReader {
         if upto < start {
             return Err(StoreError::Pruned { offset: upto, start });
         }
-        let mut chain = self.segment(start)?.chain_before()?;
-        self.chunks(start, upto, |rows, path| {
+        let chain = self.segment(start)?.chain_before()?;
+        self.chain_over(chain, start, upto)
+    }
+
+    /// The digest of all records before `upto`, given that of all before `from`.
+    pub(super) fn chain_over(&mut self, mut chain: u128, from: Offset, upto: Offset) -> Result<u128, StoreError> {
+        self.chunks(from, upto, |rows, path| {
             for (offset, received_at, blob) in rows.iter() {
                 let (body, _) =
                     row::verified(offset, received_at, blob).map_err(|damage| bad_record(path, offset, damage))?;
@@ -240,15 +245,17 @@ impl LogReader {
         Ok(from)
     }
 
-    fn segment(&mut self, first: Offset) -> Result<&Segment, StoreError> {
+    pub(super) fn segment(&mut self, first: Offset) -> Result<&Segment, StoreError> {
         let start = self.start();
         self.open.retain(|open, _| *open >= start);
         if !self.open.contains_key(&first) {
             let opened = Segment::open_to_read(&self.extent.dir, first);
-            let start = self.start();
-            if opened.is_err() && first < start {
-                // Retention took it away in the meantime.
-                return Err(StoreError::Pruned { offset: first, start });
+            if opened.is_err() && !segment::path_of(&self.extent.dir, first).exists() {
+                // Retention took it away in the meantime, here or in the process that writes the log.
+                let left = segment::list(&self.extent.dir)?.into_iter().find(|left| *left > first);
+                if let Some(start) = left {
+                    return Err(StoreError::Pruned { offset: first, start });
+                }
             }
             let segment = opened?;
             if self.open.len() == OPEN_SEGMENTS {

@@ -5,6 +5,7 @@
 //! another name and renamed when it is whole, so a crash leaves no half-made segment.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use accrue_event::Timestamp;
@@ -22,6 +23,12 @@ const EXTENSION: &str = "seg";
 /// Pages of the write-ahead log after which the writer copies them into the file. Fewer cost nothing, since a page is full
 /// when it is copied; more make the stall of a copy longer.
 const CHECKPOINT_PAGES: u32 = 1000;
+/// Bytes of a page in the write-ahead log, its header included.
+const FRAME: u64 = 4096 + 24;
+/// The largest size that the write-ahead log is extended to before it is used: what is copied at once, and a large commit more.
+const RESERVED: u64 = (CHECKPOINT_PAGES as u64 + 256) * FRAME;
+/// Bytes that a record takes in the write-ahead log, roughly.
+const RECORD_BYTES: u64 = 256;
 /// A row with its checksum already taken off: offset, stamp, blob.
 pub(super) type RawRow = (Offset, Timestamp, Vec<u8>);
 
@@ -36,6 +43,13 @@ pub(super) struct Segment {
 /// The file of the segment that begins at `first`.
 pub(super) fn path_of(dir: &Path, first: Offset) -> PathBuf {
     dir.join(format!("{:020}.{EXTENSION}", first.0))
+}
+
+/// The file beside a segment whose name has a suffix more.
+fn side_file(path: &Path, suffix: &str) -> PathBuf {
+    let mut file = path.to_path_buf().into_os_string();
+    file.push(suffix);
+    file.into()
 }
 
 /// First offsets of the segments in a folder, ascending. Unfinished files of a crash are not among them.
@@ -67,11 +81,10 @@ pub(super) fn remove(dir: &Path, first: Offset) -> Result<(), StoreError> {
     let path = path_of(dir, first);
     // The side files go first: a segment without them is whole (it was checkpointed), they without it are litter.
     for suffix in ["-wal", "-shm", ""] {
-        let mut file = path.clone().into_os_string();
-        file.push(suffix);
+        let file = side_file(&path, suffix);
         match std::fs::remove_file(&file) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::io(Path::new(&file), "removing a segment", e));
+                return Err(StoreError::io(&file, "removing a segment", e));
             }
             _ => {}
         }
@@ -124,6 +137,19 @@ impl Segment {
             ))
             .map_err(|e| segment.failed("opening a segment", e))?;
         Ok(segment)
+    }
+
+    /// Extends the write-ahead log with zeros for a segment of up to `n_records`. A commit then overwrites blocks that the file has, and
+    /// waits for its own data alone. One that makes the file longer also waits for the file system's journal, and with it for whatever
+    /// other programs wrote. SQLite ends its reading of a write-ahead log at the first frame whose checksum is wrong, and zeros are such a
+    /// frame. It is done for speed only, so a failure changes nothing.
+    pub(super) fn reserve_wal(&self, n_records: u64) {
+        let wanted = n_records.saturating_mul(RECORD_BYTES).next_multiple_of(FRAME).min(RESERVED);
+        let _ = File::options().append(true).create(true).open(side_file(&self.path, "-wal")).and_then(|mut file| {
+            let missing = wanted.saturating_sub(file.metadata()?.len());
+            std::io::copy(&mut std::io::repeat(0).take(missing), &mut file)?;
+            file.sync_all()
+        });
     }
 
     /// Opens the segment for reading, beside whoever writes it.

@@ -49,6 +49,31 @@ fn full_disk_poisons_the_writer_and_reads_go_on() {
 }
 
 #[test]
+fn commits_overwrite_a_write_ahead_log_that_was_extended_in_advance() {
+    let folder = Folder::new("reserved");
+    let wal = folder.0.join("log/00000000000000000000.seg-wal");
+    let len = || std::fs::metadata(&wal).unwrap().len();
+    let mut log = Log::open(&folder.0, LogSettings::default()).unwrap();
+    let reserved = len();
+    assert!(reserved > 4 << 20, "{reserved}");
+    for n in 0..300 {
+        log.append(Timestamp(n as i64), &[retired(n)]).unwrap();
+    }
+    assert_eq!(len(), reserved);
+    log.erase(&[Offset(7)]).unwrap();
+    assert_eq!(len(), reserved, "it is extended again after it was emptied");
+    // A process that was killed leaves the file as it is.
+    let kept = std::fs::read(&wal).unwrap();
+    let segment = std::fs::read(wal.with_extension("seg")).unwrap();
+    drop(log);
+    std::fs::write(&wal, kept).unwrap();
+    std::fs::write(wal.with_extension("seg"), segment).unwrap();
+    let mut log = Log::open(&folder.0, LogSettings::default()).unwrap();
+    assert_eq!((log.end(), len()), (Offset(300), reserved));
+    assert_eq!(log.append(Timestamp(300), &[retired(300)]).unwrap(), Offset(300)..Offset(301));
+}
+
+#[test]
 fn key_is_peeked_from_the_bytes_of_a_body() {
     let event = crate::CheckedEvent {
         event: accrue_event::Event {

@@ -1,7 +1,7 @@
 //! Appending, reading, recognising, erasing, pruning.
 
 use accrue_event::Timestamp;
-use accrue_store::{Body, LogReader, Offset, StoreError};
+use accrue_store::{Body, Log, LogReader, Offset, StoreError};
 use proptest::prelude::*;
 
 use crate::fixture::{Folder, bodies, body, checked, filled, id, open, read_all, refusal_id};
@@ -208,4 +208,70 @@ fn refused_write_poisons_the_writer() {
     assert_eq!(log.find_event(&id(52)).unwrap(), None);
     drop(log);
     assert_eq!(open(folder.path(), 1000).unwrap().end(), Offset(50));
+}
+
+#[test]
+fn a_kill_between_the_steps_of_pruning_leaves_a_whole_log() {
+    let folder = Folder::new();
+    let log = filled(folder.path(), 20, 95, 10);
+    let digest = log.digest(Offset(95)).unwrap();
+    log.reader().note_digests(Offset(60)).unwrap();
+    assert!(log.reader().note_digests(Offset(50)).is_err(), "no segment begins there");
+    drop(log);
+    let mut log = open(folder.path(), 20).unwrap();
+    assert_eq!((log.start(), log.digest(Offset(95)).unwrap()), (Offset(0), digest), "nothing is removed yet");
+    let detached = log.detach(Offset(60));
+    assert_eq!((log.start(), log.digest(Offset(95)).unwrap()), (Offset(60), digest));
+    assert_eq!(log.find_event(&id(39)).unwrap(), None);
+    log.append(Timestamp(1_000), &[body(95)]).unwrap();
+    drop((log, detached));
+    // Some of the files are gone, from the oldest on.
+    for first in ["00000000000000000000", "00000000000000000020"] {
+        std::fs::remove_file(folder.join(&format!("log/{first}.seg"))).unwrap();
+        let log = open(folder.path(), 20).unwrap();
+        assert_eq!((log.digest(Offset(95)).unwrap(), log.end()), (digest, Offset(96)));
+        log.reader().verify().unwrap();
+    }
+}
+
+#[test]
+fn answers_are_erased_and_everything_else_stays() {
+    let folder = Folder::new();
+    let mut log = filled(folder.path(), 20, 95, 10);
+    let full = log.reader().full_segments().unwrap();
+    assert_eq!((full.len(), full[1].first, full[1].end), (4, Offset(20), Offset(40)));
+    assert!(full.windows(2).all(|pair| pair[0].from <= pair[0].to && pair[0].to <= pair[1].from));
+    let is_served =
+        |log: &Log, offset: u64| matches!(log.reader().get(Offset(offset)).unwrap().unwrap().body, Body::Served(_));
+    let served: Vec<u64> = (20..40).filter(|&offset| is_served(&log, offset)).collect();
+    let (&spared, erased) = served.split_first().expect("the segment has answers");
+    let n = erased.len() as u64;
+    assert_eq!(log.reader().count_served(&full[1], &[Offset(spared)]).unwrap(), n);
+    assert_eq!(log.reader().erase_served(&full[1], &[Offset(spared)]).unwrap(), n);
+    assert_eq!(log.reader().erase_served(&full[1], &[Offset(spared)]).unwrap(), 0);
+    assert!(is_served(&log, spared) && erased.iter().all(|&offset| !is_served(&log, offset)));
+    assert_eq!(log.reader().erase_served(&full[1], &[]).unwrap(), 1, "no longer spared");
+    assert!(!is_served(&log, spared));
+    log.append(Timestamp(1_000), &[body(95)]).unwrap();
+    drop(log);
+    let log = open(folder.path(), 20).unwrap();
+    log.reader().verify().unwrap();
+    assert_eq!(log.find_event(&id(21)).unwrap(), Some(Offset(21)));
+}
+
+#[test]
+fn a_segment_is_full_when_its_first_record_is_old_enough() {
+    let folder = Folder::new();
+    let mut log = open(folder.path(), 1_000).unwrap();
+    log.set_segment_span(Some(std::time::Duration::from_millis(100)));
+    for (at, offset) in [(0, 0), (99, 1), (100, 2), (150, 3), (300, 4)] {
+        log.append(Timestamp(at), &[body(offset)]).unwrap();
+    }
+    assert_eq!(log.reader().segment_starts(), [Offset(0), Offset(2), Offset(4)]);
+    drop(log);
+    let mut log = open(folder.path(), 1_000).unwrap();
+    log.set_segment_span(Some(std::time::Duration::from_millis(100)));
+    log.append(Timestamp(399), &[body(5)]).unwrap();
+    log.append(Timestamp(400), &[body(6)]).unwrap();
+    assert_eq!(log.reader().last_segment(), Offset(6), "the age of a segment is known after a restart");
 }

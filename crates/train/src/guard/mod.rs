@@ -16,6 +16,9 @@
 mod capital;
 mod probe;
 
+use std::ops::Bound;
+
+use accrue_event::SettingFault;
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
 use accrue_store::{Interaction, Names, PagedVec};
@@ -91,6 +94,24 @@ impl GuardSettings {
     fn tolerance_at(&self, since_good: u64) -> f64 {
         let age = (since_good as f64 / self.usual_age() as f64).max(1.0);
         (self.tolerance * age).min(MOST_TOLERANCE)
+    }
+}
+
+impl GuardSettings {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The first fault found; its key is relative to the table of these settings.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("anchor_one_in", self.anchor_one_in, 2..)?;
+        SettingFault::check("anchors", self.anchors, 128..=100_000)?;
+        SettingFault::check("test_one_in", self.test_one_in, 1..=u64::MAX / 4)?;
+        SettingFault::check("tests_per_s", self.tests_per_s, 1..=1_000_000)?;
+        SettingFault::check("version_every", self.version_every, 1_000..)?;
+        SettingFault::check("confirm_after", self.confirm_after, 500..=self.version_every)?;
+        SettingFault::check("versions_kept", self.versions_kept, 0..=100)?;
+        SettingFault::check("tolerance", self.tolerance, 0.0..=MOST_TOLERANCE)?;
+        SettingFault::check("alpha", self.alpha, (Bound::Excluded(0.0), Bound::Excluded(1.0)))
     }
 }
 

@@ -1,0 +1,179 @@
+//! Whether an item may be shown, read from the words that shop systems use for it.
+//!
+//! A word that is not understood hides the item, as a repair that the counters show: an item that is sold out and shown
+//! costs more than one that is hidden until its feed is corrected.
+
+use super::repairs::Repairs;
+use super::verdict::Repair;
+use crate::raw_value::RawValue;
+
+/// No known word is longer, the address of schema.org included.
+const MAX_BYTES: usize = 64;
+
+/// Names of attributes in which feeds of other systems state the availability, in lower case and without separators.
+const OTHER_NAMES: &[&str] = &[
+    "availability",
+    "stockstatus",
+    "instock",
+    "isinstock",
+    "isavailable",
+    "inventorystatus",
+    "availabilitystatus",
+    "stockavailability",
+];
+
+/// The availability that a record states; `None` if it states none.
+pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)], repairs: &mut Repairs) -> Option<bool> {
+    if value.is_missing() {
+        return attributes.iter().rev().find_map(|(name, value)| {
+            let name = compact(name)?;
+            OTHER_NAMES.contains(&name.as_str()).then(|| understood(value)).flatten()
+        });
+    }
+    Some(understood(value).unwrap_or_else(|| {
+        repairs.note(Repair::AvailabilityUnknown);
+        false
+    }))
+}
+
+fn understood(value: &RawValue) -> Option<bool> {
+    match value {
+        RawValue::Bool(value) => Some(*value),
+        // A count of pieces, or a truth value as a number.
+        RawValue::Int(number) => Some(*number > 0),
+        RawValue::Float(number) if number.is_finite() => Some(*number > 0.0),
+        RawValue::Text(text) => word(text),
+        RawValue::Null | RawValue::Float(_) | RawValue::List(_) | RawValue::Other(_) => None,
+    }
+}
+
+fn word(text: &str) -> Option<bool> {
+    let text = text.trim();
+    if let Ok(number) = text.parse::<f64>() {
+        return number.is_finite().then_some(number > 0.0);
+    }
+    let word = compact(text)?;
+    let word = ["httpswwwschemaorg", "httpwwwschemaorg", "httpsschemaorg", "httpschemaorg", "schemaorg", "schema"]
+        .iter()
+        .find_map(|prefix| word.strip_prefix(prefix).filter(|rest| !rest.is_empty()))
+        .unwrap_or(&word);
+    // Truth values; schema.org; Google, Meta and other feeds; Shopify, WooCommerce, Magento and PrestaShop; the common
+    // languages of shops. Items that can be ordered before they are in stock can be bought, so they are shown.
+    match word {
+        "true" | "yes" | "y" | "t" | "on" | "x" | "instock" | "available" | "isavailable" | "availablenow"
+        | "inventory" => Some(true),
+        "instoreonly" | "onlineonly" | "limitedavailability" | "limited" | "limitedstock" | "lowstock" => Some(true),
+        "preorder" | "presale" | "backorder" | "backordered" | "onbackorder" | "onorder" | "madetoorder" => Some(true),
+        "availablefororder" | "availabletoorder" | "orderable" | "purchasable" | "buyable" | "saleable" => Some(true),
+        "active" | "enabled" | "publish" | "published" | "visible" | "live" | "online" | "continue" => Some(true),
+        "ja" | "oui" | "si" | "sí" | "sì" | "sim" | "tak" | "auflager" | "lieferbar" | "sofortlieferbar"
+        | "verfügbar" => Some(true),
+        "vorrätig" | "vorbestellbar" | "enstock" | "disponible" | "disponibile" | "disponível" | "opvoorraad" => {
+            Some(true)
+        }
+        "dostępny" | "ilager" | "ilagret" | "pålager" => Some(true),
+        "false" | "no" | "n" | "f" | "off" | "outofstock" | "oos" | "nostock" | "notinstock" | "nonstock" => {
+            Some(false)
+        }
+        "soldout" | "discontinued" | "endoflife" | "eol" | "reserved" | "retired" | "unavailable" | "notavailable" => {
+            Some(false)
+        }
+        "temporarilyoutofstock" | "temporarilyunavailable" | "currentlyunavailable" | "outofseason" => Some(false),
+        "inactive" | "disabled" | "draft" | "archived" | "pending" | "private" | "trash" | "hidden" | "deleted" => {
+            Some(false)
+        }
+        "offline" | "unpublished" | "notvisible" | "notvisibleindividually" | "blocked" | "deny" | "never" => {
+            Some(false)
+        }
+        "nein" | "non" | "não" | "nie" | "ausverkauft" | "vergriffen" | "nichtlieferbar" | "nichtverfügbar" => {
+            Some(false)
+        }
+        "nichtvorrätig" | "nichtauflager" | "épuisé" | "enrupture" | "rupturedestock" | "indisponible" => {
+            Some(false)
+        }
+        "agotado" | "nodisponible" | "sinexistencias" | "esaurito" | "nondisponibile" | "esgotado" | "indisponível" => {
+            Some(false)
+        }
+        "uitverkocht" | "nietopvoorraad" | "nietleverbaar" | "wyprzedany" | "niedostępny" | "slutsåld" | "udsolgt" => {
+            Some(false)
+        }
+        _ => None,
+    }
+}
+
+/// The letters and digits of a word in lower case; `None` if it is too long to be a known one.
+fn compact(text: &str) -> Option<String> {
+    (text.len() <= MAX_BYTES)
+        .then(|| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> (Option<bool>, bool) {
+        let mut repairs = Repairs::default();
+        let said = read(&RawValue::text(text), &[], &mut repairs);
+        (said, repairs.as_slice() == [Repair::AvailabilityUnknown])
+    }
+
+    #[test]
+    fn words_of_shop_systems_are_understood() {
+        for shown in
+            ["in stock", "InStock", "in_stock", "https://schema.org/InStock", "http://schema.org/PreOrder", "instock"]
+        {
+            assert_eq!(read_text(shown), (Some(true), false), "{shown}");
+        }
+        for shown in
+            ["TRUE", "1", "12", "yes", "onbackorder", "available for order", "auf Lager", "active", "schema:InStock"]
+        {
+            assert_eq!(read_text(shown), (Some(true), false), "{shown}");
+        }
+        for hidden in
+            ["out of stock", "OutOfStock", "https://schema.org/SoldOut", "Sold Out", "discontinued", "f", "off", "0"]
+        {
+            assert_eq!(read_text(hidden), (Some(false), false), "{hidden}");
+        }
+        for hidden in [
+            "0.0",
+            "-3",
+            "draft",
+            "trash",
+            "unavailable",
+            "ausverkauft",
+            "rupture de stock",
+            "http://www.schema.org/Discontinued",
+        ] {
+            assert_eq!(read_text(hidden), (Some(false), false), "{hidden}");
+        }
+        assert_eq!(read_text("  "), (None, false));
+    }
+
+    #[test]
+    fn a_word_that_is_not_understood_hides_the_item_and_is_told() {
+        for unknown in ["perhaps", "ask us", "?", "NaN", "https://schema.org/Whatever"] {
+            assert_eq!(read_text(unknown), (Some(false), true), "{unknown}");
+        }
+        assert_eq!(read_text(&"in stock ".repeat(100)), (Some(false), true));
+        for value in [RawValue::List(Vec::new()), RawValue::Other("{}".into()), RawValue::Float(f64::NAN)] {
+            let mut repairs = Repairs::default();
+            assert_eq!(read(&value, &[], &mut repairs), Some(false));
+            assert_eq!(repairs.as_slice(), [Repair::AvailabilityUnknown]);
+        }
+        let mut repairs = Repairs::default();
+        assert_eq!(read(&RawValue::Float(0.0), &[], &mut repairs), Some(false));
+        assert_eq!(repairs.as_slice(), []);
+    }
+
+    #[test]
+    fn the_fields_of_other_systems_count_where_availability_itself_is_missing() {
+        let of = |name: &str, word: &str| {
+            read(&RawValue::Null, &[(name.into(), RawValue::text(word))], &mut Repairs::default())
+        };
+        assert_eq!(of("stock_status", "outofstock"), Some(false));
+        assert_eq!(of("availability", "out of stock"), Some(false));
+        assert_eq!(of("is_in_stock", "1"), Some(true));
+        assert_eq!(of("availability", "in two weeks"), None);
+        assert_eq!(of("colour", "off"), None);
+    }
+}

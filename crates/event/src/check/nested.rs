@@ -1,0 +1,227 @@
+//! Texts inside nested values: by language, as objects with a name, as one of several addresses.
+//!
+//! In: the JSON text of a nested value, as [`RawValue::Other`] keeps it, or a list of them. Out: the value that a person
+//! would read in its place. What cannot be found is left to the rules, which note that a field was dropped.
+
+use super::repairs::Repairs;
+use super::verdict::Repair;
+use crate::raw_value::{Node, RawValue};
+
+/// Keys under which objects of shop systems have their text: WooCommerce, Shopify, Magento, PrestaShop, schema.org, CMS.
+const TEXT_KEYS: &[&str] = &[
+    "name",
+    "title",
+    "label",
+    "value",
+    "text",
+    "rendered",
+    "raw",
+    "#text",
+    "_",
+    "@value",
+    "displayname",
+    "display_name",
+    "plain",
+    "content",
+    "slug",
+    "handle",
+    "code",
+];
+
+/// Keys under which pictures have their address.
+const ADDRESS_KEYS: &[&str] =
+    &["src", "url", "href", "originalsrc", "original_src", "image", "link", "contenturl", "large", "original"];
+
+/// Keys under which an element of a list says which language it is in.
+const LANGUAGE_KEYS: &[&str] =
+    &["language", "lang", "locale", "languagecode", "language_code", "@language", "iso", "id_lang"];
+
+/// Languages that are preferred where the item does not say its own.
+const PREFERRED: &[&str] = &["en", "default", "x-default"];
+
+/// The value with nested texts in place of nested objects, for a field that holds one text. `locale` is the item's.
+pub(super) fn text<'v>(
+    value: &'v RawValue,
+    locale: Option<&str>,
+    repairs: &mut Repairs,
+) -> std::borrow::Cow<'v, RawValue> {
+    use std::borrow::Cow;
+    let found = match value {
+        RawValue::Other(json) => object(json, locale, TEXT_KEYS, repairs),
+        RawValue::List(elements) => by_language(elements, locale, repairs)
+            .or_else(|| elements.iter().find_map(|element| plain_or_in(element, locale, TEXT_KEYS, repairs))),
+        _ => None,
+    };
+    found.map_or(Cow::Borrowed(value), Cow::Owned)
+}
+
+/// As [`text`], for the address of a picture: the first of several.
+pub(super) fn address<'v>(value: &'v RawValue, repairs: &mut Repairs) -> std::borrow::Cow<'v, RawValue> {
+    use std::borrow::Cow;
+    let found = match value {
+        RawValue::Other(json) => object(json, None, ADDRESS_KEYS, repairs),
+        RawValue::List(elements) => {
+            elements.iter().find_map(|element| plain_or_in(element, None, ADDRESS_KEYS, repairs))
+        }
+        _ => None,
+    };
+    found.map_or(Cow::Borrowed(value), Cow::Owned)
+}
+
+/// As [`text`], for a field that holds a list of texts: each object in the list becomes its name.
+pub(super) fn texts<'v>(
+    value: &'v RawValue,
+    locale: Option<&str>,
+    repairs: &mut Repairs,
+) -> std::borrow::Cow<'v, RawValue> {
+    use std::borrow::Cow;
+    match value {
+        RawValue::List(elements) if elements.iter().any(|element| matches!(element, RawValue::Other(_))) => {
+            let named = elements
+                .iter()
+                .map(|element| plain_or_in(element, locale, TEXT_KEYS, repairs).unwrap_or_else(|| element.clone()));
+            Cow::Owned(RawValue::List(named.collect()))
+        }
+        RawValue::Other(json) => {
+            // Lists by language (`{"en": ["Mugs"], "de": ["Tassen"]}`) or one object with a name.
+            object(json, locale, TEXT_KEYS, repairs).map_or(Cow::Borrowed(value), Cow::Owned)
+        }
+        _ => Cow::Borrowed(value),
+    }
+}
+
+fn plain_or_in(element: &RawValue, locale: Option<&str>, keys: &[&str], repairs: &mut Repairs) -> Option<RawValue> {
+    match element {
+        RawValue::Other(json) => object(json, locale, keys, repairs),
+        RawValue::Text(_) | RawValue::Int(_) if !element.is_missing() => Some(element.clone()),
+        _ => None,
+    }
+}
+
+/// The text of an object: that of its language, or that under one of the keys.
+fn object(json: &str, locale: Option<&str>, keys: &[&str], repairs: &mut Repairs) -> Option<RawValue> {
+    let pairs = pairs(json)?;
+    let languages: Vec<_> = pairs.iter().filter(|(name, value)| is_language(name) && is_text(value)).collect();
+    // Every key is a language, so `{"id": 7, "name": "Mug"}`, whose `id` is Indonesian too, is not by language.
+    if !languages.is_empty() && languages.len() == pairs.iter().filter(|(_, value)| *value != RawValue::Null).count() {
+        repairs.note(Repair::LanguageChosen);
+        let names = languages.iter().map(|(name, _)| &**name);
+        let chosen = choose(names, locale)?;
+        return Some(languages[chosen].1.clone());
+    }
+    let key =
+        |wanted: &str| pairs.iter().find(|(name, value)| name.eq_ignore_ascii_case(wanted) && *value != RawValue::Null);
+    for (_, value) in keys.iter().filter_map(|wanted| key(wanted)) {
+        let found = match value {
+            RawValue::Other(inner) => object(inner, locale, keys, repairs),
+            RawValue::Text(_) | RawValue::Int(_) | RawValue::List(_) => Some(value.clone()),
+            _ => None,
+        };
+        if found.is_some() {
+            repairs.note(Repair::TextFromObject);
+            return found;
+        }
+    }
+    None
+}
+
+/// The text of a list whose elements name their languages: `[{"language": "de", "value": "Tasse"}, …]`.
+fn by_language(elements: &[RawValue], locale: Option<&str>, repairs: &mut Repairs) -> Option<RawValue> {
+    let mut found = Vec::new();
+    for element in elements {
+        let RawValue::Other(json) = element else { return None };
+        let pairs = pairs(json)?;
+        let language = pairs.iter().find_map(|(name, value)| match value {
+            RawValue::Text(language) if LANGUAGE_KEYS.iter().any(|key| name.eq_ignore_ascii_case(key)) => {
+                Some(language.clone())
+            }
+            _ => None,
+        })?;
+        found.push((language, object(json, locale, TEXT_KEYS, &mut Repairs::default())?));
+    }
+    let chosen = choose(found.iter().map(|(language, _)| &**language), locale)?;
+    repairs.note(Repair::LanguageChosen);
+    Some(found.swap_remove(chosen).1)
+}
+
+/// The place of the language to use: the item's own, else English, else the first.
+fn choose<'n>(names: impl Iterator<Item = &'n str> + Clone, locale: Option<&str>) -> Option<usize> {
+    let same = |name: &str, wanted: &str| name.replace('_', "-").eq_ignore_ascii_case(&wanted.replace('_', "-"));
+    let primary = |name: &str| name.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+    let whole = |wanted: &str| names.clone().position(|name| same(name, wanted));
+    let part = |wanted: &str| names.clone().position(|name| primary(name) == primary(wanted));
+    locale
+        .and_then(|locale| whole(locale).or_else(|| part(locale)))
+        .or_else(|| PREFERRED.iter().find_map(|wanted| whole(wanted).or_else(|| part(wanted))))
+        .or_else(|| names.clone().next().map(|_| 0))
+}
+
+/// Whether a key is a language tag: `de`, `pt-BR`, `zh_Hans`, `deu`, `default`.
+fn is_language(name: &str) -> bool {
+    if PREFERRED.contains(&name) {
+        return true;
+    }
+    let mut parts = name.split(['-', '_']);
+    let primary = parts.next().unwrap_or_default();
+    let is_primary = (2..=3).contains(&primary.len()) && primary.bytes().all(|byte| byte.is_ascii_alphabetic());
+    is_primary
+        && !matches!(
+            primary.to_ascii_lowercase().as_str(),
+            "src" | "url" | "alt" | "raw" | "key" | "pos" | "sku" | "uid"
+        )
+        && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+fn is_text(value: &RawValue) -> bool {
+    matches!(value, RawValue::Text(_) | RawValue::List(_))
+}
+
+/// The pairs of a nested object.
+fn pairs(json: &str) -> Option<Vec<(Box<str>, RawValue)>> {
+    match serde_json::from_str(json).ok()? {
+        Node::Map(pairs) => Some(pairs),
+        Node::Value(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(json: &str, locale: Option<&str>) -> Option<String> {
+        match &*text(&serde_json::from_str(json).unwrap(), locale, &mut Repairs::default()) {
+            RawValue::Text(text) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_text_by_language_is_that_of_the_item_or_english_or_the_first() {
+        let titles = r#"{"de":"Regenschirm","en":"Umbrella","pt_BR":"Guarda-chuva"}"#;
+        assert_eq!(text_of(titles, None).unwrap(), "Umbrella");
+        assert_eq!(text_of(titles, Some("de-AT")).unwrap(), "Regenschirm");
+        assert_eq!(text_of(titles, Some("pt-BR")).unwrap(), "Guarda-chuva");
+        assert_eq!(text_of(titles, Some("fr")).unwrap(), "Umbrella");
+        assert_eq!(text_of(r#"{"de":"Tasse","fr":"Gobelet"}"#, None).unwrap(), "Tasse");
+        assert_eq!(text_of(r#"{"en":null,"de":"Tasse"}"#, None).unwrap(), "Tasse");
+        let list = r#"[{"language":"de","value":"Tasse"},{"language":"en","value":"Mug"}]"#;
+        assert_eq!(text_of(list, None).unwrap(), "Mug");
+        assert_eq!(text_of(list, Some("de")).unwrap(), "Tasse");
+        assert_eq!(text_of(r#"{"id":7,"name":"Mug"}"#, None).unwrap(), "Mug");
+        assert_eq!(text_of(r#"{"rendered":"Mug"}"#, None).unwrap(), "Mug");
+        assert_eq!(text_of(r#"[{"id":"1","value":"Mug"}]"#, None).unwrap(), "Mug");
+        assert_eq!(text_of(r#"{"x":{"y":1}}"#, None), None);
+    }
+
+    #[test]
+    fn lists_of_objects_become_their_names() {
+        let value: RawValue =
+            serde_json::from_str(r#"[{"id":9,"name":"Clothing","slug":"clothing"},"Linen",{"name":{"en":"Sale"}}]"#)
+                .unwrap();
+        let names = RawValue::List(["Clothing", "Linen", "Sale"].map(RawValue::text).into());
+        assert_eq!(*texts(&value, None, &mut Repairs::default()), names);
+        let value: RawValue =
+            serde_json::from_str(r#"[{"src":"https://shop.example/a.jpg","alt":"a"},{"src":"b"}]"#).unwrap();
+        assert_eq!(*address(&value, &mut Repairs::default()), RawValue::text("https://shop.example/a.jpg"));
+    }
+}

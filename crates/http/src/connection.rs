@@ -1,0 +1,274 @@
+//! One connection: what it does at the moment, and how long it may do that.
+//!
+//! A connection is in one [`Phase`] at a time, and each phase in which it waits for its client has a time limit. The
+//! phase also says which connections can be closed with the least harm when there are too many.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+
+use super::settings::HttpSettings;
+
+/// Most bytes of a request's line and headers.
+const HEAD_BYTES: usize = 64 << 10;
+/// How long a client may take nothing of an answer.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// What a connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// It is open, and no request has come yet.
+    New,
+    /// A request's line and headers are arriving.
+    Head,
+    /// An answer is being sent.
+    Answer,
+    /// A request's body is arriving.
+    Body,
+    /// It waits for the next request.
+    Idle,
+    /// A request is being served.
+    Work,
+}
+
+/// The state of a connection, which its task, the accepting loop and the middleware share.
+pub(super) struct Connection {
+    /// The address, or the network, that the connection counts for.
+    pub(super) peer: IpAddr,
+    /// Whether it was accepted beyond the limit of connections. Then only probes are answered.
+    pub(super) is_extra: bool,
+    state: Mutex<State>,
+    /// Wakes the task when the connection must be closed to make room.
+    evicted: Notify,
+}
+
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// When the client last took a part of the answer.
+    taken: Instant,
+    /// Seconds of computation that its requests took; halves every second.
+    used_s: f64,
+    used_at: Instant,
+}
+
+/// How long each phase may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    head: Duration,
+    idle: Duration,
+    answer: Duration,
+}
+
+impl Limits {
+    pub(super) fn of(settings: &HttpSettings) -> Self {
+        let answer = Duration::from_secs(settings.request_timeout_s);
+        let idle = Duration::from_secs(settings.idle_timeout_s);
+        Self { head: Duration::from_secs(settings.header_timeout_s).min(answer), idle, answer }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(peer: IpAddr, is_extra: bool) -> Arc<Self> {
+        let now = Instant::now();
+        let state = State { phase: Phase::New, since: now, taken: now, used_s: 0.0, used_at: now };
+        Arc::new(Self { peer, is_extra, state: Mutex::new(state), evicted: Notify::new() })
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        let mut state = self.state.lock();
+        state.phase = phase;
+        state.since = Instant::now();
+        state.taken = state.since;
+    }
+
+    /// Enters a phase from certain others.
+    fn pass(&self, from: &[Phase], to: Phase) {
+        let mut state = self.state.lock();
+        if from.contains(&state.phase) {
+            state.phase = to;
+            state.since = Instant::now();
+        }
+    }
+
+    /// Phase, and since when the client has kept the connection waiting.
+    pub(super) fn waits(&self) -> (Phase, Instant) {
+        let state = self.state.lock();
+        (state.phase, if state.phase == Phase::Answer { state.taken } else { state.since })
+    }
+
+    /// When the connection must be closed.
+    fn deadline(&self, limits: Limits) -> Option<Instant> {
+        let state = self.state.lock();
+        match state.phase {
+            Phase::New => Some(state.since + limits.head.min(limits.idle)),
+            Phase::Head => Some(state.since + limits.head),
+            Phase::Answer => Some((state.since + limits.answer).min(state.taken + STALLED)),
+            Phase::Idle => Some(state.since + limits.idle),
+            // The middleware has limits for both, and answers when they have passed.
+            Phase::Body | Phase::Work => None,
+        }
+    }
+
+    /// Closes the connection, unless it has begun to work meanwhile.
+    pub(super) fn evict(&self) {
+        self.evicted.notify_one();
+    }
+
+    /// Microseconds of computation that the latest requests took: the more, the later is its turn.
+    pub(super) fn used_us(&self) -> u64 {
+        (self.state.lock().used_now() * 1e6) as u64
+    }
+
+    /// Adds the time that a request took to compute.
+    pub(super) fn charge(&self, took: Duration) {
+        let mut state = self.state.lock();
+        state.used_s = state.used_now() + took.as_secs_f64();
+        state.used_at = Instant::now();
+    }
+}
+
+impl State {
+    fn used_now(&self) -> f64 {
+        self.used_s * (-self.used_at.elapsed().as_secs_f64()).exp2()
+    }
+}
+
+/// Serves a connection until it ends, a limit has passed, or it is closed to make room.
+pub(super) async fn run(
+    stream: TcpStream,
+    connection: Arc<Connection>,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let answering = Arc::clone(&connection);
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        let connection = Arc::clone(&answering);
+        connection.enter(Phase::Work);
+        request.extensions_mut().insert(Arc::clone(&connection));
+        let answer = hyper::service::Service::call(&TowerToHyperService::new(router.clone()), request);
+        async move {
+            let answer = answer.await;
+            connection.enter(Phase::Answer);
+            answer
+        }
+    });
+    let io = TokioIo::new(Watched { stream, connection: Arc::clone(&connection) });
+    let mut serving =
+        pin!(hyper::server::conn::http1::Builder::new().max_buf_size(HEAD_BYTES).serve_connection(io, service));
+    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+    let mut until = None;
+    let mut stopping = pin!(stop.wait_for(|is_stopping| *is_stopping));
+    let mut is_stopping = false;
+    let mut evicted = pin!(connection.evicted.notified());
+    std::future::poll_fn(|cx| {
+        if serving.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !is_stopping && stopping.as_mut().poll(cx).is_ready() {
+            is_stopping = true;
+            if matches!(connection.waits().0, Phase::New | Phase::Idle) {
+                return Poll::Ready(());
+            }
+            serving.as_mut().graceful_shutdown();
+            if serving.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        while evicted.as_mut().poll(cx).is_ready() {
+            if connection.waits().0 != Phase::Work {
+                return Poll::Ready(());
+            }
+            evicted.set(connection.evicted.notified());
+        }
+        // The phase can have changed only by what was polled above.
+        loop {
+            let deadline = connection.deadline(limits);
+            let Some(at) = deadline else { return Poll::Pending };
+            if deadline != until {
+                until = deadline;
+                timer.as_mut().reset(at.into());
+            }
+            match timer.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) if connection.deadline(limits) == until => return Poll::Ready(()),
+                Poll::Ready(()) => {}
+            }
+        }
+    })
+    .await;
+}
+
+/// A socket that notes the phase of its connection.
+struct Watched {
+    stream: TcpStream,
+    connection: Arc<Connection>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.connection.pass(&[Phase::New, Phase::Idle], Phase::Head);
+        }
+        read
+    }
+}
+
+impl Watched {
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(n_bytes)) if *n_bytes > 0) {
+            self.connection.state.lock().taken = Instant::now();
+        }
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        // hyper flushes after it has written a whole answer.
+        if flushed.is_ready() {
+            self.connection.pass(&[Phase::Answer], Phase::Idle);
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
