@@ -11,7 +11,7 @@ use accrue_event::{
     Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
 };
 use accrue_serve::filter::Filter;
-use accrue_serve::{Recommendation, Shop};
+use accrue_serve::{Grouping, Recommendation, Shop};
 use accrue_store::{Body, Facts, Offset};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
@@ -239,10 +239,16 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`].
-    pub fn similar(&self, id: &ItemId, n: usize, filter: Option<&Filter>) -> Result<Recommendation, EngineError> {
+    pub fn similar(
+        &self,
+        id: &ItemId,
+        n: usize,
+        filter: Option<&Filter>,
+        grouping: Grouping,
+    ) -> Result<Recommendation, EngineError> {
         self.with_shop(|shop| {
             let item = shop.facts.items.get(id.as_str()).ok_or_else(|| unknown_item(id))?;
-            Ok(shop.similar(item, n, filter))
+            Ok(shop.similar(item, n, filter, grouping))
         })
     }
 
@@ -250,16 +256,26 @@ impl Engine {
     ///
     /// # Errors
     /// None at present.
-    pub fn trending(&self, n: usize, filter: Option<&Filter>) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.trending(n, filter)))
+    pub fn trending(
+        &self,
+        n: usize,
+        filter: Option<&Filter>,
+        grouping: Grouping,
+    ) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.trending(n, filter, grouping)))
     }
 
     /// The newest items.
     ///
     /// # Errors
     /// None at present.
-    pub fn new_items(&self, n: usize, filter: Option<&Filter>) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.new_items(n, filter)))
+    pub fn new_items(
+        &self,
+        n: usize,
+        filter: Option<&Filter>,
+        grouping: Grouping,
+    ) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.new_items(n, filter, grouping)))
     }
 
     /// The events of a history that is given with a request: those that the check accepts, by the same rules as for events that are

@@ -106,7 +106,8 @@ pub fn recommendations<E: From<EngineError>>(
     let users = users.unwrap_or_else(|| shop.facts.user_names().map(UserId::from).collect());
     for user in users {
         let visitor = Visitor { user: Some(user.clone()), session: None };
-        let answer = shop.recommend(&RecommendRequest { visitor, n, seen, ..RecommendRequest::default() });
+        let answer =
+            shop.recommend(&RecommendRequest { visitor, n, seen: seen.clone(), ..RecommendRequest::default() });
         let (items, scores) = answer.items.into_iter().map(|item| (item.id, item.score)).unzip();
         take(UserList { user, items, scores })?;
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use accrue_engine::{Answered, Engine, Refused};
-use accrue_event::{ItemId, RawEvent, RawValue};
-use accrue_serve::{Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
+use accrue_event::{EventType, ItemId, RawEvent, RawValue};
+use accrue_serve::{Grouping, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
 use accrue_store::Assignment;
 use axum::Json;
 use axum::extract::State;
@@ -26,24 +26,44 @@ const MAX_EVENTS: usize = 1000;
 /// Requests of a batch.
 const MAX_REQUESTS: usize = 100;
 
-/// What to do with items that the shopper chose before.
+/// Whether variants of a product (items with one parent) count as one.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum SeenBody {
-    /// They compete like any other item (shoppers buy again).
+pub(super) enum VariantsBody {
+    /// A page shows one variant of a product, and what is excluded, seen or similar counts for all of its variants.
     #[default]
-    Keep,
-    /// They are left out.
-    Drop,
+    One,
+    /// Each variant is an item of its own.
+    All,
 }
 
-impl From<SeenBody> for Seen {
-    fn from(seen: SeenBody) -> Self {
-        match seen {
-            SeenBody::Keep => Seen::Keep,
-            SeenBody::Drop => Seen::Drop,
+impl From<VariantsBody> for Grouping {
+    fn from(variants: VariantsBody) -> Self {
+        match variants {
+            VariantsBody::One => Grouping::Product,
+            VariantsBody::All => Grouping::Item,
         }
     }
+}
+
+/// Reads `keep`, `drop`, or `drop:` with the types of events whose items are left out.
+fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Seen, Problem> {
+    let types = match text.map(str::trim) {
+        None | Some("" | "keep") => return Ok(Seen::Keep),
+        Some("drop") => return Ok(Seen::Drop),
+        Some(text) => text.strip_prefix("drop:").ok_or_else(|| {
+            at.fault("seen", &format!("must be keep, drop, or drop: with types such as drop:purchase, not {text:?}"))
+        })?,
+    };
+    let read = |name: &str| {
+        let event_type = EventType::from_name(name.trim());
+        let is_known = engine.with_shop(|shop| shop.facts.type_code(&event_type).is_some());
+        is_known.then_some(event_type).ok_or_else(|| {
+            let built_in = EventType::BUILT_IN.iter().map(EventType::name).collect::<Vec<_>>().join(", ");
+            at.fault("seen", &format!("{:?} is no type of event here; the built-in ones are {built_in}", name.trim()))
+        })
+    };
+    Ok(Seen::DropTypes(types.split(',').map(read).collect::<Result<_, _>>()?))
 }
 
 /// A request for recommendations. Without a user and a session, it is answered with what is popular in the whole shop.
@@ -79,9 +99,16 @@ pub(super) struct RecommendBody {
     /// Never show these.
     #[serde(default)]
     exclude: Vec<String>,
-    /// What to do with items chosen before: `keep` (if left out) or `drop`.
+    /// What to do with items chosen before: `keep` (if left out), `drop`, or `drop:` with types of events, such as
+    /// `drop:purchase` or `drop:purchase,cart`: items with such an event are left out, others stay. A return cancels
+    /// its purchase. Whatever is said here, a disliked item is left out, and an item that was sent back comes last,
+    /// until a later favorite, cart or purchase.
+    #[schema(default = "keep", example = "drop:purchase")]
+    seen: Option<String>,
+    /// Whether variants of a product count as one: `one` (if left out) or `all`.
     #[serde(default)]
-    seen: SeenBody,
+    #[schema(inline)]
+    variants: VariantsBody,
     /// How much diversity weighs against score: 0 to 1.
     #[schema(minimum = 0, maximum = 1, default = 0)]
     diversity: Option<f32>,
@@ -116,7 +143,8 @@ impl RecommendBody {
             offset: at.count("offset", self.offset, 0, 0..=MAX_OFFSET)?,
             filter: at.filter(self.filter.as_deref())?,
             exclude: at.items("exclude", &self.exclude, MAX_ITEMS)?,
-            seen: self.seen.into(),
+            seen: seen(at, self.seen.as_deref(), engine)?,
+            grouping: self.variants.into(),
             diversity: self.diversity.map(|diversity| at.share("diversity", Some(diversity), 0.0)).transpose()?,
             part: None,
             explore: None,
@@ -321,10 +349,13 @@ pub(super) struct RecommendParams {
     /// What may be shown.
     #[param(example = "price:10..20 AND brand:Acme")]
     filter: Option<String>,
-    /// What to do with items chosen before: `keep` or `drop`.
+    /// What to do with items chosen before: `keep`, `drop`, or `drop:` with types of events.
+    #[param(example = "drop:purchase")]
+    seen: Option<String>,
+    /// Whether variants of a product count as one: `one` (if left out) or `all`.
     #[serde(default)]
     #[param(inline)]
-    seen: SeenBody,
+    variants: VariantsBody,
     /// How much diversity weighs against score: 0 to 1.
     diversity: Option<f32>,
     /// Whether each item comes with its reasons.
@@ -365,9 +396,19 @@ fn recommend_by_params(
     params: RecommendParams,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let RecommendParams { session, n, offset, filter, seen, diversity, explain } = params;
-    let body =
-        RecommendBody { user: Some(user), session, n, offset, filter, seen, diversity, explain, ..Default::default() };
+    let RecommendParams { session, n, offset, filter, seen, variants, diversity, explain } = params;
+    let body = RecommendBody {
+        user: Some(user),
+        session,
+        n,
+        offset,
+        filter,
+        seen,
+        variants,
+        diversity,
+        explain,
+        ..Default::default()
+    };
     let (request, ignored) = body.into_request(At(""), &server.engine)?;
     Ok(Json(server.recommend(request, ignored, started)?))
 }
@@ -431,6 +472,10 @@ pub(super) struct ListParams {
     /// What may be shown.
     #[param(example = "category:mugs")]
     filter: Option<String>,
+    /// Whether variants of a product count as one: `one` (if left out) or `all`.
+    #[serde(default)]
+    #[param(inline)]
+    variants: VariantsBody,
 }
 
 /// Items like this one
@@ -447,11 +492,11 @@ pub(super) struct ListParams {
 pub(super) async fn similar(
     State(server): State<Arc<Server>>,
     Id(id): Id,
-    Params(ListParams { n, filter }): Params<ListParams>,
+    Params(ListParams { n, filter, variants }): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
-    let recommendation = server.engine.similar(&ItemId::new(id), n, filter.as_ref())?;
+    let recommendation = server.engine.similar(&ItemId::new(id), n, filter.as_ref(), variants.into())?;
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
 
@@ -468,11 +513,11 @@ pub(super) async fn similar(
 )]
 pub(super) async fn trending(
     State(server): State<Arc<Server>>,
-    Params(ListParams { n, filter }): Params<ListParams>,
+    Params(ListParams { n, filter, variants }): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
-    let recommendation = server.engine.trending(n, filter.as_ref())?;
+    let recommendation = server.engine.trending(n, filter.as_ref(), variants.into())?;
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
 
@@ -489,10 +534,10 @@ pub(super) async fn trending(
 )]
 pub(super) async fn new_items(
     State(server): State<Arc<Server>>,
-    Params(ListParams { n, filter }): Params<ListParams>,
+    Params(ListParams { n, filter, variants }): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
-    let recommendation = server.engine.new_items(n, filter.as_ref())?;
+    let recommendation = server.engine.new_items(n, filter.as_ref(), variants.into())?;
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }

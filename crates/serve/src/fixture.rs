@@ -77,6 +77,12 @@ impl Fixture {
         Self { facts, version, events, index }
     }
 
+    /// An event for an inline history.
+    pub fn event(&self, event_type: EventType, item: u64, at_s: i64) -> Event {
+        let at = Timestamp(self.facts.stream_time.0 + at_s * 1000);
+        Event { event_type, item: Some(item_name(item).as_str().into()), at, ..self.events[0].clone() }
+    }
+
     pub fn shop(&self) -> Shop<'_> {
         Shop { facts: &self.facts, version: &self.version }
     }

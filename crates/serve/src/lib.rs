@@ -14,7 +14,7 @@ pub mod search;
 mod shop;
 
 pub use request::{
-    CitedEvent, Explore, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Seen,
-    Visitor,
+    CitedEvent, Explore, Grouping, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
+    Seen, Visitor,
 };
 pub use shop::Shop;

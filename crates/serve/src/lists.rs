@@ -10,7 +10,7 @@ use accrue_store::ItemIdx;
 
 use crate::filter::Filter;
 use crate::page::Variants;
-use crate::{Reason, Recommendation, Recommended, Shop};
+use crate::{Grouping, Reason, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
 const MAX_COMPARED: usize = 100_000;
@@ -19,9 +19,11 @@ const VARIANT_SLACK: usize = 4;
 
 impl Shop<'_> {
     /// Items like `item`: neighbours by the shoppers' choices, then, where those do not fill the page, by description.
-    pub fn similar(&self, item: ItemIdx, n: usize, filter: Option<&Filter>) -> Recommendation {
-        let acceptable = |other: ItemIdx| other != item && self.shown(other, filter).is_some();
-        let mut variants = Variants::new(self);
+    pub fn similar(&self, item: ItemIdx, n: usize, filter: Option<&Filter>, grouping: Grouping) -> Recommendation {
+        let product = self.product(item).filter(|_| grouping == Grouping::Product);
+        let is_other = |other: ItemIdx| other != item && (product.is_none() || self.product(other) != product);
+        let acceptable = |other: ItemIdx| is_other(other) && self.shown(other, filter).is_some();
+        let mut variants = Variants::new(self, grouping);
         let neighbours = self.version.ensemble.neighbours();
         let neighbours =
             neighbours.map_or_else(Vec::new, |neighbours| neighbours.similar(item, usize::MAX >> 1)).into_iter();
@@ -67,8 +69,8 @@ impl Shop<'_> {
     }
 
     /// The items that are most popular at the moment.
-    pub fn trending(&self, n: usize, filter: Option<&Filter>) -> Recommendation {
-        let mut variants = Variants::new(self);
+    pub fn trending(&self, n: usize, filter: Option<&Filter>, grouping: Grouping) -> Recommendation {
+        let mut variants = Variants::new(self, grouping);
         let leaders = self.version.ensemble.popularity().leaders(self.facts.stream_time.0);
         let shown = leaders.filter(|leader| leader.score > 0.0 && self.shown(leader.item, filter).is_some());
         let items = self.list(shown.filter(|leader| variants.is_first(leader.item)).take(n), "popular", "popular now");
@@ -76,9 +78,9 @@ impl Shop<'_> {
     }
 
     /// The newest items, newest first; the score is the day of the first sight, counted from 1970.
-    pub fn new_items(&self, n: usize, filter: Option<&Filter>) -> Recommendation {
+    pub fn new_items(&self, n: usize, filter: Option<&Filter>, grouping: Grouping) -> Recommendation {
         let ensemble = &self.version.ensemble;
-        let mut variants = Variants::new(self);
+        let mut variants = Variants::new(self, grouping);
         let day = |item| ensemble.first_seen_ms(item).unwrap_or(self.facts.stream_time.0) as f32 / 86_400_000.0;
         let newest = self.unmet().chain(ensemble.newest()).filter(|&item| self.shown(item, filter).is_some());
         let first = newest.filter(|&item| variants.is_first(item)).take(n);

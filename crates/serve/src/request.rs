@@ -1,6 +1,6 @@
 //! A request and its answer as plain values; the `http` crate gives them their JSON form.
 
-use accrue_event::{Event, ItemId, SessionId, Shopper, UserId};
+use accrue_event::{Event, EventType, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
 
 use crate::filter::Filter;
@@ -24,13 +24,25 @@ impl Visitor {
 }
 
 /// What to do with items that the shopper chose before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Seen {
     /// They compete like any other item (shoppers buy again).
     #[default]
     Keep,
     /// They are left out.
     Drop,
+    /// Items with one of these events are left out. A return cancels its purchase.
+    DropTypes(Vec<EventType>),
+}
+
+/// What pages, exclusions and seen items count by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// By product: a page shows one of its variants, and what holds for one variant holds for all.
+    #[default]
+    Product,
+    /// By item: each variant is an item of its own.
+    Item,
 }
 
 /// How the first places of a page are drawn.
@@ -61,6 +73,8 @@ pub struct RecommendRequest {
     pub exclude: Vec<ItemId>,
     /// What to do with items chosen before.
     pub seen: Seen,
+    /// Whether variants of a product count as one.
+    pub grouping: Grouping,
     /// How much diversity weighs against score, 0 to 1; 0 by default.
     pub diversity: Option<f32>,
     /// Which part of the models scores; `None` is the one that the settings name.
@@ -82,6 +96,7 @@ impl Default for RecommendRequest {
             filter: None,
             exclude: Vec::new(),
             seen: Seen::Keep,
+            grouping: Grouping::Product,
             diversity: None,
             part: None,
             explore: None,

@@ -47,7 +47,7 @@ impl Past {
     }
 }
 
-impl Shop<'_> {
+impl<'a> Shop<'a> {
     /// The stored past of a visitor, or the inline one instead; then the items that the page is about, as if just viewed.
     pub(crate) fn past(&self, visitor: &Visitor, inline: Option<&[Event]>, page: &[ItemIdx]) -> Past {
         let session = visitor.session.as_ref().map(|session| session_hash(session.as_str()));
@@ -105,6 +105,13 @@ impl Shop<'_> {
         let entry = self.facts.entry(item)?;
         let passes = entry.can_be_shown() && filter.is_none_or(|filter| filter.matches(&entry.item));
         passes.then_some(&**entry)
+    }
+
+    /// The product that an item is: the id of its parent, which its variants have in common, or its own.
+    pub(crate) fn product(&self, item: ItemIdx) -> Option<&'a str> {
+        let facts: &'a Facts = self.facts;
+        let item = &facts.entry(item)?.item;
+        Some(item.parent.as_deref().unwrap_or(item.id.as_str()))
     }
 
     /// The name of an item in a sentence.

@@ -20,6 +20,7 @@ mod explain;
 mod explore;
 mod rank;
 mod retrieve;
+mod seen;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -92,7 +93,7 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
 
         let places = slots::places(request);
         let mut retrieval = Retrieval::new(&situation);
-        let mut variants = Variants::new(&shop);
+        let mut variants = Variants::new(&shop, request.grouping);
         let mut list = Vec::new();
         while list.len() < places.end
             && let Some(tier) = retrieval.next_tier()

@@ -3,13 +3,14 @@
 //! The first tier holds the candidates of the models and the newest items that the models do not know yet, less what
 //! the request excludes. Where that leaves fewer than [`ENOUGH`], the rest of the catalogue competes with them, in the
 //! same tier, so that a narrow filter ranks all items that pass it. Otherwise the rest of the catalogue is a second
-//! tier, for pages that reach beyond the first. Which of the two happens does not depend on the offset or length of the
+//! tier, for pages that reach beyond the first. What the shopper sent back follows as the last tier. Which of the two happens does not depend on the offset or length of the
 //! page.
 
 use accrue_store::ItemIdx;
 
+use super::seen::KeptOff;
 use super::{Share, Situation};
-use crate::{Seen, Shop, filter::Filter};
+use crate::{Shop, filter::Filter};
 
 /// With fewer acceptable candidates than this, the whole catalogue is scored.
 const ENOUGH: usize = 100;
@@ -34,30 +35,42 @@ pub(super) struct Tier {
 pub(super) struct Retrieval<'a> {
     situation: &'a Situation<'a>,
     accept: Accept<'a>,
-    /// The candidates of the models in the first tier, sorted; `None` before it was opened.
-    retrieved: Option<Vec<ItemIdx>>,
-    is_exhausted: bool,
+    /// The tiers that are left.
+    next: Next,
+}
+
+/// The tier that is opened next.
+enum Next {
+    First,
+    /// The rest of the catalogue, with the candidates of the first tier, sorted.
+    Rest(Vec<ItemIdx>),
+    /// What the shopper sent back.
+    SentBack,
+    None,
 }
 
 impl<'a> Retrieval<'a> {
     pub fn new(situation: &'a Situation<'a>) -> Self {
-        Self { situation, accept: Accept::new(situation), retrieved: None, is_exhausted: false }
+        Self { situation, accept: Accept::new(situation), next: Next::First }
     }
 
     /// Opens the next tier; `None` after the last.
     pub fn next_tier(&mut self) -> Option<Tier> {
-        if self.is_exhausted {
-            return None;
+        match std::mem::replace(&mut self.next, Next::None) {
+            Next::First => {
+                let retrieved = self.by_models();
+                let is_small = retrieved.len() < ENOUGH;
+                let scanned = if is_small { self.by_scan(&retrieved) } else { Vec::new() };
+                self.next = if is_small { Next::SentBack } else { Next::Rest(retrieved.clone()) };
+                Some(Tier { retrieved, scanned })
+            }
+            Next::Rest(retrieved) => {
+                self.next = Next::SentBack;
+                Some(Tier { scanned: self.by_scan(&retrieved), retrieved: Vec::new() })
+            }
+            Next::SentBack => Some(Tier { retrieved: self.accept.last(), scanned: Vec::new() }),
+            Next::None => None,
         }
-        let Some(retrieved) = self.retrieved.take() else {
-            let retrieved = self.by_models();
-            let scanned = if retrieved.len() < ENOUGH { self.by_scan(&retrieved) } else { Vec::new() };
-            self.is_exhausted = retrieved.len() < ENOUGH;
-            self.retrieved = Some(retrieved.clone());
-            return Some(Tier { retrieved, scanned });
-        };
-        self.is_exhausted = true;
-        Some(Tier { scanned: self.by_scan(&retrieved), retrieved: Vec::new() })
     }
 
     /// The candidates of the models, and the newest items that they do not know: an item that was just posted competes
@@ -87,24 +100,27 @@ impl<'a> Retrieval<'a> {
 struct Accept<'a> {
     shop: Shop<'a>,
     filter: Option<&'a Filter>,
-    /// Items that it excludes, sorted.
-    kept_off: Vec<ItemIdx>,
+    kept_off: KeptOff<'a>,
 }
 
 impl<'a> Accept<'a> {
     fn new(situation: &Situation<'a>) -> Self {
-        let Situation { shop, request, about, context, .. } = situation;
-        let excluded = request.exclude.iter().filter_map(|item| shop.facts.items.get(item.as_str()));
-        let mut kept_off: Vec<ItemIdx> = about.iter().copied().chain(excluded).collect();
-        if request.seen == Seen::Drop {
-            kept_off.extend(context.past.iter().map(|past| past.item));
-        }
-        kept_off.sort_unstable();
-        kept_off.dedup();
-        Self { shop: *shop, filter: request.filter.as_ref(), kept_off }
+        let Situation { shop, request, .. } = situation;
+        Self { shop: *shop, filter: request.filter.as_ref(), kept_off: KeptOff::new(situation) }
     }
 
+    /// Whether the item may stand among the first.
     fn item(&self, item: ItemIdx) -> bool {
-        self.kept_off.binary_search(&item).is_err() && self.shop.shown(item, self.filter).is_some()
+        !self.kept_off.puts_last(item) && self.at_all(item)
+    }
+
+    /// Whether the page may show the item.
+    fn at_all(&self, item: ItemIdx) -> bool {
+        !self.kept_off.leaves_out(&self.shop, item) && self.shop.shown(item, self.filter).is_some()
+    }
+
+    /// The items that follow behind all others.
+    fn last(&self) -> Vec<ItemIdx> {
+        self.kept_off.last().iter().copied().filter(|&item| self.at_all(item)).collect()
     }
 }

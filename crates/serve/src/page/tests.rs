@@ -12,7 +12,7 @@ use super::work::Work;
 use super::{Variants, make};
 use crate::filter::Filter;
 use crate::fixture::{Fixture, Size, item_name, user};
-use crate::{Explore, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
+use crate::{Explore, Grouping, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
 
 thread_local! {
     static SHOP: Fixture = Fixture::new(Size::default());
@@ -35,8 +35,9 @@ fn requests() -> impl Strategy<Value = RecommendRequest> {
     let part = prop_oneof![Just(None), Just(Some(Part::Popularity)), Just(Some(Part::Neighbours))];
     let excluded = proptest::collection::vec(0..400_u64, 0..20);
     let about = proptest::collection::vec(0..400_u64, 0..3);
-    (0..25_u64, filter, diversity, part, any::<bool>(), excluded, about).prop_map(
-        |(visitor, filter, diversity, part, is_dropped, excluded, about)| {
+    let grouping = prop_oneof![Just(Grouping::Product), Just(Grouping::Item)];
+    (0..25_u64, filter, diversity, part, any::<bool>(), excluded, about, grouping).prop_map(
+        |(visitor, filter, diversity, part, is_dropped, excluded, about, grouping)| {
             let ids = |numbers: Vec<u64>| numbers.into_iter().map(|number| item_name(number).as_str().into()).collect();
             RecommendRequest {
                 // Five of the visitors have no history.
@@ -45,6 +46,7 @@ fn requests() -> impl Strategy<Value = RecommendRequest> {
                 seen: if is_dropped { Seen::Drop } else { Seen::Keep },
                 exclude: ids(excluded),
                 items: ids(about),
+                grouping,
                 diversity,
                 part,
                 ..RecommendRequest::default()
@@ -96,17 +98,17 @@ proptest! {
             let facts = &shop.facts;
             let past = shop.shop().past(&request.visitor, None, &[]);
             let name = |item: ItemIdx| facts.items.name(item).unwrap();
-            let is_kept_off = |item: ItemIdx| {
-                let is_named = |named: &accrue_event::ItemId| named.as_str() == name(item);
-                let is_seen = || past.history.past().iter().any(|past| past.item == item);
-                request.exclude.iter().any(is_named)
-                    || request.items.iter().any(is_named)
-                    || (request.seen == Seen::Drop && is_seen())
-            };
             let group = |item: ItemIdx| {
-                let entry = facts.entry(item).unwrap();
-                entry.item.parent.as_deref().unwrap_or(entry.item.id.as_str()).to_owned()
+                let parent = facts.entry(item).unwrap().item.parent.as_deref();
+                parent.filter(|_| request.grouping == Grouping::Product).unwrap_or(name(item)).to_owned()
             };
+            let named = request.exclude.iter().chain(&request.items);
+            let mut kept_off: BTreeSet<String> =
+                named.filter_map(|named| facts.items.get(named.as_str())).map(group).collect();
+            if request.seen == Seen::Drop {
+                kept_off.extend(past.history.past().iter().map(|past| group(past.item)));
+            }
+            let is_kept_off = |item: ItemIdx| kept_off.contains(&group(item));
             let acceptable = (0..facts.items.len() as u32)
                 .filter(|&item| shop.shop().shown(item, request.filter.as_ref()).is_some() && !is_kept_off(item));
             let wanted: BTreeSet<String> = acceptable.map(group).collect();
@@ -353,11 +355,13 @@ fn lists_without_a_visitor_show_one_of_each_variant_group() {
     with_shop(|shop| {
         let mut draws = Draws::new(1, 2, 3);
         let liked = shop.facts.items.get(&item_name(draws.below(50))).unwrap();
-        for answer in
-            [shop.shop().similar(liked, 100, None), shop.shop().trending(100, None), shop.shop().new_items(100, None)]
-        {
+        for answer in [
+            shop.shop().similar(liked, 100, None, Grouping::Product),
+            shop.shop().trending(100, None, Grouping::Product),
+            shop.shop().new_items(100, None, Grouping::Product),
+        ] {
             assert!(answer.items.len() > 20);
-            let mut variants = Variants::new(&shop.shop());
+            let mut variants = Variants::new(&shop.shop(), Grouping::Product);
             for item in &answer.items {
                 assert!(variants.is_first(shop.facts.items.get(item.id.as_str()).unwrap()), "{}", item.id);
                 let sum: f32 = item.reasons.iter().map(|reason| reason.share).sum();

@@ -1,0 +1,205 @@
+//! What the shopper's own events, and the request, keep off the page.
+//!
+//! In: the request and the shopper's past. Out: the items that are left out, and those that only follow behind all
+//! others. Whatever `seen` asks for, a "not interested" is heard: a disliked item is left out, and an item that was
+//! sent back comes last. A later cart, favorite or purchase of the item says otherwise. A view or a click does not,
+//! because a shopper may look at a page without having changed their mind.
+
+use std::collections::{BTreeMap, HashSet};
+
+use accrue_event::EventType;
+use accrue_store::{ItemIdx, Past};
+
+use super::Situation;
+use crate::{Grouping, Seen, Shop};
+
+/// What is left out and what comes last.
+pub(super) struct KeptOff<'a> {
+    left_out: Group<'a>,
+    last: Group<'a>,
+}
+
+/// Items, or the products that they are.
+struct Group<'a> {
+    /// Sorted.
+    items: Vec<ItemIdx>,
+    /// Empty where each variant is an item of its own. Only membership is read.
+    products: HashSet<&'a str>,
+}
+
+impl<'a> Group<'a> {
+    fn new(shop: &Shop<'a>, grouping: Grouping, mut items: Vec<ItemIdx>) -> Self {
+        items.sort_unstable();
+        items.dedup();
+        let products = match grouping {
+            Grouping::Product => items.iter().filter_map(|&item| shop.product(item)).collect(),
+            Grouping::Item => HashSet::new(),
+        };
+        Self { items, products }
+    }
+
+    fn has(&self, shop: &Shop<'a>, item: ItemIdx) -> bool {
+        self.items.binary_search(&item).is_ok()
+            || (!self.products.is_empty() && shop.product(item).is_some_and(|product| self.products.contains(product)))
+    }
+}
+
+/// What the shopper last said about an item.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Said {
+    #[default]
+    Nothing,
+    No,
+    SentBack,
+}
+
+impl<'a> KeptOff<'a> {
+    pub fn new(situation: &Situation<'a>) -> Self {
+        let Situation { shop, request, about, context, .. } = situation;
+        let excluded = request.exclude.iter().filter_map(|item| shop.facts.items.get(item.as_str()));
+        let mut left_out: Vec<ItemIdx> = about.iter().copied().chain(excluded).collect();
+        match &request.seen {
+            Seen::Keep => {}
+            Seen::Drop => left_out.extend(context.past.iter().map(|past| past.item)),
+            Seen::DropTypes(types) => left_out.extend(with_types(shop, context.past, types)),
+        }
+        // What was said about one variant, a size that did not fit, holds for this variant only; a dislike is of the
+        // product.
+        let mut last = Vec::new();
+        for (item, said) in latest_said(shop, context.past) {
+            match said {
+                Said::Nothing => {}
+                Said::No => left_out.push(item),
+                Said::SentBack => last.push(item),
+            }
+        }
+        Self { left_out: Group::new(shop, request.grouping, left_out), last: Group::new(shop, Grouping::Item, last) }
+    }
+
+    /// Whether the item stays off the page.
+    pub fn leaves_out(&self, shop: &Shop<'a>, item: ItemIdx) -> bool {
+        self.left_out.has(shop, item)
+    }
+
+    /// Whether the item follows behind all others.
+    pub fn puts_last(&self, item: ItemIdx) -> bool {
+        self.last.items.binary_search(&item).is_ok()
+    }
+
+    /// The items that follow behind all others, by index.
+    pub fn last(&self) -> &[ItemIdx] {
+        &self.last.items
+    }
+}
+
+/// The items of the past with an event of one of `types`; a return cancels a purchase.
+fn with_types(shop: &Shop<'_>, past: &[Past], types: &[EventType]) -> Vec<ItemIdx> {
+    let code = |event_type: &EventType| shop.facts.type_code(event_type);
+    let (purchase, sent_back) = (code(&EventType::Purchase), code(&EventType::Return));
+    let types: Vec<u8> = types.iter().filter_map(code).collect();
+    let mut counts: BTreeMap<ItemIdx, (bool, u32)> = BTreeMap::new();
+    for event in past {
+        let (has_other, n_bought) = counts.entry(event.item).or_default();
+        let code = Some(event.type_code);
+        if code == sent_back {
+            *n_bought = n_bought.saturating_sub(1);
+        }
+        if code == purchase {
+            *n_bought += 1;
+        } else if types.contains(&event.type_code) {
+            *has_other = true;
+        }
+    }
+    let drops_bought = purchase.is_some_and(|purchase| types.contains(&purchase));
+    let is_seen = |(has_other, n_bought): (bool, u32)| has_other || (drops_bought && n_bought > 0);
+    counts.into_iter().filter(|&(_, counted)| is_seen(counted)).map(|(item, _)| item).collect()
+}
+
+/// The latest statement about each item of the past, by index.
+fn latest_said(shop: &Shop<'_>, past: &[Past]) -> BTreeMap<ItemIdx, Said> {
+    let weights = &shop.version.weights;
+    let of = |event_type: EventType| shop.facts.type_code(&event_type);
+    let sent_back = of(EventType::Return);
+    // A rating has a value on a scale that only the shop knows.
+    let says_nothing = [EventType::View, EventType::Click, EventType::Rating].map(of);
+    let mut said: BTreeMap<ItemIdx, Said> = BTreeMap::new();
+    for event in past {
+        let (code, weight) = (Some(event.type_code), weights.get(event.type_code));
+        let statement = if code == sent_back {
+            Said::SentBack
+        } else if weight < 0.0 || code == of(EventType::Dislike) {
+            Said::No
+        } else if weight > 0.0 && !says_nothing.contains(&code) {
+            Said::Nothing
+        } else {
+            continue;
+        };
+        if statement != Said::Nothing || said.contains_key(&event.item) {
+            said.insert(event.item, statement);
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_event::EventType::{self, Cart, Dislike, Purchase, Return, View};
+
+    use crate::fixture::{Fixture, Size, item_name};
+    use crate::{Grouping, RecommendRequest, Seen};
+
+    /// 40 items, of which 0 and 1, 5 and 6 … are variants of one product.
+    const N_ITEMS: usize = 40;
+
+    /// Asks for every item after a past of these events, and says at which place item `number` is.
+    fn place(past: &[(EventType, u64)], seen: Seen, grouping: Grouping, number: u64) -> Option<usize> {
+        let fixture = Fixture::new(Size { n_items: N_ITEMS as u64, n_unmet: 0, n_events: 200, ..Size::default() });
+        let events =
+            past.iter().zip(1..).map(|((kind, item), at_s)| fixture.event(kind.clone(), *item, at_s)).collect();
+        let request = RecommendRequest { events: Some(events), n: N_ITEMS, seen, grouping, ..Default::default() };
+        let answer = fixture.shop().recommend(&request);
+        answer.items.iter().position(|item| item.id.as_str() == item_name(number))
+    }
+
+    fn kept(past: &[(EventType, u64)], number: u64) -> Option<usize> {
+        place(past, Seen::Keep, Grouping::Item, number)
+    }
+
+    #[test]
+    fn a_disliked_item_is_left_out_until_it_is_chosen_again() {
+        assert_eq!(kept(&[(Purchase, 3), (Dislike, 3)], 3), None);
+        assert_eq!(kept(&[(Dislike, 3), (View, 3)], 3), None, "a view is no change of mind");
+        assert!(kept(&[(Dislike, 3), (Cart, 3)], 3).is_some());
+    }
+
+    #[test]
+    fn a_dislike_is_of_all_variants_unless_each_is_an_item_of_its_own() {
+        assert_eq!(place(&[(Dislike, 5)], Seen::Keep, Grouping::Product, 6), None);
+        assert!(place(&[(Dislike, 5)], Seen::Keep, Grouping::Item, 6).is_some());
+    }
+
+    #[test]
+    fn an_item_that_was_sent_back_is_the_last() {
+        assert_eq!(kept(&[(Purchase, 3), (Return, 3)], 3), Some(N_ITEMS - 1));
+        assert!(kept(&[(Purchase, 3), (Return, 3), (Purchase, 3)], 3) < Some(N_ITEMS - 1));
+    }
+
+    #[test]
+    fn only_items_with_the_named_events_are_left_out_and_a_return_cancels_its_purchase() {
+        let place = |past: &[(EventType, u64)], types: Vec<EventType>, number| {
+            place(past, Seen::DropTypes(types), Grouping::Item, number)
+        };
+        let past = [(View, 3), (Purchase, 4), (Cart, 8)];
+        assert!(place(&past, vec![Purchase], 3).is_some() && place(&past, vec![Purchase], 8).is_some());
+        assert_eq!(place(&past, vec![Purchase], 4), None);
+        assert_eq!((place(&past, vec![View, Cart], 3), place(&past, vec![View, Cart], 8)), (None, None));
+        assert!(place(&[(Purchase, 3), (Return, 3)], vec![Purchase], 3).is_some());
+        assert_eq!(place(&[(Purchase, 3), (Purchase, 3), (Return, 3)], vec![Purchase], 3), None);
+    }
+
+    #[test]
+    fn what_was_bought_leaves_out_its_other_variants() {
+        assert_eq!(place(&[(Purchase, 5)], Seen::DropTypes(vec![Purchase]), Grouping::Product, 6), None);
+        assert!(place(&[(Purchase, 5)], Seen::DropTypes(vec![Purchase]), Grouping::Item, 6).is_some());
+    }
+}
