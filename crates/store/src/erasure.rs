@@ -2,10 +2,13 @@
 //!
 //! An erasure changes several files, and a crash may come between any two; what tells whose a record is may itself be erased first.
 //! So the offsets are noted before the first change and the note is removed after the last, and the next start can finish what was
-//! begun. In: a data folder. Out: the offsets. Erases nothing itself, and holds no names.
+//! begun. A checksum comes first, because a damaged list would have the records of other people erased. In: a data folder. Out: the
+//! offsets. Erases nothing itself, and holds no names.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{Offset, StoreError};
 
@@ -31,12 +34,16 @@ impl PendingErasure {
     /// The records whose erasure has begun and did not end.
     ///
     /// # Errors
-    /// If the note cannot be read.
+    /// If the note cannot be read or is damaged.
     pub fn offsets(&self) -> Result<Vec<Offset>, StoreError> {
         let path = self.path();
         match std::fs::read(&path) {
-            Ok(bytes) => postcard::from_bytes(&bytes)
-                .map_err(|error| StoreError::io(&path, "reading the note of an erasure", std::io::Error::other(error))),
+            Ok(bytes) => read(&bytes).ok_or_else(|| StoreError::Corrupt {
+                path,
+                what: "the note of an erasure that began and did not end is damaged, so nothing is erased; remove it, and forget the \
+                       same people again"
+                    .into(),
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(StoreError::io(&path, "reading the note of an erasure", error)),
         }
@@ -50,7 +57,9 @@ impl PendingErasure {
         let (path, beside) = (self.path(), self.dir.join("erasure.pending.tmp"));
         let write = || {
             let mut file = std::fs::File::create(&beside)?;
-            file.write_all(&postcard::to_stdvec(offsets).map_err(std::io::Error::other)?)?;
+            let list = postcard::to_stdvec(offsets).map_err(std::io::Error::other)?;
+            file.write_all(&xxh3_64(&list).to_le_bytes())?;
+            file.write_all(&list)?;
             file.sync_all()?;
             std::fs::rename(&beside, &path)?;
             self.sync()
@@ -73,5 +82,37 @@ impl PendingErasure {
 
     fn sync(&self) -> std::io::Result<()> {
         std::fs::File::open(&self.dir)?.sync_all()
+    }
+}
+
+/// The offsets of a note; `None` if its checksum does not fit.
+fn read(note: &[u8]) -> Option<Vec<Offset>> {
+    let (sum, list) = note.split_first_chunk()?;
+    (u64::from_le_bytes(*sum) == xxh3_64(list)).then(|| postcard::from_bytes(list).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_note_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let note = PendingErasure::of(dir.path());
+        assert_eq!(note.offsets().unwrap(), []);
+        let offsets = [Offset(3), Offset(1000)];
+        note.begin(&offsets).unwrap();
+        assert_eq!(note.offsets().unwrap(), offsets);
+        let whole = std::fs::read(note.path()).unwrap();
+        for place in 0..whole.len() {
+            let mut bent = whole.clone();
+            bent[place] ^= 1;
+            std::fs::write(note.path(), bent).unwrap();
+            assert!(matches!(note.offsets(), Err(StoreError::Corrupt { .. })), "byte {place}");
+            std::fs::write(note.path(), &whole[..place]).unwrap();
+            assert!(matches!(note.offsets(), Err(StoreError::Corrupt { .. })), "{place} bytes");
+        }
+        note.end().unwrap();
+        assert_eq!(note.offsets().unwrap(), []);
     }
 }

@@ -113,6 +113,8 @@ impl Log {
         if segment.sealed()?.is_some() {
             return Err(segment.corrupt("it is sealed, but the segment after it is missing"));
         }
+        let begins = sealed.first().map_or(&segment, |sealed| &sealed.segment);
+        begins.refuse_if_segments_before_are_missing()?;
         segment.reserve_wal(settings.segment_records);
         let (active, last_stamp) = Active::recover(segment)?;
         let before_last = sealed.last().map(Sealed::last_stamp).transpose()?.flatten();

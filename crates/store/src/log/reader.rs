@@ -83,6 +83,9 @@ impl LogReader {
         let mut expected = None;
         for &first in &firsts {
             let segment = Segment::open_to_read(&dir, first)?;
+            if expected.is_none() {
+                segment.refuse_if_segments_before_are_missing()?;
+            }
             if let Some(expected) = expected.filter(|expected| *expected != first) {
                 return Err(StoreError::Gap { path: segment.path, expected, found: first });
             }

@@ -196,6 +196,14 @@ impl Segment {
         Ok(Some((Offset(low as u64), Offset(high as u64))))
     }
 
+    /// For the first segment of a log: refuses one that segments were before, unless they were pruned. Pruning notes in it what they held.
+    pub(super) fn refuse_if_segments_before_are_missing(&self) -> Result<(), StoreError> {
+        if self.first == Offset(0) || self.sum_before()?.is_some() {
+            return Ok(());
+        }
+        Err(StoreError::Gap { path: self.path.clone(), expected: Offset(0), found: self.first })
+    }
+
     /// Hands out the rows from `from` up to, not including, `until`, verified and without a gap: offset, stamp, body, sum.
     pub(super) fn scan(
         &self,

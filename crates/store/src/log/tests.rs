@@ -74,6 +74,31 @@ fn commits_overwrite_a_write_ahead_log_that_was_extended_in_advance() {
 }
 
 #[test]
+fn a_first_segment_that_is_missing_is_told_and_one_that_was_pruned_is_not() {
+    for pruned in [false, true] {
+        let folder = Folder::new(if pruned { "pruned" } else { "lost" });
+        let settings = LogSettings { segment_records: 10 };
+        let mut log = Log::open(&folder.0, settings.clone()).unwrap();
+        for n in 0..30 {
+            log.append(Timestamp(n as i64), &[retired(n)]).unwrap();
+        }
+        if pruned {
+            log.prune(Offset(10)).unwrap();
+        }
+        drop(log);
+        if !pruned {
+            segment::remove(&folder.0.join("log"), Offset(0)).unwrap();
+        }
+        let (opened, read) = (Log::open(&folder.0, settings).map(drop), LogReader::open(&folder.0).map(drop));
+        if pruned {
+            assert!(opened.is_ok() && read.is_ok());
+        } else {
+            assert!(matches!(opened, Err(StoreError::Gap { .. })) && matches!(read, Err(StoreError::Gap { .. })));
+        }
+    }
+}
+
+#[test]
 fn key_is_peeked_from_the_bytes_of_a_body() {
     let event = crate::CheckedEvent {
         event: accrue_event::Event {
