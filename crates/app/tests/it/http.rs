@@ -695,7 +695,7 @@ fn requests_out_of_bounds_name_their_field() {
     check(recommend(json!({"n": -1})), "invalid_body", "n");
     check(recommend(json!({"offset": 10_001})), "invalid_value", "offset");
     check(recommend(json!({"diversity": 1.5})), "invalid_value", "diversity");
-    check(recommend(json!({"seen": "hide"})), "invalid_body", "seen");
+    check(recommend(json!({"seen": "hide"})), "invalid_value", "seen");
     check(recommend(json!({"filter": "price:((1"})), "invalid_filter", "filter");
     check(recommend(json!({"user": "\n"})), "invalid_value", "user");
     check(recommend(json!({"exclude": ["a", ""]})), "invalid_value", "exclude[1]");
