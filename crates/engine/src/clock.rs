@@ -14,11 +14,11 @@ pub(crate) fn now() -> Timestamp {
 /// How far the clock may be ahead of the last record before it is doubted: further than most servers stand still.
 const LEAP_MS: i64 = 7 * 24 * 3600 * 1000;
 
-/// How long a clock that leapt is doubted. Time synchronisation corrects a clock within minutes after the start.
+/// How long a clock that jumped ahead is not used. Time synchronisation corrects a clock within minutes after the start.
 const DOUBT: Duration = Duration::from_secs(600);
 
 /// The wall clock as the writer uses it. A clock that is wrong at boot would date events years ahead and end all trends,
-/// so a leap against the log's last record, or against the monotonic clock, is not followed at once.
+/// so a jump against the log's last record, or against the monotonic clock, is not followed at once.
 pub(crate) struct ArrivalClock {
     state: Cell<State>,
 }
@@ -87,17 +87,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leap_of_the_clock_is_doubted_for_ten_minutes() {
+    fn a_clock_that_jumped_ahead_is_not_used_for_ten_minutes() {
         const DAY: i64 = 24 * 3600 * 1000;
         let clock = ArrivalClock::new(Some(Timestamp(0)));
         let start = clock.state.get().believed.unwrap().1;
         let read = |ms: i64, after_s: u64| clock.read_at(Timestamp(ms), start + Duration::from_secs(after_s)).stamp.0;
-        assert_eq!(read(6 * DAY, 0), 6 * DAY, "a week without records is no leap");
+        assert_eq!(read(6 * DAY, 0), 6 * DAY, "a week without records is no jump");
         assert_eq!(read(400 * DAY, 10), 6 * DAY + 10_000);
         assert_eq!(read(6 * DAY + 20_000, 20), 6 * DAY + 20_000, "the clock was set right");
         assert_eq!(read(400 * DAY, 30), 6 * DAY + 30_000);
         assert_eq!(read(400 * DAY + 599_000, 629), 6 * DAY + 629_000);
-        assert_eq!(read(400 * DAY + 600_000, 630), 400 * DAY + 600_000, "the leap lasted, so it is true");
+        assert_eq!(read(400 * DAY + 600_000, 630), 400 * DAY + 600_000, "the difference lasted, so the time is right");
         assert_eq!(read(DAY, 640), DAY, "a clock that goes back is followed");
         assert!(!ArrivalClock::new(None).read().is_held());
     }

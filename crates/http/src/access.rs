@@ -45,16 +45,8 @@ pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
             Access::Needs(Scope::Write)
         }
         "/v1/items/{id}" | "/v1/users/{id}" if reads => Access::Needs(Scope::Read),
-        "/metrics"
-        | "/v1/recommend"
-        | "/v1/recommend/{user}"
-        | "/v1/recommend/batch"
-        | "/v1/items/{id}/similar"
-        | "/v1/search"
-        | "/v1/trending"
-        | "/v1/new"
-        | "/v1/versions"
-        | "/v1/quality" => Access::Needs(Scope::Read),
+        "/metrics" | "/v1/versions" | "/v1/quality" => Access::Needs(Scope::Read),
+        page if is_page(Some(page)) => Access::Needs(Scope::Read),
         _ => Access::Needs(Scope::Admin),
     }
 }

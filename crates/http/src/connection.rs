@@ -123,7 +123,7 @@ impl Connection {
         }
     }
 
-    /// Closes the connection, unless it has begun to work meanwhile.
+    /// Closes the connection; one that has begun to work meanwhile answers first.
     pub(super) fn evict(&self) {
         self.evicted.notify_one();
     }
@@ -193,6 +193,7 @@ pub(super) async fn run(
             if connection.waits().0 != Phase::Work {
                 return Poll::Ready(());
             }
+            serving.as_mut().graceful_shutdown();
             evicted.set(connection.evicted.notified());
         }
         // The phase can have changed only by what was polled above.

@@ -94,7 +94,7 @@ pub(super) struct GuardBody {
     suspect_windows: u64,
     /// On the choices of the stream.
     stream: NdcgBody,
-    /// On the holdout: earlier choices that were never learned.
+    /// On the holdout: earlier choices that were not learned as they came.
     anchor: NdcgBody,
 }
 

@@ -25,7 +25,7 @@ pub struct HttpSettings {
     pub max_concurrent_requests: usize,
     /// Bodies above 64 KiB held at a time; more are answered 503.
     pub max_large_bodies: usize,
-    /// Connections open at a time, if so many files may be open; at the limit the ones that wait longest are closed.
+    /// Connections open at a time, within the limit of open files; at the limit those that wait longest are closed.
     pub max_connections: usize,
     /// Connections open at a time from one address. A proxy is one address.
     pub max_connections_per_peer: usize,

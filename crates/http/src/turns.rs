@@ -47,7 +47,7 @@ impl Turns {
         Arc::new(Self { n_turns, queue: Mutex::new(queue) })
     }
 
-    /// A turn for a connection that used so many microseconds; `None` if it would have to wait for too long.
+    /// A turn for a connection whose latest requests took `used_us` microseconds; `None` if it would have to wait for too long.
     pub(super) async fn take(self: &Arc<Self>, used_us: u64) -> Option<Turn> {
         let (mut turn, place, limit) = {
             let mut queue = self.queue.lock();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn who_used_least_is_next() {
+    fn the_connection_that_used_least_is_next() {
         runtime().block_on(async {
             let turns = Turns::new(1);
             let first = turns.take(0).await.unwrap();

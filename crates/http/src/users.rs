@@ -124,7 +124,7 @@ pub(super) async fn merge(
 ) -> Result<StatusCode, Problem> {
     let session = At("").id("session", &session)?;
     if is_placeholder(&id) {
-        let detail = format!("id: {id:?} is what programs write in place of an id; a guest cannot become nobody");
+        let detail = format!("id: {id:?} stands for a missing id, so a guest cannot be merged into it");
         return Err(Problem::new(Code::InvalidPath, detail).field("id"));
     }
     server.engine.merge(session, UserId::new(id)).await?;

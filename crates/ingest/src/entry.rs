@@ -28,14 +28,12 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// The line (or row of a Parquet file) that each stands on, from 1.
     pub lines: Vec<u64>,
-    /// Rows that a rule of the mapping passed over.
-    pub skipped: u64,
 }
 
 impl Batch {
     /// Room for so many records.
     pub fn with_capacity(n: usize) -> Self {
-        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n), skipped: 0 }
+        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n) }
     }
 
     /// Appends a record of this line.

@@ -140,11 +140,6 @@ impl Impressions {
         }
         waits
     }
-
-    /// Impressions that went unlabelled because too many waited.
-    pub(crate) fn n_overflown(&self) -> u64 {
-        self.n_overflown
-    }
 }
 
 #[cfg(test)]
@@ -200,7 +195,7 @@ mod tests {
     fn too_many_go_unlabelled_oldest_first_and_are_counted() {
         let mut impressions = Impressions::default();
         (0..5).for_each(|item| impressions.show(&MINUTE, shown(1, item, 10 + u64::from(item))));
-        assert_eq!(impressions.n_overflown(), 2);
+        assert_eq!(impressions.n_overflown, 2);
         assert_eq!(passed(&mut impressions, 60_000), [12, 13, 14]);
     }
 

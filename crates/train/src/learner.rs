@@ -633,11 +633,6 @@ impl Learner {
         &self.impressions
     }
 
-    /// Impressions that went unlabelled because too many waited.
-    pub fn n_impressions_overflown(&self) -> u64 {
-        self.impressions.n_overflown()
-    }
-
     /// State of the guard, for digests.
     pub(crate) fn guard(&self) -> &Guard {
         &self.guard

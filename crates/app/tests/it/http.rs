@@ -20,16 +20,16 @@ const WEB_KEY: &str = "web-key-0123456789";
 const SHOP_ORIGIN: &str = "https://shop.example";
 
 /// A running server. Dropping it stops the server and removes its folder.
-struct Shop {
-    address: SocketAddr,
-    engine: Engine,
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
+pub(super) struct Shop {
+    pub(super) address: SocketAddr,
+    pub(super) engine: Engine,
+    pub(super) stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
     dir: PathBuf,
 }
 
 impl Shop {
-    fn open(settings: HttpSettings) -> Self {
+    pub(super) fn open(settings: HttpSettings) -> Self {
         static N_SHOPS: AtomicU32 = AtomicU32::new(0);
         let number = N_SHOPS.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("accrue-http-{}-{number}", std::process::id()));
@@ -76,7 +76,7 @@ impl Shop {
     }
 
     /// A shop with three mugs and a few events.
-    fn furnished() -> Self {
+    pub(super) fn furnished() -> Self {
         let shop = Self::open(HttpSettings::default());
         let items = json!([
             {"id": "mug-1", "title": "Red mug", "brand": "Acme", "categories": ["mugs"], "price": 9.9},
@@ -94,13 +94,13 @@ impl Shop {
         shop
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(super) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
 
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(super) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut stream = self.connect();
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         for (name, value) in headers {
@@ -115,7 +115,7 @@ impl Shop {
         Answer::read(&mut stream)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(super) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], b"")
     }
 
@@ -123,12 +123,12 @@ impl Shop {
         self.send(method, path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(super) fn post(&self, path: &str, body: &Value) -> Answer {
         self.json("POST", path, body)
     }
 
     /// Begins a request that the server reads and that waits for its body.
-    fn begin_post(&self, path: &str, n_bytes: usize) -> TcpStream {
+    pub(super) fn begin_post(&self, path: &str, n_bytes: usize) -> TcpStream {
         let mut stream = self.connect();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {n_bytes}\r\nexpect: 100-continue\r\n\r\n",
@@ -141,7 +141,7 @@ impl Shop {
         stream
     }
 
-    fn stop(&mut self) -> Result<(), ServeError> {
+    pub(super) fn stop(&mut self) -> Result<(), ServeError> {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
@@ -162,14 +162,14 @@ impl Drop for Shop {
 
 /// An answer.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
-    fn read(stream: &mut TcpStream) -> Self {
+    pub(super) fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
         let mut piece = [0; 16 << 10];
         loop {
@@ -192,24 +192,24 @@ impl Answer {
         Self { status, headers, body: bytes[end + 4..].to_vec() }
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
     /// The body of a success.
     #[track_caller]
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text());
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The problem document, which must have that status and code and all members.
     #[track_caller]
-    fn problem(&self, status: u16, code: &str) -> Value {
+    pub(super) fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         let problem: Value = serde_json::from_slice(&self.body).unwrap();
@@ -971,249 +971,6 @@ fn the_script_for_browsers_sends_events_that_the_server_takes() {
     let outcome = shop.send("POST", &format!("/v1{path}"), &headers, body.as_bytes()).json();
     // Without `at` they count as repaired.
     assert_eq!(outcome["repaired"], 4, "{outcome}");
-}
-
-#[test]
-fn a_busy_server_says_so_and_probes_still_answer() {
-    let shop = Shop::open(HttpSettings { max_concurrent_requests: 1, ..Default::default() });
-    let requests = json!({"requests": vec![json!({"n": 1000}); 100]});
-    let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let ask = || -> Vec<u16> {
-            let answers = (0..20).map(|_| shop.post("/v1/recommend/batch", &requests));
-            let check = |answer: Answer| {
-                if answer.status != 200 {
-                    answer.problem(503, "overloaded");
-                    assert_eq!(answer.header("retry-after"), Some("1"));
-                }
-                answer.status
-            };
-            answers.map(check).collect()
-        };
-        let busy: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
-        for _ in 0..20 {
-            assert_eq!(shop.get("/healthz").status, 200);
-        }
-        busy.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-    });
-    assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
-    assert_eq!(shop.get("/v1/trending").status, 200);
-}
-
-#[test]
-fn bodies_that_do_not_come_hold_up_no_one() {
-    let settings = HttpSettings { max_concurrent_requests: 1, max_large_bodies: 1, ..Default::default() };
-    let shop = Shop::open(settings);
-    let mut waiting: Vec<_> = (0..20).map(|_| shop.begin_post("/v1/events", 9_000_000)).collect();
-    waiting.push(shop.begin_post("/v1/events", 2));
-    assert_eq!(shop.get("/v1/trending").status, 200);
-    let large = format!("[{}]", " ".repeat(100_000));
-    assert_eq!(shop.send("POST", "/v1/events", &[], large.as_bytes()).status, 200);
-    let mut last = waiting.pop().unwrap();
-    last.write_all(b"[]").unwrap();
-    assert_eq!(Answer::read(&mut last).status, 200);
-}
-
-#[test]
-fn large_bodies_that_stopped_arriving_make_room() {
-    let shop = Shop::open(HttpSettings { max_large_bodies: 2, ..Default::default() });
-    let large = format!("[{}]", " ".repeat(100_000));
-    let mut slow: Vec<_> = (0..2).map(|_| shop.begin_post("/v1/events", large.len())).collect();
-    for stream in &mut slow {
-        stream.write_all(&large.as_bytes()[..70_000]).unwrap();
-    }
-    std::thread::sleep(Duration::from_millis(1500));
-    assert_eq!(shop.send("POST", "/v1/events", &[], large.as_bytes()).status, 200);
-    Answer::read(&mut slow[0]).problem(503, "overloaded");
-}
-
-#[test]
-fn few_large_bodies_are_held_at_a_time() {
-    let shop = Shop::open(HttpSettings { max_large_bodies: 1, ..Default::default() });
-    let large = format!("[{}]", " ".repeat(100_000));
-    let mut waiting = shop.begin_post("/v1/events", large.len());
-    waiting.write_all(&large.as_bytes()[..90_000]).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while shop.send("POST", "/v1/events", &[], large.as_bytes()).status != 503 {
-        assert!(Instant::now() < deadline, "the first body holds the permit");
-    }
-    assert_eq!(shop.send("POST", "/v1/events", &[], b"[]").status, 200);
-    waiting.write_all(&large.as_bytes()[90_000..]).unwrap();
-    assert_eq!(Answer::read(&mut waiting).status, 200);
-    assert_eq!(shop.send("POST", "/v1/events", &[], large.as_bytes()).status, 200);
-}
-
-/// Whether the server ends the connection within the time limit of the test's sockets.
-fn is_closed(stream: &mut TcpStream) -> bool {
-    let mut rest = Vec::new();
-    let ended = stream.read_to_end(&mut rest);
-    !matches!(&ended, Err(error) if error.kind() == ErrorKind::WouldBlock)
-}
-
-#[test]
-fn headers_that_trickle_in_have_a_time_limit() {
-    let shop = Shop::open(HttpSettings { header_timeout_s: 1, ..Default::default() });
-    let mut stream = shop.connect();
-    let began = Instant::now();
-    let mut is_open = stream.write_all(b"GET /healthz HTTP/1.1\r\nx: ").is_ok();
-    while is_open && began.elapsed() < Duration::from_secs(10) {
-        std::thread::sleep(Duration::from_millis(100));
-        is_open = stream.write_all(b"a").is_ok();
-    }
-    assert!(!is_open && began.elapsed() >= Duration::from_secs(1));
-    assert!(is_closed(&mut stream));
-    // Also behind a request that was answered.
-    let mut stream = shop.connect();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-    assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
-    stream.write_all(b"GET /he").unwrap();
-    assert!(is_closed(&mut stream));
-}
-
-#[test]
-fn an_answer_that_is_not_read_has_a_time_limit() {
-    let shop = Shop::furnished();
-    let settings = HttpSettings { request_timeout_s: 1, ..Default::default() };
-    let shop = {
-        drop(shop);
-        Shop::open(settings)
-    };
-    let mut stream = shop.connect();
-    stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
-    // As many requests as the buffers take: the answers of the first fill those of the other direction.
-    let ask = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    for _ in 0..2000 {
-        if stream.write_all(ask).is_err() {
-            break;
-        }
-    }
-    std::thread::sleep(Duration::from_secs(3));
-    let metrics = shop.get("/metrics");
-    let open = metrics.text().lines().find_map(|line| line.strip_prefix("accrue_http_connections ")).unwrap();
-    assert_eq!(open, "1", "only that of the scrape is open");
-}
-
-#[test]
-fn among_idle_slow_and_busy_connections_pages_and_probes_are_answered() {
-    let shop = Shop::furnished();
-    let mut held = Vec::new();
-    for number in 0..300 {
-        let mut stream = shop.connect();
-        match number % 3 {
-            0 => {}
-            1 => stream.write_all(b"GET /healthz HTTP/1.1\r\nx: ").unwrap(),
-            _ => stream.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap(),
-        }
-        held.push(stream);
-    }
-    let is_over = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    assert!([200, 503].contains(&shop.get("/v1/recommend/u1?n=1000").status));
-                }
-            });
-        }
-        let longest = |path: &str| {
-            let took = (0..30).map(|_| {
-                let began = Instant::now();
-                assert_eq!(shop.get(path).status, 200);
-                began.elapsed()
-            });
-            took.max().unwrap()
-        };
-        // Far above what an idle machine needs: what must not be is a wait for the connections that are held.
-        assert!(longest("/healthz") < Duration::from_secs(2));
-        assert!(longest("/v1/trending") < Duration::from_secs(3));
-        is_over.store(true, Ordering::Relaxed);
-    });
-}
-
-#[test]
-fn when_every_connection_works_probes_have_a_reserve() {
-    let settings = HttpSettings { max_connections: 2, ..Default::default() };
-    let shop = Shop::open(settings);
-    // Bodies that are still awaited for less than a second keep their connections.
-    let _held: Vec<_> = (0..2).map(|_| shop.begin_post("/v1/events", 100)).collect();
-    let refused = shop.get("/v1/trending");
-    refused.problem(503, "overloaded");
-    assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
-    assert_eq!(shop.get("/healthz").status, 200);
-    std::thread::sleep(Duration::from_millis(1100));
-    assert_eq!(shop.get("/v1/trending").status, 200, "now one of them makes room");
-}
-
-#[test]
-fn waiting_connections_make_room_for_others() {
-    let settings = HttpSettings { max_connections: 20, max_connections_per_peer: 10, ..Default::default() };
-    let shop = Shop::open(settings);
-    let mut own = shop.connect();
-    let healthz = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    let ask = |own: &mut TcpStream| {
-        own.write_all(healthz).unwrap();
-        let mut answer = [0; 15];
-        own.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200 OK");
-    };
-    ask(&mut own);
-    let mut idle: Vec<_> = (0..30).map(|_| shop.connect()).collect();
-    std::thread::sleep(Duration::from_millis(300));
-    for _ in 0..5 {
-        assert_eq!(shop.get("/v1/trending").status, 200);
-    }
-    // A connection that has been used outlasts those that never were.
-    own.write_all(healthz).unwrap();
-    let mut rest = vec![0; 4096];
-    assert!(own.read(&mut rest).unwrap() > 0);
-    assert!(is_closed(&mut idle[0]));
-}
-
-#[test]
-fn a_body_that_does_not_arrive_is_answered_with_a_timeout() {
-    let shop = Shop::open(HttpSettings { request_timeout_s: 1, ..Default::default() });
-    let mut stream = shop.begin_post("/v1/events", 100);
-    stream.write_all(b"[").unwrap();
-    Answer::read(&mut stream).problem(408, "body_timeout");
-}
-
-#[test]
-fn an_idle_connection_is_closed() {
-    let shop = Shop::open(HttpSettings { idle_timeout_s: 1, ..Default::default() });
-    let mut stream = shop.connect();
-    let mut nothing = Vec::new();
-    // The server may close or reset the connection, but the test's own time limit must not end the read.
-    let ended = stream.read_to_end(&mut nothing);
-    assert!(!matches!(&ended, Err(error) if error.kind() == ErrorKind::WouldBlock), "{ended:?}");
-    assert!(nothing.is_empty());
-}
-
-#[test]
-fn a_stopping_server_finishes_requests_in_flight() {
-    let mut shop = Shop::open(HttpSettings::default());
-    let event = json!([{"id": "last", "type": "view", "user": "u1", "item": "sku-9"}]).to_string();
-    let mut waiting = shop.begin_post("/v1/events", event.len());
-    shop.stop.take().unwrap().send(()).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(shop.address).is_ok() {
-        assert!(Instant::now() < deadline, "the server still accepts connections");
-        std::thread::yield_now();
-    }
-    waiting.write_all(event.as_bytes()).unwrap();
-    // `at` was left out and is filled, so the event counts as repaired.
-    assert_eq!(Answer::read(&mut waiting).json()["repaired"], 1);
-    shop.stop().unwrap();
-}
-
-#[test]
-fn a_stopping_server_cuts_off_requests_at_its_limit() {
-    let mut shop = Shop::open(HttpSettings { shutdown_limit_s: 0, ..Default::default() });
-    let mut waiting = shop.begin_post("/v1/events", 100);
-    shop.stop().unwrap();
-    // The request is never completed, so the server cut it off.
-    let mut answer = Vec::new();
-    let ended = waiting.read_to_end(&mut answer);
-    assert!(!matches!(&ended, Err(error) if error.kind() == ErrorKind::WouldBlock), "{ended:?}");
-    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod bench;
 mod cli;
+mod connections;
 mod crash;
 mod datasets;
 mod demo;

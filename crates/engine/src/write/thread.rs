@@ -36,13 +36,12 @@ impl Writer {
         while let Some(job) = next.take() {
             match job {
                 Job::Events(batch, reply) => {
-                    let committed = Instant::now();
+                    let began = Instant::now();
                     next = self.events(batch, reply, jobs, gathering);
-                    let took = committed.elapsed().saturating_sub(gathering);
+                    let took = began.elapsed().saturating_sub(gathering);
                     // A job that waits already shows that more than one client writes.
                     next = next.or_else(|| jobs.try_recv().ok());
-                    let several = next.is_some();
-                    gathering = if several { (took / GATHERING).min(LONGEST_GATHERING) } else { Duration::ZERO };
+                    gathering = if next.is_some() { (took / GATHERING).min(LONGEST_GATHERING) } else { Duration::ZERO };
                 }
                 Job::Items(items, sync, reply) => drop(reply.send(self.items(items, sync))),
                 Job::Users(users, reply) => drop(reply.send(self.users(users))),
@@ -94,9 +93,7 @@ impl Writer {
                 Err(error) => drop(reply.send(Err(error))),
             }
             if bodies.len() < GROUP {
-                let waiting = jobs.try_recv().ok();
-                match waiting.ok_or(()).or_else(|()| jobs.recv_timeout(until.saturating_duration_since(Instant::now())))
-                {
+                match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
                     Ok(Job::Events(batch, reply)) => next = Some((batch, reply)),
                     Ok(other) => ended_by = Some(other),
                     Err(_) => {}

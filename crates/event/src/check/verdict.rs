@@ -155,7 +155,7 @@ codes! {
         LanguageChosen => "language_chosen",
         /// A text was read from the name of a nested object.
         TextFromObject => "text_from_object",
-        /// The clock had leapt ahead of the log; the time of the latest event was used.
+        /// The clock had jumped ahead of the log; the time of the latest event was used.
         AtHeld => "at_held",
         /// A code was converted to upper case.
         Uppercased => "uppercased",

@@ -5,9 +5,10 @@
 //! takes the same one at the same offset.
 //!
 //! Two tests run side by side, each by slices of the traffic (new shoppers, new items, types of events, sources). The *stream* test
-//! takes choices as they come, both predictions made before the choice is learned. The *anchor* test takes choices from before the suspect time, which were never learned and are
-//! never replayed: a model that learns flipped labels looks better on flipped labels, but not on these. Hypothesis of each: given
-//! the past, the line's mean NDCG@20 is at least `1 - tolerance` of the good version's. `α` is spent over restarts as
+//! takes choices as they come, both predictions made before the choice is learned. The *anchor* test takes the holdout:
+//! choices from before the suspect time that no model learned as they came. They stay in their shoppers' histories, so a member that
+//! learns earlier choices again may have learned some of them since. A model that learns flipped labels looks better on flipped labels,
+//! but not on these. Hypothesis of each: given the past, the line's mean NDCG@20 is at least `1 - tolerance` of the good version's. `α` is spent over restarts as
 //! `α · 6 / (π k)²`, half of each share on all choices and half on the slices, so that false alarms stay below `α` for ever.
 //!
 //! Which choices are examined is decided by seed, offset and what was seen before, never by the choice itself; so the tests look
