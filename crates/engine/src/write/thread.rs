@@ -3,7 +3,6 @@
 //! Verdicts on a batch depend on the batch as the client sent it, never on how batches were grouped.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
 
 use accrue_event::RawEvent;
 
@@ -15,11 +14,6 @@ use super::writer::Writer;
 
 /// Records in a group commit, at most (a single batch may be larger).
 const GROUP: usize = 8_192;
-/// While several clients write, a group waits for this part of the time that the last commit took. Their next requests come in just after
-/// the last commit answered them; without waiting, half of them would be committed while the other half waits, and so in turn.
-const GATHERING: u32 = 8;
-/// The longest time that a group waits. A disk that makes a commit durable at once leaves nothing to wait for.
-const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
 /// A batch that was judged and is not appended yet, with the place where its answer goes.
 struct Pending {
@@ -32,17 +26,9 @@ impl Writer {
     /// Serves the queue until told to close.
     pub fn run(mut self, jobs: &Receiver<Job>) {
         let mut next = self.wait(jobs);
-        let mut gathering = Duration::ZERO;
         while let Some(job) = next.take() {
             match job {
-                Job::Events(batch, reply) => {
-                    let began = Instant::now();
-                    next = self.events(batch, reply, jobs, gathering);
-                    let took = began.elapsed().saturating_sub(gathering);
-                    // A job that waits already shows that more than one client writes.
-                    next = next.or_else(|| jobs.try_recv().ok());
-                    gathering = if next.is_some() { (took / GATHERING).min(LONGEST_GATHERING) } else { Duration::ZERO };
-                }
+                Job::Events(batch, reply) => next = self.events(batch, reply, jobs),
                 Job::Items(items, sync, reply) => drop(reply.send(self.items(items, sync))),
                 Job::Users(users, reply) => drop(reply.send(self.users(users))),
                 Job::Edit(edit, reply) => drop(reply.send(self.edit(edit))),
@@ -71,16 +57,8 @@ impl Writer {
         }
     }
 
-    /// Takes a batch, those that wait after it and those that come in within `gathering` into one commit; returns the job that ended the
-    /// group.
-    fn events(
-        &mut self,
-        batch: Vec<Incoming<RawEvent>>,
-        reply: Reply<Ingested>,
-        jobs: &Receiver<Job>,
-        gathering: Duration,
-    ) -> Option<Job> {
-        let until = Instant::now() + gathering;
+    /// Takes a batch and those that wait after it into one commit; returns the job that ended the group.
+    fn events(&mut self, batch: Vec<Incoming<RawEvent>>, reply: Reply<Ingested>, jobs: &Receiver<Job>) -> Option<Job> {
         let arrival = self.clock.read();
         let mut bodies = Vec::with_capacity(batch.len());
         let mut group = NewInGroup::default();
@@ -93,7 +71,7 @@ impl Writer {
                 Err(error) => drop(reply.send(Err(error))),
             }
             if bodies.len() < GROUP {
-                match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                match jobs.try_recv() {
                     Ok(Job::Events(batch, reply)) => next = Some((batch, reply)),
                     Ok(other) => ended_by = Some(other),
                     Err(_) => {}
