@@ -23,7 +23,7 @@ use crate::error::EngineError;
 use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
-use crate::status::{FitStatus, GuardStatus, Status};
+use crate::status::{GuardStatus, Status};
 use crate::traffic::Traffic;
 use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused};
 use crate::write::job::{Job, Reply};
@@ -359,8 +359,7 @@ impl Engine {
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             served_lost: shared.served.n_lost(),
             repeats_passed: learner.n_repeats_passed,
-            steps_skipped: version.ensemble.sequence().map_or(0, accrue_model::Sequence::n_skipped),
-            fits: version.ensemble.fitted().map(FitStatus::of),
+            members: version.ensemble.members.reports(),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),

@@ -37,6 +37,7 @@ pub mod traffic;
 mod versions;
 mod write;
 
+pub use accrue_model::MemberReport;
 pub use answers::Answered;
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
@@ -51,7 +52,7 @@ pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
 pub use offline::{Replay, UserList, digest, recommendations, replay};
 pub use retention::at_rest::{Compacted, compact};
-pub use status::{FitStatus, GuardStatus, Status};
+pub use status::{GuardStatus, Status};
 pub use versions::Versions;
 pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused};
 pub use write::check::with_kind_in_code;

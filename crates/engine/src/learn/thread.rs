@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accrue_model::Fitted;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, StoreError, Written};
 use accrue_train::{Learner, TrainError, look_back, save};
 
@@ -215,7 +214,7 @@ impl LearnerThread {
     }
 
     fn n_fits(&self) -> u64 {
-        self.learner.ensemble().fitted().map_or(0, Fitted::n_fits)
+        self.learner.ensemble().n_fits()
     }
 
     /// Waits a moment for the fit that the next choice needs; `false` if the engine closes, which must not wait for a fit.
