@@ -87,6 +87,7 @@ fn ask(
     let mut n_found = 0;
     for query in 0..n_queries as u64 {
         let request = SearchRequest {
+            device: None,
             query: text(&words(query)),
             visitor: Visitor::default(),
             n: 10,

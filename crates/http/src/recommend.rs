@@ -78,8 +78,12 @@ pub(super) struct RecommendBody {
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
     session: Option<String>,
-    /// The kind of page (`home`, `product`, `cart`). Accepted for later use; it does not change the answer yet.
+    /// The kind of page (`home`, `item`, `cart`), as events name it in their property `scene`. It counts where the
+    /// model `affinity` is enabled.
     scene: Option<String>,
+    /// The kind of device (`phone`, `desktop`), as events name it in their property `device`. It counts where the model
+    /// `affinity` is enabled.
+    device: Option<String>,
     /// Items that the page is about (a product page, a cart): read as if just viewed.
     #[serde(default)]
     items: Vec<String>,
@@ -125,9 +129,6 @@ impl RecommendBody {
             user: at.id_if("user", self.user.as_deref())?,
             session: at.id_if("session", self.session.as_deref())?,
         };
-        if let Some(scene) = &self.scene {
-            at.text("scene", scene, 256)?;
-        }
         let (events, ignored) = match self.events {
             None => (None, Vec::new()),
             Some(events) => {
@@ -138,6 +139,8 @@ impl RecommendBody {
         };
         let request = RecommendRequest {
             events,
+            scene: at.name("scene", self.scene)?,
+            device: at.name("device", self.device)?,
             items: at.items("items", &self.items, MAX_ITEMS)?,
             n: at.count("n", self.n, 10, N)?,
             offset: at.count("offset", self.offset, 0, 0..=MAX_OFFSET)?,
@@ -341,6 +344,10 @@ pub(super) async fn recommend(
 pub(super) struct RecommendParams {
     /// The visit.
     session: Option<String>,
+    /// The kind of page: `home`, `item`, `cart`.
+    scene: Option<String>,
+    /// The kind of device: `phone`, `desktop`.
+    device: Option<String>,
     /// Number of items: 1 to 1000, 10 if left out.
     #[param(minimum = 1, maximum = 1000)]
     n: Option<usize>,
@@ -396,10 +403,12 @@ fn recommend_by_params(
     params: RecommendParams,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let RecommendParams { session, n, offset, filter, seen, variants, diversity, explain } = params;
+    let RecommendParams { session, scene, device, n, offset, filter, seen, variants, diversity, explain } = params;
     let body = RecommendBody {
         user: Some(user),
         session,
+        scene,
+        device,
         n,
         offset,
         filter,

@@ -34,6 +34,9 @@ pub(super) struct SearchBody {
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
     session: Option<String>,
+    /// The kind of device (`phone`, `desktop`), as events name it in their property `device`. It counts where the model
+    /// `affinity` is enabled.
+    device: Option<String>,
     /// Number of hits: 1 to 1000, 10 if left out.
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     n: Option<usize>,
@@ -64,6 +67,8 @@ pub(super) struct SearchParams {
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
     session: Option<String>,
+    /// The kind of device: `phone`, `desktop`.
+    device: Option<String>,
     /// Number of hits: 1 to 1000, 10 if left out.
     #[param(minimum = 1, maximum = 1000)]
     n: Option<usize>,
@@ -116,6 +121,7 @@ impl Server {
                 user: at.id_if("user", body.user.as_deref())?,
                 session: at.id_if("session", body.session.as_deref())?,
             },
+            device: at.name("device", body.device)?,
             n: at.count("n", body.n, 10, N)?,
             offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
             filter: at.filter(body.filter.as_deref())?,
@@ -168,6 +174,6 @@ pub(super) async fn get_search(
     State(server): State<Arc<Server>>,
     Params(params): Params<SearchParams>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
-    let SearchParams { q: query, user, session, n, offset, filter, personalisation, explain } = params;
-    server.search(SearchBody { query, user, session, n, offset, filter, personalisation, explain })
+    let SearchParams { q: query, user, session, device, n, offset, filter, personalisation, explain } = params;
+    server.search(SearchBody { query, user, session, device, n, offset, filter, personalisation, explain })
 }

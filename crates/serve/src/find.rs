@@ -63,7 +63,7 @@ impl Shop<'_> {
     /// Reorders the hits by the shopper's taste; `false` if the shopper has no history, and the order is unchanged.
     fn add_taste(&self, request: &SearchRequest, found: &mut [Found]) -> bool {
         let items: Vec<ItemIdx> = found.iter().map(|found| found.item).collect();
-        let Some(scores) = self.taste(&request.visitor, request.part, &items) else { return false };
+        let Some(scores) = self.taste(request, &items) else { return false };
         let best = found.iter().map(|found| found.lexical).fold(f32::MIN_POSITIVE, f32::max);
         let (low, high) =
             scores.iter().fold((f32::MAX, f32::MIN), |(low, high), &score| (low.min(score), high.max(score)));
@@ -109,6 +109,7 @@ mod tests {
             let request = SearchRequest {
                 query,
                 visitor: user(1),
+                device: None,
                 n,
                 offset,
                 filter,

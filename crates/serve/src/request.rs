@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::filter::Filter;
 use accrue_model::{Exploration, Part, Thompson};
+use accrue_store::Circumstances;
 
 /// Whose page it is. Both may be absent: then the page has what is popular in the whole shop.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +62,10 @@ pub struct RecommendRequest {
     pub visitor: Visitor,
     /// A history given inline, oldest first; if present it replaces the stored one.
     pub events: Option<Vec<Event>>,
+    /// The kind of page, as the shop names it: `home`, `item`, `cart` …
+    pub scene: Option<Box<str>>,
+    /// The kind of device, as the shop names it.
+    pub device: Option<Box<str>>,
     /// Items that the page is about (a product page, a cart): read as if just viewed.
     pub items: Vec<ItemId>,
     /// Items wanted, 1 to 1,000.
@@ -90,6 +95,8 @@ impl Default for RecommendRequest {
         Self {
             visitor: Visitor::default(),
             events: None,
+            scene: None,
+            device: None,
             items: Vec::new(),
             n: 10,
             offset: 0,
@@ -105,11 +112,18 @@ impl Default for RecommendRequest {
     }
 }
 
+impl RecommendRequest {
+    /// What the models may know of the page.
+    pub(crate) fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances { scene: self.scene.as_deref(), device: self.device.as_deref(), ..Circumstances::default() }
+    }
+}
+
 /// One term of a score. The shares of an item's reasons sum to its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reason {
-    /// Stable code: `because_of_event`, `popular`, `rest_of_history`, `new_item`, `lexical`, `taste`; with a share of
-    /// 0, because they explain the item's place and not its score, `diversity`, `exploration`, `catalogue` …
+    /// Stable code: `because_of_event`, `popular`, `rest_of_history`, `new_item`, `circumstances`, `lexical`, `taste`;
+    /// with a share of 0, because they explain the item's place and not its score, `diversity`, `exploration`, `catalogue` …
     pub code: &'static str,
     /// A sentence for people.
     pub text: String,
@@ -175,6 +189,8 @@ pub struct SearchRequest {
     pub query: String,
     /// The visitor for whom the hits are ordered.
     pub visitor: Visitor,
+    /// The kind of device, as the shop names it.
+    pub device: Option<Box<str>>,
     /// Hits wanted, 1 to 1,000.
     pub n: usize,
     /// Hits to skip from the top.
@@ -187,6 +203,17 @@ pub struct SearchRequest {
     pub part: Option<Part>,
     /// Whether each hit comes with its reasons.
     pub explain: bool,
+}
+
+/// The scene of all searches.
+const SEARCH: &str = "search";
+
+impl SearchRequest {
+    /// What the models may know of the page.
+    pub(crate) fn circumstances(&self) -> Circumstances<'_> {
+        let (query, device) = (Some(&*self.query), self.device.as_deref());
+        Circumstances { scene: Some(SEARCH), query, device, position: None }
+    }
 }
 
 /// An answer to a search.

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 
 use accrue_event::{Event, EventType, Shopper};
 use accrue_model::{Context, Prepared, Version};
-use accrue_store::{Entry, Facts, History, Interaction, ItemIdx, session_hash};
+use accrue_store::{
+    Circumstances, Descriptor, Entry, Facts, History, Interaction, ItemIdx, session_hash, shopper_descriptors,
+};
 
 use crate::filter::Filter;
 use crate::{Recommendation, Recommended, Visitor};
@@ -38,12 +40,26 @@ pub(crate) struct Past {
     pub history: History,
     /// The current visit.
     pub session: Option<u32>,
+    /// How the shop describes the visitor.
+    pub descriptors: Vec<Descriptor>,
 }
 
 impl Past {
     /// The situation to score in.
-    pub fn context<'a>(&'a self, shop: &Shop<'a>) -> Context<'a> {
-        Context::new(&self.history, self.session, shop.facts.stream_time.0, &shop.version.weights)
+    pub fn context<'a>(&'a self, shop: &Shop<'a>, circumstances: Circumstances<'a>) -> Context<'a> {
+        self.context_after(&self.history, shop, circumstances)
+    }
+
+    /// The situation of the same visitor with another history.
+    pub fn context_after<'a>(
+        &'a self,
+        history: &'a History,
+        shop: &Shop<'a>,
+        circumstances: Circumstances<'a>,
+    ) -> Context<'a> {
+        Context::new(history, self.session, shop.facts.stream_time.0, &shop.version.weights)
+            .described(&self.descriptors)
+            .in_circumstances(circumstances)
     }
 }
 
@@ -53,8 +69,10 @@ impl<'a> Shop<'a> {
         let session = visitor.session.as_ref().map(|session| session_hash(session.as_str()));
         let mut past = match inline {
             Some(events) => self.inline_past(events, session),
-            None => Past { history: self.stored_history(visitor), session },
+            None => Past { history: self.stored_history(visitor), session, descriptors: Vec::new() },
         };
+        let user = visitor.user.as_ref().and_then(|user| self.facts.described_user(user));
+        past.descriptors = user.map(|user| shopper_descriptors(&user.attributes)).unwrap_or_default();
         let at_ms = self.facts.stream_time.0;
         for &item in page {
             let view = Interaction {
@@ -97,7 +115,7 @@ impl<'a> Shop<'a> {
                 last_session = session;
             }
         }
-        Past { history, session: session.or(last_session) }
+        Past { history, session: session.or(last_session), descriptors: Vec::new() }
     }
 
     /// An item as the catalogue has it, if a page may show it and the filter accepts it.

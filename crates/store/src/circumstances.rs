@@ -151,7 +151,8 @@ mod tests {
         let many: Vec<String> = (0..100).map(|n| format!("a{n}")).collect();
         let many: Vec<(&str, Attribute)> = many.iter().map(|name| (name.as_str(), Attribute::Bool(true))).collect();
         assert_eq!(values(&many).len(), MAX_DESCRIPTORS);
-        let (bare, of_page) = (values(&[("scene", text("home"))]), Circumstances { scene: Some("home"), ..Default::default() });
+        let (bare, of_page) =
+            (values(&[("scene", text("home"))]), Circumstances { scene: Some("home"), ..Default::default() });
         assert_ne!(bare, of_page.descriptors().collect::<Vec<_>>(), "an attribute called scene is not the scene");
     }
 }

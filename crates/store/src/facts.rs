@@ -13,8 +13,8 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec, Record,
-    SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec,
+    Record, SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Codes left for a shop's own event types.
@@ -327,9 +327,7 @@ impl Facts {
                 item(&description.id).map_or(Fact::Nothing, |index| Fact::Described(index, description))
             }
             Body::ItemPatched { id, patch } => item(id).map_or(Fact::Nothing, |index| Fact::Patched(index, patch)),
-            Body::User(user) => {
-                shopper(&user.id).map_or(Fact::Nothing, |shopper| Fact::UserDescribed(shopper, user))
-            }
+            Body::User(user) => shopper(&user.id).map_or(Fact::Nothing, |shopper| Fact::UserDescribed(shopper, user)),
             Body::UserRemoved(user) => shopper(user).map_or(Fact::Nothing, Fact::UserRemoved),
             Body::Merged { session, user } => {
                 let guest = self.shoppers.get(&guest_name(session.as_str()));

@@ -276,7 +276,9 @@ impl Recovered {
                 _ if unread.reason == UnreadReason::Unknown => "it is left out",
                 section if section.starts_with("facts/") => "the facts are folded again from the log",
                 _ if needed => "everything is learned again from the log",
-                "learned/descriptions" => "descriptions of shoppers are taken from the facts, which may be some records ahead",
+                "learned/descriptions" => {
+                    "descriptions of shoppers are taken from the facts, which may be some records ahead"
+                }
                 "learned/histories" => "histories are taken from the facts, which may be some records ahead",
                 _ => "this part begins anew and learns from here on, and a replay comes to another state",
             };

@@ -10,7 +10,6 @@ use accrue_store::{History, ItemIdx};
 
 use super::{Candidate, Situation};
 use crate::request::CitedEvent;
-use crate::shop::Past;
 use crate::{Reason, Shop};
 
 /// The latest events that may be cited for every item.
@@ -44,8 +43,9 @@ fn scores_without(situation: &Situation<'_>, events: &[usize], items: &[ItemIdx]
     let Situation { shop, request, past, work, .. } = situation;
     let mut counterfactual = Prepared::default();
     let without = |&event: &usize| {
-        let without = Past { history: past.history.without(event), session: past.session };
-        shop.version.ensemble.prepare(&without.context(shop), &mut counterfactual);
+        let history = past.history.without(event);
+        let context = past.context_after(&history, shop, request.circumstances());
+        shop.version.ensemble.prepare(&context, &mut counterfactual);
         counterfactual.score_by(request.part);
         work.score(items.len());
         shop.version.ensemble.score_all(&counterfactual, items)
@@ -111,10 +111,17 @@ fn add_rest(situation: &Situation<'_>, item: ItemIdx, score: f32, reasons: &mut 
         columns.iter().zip(&shares).filter(|(column, _)| column.reason == sought).map(|(_, share)| share).sum()
     };
     let cited: f32 = reasons.iter().map(|reason| reason.share).sum();
-    let (popular, new) = (of(ReasonKind::Popular), of(ReasonKind::New));
+    let (popular, new, circumstances) = (of(ReasonKind::Popular), of(ReasonKind::New), of(ReasonKind::Circumstances));
     reasons.push(Reason::plain("popular", "popular with other shoppers", popular));
     reasons.push(Reason::plain("new_item", "how long it has been in the shop", new));
-    let rest = score - cited - popular - new;
+    if columns.iter().any(|column| column.reason == ReasonKind::Circumstances) {
+        reasons.push(Reason::plain(
+            "circumstances",
+            "chosen more than usual on such pages and by such shoppers",
+            circumstances,
+        ));
+    }
+    let rest = score - cited - popular - new - circumstances;
     let (code, text) = if situation.context.past.is_empty() {
         ("no_history", "there is no history to go by yet")
     } else {

@@ -85,7 +85,7 @@ impl Shop<'_> {
 fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendation {
     let about: Vec<ItemIdx> = request.items.iter().filter_map(|item| shop.facts.items.get(item.as_str())).collect();
     let past = shop.past(&request.visitor, request.events.as_deref(), &about);
-    let context = past.context(&shop);
+    let context = past.context(&shop, request.circumstances());
     with_scratch(|prepared| {
         shop.version.ensemble.prepare(&context, prepared);
         prepared.score_by(request.part);

@@ -1,13 +1,12 @@
 //! Ranking: the models score a tier of candidates, and they are sorted by score.
 
 use accrue_kernel::TopK;
-use accrue_model::Part;
 use accrue_store::ItemIdx;
 
 use super::retrieve::{SCANNED, Tier};
 use super::{Candidate, Situation};
 use crate::shop::with_scratch;
-use crate::{Shop, Visitor};
+use crate::{SearchRequest, Shop};
 
 /// The candidates of a tier, best first; equal scores are ordered by item.
 pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item = Candidate> + use<> {
@@ -26,17 +25,18 @@ pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item 
 }
 
 impl Shop<'_> {
-    /// The scores of `items` for a visitor, by which search orders hits. `None` for a visitor without a history.
-    pub(crate) fn taste(&self, visitor: &Visitor, part: Option<Part>, items: &[ItemIdx]) -> Option<Vec<f32>> {
-        let past = self.past(visitor, None, &[]);
-        let context = past.context(self);
+    /// The scores of `items` for the visitor who searches, by which search orders hits. `None` for a visitor without a
+    /// history.
+    pub(crate) fn taste(&self, request: &SearchRequest, items: &[ItemIdx]) -> Option<Vec<f32>> {
+        let past = self.past(&request.visitor, None, &[]);
+        let context = past.context(self, request.circumstances());
         if context.past.is_empty() {
             return None;
         }
         let ensemble = &self.version.ensemble;
         Some(with_scratch(|prepared| {
             ensemble.prepare(&context, prepared);
-            prepared.score_by(part);
+            prepared.score_by(request.part);
             ensemble.score_all(prepared, items)
         }))
     }
