@@ -82,8 +82,11 @@ fn reset(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         shadowed.push(learn(&mut beside, &events)?);
         verdicts.push((beside.end().0 - half as u64) as f64);
         if let Some(standing) = beside.standing() {
-            let (n, challenger, line) = (standing.n, standing.challenger, standing.line);
-            bed.note(format!("  mean gain {challenger:.4} against {line:.4} over {n} choices: {:?}", standing.verdict));
+            let (n, challenger, current) = (standing.n, standing.challenger, standing.current);
+            bed.note(format!(
+                "  mean gain {challenger:.4} against {current:.4} over {n} choices: {:?}",
+                standing.verdict
+            ));
         }
     }
     let n_verdicts = verdicts.len() as u64;

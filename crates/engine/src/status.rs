@@ -92,7 +92,7 @@ pub struct GuardStatus {
 
 impl GuardStatus {
     pub(crate) fn of(versions: &Versions, tallies: [Tally; 2]) -> Self {
-        let [stream, anchor] = tallies.map(|tally| (tally.n, tally.line(), tally.good()));
+        let [stream, anchor] = tallies.map(|tally| (tally.n, tally.current(), tally.good()));
         let suspect_windows = versions.suspect.iter().filter(|window| !window.released).count() as u64;
         let (good, on_probation, alarms) = (versions.good, versions.on_probation, versions.alarms);
         Self { good, on_probation, alarms, suspect_windows, stream, anchor }

@@ -287,7 +287,7 @@ fn render_challenger(page: &mut Page, challenger: &ChallengerStatus) {
     let help = "Choices that the challenger and the current model both predicted.";
     page.one("accrue_challenger_choices", "gauge", help, standing.map_or(0, |standing| standing.n));
     page.head("accrue_challenger_gain", "gauge", "Mean gain over them, of the challenger and of the current model.");
-    for (model, gain) in standing.iter().flat_map(|both| [("challenger", both.challenger), ("line", both.line)]) {
+    for (model, gain) in standing.iter().flat_map(|both| [("challenger", both.challenger), ("line", both.current)]) {
         page.sample("accrue_challenger_gain", &format!("model=\"{model}\""), gain);
     }
     let help = "Challengers that were promoted.";

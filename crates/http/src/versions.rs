@@ -135,7 +135,7 @@ impl From<ChallengerStatus> for ChallengerBody {
             standing: status.standing.map(|standing| StandingBody {
                 choices: standing.n,
                 gain: standing.challenger,
-                gain_of_line: standing.line,
+                gain_of_line: standing.current,
             }),
             refused_in_a_row: status.refused_in_a_row,
             promoted: status.n_promoted,

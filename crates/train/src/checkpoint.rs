@@ -458,7 +458,7 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
             ("facts.all", checksum(facts)),
             ("learned.blend", checksum(&ensemble.blend)),
             ("learned.catalogue", checksum(&ensemble.catalogue)),
-            ("learned.arms", checksum(&learner.line().arms())),
+            ("learned.arms", checksum(&learner.current().arms())),
             ("learned.histories", checksum(learner.histories())),
             ("learned.impressions", checksum(learner.impressions())),
             ("learned.guard", checksum(learner.guard())),

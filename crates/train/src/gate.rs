@@ -1,4 +1,4 @@
-//! The gate: a challenger is learned from the log beside the line, shadows the same choices, and replaces the line only if it is not
+//! The gate: a challenger is learned from the log beside the current model, shadows the same choices, and replaces the current model only if it is not
 //! worse.
 //!
 //! In: a [`Challenge`] (other settings, more passes, only the recent past), and the past. Out: its state at an offset, and a
@@ -28,7 +28,7 @@ const CONTEST: u64 = 0x5052_4552;
 /// What a challenger is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Challenge {
-    /// What it learns with. The seed and the length of histories are the line's.
+    /// What it learns with. The seed and the length of histories are the current model's.
     pub settings: LearnSettings,
     /// It learns from the choices from this record on; descriptions and histories go back to the beginning.
     pub from: Offset,
@@ -46,7 +46,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// The line's settings once more, over the whole log: a reset.
+    /// The current model's settings once more, over the whole log: a reset.
     pub(crate) fn reset(settings: &LearnSettings, footing: String) -> Self {
         let (from, until) = (Offset(0), Offset(0));
         Self { settings: settings.clone(), from, passes: 1, until, footing: Some(footing), asked: false }
@@ -102,7 +102,7 @@ impl Challenge {
     }
 }
 
-/// When a challenger may replace the line.
+/// When a challenger may replace the current model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateSettings {
@@ -114,9 +114,9 @@ pub struct GateSettings {
     pub predict_one_in: u64,
     /// Choices predicted after which a challenger that has not proved itself is refused.
     pub max_choices: u64,
-    /// A challenger may take so many times the line's time for a page.
+    /// A challenger may take so many times the current model's time for a page.
     pub max_latency: f64,
-    /// A challenger may hold so many times the line's learned numbers.
+    /// A challenger may hold so many times the current model's learned numbers.
     pub max_params: f64,
 }
 
@@ -261,11 +261,11 @@ impl Challenger {
 
     /// What it learned.
     pub fn into_state(self) -> Ensemble {
-        self.learner.into_line().shared
+        self.learner.into_current().shared
     }
 }
 
-/// A challenger that rides along with the line: it learns the same choices, and both say beforehand what they expect.
+/// A challenger that rides along with the current model: it learns the same choices, and both say beforehand what they expect.
 #[derive(Clone, Debug)]
 pub(crate) struct Shadow {
     pub(crate) challenge: Challenge,
@@ -283,9 +283,15 @@ impl Shadow {
         Self { challenge, state: challenger.into_state(), weights, contest }
     }
 
-    /// Takes a choice of the line's in, as `line` sees it before it learns: of some both say beforehand what they expect, but for those of
+    /// Takes a choice of the current model's in, as `current` sees it before it learns: of some both say beforehand what they expect, but for those of
     /// which one of them learns nothing.
-    pub(crate) fn ride(&mut self, line: &Ensemble, choice: &Step<'_>, line_has_enough: bool, prepared: &mut Prepared) {
+    pub(crate) fn ride(
+        &mut self,
+        current: &Ensemble,
+        choice: &Step<'_>,
+        current_has_enough: bool,
+        prepared: &mut Prepared,
+    ) {
         let Self { challenge, state, weights, contest } = self;
         let context = Context { weights, ..choice.context };
         let weight = weights.get(choice.event.type_code);
@@ -293,9 +299,9 @@ impl Shadow {
             return;
         }
         let mut draws = Draws::new(choice.seed, CONTEST, choice.offset);
-        let is_counted = weight > 0.0 && !line_has_enough && contest.goes_on();
+        let is_counted = weight > 0.0 && !current_has_enough && contest.goes_on();
         if is_counted && draws.below(contest.predict_one_in()) == 0 {
-            let (models, contexts) = ([line, &*state], [&choice.context, &context]);
+            let (models, contexts) = ([current, &*state], [&choice.context, &context]);
             contest.count(ranks_of(models, contexts, choice.event.item, &mut draws, prepared).gains());
         }
         state.learn(&Step { context, weight, ..*choice }, None, prepared);
@@ -309,7 +315,7 @@ impl Shadow {
     }
 }
 
-/// The line and a challenger over the same choices.
+/// The current model and a challenger over the same choices.
 #[derive(Clone, Debug)]
 pub(crate) struct Contest {
     gate: GateSettings,
@@ -328,8 +334,9 @@ pub struct Standing {
     pub n: u64,
     /// Mean gain of the challenger.
     pub challenger: f64,
-    /// Mean gain of the line.
-    pub line: f64,
+    /// Mean gain of the current model.
+    #[serde(rename = "line")]
+    pub current: f64,
     /// What follows from it.
     pub verdict: Verdict,
 }
@@ -364,19 +371,19 @@ impl Contest {
         !self.ends_by_itself || self.verdict() == Verdict::Open
     }
 
-    /// Counts a choice: the gains of line and challenger.
-    pub(crate) fn count(&mut self, [line, challenger]: [f64; 2]) {
+    /// Counts a choice: the gains of the current model and challenger.
+    pub(crate) fn count(&mut self, [current, challenger]: [f64; 2]) {
         self.n += 1;
-        self.gains[0] += line;
+        self.gains[0] += current;
         self.gains[1] += challenger;
         // Within -1 and 1.
-        self.not_worse.add((challenger - line + self.gate.margin) / (1.0 + self.gate.margin));
-        self.worse.add(line - challenger);
+        self.not_worse.add((challenger - current + self.gate.margin) / (1.0 + self.gate.margin));
+        self.worse.add(current - challenger);
     }
 
     pub(crate) fn standing(&self) -> Standing {
         let n = self.n.max(1) as f64;
-        Standing { n: self.n, challenger: self.gains[1] / n, line: self.gains[0] / n, verdict: self.verdict() }
+        Standing { n: self.n, challenger: self.gains[1] / n, current: self.gains[0] / n, verdict: self.verdict() }
     }
 
     fn verdict(&self) -> Verdict {

@@ -19,7 +19,7 @@ use crate::gate::{Challenge, Shadow};
 use crate::guard::{Finding, Guard, Observation, Probation, Tally};
 use crate::impressions::{Impressions, Shown};
 use crate::lenient::{PassedOver, Recorded};
-use crate::line::Line;
+use crate::model_state::ModelState;
 use crate::prequential::{ArmQuality, Quality};
 use crate::resets::Resets;
 use crate::versions::{Lineage, Sealing};
@@ -43,18 +43,18 @@ const PASSED_OVER: usize = 256;
 pub struct Learner {
     settings: LearnSettings,
     /// What learns.
-    line: Line,
+    current: ModelState,
     guard: Guard,
     lineage: Lineage,
-    /// Whether the line was rolled back and has not proved itself since: then the good version serves.
+    /// Whether the current model was rolled back and has not proved itself since: then the good version serves.
     on_probation: bool,
     /// Choices since the last version was sealed, or rolled back to.
     since_sealed: u64,
     /// Choices since the end of the good version, learned or not.
     since_good: u64,
-    /// Choices after which a line that was undone had shown harm: on probation it must learn as many to show what they do.
+    /// Choices after which a current model that was undone had shown harm: on probation it must learn as many to show what they do.
     undone: u64,
-    /// Rollbacks by alarm so far, those of a line on probation not counted.
+    /// Rollbacks by alarm so far, those of a current model on probation not counted.
     n_alarms: u64,
     histories: Histories,
     impressions: Impressions,
@@ -93,7 +93,7 @@ impl PartialEq for Learner {
     fn eq(&self, other: &Self) -> bool {
         self.end == other.end
             && self.settings == other.settings
-            && self.line == other.line
+            && self.current == other.current
             && self.guard == other.guard
             && self.lineage == other.lineage
             && self.on_probation == other.on_probation
@@ -116,7 +116,7 @@ impl Learner {
             weights.set(code as u8, settings.weight(event_type));
         }
         let mut learner = Self {
-            line: Line::new(settings.models.clone(), settings.seed),
+            current: ModelState::new(settings.models.clone(), settings.seed),
             guard: Guard::default(),
             lineage: Lineage::default(),
             on_probation: false,
@@ -163,31 +163,31 @@ impl Learner {
 
     /// What learns from everybody.
     pub fn ensemble(&self) -> &Ensemble {
-        &self.line.shared
+        &self.current.shared
     }
 
     /// What learns, arms included.
-    pub fn line(&self) -> &Line {
-        &self.line
+    pub fn current(&self) -> &ModelState {
+        &self.current
     }
 
-    /// What answers: the line, or the last version known good while the line is on probation.
+    /// What answers: the current model, or the last version known good while the current model is on probation.
     pub fn serving(&self) -> &Ensemble {
         let good = self.lineage.good().filter(|_| self.on_probation);
-        good.map_or(&self.line.shared, |(_, state)| &state.shared)
+        good.map_or(&self.current.shared, |(_, state)| &state.shared)
     }
 
     /// Fits that have begun and are not in force yet. The learner computes each when it is due; whoever does it sooner spares it the
     /// wait, and changes nothing else.
     pub fn pending_fits(&self) -> impl Iterator<Item = &Arc<PendingFit>> {
         let riding = self.shadow.as_ref().map(|shadow| &shadow.state);
-        self.line.models().chain(riding).filter_map(Ensemble::pending_fit)
+        self.current.models().chain(riding).filter_map(Ensemble::pending_fit)
     }
 
     /// So many choices can be learned without waiting for one of those fits, or until the next begins.
     pub fn free_choices(&self) -> u64 {
         let riding = self.shadow.as_ref().map(|shadow| &shadow.state);
-        self.line.models().chain(riding).map(Ensemble::free_choices).min().unwrap_or(u64::MAX)
+        self.current.models().chain(riding).map(Ensemble::free_choices).min().unwrap_or(u64::MAX)
     }
 
     /// All versions.
@@ -195,7 +195,7 @@ impl Learner {
         &self.lineage
     }
 
-    /// Whether the line was rolled back and has not proved itself since.
+    /// Whether the current model was rolled back and has not proved itself since.
     pub fn is_on_probation(&self) -> bool {
         self.on_probation
     }
@@ -278,11 +278,11 @@ impl Learner {
             Fact::Described(item, description) => {
                 let seen_ms = description.published_at.map_or(at_ms, |published_at| published_at.0);
                 self.meet(item, seen_ms);
-                self.each_line(|line| line.describe(item, description));
+                self.change_models(|models| models.describe(item, description));
             }
             Fact::Patched(item, patch) => {
                 self.meet(item, at_ms);
-                self.each_line(|line| line.patch(item, patch));
+                self.change_models(|models| models.patch(item, patch));
             }
             Fact::Merged { guest, user } => {
                 self.histories.merge(guest, user);
@@ -293,7 +293,7 @@ impl Learner {
             Fact::Promoted { .. } => return Err(TrainError::LooksBack(offset)),
             Fact::WindowReleased { from, .. } => {
                 self.lineage.release(from);
-                // It left out what the line has learned now; learned again, it would not.
+                // It left out what the current model has learned now; learned again, it would not.
                 self.shadow = None;
             }
             Fact::ChallengeRefused { challenge, why } => {
@@ -324,7 +324,7 @@ impl Learner {
             *self = Self { end: self.end, received_ms: self.received_ms, passed_over, ..Self::new(settings) };
             return Ok(());
         }
-        self.line.set_settings(&settings.models, self.settings.seed);
+        self.current.set_settings(&settings.models, self.settings.seed);
         self.put_in_force(settings);
         self.split();
         Ok(())
@@ -354,7 +354,7 @@ impl Learner {
     /// Has arms learn apart as the settings say; those that do already go on.
     fn split(&mut self) {
         let split = self.settings.arms.as_ref();
-        if self.line.split_by(split) {
+        if self.current.split_by(split) {
             self.quality.arms = vec![ArmQuality::default(); split.map_or(0, |split| split.arms.len())];
         }
     }
@@ -366,7 +366,7 @@ impl Learner {
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
         let has_enough = has_had_enough(&self.settings, &context, event, weight);
         if let Some(shadow) = &mut self.shadow {
-            let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
+            let (seed, n_items) = (self.settings.seed, self.current.shared.n_items());
             let choice = Step {
                 offset: offset.0,
                 seed,
@@ -377,7 +377,7 @@ impl Learner {
                 is_known,
                 rate_multiplier: 1.0,
             };
-            shadow.ride(&self.line.shared, &choice, has_enough, &mut self.prepared);
+            shadow.ride(&self.current.shared, &choice, has_enough, &mut self.prepared);
         }
         if has_enough {
             self.n_repeats_passed += 1;
@@ -389,10 +389,10 @@ impl Learner {
         let one_in = (1 + offset.0 / YOUTH).min(self.settings.predict_one_in.max(1));
         let predicts = weight > 0.0 && self.settings.predict_one_in != u64::MAX;
         if predicts && accrue_kernel::random(self.settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in) {
-            self.line.refresh();
+            self.current.refresh();
             let serving = match self.lineage.good() {
                 Some((_, good)) if self.on_probation => good,
-                _ => &self.line,
+                _ => &self.current,
             };
             let mut rank_by = |models: &Ensemble| {
                 let list = models.rank(&context, &mut self.prepared, LIST, |_| true);
@@ -405,7 +405,7 @@ impl Learner {
             }
             let repeat = context.past.iter().any(|past| past.item == event.item);
             self.quality.one_in = one_in;
-            self.quality.count(rank, repeat, self.line.shared.n_items());
+            self.quality.count(rank, repeat, self.current.shared.n_items());
         }
         let finding = if weight != 0.0 && self.settings.guard.enabled {
             let choice = Observation {
@@ -420,8 +420,8 @@ impl Learner {
                 since_good: self.since_good,
             };
             let good = self.lineage.good().map(|(_, state)| &state.shared);
-            let (settings, line) = (&self.settings.guard, &self.line.shared);
-            self.guard.observe(settings, &choice, line, good, &mut self.prepared)
+            let (settings, current) = (&self.settings.guard, &self.current.shared);
+            self.guard.observe(settings, &choice, current, good, &mut self.prepared)
         } else {
             Finding::GoOn
         };
@@ -433,12 +433,12 @@ impl Learner {
                     context,
                     event: *event,
                     weight,
-                    n_items: self.line.shared.n_items(),
+                    n_items: self.current.shared.n_items(),
                     is_known,
                     rate_multiplier: self.quality.drift.pace(),
                 };
                 let good = self.lineage.good().map(|(_, state)| state);
-                self.line.learn(&step, names.shopper, good, &mut self.prepared);
+                self.current.learn(&step, names.shopper, good, &mut self.prepared);
                 self.quality.drift.observe(&self.settings.drift, offset.0, self.prepared.foreseen());
             }
             Finding::Withhold | Finding::Alarm(_) => {}
@@ -447,7 +447,7 @@ impl Learner {
         self.histories.push(event);
         self.n_learned += 1;
         self.count_choice(weight);
-        if let Some(arm) = self.line.arm_of(names.shopper) {
+        if let Some(arm) = self.current.arm_of(names.shopper) {
             self.quality.arms[arm].n_choices += u64::from(weight != 0.0);
         }
         match finding {
@@ -463,7 +463,7 @@ impl Learner {
         self.since_good += u64::from(weight != 0.0);
     }
 
-    /// Whether the line must prove itself, and may by now. The same harm would not show before as much is learned as was undone.
+    /// Whether the current model must prove itself, and may by now. The same harm would not show before as much is learned as was undone.
     fn probation(&self) -> Probation {
         match self.on_probation {
             false => Probation::None,
@@ -487,7 +487,7 @@ impl Learner {
     /// An impression begins to wait for its label; one of somebody or something that was never learned of does not.
     fn show(&mut self, offset: Offset, impression: &Interaction, names: &Names<'_>) {
         let Interaction { shopper, item, .. } = *impression;
-        if !self.histories.get(shopper).past().is_empty() && self.line.shared.first_seen_ms(item).is_some() {
+        if !self.histories.get(shopper).past().is_empty() && self.current.shared.first_seen_ms(item).is_some() {
             self.impressions.observe(impression.at_ms);
             let shown = Shown { shopper, item, offset: offset.0, name: names.shopper };
             self.impressions.show(&self.settings.impressions, shown);
@@ -503,11 +503,11 @@ impl Learner {
             context: Context::new(self.histories.get(shopper), None, at_ms, &self.weights),
             event: Interaction { shopper, item, type_code: IMPRESSION, at_ms, session: None, value: 1.0, quantity: 1 },
             weight: -self.settings.impressions.weight,
-            n_items: self.line.shared.n_items(),
+            n_items: self.current.shared.n_items(),
             is_known: true,
             rate_multiplier: 1.0,
         };
-        self.line.learn_unchosen(&step, name);
+        self.current.learn_unchosen(&step, name);
     }
 
     /// Seals a version, or confirms the one that was sealed, when it is time.
@@ -526,9 +526,9 @@ impl Learner {
                 self.guard.restart();
             }
         } else if !self.on_probation && self.since_sealed >= due {
-            self.line.refresh();
+            self.current.refresh();
             let sealing = self.sealing(end);
-            self.lineage.propose(&self.line, &sealing, self.settings.guard.versions_kept);
+            self.lineage.propose(&self.current, &sealing, self.settings.guard.versions_kept);
             self.since_sealed = 0;
         }
     }
@@ -543,8 +543,8 @@ impl Learner {
         }
     }
 
-    fn each_line(&mut self, mut change: impl FnMut(&mut Ensemble)) {
-        self.line.change(&mut change);
+    fn change_models(&mut self, mut change: impl FnMut(&mut Ensemble)) {
+        self.current.change(&mut change);
         if let Some(shadow) = &mut self.shadow {
             change(&mut shadow.state);
         }
@@ -557,14 +557,14 @@ impl Learner {
     }
 
     /// What was learned.
-    pub(crate) fn into_line(self) -> Line {
-        self.line
+    pub(crate) fn into_current(self) -> ModelState {
+        self.current
     }
 
     /// Takes note that there is an item, and learns nothing: what is for sale is known also while the models stand still.
     pub fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
-        self.line.see_item(item, at_ms);
-        // What the tests hold the line against, now and next: to them an item must not look newer than it is.
+        self.current.see_item(item, at_ms);
+        // What the tests hold the current model against, now and next: to them an item must not look newer than it is.
         self.lineage.tested_mut().for_each(|state| state.see_item(item, at_ms));
         if let Some(shadow) = &mut self.shadow {
             shadow.state.see_item(item, at_ms);
@@ -583,7 +583,7 @@ impl Learner {
     fn is_known(&self, item: ItemIdx) -> bool {
         match &self.met {
             Some(met) => met.get(item as usize) == Some(&true),
-            None => self.line.shared.first_seen_ms(item).is_some(),
+            None => self.current.shared.first_seen_ms(item).is_some(),
         }
     }
 
@@ -596,10 +596,10 @@ impl Learner {
 
     /// Freezes what answers as it stands. What was copied by earlier publications is shared, not copied again.
     pub fn publish(&mut self) -> Version {
-        self.line.refresh();
+        self.current.refresh();
         match self.on_probation.then(|| self.publish_good()).flatten() {
             Some(good) => good,
-            None => self.version(self.lineage.learning(), &self.line),
+            None => self.version(self.lineage.learning(), &self.current),
         }
     }
 
@@ -607,23 +607,23 @@ impl Learner {
     pub fn publish_good(&self) -> Option<Version> {
         let (number, state) = self.lineage.good()?;
         let mut state = state.clone();
-        state.take_catalogue(&self.line);
+        state.take_catalogue(&self.current);
         Some(self.version(number, &state))
     }
 
-    fn version(&self, number: u64, line: &Line) -> Version {
+    fn version(&self, number: u64, current: &ModelState) -> Version {
         let version = |ensemble: &Ensemble| Version::new(number, self.end.0, ensemble.clone(), self.weights.clone());
-        let arms = line.arms_of(self.settings.arms.as_ref());
+        let arms = current.arms_of(self.settings.arms.as_ref());
         let arms = arms.map(|(split, models)| (split.clone(), models.iter().map(version).collect()));
-        Version { arms, ..version(&line.shared) }
+        Version { arms, ..version(&current.shared) }
     }
 
-    /// After it came out of a file: the states of versions share memory with the line wherever they say the same.
+    /// After it came out of a file: the states of versions share memory with the current model wherever they say the same.
     pub(crate) fn settle(&mut self) {
-        self.line.refresh();
-        self.line.share_within();
+        self.current.refresh();
+        self.current.share_within();
         for state in self.lineage.kept_states_mut() {
-            state.share_with(&self.line);
+            state.share_with(&self.current);
             state.refresh();
         }
     }

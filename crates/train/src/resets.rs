@@ -1,7 +1,7 @@
-//! When the line is to be learned again from the beginning, and what came of it so far.
+//! When the current model is to be learned again from the beginning, and what came of it so far.
 //!
 //! A model that learns from every event carries its whole past: early steps at high rates, windows that were undone later, choices among
-//! items that are long gone. A *periodic reset* learns the same settings again by replay, beside the line, and lets the result replace
+//! items that are long gone. A *periodic reset* learns the same settings again by replay, beside the current model, and lets the result replace
 //! it through the gate (`gate.rs`). In: verdicts of the log. Out: whether a reset is due. It learns nothing itself, and reads no
 //! clock: the period is counted in events learned, so that it is the same after a restart.
 //!
@@ -27,7 +27,7 @@ pub struct ResetSettings {
     pub share: f64,
     /// Verdicts in a row that may speak against it, before it is let go for a whole period.
     pub attempts: u64,
-    /// When a challenger may replace the line.
+    /// When a challenger may replace the current model.
     pub gate: GateSettings,
 }
 
@@ -61,7 +61,7 @@ impl ResetSettings {
 /// What came of challengers, as far as the log tells. Part of the fold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resets {
-    /// Events learned when the line was last learned anew; 0 if it never was.
+    /// Events learned when the current model was last learned anew; 0 if it never was.
     reset_at: u64,
     /// Events learned when a reset was last refused.
     refused_at: u64,
@@ -79,7 +79,7 @@ pub struct Resets {
 pub struct Judged {
     /// Where the verdict lies in the log.
     pub offset: Offset,
-    /// Whether it became the line.
+    /// Whether it became the current model.
     pub promoted: bool,
     /// Why, or why not.
     pub why: Box<str>,
@@ -110,7 +110,7 @@ impl Resets {
         self.refused_in_a_row
     }
 
-    /// Challengers that became the line.
+    /// Challengers that became the current model.
     pub fn n_promoted(&self) -> u64 {
         self.n_promoted
     }
@@ -125,7 +125,7 @@ impl Resets {
         self.last.as_ref()
     }
 
-    /// A challenger became the line. Whatever its settings, it was learned from the log.
+    /// A challenger became the current model. Whatever its settings, it was learned from the log.
     pub(crate) fn promote(&mut self, offset: Offset, why: &str, n_learned: u64) {
         self.n_promoted += 1;
         self.is_called_for = false;

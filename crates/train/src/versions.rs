@@ -1,13 +1,13 @@
-//! Versions: what the line of learning was at certain offsets, what became of it, and the states that can be gone back to.
+//! Versions: what the models was at certain offsets, what became of it, and the states that can be gone back to.
 //!
 //! A version is opened when the one before it is sealed, sealed as a *candidate* after some events, and *good* after some more
-//! without an alarm. An alarm rolls the line back to the good version; what it had learned since is sealed as *rolled back*, and
+//! without an alarm. An alarm rolls the current model back to the good version; what it had learned since is sealed as *rolled back*, and
 //! the records of that window are suspect. All of it is part of the fold.
 
 use accrue_store::Offset;
 use serde::{Deserialize, Serialize};
 
-use crate::Line;
+use crate::ModelState;
 
 /// Entries kept of the past.
 const ENTRIES: usize = 256;
@@ -102,7 +102,7 @@ pub struct Lineage {
     /// Oldest first; the last one is being learned.
     entries: Vec<VersionEntry>,
     /// States, by number, oldest first.
-    kept: Vec<(u64, Line)>,
+    kept: Vec<(u64, ModelState)>,
     good: u64,
     candidate: Option<u64>,
     /// Suspect windows, oldest first.
@@ -159,7 +159,7 @@ impl Lineage {
     }
 
     /// The number of the last version known good, and its state; `None` in a young shop.
-    pub fn good(&self) -> Option<(u64, &Line)> {
+    pub fn good(&self) -> Option<(u64, &ModelState)> {
         Some((self.good, self.state(self.good)?))
     }
 
@@ -174,7 +174,7 @@ impl Lineage {
     }
 
     /// The state of a version, if it is kept.
-    pub fn state(&self, number: u64) -> Option<&Line> {
+    pub fn state(&self, number: u64) -> Option<&ModelState> {
         self.kept.iter().find(|(kept, _)| *kept == number).map(|(_, state)| state)
     }
 
@@ -212,7 +212,7 @@ impl Lineage {
     }
 
     /// The lineage with these states.
-    pub(crate) fn of(listed: Listed, kept: Vec<(u64, Line)>) -> Self {
+    pub(crate) fn of(listed: Listed, kept: Vec<(u64, ModelState)>) -> Self {
         let Listed { entries, good, candidate, windows, .. } = listed;
         Self { entries, kept, good, candidate, windows }
     }
@@ -222,16 +222,16 @@ impl Lineage {
         listed.kept.iter().copied()
     }
 
-    pub(crate) fn kept_states(&self) -> impl Iterator<Item = (u64, &Line)> {
+    pub(crate) fn kept_states(&self) -> impl Iterator<Item = (u64, &ModelState)> {
         self.kept.iter().map(|(number, state)| (*number, state))
     }
 
-    pub(crate) fn kept_states_mut(&mut self) -> impl Iterator<Item = &mut Line> {
+    pub(crate) fn kept_states_mut(&mut self) -> impl Iterator<Item = &mut ModelState> {
         self.kept.iter_mut().map(|(_, state)| state)
     }
 
     /// The good version and the candidate.
-    pub(crate) fn tested_mut(&mut self) -> impl Iterator<Item = &mut Line> {
+    pub(crate) fn tested_mut(&mut self) -> impl Iterator<Item = &mut ModelState> {
         let (good, candidate) = (self.good, self.candidate);
         let tested = move |number: u64| number == good || Some(number) == candidate;
         self.kept.iter_mut().filter(move |(number, _)| tested(*number)).map(|(_, state)| state)
@@ -270,7 +270,7 @@ impl Lineage {
     }
 
     /// Seals the version that is being learned, with this status; the next one is opened by the caller.
-    fn seal(&mut self, line: &Line, sealing: &Sealing, status: VersionStatus, why: &str) -> u64 {
+    fn seal(&mut self, current: &ModelState, sealing: &Sealing, status: VersionStatus, why: &str) -> u64 {
         let entry = self.entries.last_mut().expect("one version is always being learned");
         let number = entry.number;
         let [stream, anchor] = &sealing.tallies;
@@ -279,21 +279,21 @@ impl Lineage {
             received_ms: sealing.received_ms,
             settings: sealing.settings.clone(),
             examined: stream.n,
-            ndcg: stream.line(),
+            ndcg: stream.current(),
             ndcg_of_good: stream.good(),
-            anchor_ndcg: anchor.line(),
+            anchor_ndcg: anchor.current(),
             anchor_ndcg_of_good: anchor.good(),
             status,
             why: why.into(),
             ..entry.clone()
         };
-        self.kept.push((number, line.clone()));
+        self.kept.push((number, current.clone()));
         number
     }
 
-    /// Seals the line as the next candidate and goes on from it.
-    pub(crate) fn propose(&mut self, line: &Line, sealing: &Sealing, n_kept: usize) {
-        let number = self.seal(line, sealing, VersionStatus::Candidate, "");
+    /// Seals the current model as the next candidate and goes on from it.
+    pub(crate) fn propose(&mut self, current: &ModelState, sealing: &Sealing, n_kept: usize) {
+        let number = self.seal(current, sealing, VersionStatus::Candidate, "");
         self.candidate = Some(number);
         self.open(number + 1, number, sealing.offset);
         self.trim(n_kept);
@@ -314,13 +314,20 @@ impl Lineage {
         self.good = number;
     }
 
-    /// Takes the line out, with the candidate before it, and gives back the state to go on from: version `to`. The records
+    /// Takes the current model out, with the candidate before it, and gives back the state to go on from: version `to`. The records
     /// that only they had learned become suspect.
     ///
     /// # Panics
     /// If the state of `to` is not kept.
-    pub(crate) fn roll_back(&mut self, line: &Line, to: u64, sealing: &Sealing, why: &str, n_kept: usize) -> Line {
-        let number = self.seal(line, sealing, VersionStatus::RolledBack, why);
+    pub(crate) fn roll_back(
+        &mut self,
+        current: &ModelState,
+        to: u64,
+        sealing: &Sealing,
+        why: &str,
+        n_kept: usize,
+    ) -> ModelState {
+        let number = self.seal(current, sealing, VersionStatus::RolledBack, why);
         if let Some(candidate) = self.candidate.take()
             && candidate != to
         {
@@ -369,9 +376,16 @@ impl Lineage {
         }
     }
 
-    /// Takes `state` as the line, whatever it was learned by: a challenger that won.
-    pub(crate) fn replace(&mut self, line: &Line, state: &Line, sealing: &Sealing, why: &str, n_kept: usize) {
-        let number = self.seal(line, sealing, VersionStatus::Superseded, "a challenger replaced it");
+    /// Takes `state` as the current model, whatever it was learned by: a challenger that won.
+    pub(crate) fn replace(
+        &mut self,
+        current: &ModelState,
+        state: &ModelState,
+        sealing: &Sealing,
+        why: &str,
+        n_kept: usize,
+    ) {
+        let number = self.seal(current, sealing, VersionStatus::Superseded, "a challenger replaced it");
         self.candidate = None;
         self.open(number + 1, number, sealing.offset);
         let challenger = self.seal(state, sealing, VersionStatus::Good, why);

@@ -104,7 +104,7 @@ pub fn challenge(
         // Training a challenger takes long: with a checkpoint the next start does not have to repeat it.
         save(&checkpoints, |end| reader.sum_before(end), &now.facts, &now.learner)?;
     }
-    let standing = standing.unwrap_or(Standing { n: 0, challenger: 0.0, line: 0.0, verdict: Verdict::Unproved });
+    let standing = standing.unwrap_or(Standing { n: 0, challenger: 0.0, current: 0.0, verdict: Verdict::Unproved });
     let seconds = started.elapsed().as_secs_f64();
     let Costs { page_ms, n_params } = costs;
     Ok(ChallengeReport { promoted, why, standing, page_ms, n_params, shadowed: end.0 - from.0, seconds })

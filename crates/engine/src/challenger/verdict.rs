@@ -56,9 +56,9 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 /// Why the challenger may replace the current model (`Ok`), or why it may not.
 pub(crate) fn verdict(standing: &Standing, costs: &Costs, gate: &GateSettings) -> Result<String, String> {
-    let Standing { n, challenger, line, verdict } = standing;
+    let Standing { n, challenger, current, verdict } = standing;
     let (page_ms, n_params) = (costs.page_ms, costs.n_params);
-    let gains = format!("mean gain {challenger:.4} against {line:.4} over {n} choices");
+    let gains = format!("mean gain {challenger:.4} against {current:.4} over {n} choices");
     match verdict {
         Verdict::Worse => return Err(format!("it is worse: {gains}")),
         Verdict::Open | Verdict::Unproved => {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn told(verdict_of: Verdict, page_ms: (f64, f64), n_params: (u64, u64)) -> Result<String, String> {
-        let standing = Standing { n: 700, challenger: 0.71, line: 0.72, verdict: verdict_of };
+        let standing = Standing { n: 700, challenger: 0.71, current: 0.72, verdict: verdict_of };
         verdict(&standing, &Costs { page_ms, n_params }, &GateSettings::default())
     }
 

@@ -1,4 +1,4 @@
-//! A sequential test that may be read at any time: the capital of a gambler who bets that the line does harm.
+//! A sequential test that may be read at any time: the capital of a gambler who bets that the current model does harm.
 //!
 //! In: one harm after another, each in `[-1, 1]`. Out: the capital, which begins at 1. Under the hypothesis that the mean harm given the
 //! past is at most 0, the capital is a nonnegative supermartingale, so it ever reaches

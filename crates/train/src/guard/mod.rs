@@ -1,14 +1,14 @@
 //! The guard: holds what is being learned against the last version known good, and says when it does harm.
 //!
 //! In: each choice, before it is learned, with both models. Out: a [`Finding`]: go on, keep the choice from learning, harm was
-//! found, or a line on probation has proved itself. Everything here is part of the fold: a rollback needs no record, and a replay
+//! found, or a current model on probation has proved itself. Everything here is part of the fold: a rollback needs no record, and a replay
 //! takes the same one at the same offset.
 //!
 //! Two tests run side by side, each by slices of the traffic (new shoppers, new items, types of events, sources). The *stream* test
 //! takes choices as they come, both predictions made before the choice is learned. The *anchor* test takes the holdout:
 //! choices from before the suspect time that no model learned as they came. They stay in their shoppers' histories, so a member that
 //! learns earlier choices again may have learned some of them since. A model that learns flipped labels looks better on flipped labels,
-//! but not on these. Hypothesis of each: given the past, the line's mean NDCG@20 is at least `1 - tolerance` of the good version's. `α` is spent over restarts as
+//! but not on these. Hypothesis of each: given the past, the current model's mean NDCG@20 is at least `1 - tolerance` of the good version's. `α` is spent over restarts as
 //! `α · 6 / (π k)²`, half of each share on all choices and half on the slices, so that false alarms stay below `α` for ever.
 //!
 //! Which choices are examined is decided by seed, offset and what was seen before, never by the choice itself; so the tests look
@@ -33,7 +33,7 @@ use self::probe::{N_SLICES, Probe, SliceNames, Slices};
 const STREAM: u64 = 0x4755_4152;
 /// Trusted anchors with which the anchor test begins: a young shop's few are of one day, and say little of the next.
 const ENOUGH_ANCHORS: usize = 128;
-/// Examinations on the stream that tell whether the line foresees it better, and the share of it that is excused on anchors.
+/// Examinations on the stream that tell whether the current model foresees it better, and the share of it that is excused on anchors.
 const ENOUGH_ON_STREAM: u64 = 100;
 const EXCUSE: f64 = 0.25;
 /// Suspicion from which on the tests look closer.
@@ -42,7 +42,7 @@ const SUSPICION: f64 = 4.0;
 const HOLD: f64 = 8.0;
 /// How close: so many anchors for each choice.
 const CLOSER: usize = 16;
-/// A line on probation returns when it is shown to lose less than this share of the tolerance: poison that goes on shows late.
+/// A current model on probation returns when it is shown to lose less than this share of the tolerance: poison that goes on shows late.
 const CLEARED: f64 = 0.5;
 /// How rich that makes whoever bets on it, and after how many examinations they begin anew: what was may be over.
 const CLEARED_AT: f64 = 100.0;
@@ -71,7 +71,7 @@ pub struct GuardSettings {
     pub test_one_in: u64,
     /// Examinations in a second, at most, by the times at which records came in: while a long past is taken in, few are enough.
     pub tests_per_s: u64,
-    /// Share of NDCG@20 whose loss counts as harmless: a sound line wanders too, since what follows a shop follows its noise.
+    /// Share of NDCG@20 whose loss counts as harmless: a sound model deviates too, because a model that follows the shop also follows its noise.
     pub tolerance: f64,
     /// The chance ever to roll back without cause.
     pub alpha: f64,
@@ -145,13 +145,13 @@ pub(crate) struct Observation<'a> {
     pub(crate) weight: f32,
     /// When its record came in.
     pub(crate) received_ms: i64,
-    /// Whether the line is on probation, and if so, how far.
+    /// Whether the current model is on probation, and if so, how far.
     pub(crate) probation: Probation,
     /// Choices since the end of the good version.
     pub(crate) since_good: u64,
 }
 
-/// Whether the line has to prove itself.
+/// Whether the current model has to prove itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Probation {
     /// It has not: it serves.
@@ -169,9 +169,9 @@ pub(crate) enum Finding {
     GoOn,
     /// It is an anchor: do not learn it.
     Withhold,
-    /// The line does harm.
+    /// The current model does harm.
     Alarm(Alarm),
-    /// The line on probation does none.
+    /// The current model on probation does none.
     Cleared,
 }
 
@@ -195,25 +195,25 @@ impl std::fmt::Display for Alarm {
     }
 }
 
-/// Mean NDCG@20 of the line and of the good version over the same choices.
+/// Mean NDCG@20 of the current model and of the good version over the same choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Choices examined.
     pub n: u64,
-    line: f64,
+    current: f64,
     good: f64,
 }
 
 impl Tally {
-    fn add(&mut self, [line, good]: [f64; 2]) {
+    fn add(&mut self, [current, good]: [f64; 2]) {
         self.n += 1;
-        self.line += line;
+        self.current += current;
         self.good += good;
     }
 
     /// Mean NDCG@20 of what was learned.
-    pub fn line(&self) -> f64 {
-        self.line / self.n.max(1) as f64
+    pub fn current(&self) -> f64 {
+        self.current / self.n.max(1) as f64
     }
 
     /// Mean NDCG@20 of the version that it was held against.
@@ -221,9 +221,9 @@ impl Tally {
         self.good / self.n.max(1) as f64
     }
 
-    /// Share of the good version's that was lost; below 0 if the line has more.
+    /// Share of the good version's that was lost; below 0 if the current model has more.
     fn loss(&self) -> f64 {
-        if self.good > 0.0 { 1.0 - self.line / self.good } else { 0.0 }
+        if self.good > 0.0 { 1.0 - self.current / self.good } else { 0.0 }
     }
 }
 
@@ -242,7 +242,7 @@ pub(crate) struct Guard {
     /// By slice.
     anchor: Vec<Test>,
     slices: SliceNames,
-    /// Against the hypothesis that a line on probation harms.
+    /// Against the hypothesis that a current model on probation harms.
     clearing: Capital,
     /// The stream since that began.
     clearing_stream: Tally,
@@ -280,19 +280,19 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// Examines a choice that is about to be learned by `line`. `good` is `None` while no version is known good.
+    /// Examines a choice that is about to be learned by `current`. `good` is `None` while no version is known good.
     pub(crate) fn observe(
         &mut self,
         settings: &GuardSettings,
         choice: &Observation<'_>,
-        line: &Ensemble,
+        current: &Ensemble,
         good: Option<&Ensemble>,
         prepared: &mut Prepared,
     ) -> Finding {
         let Observation { offset, seed, context, event, names, weight, received_ms, probation, since_good } = choice;
         self.stream_ms = self.stream_ms.max(event.at_ms);
         let mut draws = Draws::new(*seed, STREAM, *offset);
-        let first_seen_ms = line.first_seen_ms(event.item);
+        let first_seen_ms = current.first_seen_ms(event.item);
         // Of an item that nobody knew nothing could be foreseen.
         let is_choice = *weight > 0.0 && first_seen_ms.is_some();
         // Without a past a page is what sells just now, and of older choices an older version always knows that better.
@@ -308,7 +308,7 @@ impl Guard {
         let mut alarm = None;
         if let Some(good) = good {
             if tests_stream {
-                let ndcgs = ranks_of([line, good], [context, context], event.item, &mut draws, prepared).ndcgs();
+                let ndcgs = ranks_of([current, good], [context, context], event.item, &mut draws, prepared).ndcgs();
                 alarm = self.test(0, ndcgs, slices, tolerance, settings.alpha);
                 if *probation == Probation::Due {
                     self.clearing_stream.add(ndcgs);
@@ -319,16 +319,16 @@ impl Guard {
                     break;
                 }
                 let probe = &self.trusted[draws.below(self.trusted.len() as u64) as usize];
-                let [of_line, of_good] =
-                    probe.ndcgs([line, good], self.stream_ms, context.weights, &mut draws, prepared);
+                let [of_current, of_good] =
+                    probe.ndcgs([current, good], self.stream_ms, context.weights, &mut draws, prepared);
                 let slices = probe.slices;
                 let tolerance = (tolerance + self.excuse()).min(MOST_TOLERANCE);
-                alarm = self.test(1, [of_line, of_good], slices, tolerance, settings.alpha);
+                alarm = self.test(1, [of_current, of_good], slices, tolerance, settings.alpha);
                 if *probation == Probation::Due {
                     if self.clearing.n() == CLEARING {
                         self.begin_clearing();
                     }
-                    self.clearing.add(of_line - (1.0 - CLEARED * tolerance) * of_good);
+                    self.clearing.add(of_current - (1.0 - CLEARED * tolerance) * of_good);
                 }
             }
         }
@@ -347,7 +347,7 @@ impl Guard {
         Finding::Withhold
     }
 
-    /// What is excused on anchors because the line foresees the stream better than the good version does: a shop whose season turned
+    /// What is excused on anchors because the current model foresees the stream better than the good version does: a shop whose season turned
     /// forgets a little of the old one, and random labels cannot be foreseen at all.
     fn excuse(&self) -> f64 {
         let [stream, _] = self.tallies();
@@ -371,10 +371,10 @@ impl Guard {
         self.clearing_stream = Tally::default();
     }
 
-    /// Whether the line harms little, and foresees the stream as it used to be foreseen.
+    /// Whether the current model harms little, and foresees the stream as it used to be foreseen.
     fn is_cleared(&self) -> bool {
         let stream = self.clearing_stream;
-        let is_normal = stream.n >= ENOUGH_AGAIN && stream.line() >= NORMAL_AGAIN * self.normal;
+        let is_normal = stream.n >= ENOUGH_AGAIN && stream.current() >= NORMAL_AGAIN * self.normal;
         self.clearing.value() >= CLEARED_AT && is_normal
     }
 
@@ -382,21 +382,21 @@ impl Guard {
     pub(crate) fn note_sound(&mut self) {
         let [stream, _] = self.tallies();
         if stream.n >= ENOUGH_ON_STREAM {
-            self.normal = stream.line();
+            self.normal = stream.current();
         }
     }
 
-    /// Whether the gambler has gained on the line as a whole: then nothing is proposed or confirmed.
+    /// Whether the gambler has gained on the current model as a whole: then nothing is proposed or confirmed.
     pub(crate) fn holds(&self) -> bool {
         [&self.stream, &self.anchor].iter().any(|test| test[0].capital.value() >= HOLD)
     }
 
-    /// Whether a test has begun to gain on the line, or a part of it.
+    /// Whether a test has begun to gain on the current model, or a part of it.
     fn suspects(&self) -> bool {
         [&self.stream, &self.anchor].iter().any(|test| test.iter().any(|slice| slice.capital.suspicion() >= SUSPICION))
     }
 
-    /// Takes one pair of NDCGs in (line, good); the alarm that it sets off, if it does.
+    /// Takes one pair of NDCGs in (current model, good version); the alarm that it sets off, if it does.
     fn test(&mut self, test: usize, ndcgs: [f64; 2], slices: Slices, tolerance: f64, alpha: f64) -> Option<Alarm> {
         // The share of this restart; the shares of all restarts sum to alpha.
         let round = (self.restarts + 1) as f64;

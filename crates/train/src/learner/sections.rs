@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Learner;
 use crate::LearnSettings;
 use crate::lenient::Recorded;
-use crate::line::Line;
+use crate::model_state::ModelState;
 use crate::versions::Lineage;
 
 /// What section names of the models that learn begin with; a kept version's have its number.
@@ -78,7 +78,7 @@ impl Learner {
         writer.value("learned/guard", 1, &self.guard)?;
         writer.value("learned/quality", 1, &self.quality)?;
         writer.value("learned/resets", 1, &self.resets)?;
-        self.line.save(writer, CURRENT)?;
+        self.current.save(writer, CURRENT)?;
         for (number, state) in self.lineage.kept_states() {
             state.save(writer, &version_name(number))?;
         }
@@ -103,10 +103,10 @@ impl Learner {
         let mut learner = Self::new(settings);
         learner.note_passed_over(core.end, passed_over);
         let (models, seed) = (learner.settings.models.clone(), learner.settings.seed);
-        learner.line = Line::load(source, CURRENT, &models, seed)?;
+        learner.current = ModelState::load(source, CURRENT, &models, seed)?;
         let mut kept = Vec::new();
         for number in Lineage::kept_of(&listed) {
-            kept.push((number, Line::load(source, &version_name(number), &models, seed)?));
+            kept.push((number, ModelState::load(source, &version_name(number), &models, seed)?));
         }
         learner.lineage = Lineage::of(listed, kept);
         learner.histories = match source.value("learned/histories", 1)? {

@@ -1,7 +1,7 @@
-//! What replaces the line: a challenger that rode along, an earlier version, a window that is learned after all.
+//! What replaces the current model: a challenger that rode along, an earlier version, a window that is learned after all.
 //!
-//! In: findings of the guard, and decisions that lie in the log. Out: another line, from which learning goes on. Whatever was being tested
-//! begins anew with it, and a challenger that learned beside a line that is gone is let go.
+//! In: findings of the guard, and decisions that lie in the log. Out: another state, from which learning goes on. Whatever was being tested
+//! begins anew with it, and a challenger that learned beside a current model that is gone is let go.
 
 use accrue_model::{Context, Ensemble, Settings, Step};
 use accrue_store::{Fact, Interaction, Names, Offset};
@@ -9,17 +9,17 @@ use accrue_store::{Fact, Interaction, Names, Offset};
 use super::{Learner, has_had_enough};
 use crate::gate::{Challenge, Challenger, Contest, GateSettings, Past, Shadow, Standing};
 use crate::lenient::Recorded;
-use crate::line::Line;
+use crate::model_state::ModelState;
 use crate::resets::Resets;
 use crate::{Alarm, LearnSettings, TrainError};
 
 impl Learner {
-    /// Lets a challenger ride along; it must have learned as far as the line.
+    /// Lets a challenger ride along; it must have learned as far as the current model.
     ///
     /// # Panics
     /// If it has not.
     pub fn shadow(&mut self, challenger: Challenger, gate: GateSettings) {
-        assert_eq!(challenger.at(), self.end, "a challenger joins where the line stands");
+        assert_eq!(challenger.at(), self.end, "a challenger joins where the current model stands");
         self.shadow = Some(Box::new(Shadow::new(challenger, gate)));
     }
 
@@ -80,7 +80,7 @@ impl Learner {
         self.shadow = None;
     }
 
-    /// Takes the next record, a promotion: the challenger's state goes on as the line. It is the one that rides along, if that
+    /// Takes the next record, a promotion: the challenger's state goes on as the current model. It is the one that rides along, if that
     /// is who was promoted, or is learned from the past. One whose footing is gone (something was undone or released between the
     /// verdict and this record) is passed over.
     ///
@@ -121,8 +121,8 @@ impl Learner {
         // Arms go on as they are, under the challenger's settings.
         let arms = self.settings.arms.take();
         self.put_in_force(LearnSettings { arms, ..challenge.settings });
-        let state = self.line.with_shared(state, self.settings.seed);
-        self.lineage.replace(&self.line, &state, &sealing, why, self.settings.guard.versions_kept);
+        let state = self.current.with_shared(state, self.settings.seed);
+        self.lineage.replace(&self.current, &state, &sealing, why, self.settings.guard.versions_kept);
         self.guard.trust_before(self.end.0, self.settings.guard.anchors);
         self.go_on_from(state);
         self.since_good = 0;
@@ -161,16 +161,16 @@ impl Learner {
         if has_had_enough(&self.settings, &context, event, weight) {
             return;
         }
-        let (seed, n_items) = (self.settings.seed, self.line.shared.n_items());
+        let (seed, n_items) = (self.settings.seed, self.current.shared.n_items());
         let is_known = self.is_known(event.item);
         let step =
             Step { offset: offset.0, seed, context, event: *event, weight, n_items, is_known, rate_multiplier: 1.0 };
         let good = self.lineage.good().map(|(_, state)| state);
-        self.line.learn(&step, names.shopper, good, &mut self.prepared);
+        self.current.learn(&step, names.shopper, good, &mut self.prepared);
         self.count_choice(weight);
     }
 
-    /// Undoes what was learned since the version known good. A line on probation is only begun anew: nobody was served by it.
+    /// Undoes what was learned since the version known good. A current model on probation is only begun anew: nobody was served by it.
     pub(super) fn undo(&mut self, end: Offset, alarm: &Alarm) {
         let Some((good, _)) = self.lineage.good() else { return };
         let why = alarm.to_string();
@@ -190,23 +190,23 @@ impl Learner {
 
     fn roll_back(&mut self, end: Offset, to: u64, why: &str) {
         let sealing = self.sealing(end);
-        let state = self.lineage.roll_back(&self.line, to, &sealing, why, self.settings.guard.versions_kept);
+        let state = self.lineage.roll_back(&self.current, to, &sealing, why, self.settings.guard.versions_kept);
         self.go_on_from(state);
     }
 
     /// Learns on from this state; what is known of the catalogue stays.
-    fn go_on_from(&mut self, mut state: Line) {
-        state.take_catalogue(&self.line);
-        self.line = state;
+    fn go_on_from(&mut self, mut state: ModelState) {
+        state.take_catalogue(&self.current);
+        self.current = state;
         // A version from before the experiment has no arms, or others.
         self.split();
-        // A challenger learned beside a line that is gone; it may begin again.
+        // A challenger learned beside a current model that is gone; it may begin again.
         self.shadow = None;
         self.since_sealed = 0;
         self.guard.restart();
     }
 
-    /// The line has learned as well as the good version on what nobody could have poisoned: it serves again.
+    /// The current model has learned as well as the good version on what nobody could have poisoned: it serves again.
     pub(super) fn end_probation(&mut self) {
         self.on_probation = false;
         self.since_sealed = 0;

@@ -41,10 +41,10 @@ fn what_is_shared_does_not_know_of_arms_and_an_arm_of_everybody_is_what_is_share
         let without = learned(with_arms(part, None), &facts, &records);
         let two = learned(with_arms(part, split("x", &[0.5, 0.5])), &facts, &records);
         assert!(bytes(without.ensemble()) == bytes(two.ensemble()), "{part:?}");
-        let [a, b] = two.line().arms().unwrap().1 else { panic!("two arms") };
+        let [a, b] = two.current().arms().unwrap().1 else { panic!("two arms") };
         assert!(bytes(a) != bytes(b), "{part:?}: arms learn from others");
         let one = learned(with_arms(part, split("x", &[1.0])), &facts, &records);
-        let [all] = one.line().arms().unwrap().1 else { panic!("one arm") };
+        let [all] = one.current().arms().unwrap().1 else { panic!("one arm") };
         assert!(bytes(all) == bytes(one.ensemble()), "{part:?}");
         let quality = &one.quality().arms[0];
         assert!(quality.own.samples > 20 && quality.own == quality.shared, "{part:?}: {quality:?}");
@@ -70,7 +70,7 @@ fn an_arm_learns_from_its_own_shoppers_alone() {
         }
     }
     let other = learned(with_arms(Part::Blend, Some(split.clone())), &known, &records);
-    let models = |learner: &Learner, arm: usize| bytes(&learner.line().arms().unwrap().1[arm]);
+    let models = |learner: &Learner, arm: usize| bytes(&learner.current().arms().unwrap().1[arm]);
     assert!(models(&whole, 0) != models(&other, 0));
     assert!(models(&whole, 1) == models(&other, 1));
     let n: Vec<u64> = whole.quality().arms.iter().map(|arm| arm.n_choices).collect();
@@ -91,21 +91,21 @@ fn arms_begin_from_what_is_shared_go_on_through_other_settings_and_end() {
     let facts = facts(&records);
     let mut learner = Learner::new(with_arms(Part::Neighbours, None));
     let all_alike = |learner: &Learner| {
-        let (_, models) = learner.line().arms().unwrap();
+        let (_, models) = learner.current().arms().unwrap();
         models.iter().all(|arm| bytes(arm) == bytes(learner.ensemble()))
     };
     follow(&mut learner, &facts, &records[..500]);
-    assert!(learner.line().arms().is_none());
+    assert!(learner.current().arms().is_none());
     follow(&mut learner, &facts, &records[..501]);
     assert!(all_alike(&learner));
     follow(&mut learner, &facts, &records[..701]);
     assert!(!all_alike(&learner) && learner.quality().arms[0].n_choices > 50, "settings of models go on");
-    let (_, models) = learner.line().arms().unwrap();
+    let (_, models) = learner.current().arms().unwrap();
     assert!(models.iter().all(|arm| arm.settings == slower.models), "and hold for arms");
     follow(&mut learner, &facts, &records[..901]);
     assert!(all_alike(&learner) && learner.quality().arms[0].n_choices == 0, "another name begins anew");
     follow(&mut learner, &facts, &records);
-    assert!(learner.line().arms().is_none() && learner.quality().arms.is_empty());
+    assert!(learner.current().arms().is_none() && learner.quality().arms.is_empty());
     assert!(learner.publish().arms.is_none());
 }
 
@@ -133,7 +133,7 @@ fn an_arms_shoppers_are_answered_by_its_models() {
     let mut learner = learned(with_arms(Part::Blend, split("x", &[0.5, 0.5])), &facts, &records);
     let version = learner.publish();
     let (split, versions) = version.arms.as_ref().unwrap();
-    let [a, b] = learner.line().arms().unwrap().1 else { panic!("two arms") };
+    let [a, b] = learner.current().arms().unwrap().1 else { panic!("two arms") };
     assert!(versions[0].ensemble == *a && versions[1].ensemble == *b);
     for shopper in 0..50 {
         let own = version.of_shopper(Some(shopper));
@@ -152,12 +152,12 @@ fn arms_are_undone_with_the_version_that_they_belong_to() {
     let known = facts(&records);
     let mut learner = learned(settings, &known, &records[..6_000]);
     let (good, state) = learner.lineage().good().map(|(number, state)| (number, state.clone())).unwrap();
-    let models = |learner: &Learner| bytes(&learner.line().arms().unwrap().1[0].blend);
-    let line = models(&learner);
+    let models = |learner: &Learner| bytes(&learner.current().arms().unwrap().1[0].blend);
+    let current = models(&learner);
     records[6_000].body = Body::Chosen { version: good, why: "a test".into() };
     let facts = facts(&records);
     follow(&mut learner, &facts, &records);
-    assert!(learner.end() == Offset(6_001) && models(&learner) != line);
+    assert!(learner.end() == Offset(6_001) && models(&learner) != current);
     assert!(models(&learner) == bytes(&state.arms().unwrap().1[0].blend));
     // Another experiment began: whoever is answered by the good version is answered by what is shared.
     let mut settings = learner.settings().clone();

@@ -113,7 +113,7 @@ fn poison_is_undone_and_clean_events_lead_back() {
     let (ndcg, _) = learner.anchor_ndcg(learner.serving());
     assert!(learner.is_on_probation() && ndcg >= 0.8 * before, "{ndcg} while the poison goes on, {before} before");
     follow(&mut learner, &facts, &records);
-    assert!(!learner.is_on_probation(), "the line proved itself");
+    assert!(!learner.is_on_probation(), "the current model proved itself");
 }
 
 #[test]
@@ -164,20 +164,20 @@ fn an_operator_goes_back_and_forth() {
     let base = facts(&records);
     follow(&mut learner, &base, &records[..6_000]);
     let (good, state) = learner.lineage().good().map(|(number, state)| (number, state.shared.clone())).unwrap();
-    let line = learner.ensemble().clone();
+    let current = learner.ensemble().clone();
     let undone = learner.lineage().learning();
     records[6_000].body = chosen(good);
     records[6_001].body = chosen(999);
     records[6_002].body = chosen(undone);
     let facts = facts(&records);
     follow(&mut learner, &facts, &records[..6_001]);
-    assert!(learner.ensemble().neighbours() == state.neighbours(), "the line goes on from the chosen version");
+    assert!(learner.ensemble().neighbours() == state.neighbours(), "the current model goes on from the chosen version");
     assert_eq!(learner.lineage().windows().last().unwrap().to, Offset(6_001));
     let before = learner.lineage().learning();
     follow(&mut learner, &facts, &records[..6_002]);
     assert_eq!(learner.lineage().learning(), before, "a version that is gone changes nothing");
     follow(&mut learner, &facts, &records[..6_003]);
-    assert!(learner.ensemble().neighbours() == line.neighbours(), "what was undone is there again");
+    assert!(learner.ensemble().neighbours() == current.neighbours(), "what was undone is there again");
     assert!(learner.lineage().windows().iter().all(|window| window.released || window.from.0 >= 6_001));
     follow(&mut learner, &facts, &records);
 }
@@ -192,13 +192,13 @@ fn a_released_window_is_learned_after_all() {
     let (from, to) = (learner.lineage().good_end(), Offset(6_001));
     records[6_001].body = Body::WindowReleased { from, to };
     let facts = facts(&records);
-    let line = learner.ensemble().n_params();
+    let current = learner.ensemble().n_params();
     follow(&mut learner, &facts, &records[..6_001]);
     let undone = learner.ensemble().n_params();
     follow(&mut learner, &facts, &records[..6_002]);
     assert!(learner.lineage().windows()[0].released);
     let released = learner.ensemble().n_params();
-    assert!(undone < released && released + released / 20 > line, "{undone}, then {released} of {line}");
+    assert!(undone < released && released + released / 20 > current, "{undone}, then {released} of {line}");
     let mut resumed: Learner = postcard::from_bytes(&bytes(&learner)).unwrap();
     follow(&mut resumed, &facts, &records);
     follow(&mut learner, &facts, &records);
@@ -372,9 +372,9 @@ fn a_promotion_is_passed_over_if_something_was_undone_or_released_since_the_chal
     records[5_600].body = promoted(&begun_before_both);
     follow(&mut learner, &facts(&records), &records[..5_501]);
     assert!(learner.standing().is_none(), "who rode along is let go");
-    let line = learner.lineage().learning();
+    let current = learner.lineage().learning();
     follow(&mut learner, &facts(&records), &records[..5_700]);
-    assert_eq!(learner.lineage().learning(), line, "the line goes on");
+    assert_eq!(learner.lineage().learning(), current, "the current model goes on");
     let last = learner.resets().last().unwrap();
     assert!(!last.promoted && last.offset == Offset(5_600), "{last:?}");
 

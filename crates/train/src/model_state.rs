@@ -1,4 +1,4 @@
-//! The line of learning: models that learn from everybody and, while an experiment asks for it, models beside them that each learn from
+//! The current model of learning: models that learn from everybody and, while an experiment asks for it, models beside them that each learn from
 //! the shoppers of one arm alone.
 //!
 //! What is shared does not know of the arms: with and without them it comes to the same bytes. An arm begins as a copy of what is shared
@@ -13,7 +13,7 @@ use crate::lenient;
 
 /// All that learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct ModelState {
     /// What learns from everybody.
     pub shared: Ensemble,
     arms: Option<Arms>,
@@ -27,7 +27,7 @@ struct Arms {
     models: Vec<Ensemble>,
 }
 
-impl Line {
+impl ModelState {
     pub(crate) fn new(settings: Settings, seed: u64) -> Self {
         Self { shared: Ensemble::new(settings, seed), arms: None }
     }
@@ -83,7 +83,7 @@ impl Line {
         Ok(())
     }
 
-    /// Reads what [`Line::save`] wrote. Models whose settings cannot be used have these.
+    /// Reads what [`ModelState::save`] wrote. Models whose settings cannot be used have these.
     ///
     /// # Errors
     /// If a section is damaged.
