@@ -51,7 +51,7 @@ fn learn(learner: &mut Learner, events: &[Interaction]) -> Result<f64, TrainErro
     let begun = learner.end().0;
     for (offset, event) in (begun..).zip(&events[begun as usize..]) {
         learner.step(Offset(offset), received_ms(offset), Fact::Interaction(*event, Names::default()))?;
-        if learner.standing().is_some_and(|standing| standing.verdict != Verdict::Open) {
+        if learner.shadow_result().is_some_and(|result| result.verdict != Verdict::Open) {
             break;
         }
     }
@@ -81,11 +81,11 @@ fn reset(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         beside.shadow(challenger, ResetSettings::default().gate());
         shadowed.push(learn(&mut beside, &events)?);
         verdicts.push((beside.end().0 - half as u64) as f64);
-        if let Some(standing) = beside.standing() {
-            let (n, challenger, current) = (standing.n, standing.challenger, standing.current);
+        if let Some(result) = beside.shadow_result() {
+            let (n, challenger, current) = (result.n, result.challenger, result.current);
             bed.note(format!(
                 "  mean gain {challenger:.4} against {current:.4} over {n} choices: {:?}",
-                standing.verdict
+                result.verdict
             ));
         }
     }

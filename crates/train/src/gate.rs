@@ -23,7 +23,7 @@ use crate::lenient::{self, Recorded};
 use crate::{LearnSettings, Learner, SuspectWindow, TrainError};
 
 /// Stream of the random numbers that choose which choices both predict.
-const CONTEST: u64 = 0x5052_4552;
+const SHADOW_TEST: u64 = 0x5052_4552;
 
 /// What a challenger is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -271,7 +271,7 @@ pub(crate) struct Shadow {
     pub(crate) challenge: Challenge,
     pub(crate) state: Ensemble,
     pub(crate) weights: TypeWeights,
-    pub(crate) contest: Contest,
+    pub(crate) test: ShadowTest,
 }
 
 impl Shadow {
@@ -279,8 +279,8 @@ impl Shadow {
         let challenge = challenger.challenge.clone();
         let weights = challenger.learner.weights().clone();
         // Beside a running server there is no end to wait for, and every prediction costs.
-        let contest = Contest::new(gate, challenge.footing.is_some());
-        Self { challenge, state: challenger.into_state(), weights, contest }
+        let test = ShadowTest::new(gate, challenge.footing.is_some());
+        Self { challenge, state: challenger.into_state(), weights, test }
     }
 
     /// Takes a choice of the current model's in, as `current` sees it before it learns: of some both say beforehand what they expect, but for those of
@@ -292,17 +292,17 @@ impl Shadow {
         current_has_enough: bool,
         prepared: &mut Prepared,
     ) {
-        let Self { challenge, state, weights, contest } = self;
+        let Self { challenge, state, weights, test } = self;
         let context = Context { weights, ..choice.context };
         let weight = weights.get(choice.event.type_code);
         if has_had_enough(&challenge.settings, &context, &choice.event, weight) {
             return;
         }
-        let mut draws = Draws::new(choice.seed, CONTEST, choice.offset);
-        let is_counted = weight > 0.0 && !current_has_enough && contest.goes_on();
-        if is_counted && draws.below(contest.predict_one_in()) == 0 {
+        let mut draws = Draws::new(choice.seed, SHADOW_TEST, choice.offset);
+        let is_counted = weight > 0.0 && !current_has_enough && test.goes_on();
+        if is_counted && draws.below(test.predict_one_in()) == 0 {
             let (models, contexts) = ([current, &*state], [&choice.context, &context]);
-            contest.count(ranks_of(models, contexts, choice.event.item, &mut draws, prepared).gains());
+            test.count(ranks_of(models, contexts, choice.event.item, &mut draws, prepared).gains());
         }
         state.learn(&Step { context, weight, ..*choice }, None, prepared);
     }
@@ -317,7 +317,7 @@ impl Shadow {
 
 /// The current model and a challenger over the same choices.
 #[derive(Clone, Debug)]
-pub(crate) struct Contest {
+pub(crate) struct ShadowTest {
     gate: GateSettings,
     not_worse: Capital,
     worse: Capital,
@@ -329,7 +329,7 @@ pub(crate) struct Contest {
 
 /// How a challenger stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Standing {
+pub struct ShadowResult {
     /// Choices that both predicted.
     pub n: u64,
     /// Mean gain of the challenger.
@@ -341,7 +341,7 @@ pub struct Standing {
     pub verdict: Verdict,
 }
 
-/// What follows from a shadowing.
+/// The verdict that follows from the choices compared so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -355,7 +355,7 @@ pub enum Verdict {
     Unproved,
 }
 
-impl Contest {
+impl ShadowTest {
     pub(crate) fn new(gate: GateSettings, ends_by_itself: bool) -> Self {
         let (not_worse, worse) = (Capital::default(), Capital::default());
         Self { gate, not_worse, worse, gains: [0.0; 2], n: 0, ends_by_itself }
@@ -381,9 +381,9 @@ impl Contest {
         self.worse.add(current - challenger);
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn result(&self) -> ShadowResult {
         let n = self.n.max(1) as f64;
-        Standing { n: self.n, challenger: self.gains[1] / n, current: self.gains[0] / n, verdict: self.verdict() }
+        ShadowResult { n: self.n, challenger: self.gains[1] / n, current: self.gains[0] / n, verdict: self.verdict() }
     }
 
     fn verdict(&self) -> Verdict {
@@ -405,9 +405,9 @@ mod tests {
     #[test]
     fn a_certain_loss_is_refused_beyond_the_margin_and_allowed_within() {
         for (margin, verdict) in [(0.001, Verdict::Worse), (0.2, Verdict::NotWorse)] {
-            let mut contest = Contest::new(GateSettings { margin, ..GateSettings::default() }, false);
-            (0..4_000).for_each(|n| contest.count([0.6 + f64::from(n % 3) * 0.01, 0.55]));
-            assert_eq!(contest.standing().verdict, verdict, "{margin}");
+            let mut test = ShadowTest::new(GateSettings { margin, ..GateSettings::default() }, false);
+            (0..4_000).for_each(|n| test.count([0.6 + f64::from(n % 3) * 0.01, 0.55]));
+            assert_eq!(test.result().verdict, verdict, "{margin}");
         }
     }
 }

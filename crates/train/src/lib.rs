@@ -23,7 +23,7 @@ pub use checkpoint::{
 };
 pub use drift::{Change, Drift, DriftSettings};
 pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
-pub use gate::{Challenge, Challenger, GateSettings, Past, Standing, Take, Verdict};
+pub use gate::{Challenge, Challenger, GateSettings, Past, ShadowResult, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};
 pub use impressions::ImpressionSettings;
 pub use learner::{BegunAnew, Learner};

@@ -156,16 +156,16 @@ impl Lifecycle {
     }
 
     fn judge_if_decided(&mut self, learner: &Learner, mailbox: &Mailbox) -> Phase {
-        let (Some(standing), Some(shadowing)) = (learner.standing(), learner.shadowing()) else {
+        let (Some(result), Some(model)) = (learner.shadow_result(), learner.shadow_model()) else {
             return self.drop_challenger("the current model was rolled back or replaced while it was shadowed");
         };
-        let Some(challenge) = learner.challenge().filter(|_| standing.verdict != Verdict::Open) else {
+        let Some(challenge) = learner.challenge().filter(|_| result.verdict != Verdict::Open) else {
             return Phase::Shadowing;
         };
         let comparison = Comparison {
             challenge: challenge.clone(),
-            standing,
-            challenger: shadowing.clone(),
+            result,
+            challenger: model.clone(),
             current: learner.ensemble().clone(),
             weights: learner.weights().clone(),
             gate: self.gate(),
@@ -190,7 +190,7 @@ impl Lifecycle {
         // Verdicts on resets are counted from the log, because the next server has to know them.
         self.n_refused += 1;
         let in_a_row = if self.requested.is_some() { self.n_refused } else { resets.refused_in_a_row() };
-        if learner.standing().is_none() {
+        if learner.shadow_result().is_none() {
             return self
                 .drop_challenger("the current model was rolled back or replaced before the verdict took effect");
         }
@@ -201,7 +201,7 @@ impl Lifecycle {
             return Phase::Waiting;
         }
         tracing::info!(%why, in_a_row, "the challenger was refused: it learns on, and is judged again");
-        learner.contest_anew(self.gate());
+        learner.restart_shadow_test(self.gate());
         Phase::Shadowing
     }
 
@@ -239,7 +239,7 @@ impl Lifecycle {
                 Phase::Judging(_) => ChallengerState::Judging,
             },
             due_in: resets.due_in(&self.settings, learner.n_learned()).map(|events| events.max(left)),
-            standing: learner.standing(),
+            standing: learner.shadow_result(),
             asked: self.requested.as_ref().map(|requested| requested.request.clone()),
             n_dropped: self.n_dropped,
             failed: self.failed.clone(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use accrue_model::{Ensemble, TypeWeights};
 use accrue_store::Offset;
-use accrue_train::{Challenge, Challenger, GateSettings, Standing};
+use accrue_train::{Challenge, Challenger, GateSettings, ShadowResult};
 use parking_lot::{Condvar, Mutex};
 
 use super::request::Command;
@@ -27,7 +27,7 @@ pub(crate) enum Order {
 /// Both models at the moment when the comparison was decided.
 pub(crate) struct Comparison {
     pub challenge: Challenge,
-    pub standing: Standing,
+    pub result: ShadowResult,
     pub challenger: Ensemble,
     pub current: Ensemble,
     pub weights: TypeWeights,

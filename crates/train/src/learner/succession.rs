@@ -7,7 +7,7 @@ use accrue_model::{Context, Ensemble, Settings, Step};
 use accrue_store::{Fact, Interaction, Names, Offset};
 
 use super::{Learner, has_had_enough};
-use crate::gate::{Challenge, Challenger, Contest, GateSettings, Past, Shadow, Standing};
+use crate::gate::{Challenge, Challenger, GateSettings, Past, Shadow, ShadowResult, ShadowTest};
 use crate::lenient::Recorded;
 use crate::model_state::ModelState;
 use crate::resets::Resets;
@@ -54,15 +54,15 @@ impl Learner {
     }
 
     /// Counts anew how the challenger stands that rides along; what it learned stays.
-    pub fn contest_anew(&mut self, gate: GateSettings) {
+    pub fn restart_shadow_test(&mut self, gate: GateSettings) {
         if let Some(shadow) = &mut self.shadow {
-            shadow.contest = Contest::new(gate, true);
+            shadow.test = ShadowTest::new(gate, true);
         }
     }
 
     /// How the challenger stands that rides along.
-    pub fn standing(&self) -> Option<Standing> {
-        self.shadow.as_ref().map(|shadow| shadow.contest.standing())
+    pub fn shadow_result(&self) -> Option<ShadowResult> {
+        self.shadow.as_ref().map(|shadow| shadow.test.result())
     }
 
     /// What the challenger is that rides along.
@@ -71,7 +71,7 @@ impl Learner {
     }
 
     /// What the challenger has learned that rides along.
-    pub fn shadowing(&self) -> Option<&Ensemble> {
+    pub fn shadow_model(&self) -> Option<&Ensemble> {
         self.shadow.as_ref().map(|shadow| &shadow.state)
     }
 

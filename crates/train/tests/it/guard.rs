@@ -221,8 +221,8 @@ fn a_challenger_that_rode_along_is_the_one_that_a_replay_builds() {
     challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(4_000)).unwrap();
     learner.shadow(challenger, GateSettings::default());
     follow(&mut learner, &facts, &records[..7_000]);
-    let standing = learner.standing().unwrap();
-    assert!(standing.n > 500 && standing.verdict == Verdict::NotWorse, "{standing:?}");
+    let result = learner.shadow_result().unwrap();
+    assert!(result.n > 500 && result.verdict == Verdict::NotWorse, "{result:?}");
     follow(&mut learner, &facts, &records);
     follow(&mut alone, &facts, &records);
     assert!(bytes(&learner) == bytes(&alone));
@@ -247,7 +247,7 @@ fn one_that_was_asked_for_learns_its_passes_in_pieces_and_its_refusal_is_no_atte
     let facts = facts(&records);
     follow(&mut learner, &facts, &records[..7_000]);
     assert_eq!((learner.resets().n_refused(), learner.resets().refused_in_a_row()), (1, 0));
-    assert!(learner.shadowing().is_some());
+    assert!(learner.shadow_model().is_some());
     follow(&mut learner, &facts, &records);
     assert_eq!(learner.settings().models, models);
     let mut alone = Learner::new(guarded(Part::Blend));
@@ -274,7 +274,7 @@ fn a_challenger_that_learned_nothing_is_refused() {
     challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(5_000)).unwrap();
     learner.shadow(challenger, GateSettings::default());
     follow(&mut learner, &facts, &records);
-    assert_eq!(learner.standing().unwrap().verdict, Verdict::Worse);
+    assert_eq!(learner.shadow_result().unwrap().verdict, Verdict::Worse);
     let mut untouched = Learner::new(guarded(Part::Blend));
     follow(&mut untouched, &facts, &records);
     assert!(bytes(&learner) == bytes(&untouched), "who rides along leaves no trace");
@@ -294,8 +294,8 @@ fn a_challenger_whose_numbers_have_no_bounds_is_refused_and_a_page_by_it_is_none
     challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(5_000)).unwrap();
     learner.shadow(challenger, GateSettings::default());
     follow(&mut learner, &facts, &records);
-    assert_eq!(learner.standing().unwrap().verdict, Verdict::Worse);
-    let diverged = learner.shadowing().unwrap();
+    assert_eq!(learner.shadow_result().unwrap().verdict, Verdict::Worse);
+    let diverged = learner.shadow_model().unwrap();
     assert!(!diverged.members.is_finite(), "a sound model is no test");
     let context = Context::new(learner.histories().get(3), None, 0, learner.weights());
     let page = diverged.rank(&context, &mut Prepared::default(), 10, |_| true);
@@ -347,7 +347,7 @@ fn a_reset_in_pieces_refused_once_and_promoted_is_the_one_that_a_replay_builds()
     let facts = facts(&records);
     follow(&mut learner, &facts, &records[..7_500]);
     assert_eq!(learner.resets().refused_in_a_row(), 1);
-    let state = learner.shadowing().expect("nothing was undone").clone();
+    let state = learner.shadow_model().expect("nothing was undone").clone();
     follow(&mut learner, &facts, &records[..7_501]);
     assert!(learner.ensemble().neighbours() == state.neighbours() && learner.ensemble().blend == state.blend);
     follow(&mut learner, &facts, &records);
@@ -371,7 +371,7 @@ fn a_promotion_is_passed_over_if_something_was_undone_or_released_since_the_chal
     records[5_500].body = Body::Chosen { version: good, why: "a test".into() };
     records[5_600].body = promoted(&begun_before_both);
     follow(&mut learner, &facts(&records), &records[..5_501]);
-    assert!(learner.standing().is_none(), "who rode along is let go");
+    assert!(learner.shadow_result().is_none(), "who rode along is let go");
     let current = learner.lineage().learning();
     follow(&mut learner, &facts(&records), &records[..5_700]);
     assert_eq!(learner.lineage().learning(), current, "the current model goes on");
@@ -383,7 +383,7 @@ fn a_promotion_is_passed_over_if_something_was_undone_or_released_since_the_chal
     records[6_100].body = promoted(&begun_before_the_release);
     let facts = facts(&records);
     follow(&mut learner, &facts, &records[..6_001]);
-    assert!(learner.lineage().windows()[0].released && learner.standing().is_none());
+    assert!(learner.lineage().windows()[0].released && learner.shadow_result().is_none());
     follow(&mut learner, &facts, &records);
     assert_eq!((learner.resets().n_promoted(), learner.resets().refused_in_a_row()), (0, 0));
     let mut replayed = Learner::new(guarded(Part::Neighbours));
@@ -403,9 +403,13 @@ fn an_alarm_lets_the_challenger_go_and_the_next_one_leaves_out_what_was_undone()
     for end in 9_501..=15_200 {
         follow(&mut learner, &facts, &records[..end]);
         let footing = learner.lineage().footing();
-        assert_eq!(learner.standing().is_some(), challenge.footing.as_ref() == Some(&footing), "after {end} records");
+        assert_eq!(
+            learner.shadow_result().is_some(),
+            challenge.footing.as_ref() == Some(&footing),
+            "after {end} records"
+        );
     }
-    assert!(learner.n_alarms() > 0 && learner.standing().is_none());
+    assert!(learner.n_alarms() > 0 && learner.shadow_result().is_none());
     assert_ne!(learner.reset().unwrap().challenge().footing, challenge.footing);
     follow(&mut learner, &facts, &records);
     assert_eq!((learner.resets().n_promoted(), learner.resets().n_refused()), (0, 1));
