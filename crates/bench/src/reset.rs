@@ -7,7 +7,7 @@
 
 use accrue_engine::learn_settings;
 use accrue_store::{Fact, Interaction, Names, Offset};
-use accrue_train::{Learner, Past, ResetSettings, Take, TrainError, Verdict};
+use accrue_train::{EarlierRecords, Learner, ResetSettings, Take, TrainError, Verdict};
 
 use super::bed::Bed;
 use super::bench::{Bench, bench};
@@ -31,7 +31,7 @@ pub(super) const BENCHES: &[Bench] = &[bench(
 /// Events as records of a past, twenty milliseconds apart.
 struct Events<'a>(&'a [Interaction]);
 
-impl Past for Events<'_> {
+impl EarlierRecords for Events<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         for (offset, event) in (from.0..to.0).zip(&self.0[from.0 as usize..]) {
             take(Offset(offset), received_ms(offset), Fact::Interaction(*event, Names::default()))?;

@@ -14,7 +14,7 @@ use accrue_store::{
 };
 use serde::Serialize;
 
-use crate::gate::{Past, Take};
+use crate::gate::{EarlierRecords, Take};
 use crate::{LearnSettings, Learner};
 
 /// Why learning, keeping or resuming failed.
@@ -74,7 +74,7 @@ pub enum TrainError {
     },
     /// A challenger needs records that the log no longer has.
     #[error("the log begins at {start}: what lies before was pruned, and a challenger cannot be learned without it")]
-    PastPruned {
+    ChallengerPruned {
         /// The log's beginning.
         start: Offset,
     },
@@ -84,7 +84,7 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
-    /// A record that looks back was given without the past; a fault of the caller.
+    /// A record that looks back was given without access to earlier records; a fault of the caller.
     #[error("the record at {0} puts a challenger in force, and needs the records before it")]
     LooksBack(Offset),
     /// The log is another one than a checkpoint was made from.
@@ -123,7 +123,7 @@ impl TrainError {
             Self::Pruned { .. }
                 | Self::NoCheckpointBefore { .. }
                 | Self::LooksBehindStart { .. }
-                | Self::PastPruned { .. }
+                | Self::ChallengerPruned { .. }
                 | Self::BeginningPruned { .. }
         )
     }
@@ -343,7 +343,7 @@ pub fn follow(learner: &mut Learner, facts: &Facts, log: &mut LogReader, until: 
         })?;
         learner.share_histories(facts, limit);
         if let Some(record) = looking_back.take() {
-            outcome = look_back(learner, &record, &mut Folded { log, facts });
+            outcome = look_back(learner, &record, &mut ResolvedLog { log, facts });
         } else if learner.end() == before {
             break;
         }
@@ -384,29 +384,29 @@ pub fn find_look_back(log: &mut LogReader, range: Range<Offset>, start: Offset) 
 /// Takes the next record, one that looks back; others are left to [`Learner::step`].
 ///
 /// # Errors
-/// If the past cannot be read.
-pub fn look_back(learner: &mut Learner, record: &Record, past: &mut dyn Past) -> Result<(), TrainError> {
+/// If the earlier records cannot be read.
+pub fn look_back(learner: &mut Learner, record: &Record, earlier: &mut dyn EarlierRecords) -> Result<(), TrainError> {
     let (offset, at_ms) = (record.offset, record.received_at.0);
     match &record.body {
-        Body::Promoted { challenge, why } => learner.promote(offset, at_ms, challenge, why, past),
-        Body::WindowReleased { from, to } => learner.release(offset, at_ms, (*from, *to), past),
+        Body::Promoted { challenge, why } => learner.promote(offset, at_ms, challenge, why, earlier),
+        Body::WindowReleased { from, to } => learner.release(offset, at_ms, (*from, *to), earlier),
         _ => Ok(()),
     }
 }
 
-/// The past as the log has it, with names resolved by facts that stand at its end.
-pub struct Folded<'a> {
+/// The records of the log, with names resolved by facts that include all of them.
+pub struct ResolvedLog<'a> {
     /// The log.
     pub log: &'a mut LogReader,
     /// The facts.
     pub facts: &'a Facts,
 }
 
-impl Past for Folded<'_> {
+impl EarlierRecords for ResolvedLog<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         let (mut next, mut outcome) = (from, Ok(()));
         if from < self.log.start() && from < to {
-            return Err(TrainError::PastPruned { start: self.log.start() });
+            return Err(TrainError::ChallengerPruned { start: self.log.start() });
         }
         while next < to && outcome.is_ok() {
             let limit = CHUNK.min((to.0 - next.0) as usize);

@@ -142,7 +142,7 @@ impl Default for GateSettings {
 }
 
 /// Reads records again, with what they mean: what a state that begins earlier needs.
-pub trait Past {
+pub trait EarlierRecords {
     /// Hands each record of `from..to` over: its offset, when it came in, its fact.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ pub trait Past {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError>;
 }
 
-/// Takes one record of the past.
+/// Takes one earlier record.
 pub type Take<'a> = dyn FnMut(Offset, i64, Fact<'_>) -> Result<(), TrainError> + 'a;
 
 /// A challenger, learned up to an offset.
@@ -197,13 +197,13 @@ impl Challenger {
     /// Learns all passes that are left: the last one up to `end`, those before it as far as the challenge says.
     ///
     /// # Errors
-    /// If the past cannot be read.
-    pub fn learn(&mut self, past: &mut dyn Past, end: Offset) -> Result<(), TrainError> {
+    /// If the earlier records cannot be read.
+    pub fn learn(&mut self, earlier: &mut dyn EarlierRecords, end: Offset) -> Result<(), TrainError> {
         let mut left = u64::MAX;
-        // A past that ends early brings it no further.
+        // If the log ends early, it gets no further.
         while self.left(end) < left {
             left = self.left(end);
-            self.go_on(past, end, u64::MAX)?;
+            self.go_on(earlier, end, u64::MAX)?;
         }
         Ok(())
     }
@@ -211,12 +211,12 @@ impl Challenger {
     /// Goes on by `n_records` of its pass, at most: in pieces, however they are cut, it learns what it would learn at once.
     ///
     /// # Errors
-    /// If the past cannot be read.
-    pub fn go_on(&mut self, past: &mut dyn Past, end: Offset, n_records: u64) -> Result<(), TrainError> {
+    /// If the earlier records cannot be read.
+    pub fn go_on(&mut self, earlier: &mut dyn EarlierRecords, end: Offset, n_records: u64) -> Result<(), TrainError> {
         let is_last = self.passed + 1 >= self.challenge.passes;
         let pass_end = if is_last { end } else { self.challenge.until.min(end) };
         let until = pass_end.min(Offset(self.at.0.saturating_add(n_records)));
-        past.read(self.at, until, &mut |offset, at_ms, fact| self.take(offset, at_ms, fact))?;
+        earlier.read(self.at, until, &mut |offset, at_ms, fact| self.take(offset, at_ms, fact))?;
         if !is_last && self.at >= pass_end {
             self.passed += 1;
             self.at = Offset(0);

@@ -19,11 +19,11 @@ mod settings;
 mod versions;
 
 pub use checkpoint::{
-    Digest, Folded, Recovered, TrainError, digest, find_look_back, follow, look_back, looks_back_to, recover, save,
+    Digest, Recovered, ResolvedLog, TrainError, digest, find_look_back, follow, look_back, looks_back_to, recover, save,
 };
 pub use drift::{Change, Drift, DriftSettings};
 pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
-pub use gate::{Challenge, Challenger, GateSettings, Past, ShadowResult, Take, Verdict};
+pub use gate::{Challenge, Challenger, EarlierRecords, GateSettings, ShadowResult, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};
 pub use impressions::ImpressionSettings;
 pub use learner::{BegunAnew, Learner};

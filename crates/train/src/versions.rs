@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ModelState;
 
-/// Entries kept of the past.
+/// Version entries kept.
 const ENTRIES: usize = 256;
 /// Suspect windows kept.
 const WINDOWS: usize = 64;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use accrue_store::{Log, LogReader, Offset};
-use accrue_train::{Challenge, Challenger, Folded, GateSettings, ShadowResult, Verdict, follow, recover, save};
+use accrue_train::{Challenge, Challenger, GateSettings, ResolvedLog, ShadowResult, Verdict, follow, recover, save};
 use serde::Serialize;
 
 use super::verdict::{Costs, N_TIMED, record, verdict};
@@ -70,7 +70,7 @@ pub fn challenge(
     before.catch_up(&mut reader)?;
     let (facts, mut learner) = (all.facts, before.learner);
     let mut challenger = Challenger::new(challenge, learner.lineage().windows());
-    challenger.learn(&mut Folded { log: &mut reader, facts: &facts }, from)?;
+    challenger.learn(&mut ResolvedLog { log: &mut reader, facts: &facts }, from)?;
     learner.shadow(challenger, gate.clone());
     let mut result = None;
     while learner.end() < end {

@@ -13,7 +13,7 @@
 //! so far. After a crash, a challenger that was under way is begun again.
 
 use accrue_store::Offset;
-use accrue_train::{GateSettings, Learner, Past, ResetSettings, Verdict};
+use accrue_train::{EarlierRecords, GateSettings, Learner, ResetSettings, Verdict};
 
 use super::mailbox::{Comparison, Mailbox, Order, OrderResult};
 use super::request::{Command, RequestedChallenger};
@@ -66,8 +66,14 @@ impl Lifecycle {
         }
     }
 
-    /// Does what is due; `applied` is how far the facts are, `past` the log with them.
-    pub fn advance(&mut self, learner: &mut Learner, past: &mut dyn Past, mailbox: &Mailbox, applied: Offset) {
+    /// Does what is due; `applied` is how far the facts are, `earlier` the log resolved by them.
+    pub fn advance(
+        &mut self,
+        learner: &mut Learner,
+        earlier: &mut dyn EarlierRecords,
+        mailbox: &Mailbox,
+        applied: Offset,
+    ) {
         // While a verdict is being written, commands wait: without the shadowed challenger, a promotion would train it again.
         if !matches!(self.phase, Phase::Judging(_))
             && let Some(command) = mailbox.take_command()
@@ -83,7 +89,7 @@ impl Lifecycle {
             }
             Phase::Learning(footing) => match mailbox.take_result() {
                 None => Phase::Learning(footing.clone()),
-                Some(OrderResult::Learned(mut challenger)) => match challenger.learn(past, learner.end()) {
+                Some(OrderResult::Learned(mut challenger)) => match challenger.learn(earlier, learner.end()) {
                     Ok(()) => {
                         tracing::info!(offset = learner.end().0, "the challenger has caught up, and is shadowed");
                         learner.shadow(*challenger, self.gate());

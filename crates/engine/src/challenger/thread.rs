@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use super::mailbox::{Comparison, Order, OrderResult};
 use super::verdict::{Costs, N_TIMED, record, verdict};
 use crate::error::EngineError;
+use crate::learn::earlier_records::SharedResolvedLog;
 use crate::learn::fits;
-use crate::learn::past::SharedPast;
 use crate::shared::Shared;
 use crate::write::job::Job;
 
@@ -77,8 +77,8 @@ impl ChallengerThread {
                 continue;
             }
             let started = Instant::now();
-            let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-            if let Err(error) = challenger.go_on(&mut past, end, piece) {
+            let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+            if let Err(error) = challenger.go_on(&mut earlier, end, piece) {
                 return Some(OrderResult::Failed(error.to_string()));
             }
             let took = started.elapsed();

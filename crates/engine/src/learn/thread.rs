@@ -9,8 +9,8 @@ use accrue_model::Fitted;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, StoreError, Written};
 use accrue_train::{Learner, TrainError, look_back, save};
 
+use super::earlier_records::SharedResolvedLog;
 use super::fits;
-use super::past::SharedPast;
 use crate::challenger::lifecycle::Lifecycle;
 use crate::error::EngineError;
 use crate::retention::starts_to_cover;
@@ -195,8 +195,8 @@ impl LearnerThread {
         for (record, fact) in records.iter().zip(resolved) {
             match fact {
                 Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
-                    let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-                    look_back(&mut self.learner, record, &mut past)?;
+                    let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+                    look_back(&mut self.learner, record, &mut earlier)?;
                     // Training a challenger takes long: a checkpoint spares the next start from repeating it.
                     self.unsaved = self.unsaved.max(self.intervals.checkpoint_every);
                 }
@@ -232,8 +232,8 @@ impl LearnerThread {
     /// Does what is due for the challenger, if the engine serves.
     fn advance_challenger(&mut self, applied: Offset) {
         if let Some(challengers) = &mut self.challengers {
-            let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-            challengers.advance(&mut self.learner, &mut past, &self.shared.mailbox, applied);
+            let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+            challengers.advance(&mut self.learner, &mut earlier, &self.shared.mailbox, applied);
         }
     }
 

@@ -7,7 +7,7 @@ use accrue_model::{Context, Ensemble, Settings, Step};
 use accrue_store::{Fact, Interaction, Names, Offset};
 
 use super::{Learner, has_had_enough};
-use crate::gate::{Challenge, Challenger, GateSettings, Past, Shadow, ShadowResult, ShadowTest};
+use crate::gate::{Challenge, Challenger, EarlierRecords, GateSettings, Shadow, ShadowResult, ShadowTest};
 use crate::lenient::Recorded;
 use crate::model_state::ModelState;
 use crate::resets::Resets;
@@ -81,18 +81,18 @@ impl Learner {
     }
 
     /// Takes the next record, a promotion: the challenger's state goes on as the current model. It is the one that rides along, if that
-    /// is who was promoted, or is learned from the past. One whose footing is gone (something was undone or released between the
+    /// is who was promoted, or is trained on the earlier records. One whose footing is gone (something was undone or released between the
     /// verdict and this record) is passed over.
     ///
     /// # Errors
-    /// If the record or the past cannot be read.
+    /// If this record or the earlier ones cannot be read.
     pub fn promote(
         &mut self,
         offset: Offset,
         at_ms: i64,
         challenge: &str,
         why: &str,
-        past: &mut dyn Past,
+        earlier: &mut dyn EarlierRecords,
     ) -> Result<(), TrainError> {
         assert_eq!(offset, self.end, "records are learned in order, without a gap");
         let Recorded { settings: challenge, passed_over } = Challenge::from_record(challenge)?;
@@ -109,7 +109,7 @@ impl Learner {
             Some(shadow) if shadow.challenge == challenge => shadow.state,
             _ => {
                 let mut challenger = Challenger::new(&challenge, self.lineage.windows());
-                challenger.learn(past, offset)?;
+                challenger.learn(earlier, offset)?;
                 challenger.into_state()
             }
         };
@@ -136,16 +136,16 @@ impl Learner {
     /// had done before it.
     ///
     /// # Errors
-    /// If the past cannot be read.
+    /// If the earlier records cannot be read.
     pub fn release(
         &mut self,
         offset: Offset,
         at_ms: i64,
         (from, to): (Offset, Offset),
-        past: &mut dyn Past,
+        earlier: &mut dyn EarlierRecords,
     ) -> Result<(), TrainError> {
         if self.lineage.windows().iter().any(|window| (window.from, window.to) == (from, to) && !window.released) {
-            past.read(from, to, &mut |offset, _, fact| {
+            earlier.read(from, to, &mut |offset, _, fact| {
                 if let Fact::Interaction(event, names) = fact {
                     self.learn_late(offset, &event, &names);
                 }

@@ -5,8 +5,8 @@ use accrue_kernel::Draws;
 use accrue_model::{Context, Part, Prepared};
 use accrue_store::{Body, CheckedEvent as Checked, Fact, Facts, Offset, Record};
 use accrue_train::{
-    Challenge, Challenger, GateSettings, LearnSettings, Learner, Past, Take, TrainError, Verdict, VersionStatus,
-    look_back,
+    Challenge, Challenger, EarlierRecords, GateSettings, LearnSettings, Learner, Take, TrainError, Verdict,
+    VersionStatus, look_back,
 };
 
 use crate::shop::{N_ITEMS, facts, records, settings};
@@ -49,7 +49,7 @@ struct Records<'a> {
     facts: &'a Facts,
 }
 
-impl Past for Records<'_> {
+impl EarlierRecords for Records<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         for record in &self.records[from.0 as usize..to.0 as usize] {
             take(record.offset, record.received_at.0, self.facts.resolve(record))?;
@@ -309,9 +309,9 @@ fn reset_riding_along(learner: &mut Learner, facts: &Facts, records: &[Record]) 
 }
 
 fn riding_along(mut challenger: Challenger, learner: &mut Learner, facts: &Facts, records: &[Record]) -> Challenge {
-    let mut past = Records { records, facts };
+    let mut earlier = Records { records, facts };
     while challenger.left(learner.end()) > 0 {
-        challenger.go_on(&mut past, learner.end(), 777).unwrap();
+        challenger.go_on(&mut earlier, learner.end(), 777).unwrap();
     }
     let challenge = challenger.challenge().clone();
     learner.shadow(challenger, GateSettings::default());

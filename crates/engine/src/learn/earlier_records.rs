@@ -1,7 +1,7 @@
 //! Records that were learned already, read again beside the writer: for a challenger, a promotion or a release.
 
 use accrue_store::{LogReader, Offset};
-use accrue_train::{Past, Take, TrainError};
+use accrue_train::{EarlierRecords, Take, TrainError};
 
 use crate::shared::Shared;
 
@@ -9,15 +9,15 @@ use crate::shared::Shared;
 const CHUNK: usize = 1_024;
 
 /// The log up to any offset, resolved by facts that the writer changes meanwhile.
-pub(crate) struct SharedPast<'a> {
+pub(crate) struct SharedResolvedLog<'a> {
     pub log: &'a mut LogReader,
     pub shared: &'a Shared,
 }
 
-impl Past for SharedPast<'_> {
+impl EarlierRecords for SharedResolvedLog<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         if from < self.log.start() && from < to {
-            return Err(TrainError::PastPruned { start: self.log.start() });
+            return Err(TrainError::ChallengerPruned { start: self.log.start() });
         }
         let mut next = from;
         while next < to {
