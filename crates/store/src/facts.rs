@@ -26,7 +26,7 @@ const REASONS: usize = 4_096;
 
 /// An item as the shop stands with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct CatalogueEntry {
     /// Its description; bare for an item that only events named.
     pub item: Item,
     /// Whether the catalogue described it at all.
@@ -35,7 +35,7 @@ pub struct Entry {
     pub retired: bool,
 }
 
-impl Entry {
+impl CatalogueEntry {
     /// Whether a page may show it.
     pub fn can_be_shown(&self) -> bool {
         !self.retired && self.item.can_be_shown()
@@ -115,7 +115,7 @@ pub struct Facts {
     pub shoppers: Vocabulary,
     /// Names of the shop's own event types.
     types: Vocabulary,
-    catalogue: PagedVec<Arc<Entry>, ENTRIES>,
+    catalogue: PagedVec<Arc<CatalogueEntry>, ENTRIES>,
     /// What the shop told of users, by their index.
     users: PagedMap<ShopperIdx, User, USERS>,
     /// What each shopper did lately.
@@ -293,7 +293,7 @@ impl Facts {
         let index = self.items.intern(id.as_str());
         if index as usize == self.catalogue.len() {
             self.catalogue_changed = offset.next();
-            let entry = Entry { item: Item::bare(id.clone()), described: false, retired: false };
+            let entry = CatalogueEntry { item: Item::bare(id.clone()), described: false, retired: false };
             self.catalogue.push(Arc::new(entry));
         }
         index
@@ -301,10 +301,10 @@ impl Facts {
 
     fn describe(&mut self, offset: Offset, item: Item) {
         let id = item.id.clone();
-        self.edit_item(offset, &id, |entry| *entry = Entry { item, described: true, retired: false });
+        self.edit_item(offset, &id, |entry| *entry = CatalogueEntry { item, described: true, retired: false });
     }
 
-    fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut Entry)) {
+    fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut CatalogueEntry)) {
         let index = self.intern_item(offset, id);
         edit(Arc::make_mut(self.catalogue.get_mut(index as usize)));
         self.catalogue_changed = offset.next();
@@ -393,17 +393,17 @@ impl Facts {
     }
 
     /// An item's place in the catalogue.
-    pub fn entry(&self, item: ItemIdx) -> Option<&Arc<Entry>> {
+    pub fn entry(&self, item: ItemIdx) -> Option<&Arc<CatalogueEntry>> {
         self.catalogue.get(item as usize)
     }
 
     /// All items, by index.
-    pub fn entries(&self) -> &[Arc<Entry>] {
+    pub fn entries(&self) -> &[Arc<CatalogueEntry>] {
         &self.catalogue
     }
 
     /// An item by its name.
-    pub fn find(&self, id: &ItemId) -> Option<&Arc<Entry>> {
+    pub fn find(&self, id: &ItemId) -> Option<&Arc<CatalogueEntry>> {
         self.entry(self.items.get(id.as_str())?)
     }
 
@@ -430,7 +430,7 @@ impl Facts {
     }
 }
 
-fn known_item<'a>(items: &Vocabulary, catalogue: &'a [Arc<Entry>], id: &ItemId) -> Option<KnownItem<'a>> {
+fn known_item<'a>(items: &Vocabulary, catalogue: &'a [Arc<CatalogueEntry>], id: &ItemId) -> Option<KnownItem<'a>> {
     let entry = catalogue.get(items.get(id.as_str())? as usize)?;
     Some(KnownItem { price: entry.item.price, category: entry.item.categories.first().map(|category| &**category) })
 }

@@ -20,7 +20,7 @@ pub const VISIT_GAP_MS: i64 = 30 * 60 * 1000;
 
 /// One event of a shopper's history; 12 bytes, for there may be tens of millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
+pub struct PastEvent {
     /// What it was about.
     pub item: ItemIdx,
     /// When, in seconds since 1970 (clamped to what 32 bits hold: 1970 to 2106).
@@ -33,7 +33,7 @@ pub struct Past {
     value_bf16: u16,
 }
 
-impl Past {
+impl PastEvent {
     /// The event's value to three significant digits.
     pub fn value(&self) -> f32 {
         f32::from_bits(u32::from(self.value_bf16) << 16)
@@ -65,8 +65,8 @@ pub struct Interaction {
 }
 
 impl Interaction {
-    fn as_past(&self, starts_visit: bool) -> Past {
-        Past {
+    fn as_past_event(&self, starts_visit: bool) -> PastEvent {
+        PastEvent {
             item: self.item,
             at_s: (self.at_ms / 1000).clamp(0, i64::from(u32::MAX)) as u32,
             type_code: self.type_code,
@@ -79,13 +79,13 @@ impl Interaction {
 /// One shopper's last events. Copies share memory until one of them takes an event in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    past: Arc<Vec<Past>>,
+    past: Arc<Vec<PastEvent>>,
     session: Option<u32>,
 }
 
 impl History {
     /// The events kept, oldest first.
-    pub fn past(&self) -> &[Past] {
+    pub fn past(&self) -> &[PastEvent] {
         &self.past
     }
 
@@ -113,12 +113,12 @@ impl History {
         if starts_visit || interaction.session.is_some() {
             self.session = interaction.session;
         }
-        self.insert(interaction.as_past(starts_visit));
+        self.insert(interaction.as_past_event(starts_visit));
         self.truncate(capacity);
     }
 
     /// Puts `past` behind everything that is not later, so that a late event does not pose as the latest.
-    fn insert(&mut self, past: Past) {
+    fn insert(&mut self, past: PastEvent) {
         let events = self.own();
         if events.len() == events.capacity() {
             events.reserve_exact(room(events.len()));
@@ -132,7 +132,7 @@ impl History {
     }
 
     /// The events for writing: copied first if somebody else holds them, with room for a few more.
-    fn own(&mut self) -> &mut Vec<Past> {
+    fn own(&mut self) -> &mut Vec<PastEvent> {
         if Arc::get_mut(&mut self.past).is_none() {
             let mut events = Vec::with_capacity(self.past.len() + room(self.past.len()));
             events.extend_from_slice(&self.past);
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_event_takes_twelve_bytes() {
-        assert_eq!(std::mem::size_of::<Past>(), 12);
+        assert_eq!(std::mem::size_of::<PastEvent>(), 12);
     }
 
     #[test]

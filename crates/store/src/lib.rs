@@ -23,8 +23,8 @@ pub use checkpoint::{
 };
 pub use erasure::PendingErasure;
 pub use error::StoreError;
-pub use facts::{Entry, Fact, Facts, Names, session_hash, shopper_name};
-pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};
+pub use facts::{CatalogueEntry, Fact, Facts, Names, session_hash, shopper_name};
+pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use record::{Body, CheckedEvent, Offset, Record};

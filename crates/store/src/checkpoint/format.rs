@@ -50,7 +50,7 @@ pub(super) struct Extent {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct IndexEntry {
     pub name: String,
     /// Of the section: what its bytes mean.
     pub version: u32,
@@ -65,7 +65,7 @@ pub(super) struct Contents {
     pub files: Vec<FileName>,
     /// The chunks of this file, in their order.
     pub chunks: Vec<Chunk>,
-    pub sections: Vec<Entry>,
+    pub sections: Vec<IndexEntry>,
 }
 
 /// What a file says of itself, without its chunks' bytes.

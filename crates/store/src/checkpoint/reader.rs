@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::format::{Entry, Extent, FileName, Frame, broken};
+use super::format::{Extent, FileName, Frame, IndexEntry, broken};
 use super::{CheckpointHeader, Checkpoints, Written, file_of};
 use crate::{Offset, StoreError};
 
@@ -34,7 +34,7 @@ impl Checkpoint {
         let dir = path.parent().unwrap_or(Path::new(""));
         let bases = frame.contents.files.iter().map(|name| open_base(path, dir, name)).collect::<Result<_, _>>()?;
         let checkpoint = Self { path: path.into(), frame, bases };
-        let fits = |entry: &Entry| {
+        let fits = |entry: &IndexEntry| {
             let places = entry.extents.iter().map(|extent| checkpoint.frame_of(extent.file)?.1.place(extent));
             places.map(|place| place.map(|(start, end)| end - start)).sum::<Option<u64>>() == Some(entry.len)
         };
@@ -107,7 +107,7 @@ impl Checkpoint {
         })
     }
 
-    fn entry(&self, name: &str) -> Option<&Entry> {
+    fn entry(&self, name: &str) -> Option<&IndexEntry> {
         self.frame.contents.sections.iter().find(|entry| entry.name == name)
     }
 
@@ -218,7 +218,7 @@ struct OpenFile {
 #[derive(Debug)]
 pub struct SectionReader<'a> {
     checkpoint: &'a Checkpoint,
-    entry: &'a Entry,
+    entry: &'a IndexEntry,
     /// Bytes still to read.
     left: u64,
     /// The next chunk: number `chunk` of extent number `extent`.

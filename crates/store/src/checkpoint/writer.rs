@@ -10,7 +10,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::body::{Body, Flow, Section};
-use super::format::{Contents, END_MAGIC, Entry, Extent, FORMAT, FileName, MAGIC};
+use super::format::{Contents, END_MAGIC, Extent, FORMAT, FileName, IndexEntry, MAGIC};
 use super::pages::Writing;
 use super::reader::Checkpoint;
 use super::tail::{Run, Tail};
@@ -129,7 +129,7 @@ impl CheckpointWriter {
         let mut body = self.body.borrow_mut();
         let runs = || self.sections.iter().flat_map(|section| &section.content.runs);
         let (files, numbers) = body.tail.number(runs());
-        let entry = |section: &WrittenSection| Entry {
+        let entry = |section: &WrittenSection| IndexEntry {
             name: section.name.clone(),
             version: section.version,
             len: section.content.len,

@@ -8,7 +8,7 @@
 use accrue_event::EventType;
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
-use accrue_store::{Interaction, ItemIdx, Names, Past};
+use accrue_store::{Interaction, ItemIdx, Names, PastEvent};
 use serde::{Deserialize, Serialize};
 
 /// Candidates of each source of each model.
@@ -120,7 +120,7 @@ impl SliceNames {
 pub(super) struct Probe {
     /// Where it lies in the log.
     pub(super) offset: u64,
-    past: Vec<Past>,
+    past: Vec<PastEvent>,
     at_ms: i64,
     item: ItemIdx,
     pub(super) slices: Slices,
