@@ -198,7 +198,7 @@ fn a_released_window_is_learned_after_all() {
     follow(&mut learner, &facts, &records[..6_002]);
     assert!(learner.lineage().windows()[0].released);
     let released = learner.ensemble().n_params();
-    assert!(undone < released && released + released / 20 > current, "{undone}, then {released} of {line}");
+    assert!(undone < released && released + released / 20 > current, "{undone}, then {released} of {current}");
     let mut resumed: Learner = postcard::from_bytes(&bytes(&learner)).unwrap();
     follow(&mut resumed, &facts, &records);
     follow(&mut learner, &facts, &records);
