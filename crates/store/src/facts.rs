@@ -13,8 +13,8 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec, Record,
-    SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec,
+    Record, SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Codes left for a shop's own event types.
@@ -51,6 +51,8 @@ pub struct Names<'a> {
     pub source: Option<&'a str>,
     /// [`shopper_hash`] of who it was.
     pub shopper: u64,
+    /// Where and how the shopper looked.
+    pub circumstances: Circumstances<'a>,
 }
 
 /// What a record means to those who follow the log, with names resolved to indices.
@@ -67,6 +69,10 @@ pub enum Fact<'a> {
     Described(ItemIdx, &'a Item),
     /// Some fields of an item changed.
     Patched(ItemIdx, &'a ItemPatch),
+    /// A user was described, wholly.
+    UserDescribed(ShopperIdx, &'a User),
+    /// The description of a user was removed.
+    UserRemoved(ShopperIdx),
     /// A guest's history became a user's.
     Merged {
         /// The guest.
@@ -313,6 +319,7 @@ impl Facts {
     /// What an applied record means to a follower. Only reads, so it gives the same however far the facts have run ahead.
     pub fn resolve<'a>(&self, record: &'a Record) -> Fact<'a> {
         let item = |id: &ItemId| self.items.get(id.as_str());
+        let shopper = |user: &UserId| self.shoppers.get(&user_name(user));
         match &record.body {
             Body::Event(checked) => self.happened(&checked.event),
             Body::Released { event, .. } => self.happened(&event.event),
@@ -320,10 +327,11 @@ impl Facts {
                 item(&description.id).map_or(Fact::Nothing, |index| Fact::Described(index, description))
             }
             Body::ItemPatched { id, patch } => item(id).map_or(Fact::Nothing, |index| Fact::Patched(index, patch)),
+            Body::User(user) => shopper(&user.id).map_or(Fact::Nothing, |shopper| Fact::UserDescribed(shopper, user)),
+            Body::UserRemoved(user) => shopper(user).map_or(Fact::Nothing, Fact::UserRemoved),
             Body::Merged { session, user } => {
                 let guest = self.shoppers.get(&guest_name(session.as_str()));
-                let user = self.shoppers.get(&user_name(user));
-                guest.zip(user).map_or(Fact::Nothing, |(guest, user)| Fact::Merged { guest, user })
+                guest.zip(shopper(user)).map_or(Fact::Nothing, |(guest, user)| Fact::Merged { guest, user })
             }
             Body::Settings(settings) => Fact::Settings(settings),
             Body::Chosen { version, why } => Fact::Chosen { version: *version, why },
@@ -344,7 +352,8 @@ impl Facts {
     fn happened<'a>(&self, event: &'a Event) -> Fact<'a> {
         let shopper = event.shopper();
         let own_type = Some(&event.event_type).filter(|event_type| matches!(event_type, EventType::Custom(_)));
-        let names = Names { own_type, source: event.source.as_deref(), shopper: shopper_hash(&shopper) };
+        let (source, circumstances) = (event.source.as_deref(), Circumstances::of(event));
+        let names = Names { own_type, source, shopper: shopper_hash(&shopper), circumstances };
         match self.numbered(event, &shopper) {
             None => Fact::Nothing,
             Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),
@@ -410,6 +419,11 @@ impl Facts {
     /// What the check may know of an item.
     pub fn known_item(&self, id: &ItemId) -> Option<KnownItem<'_>> {
         known_item(&self.items, &self.catalogue, id)
+    }
+
+    /// The users whom the shop described, with their indices.
+    pub fn described_users(&self) -> impl Iterator<Item = (ShopperIdx, &User)> {
+        self.users.iter().map(|(&shopper, user)| (shopper, user))
     }
 
     /// What the shop told of a user, if it did.

@@ -5,6 +5,7 @@
 
 mod backup;
 mod checkpoint;
+mod circumstances;
 mod erasure;
 mod error;
 mod facts;
@@ -21,6 +22,7 @@ pub use checkpoint::{
     Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, PAGES, PageMarks, SectionReader, SectionSource,
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
 };
+pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_descriptors};
 pub use erasure::PendingErasure;
 pub use error::StoreError;
 pub use facts::{CatalogueEntry, Fact, Facts, Names, session_hash, shopper_name};

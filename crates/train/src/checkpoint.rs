@@ -276,6 +276,9 @@ impl Recovered {
                 _ if unread.reason == UnreadReason::Unknown => "it is left out",
                 section if section.starts_with("facts/") => "the facts are folded again from the log",
                 _ if needed => "everything is learned again from the log",
+                "learned/descriptions" => {
+                    "descriptions of shoppers are taken from the facts, which may be some records ahead"
+                }
                 "learned/histories" => "histories are taken from the facts, which may be some records ahead",
                 _ => "this part begins anew and learns from here on, and a replay comes to another state",
             };
@@ -460,6 +463,7 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
             ("learned.catalogue", checksum(&ensemble.catalogue)),
             ("learned.arms", checksum(&learner.current().arms())),
             ("learned.histories", checksum(learner.histories())),
+            ("learned.descriptions", checksum(learner.descriptions())),
             ("learned.impressions", checksum(learner.impressions())),
             ("learned.guard", checksum(learner.guard())),
             ("learned.versions", checksum(learner.lineage())),

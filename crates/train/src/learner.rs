@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use accrue_event::EventType;
 use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, Version};
-use accrue_store::{Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
+use accrue_store::{Descriptor, Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
 pub use self::sections::BegunAnew;
+use crate::descriptions::Descriptions;
 use crate::gain::LIST;
 use crate::gate::{Challenge, Shadow};
 use crate::guard::{Finding, Guard, Observation, Probation, Tally};
@@ -57,6 +58,7 @@ pub struct Learner {
     /// Rollbacks by alarm so far, those of a current model on probation not counted.
     n_alarms: u64,
     histories: Histories,
+    descriptions: Descriptions,
     impressions: Impressions,
     weights: TypeWeights,
     quality: Quality,
@@ -84,6 +86,9 @@ pub struct Learner {
     share_from: usize,
     #[serde(skip)]
     prepared: Prepared,
+    /// Scratch memory: the descriptors of the shopper at hand.
+    #[serde(skip)]
+    descriptors: Vec<Descriptor>,
     /// A challenger that rides along. No part of the fold: lost in a crash, the challenge begins again.
     #[serde(skip)]
     shadow: Option<Box<Shadow>>,
@@ -101,6 +106,7 @@ impl PartialEq for Learner {
             && self.n_alarms == other.n_alarms
             && self.n_repeats_passed == other.n_repeats_passed
             && self.histories == other.histories
+            && self.descriptions == other.descriptions
             && self.impressions == other.impressions
             && self.weights == other.weights
             && self.quality == other.quality
@@ -125,6 +131,7 @@ impl Learner {
             undone: 0,
             n_alarms: 0,
             histories: Histories::new(settings.history_capacity),
+            descriptions: Descriptions::default(),
             impressions: Impressions::default(),
             settings,
             weights,
@@ -139,6 +146,7 @@ impl Learner {
             met: None,
             share_from: 0,
             prepared: Prepared::default(),
+            descriptors: Vec::new(),
             shadow: None,
         };
         learner.split();
@@ -284,6 +292,8 @@ impl Learner {
                 self.meet(item, at_ms);
                 self.change_models(|models| models.patch(item, patch));
             }
+            Fact::UserDescribed(shopper, user) => self.descriptions.describe(shopper, user),
+            Fact::UserRemoved(shopper) => self.descriptions.remove(shopper),
             Fact::Merged { guest, user } => {
                 self.histories.merge(guest, user);
                 self.impressions.forget_shopper(guest);
@@ -321,7 +331,9 @@ impl Learner {
         self.note_passed_over(offset, passed_over);
         if self.n_learned == 0 {
             let passed_over = std::mem::take(&mut self.passed_over);
-            *self = Self { end: self.end, received_ms: self.received_ms, passed_over, ..Self::new(settings) };
+            let descriptions = std::mem::take(&mut self.descriptions);
+            *self =
+                Self { end: self.end, received_ms: self.received_ms, passed_over, descriptions, ..Self::new(settings) };
             return Ok(());
         }
         self.current.set_settings(&settings.models, self.settings.seed);
@@ -363,7 +375,10 @@ impl Learner {
         let is_known = self.is_known(event.item);
         let weight = self.weights.get(event.type_code);
         self.label(event, weight);
-        let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights);
+        self.descriptions.read(event.shopper, &mut self.descriptors);
+        let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights)
+            .described(&self.descriptors)
+            .in_circumstances(names.circumstances);
         let has_enough = has_had_enough(&self.settings, &context, event, weight);
         if let Some(shadow) = &mut self.shadow {
             let (seed, n_items) = (self.settings.seed, self.current.shared.n_items());
@@ -497,10 +512,12 @@ impl Learner {
     /// A negative step, under the impression's offset and with the shopper's past as it is now.
     fn learn_unchosen(&mut self, Shown { shopper, item, offset, name }: Shown) {
         let at_ms = self.impressions.stream_ms();
+        self.descriptions.read(shopper, &mut self.descriptors);
+        let context = Context::new(self.histories.get(shopper), None, at_ms, &self.weights);
         let step = Step {
             offset,
             seed: self.settings.seed,
-            context: Context::new(self.histories.get(shopper), None, at_ms, &self.weights),
+            context: context.described(&self.descriptors),
             event: Interaction { shopper, item, type_code: IMPRESSION, at_ms, session: None, value: 1.0, quantity: 1 },
             weight: -self.settings.impressions.weight,
             n_items: self.current.shared.n_items(),
@@ -591,6 +608,7 @@ impl Learner {
     /// learned.
     pub fn begin_epoch(&mut self) {
         self.histories = Histories::new(self.settings.history_capacity);
+        self.descriptions = Descriptions::default();
         self.met = Some(Vec::new());
     }
 
@@ -626,6 +644,11 @@ impl Learner {
             state.share_with(&self.current);
             state.refresh();
         }
+    }
+
+    /// What the shop says of its shoppers, for digests.
+    pub(crate) fn descriptions(&self) -> &Descriptions {
+        &self.descriptions
     }
 
     /// Impressions that wait for their label, for digests.

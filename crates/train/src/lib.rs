@@ -4,6 +4,7 @@
 //! no socket and reads no clock; when to publish and when to checkpoint is decided outside, since it changes no state.
 
 mod checkpoint;
+mod descriptions;
 mod drift;
 mod forget;
 mod gain;

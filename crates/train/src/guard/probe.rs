@@ -148,7 +148,7 @@ impl Probe {
         for event in &mut past {
             event.at_s = (i64::from(event.at_s) + later_s).min(i64::from(u32::MAX)) as u32;
         }
-        let context = Context { past: &past, in_visit: 0, now_ms, weights };
+        let context = Context::between_visits(&past, now_ms, weights);
         ranks_of(models, [&context, &context], self.item, draws, prepared).ndcgs()
     }
 }

@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Learner;
 use crate::LearnSettings;
+use crate::descriptions::Descriptions;
 use crate::lenient::Recorded;
 use crate::model_state::ModelState;
 use crate::versions::Lineage;
 
 /// What section names of the models that learn begin with; a kept version's have its number.
 const CURRENT: &str = "learned/current";
+/// The section of descriptions.
+const DESCRIPTIONS: &str = "learned/descriptions";
 
 /// A part that could not be taken from a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +77,7 @@ impl Learner {
         writer.value("learned/core", 1, &core)?;
         writer.value("learned/lineage", 1, &self.lineage.listed())?;
         writer.value("learned/histories", 1, &self.histories)?;
+        writer.value(DESCRIPTIONS, 1, &self.descriptions)?;
         writer.value("learned/impressions", 1, &self.impressions)?;
         writer.value("learned/guard", 1, &self.guard)?;
         writer.value("learned/quality", 1, &self.quality)?;
@@ -113,6 +117,10 @@ impl Learner {
             Some(histories) => histories,
             None => facts.map_or(learner.histories, |facts| facts.histories.clone()),
         };
+        // Earlier builds did not keep them, and no member learned from them.
+        let has_descriptions = source.checkpoint().section_version(DESCRIPTIONS).is_some();
+        let descriptions = if has_descriptions { source.value(DESCRIPTIONS, 1)? } else { None };
+        learner.descriptions = descriptions.unwrap_or_else(|| facts.map(Descriptions::of).unwrap_or_default());
         learner.impressions = source.value("learned/impressions", 1)?.unwrap_or_default();
         learner.guard = source.value("learned/guard", 1)?.unwrap_or_default();
         learner.quality = source.value("learned/quality", 1)?.unwrap_or_default();

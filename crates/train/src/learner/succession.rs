@@ -156,7 +156,10 @@ impl Learner {
     }
 
     fn learn_late(&mut self, offset: Offset, event: &Interaction, names: &Names<'_>) {
-        let context = Context::at(self.histories.get(event.shopper), event.at_ms, &self.weights);
+        self.descriptions.read(event.shopper, &mut self.descriptors);
+        let context = Context::at(self.histories.get(event.shopper), event.at_ms, &self.weights)
+            .described(&self.descriptors)
+            .in_circumstances(names.circumstances);
         let weight = self.weights.get(event.type_code);
         if has_had_enough(&self.settings, &context, event, weight) {
             return;

@@ -30,6 +30,7 @@ pub fn settings_with(part: Part, kind: SequenceKind) -> LearnSettings {
     let mut models = Settings { part, sequence, ..Settings::default() };
     // Off by default, and held to the contract like the others.
     models.bought_together.enabled = part == Part::BoughtTogether;
+    models.affinity.enabled = part == Part::Affinity;
     LearnSettings { predict_one_in: 16, models, ..LearnSettings::default() }
 }
 
