@@ -358,7 +358,7 @@ impl Engine {
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             served_lost: shared.served.n_lost(),
-            repeats_passed: learner.n_repeats_passed,
+            repeats_passed: learner.n_repeats_skipped,
             steps_skipped: version.ensemble.sequence().map_or(0, accrue_model::Sequence::n_skipped),
             fits: version.ensemble.fitted().map(FitStatus::of),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,

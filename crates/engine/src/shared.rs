@@ -37,7 +37,7 @@ pub(crate) struct LearnerStatus {
     /// What the guard examined since its tests began.
     pub tallies: [Tally; 2],
     pub n_learned: u64,
-    pub n_repeats_passed: u64,
+    pub n_repeats_skipped: u64,
     pub copied_bytes: u64,
     /// What stopped the learner, if something did.
     pub failed: Option<String>,
@@ -50,7 +50,7 @@ impl LearnerStatus {
             quality: learner.quality().clone(),
             tallies: learner.tallies(),
             n_learned: learner.n_learned(),
-            n_repeats_passed: learner.n_repeats_passed(),
+            n_repeats_skipped: learner.n_repeats_skipped(),
             copied_bytes: learner.ensemble().copied_bytes(),
             failed: None,
         }

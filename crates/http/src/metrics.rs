@@ -347,7 +347,7 @@ fn render_quality(page: &mut Page, quality: &Quality) {
         "accrue_drift_pace_ratio",
         "gauge",
         "The learning-rate multiplier since the last of them.",
-        f64::from(drift.pace()),
+        f64::from(drift.rate_multiplier()),
     );
 }
 

@@ -1,13 +1,15 @@
-//! The gate: a challenger is learned from the log beside the current model, shadows the same choices, and replaces the current model only if it is not
-//! worse.
+//! The gate: trains a challenger on the log, compares it with the current model on the same choices, and replaces the current model
+//! only if the challenger is not worse.
 //!
-//! In: a [`Challenge`] (other settings, more passes, only the recent past), and the past. Out: its state at an offset, and a
-//! [`Verdict`] on it. Learning it is part of the fold: the state that a promotion puts in force is a function of the log up to
-//! there, whoever computed it, and when. The verdict is not: it may look at latency, so it is written into the log as a record.
+//! In: a [`Challenge`] (other settings, more passes, or only recent choices) and access to the log ([`EarlierRecords`]). Out: the
+//! challenger's state at an offset, and a [`Verdict`]. Training is part of the fold: the state that a promotion puts in force is a
+//! function of the log up to there, whichever process computed it and when. The verdict is not, because it may depend on measured
+//! latency; so it is written into the log as a record.
 //!
-//! Two capitals are in play (`guard/capital.rs`), over choices that both predicted before either learned them. One bets that the
-//! challenger is *not* worse by the margin; when it reaches 1/α the challenger is promoted (non-inferiority, sequentially). The
-//! other bets that it is worse; when that one reaches 1/α, or the choices run out, the challenger is refused.
+//! Two sequential tests ([`Capital`]) run over the choices that both models predicted before learning them. The first tests the
+//! hypothesis that the challenger is worse by the margin; when its capital reaches 1/α, the challenger is promoted (sequential
+//! non-inferiority). The second tests the hypothesis that the challenger is not worse; when its capital reaches 1/α, or the number of
+//! choices is used up, the challenger is refused.
 
 use std::sync::Arc;
 
@@ -18,41 +20,44 @@ use accrue_store::{Fact, Offset};
 use serde::{Deserialize, Serialize};
 
 use crate::guard::{Capital, ranks_of};
-use crate::learner::has_had_enough;
+use crate::learner::exceeds_daily_limit;
 use crate::lenient::{self, Recorded};
 use crate::{LearnSettings, Learner, SuspectWindow, TrainError};
 
-/// Stream of the random numbers that choose which choices both predict.
+/// Stream of the random numbers that decide which choices both models predict.
 const SHADOW_TEST: u64 = 0x5052_4552;
 
-/// What a challenger is.
+/// The description of a challenger.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Challenge {
-    /// What it learns with. The seed and the length of histories are the current model's.
+    /// Settings that it learns with. The seed and the length of histories are those of the current model.
     pub settings: LearnSettings,
-    /// It learns from the choices from this record on; descriptions and histories go back to the beginning.
+    /// It learns from the choices from this record on. Descriptions of items and histories are read from the beginning of the log.
     pub from: Offset,
-    /// Passes over them.
+    /// Number of passes over these records.
     pub passes: u32,
-    /// All passes but the last end before this record: later than what is known when it begins, they could not be repeated.
+    /// Every pass but the last ends before this record, which is fixed when the challenger begins: a replay could not repeat passes
+    /// that end wherever the log happened to end.
     pub until: Offset,
-    /// What was disowned when it began ([`crate::Lineage::footing`]), for one that is judged while events come in: between the verdict and
-    /// its record something may be undone or released, and then the promotion is passed over. `None` where nothing can come between.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub footing: Option<String>,
-    /// Whether somebody asked for it; otherwise one with a footing is a periodic reset.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub asked: bool,
+    /// The checksum of the suspect windows when it began ([`crate::Lineage::windows_digest`]). It is set for a challenger that is judged
+    /// while events arrive: records may be undone or released between the verdict and its record, and then the promotion changes
+    /// nothing. `None` where nothing can arrive in between.
+    #[serde(rename = "footing", skip_serializing_if = "Option::is_none")]
+    pub windows_digest: Option<String>,
+    /// Whether an operator requested it. A challenger with a `windows_digest` that was not requested is a periodic reset.
+    #[serde(rename = "asked", skip_serializing_if = "std::ops::Not::not")]
+    pub requested: bool,
 }
 
 impl Challenge {
-    /// The current model's settings once more, over the whole log: a reset.
-    pub(crate) fn reset(settings: &LearnSettings, footing: String) -> Self {
+    /// A reset: the settings of the current model, trained again on the whole log.
+    pub(crate) fn reset(settings: &LearnSettings, windows_digest: String) -> Self {
         let (from, until) = (Offset(0), Offset(0));
-        Self { settings: settings.clone(), from, passes: 1, until, footing: Some(footing), asked: false }
+        let windows_digest = Some(windows_digest);
+        Self { settings: settings.clone(), from, passes: 1, until, windows_digest, requested: false }
     }
 
-    /// The form in which the log keeps it.
+    /// The text that the log keeps.
     ///
     /// # Panics
     /// Never: settings are plain tables.
@@ -60,37 +65,30 @@ impl Challenge {
         toml::to_string(self).expect("a challenge is a plain table")
     }
 
-    /// Reads what [`Challenge::to_record`] wrote; its settings as [`LearnSettings::from_record`] does.
+    /// Reads what [`Challenge::to_record`] wrote; its settings are read as by [`LearnSettings::from_record`].
     ///
     /// # Errors
-    /// If the text is no such record.
+    /// If the text is not such a record.
     pub fn from_record(text: &str) -> Result<Recorded<Self>, TrainError> {
-        #[derive(Deserialize)]
-        struct Record<S> {
-            settings: S,
-            from: Offset,
-            passes: u32,
-            until: Offset,
-            footing: Option<String>,
-            #[serde(default)]
-            asked: bool,
-        }
-        // Directly where that is possible: a table of TOML does not hold every number that settings do.
-        let exact: Option<Record<LearnSettings>> = toml::from_str(text).ok();
-        if let Some(Record { settings, from, passes, until, footing, asked }) = exact
-            && settings.works()
+        // Read directly if possible, because a table of TOML cannot hold every number that settings can.
+        if let Ok(record) = toml::from_str::<ChallengeRecord<LearnSettings>>(text)
+            && record.settings.works()
         {
-            let settings = Self { settings, from, passes, until, footing, asked };
-            return Ok(Recorded { settings, passed_over: Vec::new() });
+            return Ok(Recorded { settings: record.into_challenge(|settings| settings), ignored: Vec::new() });
         }
-        let record: Record<toml::Table> =
+        let record: ChallengeRecord<toml::Table> =
             toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))?;
-        let Record { settings, from, passes, until, footing, asked } = record;
-        let Recorded { settings, passed_over } = lenient::read_table(settings, LearnSettings::works);
-        Ok(Recorded { settings: Self { settings, from, passes, until, footing, asked }, passed_over })
+        let mut ignored = Vec::new();
+        let settings = record.into_challenge(|table| {
+            let read = lenient::read_table(table, LearnSettings::works);
+            ignored = read.ignored;
+            read.settings
+        });
+        Ok(Recorded { settings, ignored })
     }
 
-    /// Whether a record tells of a reset. Settings that this build does not know are passed over: nothing is learned by them.
+    /// Whether a record describes a reset. Its settings are not read, so that a record with settings that this build does not know is
+    /// recognised too.
     pub(crate) fn is_reset(text: &str) -> bool {
         #[derive(Deserialize)]
         struct Kind {
@@ -102,21 +100,41 @@ impl Challenge {
     }
 }
 
+/// A [`Challenge`] as the log has it, with its settings read fully or as a table.
+#[derive(Deserialize)]
+struct ChallengeRecord<S> {
+    settings: S,
+    from: Offset,
+    passes: u32,
+    until: Offset,
+    #[serde(rename = "footing")]
+    windows_digest: Option<String>,
+    #[serde(default, rename = "asked")]
+    requested: bool,
+}
+
+impl<S> ChallengeRecord<S> {
+    fn into_challenge(self, read_settings: impl FnOnce(S) -> LearnSettings) -> Challenge {
+        let Self { settings, from, passes, until, windows_digest, requested } = self;
+        Challenge { settings: read_settings(settings), from, passes, until, windows_digest, requested }
+    }
+}
+
 /// When a challenger may replace the current model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateSettings {
-    /// Loss of mean gain (0 to 1) that counts as not worse.
+    /// Loss of mean gain (0 to 1) up to which a challenger counts as not worse.
     pub margin: f64,
-    /// Chance to promote a challenger that is worse by the margin, and to refuse one that is not worse.
+    /// Probability of promoting a challenger that is worse by the margin, and of refusing one that is not worse.
     pub alpha: f64,
-    /// Both predict one choice in so many.
+    /// One choice in this many is predicted by both models.
     pub predict_one_in: u64,
-    /// Choices predicted after which a challenger that has not proved itself is refused.
+    /// A challenger without a verdict after this many predicted choices is refused.
     pub max_choices: u64,
-    /// A challenger may take so many times the current model's time for a page.
+    /// Longest time of a page by the challenger, as a multiple of the current model's.
     pub max_latency: f64,
-    /// A challenger may hold so many times the current model's learned numbers.
+    /// Largest number of learned numbers of the challenger, as a multiple of the current model's.
     pub max_params: f64,
 }
 
@@ -141,51 +159,52 @@ impl Default for GateSettings {
     }
 }
 
-/// Reads records again, with what they mean: what a state that begins earlier needs.
+/// Reads records of the log again, with their names resolved. A state that begins at an earlier offset needs them.
 pub trait EarlierRecords {
-    /// Hands each record of `from..to` over: its offset, when it came in, its fact.
+    /// Passes each record of `from..to` to `take`: its offset, when it arrived, and its fact.
     ///
     /// # Errors
-    /// If the log cannot be read, or does not reach back so far; and whatever `take` returns.
+    /// If the log cannot be read or begins after `from`; and any error that `take` returns.
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError>;
 }
 
 /// Takes one earlier record.
 pub type Take<'a> = dyn FnMut(Offset, i64, Fact<'_>) -> Result<(), TrainError> + 'a;
 
-/// A challenger, learned up to an offset.
+/// A challenger in training, up to an offset.
 #[derive(Clone, Debug)]
 pub struct Challenger {
     challenge: Challenge,
     learner: Learner,
-    /// Windows that it leaves out.
+    /// Suspect windows, from which it learns nothing.
     excluded: Vec<SuspectWindow>,
-    /// Passes that are over.
+    /// Passes completed.
     passed: u32,
     at: Offset,
 }
 
 impl Challenger {
-    /// Nothing learned yet.
+    /// A challenger that has learned nothing yet.
     pub fn new(challenge: &Challenge, excluded: &[SuspectWindow]) -> Self {
         let mut settings = challenge.settings.clone();
         settings.guard.enabled = false;
         settings.predict_one_in = u64::MAX;
-        // It learns from choices alone and at its own pace, whether it rides along or is learned again later: the same bytes.
+        // It learns neither from impressions nor at rates that drift has raised. Both depend on when records arrive beside the current
+        // model, and a replay that trains the challenger at once has to reach the same bytes.
         settings.impressions.window_s = 0;
         settings.drift.boost = 1.0;
-        // It contends for what is shared; arms go on as they are.
+        // It may replace the shared models; the models of an experiment's arms stay as they are.
         settings.arms = None;
         let excluded = excluded.iter().filter(|window| !window.released).cloned().collect();
         Self { challenge: challenge.clone(), learner: Learner::new(settings), excluded, passed: 0, at: Offset(0) }
     }
 
-    /// The records before this offset were learned, in the pass that it is at.
+    /// In its present pass it has learned the records before this offset.
     pub fn at(&self) -> Offset {
         self.at
     }
 
-    /// Records that it has yet to take, in this pass and those to come, before it stands at `end`.
+    /// Number of records that it has yet to take, in this pass and the later ones, to reach `end`.
     pub fn left(&self, end: Offset) -> u64 {
         let others = u64::from(self.challenge.passes.saturating_sub(self.passed + 1));
         match others {
@@ -194,13 +213,13 @@ impl Challenger {
         }
     }
 
-    /// Learns all passes that are left: the last one up to `end`, those before it as far as the challenge says.
+    /// Learns all remaining passes: the last one up to `end`, those before it up to [`Challenge::until`].
     ///
     /// # Errors
     /// If the earlier records cannot be read.
     pub fn learn(&mut self, earlier: &mut dyn EarlierRecords, end: Offset) -> Result<(), TrainError> {
         let mut left = u64::MAX;
-        // If the log ends early, it gets no further.
+        // If the log ends early, no record is taken and the loop ends.
         while self.left(end) < left {
             left = self.left(end);
             self.go_on(earlier, end, u64::MAX)?;
@@ -208,7 +227,7 @@ impl Challenger {
         Ok(())
     }
 
-    /// Goes on by `n_records` of its pass, at most: in pieces, however they are cut, it learns what it would learn at once.
+    /// Learns at most `n_records` more of its present pass. How the records are divided into such pieces does not change the result.
     ///
     /// # Errors
     /// If the earlier records cannot be read.
@@ -232,7 +251,7 @@ impl Challenger {
             {
                 self.learner.remember(&event);
             }
-            // Its settings are its own, and it knows no versions.
+            // It has settings of its own and no versions.
             Fact::Settings(_)
             | Fact::Chosen { .. }
             | Fact::Promoted { .. }
@@ -249,23 +268,23 @@ impl Challenger {
         self.learner.pending_fits()
     }
 
-    /// So many choices it can learn without waiting for one of them, or until the next begins.
+    /// Number of choices that it can learn before it has to wait for a pending fit or begins the next one.
     pub fn free_choices(&self) -> u64 {
         self.learner.free_choices()
     }
 
-    /// What it is.
+    /// Its description.
     pub fn challenge(&self) -> &Challenge {
         &self.challenge
     }
 
-    /// What it learned.
+    /// The models that it has learned.
     pub fn into_state(self) -> Ensemble {
         self.learner.into_current().shared
     }
 }
 
-/// A challenger that rides along with the current model: it learns the same choices, and both say beforehand what they expect.
+/// A challenger that is shadowed: it predicts and learns the same choices as the current model, and serves nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Shadow {
     pub(crate) challenge: Challenge,
@@ -278,28 +297,28 @@ impl Shadow {
     pub(crate) fn new(challenger: Challenger, gate: GateSettings) -> Self {
         let challenge = challenger.challenge.clone();
         let weights = challenger.learner.weights().clone();
-        // Beside a running server there is no end to wait for, and every prediction costs.
-        let test = ShadowTest::new(gate, challenge.footing.is_some());
+        // Beside a running server no end is given, and each prediction costs time, so the first verdict ends the test.
+        let test = ShadowTest::new(gate, challenge.windows_digest.is_some());
         Self { challenge, state: challenger.into_state(), weights, test }
     }
 
-    /// Takes a choice of the current model's in, as `current` sees it before it learns: of some both say beforehand what they expect, but for those of
-    /// which one of them learns nothing.
-    pub(crate) fn ride(
+    /// Learns a choice that the current model is about to learn. Of some choices both models predict the item first; choices from which
+    /// one of the models learns nothing are not counted.
+    pub(crate) fn learn(
         &mut self,
         current: &Ensemble,
         choice: &Step<'_>,
-        current_has_enough: bool,
+        current_skips: bool,
         prepared: &mut Prepared,
     ) {
         let Self { challenge, state, weights, test } = self;
         let context = Context { weights, ..choice.context };
         let weight = weights.get(choice.event.type_code);
-        if has_had_enough(&challenge.settings, &context, &choice.event, weight) {
+        if exceeds_daily_limit(&challenge.settings, &context, &choice.event, weight) {
             return;
         }
         let mut draws = Draws::new(choice.seed, SHADOW_TEST, choice.offset);
-        let is_counted = weight > 0.0 && !current_has_enough && test.goes_on();
+        let is_counted = weight > 0.0 && !current_skips && test.goes_on();
         if is_counted && draws.below(test.predict_one_in()) == 0 {
             let (models, contexts) = ([current, &*state], [&choice.context, &context]);
             test.count(ranks_of(models, contexts, choice.event.item, &mut draws, prepared).gains());
@@ -307,7 +326,7 @@ impl Shadow {
         state.learn(&Step { context, weight, ..*choice }, None, prepared);
     }
 
-    /// Gives a custom type the weight that the challenger would give it.
+    /// Sets the weight of a custom type at its first event, under the challenger's settings.
     pub(crate) fn weigh(&mut self, type_code: u8, event_type: &EventType) {
         if !self.weights.knows(type_code) {
             self.weights.set(type_code, self.challenge.settings.weight(event_type));
@@ -315,7 +334,7 @@ impl Shadow {
     }
 }
 
-/// The current model and a challenger over the same choices.
+/// The sequential comparison of the current model and a challenger over the same choices.
 #[derive(Clone, Debug)]
 pub(crate) struct ShadowTest {
     gate: GateSettings,
@@ -323,21 +342,21 @@ pub(crate) struct ShadowTest {
     worse: Capital,
     gains: [f64; 2],
     n: u64,
-    /// Whether the first verdict ends it; otherwise it goes on over a stretch that somebody else ends.
+    /// Whether the first verdict ends it. Otherwise the caller ends it after a given range of records.
     ends_by_itself: bool,
 }
 
-/// How a challenger stands.
+/// The result of the comparison so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ShadowResult {
-    /// Choices that both predicted.
+    /// Choices that both models predicted.
     pub n: u64,
     /// Mean gain of the challenger.
     pub challenger: f64,
     /// Mean gain of the current model.
     #[serde(rename = "line")]
     pub current: f64,
-    /// What follows from it.
+    /// The verdict that follows from the choices so far.
     pub verdict: Verdict,
 }
 
@@ -345,13 +364,13 @@ pub struct ShadowResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Go on.
+    /// None yet; the comparison goes on.
     Open,
-    /// Not worse: promote.
+    /// The challenger is not worse: promote it.
     NotWorse,
-    /// Worse: refuse.
+    /// The challenger is worse: refuse it.
     Worse,
-    /// Neither could be said in time: refuse.
+    /// Neither could be shown within the given number of choices: refuse the challenger.
     Unproved,
 }
 
@@ -361,22 +380,22 @@ impl ShadowTest {
         Self { gate, not_worse, worse, gains: [0.0; 2], n: 0, ends_by_itself }
     }
 
-    /// One choice in so many is predicted by both.
+    /// One choice in this many is predicted by both models.
     pub(crate) fn predict_one_in(&self) -> u64 {
         self.gate.predict_one_in.max(1)
     }
 
-    /// Whether another choice would still count.
+    /// Whether another choice would still be counted.
     pub(crate) fn goes_on(&self) -> bool {
         !self.ends_by_itself || self.verdict() == Verdict::Open
     }
 
-    /// Counts a choice: the gains of the current model and challenger.
+    /// Counts a choice: the gains of the current model and of the challenger.
     pub(crate) fn count(&mut self, [current, challenger]: [f64; 2]) {
         self.n += 1;
         self.gains[0] += current;
         self.gains[1] += challenger;
-        // Within -1 and 1.
+        // Divided so that the value lies between -1 and 1.
         self.not_worse.add((challenger - current + self.gate.margin) / (1.0 + self.gate.margin));
         self.worse.add(current - challenger);
     }
@@ -389,7 +408,7 @@ impl ShadowTest {
     fn verdict(&self) -> Verdict {
         let proves = |capital: &Capital| capital.value() * self.gate.alpha >= 1.0;
         match () {
-            // A loss within the margin may be certain, too: it is what the margin allows.
+            // Tested first: a loss within the margin may be certain too, and the margin allows it.
             () if proves(&self.not_worse) => Verdict::NotWorse,
             () if proves(&self.worse) => Verdict::Worse,
             () if self.n >= self.gate.max_choices => Verdict::Unproved,

@@ -83,12 +83,12 @@ impl Lifecycle {
         let next = match &self.phase {
             Phase::Waiting if self.is_due(learner, applied) => self.begin(learner, mailbox),
             Phase::Waiting => Phase::Waiting,
-            Phase::Learning(footing) if *footing != learner.lineage().footing() => {
+            Phase::Learning(windows) if *windows != learner.lineage().windows_digest() => {
                 mailbox.cancel_order();
                 self.drop_challenger("records were undone or released while it learned")
             }
-            Phase::Learning(footing) => match mailbox.take_result() {
-                None => Phase::Learning(footing.clone()),
+            Phase::Learning(windows) => match mailbox.take_result() {
+                None => Phase::Learning(windows.clone()),
                 Some(OrderResult::Learned(mut challenger)) => match challenger.learn(earlier, learner.end()) {
                     Ok(()) => {
                         tracing::info!(offset = learner.end().0, "the challenger has caught up, and is shadowed");
@@ -155,7 +155,7 @@ impl Lifecycle {
                 tracing::info!(events, requested, "a challenger learns from the beginning of the log");
                 self.failed = None;
                 mailbox.send_order(Order::Learn(Box::new(challenger)), learner.end());
-                Phase::Learning(learner.lineage().footing())
+                Phase::Learning(learner.lineage().windows_digest())
             }
             Err(error) => self.fail(learner, error.to_string()),
         }
@@ -246,7 +246,7 @@ impl Lifecycle {
             },
             due_in: resets.due_in(&self.settings, learner.n_learned()).map(|events| events.max(left)),
             standing: learner.shadow_result(),
-            asked: self.requested.as_ref().map(|requested| requested.request.clone()),
+            requested: self.requested.as_ref().map(|requested| requested.request.clone()),
             n_dropped: self.n_dropped,
             failed: self.failed.clone(),
             ..ChallengerStatus::of(resets)

@@ -111,7 +111,7 @@ impl Mailbox {
     pub fn send_command(&self, command: Command) {
         let mut slots = self.slots.lock();
         if let Command::Start(requested) = &command {
-            slots.status.asked = Some(requested.request.clone());
+            slots.status.requested = Some(requested.request.clone());
         }
         slots.command = Some(command);
     }

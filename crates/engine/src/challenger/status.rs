@@ -44,7 +44,8 @@ pub struct ChallengerStatus {
     /// What it is doing.
     pub state: ChallengerState,
     /// The request that it was made for, until it has its verdict; `None` for a periodic reset.
-    pub asked: Option<ChallengerRequest>,
+    #[serde(rename = "asked")]
+    pub requested: Option<ChallengerRequest>,
     /// Events to be learned before the next reset is due; `None` for never.
     pub due_in: Option<u64>,
     /// While it learns: it has learned from the records before this offset.

@@ -26,7 +26,7 @@ fn records(n: usize, gap_ms: i64) -> Vec<Record> {
 fn learned(settings: &LearnSettings, records: &[Record]) -> (Vec<u8>, u64) {
     let mut learner = Learner::new(settings.clone());
     follow(&mut learner, &facts(records), records);
-    (postcard::to_stdvec(learner.ensemble()).unwrap(), learner.n_repeats_passed())
+    (postcard::to_stdvec(learner.ensemble()).unwrap(), learner.n_repeats_skipped())
 }
 
 #[test]

@@ -94,14 +94,14 @@ fn poison_is_undone_and_clean_events_lead_back() {
     let facts = facts(&records);
     let mut learner = Learner::new(patient(Part::Blend));
     follow(&mut learner, &facts, &records[..10_000]);
-    let (before, n_anchors) = learner.anchor_ndcg(learner.serving());
-    assert!(n_anchors >= 128, "{n_anchors} anchors");
+    let (before, n_holdout) = learner.holdout_ndcg(learner.serving());
+    assert!(n_holdout >= 128, "{n_holdout} anchors");
     let mut rolled_back_at = None;
     for end in 10_001..=15_000 {
         follow(&mut learner, &facts, &records[..end]);
         if learner.n_alarms() > 0 && rolled_back_at.is_none() {
             rolled_back_at = Some(end);
-            let (after, _) = learner.anchor_ndcg(learner.serving());
+            let (after, _) = learner.holdout_ndcg(learner.serving());
             assert!(after >= 0.9 * before, "{after} after the rollback, {before} before the poison");
         }
     }
@@ -110,7 +110,7 @@ fn poison_is_undone_and_clean_events_lead_back() {
     assert!(window.from.0 <= 10_000 && window.to.0 >= rolled_back_at as u64, "{window:?}");
     assert!(learner.lineage().entries().iter().any(|entry| entry.status == VersionStatus::RolledBack));
     // Poison goes on for a while: nobody is served by what is learned from it.
-    let (ndcg, _) = learner.anchor_ndcg(learner.serving());
+    let (ndcg, _) = learner.holdout_ndcg(learner.serving());
     assert!(learner.is_on_probation() && ndcg >= 0.8 * before, "{ndcg} while the poison goes on, {before} before");
     follow(&mut learner, &facts, &records);
     assert!(!learner.is_on_probation(), "the current model proved itself");
@@ -210,8 +210,14 @@ fn a_challenger_that_rode_along_is_the_one_that_a_replay_builds() {
     let mut records = records(8_000, 11);
     let mut settings = guarded(Part::Blend);
     settings.models.factorization.rate *= 0.7;
-    let challenge =
-        Challenge { settings, from: Offset(300), passes: 2, until: Offset(4_000), footing: None, asked: false };
+    let challenge = Challenge {
+        settings,
+        from: Offset(300),
+        passes: 2,
+        until: Offset(4_000),
+        windows_digest: None,
+        requested: false,
+    };
     records[7_000].body = Body::Promoted { challenge: challenge.to_record().into(), why: "a test".into() };
     let facts = facts(&records);
     let mut learner = Learner::new(guarded(Part::Blend));
@@ -267,8 +273,8 @@ fn a_challenger_that_learned_nothing_is_refused() {
         from: Offset(5_000),
         passes: 1,
         until: Offset(0),
-        footing: None,
-        asked: false,
+        windows_digest: None,
+        requested: false,
     };
     let mut challenger = Challenger::new(&challenge, &[]);
     challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(5_000)).unwrap();
@@ -289,7 +295,7 @@ fn a_challenger_whose_numbers_have_no_bounds_is_refused_and_a_page_by_it_is_none
     let mut settings = guarded(Part::Factorization);
     settings.models.factorization.rate = 1e30;
     let (from, until) = (Offset(0), Offset(0));
-    let challenge = Challenge { settings, from, passes: 1, until, footing: None, asked: false };
+    let challenge = Challenge { settings, from, passes: 1, until, windows_digest: None, requested: false };
     let mut challenger = Challenger::new(&challenge, &[]);
     challenger.learn(&mut Records { records: &records, facts: &facts }, Offset(5_000)).unwrap();
     learner.shadow(challenger, GateSettings::default());
@@ -402,15 +408,15 @@ fn an_alarm_lets_the_challenger_go_and_the_next_one_leaves_out_what_was_undone()
     let facts = facts(&records);
     for end in 9_501..=15_200 {
         follow(&mut learner, &facts, &records[..end]);
-        let footing = learner.lineage().footing();
+        let windows_digest = learner.lineage().windows_digest();
         assert_eq!(
             learner.shadow_result().is_some(),
-            challenge.footing.as_ref() == Some(&footing),
+            challenge.windows_digest.as_ref() == Some(&windows_digest),
             "after {end} records"
         );
     }
     assert!(learner.n_alarms() > 0 && learner.shadow_result().is_none());
-    assert_ne!(learner.reset().unwrap().challenge().footing, challenge.footing);
+    assert_ne!(learner.reset().unwrap().challenge().windows_digest, challenge.windows_digest);
     follow(&mut learner, &facts, &records);
     assert_eq!((learner.resets().n_promoted(), learner.resets().n_refused()), (0, 1));
     let mut replayed = Learner::new(patient(Part::Blend));

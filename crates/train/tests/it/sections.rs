@@ -81,8 +81,8 @@ fn differing<'a>(one: &'a Digest, other: &Digest) -> Vec<&'a str> {
 }
 
 /// The sections whose content begins anew, as the learner tells them.
-fn begun_anew(recovered: &Recovered) -> Vec<&str> {
-    recovered.learner.begun_anew().iter().map(|begun| &*begun.section).collect()
+fn restarted(recovered: &Recovered) -> Vec<&str> {
+    recovered.learner.restarted().iter().map(|begun| &*begun.section).collect()
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn a_member_of_another_version_begins_anew_alone_and_is_told() {
     shop.rewrite(|name, version, bytes| Some((version + u32::from(name == "learned/current/preference"), bytes)));
     let (recovered, state) = shop.folded(true);
     assert_eq!(recovered.checkpoint, Some(Offset(CHECKPOINT)));
-    assert_eq!(begun_anew(&recovered), ["learned/current/preference"]);
-    assert_eq!(recovered.learner.begun_anew()[0].from, Offset(CHECKPOINT));
+    assert_eq!(restarted(&recovered), ["learned/current/preference"]);
+    assert_eq!(recovered.learner.restarted()[0].from, Offset(CHECKPOINT));
     let warnings = recovered.warnings();
     assert!(warnings.len() == 1 && warnings[0].contains("learned/current/preference"), "{warnings:?}");
     assert!(warnings[0].contains("version 2, but this build reads version 1"), "{warnings:?}");
@@ -117,19 +117,19 @@ fn what_begins_anew_is_told_from_checkpoint_to_checkpoint_until_a_promotion_lear
     let mut reader = shop.log.reader();
     save(&shop.checkpoints(), |end| reader.sum_before(end), &recovered.facts, &recovered.learner).unwrap();
     let (again, _) = shop.folded(true);
-    assert_eq!((again.unread.len(), begun_anew(&again)), (0, vec!["learned/current/neighbours"]));
+    assert_eq!((again.unread.len(), restarted(&again)), (0, vec!["learned/current/neighbours"]));
     let challenge = accrue_train::Challenge {
         settings: settings(),
         from: Offset(0),
         passes: 1,
         until: Offset(0),
-        footing: None,
-        asked: false,
+        windows_digest: None,
+        requested: false,
     };
     let body = Body::Promoted { challenge: challenge.to_record().into(), why: "not worse".into() };
     shop.log.append(records[END as usize - 1].received_at, &[body]).unwrap();
     let (promoted, state) = shop.folded(true);
-    assert_eq!(begun_anew(&promoted), [""; 0]);
+    assert_eq!(restarted(&promoted), [""; 0]);
     assert_ne!(promoted.learner.resets().due_in(&resets, promoted.learner.n_learned()), Some(0));
     let (_, right) = shop.folded(false);
     for part in ["learned.neighbours", "learned.preference", "learned.factorization", "learned.blend"] {
@@ -164,15 +164,15 @@ fn every_section_can_be_missing_of_another_version_or_cut_short() {
             let (recovered, state) = shop.folded(true);
             if is_stateless(sought) {
                 assert_eq!(state, right, "{sought}, fault {fault}: nothing is lost");
-                assert_eq!((begun_anew(&recovered).len(), recovered.unread.len()), (0, 0), "{sought}, fault {fault}");
+                assert_eq!((restarted(&recovered).len(), recovered.unread.len()), (0, 0), "{sought}, fault {fault}");
                 continue;
             }
             let is_needed = ["learned/core", "learned/lineage"].contains(&&**sought);
             if sought.starts_with("facts/") || is_needed {
                 assert_eq!(state, right, "{sought}, fault {fault}: the log has it");
-                assert_eq!(begun_anew(&recovered), [""; 0]);
+                assert_eq!(restarted(&recovered), [""; 0]);
             } else {
-                assert_eq!(begun_anew(&recovered), [sought.as_str()], "fault {fault}");
+                assert_eq!(restarted(&recovered), [sought.as_str()], "fault {fault}");
                 assert_eq!(state.parts["facts.all"], right.parts["facts.all"], "{sought}");
             }
             assert!(recovered.warnings().iter().any(|warning| warning.contains(&**sought)), "{sought}, fault {fault}");
