@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use crate::challenger::status::{ChallengerState, ChallengerStatus};
 use crate::clock::now;
 use crate::config::Config;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
@@ -172,7 +172,7 @@ impl Engine {
     pub async fn remove_user(&self, id: UserId) -> Result<(), EngineError> {
         self.edit(move |facts, _| match facts.user(&id) {
             Some(_) => Ok(vec![Body::UserRemoved(id)]),
-            None => Err(EngineError::NotFound { what: "user", id: id.to_string() }),
+            None => Err(EngineError::NotFound { what: Resource::User, id: id.to_string() }),
         })
         .await
     }
@@ -398,7 +398,7 @@ impl Engine {
 }
 
 fn unknown_item(id: &ItemId) -> EngineError {
-    EngineError::NotFound { what: "item", id: id.to_string() }
+    EngineError::NotFound { what: Resource::Item, id: id.to_string() }
 }
 
 fn known_item(facts: &Facts, id: &ItemId) -> Result<(), EngineError> {

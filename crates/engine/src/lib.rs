@@ -45,7 +45,7 @@ pub use config::{
     Config, Keep, KeepError, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, learn_settings, moved_to,
 };
 pub use engine::Engine;
-pub use error::EngineError;
+pub use error::{EngineError, Resource};
 pub use folder::checkpoints_in;
 pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};

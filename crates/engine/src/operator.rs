@@ -8,7 +8,7 @@ use crate::challenger::request::{ChallengerRequest, Command, RequestedChallenger
 use crate::challenger::status::ChallengerStatus;
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 use crate::versions::Versions;
 use crate::write::job::Job;
 
@@ -51,7 +51,8 @@ impl Engine {
     pub fn release_window(&self, from: Offset) -> Result<Versions, EngineError> {
         let versions = self.versions();
         let window = versions.suspect.iter().find(|window| window.from == from && !window.released);
-        let window = window.ok_or_else(|| EngineError::NotFound { what: "suspect window", id: from.to_string() })?;
+        let window =
+            window.ok_or_else(|| EngineError::NotFound { what: Resource::SuspectWindow, id: from.to_string() })?;
         let to = window.to;
         let log = self.running().log.lock().another();
         // On the writer's thread, where retention also moves the log's beginning: nothing can come between.

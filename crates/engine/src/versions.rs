@@ -4,7 +4,7 @@ use accrue_train::{Learner, Lineage, SuspectWindow, VersionEntry, VersionStatus}
 use serde::Serialize;
 
 use crate::challenger::status::ChallengerStatus;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 
 /// Every version, and which of them answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -51,7 +51,7 @@ impl Versions {
     /// [`EngineError::NotFound`].
     pub fn version(&self, number: u64) -> Result<&VersionEntry, EngineError> {
         let found = self.versions.iter().find(|entry| entry.number == number);
-        found.ok_or_else(|| EngineError::NotFound { what: "version", id: number.to_string() })
+        found.ok_or_else(|| EngineError::NotFound { what: Resource::Version, id: number.to_string() })
     }
 
     /// The version to go back to when `number` is undone: the latest before it that was good and whose state is kept.

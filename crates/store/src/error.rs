@@ -40,6 +40,12 @@ pub enum StoreError {
         /// What does not hold.
         what: String,
     },
+    /// The folder holds no log.
+    #[error("{path}: it holds no segment of a log", path = path.display())]
+    NoLog {
+        /// The folder.
+        path: PathBuf,
+    },
     /// One record of the log is damaged.
     #[error(
         "{path}: the record at offset {offset} is damaged: {what}; restore the folder from a backup (accrue restore)",

@@ -21,7 +21,7 @@ use super::mentions::mentions;
 use super::status::{Erased, ErasureState, ErasureStatus};
 use crate::config::learn_settings;
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 use crate::folder::checkpoints_in;
 use crate::learn::fits;
 use crate::running::{Running, Shutdown, thread};
@@ -98,7 +98,7 @@ impl Engine {
         let settings = learn_settings(&inner.config);
         refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &settings, users, &traces)?;
         if let Some(unknown) = users.iter().find(|user| !traces.records.contains_key(*user)) {
-            return Err(EngineError::NotFound { what: "user", id: unknown.to_string() });
+            return Err(EngineError::NotFound { what: Resource::User, id: unknown.to_string() });
         }
         PendingErasure::of(&inner.dir).begin(&traces.offsets)?;
         Ok(traces)

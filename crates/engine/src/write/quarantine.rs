@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::batch::{Ingested, Refused};
 use super::check::{repair_codes, with_kind_in_code};
 use super::writer::Writer;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 
 /// A record in quarantine.
 struct HeldRecord {
@@ -136,7 +136,7 @@ impl Writer {
 }
 
 fn not_held(of: Offset) -> EngineError {
-    EngineError::NotFound { what: "quarantined record", id: of.to_string() }
+    EngineError::NotFound { what: Resource::QuarantinedRecord, id: of.to_string() }
 }
 
 /// The record, unless it was refused because it could not be read.

@@ -14,7 +14,7 @@ pub(crate) fn copy_log(dir: &Path, target: &Path) -> Result<Offset, StoreError> 
     std::fs::create_dir_all(target).map_err(|e| StoreError::io(target, "making a folder", e))?;
     let firsts = list(dir)?;
     let Some(&start) = firsts.first() else {
-        return Err(StoreError::Corrupt { path: dir.into(), what: "it holds no segment of a log".into() });
+        return Err(StoreError::NoLog { path: dir.into() });
     };
     for &first in &firsts {
         let copied = copy_segment(dir, target, first);

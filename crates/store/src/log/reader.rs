@@ -78,7 +78,7 @@ impl LogReader {
         let dir = dir.join("log");
         let firsts = segment::list(&dir)?;
         let Some(&last) = firsts.last() else {
-            return Err(StoreError::Corrupt { path: dir, what: "it holds no segment of a log".into() });
+            return Err(StoreError::NoLog { path: dir });
         };
         let mut expected = None;
         for &first in &firsts {
