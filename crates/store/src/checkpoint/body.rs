@@ -1,13 +1,12 @@
 //! The body of a checkpoint that is being written: bytes come in, chunks that no earlier file has go out.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::format::Chunk;
-use super::pages::PageMarks;
+use super::marks::PageMarks;
 use super::tail::{Block, Place, Run, Tail};
 
 /// Length of the chunks that a stream or a long page is cut into. Small chunks make a table of contents long, large ones are written
@@ -235,6 +234,3 @@ impl postcard::ser_flavors::Flavor for Flow {
         Ok(())
     }
 }
-
-/// Chunks by the hash of their bytes. Looked up only, so its order reaches no byte.
-pub(super) type Known = HashMap<[u8; 16], Place>;

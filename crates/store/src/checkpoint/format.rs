@@ -15,7 +15,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::CheckpointHeader;
 use crate::{Offset, StoreError};
 
 pub(super) const MAGIC: &[u8; 8] = b"ACCRUECK";
@@ -25,6 +24,24 @@ pub(super) const FORMAT: u32 = 8;
 pub(super) const FOOTER_BYTES: u64 = 40;
 /// A header is some names and numbers; a longer one is damage.
 const HEADER_LIMIT_BYTES: u32 = 1 << 16;
+
+/// What a checkpoint says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointHeader {
+    /// The state holds all records before this one.
+    pub offset: Offset,
+    /// Whoever goes on from the state reads the log from this record on: a part of the state may lag behind. Not later than `offset`.
+    pub resume: Offset,
+    /// Checksum of the record before `offset` ([`LogReader::sum_before`](crate::LogReader::sum_before)): it tells another log from the
+    /// one that the state was folded from. `None` where there is no such record, or no log.
+    pub last_record: Option<u64>,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The instruction set that the state was computed with; byte equality is promised for equal ones.
+    pub instruction_set: String,
+    /// The version of the build that wrote it.
+    pub build: String,
+}
 
 /// A chunk of this file: its name and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,7 @@
 
 mod body;
 mod format;
+mod marks;
 mod pages;
 mod reader;
 mod source;
@@ -29,8 +30,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+pub use self::format::CheckpointHeader;
 use self::format::{Frame, broken};
-pub use self::pages::{PAGES, PageMarks, SequenceMarks, serialize_pages};
+pub use self::marks::{PAGES, PageMarks};
+pub use self::pages::{SequenceMarks, serialize_pages};
 pub use self::reader::{Checkpoint, SectionReader};
 pub use self::source::{SectionSource, Unread, UnreadReason};
 use self::tail::Tail;
@@ -42,24 +45,6 @@ const EXTENSION: &str = "ckpt";
 const UNFINISHED: &str = ".tmp";
 /// A delta refers to so many files at most: each is opened when it is read.
 const MAX_BASES: usize = 16;
-
-/// What a checkpoint says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckpointHeader {
-    /// The state holds all records before this one.
-    pub offset: Offset,
-    /// Whoever goes on from the state reads the log from this record on: a part of the state may lag behind. Not later than `offset`.
-    pub resume: Offset,
-    /// Checksum of the record before `offset` ([`LogReader::sum_before`](crate::LogReader::sum_before)): it tells another log from the
-    /// one that the state was folded from. `None` where there is no such record, or no log.
-    pub last_record: Option<u64>,
-    /// The seed of the run.
-    pub seed: u64,
-    /// The instruction set that the state was computed with; byte equality is promised for equal ones.
-    pub instruction_set: String,
-    /// The version of the build that wrote it.
-    pub build: String,
-}
 
 /// The newest checkpoint that holds, and what was wrong with newer ones.
 #[derive(Debug)]

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::body::Known;
 use super::format::{Chunk, FileName, checksum_of};
 use super::reader::Checkpoint;
 use super::{MAX_BASES, file_of};
 use crate::Offset;
+
+/// Chunks by the hash of their bytes. It is only looked up, so its order does not reach any byte.
+pub(super) type Known = HashMap<[u8; 16], Place>;
 
 /// A chunk: its file by number, and its place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

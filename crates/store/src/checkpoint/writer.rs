@@ -9,12 +9,12 @@ use std::rc::Rc;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Trust;
 use super::body::{Body, Flow, Section};
-use super::format::{Contents, END_MAGIC, Extent, FORMAT, FileName, IndexEntry, MAGIC};
+use super::format::{CheckpointHeader, Contents, END_MAGIC, Extent, FORMAT, FileName, IndexEntry, MAGIC};
 use super::pages::Writing;
 use super::reader::Checkpoint;
 use super::tail::{Run, Tail};
-use super::{CheckpointHeader, Trust};
 use crate::StoreError;
 use crate::log::sync_dir;
 

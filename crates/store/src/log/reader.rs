@@ -59,14 +59,14 @@ impl Extent {
 pub struct LogReader {
     pub(super) extent: Arc<Extent>,
     open: BTreeMap<Offset, Segment>,
-    rows: Rows,
+    rows: row::Rows,
     /// Records that are handed out as tombstones, ascending.
     hidden: Vec<Offset>,
 }
 
 impl LogReader {
     pub(super) fn new(extent: Arc<Extent>) -> Self {
-        Self { extent, open: BTreeMap::new(), rows: Rows::default(), hidden: Vec::new() }
+        Self { extent, open: BTreeMap::new(), rows: row::Rows::default(), hidden: Vec::new() }
     }
 
     /// Reads the log in `dir` as it is now, beside a server that may be writing it. What comes later is seen after
@@ -229,7 +229,7 @@ impl LogReader {
         &mut self,
         mut from: Offset,
         end: Offset,
-        mut chunk_seen: impl FnMut(&Rows, &Path) -> Result<(), StoreError>,
+        mut chunk_seen: impl FnMut(&row::Rows, &Path) -> Result<(), StoreError>,
     ) -> Result<Offset, StoreError> {
         let start = self.start();
         if from < start {
@@ -272,32 +272,4 @@ impl LogReader {
 
 fn bad_record(path: &Path, offset: Offset, damage: row::Damage) -> StoreError {
     StoreError::CorruptRecord { path: path.into(), offset, what: damage.into() }
-}
-
-/// Rows copied out of the database, their blobs end to end.
-#[derive(Default)]
-pub(super) struct Rows {
-    places: Vec<(Offset, Timestamp, usize)>,
-    bytes: Vec<u8>,
-}
-
-impl Rows {
-    pub(super) fn clear(&mut self) {
-        self.places.clear();
-        self.bytes.clear();
-    }
-
-    pub(super) fn push(&mut self, offset: Offset, received_at: Timestamp, blob: &[u8]) {
-        self.bytes.extend_from_slice(blob);
-        self.places.push((offset, received_at, self.bytes.len()));
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (Offset, Timestamp, &[u8])> {
-        let mut start = 0;
-        self.places.iter().map(move |&(offset, received_at, end)| {
-            let blob = &self.bytes[start..end];
-            start = end;
-            (offset, received_at, blob)
-        })
-    }
 }

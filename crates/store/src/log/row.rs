@@ -114,3 +114,31 @@ pub(super) fn chain(before: u128, offset: Offset, received_at: Timestamp, body: 
     parts[32..].copy_from_slice(&xxh3_128(body).to_le_bytes());
     xxh3_128(&parts)
 }
+
+/// Rows copied out of the database, their blobs end to end.
+#[derive(Default)]
+pub(super) struct Rows {
+    places: Vec<(Offset, Timestamp, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Rows {
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
+        self.bytes.clear();
+    }
+
+    pub(super) fn push(&mut self, offset: Offset, received_at: Timestamp, blob: &[u8]) {
+        self.bytes.extend_from_slice(blob);
+        self.places.push((offset, received_at, self.bytes.len()));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Offset, Timestamp, &[u8])> {
+        let mut start = 0;
+        self.places.iter().map(move |&(offset, received_at, end)| {
+            let blob = &self.bytes[start..end];
+            start = end;
+            (offset, received_at, blob)
+        })
+    }
+}

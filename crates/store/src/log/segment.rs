@@ -233,12 +233,7 @@ impl Segment {
 
     /// Copies up to `limit` rows from `from` on into `rows`, as they are stored: the database is left before they are
     /// looked at, so a slow reader never keeps the writer from truncating its write-ahead log.
-    pub(super) fn copy_rows(
-        &self,
-        from: Offset,
-        until: Offset,
-        rows: &mut super::reader::Rows,
-    ) -> Result<(), StoreError> {
+    pub(super) fn copy_rows(&self, from: Offset, until: Offset, rows: &mut row::Rows) -> Result<(), StoreError> {
         let failed = |e| self.failed("reading records", e);
         let sql = "SELECT seq, received_at, body FROM records WHERE seq >= ?1 AND seq < ?2 ORDER BY seq";
         let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
