@@ -1,31 +1,22 @@
-//! The gate: trains a challenger on the log, compares it with the current model on the same choices, and replaces the current model
-//! only if the challenger is not worse.
+//! The gate: a challenger is trained on the log (`learner/challenger.rs`), compared with the current model on the same choices
+//! (`learner/shadow.rs`), and replaces the current model only if it is not worse.
 //!
-//! In: a [`Challenge`] (other settings, more passes, or only recent choices) and access to the log ([`EarlierRecords`]). Out: the
-//! challenger's state at an offset, and a [`Verdict`]. Training is part of the fold: the state that a promotion puts in force is a
+//! In: the gains of both models. Out: a [`Verdict`]. Training is part of the fold: the state that a promotion puts in force is a
 //! function of the log up to there, whichever process computed it and when. The verdict is not, because it may depend on measured
-//! latency; so it is written into the log as a record.
+//! latency; so it is written into the log as a record, with the description of the challenger ([`Challenge`]).
 //!
 //! Two sequential tests ([`Capital`]) run over the choices that both models predicted before learning them. The first tests the
 //! hypothesis that the challenger is worse by the margin; when its capital reaches 1/α, the challenger is promoted (sequential
 //! non-inferiority). The second tests the hypothesis that the challenger is not worse; when its capital reaches 1/α, or the number of
 //! choices is used up, the challenger is refused.
 
-use std::sync::Arc;
-
-use accrue_event::{EventType, SettingFault};
-use accrue_kernel::Draws;
-use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights};
+use accrue_event::SettingFault;
 use accrue_store::{Fact, Offset};
 use serde::{Deserialize, Serialize};
 
-use crate::guard::{Capital, ranks_of};
-use crate::learner::exceeds_daily_limit;
+use crate::guard::Capital;
 use crate::lenient::{self, Recorded};
-use crate::{LearnSettings, Learner, SuspectWindow, TrainError};
-
-/// Stream of the random numbers that decide which choices both models predict.
-const SHADOW_TEST: u64 = 0x5052_4552;
+use crate::{LearnSettings, TrainError};
 
 /// The description of a challenger.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -170,169 +161,6 @@ pub trait EarlierRecords {
 
 /// Takes one earlier record.
 pub type Take<'a> = dyn FnMut(Offset, i64, Fact<'_>) -> Result<(), TrainError> + 'a;
-
-/// A challenger in training, up to an offset.
-#[derive(Clone, Debug)]
-pub struct Challenger {
-    challenge: Challenge,
-    learner: Learner,
-    /// Suspect windows, from which it learns nothing.
-    excluded: Vec<SuspectWindow>,
-    /// Passes completed.
-    passed: u32,
-    at: Offset,
-}
-
-impl Challenger {
-    /// A challenger that has learned nothing yet.
-    pub fn new(challenge: &Challenge, excluded: &[SuspectWindow]) -> Self {
-        let mut settings = challenge.settings.clone();
-        settings.guard.enabled = false;
-        settings.predict_one_in = u64::MAX;
-        // It learns neither from impressions nor at rates that drift has raised. Both depend on when records arrive beside the current
-        // model, and a replay that trains the challenger at once has to reach the same bytes.
-        settings.impressions.window_s = 0;
-        settings.drift.boost = 1.0;
-        // It may replace the shared models; the models of an experiment's arms stay as they are.
-        settings.arms = None;
-        let excluded = excluded.iter().filter(|window| !window.released).cloned().collect();
-        Self { challenge: challenge.clone(), learner: Learner::new(settings), excluded, passed: 0, at: Offset(0) }
-    }
-
-    /// In its present pass it has learned the records before this offset.
-    pub fn at(&self) -> Offset {
-        self.at
-    }
-
-    /// Number of records that it has yet to take, in this pass and the later ones, to reach `end`.
-    pub fn left(&self, end: Offset) -> u64 {
-        let others = u64::from(self.challenge.passes.saturating_sub(self.passed + 1));
-        match others {
-            0 => end.0.saturating_sub(self.at.0),
-            _ => others * self.challenge.until.min(end).0 + end.0 - self.at.0.min(end.0),
-        }
-    }
-
-    /// Learns all remaining passes: the last one up to `end`, those before it up to [`Challenge::until`].
-    ///
-    /// # Errors
-    /// If the earlier records cannot be read.
-    pub fn learn(&mut self, earlier: &mut dyn EarlierRecords, end: Offset) -> Result<(), TrainError> {
-        let mut left = u64::MAX;
-        // If the log ends early, no record is taken and the loop ends.
-        while self.left(end) < left {
-            left = self.left(end);
-            self.go_on(earlier, end, u64::MAX)?;
-        }
-        Ok(())
-    }
-
-    /// Learns at most `n_records` more of its present pass. How the records are divided into such pieces does not change the result.
-    ///
-    /// # Errors
-    /// If the earlier records cannot be read.
-    pub fn go_on(&mut self, earlier: &mut dyn EarlierRecords, end: Offset, n_records: u64) -> Result<(), TrainError> {
-        let is_last = self.passed + 1 >= self.challenge.passes;
-        let pass_end = if is_last { end } else { self.challenge.until.min(end) };
-        let until = pass_end.min(Offset(self.at.0.saturating_add(n_records)));
-        earlier.read(self.at, until, &mut |offset, at_ms, fact| self.take(offset, at_ms, fact))?;
-        if !is_last && self.at >= pass_end {
-            self.passed += 1;
-            self.at = Offset(0);
-            self.learner.begin_epoch();
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, offset: Offset, at_ms: i64, fact: Fact<'_>) -> Result<(), TrainError> {
-        match fact {
-            Fact::Interaction(event, _)
-                if offset < self.challenge.from || self.excluded.iter().any(|window| window.contains(offset)) =>
-            {
-                self.learner.remember(&event);
-            }
-            // It has settings of its own and no versions.
-            Fact::Settings(_)
-            | Fact::Chosen { .. }
-            | Fact::Promoted { .. }
-            | Fact::WindowReleased { .. }
-            | Fact::ChallengeRefused { .. } => {}
-            fact => self.learner.take(offset, at_ms, fact)?,
-        }
-        self.at = offset.next();
-        Ok(())
-    }
-
-    /// Fits that it has begun; see [`Learner::pending_fits`].
-    pub fn pending_fits(&self) -> impl Iterator<Item = &Arc<PendingFit>> {
-        self.learner.pending_fits()
-    }
-
-    /// Number of choices that it can learn before it has to wait for a pending fit or begins the next one.
-    pub fn free_choices(&self) -> u64 {
-        self.learner.free_choices()
-    }
-
-    /// Its description.
-    pub fn challenge(&self) -> &Challenge {
-        &self.challenge
-    }
-
-    /// The models that it has learned.
-    pub fn into_state(self) -> Ensemble {
-        self.learner.into_current().shared
-    }
-}
-
-/// A challenger that is shadowed: it predicts and learns the same choices as the current model, and serves nothing.
-#[derive(Clone, Debug)]
-pub(crate) struct Shadow {
-    pub(crate) challenge: Challenge,
-    pub(crate) state: Ensemble,
-    pub(crate) weights: TypeWeights,
-    pub(crate) test: ShadowTest,
-}
-
-impl Shadow {
-    pub(crate) fn new(challenger: Challenger, gate: GateSettings) -> Self {
-        let challenge = challenger.challenge.clone();
-        let weights = challenger.learner.weights().clone();
-        // Beside a running server no end is given, and each prediction costs time, so the first verdict ends the test.
-        let test = ShadowTest::new(gate, challenge.windows_digest.is_some());
-        Self { challenge, state: challenger.into_state(), weights, test }
-    }
-
-    /// Learns a choice that the current model is about to learn. Of some choices both models predict the item first; choices from which
-    /// one of the models learns nothing are not counted.
-    pub(crate) fn learn(
-        &mut self,
-        current: &Ensemble,
-        choice: &Step<'_>,
-        current_skips: bool,
-        prepared: &mut Prepared,
-    ) {
-        let Self { challenge, state, weights, test } = self;
-        let context = Context { weights, ..choice.context };
-        let weight = weights.get(choice.event.type_code);
-        if exceeds_daily_limit(&challenge.settings, &context, &choice.event, weight) {
-            return;
-        }
-        let mut draws = Draws::new(choice.seed, SHADOW_TEST, choice.offset);
-        let is_counted = weight > 0.0 && !current_skips && test.goes_on();
-        if is_counted && draws.below(test.predict_one_in()) == 0 {
-            let (models, contexts) = ([current, &*state], [&choice.context, &context]);
-            test.count(ranks_of(models, contexts, choice.event.item, &mut draws, prepared).gains());
-        }
-        state.learn(&Step { context, weight, ..*choice }, None, prepared);
-    }
-
-    /// Sets the weight of a custom type at its first event, under the challenger's settings.
-    pub(crate) fn weigh(&mut self, type_code: u8, event_type: &EventType) {
-        if !self.weights.knows(type_code) {
-            self.weights.set(type_code, self.challenge.settings.weight(event_type));
-        }
-    }
-}
 
 /// The sequential comparison of the current model and a challenger over the same choices.
 #[derive(Clone, Debug)]

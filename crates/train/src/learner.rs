@@ -3,8 +3,10 @@
 //! In: facts with their offsets. Out: a [`Version`] whenever the caller asks for one. It keeps histories of its own, because those of the
 //! facts may be ahead: what a shopper did later must not be known when an earlier event is learned.
 
+mod challenger;
 mod replacement;
 mod sections;
+mod shadow;
 
 use std::sync::Arc;
 
@@ -13,9 +15,11 @@ use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, V
 use accrue_store::{Descriptor, Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
 
+pub use self::challenger::Challenger;
 pub use self::sections::RestartedSection;
+use self::shadow::Shadow;
 use crate::descriptions::Descriptions;
-use crate::gate::{Challenge, Shadow};
+use crate::gate::Challenge;
 use crate::guard::{Finding, Guard, Observation, Probation, Tally};
 use crate::impressions::{Impressions, Shown};
 use crate::lenient::{IgnoredSetting, Recorded};
@@ -675,12 +679,7 @@ fn one_predicted_in(settings: &LearnSettings, offset: Offset, weight: f32) -> Op
 }
 
 /// Whether the shopper has made the same choice so often on that day that one more is not learned.
-pub(crate) fn exceeds_daily_limit(
-    settings: &LearnSettings,
-    context: &Context<'_>,
-    event: &Interaction,
-    weight: f32,
-) -> bool {
+fn exceeds_daily_limit(settings: &LearnSettings, context: &Context<'_>, event: &Interaction, weight: f32) -> bool {
     // More events than a history holds cannot be counted.
     let limit = (settings.same_item_a_day as usize).min(settings.history_capacity);
     let day = event.at_ms.div_euclid(DAY_MS);

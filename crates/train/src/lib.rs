@@ -24,10 +24,10 @@ pub use checkpoint::{
 };
 pub use drift::{Change, Drift, DriftSettings};
 pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
-pub use gate::{Challenge, Challenger, EarlierRecords, GateSettings, ShadowResult, Take, Verdict};
+pub use gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};
 pub use impressions::ImpressionSettings;
-pub use learner::{Learner, RestartedSection};
+pub use learner::{Challenger, Learner, RestartedSection};
 pub use lenient::{IgnoredSetting, Recorded};
 pub use model_state::ModelState;
 pub use prequential::{ArmQuality, Hits, Quality};

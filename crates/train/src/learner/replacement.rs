@@ -6,8 +6,10 @@
 use accrue_model::{Context, Ensemble, Settings, Step};
 use accrue_store::{Fact, Interaction, Names, Offset};
 
+use super::challenger::Challenger;
+use super::shadow::Shadow;
 use super::{Learner, Unsaved, exceeds_daily_limit};
-use crate::gate::{Challenge, Challenger, EarlierRecords, GateSettings, Shadow, ShadowResult, ShadowTest};
+use crate::gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, ShadowTest};
 use crate::lenient::Recorded;
 use crate::model_state::ModelState;
 use crate::resets::Resets;
