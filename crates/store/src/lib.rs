@@ -1,7 +1,7 @@
-//! The log, and the facts that fold out of it.
+//! The log, and the facts that are folded from it.
 //!
 //! In: checked events, catalogue and user edits, served answers. Out: records by offset, durable and in order, and the facts derived from
-//! them (vocabulary, catalogue, histories, quarantine). This crate learns nothing and judges nothing.
+//! them (vocabulary, catalogue, histories, quarantine). This crate neither learns nor checks records.
 
 mod backup;
 mod checkpoint;

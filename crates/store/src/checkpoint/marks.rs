@@ -2,18 +2,18 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Pages of a block, at most: one bit each.
+/// Largest number of pages of a block: one bit for each.
 pub const PAGES: usize = 64;
 
 /// Which pages of a block changed since they were last written to a checkpoint.
 ///
-/// Clones of a block share what was written and mark their changes apart, so a copy-on-write structure keeps the marks inside what it
-/// copies.
+/// Clones have the same earlier writing and mark their changes separately. So a copy-on-write structure keeps the marks inside the part
+/// that it copies.
 #[derive(Debug, Default)]
 pub struct PageMarks {
-    /// Names the writing after which nothing is marked; 0 before the first. No two writings of a process have the same name.
+    /// Number of the last writing of the block; 0 before the first. No two writings of a process have the same number.
     written: AtomicU64,
-    /// A bit for each page that changed since then.
+    /// A bit for each page that has changed since then.
     changed: AtomicU64,
 }
 
@@ -41,12 +41,12 @@ impl PageMarks {
         self.changed.load(Ordering::Relaxed) != 0
     }
 
-    /// Takes note that all pages were written, and returns the name of that writing.
+    /// Records that all pages were written, and returns the number of that writing.
     pub(super) fn note_written(&self) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let name = NEXT.fetch_add(1, Ordering::Relaxed);
         self.written.store(name, Ordering::Relaxed);
-        // Whoever clones the marks meanwhile reads the changes first: none of them can be missing beside an older name.
+        // `clone` reads the changes first, so a clone made meanwhile never has the old number without the changes since then.
         self.changed.store(0, Ordering::Release);
         name
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clones_share_what_was_written_and_mark_changes_apart() {
+    fn clones_have_the_same_earlier_writing_and_changes_of_their_own() {
         let mut marks = PageMarks::default();
         marks.touch(3);
         let name = marks.note_written();

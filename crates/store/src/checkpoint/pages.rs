@@ -1,13 +1,13 @@
-//! Pages: the pieces in which a large state is written, so that a checkpoint writes only those that changed.
+//! Pages: the parts in which a large state is written, so that a checkpoint writes only those that changed.
 //!
 //! A large structure is divided into pages of neighbouring elements, and up to [`PAGES`] pages into a block. The structure keeps
 //! [`PageMarks`] for each block, calls [`PageMarks::touch`] whenever the bytes of a page may change, and serialises its elements through
 //! [`serialize_pages`]. While a checkpoint is being written ([`SectionWriter::value`](super::SectionWriter::value)), a page that did
-//! not change since it was last written is referred to and not serialised. Everywhere else (digests, tests) all pages are serialised, so
-//! the bytes of a value never depend on its marks.
+//! not change since it was last written is referred to and not serialised. In all other cases (digests, tests) all pages are serialised,
+//! so the bytes of a value never depend on its marks.
 //!
-//! `serde` gives a `Serialize` implementation no way to be handed a context, so the checkpoint that is being written is found through a
-//! variable of the thread, which is set for the duration of one call of `value`.
+//! `serde` cannot pass a context to a `Serialize` implementation, so the checkpoint that is being written is found through a thread-local
+//! variable, which is set during one call of `value`.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -24,7 +24,7 @@ pub struct SequenceMarks {
 }
 
 impl SequenceMarks {
-    /// For `len` elements, of which nothing was written yet; `page_len` of them make a page.
+    /// Marks for `len` elements that were not written yet, `page_len` to a page.
     pub fn new(page_len: usize, len: usize) -> Self {
         assert!(page_len > 0, "a page has at least one element");
         let mut marks = Self { page_len, blocks: Vec::new() };
@@ -69,7 +69,7 @@ impl SequenceMarks {
         Ok(())
     }
 
-    /// All places that were touched lie below this one.
+    /// All touched places are below this one.
     pub(crate) fn end(&self) -> usize {
         self.blocks.len() * self.page_len * PAGES
     }
@@ -80,7 +80,7 @@ thread_local! {
     static WRITING: RefCell<Option<Rc<RefCell<Body>>>> = const { RefCell::new(None) };
 }
 
-/// Says into which file the thread serialises, until it is dropped.
+/// Sets the file into which the thread serialises, until it is dropped.
 pub(super) struct Writing {
     before: Option<Rc<RefCell<Body>>>,
 }
@@ -108,7 +108,7 @@ pub fn serialize_pages<E>(
     mut page: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<(), E> {
     let body = WRITING.with_borrow(Option::clone);
-    // Within a page there are no smaller ones.
+    // A page is not divided into smaller ones.
     let Some(body) = body.filter(|body| body.borrow_mut().begin_block(marks, n_pages)) else {
         return (0..n_pages).try_for_each(page);
     };
