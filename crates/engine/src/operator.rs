@@ -1,6 +1,6 @@
 //! What an operator decides: which version to go on from, which suspect records to learn, which challenger to train.
 //!
-//! A decision is a record of the log; it has taken effect when the call returns. A challenger that is asked for is trained later.
+//! A decision is a record of the log; it has taken effect when the call returns. A requested challenger is trained later.
 
 use accrue_store::{Body, Facts, Offset};
 
@@ -104,7 +104,7 @@ impl Engine {
         self.inner.config.learn.reset.gate.margin
     }
 
-    /// Drops the challenger that was asked for.
+    /// Drops the requested challenger.
     ///
     /// # Errors
     /// [`EngineError::Conflict`] if this engine does not serve.

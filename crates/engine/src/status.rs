@@ -38,7 +38,7 @@ pub struct Status {
     pub duplicates: u64,
     /// Answers that were to be recorded and could not, since the start.
     pub served_lost: u64,
-    /// Choices that taught nothing, because their shopper had made the same choice too often on that day.
+    /// Choices that were not learned, because their shopper had made the same choice too often on that day.
     pub repeats_passed: u64,
     /// Steps of the sequence network that were skipped because a loss or a gradient was not a finite number.
     pub steps_skipped: u64,

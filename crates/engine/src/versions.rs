@@ -21,7 +21,7 @@ pub struct Versions {
     pub on_probation: bool,
     /// Rollbacks that an alarm caused.
     pub alarms: u64,
-    /// Records that were learned and undone.
+    /// Windows of records that were learned and undone.
     pub suspect: Vec<SuspectWindow>,
     /// The challenger, and the verdicts on those before it.
     pub challenger: ChallengerStatus,
@@ -54,7 +54,7 @@ impl Versions {
         found.ok_or_else(|| EngineError::NotFound { what: Resource::Version, id: number.to_string() })
     }
 
-    /// The version to go back to when `number` is undone: the latest before it that was good and whose state is kept.
+    /// The version to restore when `number` is undone: the latest one before it that was good and whose state is kept.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], or [`EngineError::Conflict`] if no state before it is kept.

@@ -116,8 +116,8 @@ impl Drift {
         1.0 + self.excess
     }
 
-    /// Observes a learned event. `foreseen` is the place (from 0) at which it was ranked before, if it was ranked.
-    pub(crate) fn observe(&mut self, settings: &DriftSettings, offset: u64, foreseen: Option<usize>) {
+    /// Observes a learned event. `place` is the rank (from 0) that it had before it was learned, if it was ranked.
+    pub(crate) fn observe(&mut self, settings: &DriftSettings, offset: u64, place: Option<usize>) {
         if self.excess > 0.0 {
             // ½^(1/h), by the first two terms of its series: half-lives are long.
             self.excess *= 1.0 - std::f32::consts::LN_2 / settings.boost_half_life.max(2) as f32;
@@ -125,7 +125,7 @@ impl Drift {
                 self.excess = 0.0;
             }
         }
-        let Some(rank) = foreseen else { return };
+        let Some(rank) = place else { return };
         let error = if rank < LIST { 1.0 - gain(rank) } else { 1.0 };
         let Some((from, to)) = self.window.push(error, settings.delta) else { return };
         self.n_changes += 1;

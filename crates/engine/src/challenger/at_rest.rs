@@ -20,7 +20,7 @@ use crate::forget::at_rest::finish_forgetting;
 pub struct ChallengeReport {
     /// Whether the challenger was promoted.
     pub promoted: bool,
-    /// Why, or why not.
+    /// The reason of the verdict.
     pub why: String,
     /// The gains of both at the end.
     pub standing: ShadowResult,

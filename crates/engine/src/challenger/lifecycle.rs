@@ -1,5 +1,5 @@
-//! When a challenger is begun, joins, is judged and is dropped, as the learner's thread decides it beside a running server: periodic
-//! resets, and challengers that an operator asks for.
+//! When a challenger begins, is shadowed, is judged and is dropped, as the learner's thread decides in a running server: periodic
+//! resets, and challengers that an operator requests.
 //!
 //! ```text
 //!     waiting ──► learning ──► shadowing ──► judging ──► waiting (promoted, or refused for the last time)
@@ -8,9 +8,9 @@
 //! ```
 //!
 //! In: the learner, after each chunk of records. Out: orders to the challenger's thread (`thread.rs`), which does the long work.
-//! Nothing here is part of the learned fold except what the log says. A verdict's record takes effect where it lies, by the challenger
-//! that was shadowed until then (the same bytes as if it were trained again from the log), and what is due follows from the verdicts
-//! so far. After a crash, a challenger that was under way is begun again.
+//! Nothing here is part of the learned fold except what the log says. A promotion takes effect at its record, with the
+//! challenger that was shadowed until then; it has the same bytes as one that is trained again from the log. When a reset is due follows
+//! from the verdicts so far. After a crash, a challenger that was under way begins again.
 
 use accrue_store::Offset;
 use accrue_train::{EarlierRecords, GateSettings, Learner, ResetSettings, Verdict};
@@ -27,7 +27,7 @@ const MAX_LAG: u64 = 4_096;
 enum Phase {
     /// There is none; the next one is not due yet.
     Waiting,
-    /// It learns from the log, under this state of the lineage. Another state ends it.
+    /// It learns from the log, without the suspect windows of this checksum. Another checksum ends it.
     Learning(String),
     /// It learns and is evaluated on the same events as the current model.
     Shadowing,
@@ -217,7 +217,7 @@ impl Lifecycle {
         Phase::Waiting
     }
 
-    /// Whatever failed (a pruned log, a full disk) would fail again in a minute, so the next reset is tried after a whole period.
+    /// The cause of a failure (a pruned log, a full disk) will not be gone in a minute, so the next reset is tried after a whole period.
     fn fail(&mut self, learner: &mut Learner, why: String) -> Phase {
         tracing::warn!(%why, "the challenger failed; the next reset is tried after a whole period");
         learner.dismiss();

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenger_has_to_be_good_and_quick_and_small() {
+    fn a_challenger_has_to_be_not_worse_and_fast_and_small() {
         let cases = [
             (Verdict::NotWorse, (1.0, 1.0), (10, 10), "not worse"),
             (Verdict::NotWorse, (0.9, 0.1), (10, 10), "not worse"),

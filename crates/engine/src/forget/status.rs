@@ -80,7 +80,7 @@ pub(crate) struct ErasureSlot {
 }
 
 impl Erasure {
-    /// Whether anybody is being forgotten.
+    /// Whether people are being forgotten.
     pub fn is_running(&self) -> bool {
         !self.hidden.load().is_empty()
     }
@@ -90,7 +90,7 @@ impl Erasure {
         self.hidden.load().contains(user)
     }
 
-    /// Hides these people, and nobody else, from reads.
+    /// Hides these people, and no others, from reads.
     pub fn hide(&self, users: BTreeSet<UserId>) {
         self.hidden.store(Arc::new(users));
     }

@@ -1,14 +1,14 @@
-//! Records that were learned already, read again beside the writer: for a challenger, a promotion or a release.
+//! Reads records again that were already learned, while the writer works: for a challenger, a promotion or a release.
 
 use accrue_store::{LogReader, Offset};
 use accrue_train::{EarlierRecords, Take, TrainError};
 
 use crate::shared::Shared;
 
-/// Records read under one lock of the facts; the writer gets its turn between two chunks.
+/// Records resolved under one lock of the facts; the writer can take the lock between two chunks.
 const CHUNK: usize = 1_024;
 
-/// The log up to any offset, resolved by facts that the writer changes meanwhile.
+/// The log with names resolved by facts that the writer changes meanwhile.
 pub(crate) struct SharedResolvedLog<'a> {
     pub log: &'a mut LogReader,
     pub shared: &'a Shared,

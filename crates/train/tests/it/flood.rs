@@ -76,5 +76,5 @@ fn another_type_of_choice_has_a_limit_of_its_own() {
     }
     let after = learned(&settings, &records);
     assert_eq!((before.1, after.1), (30, 30));
-    assert!(before.0 != after.0, "ten dislikes taught nothing");
+    assert!(before.0 != after.0, "nothing was learned from ten dislikes");
 }
