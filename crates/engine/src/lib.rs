@@ -18,6 +18,7 @@
 //! ```
 
 mod answers;
+mod backoff;
 mod challenger;
 mod clock;
 mod config;

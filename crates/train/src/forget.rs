@@ -23,6 +23,8 @@ pub struct Traces {
     pub records: BTreeMap<UserId, u64>,
     /// Where they lie, ascending.
     pub offsets: Vec<Offset>,
+    /// Those among them that an earlier erasure noted and did not erase; whose they are is not known any more.
+    noted: Vec<Offset>,
     /// Guests who became one of them.
     guests: BTreeMap<SessionId, UserId>,
     /// The log was searched up to here.
@@ -38,6 +40,15 @@ impl Traces {
     /// The records before this offset were searched.
     pub fn end(&self) -> Offset {
         self.end
+    }
+
+    /// Adds records that an earlier erasure noted and did not erase. They lie before [`Self::end`].
+    pub fn add_noted(&mut self, noted: &[Offset]) {
+        for offsets in [&mut self.noted, &mut self.offsets] {
+            offsets.extend_from_slice(noted);
+            offsets.sort_unstable();
+            offsets.dedup();
+        }
     }
 }
 
@@ -126,7 +137,9 @@ impl Traces {
             self.end = range.end;
             self.take(log, range, users, &mentions)?;
         } else {
+            let noted = std::mem::take(&mut self.noted);
             *self = find_traces(log, users, mentions)?;
+            self.add_noted(&noted);
         }
         Ok(is_all)
     }
