@@ -284,9 +284,14 @@ impl Learner {
                 self.meet(item, at_ms);
                 self.each_line(|line| line.patch(item, patch));
             }
-            Fact::Merged { guest, user } => {
+            Fact::Merged { guest, published, user } => {
                 self.histories.merge(guest, user);
                 self.impressions.forget_shopper(guest);
+                // The facts may have run ahead, so a guest without a history here may be one that came later.
+                if let Some(guest) = published.filter(|&guest| !self.histories.get(guest).past().is_empty()) {
+                    self.histories.merge(guest, user);
+                    self.impressions.forget_shopper(guest);
+                }
             }
             Fact::Settings(text) => self.adopt(offset, text)?,
             Fact::Chosen { version, why } => self.choose(version, why),
