@@ -23,8 +23,8 @@ mod tree;
 
 pub use attribute::{Attribute, Attributes};
 pub use check::{
-    Check, KnownItem, LogHistogram, Outcome, PublishedStatistics, Reason, Refusal, Rejection, Repair, RuleCounters, RuleStatistics,
-    clean_id, is_placeholder,
+    Check, KnownItem, LogHistogram, Outcome, PublishedStatistics, Reason, Refusal, Rejection, Repair, RuleCounters,
+    RuleStatistics, clean_id, is_placeholder,
 };
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};

@@ -159,7 +159,12 @@ impl Default for CoordinatedSettings {
 
 impl Default for PublishedSettings {
     fn default() -> Self {
-        Self { max_shoppers: 500_000, new_shoppers_per_hour: 50_000, kept_refusals_per_hour: 1_000, max_kept_bytes: 2_048 }
+        Self {
+            max_shoppers: 500_000,
+            new_shoppers_per_hour: 50_000,
+            kept_refusals_per_hour: 1_000,
+            max_kept_bytes: 2_048,
+        }
     }
 }
 

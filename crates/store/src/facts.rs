@@ -13,8 +13,8 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec, Record,
-    PublishedCounts, PublishedRecord, SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec, PublishedCounts,
+    PublishedRecord, Record, SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Codes left for a shop's own event types.
@@ -280,7 +280,9 @@ impl Facts {
                 let user = self.shoppers.intern(&user_name(user));
                 self.histories.merge(guest, user);
                 let published = Shopper::PublishedGuest(session.clone());
-                if let Some(published) = self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty()) {
+                if let Some(published) =
+                    self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty())
+                {
                     self.histories.merge(published, user);
                 }
             }

@@ -13,9 +13,7 @@ pub fn shopper_hash(shopper: &Shopper) -> u64 {
     // Users and guests may share a name, and are others.
     match shopper {
         Shopper::User(user) | Shopper::PublishedUser(user) => xxh3_64_with_seed(user.as_str().as_bytes(), 1),
-        Shopper::Guest(session) | Shopper::PublishedGuest(session) => {
-            xxh3_64_with_seed(session.as_str().as_bytes(), 2)
-        }
+        Shopper::Guest(session) | Shopper::PublishedGuest(session) => xxh3_64_with_seed(session.as_str().as_bytes(), 2),
     }
 }
 

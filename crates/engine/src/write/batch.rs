@@ -1,6 +1,6 @@
 //! What goes into the writer and what comes out of it, as plain values.
 
-use accrue_event::{RecordKind, Refusal, Timestamp};
+use accrue_event::{EventId, Namespace, RawEvent, RecordKind, Refusal, Timestamp};
 use serde::Serialize;
 
 /// An event, item or user as it comes in.
@@ -18,6 +18,33 @@ impl<R> From<R> for Incoming<R> {
     }
 }
 
+/// Who sent a batch of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sender {
+    /// The shop itself: its backend or its files.
+    #[default]
+    Shop,
+    /// Somebody with a key that stands in a page. The key's name makes the namespace of the ids.
+    Published(Namespace),
+}
+
+impl Sender {
+    /// Moves the id of an event into the sender's namespace.
+    pub(crate) fn claim(&self, raw: &mut RawEvent) {
+        if let Self::Published(namespace) = self {
+            namespace.claim(raw);
+        }
+    }
+
+    /// An id in the sender's namespace.
+    pub(crate) fn id(&self, id: EventId) -> EventId {
+        match self {
+            Self::Shop => id,
+            Self::Published(namespace) => namespace.id(&id),
+        }
+    }
+}
+
 /// What became of a batch. `received` = accepted + repaired + duplicates + quarantined.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Ingested {
@@ -27,7 +54,8 @@ pub struct Ingested {
     pub repaired: u64,
     /// Known already: by id, or refused once before.
     pub duplicates: u64,
-    /// Refused and put into quarantine, with reasons, in the order of the batch.
+    /// Refused, with reasons, in the order of the batch: put into quarantine, or, of a published key that sends many such
+    /// records, counted.
     pub quarantined: Vec<Refused>,
     /// Refused as before: counted among the duplicates, since the quarantine has them already.
     #[serde(skip)]
