@@ -25,7 +25,7 @@ use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::status::{FitStatus, GuardStatus, Status};
 use crate::traffic::Traffic;
-use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused};
+use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
 
 /// A shop's data folder, opened. Cheap to clone; all clones are one engine.
@@ -91,7 +91,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Poisoned`], [`EngineError::Closing`].
     pub fn ingest(&self, batch: Vec<Incoming<RawEvent>>) -> Result<Ingested, EngineError> {
-        self.ask_blocking(|reply| Job::Events(batch, reply))
+        self.ask_blocking(|reply| Job::Events(batch, Sender::Shop, reply))
     }
 
     /// The same without blocking the caller's thread; refuses at once when too many writes wait.
@@ -100,7 +100,16 @@ impl Engine {
     /// Those of [`Engine::ingest`], and [`EngineError::Overloaded`].
     pub async fn ingest_async(&self, batch: Vec<impl Into<Incoming<RawEvent>>>) -> Result<Ingested, EngineError> {
         let batch = batch.into_iter().map(Into::into).collect();
-        self.ask(|reply| Job::Events(batch, reply)).await
+        self.ingest_from(Sender::Shop, batch).await
+    }
+
+    /// [`Engine::ingest_async`] for events that somebody else may have sent. What comes with a published key has ids,
+    /// shoppers and statistics of its own, and creates no items.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest_async`].
+    pub async fn ingest_from(&self, sender: Sender, batch: Vec<Incoming<RawEvent>>) -> Result<Ingested, EngineError> {
+        self.ask(|reply| Job::Events(batch, sender, reply)).await
     }
 
     /// New or changed items; with `sync`, items that are absent from the list are retired. Items whose description has not changed

@@ -54,5 +54,5 @@ pub use offline::{Replay, UserList, digest, recommendations, replay};
 pub use retention::at_rest::{Compacted, compact};
 pub use status::{FitStatus, GuardStatus, Status};
 pub use versions::Versions;
-pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused};
+pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 pub use write::check::with_kind_in_code;

@@ -79,7 +79,18 @@ impl<'a> Shop<'a> {
         let user = visitor.user.clone().and_then(|user| of(Shopper::User(user)));
         // A shopper who has just logged in may have only a guest's past so far.
         let guest = || visitor.session.clone().and_then(|session| of(Shopper::Guest(session)));
-        user.or_else(guest).unwrap_or_default()
+        let own = user.or_else(guest);
+        // What the page itself reported of this visit. The request names the session, which nobody else knows.
+        let visit = visitor.session.clone().and_then(|session| of(Shopper::PublishedGuest(session)));
+        // A user whom no event of the shop's own names has nothing that could be imitated.
+        let claimed = || visitor.user.clone().and_then(|user| of(Shopper::PublishedUser(user)));
+        match (own, visit) {
+            (Some(mut own), Some(visit)) => {
+                own.absorb(&visit, INLINE_CAPACITY);
+                own
+            }
+            (own, visit) => own.or(visit).or_else(claimed).unwrap_or_default(),
+        }
     }
 
     fn inline_past(&self, events: &[Event], session: Option<u32>) -> VisitorHistory {

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use accrue_event::{
-    Event, EventType, Item, ItemId, ItemPatch, KnownItem, RuleCounters, RuleStatistics, Shopper, Timestamp, User,
-    UserId,
+    Event, EventType, Item, ItemId, ItemPatch, KnownItem, PublishedStatistics, RuleCounters, RuleStatistics, Shopper,
+    Timestamp, User, UserId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec,
-    Record, SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    PublishedCounts, PublishedRecord, Record, SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -49,7 +49,7 @@ pub struct Names<'a> {
     pub own_type: Option<&'a EventType>,
     /// The page, app or feed that sent it.
     pub source: Option<&'a str>,
-    /// [`shopper_hash`] of the shopper.
+    /// [`shopper_hash`] of the visitor whom the event names.
     pub shopper: u64,
     /// Where and how the shopper looked.
     pub circumstances: Circumstances<'a>,
@@ -77,6 +77,8 @@ pub enum Fact<'a> {
     Merged {
         /// The guest.
         guest: ShopperIdx,
+        /// The same session as events of published keys name it. A follower that has not met it passes over it.
+        published: Option<ShopperIdx>,
         /// The user.
         user: ShopperIdx,
     },
@@ -117,7 +119,7 @@ pub enum Fact<'a> {
 pub struct Facts {
     /// Names of items.
     pub items: Vocabulary,
-    /// Names of shoppers: `u` + user, or `g` + session.
+    /// Names of shoppers: `u` + user or `g` + session; of those in events of published keys, `q` + user or `p` + session.
     pub shoppers: Vocabulary,
     /// Names of custom event types.
     types: Vocabulary,
@@ -134,6 +136,9 @@ pub struct Facts {
     pub counters: RuleCounters,
     /// Number of events that were not kept because their id was known: with the same content, and with another.
     pub duplicates: [u64; 2],
+    /// What published keys caused.
+    #[serde(skip)]
+    pub published: PublishedCounts,
     /// The settings in force.
     pub settings: Box<str>,
     /// The largest `at` of the events so far.
@@ -158,6 +163,7 @@ impl Facts {
             statistics: RuleStatistics::default(),
             counters: RuleCounters::default(),
             duplicates: [0; 2],
+            published: PublishedCounts::default(),
             settings: Box::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
@@ -178,8 +184,17 @@ impl Facts {
         writer.value("facts/histories", 1, &self.histories)?;
         writer.value("facts/quarantine", 1, &self.quarantine)?;
         writer.value("facts/rules", 2, &(&self.statistics, &self.counters, self.duplicates))?;
+        if let Some(published) = self.published() {
+            writer.value("facts/published", 1, &published)?;
+        }
         writer.value("facts/settings", 1, &self.settings)?;
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
+    }
+
+    /// The counts of published keys, with the statistics of their events; `None` if they sent no event that was accepted or refused.
+    pub fn published(&self) -> Option<(&PublishedCounts, &PublishedStatistics)> {
+        let both = (&self.published, self.statistics.published());
+        (both != (&PublishedCounts::default(), &PublishedStatistics::default())).then_some(both)
     }
 
     /// Reads the facts from a checkpoint; `None` if this build cannot use a part, because every part is needed.
@@ -192,8 +207,16 @@ impl Facts {
         let (users, histories) = (source.value("facts/users", 1)?, source.value("facts/histories", 1)?);
         let (quarantine, rules) = (source.value("facts/quarantine", 1)?, source.value_since("facts/rules", 1..=2)?);
         let (settings, position) = (source.value("facts/settings", 1)?, source.value("facts/position", 1)?);
+        let published: Option<(PublishedCounts, PublishedStatistics)> =
+            match source.checkpoint().section_version("facts/published") {
+                // No key was published, or the build before this one knew of none.
+                None => Some(Default::default()),
+                Some(_) => source.value("facts/published", 1)?,
+            };
         let assemble = || {
-            let (statistics, counters, duplicates) = rules?;
+            let (mut statistics, counters, duplicates): (RuleStatistics, _, _) = rules?;
+            let (published, published_statistics) = published?;
+            statistics.set_published(published_statistics);
             let (stream_time, catalogue_changed, end) = position?;
             Some(Self {
                 items: items?,
@@ -206,6 +229,7 @@ impl Facts {
                 statistics,
                 counters,
                 duplicates,
+                published,
                 settings: settings?,
                 stream_time,
                 catalogue_changed,
@@ -228,10 +252,10 @@ impl Facts {
             | Body::Promoted { .. }
             | Body::WindowReleased { .. }
             | Body::ChallengeRefused { .. } => {}
-            Body::Event(checked) => self.apply_event(record.offset, checked),
+            Body::Event(checked) => self.apply_event(record, checked),
             Body::Released { of, event } => {
                 self.quarantine.remove(of);
-                self.apply_event(record.offset, event);
+                self.apply_event(record, event);
             }
             Body::Quarantined { reason, .. } => {
                 self.counters.count_quarantined(reason);
@@ -261,17 +285,38 @@ impl Facts {
                 let guest = self.shoppers.intern(&guest_name(session.as_str()));
                 let user = self.shoppers.intern(&user_name(user));
                 self.histories.merge(guest, user);
+                let published = Shopper::PublishedGuest(session.clone());
+                if let Some(published) =
+                    self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty())
+                {
+                    self.histories.merge(published, user);
+                }
             }
             Body::Settings(settings) => self.settings = settings.clone(),
             Body::Duplicates { same, conflicting } => {
                 self.duplicates[0] += same;
                 self.duplicates[1] += conflicting;
             }
+            Body::Published(published) => self.apply_published(record.received_at, published),
         }
         self.end = record.offset.next();
     }
 
-    fn apply_event(&mut self, offset: Offset, checked: &CheckedEvent) {
+    fn apply_published(&mut self, received_at: Timestamp, record: &PublishedRecord) {
+        match record {
+            PublishedRecord::Inert { why, .. } => *self.published.inert.entry(*why).or_default() += 1,
+            PublishedRecord::Refusals { kept, counted } => {
+                self.published.kept_refusals.add(received_at, *kept);
+                for (reason, n) in counted {
+                    self.published.n_counted += n;
+                    self.counters.add_quarantined(reason, *n);
+                }
+            }
+        }
+    }
+
+    fn apply_event(&mut self, record: &Record, checked: &CheckedEvent) {
+        let offset = record.offset;
         let CheckedEvent { event, repairs, .. } = checked;
         let known = event.item.as_ref().and_then(|item| known_item(&self.items, &self.catalogue, item));
         self.statistics.observe(event, known);
@@ -281,7 +326,11 @@ impl Facts {
             self.counters.count_repaired(repairs.iter().map(|code| &**code));
         }
         self.stream_time = self.stream_time.max(event.at);
+        let n_shoppers = self.shoppers.len();
         self.shoppers.intern(&shopper_name(&event.shopper()));
+        if self.shoppers.len() > n_shoppers && event.id.is_published() {
+            self.published.add_shopper(record.received_at);
+        }
         if let EventType::Custom(name) = &event.event_type
             && self.types.len() < MAX_CUSTOM_TYPES
         {
@@ -331,7 +380,8 @@ impl Facts {
             Body::UserRemoved(user) => shopper(user).map_or(Fact::Nothing, Fact::UserRemoved),
             Body::Merged { session, user } => {
                 let guest = self.shoppers.get(&guest_name(session.as_str()));
-                guest.zip(shopper(user)).map_or(Fact::Nothing, |(guest, user)| Fact::Merged { guest, user })
+                let published = self.shopper(&Shopper::PublishedGuest(session.clone()));
+                guest.zip(shopper(user)).map_or(Fact::Nothing, |(guest, user)| Fact::Merged { guest, published, user })
             }
             Body::Settings(settings) => Fact::Settings(settings),
             Body::Chosen { version, why } => Fact::Chosen { version: *version, why },
@@ -353,7 +403,7 @@ impl Facts {
         let shopper = event.shopper();
         let own_type = Some(&event.event_type).filter(|event_type| matches!(event_type, EventType::Custom(_)));
         let (source, circumstances) = (event.source.as_deref(), Circumstances::of(event));
-        let names = Names { own_type, source, shopper: shopper_hash(&shopper), circumstances };
+        let names = Names { own_type, source, shopper: shopper_hash(&event.visitor()), circumstances };
         match self.numbered(event, &shopper) {
             None => Fact::Nothing,
             Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),
@@ -454,6 +504,8 @@ pub fn shopper_name(shopper: &Shopper) -> String {
     match shopper {
         Shopper::User(user) => user_name(user),
         Shopper::Guest(session) => guest_name(session.as_str()),
+        Shopper::PublishedGuest(session) => format!("p{session}"),
+        Shopper::PublishedUser(user) => format!("q{user}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::Served;
+use crate::{PublishedRecord, Served};
 
 /// The number of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -127,6 +127,8 @@ pub enum Body {
         /// The reason, for the operator.
         why: Box<str>,
     },
+    /// About events of a published key.
+    Published(Box<PublishedRecord>),
 }
 
 /// A checked event with its repairs.

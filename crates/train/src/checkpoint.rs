@@ -474,6 +474,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
         ]
         .map(|(part, checksum)| (part.to_string(), checksum)),
     );
+    if let Some(published) = facts.published() {
+        parts.insert("facts.published".to_string(), checksum(&published));
+    }
     ensemble.members.visit(&mut Checksums(&mut parts));
     Ok(Digest { offset: facts.end.0, log: format!("{:032x}", log.digest(facts.end)?), state: checksum(&parts), parts })
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use accrue_event::{Event, SessionId, Shopper, UserId};
-use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, Record, StoreError};
+use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, PublishedRecord, Record, StoreError};
 
 use crate::checkpoint::{CHUNK, find_look_back};
 use crate::{LearnSettings, Recovered, TrainError, recover, save};
@@ -67,12 +67,19 @@ impl People<'_> {
     }
 
     fn of_event(&self, event: &Event) -> Option<&UserId> {
-        self.of(event.user.as_ref(), event.session.as_ref())
+        let named = self.of(event.user.as_ref(), event.session.as_ref());
+        // Its user is a claim, and a merge says whose the session was.
+        let of_session = || self.of(None, event.session.as_ref().filter(|_| event.id.is_published()));
+        named.or_else(of_session)
     }
 
     fn of_record(&self, record: &Record, mentions: &impl Fn(&str, &str) -> bool) -> Option<&UserId> {
         match &record.body {
             Body::Event(checked) | Body::Released { event: checked, .. } => self.of_event(&checked.event),
+            Body::Published(record) => match &**record {
+                PublishedRecord::Inert { event, .. } => self.of_event(&event.event),
+                PublishedRecord::Refusals { .. } => None,
+            },
             Body::User(user) => self.users.get(&user.id),
             Body::UserRemoved(user) | Body::Merged { user, .. } => self.users.get(user),
             Body::Served(served) => self.of(served.user.as_ref(), served.session.as_ref()),
@@ -197,7 +204,10 @@ pub fn refuse_if_pruned(
         recovered => Some(recovered?).filter(|before| before.learner.end() >= start),
     };
     let before = before.ok_or(TrainError::NoCheckpointBefore { first, start })?;
-    let known = |user: &&UserId| before.facts.shopper(&Shopper::User((*user).clone())).is_some();
+    let known = |user: &&UserId| {
+        let names = [Shopper::User((*user).clone()), Shopper::PublishedUser((*user).clone())];
+        names.iter().any(|name| before.facts.shopper(name).is_some())
+    };
     if let Some(user) = users.iter().find(known) {
         return Err(TrainError::Pruned { user: user.clone(), start });
     }

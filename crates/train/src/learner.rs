@@ -329,9 +329,14 @@ impl Learner {
             }
             Fact::UserDescribed(shopper, user) => self.descriptions.describe(shopper, user),
             Fact::UserRemoved(shopper) => self.descriptions.remove(shopper),
-            Fact::Merged { guest, user } => {
+            Fact::Merged { guest, published, user } => {
                 self.histories.merge(guest, user);
                 self.impressions.forget_shopper(guest);
+                // The facts may be ahead, so a guest without a history here may be one that comes later.
+                if let Some(guest) = published.filter(|&guest| !self.histories.get(guest).past().is_empty()) {
+                    self.histories.merge(guest, user);
+                    self.impressions.forget_shopper(guest);
+                }
             }
             Fact::Settings(text) => self.adopt(offset, text)?,
             Fact::Chosen { version, why } => self.choose(version, why),

@@ -1,6 +1,6 @@
 //! The input and the results of the writer, as plain values.
 
-use accrue_event::{RecordKind, Refusal, Timestamp};
+use accrue_event::{EventId, Namespace, RawEvent, RecordKind, Refusal, Timestamp};
 use serde::Serialize;
 
 /// An incoming event, item or user.
@@ -18,6 +18,33 @@ impl<R> From<R> for Incoming<R> {
     }
 }
 
+/// The sender of a batch of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sender {
+    /// The shop itself: its backend or its files.
+    #[default]
+    Shop,
+    /// A client with a key that is published in a page. The key's name makes the namespace of the ids.
+    Published(Namespace),
+}
+
+impl Sender {
+    /// Moves the id of an event into the sender's namespace.
+    pub(crate) fn claim(&self, raw: &mut RawEvent) {
+        if let Self::Published(namespace) = self {
+            namespace.claim(raw);
+        }
+    }
+
+    /// An id in the sender's namespace.
+    pub(crate) fn id(&self, id: EventId) -> EventId {
+        match self {
+            Self::Shop => id,
+            Self::Published(namespace) => namespace.id(&id),
+        }
+    }
+}
+
 /// The outcome of a batch. `received` = accepted + repaired + duplicates + quarantined.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Ingested {
@@ -27,7 +54,8 @@ pub struct Ingested {
     pub repaired: u64,
     /// Already known by id, or refused before.
     pub duplicates: u64,
-    /// Refused and put into quarantine, with reasons, in the order of the batch.
+    /// Refused, with reasons, in the order of the batch: put into quarantine, or, of a published key that sends many such
+    /// records, counted.
     pub quarantined: Vec<Refused>,
     /// Refused as before: counted among the duplicates, since the quarantine has them already.
     #[serde(skip)]

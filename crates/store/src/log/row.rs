@@ -6,7 +6,7 @@
 use accrue_event::{RefusalId, Timestamp};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::{Body, Offset, Record};
+use crate::{Body, Offset, PublishedRecord, Record};
 
 /// Bytes of checksum after the body.
 const SUM_BYTES: usize = 4;
@@ -15,6 +15,9 @@ const SUM_BYTES: usize = 4;
 const EVENT: u32 = 1;
 const QUARANTINED: u32 = 2;
 const RELEASED: u32 = 3;
+const PUBLISHED: u32 = 18;
+/// Place of the variant with a key in [`PublishedRecord`].
+const INERT: u32 = 0;
 
 /// The key by which a record is recognised when it is sent again. Refused records have ids of their own, so that a refused event
 /// can be accepted under its event id after a correction.
@@ -79,6 +82,10 @@ pub(super) fn key(body: &[u8]) -> Result<Option<Key<'_>>, Damage> {
             EVENT => {}
             QUARANTINED => return Ok(Some(Key::Refused(postcard::take_from_bytes(rest)?.0))),
             RELEASED => rest = postcard::take_from_bytes::<u64>(rest)?.1,
+            PUBLISHED => match postcard::take_from_bytes::<u32>(rest)? {
+                (INERT, event) => rest = event,
+                _ => return Ok(None),
+            },
             _ => return Ok(None),
         }
         Ok(Some(Key::Event(postcard::take_from_bytes::<&str>(rest)?.0)))
@@ -91,6 +98,10 @@ pub(super) fn key_of(body: &Body) -> Option<Key<'_>> {
     match body {
         Body::Event(checked) | Body::Released { event: checked, .. } => Some(Key::Event(checked.event.id.as_str())),
         Body::Quarantined { id, .. } => Some(Key::Refused(*id)),
+        Body::Published(record) => match &**record {
+            PublishedRecord::Inert { event, .. } => Some(Key::Event(event.event.id.as_str())),
+            PublishedRecord::Refusals { .. } => None,
+        },
         _ => None,
     }
 }
