@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use accrue_event::Timestamp;
 use parking_lot::RwLock;
 
 use super::row;
