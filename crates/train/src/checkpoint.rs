@@ -29,7 +29,7 @@ pub enum TrainError {
     /// A checkpoint covers records that the log does not have.
     #[error(
         "the log ends at record {end}, but checkpoint {path} covers those before {covered}: records were lost, or this is another log; \
-         bring the log back, or move that checkpoint and all later ones away to go on without the lost records"
+         bring the log back, or move all checkpoints after {end} away to go on without the lost records"
     )]
     LogTooShort {
         /// The log's end.

@@ -188,7 +188,7 @@ pub(crate) enum Finding {
 /// An alarm and its cause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// The test: `stream` or `anchor`, the holdout test.
+    /// The test: `stream`, or `anchor` for the holdout test.
     pub test: Box<str>,
     /// The slice of choices: `all`, `new shoppers`, `new items`, a type of event, or `source` and its name.
     pub slice: Box<str>,
@@ -201,6 +201,7 @@ pub struct Alarm {
 impl std::fmt::Display for Alarm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { test, slice, examined, loss } = self;
+        let test = if **test == *TestKind::Holdout.name() { "holdout" } else { test };
         write!(f, "{test} test, {slice}: {:.1} % of NDCG@20 lost over {examined} choices", 100.0 * loss)
     }
 }
@@ -252,7 +253,7 @@ enum TestKind {
 }
 
 impl TestKind {
-    /// The name in alarms.
+    /// The name in [`Alarm::test`] and in metrics.
     fn name(self) -> &'static str {
         match self {
             Self::Stream => "stream",
