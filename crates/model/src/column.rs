@@ -86,4 +86,6 @@ pub enum ReasonKind {
     Popular,
     /// How long the item has been in the shop, the same for every shopper.
     New,
+    /// Where the shopper is, and how the shop describes them.
+    Circumstances,
 }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use accrue_event::SettingFault;
-use accrue_store::{ItemIdx, Past};
+use accrue_store::{ItemIdx, PastEvent};
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Member, MemberSettings};
@@ -139,7 +139,7 @@ impl Member for Neighbours {
         let unit = step.weight * accrue_kernel::exp2((position - f64::from(epoch)) as f32);
         let capacity = self.settings.capacity_among(step.n_items);
         let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
-        let positive = |past: &Past| (past.item, unit * context.weight(past));
+        let positive = |past: &PastEvent| (past.item, unit * context.weight(past));
         let others = |&(other, weight): &(ItemIdx, f32)| other != item && weight > 0.0;
         let visit = context.visit().iter().rev().take(visit_reach).map(positive);
         let earlier = context.earlier().iter().rev().take(across_reach).map(positive);
