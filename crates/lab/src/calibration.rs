@@ -8,7 +8,7 @@
 
 use accrue_kernel::Draws;
 use accrue_model::{Context, Factorization, Gaussian, RowBelief};
-use accrue_store::{Facts, ItemIdx, Past, Record};
+use accrue_store::{Facts, ItemIdx, PastEvent, Record};
 use accrue_train::{LearnSettings, Learner};
 
 use crate::LabError;
@@ -55,7 +55,7 @@ pub struct Coverage {
 
 /// The recorded beliefs about one shopper's scores.
 struct Beliefs {
-    past: Vec<Past>,
+    past: Vec<PastEvent>,
     now_ms: i64,
     believed: Vec<(ItemIdx, Gaussian)>,
 }

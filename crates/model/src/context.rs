@@ -1,6 +1,6 @@
 //! The input of a model: what it may know when it scores, and what it learns from.
 
-use accrue_store::{Circumstances, Descriptor, History, Interaction, ItemIdx, Past, VISIT_GAP_MS};
+use accrue_store::{Circumstances, Descriptor, History, Interaction, ItemIdx, PastEvent, VISIT_GAP_MS};
 
 use crate::TypeWeights;
 
@@ -10,7 +10,7 @@ use crate::TypeWeights;
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The shopper's events, oldest first.
-    pub past: &'a [Past],
+    pub past: &'a [PastEvent],
     /// How many of the last events belong to the visit in progress.
     pub in_visit: usize,
     /// Stream time, in milliseconds since 1970.
@@ -25,7 +25,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// The situation of a shopper with this past, before a visit begins.
-    pub fn between_visits(past: &'a [Past], now_ms: i64, weights: &'a TypeWeights) -> Self {
+    pub fn between_visits(past: &'a [PastEvent], now_ms: i64, weights: &'a TypeWeights) -> Self {
         Self { past, in_visit: 0, now_ms, weights, circumstances: Circumstances::default(), descriptors: &[] }
     }
 
@@ -60,17 +60,17 @@ impl<'a> Context<'a> {
     }
 
     /// Events of this visit, oldest first.
-    pub fn visit(&self) -> &'a [Past] {
+    pub fn visit(&self) -> &'a [PastEvent] {
         &self.past[self.past.len() - self.in_visit..]
     }
 
     /// Events before this visit, oldest first.
-    pub fn earlier(&self) -> &'a [Past] {
+    pub fn earlier(&self) -> &'a [PastEvent] {
         &self.past[..self.past.len() - self.in_visit]
     }
 
     /// What a past event is worth: its type's weight.
-    pub fn weight(&self, past: &Past) -> f32 {
+    pub fn weight(&self, past: &PastEvent) -> f32 {
         self.weights.get(past.type_code)
     }
 }

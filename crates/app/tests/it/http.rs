@@ -536,13 +536,14 @@ fn recommendations_have_the_fields_of_the_contract() {
         answer
     };
     let request = json!({
-        "user": "u1", "session": "s1", "scene": "home", "items": ["mug-1"], "n": 2, "offset": 0,
+        "user": "u1", "session": "s1", "scene": "home", "device": "phone", "items": ["mug-1"], "n": 2, "offset": 0,
         "filter": "price:5..20 AND NOT category:used", "exclude": ["mug-3"], "seen": "keep", "diversity": 0.5,
         "explain": true, "events": [{"type": "view", "item": "mug-2", "at": 1_763_700_000_000_u64, "user": "u1"}]
     });
     let first = check(&shop.post("/v1/recommend", &request));
     assert!(first["items"].as_array().unwrap().len() <= 2);
-    let second = check(&shop.get("/v1/recommend/u1?n=2&filter=price%3A5..20&explain=true&seen=drop"));
+    let second =
+        check(&shop.get("/v1/recommend/u1?n=2&filter=price%3A5..20&explain=true&seen=drop&scene=cart&device=phone"));
     assert_ne!(first["recommendation_id"], second["recommendation_id"]);
     check(&shop.get("/v1/recommend/stranger"));
     check(&shop.get("/v1/items/mug-1/similar?n=2"));
