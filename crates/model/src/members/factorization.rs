@@ -254,7 +254,9 @@ impl Factorization {
     fn learn_pair(&mut self, step: &Step<'_>, past: &[PastEvent], item: ItemIdx, weight: f32, draws: &mut Draws) {
         let others = (0..self.settings.negatives).map(|_| draws.below(u64::from(step.n_items)) as ItemIdx);
         let others = others.filter(|&other| other != item).map(|other| (other, 0.0));
-        let examples: Vec<(ItemIdx, f32)> = std::iter::once((item, 1.0)).chain(others).collect();
+        let mut examples: Vec<(ItemIdx, f32)> = Vec::with_capacity(1 + self.settings.negatives);
+        examples.push((item, 1.0));
+        examples.extend(others);
         for &(item, _) in &examples {
             self.offered.prefetch(item);
             self.bias.prefetch(item as usize);
