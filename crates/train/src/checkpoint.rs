@@ -84,6 +84,9 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
+    /// The past was not read to its end, because the server stops. What was being learned from it is not to be used.
+    #[error("the server stops")]
+    Stopped,
     /// A record that looks back was given without the past; a fault of the caller.
     #[error("the record at {0} puts a challenger in force, and needs the records before it")]
     LooksBack(Offset),
