@@ -23,6 +23,7 @@ use crate::error::{EngineError, Resource};
 use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
+use crate::shared::Progress;
 use crate::status::{FitStatus, GuardStatus, Status};
 use crate::traffic::Traffic;
 use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
@@ -351,6 +352,7 @@ impl Engine {
         let shared = &running.shared;
         let learner = shared.learner.load();
         let version = shared.version.load();
+        let checkpoint = shared.checkpoint.lock().clone();
         let facts = shared.facts.read();
         let counts = |counts: &BTreeMap<Box<str>, u64>| counts.iter().map(|(code, n)| (code.to_string(), *n)).collect();
         Status {
@@ -359,6 +361,10 @@ impl Engine {
             version: version.number,
             poisoned: shared.poisoned.load().as_ref().map(|cause| cause.to_string()),
             learner_failed: learner.failed.clone(),
+            checkpoint_age_s: checkpoint.written_at.map(|at| now().0.saturating_sub(at.0).max(0) as f64 / 1e3),
+            checkpoint,
+            search: shared.search.lock().clone(),
+            erasure_failed: self.inner.erasure.slot().status.failed.clone(),
             n_items: facts.items.len() as u64,
             n_shoppers: facts.shoppers.len() as u64,
             n_quarantined: facts.quarantine.len() as u64,
@@ -386,17 +392,40 @@ impl Engine {
 
     /// Blocks until everything that was applied by now is learned and published, or learning has failed.
     pub fn wait_until_learned(&self) {
+        self.wait_until_learned_while(|_, _| true);
+    }
+
+    /// How many records of the log are learned and published, and how many there are.
+    pub fn learned(&self) -> (u64, u64) {
+        let Progress { learned, applied, .. } = *self.running().shared.progress.lock();
+        (learned.0, applied.0)
+    }
+
+    /// [`Engine::wait_until_learned`], which ends as soon as `go_on` returns `false`. It hears several times a second how many records of
+    /// the log are learned, and how many there are to learn.
+    pub fn wait_until_learned_while(&self, mut go_on: impl FnMut(u64, u64) -> bool) {
         let running = self.running();
         let shared = &running.shared;
-        let mut progress = shared.progress.lock();
-        let target = progress.applied;
-        while progress.learned < target && !progress.closing && shared.learner.load().failed.is_none() {
-            shared.progressed.wait_for(&mut progress, Duration::from_millis(100));
+        let target = shared.progress.lock().applied;
+        loop {
+            let learned = {
+                let mut progress = shared.progress.lock();
+                if progress.learned < target && !progress.closing && shared.learner.load().failed.is_none() {
+                    shared.progressed.wait_for(&mut progress, Duration::from_millis(100));
+                }
+                if progress.learned >= target || progress.closing || shared.learner.load().failed.is_some() {
+                    return;
+                }
+                progress.learned
+            };
+            if !go_on(learned.0, target.0) {
+                return;
+            }
         }
     }
 
-    /// Stops taking writes, lets the learner finish, writes a checkpoint, closes the log. An erasure that is under way is finished when
-    /// the folder is next opened. Safe to call twice.
+    /// Stops taking writes, gives the learner two seconds to catch up, writes a checkpoint where it is, closes the log. What is left to
+    /// learn is learned after the next opening, and so is an erasure finished that is under way. Safe to call twice.
     ///
     /// # Errors
     /// [`EngineError::Poisoned`] if the log had failed before.

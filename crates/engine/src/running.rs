@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use accrue_event::Check;
+use accrue_event::{Check, Timestamp};
 use accrue_serve::Shop;
 use accrue_serve::search::SearchReader;
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
@@ -26,15 +26,20 @@ use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
 use crate::retention::while_serving::Retention;
 use crate::shared::{LearnerStatus, Progress, Shared};
+use crate::status::CheckpointStatus;
 use crate::traffic::Treatment;
 use crate::versions::Versions;
 use crate::write::job::{Job, Reply};
-use crate::write::search_index;
+use crate::write::search_index::{self, Indexer};
 use crate::write::served::ServedQueue;
 use crate::write::writer::Writer;
 
 /// Writes that may wait; more are refused, or wait in their callers.
 const QUEUE: usize = 1_024;
+
+/// How long a shutdown waits for the learner and the search index to catch up. What is left is done after the next start, beside other
+/// work.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// An open folder, with its threads.
 pub(crate) struct Running {
@@ -55,7 +60,7 @@ struct Threads {
 /// What the learner does when the threads end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shutdown {
-    /// It catches up and writes a checkpoint.
+    /// It catches up if that takes [`CATCH_UP`] at most, and writes a checkpoint where it is.
     Save,
     /// It stops where it is, and its state is dropped.
     Abandon,
@@ -90,7 +95,7 @@ impl Running {
         log.set_segment_span(config.store.segment_span());
         record_settings(&mut log, &mut recovered.facts, &learn_settings(config))?;
         let index = search_index::open(dir, &config.search, &recovered.facts)?;
-        let search = index.reader();
+        let search = index.reader.clone();
         let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
 
         let mut learner = recovered.learner;
@@ -102,6 +107,7 @@ impl Running {
                 // A reset may have been due when the last server ended.
                 woken: resets.is_some(),
                 closing: false,
+                stop_at: None,
                 abandoned: false,
             }),
             version: arc_swap::ArcSwap::from_pointee(learner.publish()),
@@ -112,8 +118,14 @@ impl Running {
             poisoned: Default::default(),
             progressed: Condvar::new(),
             index: Mutex::new(Some(changes)),
+            search: Mutex::new(index.status.clone()),
             served: ServedQueue::new(config.serve.record.share()),
             mailbox: Default::default(),
+            checkpoint: Mutex::new(recovered.checkpoint.map_or_else(Default::default, |offset| CheckpointStatus {
+                covered: Some(learner.end().0),
+                written_at: written_at(&checkpoints.path_of(offset)),
+                ..CheckpointStatus::default()
+            })),
             pruning: Mutex::default(),
         });
         let (jobs, queue) = sync_channel(QUEUE);
@@ -140,10 +152,11 @@ impl Running {
             learner_thread = learner_thread.with_challengers(challengers).with_retention(retention);
         }
         let writer = Writer::new(log, check, shared.clone());
+        let indexer = Indexer::new(dir, &config.search, index, shared.clone());
         let threads = Threads {
             writer: thread("writer", move || writer.run(&queue)),
             learner: thread("learner", move || learner_thread.run()),
-            indexer: thread("indexer", move || search_index::run(index, &changed)),
+            indexer: thread("indexer", move || indexer.run(&changed)),
             challenger,
         };
         Ok(Self { shared, jobs, search, log: Mutex::new(reader), threads: Mutex::new(Some(threads)) })
@@ -208,6 +221,7 @@ impl Running {
         {
             let mut progress = shared.progress.lock();
             (progress.closing, progress.abandoned) = (true, shutdown == Shutdown::Abandon);
+            progress.stop_at = Some(Instant::now() + CATCH_UP);
         }
         shared.progressed.notify_all();
         let learner = threads.learner.join();
@@ -229,6 +243,12 @@ impl Running {
             None => Ok(()),
         }
     }
+}
+
+/// When a file was last written.
+fn written_at(path: &Path) -> Option<Timestamp> {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+    Some(Timestamp(modified.duration_since(UNIX_EPOCH).ok()?.as_millis() as i64))
 }
 
 /// Starts a thread of the engine.

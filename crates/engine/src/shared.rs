@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use accrue_model::Version;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
@@ -11,6 +12,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::challenger::mailbox::Mailbox;
+use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
 use crate::write::search_index::IndexChange;
 use crate::write::served::ServedQueue;
@@ -26,7 +28,9 @@ pub(crate) struct Progress {
     pub woken: bool,
     /// Finish and stop.
     pub closing: bool,
-    /// When closing: stop without learning the rest and without a checkpoint.
+    /// When closing: what is not done at this moment is left to the next start.
+    pub stop_at: Option<Instant>,
+    /// When closing: stop at once, and without a checkpoint.
     pub abandoned: bool,
 }
 
@@ -71,6 +75,8 @@ pub(crate) struct Shared {
     pub index: Mutex<Option<Sender<IndexChange>>>,
     pub served: ServedQueue,
     pub mailbox: Mailbox,
+    pub checkpoint: Mutex<CheckpointStatus>,
+    pub search: Mutex<IndexStatus>,
     /// Held while segments are removed, and while an erasure verifies that the records that it needs still exist.
     pub pruning: Mutex<()>,
 }
@@ -100,6 +106,12 @@ impl Shared {
         self.progressed.notify_all();
     }
 
+    /// Whether the engine closes and no time is left for work that the next start can do as well.
+    pub fn must_stop(&self) -> bool {
+        let Progress { abandoned, stop_at, .. } = *self.progress.lock();
+        abandoned || stop_at.is_some_and(|stop_at| Instant::now() >= stop_at)
+    }
+
     /// Wakes the learner although there are no new records.
     pub fn wake_learner(&self) {
         self.progress.lock().woken = true;
@@ -110,7 +122,7 @@ impl Shared {
         let index = self.index.lock();
         let Some(index) = index.as_ref().filter(|_| !edited.is_empty() || !new.is_empty()) else { return };
         for item in edited.iter().copied().chain(new) {
-            // The indexer outlives the writer. If it failed, only search is out of date.
+            // The indexer outlives the writer.
             let _ = index.send(IndexChange::of_item(facts, item));
         }
         let _ = index.send(IndexChange::Covered(facts.catalogue_changed));

@@ -33,6 +33,7 @@ pub mod schema;
 mod search;
 mod server;
 mod settings;
+mod status;
 mod turns;
 mod users;
 mod versions;

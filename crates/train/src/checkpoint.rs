@@ -86,6 +86,9 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
+    /// The server stops before the earlier records were read to their end. What was being learned from them must not be used.
+    #[error("the server stops")]
+    Stopped,
     /// A record that needs earlier ones was passed without access to them; a fault of the caller.
     #[error("the record at {0} puts a challenger in force, and needs the records before it")]
     LooksBack(Offset),

@@ -84,10 +84,13 @@ impl Writer {
         let wanted = rejected_ids.iter().filter_map(|(_, id)| id.as_ref());
         let mut found = self.log.find_events(wanted)?.into_iter();
         let mut known = HashSet::new();
+        // Most batches have no rejected event.
+        let n_passed = if rejected_ids.is_empty() { 0 } else { passed.len() };
+        let in_batch: HashSet<&EventId> = passed[..n_passed].iter().map(|checked| &checked.event.id).collect();
         for (place, id) in &rejected_ids {
             let Some(id) = id else { continue };
             let is_in_log = found.next().flatten().is_some();
-            if is_in_log || group.events.contains_key(id) {
+            if is_in_log || in_batch.contains(id) || group.events.contains_key(id) {
                 known.insert(*place);
             }
         }
