@@ -197,6 +197,11 @@ impl Running {
         Ok(answer)
     }
 
+    /// Whether the threads have ended.
+    pub fn is_closed(&self) -> bool {
+        self.threads.lock().is_none()
+    }
+
     /// Ends the threads and closes the log; readers may go on with what is there. Safe to call twice.
     ///
     /// # Errors

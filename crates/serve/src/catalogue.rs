@@ -4,7 +4,7 @@
 //! not certain to be sold is not shown: an item before its date of publication, and an item that only events name where
 //! there is a catalogue that does not have it.
 
-use accrue_store::{Entry, ItemIdx};
+use accrue_store::{CatalogueEntry, ItemIdx};
 use serde::{Deserialize, Serialize};
 
 use crate::Shop;
@@ -64,9 +64,9 @@ impl<'a> Shop<'a> {
     }
 
     /// An item as the catalogue has it, if a page may show it and the filter accepts it.
-    pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&'a Entry> {
+    pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&'a CatalogueEntry> {
         let facts = self.facts;
-        let entry: &'a Entry = facts.entry(item)?;
+        let entry: &'a CatalogueEntry = facts.entry(item)?;
         let passes = self.is_on_sale(entry) && filter.is_none_or(|filter| filter.matches(&entry.item));
         passes.then_some(entry)
     }
@@ -76,7 +76,7 @@ impl<'a> Shop<'a> {
         self.shown(item, filter).is_some_and(|entry| self.is_complete(entry))
     }
 
-    fn is_on_sale(&self, entry: &Entry) -> bool {
+    fn is_on_sale(&self, entry: &CatalogueEntry) -> bool {
         let is_published = entry.item.published_at.is_none_or(|at| at.0 <= self.now_ms);
         entry.can_be_shown() && is_published && (entry.described || self.shows_unknown())
     }
@@ -90,7 +90,7 @@ impl<'a> Shop<'a> {
         }
     }
 
-    fn is_complete(&self, entry: &Entry) -> bool {
+    fn is_complete(&self, entry: &CatalogueEntry) -> bool {
         let overview = self.facts.overview();
         let is_free = entry.item.price == Some(0.0) && overview.n_priced() > 0;
         let is_untitled = || overview.n_titled() > 0 && !self.has_title(entry);
@@ -99,7 +99,7 @@ impl<'a> Shop<'a> {
     }
 
     /// Whether an item or its parent has a title.
-    fn has_title(&self, entry: &Entry) -> bool {
+    fn has_title(&self, entry: &CatalogueEntry) -> bool {
         let of_parent = || {
             let parent = self.facts.items.get(entry.item.parent.as_deref()?)?;
             self.facts.entry(parent)?.item.title.as_ref()

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use accrue_event::{Attribute, Timestamp};
 
-use crate::{Entry, ItemIdx};
+use crate::{CatalogueEntry, ItemIdx};
 
 /// A view of the whole catalogue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Overview {
 
 impl Overview {
     /// The overview of these entries.
-    pub(crate) fn of(entries: &[Arc<Entry>]) -> Self {
+    pub(crate) fn of(entries: &[Arc<CatalogueEntry>]) -> Self {
         let mut overview = Self::default();
         for (item, entry) in (0..).zip(entries) {
             overview.add(item, entry);
@@ -37,7 +37,7 @@ impl Overview {
     }
 
     /// Counts an entry.
-    pub(crate) fn add(&mut self, item: ItemIdx, entry: &Entry) {
+    pub(crate) fn add(&mut self, item: ItemIdx, entry: &CatalogueEntry) {
         let counts = Counts::of(entry);
         self.n_described += counts.described;
         self.n_unknown += counts.unknown;
@@ -55,7 +55,7 @@ impl Overview {
     }
 
     /// Takes back what [`Overview::add`] counted.
-    pub(crate) fn remove(&mut self, item: ItemIdx, entry: &Entry) {
+    pub(crate) fn remove(&mut self, item: ItemIdx, entry: &CatalogueEntry) {
         let counts = Counts::of(entry);
         self.n_described -= counts.described;
         self.n_unknown -= counts.unknown;
@@ -132,7 +132,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(entry: &Entry) -> Self {
+    fn of(entry: &CatalogueEntry) -> Self {
         let is_sold = entry.described && !entry.retired;
         Self {
             described: u64::from(entry.described),
@@ -143,7 +143,7 @@ impl Counts {
     }
 }
 
-fn date(item: ItemIdx, entry: &Entry) -> Option<(Timestamp, ItemIdx)> {
+fn date(item: ItemIdx, entry: &CatalogueEntry) -> Option<(Timestamp, ItemIdx)> {
     entry.item.published_at.filter(|_| !entry.retired).map(|at| (at, item))
 }
 
@@ -153,8 +153,8 @@ mod tests {
 
     use super::*;
 
-    fn entry(id: &str, edit: impl FnOnce(&mut Entry)) -> Arc<Entry> {
-        let mut entry = Entry { item: Item::bare(id.into()), described: true, retired: false };
+    fn entry(id: &str, edit: impl FnOnce(&mut CatalogueEntry)) -> Arc<CatalogueEntry> {
+        let mut entry = CatalogueEntry { item: Item::bare(id.into()), described: true, retired: false };
         edit(&mut entry);
         Arc::new(entry)
     }

@@ -9,8 +9,8 @@ use accrue_model::Fitted;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, StoreError, Written};
 use accrue_train::{Learner, TrainError, look_back, save};
 
+use super::earlier_records::SharedResolvedLog;
 use super::fits;
-use super::past::SharedPast;
 use crate::challenger::lifecycle::Lifecycle;
 use crate::error::EngineError;
 use crate::retention::starts_to_cover;
@@ -45,7 +45,7 @@ pub(crate) struct LearnerThread {
     checkpoints: Checkpoints,
     intervals: Intervals,
     shared: Arc<Shared>,
-    /// The newest checkpoint covers the records before this offset.
+    /// The newest checkpoint includes the records before this offset.
     saved: Offset,
     /// Records since then that may have changed the learned state; served answers do not.
     unsaved: u64,
@@ -98,7 +98,7 @@ impl LearnerThread {
     /// Learns until told to close, then catches up and saves.
     pub fn run(mut self) {
         if let Err(error) = self.follow() {
-            tracing::error!(%error, "learning stopped; the last published version goes on answering");
+            tracing::error!(%error, "learning stopped; the last published version continues to answer");
             let mut status = (**self.shared.learner.load()).clone();
             status.failed = Some(error.to_string());
             self.shared.learner.store(Arc::new(status));
@@ -183,7 +183,7 @@ impl LearnerThread {
         let (n_fits, n_alarms) = (self.n_fits(), self.learner.n_alarms());
         let mut records: Vec<Record> = Vec::with_capacity(limit);
         self.log.read(self.learner.end(), limit, |record| records.push(record))?;
-        // Names are resolved under the lock, learning happens without it: the writer waits for microseconds.
+        // Names are resolved under the lock and learned without it, so the writer waits for microseconds only.
         let resolved: Vec<Fact<'_>> = {
             let facts = self.shared.facts.read();
             self.learner.share_histories(&facts, limit);
@@ -195,8 +195,8 @@ impl LearnerThread {
         for (record, fact) in records.iter().zip(resolved) {
             match fact {
                 Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
-                    let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-                    look_back(&mut self.learner, record, &mut past)?;
+                    let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+                    look_back(&mut self.learner, record, &mut earlier)?;
                     // Training a challenger takes long: a checkpoint spares the next start from repeating it.
                     self.unsaved = self.unsaved.max(self.intervals.checkpoint_every);
                 }
@@ -232,8 +232,8 @@ impl LearnerThread {
     /// Does what is due for the challenger, if the engine serves.
     fn advance_challenger(&mut self, applied: Offset) {
         if let Some(challengers) = &mut self.challengers {
-            let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-            challengers.advance(&mut self.learner, &mut past, &self.shared.mailbox, applied);
+            let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+            challengers.advance(&mut self.learner, &mut earlier, &self.shared.mailbox, applied);
         }
     }
 
@@ -283,7 +283,7 @@ impl LearnerThread {
                 tracing::debug!(state_bytes, file_bytes, n_bases, "checkpoint written");
                 self.remove_old_records();
             }
-            // The log has everything: without the checkpoint, the next start is slower and nothing else.
+            // The log has all records, so without the checkpoint only the next start is slower.
             Err(error) => {
                 tracing::warn!(%error, "the checkpoint was not written; the next attempt is made after the same number of events");
             }
