@@ -268,6 +268,9 @@ impl Resolved {
         let table = Table::try_from(&self.config).expect("settings come from TOML or are plain numbers and texts");
         let mut values = Vec::new();
         leaves("", &table, &mut |key, value| {
+            if is_section_without_settings(key, value) {
+                return;
+            }
             let origin = self.origins.get(key).cloned().unwrap_or(Origin::Default);
             values.push((key.to_owned(), plain(value), origin));
         });
@@ -520,6 +523,12 @@ fn leaves(prefix: &str, table: &Table, found: &mut impl FnMut(&str, &Value)) {
     }
 }
 
+/// Whether the key is the section of a model that has no settings. An empty table elsewhere is a setting, such as `learn.weights`.
+fn is_section_without_settings(key: &str, value: &Value) -> bool {
+    let is_empty = value.as_table().is_some_and(Table::is_empty);
+    is_empty && key.strip_prefix("model.").is_some_and(|name| !name.contains('.'))
+}
+
 /// A number that was an `f32`, with the digits that were typed.
 fn plain(value: &Value) -> Value {
     match value {
@@ -706,6 +715,15 @@ mod tests {
             Resolved { config: Config::default(), file: None, passed_over: Vec::new(), origins: BTreeMap::new() };
         assert_eq!(resolved.config.validate(), Ok(()));
         assert_eq!(origin(&resolved, "model.factorization.rate").0, "0.05");
+    }
+
+    #[test]
+    fn models_without_settings_are_not_listed_and_empty_settings_are() {
+        let resolved =
+            Resolved { config: Config::default(), file: None, passed_over: Vec::new(), origins: BTreeMap::new() };
+        let keys: Vec<String> = resolved.values().into_iter().map(|(key, ..)| key).collect();
+        let has = |key: &str| keys.iter().any(|other| other == key);
+        assert!(!has("model.preference") && has("model.repeat.candidates") && has("learn.weights"), "{keys:?}");
     }
 
     #[test]

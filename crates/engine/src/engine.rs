@@ -19,14 +19,14 @@ use arc_swap::ArcSwap;
 use crate::challenger::status::{ChallengerState, ChallengerStatus};
 use crate::clock::now;
 use crate::config::Config;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
 use crate::status::{FitStatus, GuardStatus, Status};
 use crate::traffic::Traffic;
-use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused};
+use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
 
 /// A shop's data folder, opened. Cheap to clone; all clones are one engine.
@@ -92,7 +92,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Poisoned`], [`EngineError::Closing`].
     pub fn ingest(&self, batch: Vec<Incoming<RawEvent>>) -> Result<Ingested, EngineError> {
-        self.ask_blocking(|reply| Job::Events(batch, reply))
+        self.ask_blocking(|reply| Job::Events(batch, Sender::Shop, reply))
     }
 
     /// The same without blocking the caller's thread; refuses at once when too many writes wait.
@@ -101,7 +101,16 @@ impl Engine {
     /// Those of [`Engine::ingest`], and [`EngineError::Overloaded`].
     pub async fn ingest_async(&self, batch: Vec<impl Into<Incoming<RawEvent>>>) -> Result<Ingested, EngineError> {
         let batch = batch.into_iter().map(Into::into).collect();
-        self.ask(|reply| Job::Events(batch, reply)).await
+        self.ingest_from(Sender::Shop, batch).await
+    }
+
+    /// [`Engine::ingest_async`] for events that somebody else may have sent. What comes with a published key has ids,
+    /// shoppers and statistics of its own, and creates no items.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest_async`].
+    pub async fn ingest_from(&self, sender: Sender, batch: Vec<Incoming<RawEvent>>) -> Result<Ingested, EngineError> {
+        self.ask(|reply| Job::Events(batch, sender, reply)).await
     }
 
     /// New or changed items; with `sync`, items that are absent from the list are retired. Items whose description has not changed
@@ -173,7 +182,7 @@ impl Engine {
     pub async fn remove_user(&self, id: UserId) -> Result<(), EngineError> {
         self.edit(move |facts, _| match facts.user(&id) {
             Some(_) => Ok(vec![Body::UserRemoved(id)]),
-            None => Err(EngineError::NotFound { what: "user", id: id.to_string() }),
+            None => Err(EngineError::NotFound { what: Resource::User, id: id.to_string() }),
         })
         .await
     }
@@ -364,7 +373,7 @@ impl Engine {
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             served_lost: shared.served.n_lost(),
-            repeats_passed: learner.n_repeats_passed,
+            repeats_passed: learner.n_repeats_skipped,
             steps_skipped: version.ensemble.sequence().map_or(0, accrue_model::Sequence::n_skipped),
             fits: version.ensemble.fitted().map(FitStatus::of),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
@@ -427,7 +436,7 @@ impl Engine {
 }
 
 fn unknown_item(id: &ItemId) -> EngineError {
-    EngineError::NotFound { what: "item", id: id.to_string() }
+    EngineError::NotFound { what: Resource::Item, id: id.to_string() }
 }
 
 fn known_item(facts: &Facts, id: &ItemId) -> Result<(), EngineError> {

@@ -46,7 +46,7 @@ pub use config::{
     Config, Keep, KeepError, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, learn_settings, moved_to,
 };
 pub use engine::Engine;
-pub use error::EngineError;
+pub use error::{EngineError, Resource};
 pub use folder::checkpoints_in;
 pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
@@ -54,5 +54,5 @@ pub use offline::{Replay, UserList, digest, recommendations, replay};
 pub use retention::at_rest::{Compacted, compact};
 pub use status::{CheckpointStatus, FitStatus, GuardStatus, IndexState, IndexStatus, Status};
 pub use versions::Versions;
-pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused};
+pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 pub use write::check::with_kind_in_code;

@@ -38,10 +38,10 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LearnerStatus {
     pub quality: Quality,
-    /// What the guard examined since its tests began.
+    /// The choices that the guard examined since its tests began.
     pub tallies: [Tally; 2],
     pub n_learned: u64,
-    pub n_repeats_passed: u64,
+    pub n_repeats_skipped: u64,
     pub copied_bytes: u64,
     /// What stopped the learner, if something did.
     pub failed: Option<String>,
@@ -54,7 +54,7 @@ impl LearnerStatus {
             quality: learner.quality().clone(),
             tallies: learner.tallies(),
             n_learned: learner.n_learned(),
-            n_repeats_passed: learner.n_repeats_passed(),
+            n_repeats_skipped: learner.n_repeats_skipped(),
             copied_bytes: learner.ensemble().copied_bytes(),
             failed: None,
         }
@@ -64,7 +64,7 @@ impl LearnerStatus {
 pub(crate) struct Shared {
     pub facts: RwLock<Facts>,
     pub version: ArcSwap<Version>,
-    /// The last good version, for the share of shoppers that it always answers.
+    /// The good version, for the share of shoppers that it always answers.
     pub good: ArcSwapOption<Version>,
     pub versions: ArcSwap<Versions>,
     pub learner: ArcSwap<LearnerStatus>,
@@ -77,12 +77,12 @@ pub(crate) struct Shared {
     pub mailbox: Mailbox,
     pub checkpoint: Mutex<CheckpointStatus>,
     pub search: Mutex<IndexStatus>,
-    /// Held while segments are removed, and while it is made sure that what an erasure needs is still there.
+    /// Held while segments are removed, and while an erasure verifies that the records that it needs still exist.
     pub pruning: Mutex<()>,
 }
 
 impl Shared {
-    /// Folds committed records into the facts, wakes the learner, and hands catalogue changes to the search index.
+    /// Applies committed records to the facts, wakes the learner, and passes changes of the catalogue to the search index.
     pub fn apply(&self, records: impl Iterator<Item = Record>) {
         let mut edited: Vec<ItemIdx> = Vec::new();
         let mut facts = self.facts.write();
@@ -132,7 +132,7 @@ impl Shared {
     pub fn poison(&self, cause: &str) {
         if self.poisoned.load().is_none() {
             self.poisoned.store(Some(Arc::new(cause.to_owned())));
-            tracing::error!(%cause, "writes are refused from here on; reads go on");
+            tracing::error!(%cause, "writes are refused from here on; reads continue");
         }
     }
 }

@@ -48,7 +48,7 @@ pub struct Status {
     pub duplicates: u64,
     /// Answers that were to be recorded and could not, since the start.
     pub served_lost: u64,
-    /// Choices that taught nothing, because their shopper had made the same choice too often on that day.
+    /// Choices that were not learned, because their shopper had made the same choice too often on that day.
     pub repeats_passed: u64,
     /// Steps of the sequence network that were skipped because a loss or a gradient was not a finite number.
     pub steps_skipped: u64,
@@ -147,7 +147,7 @@ pub struct GuardStatus {
 
 impl GuardStatus {
     pub(crate) fn of(versions: &Versions, tallies: [Tally; 2]) -> Self {
-        let [stream, anchor] = tallies.map(|tally| (tally.n, tally.line(), tally.good()));
+        let [stream, anchor] = tallies.map(|tally| (tally.n, tally.current(), tally.good()));
         let suspect_windows = versions.suspect.iter().filter(|window| !window.released).count() as u64;
         let (good, on_probation, alarms) = (versions.good, versions.on_probation, versions.alarms);
         Self { good, on_probation, alarms, suspect_windows, stream, anchor }

@@ -14,6 +14,7 @@ mod body;
 mod connection;
 mod events;
 mod forget;
+mod ingested;
 mod items;
 mod large;
 mod listener;

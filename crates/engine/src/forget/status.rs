@@ -108,7 +108,7 @@ impl ErasureSlot {
 }
 
 impl Erasure {
-    /// Whether anybody is being forgotten.
+    /// Whether people are being forgotten.
     pub fn is_running(&self) -> bool {
         !self.hidden.load().is_empty()
     }
@@ -118,12 +118,12 @@ impl Erasure {
         self.hidden.load().contains(user)
     }
 
-    /// All who are being forgotten.
+    /// The people who are being forgotten.
     pub fn hidden(&self) -> Arc<BTreeSet<UserId>> {
         self.hidden.load_full()
     }
 
-    /// Hides these people, and nobody else, from reads.
+    /// Hides these people, and no others, from reads.
     pub fn hide(&self, users: BTreeSet<UserId>) {
         self.hidden.store(Arc::new(users));
     }

@@ -25,7 +25,7 @@ use super::status::{Begun, Erased, ErasureState, ErasureStatus};
 use crate::backoff::Backoff;
 use crate::config::learn_settings;
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 use crate::folder::checkpoints_in;
 use crate::learn::fits;
 use crate::running::{Running, Shutdown, thread};
@@ -105,7 +105,7 @@ impl Engine {
         let settings = learn_settings(&inner.config);
         refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &settings, &users, &traces)?;
         if let Some(unknown) = asked.difference(&hidden).find(|user| !traces.records.contains_key(*user)) {
-            return Err(EngineError::NotFound { what: "user", id: unknown.to_string() });
+            return Err(EngineError::NotFound { what: Resource::User, id: unknown.to_string() });
         }
         let noted = PendingErasure::of(&inner.dir).begin(&traces.offsets)?;
         traces.add_noted(&noted);

@@ -11,8 +11,8 @@ use accrue_model::Fitted;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, StoreError, Written};
 use accrue_train::{Learner, TrainError, look_back, save};
 
+use super::earlier_records::SharedResolvedLog;
 use super::fits;
-use super::past::SharedPast;
 use crate::backoff::Backoff;
 use crate::challenger::lifecycle::Lifecycle;
 use crate::clock::now;
@@ -63,7 +63,7 @@ pub(crate) struct LearnerThread {
     checkpoints: Checkpoints,
     intervals: Intervals,
     shared: Arc<Shared>,
-    /// The newest checkpoint covers the records before this offset.
+    /// The newest checkpoint includes the records before this offset.
     saved: Offset,
     /// Records since then that may have changed the learned state; served answers do not.
     unsaved: u64,
@@ -129,7 +129,7 @@ impl LearnerThread {
             // Before it began with what was interrupted, it had saved.
             Err(TrainError::Stopped) => tracing::info!("a challenger is learned after the next start"),
             Err(error) => {
-                tracing::error!(%error, "learning stopped; the last published version goes on answering");
+                tracing::error!(%error, "learning stopped; the last published version continues to answer");
                 self.tell_failure(Some(error.to_string()));
             }
         }
@@ -266,7 +266,7 @@ impl LearnerThread {
 
     fn learn(&mut self, records: &[Record]) -> Result<(), TrainError> {
         let (n_fits, n_alarms) = (self.n_fits(), self.learner.n_alarms());
-        // Names are resolved under the lock, learning happens without it: the writer waits for microseconds.
+        // Names are resolved under the lock and learned without it, so the writer waits for microseconds only.
         let resolved: Vec<Fact<'_>> = {
             let facts = self.shared.facts.read();
             self.learner.share_histories(&facts, records.len());
@@ -280,8 +280,8 @@ impl LearnerThread {
                 Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
                     // A stop while a challenger is trained leaves the learner unfinished, and the training may take long.
                     self.save();
-                    let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-                    look_back(&mut self.learner, record, &mut past)?;
+                    let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+                    look_back(&mut self.learner, record, &mut earlier)?;
                     // Training a challenger takes long: a checkpoint spares the next start from repeating it.
                     self.unsaved = self.unsaved.max(self.intervals.checkpoint_every);
                 }
@@ -317,8 +317,8 @@ impl LearnerThread {
     /// Does what is due for the challenger, if the engine serves.
     fn advance_challenger(&mut self, applied: Offset) {
         if let Some(challengers) = &mut self.challengers {
-            let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-            challengers.advance(&mut self.learner, &mut past, &self.shared.mailbox, applied);
+            let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+            challengers.advance(&mut self.learner, &mut earlier, &self.shared.mailbox, applied);
         }
     }
 

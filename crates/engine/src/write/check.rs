@@ -5,12 +5,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use accrue_event::{
-    ContentIds, EventId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, RefusalId, Rejection,
-    Repair, arrival_id, content_hash, lacks_id,
+    ContentIds, EventId, ItemId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, RefusalId,
+    Rejection, Repair, arrival_id, content_hash, lacks_id,
 };
-use accrue_store::{Body, CheckedEvent, Offset};
+use accrue_store::{Body, CheckedEvent, Offset, PublishedRecord};
 
-use super::batch::{Incoming, Ingested, Refused};
+use super::batch::{Incoming, Ingested, Refused, Sender};
+use super::published::{NewOfPublished, inert_body};
 use super::writer::Writer;
 use crate::clock::Arrival;
 use crate::error::EngineError;
@@ -20,7 +21,10 @@ use crate::error::EngineError;
 pub(crate) struct NewInGroup {
     /// Hashes of the content, by id.
     events: HashMap<EventId, u128>,
-    refusals: HashSet<RefusalId>,
+    pub(super) refusals: HashSet<RefusalId>,
+    /// Items that the shop's own events name and the facts do not have yet.
+    pub(super) items: HashSet<ItemId>,
+    pub(super) published: NewOfPublished,
 }
 
 impl Writer {
@@ -28,6 +32,7 @@ impl Writer {
     pub fn judge(
         &mut self,
         batch: Vec<Incoming<RawEvent>>,
+        sender: &Sender,
         arrival: Arrival,
         group: &mut NewInGroup,
         bodies: &mut Vec<Body>,
@@ -50,6 +55,7 @@ impl Writer {
             };
             let lacks_id = lacks_id(&raw);
             ids.assign(&mut raw);
+            sender.claim(&mut raw);
             match self.check.judge(&raw, arrival.clock, |item| facts.known_item(item)) {
                 Outcome::Accepted(event) => passed.push(CheckedEvent { event, repairs: Vec::new(), raw: None }),
                 Outcome::Repaired(mut event, mut repairs) => {
@@ -61,9 +67,9 @@ impl Writer {
                     // Without a time the content does not say which of several equal events this is; its arrival does.
                     if lacks_id && was_filled {
                         let place = (self.log.end().0 + before as u64, index as u64);
-                        event.id = arrival_id(&event.id, arrival.clock, place);
+                        event.id = sender.id(arrival_id(&event.id, arrival.clock, place));
                     }
-                    let (repairs, raw) = (repair_codes(&repairs), Some(raw.to_json().into()));
+                    let (repairs, raw) = (repair_codes(&repairs), self.kept_json(&raw, sender));
                     passed.push(CheckedEvent { event, repairs, raw });
                 }
                 Outcome::Quarantined(rejection) => {
@@ -95,24 +101,44 @@ impl Writer {
             .filter(|(place, _)| !known.contains(place))
             .map(|(_, refusal)| refusal)
             .collect();
-        duplicates[0] += self.refuse(refusals, group, &mut outcome, bodies)?;
+        duplicates[0] += match sender {
+            Sender::Shop => self.refuse(refusals, group, &mut outcome, bodies)?,
+            Sender::Published(_) => {
+                self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
+            }
+        };
         let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
         for (checked, known) in passed.into_iter().zip(known) {
             let hash = content_hash(&checked.event);
             let first = match known {
                 Some(offset) => self.content_at(offset)?,
-                None => group.events.get(&checked.event.id).copied(),
+                None => group.events.get(&checked.event.id).map(|hash| Content::Hash(*hash)),
             };
             match first {
                 // If the check set the time, it differs each time the event is sent, so the content cannot be compared.
-                Some(first) if first == hash || at_was_set(&checked) => duplicates[0] += 1,
-                Some(_) => duplicates[1] += 1,
+                Some(Content::Inert) => duplicates[0] += 1,
+                Some(Content::Hash(first)) if first == hash || at_was_set(&checked) => duplicates[0] += 1,
+                Some(Content::Hash(_)) => duplicates[1] += 1,
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
-                    let item = checked.event.item.as_ref().and_then(|item| facts.known_item(item));
-                    self.check.observe(&checked.event, item);
                     *(if checked.repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
-                    bodies.push(Body::Event(checked));
+                    let named = checked.event.item.as_ref();
+                    let item = named.and_then(|item| facts.known_item(item));
+                    let inert = match sender {
+                        Sender::Shop => {
+                            group.items.extend(named.filter(|_| item.is_none()).cloned());
+                            None
+                        }
+                        Sender::Published(_) => {
+                            self.admit_published(&checked.event, &facts, arrival.stamp, group).err()
+                        }
+                    };
+                    if let Some(why) = inert {
+                        bodies.push(inert_body(checked, why));
+                    } else {
+                        self.check.observe(&checked.event, item);
+                        bodies.push(Body::Event(checked));
+                    }
                 }
             }
         }
@@ -206,7 +232,7 @@ impl Writer {
     }
 
     /// Puts refused records into quarantine. Returns how many of them were refused once before.
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         refusals: Vec<(usize, Refusal)>,
         group: &mut NewInGroup,
@@ -230,13 +256,27 @@ impl Writer {
         Ok(outcome.refused_again.len() as u64)
     }
 
-    /// The hash of the content of the event at `offset`.
-    fn content_at(&mut self, offset: Offset) -> Result<Option<u128>, EngineError> {
+    /// What the log has of the event at `offset`.
+    fn content_at(&mut self, offset: Offset) -> Result<Option<Content>, EngineError> {
         Ok(self.reader.get(offset)?.and_then(|record| match record.body {
-            Body::Event(checked) | Body::Released { event: checked, .. } => Some(content_hash(&checked.event)),
+            Body::Event(checked) | Body::Released { event: checked, .. } => {
+                Some(Content::Hash(content_hash(&checked.event)))
+            }
+            Body::Published(record) => match *record {
+                PublishedRecord::Inert { .. } => Some(Content::Inert),
+                PublishedRecord::Refusals { .. } => None,
+            },
             _ => None,
         }))
     }
+}
+
+/// What is known of an event's content.
+enum Content {
+    /// Its hash.
+    Hash(u128),
+    /// It had no effect, and was not kept whole.
+    Inert,
 }
 
 /// The records of a batch that could be read, with their indexes; the others go to `refusals`.

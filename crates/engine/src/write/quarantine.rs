@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use accrue_event::{EventId, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawUser, RecordKind, Rejection};
+use accrue_event::{EventId, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Rejection};
 use accrue_store::{Body, CheckedEvent, Facts, Offset};
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::batch::{Ingested, Refused};
 use super::check::{repair_codes, with_kind_in_code};
 use super::writer::Writer;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 
 /// A record in quarantine.
 struct HeldRecord {
@@ -126,6 +126,11 @@ impl Writer {
             return Ok(Verdict::Known);
         }
         let facts = self.shared.facts.read();
+        let unknown = event.item.as_ref().filter(|item| facts.items.get(item.as_str()).is_none());
+        if let Some(item) = unknown.filter(|_| event.id.is_published()) {
+            let detail = format!("item: {item} is neither in the catalogue nor in an event of the shop's own");
+            return Ok(Verdict::Refused(Rejection::new(Reason::Rule("unknown_item".into()), detail)));
+        }
         self.check.observe(&event, event.item.as_ref().and_then(|item| facts.known_item(item)));
         let repaired = !repairs.is_empty();
         let event = CheckedEvent { event, repairs: repair_codes(&repairs), raw: Some(held.raw.clone()) };
@@ -152,7 +157,7 @@ impl Writer {
 }
 
 fn not_held(of: Offset) -> EngineError {
-    EngineError::NotFound { what: "quarantined record", id: of.to_string() }
+    EngineError::NotFound { what: Resource::QuarantinedRecord, id: of.to_string() }
 }
 
 /// The record, unless it was refused because it could not be read.
