@@ -86,7 +86,7 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
-    /// The earlier records were not read to their end, because the server stops. What was being learned from them is not to be used.
+    /// The server stops before the earlier records were read to their end. What was being learned from them must not be used.
     #[error("the server stops")]
     Stopped,
     /// A record that needs earlier ones was passed without access to them; a fault of the caller.

@@ -147,8 +147,10 @@ mod tests {
             anyhow::anyhow!("bare"),
             Problem::new("own", "do this").into(),
             anyhow::Error::from(EngineError::Store(StoreError::Locked { path: "shop".into() })),
+            anyhow::Error::from(EngineError::Store(StoreError::NoLog { path: "shop".into() })),
+            anyhow::Error::from(EngineError::NotFound { what: Resource::Version, id: "9".into() }),
         ];
-        let hints = ["accrue --help", "do this", "POST /v1/events"];
+        let hints = ["accrue --help", "do this", "POST /v1/events", "--data DIR", "accrue versions"];
         for (error, hint) in errors.iter().zip(hints) {
             let report = report(error);
             let (first, last) = report.rsplit_once('\n').unwrap();

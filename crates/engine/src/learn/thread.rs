@@ -252,8 +252,8 @@ impl LearnerThread {
         Ok(records)
     }
 
-    /// Tells that the log cannot be read, and waits until it is tried again; `false` if the engine closes. Nothing was learned of what
-    /// could not be read, so that it can be repeated.
+    /// Reports that the log cannot be read, and waits until the next attempt; `false` if the engine closes. Nothing was learned from the
+    /// records that could not be read, so reading can be repeated.
     fn wait_to_read(&mut self, error: &StoreError) -> bool {
         let wait = self.read_retry.fail();
         tracing::error!(%error, wait_ms = wait.as_millis(), "the log cannot be read, so that nothing is learned; it is tried again");
@@ -356,8 +356,8 @@ impl LearnerThread {
         }
     }
 
-    /// Writes a checkpoint where the learner is. The log has everything: without the checkpoint the next start is slower and nothing else,
-    /// so a failure is told and does not end the learner.
+    /// Writes a checkpoint where the learner is. The log has all records, so without the checkpoint only the next start is slower:
+    /// a failure is reported and does not end the learner.
     fn save(&mut self) {
         if self.saved == self.learner.end() {
             return;
