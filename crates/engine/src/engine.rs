@@ -24,6 +24,7 @@ use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::status::{FitStatus, GuardStatus, Status};
+use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused};
 use crate::write::job::{Job, Reply};
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     /// The rules alone, without statistics of the stream.
     rules: Check,
     pub traffic: Traffic,
+    pub totals: Totals,
     pub erasure: Erasure,
 }
 
@@ -77,6 +79,7 @@ impl Engine {
             writes: Default::default(),
             rules: Check::new(config.check.clone(), Default::default())?,
             traffic: Traffic::new(&config.serve),
+            totals: Totals::default(),
             erasure: Erasure::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -248,7 +251,9 @@ impl Engine {
     ) -> Result<Recommendation, EngineError> {
         self.with_shop(|shop| {
             let item = shop.facts.items.get(id.as_str()).ok_or_else(|| unknown_item(id))?;
-            Ok(shop.similar(item, n, filter, grouping))
+            let n_on_sale = self.inner.totals.n_on_sale(&shop, filter, grouping);
+            let total = shop.n_others(item, n_on_sale, filter, grouping);
+            Ok(Recommendation { total, ..shop.similar(item, n, filter, grouping) })
         })
     }
 
@@ -262,7 +267,10 @@ impl Engine {
         filter: Option<&Filter>,
         grouping: Grouping,
     ) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.trending(n, filter, grouping)))
+        Ok(self.with_shop(|shop| {
+            let total = self.inner.totals.n_on_sale(&shop, filter, grouping);
+            Recommendation { total, ..shop.trending(n, filter, grouping) }
+        }))
     }
 
     /// The newest items.
@@ -275,7 +283,10 @@ impl Engine {
         filter: Option<&Filter>,
         grouping: Grouping,
     ) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.new_items(n, filter, grouping)))
+        Ok(self.with_shop(|shop| {
+            let total = self.inner.totals.n_on_sale(&shop, filter, grouping);
+            Recommendation { total, ..shop.new_items(n, filter, grouping) }
+        }))
     }
 
     /// The events of a history that is given with a request: those that the check accepts, by the same rules as for events that are

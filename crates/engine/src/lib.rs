@@ -33,6 +33,7 @@ mod retention;
 mod running;
 mod shared;
 mod status;
+mod totals;
 pub mod traffic;
 mod versions;
 mod write;

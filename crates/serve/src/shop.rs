@@ -1,13 +1,14 @@
 //! What a request is answered from: the facts, current at the last acknowledgement, and the published version.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use accrue_event::{Event, EventType, Shopper};
 use accrue_model::{Context, Prepared, Version};
-use accrue_store::{Entry, Facts, History, Interaction, ItemIdx, session_hash};
+use accrue_store::{Entry, Facts, History, Interaction, ItemIdx, ProductIdx, session_hash};
 
 use crate::filter::Filter;
-use crate::{Recommendation, Recommended, Visitor};
+use crate::{Grouping, Recommendation, Recommended, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -20,6 +21,15 @@ pub struct Shop<'a> {
 
 /// Events of an inline history that are used; the oldest beyond it are ignored.
 const INLINE_CAPACITY: usize = 500;
+
+/// What counts as one thing where variants do not count on their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Product {
+    /// A product with variants.
+    OfVariants(ProductIdx),
+    /// An item that is no variant.
+    Alone(ItemIdx),
+}
 
 thread_local! {
     /// Scratch memory of the thread that answers.
@@ -103,21 +113,25 @@ impl<'a> Shop<'a> {
     /// An item as the catalogue has it, if a page may show it and the filter accepts it.
     pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&Entry> {
         let entry = self.facts.entry(item)?;
-        let passes = entry.can_be_shown() && filter.is_none_or(|filter| filter.matches(&entry.item));
+        let matches = |filter: &Filter| self.facts.described(item).is_some_and(|item| filter.matches_described(item));
+        let passes = entry.can_be_shown() && filter.is_none_or(matches);
         passes.then_some(&**entry)
     }
 
-    /// The product that an item is: the id of its parent, which its variants have in common, or its own.
-    pub(crate) fn product(&self, item: ItemIdx) -> Option<&'a str> {
-        let facts: &'a Facts = self.facts;
-        let item = &facts.entry(item)?.item;
-        Some(item.parent.as_deref().unwrap_or(item.id.as_str()))
+    /// Whether a page may recommend the item and the filter accepts it.
+    pub(crate) fn may_recommend(&self, item: ItemIdx, filter: Option<&Filter>) -> bool {
+        self.shown(item, filter).is_some()
+    }
+
+    /// The product that an item is: the one that it is a variant of, or the item alone.
+    pub(crate) fn product(&self, item: ItemIdx) -> Product {
+        self.facts.products.of(item).map_or(Product::Alone(item), Product::OfVariants)
     }
 
     /// The name of an item in a sentence.
     pub(crate) fn title(&self, item: ItemIdx) -> String {
-        match self.facts.entry(item) {
-            Some(entry) => entry.item.title.as_deref().unwrap_or(entry.item.id.as_str()).to_string(),
+        match self.facts.described(item) {
+            Some(item) => item.title().unwrap_or(item.own().id.as_str()).to_string(),
             None => "an item".to_string(),
         }
     }
@@ -127,6 +141,7 @@ impl<'a> Shop<'a> {
         let id = self.facts.items.name(item).expect("scored items are in the vocabulary");
         Recommended { id: id.into(), score, reasons: Vec::new() }
     }
+
     /// Items of the catalogue that the models do not know yet, newest first.
     pub(crate) fn unmet(&self) -> impl Iterator<Item = ItemIdx> + use<> {
         let n_items = self.facts.items.len() as u32;
@@ -136,6 +151,39 @@ impl<'a> Shop<'a> {
     /// An answer by this version of the models.
     pub(crate) fn recommendation(&self, items: Vec<Recommended>, degraded: Vec<&'static str>) -> Recommendation {
         let (version, offset) = (self.version.number, self.version.offset);
-        Recommendation { version, offset, degraded, items, ranks: Vec::new(), propensities: Vec::new() }
+        Recommendation { version, offset, total: 0, degraded, items, ranks: Vec::new(), propensities: Vec::new() }
+    }
+
+    /// How many products are on sale and pass the filter; items, if each variant counts. Looks at the whole catalogue.
+    pub fn n_on_sale(&self, filter: Option<&Filter>, grouping: Grouping) -> usize {
+        let mut products = HashSet::new();
+        let counts = |&item: &ItemIdx| {
+            self.may_recommend(item, filter)
+                && match (grouping, self.product(item)) {
+                    (Grouping::Product, Product::OfVariants(product)) => products.insert(product),
+                    _ => true,
+                }
+        };
+        (0..self.facts.items.len() as u32).filter(counts).count()
+    }
+
+    /// Whether a product is among [`Shop::n_on_sale`].
+    pub(crate) fn is_on_sale(&self, product: Product, filter: Option<&Filter>) -> bool {
+        let products = &self.facts.products;
+        match product {
+            Product::Alone(item) => self.may_recommend(item, filter),
+            Product::OfVariants(product) => {
+                let mut items = products.parent(product).into_iter().chain(products.variants(product).iter().copied());
+                items.any(|item| self.may_recommend(item, filter))
+            }
+        }
+    }
+
+    /// What counts as one: the product, or the item where each variant counts.
+    pub(crate) fn counted(&self, item: ItemIdx, grouping: Grouping) -> Product {
+        match grouping {
+            Grouping::Product => self.product(item),
+            Grouping::Item => Product::Alone(item),
+        }
     }
 }

@@ -13,8 +13,8 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec, Record,
-    SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Described, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec,
+    Products, Record, SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Codes left for a shop's own event types.
@@ -116,6 +116,9 @@ pub struct Facts {
     /// Names of the shop's own event types.
     types: Vocabulary,
     catalogue: PagedVec<Arc<Entry>, ENTRIES>,
+    /// Which items are variants of one product.
+    #[serde(skip)]
+    pub products: Products,
     /// What the shop told of users, by their index.
     users: PagedMap<ShopperIdx, User, USERS>,
     /// What each shopper did lately.
@@ -146,6 +149,7 @@ impl Facts {
             shoppers: Vocabulary::default(),
             types: Vocabulary::default(),
             catalogue: PagedVec::default(),
+            products: Products::default(),
             users: PagedMap::default(),
             histories: Histories::new(history_capacity),
             quarantine: PagedMap::default(),
@@ -189,11 +193,13 @@ impl Facts {
         let assemble = || {
             let (statistics, counters, duplicates) = rules?;
             let (stream_time, catalogue_changed, end) = position?;
+            let (items, catalogue): (Vocabulary, PagedVec<Arc<Entry>, ENTRIES>) = (items?, catalogue?);
             Some(Self {
-                items: items?,
+                products: Products::of_catalogue(&items, &catalogue),
+                items,
                 shoppers: shoppers?,
                 types: types?,
-                catalogue: catalogue?,
+                catalogue,
                 users: users?,
                 histories: histories?,
                 quarantine: quarantine?,
@@ -295,6 +301,7 @@ impl Facts {
             self.catalogue_changed = offset.next();
             let entry = Entry { item: Item::bare(id.clone()), described: false, retired: false };
             self.catalogue.push(Arc::new(entry));
+            self.products.add(index, id.as_str());
         }
         index
     }
@@ -306,7 +313,10 @@ impl Facts {
 
     fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut Entry)) {
         let index = self.intern_item(offset, id);
-        edit(Arc::make_mut(self.catalogue.get_mut(index as usize)));
+        let entry = Arc::make_mut(self.catalogue.get_mut(index as usize));
+        let parent = entry.item.parent.clone();
+        edit(entry);
+        self.products.change(index, parent.as_deref(), &self.items, &self.catalogue);
         self.catalogue_changed = offset.next();
     }
 
@@ -395,6 +405,26 @@ impl Facts {
     /// An item's place in the catalogue.
     pub fn entry(&self, item: ItemIdx) -> Option<&Arc<Entry>> {
         self.catalogue.get(item as usize)
+    }
+
+    /// An item's description, with what it lacks from its product.
+    pub fn described(&self, item: ItemIdx) -> Option<Described<'_>> {
+        let own = &self.entry(item)?.item;
+        let Some(product) = self.products.of(item) else { return Some(own.into()) };
+        match self.products.describing(product, &self.catalogue).filter(|&other| other != item) {
+            Some(other) => {
+                let is_parent = self.products.parent(product) == Some(other);
+                Some(Described::with(own, &self.entry(other)?.item, is_parent))
+            }
+            None => Some(own.into()),
+        }
+    }
+
+    /// The items whose descriptions may change with that of `item`, because it describes their product.
+    pub fn described_by(&self, item: ItemIdx) -> &[ItemIdx] {
+        let product = self.products.of(item);
+        let product = product.filter(|&of| self.products.describing(of, &self.catalogue) == Some(item));
+        product.map_or(&[], |product| self.products.variants(product))
     }
 
     /// All items, by index.
