@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use accrue_serve::filter::Filter;
-use accrue_serve::{Grouping, Shop};
+use accrue_serve::{Grouping, IncompleteItems, ListRequest, Shop};
 use accrue_store::Offset;
 use parking_lot::Mutex;
 
@@ -24,13 +24,17 @@ pub(crate) struct Totals(Mutex<Counts>);
 struct Counts {
     /// The state of the catalogue that was counted, and when; `None` before the first count.
     of: Option<(Offset, Instant)>,
-    by_filter: BTreeMap<(String, Grouping), usize>,
+    by_filter: BTreeMap<Key, usize>,
 }
 
+/// What decides which items a list may have.
+type Key = (String, Grouping, Option<IncompleteItems>);
+
 impl Totals {
-    /// How many products (or items) of the shop are on sale and pass the filter.
-    pub fn n_on_sale(&self, shop: &Shop<'_>, filter: Option<&Filter>, grouping: Grouping) -> usize {
-        let key = (filter.map_or_else(String::new, Filter::to_string), grouping);
+    /// How many products (or items) of the shop a list may have.
+    pub fn n_on_sale(&self, shop: &Shop<'_>, list: &ListRequest) -> usize {
+        let filter = list.filter.as_ref().map_or_else(String::new, Filter::to_string);
+        let key = (filter, list.grouping, list.incomplete);
         let (changed, now) = (shop.facts.catalogue_changed, Instant::now());
         {
             let mut counts = self.0.lock();
@@ -43,7 +47,7 @@ impl Totals {
             }
         }
         // Others answer meanwhile; the same count twice does no harm.
-        let n = shop.n_on_sale(filter, grouping);
+        let n = shop.n_on_sale(list);
         let mut counts = self.0.lock();
         if counts.of.is_some_and(|(of, _)| of == changed) {
             counts.by_filter.insert(key, n);

@@ -7,22 +7,25 @@
 
 use std::collections::{BinaryHeap, HashSet};
 
+use accrue_event::Timestamp;
 use accrue_model::Scored;
 use accrue_store::ItemIdx;
 
-use crate::filter::Filter;
 use crate::page::Variants;
-use crate::{Grouping, Reason, Recommendation, Recommended, Shop};
+use crate::{Grouping, ListRequest, Reason, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
 const MAX_COMPARED: usize = 100_000;
+/// How long an item counts as just published: a fortnight.
+const LATELY_MS: i64 = 14 * 24 * 3600 * 1000;
 
 impl Shop<'_> {
     /// Items like `item`: neighbours by the shoppers' choices, then, where those do not fill the page, by description.
-    pub fn similar(&self, item: ItemIdx, n: usize, filter: Option<&Filter>, grouping: Grouping) -> Recommendation {
+    pub fn similar(&self, item: ItemIdx, list: &ListRequest) -> Recommendation {
+        let (shop, n, grouping) = (self.with_incomplete(list.incomplete), list.n, list.grouping);
         let own = self.counted(item, grouping);
         let is_other = |other: ItemIdx| self.counted(other, grouping) != own;
-        let acceptable = |other: ItemIdx| is_other(other) && self.may_recommend(other, filter);
+        let acceptable = |other: ItemIdx| is_other(other) && shop.may_recommend(other, list.filter.as_ref());
         let mut variants = Variants::new(self, grouping);
         let neighbours = self.version.ensemble.neighbours();
         let neighbours =
@@ -49,8 +52,9 @@ impl Shop<'_> {
     }
 
     /// Of `n_on_sale` products (or items), those that may be in a list of items like `item`.
-    pub fn n_others(&self, item: ItemIdx, n_on_sale: usize, filter: Option<&Filter>, grouping: Grouping) -> usize {
-        n_on_sale.saturating_sub(usize::from(self.is_on_sale(self.counted(item, grouping), filter)))
+    pub fn n_others(&self, item: ItemIdx, n_on_sale: usize, list: &ListRequest) -> usize {
+        let own = self.with_incomplete(list.incomplete).is_on_sale(self.counted(item, list.grouping), list.filter.as_ref());
+        n_on_sale.saturating_sub(usize::from(own))
     }
 
     /// The acceptable items whose descriptions are like that of `item`, most alike first; scores are cosines times
@@ -68,16 +72,17 @@ impl Shop<'_> {
     }
 
     /// The items that are most popular at the moment. Items that were never chosen are not listed.
-    pub fn trending(&self, n: usize, filter: Option<&Filter>, grouping: Grouping) -> Recommendation {
+    pub fn trending(&self, list: &ListRequest) -> Recommendation {
+        let (shop, n) = (self.with_incomplete(list.incomplete), list.n);
         let popularity = self.version.ensemble.popularity();
         let now_ms = self.facts.stream_time.0;
         let first = |popular: &mut dyn Iterator<Item = ItemIdx>| -> Vec<Scored> {
-            let mut variants = Variants::new(self, grouping);
+            let mut variants = Variants::new(self, list.grouping);
             let first = popular.filter(|&item| variants.is_first(item)).take(n);
             first.map(|item| Scored { item, score: popularity.weekly(item, now_ms) }).collect()
         };
         let is_chosen = |item: ItemIdx| popularity.weekly_level(item) > f32::NEG_INFINITY;
-        let is_listed = |item: ItemIdx| is_chosen(item) && self.may_recommend(item, filter);
+        let is_listed = |item: ItemIdx| is_chosen(item) && shop.may_recommend(item, list.filter.as_ref());
         let leaders = popularity.leaders(now_ms).map(|leader| leader.item);
         let mut listed = first(&mut leaders.filter(|&item| is_listed(item)));
         if listed.len() < n && popularity.n_leaders() < self.facts.items.len() {
@@ -89,22 +94,43 @@ impl Shop<'_> {
         self.full_list(self.list(listed, "popular", "popular now"), n, Vec::new())
     }
 
-    /// The newest items, newest first; the score is the day of the first sight, counted from 1970.
-    pub fn new_items(&self, n: usize, filter: Option<&Filter>, grouping: Grouping) -> Recommendation {
-        let ensemble = &self.version.ensemble;
-        let seen_ms = |item| ensemble.first_seen_ms(item).unwrap_or(self.facts.stream_time.0);
-        let first = |new: &mut dyn Iterator<Item = ItemIdx>| -> Vec<Scored> {
-            let mut variants = Variants::new(self, grouping);
-            let first = new.filter(|&item| self.may_recommend(item, filter) && variants.is_first(item)).take(n);
-            first.map(|item| Scored { item, score: seen_ms(item) as f32 / 86_400_000.0 }).collect()
-        };
-        let mut listed = first(&mut self.unmet().chain(ensemble.newest()));
-        if listed.len() < n {
-            let mut met: Vec<ItemIdx> = (0..ensemble.n_items().min(self.facts.items.len() as u32)).collect();
-            met.sort_unstable_by_key(|&item| std::cmp::Reverse((seen_ms(item), item)));
-            listed = first(&mut self.unmet().chain(met));
-        }
-        self.full_list(self.list(listed, "new_item", "new in the shop"), n, Vec::new())
+    /// The newest items, newest first, by the date of publication, or by the first sight of an item that has none; the
+    /// score is that day, counted from 1970.
+    pub fn new_items(&self, list: &ListRequest) -> Recommendation {
+        let (shop, n) = (self.with_incomplete(list.incomplete), list.n);
+        let mut variants = Variants::new(self, list.grouping);
+        let newest = self.newest().filter(|&(_, item)| shop.may_recommend(item, list.filter.as_ref()));
+        let first = newest.filter(|&(_, item)| variants.is_first(item)).take(n);
+        let scored = first.map(|(at_ms, item)| Scored { item, score: at_ms as f32 / 86_400_000.0 });
+        let items = self.list(scored, "new_item", "new in the shop");
+        self.full_list(items, n, Vec::new())
+    }
+
+    /// Items from the newest on, each with the time from which it counts as new. At most [`MAX_COMPARED`] of those with a
+    /// date of publication, and as many of the others.
+    fn newest(&self) -> impl Iterator<Item = (i64, ItemIdx)> {
+        let (ensemble, overview, now_ms) = (&self.version.ensemble, self.facts.overview(), self.now_ms);
+        let published = overview.published(..=Timestamp(now_ms)).map(|(at, item)| (at.0, item));
+        let n_items = self.facts.items.len() as u32;
+        // Most catalogues have dates for all items or for none.
+        let n_undated = if overview.n_published() < u64::from(n_items) { MAX_COMPARED } else { 0 };
+        let is_undated =
+            |item: &ItemIdx| self.facts.entry(*item).is_some_and(|entry| entry.item.published_at.is_none());
+        let first_seen = move |item| ensemble.first_seen_ms(item).unwrap_or(now_ms);
+        let undated = (0..n_items).rev().take(n_undated).filter(is_undated).map(move |item| (first_seen(item), item));
+        let (mut published, mut undated) = (published.take(MAX_COMPARED).peekable(), undated.peekable());
+        std::iter::from_fn(move || match (published.peek(), undated.peek()) {
+            (Some((at_ms, _)), Some((seen_ms, _))) if at_ms < seen_ms => undated.next(),
+            (None, _) => undated.next(),
+            (Some(_), _) => published.next(),
+        })
+    }
+
+    /// The latest `n` items that were published within the last [`LATELY_MS`]. An item whose date of publication comes
+    /// days after its description is not among the newest of the models, so it would have no place to begin with.
+    pub(crate) fn just_published(&self, n: usize) -> impl Iterator<Item = ItemIdx> + use<'_> {
+        let since = Timestamp(self.now_ms.saturating_sub(LATELY_MS));
+        self.facts.overview().published(since..=Timestamp(self.now_ms)).map(|(_, item)| item).take(n)
     }
 
     fn list(&self, picked: impl IntoIterator<Item = Scored>, code: &'static str, text: &str) -> Vec<Recommended> {
@@ -159,7 +185,7 @@ mod tests {
     use crate::filter::Filter;
     use crate::fixture::{Fixture, Size};
     use crate::page::Variants;
-    use crate::{Grouping, Recommendation};
+    use crate::{Grouping, ListRequest, Recommendation};
 
     /// More items were chosen than the models keep leaders of, and there are more items than they keep newest of.
     fn large_shop() -> Fixture {
@@ -169,17 +195,17 @@ mod tests {
     /// The first `n` of a whole catalogue that was put in the order of the list.
     fn wanted(shop: &Fixture, ordered: &[ItemIdx], filter: Option<&Filter>, n: usize) -> Vec<String> {
         let mut variants = Variants::new(&shop.shop(), Grouping::Product);
-        let shown = ordered.iter().copied().filter(|&item| shop.shop().shown(item, filter).is_some());
+        let shown = ordered.iter().copied().filter(|&item| shop.shop().may_recommend(item, filter));
         let name = |item| shop.facts.items.name(item).unwrap().to_owned();
         shown.filter(|&item| variants.is_first(item)).take(n).map(name).collect()
     }
 
-    fn check(shop: &Fixture, ordered: &[ItemIdx], list: impl Fn(usize, Option<&Filter>) -> Recommendation) {
+    fn check(shop: &Fixture, ordered: &[ItemIdx], list: impl Fn(&ListRequest) -> Recommendation) {
         let narrow = (0..9).map(|price| Some(format!("price:{price}")));
         for filter in narrow.chain([None, Some("brand:brand1".into())]) {
             let filter = filter.map(|text| Filter::parse(&text).unwrap());
             for n in [1, 5, 40, 1_000] {
-                let answer = list(n, filter.as_ref());
+                let answer = list(&ListRequest { n, filter: filter.clone(), ..ListRequest::default() });
                 let listed: Vec<&str> = answer.items.iter().map(|item| item.id.as_str()).collect();
                 assert_eq!(listed, wanted(shop, ordered, filter.as_ref(), n), "{filter:?} {n}");
                 assert_eq!(answer.degraded.contains(&"few_candidates"), listed.len() < n);
@@ -195,7 +221,7 @@ mod tests {
         ordered.retain(|&item| popularity.weekly_level(item) > f32::NEG_INFINITY);
         assert!(ordered.len() > popularity.n_leaders() + 100);
         ordered.sort_by(|&a, &b| popularity.weekly_level(b).total_cmp(&popularity.weekly_level(a)).then(a.cmp(&b)));
-        check(&shop, &ordered, |n, filter| shop.shop().trending(n, filter, Grouping::Product));
+        check(&shop, &ordered, |list| shop.shop().trending(list));
     }
 
     #[test]
@@ -203,13 +229,13 @@ mod tests {
         let shop = large_shop();
         assert!(shop.version.ensemble.newest().count() < 1_000);
         let ordered: Vec<ItemIdx> = (0..shop.facts.items.len() as u32).rev().collect();
-        check(&shop, &ordered, |n, filter| shop.shop().new_items(n, filter, Grouping::Product));
+        check(&shop, &ordered, |list| shop.shop().new_items(list));
     }
 
     #[test]
     fn many_variants_of_one_product_do_not_shorten_a_list_of_similar_items() {
         let shop = Fixture::new(Size { n_events: 0, n_unmet: 0, variant_each: 2, ..Size::default() });
-        let list = shop.shop().similar(0, 200, None, Grouping::Product);
+        let list = shop.shop().similar(0, &ListRequest { n: 200, ..ListRequest::default() });
         assert_eq!(list.items.len(), 200, "of 350 products");
     }
 }

@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use accrue_event::{Attribute, Item};
 
-use crate::facts::Entry;
-use crate::{ItemIdx, Vocabulary};
+use crate::{CatalogueEntry, ItemIdx, Vocabulary};
 
 /// The number of a product that has variants.
 pub type ProductIdx = u32;
@@ -48,7 +47,7 @@ impl PartialEq for Products {
 
 impl Products {
     /// The products of a catalogue.
-    pub(crate) fn of_catalogue(items: &Vocabulary, catalogue: &[Arc<Entry>]) -> Self {
+    pub(crate) fn of_catalogue(items: &Vocabulary, catalogue: &[Arc<CatalogueEntry>]) -> Self {
         let mut products = Self::default();
         for (index, entry) in (0..).zip(catalogue) {
             products.add(index, entry.item.id.as_str());
@@ -67,7 +66,7 @@ impl Products {
     }
 
     /// Follows a change of an item's description; `before` is the parent that it named until then.
-    pub(crate) fn change(&mut self, item: ItemIdx, before: Option<&str>, items: &Vocabulary, catalogue: &[Arc<Entry>]) {
+    pub(crate) fn change(&mut self, item: ItemIdx, before: Option<&str>, items: &Vocabulary, catalogue: &[Arc<CatalogueEntry>]) {
         let now = &catalogue[item as usize].item;
         if before != now.parent.as_deref() {
             if let Some(product) = before.and_then(|parent| self.parents.get(parent)) {
@@ -117,7 +116,7 @@ impl Products {
 
     /// The item that describes a product for its variants: its parent if that has a title, else the first variant with
     /// one, else the parent.
-    pub fn describing(&self, product: ProductIdx, catalogue: &[Arc<Entry>]) -> Option<ItemIdx> {
+    pub fn describing(&self, product: ProductIdx, catalogue: &[Arc<CatalogueEntry>]) -> Option<ItemIdx> {
         let Product { parent, titled, .. } = self.products[product as usize];
         let has_title = |&parent: &ItemIdx| catalogue[parent as usize].item.title.is_some();
         parent.filter(has_title).or(titled).or(parent)
@@ -125,7 +124,7 @@ impl Products {
 }
 
 impl Product {
-    fn leave(&mut self, item: ItemIdx, catalogue: &[Arc<Entry>]) {
+    fn leave(&mut self, item: ItemIdx, catalogue: &[Arc<CatalogueEntry>]) {
         if let Ok(place) = self.variants.binary_search(&item) {
             self.variants.remove(place);
         }
@@ -135,7 +134,7 @@ impl Product {
     }
 
     /// Keeps the first variant with a title after the title of `item` may have changed.
-    fn retitle(&mut self, item: ItemIdx, catalogue: &[Arc<Entry>]) {
+    fn retitle(&mut self, item: ItemIdx, catalogue: &[Arc<CatalogueEntry>]) {
         if catalogue[item as usize].item.title.is_some() {
             self.titled = Some(self.titled.map_or(item, |titled| titled.min(item)));
         } else if self.titled == Some(item) {
@@ -143,7 +142,7 @@ impl Product {
         }
     }
 
-    fn find_titled(&mut self, catalogue: &[Arc<Entry>]) {
+    fn find_titled(&mut self, catalogue: &[Arc<CatalogueEntry>]) {
         let has_title = |&&variant: &&ItemIdx| catalogue[variant as usize].item.title.is_some();
         self.titled = self.variants.iter().find(has_title).copied();
     }

@@ -15,6 +15,7 @@ mod fitted;
 mod forget;
 mod http;
 mod poison;
+mod recover;
 mod resets;
 mod retention;
 mod server;

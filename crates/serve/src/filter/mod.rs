@@ -27,8 +27,11 @@
 //! | `attributes.NAME`, or just `NAME` | texts, numbers, `true`, `false`, ranges | the value, or one of a list's |
 //!
 //! Texts are equal when they are after Unicode composition (NFC) and lower-casing; names of attributes are taken as written.
-//! A variant has from its product what it lacks. What an item does not have matches nothing, so `NOT colour:red` keeps items without a colour.
+//! A variant has from its product what it lacks. What an item does not have matches nothing, so `NOT colour:red` keeps
+//! items without a colour. A filter on an attribute that no item has is refused before it is used
+//! ([`Shop::check_filter`](crate::Shop::check_filter)).
 
+mod fields;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -40,6 +43,7 @@ use accrue_event::{Attribute, Item, Timestamp};
 use accrue_store::Described;
 use unicode_normalization::{UnicodeNormalization, is_nfc_quick};
 
+pub use fields::UnknownField;
 pub use parse::{FilterError, MAX_DEPTH, MAX_LEN};
 
 /// A condition on items, parsed once and evaluated often.

@@ -11,12 +11,12 @@
 
 use accrue_event::{EventType, Timestamp};
 use accrue_model::{Prepared, ReasonKind};
-use accrue_store::{ItemIdx, Past as Event};
+use accrue_store::{ItemIdx, PastEvent};
 
 use super::seen::unwanted;
 use super::{Candidate, Situation};
 use crate::request::CitedEvent;
-use crate::shop::Past;
+use crate::shop::VisitorHistory;
 use crate::{Grouping, Reason, Shop};
 
 /// The latest events that may be cited for every item.
@@ -50,7 +50,7 @@ fn scores_without(situation: &Situation<'_>, events: &[usize], items: &[ItemIdx]
     let Situation { shop, request, past, work, .. } = situation;
     let mut counterfactual = Prepared::default();
     let without = |&event: &usize| {
-        let without = Past { history: past.history.without(event), session: past.session };
+        let without = VisitorHistory { history: past.history.without(event), session: past.session };
         shop.version.ensemble.prepare(&without.context(shop), &mut counterfactual);
         counterfactual.score_by(request.part);
         work.score(items.len());
@@ -64,7 +64,7 @@ fn scores_without(situation: &Situation<'_>, events: &[usize], items: &[ItemIdx]
 fn citable(situation: &Situation<'_>, items: &[ItemIdx]) -> Vec<usize> {
     let Situation { shop, context, .. } = situation;
     let unwanted = unwanted(shop, context.past);
-    let is_choice = |event: &Event| context.weight(event) > 0.0 && unwanted.binary_search(&event.item).is_err();
+    let is_choice = |event: &PastEvent| context.weight(event) > 0.0 && unwanted.binary_search(&event.item).is_err();
     let chosen: Vec<usize> = (0..context.past.len()).filter(|&place| is_choice(&context.past[place])).collect();
     let mut events: Vec<usize> = chosen[chosen.len().saturating_sub(LATEST)..].to_vec();
     for &item in items {
@@ -84,7 +84,7 @@ fn cited(situation: &Situation<'_>, item: ItemIdx, mut shares: Vec<(usize, f32)>
     // An event that lowers the score is no reason to show the item; its share stays in the rest.
     shares.retain(|&(_, share)| share > WORTH_SAYING * score.abs());
     shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
-    let is_own = |event: &Event| match request.grouping {
+    let is_own = |event: &PastEvent| match request.grouping {
         Grouping::Product => shop.product(event.item) == shop.product(item),
         Grouping::Item => event.item == item,
     };
@@ -99,18 +99,18 @@ fn cited(situation: &Situation<'_>, item: ItemIdx, mut shares: Vec<(usize, f32)>
 }
 
 /// What the shopper did with another item.
-fn cite_other(shop: &Shop<'_>, event: &Event, share: f32) -> Reason {
+fn cite_other(shop: &Shop<'_>, event: &PastEvent, share: f32) -> Reason {
     let (event_type, verb) = type_and_verb(shop, event);
     reason(shop, event, event_type, "because_of_event", format!("because you {verb} {}", shop.title(event.item)), share)
 }
 
 /// What the shopper did with the item itself, or with another variant of it: how often, and when last.
-fn cite_own(situation: &Situation<'_>, item: ItemIdx, event: &Event, share: f32) -> Reason {
+fn cite_own(situation: &Situation<'_>, item: ItemIdx, event: &PastEvent, share: f32) -> Reason {
     let Situation { shop, context, .. } = situation;
     let (event_type, verb) = type_and_verb(shop, event);
     let alike = context.past.iter().filter(|past| past.item == event.item && past.type_code == event.type_code);
     let n = alike.clone().count();
-    let last_ms = alike.map(Event::at_ms).max().unwrap_or(event.at_ms());
+    let last_ms = alike.map(PastEvent::at_ms).max().unwrap_or(event.at_ms());
     let what = if event.item == item { String::new() } else { "another variant ".to_owned() };
     let when = when(last_ms, context.now_ms);
     let text = match n {
@@ -121,14 +121,14 @@ fn cite_own(situation: &Situation<'_>, item: ItemIdx, event: &Event, share: f32)
     reason(shop, event, event_type, "chosen_before", text, share)
 }
 
-fn reason(shop: &Shop<'_>, event: &Event, event_type: String, code: &'static str, text: String, share: f32) -> Reason {
+fn reason(shop: &Shop<'_>, event: &PastEvent, event_type: String, code: &'static str, text: String, share: f32) -> Reason {
     let item = shop.facts.items.name(event.item).map(Into::into);
     let event = CitedEvent { event_type, at: Timestamp(event.at_ms()) };
     Reason { code, text, item, event: Some(event), share }
 }
 
 /// The name of an event's type, and what the shopper did.
-fn type_and_verb(shop: &Shop<'_>, event: &Event) -> (String, &'static str) {
+fn type_and_verb(shop: &Shop<'_>, event: &PastEvent) -> (String, &'static str) {
     let event_type = shop.facts.type_of(event.type_code);
     let verb = match event_type {
         Some(EventType::View) => "viewed",

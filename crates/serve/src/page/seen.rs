@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use accrue_event::EventType;
-use accrue_store::{ItemIdx, Past};
+use accrue_store::{ItemIdx, PastEvent};
 
 use super::Situation;
 use crate::filter::Filter;
@@ -104,18 +104,18 @@ impl KeptOff {
 }
 
 /// The items of the past that the shopper last said no to, or sent back, by index.
-pub(super) fn unwanted(shop: &Shop<'_>, past: &[Past]) -> Vec<ItemIdx> {
+pub(super) fn unwanted(shop: &Shop<'_>, past: &[PastEvent]) -> Vec<ItemIdx> {
     let said = latest_said(shop, past).into_iter();
     said.filter(|&(_, said)| said != Said::Nothing).map(|(item, _)| item).collect()
 }
 
 /// The items that the shopper bought and kept, by index.
-pub(super) fn bought(shop: &Shop<'_>, past: &[Past]) -> Vec<ItemIdx> {
+pub(super) fn bought(shop: &Shop<'_>, past: &[PastEvent]) -> Vec<ItemIdx> {
     with_types(shop, past, &[EventType::Purchase])
 }
 
 /// The items of the past with an event of one of `types`, by index; a return cancels a purchase.
-fn with_types(shop: &Shop<'_>, past: &[Past], types: &[EventType]) -> Vec<ItemIdx> {
+fn with_types(shop: &Shop<'_>, past: &[PastEvent], types: &[EventType]) -> Vec<ItemIdx> {
     let code = |event_type: &EventType| shop.facts.type_code(event_type);
     let (purchase, sent_back) = (code(&EventType::Purchase), code(&EventType::Return));
     let types: Vec<u8> = types.iter().filter_map(code).collect();
@@ -138,7 +138,7 @@ fn with_types(shop: &Shop<'_>, past: &[Past], types: &[EventType]) -> Vec<ItemId
 }
 
 /// The latest statement about each item of the past, by index.
-fn latest_said(shop: &Shop<'_>, past: &[Past]) -> BTreeMap<ItemIdx, Said> {
+fn latest_said(shop: &Shop<'_>, past: &[PastEvent]) -> BTreeMap<ItemIdx, Said> {
     let weights = &shop.version.weights;
     let of = |event_type: EventType| shop.facts.type_code(&event_type);
     let sent_back = of(EventType::Return);
