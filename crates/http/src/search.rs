@@ -190,6 +190,7 @@ pub(super) async fn get_search(
     State(server): State<Arc<Server>>,
     Params(params): Params<SearchParams>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
-    let SearchParams { q: query, user, session, n, offset, filter, variants, personalisation, fields, explain } = params;
+    let SearchParams { q: query, user, session, n, offset, filter, variants, personalisation, fields, explain } =
+        params;
     server.search(SearchBody { query, user, session, n, offset, filter, variants, personalisation, fields, explain })
 }

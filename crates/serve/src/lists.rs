@@ -53,7 +53,8 @@ impl Shop<'_> {
 
     /// Of `n_on_sale` products (or items), those that may be in a list of items like `item`.
     pub fn n_others(&self, item: ItemIdx, n_on_sale: usize, list: &ListRequest) -> usize {
-        let own = self.with_incomplete(list.incomplete).is_on_sale(self.counted(item, list.grouping), list.filter.as_ref());
+        let own =
+            self.with_incomplete(list.incomplete).is_on_sale(self.counted(item, list.grouping), list.filter.as_ref());
         n_on_sale.saturating_sub(usize::from(own))
     }
 

@@ -66,7 +66,13 @@ impl Products {
     }
 
     /// Follows a change of an item's description; `before` is the parent that it named until then.
-    pub(crate) fn change(&mut self, item: ItemIdx, before: Option<&str>, items: &Vocabulary, catalogue: &[Arc<CatalogueEntry>]) {
+    pub(crate) fn change(
+        &mut self,
+        item: ItemIdx,
+        before: Option<&str>,
+        items: &Vocabulary,
+        catalogue: &[Arc<CatalogueEntry>],
+    ) {
         let now = &catalogue[item as usize].item;
         if before != now.parent.as_deref() {
             if let Some(product) = before.and_then(|parent| self.parents.get(parent)) {

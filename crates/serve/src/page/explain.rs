@@ -121,7 +121,14 @@ fn cite_own(situation: &Situation<'_>, item: ItemIdx, event: &PastEvent, share: 
     reason(shop, event, event_type, "chosen_before", text, share)
 }
 
-fn reason(shop: &Shop<'_>, event: &PastEvent, event_type: String, code: &'static str, text: String, share: f32) -> Reason {
+fn reason(
+    shop: &Shop<'_>,
+    event: &PastEvent,
+    event_type: String,
+    code: &'static str,
+    text: String,
+    share: f32,
+) -> Reason {
     let item = shop.facts.items.name(event.item).map(Into::into);
     let event = CitedEvent { event_type, at: Timestamp(event.at_ms()) };
     Reason { code, text, item, event: Some(event), share }
@@ -145,7 +152,17 @@ fn type_and_verb(shop: &Shop<'_>, event: &PastEvent) -> (String, &'static str) {
 /// A moment as a shopper remembers it: the day within a month, else the month, with the year if it is long ago.
 fn when(at_ms: i64, now_ms: i64) -> String {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
         "December",
     ];
     let date = Timestamp(at_ms).to_string();
@@ -207,7 +224,8 @@ mod tests {
     #[test]
     fn what_was_done_with_the_item_itself_is_said_once_with_count_and_time() {
         let (own, _) = reasons(&[(Purchase, 3), (View, 4), (Purchase, 3), (Purchase, 3)]);
-        let about: Vec<&Reason> = own.iter().filter(|reason| reason.item.as_ref().is_some_and(|id| id.as_str() == "i3")).collect();
+        let about: Vec<&Reason> =
+            own.iter().filter(|reason| reason.item.as_ref().is_some_and(|id| id.as_str() == "i3")).collect();
         let [reason] = about[..] else { panic!("{own:?}") };
         assert!(reason.code == "chosen_before" && reason.text.starts_with("bought 3 times, last on "), "{reason:?}");
         assert!(own.iter().all(|reason| reason.share != 0.0), "{own:?}");

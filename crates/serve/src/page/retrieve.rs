@@ -27,8 +27,7 @@ const MAX_UNMET: usize = 32;
 const MAX_LOOKED_AT: usize = 1024;
 
 /// Text for an item that the scan of the catalogue found.
-pub(super) const SCANNED: Share =
-    Share { code: "catalogue", text: "from the rest of the shop", added: 0.0 };
+pub(super) const SCANNED: Share = Share { code: "catalogue", text: "from the rest of the shop", added: 0.0 };
 
 /// Items of one tier, each once.
 pub(super) struct Tier {

@@ -33,7 +33,8 @@ const AS_MANY: f32 = 10.0;
 const MAX_SUMMED: usize = 1_000;
 
 /// Text for a product at a place that was kept for it.
-const KEPT: Share = Share { code: "new_to_you", text: "a place for something that you have not bought yet", added: 0.0 };
+const KEPT: Share =
+    Share { code: "new_to_you", text: "a place for something that you have not bought yet", added: 0.0 };
 
 /// Keeps places for what the shopper has not bought, over all tiers of a list.
 pub(super) struct Room {
@@ -177,10 +178,17 @@ mod tests {
         let shop = Fixture::new(Size { n_events: 3_000, ..Size::default() });
         let (home, plain) = (ask(&shop, "home", 1000, 0), ask(&shop, "other", 1000, 0));
         let bought: Vec<String> = ids(&ask(&shop, "again", 1000, 0)).into_iter().map(str::to_owned).collect();
-        let n_new = |page: &Recommendation, n| ids(page)[..n].iter().filter(|id| !bought.contains(&id.to_string())).count();
-        assert!(bought.len() > 10 && n_new(&plain, 10) < n_new(&home, 10), "{} {}", n_new(&plain, 10), n_new(&home, 10));
+        let n_new =
+            |page: &Recommendation, n| ids(page)[..n].iter().filter(|id| !bought.contains(&id.to_string())).count();
+        assert!(
+            bought.len() > 10 && n_new(&plain, 10) < n_new(&home, 10),
+            "{} {}",
+            n_new(&plain, 10),
+            n_new(&home, 10)
+        );
         assert!(n_new(&home, 10) < 10, "what is bought again stays");
-        let kept = home.items.iter().filter(|item| item.reasons.iter().any(|reason| reason.code == "new_to_you")).count();
+        let kept =
+            home.items.iter().filter(|item| item.reasons.iter().any(|reason| reason.code == "new_to_you")).count();
         assert!(kept > 0);
         let sorted = |page: &Recommendation| {
             let mut ids: Vec<String> = ids(page).into_iter().map(str::to_owned).collect();
