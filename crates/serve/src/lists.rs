@@ -12,7 +12,7 @@ use accrue_model::Scored;
 use accrue_store::ItemIdx;
 
 use crate::page::Variants;
-use crate::{Grouping, ListRequest, Reason, Recommendation, Recommended, Shop};
+use crate::{ListRequest, Reason, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
 const MAX_COMPARED: usize = 100_000;
@@ -53,8 +53,9 @@ impl Shop<'_> {
 
     /// Of `n_on_sale` products (or items), those that may be in a list of items like `item`.
     pub fn n_others(&self, item: ItemIdx, n_on_sale: usize, list: &ListRequest) -> usize {
-        let own =
-            self.with_incomplete(list.incomplete).is_on_sale(self.counted(item, list.grouping), list.filter.as_ref());
+        let own = self
+            .with_incomplete(list.incomplete)
+            .may_recommend_product(self.counted(item, list.grouping), list.filter.as_ref());
         n_on_sale.saturating_sub(usize::from(own))
     }
 

@@ -171,7 +171,7 @@ impl<'a> Shop<'a> {
     }
 
     /// Whether a product is among [`Shop::n_on_sale`].
-    pub(crate) fn is_on_sale(&self, product: Product, filter: Option<&Filter>) -> bool {
+    pub(crate) fn may_recommend_product(&self, product: Product, filter: Option<&Filter>) -> bool {
         let products = &self.facts.products;
         match product {
             Product::Alone(item) => self.may_recommend(item, filter),

@@ -89,7 +89,7 @@ impl KeptOff {
         if products.is_empty() {
             return items.iter().filter(|&&item| shop.may_recommend(item, filter)).count();
         }
-        products.iter().filter(|&&product| shop.is_on_sale(product, filter)).count()
+        products.iter().filter(|&&product| shop.may_recommend_product(product, filter)).count()
     }
 
     /// Whether the item follows behind all others.
