@@ -24,6 +24,7 @@ use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
 use crate::status::{FitStatus, GuardStatus, Status};
+use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     /// The rules alone, without statistics of the stream.
     rules: Check,
     pub traffic: Traffic,
+    pub totals: Totals,
     pub erasure: Erasure,
 }
 
@@ -77,6 +79,7 @@ impl Engine {
             writes: Default::default(),
             rules: Check::new(config.check.clone(), Default::default())?,
             traffic: Traffic::new(&config.serve),
+            totals: Totals::default(),
             erasure: Erasure::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -251,7 +254,8 @@ impl Engine {
     pub fn similar(&self, id: &ItemId, list: &ListRequest) -> Result<Recommendation, EngineError> {
         self.with_shop(|shop| {
             let item = shop.facts.items.get(id.as_str()).ok_or_else(|| unknown_item(id))?;
-            Ok(shop.similar(item, list))
+            let total = shop.n_others(item, self.inner.totals.n_on_sale(&shop, list), list);
+            Ok(Recommendation { total, ..shop.similar(item, list) })
         })
     }
 
@@ -260,7 +264,10 @@ impl Engine {
     /// # Errors
     /// None at present.
     pub fn trending(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.trending(list)))
+        Ok(self.with_shop(|shop| {
+            let total = self.inner.totals.n_on_sale(&shop, list);
+            Recommendation { total, ..shop.trending(list) }
+        }))
     }
 
     /// The newest items.
@@ -268,7 +275,10 @@ impl Engine {
     /// # Errors
     /// None at present.
     pub fn new_items(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.new_items(list)))
+        Ok(self.with_shop(|shop| {
+            let total = self.inner.totals.n_on_sale(&shop, list);
+            Recommendation { total, ..shop.new_items(list) }
+        }))
     }
 
     /// The events of a history that is given with a request: those that the check accepts, by the same rules as for events that are

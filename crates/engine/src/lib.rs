@@ -34,6 +34,7 @@ mod retention;
 mod running;
 mod shared;
 mod status;
+mod totals;
 pub mod traffic;
 mod versions;
 mod write;
