@@ -4,6 +4,7 @@
 //! [`User`]), or a rejection with a stable reason. Later stages rely on these facts and do not check them again. This
 //! crate stores nothing, reads no clock and knows no model.
 
+mod amount;
 mod attribute;
 mod check;
 mod event;
@@ -20,6 +21,7 @@ mod settings;
 mod time;
 mod tree;
 
+pub use amount::Decimal;
 pub use attribute::{Attribute, Attributes};
 pub use check::{
     Check, KnownItem, LogHistogram, Outcome, Reason, Refusal, Rejection, Repair, RuleCounters, RuleStatistics,
@@ -29,7 +31,7 @@ pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id};
 pub use item::{Item, ItemPatch, User};
-pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule};
+pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, Names, Object, Reading, usual_column};
 pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_value::RawValue;
 pub use record_kind::RecordKind;
