@@ -11,6 +11,7 @@ use accrue_store::{Assignment, Offset, Page, Served};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::running::Running;
+use crate::status::IndexState;
 use crate::traffic::Treatment;
 
 /// An answer to a visitor.
@@ -37,6 +38,7 @@ impl Engine {
                 part: request.part.or(treatment.part()),
                 diversity: request.diversity.or(treatment.diversity()),
                 explore: request.explore.or(treatment.explore),
+                n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
             Ok(shop.recommend(&request))
@@ -60,7 +62,11 @@ impl Engine {
         let answered = self.answer(id, &visitor, |running, shop, treatment| {
             let part = request.part.or(treatment.part());
             let request = SearchRequest { visitor: visitor.clone(), part, ..request };
-            Ok(shop.search(&running.search, &request)?)
+            let mut answer = shop.search(&running.search, &request)?;
+            if running.shared.search.lock().state != IndexState::Current {
+                answer.degraded.push("stale_index");
+            }
+            Ok(answer)
         })?;
         let Answered { answer, arm } = &answered;
         self.record(id, || {

@@ -12,7 +12,7 @@
 //! let event = serde_json::from_str(r#"{"type": "purchase", "user": "ann", "item": "mug", "at": 1760000000000}"#)?;
 //! engine.ingest(vec![Incoming::Record(event)])?;
 //! engine.wait_until_learned();
-//! assert_eq!(engine.trending(10, None, Default::default())?.items[0].id.as_str(), "mug");
+//! assert_eq!(engine.trending(&Default::default())?.items[0].id.as_str(), "mug");
 //! engine.close()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -34,6 +34,7 @@ mod retention;
 mod running;
 mod shared;
 mod status;
+mod totals;
 pub mod traffic;
 mod versions;
 mod write;
@@ -53,7 +54,7 @@ pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
 pub use offline::{Replay, UserList, digest, recommendations, replay};
 pub use retention::at_rest::{Compacted, compact};
-pub use status::{GuardStatus, Status};
+pub use status::{CheckpointStatus, GuardStatus, IndexState, IndexStatus, Status};
 pub use versions::Versions;
 pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 pub use write::check::with_kind_in_code;

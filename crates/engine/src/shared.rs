@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
+use accrue_event::ItemPatch;
 use accrue_model::Version;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
 use accrue_train::{Learner, Quality, Tally};
@@ -11,6 +13,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::challenger::mailbox::Mailbox;
+use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
 use crate::write::search_index::IndexChange;
 use crate::write::served::ServedQueue;
@@ -26,7 +29,9 @@ pub(crate) struct Progress {
     pub woken: bool,
     /// Finish and stop.
     pub closing: bool,
-    /// When closing: stop without learning the rest and without a checkpoint.
+    /// When closing: what is not done at this moment is left to the next start.
+    pub stop_at: Option<Instant>,
+    /// When closing: stop at once, and without a checkpoint.
     pub abandoned: bool,
 }
 
@@ -71,6 +76,8 @@ pub(crate) struct Shared {
     pub index: Mutex<Option<Sender<IndexChange>>>,
     pub served: ServedQueue,
     pub mailbox: Mailbox,
+    pub checkpoint: Mutex<CheckpointStatus>,
+    pub search: Mutex<IndexStatus>,
     /// Held while segments are removed, and while an erasure verifies that the records that it needs still exist.
     pub pruning: Mutex<()>,
 }
@@ -82,14 +89,25 @@ impl Shared {
         let mut facts = self.facts.write();
         let known = facts.entries().len() as ItemIdx;
         for record in records {
-            facts.apply(&record);
-            let id = match &record.body {
-                Body::Item(item) => Some(&item.id),
-                Body::ItemPatched { id, .. } | Body::ItemRetired(id) => Some(id),
-                _ => None,
+            let (id, is_described) = match &record.body {
+                Body::Item(item) => (Some(&item.id), true),
+                Body::ItemPatched { id, patch } => (Some(id), changes_texts(patch)),
+                Body::ItemRetired(id) => (Some(id), false),
+                _ => (None, false),
             };
-            edited.extend(id.and_then(|id| facts.items.get(id.as_str())).filter(|&item| item < known));
+            // What describes a product may change before and after: the title may be what it lost.
+            let mut describe = |facts: &Facts| {
+                if let Some(item) = id.and_then(|id| facts.items.get(id.as_str())) {
+                    let others = if is_described { facts.described_by(item) } else { &[] };
+                    edited.extend(others.iter().chain([&item]).filter(|&&item| item < known));
+                }
+            };
+            describe(&facts);
+            facts.apply(&record);
+            describe(&facts);
         }
+        edited.sort_unstable();
+        edited.dedup();
         let end = facts.end;
         let new = known..facts.entries().len() as ItemIdx;
         self.send_to_index(&facts, &edited, new);
@@ -98,6 +116,12 @@ impl Shared {
         progress.applied = end;
         drop(progress);
         self.progressed.notify_all();
+    }
+
+    /// Whether the engine closes and no time is left for work that the next start can do as well.
+    pub fn must_stop(&self) -> bool {
+        let Progress { abandoned, stop_at, .. } = *self.progress.lock();
+        abandoned || stop_at.is_some_and(|stop_at| Instant::now() >= stop_at)
     }
 
     /// Wakes the learner although there are no new records.
@@ -110,7 +134,7 @@ impl Shared {
         let index = self.index.lock();
         let Some(index) = index.as_ref().filter(|_| !edited.is_empty() || !new.is_empty()) else { return };
         for item in edited.iter().copied().chain(new) {
-            // The indexer outlives the writer. If it failed, only search is out of date.
+            // The indexer outlives the writer.
             let _ = index.send(IndexChange::of_item(facts, item));
         }
         let _ = index.send(IndexChange::Covered(facts.catalogue_changed));
@@ -123,4 +147,11 @@ impl Shared {
             tracing::error!(%cause, "writes are refused from here on; reads continue");
         }
     }
+}
+
+/// Whether a change is of something that variants have from the description of their product.
+fn changes_texts(patch: &ItemPatch) -> bool {
+    let ItemPatch { title, description, brand, categories, tags, attributes, .. } = patch;
+    let texts = [title, description, brand];
+    texts.iter().any(|text| text.is_some()) || categories.is_some() || tags.is_some() || !attributes.is_empty()
 }

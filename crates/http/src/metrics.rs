@@ -8,7 +8,7 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use accrue_engine::{ChallengerState, ChallengerStatus, GuardStatus, Status};
+use accrue_engine::{ChallengerState, ChallengerStatus, GuardStatus, IndexState, IndexStatus, Status};
 use accrue_train::Quality;
 use axum::http::Method;
 use parking_lot::RwLock;
@@ -202,6 +202,11 @@ fn render_state(page: &mut Page, status: &Status) {
         "1 if learning has stopped; answers come from the last version.",
         failed,
     );
+    render_checkpoint(page, status);
+    render_search(page, &status.search);
+    let failed = u8::from(status.erasure_failed.is_some());
+    let help = "1 if people are still to be forgotten because the last attempt failed; it is tried again.";
+    page.one("accrue_erasure_failed", "gauge", help, failed);
 }
 
 /// The tests of the guard.
@@ -234,7 +239,8 @@ fn render_guard(page: &mut Page, guard: &GuardStatus) {
 /// What the facts hold.
 fn render_counts(page: &mut Page, status: &Status) {
     page.one("accrue_events_accepted_total", "counter", "Events accepted as sent.", status.accepted);
-    page.one("accrue_items", "gauge", "Items in the catalogue.", status.n_items);
+    page.one("accrue_items", "gauge", "Items known, described or only named by events.", status.n_items);
+    page.one("accrue_items_unknown", "gauge", "Items that only events name.", status.n_unknown);
     page.one("accrue_shoppers", "gauge", "Users and guests known.", status.n_shoppers);
     page.one("accrue_quarantine_records", "gauge", "Records in quarantine now.", status.n_quarantined);
     page.one(
@@ -251,7 +257,7 @@ fn render_counts(page: &mut Page, status: &Status) {
     );
 }
 
-/// What was not learned, and the fits of the fitted model.
+/// What was not learned, and what members count of their own work.
 fn render_learning(page: &mut Page, status: &Status) {
     page.one(
         "accrue_learner_repeats_passed_total",
@@ -363,6 +369,30 @@ fn render_quality(page: &mut Page, quality: &Quality) {
     );
 }
 
+/// The newest checkpoint, from which the next start goes on.
+fn render_checkpoint(page: &mut Page, status: &Status) {
+    let checkpoint = &status.checkpoint;
+    if let Some(age_s) = status.checkpoint_age_s {
+        page.one("accrue_checkpoint_age_seconds", "gauge", "Time since the newest checkpoint was written.", age_s);
+    }
+    let behind = status.log_end.saturating_sub(checkpoint.covered.unwrap_or(0));
+    let help = "Records that the newest checkpoint does not include; the next start learns them again.";
+    page.one("accrue_checkpoint_lag_records", "gauge", help, behind);
+    let help = "1 if the last checkpoint could not be written; it is tried again.";
+    page.one("accrue_checkpoint_failed", "gauge", help, u8::from(checkpoint.failed.is_some()));
+}
+
+/// The search index.
+fn render_search(page: &mut Page, search: &IndexStatus) {
+    let help = "1 if the search index failed and does not follow the catalogue until it is built again.";
+    page.one("accrue_search_index_failed", "gauge", help, u8::from(search.state != IndexState::Current));
+    page.one("accrue_search_index_failures_total", "counter", "Failures of the search index.", search.failures);
+    if let Some(at) = search.committed_at {
+        let help = "When changes of the catalogue last became visible to searches, in seconds since 1970.";
+        page.one("accrue_search_index_commit_time_seconds", "gauge", help, at.0 as f64 / 1e3);
+    }
+}
+
 /// The text being written.
 struct Page(String);
 
@@ -432,6 +462,9 @@ mod tests {
             format!("accrue_http_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 2"),
             format!("accrue_http_request_duration_seconds_count{{{labels}}} 2"),
             "accrue_learner_lag_records 2".into(),
+            "accrue_checkpoint_lag_records 9".into(),
+            "accrue_checkpoint_failed 0".into(),
+            "accrue_search_index_failed 0".into(),
             "accrue_http_requests_in_flight 2".into(),
             "accrue_http_connections 3".into(),
             "accrue_http_connections_evicted_total 1".into(),

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body;
+use super::fields::FieldNames;
 use super::params::{At, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
-use super::recommend::{ArmBody, RecommendedBody, took_ms};
+use super::recommend::{ArmBody, RecommendedBody, VariantsBody, took_ms};
 use super::server::Server;
 
 /// Longest text to search for, in bytes.
@@ -45,10 +46,19 @@ pub(super) struct SearchBody {
     offset: Option<usize>,
     /// What may be shown.
     filter: Option<String>,
+    /// Whether variants of a product count as one: `one` (if left out) or `all`.
+    #[serde(default)]
+    #[schema(inline)]
+    variants: VariantsBody,
     /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
     #[serde(alias = "personalization")]
     #[schema(minimum = 0, maximum = 1, default = 0.5)]
     personalisation: Option<f32>,
+    /// What the answer says of each hit beside its id: names such as `title`, `price`, `image`, `attributes.colour`, as a
+    /// list or with commas between them. A variant has from its product what it lacks.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["title", "price", "image"]))]
+    fields: FieldNames,
     /// Whether each hit comes with its reasons.
     #[serde(default)]
     explain: bool,
@@ -77,9 +87,18 @@ pub(super) struct SearchParams {
     /// What may be shown.
     #[param(example = "price:..20 AND brand:Acme")]
     filter: Option<String>,
+    /// Whether variants of a product count as one: `one` (if left out) or `all`.
+    #[serde(default)]
+    #[param(inline)]
+    variants: VariantsBody,
     /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
     #[serde(alias = "personalization")]
     personalisation: Option<f32>,
+    /// What the answer says of each hit beside its id, with commas between the names. A variant has from its product what
+    /// it lacks.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "title,price,image")]
+    fields: FieldNames,
     /// Whether each hit comes with its reasons.
     #[serde(default)]
     explain: bool,
@@ -94,13 +113,14 @@ pub(super) struct SearchAnswerBody {
     /// Version of the models that ordered the hits.
     #[schema(example = 412)]
     version: u64,
-    /// Items that match and may be shown.
+    /// Products that match and may be shown; items with `variants=all`.
     #[schema(example = 37)]
     total: usize,
     /// Time inside the server, in milliseconds.
     #[schema(example = 1.3)]
     took_ms: f64,
-    /// What could not be done as requested; empty if everything was done.
+    /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, and until it is built
+    /// again latest changes of the catalogue are missing.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
     /// The experiment that is running, and the shopper's arm of it; absent if there is none.
@@ -114,6 +134,7 @@ impl Server {
     fn search(&self, body: SearchBody) -> Result<Json<SearchAnswerBody>, Problem> {
         let started = Instant::now();
         let at = At("");
+        let fields = body.fields.read(at)?;
         at.text("query", &body.query, MAX_QUERY_BYTES)?;
         let request = SearchRequest {
             query: body.query,
@@ -124,7 +145,8 @@ impl Server {
             device: at.name("device", body.device)?,
             n: at.count("n", body.n, 10, N)?,
             offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
-            filter: at.filter(body.filter.as_deref())?,
+            filter: at.filter(body.filter.as_deref(), &self.engine)?,
+            grouping: body.variants.into(),
             personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
             part: None,
             explain: body.explain,
@@ -136,7 +158,7 @@ impl Server {
             self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
         }
         let experiment = arm.as_ref().map(ArmBody::from);
-        let hits = hits.into_iter().map(RecommendedBody::from).collect();
+        let hits = fields.of(&self.engine, hits);
         Ok(Json(SearchAnswerBody { search_id, version, total, took_ms: took_ms(started), degraded, experiment, hits }))
     }
 }
@@ -174,6 +196,19 @@ pub(super) async fn get_search(
     State(server): State<Arc<Server>>,
     Params(params): Params<SearchParams>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
-    let SearchParams { q: query, user, session, device, n, offset, filter, personalisation, explain } = params;
-    server.search(SearchBody { query, user, session, device, n, offset, filter, personalisation, explain })
+    let SearchParams { q: query, user, session, device, n, offset, filter, variants, personalisation, fields, explain } =
+        params;
+    server.search(SearchBody {
+        query,
+        user,
+        session,
+        device,
+        n,
+        offset,
+        filter,
+        variants,
+        personalisation,
+        fields,
+        explain,
+    })
 }

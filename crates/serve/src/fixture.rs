@@ -6,7 +6,7 @@ use accrue_model::{Context, Ensemble, Prepared, Settings, Step, TypeWeights, Ver
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Histories, Offset, Record};
 
 use crate::search::{SearchIndex, SearchReader, SearchSettings};
-use crate::{Shop, Visitor};
+use crate::{CatalogueSettings, Shop, Visitor};
 
 const STREAM: u64 = 0x5445_5354;
 const START_MS: i64 = 1_790_000_000_000;
@@ -28,6 +28,8 @@ pub(crate) struct Size {
     pub n_items: u64,
     pub n_users: u64,
     pub n_events: u64,
+    /// Items at the beginning of the catalogue that events name.
+    pub n_favourites: u64,
     /// Every this many items there is a variant: the item before in another colour.
     pub variant_each: u64,
     /// Items at the end of the catalogue that the models do not know.
@@ -36,7 +38,7 @@ pub(crate) struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { n_items: 700, n_users: 20, n_events: 600, variant_each: 5, n_unmet: 20 }
+        Self { n_items: 700, n_users: 20, n_events: 600, n_favourites: 200, variant_each: 5, n_unmet: 20 }
     }
 }
 
@@ -84,7 +86,8 @@ impl Fixture {
     }
 
     pub fn shop(&self) -> Shop<'_> {
-        Shop { facts: &self.facts, version: &self.version }
+        let now_ms = self.facts.stream_time.0;
+        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue: CatalogueSettings::DEFAULT }
     }
 }
 
@@ -94,7 +97,7 @@ fn item(number: u64, size: Size, draws: &mut Draws) -> Item {
     item.title = Some(format!("mug number {number} of brand{brand}").into());
     item.brand = Some(format!("brand{brand}").into());
     item.categories = vec![format!("category{}", draws.below(4)).into()];
-    item.price = Some(draws.below(100) as f32);
+    item.price = Some(1.0 + draws.below(99) as f32);
     if number % size.variant_each <= 1 {
         item.parent = Some(format!("p{}", number / size.variant_each).into());
     }
@@ -102,7 +105,7 @@ fn item(number: u64, size: Size, draws: &mut Draws) -> Item {
 }
 
 fn event(number: u64, size: Size, draws: &mut Draws) -> Event {
-    let favourites = (size.n_items - size.n_unmet).min(200);
+    let favourites = (size.n_items - size.n_unmet).min(size.n_favourites);
     let user = draws.below(size.n_users);
     // The lower of two draws: some items are chosen more often than others.
     let item = draws.below(favourites).min(draws.below(favourites));

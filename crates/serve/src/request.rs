@@ -3,6 +3,7 @@
 use accrue_event::{Event, EventType, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
 
+use crate::IncompleteItems;
 use crate::filter::Filter;
 use accrue_model::{Exploration, Part, Thompson};
 use accrue_store::Circumstances;
@@ -37,7 +38,7 @@ pub enum Seen {
 }
 
 /// What pages, exclusions and seen items count by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grouping {
     /// By product: a page shows one of its variants, and what holds for one variant holds for all.
     #[default]
@@ -62,7 +63,8 @@ pub struct RecommendRequest {
     pub visitor: Visitor,
     /// A history given inline, oldest first; if present it replaces the stored one.
     pub events: Option<Vec<Event>>,
-    /// The kind of page, as the shop names it: `home`, `item`, `cart` …
+    /// The kind of page. `home` keeps places for what the shopper has not bought, `again` has only what they bought;
+    /// others change nothing about the order.
     pub scene: Option<Box<str>>,
     /// The kind of device, as the shop names it.
     pub device: Option<Box<str>>,
@@ -80,10 +82,15 @@ pub struct RecommendRequest {
     pub seen: Seen,
     /// Whether variants of a product count as one.
     pub grouping: Grouping,
+    /// Whether incomplete items may be recommended; `None` is what the settings say.
+    pub incomplete: Option<IncompleteItems>,
     /// How much diversity weighs against score, 0 to 1; 0 by default.
     pub diversity: Option<f32>,
     /// Which part of the models scores; `None` is the one that the settings name.
     pub part: Option<Part>,
+    /// How many products (or items) are on sale and pass the filter, by [`Shop::n_on_sale`](crate::Shop::n_on_sale), which
+    /// looks at the whole catalogue.
+    pub n_on_sale: Option<usize>,
     /// Draws the first places of a first page, with this number as the seed.
     pub explore: Option<(Explore, u64)>,
     /// Whether each item comes with its reasons.
@@ -104,12 +111,27 @@ impl Default for RecommendRequest {
             exclude: Vec::new(),
             seen: Seen::Keep,
             grouping: Grouping::Product,
+            incomplete: None,
             diversity: None,
             part: None,
+            n_on_sale: None,
             explore: None,
             explain: false,
         }
     }
+}
+
+/// A request for a list that is the same for every visitor.
+#[derive(Clone, Debug)]
+pub struct ListRequest {
+    /// Items wanted, 1 to 1,000.
+    pub n: usize,
+    /// What may be shown.
+    pub filter: Option<Filter>,
+    /// Whether variants of a product count as one.
+    pub grouping: Grouping,
+    /// Whether incomplete items may be recommended; `None` is what the settings say.
+    pub incomplete: Option<IncompleteItems>,
 }
 
 impl RecommendRequest {
@@ -117,13 +139,26 @@ impl RecommendRequest {
     pub(crate) fn circumstances(&self) -> Circumstances<'_> {
         Circumstances { scene: self.scene.as_deref(), device: self.device.as_deref(), ..Circumstances::default() }
     }
+
+    /// The items that the request may be answered with, whoever asks.
+    pub fn list(&self) -> ListRequest {
+        let (filter, grouping) = (self.filter.clone(), self.grouping);
+        ListRequest { n: self.n, filter, grouping, incomplete: self.incomplete }
+    }
+}
+
+impl Default for ListRequest {
+    fn default() -> Self {
+        Self { n: 10, filter: None, grouping: Grouping::Product, incomplete: None }
+    }
 }
 
 /// One term of a score. The shares of an item's reasons sum to its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reason {
-    /// Stable code: `because_of_event`, `popular`, `rest_of_history`, `new_item`, `circumstances`, `lexical`, `taste`;
-    /// with a share of 0, because they explain the item's place and not its score, `diversity`, `exploration`, `catalogue` …
+    /// Stable code: `because_of_event`, `chosen_before` (an event about the item itself), `popular`, `rest_of_history`,
+    /// `new_item`, `circumstances`, `lexical`, `taste`; with a share of 0, because they explain the item's place and not its
+    /// score, `diversity`, `exploration`, `catalogue`, `new_to_you` …
     pub code: &'static str,
     /// A sentence for people.
     pub text: String,
@@ -170,6 +205,9 @@ pub struct Recommendation {
     pub version: u64,
     /// Records of the log that the models have learned from.
     pub offset: u64,
+    /// Products that are on sale, pass the filter and are not kept off this page; items, if each variant is an item of its
+    /// own. 0 if the request does not give [`RecommendRequest::n_on_sale`].
+    pub total: usize,
     /// What could not be done as requested, in order: `cold_user` (no history, so popular items instead),
     /// `few_candidates`, `empty_catalogue`, `too_deep` (the page reaches beyond the end of the list) …; empty if
     /// everything was done.
@@ -197,6 +235,8 @@ pub struct SearchRequest {
     pub offset: usize,
     /// What may be shown.
     pub filter: Option<Filter>,
+    /// Whether variants of a product count as one.
+    pub grouping: Grouping,
     /// How far the shopper's own scores may move a hit; 0 is neutral, 1 is strong.
     pub personalisation: f32,
     /// Which part of the models scores the shopper's taste; `None` is the one that the settings name.
@@ -216,6 +256,23 @@ impl SearchRequest {
     }
 }
 
+impl Default for SearchRequest {
+    fn default() -> Self {
+        Self {
+            query: String::new(),
+            visitor: Visitor::default(),
+            device: None,
+            n: 10,
+            offset: 0,
+            filter: None,
+            grouping: Grouping::Product,
+            personalisation: 0.5,
+            part: None,
+            explain: false,
+        }
+    }
+}
+
 /// An answer to a search.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SearchAnswer {
@@ -223,7 +280,7 @@ pub struct SearchAnswer {
     pub version: u64,
     /// Records of the log that the models have learned from.
     pub offset: u64,
-    /// Items that match and may be shown.
+    /// Products that match and may be shown; items, if each variant is an item of its own.
     pub total: usize,
     /// What could not be done as requested.
     pub degraded: Vec<&'static str>,

@@ -17,7 +17,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The disk has no space left.
-    #[error("{path}: the disk is full ({cause}); free some space and restart", path = path.display())]
+    #[error("{path}: the disk is full ({cause}); free some space: a running server then continues by itself, a command is to be repeated", path = path.display())]
     DiskFull {
         /// The file being written.
         path: PathBuf,
@@ -25,7 +25,7 @@ pub enum StoreError {
         cause: String,
     },
     /// The file or folder cannot be written.
-    #[error("{path}: not writable ({cause}); check the owner, the permissions and the mount, and restart", path = path.display())]
+    #[error("{path}: not writable ({cause}); check the owner, the permissions and the mount: a running server then continues by itself, a command is to be repeated", path = path.display())]
     ReadOnly {
         /// The file.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum StoreError {
         found: Offset,
     },
     /// An earlier write failed, so nothing is written any more.
-    #[error("{path}: an earlier write failed ({cause}); reads go on, nothing more is written until a restart", path = path.display())]
+    #[error("{path}: an earlier write failed ({cause}); reads go on, nothing more is written until the log was opened again", path = path.display())]
     Poisoned {
         /// The log's folder.
         path: PathBuf,
@@ -149,7 +149,7 @@ pub enum StoreError {
         what: String,
     },
     /// Any other failure of the embedded database.
-    #[error("{path}: {doing} failed: {source}; check the disk and the system's log, then restart", path = path.display())]
+    #[error("{path}: {doing} failed: {source}; check the disk and the system's log: what a server is doing it tries again by itself, a command is to be repeated", path = path.display())]
     Sqlite {
         /// The segment.
         path: PathBuf,
@@ -159,7 +159,7 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// Any other failure of the file system.
-    #[error("{path}: {doing} failed: {source}; check the disk and the system's log, then restart", path = path.display())]
+    #[error("{path}: {doing} failed: {source}; check the disk and the system's log: what a server is doing it tries again by itself, a command is to be repeated", path = path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

@@ -13,8 +13,9 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec,
-    PublishedCounts, PublishedRecord, Record, SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Described, Histories, Interaction, ItemIdx, Offset, Overview,
+    PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource, ShopperIdx, StoreError,
+    Vocabulary, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -115,7 +116,7 @@ pub enum Fact<'a> {
 }
 
 /// The facts up to an offset.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Facts {
     /// Names of items.
     pub items: Vocabulary,
@@ -124,6 +125,12 @@ pub struct Facts {
     /// Names of custom event types.
     types: Vocabulary,
     catalogue: PagedVec<Arc<CatalogueEntry>, ENTRIES>,
+    /// Follows from the catalogue, so it is neither saved nor part of a digest.
+    #[serde(skip)]
+    overview: Overview,
+    /// Which items are variants of one product; follows from the catalogue like the overview.
+    #[serde(skip)]
+    pub products: Products,
     /// The descriptions of users, by their index.
     users: PagedMap<ShopperIdx, User, USERS>,
     /// The latest events of each shopper.
@@ -157,6 +164,8 @@ impl Facts {
             shoppers: Vocabulary::default(),
             types: Vocabulary::default(),
             catalogue: PagedVec::default(),
+            overview: Overview::default(),
+            products: Products::default(),
             users: PagedMap::default(),
             histories: Histories::new(history_capacity),
             quarantine: PagedMap::default(),
@@ -218,11 +227,14 @@ impl Facts {
             let (published, published_statistics) = published?;
             statistics.set_published(published_statistics);
             let (stream_time, catalogue_changed, end) = position?;
+            let (items, catalogue): (Vocabulary, PagedVec<Arc<CatalogueEntry>, ENTRIES>) = (items?, catalogue?);
             Some(Self {
-                items: items?,
+                products: Products::of_catalogue(&items, &catalogue),
+                items,
                 shoppers: shoppers?,
                 types: types?,
-                catalogue: catalogue?,
+                overview: Overview::of(&catalogue),
+                catalogue,
                 users: users?,
                 histories: histories?,
                 quarantine: quarantine?,
@@ -349,7 +361,9 @@ impl Facts {
         if index as usize == self.catalogue.len() {
             self.catalogue_changed = offset.next();
             let entry = CatalogueEntry { item: Item::bare(id.clone()), described: false, retired: false };
+            self.overview.add(index, &entry);
             self.catalogue.push(Arc::new(entry));
+            self.products.add(index, id.as_str());
         }
         index
     }
@@ -361,7 +375,12 @@ impl Facts {
 
     fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut CatalogueEntry)) {
         let index = self.intern_item(offset, id);
-        edit(Arc::make_mut(self.catalogue.get_mut(index as usize)));
+        let entry = self.catalogue.get_mut(index as usize);
+        let parent = entry.item.parent.clone();
+        self.overview.remove(index, entry);
+        edit(Arc::make_mut(entry));
+        self.overview.add(index, entry);
+        self.products.change(index, parent.as_deref(), &self.items, &self.catalogue);
         self.catalogue_changed = offset.next();
     }
 
@@ -456,9 +475,34 @@ impl Facts {
         self.catalogue.get(item as usize)
     }
 
+    /// An item's description, with what it lacks from its product.
+    pub fn described(&self, item: ItemIdx) -> Option<Described<'_>> {
+        let own = &self.entry(item)?.item;
+        let Some(product) = self.products.of(item) else { return Some(own.into()) };
+        match self.products.describing(product, &self.catalogue).filter(|&other| other != item) {
+            Some(other) => {
+                let is_parent = self.products.parent(product) == Some(other);
+                Some(Described::with(own, &self.entry(other)?.item, is_parent))
+            }
+            None => Some(own.into()),
+        }
+    }
+
+    /// The items whose descriptions may change with that of `item`, because it describes their product.
+    pub fn described_by(&self, item: ItemIdx) -> &[ItemIdx] {
+        let product = self.products.of(item);
+        let product = product.filter(|&of| self.products.describing(of, &self.catalogue) == Some(item));
+        product.map_or(&[], |product| self.products.variants(product))
+    }
+
     /// All items, by index.
     pub fn entries(&self) -> &[Arc<CatalogueEntry>] {
         &self.catalogue
+    }
+
+    /// The catalogue as a whole.
+    pub fn overview(&self) -> &Overview {
+        &self.overview
     }
 
     /// An item by its name.
@@ -605,12 +649,5 @@ mod tests {
         assert!(!retired.find(&"mug".into()).unwrap().can_be_shown());
         let back = fold(vec![describe(), Body::ItemRetired("mug".into()), describe()]);
         assert!(back.find(&"mug".into()).unwrap().can_be_shown());
-    }
-
-    #[test]
-    fn facts_come_back_from_their_bytes() {
-        let facts = fold(vec![event("1", "ann", "mug", 1), event("2", "bob", "cup", 2)]);
-        let back: Facts = postcard::from_bytes(&postcard::to_stdvec(&facts).unwrap()).unwrap();
-        assert!(back == facts);
     }
 }

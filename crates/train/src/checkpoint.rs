@@ -86,6 +86,9 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
+    /// The server stops before the earlier records were read to their end. What was being learned from them must not be used.
+    #[error("the server stops")]
+    Stopped,
     /// A record that needs earlier ones was passed without access to them; a fault of the caller.
     #[error("the record at {0} puts a challenger in force, and needs the records before it")]
     LooksBack(Offset),
@@ -451,6 +454,7 @@ pub struct Digest {
 /// If the learner is behind the facts.
 pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<Digest, TrainError> {
     assert_eq!(facts.end, learner.end(), "a digest is taken of both folds at one offset");
+    let learner = &learner.without_labels();
     let ensemble = learner.ensemble();
     let mut parts = BTreeMap::from(
         [

@@ -124,8 +124,9 @@ fn read_hint(error: &ReadError) -> &'static str {
         ReadError::Format { .. } => "--format csv|tsv|ndjson|parquet says what the file is",
         ReadError::Mapping { .. } => "--map field=column,… names columns of the header; a text in quotes is a constant",
         ReadError::Columns { .. } => {
-            "name columns with --map item=sku,user=customer, and a constant in quotes: --map \"type='view'\""
+            "name columns with --map item=sku,user=customer, and a constant in quotes: --map \"type='view'\"; --items is for products"
         }
+        ReadError::NoTime { .. } => "--map at=COLUMN names it; --now takes all events as events of now",
     }
 }
 
@@ -147,8 +148,10 @@ mod tests {
             anyhow::anyhow!("bare"),
             Problem::new("own", "do this").into(),
             anyhow::Error::from(EngineError::Store(StoreError::Locked { path: "shop".into() })),
+            anyhow::Error::from(EngineError::Store(StoreError::NoLog { path: "shop".into() })),
+            anyhow::Error::from(EngineError::NotFound { what: Resource::Version, id: "9".into() }),
         ];
-        let hints = ["accrue --help", "do this", "POST /v1/events"];
+        let hints = ["accrue --help", "do this", "POST /v1/events", "--data DIR", "accrue versions"];
         for (error, hint) in errors.iter().zip(hints) {
             let report = report(error);
             let (first, last) = report.rsplit_once('\n').unwrap();

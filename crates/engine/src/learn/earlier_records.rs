@@ -28,6 +28,9 @@ impl EarlierRecords for SharedResolvedLog<'_> {
                 break;
             }
             next = read;
+            if self.shared.must_stop() {
+                return Err(TrainError::Stopped);
+            }
             let resolved: Vec<_> = {
                 let facts = self.shared.facts.read();
                 records.iter().map(|record| facts.resolve(record)).collect()

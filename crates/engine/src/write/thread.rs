@@ -51,8 +51,11 @@ impl Writer {
             match jobs.recv_timeout(PATIENCE) {
                 Ok(job) => return Some(job),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                // A failure poisons the writer, and the next write is refused with it.
-                Err(RecvTimeoutError::Timeout) => drop(self.commit(self.clock.stamp(), Vec::new())),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.recover_if_due();
+                    // A failure poisons the writer, and writes are refused until it has recovered.
+                    drop(self.commit(self.clock.stamp(), Vec::new()));
+                }
             }
         }
     }

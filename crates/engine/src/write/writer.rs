@@ -1,15 +1,20 @@
 //! One commit: records are appended, made durable, and applied to the facts before anything is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use accrue_event::{Check, Timestamp};
 use accrue_store::{Body, Detached, Log, LogReader, Offset, Record};
 use accrue_train::find_look_back;
 
 use super::job::Edit;
+use crate::backoff::Backoff;
 use crate::clock::ArrivalClock;
 use crate::error::EngineError;
 use crate::shared::Shared;
+
+/// When the log is opened again after a write that failed.
+const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 
 /// What the writer's thread works with. The thread is the only one that appends to the log.
 pub(crate) struct Writer {
@@ -18,6 +23,7 @@ pub(crate) struct Writer {
     pub check: Check,
     pub shared: Arc<Shared>,
     pub clock: ArrivalClock,
+    retry: Backoff,
 }
 
 impl Writer {
@@ -25,27 +31,72 @@ impl Writer {
         let mut reader = log.reader();
         let last = log.end().0.checked_sub(1).filter(|last| *last >= log.start().0);
         let last = last.and_then(|last| reader.get(Offset(last)).ok().flatten());
-        Self { reader, log, check, shared, clock: ArrivalClock::new(last.map(|record| record.received_at)) }
+        Self {
+            reader,
+            log,
+            check,
+            shared,
+            retry: RETRY,
+            clock: ArrivalClock::new(last.map(|record| record.received_at)),
+        }
     }
 
     /// Appends the records and the answers that wait to be recorded, in this order, and applies them to the facts. Returns the offset
     /// of the first.
     pub fn commit(&mut self, received_at: Timestamp, mut bodies: Vec<Body>) -> Result<Offset, EngineError> {
+        if let Some(cause) = &*self.shared.poisoned.load() {
+            return Err(EngineError::Poisoned(cause.to_string()));
+        }
         bodies.extend(self.shared.served.take());
         let offsets = match self.log.append(received_at, &bodies) {
             Ok(offsets) => offsets,
             Err(error) => {
                 let cause = error.to_string();
+                self.retry.fail();
                 self.shared.poison(&cause);
                 return Err(EngineError::Poisoned(cause));
             }
         };
         if !bodies.is_empty() {
+            self.retry.succeed();
             let records = (offsets.start.0..).zip(bodies);
             let records = records.map(|(offset, body)| Record { offset: Offset(offset), received_at, body });
             self.shared.apply(records);
         }
         Ok(offsets.start)
+    }
+
+    /// Opens the log again if a write failed and the time for that has come. What a new process would find is found: records of a group
+    /// that was reported as failed are applied if they are there, and the check goes on from what the log holds.
+    pub fn recover_if_due(&mut self) {
+        if self.shared.poisoned.load().is_none() || !self.retry.is_due() {
+            return;
+        }
+        match self.recover() {
+            Ok(()) => {
+                self.shared.poisoned.store(None);
+                tracing::info!("the log can be written again, and writes are accepted");
+            }
+            Err(error) => {
+                let wait_s = self.retry.fail().as_secs();
+                tracing::warn!(%error, wait_s, "the log still cannot be written; it is tried again");
+                self.shared.poisoned.store(Some(Arc::new(error.to_string())));
+            }
+        }
+    }
+
+    fn recover(&mut self) -> Result<(), EngineError> {
+        self.log.reopen()?;
+        self.reader = self.log.reader();
+        let mut found = Vec::new();
+        let applied = self.shared.facts.read().end;
+        self.reader.read(applied, usize::MAX, |record| found.push(record))?;
+        if !found.is_empty() {
+            self.shared.apply(found.into_iter());
+        }
+        let statistics = self.shared.facts.read().statistics.clone();
+        self.check = Check::new(self.check.settings().clone(), statistics)?;
+        Ok(())
     }
 
     /// Commits what an edit makes; returns the end of its records.

@@ -25,19 +25,17 @@ pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item 
 }
 
 impl Shop<'_> {
-    /// The scores of `items` for the visitor who searches, by which search orders hits. `None` for a visitor without a
-    /// history.
-    pub(crate) fn taste(&self, request: &SearchRequest, items: &[ItemIdx]) -> Option<Vec<f32>> {
+    /// The scores of `items` for the visitor who searches, by which search orders hits, and whether the visitor has a history. Without
+    /// one, they are the same for all visitors: what this shop's shoppers choose.
+    pub(crate) fn taste(&self, request: &SearchRequest, items: &[ItemIdx]) -> (Vec<f32>, bool) {
         let past = self.past(&request.visitor, None, &[]);
         let context = past.context(self, request.circumstances());
-        if context.past.is_empty() {
-            return None;
-        }
         let ensemble = &self.version.ensemble;
-        Some(with_scratch(|prepared| {
+        let scores = with_scratch(|prepared| {
             ensemble.prepare(&context, prepared);
             prepared.score_by(request.part);
             ensemble.score_all(prepared, items)
-        }))
+        });
+        (scores, !context.past.is_empty())
     }
 }

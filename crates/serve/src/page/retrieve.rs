@@ -3,12 +3,17 @@
 //! The first tier holds the candidates of the models and the newest items that the models do not know yet, less what
 //! the request excludes. Where that leaves fewer than [`ENOUGH`], the rest of the catalogue competes with them, in the
 //! same tier, so that a narrow filter ranks all items that pass it. Otherwise the rest of the catalogue is a second
-//! tier, for pages that reach beyond the first. What the shopper sent back follows as the last tier. Which of the two happens does not depend on the offset or length of the
-//! page.
+//! tier, for pages that reach beyond the first. What the shopper sent back follows as the last tier. Which of the two
+//! happens does not depend on the offset or length of the page.
+//!
+//! In the scene `again` the only tier is what the shopper bought and kept.
+
+use std::collections::BTreeSet;
 
 use accrue_store::ItemIdx;
 
-use super::seen::KeptOff;
+use super::scene::is_again;
+use super::seen::{KeptOff, bought};
 use super::{Share, Situation};
 use crate::{Shop, filter::Filter};
 
@@ -16,12 +21,13 @@ use crate::{Shop, filter::Filter};
 const ENOUGH: usize = 100;
 /// Items of the rest of the catalogue that are scored, at most; the newest first.
 pub(super) const MAX_SCANNED: usize = 100_000;
-/// Items unknown to the models that compete, at most; the newest first.
+/// Items unknown to the models that compete, at most, and as many that were published lately; the newest first.
 const MAX_UNMET: usize = 32;
+/// Items unknown to the models that are looked at, at most.
+const MAX_LOOKED_AT: usize = 1024;
 
 /// Text for an item that the scan of the catalogue found.
-pub(super) const SCANNED: Share =
-    Share { code: "catalogue", text: "found by a scan of the rest of the catalogue", added: 0.0 };
+pub(super) const SCANNED: Share = Share { code: "catalogue", text: "from the rest of the shop", added: 0.0 };
 
 /// Items of one tier, each once.
 pub(super) struct Tier {
@@ -42,6 +48,8 @@ pub(super) struct Retrieval<'a> {
 /// The tier that is opened next.
 enum Next {
     First,
+    /// What the shopper bought.
+    Bought,
     /// The rest of the catalogue, with the candidates of the first tier, sorted.
     Rest(Vec<ItemIdx>),
     /// What the shopper sent back.
@@ -51,7 +59,8 @@ enum Next {
 
 impl<'a> Retrieval<'a> {
     pub fn new(situation: &'a Situation<'a>) -> Self {
-        Self { situation, accept: Accept::new(situation), next: Next::First }
+        let next = if is_again(situation) { Next::Bought } else { Next::First };
+        Self { situation, accept: Accept::new(situation), next }
     }
 
     /// Opens the next tier; `None` after the last.
@@ -64,6 +73,11 @@ impl<'a> Retrieval<'a> {
                 self.next = if is_small { Next::SentBack } else { Next::Rest(retrieved.clone()) };
                 Some(Tier { retrieved, scanned })
             }
+            Next::Bought => {
+                let retrieved: Vec<ItemIdx> = self.bought().collect();
+                self.situation.work.look_at(retrieved.len());
+                Some(Tier { retrieved, scanned: Vec::new() })
+            }
             Next::Rest(retrieved) => {
                 self.next = Next::SentBack;
                 Some(Tier { scanned: self.by_scan(&retrieved), retrieved: Vec::new() })
@@ -73,13 +87,29 @@ impl<'a> Retrieval<'a> {
         }
     }
 
+    /// How many products (or items) the page may show in all, where `n_on_sale` are on sale and pass the filter.
+    pub fn total(&self, n_on_sale: usize) -> usize {
+        let Situation { shop, request, .. } = self.situation;
+        if is_again(self.situation) {
+            return self.bought().map(|item| shop.counted(item, request.grouping)).collect::<BTreeSet<_>>().len();
+        }
+        n_on_sale.saturating_sub(self.accept.kept_off.n_left_out(shop, self.accept.filter))
+    }
+
+    /// What the shopper bought, as far as the request accepts it.
+    fn bought(&self) -> impl Iterator<Item = ItemIdx> {
+        let bought = bought(&self.situation.shop, self.situation.context.past);
+        bought.into_iter().filter(|&item| self.accept.item(item))
+    }
+
     /// The candidates of the models, and the newest items that they do not know: an item that was just posted competes
     /// at once.
     fn by_models(&self) -> Vec<ItemIdx> {
         let Situation { shop, context, prepared, work, .. } = self.situation;
         let ensemble = &shop.version.ensemble;
         let mut found = ensemble.candidates(context, prepared, usize::MAX);
-        found.extend(shop.unmet().take(MAX_UNMET));
+        found.extend(shop.unmet().take(MAX_LOOKED_AT).filter(|&item| self.accept.item(item)).take(MAX_UNMET));
+        found.extend(shop.just_published(MAX_UNMET));
         found.sort_unstable();
         found.dedup();
         work.look_at(found.len());
@@ -100,7 +130,7 @@ impl<'a> Retrieval<'a> {
 struct Accept<'a> {
     shop: Shop<'a>,
     filter: Option<&'a Filter>,
-    kept_off: KeptOff<'a>,
+    kept_off: KeptOff,
 }
 
 impl<'a> Accept<'a> {
@@ -116,7 +146,7 @@ impl<'a> Accept<'a> {
 
     /// Whether the page may show the item.
     fn at_all(&self, item: ItemIdx) -> bool {
-        !self.kept_off.leaves_out(&self.shop, item) && self.shop.shown(item, self.filter).is_some()
+        !self.kept_off.leaves_out(&self.shop, item) && self.shop.may_recommend(item, self.filter)
     }
 
     /// The items that follow behind all others.

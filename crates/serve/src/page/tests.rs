@@ -12,7 +12,7 @@ use super::work::Work;
 use super::{Variants, make};
 use crate::filter::Filter;
 use crate::fixture::{Fixture, Size, item_name, user};
-use crate::{Explore, Grouping, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
+use crate::{Explore, Grouping, ListRequest, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
 
 thread_local! {
     static SHOP: Fixture = Fixture::new(Size::default());
@@ -110,12 +110,15 @@ proptest! {
             }
             let is_kept_off = |item: ItemIdx| kept_off.contains(&group(item));
             let acceptable = (0..facts.items.len() as u32)
-                .filter(|&item| shop.shop().shown(item, request.filter.as_ref()).is_some() && !is_kept_off(item));
+                .filter(|&item| shop.shop().may_recommend(item, request.filter.as_ref()) && !is_kept_off(item));
             let wanted: BTreeSet<String> = acceptable.map(group).collect();
             let listed: Vec<ItemIdx> = ids(&whole).into_iter().map(|id| facts.items.get(id).unwrap()).collect();
             prop_assert!(listed.iter().all(|&item| !is_kept_off(item)));
             let groups: BTreeSet<String> = listed.iter().map(|&item| group(item)).collect();
             prop_assert_eq!(groups.len(), whole.len(), "a variant group is on the list twice");
+            let n_on_sale = Some(shop.shop().n_on_sale(&request.list()));
+            let total = page(shop, &RecommendRequest { n_on_sale, ..request.clone() }, 0, 1).total;
+            prop_assert_eq!(total, wanted.len(), "the total is the length of the list");
             prop_assert_eq!(groups, wanted);
             Ok(())
         })?;
@@ -235,7 +238,8 @@ fn diversity_costs_the_same_on_every_page() {
 #[test]
 fn a_list_ends_at_its_depth_and_says_so() {
     let n_items = DEPTH as u64 + 40;
-    let shop = Fixture::new(Size { n_items, n_users: 2, n_events: 20, variant_each: 1 << 40, n_unmet: 0 });
+    let shop =
+        Fixture::new(Size { n_items, n_users: 2, n_events: 20, n_favourites: 200, variant_each: 1 << 40, n_unmet: 0 });
     let request = RecommendRequest { diversity: Some(0.3), ..RecommendRequest::default() };
     let check = |offset, n, n_items, degraded: &[&str]| {
         let page = page(&shop, &request, offset, n);
@@ -249,7 +253,8 @@ fn a_list_ends_at_its_depth_and_says_so() {
 
 #[test]
 fn pages_say_what_is_missing() {
-    let empty = Fixture::new(Size { n_items: 0, n_users: 1, n_events: 0, variant_each: 2, n_unmet: 0 });
+    let empty =
+        Fixture::new(Size { n_items: 0, n_users: 1, n_events: 0, n_favourites: 0, variant_each: 2, n_unmet: 0 });
     let stranger = RecommendRequest::default();
     assert_eq!(page(&empty, &stranger, 0, 10).degraded, ["cold_user", "empty_catalogue"]);
     with_shop(|shop| {
@@ -355,11 +360,8 @@ fn lists_without_a_visitor_show_one_of_each_variant_group() {
     with_shop(|shop| {
         let mut draws = Draws::new(1, 2, 3);
         let liked = shop.facts.items.get(&item_name(draws.below(50))).unwrap();
-        for answer in [
-            shop.shop().similar(liked, 100, None, Grouping::Product),
-            shop.shop().trending(100, None, Grouping::Product),
-            shop.shop().new_items(100, None, Grouping::Product),
-        ] {
+        let list = ListRequest { n: 100, ..ListRequest::default() };
+        for answer in [shop.shop().similar(liked, &list), shop.shop().trending(&list), shop.shop().new_items(&list)] {
             assert!(answer.items.len() > 20);
             let mut variants = Variants::new(&shop.shop(), Grouping::Product);
             for item in &answer.items {

@@ -16,6 +16,7 @@ mod segment;
 mod tests;
 
 use std::fs::{File, TryLockError};
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +34,9 @@ use self::row::Key;
 use self::segment::Segment;
 pub(crate) use self::segment::sync_dir;
 use crate::{Body, Offset, StoreError};
+
+/// Bytes that must fit on the disk before a log whose write failed accepts writes again.
+const ROOM: u64 = 4 << 20;
 
 /// Settings of a log; they may differ from one opening to the next.
 #[derive(Clone, Debug)]
@@ -90,26 +94,28 @@ struct Sealed {
     bucket_bits: u32,
 }
 
-impl Log {
-    /// Opens the log in `dir/log`, or creates one there. Only the ids of the last segment are read.
-    ///
-    /// # Errors
-    /// If another process has it open, if a file is damaged, foreign or missing, or if the folder cannot be written.
-    pub fn open(dir: &Path, settings: LogSettings) -> Result<Self, StoreError> {
-        let dir = dir.join("log");
-        std::fs::create_dir_all(&dir).map_err(|e| StoreError::io(&dir, "making the log's folder", e))?;
-        let lock = lock(&dir)?;
-        let mut firsts = segment::list(&dir)?;
+/// The segments of a folder, as they are found there.
+struct Segments {
+    firsts: Vec<Offset>,
+    sealed: Vec<Sealed>,
+    active: Active,
+    last_received_at: Timestamp,
+    end: Offset,
+}
+
+impl Segments {
+    fn open(dir: &Path, settings: &LogSettings) -> Result<Self, StoreError> {
+        let mut firsts = segment::list(dir)?;
         if firsts.is_empty() {
-            drop(Segment::create(&dir, Offset(0))?);
+            drop(Segment::create(dir, Offset(0))?);
             firsts.push(Offset(0));
         }
         let (&last, full) = firsts.split_last().expect("at least the one just made");
         let mut sealed = Vec::new();
         for (idx, &first) in full.iter().enumerate() {
-            sealed.push(Sealed::open(&dir, first, firsts[idx + 1])?);
+            sealed.push(Sealed::open(dir, first, firsts[idx + 1])?);
         }
-        let segment = Segment::open(&dir, last)?;
+        let segment = Segment::open(dir, last)?;
         if segment.sealed()?.is_some() {
             return Err(segment.corrupt("it is sealed, but the segment after it is missing"));
         }
@@ -119,6 +125,21 @@ impl Log {
         let (active, last_stamp) = Active::recover(segment)?;
         let before_last = sealed.last().map(Sealed::last_stamp).transpose()?.flatten();
         let end = Offset(last.0 + active.count);
+        let last_received_at = last_stamp.or(before_last).unwrap_or(Timestamp(i64::MIN));
+        Ok(Self { firsts, sealed, active, last_received_at, end })
+    }
+}
+
+impl Log {
+    /// Opens the log in `dir/log`, or creates one there. Only the ids of the last segment are read.
+    ///
+    /// # Errors
+    /// If another process has it open, if a file is damaged, foreign or missing, or if the folder cannot be written.
+    pub fn open(dir: &Path, settings: LogSettings) -> Result<Self, StoreError> {
+        let dir = dir.join("log");
+        std::fs::create_dir_all(&dir).map_err(|e| StoreError::io(&dir, "making the log's folder", e))?;
+        let lock = lock(&dir)?;
+        let Segments { firsts, sealed, active, last_received_at, end } = Segments::open(&dir, &settings)?;
         Ok(Self {
             settings,
             segment_span: None,
@@ -128,10 +149,39 @@ impl Log {
             sealed,
             sealing: None,
             active,
-            last_received_at: last_stamp.or(before_last).unwrap_or(Timestamp(i64::MIN)),
+            last_received_at,
             poison: None,
             blob: Vec::new(),
         })
+    }
+
+    /// Opens the files again after a write that failed, as a new process would, and accepts writes again. The log may be longer
+    /// afterwards: a group whose commit was reported as failed can be in it all the same. Readers see that.
+    ///
+    /// # Errors
+    /// Those of [`Log::open`]; then it stays poisoned, and this may be repeated.
+    pub fn reopen(&mut self) -> Result<(), StoreError> {
+        if let Some(sealing) = self.sealing.take() {
+            // What came of it is seen in the files.
+            let _ = sealing.thread.join();
+        }
+        self.refuse_if_full()?;
+        let Segments { firsts, sealed, active, last_received_at, end } = Segments::open(&self.dir, &self.settings)?;
+        (self.sealed, self.active, self.last_received_at, self.poison) = (sealed, active, last_received_at, None);
+        *self.extent.firsts.write() = firsts;
+        self.extent.publish(end);
+        Ok(())
+    }
+
+    /// Writes and removes a file that is as large as a large commit. Without it a full disk would take some small commits, and fail again.
+    fn refuse_if_full(&self) -> Result<(), StoreError> {
+        let path = self.dir.join("room.tmp");
+        let written = File::create(&path).and_then(|mut file| {
+            std::io::copy(&mut std::io::repeat(0).take(ROOM), &mut file)?;
+            file.sync_all()
+        });
+        let removed = std::fs::remove_file(&path);
+        written.and(removed).map_err(|e| StoreError::io(&path, "writing to the log's folder", e))
     }
 
     /// From here on a segment is also full when its first record is this old. Retention removes whole segments, so a record

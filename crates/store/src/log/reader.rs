@@ -237,9 +237,15 @@ impl LogReader {
         while from < end {
             let (first, until) = self.extent.locate(from)?;
             let until = Offset(until.0.min(end.0).min(from.0 + ROWS_AT_A_TIME));
-            let segment = self.segment(first)?;
-            segment.copy_rows(from, until, &mut rows)?;
-            chunk_seen(&rows, &segment.path)?;
+            let read = self.segment(first).and_then(|segment| {
+                segment.copy_rows(from, until, &mut rows)?;
+                chunk_seen(&rows, &segment.path)
+            });
+            if let Err(error) = read {
+                // The next attempt opens the file again.
+                self.open.remove(&first);
+                return Err(error);
+            }
             from = until;
         }
         self.rows = rows;

@@ -211,6 +211,33 @@ fn refused_write_poisons_the_writer() {
 }
 
 #[test]
+fn a_log_that_is_opened_again_after_a_failed_write_goes_on_where_its_files_end() {
+    let folder = Folder::new();
+    let mut log = filled(folder.path(), 20, 50, 10);
+    let mut reader = log.reader();
+    let path = folder.join("log/00000000000000000040.seg");
+    let vandal = rusqlite::Connection::open(&path).unwrap();
+    vandal
+        .execute_batch("CREATE TRIGGER worn_out BEFORE INSERT ON records WHEN NEW.seq = 55 BEGIN SELECT RAISE(FAIL, 'worn out'); END")
+        .unwrap();
+    log.append(Timestamp(1), &bodies(50, 60)).unwrap_err();
+    // What caused the failure is still there: the same happens again.
+    log.reopen().unwrap();
+    log.append(Timestamp(1), &bodies(50, 60)).unwrap_err();
+    vandal.execute_batch("DROP TRIGGER worn_out").unwrap();
+    log.reopen().unwrap();
+    assert_eq!((log.start(), log.end()), (Offset(0), Offset(50)));
+    assert_eq!(log.append(Timestamp(1), &bodies(50, 95)).unwrap(), Offset(50)..Offset(95));
+    assert_eq!(log.append(Timestamp(1), &bodies(95, 96)).unwrap(), Offset(95)..Offset(96), "in the next segment");
+    assert_eq!(log.find_event(&id(3)).unwrap(), Some(Offset(3)));
+    assert_eq!(log.find_event(&id(52)).unwrap(), Some(Offset(52)));
+    assert_eq!(read_all(&mut reader).unwrap().len(), 96, "a reader from before follows");
+    let digest = log.digest(Offset(96)).unwrap();
+    drop(log);
+    assert_eq!(open(folder.path(), 20).unwrap().digest(Offset(96)).unwrap(), digest);
+}
+
+#[test]
 fn a_kill_between_the_steps_of_pruning_leaves_a_whole_log() {
     let folder = Folder::new();
     let log = filled(folder.path(), 20, 95, 10);
