@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use accrue_event::{EventId, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawUser, RecordKind, Rejection};
+use accrue_event::{EventId, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Rejection};
 use accrue_store::{Body, CheckedEvent, Facts, Offset};
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
