@@ -14,6 +14,7 @@ use accrue_engine::traffic::ServeConfig;
 use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, moved_to};
 use accrue_event::{CheckSettings, Mismatch, MismatchKind, SettingFault, Tree};
 use accrue_http::HttpSettings;
+use accrue_serve::CatalogueSettings;
 use accrue_serve::search::SearchSettings;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
@@ -76,6 +77,7 @@ struct Sections {
     store: StoreConfig,
     model: accrue_model::Settings,
     learn: LearnConfig,
+    catalogue: CatalogueSettings,
     search: SearchSettings,
     serve: ServeConfig,
 }
@@ -88,14 +90,14 @@ impl Default for Sections {
 
 impl From<Config> for Sections {
     fn from(Config { data, http, engine }: Config) -> Self {
-        let EngineConfig { check, log, store, model, learn, search, serve } = engine;
-        Self { data, http, check, log, store, model, learn, search, serve }
+        let EngineConfig { check, log, store, model, learn, catalogue, search, serve } = engine;
+        Self { data, http, check, log, store, model, learn, catalogue, search, serve }
     }
 }
 
 impl From<Sections> for Config {
-    fn from(Sections { data, http, check, log, store, model, learn, search, serve }: Sections) -> Self {
-        Self { data, http, engine: EngineConfig { check, log, store, model, learn, search, serve } }
+    fn from(Sections { data, http, check, log, store, model, learn, catalogue, search, serve }: Sections) -> Self {
+        Self { data, http, engine: EngineConfig { check, log, store, model, learn, catalogue, search, serve } }
     }
 }
 

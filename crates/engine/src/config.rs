@@ -33,6 +33,8 @@ pub struct Config {
     pub model: accrue_model::Settings,
     /// When models learn, publish and are saved.
     pub learn: LearnConfig,
+    /// Which items are shown.
+    pub catalogue: accrue_serve::CatalogueSettings,
     /// How search ranks.
     pub search: accrue_serve::search::SearchSettings,
     /// What is kept of answers.

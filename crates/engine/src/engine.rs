@@ -10,8 +10,7 @@ use std::time::Duration;
 use accrue_event::{
     Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
 };
-use accrue_serve::filter::Filter;
-use accrue_serve::{Grouping, Recommendation, Shop};
+use accrue_serve::{ListRequest, Recommendation, Shop};
 use accrue_store::{Body, Facts, Offset};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
@@ -249,16 +248,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`].
-    pub fn similar(
-        &self,
-        id: &ItemId,
-        n: usize,
-        filter: Option<&Filter>,
-        grouping: Grouping,
-    ) -> Result<Recommendation, EngineError> {
+    pub fn similar(&self, id: &ItemId, list: &ListRequest) -> Result<Recommendation, EngineError> {
         self.with_shop(|shop| {
             let item = shop.facts.items.get(id.as_str()).ok_or_else(|| unknown_item(id))?;
-            Ok(shop.similar(item, n, filter, grouping))
+            Ok(shop.similar(item, list))
         })
     }
 
@@ -266,26 +259,16 @@ impl Engine {
     ///
     /// # Errors
     /// None at present.
-    pub fn trending(
-        &self,
-        n: usize,
-        filter: Option<&Filter>,
-        grouping: Grouping,
-    ) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.trending(n, filter, grouping)))
+    pub fn trending(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.trending(list)))
     }
 
     /// The newest items.
     ///
     /// # Errors
     /// None at present.
-    pub fn new_items(
-        &self,
-        n: usize,
-        filter: Option<&Filter>,
-        grouping: Grouping,
-    ) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.new_items(n, filter, grouping)))
+    pub fn new_items(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.new_items(list)))
     }
 
     /// The events of a history that is given with a request: those that the check accepts, by the same rules as for events that are
@@ -366,6 +349,8 @@ impl Engine {
             search: shared.search.lock().clone(),
             erasure_failed: self.inner.erasure.slot().status.failed.clone(),
             n_items: facts.items.len() as u64,
+            n_described: facts.overview().n_described(),
+            n_unknown: facts.overview().n_unknown(),
             n_shoppers: facts.shoppers.len() as u64,
             n_quarantined: facts.quarantine.len() as u64,
             accepted: facts.counters.accepted,

@@ -12,7 +12,7 @@
 //! let event = serde_json::from_str(r#"{"type": "purchase", "user": "ann", "item": "mug", "at": 1760000000000}"#)?;
 //! engine.ingest(vec![Incoming::Record(event)])?;
 //! engine.wait_until_learned();
-//! assert_eq!(engine.trending(10, None, Default::default())?.items[0].id.as_str(), "mug");
+//! assert_eq!(engine.trending(&Default::default())?.items[0].id.as_str(), "mug");
 //! engine.close()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -10,8 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use accrue_event::{Check, Timestamp};
-use accrue_serve::Shop;
+use accrue_model::Version;
 use accrue_serve::search::SearchReader;
+use accrue_serve::{CatalogueSettings, Shop};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::challenger::lifecycle::Lifecycle;
 use crate::challenger::thread::ChallengerThread;
-use crate::clock::now;
+use crate::clock::{now, of_request};
 use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
@@ -48,6 +49,7 @@ pub(crate) struct Running {
     pub search: SearchReader,
     pub log: Mutex<LogReader>,
     threads: Mutex<Option<Threads>>,
+    catalogue: CatalogueSettings,
 }
 
 struct Threads {
@@ -159,14 +161,15 @@ impl Running {
             indexer: thread("indexer", move || indexer.run(&changed)),
             challenger,
         };
-        Ok(Self { shared, jobs, search, log: Mutex::new(reader), threads: Mutex::new(Some(threads)) })
+        let (log, threads, catalogue) = (Mutex::new(reader), Mutex::new(Some(threads)), config.catalogue);
+        Ok(Self { shared, jobs, search, log, threads, catalogue })
     }
 
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let version = self.shared.version.load();
         let facts = self.shared.facts.read();
-        read(Shop { facts: &facts, version: &version })
+        read(self.shop(&facts, &version))
     }
 
     /// The same for one visitor, whom the models of their arm, or the last version known good, may answer: as `decide` says when
@@ -180,7 +183,11 @@ impl Running {
         let facts = self.shared.facts.read();
         let treatment = decide(facts.stream_time.0);
         let version = good.as_deref().filter(|_| treatment.is_by_good).unwrap_or(&version);
-        read(Shop { facts: &facts, version: version.of_shopper(treatment.shopper) }, treatment)
+        read(self.shop(&facts, version.of_shopper(treatment.shopper)), treatment)
+    }
+
+    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version) -> Shop<'a> {
+        Shop { facts, version, now_ms: of_request(facts.stream_time), catalogue: self.catalogue }
     }
 
     /// Puts a job into the writer's queue.

@@ -34,6 +34,10 @@ pub struct Status {
     pub erasure_failed: Option<String>,
     /// Items in the catalogue (described or met in events).
     pub n_items: u64,
+    /// Items that the catalogue described, retired ones included.
+    pub n_described: u64,
+    /// Items that only events name, and that are not retired.
+    pub n_unknown: u64,
     /// Users and guests known.
     pub n_shoppers: u64,
     /// Records in quarantine now.

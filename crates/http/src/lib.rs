@@ -38,6 +38,7 @@ mod turns;
 mod users;
 mod versions;
 
+pub use listener::raise_limit_of_files;
 pub use router::{ServeError, router, serve};
 
 /// Threads that a runtime should have beside one for each core: they answer probes while every core computes a page.

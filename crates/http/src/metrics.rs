@@ -239,7 +239,8 @@ fn render_guard(page: &mut Page, guard: &GuardStatus) {
 /// What the facts hold.
 fn render_counts(page: &mut Page, status: &Status) {
     page.one("accrue_events_accepted_total", "counter", "Events accepted as sent.", status.accepted);
-    page.one("accrue_items", "gauge", "Items in the catalogue.", status.n_items);
+    page.one("accrue_items", "gauge", "Items known, described or only named by events.", status.n_items);
+    page.one("accrue_items_unknown", "gauge", "Items that only events name.", status.n_unknown);
     page.one("accrue_shoppers", "gauge", "Users and guests known.", status.n_shoppers);
     page.one("accrue_quarantine_records", "gauge", "Records in quarantine now.", status.n_quarantined);
     page.one(

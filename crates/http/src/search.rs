@@ -119,7 +119,7 @@ impl Server {
             },
             n: at.count("n", body.n, 10, N)?,
             offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
-            filter: at.filter(body.filter.as_deref())?,
+            filter: at.filter(body.filter.as_deref(), &self.engine)?,
             personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
             part: None,
             explain: body.explain,

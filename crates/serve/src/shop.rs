@@ -4,10 +4,9 @@ use std::cell::RefCell;
 
 use accrue_event::{Event, EventType, Shopper};
 use accrue_model::{Context, Prepared, Version};
-use accrue_store::{CatalogueEntry, Facts, History, Interaction, ItemIdx, session_hash};
+use accrue_store::{Facts, History, Interaction, ItemIdx, session_hash};
 
-use crate::filter::Filter;
-use crate::{Recommendation, Recommended, Visitor};
+use crate::{CatalogueSettings, Recommendation, Recommended, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -16,6 +15,10 @@ pub struct Shop<'a> {
     pub facts: &'a Facts,
     /// The models.
     pub version: &'a Version,
+    /// The time of the request, in milliseconds since 1970: items that are published later are not shown.
+    pub now_ms: i64,
+    /// Which items are shown.
+    pub catalogue: CatalogueSettings,
 }
 
 /// Events of an inline history that are used; the oldest beyond it are ignored.
@@ -109,13 +112,6 @@ impl<'a> Shop<'a> {
             }
         }
         VisitorHistory { history, session: session.or(last_session) }
-    }
-
-    /// An item as the catalogue has it, if a page may show it and the filter accepts it.
-    pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&CatalogueEntry> {
-        let entry = self.facts.entry(item)?;
-        let passes = entry.can_be_shown() && filter.is_none_or(|filter| filter.matches(&entry.item));
-        passes.then_some(&**entry)
     }
 
     /// The product that an item is: the id of its parent, which its variants have in common, or its own.

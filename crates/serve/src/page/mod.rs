@@ -77,7 +77,7 @@ struct Situation<'a> {
 impl Shop<'_> {
     /// Answers a request for recommendations.
     pub fn recommend(&self, request: &RecommendRequest) -> Recommendation {
-        make(*self, request, &Work::default())
+        make(self.with_incomplete(request.incomplete), request, &Work::default())
     }
 }
 
