@@ -495,7 +495,7 @@ fn a_full_catalogue_retires_absent_items_but_not_after_an_unreadable_one() {
 fn a_full_catalogue_retires_no_item_whose_record_is_refused() {
     let shop = Shop::furnished();
     let sold = |id: &str| shop.get(&format!("/v1/items/{id}")).status == 200;
-    let feed = json!([{"id": "mug-1", "title": "Mug", "price": "9,99"}, {"id": "mug-2", "title": "Mug"}]);
+    let feed = json!([{"id": "mug-1", "title": "Mug", "price": "1,234"}, {"id": "mug-2", "title": "Mug"}]);
     let answer = shop.post("/v1/items?sync=true", &feed).json();
     assert_eq!(answer["quarantined"][0]["index"], 0, "{answer}");
     assert!(sold("mug-1") && sold("mug-2"));

@@ -14,6 +14,7 @@ mod faults;
 mod fitted;
 mod forget;
 mod http;
+mod mappings;
 mod poison;
 mod recover;
 mod resets;

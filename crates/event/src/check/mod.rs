@@ -21,6 +21,7 @@ mod statistics;
 mod tests;
 mod text;
 mod time;
+mod usual;
 mod verdict;
 
 pub use histogram::LogHistogram;
@@ -29,11 +30,14 @@ pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 
 use crate::identity::content_id;
 use crate::raw::RawEvent;
-use crate::{CheckSettings, Event, EventId, EventType, ItemId, RawValue, SessionId, SettingFault, Timestamp, UserId};
+use crate::{
+    Attribute, CheckSettings, Event, EventId, EventType, ItemId, RawValue, SessionId, SettingFault, Timestamp, UserId,
+};
 use repairs::Repairs;
 pub use rules::{clean_id, is_placeholder};
 use text::Lines;
 pub(crate) use text::prefix;
+pub(crate) use time::OTHER_NAMES as OTHER_NAMES_OF_TIME;
 
 /// The rules with their settings, and the statistics of the stream so far.
 ///
@@ -170,6 +174,9 @@ impl Check {
                 repairs,
             ),
         };
+        if let Some(exact) = rules::exact_quantity(&raw.quantity) {
+            event.properties.insert("exact_quantity".into(), Attribute::Number(exact));
+        }
         rules::outliers(&mut event, item_known, &self.statistics, settings, repairs)?;
         self.judge_in_stream(&event)?;
         Ok(event)
