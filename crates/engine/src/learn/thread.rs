@@ -15,6 +15,7 @@ use super::fits;
 use crate::backoff::Backoff;
 use crate::challenger::lifecycle::Lifecycle;
 use crate::clock::now;
+use crate::config::Config;
 use crate::error::EngineError;
 use crate::retention::starts_to_cover;
 use crate::retention::while_serving::Retention;
@@ -54,6 +55,18 @@ pub(crate) struct Intervals {
     pub checkpoints_kept: usize,
     /// Whether segments of the log will be removed some day, so that each needs a checkpoint near its beginning.
     pub prunes: bool,
+}
+
+impl Intervals {
+    /// The intervals of these settings.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            publish_every: Duration::from_millis(config.learn.publish_every_ms),
+            checkpoint_every: config.learn.checkpoint_every_events,
+            checkpoints_kept: config.learn.checkpoints_kept,
+            prunes: config.store.prunes(),
+        }
+    }
 }
 
 pub(crate) struct LearnerThread {
