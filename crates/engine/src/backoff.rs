@@ -17,6 +17,11 @@ impl Backoff {
         Self { first, longest, failed: None }
     }
 
+    /// The first wait.
+    pub const fn first(&self) -> Duration {
+        self.first
+    }
+
     /// Whether the last attempt failed.
     pub fn is_failing(&self) -> bool {
         self.failed.is_some()

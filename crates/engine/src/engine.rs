@@ -11,7 +11,7 @@ use accrue_event::{
     Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
 };
 use accrue_serve::{ListRequest, Recommendation, Shop};
-use accrue_store::{Body, Facts, Offset};
+use accrue_store::{Body, Facts, Offset, PendingErasure};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
 
@@ -69,8 +69,16 @@ impl Engine {
     }
 
     fn start(dir: &Path, config: &Config, resets: Option<&ResetSettings>) -> Result<Self, EngineError> {
-        finish_forgetting(dir, config)?;
-        let running = Running::open(dir, config, resets)?;
+        let unfinished = match finish_forgetting(dir, config) {
+            Ok(()) => None,
+            // A server that answers without those records, and tries again, is better than none.
+            Err(error) if resets.is_some() => Some((PendingErasure::of(dir).offsets()?, error)),
+            Err(error) => return Err(error),
+        };
+        let running = match &unfinished {
+            None => Running::open(dir, config, resets)?,
+            Some((records, _)) => Running::open_without(dir, config, resets, records)?,
+        };
         let inner = Inner {
             dir: dir.into(),
             config: config.clone(),
@@ -82,7 +90,11 @@ impl Engine {
             totals: Totals::default(),
             erasure: Erasure::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let engine = Self { inner: Arc::new(inner) };
+        if let Some((_, error)) = unfinished {
+            engine.retry_erasure(&error);
+        }
+        Ok(engine)
     }
 
     pub(crate) fn running(&self) -> Arc<Running> {

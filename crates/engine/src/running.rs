@@ -85,15 +85,51 @@ impl Running {
         Self::start(log, recovered, checkpoints, dir, config, resets)
     }
 
+    /// [`Running::open`] as if these records were erased, which they could not be yet.
+    pub fn open_without(
+        dir: &Path,
+        config: &Config,
+        resets: Option<&ResetSettings>,
+        records: &[Offset],
+    ) -> Result<Self, EngineError> {
+        let log = Log::open(dir, (&config.log).into())?;
+        let checkpoints = checkpoints_in(dir);
+        let mut reader = log.reader();
+        reader.hide(records);
+        // Later checkpoints include them.
+        let first = records.iter().min().copied().unwrap_or(log.end());
+        let mut recovered = recover(&mut reader, &checkpoints, &learn_settings(config), first, true)?;
+        recovered.read_on(&mut reader, log.end())?;
+        recovered.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        Self::start_hiding(log, recovered, checkpoints, dir, config, resets, records)
+    }
+
     /// Starts the threads over an open log and the facts at its end. The next checkpoint may refer to what `checkpoints` read last.
     pub fn start(
+        log: Log,
+        recovered: Recovered,
+        checkpoints: Checkpoints,
+        dir: &Path,
+        config: &Config,
+        resets: Option<&ResetSettings>,
+    ) -> Result<Self, EngineError> {
+        Self::start_hiding(log, recovered, checkpoints, dir, config, resets, &[])
+    }
+
+    fn start_hiding(
         mut log: Log,
         mut recovered: Recovered,
         checkpoints: Checkpoints,
         dir: &Path,
         config: &Config,
         resets: Option<&ResetSettings>,
+        hidden: &[Offset],
     ) -> Result<Self, EngineError> {
+        let hiding = |log: &Log| {
+            let mut reader = log.reader();
+            reader.hide(hidden);
+            reader
+        };
         log.set_segment_span(config.store.segment_span());
         record_settings(&mut log, &mut recovered.facts, &learn_settings(config))?;
         let index = search_index::open(dir, &config.search, &recovered.facts)?;
@@ -136,9 +172,9 @@ impl Running {
             shared.mailbox.report(learner.end(), challengers.status(&learner));
         }
         let mut learner_thread =
-            LearnerThread::new(learner, log.reader(), checkpoints, Intervals::of(config), saved, shared.clone());
+            LearnerThread::new(learner, hiding(&log), checkpoints, Intervals::of(config), saved, shared.clone());
         let challenger = resets.map(|resets| {
-            let challenger = ChallengerThread::new(shared.clone(), log.reader(), jobs.clone(), resets.share);
+            let challenger = ChallengerThread::new(shared.clone(), hiding(&log), jobs.clone(), resets.share);
             thread("challenger", move || challenger.run())
         });
         if let Some(challengers) = challengers {

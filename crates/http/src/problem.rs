@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use accrue_engine::{EngineError, Resource};
+use accrue_store::StoreError;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident => $status:ident $code:literal $title:literal,)*) => {
@@ -178,6 +179,14 @@ impl From<EngineError> for Problem {
             EngineError::Conflict { .. } => Problem::new(Code::Conflict, detail),
             EngineError::Train(refused) if refused.is_of_retention() => Problem::new(Code::Conflict, detail),
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
+            EngineError::Store(StoreError::DiskFull { .. } | StoreError::ReadOnly { .. }) => {
+                tracing::error!(error = %detail, "the data folder cannot be written");
+                Problem::new(
+                    Code::WriterPoisoned,
+                    "the disk of the server is full or cannot be written; nothing was changed",
+                )
+                .retry_after(60)
+            }
             EngineError::Store(_) | EngineError::Train(_) | EngineError::Search(_) | EngineError::Check(_) => {
                 // Paths of the data folder are for the operator, not for the client.
                 tracing::error!(error = %detail, "the engine failed");

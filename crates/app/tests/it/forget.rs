@@ -332,3 +332,31 @@ fn the_next_start_finishes_every_forgetting_that_failed() {
         assert!(!holds(dir.path(), person), "{person}");
     }
 }
+
+#[test]
+fn a_server_starts_without_the_records_that_it_cannot_erase_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path());
+    let server = serve(dir.path());
+    let away = CheckpointsAway::new(dir.path());
+    assert!(forget(&server, "person-17").is_some());
+    drop(server);
+    drop(away);
+    // The erasure needs to remove the index; nothing else is in the way of the start.
+    let index = dir.path().join("search");
+    std::fs::remove_dir_all(&index).unwrap();
+    std::fs::write(&index, "").unwrap();
+    let server = serve(dir.path());
+    let (_, forgetting) = server.ask("GET", "/v1/forget", "");
+    assert!(forgetting["failed"].is_string(), "{forgetting}");
+    assert_eq!(server.ask("GET", "/v1/users/person-17", "").0, 404);
+    assert_eq!(server.ask("GET", "/v1/recommend/person-3?n=5", "").0, 200);
+    std::fs::remove_file(&index).unwrap();
+    while outcome(&server).is_some() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(server.end_well(), Some(0));
+    assert!(!holds(dir.path(), "person-17"));
+    let replay = json(&accrue(dir.path(), &["replay", "--verify"]));
+    assert_eq!(replay["equal"], true, "{replay}");
+}

@@ -81,7 +81,7 @@ impl Engine {
                 } else {
                     let engine = self.clone();
                     // The thread of the erasure before this one has ended, because the state was idle.
-                    slot.thread = Some(thread("eraser", move || engine.run_erasures(begun)));
+                    slot.thread = Some(thread("eraser", move || engine.run_erasures(Some(begun))));
                 }
                 Ok(slot.status.clone())
             }
@@ -102,8 +102,11 @@ impl Engine {
         // Until the note is written nothing may be removed that the erasure needs; afterwards retention waits for its end.
         let _pruning = running.shared.pruning.lock();
         let mut traces = find_traces(&mut log, &users, mentions)?;
-        let settings = learn_settings(&inner.config);
-        refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &settings, &users, &traces)?;
+        // Without names there is only what was noted, and this was made sure of then.
+        if !users.is_empty() {
+            let settings = learn_settings(&inner.config);
+            refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &settings, &users, &traces)?;
+        }
         if let Some(unknown) = asked.difference(&hidden).find(|user| !traces.records.contains_key(*user)) {
             return Err(EngineError::NotFound { what: Resource::User, id: unknown.to_string() });
         }
@@ -112,10 +115,23 @@ impl Engine {
         Ok(Begun { users, traces })
     }
 
-    /// Erases, and tries again as long as that fails.
-    fn run_erasures(&self, begun: Begun) {
+    /// Goes on with an erasure that the start could not finish, after a wait.
+    pub(crate) fn retry_erasure(&self, error: &EngineError) {
+        tracing::error!(%error, "an erasure that was interrupted cannot be finished; its records are left out, and it is tried again");
+        self.inner.erasure.fail(error);
+        let engine = self.clone();
+        self.inner.erasure.slot().thread = Some(thread("eraser", move || {
+            // Closing ends the wait, and the next start goes on.
+            if let Ok(begun) = engine.inner.erasure.wait_for_attempt(RETRY.first()) {
+                engine.run_erasures(begun);
+            }
+        }));
+    }
+
+    /// Erases this, or what is noted, and tries again as long as that fails.
+    fn run_erasures(&self, begun: Option<Begun>) {
         let erasure = &self.inner.erasure;
-        let (mut next, mut retry) = (Some(begun), RETRY);
+        let (mut next, mut retry) = (begun, RETRY);
         loop {
             let begun = match next.take() {
                 Some(begun) => Ok(begun),
