@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use accrue_event::{BoundMapping, Mismatch, RawEvent, RawItem, RawUser, RecordKind, Tree};
+use accrue_event::{BoundMapping, Mismatch, RawEvent, RawItem, RawPatch, RawUser, RecordKind, Tree};
 use serde::de::DeserializeOwned;
 
 use super::entry::{Batch, Entry, unreadable};
@@ -14,11 +14,17 @@ pub(super) struct Parser {
     kind: RecordKind,
     /// Without one, the names of fields are ours already.
     mapping: Option<BoundMapping>,
+    is_patch: bool,
 }
 
 impl Parser {
     pub fn new(kind: RecordKind, mapping: Option<BoundMapping>) -> Self {
-        Self { kind, mapping }
+        Self { kind, mapping, is_patch: false }
+    }
+
+    /// Has the objects read as changes of items, so that `null` is told from what is left out.
+    pub fn for_patches(self, is_patch: bool) -> Self {
+        Self { is_patch, ..self }
     }
 
     /// The kind of record that the objects describe.
@@ -37,6 +43,7 @@ impl Parser {
                 Err(why) => Err(why),
             },
             (None, RecordKind::Events) => read::<RawEvent>(text).map(|event| Entry::Event(event, None)),
+            (None, RecordKind::Items) if self.is_patch => read::<RawPatch>(text).map(Entry::Patch),
             (None, RecordKind::Items) => read::<RawItem>(text).map(Entry::Item),
             (None, RecordKind::Users) => read::<RawUser>(text).map(Entry::User),
         };

@@ -28,6 +28,8 @@ pub struct ReadSettings {
     pub columns: Option<Vec<String>>,
     /// How the source's names become ours.
     pub mapping: Mapping,
+    /// Items are changes of some fields, in which `null` clears a field.
+    pub is_patch: bool,
 }
 
 /// Records of one file, in batches.
@@ -102,7 +104,7 @@ impl Reader {
                 match entry {
                     Entry::Event(event, _) => self.ids.assign(event),
                     Entry::Unreadable(refusal) => refusal.id = self.ids.repeated(refusal.id),
-                    Entry::Item(_) | Entry::User(_) => {}
+                    Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {}
                 }
             }
         }
@@ -132,7 +134,8 @@ impl Reader {
             }
             Format::Parquet => return Self::open_parquet(path, settings, progress),
             Format::Ndjson => {
-                let parser = Parser::new(settings.mapping.kind, bind_objects(&name, &settings.mapping)?);
+                let parser = Parser::new(settings.mapping.kind, bind_objects(&name, &settings.mapping)?)
+                    .for_patches(settings.is_patch);
                 let begin = records_begin(start, Format::is_by_line(path));
                 match begin {
                     Some(begin) => {

@@ -13,11 +13,13 @@ pub(super) struct Feed {
     engine: Engine,
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
+    /// Items are changes of some fields.
+    is_patch: bool,
 }
 
 impl Feed {
-    pub fn new(engine: Engine) -> Self {
-        Self { engine, described: HashMap::new() }
+    pub fn new(engine: Engine, is_patch: bool) -> Self {
+        Self { engine, described: HashMap::new(), is_patch }
     }
 
     /// The part of a line's description of an item that is still unknown; fields of the catalogue stay.
@@ -47,6 +49,7 @@ impl Sink for Feed {
         let mut ingested = Ingested::default();
         let mut events = Part::default();
         let mut items = Part::default();
+        let mut patches = Part::default();
         let mut users = Part::default();
         let mut news = Vec::new();
         for (index, entry) in batch.into_iter().enumerate() {
@@ -57,7 +60,9 @@ impl Sink for Feed {
                 }
                 // A refused record is not read, so any kind will do.
                 Entry::Unreadable(refusal) => events.push(index, Incoming::Refused(refusal)),
+                Entry::Item(item) if self.is_patch => patches.push(index, item.into()),
                 Entry::Item(item) => items.push(index, item),
+                Entry::Patch(patch) => patches.push(index, patch),
                 Entry::User(user) => users.push(index, user),
             }
         }
@@ -68,6 +73,10 @@ impl Sink for Feed {
         if !items.entries.is_empty() {
             let taken = self.engine.put_items_blocking(items.entries, false)?;
             add(&mut ingested, taken, &items.places);
+        }
+        if !patches.entries.is_empty() {
+            let taken = self.engine.patch_items_blocking(patches.entries)?;
+            add(&mut ingested, taken, &patches.places);
         }
         if !users.entries.is_empty() {
             let taken = self.engine.put_users_blocking(users.entries)?;
