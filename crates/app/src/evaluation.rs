@@ -395,7 +395,9 @@ fn read(
                     refuse(refusal.rejection.reason.code());
                     continue;
                 }
-                Entry::Item(_) | Entry::User(_) => bail!("{}: events are needed here", request.train.display()),
+                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {
+                    bail!("{}: events are needed here", request.train.display())
+                }
             };
             let known = |id: &ItemId| items.get(id).map(|item| KnownItem { price: item.price, category: None });
             // No event of a file is late, so the clock is at the end of time.
