@@ -14,6 +14,7 @@ mod faults;
 mod fitted;
 mod forget;
 mod http;
+mod init;
 mod poison;
 mod resets;
 mod retention;
