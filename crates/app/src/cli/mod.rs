@@ -9,6 +9,7 @@ mod bench;
 mod compact;
 mod demo;
 mod evaluate;
+mod evaluation_table;
 mod experiment;
 mod export;
 mod forget;
