@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod bench;
+mod browser;
 mod cli;
 mod connections;
 mod crash;
