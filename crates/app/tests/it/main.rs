@@ -17,6 +17,7 @@ mod forget;
 mod http;
 mod init;
 mod poison;
+mod recover;
 mod resets;
 mod retention;
 mod server;
