@@ -381,7 +381,7 @@ pub(super) fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Res
 }
 
 /// `--map`, for the kind that the flags say.
-fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Result<Mapping> {
+pub(super) fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Result<Mapping> {
     let hint = "write --map item=stock_code,user=customer; a constant is in quotes: \"type='purchase'\"";
     let mut mapping = Mapping { kind, ..Mapping::default() };
     for pair in argument.split(',') {

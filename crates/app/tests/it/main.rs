@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod bench;
+mod browser;
 mod catalogue;
 mod circumstances;
 mod cli;
@@ -16,6 +17,7 @@ mod faults;
 mod fitted;
 mod forget;
 mod http;
+mod init;
 mod mappings;
 mod poison;
 mod recover;
