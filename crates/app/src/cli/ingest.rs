@@ -313,7 +313,8 @@ fn recognise(arguments: &Arguments, settings: &mut ReadSettings, output: Output)
     let kind = kind_of(arguments);
     let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     // What is wrong with a file is told when it is read.
-    let sample = |path: &PathBuf| Some(path).filter(|path| is_file(path)).and_then(|path| Sample::open(path, settings).ok());
+    let sample =
+        |path: &PathBuf| Some(path).filter(|path| is_file(path)).and_then(|path| Sample::open(path, settings).ok());
     let Some(samples) = arguments.files.iter().map(sample).collect::<Option<Vec<Sample>>>() else { return };
     let systems: Option<Vec<_>> = samples.iter().map(|sample| System::recognise(sample, kind)).collect();
     if let Some(systems) = systems {
@@ -321,7 +322,8 @@ fn recognise(arguments: &Arguments, settings: &mut ReadSettings, output: Output)
             && others.iter().all(|(other, _)| other.name == system.name)
         {
             settings.mapping = mapping.clone();
-            output.note(&format!("recognised {}; used --mapping {}, which `--guess` prints", system.title, system.name));
+            output
+                .note(&format!("recognised {}; used --mapping {}, which `--guess` prints", system.title, system.name));
         }
     } else if kind.is_none() && samples.iter().all(guess::describes_products) {
         settings.mapping.kind = RecordKind::Items;
