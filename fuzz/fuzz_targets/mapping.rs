@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let Ok(mapping) = toml::from_str::<Mapping>(text) else { return };
-    if let Ok(bound) = mapping.bind(&["a", "b", "item"]) {
+    if let Ok(mut bound) = mapping.bind(&["a", "b", "item"]) {
         let _ = bound.apply(&["1", "-2", "x"]);
     }
 });

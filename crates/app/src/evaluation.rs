@@ -10,7 +10,8 @@ use std::time::Duration;
 use accrue_engine::online_model::OnlineModel;
 use accrue_engine::{Config, learn_settings};
 use accrue_event::{
-    Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RuleStatistics, Timestamp,
+    Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RecordKind, RuleStatistics,
+    Timestamp, User,
 };
 use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
 use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
@@ -50,6 +51,8 @@ pub struct Request {
     pub train: PathBuf,
     /// The test file, for protocols that need one.
     pub test: Option<PathBuf>,
+    /// Descriptions of users, for a stream.
+    pub users: Option<PathBuf>,
     /// How long `auto` may search.
     pub budget: Duration,
     /// The mapping of the columns of events.
@@ -382,7 +385,7 @@ fn read(
     loop {
         let batch = reader.next_batch(BATCH)?;
         if batch.entries.is_empty() {
-            return Ok((data, refused));
+            break;
         }
         for entry in batch.entries {
             let mut refuse = |code: &str| *refused.entry(code.to_string()).or_default() += 1;
@@ -413,6 +416,28 @@ fn read(
                     data.events.push(event);
                 }
             }
+        }
+    }
+    if let Some(path) = &request.users {
+        data.users = read_users(path, &check)?;
+    }
+    Ok((data, refused))
+}
+
+/// Reads and checks descriptions of users.
+fn read_users(path: &Path, check: &Check) -> anyhow::Result<Vec<User>> {
+    let mapping = Mapping { kind: RecordKind::Users, ..Mapping::default() };
+    let mut reader = Reader::open(path, &ReadSettings { mapping, ..ReadSettings::default() }, &Progress::default())?;
+    let mut users = Vec::new();
+    loop {
+        let batch = reader.next_batch(BATCH)?;
+        if batch.entries.is_empty() {
+            return Ok(users);
+        }
+        for entry in batch.entries {
+            let Entry::User(user) = entry else { bail!("{}: users are needed here", path.display()) };
+            let judged = check.judge_user(&user);
+            users.push(judged.map_err(|rejection| anyhow::anyhow!("{}: {rejection}", path.display()))?.0);
         }
     }
 }

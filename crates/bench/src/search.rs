@@ -11,7 +11,7 @@ use accrue_engine::learn_settings;
 use accrue_event::{Item, ItemId, Timestamp};
 use accrue_kernel::Draws;
 use accrue_serve::search::{SearchIndex, SearchReader};
-use accrue_serve::{SearchRequest, Shop, Visitor};
+use accrue_serve::{SearchRequest, Shop};
 use accrue_store::{Body, Facts, Offset, Record};
 use accrue_train::Learner;
 
@@ -87,16 +87,7 @@ fn ask(
     took.clear();
     let mut n_found = 0;
     for query in 0..n_queries as u64 {
-        let request = SearchRequest {
-            query: text(&words(query)),
-            visitor: Visitor::default(),
-            n: 10,
-            offset: 0,
-            filter: None,
-            personalisation: 0.0,
-            part: None,
-            explain: false,
-        };
+        let request = SearchRequest { query: text(&words(query)), personalisation: 0.0, ..SearchRequest::default() };
         let started = Instant::now();
         let answer = black_box(shop.search(reader, &request)?);
         took.push(ms_since(started));

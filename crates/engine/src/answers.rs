@@ -38,6 +38,7 @@ impl Engine {
                 part: request.part.or(treatment.part()),
                 diversity: request.diversity.or(treatment.diversity()),
                 explore: request.explore.or(treatment.explore),
+                n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
             Ok(shop.recommend(&request))

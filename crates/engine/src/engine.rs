@@ -23,7 +23,8 @@ use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
-use crate::status::{FitStatus, GuardStatus, Status};
+use crate::status::{GuardStatus, Status};
+use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     /// The rules alone, without statistics of the stream.
     rules: Check,
     pub traffic: Traffic,
+    pub totals: Totals,
     pub erasure: Erasure,
 }
 
@@ -85,6 +87,7 @@ impl Engine {
             writes: Default::default(),
             rules: Check::new(config.check.clone(), Default::default())?,
             traffic: Traffic::new(&config.serve),
+            totals: Totals::default(),
             erasure: Erasure::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -263,7 +266,8 @@ impl Engine {
     pub fn similar(&self, id: &ItemId, list: &ListRequest) -> Result<Recommendation, EngineError> {
         self.with_shop(|shop| {
             let item = shop.facts.items.get(id.as_str()).ok_or_else(|| unknown_item(id))?;
-            Ok(shop.similar(item, list))
+            let total = shop.n_others(item, self.inner.totals.n_on_sale(&shop, list), list);
+            Ok(Recommendation { total, ..shop.similar(item, list) })
         })
     }
 
@@ -272,7 +276,10 @@ impl Engine {
     /// # Errors
     /// None at present.
     pub fn trending(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.trending(list)))
+        Ok(self.with_shop(|shop| {
+            let total = self.inner.totals.n_on_sale(&shop, list);
+            Recommendation { total, ..shop.trending(list) }
+        }))
     }
 
     /// The newest items.
@@ -280,7 +287,10 @@ impl Engine {
     /// # Errors
     /// None at present.
     pub fn new_items(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.new_items(list)))
+        Ok(self.with_shop(|shop| {
+            let total = self.inner.totals.n_on_sale(&shop, list);
+            Recommendation { total, ..shop.new_items(list) }
+        }))
     }
 
     /// The events of a history that is given with a request: those that the check accepts, by the same rules as for events that are
@@ -371,8 +381,7 @@ impl Engine {
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             served_lost: shared.served.n_lost(),
             repeats_passed: learner.n_repeats_skipped,
-            steps_skipped: version.ensemble.sequence().map_or(0, accrue_model::Sequence::n_skipped),
-            fits: version.ensemble.fitted().map(FitStatus::of),
+            members: version.ensemble.members.reports(),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),

@@ -137,6 +137,8 @@ impl Running {
         let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
 
         let mut learner = recovered.learner;
+        let checkpoint =
+            recovered.checkpoint.map(|offset| found_checkpoint(&checkpoints.path_of(offset), learner.end()));
         let (changes, changed) = std::sync::mpsc::channel();
         let shared = Arc::new(Shared {
             progress: Mutex::new(Progress {
@@ -159,28 +161,18 @@ impl Running {
             search: Mutex::new(index.status.clone()),
             served: ServedQueue::new(config.serve.record.share()),
             mailbox: Default::default(),
-            checkpoint: Mutex::new(recovered.checkpoint.map_or_else(Default::default, |offset| CheckpointStatus {
-                covered: Some(learner.end().0),
-                written_at: written_at(&checkpoints.path_of(offset)),
-                ..CheckpointStatus::default()
-            })),
+            checkpoint: Mutex::new(checkpoint.unwrap_or_default()),
             pruning: Mutex::default(),
         });
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
-        let intervals = Intervals {
-            publish_every: Duration::from_millis(config.learn.publish_every_ms),
-            checkpoint_every: config.learn.checkpoint_every_events,
-            checkpoints_kept: config.learn.checkpoints_kept,
-            prunes: config.store.prunes(),
-        };
         let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());
         let challengers = resets.map(|resets| Lifecycle::new(resets.clone(), log.end()));
         if let Some(challengers) = &challengers {
             shared.mailbox.report(learner.end(), challengers.status(&learner));
         }
         let mut learner_thread =
-            LearnerThread::new(learner, hiding(&log), checkpoints, intervals, saved, shared.clone());
+            LearnerThread::new(learner, hiding(&log), checkpoints, Intervals::of(config), saved, shared.clone());
         let challenger = resets.map(|resets| {
             let challenger = ChallengerThread::new(shared.clone(), hiding(&log), jobs.clone(), resets.share);
             thread("challenger", move || challenger.run())
@@ -197,8 +189,8 @@ impl Running {
             indexer: thread("indexer", move || indexer.run(&changed)),
             challenger,
         };
-        let (log, threads, catalogue) = (Mutex::new(reader), Mutex::new(Some(threads)), config.catalogue);
-        Ok(Self { shared, jobs, search, log, threads, catalogue })
+        let (log, threads) = (Mutex::new(reader), Mutex::new(Some(threads)));
+        Ok(Self { shared, jobs, search, log, threads, catalogue: config.catalogue })
     }
 
     /// Runs a read against the facts and the version of this moment.
@@ -208,8 +200,8 @@ impl Running {
         read(self.shop(&facts, &version))
     }
 
-    /// The same for one visitor, whom the models of their arm, or the last version known good, may answer: as `decide` says when
-    /// it is told the stream time.
+    /// The same for one visitor, whom the models of an arm or the good version may answer. `decide` chooses them for the stream time that
+    /// it gets.
     pub fn with_shop_for<'t, T>(
         &self,
         decide: impl FnOnce(i64) -> Treatment<'t>,
@@ -286,6 +278,11 @@ impl Running {
             None => Ok(()),
         }
     }
+}
+
+/// The status of a checkpoint that was recovered, with the learner at `learned`.
+fn found_checkpoint(path: &Path, learned: Offset) -> CheckpointStatus {
+    CheckpointStatus { covered: Some(learned.0), written_at: written_at(path), ..CheckpointStatus::default() }
 }
 
 /// When a file was last written.

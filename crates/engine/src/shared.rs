@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
+use accrue_event::ItemPatch;
 use accrue_model::Version;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
 use accrue_train::{Learner, Quality, Tally};
@@ -88,14 +89,25 @@ impl Shared {
         let mut facts = self.facts.write();
         let known = facts.entries().len() as ItemIdx;
         for record in records {
-            facts.apply(&record);
-            let id = match &record.body {
-                Body::Item(item) => Some(&item.id),
-                Body::ItemPatched { id, .. } | Body::ItemRetired(id) => Some(id),
-                _ => None,
+            let (id, is_described) = match &record.body {
+                Body::Item(item) => (Some(&item.id), true),
+                Body::ItemPatched { id, patch } => (Some(id), changes_texts(patch)),
+                Body::ItemRetired(id) => (Some(id), false),
+                _ => (None, false),
             };
-            edited.extend(id.and_then(|id| facts.items.get(id.as_str())).filter(|&item| item < known));
+            // What describes a product may change before and after: the title may be what it lost.
+            let mut describe = |facts: &Facts| {
+                if let Some(item) = id.and_then(|id| facts.items.get(id.as_str())) {
+                    let others = if is_described { facts.described_by(item) } else { &[] };
+                    edited.extend(others.iter().chain([&item]).filter(|&&item| item < known));
+                }
+            };
+            describe(&facts);
+            facts.apply(&record);
+            describe(&facts);
         }
+        edited.sort_unstable();
+        edited.dedup();
         let end = facts.end;
         let new = known..facts.entries().len() as ItemIdx;
         self.send_to_index(&facts, &edited, new);
@@ -135,4 +147,11 @@ impl Shared {
             tracing::error!(%cause, "writes are refused from here on; reads continue");
         }
     }
+}
+
+/// Whether a change is of something that variants have from the description of their product.
+fn changes_texts(patch: &ItemPatch) -> bool {
+    let ItemPatch { title, description, brand, categories, tags, attributes, .. } = patch;
+    let texts = [title, description, brand];
+    texts.iter().any(|text| text.is_some()) || categories.is_some() || tags.is_some() || !attributes.is_empty()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use accrue_event::Timestamp;
-use accrue_model::Fitted;
+use accrue_model::MemberReport;
 use accrue_serve::search::SearchError;
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::challenger::status::ChallengerStatus;
 use crate::versions::Versions;
 
 /// The state of an engine.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Status {
     /// Records in the log.
     pub log_end: u64,
@@ -54,10 +54,8 @@ pub struct Status {
     pub served_lost: u64,
     /// Choices that were not learned, because their shopper had made the same choice too often on that day.
     pub repeats_passed: u64,
-    /// Steps of the sequence network that were skipped because a loss or a gradient was not a finite number.
-    pub steps_skipped: u64,
-    /// The fits of the fitted model, if there is one.
-    pub fits: Option<FitStatus>,
+    /// What the members report of their own work, in the order of their registry.
+    pub members: Vec<MemberReport>,
     /// Bytes copied by publications, per event learned.
     pub copied_bytes_per_event: f64,
     /// Prequential quality: predictions made before learning.
@@ -113,23 +111,6 @@ pub enum IndexState {
     Building,
     /// It failed, and is opened again after a wait; searches are answered from its last commit.
     Failed,
-}
-
-/// The fits of a fitted model in the stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FitStatus {
-    /// Fits that took effect.
-    pub fitted: u64,
-    /// Fits that failed; the model before them stayed in use.
-    pub failed: u64,
-    /// Why the last fit failed, if it did.
-    pub fault: Option<String>,
-}
-
-impl FitStatus {
-    pub(crate) fn of(model: &Fitted) -> Self {
-        Self { fitted: model.n_fits(), failed: model.n_failed(), fault: model.fault().map(str::to_owned) }
-    }
 }
 
 /// The current model compared with the last good version.

@@ -24,13 +24,13 @@ fn main() -> Result<(), Failure> {
     let delimiter = u8::try_from(mapping.delimiter.unwrap_or(','))?;
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(data.as_slice());
     let header = reader.headers()?.clone();
-    let bound = mapping.bind(&header.iter().collect::<Vec<_>>())?;
+    let mut bound = mapping.bind(&header.iter().collect::<Vec<_>>())?;
     let rows: Vec<csv::StringRecord> = reader.into_records().collect::<Result<_, _>>()?;
 
     let mut counters = RuleCounters::default();
     let mut items = HashMap::new();
     let check = Check::new(CheckSettings::default(), RuleStatistics::default())?;
-    let raw = map(&bound, &rows, &check, &mut counters, &mut items);
+    let raw = map(&mut bound, &rows, &check, &mut counters, &mut items);
     println!("{} rows", rows.len());
     let tally = identify_and_judge(check, raw, &mut counters, &items);
     println!("{} items, {} returns, {} events of guests", items.len(), tally.returns, tally.guests);
@@ -39,7 +39,7 @@ fn main() -> Result<(), Failure> {
 }
 
 fn map(
-    bound: &BoundMapping,
+    bound: &mut BoundMapping,
     rows: &[csv::StringRecord],
     check: &Check,
     counters: &mut RuleCounters,
@@ -56,7 +56,7 @@ fn map(
                 item
             }
             Mapped::Item(item) => Some(Box::new(item)),
-            Mapped::User(_) => None,
+            Mapped::User(_) | Mapped::Skipped => None,
             Mapped::Quarantined { rejection, .. } => {
                 counters.count_quarantined(rejection.reason.code());
                 None

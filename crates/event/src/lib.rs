@@ -4,6 +4,7 @@
 //! [`User`]), or a rejection with a stable reason. Later stages rely on these facts and do not check them again. This
 //! crate stores nothing, reads no clock and knows no model.
 
+mod amount;
 mod any_value;
 mod attribute;
 mod check;
@@ -22,6 +23,7 @@ mod settings;
 mod time;
 mod tree;
 
+pub use amount::Decimal;
 pub use attribute::{Attribute, Attributes};
 pub use check::{
     Check, KnownItem, LogHistogram, Outcome, PublishedStatistics, Reason, Refusal, Rejection, Repair, RuleCounters,
@@ -31,7 +33,9 @@ pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id};
 pub use item::{Item, ItemPatch, User};
-pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule};
+pub use mapping::{
+    BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, Names, Object, Reading, usual_column,
+};
 pub use published::Namespace;
 pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_value::RawValue;

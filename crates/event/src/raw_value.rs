@@ -111,7 +111,7 @@ pub(crate) fn object_json<'a>(
 }
 
 /// The JSON object of these pairs, in their order.
-fn pairs_json(pairs: &[(Box<str>, RawValue)]) -> String {
+pub(crate) fn pairs_json(pairs: &[(Box<str>, RawValue)]) -> String {
     let mut out = String::from("{");
     for (name, value) in pairs {
         push_key(&mut out, name);

@@ -38,6 +38,27 @@ impl Timestamp {
         jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp().into())
     }
 
+    /// Reads a time without an offset as one of this zone; `None` if the text is none, or has an offset or zone of its own.
+    pub(crate) fn parse_local(text: &str, zone: &jiff::tz::TimeZone) -> Option<Self> {
+        local(text).and_then(|civil| Self::in_file_zone(civil, zone))
+    }
+
+    /// Whether a text is a time without an offset that the change of the clocks leaves out in this zone.
+    pub(crate) fn is_left_out(text: &str, zone: &jiff::tz::TimeZone) -> bool {
+        local(text).is_some_and(|civil| Self::in_file_zone(civil, zone).is_none())
+    }
+
+    /// A local time of a file whose times are those of one zone. Of a time that occurs twice the first is taken: a file
+    /// that writes no offset does not know better, and an hour of orders each autumn is not lost. `None` for a time that
+    /// the change of the clocks leaves out.
+    pub(crate) fn in_file_zone(civil: jiff::civil::DateTime, zone: &jiff::tz::TimeZone) -> Option<Self> {
+        let ambiguous = zone.to_ambiguous_timestamp(civil);
+        match ambiguous.offset() {
+            jiff::tz::AmbiguousOffset::Gap { .. } => None,
+            _ => ambiguous.earlier().ok().map(Self::from),
+        }
+    }
+
     /// Days from `earlier` to `self`; negative if `earlier` is later.
     pub fn days_since(self, earlier: Timestamp) -> f64 {
         (self.0 - earlier.0) as f64 / DAY_MS as f64
@@ -47,6 +68,13 @@ impl Timestamp {
     pub fn day(self) -> i64 {
         self.0.div_euclid(DAY_MS)
     }
+}
+
+/// A time without an offset, a zone or a unit of its own.
+fn local(text: &str) -> Option<jiff::civil::DateTime> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let has_offset = text.ends_with(['Z', 'z']) || text.parse::<jiff::Timestamp>().is_ok();
+    text.parse().ok().filter(|_| !is_number && !has_offset)
 }
 
 impl From<jiff::Timestamp> for Timestamp {

@@ -13,6 +13,7 @@ mod access;
 mod body;
 mod connection;
 mod events;
+mod fields;
 mod forget;
 mod ingested;
 mod items;

@@ -257,7 +257,7 @@ fn render_counts(page: &mut Page, status: &Status) {
     );
 }
 
-/// What was not learned, and the fits of the fitted model.
+/// What was not learned, and what members count of their own work.
 fn render_learning(page: &mut Page, status: &Status) {
     page.one(
         "accrue_learner_repeats_passed_total",
@@ -265,20 +265,8 @@ fn render_learning(page: &mut Page, status: &Status) {
         "Choices that were not learned because their shopper had made them too often that day.",
         status.repeats_passed,
     );
-    page.one(
-        "accrue_learner_steps_skipped_total",
-        "counter",
-        "Steps of the sequence network not taken because a loss or a gradient was not finite.",
-        status.steps_skipped,
-    );
-    if let Some(fits) = &status.fits {
-        page.one("accrue_fits_total", "counter", "Fits of the fitted model that took effect.", fits.fitted);
-        page.one(
-            "accrue_fits_failed_total",
-            "counter",
-            "Fits that failed; the model before stayed in effect.",
-            fits.failed,
-        );
+    for (counter, n) in status.members.iter().flat_map(|report| &report.counts) {
+        page.one(&format!("accrue_{}_total", counter.metric), "counter", counter.help, n);
     }
     page.one(
         "accrue_publication_copied_bytes",

@@ -18,6 +18,8 @@ pub(super) const N: RangeInclusive<usize> = 1..=1000;
 pub(super) const MAX_OFFSET: usize = 10_000;
 /// Longest id in a request, in bytes.
 const MAX_ID_BYTES: usize = 4096;
+/// Longest name of a kind of page or device, in bytes.
+const MAX_NAME_BYTES: usize = 256;
 
 /// The one id of a path, decoded and in the form in which records have it.
 pub(super) struct Id(pub(super) String);
@@ -135,6 +137,12 @@ impl At<'_> {
             return Err(self.fault(field, &format!("must have at most {max_bytes} bytes")));
         }
         Ok(())
+    }
+
+    /// The shop's own name of a kind of page or device, if there is one.
+    pub(super) fn name(self, field: &str, name: Option<String>) -> Result<Option<Box<str>>, Problem> {
+        name.iter().try_for_each(|name| self.text(field, name, MAX_NAME_BYTES))?;
+        Ok(name.map(String::into_boxed_str))
     }
 
     /// An id, in the form in which records have it.

@@ -1,8 +1,9 @@
 //! `GET /v1/quality`: how well the models predict what shoppers do next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use accrue_engine::{FitStatus, GuardStatus};
+use accrue_engine::{GuardStatus, MemberReport};
 use accrue_train::{ArmQuality, Drift, Hits};
 use axum::Json;
 use axum::extract::State;
@@ -42,29 +43,30 @@ pub(super) struct QualityBody {
     drift: DriftBody,
     /// The current state compared with the last good version.
     guard: GuardBody,
-    /// The fitted model, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fits: Option<FitsBody>,
+    /// What models report of their own work, by the name of the report: `fits` of a fitted model.
+    #[serde(flatten)]
+    members: BTreeMap<&'static str, MemberBody>,
     /// The arms of an experiment, while they learn separately.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     arms: Vec<ArmBody>,
 }
 
-/// The outcomes of fits.
+/// What one model reports of its own work.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FitsBody {
-    /// Fits that took effect.
-    fitted: u64,
-    /// Fits that failed; the model before stayed in effect.
-    failed: u64,
-    /// Why the last one failed, if it did.
+pub(super) struct MemberBody {
+    /// Its counters by name: of `fits`, how many were `fitted` and took effect, and how many `failed`, after which the model
+    /// before stayed in effect.
+    #[serde(flatten)]
+    counts: BTreeMap<&'static str, u64>,
+    /// Why the last piece of work failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
 }
 
-impl From<&FitStatus> for FitsBody {
-    fn from(fits: &FitStatus) -> Self {
-        Self { fitted: fits.fitted, failed: fits.failed, fault: fits.fault.clone() }
+impl From<&MemberReport> for MemberBody {
+    fn from(report: &MemberReport) -> Self {
+        let counts = report.counts.iter().map(|(counter, n)| (counter.field, *n)).collect();
+        Self { counts, fault: report.fault.clone() }
     }
 }
 
@@ -203,7 +205,7 @@ pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<Qu
         n_items: quality.n_items,
         drift: (&quality.drift).into(),
         guard: (&status.guard).into(),
-        fits: status.fits.as_ref().map(FitsBody::from),
+        members: status.members.iter().filter_map(|report| Some((report.name?, report.into()))).collect(),
         arms: status.arms.iter().zip(&quality.arms).map(arm).collect(),
     }))
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, off_worker};
+use super::fields::{DescriptionBody, FieldNames, Fields};
 use super::ingested::RefusedBody;
 use super::params::{At, Id, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
@@ -87,6 +88,22 @@ fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Seen, Problem
     Ok(Seen::DropTypes(types.split(',').map(read).collect::<Result<_, _>>()?))
 }
 
+/// The kind of page, in lower case; none if it is empty.
+fn scene(at: At<'_>, scene: Option<String>, seen: &Seen) -> Result<Option<Box<str>>, Problem> {
+    let Some(scene) = scene else { return Ok(None) };
+    at.text("scene", &scene, 256)?;
+    let scene = scene.trim().to_lowercase();
+    let drops_bought = match seen {
+        Seen::Keep => false,
+        Seen::Drop => true,
+        Seen::DropTypes(types) => types.contains(&EventType::Purchase),
+    };
+    if scene == "again" && drops_bought {
+        return Err(at.fault("seen", "leaves out what was bought, and the scene `again` has nothing else; say keep"));
+    }
+    Ok((!scene.is_empty()).then(|| scene.into()))
+}
+
 /// A request for recommendations. Without a user and a session, it is answered with what is popular in the whole shop.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -99,8 +116,15 @@ pub(super) struct RecommendBody {
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
     session: Option<String>,
-    /// The kind of page (`home`, `product`, `cart`). Accepted for later use; it does not change the answer yet.
+    /// The kind of page. `home` keeps places for what the shopper has not bought yet: as large a part as first purchases
+    /// are expected to be of what this shopper buys next. `again` ("buy it again") has only what the shopper bought and
+    /// did not send back. Other words (`product`, `basket`, `category`, `email`) do not change the order by themselves; what
+    /// is chosen in a scene that events name in their property `scene` counts where the model `affinity` is enabled.
+    #[schema(example = "home")]
     scene: Option<String>,
+    /// The kind of device (`phone`, `desktop`), as events name it in their property `device`. It counts where the model
+    /// `affinity` is enabled.
+    device: Option<String>,
     /// Items that the page is about (a product page, a cart): read as if just viewed.
     #[serde(default)]
     items: Vec<String>,
@@ -137,22 +161,26 @@ pub(super) struct RecommendBody {
     /// How much diversity weighs against score: 0 to 1.
     #[schema(minimum = 0, maximum = 1, default = 0)]
     diversity: Option<f32>,
+    /// What the answer says of each item beside its id: names such as `title`, `price`, `image`, `attributes.colour`, as a
+    /// list or with commas between them. A variant has from its product what it lacks.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["title", "price", "image"]))]
+    fields: FieldNames,
     /// Whether each item comes with its reasons.
     #[serde(default)]
     explain: bool,
 }
 
 impl RecommendBody {
-    /// The request in plain values, within its bounds, and the inline events that the check refused; `at` is its
-    /// position in the body.
-    fn into_request(self, at: At<'_>, engine: &Engine) -> Result<(RecommendRequest, Vec<Refused>), Problem> {
+    /// The request in plain values, within its bounds; `at` is its position in the body.
+    fn into_request(self, at: At<'_>, engine: &Engine) -> Result<Asked, Problem> {
+        let fields = self.fields.read(at)?;
         let visitor = Visitor {
             user: at.id_if("user", self.user.as_deref())?,
             session: at.id_if("session", self.session.as_deref())?,
         };
-        if let Some(scene) = &self.scene {
-            at.text("scene", scene, 256)?;
-        }
+        let seen = seen(at, self.seen.as_deref(), engine)?;
+        let scene = scene(at, self.scene, &seen)?;
         let (events, ignored) = match self.events {
             None => (None, Vec::new()),
             Some(events) => {
@@ -163,12 +191,14 @@ impl RecommendBody {
         };
         let request = RecommendRequest {
             events,
+            scene,
+            device: at.name("device", self.device)?,
             items: at.items("items", &self.items, MAX_ITEMS)?,
             n: at.count("n", self.n, 10, N)?,
             offset: at.count("offset", self.offset, 0, 0..=MAX_OFFSET)?,
             filter: at.filter(self.filter.as_deref(), engine)?,
             exclude: at.items("exclude", &self.exclude, MAX_ITEMS)?,
-            seen: seen(at, self.seen.as_deref(), engine)?,
+            seen,
             grouping: self.variants.into(),
             incomplete: self.incomplete.map(IncompleteItems::from),
             diversity: self.diversity.map(|diversity| at.share("diversity", Some(diversity), 0.0)).transpose()?,
@@ -177,8 +207,16 @@ impl RecommendBody {
             explain: self.explain,
             visitor,
         };
-        Ok((request, ignored))
+        Ok(Asked { request, ignored, fields })
     }
+}
+
+/// A request in plain values.
+struct Asked {
+    request: RecommendRequest,
+    /// Inline events that the check refused.
+    ignored: Vec<Refused>,
+    fields: Fields,
 }
 
 /// Inline events with the visitor as their user, because the check needs one.
@@ -214,6 +252,9 @@ pub(super) struct RecommendationBody {
     /// Time inside the server, in milliseconds.
     #[schema(example = 0.61)]
     took_ms: f64,
+    /// Products that are on sale, pass the filter and are not left out for this shopper; items with `variants=all`.
+    #[schema(example = 1250)]
+    total: usize,
     /// What could not be done as requested, such as `cold_user`; empty if everything was done.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
@@ -251,10 +292,13 @@ impl From<&Assignment> for ArmBody {
 pub(super) struct RecommendedBody {
     /// Which item.
     #[schema(value_type = String, example = "sku-9")]
-    id: ItemId,
+    pub(super) id: ItemId,
     /// Comparable within one answer only.
     #[schema(example = 0.82)]
     score: f32,
+    /// What `fields` asks for.
+    #[serde(flatten)]
+    pub(super) description: DescriptionBody,
     /// The reasons, if requested; their shares sum to the score.
     #[schema(value_type = Vec<ReasonBody>)]
     reasons: Vec<Reason>,
@@ -296,41 +340,42 @@ pub(super) struct CitedEventBody {
 
 impl From<Recommended> for RecommendedBody {
     fn from(Recommended { id, score, reasons }: Recommended) -> Self {
-        Self { id, score, reasons }
+        Self { id, score, description: DescriptionBody::default(), reasons }
     }
 }
 
 impl Server {
     /// Answers a request.
-    fn recommend(
-        &self,
-        request: RecommendRequest,
-        ignored: Vec<Refused>,
-        started: Instant,
-    ) -> Result<RecommendationBody, Problem> {
+    fn recommend(&self, asked: Asked, started: Instant) -> Result<RecommendationBody, Problem> {
+        let Asked { request, ignored, fields } = asked;
         let recommendation_id = self.ids.next();
         let Answered { answer: mut recommendation, arm } = self.engine.recommend(&recommendation_id, request)?;
         if !ignored.is_empty() {
             recommendation.degraded.push("events_ignored");
         }
-        let mut body = RecommendationBody::new(recommendation_id, recommendation, started);
+        let mut body = self.recommendation(recommendation_id, recommendation, &fields, started);
         body.experiment = arm.as_ref().map(ArmBody::from);
         body.ignored_events = ignored.into_iter().map(RefusedBody::from).collect();
         Ok(body)
     }
-}
 
-impl RecommendationBody {
-    fn new(recommendation_id: String, recommendation: Recommendation, started: Instant) -> Self {
-        Self {
+    fn recommendation(
+        &self,
+        recommendation_id: String,
+        recommendation: Recommendation,
+        fields: &Fields,
+        started: Instant,
+    ) -> RecommendationBody {
+        RecommendationBody {
             recommendation_id,
             version: recommendation.version,
             offset: recommendation.offset,
-            took_ms: took_ms(started),
+            total: recommendation.total,
             degraded: recommendation.degraded,
             ignored_events: Vec::new(),
             experiment: None,
-            items: recommendation.items.into_iter().map(RecommendedBody::from).collect(),
+            items: fields.of(&self.engine, recommendation.items),
+            took_ms: took_ms(started),
         }
     }
 }
@@ -356,8 +401,8 @@ pub(super) async fn recommend(
     body::Json(body): body::Json<RecommendBody>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let (request, ignored) = body.into_request(At(""), &server.engine)?;
-    Ok(Json(server.recommend(request, ignored, started)?))
+    let asked = body.into_request(At(""), &server.engine)?;
+    Ok(Json(server.recommend(asked, started)?))
 }
 
 /// The query parameters of `GET /v1/recommend/{user}`.
@@ -367,6 +412,11 @@ pub(super) async fn recommend(
 pub(super) struct RecommendParams {
     /// The visit.
     session: Option<String>,
+    /// The kind of page: `home` keeps places for what the shopper has not bought yet, `again` has only what they bought.
+    #[param(example = "home")]
+    scene: Option<String>,
+    /// The kind of device: `phone`, `desktop`.
+    device: Option<String>,
     /// Number of items: 1 to 1000, 10 if left out.
     #[param(minimum = 1, maximum = 1000)]
     n: Option<usize>,
@@ -388,6 +438,11 @@ pub(super) struct RecommendParams {
     incomplete: Option<IncompleteBody>,
     /// How much diversity weighs against score: 0 to 1.
     diversity: Option<f32>,
+    /// What the answer says of each item beside its id, with commas between the names. A variant has from its product what
+    /// it lacks.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "title,price,image")]
+    fields: FieldNames,
     /// Whether each item comes with its reasons.
     #[serde(default)]
     explain: bool,
@@ -426,10 +481,10 @@ fn recommend_by_params(
     params: RecommendParams,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let RecommendParams { session, n, offset, filter, seen, variants, incomplete, diversity, explain } = params;
-    let body = RecommendBody {
-        user: Some(user),
+    let RecommendParams {
         session,
+        scene,
+        device,
         n,
         offset,
         filter,
@@ -437,11 +492,27 @@ fn recommend_by_params(
         variants,
         incomplete,
         diversity,
+        fields,
+        explain,
+    } = params;
+    let body = RecommendBody {
+        user: Some(user),
+        session,
+        scene,
+        device,
+        n,
+        offset,
+        filter,
+        seen,
+        variants,
+        incomplete,
+        diversity,
+        fields,
         explain,
         ..Default::default()
     };
-    let (request, ignored) = body.into_request(At(""), &server.engine)?;
-    Ok(Json(server.recommend(request, ignored, started)?))
+    let asked = body.into_request(At(""), &server.engine)?;
+    Ok(Json(server.recommend(asked, started)?))
 }
 
 /// Several requests at once.
@@ -485,7 +556,7 @@ pub(super) async fn recommend_batch(
         |(idx, body): (usize, RecommendBody)| body.into_request(At(&format!("requests[{idx}].")), &server.engine);
     let requests = requests.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
     let answer = move || -> Result<Vec<RecommendationBody>, Problem> {
-        let answer_one = |(request, ignored)| server.recommend(request, ignored, Instant::now());
+        let answer_one = |asked| server.recommend(asked, Instant::now());
         requests.into_iter().map(answer_one).collect()
     };
     let recommendations = off_worker(answer).await?;
@@ -511,16 +582,23 @@ pub(super) struct ListParams {
     /// left out.
     #[param(inline)]
     incomplete: Option<IncompleteBody>,
+    /// What the answer says of each item beside its id, with commas between the names. A variant has from its product what
+    /// it lacks.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "title,price,image")]
+    fields: FieldNames,
 }
 
 impl ListParams {
-    fn into_request(self, engine: &Engine) -> Result<ListRequest, Problem> {
-        Ok(ListRequest {
+    fn into_request(self, engine: &Engine) -> Result<(ListRequest, Fields), Problem> {
+        let fields = self.fields.read(At(""))?;
+        let list = ListRequest {
             n: At("").count("n", self.n, 10, N)?,
             filter: At("").filter(self.filter.as_deref(), engine)?,
             grouping: self.variants.into(),
             incomplete: self.incomplete.map(IncompleteItems::from),
-        })
+        };
+        Ok((list, fields))
     }
 }
 
@@ -541,9 +619,9 @@ pub(super) async fn similar(
     Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let list = params.into_request(&server.engine)?;
+    let (list, fields) = params.into_request(&server.engine)?;
     let recommendation = server.engine.similar(&ItemId::new(id), &list)?;
-    Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
+    Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }
 
 /// The most popular items
@@ -562,9 +640,9 @@ pub(super) async fn trending(
     Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let list = params.into_request(&server.engine)?;
+    let (list, fields) = params.into_request(&server.engine)?;
     let recommendation = server.engine.trending(&list)?;
-    Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
+    Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }
 
 /// The newest items
@@ -583,7 +661,7 @@ pub(super) async fn new_items(
     Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let list = params.into_request(&server.engine)?;
+    let (list, fields) = params.into_request(&server.engine)?;
     let recommendation = server.engine.new_items(&list)?;
-    Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
+    Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }

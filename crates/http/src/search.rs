@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body;
+use super::fields::FieldNames;
 use super::params::{At, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
-use super::recommend::{ArmBody, RecommendedBody, took_ms};
+use super::recommend::{ArmBody, RecommendedBody, VariantsBody, took_ms};
 use super::server::Server;
 
 /// Longest text to search for, in bytes.
@@ -34,6 +35,9 @@ pub(super) struct SearchBody {
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
     session: Option<String>,
+    /// The kind of device (`phone`, `desktop`), as events name it in their property `device`. It counts where the model
+    /// `affinity` is enabled.
+    device: Option<String>,
     /// Number of hits: 1 to 1000, 10 if left out.
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     n: Option<usize>,
@@ -42,10 +46,19 @@ pub(super) struct SearchBody {
     offset: Option<usize>,
     /// What may be shown.
     filter: Option<String>,
+    /// Whether variants of a product count as one: `one` (if left out) or `all`.
+    #[serde(default)]
+    #[schema(inline)]
+    variants: VariantsBody,
     /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
     #[serde(alias = "personalization")]
     #[schema(minimum = 0, maximum = 1, default = 0.5)]
     personalisation: Option<f32>,
+    /// What the answer says of each hit beside its id: names such as `title`, `price`, `image`, `attributes.colour`, as a
+    /// list or with commas between them. A variant has from its product what it lacks.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["title", "price", "image"]))]
+    fields: FieldNames,
     /// Whether each hit comes with its reasons.
     #[serde(default)]
     explain: bool,
@@ -64,6 +77,8 @@ pub(super) struct SearchParams {
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
     session: Option<String>,
+    /// The kind of device: `phone`, `desktop`.
+    device: Option<String>,
     /// Number of hits: 1 to 1000, 10 if left out.
     #[param(minimum = 1, maximum = 1000)]
     n: Option<usize>,
@@ -72,9 +87,18 @@ pub(super) struct SearchParams {
     /// What may be shown.
     #[param(example = "price:..20 AND brand:Acme")]
     filter: Option<String>,
+    /// Whether variants of a product count as one: `one` (if left out) or `all`.
+    #[serde(default)]
+    #[param(inline)]
+    variants: VariantsBody,
     /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
     #[serde(alias = "personalization")]
     personalisation: Option<f32>,
+    /// What the answer says of each hit beside its id, with commas between the names. A variant has from its product what
+    /// it lacks.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "title,price,image")]
+    fields: FieldNames,
     /// Whether each hit comes with its reasons.
     #[serde(default)]
     explain: bool,
@@ -89,7 +113,7 @@ pub(super) struct SearchAnswerBody {
     /// Version of the models that ordered the hits.
     #[schema(example = 412)]
     version: u64,
-    /// Items that match and may be shown.
+    /// Products that match and may be shown; items with `variants=all`.
     #[schema(example = 37)]
     total: usize,
     /// Time inside the server, in milliseconds.
@@ -110,6 +134,7 @@ impl Server {
     fn search(&self, body: SearchBody) -> Result<Json<SearchAnswerBody>, Problem> {
         let started = Instant::now();
         let at = At("");
+        let fields = body.fields.read(at)?;
         at.text("query", &body.query, MAX_QUERY_BYTES)?;
         let request = SearchRequest {
             query: body.query,
@@ -117,9 +142,11 @@ impl Server {
                 user: at.id_if("user", body.user.as_deref())?,
                 session: at.id_if("session", body.session.as_deref())?,
             },
+            device: at.name("device", body.device)?,
             n: at.count("n", body.n, 10, N)?,
             offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
             filter: at.filter(body.filter.as_deref(), &self.engine)?,
+            grouping: body.variants.into(),
             personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
             part: None,
             explain: body.explain,
@@ -131,7 +158,7 @@ impl Server {
             self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
         }
         let experiment = arm.as_ref().map(ArmBody::from);
-        let hits = hits.into_iter().map(RecommendedBody::from).collect();
+        let hits = fields.of(&self.engine, hits);
         Ok(Json(SearchAnswerBody { search_id, version, total, took_ms: took_ms(started), degraded, experiment, hits }))
     }
 }
@@ -169,6 +196,19 @@ pub(super) async fn get_search(
     State(server): State<Arc<Server>>,
     Params(params): Params<SearchParams>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
-    let SearchParams { q: query, user, session, n, offset, filter, personalisation, explain } = params;
-    server.search(SearchBody { query, user, session, n, offset, filter, personalisation, explain })
+    let SearchParams { q: query, user, session, device, n, offset, filter, variants, personalisation, fields, explain } =
+        params;
+    server.search(SearchBody {
+        query,
+        user,
+        session,
+        device,
+        n,
+        offset,
+        filter,
+        variants,
+        personalisation,
+        fields,
+        explain,
+    })
 }

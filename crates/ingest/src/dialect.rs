@@ -1,6 +1,45 @@
-//! What can be recognised of a table from its first bytes: line ends and delimiter.
+//! How a table is written, and what can be recognised of it from its first bytes: line ends, delimiter, lines before the header.
 
 use super::format::Quotes;
+
+/// How the rows of a table are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dialect {
+    /// What separates cells.
+    pub delimiter: u8,
+    /// Whether `"` encloses cells.
+    pub quotes: Quotes,
+    /// What makes the next character part of the cell.
+    pub escape: Option<u8>,
+    /// What lines begin with that are no rows.
+    pub comment: Option<u8>,
+}
+
+/// Most lines that can stand before a header.
+const MAX_PREAMBLE: usize = 20;
+
+/// How many lines stand before the header: titles and dates of a report, which have no delimiter, and lines that begin with `#`.
+pub(super) fn lines_before_header<'l>(lines: impl Iterator<Item = &'l [u8]>, given: Option<u8>) -> usize {
+    let delimiters = DELIMITERS.iter().map(|(byte, _)| *byte).filter(|byte| given.is_none_or(|given| *byte == given));
+    let delimiters: Vec<u8> = delimiters.chain(given).collect();
+    let count = |line: &[u8]| line.iter().filter(|byte| delimiters.contains(byte)).count();
+    let lines: Vec<&[u8]> = lines.take(MAX_PREAMBLE + 1).collect();
+    // `#id,title` is a header; `# Required | …` is none.
+    let is_remark = |line: &[u8]| line.starts_with(b"# ");
+    let is_preamble = |line: &[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#") || count(line) == 0;
+    let n_before = lines.iter().take_while(|line| named_delimiter(line).is_none() && is_preamble(line)).count();
+    let has_title = lines[..n_before].iter().any(|line| !line.trim_ascii().is_empty() && !line.starts_with(b"#"));
+    match lines.get(n_before) {
+        // A table of one column has no delimiters at all, and one of comments alone has no header.
+        Some(header)
+            if count(header) > usize::from(has_title)
+                && lines[..n_before].iter().all(|line| is_remark(line) || count(line) < count(header)) =>
+        {
+            n_before
+        }
+        _ => 0,
+    }
+}
 
 /// Delimiters that are recognised, the more usual ones first, with the word that messages use.
 const DELIMITERS: [(u8, &str); 4] = [(b',', "commas"), (b';', "semicolons"), (b'\t', "tabs"), (b'|', "vertical bars")];
@@ -77,6 +116,23 @@ mod tests {
         assert!(!ends_lines_with_cr(b"a,b\r\r\n1,2", Quotes::On));
         assert!(!ends_lines_with_cr(b"a,\"b\rc\"\n1,2", Quotes::On));
         assert!(!ends_lines_with_cr(b"a,b\n1,2\r3", Quotes::On));
+    }
+
+    #[test]
+    fn titles_and_comments_before_a_header_are_no_rows() {
+        let check = |text: &str, n: usize| {
+            let lines: Vec<&[u8]> = text.as_bytes().split(|byte| *byte == b'\n').collect();
+            assert_eq!(lines_before_header(lines.into_iter(), None), n, "{text:?}");
+        };
+        check("# ---\n# Products\n\nid,title\n1,Mug\n", 3);
+        check("Product report\n\nid;title;price\n1;Mug;9,99\n", 2);
+        check("id,title\n1,Mug\n", 0);
+        check("#id,title\n1,Mug\n", 0);
+        check("# Required | id,# Required | title\nid,title\n1,Mug\n", 1);
+        check("id\nA\nB,C\n", 0);
+        check("\nid,title\n1,Mug\n", 1);
+        check("sep=;\nid;title\n", 0);
+        check("", 0);
     }
 
     #[test]

@@ -28,12 +28,14 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// The line (or row of a Parquet file) that each stands on, from 1.
     pub lines: Vec<u64>,
+    /// Lines that the mapping leaves out, up to here since the batch before.
+    pub n_skipped: u64,
 }
 
 impl Batch {
     /// Room for so many records.
     pub fn with_capacity(n: usize) -> Self {
-        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n) }
+        Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n), n_skipped: 0 }
     }
 
     /// Appends a record of this line.
@@ -48,6 +50,10 @@ impl Batch {
             Mapped::Event { event, item } => Entry::Event(event, item),
             Mapped::Item(item) => Entry::Item(item),
             Mapped::User(user) => Entry::User(user),
+            Mapped::Skipped => {
+                self.n_skipped += 1;
+                return;
+            }
             Mapped::Quarantined { rejection, raw } => refused(line, kind, rejection, raw),
         };
         self.push(line, entry);

@@ -49,4 +49,17 @@ pub enum ReadError {
         /// The columns that there are.
         header: String,
     },
+    /// Nothing in the header says when the events happened.
+    #[error(
+        "{name}: no column for the time of the events (`at`); the header has: {header}{}",
+        if likely.is_empty() { String::new() } else { format!("; perhaps it is {likely}") }
+    )]
+    NoTime {
+        /// The file.
+        name: String,
+        /// The columns that there are.
+        header: String,
+        /// The columns that look like times.
+        likely: String,
+    },
 }

@@ -1,7 +1,7 @@
 //! Files of events, products and customers, read as a shop has them: CSV, TSV, NDJSON and Parquet, plain or compressed.
 //!
-//! In: files or standard input, and a mapping. Out: [`Batch`]es of raw records. Line ends, delimiter and encoding are
-//! recognised, and [`Reader::take_notes`] says what was. What cannot be read as a
+//! In: files or standard input, and a mapping. Out: [`Batch`]es of raw records, or a [`Sample`] to write a mapping from. Line
+//! ends, delimiter, encoding, decimal sign and the usual names of columns are recognised, and [`Reader::take_notes`] says what was. What cannot be read as a
 //! record (a line that is no UTF-8, has too few columns, is no JSON) comes out as [`Entry::Unreadable`] with its line, and
 //! reading goes on; only a file that breaks off or a header that does not fit ends it. Nothing is judged here.
 
@@ -18,6 +18,7 @@ mod parquet;
 mod quoted;
 mod reader;
 mod rows;
+mod sample;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -28,4 +29,5 @@ pub use error::ReadError;
 pub use format::{Format, Quotes};
 pub use input::Progress;
 pub use reader::{ReadSettings, Reader};
+pub use sample::Sample;
 pub use source::Source;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use accrue_event::{BoundMapping, Mismatch, RawEvent, RawItem, RawUser, RecordKind, Tree};
+use accrue_event::{BoundMapping, Mismatch, Object, RawEvent, RawValue, RecordKind, Tree};
 use serde::de::DeserializeOwned;
 
 use super::entry::{Batch, Entry, unreadable};
@@ -11,37 +11,55 @@ use super::source::Source;
 
 /// Makes records of JSON texts.
 pub(super) struct Parser {
-    kind: RecordKind,
-    /// Without one, the names of fields are ours already.
-    mapping: Option<BoundMapping>,
+    mapping: BoundMapping,
+    /// Whether the mapping says nothing, so that an event that has all its fields under our names can be read without it.
+    is_plain: bool,
 }
 
 impl Parser {
-    pub fn new(kind: RecordKind, mapping: Option<BoundMapping>) -> Self {
-        Self { kind, mapping }
+    pub fn new(mapping: BoundMapping, is_plain: bool) -> Self {
+        Self { mapping, is_plain }
     }
 
     /// The kind of record that the objects describe.
     pub fn kind(&self) -> RecordKind {
-        self.kind
+        self.mapping.kind()
     }
 
     /// The records of an object; a text that is none becomes one that says why.
-    pub fn records(&self, text: &[u8], number: u64, batch: &mut Batch) {
-        let entry = match (&self.mapping, self.kind) {
-            (Some(mapping), _) => match read::<RawEvent>(text) {
-                Ok(object) => {
-                    batch.push_mapped(number, self.kind, mapping.apply_object(object));
-                    return;
-                }
-                Err(why) => Err(why),
-            },
-            (None, RecordKind::Events) => read::<RawEvent>(text).map(|event| Entry::Event(event, None)),
-            (None, RecordKind::Items) => read::<RawItem>(text).map(Entry::Item),
-            (None, RecordKind::Users) => read::<RawUser>(text).map(Entry::User),
-        };
-        batch.push(number, entry.unwrap_or_else(|why| unreadable(number, self.kind, &why.to_string(), text)));
+    pub fn records(&mut self, text: &[u8], number: u64, batch: &mut Batch) {
+        let kind = self.kind();
+        if self.is_plain
+            && kind == RecordKind::Events
+            && let Ok(event) = serde_json::from_slice::<RawEvent>(text)
+            && is_ours(&event)
+        {
+            return batch.push(number, Entry::Event(event, None));
+        }
+        match read::<Object>(text) {
+            Ok(object) => {
+                self.mapping
+                    .apply_object(object)
+                    .into_iter()
+                    .for_each(|mapped| batch.push_mapped(number, kind, mapped));
+            }
+            Err(why) => batch.push(number, unreadable(number, kind, &why.to_string(), text)),
+        }
     }
+
+    /// Which names were recognised since the last call.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        self.mapping.take_notes()
+    }
+}
+
+/// Whether an event has what every event needs under our names. It is written for us, and its other fields are too.
+fn is_ours(event: &RawEvent) -> bool {
+    let is_given = |value: &RawValue| !value.is_missing();
+    is_given(&event.event_type)
+        && (is_given(&event.user) || is_given(&event.session))
+        && (is_given(&event.item) || is_given(&event.query))
+        && is_given(&event.at)
 }
 
 /// Objects of a file.
@@ -59,6 +77,10 @@ impl<R: Read> Objects<R> {
 impl<R: Read + Send> Source for Objects<R> {
     fn n_read(&self) -> u64 {
         self.lines.n_taken()
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        self.parser.take_notes()
     }
 
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {

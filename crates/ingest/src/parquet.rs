@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use accrue_event::{BoundMapping, RawValue};
+use accrue_event::{BoundMapping, Object, RawValue};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
@@ -41,6 +41,14 @@ impl ParquetFile {
         Ok((Self { rows: reader.into_iter(), n_rows, size_bytes, progress }, columns))
     }
 
+    /// Its rows as objects, without a mapping.
+    pub fn objects(self, header: Vec<String>) -> impl Iterator<Item = Object> {
+        self.rows.map_while(move |row| {
+            let cells = cells(&row.ok()?).ok()?;
+            Some(Object::from_cells(header.iter().map(String::as_str).zip(cells)))
+        })
+    }
+
     /// Its rows under a mapping of its columns.
     pub fn rows(self, mapping: BoundMapping) -> ParquetRows {
         ParquetRows { file: self, mapping, n_read: 0 }
@@ -66,6 +74,13 @@ impl Source for ParquetRows {
         // Rows do not tell how many bytes they take, so progress is their share of the file's bytes.
         self.file.progress.set(self.file.size_bytes.saturating_mul(self.n_read) / self.file.n_rows.max(1));
         match cells(&row) {
+            Ok(cells) if self.mapping.is_nested() => {
+                let (number, kind) = (self.n_read, self.mapping.kind());
+                self.mapping
+                    .apply_nested(&cells)
+                    .into_iter()
+                    .for_each(|mapped| batch.push_mapped(number, kind, mapped));
+            }
             Ok(cells) => batch.push_mapped(self.n_read, self.mapping.kind(), self.mapping.apply(&cells)),
             Err(why) => {
                 batch.push(
@@ -111,8 +126,40 @@ fn value(field: &Field) -> Result<RawValue, NotUtf8> {
             Err(_) => return Err(NotUtf8),
         },
         Field::ListInternal(list) => RawValue::List(list.elements().iter().map(value).collect::<Result<_, _>>()?),
-        // Decimals, times of day, maps and nested groups in the words of the format.
+        Field::Group(group) => RawValue::Other(json_of(group)?.to_string().into()),
+        Field::MapInternal(map) => {
+            let mut object = serde_json::Map::new();
+            for (name, field) in map.entries() {
+                object.insert(name.to_string().trim_matches('"').to_owned(), json(field)?);
+            }
+            RawValue::Other(serde_json::Value::Object(object).to_string().into())
+        }
+        Field::Decimal(_) => RawValue::number_or_text(&field.to_string()),
+        // Times of day and the like in the words of the format.
         other => RawValue::text(other.to_string().trim_matches('"')),
+    })
+}
+
+/// A nested group as JSON, so that paths of a mapping lead into it.
+fn json_of(group: &Row) -> Result<serde_json::Value, NotUtf8> {
+    let pairs = group.get_column_iter().map(|(name, field)| Ok((name.clone(), json(field)?)));
+    pairs.collect::<Result<serde_json::Map<_, _>, _>>().map(serde_json::Value::Object)
+}
+
+fn json(field: &Field) -> Result<serde_json::Value, NotUtf8> {
+    use serde_json::Value;
+    Ok(match field {
+        Field::Group(group) => json_of(group)?,
+        Field::ListInternal(list) => Value::Array(list.elements().iter().map(json).collect::<Result<_, _>>()?),
+        field => match value(field)? {
+            RawValue::Null => Value::Null,
+            RawValue::Bool(value) => value.into(),
+            RawValue::Int(number) => number.into(),
+            RawValue::Float(number) => serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number),
+            RawValue::Text(text) => Value::String(text.into()),
+            RawValue::Other(json) => serde_json::from_str(&json).unwrap_or(Value::Null),
+            RawValue::List(_) => Value::Null,
+        },
     })
 }
 

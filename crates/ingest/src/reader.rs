@@ -3,9 +3,9 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use accrue_event::{BoundMapping, ContentIds, Mapping, RecordKind};
+use accrue_event::{BoundMapping, ContentIds, Decimal, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection};
 
-use super::dialect::{delimiter_name, delimiter_of, ends_lines_with_cr, named_delimiter};
+use super::dialect::{Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter};
 use super::encoding::{self, Transcoded};
 use super::entry::{Batch, Entry};
 use super::error::ReadError;
@@ -13,7 +13,8 @@ use super::format::{Format, Quotes};
 use super::input::{Input, Progress, read_start};
 use super::lines::Lines;
 use super::objects::{Objects, Parser};
-use super::rows::{Rows, read_header, trim_end};
+use super::quoted::Scan;
+use super::rows::{Rows, read_header, sample, trim_end};
 use super::source::Source;
 use super::values::{Values, records_begin};
 
@@ -28,6 +29,9 @@ pub struct ReadSettings {
     pub columns: Option<Vec<String>>,
     /// How the source's names become ours.
     pub mapping: Mapping,
+    /// Whether events without a time are refused. Otherwise the check gives them the time of their arrival, which is wrong for
+    /// a history.
+    pub needs_time: bool,
 }
 
 /// Records of one file, in batches.
@@ -39,6 +43,7 @@ pub struct Reader {
     /// What ended the file before its end; told after the records before it.
     failure: Option<ReadError>,
     notes: Vec<String>,
+    needs_time: bool,
 }
 
 /// Bytes from which line ends, delimiter and the like are recognised.
@@ -47,7 +52,7 @@ const LOOK_AHEAD_BYTES: usize = 64 << 10;
 impl Reader {
     /// Reads from a source; `name` is what messages call it.
     pub fn new(name: String, source: Box<dyn Source>) -> Self {
-        Self { name, source, ids: ContentIds::default(), failure: None, notes: Vec::new() }
+        Self { name, source, ids: ContentIds::default(), failure: None, notes: Vec::new(), needs_time: false }
     }
 
     /// Opens a file (`-` is standard input), reads its header and fits the mapping to it.
@@ -98,7 +103,13 @@ impl Reader {
                     break;
                 }
             }
-            for entry in &mut batch.entries[n_before..] {
+            for (entry, line) in batch.entries[n_before..].iter_mut().zip(&batch.lines[n_before..]) {
+                if self.needs_time
+                    && let Entry::Event(event, _) = entry
+                    && event.at.is_missing()
+                {
+                    *entry = without_time(event, *line);
+                }
                 match entry {
                     Entry::Event(event, _) => self.ids.assign(event),
                     Entry::Unreadable(refusal) => refusal.id = self.ids.repeated(refusal.id),
@@ -132,7 +143,11 @@ impl Reader {
             }
             Format::Parquet => return Self::open_parquet(path, settings, progress),
             Format::Ndjson => {
-                let parser = Parser::new(settings.mapping.kind, bind_objects(&name, &settings.mapping)?);
+                let mapping = &settings.mapping;
+                let is_plain = *mapping == (Mapping { kind: mapping.kind, ..Mapping::default() });
+                let bound = mapping.bind_objects();
+                let bound = bound.map_err(|source| ReadError::Mapping { name: name.clone(), source })?;
+                let parser = Parser::new(bound, is_plain);
                 let begin = records_begin(start, Format::is_by_line(path));
                 match begin {
                     Some(begin) => {
@@ -148,22 +163,42 @@ impl Reader {
                 lines.end_lines_with(table.line_end);
                 let header = match &settings.columns {
                     Some(columns) => columns.clone(),
-                    None => read_header(&mut lines, table.delimiter, table.quotes).map_err(broken)?,
+                    None => read_header(&mut lines, table.dialect, table.n_before).map_err(broken)?,
                 };
                 // An empty file has no header to fit a mapping to, and no rows.
-                let mapping = if header.is_empty() { None } else { Some(bind(&name, &settings.mapping, &header)?) };
-                Box::new(Rows::new(lines, table.delimiter, table.quotes, header.len(), mapping))
+                let mapping = if header.is_empty() {
+                    None
+                } else {
+                    let bound = bind(&name, settings, &header)?;
+                    let rows = lines.start(LOOK_AHEAD_BYTES).map_err(broken)?;
+                    // A row that is cut off may end in the middle of a number.
+                    let is_cut = rows.len() == LOOK_AHEAD_BYTES;
+                    let end = rows.iter().rposition(|byte| is_cut && *byte == table.line_end).unwrap_or(rows.len());
+                    let rows = &rows[..end];
+                    let rows = sample(rows, table.line_end, table.dialect, header.len());
+                    match recognised_decimal(&bound, &settings.mapping, &rows) {
+                        None => Some(bound),
+                        Some(decimal) => {
+                            if decimal == Decimal::Comma {
+                                notes.push("decimal commas".into());
+                            }
+                            let mapping = Mapping { decimal, ..settings.mapping.clone() };
+                            Some(bind(&name, &ReadSettings { mapping, ..settings.clone() }, &header)?)
+                        }
+                    }
+                };
+                Box::new(Rows::new(lines, table.dialect, header.len(), mapping))
             }
         };
-        Ok(Self { notes, ..Self::new(name, source) })
+        Ok(Self { notes, needs_time: settings.needs_time, ..Self::new(name, source) })
     }
 
     #[cfg(feature = "parquet")]
     fn open_parquet(path: &Path, settings: &ReadSettings, progress: &Progress) -> Result<Self, ReadError> {
         let name = path.display().to_string();
         let (file, header) = super::parquet::ParquetFile::open(path, progress)?;
-        let mapping = bind(&name, &settings.mapping, &header)?;
-        Ok(Self::new(name, Box::new(file.rows(mapping))))
+        let mapping = bind(&name, settings, &header)?;
+        Ok(Self { needs_time: settings.needs_time, ..Self::new(name, Box::new(file.rows(mapping))) })
     }
 
     #[cfg(not(feature = "parquet"))]
@@ -175,10 +210,14 @@ impl Reader {
 }
 
 /// Bytes of a file, from wherever they come.
-type Bytes = Box<dyn Read + Send>;
+pub(super) type Bytes = Box<dyn Read + Send>;
 
 /// Lines of a file as UTF-8, and the name of the encoding if it was recognised and is another one.
-fn decoded(name: &str, mut bytes: Bytes, mapping: &Mapping) -> Result<(Lines<Bytes>, Option<String>), ReadError> {
+pub(super) fn decoded(
+    name: &str,
+    mut bytes: Bytes,
+    mapping: &Mapping,
+) -> Result<(Lines<Bytes>, Option<String>), ReadError> {
     let given = match &mapping.encoding {
         None => None,
         Some(label) => Some(encoding::named(label).ok_or_else(|| {
@@ -186,9 +225,15 @@ fn decoded(name: &str, mut bytes: Bytes, mapping: &Mapping) -> Result<(Lines<Byt
             ReadError::Format { name: name.into(), what }
         })?),
     };
-    let start = read_start(&mut bytes, 2).map_err(|source| ReadError::Broken { name: name.into(), line: 0, source })?;
+    let start = read_start(&mut bytes, 4).map_err(|source| ReadError::Broken { name: name.into(), line: 0, source })?;
     // A byte order mark is exact, so it wins over a name.
     let marked = encoding_rs::Encoding::for_bom(&start).map(|(encoding, _)| encoding);
+    // Two ASCII characters of UTF-16 without a mark.
+    let marked = marked.or(match start[..] {
+        [1..=255, 0, 1..=255, 0] => Some(encoding_rs::UTF_16LE),
+        [0, 1..=255, 0, 1..=255] => Some(encoding_rs::UTF_16BE),
+        _ => None,
+    });
     let whole: Bytes = Box::new(Cursor::new(start).chain(bytes));
     match marked.or(given) {
         Some(other) if other != encoding_rs::UTF_8 => {
@@ -200,10 +245,15 @@ fn decoded(name: &str, mut bytes: Bytes, mapping: &Mapping) -> Result<(Lines<Byt
 }
 
 /// Refuses what would otherwise end up in quarantine line by line.
-fn refuse_foreign(name: &str, start: &[u8]) -> Result<(), ReadError> {
+pub(super) fn refuse_foreign(name: &str, start: &[u8]) -> Result<(), ReadError> {
     let what = match start {
         [b'P', b'K', 3, 4, ..] => "a zip archive or an Excel workbook; unpack it, or save it as CSV",
         [0xD0, 0xCF, 0x11, 0xE0, ..] => "an old Excel workbook; save it as CSV",
+        [b'B', b'Z', b'h', ..] => "compressed with bzip2; unpack it, or compress it with gzip or zstd",
+        [0xFD, b'7', b'z', b'X', b'Z', ..] => "compressed with xz; unpack it, or compress it with gzip or zstd",
+        [b'7', b'z', 0xBC, 0xAF, ..] | [b'R', b'a', b'r', b'!', ..] => "an archive; unpack it",
+        [b'%', b'P', b'D', b'F', ..] => "a PDF; export the data as CSV or JSON",
+        [b'S', b'Q', b'L', b'i', b't', b'e', b' ', b'f', ..] => "an SQLite database; export a table of it as CSV",
         _ => {
             let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
             match text {
@@ -217,72 +267,118 @@ fn refuse_foreign(name: &str, start: &[u8]) -> Result<(), ReadError> {
     Err(ReadError::Format { name: name.into(), what: what.into() })
 }
 
-/// How a table is written.
-struct Table {
-    line_end: u8,
-    delimiter: u8,
-    quotes: Quotes,
-    is_delimiter_recognised: bool,
+/// An event of a file that has no time.
+fn without_time(event: &RawEvent, line: u64) -> Entry {
+    let detail =
+        format!("line {line}: at: missing; a record of a file is not of today. Map its time to `at`, or use --now");
+    Entry::Unreadable(Refusal::of(RecordKind::Events, Rejection::new(Reason::BadTime, detail), event.to_json()))
+}
+
+/// How a table is written, and what of it was recognised.
+pub(super) struct Table {
+    pub line_end: u8,
+    pub dialect: Dialect,
+    /// Lines before the header.
+    pub n_before: usize,
+    pub is_delimiter_recognised: bool,
+    is_escape_recognised: bool,
 }
 
 impl Table {
-    fn recognise(name: &str, start: &[u8], format: Format, settings: &ReadSettings) -> Result<Self, ReadError> {
-        let given = given_delimiter(name, &settings.mapping)?;
+    pub fn recognise(name: &str, start: &[u8], format: Format, settings: &ReadSettings) -> Result<Self, ReadError> {
+        let mapping = &settings.mapping;
+        let given = ascii(name, "delimiter", mapping.delimiter)?;
+        let (escape, comment) = (ascii(name, "escape", mapping.escape)?, ascii(name, "comment", mapping.comment)?);
         let usual = given.unwrap_or_else(|| format.delimiter());
         let quotes = |delimiter| settings.quotes.unwrap_or_else(|| format.quotes(delimiter));
         let line_end = if ends_lines_with_cr(start, quotes(usual)) { b'\r' } else { b'\n' };
         let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start);
-        let first_line = trim_end(text.split(|byte| *byte == line_end).next().unwrap_or_default());
+        let is_row = |line: &&[u8]| comment.is_none() || line.first() != comment.as_ref();
+        let lines = || text.split(|byte| *byte == line_end).map(trim_end);
+        let n_before = if settings.columns.is_some() { 0 } else { lines_before_header(lines().filter(is_row), given) };
+        let first_line = lines().filter(is_row).nth(n_before).unwrap_or_default();
         let delimiter = given
             .or_else(|| named_delimiter(first_line))
             .unwrap_or_else(|| delimiter_of(first_line, format.delimiter()));
         let is_delimiter_recognised = given.is_none() && delimiter != format.delimiter();
-        Ok(Self { line_end, delimiter, quotes: quotes(delimiter), is_delimiter_recognised })
+        let mut dialect = Dialect { delimiter, quotes: quotes(delimiter), escape, comment };
+        let is_escape_recognised = escape.is_none() && has_backslash_escapes(lines(), dialect);
+        if is_escape_recognised {
+            dialect.escape = Some(b'\\');
+        }
+        Ok(Self { line_end, dialect, n_before, is_delimiter_recognised, is_escape_recognised })
     }
 
     fn notes(&self) -> impl Iterator<Item = String> {
-        let delimiter = self.is_delimiter_recognised.then(|| delimiter_name(self.delimiter));
+        let delimiter = self.is_delimiter_recognised.then(|| delimiter_name(self.dialect.delimiter));
         let line_end = (self.line_end == b'\r').then(|| "lines that end with CR alone".to_owned());
-        delimiter.into_iter().chain(line_end)
+        let before = (self.n_before > 0).then(|| match self.n_before {
+            1 => "a line before the header".to_owned(),
+            n => format!("{n} lines before the header"),
+        });
+        let escape = self.is_escape_recognised.then(|| "quotes behind backslashes".to_owned());
+        delimiter.into_iter().chain(line_end).chain(before).chain(escape)
     }
 }
 
-fn given_delimiter(name: &str, mapping: &Mapping) -> Result<Option<u8>, ReadError> {
-    match mapping.delimiter {
+/// Whether rows have quotes behind backslashes: some have text after a closing quote, and none has if a backslash escapes.
+fn has_backslash_escapes<'l>(lines: impl Iterator<Item = &'l [u8]>, strict: Dialect) -> bool {
+    let escaped = Dialect { escape: Some(b'\\'), ..strict };
+    let scan = |line: &[u8], dialect| Scan::default().over(line, dialect);
+    let marked: Vec<&[u8]> = lines.filter(|line| line.windows(2).any(|pair| pair == b"\\\"")).collect();
+    strict.quotes == Quotes::On
+        && marked.iter().any(|line| scan(line, strict) == Scan::Broken)
+        && !marked.iter().any(|line| scan(line, escaped) == Scan::Broken)
+}
+
+/// The decimal sign of a table's numbers, if its first rows show one and none shows the other.
+fn recognised_decimal(bound: &BoundMapping, mapping: &Mapping, rows: &[Vec<String>]) -> Option<Decimal> {
+    if !mapping.decimal.is_any() {
+        return None;
+    }
+    let columns = bound.amount_columns();
+    let signs = rows.iter().flat_map(|row| columns.iter().filter_map(|place| Decimal::shown_by(row.get(*place)?)));
+    let mut recognised = None;
+    for sign in signs {
+        match recognised {
+            Some(other) if other != sign => return None,
+            _ => recognised = Some(sign),
+        }
+    }
+    recognised
+}
+
+fn ascii(name: &str, key: &str, given: Option<char>) -> Result<Option<u8>, ReadError> {
+    match given {
         None => Ok(None),
         Some(given) if given.is_ascii() && !matches!(given, '"' | '\n' | '\r') => Ok(Some(given as u8)),
         Some(given) => {
-            let what = format!("`delimiter` is {given:?}, but must be one ASCII character, no quote and no line end");
+            let what = format!("`{key}` is {given:?}, but must be one ASCII character, no quote and no line end");
             Err(ReadError::Format { name: name.into(), what })
         }
     }
 }
 
-/// Fits a mapping to the header of a file, and makes sure that every event can get what it needs.
-fn bind(name: &str, mapping: &Mapping, header: &[String]) -> Result<BoundMapping, ReadError> {
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let bound = mapping.bind(&header).map_err(|source| ReadError::Mapping { name: name.into(), source })?;
-    let is_given = |field: &str| {
-        mapping.constants.contains_key(field) || mapping.fields.contains_key(field) || header.contains(&field)
-    };
-    let missing = match mapping.kind {
-        RecordKind::Events if !is_given("type") => Some("`type`"),
-        RecordKind::Events if !is_given("user") && !is_given("session") => Some("`user` or `session`"),
-        RecordKind::Items | RecordKind::Users if !is_given("id") => Some("`id`"),
-        _ => None,
-    };
-    match missing {
-        // Rules may set any field.
-        Some(missing) if mapping.rule.is_empty() => {
-            Err(ReadError::Columns { name: name.into(), missing, header: header.join(", ") })
+/// Fits a mapping to the header of a file, and makes sure that every record can get what it needs.
+fn bind(name: &str, settings: &ReadSettings, header: &[String]) -> Result<BoundMapping, ReadError> {
+    let names: Vec<&str> = header.iter().map(String::as_str).collect();
+    let bound = settings.mapping.bind(&names).map_err(|source| ReadError::Mapping { name: name.into(), source })?;
+    let is_given = |field: &str| bound.fills(field);
+    let missing = match settings.mapping.kind {
+        RecordKind::Events if !is_given("type") => "`type`",
+        RecordKind::Events if !is_given("user") && !is_given("session") => "`user` or `session`",
+        RecordKind::Events if settings.needs_time && !is_given("at") => {
+            let is_likely = |column: &&&str| {
+                let column = column.to_lowercase();
+                ["time", "date", "datum", "zeit", "fecha", "heure", "stamp", "_at"]
+                    .iter()
+                    .any(|word| column.contains(word))
+            };
+            let likely: Vec<String> = names.iter().filter(is_likely).map(|column| format!("`{column}`")).collect();
+            return Err(ReadError::NoTime { name: name.into(), header: header.join(", "), likely: likely.join(", ") });
         }
-        _ => Ok(bound),
-    }
-}
-
-fn bind_objects(name: &str, mapping: &Mapping) -> Result<Option<BoundMapping>, ReadError> {
-    if *mapping == (Mapping { kind: mapping.kind, ..Mapping::default() }) {
-        return Ok(None);
-    }
-    mapping.bind_objects().map(Some).map_err(|source| ReadError::Mapping { name: name.into(), source })
+        RecordKind::Items | RecordKind::Users if !is_given("id") => "`id`",
+        _ => return Ok(bound),
+    };
+    Err(ReadError::Columns { name: name.into(), missing, header: header.join(", ") })
 }

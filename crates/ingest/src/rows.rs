@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use accrue_event::BoundMapping;
 
-use super::dialect::named_delimiter;
+use super::dialect::{Dialect, named_delimiter};
 use super::encoding::Guess;
 use super::entry::{Batch, unreadable};
 use super::format::Quotes;
@@ -19,8 +19,7 @@ const MAX_QUOTED_BYTES: usize = 1 << 20;
 pub(super) struct Rows<R> {
     lines: Lines<R>,
     cells: Cells,
-    delimiter: u8,
-    quotes: Quotes,
+    dialect: Dialect,
     n_columns: usize,
     mapping: Option<BoundMapping>,
     encoding: Guess,
@@ -38,18 +37,11 @@ enum Row {
 
 impl<R: Read> Rows<R> {
     /// Rows of `n_columns` cells, after the header. Without a mapping there are none.
-    pub fn new(
-        lines: Lines<R>,
-        delimiter: u8,
-        quotes: Quotes,
-        n_columns: usize,
-        mapping: Option<BoundMapping>,
-    ) -> Self {
+    pub fn new(lines: Lines<R>, dialect: Dialect, n_columns: usize, mapping: Option<BoundMapping>) -> Self {
         Self {
             lines,
             cells: Cells::default(),
-            delimiter,
-            quotes,
+            dialect,
             n_columns,
             mapping,
             encoding: Guess::default(),
@@ -63,13 +55,13 @@ impl<R: Read> Rows<R> {
             Found::TooLong(_) => return Ok(Some(Row::TooLong)),
             Found::Line(len) => len,
         };
-        if self.quotes == Quotes::Off || !self.lines.peek(first).contains(&b'"') {
+        if !is_marked(self.lines.peek(first), self.dialect) {
             return Ok(Some(Row::Whole(first, 1)));
         }
         let (mut len, mut n_lines, mut scan, mut scanned) = (first, 1, Scan::default(), 0);
         loop {
             let row = self.lines.peek(len);
-            scan = scan.over(&trim_end(row)[scanned.min(trim_end(row).len())..], self.delimiter);
+            scan = scan.over(&trim_end(row)[scanned.min(trim_end(row).len())..], self.dialect);
             if scan == Scan::Broken {
                 return Ok(Some(Row::Bad(first, "text after a closing quote; double the quotes inside a cell")));
             }
@@ -87,10 +79,13 @@ impl<R: Read> Rows<R> {
 
     /// Appends the record of a row; a blank line has none.
     fn record(&mut self, len: usize, number: u64, batch: &mut Batch) {
-        let Some(mapping) = self.mapping.as_ref() else { return };
+        let Some(mapping) = self.mapping.as_mut() else { return };
         let bytes = trim_end(self.lines.peek(len));
         // Excel writes rows of empty cells for rows that were once filled.
-        if bytes.iter().all(|byte| *byte == self.delimiter) {
+        if bytes.iter().all(|byte| *byte == self.dialect.delimiter) {
+            return;
+        }
+        if bytes.first().is_some() && bytes.first() == self.dialect.comment.as_ref() {
             return;
         }
         let Some(text) = self.encoding.text(bytes, self.lines.buffered()) else {
@@ -98,10 +93,10 @@ impl<R: Read> Rows<R> {
             return batch.push(number, unreadable(number, mapping.kind(), why, bytes));
         };
         let mut row: Vec<&str> = Vec::with_capacity(self.n_columns + 1);
-        if self.quotes == Quotes::On && bytes.contains(&b'"') {
-            row.extend(self.cells.split_quoted(&text, self.delimiter));
+        if is_marked(bytes, self.dialect) {
+            row.extend(self.cells.split(&text, self.dialect));
         } else {
-            row.extend(text.split(char::from(self.delimiter)));
+            row.extend(text.split(char::from(self.dialect.delimiter)));
         }
         // A delimiter at the end of a row adds an empty cell.
         if row.len() > self.n_columns && row[self.n_columns..].iter().all(|cell| cell.trim().is_empty()) {
@@ -111,7 +106,12 @@ impl<R: Read> Rows<R> {
             let why = format!("{} columns, but the header has {}", row.len(), self.n_columns);
             return batch.push(number, unreadable(number, mapping.kind(), &why, bytes));
         }
-        batch.push_mapped(number, mapping.kind(), mapping.apply(&row));
+        let kind = mapping.kind();
+        if mapping.is_nested() {
+            mapping.apply_nested(&row).into_iter().for_each(|mapped| batch.push_mapped(number, kind, mapped));
+        } else {
+            batch.push_mapped(number, kind, mapping.apply(&row));
+        }
     }
 }
 
@@ -121,10 +121,11 @@ impl<R: Read + Send> Source for Rows<R> {
     }
 
     fn take_notes(&mut self) -> Vec<String> {
-        if self.encoding != Guess::Windows1252 || std::mem::replace(&mut self.is_encoding_told, true) {
-            return Vec::new();
+        let mut notes = self.mapping.as_mut().map(BoundMapping::take_notes).unwrap_or_default();
+        if self.encoding == Guess::Windows1252 && !std::mem::replace(&mut self.is_encoding_told, true) {
+            notes.push("windows-1252".into());
         }
-        vec!["windows-1252".into()]
+        notes
     }
 
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {
@@ -149,34 +150,54 @@ impl<R: Read + Send> Source for Rows<R> {
     }
 }
 
-/// The names of the columns, from the first line. Excel's line `sep=;` before it is passed over, and so are the empty
-/// names that delimiters at its end make.
-pub(super) fn read_header<R: Read>(lines: &mut Lines<R>, delimiter: u8, quotes: Quotes) -> io::Result<Vec<String>> {
-    let len = match lines.find(0)? {
-        Found::Nothing => return Ok(Vec::new()),
-        Found::Line(len) => len,
-        Found::TooLong(_) => return Err(invalid("the header is longer than 16 MiB")),
-    };
-    let line = trim_end(lines.peek(len));
-    if named_delimiter(line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)).is_some() {
+/// Whether a row has quotes or escapes, so that it is not simply split at its delimiters.
+fn is_marked(row: &[u8], dialect: Dialect) -> bool {
+    (dialect.quotes == Quotes::On && row.contains(&b'"')) || dialect.escape.is_some_and(|escape| row.contains(&escape))
+}
+
+/// The names of the columns, from the first line after `n_before` others. Excel's line `sep=;` is passed over, and so are
+/// comments, blank lines, and the empty names that delimiters at the header's end make.
+pub(super) fn read_header<R: Read>(lines: &mut Lines<R>, dialect: Dialect, n_before: usize) -> io::Result<Vec<String>> {
+    let mut n_passed = 0;
+    loop {
+        let len = match lines.find(0)? {
+            Found::Nothing => return Ok(Vec::new()),
+            Found::Line(len) => len,
+            Found::TooLong(_) => return Err(invalid("the header is longer than 16 MiB")),
+        };
+        let line = trim_end(lines.peek(len));
+        let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+        let is_comment = line.first().is_some() && line.first() == dialect.comment.as_ref();
+        let is_before = !is_comment && n_passed < n_before;
+        n_passed += usize::from(is_before);
+        if !is_before && !is_comment && named_delimiter(line).is_none() && !line.trim_ascii().is_empty() {
+            let names = names_of(line, dialect)?;
+            lines.take(len, 1);
+            return Ok(names);
+        }
         lines.take(len, 1);
-        return read_header(lines, delimiter, quotes);
     }
+}
+
+fn names_of(line: &[u8], dialect: Dialect) -> io::Result<Vec<String>> {
     let text = Guess::of(line).text(line, line).ok_or_else(|| invalid("the header is not UTF-8"))?;
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
-    let scan = Scan::default().over(text.as_bytes(), delimiter);
-    if quotes == Quotes::On && (scan == Scan::Broken || scan.is_open()) {
+    let scan = Scan::default().over(text.as_bytes(), dialect);
+    if dialect.quotes == Quotes::On && (scan == Scan::Broken || scan.is_open()) {
         return Err(invalid("the header has a quote that is never closed, or text after one"));
     }
-    let mut names: Vec<String> = match quotes {
-        Quotes::On => Cells::default().split_quoted(text, delimiter).map(|name| name.trim().to_owned()).collect(),
-        Quotes::Off => text.split(char::from(delimiter)).map(|name| name.trim().to_owned()).collect(),
-    };
+    let mut names: Vec<String> = Cells::default().split(&text, dialect).map(|name| name.trim().to_owned()).collect();
     while names.len() > 1 && names.last().is_some_and(String::is_empty) {
         names.pop();
     }
-    lines.take(len, 1);
     Ok(names)
+}
+
+/// The cells of some rows from their beginning on, as far as they lie in `bytes` and have as many cells as the header.
+pub(super) fn sample(bytes: &[u8], line_end: u8, dialect: Dialect, n_columns: usize) -> Vec<Vec<String>> {
+    let mut cells = Cells::default();
+    let rows = bytes.split(|byte| *byte == line_end).map(|line| String::from_utf8_lossy(trim_end(line)));
+    let rows = rows.map(|row| cells.split(&row, dialect).map(str::to_owned).collect::<Vec<_>>());
+    rows.filter(|row| row.len() >= n_columns && row[n_columns..].iter().all(String::is_empty)).collect()
 }
 
 fn invalid(what: &str) -> io::Error {

@@ -388,3 +388,113 @@ fn arrays_and_values_over_several_lines_are_read_as_records() {
         assert!(broken[place].contains(why), "{}", broken[place]);
     }
 }
+
+fn mapped(toml_pairs: &[(&str, &str)]) -> Mapping {
+    Mapping::from_pairs(toml_pairs.iter().copied()).unwrap()
+}
+
+#[test]
+fn the_decimal_sign_of_a_table_is_recognised_from_its_prices() {
+    let read_prices = |text: &str, mapping: Mapping| {
+        let settings =
+            ReadSettings { mapping: Mapping { kind: RecordKind::Items, ..mapping }, ..ReadSettings::default() };
+        read_with_notes("a.csv", text.as_bytes(), &settings)
+    };
+    let price = |line: u64, id: &str, price: &str| format!("{line}: {{\"id\":{id:?},\"price\":{price}}}");
+    let (records, notes) = read_prices("id;price\nA;9,99\nB;1.299\nC;1.234,50 €\n", Mapping::default());
+    let euro = "4: {\"id\":\"C\",\"price\":1234.5,\"currency\":\"EUR\"}".to_owned();
+    assert_eq!(records, [price(2, "A", "9.99"), price(3, "B", "1299"), euro]);
+    assert_eq!(notes, ["semicolons", "decimal commas"]);
+    let (records, notes) = read_prices("id,price\nA,\"9,99\"\nB,1.299\n", Mapping::default());
+    assert_eq!(
+        (records, notes),
+        (vec![price(2, "A", "9.99"), price(3, "B", "1299")], vec!["decimal commas".to_owned()])
+    );
+    let (records, notes) = read_prices("id;price\nA;9.99\nB;\"1,299\"\n", Mapping::default());
+    assert_eq!((records, notes), (vec![price(2, "A", "9.99"), price(3, "B", "1299")], vec!["semicolons".to_owned()]));
+    let (records, _) = read_prices("id;price\nA;9.99\nB;9,99\n", Mapping::default());
+    assert_eq!(records, [price(2, "A", "9.99"), price(3, "B", "9.99")], "both signs occur");
+    let given = Mapping { decimal: accrue_event::Decimal::Comma, ..Mapping::default() };
+    assert_eq!(read_prices("id;price\nA;1.299\n", given).0, [price(2, "A", "1299")]);
+}
+
+#[test]
+fn comments_escapes_and_titles_of_reports_are_no_cells() {
+    let expected = [view(2, "u1", "A"), view(4, "u2", "B,\"x")];
+    let settings = ReadSettings {
+        mapping: Mapping { comment: Some('#'), escape: Some('\\'), ..Mapping::default() },
+        ..ReadSettings::default()
+    };
+    let text = "type,user,item\nview,u1,A\n# exported at night\nview,u2,B\\,\\\"x\n";
+    assert_eq!(read("a.csv", text.as_bytes(), &settings).0, expected);
+    let quoted = "type,user,item\nview,u1,A\n#\nview,u2,\"B,\\\"x\"\n";
+    assert_eq!(read("a.csv", quoted.as_bytes(), &settings).0, expected);
+    let unset = "type,user,item\nview,u1,A\n\nview,u2,\"B,\\\"x\"\n";
+    let (records, notes) = read_with_notes("a.csv", unset.as_bytes(), &ReadSettings::default());
+    assert_eq!((&records[..], notes), (&expected[..], vec!["quotes behind backslashes".to_owned()]));
+    let tabs = "type\tuser\tsession\titem\nview\t\\N\ts1\ta\\tb\n";
+    let expected = ["2: {\"type\":\"view\",\"session\":\"s1\",\"item\":\"a\\tb\"}".to_owned()];
+    assert_eq!(read("a.tsv", tabs.as_bytes(), &settings).0, expected, "as MySQL writes");
+    let report = "Events of the shop\n\ntype;user;item\nview;u1;A\n";
+    let (records, notes) = read_with_notes("a.csv", report.as_bytes(), &ReadSettings::default());
+    assert_eq!(
+        (records, notes),
+        (vec![view(4, "u1", "A")], vec!["semicolons".to_owned(), "2 lines before the header".to_owned()])
+    );
+}
+
+#[test]
+fn records_of_a_file_need_a_time_unless_all_are_of_now() {
+    let settings = ReadSettings { needs_time: true, ..ReadSettings::default() };
+    let error = read("a.csv", b"type,user,item,Buchungsdatum\n", &settings).1.unwrap().to_string();
+    assert!(error.contains("no column for the time") && error.contains("perhaps it is `Buchungsdatum`"), "{error}");
+    let (records, end) = read("a.csv", b"type,user,item,timestamp\nview,u1,A,2019-03-01\nview,u1,B,\n", &settings);
+    assert!(end.is_none(), "{end:?}");
+    assert!(records[0].contains("\"at\":\"2019-03-01\""), "{}", records[0]);
+    assert!(records[1].starts_with("3: bad_time: line 3: at: missing"), "{}", records[1]);
+    let (records, _) = read("a.ndjson", b"{\"type\":\"view\",\"user\":\"u1\",\"item\":\"A\"}", &settings);
+    assert!(records[0].starts_with("1: bad_time"), "{}", records[0]);
+    assert_eq!(read("a.csv", b"type,user,item\nview,u1,A\n", &ReadSettings::default()).0, [view(2, "u1", "A")]);
+}
+
+#[test]
+fn lines_that_a_rule_skips_are_counted() {
+    let rule = accrue_event::MappingRule {
+        when: Some(accrue_event::Condition {
+            column: "type".into(),
+            equals: Some("Total".into()),
+            starts_with: None,
+            matches: None,
+            not_matches: None,
+            empty: None,
+            below: None,
+        }),
+        skip: true,
+        ..accrue_event::MappingRule::default()
+    };
+    let mapping = Mapping { rule: vec![rule], ..Mapping::default() };
+    let mut reader =
+        open("a.csv", b"type,user,item\nview,u1,A\nTotal,,\n", &ReadSettings { mapping, ..ReadSettings::default() })
+            .unwrap();
+    let batch = reader.next_batch(10).unwrap();
+    assert_eq!((batch.entries.len(), batch.n_skipped), (1, 1));
+}
+
+#[test]
+fn elements_of_an_array_are_events_with_ids_of_their_own() {
+    let mapping = mapped(&[("type", "event"), ("item", "items[].id"), ("id", "order")]);
+    let settings = ReadSettings { mapping, ..ReadSettings::default() };
+    let text = "{\"event\":\"purchase\",\"user\":\"u\",\"order\":\"o1\",\"items\":[{\"id\":\"a\"},{\"id\":\"b\"}]}\n";
+    let mut reader = open("a.ndjson", text.as_bytes(), &settings).unwrap();
+    let batch = reader.next_batch(10).unwrap();
+    let ids: Vec<String> = batch
+        .entries
+        .iter()
+        .map(|entry| match entry {
+            Entry::Event(event, _) => event.to_json(),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(batch.lines, [1, 1]);
+    assert!(ids[0].starts_with("{\"id\":\"o1\"") && ids[1].starts_with("{\"id\":\"o1#2\""), "{ids:?}");
+}

@@ -156,6 +156,10 @@ impl<R: Read + Send> Source for Values<R> {
         self.lines.n_taken()
     }
 
+    fn take_notes(&mut self) -> Vec<String> {
+        self.parser.take_notes()
+    }
+
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {
         if self.is_at_end || !self.find_begin()? {
             return Ok(false);

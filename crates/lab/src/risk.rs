@@ -295,7 +295,7 @@ mod tests {
                 }
             }
         }
-        StreamData { events, items: Vec::new() }
+        StreamData { events, ..StreamData::default() }
     }
 
     #[test]

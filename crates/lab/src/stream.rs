@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use accrue_event::{Event, Item};
+use accrue_event::{Event, Item, Timestamp, User};
 use accrue_model::{Context, Prepared};
-use accrue_store::{Body, CheckedEvent, Fact, Facts, Offset, Record};
+use accrue_store::{Body, CheckedEvent, Circumstances, Fact, Facts, ItemIdx, Offset, Record, shopper_descriptors};
 use accrue_train::{EarlierRecords, LearnSettings, Learner, Take, TrainError};
 
 use crate::LabError;
@@ -76,6 +76,8 @@ pub struct StreamData {
     pub events: Vec<Event>,
     /// Descriptions of items: each with the index of the event that it came with.
     pub items: Vec<(usize, Item)>,
+    /// Descriptions of users, which come before all events.
+    pub users: Vec<User>,
 }
 
 impl StreamData {
@@ -91,7 +93,12 @@ impl StreamData {
             shuffle_baskets(&self.events, &mut order, seed);
         }
         let mut events: Vec<Option<Event>> = self.events.into_iter().map(Some).collect();
-        let mut records = Vec::with_capacity(events.len());
+        let mut records = Vec::with_capacity(events.len() + self.users.len());
+        let begins = order.first().and_then(|&place| events[place].as_ref()).map_or(Timestamp(0), |event| event.at);
+        for user in self.users {
+            let offset = Offset(records.len() as u64);
+            records.push(Record { offset, received_at: begins, body: Body::User(user) });
+        }
         for place in order {
             let event = events[place].take().expect("each index occurs once");
             let received_at = event.at;
@@ -354,10 +361,15 @@ impl<'a> Run<'a> {
         let at_ms = event_of(&self.records[place]).map_or(first.at.0, |event| event.at.0);
         let session = first.session.as_ref().map(|session| accrue_store::session_hash(session.as_str()));
         let history = self.facts.histories.get(shopper.unwrap_or(u32::MAX));
-        let context = Context::new(history, session, at_ms, self.learner.weights());
+        let user = first.user.as_ref().and_then(|user| self.facts.described_user(user));
+        let descriptors = user.map(|user| shopper_descriptors(&user.attributes)).unwrap_or_default();
+        let context = Context::new(history, session, at_ms, self.learner.weights())
+            .described(&descriptors)
+            .in_circumstances(Circumstances::of(first).before_choice());
         let ensemble = self.learner.serving();
         ensemble.prepare(&context, &mut self.prepared);
-        let scores: Vec<f32> = (0..known as u32).map(|item| ensemble.score(&self.prepared, item)).collect();
+        let items: Vec<ItemIdx> = (0..known as u32).collect();
+        let scores = ensemble.score_all(&self.prepared, &items);
         for &target in targets {
             let event = event_of(&self.records[target]).expect("targets are events");
             let item = event.item.as_ref().and_then(|item| self.facts.items.get(item.as_str()));

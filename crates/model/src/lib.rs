@@ -32,9 +32,9 @@ pub use ensemble::{Ensemble, Prepared, RetrievalSettings};
 pub use exploration::{Drawn, Exploration, MAX_AMONG, MAX_PLACES};
 pub use gaussian::{Gaussian, RowBelief};
 pub use members::{
-    Factorization, FactorizationSettings, Fitted, FittedKind, FittedSettings, Member, Members, Neighbours,
-    NeighboursSettings, Part, PendingFit, Popularity, Preference, Sequence, SequenceKind, SequenceSettings, Settings,
-    Visitor,
+    Counter, Factorization, FactorizationSettings, Fitted, FittedKind, FittedSettings, Member, MemberReport, Members,
+    Neighbours, NeighboursSettings, Part, PendingFit, Popularity, Preference, Sequence, SequenceKind, SequenceSettings,
+    Settings, Visitor,
 };
 pub use table::{EmbeddingTable, TableSettings};
 pub use thompson::Thompson;

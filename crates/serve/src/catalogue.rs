@@ -46,7 +46,7 @@ pub enum UnknownItems {
 
 /// Whether incomplete items are recommended: items at price 0, where others have a price, or without a title, where
 /// others have one. Search finds them in any case, because the shopper asks for them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IncompleteItems {
     /// They are not recommended.
@@ -67,13 +67,14 @@ impl<'a> Shop<'a> {
     pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&'a CatalogueEntry> {
         let facts = self.facts;
         let entry: &'a CatalogueEntry = facts.entry(item)?;
-        let passes = self.is_on_sale(entry) && filter.is_none_or(|filter| filter.matches(&entry.item));
+        let matches = |filter: &Filter| facts.described(item).is_some_and(|item| filter.matches_described(item));
+        let passes = self.is_on_sale(entry) && filter.is_none_or(matches);
         passes.then_some(entry)
     }
 
     /// Whether a page that the shopper did not ask for by words may show the item: not if it is incomplete.
     pub(crate) fn may_recommend(&self, item: ItemIdx, filter: Option<&Filter>) -> bool {
-        self.shown(item, filter).is_some_and(|entry| self.is_complete(entry))
+        self.shown(item, filter).is_some_and(|entry| self.is_complete(item, entry))
     }
 
     fn is_on_sale(&self, entry: &CatalogueEntry) -> bool {
@@ -90,21 +91,13 @@ impl<'a> Shop<'a> {
         }
     }
 
-    fn is_complete(&self, entry: &CatalogueEntry) -> bool {
+    fn is_complete(&self, item: ItemIdx, entry: &CatalogueEntry) -> bool {
         let overview = self.facts.overview();
         let is_free = entry.item.price == Some(0.0) && overview.n_priced() > 0;
-        let is_untitled = || overview.n_titled() > 0 && !self.has_title(entry);
+        let has_title = || self.facts.described(item).is_some_and(|item| item.title().is_some());
+        let is_untitled = || overview.n_titled() > 0 && !has_title();
         // An unknown item has no title; whether it is shown was decided before.
         self.catalogue.incomplete == IncompleteItems::Show || !entry.described || !(is_free || is_untitled())
-    }
-
-    /// Whether an item or its parent has a title.
-    fn has_title(&self, entry: &CatalogueEntry) -> bool {
-        let of_parent = || {
-            let parent = self.facts.items.get(entry.item.parent.as_deref()?)?;
-            self.facts.entry(parent)?.item.title.as_ref()
-        };
-        entry.item.title.is_some() || of_parent().is_some()
     }
 }
 

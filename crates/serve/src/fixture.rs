@@ -28,6 +28,8 @@ pub(crate) struct Size {
     pub n_items: u64,
     pub n_users: u64,
     pub n_events: u64,
+    /// Items at the beginning of the catalogue that events name.
+    pub n_favourites: u64,
     /// Every this many items there is a variant: the item before in another colour.
     pub variant_each: u64,
     /// Items at the end of the catalogue that the models do not know.
@@ -36,7 +38,7 @@ pub(crate) struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { n_items: 700, n_users: 20, n_events: 600, variant_each: 5, n_unmet: 20 }
+        Self { n_items: 700, n_users: 20, n_events: 600, n_favourites: 200, variant_each: 5, n_unmet: 20 }
     }
 }
 
@@ -103,7 +105,7 @@ fn item(number: u64, size: Size, draws: &mut Draws) -> Item {
 }
 
 fn event(number: u64, size: Size, draws: &mut Draws) -> Event {
-    let favourites = (size.n_items - size.n_unmet).min(200);
+    let favourites = (size.n_items - size.n_unmet).min(size.n_favourites);
     let user = draws.below(size.n_users);
     // The lower of two draws: some items are chosen more often than others.
     let item = draws.below(favourites).min(draws.below(favourites));

@@ -1,30 +1,30 @@
 //! Lists that are the same for every visitor: items like one item, what is in demand, what is new.
 //!
 //! In: the facts and the version. Out: up to `n` items, one of each variant group, each with the one reason for it.
+//!
+//! A list holds under any filter. The models keep their leaders in order, and a filter may leave too few of them. Then
+//! one pass over the catalogue orders all items that pass; its cost is bounded by the size of the catalogue.
 
-use std::collections::HashSet;
+use std::collections::{BinaryHeap, HashSet};
 
 use accrue_event::Timestamp;
-use accrue_kernel::TopK;
 use accrue_model::Scored;
 use accrue_store::ItemIdx;
 
 use crate::page::Variants;
-use crate::{Grouping, ListRequest, Reason, Recommendation, Recommended, Shop};
+use crate::{ListRequest, Reason, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
 const MAX_COMPARED: usize = 100_000;
 /// How long an item counts as just published: a fortnight.
 const LATELY_MS: i64 = 14 * 24 * 3600 * 1000;
-/// Items found by description for each that is requested, so that enough are left after variants are removed.
-const VARIANT_SLACK: usize = 4;
 
 impl Shop<'_> {
     /// Items like `item`: neighbours by the shoppers' choices, then, where those do not fill the page, by description.
     pub fn similar(&self, item: ItemIdx, list: &ListRequest) -> Recommendation {
         let (shop, n, grouping) = (self.with_incomplete(list.incomplete), list.n, list.grouping);
-        let product = self.product(item).filter(|_| grouping == Grouping::Product);
-        let is_other = |other: ItemIdx| other != item && (product.is_none() || self.product(other) != product);
+        let own = self.counted(item, grouping);
+        let is_other = |other: ItemIdx| self.counted(other, grouping) != own;
         let acceptable = |other: ItemIdx| is_other(other) && shop.may_recommend(other, list.filter.as_ref());
         let mut variants = Variants::new(self, grouping);
         let neighbours = self.version.ensemble.neighbours();
@@ -42,9 +42,7 @@ impl Shop<'_> {
             // An item that is only described alike ranks below all that were chosen together.
             let below = chosen.last().map_or(1.0, |weakest| weakest.score);
             let n_wanted = n - chosen.len();
-            let alike = self.described_alike(item, VARIANT_SLACK * n_wanted, below, |other| {
-                acceptable(other) && !known.contains(&other)
-            });
+            let alike = self.described_alike(item, below, &|other| acceptable(other) && !known.contains(&other));
             described.extend(alike.filter(|scored| variants.is_first(scored.item)).take(n_wanted));
         }
         let text = format!("chosen together with {}", self.title(item));
@@ -53,33 +51,49 @@ impl Shop<'_> {
         self.full_list(items, n, degraded)
     }
 
-    /// The `n` acceptable items whose descriptions are most like that of `item`; scores are cosines times `scale`.
+    /// Of `n_on_sale` products (or items), those that may be in a list of items like `item`.
+    pub fn n_others(&self, item: ItemIdx, n_on_sale: usize, list: &ListRequest) -> usize {
+        let own = self
+            .with_incomplete(list.incomplete)
+            .may_recommend_product(self.counted(item, list.grouping), list.filter.as_ref());
+        n_on_sale.saturating_sub(usize::from(own))
+    }
+
+    /// The acceptable items whose descriptions are like that of `item`, most alike first; scores are cosines times
+    /// `scale`.
     fn described_alike(
         &self,
         item: ItemIdx,
-        n: usize,
         scale: f32,
-        accept: impl Fn(ItemIdx) -> bool,
-    ) -> impl Iterator<Item = Scored> {
-        let mut best = TopK::new(n);
-        for other in (0..self.facts.items.len() as u32).rev().take(MAX_COMPARED) {
-            let cosine = self.version.ensemble.catalogue.cosine(item, other);
-            if cosine > 0.0 && accept(other) {
-                best.push(scale * cosine, other);
-            }
-        }
-        best.into_sorted().into_iter().map(|(score, item)| Scored { item, score })
+        accept: &dyn Fn(ItemIdx) -> bool,
+    ) -> impl Iterator<Item = Scored> + use<> {
+        let catalogue = &self.version.ensemble.catalogue;
+        let others = (0..self.facts.items.len() as u32).rev().take(MAX_COMPARED);
+        let alike = others.map(|other| Scored { item: other, score: scale * catalogue.cosine(item, other) });
+        best_first(&mut alike.filter(|scored| scored.score > 0.0 && accept(scored.item)))
     }
 
-    /// The items that are most popular at the moment.
+    /// The items that are most popular at the moment. Items that were never chosen are not listed.
     pub fn trending(&self, list: &ListRequest) -> Recommendation {
         let (shop, n) = (self.with_incomplete(list.incomplete), list.n);
-        let mut variants = Variants::new(self, list.grouping);
-        let leaders = self.version.ensemble.popularity().leaders(self.facts.stream_time.0);
-        let shown =
-            leaders.filter(|leader| leader.score > 0.0 && shop.may_recommend(leader.item, list.filter.as_ref()));
-        let items = self.list(shown.filter(|leader| variants.is_first(leader.item)).take(n), "popular", "popular now");
-        self.full_list(items, n, Vec::new())
+        let popularity = self.version.ensemble.popularity();
+        let now_ms = self.facts.stream_time.0;
+        let first = |popular: &mut dyn Iterator<Item = ItemIdx>| -> Vec<Scored> {
+            let mut variants = Variants::new(self, list.grouping);
+            let first = popular.filter(|&item| variants.is_first(item)).take(n);
+            first.map(|item| Scored { item, score: popularity.weekly(item, now_ms) }).collect()
+        };
+        let is_chosen = |item: ItemIdx| popularity.weekly_level(item) > f32::NEG_INFINITY;
+        let is_listed = |item: ItemIdx| is_chosen(item) && shop.may_recommend(item, list.filter.as_ref());
+        let leaders = popularity.leaders(now_ms).map(|leader| leader.item);
+        let mut listed = first(&mut leaders.filter(|&item| is_listed(item)));
+        if listed.len() < n && popularity.n_leaders() < self.facts.items.len() {
+            // By level and not by the count at this moment, which is rounded to 0 when the latest choice is years old.
+            let level = |item| Scored { item, score: popularity.weekly_level(item) };
+            let mut all = (0..self.facts.items.len() as u32).filter(|&item| is_listed(item)).map(level);
+            listed = first(&mut best_first(&mut all).map(|scored| scored.item));
+        }
+        self.full_list(self.list(listed, "popular", "popular now"), n, Vec::new())
     }
 
     /// The newest items, newest first, by the date of publication, or by the first sight of an item that has none; the
@@ -134,5 +148,96 @@ impl Shop<'_> {
             degraded.push("few_candidates");
         }
         self.recommendation(items, degraded)
+    }
+}
+
+/// The items by falling score, equal scores by item. Ordering is done as far as the result is read.
+fn best_first(items: &mut dyn Iterator<Item = Scored>) -> impl Iterator<Item = Scored> + use<> {
+    let mut heap: BinaryHeap<Ordered> = items.map(Ordered).collect();
+    std::iter::from_fn(move || heap.pop().map(|Ordered(best)| best))
+}
+
+/// A scored item; the larger is listed first.
+struct Ordered(Scored);
+
+impl Ord for Ordered {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.score.total_cmp(&other.0.score).then(other.0.item.cmp(&self.0.item))
+    }
+}
+
+impl PartialOrd for Ordered {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ordered {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ordered {}
+
+#[cfg(test)]
+mod tests {
+    use accrue_store::ItemIdx;
+
+    use crate::filter::Filter;
+    use crate::fixture::{Fixture, Size};
+    use crate::page::Variants;
+    use crate::{Grouping, ListRequest, Recommendation};
+
+    /// More items were chosen than the models keep leaders of, and there are more items than they keep newest of.
+    fn large_shop() -> Fixture {
+        Fixture::new(Size { n_items: 1_200, n_favourites: 1_100, n_events: 3_000, ..Size::default() })
+    }
+
+    /// The first `n` of a whole catalogue that was put in the order of the list.
+    fn wanted(shop: &Fixture, ordered: &[ItemIdx], filter: Option<&Filter>, n: usize) -> Vec<String> {
+        let mut variants = Variants::new(&shop.shop(), Grouping::Product);
+        let shown = ordered.iter().copied().filter(|&item| shop.shop().may_recommend(item, filter));
+        let name = |item| shop.facts.items.name(item).unwrap().to_owned();
+        shown.filter(|&item| variants.is_first(item)).take(n).map(name).collect()
+    }
+
+    fn check(shop: &Fixture, ordered: &[ItemIdx], list: impl Fn(&ListRequest) -> Recommendation) {
+        let narrow = (0..9).map(|price| Some(format!("price:{price}")));
+        for filter in narrow.chain([None, Some("brand:brand1".into())]) {
+            let filter = filter.map(|text| Filter::parse(&text).unwrap());
+            for n in [1, 5, 40, 1_000] {
+                let answer = list(&ListRequest { n, filter: filter.clone(), ..ListRequest::default() });
+                let listed: Vec<&str> = answer.items.iter().map(|item| item.id.as_str()).collect();
+                assert_eq!(listed, wanted(shop, ordered, filter.as_ref(), n), "{filter:?} {n}");
+                assert_eq!(answer.degraded.contains(&"few_candidates"), listed.len() < n);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_popular_under_a_filter_is_the_most_popular_that_passes_it() {
+        let shop = large_shop();
+        let popularity = shop.version.ensemble.popularity();
+        let mut ordered: Vec<ItemIdx> = (0..shop.facts.items.len() as u32).collect();
+        ordered.retain(|&item| popularity.weekly_level(item) > f32::NEG_INFINITY);
+        assert!(ordered.len() > popularity.n_leaders() + 100);
+        ordered.sort_by(|&a, &b| popularity.weekly_level(b).total_cmp(&popularity.weekly_level(a)).then(a.cmp(&b)));
+        check(&shop, &ordered, |list| shop.shop().trending(list));
+    }
+
+    #[test]
+    fn what_is_new_under_a_filter_is_the_newest_that_passes_it() {
+        let shop = large_shop();
+        assert!(shop.version.ensemble.newest().count() < 1_000);
+        let ordered: Vec<ItemIdx> = (0..shop.facts.items.len() as u32).rev().collect();
+        check(&shop, &ordered, |list| shop.shop().new_items(list));
+    }
+
+    #[test]
+    fn many_variants_of_one_product_do_not_shorten_a_list_of_similar_items() {
+        let shop = Fixture::new(Size { n_events: 0, n_unmet: 0, variant_each: 2, ..Size::default() });
+        let list = shop.shop().similar(0, &ListRequest { n: 200, ..ListRequest::default() });
+        assert_eq!(list.items.len(), 200, "of 350 products");
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::IncompleteItems;
 use crate::filter::Filter;
 use accrue_model::{Exploration, Part, Thompson};
+use accrue_store::Circumstances;
 
 /// Whose page it is. Both may be absent: then the page has what is popular in the whole shop.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +38,7 @@ pub enum Seen {
 }
 
 /// What pages, exclusions and seen items count by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grouping {
     /// By product: a page shows one of its variants, and what holds for one variant holds for all.
     #[default]
@@ -62,6 +63,11 @@ pub struct RecommendRequest {
     pub visitor: Visitor,
     /// A history given inline, oldest first; if present it replaces the stored one.
     pub events: Option<Vec<Event>>,
+    /// The kind of page. `home` keeps places for what the shopper has not bought, `again` has only what they bought;
+    /// others change nothing about the order.
+    pub scene: Option<Box<str>>,
+    /// The kind of device, as the shop names it.
+    pub device: Option<Box<str>>,
     /// Items that the page is about (a product page, a cart): read as if just viewed.
     pub items: Vec<ItemId>,
     /// Items wanted, 1 to 1,000.
@@ -82,6 +88,9 @@ pub struct RecommendRequest {
     pub diversity: Option<f32>,
     /// Which part of the models scores; `None` is the one that the settings name.
     pub part: Option<Part>,
+    /// How many products (or items) are on sale and pass the filter, by [`Shop::n_on_sale`](crate::Shop::n_on_sale), which
+    /// looks at the whole catalogue.
+    pub n_on_sale: Option<usize>,
     /// Draws the first places of a first page, with this number as the seed.
     pub explore: Option<(Explore, u64)>,
     /// Whether each item comes with its reasons.
@@ -93,6 +102,8 @@ impl Default for RecommendRequest {
         Self {
             visitor: Visitor::default(),
             events: None,
+            scene: None,
+            device: None,
             items: Vec::new(),
             n: 10,
             offset: 0,
@@ -103,6 +114,7 @@ impl Default for RecommendRequest {
             incomplete: None,
             diversity: None,
             part: None,
+            n_on_sale: None,
             explore: None,
             explain: false,
         }
@@ -122,6 +134,19 @@ pub struct ListRequest {
     pub incomplete: Option<IncompleteItems>,
 }
 
+impl RecommendRequest {
+    /// What the models may know of the page.
+    pub(crate) fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances { scene: self.scene.as_deref(), device: self.device.as_deref(), ..Circumstances::default() }
+    }
+
+    /// The items that the request may be answered with, whoever asks.
+    pub fn list(&self) -> ListRequest {
+        let (filter, grouping) = (self.filter.clone(), self.grouping);
+        ListRequest { n: self.n, filter, grouping, incomplete: self.incomplete }
+    }
+}
+
 impl Default for ListRequest {
     fn default() -> Self {
         Self { n: 10, filter: None, grouping: Grouping::Product, incomplete: None }
@@ -131,8 +156,9 @@ impl Default for ListRequest {
 /// One term of a score. The shares of an item's reasons sum to its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reason {
-    /// Stable code: `because_of_event`, `popular`, `rest_of_history`, `new_item`, `lexical`, `taste`; with a share of
-    /// 0, because they explain the item's place and not its score, `diversity`, `exploration`, `catalogue` …
+    /// Stable code: `because_of_event`, `chosen_before` (an event about the item itself), `popular`, `rest_of_history`,
+    /// `new_item`, `circumstances`, `lexical`, `taste`; with a share of 0, because they explain the item's place and not its
+    /// score, `diversity`, `exploration`, `catalogue`, `new_to_you` …
     pub code: &'static str,
     /// A sentence for people.
     pub text: String,
@@ -179,6 +205,9 @@ pub struct Recommendation {
     pub version: u64,
     /// Records of the log that the models have learned from.
     pub offset: u64,
+    /// Products that are on sale, pass the filter and are not kept off this page; items, if each variant is an item of its
+    /// own. 0 if the request does not give [`RecommendRequest::n_on_sale`].
+    pub total: usize,
     /// What could not be done as requested, in order: `cold_user` (no history, so popular items instead),
     /// `few_candidates`, `empty_catalogue`, `too_deep` (the page reaches beyond the end of the list) …; empty if
     /// everything was done.
@@ -198,18 +227,50 @@ pub struct SearchRequest {
     pub query: String,
     /// The visitor for whom the hits are ordered.
     pub visitor: Visitor,
+    /// The kind of device, as the shop names it.
+    pub device: Option<Box<str>>,
     /// Hits wanted, 1 to 1,000.
     pub n: usize,
     /// Hits to skip from the top.
     pub offset: usize,
     /// What may be shown.
     pub filter: Option<Filter>,
+    /// Whether variants of a product count as one.
+    pub grouping: Grouping,
     /// How far the shopper's own scores may move a hit; 0 is neutral, 1 is strong.
     pub personalisation: f32,
     /// Which part of the models scores the shopper's taste; `None` is the one that the settings name.
     pub part: Option<Part>,
     /// Whether each hit comes with its reasons.
     pub explain: bool,
+}
+
+/// The scene of all searches.
+const SEARCH: &str = "search";
+
+impl SearchRequest {
+    /// What the models may know of the page.
+    pub(crate) fn circumstances(&self) -> Circumstances<'_> {
+        let (query, device) = (Some(&*self.query), self.device.as_deref());
+        Circumstances { scene: Some(SEARCH), query, device, position: None }
+    }
+}
+
+impl Default for SearchRequest {
+    fn default() -> Self {
+        Self {
+            query: String::new(),
+            visitor: Visitor::default(),
+            device: None,
+            n: 10,
+            offset: 0,
+            filter: None,
+            grouping: Grouping::Product,
+            personalisation: 0.5,
+            part: None,
+            explain: false,
+        }
+    }
 }
 
 /// An answer to a search.
@@ -219,7 +280,7 @@ pub struct SearchAnswer {
     pub version: u64,
     /// Records of the log that the models have learned from.
     pub offset: u64,
-    /// Items that match and may be shown.
+    /// Products that match and may be shown; items, if each variant is an item of its own.
     pub total: usize,
     /// What could not be done as requested.
     pub degraded: Vec<&'static str>,

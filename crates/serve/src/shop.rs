@@ -1,12 +1,16 @@
 //! What a request is answered from: the facts, current at the last acknowledgement, and the published version.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use accrue_event::{Event, EventType, Shopper};
 use accrue_model::{Context, Prepared, Version};
-use accrue_store::{Facts, History, Interaction, ItemIdx, session_hash};
+use accrue_store::{
+    Circumstances, Descriptor, Facts, History, Interaction, ItemIdx, ProductIdx, session_hash, shopper_descriptors,
+};
 
-use crate::{CatalogueSettings, Recommendation, Recommended, Visitor};
+use crate::filter::Filter;
+use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -23,6 +27,15 @@ pub struct Shop<'a> {
 
 /// Events of an inline history that are used; the oldest beyond it are ignored.
 const INLINE_CAPACITY: usize = 500;
+
+/// What counts as one thing where variants do not count on their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Product {
+    /// A product with variants.
+    OfVariants(ProductIdx),
+    /// An item that is no variant.
+    Alone(ItemIdx),
+}
 
 thread_local! {
     /// Scratch memory of the thread that answers.
@@ -41,12 +54,26 @@ pub(crate) struct VisitorHistory {
     pub history: History,
     /// The current visit.
     pub session: Option<u32>,
+    /// How the shop describes the visitor.
+    pub descriptors: Vec<Descriptor>,
 }
 
 impl VisitorHistory {
     /// The situation to score in.
-    pub fn context<'a>(&'a self, shop: &Shop<'a>) -> Context<'a> {
-        Context::new(&self.history, self.session, shop.facts.stream_time.0, &shop.version.weights)
+    pub fn context<'a>(&'a self, shop: &Shop<'a>, circumstances: Circumstances<'a>) -> Context<'a> {
+        self.context_after(&self.history, shop, circumstances)
+    }
+
+    /// The situation of the same visitor with another history.
+    pub fn context_after<'a>(
+        &'a self,
+        history: &'a History,
+        shop: &Shop<'a>,
+        circumstances: Circumstances<'a>,
+    ) -> Context<'a> {
+        Context::new(history, self.session, shop.facts.stream_time.0, &shop.version.weights)
+            .described(&self.descriptors)
+            .in_circumstances(circumstances)
     }
 }
 
@@ -56,8 +83,10 @@ impl<'a> Shop<'a> {
         let session = visitor.session.as_ref().map(|session| session_hash(session.as_str()));
         let mut past = match inline {
             Some(events) => self.inline_past(events, session),
-            None => VisitorHistory { history: self.stored_history(visitor), session },
+            None => VisitorHistory { history: self.stored_history(visitor), session, descriptors: Vec::new() },
         };
+        let user = visitor.user.as_ref().and_then(|user| self.facts.described_user(user));
+        past.descriptors = user.map(|user| shopper_descriptors(&user.attributes)).unwrap_or_default();
         let at_ms = self.facts.stream_time.0;
         for &item in page {
             let view = Interaction {
@@ -111,20 +140,18 @@ impl<'a> Shop<'a> {
                 last_session = session;
             }
         }
-        VisitorHistory { history, session: session.or(last_session) }
+        VisitorHistory { history, session: session.or(last_session), descriptors: Vec::new() }
     }
 
-    /// The product that an item is: the id of its parent, which its variants have in common, or its own.
-    pub(crate) fn product(&self, item: ItemIdx) -> Option<&'a str> {
-        let facts: &'a Facts = self.facts;
-        let item = &facts.entry(item)?.item;
-        Some(item.parent.as_deref().unwrap_or(item.id.as_str()))
+    /// The product that an item is: the one that it is a variant of, or the item alone.
+    pub(crate) fn product(&self, item: ItemIdx) -> Product {
+        self.facts.products.of(item).map_or(Product::Alone(item), Product::OfVariants)
     }
 
     /// The name of an item in a sentence.
     pub(crate) fn title(&self, item: ItemIdx) -> String {
-        match self.facts.entry(item) {
-            Some(entry) => entry.item.title.as_deref().unwrap_or(entry.item.id.as_str()).to_string(),
+        match self.facts.described(item) {
+            Some(item) => item.title().unwrap_or(item.own().id.as_str()).to_string(),
             None => "an item".to_string(),
         }
     }
@@ -134,6 +161,7 @@ impl<'a> Shop<'a> {
         let id = self.facts.items.name(item).expect("scored items are in the vocabulary");
         Recommended { id: id.into(), score, reasons: Vec::new() }
     }
+
     /// Items of the catalogue that the models do not know yet, newest first.
     pub(crate) fn unmet(&self) -> impl Iterator<Item = ItemIdx> + use<> {
         let n_items = self.facts.items.len() as u32;
@@ -143,6 +171,40 @@ impl<'a> Shop<'a> {
     /// An answer by this version of the models.
     pub(crate) fn recommendation(&self, items: Vec<Recommended>, degraded: Vec<&'static str>) -> Recommendation {
         let (version, offset) = (self.version.number, self.version.offset);
-        Recommendation { version, offset, degraded, items, ranks: Vec::new(), propensities: Vec::new() }
+        Recommendation { version, offset, total: 0, degraded, items, ranks: Vec::new(), propensities: Vec::new() }
+    }
+
+    /// How many products a list may have; items, if each variant counts. Looks at the whole catalogue.
+    pub fn n_on_sale(&self, list: &ListRequest) -> usize {
+        let shop = self.with_incomplete(list.incomplete);
+        let mut products = HashSet::new();
+        let counts = |&item: &ItemIdx| {
+            shop.may_recommend(item, list.filter.as_ref())
+                && match shop.counted(item, list.grouping) {
+                    Product::OfVariants(product) => products.insert(product),
+                    Product::Alone(_) => true,
+                }
+        };
+        (0..self.facts.items.len() as u32).filter(counts).count()
+    }
+
+    /// Whether a product is among [`Shop::n_on_sale`].
+    pub(crate) fn may_recommend_product(&self, product: Product, filter: Option<&Filter>) -> bool {
+        let products = &self.facts.products;
+        match product {
+            Product::Alone(item) => self.may_recommend(item, filter),
+            Product::OfVariants(product) => {
+                let mut items = products.parent(product).into_iter().chain(products.variants(product).iter().copied());
+                items.any(|item| self.may_recommend(item, filter))
+            }
+        }
+    }
+
+    /// What counts as one: the product, or the item where each variant counts.
+    pub(crate) fn counted(&self, item: ItemIdx, grouping: Grouping) -> Product {
+        match grouping {
+            Grouping::Product => self.product(item),
+            Grouping::Item => Product::Alone(item),
+        }
     }
 }

@@ -13,9 +13,9 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Histories, Interaction, ItemIdx, Offset, Overview, PagedMap,
-    PagedVec, PublishedCounts, PublishedRecord, Record, SectionSource, ShopperIdx, StoreError, Vocabulary,
-    shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Described, Histories, Interaction, ItemIdx, Offset, Overview,
+    PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource, ShopperIdx, StoreError,
+    Vocabulary, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -128,6 +128,9 @@ pub struct Facts {
     /// Follows from the catalogue, so it is neither saved nor part of a digest.
     #[serde(skip)]
     overview: Overview,
+    /// Which items are variants of one product; follows from the catalogue like the overview.
+    #[serde(skip)]
+    pub products: Products,
     /// The descriptions of users, by their index.
     users: PagedMap<ShopperIdx, User, USERS>,
     /// The latest events of each shopper.
@@ -162,6 +165,7 @@ impl Facts {
             types: Vocabulary::default(),
             catalogue: PagedVec::default(),
             overview: Overview::default(),
+            products: Products::default(),
             users: PagedMap::default(),
             histories: Histories::new(history_capacity),
             quarantine: PagedMap::default(),
@@ -223,9 +227,10 @@ impl Facts {
             let (published, published_statistics) = published?;
             statistics.set_published(published_statistics);
             let (stream_time, catalogue_changed, end) = position?;
-            let catalogue: PagedVec<Arc<CatalogueEntry>, ENTRIES> = catalogue?;
+            let (items, catalogue): (Vocabulary, PagedVec<Arc<CatalogueEntry>, ENTRIES>) = (items?, catalogue?);
             Some(Self {
-                items: items?,
+                products: Products::of_catalogue(&items, &catalogue),
+                items,
                 shoppers: shoppers?,
                 types: types?,
                 overview: Overview::of(&catalogue),
@@ -358,6 +363,7 @@ impl Facts {
             let entry = CatalogueEntry { item: Item::bare(id.clone()), described: false, retired: false };
             self.overview.add(index, &entry);
             self.catalogue.push(Arc::new(entry));
+            self.products.add(index, id.as_str());
         }
         index
     }
@@ -370,9 +376,11 @@ impl Facts {
     fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut CatalogueEntry)) {
         let index = self.intern_item(offset, id);
         let entry = self.catalogue.get_mut(index as usize);
+        let parent = entry.item.parent.clone();
         self.overview.remove(index, entry);
         edit(Arc::make_mut(entry));
         self.overview.add(index, entry);
+        self.products.change(index, parent.as_deref(), &self.items, &self.catalogue);
         self.catalogue_changed = offset.next();
     }
 
@@ -465,6 +473,26 @@ impl Facts {
     /// An item of the catalogue, by index.
     pub fn entry(&self, item: ItemIdx) -> Option<&Arc<CatalogueEntry>> {
         self.catalogue.get(item as usize)
+    }
+
+    /// An item's description, with what it lacks from its product.
+    pub fn described(&self, item: ItemIdx) -> Option<Described<'_>> {
+        let own = &self.entry(item)?.item;
+        let Some(product) = self.products.of(item) else { return Some(own.into()) };
+        match self.products.describing(product, &self.catalogue).filter(|&other| other != item) {
+            Some(other) => {
+                let is_parent = self.products.parent(product) == Some(other);
+                Some(Described::with(own, &self.entry(other)?.item, is_parent))
+            }
+            None => Some(own.into()),
+        }
+    }
+
+    /// The items whose descriptions may change with that of `item`, because it describes their product.
+    pub fn described_by(&self, item: ItemIdx) -> &[ItemIdx] {
+        let product = self.products.of(item);
+        let product = product.filter(|&of| self.products.describing(of, &self.catalogue) == Some(item));
+        product.map_or(&[], |product| self.products.variants(product))
     }
 
     /// All items, by index.

@@ -13,6 +13,7 @@ mod history;
 mod log;
 mod overview;
 mod paged;
+mod products;
 mod published;
 mod record;
 mod served;
@@ -32,6 +33,7 @@ pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperId
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
+pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record};
 pub use served::{Assignment, Page, Served};

@@ -454,6 +454,7 @@ pub struct Digest {
 /// If the learner is behind the facts.
 pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<Digest, TrainError> {
     assert_eq!(facts.end, learner.end(), "a digest is taken of both folds at one offset");
+    let learner = &learner.without_labels();
     let ensemble = learner.ensemble();
     let mut parts = BTreeMap::from(
         [

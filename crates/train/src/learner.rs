@@ -555,12 +555,19 @@ impl Learner {
         }
     }
 
+    /// The same state without the names that versions have of their build and settings: what a digest covers, because
+    /// another build learns the same and calls it otherwise.
+    pub(crate) fn without_labels(&self) -> Self {
+        let mut learner = self.clone();
+        learner.lineage.clear_labels();
+        learner
+    }
+
     fn sealing(&self, end: Offset) -> Sealing {
-        let settings = xxhash_rust::xxh3::xxh3_64(self.settings.to_record().as_bytes());
         Sealing {
             offset: end,
             received_ms: self.progress.received_ms,
-            settings: format!("{settings:016x}").into(),
+            settings: self.settings.fingerprint(),
             tallies: self.guard.tallies(),
         }
     }

@@ -66,6 +66,15 @@ impl LearnSettings {
         toml::to_string(self).expect("settings are plain tables of numbers")
     }
 
+    /// A checksum that names these settings. It covers what differs from the defaults, so that a setting which a later
+    /// build adds does not rename the settings that were in force before.
+    pub(crate) fn fingerprint(&self) -> Box<str> {
+        let table = |settings: &Self| toml::Table::try_from(settings).expect("settings are plain tables of numbers");
+        let mut own = table(self);
+        remove_equal(&mut own, &table(&Self::default()));
+        format!("{:016x}", xxhash_rust::xxh3::xxh3_64(own.to_string().as_bytes())).into()
+    }
+
     /// Reads what [`LearnSettings::to_record`] wrote, in this build or another. Settings that this build does not know or cannot use are
     /// ignored and get their defaults. A value that can be used is used even outside the bounds of a configuration, because it was in
     /// force.
@@ -78,5 +87,34 @@ impl LearnSettings {
 
     pub(crate) fn works(&self) -> bool {
         self.models.validate().is_ok()
+    }
+}
+
+/// Removes from `table` what `others` says as well.
+fn remove_equal(table: &mut toml::Table, others: &toml::Table) {
+    table.retain(|key, value| match (value, others.get(key)) {
+        (toml::Value::Table(inner), Some(toml::Value::Table(others))) => {
+            remove_equal(inner, others);
+            !inner.is_empty()
+        }
+        (value, other) => Some(&*value) != other,
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_names_what_differs_from_the_defaults() {
+        let default = LearnSettings::default();
+        let other_seed = LearnSettings { seed: 2, ..LearnSettings::default() };
+        let mut other_rate = LearnSettings::default();
+        other_rate.models.blend.rate *= 2.0;
+        let empty = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(b""));
+        assert_eq!(*default.fingerprint(), *empty);
+        let names = [&default, &other_seed, &other_rate].map(LearnSettings::fingerprint);
+        assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2]);
+        assert_eq!(other_rate.clone().fingerprint(), other_rate.fingerprint());
     }
 }

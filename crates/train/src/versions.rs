@@ -59,7 +59,7 @@ pub struct VersionEntry {
     pub received_ms: i64,
     /// Version of the program.
     pub build: Box<str>,
-    /// Checksum of the settings under which it was sealed.
+    /// Checksum of what the settings under which it was sealed have other than the defaults.
     pub settings: Box<str>,
     /// Choices of the stream on which the guard examined it.
     pub examined: u64,
@@ -271,6 +271,14 @@ impl Lineage {
         if let Some(entry) = self.entry_mut(number) {
             entry.status = status;
             entry.why = why.into();
+        }
+    }
+
+    /// Empties the names of builds and settings.
+    pub(crate) fn clear_labels(&mut self) {
+        for entry in &mut self.entries {
+            entry.build = "".into();
+            entry.settings = "".into();
         }
     }
 

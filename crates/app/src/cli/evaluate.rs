@@ -71,6 +71,9 @@ pub(super) struct Arguments {
     /// Descriptions of the items
     #[arg(long, value_name = "FILE")]
     pub items: Option<PathBuf>,
+    /// Descriptions of users for a stream: a file with a column or field `id`; all others are attributes
+    #[arg(long, value_name = "FILE")]
+    pub users: Option<PathBuf>,
     /// A column mapping, for timestamped events
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
@@ -110,6 +113,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
                     Some(path) => mapping_file(path, None)?,
                     None => Mapping::default(),
                 },
+                users: arguments.users.clone(),
                 budget: arguments.budget,
                 predictions: arguments.predictions.clone(),
                 against: arguments.against.clone(),
@@ -179,6 +183,7 @@ fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
         ("--train", arguments.train.is_some() && protocol == evaluation::ARMS),
         ("--test", arguments.test.is_some() && (is_stream || protocol == evaluation::ARMS)),
         ("--items", arguments.items.is_some()),
+        ("--users", arguments.users.is_some() && protocol != "stream"),
         ("--mapping", arguments.mapping.is_some() && !is_stream),
         ("--predictions", arguments.predictions.is_some() && !is_stream),
         ("--against", arguments.against.is_some() && !is_stream),

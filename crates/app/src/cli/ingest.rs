@@ -4,9 +4,12 @@
 //! Ids come from the content, so a file whose ingest was stopped is read again from the start, and records that the log
 //! has count as duplicates.
 
+mod described;
 mod dry_run;
 mod feed;
+mod guess;
 mod summary;
+mod systems;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -14,16 +17,18 @@ use std::time::{Duration, Instant};
 
 use accrue_engine::{Engine, EngineError, Ingested};
 use accrue_event::{Mapping, RecordKind};
-use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader};
+use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader, Sample};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{Output, count};
 use super::problem::{Hint as _, Problem};
 use super::signals::Stop;
 use super::{Context, Exit};
+use described::Described;
 use dry_run::DryRun;
 use feed::Feed;
 use summary::Summary;
+use systems::{SYSTEMS, System};
 
 /// Records in a batch: large enough that one group commit carries them, small enough to stop soon.
 const BATCH: usize = 2000;
@@ -35,6 +40,9 @@ const AHEAD: usize = 4;
 const EXAMPLES: &str = "\
 Examples:
   accrue ingest events.ndjson
+  accrue ingest products_export.csv       Shopify's export, recognised by its columns
+  accrue ingest dump.json --mapping woocommerce-api-products
+  accrue ingest --guess export.csv > mapping.toml
   accrue ingest sales.tsv.zst --mapping examples/online-retail/mapping.toml
   accrue ingest clicks.csv --map \"item=sku,user=customer,type='click'\"
   accrue ingest items.csv --items
@@ -43,6 +51,8 @@ Examples:
 
 A line that cannot be read is put into quarantine with its number, and the other lines are read. Records that the log has
 count as duplicates, so an interrupted ingest can be started again.
+docs/mapping.md explains mappings, with an example for each of: Shopify, WooCommerce, Magento, PrestaShop, GA4, Segment,
+Snowplow, OpenSearch UBI, Google Merchant, Meta, Gorse, Meilisearch.
 Exit codes: 0 success, 1 everything was refused (with --strict: anything), 2 failed, 130 stopped by Ctrl-C.";
 
 #[derive(Debug, clap::Args)]
@@ -51,8 +61,8 @@ pub(super) struct Arguments {
     /// Files, plain or compressed (.zst, .gz); `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How the source's names and units become those of Accrue (TOML)
-    #[arg(long, value_name = "FILE", conflicts_with = "map")]
+    /// How the source's names and units become those of Accrue: a file (TOML), or the name of a system that is known
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "map")]
     mapping: Option<PathBuf>,
     /// The same in short form: field=column, or field='constant'
     #[arg(long, value_name = "FIELD=COLUMN,…")]
@@ -72,6 +82,12 @@ pub(super) struct Arguments {
     /// The files describe customers
     #[arg(long)]
     users: bool,
+    /// Print a mapping to start from, and show the first records as they would go in; nothing is written
+    #[arg(long, conflicts_with_all = ["mapping", "map", "check"])]
+    guess: bool,
+    /// Events without a time are of now; otherwise they are refused
+    #[arg(long)]
+    now: bool,
     /// Only check, against an empty shop; nothing is written
     #[arg(long)]
     check: bool,
@@ -83,6 +99,9 @@ pub(super) struct Arguments {
 /// The receiver of batches.
 trait Sink: Send {
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError>;
+
+    /// What the items that were taken lack.
+    fn described(&self) -> Described;
 }
 
 /// Why the reading of files ended.
@@ -96,18 +115,30 @@ enum End {
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
-    let settings = read_settings(&arguments)?;
+    let mut settings = read_settings(&arguments)?;
+    if arguments.guess {
+        let [path] = &arguments.files[..] else {
+            return Err(Problem::new("--guess reads one file", "name one of them").into());
+        };
+        return guess::run(&context, path, &settings, kind_of(&arguments));
+    }
+    if arguments.mapping.is_none() && arguments.map.is_none() {
+        recognise(&arguments, &mut settings, context.output);
+    }
     look_ahead(&arguments.files, &settings)?;
     let stop = Stop::listen()?;
     let started = Instant::now();
     let mut summary = Summary::new(arguments.check);
     let end = if arguments.check {
         let mut dry_run = DryRun::new(&context.config.engine.check)?;
-        pump(&arguments.files, &settings, &mut dry_run, &mut summary, &stop, context.output)?
+        let end = pump(&arguments.files, &settings, &mut dry_run, &mut summary, &stop, context.output)?;
+        summary.describe(dry_run.described());
+        end
     } else {
         let engine = Engine::open(&context.config.data, &context.config.engine)?;
         let mut feed = Feed::new(engine.clone());
         let pumped = pump(&arguments.files, &settings, &mut feed, &mut summary, &stop, context.output);
+        summary.describe(feed.described());
         summary.finish(started.elapsed());
         learn(&engine, &stop, context.output);
         engine.close()?;
@@ -224,7 +255,7 @@ fn pump(
                         break 'files;
                     }
                 };
-                if batch.entries.is_empty() {
+                if batch.entries.is_empty() && batch.n_skipped == 0 {
                     break;
                 }
                 // The feeder closes the channel only if it failed; its result says why.
@@ -251,8 +282,12 @@ fn feed(
     moved: impl Fn(),
     bar: &ProgressBar,
 ) -> Result<(), EngineError> {
-    for (file, Batch { entries, lines, .. }) in receiver {
+    for (file, Batch { entries, lines, n_skipped }) in receiver {
+        summary.skip(n_skipped);
         let n = entries.len() as u64;
+        if n == 0 {
+            continue;
+        }
         let ingested = sink.take(entries)?;
         summary.add(&file, n, &lines, &ingested);
         moved();
@@ -263,25 +298,67 @@ fn feed(
     Ok(())
 }
 
-fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
-    let kind = match (arguments.items, arguments.users) {
+/// What the flags say that the files describe.
+fn kind_of(arguments: &Arguments) -> Option<RecordKind> {
+    match (arguments.items, arguments.users) {
         (true, _) => Some(RecordKind::Items),
         (_, true) => Some(RecordKind::Users),
         _ => None,
-    };
+    }
+}
+
+/// Uses the mapping of a known system if all files are exports of it, or takes all of them for products if they cannot be events,
+/// and says so.
+fn recognise(arguments: &Arguments, settings: &mut ReadSettings, output: Output) {
+    let kind = kind_of(arguments);
+    let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    // What is wrong with a file is told when it is read.
+    let sample =
+        |path: &PathBuf| Some(path).filter(|path| is_file(path)).and_then(|path| Sample::open(path, settings).ok());
+    let Some(samples) = arguments.files.iter().map(sample).collect::<Option<Vec<Sample>>>() else { return };
+    let systems: Option<Vec<_>> = samples.iter().map(|sample| System::recognise(sample, kind)).collect();
+    if let Some(systems) = systems {
+        if let [(system, mapping), others @ ..] = &systems[..]
+            && others.iter().all(|(other, _)| other.name == system.name)
+        {
+            settings.mapping = mapping.clone();
+            output
+                .note(&format!("recognised {}; used --mapping {}, which `--guess` prints", system.title, system.name));
+        }
+    } else if kind.is_none() && samples.iter().all(guess::describes_products) {
+        settings.mapping.kind = RecordKind::Items;
+        output.note("recognised products, as with --items: there is no column for a shopper");
+    }
+}
+
+fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
+    let kind = kind_of(arguments);
     let mapping = match (&arguments.mapping, &arguments.map) {
         (Some(path), _) => mapping_file(path, kind)?,
         (None, Some(argument)) => mapping_argument(argument, kind.unwrap_or_default())?,
         (None, None) => Mapping { kind: kind.unwrap_or_default(), ..Mapping::default() },
     };
-    Ok(ReadSettings { format: arguments.format, quotes: arguments.quotes, columns: arguments.columns.clone(), mapping })
+    Ok(ReadSettings {
+        format: arguments.format,
+        quotes: arguments.quotes,
+        columns: arguments.columns.clone(),
+        mapping,
+        needs_time: !arguments.now,
+    })
 }
 
 pub(super) fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Result<Mapping> {
     let place = path.display();
-    let hint = "docs and examples/*/mapping.toml show the form of a mapping";
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Problem::new(format!("{place}: cannot be read: {error}"), hint))?;
+    let hint = "docs/mapping.md shows the form of a mapping";
+    let system = path.to_str().filter(|_| !path.exists()).and_then(System::named);
+    let text = match system {
+        Some(system) => system.text.to_owned(),
+        None => std::fs::read_to_string(path).map_err(|error| {
+            let names: Vec<&str> = SYSTEMS.iter().map(|system| system.name).collect();
+            let hint = format!("name a file, or one of: {}", names.join(", "));
+            Problem::new(format!("{place}: cannot be read: {error}"), hint)
+        })?,
+    };
     let mapping: Mapping = toml::from_str(&text).map_err(|error| Problem::new(format!("{place}: {error}"), hint))?;
     if let Some(kind) = kind.filter(|kind| *kind != mapping.kind) {
         let message =
@@ -299,10 +376,7 @@ fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Result<Mapping>
     for pair in argument.split(',') {
         let no_pair = || Problem::new(format!("--map: `{pair}` is not field=column"), hint);
         let (field, column) = pair.split_once('=').ok_or_else(no_pair)?;
-        match column.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
-            Some(constant) => mapping.constants.insert(field.into(), constant.into()),
-            None => mapping.fields.insert(field.into(), column.into()),
-        };
+        mapping.add_pair(field, column);
     }
     mapping.validate().hint(hint)?;
     Ok(mapping)

@@ -209,7 +209,7 @@ fn a_dry_run_writes_nothing_and_refusals_are_exit_code_1() {
     assert!(!place.path().join("accrue-data").exists());
     place.json(&["ingest", "events.csv", "--check", "--strict", "--json"], 1);
     place.write("bad.csv", "type,user,item\nview,,mug\n");
-    place.json(&["ingest", "bad.csv", "--json"], 1);
+    place.json(&["ingest", "bad.csv", "--now", "--json"], 1);
     let list = place.json(&["quarantine", "list", "--json"], 0);
     assert_eq!(list["reasons"], serde_json::json!({ "no_shopper": 1 }));
     let offset = list["records"][0]["offset"].to_string();

@@ -495,7 +495,7 @@ fn a_full_catalogue_retires_absent_items_but_not_after_an_unreadable_one() {
 fn a_full_catalogue_retires_no_item_whose_record_is_refused() {
     let shop = Shop::furnished();
     let sold = |id: &str| shop.get(&format!("/v1/items/{id}")).status == 200;
-    let feed = json!([{"id": "mug-1", "title": "Mug", "price": "9,99"}, {"id": "mug-2", "title": "Mug"}]);
+    let feed = json!([{"id": "mug-1", "title": "Mug", "price": "1,234"}, {"id": "mug-2", "title": "Mug"}]);
     let answer = shop.post("/v1/items?sync=true", &feed).json();
     assert_eq!(answer["quarantined"][0]["index"], 0, "{answer}");
     assert!(sold("mug-1") && sold("mug-2"));
@@ -536,13 +536,14 @@ fn recommendations_have_the_fields_of_the_contract() {
         answer
     };
     let request = json!({
-        "user": "u1", "session": "s1", "scene": "home", "items": ["mug-1"], "n": 2, "offset": 0,
+        "user": "u1", "session": "s1", "scene": "home", "device": "phone", "items": ["mug-1"], "n": 2, "offset": 0,
         "filter": "price:5..20 AND NOT category:used", "exclude": ["mug-3"], "seen": "keep", "diversity": 0.5,
         "explain": true, "events": [{"type": "view", "item": "mug-2", "at": 1_763_700_000_000_u64, "user": "u1"}]
     });
     let first = check(&shop.post("/v1/recommend", &request));
     assert!(first["items"].as_array().unwrap().len() <= 2);
-    let second = check(&shop.get("/v1/recommend/u1?n=2&filter=price%3A5..20&explain=true&seen=drop"));
+    let second =
+        check(&shop.get("/v1/recommend/u1?n=2&filter=price%3A5..20&explain=true&seen=drop&scene=cart&device=phone"));
     assert_ne!(first["recommendation_id"], second["recommendation_id"]);
     check(&shop.get("/v1/recommend/stranger"));
     check(&shop.get("/v1/items/mug-1/similar?n=2"));
@@ -564,7 +565,7 @@ fn every_id_of_a_user_has_recommendations() {
     let view = json!({"id": "b1", "type": "view", "user": "batch", "item": "mug-3", "at": "2026-11-21T10:03:00Z"});
     assert_eq!(shop.post("/v1/events", &view).json()["accepted"], 1);
     let page = shop.get("/v1/recommend/batch?n=3&explain=true").json();
-    assert!(page["items"].to_string().contains("Green mug"), "the page uses the history of the user: {page}");
+    assert!(page["items"].to_string().contains("viewed"), "the page uses the history of the user: {page}");
     // The other methods of the address are as they were.
     let batch = json!({"requests": [{"user": "batch", "n": 1}]});
     assert_eq!(shop.post("/v1/recommend/batch", &batch).json()["recommendations"].as_array().unwrap().len(), 1);
@@ -736,6 +737,80 @@ fn search_answers_a_body_and_query_parameters() {
     }
     assert_eq!(by_body["hits"], by_link["hits"]);
     assert_ne!(by_body["search_id"], by_link["search_id"]);
+}
+
+/// Asks until `is_right`: the index follows the log within a second.
+fn until(shop: &Shop, path: &str, is_right: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = shop.get(path).json();
+        if is_right(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{path}: {answer}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn variants_are_one_hit_and_are_found_by_what_their_product_says() {
+    let shop = Shop::open(HttpSettings::default());
+    let items = json!([
+        {"id": "s", "parent": "shirt", "title": "Linen shirt", "brand": "Acme", "price": 20, "image": "a.jpg"},
+        {"id": "m", "parent": "shirt", "price": 21.5},
+        {"id": "hat", "title": "Linen hat", "brand": "Bolt", "price": 9.99},
+    ]);
+    assert_eq!(shop.post("/v1/items", &items).json()["accepted"], 3);
+    let ids = |answer: &Value| -> Vec<String> {
+        answer["hits"].as_array().unwrap().iter().map(|hit| hit["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let one = until(&shop, "/v1/search?q=linen", |answer| answer["total"] == 2);
+    assert_eq!(ids(&one).len(), 2);
+    let all = shop.get("/v1/search?q=linen&variants=all").json();
+    assert_eq!((ids(&all).len(), &all["total"]), (3, &json!(3)), "also the one without a title of its own");
+    let path = "/v1/search?q=shirt&filter=price%3E21%20AND%20brand%3Aacme&fields=title,price,image,brand,stock";
+    let hit = &shop.get(path).json()["hits"][0];
+    let said = ["id", "title", "price", "image", "brand", "stock"].map(|field| hit[field].clone());
+    assert_eq!(json!(said), json!(["m", "Linen shirt", 21.5, "a.jpg", "Acme", null]));
+    assert!(hit.get("stock").is_none(), "what an item does not have is absent");
+    assert!(shop.get("/v1/items/m").json()["title"].is_null(), "the description is as it was sent");
+    // A parent that is described later, and changed, describes its variants.
+    let parent = json!({"id": "shirt", "title": "Silk shirt"});
+    assert_eq!(shop.post("/v1/items", &parent).json()["accepted"], 1);
+    until(&shop, "/v1/search?q=silk&variants=all", |answer| answer["total"] == 2);
+    assert_eq!(shop.send("PATCH", "/v1/items/shirt", &[], br#"{"title": "Cotton shirt"}"#).status, 200);
+    until(&shop, "/v1/search?q=cotton&variants=all", |answer| answer["total"] == 2);
+    assert_eq!(shop.get("/v1/search?q=silk").json()["total"], 0);
+    assert_eq!(shop.get("/v1/trending").json()["total"], 2, "products that may be shown");
+    assert_eq!(shop.get("/v1/items/s/similar?variants=all").json()["total"], 3);
+}
+
+#[test]
+fn answers_carry_fields_and_totals_and_scenes_have_their_pages() {
+    let shop = Shop::furnished();
+    let page = shop.get("/v1/recommend/u1?n=1&fields=title,price").json();
+    assert_eq!((page["total"].as_u64(), page["items"].as_array().unwrap().len()), (Some(3), 1));
+    assert!(page["items"][0]["title"].is_string() && page["items"][0].get("image").is_none(), "{page}");
+    let by_list = shop.post("/v1/recommend", &json!({"user": "u1", "n": 1, "fields": ["title", "price"]})).json();
+    assert_eq!(by_list["items"], page["items"]);
+    let plain = shop.get("/v1/recommend/u1?n=1").json();
+    assert!(plain["items"][0].get("title").is_none());
+    for path in ["/v1/trending", "/v1/new", "/v1/items/mug-1/similar"] {
+        let list = shop.get(&format!("{path}?n=1&fields=title")).json();
+        assert!(list["total"].is_u64() && list["items"][0]["title"].is_string(), "{path}: {list}");
+    }
+    let narrow = shop.post("/v1/recommend", &json!({"filter": "id:mug-2", "exclude": ["mug-1"]})).json();
+    assert_eq!(narrow["total"], 1);
+    let less = shop.post("/v1/recommend", &json!({"exclude": ["mug-1"]})).json();
+    assert_eq!(less["total"], 2);
+    shop.get("/v1/trending?fields=titel").problem(400, "invalid_value");
+    let bought = json!({"type": "purchase", "user": "u7", "item": "mug-2", "at": "2026-11-21T10:05:00Z"});
+    assert_eq!(shop.post("/v1/events", &bought).json()["accepted"], 1);
+    let again = shop.get("/v1/recommend/u7?scene=again&explain=true").json();
+    assert_eq!((&again["total"], &again["items"][0]["id"]), (&json!(1), &json!("mug-2")));
+    assert!(!again["items"].to_string().contains("because you bought"), "{again}");
+    shop.get("/v1/recommend/u7?scene=again&seen=drop").problem(400, "invalid_value");
+    assert_eq!(shop.get("/v1/recommend/u7?scene=home").json()["items"].as_array().unwrap().len(), 3);
 }
 
 #[test]

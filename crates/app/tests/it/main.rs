@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod bench;
+mod circumstances;
 mod cli;
 mod connections;
 mod crash;
@@ -14,6 +15,7 @@ mod faults;
 mod fitted;
 mod forget;
 mod http;
+mod mappings;
 mod poison;
 mod recover;
 mod resets;

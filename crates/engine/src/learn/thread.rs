@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accrue_model::Fitted;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, StoreError, Written};
 use accrue_train::{Learner, TrainError, look_back, save};
 
@@ -16,6 +15,7 @@ use super::fits;
 use crate::backoff::Backoff;
 use crate::challenger::lifecycle::Lifecycle;
 use crate::clock::now;
+use crate::config::Config;
 use crate::error::EngineError;
 use crate::retention::starts_to_cover;
 use crate::retention::while_serving::Retention;
@@ -55,6 +55,18 @@ pub(crate) struct Intervals {
     pub checkpoints_kept: usize,
     /// Whether segments of the log will be removed some day, so that each needs a checkpoint near its beginning.
     pub prunes: bool,
+}
+
+impl Intervals {
+    /// The intervals of these settings.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            publish_every: Duration::from_millis(config.learn.publish_every_ms),
+            checkpoint_every: config.learn.checkpoint_every_events,
+            checkpoints_kept: config.learn.checkpoints_kept,
+            prunes: config.store.prunes(),
+        }
+    }
 }
 
 pub(crate) struct LearnerThread {
@@ -300,7 +312,7 @@ impl LearnerThread {
     }
 
     fn n_fits(&self) -> u64 {
-        self.learner.ensemble().fitted().map_or(0, Fitted::n_fits)
+        self.learner.ensemble().n_fits()
     }
 
     /// Waits a moment for the fit that the next choice needs; `false` if the engine closes, which must not wait for a fit.

@@ -39,11 +39,12 @@ pub(crate) enum IndexChange {
 }
 
 impl IndexChange {
-    /// The item as the facts describe it now.
+    /// The item as the facts describe it now, with what it lacks from its product.
     pub fn of_item(facts: &Facts, item: ItemIdx) -> Self {
-        match facts.entry(item) {
-            Some(entry) if !entry.retired => Self::Item(item, Box::new(entry.item.clone())),
-            _ => Self::Removed(item),
+        let is_sold = facts.entry(item).is_some_and(|entry| !entry.retired);
+        match facts.described(item).filter(|_| is_sold) {
+            Some(described) => Self::Item(item, Box::new(described.to_item())),
+            None => Self::Removed(item),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::repairs::Repairs;
 use super::rules;
 use super::text::{Lines, clean, prefix};
 use super::time::read_time;
+use super::usual;
 use super::verdict::{Reason, Rejection, Repair};
 use crate::raw::{RawItem, RawUser};
 use crate::raw_value::RawValue;
@@ -26,6 +27,7 @@ impl Check {
     pub fn judge_item(&self, raw: &RawItem) -> Result<(Item, Vec<Repair>), Rejection> {
         let mut repairs = Repairs::default();
         let settings = self.settings();
+        let raw = &*usual::named(raw, &mut repairs);
         let id = rules::id("id", &raw.id, settings, &mut repairs)?
             .ok_or_else(|| Rejection::new(Reason::NoId, "id: an item needs one"))?;
         self.match_item(&id)?;

@@ -21,6 +21,7 @@ mod statistics;
 mod tests;
 mod text;
 mod time;
+mod usual;
 mod verdict;
 
 pub use histogram::LogHistogram;
@@ -29,11 +30,14 @@ pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 
 use crate::identity::content_id;
 use crate::raw::RawEvent;
-use crate::{CheckSettings, Event, EventId, EventType, ItemId, SessionId, SettingFault, Timestamp, UserId};
+use crate::{
+    Attribute, CheckSettings, Event, EventId, EventType, ItemId, RawValue, SessionId, SettingFault, Timestamp, UserId,
+};
 use repairs::Repairs;
 pub use rules::{clean_id, is_placeholder};
 use text::Lines;
 pub(crate) use text::prefix;
+pub(crate) use time::OTHER_NAMES as OTHER_NAMES_OF_TIME;
 
 /// The rules with their settings, and the statistics of the stream so far.
 ///
@@ -141,19 +145,7 @@ impl Check {
             Some(id) => EventId::new(id),
             None => content_id(raw),
         };
-        // A time under another name is the event's time and no property.
-        let other_time = raw.at.is_missing().then(|| time::other_name(&raw.properties)).flatten();
-        let sent_at = match other_time {
-            Some(place) => {
-                repairs.note(Repair::TimeAlias);
-                &raw.properties[place].1
-            }
-            None if raw.at.is_missing() => {
-                time::no_time_beside(&raw.properties)?;
-                &raw.at
-            }
-            None => &raw.at,
-        };
+        let (sent_at, other_time) = time_of(raw, repairs)?;
         let at = time::judge_at(sent_at, received_at, settings, repairs)?;
         let value = rules::value(&event_type, &raw.value, repairs)?;
         let quantity = rules::quantity(&mut event_type, &raw.quantity, settings, repairs)?;
@@ -182,8 +174,24 @@ impl Check {
                 repairs,
             ),
         };
+        if let Some(exact) = rules::exact_quantity(&raw.quantity) {
+            event.properties.insert("exact_quantity".into(), Attribute::Number(exact));
+        }
         rules::outliers(&mut event, item_known, &self.statistics, settings, repairs)?;
         self.judge_in_stream(&event)?;
         Ok(event)
     }
+}
+
+/// The time of an event as it was sent, and the place of the property that has it, if it has another name: then it is not a property.
+fn time_of<'r>(raw: &'r RawEvent, repairs: &mut Repairs) -> Result<(&'r RawValue, Option<usize>), Rejection> {
+    if !raw.at.is_missing() {
+        return Ok((&raw.at, None));
+    }
+    if let Some(place) = time::other_name(&raw.properties) {
+        repairs.note(Repair::TimeAlias);
+        return Ok((&raw.properties[place].1, Some(place)));
+    }
+    time::no_time_beside(&raw.properties)?;
+    Ok((&raw.at, None))
 }

@@ -3,6 +3,7 @@
 use super::repairs::Repairs;
 use super::text::prefix;
 use super::verdict::Repair;
+use crate::amount::{self, Decimal};
 use crate::raw_value::RawValue;
 
 /// A value as a number.
@@ -16,7 +17,8 @@ pub(super) enum Number {
     Unreadable,
 }
 
-/// Reads a number. A number in a text is a repair. `9,99` is unreadable, because it has two possible meanings.
+/// Reads a number. A number in a text is a repair, as people write it too: `15.00 USD`, `9,99 €`, `0.350 kg`. `1,234` is
+/// unreadable, because it has two possible meanings.
 pub(super) fn number(value: &RawValue, repairs: &mut Repairs) -> Number {
     match value {
         RawValue::Null => Number::Missing,
@@ -31,7 +33,13 @@ pub(super) fn number(value: &RawValue, repairs: &mut Repairs) -> Number {
                     repairs.note(Repair::NumberFromText);
                     Number::Given(number)
                 }
-                Err(_) => Number::Unreadable,
+                Err(_) => match amount::read(text, Decimal::Any) {
+                    Some(amount) => {
+                        repairs.note(Repair::NumberFromText);
+                        Number::Given(amount.number)
+                    }
+                    None => Number::Unreadable,
+                },
             },
         },
         RawValue::Bool(_) | RawValue::List(_) | RawValue::Other(_) => Number::Unreadable,
@@ -76,7 +84,8 @@ mod tests {
         };
         check(RawValue::Int(-3), Number::Given(-3.0), false);
         check(RawValue::text(" 9.99 "), Number::Given(9.99), true);
-        check(RawValue::text("9,99"), Number::Unreadable, false);
+        check(RawValue::text("9,99 €"), Number::Given(9.99), true);
+        check(RawValue::text("1,234"), Number::Unreadable, false);
         check(RawValue::text(""), Number::Missing, false);
         check(RawValue::text("1".repeat(10 << 20)), Number::Unreadable, false);
         check(RawValue::Bool(true), Number::Unreadable, false);

@@ -268,7 +268,15 @@ pub(super) fn value(event_type: &EventType, value: &RawValue, repairs: &mut Repa
     }
 }
 
-/// The number of pieces, at least 1. A purchase with a negative quantity becomes a return, so the type may change.
+/// The exact quantity of goods that are sold by weight or length, where it is no whole number of pieces.
+pub(super) fn exact_quantity(value: &RawValue) -> Option<f64> {
+    match number(value, &mut Repairs::default()) {
+        Number::Given(pieces) if pieces.is_finite() && pieces.fract() != 0.0 => Some(pieces.abs()),
+        _ => None,
+    }
+}
+
+/// The number of pieces, at least 1. What is sold by weight counts as the nearest number of pieces. A purchase with a negative quantity becomes a return, so the type may change.
 pub(super) fn quantity(
     event_type: &mut EventType,
     value: &RawValue,
@@ -281,9 +289,15 @@ pub(super) fn quantity(
         Number::Given(number) => number,
         Number::Unreadable => return Err(bad()),
     };
-    if pieces == 0.0 || pieces.fract() != 0.0 {
+    if pieces == 0.0 || !pieces.is_finite() {
         return Err(bad());
     }
+    let pieces = if pieces.fract() == 0.0 {
+        pieces
+    } else {
+        repairs.note(Repair::QuantityRounded);
+        pieces.abs().round().max(1.0).copysign(pieces)
+    };
     let absurd =
         || Rejection::new(Reason::AbsurdQuantity, format!("quantity: {pieces}, at most {}", settings.max_quantity));
     let whole = whole_u32(pieces.abs()).filter(|whole| *whole <= settings.max_quantity).ok_or_else(absurd)?;

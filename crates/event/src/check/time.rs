@@ -8,7 +8,7 @@ use crate::{CheckSettings, Timestamp};
 
 /// Names of fields in which other systems send an event's time, in lower case and without separators; the earlier ones
 /// are the more exact.
-const OTHER_NAMES: &[&str] = &[
+pub(crate) const OTHER_NAMES: &[&str] = &[
     "timestamp",
     "eventtimestamp",
     "eventtime",

@@ -131,6 +131,8 @@ codes! {
         ReturnFromNegativeQuantity => "return_from_negative_quantity",
         /// The minus sign of a return's quantity was removed.
         QuantitySign => "quantity_sign",
+        /// A quantity by weight was rounded to pieces; the property `exact_quantity` has it as it was sent.
+        QuantityRounded => "quantity_rounded",
         /// A quantity or price far outside those seen before was reduced.
         OutlierClamped => "outlier_clamped",
         /// An optional field was unreadable and was left out.
@@ -145,6 +147,8 @@ codes! {
         AvailabilityUnknown => "availability_unknown",
         /// The time was found in a field of another name.
         TimeAlias => "time_alias",
+        /// A field of an item was found under the name that another system has for it.
+        FieldAlias => "field_alias",
         /// A placeholder in place of an id, such as `undefined` or `null`, was left out.
         PlaceholderId => "placeholder_id",
         /// The `.0` that spreadsheets and data frames append to an id was removed.
@@ -199,7 +203,7 @@ codes! {
         BadValue => "bad_value",
         /// A rating without a value.
         NoValue => "no_value",
-        /// The quantity is not readable, zero, a fraction, or negative although the type has no negative quantities.
+        /// The quantity is not readable, zero, or negative although the type has no negative quantities.
         BadQuantity => "bad_quantity",
         /// The quantity is above the fixed bound.
         AbsurdQuantity => "absurd_quantity",

@@ -1,14 +1,20 @@
-//! A mapping for one header: columns are resolved to indices and patterns are compiled, once for many rows.
+//! A mapping for one header or for objects: columns are resolved and patterns are compiled, once for many rows.
 
 use std::borrow::Cow;
 
 use super::Mapping;
-use super::cell::Cell;
+use super::bind::Binding;
+use super::cell::{Cell, Reading};
 use super::error::MappingError;
-use super::rule::{MappingRule, Test, reason};
+use super::fill::FillDown;
+use super::object::{Nested, Object, Path};
+use super::rule::{Test, reason};
+use super::shape::Shape;
+use super::vocabulary::compact;
+use crate::amount::{self, Decimal};
 use crate::check::prefix;
-use crate::raw::{RawEvent, RawItem, RawUser, is_numeric};
-use crate::{RawValue, RecordKind, Rejection, Timestamp};
+use crate::raw::{RawEvent, RawItem, RawUser};
+use crate::{RawValue, RecordKind, Rejection};
 
 /// The result of mapping a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,59 +37,103 @@ pub enum Mapped {
         /// The record as it was mapped (JSON), so that it can be judged again when it is released.
         raw: Box<str>,
     },
+    /// A row that is no record and no fault, such as the total at the end of a report.
+    Skipped,
 }
 
-/// A mapping for rows of one header. See [`Mapping::bind`].
+/// A mapping for rows of one header, or for objects. See [`Mapping::bind`] and [`Mapping::bind_objects`].
 #[derive(Clone, Debug)]
 pub struct BoundMapping {
-    kind: RecordKind,
-    fields: Vec<BoundField>,
-    constants: Vec<(&'static str, RawValue)>,
-    rest: Vec<BoundProperty>,
-    item: Vec<BoundField>,
-    currency: RawValue,
-    rules: Vec<BoundRule>,
-    empty: Vec<Box<str>>,
-    /// The name of each cell, for objects.
-    header: Vec<Box<str>>,
-    drop_columns: Vec<Box<str>>,
+    pub(super) kind: RecordKind,
+    /// What the cells of a row are, in their order.
+    pub(super) columns: Vec<Column>,
+    /// Whether a column of a table is a path into one of its cells.
+    pub(super) is_nested: bool,
+    /// The array of which each element is a record of its own.
+    pub(super) array: Option<Path>,
+    /// Whether the id of an event is that of an element, and not that of the object around it.
+    pub(super) is_id_inside: bool,
+    pub(super) fields: Vec<BoundField>,
+    pub(super) constants: Vec<(&'static str, RawValue)>,
+    pub(super) rest: Vec<BoundProperty>,
+    pub(super) item: Vec<BoundField>,
+    pub(super) currency: RawValue,
+    pub(super) rules: Vec<BoundRule>,
+    pub(super) empty: Vec<Box<str>>,
+    pub(super) drop_columns: Vec<Box<str>>,
+    pub(super) decimal: Decimal,
+    pub(super) fill: Option<FillDown>,
+    pub(super) notes: Vec<String>,
 }
 
-/// A field and how its value is made from a cell.
+/// A column by its name, and the path that its name describes.
 #[derive(Clone, Debug)]
-struct BoundField {
-    field: &'static str,
-    column: usize,
-    numeric: bool,
-    shape: Shape,
+pub(super) struct Column {
+    pub name: Box<str>,
+    pub path: Option<Path>,
+    /// How many arrays of the path are those of which each element is a record.
+    pub n_shared: usize,
+}
+
+/// A field and how its value is made.
+#[derive(Clone, Debug)]
+pub(super) struct BoundField {
+    pub field: &'static str,
+    /// Where the value is; the first that has one counts.
+    pub sources: Vec<Source>,
+    /// Names under which objects may have the field; a table's header was searched for them before.
+    pub other_names: &'static [&'static str],
+    pub shape: Shape,
+}
+
+/// Where a value is.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    Cell(usize),
+    /// Texts and cells, one behind the other: `{Handle}-{Option1 Value}`. Without a value if one of the cells has none.
+    Joined(Vec<Piece>),
+}
+
+impl Source {
+    /// The place of the cell, if it is one.
+    pub fn cell(&self) -> Option<usize> {
+        match self {
+            Self::Cell(place) => Some(*place),
+            Self::Joined(_) => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Piece {
+    Text(Box<str>),
+    Cell(usize),
 }
 
 /// A property and the cell that it is made from.
 #[derive(Clone, Debug)]
-struct BoundProperty {
-    name: Box<str>,
-    column: usize,
-    numeric: bool,
-}
-
-/// The conversions of a cell's value.
-#[derive(Clone, Debug, Default)]
-struct Shape {
-    time_format: Option<Box<str>>,
-    scale: Option<f64>,
-    uppercase: bool,
-    prefix: Option<Box<str>>,
-    separator: Option<Box<str>>,
+pub(super) struct BoundProperty {
+    pub name: Box<str>,
+    pub sources: Vec<Source>,
+    pub reading: Reading,
 }
 
 #[derive(Clone, Debug)]
-struct BoundRule {
-    when: Option<(usize, Test)>,
-    set: Vec<(&'static str, RawValue)>,
-    copy: Vec<BoundField>,
-    clear: Vec<&'static str>,
-    absolute: Vec<&'static str>,
-    quarantine: Option<(Box<str>, Box<str>)>,
+pub(super) struct BoundRule {
+    pub when: Option<(usize, Test)>,
+    pub set: Vec<(&'static str, RawValue)>,
+    pub copy: Vec<BoundField>,
+    pub clear: Vec<&'static str>,
+    pub absolute: Vec<&'static str>,
+    pub quarantine: Option<(Box<str>, Box<str>)>,
+    pub skip: bool,
+}
+
+/// What the rules say of a row as a whole.
+enum Fate {
+    Record,
+    Refused(Rejection),
+    Skipped,
 }
 
 impl Mapping {
@@ -93,7 +143,7 @@ impl Mapping {
     /// As [`Mapping::validate`], and [`MappingError::NoColumn`] if the header lacks a column.
     pub fn bind(&self, header: &[&str]) -> Result<BoundMapping, MappingError> {
         self.validate()?;
-        BoundMapping::new(self, header)
+        Binding::of_table(self, header).finish()
     }
 
     /// Prepares the mapping for objects (JSON), in which every name may be absent.
@@ -102,11 +152,7 @@ impl Mapping {
     /// As [`Mapping::validate`].
     pub fn bind_objects(&self) -> Result<BoundMapping, MappingError> {
         self.validate()?;
-        let mut names: Vec<&str> = self.kind.fields().to_vec();
-        names.extend(self.columns().map(|(_, column)| column));
-        names.sort_unstable();
-        names.dedup();
-        BoundMapping::new(self, &names)
+        Binding::of_objects(self).finish()
     }
 }
 
@@ -116,129 +162,194 @@ impl BoundMapping {
         self.kind
     }
 
-    fn new(mapping: &Mapping, header: &[&str]) -> Result<Self, MappingError> {
-        let place = |table: &'static str, column: &str| {
-            header.iter().position(|name| *name == column).ok_or_else(|| MappingError::NoColumn {
-                table,
-                column: column.into(),
-                known: header.iter().map(|name| (*name).into()).collect(),
-            })
+    /// Whether rows are to be mapped with [`BoundMapping::apply_nested`], because a column is a path into a cell.
+    pub fn is_nested(&self) -> bool {
+        self.is_nested
+    }
+
+    /// Whether a column, a constant or a rule gives this field a value.
+    pub fn fills(&self, field: &str) -> bool {
+        let in_rule = |rule: &BoundRule| {
+            rule.set.iter().any(|(set, _)| *set == field) || rule.copy.iter().any(|copy| copy.field == field)
         };
-        let mut fields = Vec::new();
-        for field in mapping.kind.fields() {
-            let column = match mapping.fields.get(*field) {
-                Some(column) => Some(place("fields", column)?),
-                None if renamed(mapping, field) => None,
-                None => place("fields", field).ok(),
-            };
-            fields.extend(column.map(|column| BoundField::new(field, column, mapping, mapping.kind)));
-        }
-        let mut item = Vec::new();
-        for (field, column) in &mapping.item {
-            let column = place("item", column)?;
-            item.push(BoundField::new(field_name(RawItem::FIELDS, field), column, mapping, RecordKind::Items));
-        }
-        let mut rest = Vec::new();
-        for (property, column) in &mapping.properties {
-            rest.push(BoundProperty::new(property, place("properties", column)?, mapping));
-        }
-        let mut rules = Vec::new();
-        for (idx, rule) in mapping.rule.iter().enumerate() {
-            rules.push(BoundRule::new(rule, idx + 1, mapping, place)?);
-        }
-        let is_used = |name: &str| {
-            mapping.columns().any(|(_, used)| used == name) || mapping.drop_columns.iter().any(|drop| **drop == *name)
-        };
-        let taken: Vec<usize> = fields.iter().map(|field| field.column).collect();
-        let unused = |(place, name): (usize, &&str)| {
-            (!taken.contains(&place) && !is_used(name)).then(|| BoundProperty::new(name, place, mapping))
-        };
-        rest.extend(header.iter().enumerate().filter_map(unused));
-        Ok(Self {
-            kind: mapping.kind,
-            fields,
-            constants: constants(mapping),
-            rest,
-            item,
-            currency: mapping.currency.clone().map_or(RawValue::Null, RawValue::Text),
-            rules,
-            empty: mapping.empty.clone(),
-            header: header.iter().map(|name| (*name).into()).collect(),
-            drop_columns: mapping.drop_columns.clone(),
-        })
+        self.fields.iter().any(|known| known.field == field)
+            || self.constants.iter().any(|(constant, _)| *constant == field)
+            || self.rules.iter().any(in_rule)
+    }
+
+    /// The places of the cells that are read as amounts, such as prices.
+    pub fn amount_columns(&self) -> Vec<usize> {
+        let fields =
+            self.fields.iter().chain(&self.item).filter(|field| matches!(field.shape.reading, Reading::Amount(_)));
+        let properties = self.rest.iter().filter(|property| matches!(property.reading, Reading::Amount(_)));
+        let sources = fields.flat_map(|field| &field.sources).chain(properties.flat_map(|property| &property.sources));
+        sources.filter_map(Source::cell).collect()
+    }
+
+    /// Which columns were taken as fields by their usual names, since the last call: "`name` as title".
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// The record of a row. Cells beyond the end of a short row are missing.
-    pub fn apply<C: Cell>(&self, row: &[C]) -> Mapped {
-        self.with_rest(row, Vec::new())
+    pub fn apply<C: Cell>(&mut self, row: &[C]) -> Mapped {
+        self.record(row, Vec::new())
     }
 
-    /// The record of an object with the platform's names (see [`Mapping::bind_objects`]).
-    pub fn apply_object(&self, mut object: RawEvent) -> Mapped {
-        let mut row = vec![RawValue::Null; self.header.len()];
-        for (name, cell) in self.header.iter().zip(&mut row) {
-            if let Some(value) = object.field_mut(name) {
-                *cell = std::mem::take(value);
+    /// The records of a row of whose cells some hold JSON.
+    pub fn apply_nested<C: Cell>(&mut self, row: &[C]) -> Vec<Mapped> {
+        let names = self.columns.iter().map(|column| &*column.name);
+        let object = Object::from_cells(names.zip(row).map(|(name, cell)| (name, cell.value(Reading::Text))));
+        self.apply_object(object)
+    }
+
+    /// The records of an object with the platform's names (see [`Mapping::bind_objects`]): one, or one for each element of the
+    /// array in which the mapping finds the item.
+    pub fn apply_object(&mut self, object: Object) -> Vec<Mapped> {
+        let elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
+        if elements.is_empty() {
+            let (row, rest) = self.row_of(&object, None);
+            return vec![self.record(&row, rest)];
+        }
+        let mut records = Vec::with_capacity(elements.len());
+        for (place, element) in elements.iter().enumerate() {
+            let (row, rest) = self.row_of(&object, Some(element));
+            let mut mapped = self.record(&row, rest);
+            if let Mapped::Event { event, .. } = &mut mapped
+                && place > 0
+                && !self.is_id_inside
+                && !event.id.is_missing()
+            {
+                // All elements have the id of the object, and an id counts once.
+                event.id = RawValue::text(format!("{}#{}", event.id.text(), place + 1));
+            }
+            records.push(mapped);
+        }
+        records
+    }
+
+    /// The cells of an object or of one element in it, and what the mapping does not name.
+    fn row_of(&mut self, object: &Object, element: Option<&[usize]>) -> (Vec<RawValue>, Vec<(Box<str>, RawValue)>) {
+        let inner = ["properties", "attributes"].map(|name| match object.field(name) {
+            Some(Nested::Object(inner)) => Some(inner),
+            _ => None,
+        });
+        let mut row: Vec<RawValue> = self.columns.iter().map(|column| column.value(object, &inner, element)).collect();
+        let mut taken: Vec<&str> = Vec::new();
+        for field in self.fields.iter().filter(|field| !field.other_names.is_empty()) {
+            let [Source::Cell(place)] = field.sources[..] else { continue };
+            if !row[place].is_missing() {
+                continue;
+            }
+            let others = [Some(object), inner[0], inner[1]];
+            let found = field.other_names.iter().find_map(|wanted| {
+                others.iter().flatten().find_map(|object| {
+                    object.0.iter().find(|(name, value)| {
+                        name.len() <= 64 && value.is_given() && !self.names(name) && compact(name) == **wanted
+                    })
+                })
+            });
+            if let Some((name, value)) = found {
+                row[place] = value.clone().into();
+                taken.push(name);
+                let note = format!("`{name}` as {}", field.field);
+                if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
             }
         }
+        let is_left = |name: &str| !self.names(name) && !taken.contains(&name);
         let mut rest = Vec::new();
-        for (name, value) in object.properties {
-            match self.header.iter().position(|known| *known == name) {
-                Some(place) => row[place] = value,
-                None if self.drop_columns.contains(&name) => {}
-                None => rest.push((name, value)),
+        for (name, value) in &object.0 {
+            match value {
+                Nested::Object(inner) if matches!(&**name, "properties" | "attributes") => {
+                    let is_path = |name: &str| self.columns.iter().any(|column| column.leads_into_properties(name));
+                    let left = inner.0.iter().filter(|(name, _)| is_left(name) && !is_path(name));
+                    rest.extend(left.map(|(name, value)| (name.clone(), value.clone().into())));
+                }
+                _ if is_left(name) => rest.push((name.clone(), value.clone().into())),
+                _ => {}
             }
         }
-        self.with_rest(&row, rest)
+        (row, rest)
     }
 
-    fn with_rest<C: Cell>(&self, row: &[C], mut rest: Vec<(Box<str>, RawValue)>) -> Mapped {
-        rest.reserve_exact(self.rest.len());
-        for property in &self.rest {
-            match self.cell(row, property.column, property.numeric) {
+    /// Whether the mapping says what becomes of a field of an object.
+    fn names(&self, name: &str) -> bool {
+        let is_named =
+            |column: &Column| *column.name == *name || column.path.as_ref().is_some_and(|path| path.root() == name);
+        self.columns.iter().any(is_named) || is_dropped(&self.drop_columns, name)
+    }
+
+    fn record<C: Cell>(&mut self, row: &[C], mut rest: Vec<(Box<str>, RawValue)>) -> Mapped {
+        if let Some(fill) = &mut self.fill {
+            let empty = &self.empty;
+            fill.next(row, |text| is_empty(empty, text));
+        }
+        let this = &*self;
+        rest.reserve_exact(this.rest.len());
+        for property in &this.rest {
+            match this.first(row, &property.sources, property.reading) {
                 RawValue::Null => {}
                 value => rest.push((property.name.clone(), value)),
             }
         }
-        match self.kind {
+        match this.kind {
             RecordKind::Events => {
                 let mut event = RawEvent { properties: rest, ..RawEvent::default() };
-                match self.fill(row, |field, value| set(event.field_mut(field), value)) {
-                    Some(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
-                    None => {
-                        let item = self.described_item(row, &event.item);
+                match this.fill(row, |field, value| set(event.field_mut(field), value)) {
+                    Fate::Skipped => Mapped::Skipped,
+                    Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
+                    Fate::Record => {
+                        let item = this.described_item(row, &event.item);
                         Mapped::Event { event, item }
                     }
                 }
             }
             RecordKind::Items => {
                 let mut item = RawItem { attributes: rest, ..RawItem::default() };
-                item.currency.clone_from(&self.currency);
-                match self.fill(row, |field, value| set(item.field_mut(field), value)) {
-                    Some(rejection) => Mapped::Quarantined { rejection, raw: item.to_json().into() },
-                    None => Mapped::Item(item),
+                item.currency.clone_from(&this.currency);
+                match this.fill(row, |field, value| set(item.field_mut(field), value)) {
+                    Fate::Skipped => Mapped::Skipped,
+                    Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: item.to_json().into() },
+                    // Shopify has a row of its own for each further picture of a product.
+                    Fate::Record
+                        if item.id.is_missing()
+                            && item.price.is_missing()
+                            && this.fill.as_ref().is_some_and(FillDown::continues_group) =>
+                    {
+                        Mapped::Skipped
+                    }
+                    Fate::Record => Mapped::Item(item),
                 }
             }
             RecordKind::Users => {
                 let mut user = RawUser { attributes: rest, ..RawUser::default() };
-                match self.fill(row, |field, value| set(user.field_mut(field), value)) {
-                    Some(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
-                    None => Mapped::User(user),
+                match this.fill(row, |field, value| set(user.field_mut(field), value)) {
+                    Fate::Skipped => Mapped::Skipped,
+                    Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
+                    Fate::Record => Mapped::User(user),
                 }
             }
         }
     }
 
-    /// Sets the fields of a record: first constants, then cells, then rules. A rule may refuse the row.
-    fn fill<C: Cell>(&self, row: &[C], mut change: impl FnMut(&'static str, Change)) -> Option<Rejection> {
+    /// Sets the fields of a record: first constants, then cells, then rules. A rule may refuse or skip the row.
+    fn fill<C: Cell>(&self, row: &[C], mut change: impl FnMut(&'static str, Change)) -> Fate {
         for (field, value) in &self.constants {
             change(field, Change::Set(value.clone()));
         }
         for field in &self.fields {
-            match field.shape.apply(self.cell(row, field.column, field.numeric)) {
-                // An empty cell does not replace the constant.
+            // An empty cell does not replace the constant.
+            match self.value(row, field) {
                 RawValue::Null => {}
                 value => change(field.field, Change::Set(value)),
+            }
+            if self.kind == RecordKind::Items
+                && field.field == "price"
+                && let Some(code) = self.currency_of(row, field)
+            {
+                change("currency", Change::Set(RawValue::Text(code)));
             }
         }
         for rule in &self.rules {
@@ -249,28 +360,28 @@ impl BoundMapping {
                 change(field, Change::Set(value.clone()));
             }
             for field in &rule.copy {
-                change(field.field, Change::Set(field.shape.apply(self.cell(row, field.column, field.numeric))));
+                change(field.field, Change::Set(self.value(row, field)));
             }
             rule.clear.iter().for_each(|field| change(field, Change::Set(RawValue::Null)));
             rule.absolute.iter().for_each(|field| change(field, Change::Absolute));
+            if rule.skip {
+                return Fate::Skipped;
+            }
             if let Some((code, column)) = &rule.quarantine {
-                return Some(self.refuse(code, column, rule, row));
+                return Fate::Refused(self.refuse(code, column, rule, row));
             }
         }
-        None
+        Fate::Record
     }
 
     fn holds<C: Cell>(&self, rule: &BoundRule, row: &[C]) -> bool {
         let Some((column, test)) = &rule.when else { return true };
-        match row.get(*column) {
-            Some(cell) => test.holds(cell, self.is_empty(&cell.text())),
-            None => test.holds(&"", true),
-        }
+        let text = self.text(row, *column);
+        test.holds(&text, is_empty(&self.empty, &text), Reading::Amount(self.decimal))
     }
 
     fn refuse<C: Cell>(&self, code: &str, column: &str, rule: &BoundRule, row: &[C]) -> Rejection {
-        let cell = rule.when.as_ref().and_then(|(place, _)| row.get(*place));
-        let text = cell.map_or(Cow::Borrowed(""), Cell::text);
+        let text = rule.when.as_ref().map_or(Cow::Borrowed(""), |(place, _)| self.text(row, *place));
         let near = prefix(&text, 80);
         Rejection::new(reason(code), format!("a rule of the mapping refuses {column} {near:?}"))
     }
@@ -280,27 +391,141 @@ impl BoundMapping {
             return None;
         }
         let mut item = RawItem { id: id.clone(), ..RawItem::default() };
+        item.currency.clone_from(&self.currency);
         let mut says_anything = false;
         for field in &self.item {
-            let value = field.shape.apply(self.cell(row, field.column, field.numeric));
+            if field.field == "price"
+                && let Some(code) = self.currency_of(row, field)
+            {
+                item.currency = RawValue::Text(code);
+            }
+            let value = self.value(row, field);
             says_anything |= value != RawValue::Null;
-            set(item.field_mut(field.field), Change::Set(value));
+            if field.field != "currency" || value != RawValue::Null {
+                set(item.field_mut(field.field), Change::Set(value));
+            }
         }
-        item.currency.clone_from(&self.currency);
         says_anything.then(|| Box::new(item))
     }
 
-    fn cell<C: Cell>(&self, row: &[C], column: usize, numeric: bool) -> RawValue {
-        match row.get(column) {
-            Some(cell) if self.empty.is_empty() || !self.is_empty(&cell.text()) => cell.value(numeric),
-            _ => RawValue::Null,
+    fn value<C: Cell>(&self, row: &[C], field: &BoundField) -> RawValue {
+        field.shape.apply(self.first(row, &field.sources, field.shape.reading))
+    }
+
+    /// The value of the first source that has one.
+    fn first<C: Cell>(&self, row: &[C], sources: &[Source], reading: Reading) -> RawValue {
+        if let [source] = sources {
+            return self.source(row, source, reading);
+        }
+        let values = sources.iter().map(|source| self.source(row, source, reading));
+        values.into_iter().find(|value| !value.is_missing()).unwrap_or_default()
+    }
+
+    fn source<C: Cell>(&self, row: &[C], source: &Source, reading: Reading) -> RawValue {
+        match source {
+            Source::Cell(place) => self.cell(row, *place, reading),
+            Source::Joined(pieces) => self.joined(row, pieces).map_or(RawValue::Null, |text| reading.of(&text)),
         }
     }
 
-    fn is_empty(&self, text: &str) -> bool {
-        let text = text.trim_ascii();
-        text.is_empty() || self.empty.iter().any(|empty| **empty == *text)
+    fn joined<C: Cell>(&self, row: &[C], pieces: &[Piece]) -> Option<String> {
+        let mut joined = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => joined.push_str(text),
+                Piece::Cell(place) => {
+                    let text = self.text(row, *place);
+                    if is_empty(&self.empty, &text) {
+                        return None;
+                    }
+                    joined.push_str(text.trim());
+                }
+            }
+        }
+        Some(joined)
     }
+
+    /// The currency that a price's cell names.
+    fn currency_of<C: Cell>(&self, row: &[C], field: &BoundField) -> Option<Box<str>> {
+        let Reading::Amount(decimal) = field.shape.reading else { return None };
+        field.sources.iter().find_map(|source| {
+            let text = match source {
+                Source::Cell(place) => self.text(row, *place),
+                Source::Joined(pieces) => Cow::Owned(self.joined(row, pieces)?),
+            };
+            let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b','));
+            if is_plain { None } else { amount::read(&text, decimal)?.currency }
+        })
+    }
+
+    /// The text of a cell, or what an earlier row says in its place.
+    fn text<'r, C: Cell>(&'r self, row: &'r [C], column: usize) -> Cow<'r, str> {
+        let own = row.get(column).map_or(Cow::Borrowed(""), Cell::text);
+        match self.fill.as_ref().and_then(|fill| fill.text(column)) {
+            Some(filled) if is_empty(&self.empty, &own) => Cow::Borrowed(filled),
+            _ => own,
+        }
+    }
+
+    fn cell<C: Cell>(&self, row: &[C], column: usize, reading: Reading) -> RawValue {
+        let filled = self.fill.as_ref().and_then(|fill| fill.text(column));
+        match row.get(column) {
+            Some(cell) if filled.is_none() && self.empty.is_empty() => cell.value(reading),
+            Some(cell) if !is_empty(&self.empty, &cell.text()) || is_compound(cell, reading) => cell.value(reading),
+            _ => filled.map_or(RawValue::Null, |text| reading.of(text)),
+        }
+    }
+}
+
+/// Notes that are kept until they are taken.
+const MAX_NOTES: usize = 64;
+
+impl Column {
+    fn value(&self, object: &Object, inner: &[Option<&Object>; 2], element: Option<&[usize]>) -> RawValue {
+        if let Some(exact) = object.field(&self.name).filter(|value| value.is_given()) {
+            return exact.clone().into();
+        }
+        match (&self.path, element) {
+            (Some(path), Some(element)) => object.at(path, &element[..self.n_shared.min(element.len())]),
+            // The array has no elements.
+            (Some(_), None) if self.n_shared > 0 => RawValue::Null,
+            (Some(path), None) => object.at(path, &[]),
+            (None, _) => {
+                let found = inner.iter().flatten().find_map(|inner| inner.field(&self.name));
+                found.map_or(RawValue::Null, |value| value.clone().into())
+            }
+        }
+    }
+
+    /// Whether the path is one into this field of `properties` or `attributes`.
+    fn leads_into_properties(&self, name: &str) -> bool {
+        let leads = |path: &Path| matches!(path.root(), "properties" | "attributes") && path.second() == Some(name);
+        self.path.as_ref().is_some_and(leads)
+    }
+}
+
+impl Nested {
+    fn is_given(&self) -> bool {
+        !matches!(self, Self::Single(value) if value.is_missing())
+    }
+}
+
+/// Whether a cell has a value that its text does not show.
+fn is_compound<C: Cell>(cell: &C, reading: Reading) -> bool {
+    matches!(cell.value(reading), RawValue::List(_) | RawValue::Other(_))
+}
+
+pub(super) fn is_empty(empty: &[Box<str>], text: &str) -> bool {
+    let text = text.trim_ascii();
+    text.is_empty() || empty.iter().any(|empty| **empty == *text)
+}
+
+/// Whether a column is left out: it is named, or begins as one that ends in `*`.
+pub(super) fn is_dropped(drop_columns: &[Box<str>], name: &str) -> bool {
+    drop_columns.iter().any(|dropped| match dropped.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => **dropped == *name,
+    })
 }
 
 /// A change of a field.
@@ -319,120 +544,4 @@ fn set(field: Option<&mut RawValue>, change: Change) {
             _ => {}
         },
     }
-}
-
-impl BoundProperty {
-    fn new(name: &str, column: usize, mapping: &Mapping) -> Self {
-        Self { name: name.into(), column, numeric: mapping.numbers.iter().any(|number| **number == *name) }
-    }
-}
-
-impl BoundField {
-    fn new(field: &'static str, column: usize, mapping: &Mapping, kind: RecordKind) -> Self {
-        let is_time = matches!(field, "at" | "published_at");
-        // `scale`, `prefix` and `uppercase` apply to fields of the record itself; the item of an event shares only its
-        // price.
-        let own = kind == mapping.kind;
-        let shape = Shape {
-            time_format: mapping.time_format.clone().filter(|_| is_time),
-            scale: mapping.scale.get(field).copied().filter(|_| own || field == "price"),
-            uppercase: own && mapping.uppercase.iter().any(|name| **name == *field),
-            prefix: mapping.prefix.get(field).cloned().filter(|_| own),
-            separator: mapping.separators.get(field).cloned().filter(|_| kind == RecordKind::Items),
-        };
-        Self { field, column, numeric: is_numeric(field) && shape.time_format.is_none(), shape }
-    }
-}
-
-impl Shape {
-    fn apply(&self, value: RawValue) -> RawValue {
-        match value {
-            RawValue::Text(text) => self.apply_to_text(text),
-            RawValue::Int(number) => match (self.scale, &self.prefix) {
-                (Some(factor), _) => RawValue::Float(number as f64 * factor),
-                (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
-                (None, None) => RawValue::Int(number),
-            },
-            RawValue::Float(number) => RawValue::Float(number * self.scale.unwrap_or(1.0)),
-            value => value,
-        }
-    }
-
-    fn apply_to_text(&self, mut text: Box<str>) -> RawValue {
-        if let Some(format) = &self.time_format {
-            return read_time(format, &text).map_or(RawValue::Text(text), |at| RawValue::text(at.to_string()));
-        }
-        if let Some(separator) = self.separator.as_deref().filter(|separator| !separator.is_empty()) {
-            let elements = text.split(separator).map(str::trim).filter(|element| !element.is_empty());
-            return RawValue::List(elements.map(RawValue::text).collect());
-        }
-        if self.uppercase {
-            text = text.to_uppercase().into();
-        }
-        match &self.prefix {
-            Some(prefix) => RawValue::text(format!("{prefix}{}", text.trim())),
-            None => RawValue::Text(text),
-        }
-    }
-}
-
-fn read_time(format: &str, text: &str) -> Option<Timestamp> {
-    let parsed = jiff::fmt::strtime::parse(format, text.trim()).ok()?;
-    if let Ok(at) = parsed.to_timestamp() {
-        return Some(at.into());
-    }
-    let zone = match parsed.iana_time_zone() {
-        Some(name) => jiff::tz::TimeZone::get(name).ok()?,
-        None => jiff::tz::TimeZone::UTC,
-    };
-    let civil = parsed.to_datetime().or_else(|_| parsed.to_date().map(|date| date.at(0, 0, 0, 0))).ok()?;
-    // A time that the change of the clocks leaves out or makes occur twice is not guessed.
-    zone.to_ambiguous_timestamp(civil).unambiguous().ok().map(Timestamp::from)
-}
-
-impl BoundRule {
-    fn new(
-        rule: &MappingRule,
-        number: usize,
-        mapping: &Mapping,
-        place: impl Fn(&'static str, &str) -> Result<usize, MappingError>,
-    ) -> Result<Self, MappingError> {
-        let name = |field: &str| field_name(mapping.kind.fields(), field);
-        let mut copy = Vec::new();
-        for (field, column) in &rule.copy {
-            copy.push(BoundField::new(name(field), place("rule.copy", column)?, mapping, mapping.kind));
-        }
-        let when = match &rule.when {
-            Some(when) => Some((place("rule.when", &when.column)?, when.test(number)?)),
-            None => None,
-        };
-        let column = rule.when.as_ref().map_or("the row", |when| &*when.column);
-        Ok(Self {
-            when,
-            set: rule.set.iter().map(|(field, text)| (name(field), crate::raw::cell(field, text))).collect(),
-            copy,
-            clear: rule.clear.iter().map(|field| name(field)).collect(),
-            absolute: rule.absolute.iter().map(|field| name(field)).collect(),
-            quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
-        })
-    }
-}
-
-/// Whether a column with the name of a field is mapped to something else.
-fn renamed(mapping: &Mapping, column: &str) -> bool {
-    let mut named = mapping.fields.values().chain(mapping.properties.values()).chain(&mapping.drop_columns);
-    named.any(|name| **name == *column)
-}
-
-fn constants(mapping: &Mapping) -> Vec<(&'static str, RawValue)> {
-    let name = |field: &str| field_name(mapping.kind.fields(), field);
-    let source = mapping.source.iter().filter(|_| mapping.kind == RecordKind::Events);
-    let source = source.map(|source| ("source", RawValue::Text(source.clone())));
-    let given = mapping.constants.iter().map(|(field, text)| (name(field), crate::raw::cell(field, text)));
-    source.chain(given).collect()
-}
-
-/// The static name of a field that validation has accepted.
-fn field_name(fields: &'static [&'static str], name: &str) -> &'static str {
-    fields.iter().find(|field| **field == name).expect("a validated mapping names only existing fields")
 }

@@ -3,13 +3,50 @@
 use std::borrow::Cow;
 
 use crate::RawValue;
+use crate::amount::{self, Decimal};
 
 /// One cell of a row, or one value of an object.
 pub trait Cell {
     /// The cell as a text, for rules.
     fn text(&self) -> Cow<'_, str>;
-    /// The cell as a value; if a number is expected, a text is read as one.
-    fn value(&self, numeric: bool) -> RawValue;
+    /// The cell as a value; a text is read as a number if `reading` says so.
+    fn value(&self, reading: Reading) -> RawValue;
+}
+
+/// What a text is read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// A text.
+    Text,
+    /// A number as programs write it.
+    Number,
+    /// A number as people write it: `9,99 €`, `1.5 kg`.
+    Amount(Decimal),
+}
+
+impl Reading {
+    /// The value of a text that is not empty.
+    pub(super) fn of(self, text: &str) -> RawValue {
+        let plain = || RawValue::number_or_text(text.trim_ascii());
+        match self {
+            Self::Text => RawValue::text(text),
+            Self::Number => plain(),
+            // `1.234` is 1234 where the decimal sign is a comma.
+            Self::Amount(Decimal::Comma) => {
+                amount::read(text, Decimal::Comma).map_or_else(|| RawValue::text(text), |found| number(found.number))
+            }
+            Self::Amount(decimal) => match plain() {
+                RawValue::Text(_) => {
+                    amount::read(text, decimal).map_or_else(|| RawValue::text(text), |found| number(found.number))
+                }
+                number => number,
+            },
+        }
+    }
+}
+
+fn number(number: f64) -> RawValue {
+    if number.fract() == 0.0 && number.abs() < 9e15 { RawValue::Int(number as i64) } else { RawValue::Float(number) }
 }
 
 impl Cell for &str {
@@ -17,12 +54,8 @@ impl Cell for &str {
         Cow::Borrowed(self)
     }
 
-    fn value(&self, numeric: bool) -> RawValue {
-        match (*self, numeric) {
-            ("", _) => RawValue::Null,
-            (text, true) => RawValue::number_or_text(text.trim_ascii()),
-            (text, false) => RawValue::text(text),
-        }
+    fn value(&self, reading: Reading) -> RawValue {
+        if self.is_empty() { RawValue::Null } else { reading.of(self) }
     }
 }
 
@@ -37,9 +70,9 @@ impl Cell for RawValue {
         }
     }
 
-    fn value(&self, numeric: bool) -> RawValue {
+    fn value(&self, reading: Reading) -> RawValue {
         match self {
-            RawValue::Text(text) if numeric => RawValue::number_or_text(text.trim_ascii()),
+            RawValue::Text(text) if reading != Reading::Text => reading.of(text),
             value => value.clone(),
         }
     }

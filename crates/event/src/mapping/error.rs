@@ -42,7 +42,7 @@ pub enum MappingError {
         tests: usize,
     },
     /// A rule without an effect.
-    #[error("rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute` or `quarantine`")]
+    #[error("rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute`, `quarantine` or `skip`")]
     Idle {
         /// The number of the rule, from 1.
         rule: usize,
@@ -62,6 +62,12 @@ pub enum MappingError {
         field: Box<str>,
         /// The factor.
         factor: f64,
+    },
+    /// A zone that is not known.
+    #[error("`time_zone` is {name:?}, which is no zone that is known; use a name such as Europe/Berlin")]
+    Zone {
+        /// The name.
+        name: Box<str>,
     },
     /// Columns of items in a source without events.
     #[error("`item` describes the items of events, but `kind` is not `events`; use `fields`")]

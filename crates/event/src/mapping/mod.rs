@@ -1,27 +1,37 @@
 //! A mapping describes how one platform's records become ours.
 //!
 //! In: a [`Mapping`] (TOML, read by the app) and rows or objects with the platform's own names. Out: raw records with
-//! our names, which the check judges like all others. A mapping renames fields, adds constants, scales numbers and
-//! splits texts, and may quarantine a row. It repairs nothing, so its records carry no marks of repair.
+//! our names, which the check judges like all others. A mapping renames fields, adds constants, reads numbers and times,
+//! splits texts, and may quarantine or skip a row. It repairs nothing, so its records carry no marks of repair.
 
+mod bind;
 mod bound;
 mod cell;
 mod error;
+mod fill;
+mod names;
+mod object;
 mod rule;
+mod shape;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::RecordKind;
+use crate::amount::Decimal;
 use crate::raw::RawItem;
 
 pub use bound::{BoundMapping, Mapped};
-pub use cell::Cell;
+pub use cell::{Cell, Reading};
 pub use error::MappingError;
+pub use names::Names;
+pub use object::Object;
 pub use rule::{Condition, MappingRule};
+pub use vocabulary::usual_column;
 
 use error::known_fields;
 
@@ -31,7 +41,7 @@ use error::known_fields;
 /// use accrue_event::{Mapped, Mapping};
 ///
 /// let mapping = Mapping::from_pairs([("item", "sku"), ("user", "customer"), ("type", "'purchase'")]).unwrap();
-/// let bound = mapping.bind(&["sku", "customer", "country"]).unwrap();
+/// let mut bound = mapping.bind(&["sku", "customer", "country"]).unwrap();
 /// let Mapped::Event { event, .. } = bound.apply(&["mug-1", "u1", "UK"]) else { panic!() };
 /// let json = r#"{"type":"purchase","user":"u1","item":"mug-1","properties":{"country":"UK"}}"#;
 /// assert_eq!(event.to_json(), json);
@@ -49,30 +59,48 @@ pub struct Mapping {
     pub delimiter: Option<char>,
     /// The encoding of the file, such as `windows-1252`, for its reader; otherwise recognised.
     pub encoding: Option<Box<str>>,
-    /// The format of `at` and `published_at`, if it is not a standard one (`%d/%m/%Y %H:%M`); such times are UTC.
+    /// The character before the decimals of numbers; otherwise recognised.
+    #[serde(skip_serializing_if = "Decimal::is_any")]
+    pub decimal: Decimal,
+    /// The character with which lines begin that are no rows.
+    pub comment: Option<char>,
+    /// The character that makes the next one part of a cell, as `\\` does in files of MySQL.
+    pub escape: Option<char>,
+    /// The format of `at` and `published_at`, if it is not a standard one (`%d/%m/%Y %H:%M`).
     pub time_format: Option<Box<str>>,
+    /// The zone of times that state none, such as `Europe/Berlin`; otherwise UTC.
+    pub time_zone: Option<Box<str>>,
     /// Texts that mean "no value", such as `NULL` or `nan`.
     pub empty: Vec<Box<str>>,
-    /// Columns to leave out. All other columns that the mapping does not name become properties.
+    /// Columns to leave out; a name that ends in `*` means all that begin so, and `*` all that the mapping does not name.
+    /// All other columns that the mapping does not name become properties.
     pub drop_columns: Vec<Box<str>>,
-    /// Field = column. A column with the name of a field needs no entry.
-    pub fields: BTreeMap<Box<str>, Box<str>>,
+    /// Fields whose columns a file may lack.
+    pub optional: Vec<Box<str>>,
+    /// Fields or columns whose empty cells have the value of the row above, among the variants of a product or the lines of an
+    /// order.
+    pub fill_down: Vec<Box<str>>,
+    /// Field = column, or several of which the first with a value counts. A column with the name of a field, or with
+    /// another usual name of it, needs no entry.
+    pub fields: BTreeMap<Box<str>, Names>,
     /// Property = column, for properties that are to have another name.
-    pub properties: BTreeMap<Box<str>, Box<str>>,
+    pub properties: BTreeMap<Box<str>, Names>,
     /// Properties that are numbers. Cells of all other properties are texts, so that `007` keeps its zeros.
     pub numbers: Vec<Box<str>>,
     /// Field = text, for rows without a value of their own.
     pub constants: BTreeMap<Box<str>, Box<str>>,
     /// Field = text to put before an id, so that the ids of two platforms differ.
     pub prefix: BTreeMap<Box<str>, Box<str>>,
+    /// Field = text, or texts, that a value loses at its beginning, such as `gid://shopify/Product/`.
+    pub strip: BTreeMap<Box<str>, Names>,
     /// Field = factor that converts a number to our unit.
     pub scale: BTreeMap<Box<str>, f64>,
     /// Fields whose text is converted to upper case, for ids that are written in both cases.
     pub uppercase: Vec<Box<str>>,
     /// Field of an item = column, for rows that describe the item as well as the event.
-    pub item: BTreeMap<Box<str>, Box<str>>,
-    /// Field of an item = the text between the elements of its list.
-    pub separators: BTreeMap<Box<str>, Box<str>>,
+    pub item: BTreeMap<Box<str>, Names>,
+    /// Field of an item = the text, or texts, between the elements of its list.
+    pub separators: BTreeMap<Box<str>, Names>,
     /// Rules that depend on a row's cells, in order.
     pub rule: Vec<MappingRule>,
 }
@@ -85,13 +113,18 @@ impl Mapping {
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, MappingError> {
         let mut mapping = Self::default();
         for (field, column) in pairs {
-            match column.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
-                Some(constant) => mapping.constants.insert(field.into(), constant.into()),
-                None => mapping.fields.insert(field.into(), column.into()),
-            };
+            mapping.add_pair(field, column);
         }
         mapping.validate()?;
         Ok(mapping)
+    }
+
+    /// Takes a field from a column, or from a constant in quotes.
+    pub fn add_pair(&mut self, field: &str, column: &str) {
+        match column.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+            Some(constant) => drop(self.constants.insert(field.into(), constant.into())),
+            None => drop(self.fields.insert(field.into(), column.into())),
+        }
     }
 
     /// Checks that the mapping names only existing fields and that its rules are complete.
@@ -103,6 +136,8 @@ impl Mapping {
         known_fields("fields", self.fields.keys(), fields)?;
         known_fields("constants", self.constants.keys(), fields)?;
         known_fields("prefix", self.prefix.keys(), fields)?;
+        known_fields("strip", self.strip.keys(), fields)?;
+        known_fields("optional", self.optional.iter(), fields)?;
         known_fields("scale", self.scale.keys(), fields)?;
         known_fields("uppercase", self.uppercase.iter(), fields)?;
         known_fields("item", self.item.keys(), RawItem::FIELDS)?;
@@ -110,6 +145,7 @@ impl Mapping {
         if self.kind != RecordKind::Events && !self.item.is_empty() {
             return Err(MappingError::ItemBesideNothing);
         }
+        self.zone()?;
         for (field, factor) in &self.scale {
             if !factor.is_finite() || *factor == 0.0 {
                 return Err(MappingError::Scale { field: field.clone(), factor: *factor });
@@ -118,11 +154,23 @@ impl Mapping {
         self.rule.iter().enumerate().try_for_each(|(idx, rule)| rule.validate(idx + 1, fields))
     }
 
+    /// Whether a time in this text is read by this `time_format`.
+    pub fn reads_time(format: &str, text: &str) -> bool {
+        shape::read_format(format, text, None).is_some()
+    }
+
+    /// The zone of times that state none.
+    fn zone(&self) -> Result<Option<jiff::tz::TimeZone>, MappingError> {
+        let Some(name) = &self.time_zone else { return Ok(None) };
+        let zone = jiff::tz::TimeZone::get(name).map_err(|_| MappingError::Zone { name: name.clone() })?;
+        Ok(Some(zone))
+    }
+
     /// Every column that the mapping names, with the table that names it.
     fn columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let fields = self.fields.values().map(|column| ("fields", &**column));
-        let properties = self.properties.values().map(|column| ("properties", &**column));
-        let item = self.item.values().map(|column| ("item", &**column));
+        let fields = self.fields.values().flat_map(Names::iter).map(|column| ("fields", column));
+        let properties = self.properties.values().flat_map(Names::iter).map(|column| ("properties", column));
+        let item = self.item.values().flat_map(Names::iter).map(|column| ("item", column));
         let rules = self.rule.iter().flat_map(MappingRule::columns).map(|column| ("rule", column));
         fields.chain(properties).chain(item).chain(rules)
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::cell::Cell;
+use super::Names;
+use super::cell::Reading;
 use super::error::{MappingError, known_fields};
 use crate::Reason;
 use crate::raw_value::RawValue;
@@ -19,13 +20,15 @@ pub struct MappingRule {
     /// Field = text to set.
     pub set: BTreeMap<Box<str>, Box<str>>,
     /// Field = column whose text is copied.
-    pub copy: BTreeMap<Box<str>, Box<str>>,
+    pub copy: BTreeMap<Box<str>, Names>,
     /// Fields to leave out.
     pub clear: Vec<Box<str>>,
     /// Fields whose number loses its minus sign.
     pub absolute: Vec<Box<str>>,
     /// Reason code with which the row is quarantined; later rules are not applied.
     pub quarantine: Option<Box<str>>,
+    /// Leaves the row out: it is no record and no fault. Later rules are not applied.
+    pub skip: bool,
 }
 
 /// A test on one cell: exactly one of the fields besides `column` is set.
@@ -57,7 +60,7 @@ pub struct Condition {
 impl MappingRule {
     /// The columns that the rule reads.
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
-        self.when.iter().map(|when| &*when.column).chain(self.copy.values().map(|column| &**column))
+        self.when.iter().map(|when| &*when.column).chain(self.copy.values().flat_map(Names::iter))
     }
 
     pub(super) fn validate(&self, rule: usize, fields: &'static [&'static str]) -> Result<(), MappingError> {
@@ -66,7 +69,7 @@ impl MappingRule {
         known_fields("rule.clear", self.clear.iter(), fields)?;
         known_fields("rule.absolute", self.absolute.iter(), fields)?;
         let idle = self.set.is_empty() && self.copy.is_empty() && self.clear.is_empty() && self.absolute.is_empty();
-        if idle && self.quarantine.is_none() {
+        if idle && self.quarantine.is_none() && !self.skip {
             return Err(MappingError::Idle { rule });
         }
         if let Some(code) = self.quarantine.as_ref().filter(|code| !is_code(code)) {
@@ -115,14 +118,15 @@ impl Condition {
 }
 
 impl Test {
-    pub(super) fn holds<C: Cell>(&self, cell: &C, is_empty: bool) -> bool {
+    /// Whether a cell with this text passes; `reading` is how its numbers are written.
+    pub(super) fn holds(&self, cell: &str, is_empty: bool, reading: Reading) -> bool {
         match self {
-            Test::Equals(text) => *cell.text() == **text,
-            Test::StartsWith(text) => cell.text().starts_with(&**text),
-            Test::Matches(pattern) => pattern.is_match(cell.text().trim()),
-            Test::NotMatches(pattern) => !pattern.is_match(cell.text().trim()),
+            Test::Equals(text) => *cell == **text,
+            Test::StartsWith(text) => cell.starts_with(&**text),
+            Test::Matches(pattern) => pattern.is_match(cell.trim()),
+            Test::NotMatches(pattern) => !pattern.is_match(cell.trim()),
             Test::Empty(expected) => is_empty == *expected,
-            Test::Below(bound) => match cell.value(true) {
+            Test::Below(bound) => match reading.of(cell) {
                 RawValue::Int(number) => (number as f64) < *bound,
                 RawValue::Float(number) => number < *bound,
                 _ => false,

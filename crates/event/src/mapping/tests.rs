@@ -12,11 +12,16 @@ const RETAIL_HEADER: [&str; 8] =
     ["invoice", "stock_code", "description", "quantity", "ts", "price", "customer_id", "country"];
 
 fn map(mapping: &Mapping, header: &[&str], row: &[&str]) -> (String, Option<String>) {
-    match mapping.bind(header).unwrap().apply(row) {
+    shown(mapping.bind(header).unwrap().apply(row))
+}
+
+fn shown(mapped: Mapped) -> (String, Option<String>) {
+    match mapped {
         Mapped::Event { event, item } => (event.to_json(), item.map(|item| item.to_json())),
         Mapped::Item(item) => (item.to_json(), None),
         Mapped::User(user) => (user.to_json(), None),
         Mapped::Quarantined { rejection, raw } => (rejection.to_string(), Some(raw.into())),
+        Mapped::Skipped => ("skipped".into(), None),
     }
 }
 
@@ -92,9 +97,9 @@ fn units_prefixes_and_time_formats_are_converted() {
 
     let object =
         serde_json::from_str(r#"{"sku":7,"user":"u1","at":"01/12/2009 07:45","price":"999","x":"y","noise":1}"#);
-    let Mapped::Event { event, .. } = mapping.bind_objects().unwrap().apply_object(object.unwrap()) else {
-        panic!("an event");
-    };
+    let records = mapping.bind_objects().unwrap().apply_object(object.unwrap());
+    let [Mapped::Event { event, .. }] = &records[..] else { panic!("an event") };
+    let event = event.clone();
     assert_eq!((event.item, event.price), (RawValue::text("nl-7"), RawValue::Float(9.99)));
     assert_eq!(event.properties, [("x".into(), RawValue::text("y"))]);
 }
@@ -109,7 +114,7 @@ fn pairs_map_columns_and_quoted_constants() {
 #[test]
 fn the_reason_of_a_rule_is_kept() {
     let rule = "[[rule]]\nwhen = { column = 'item', starts_with = 'gift' }\nquarantine = 'no_gifts'";
-    let bound = toml::from_str::<Mapping>(rule).unwrap().bind(&["item"]).unwrap();
+    let mut bound = toml::from_str::<Mapping>(rule).unwrap().bind(&["item"]).unwrap();
     let Mapped::Quarantined { rejection, .. } = bound.apply(&["gift_1"]) else { panic!("a gift") };
     assert_eq!(rejection.reason, Reason::Rule("no_gifts".into()));
 }
@@ -135,4 +140,185 @@ fn faults_of_mappings_are_stated() {
         assert!(error.contains(message), "{toml}: {error}");
     }
     assert!(toml::from_str::<Mapping>("field = {}").is_err());
+}
+
+fn objects(toml: &str, json: &str) -> Vec<String> {
+    let mapping: Mapping = toml::from_str(toml).unwrap();
+    let records = mapping.bind_objects().unwrap().apply_object(serde_json::from_str(json).unwrap());
+    records.into_iter().map(|mapped| shown(mapped).0).collect()
+}
+
+fn rows(toml: &str, header: &[&str], rows: &[&[&str]]) -> Vec<String> {
+    let mut bound = toml::from_str::<Mapping>(toml).unwrap().bind(header).unwrap();
+    rows.iter().map(|row| shown(bound.apply(row)).0).collect()
+}
+
+#[test]
+fn an_event_of_an_order_becomes_one_for_each_line() {
+    let toml = r#"
+        drop_columns = ["*"]
+        [fields]
+        id = "transaction"
+        type = "event_name"
+        user = ["user_id", "user_pseudo_id"]
+        at = "event_timestamp"
+        item = "items[].item_id"
+        price = "items[].price"
+        quantity = "items[].quantity"
+        [properties]
+        page = "event_params[key=page].value"
+        [item]
+        title = "items[].item_name"
+    "#;
+    let row = r#"{"event_name":"purchase","event_timestamp":"1767225600000000","user_id":null,"user_pseudo_id":"11.22","transaction":"T1",
+        "event_params":[{"key":"page","value":{"string_value":"/x","int_value":null}}],"device":{"os":"x"},
+        "items":[{"item_id":"P1","price":5.5,"quantity":1},{"item_id":"P2","price":6,"quantity":2}]}"#;
+    let line = |id: &str, item: &str, quantity: u32, price: &str| {
+        format!(
+            r#"{{"id":"{id}","type":"purchase","user":"11.22","item":"{item}","at":1767225600000000,"quantity":{quantity},"price":{price},"properties":{{"page":"/x"}}}}"#
+        )
+    };
+    assert_eq!(objects(toml, row), [line("T1", "P1", 1, "5.5"), line("T1#2", "P2", 2, "6")]);
+    let empty = r#"{"event_name":"page_view","user_pseudo_id":"11.22","items":[]}"#;
+    assert_eq!(objects(toml, empty), [r#"{"type":"page_view","user":"11.22"}"#]);
+}
+
+#[test]
+fn nested_names_lead_to_values_and_lists() {
+    let click = r#"{"action_name":"click","client_id":"c1","event_attributes":{"object":{"object_id":"P1"},"position":{"ordinal":3}}}"#;
+    for item in ["event_attributes.object.object_id", "$.event_attributes.object.object_id"] {
+        let toml = format!(
+            "fields = {{ type = 'action_name', session = 'client_id', item = '{item}', position = 'event_attributes.position.ordinal' }}"
+        );
+        assert_eq!(objects(&toml, click), [r#"{"type":"click","session":"c1","item":"P1","position":3}"#]);
+    }
+    // A name with dots that the object has as it is.
+    let flat = r#"{"type":"click","session":"c1","event_attributes.object.object_id":"P2"}"#;
+    let toml = "fields = { item = 'event_attributes.object.object_id' }";
+    assert_eq!(objects(toml, flat), [r#"{"type":"click","session":"c1","item":"P2"}"#]);
+    let product = r#"{"handle":"mug","title":"Mug","tags":["a","b"],"collections":[{"name":"Cups"},{"name":"Gifts"}],
+        "variants":[{"sku":"M-1","price":"9.90"},{"sku":"M-2","price":"10.90"}],"attributes":{"colour":"red"}}"#;
+    let toml = "kind = 'items'\nfields = { id = 'variants[].sku', price = 'variants[].price', parent = 'handle', categories = 'collections[].name' }";
+    let variant = |id: &str, price: &str| {
+        format!(
+            r#"{{"id":"{id}","parent":"mug","title":"Mug","categories":["Cups","Gifts"],"tags":["a","b"],"price":{price},"attributes":{{"colour":"red"}}}}"#
+        )
+    };
+    assert_eq!(objects(toml, product), [variant("M-1", "9.9"), variant("M-2", "10.9")]);
+}
+
+#[test]
+fn json_in_a_cell_is_reached_by_a_path() {
+    let toml = "fields = { item = 'items[].id', type = 'event' }";
+    let mut bound = toml::from_str::<Mapping>(toml).unwrap().bind(&["event", "user", "items"]).unwrap();
+    assert!(bound.is_nested());
+    let records = bound.apply_nested(&["view", "u1", r#"[{"id":"a"},{"id":"b"}]"#]);
+    let records: Vec<String> = records.into_iter().map(|mapped| shown(mapped).0).collect();
+    let view = |item: &str| format!(r#"{{"type":"view","user":"u1","item":"{item}"}}"#);
+    assert_eq!(records, [view("a"), view("b")]);
+}
+
+#[test]
+fn fields_are_found_under_their_usual_names() {
+    let header = ["product_id", "Product Name", "regular_price", "image_link", "Availability", "colour"];
+    let mut bound = toml::from_str::<Mapping>("kind = 'items'").unwrap().bind(&header).unwrap();
+    assert_eq!(
+        bound.take_notes(),
+        [
+            "`product_id` as id",
+            "`Product Name` as title",
+            "`regular_price` as price",
+            "`image_link` as image",
+            "`Availability` as available"
+        ]
+    );
+    let (item, _) = shown(bound.apply(&["7", "Mug", "12,50 €", "https://shop.example/7.jpg", "in stock", "red"]));
+    let expected = r#"{"id":"7","title":"Mug","price":12.5,"currency":"EUR","image":"https://shop.example/7.jpg","available":"in stock","attributes":{"colour":"red"}}"#;
+    assert_eq!(item, expected);
+    // What the mapping uses, and what has our name, is not guessed.
+    let toml = "kind = 'items'\nfields = { id = 'sku' }\nproperties = { label = 'name' }";
+    assert_eq!(
+        rows(toml, &["sku", "name", "title"], &[&["1", "x", "Mug"]]),
+        [r#"{"id":"1","title":"Mug","attributes":{"label":"x"}}"#]
+    );
+    let event = r#"{"event_type":"view","user_id":7,"product_id":"a","properties":{"qty":2}}"#;
+    assert_eq!(objects("", event), [r#"{"type":"view","user":7,"item":"a","quantity":2}"#]);
+}
+
+#[test]
+fn amounts_are_read_as_the_file_writes_them() {
+    let price = |toml: &str, text: &str| rows(toml, &["price"], &[&[text]]).remove(0);
+    assert_eq!(price("kind = 'items'", "15.00 USD"), r#"{"price":15,"currency":"USD"}"#);
+    assert_eq!(price("kind = 'items'\ncurrency = 'EUR'", "15.00 USD"), r#"{"price":15,"currency":"USD"}"#);
+    assert_eq!(price("kind = 'items'\ncurrency = 'EUR'", "1.299,00"), r#"{"price":1299,"currency":"EUR"}"#);
+    assert_eq!(price("kind = 'items'\ndecimal = ','", "1.299"), r#"{"price":1299}"#);
+    assert_eq!(price("kind = 'items'\ndecimal = ','", "9.99"), r#"{"price":"9.99"}"#);
+    assert_eq!(price("kind = 'items'", "1,299"), r#"{"price":"1,299"}"#);
+    assert_eq!(price("scale = { price = 0.01 }", "1999"), r#"{"price":19.99}"#);
+    assert_eq!(rows("", &["quantity"], &[&["0,350 kg"]]), [r#"{"quantity":0.35}"#]);
+    assert_eq!(rows("numbers = ['weight']", &["weight"], &[&["1,5 kg"]]), [r#"{"properties":{"weight":1.5}}"#]);
+}
+
+#[test]
+fn a_group_is_described_by_its_first_row() {
+    let header = ["Handle", "Title", "Variant SKU", "Variant Price", "Image Src", "Status"];
+    let table: [&[&str]; 5] = [
+        &["shirt", "Shirt", "S-1", "20", "a.jpg", "draft"],
+        &["shirt", "", "S-2", "21", "", ""],
+        &["shirt", "", "", "", "b.jpg", ""],
+        &["mug", "Mug", "M-1", "9", "", "active"],
+        &["", "", "X-1", "1", "", ""],
+    ];
+    let toml = "kind = 'items'\nfields = { id = 'Variant SKU', parent = 'Handle', available = 'Status' }";
+    let expected = [
+        r#"{"id":"S-1","parent":"shirt","title":"Shirt","price":20,"image":"a.jpg","available":"draft"}"#,
+        r#"{"id":"S-2","parent":"shirt","title":"Shirt","price":21,"image":"a.jpg","available":"draft"}"#,
+        "skipped",
+        r#"{"id":"M-1","parent":"mug","title":"Mug","price":9,"available":"active"}"#,
+        r#"{"id":"X-1","price":1}"#,
+    ];
+    assert_eq!(rows(toml, &header, &table), expected);
+    // The product has a row of its own above its variants.
+    let children: [&[&str]; 3] = [&["P1", "", "Shirt", ""], &["C1", "P1", "", "20"], &["Z", "", "", "5"]];
+    let expected = [
+        r#"{"id":"P1","title":"Shirt"}"#,
+        r#"{"id":"C1","parent":"P1","title":"Shirt","price":20}"#,
+        r#"{"id":"Z","price":5}"#,
+    ];
+    assert_eq!(rows("kind = 'items'", &["sku", "parent_sku", "name", "price"], &children), expected);
+    let orders = "fill_down = ['at', 'Country']\nfields = { session = 'Name', at = 'Paid at', item = 'Sku' }";
+    let lines: [&[&str]; 3] = [&["#1", "2026-01-05", "DE", "a"], &["#1", "", "", "b"], &["#2", "", "", "c"]];
+    let line = |item: &str| {
+        format!(r##"{{"session":"#1","item":"{item}","at":"2026-01-05","properties":{{"Country":"DE"}}}}"##)
+    };
+    let expected = [line("a"), line("b"), r##"{"session":"#2","item":"c"}"##.to_owned()];
+    assert_eq!(rows(orders, &["Name", "Paid at", "Country", "Sku"], &lines), expected);
+}
+
+#[test]
+fn rows_are_skipped_joined_and_taken_from_the_first_column_with_a_value() {
+    let toml = "kind = 'items'\nfields = { id = ['SKU', '{Handle}-{Size}', 'Handle'] }\ndrop_columns = ['Handle', 'S*']\n\
+                [[rule]]\nwhen = { column = 'Handle', equals = 'Total' }\nskip = true";
+    let table: [&[&str]; 4] = [&["A", "h", "L"], &["", "h", "L"], &["", "h", ""], &["", "Total", ""]];
+    let expected = [r#"{"id":"A"}"#, r#"{"id":"h-L"}"#, r#"{"id":"h"}"#, "skipped"];
+    assert_eq!(rows(toml, &["SKU", "Handle", "Size"], &table), expected);
+    let toml = "kind = 'items'\nseparators = { categories = [',', '>'] }";
+    let expected = [r#"{"categories":["Clothing","Shirts","Sale"]}"#];
+    assert_eq!(rows(toml, &["categories"], &[&["Clothing, Clothing > Shirts, Sale"]]), expected);
+    assert_eq!(rows("kind = 'items'", &["categories"], &[&["Home > Mugs"]]), [r#"{"categories":["Home","Mugs"]}"#]);
+}
+
+#[test]
+fn times_without_a_zone_are_those_of_the_file() {
+    let at = |toml: &str, text: &str| rows(toml, &["at"], &[&[text]]).remove(0);
+    let zone = "time_zone = 'Europe/Berlin'";
+    assert_eq!(at(zone, "2026-07-01 12:00:00"), r#"{"at":"2026-07-01T10:00:00Z"}"#);
+    assert_eq!(at(zone, "2026-07-01"), r#"{"at":"2026-06-30T22:00:00Z"}"#);
+    assert_eq!(at(zone, "2026-07-01T12:00:00Z"), r#"{"at":"2026-07-01T12:00:00Z"}"#);
+    assert_eq!(at(zone, "2026-10-25 02:30:00"), r#"{"at":"2026-10-25T00:30:00Z"}"#, "the first of two");
+    assert!(at(zone, "2026-03-29 02:30:00").contains("not a time in Europe/Berlin"));
+    let format = format!("{zone}\ntime_format = '%d.%m.%Y %H:%M'");
+    assert_eq!(at(&format, "01.12.2026 07:45"), r#"{"at":"2026-12-01T06:45:00Z"}"#);
+    let error = toml::from_str::<Mapping>("time_zone = 'Berlin'").unwrap().validate().unwrap_err().to_string();
+    assert!(error.contains("Europe/Berlin"), "{error}");
 }

@@ -313,6 +313,11 @@ impl Ensemble {
         self.fitted().and_then(Fitted::pending)
     }
 
+    /// Fits that took effect.
+    pub fn n_fits(&self) -> u64 {
+        self.fitted().map_or(0, Fitted::n_fits)
+    }
+
     /// How many choices can be learned without waiting for a fit; see [`Fitted::free_choices`].
     pub fn free_choices(&self) -> u64 {
         self.fitted().map_or(u64::MAX, Fitted::free_choices)

@@ -4,9 +4,10 @@
 //! In: choices with their [circumstances](accrue_store::Circumstances) and the shopper's
 //! [descriptors](accrue_store::Descriptor). Out: for an item i the sum over the known values v of
 //! `w · ln((c_vi + α) / (c_v · p_i + α))`: the logarithm of how many choices of i under v there were, over how many there
-//! would be if v did not matter, shrunk towards 0 by α choices. Counts decay. A weight w belongs to an attribute and to
-//! how much of the shopper's history is known, and is learned pairwise against items drawn at random: what a shopper did
-//! soon says more than how the shop describes them.
+//! would be if v did not matter, shrunk towards 0 by α choices. Counts decay. A weight w belongs to an attribute. It is
+//! learned pairwise: how much likelier than an item drawn at random the chosen one is, given how popular both are. How
+//! much the sum adds to a score is learned by the blend: less as a visit goes on, because what a shopper did soon says
+//! more than how the shop describes them.
 //!
 //! There is no row for a user: a value that is a shopper's own is not among the descriptors. A choice deep in a list
 //! counts more than one at its head, because few shoppers look so far (Joachims, Swaminathan, Schnabel, *Unbiased
@@ -40,8 +41,6 @@ const RATE: f32 = 0.02;
 const MAX_WEIGHT: f32 = 2.0;
 /// Attributes that have weights, at most; others do not count.
 const MAX_ATTRIBUTES: usize = 80;
-/// Lengths of a history from which on other weights hold.
-const LENGTHS: [usize; 3] = [1, 5, 20];
 /// Places of a value in the table; one that has to give way is the one with the fewest choices among them.
 const WAYS: usize = 4;
 /// A choice counts at most this many times for its place in a list.
@@ -94,8 +93,8 @@ pub struct Affinity {
     /// All choices, by item and in total.
     counts: CowVec<Decayed>,
     total: Decayed,
-    /// By attribute and length of the history.
-    weights: BTreeMap<u32, [f32; LENGTHS.len() + 1]>,
+    /// By attribute.
+    weights: BTreeMap<u32, f32>,
     #[serde(skip)]
     copied_bytes: u64,
 }
@@ -174,7 +173,6 @@ impl Member for Affinity {
     fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, known: &mut KnownValues) {
         let KnownValues { sums, values, now } = known;
         values.clear();
-        let length = length_of(context);
         for (value, share) in known_values(context) {
             let Some(place) = self.place_of(value) else { continue };
             if values.is_empty() {
@@ -183,7 +181,7 @@ impl Member for Affinity {
             }
             let row = self.rows.get(place as usize);
             let unit = row.unit_at(*now);
-            let (weight, n) = (share * self.weight(value, length), row.totals[0] * unit);
+            let (weight, n) = (share * self.weight(value), row.totals[0] * unit);
             for (&item, [count]) in row.items.iter().zip(&row.weights) {
                 let [sum, of_choices] = sums.entry(item);
                 *sum += weight * ln(1.0 + count * unit / SHRINK);
@@ -224,8 +222,8 @@ impl Member for Affinity {
     }
 
     fn n_params(&self) -> u64 {
-        let n_weights = self.weights.len() * (LENGTHS.len() + 1);
-        (self.counts.len() + n_weights) as u64 + self.rows.iter().map(|row| row.items.len() as u64).sum::<u64>()
+        (self.counts.len() + self.weights.len()) as u64
+            + self.rows.iter().map(|row| row.items.len() as u64).sum::<u64>()
     }
 
     fn copied_bytes(&self) -> u64 {
@@ -266,9 +264,9 @@ impl Affinity {
         weakest as u32
     }
 
-    fn weight(&self, value: Descriptor, length: usize) -> f32 {
+    fn weight(&self, value: Descriptor) -> f32 {
         match self.weights.get(&value.attribute) {
-            Some(weights) => weights[length],
+            Some(&weight) => weight,
             None if self.weights.len() < MAX_ATTRIBUTES => FIRST_WEIGHT,
             None => 0.0,
         }
@@ -276,9 +274,9 @@ impl Affinity {
 
     /// Raises the weights of attributes under whose values the chosen item has the larger affinity, and lowers the others.
     fn learn_weights(&mut self, step: &Step<'_>, known: &[(Descriptor, f32)], [chosen, other]: [ItemIdx; 2], now: f64) {
-        let length = length_of(&step.context);
         let total = self.total.at(now).max(f32::MIN_POSITIVE);
-        let [of_chosen, of_other] = [chosen, other].map(|item| self.counts.get(item as usize).at(now) / total);
+        let [n_chosen, n_other] = [chosen, other].map(|item| self.counts.get(item as usize).at(now));
+        let [of_chosen, of_other] = [n_chosen, n_other].map(|n| n / total);
         let pull = |&(value, share): &(Descriptor, f32)| {
             let row = self.rows.get(self.place_of(value)? as usize);
             let unit = row.unit_at(now);
@@ -289,15 +287,16 @@ impl Affinity {
             Some((value, share * (affinity(chosen, of_chosen) - affinity(other, of_other))))
         };
         let pulls: Vec<(Descriptor, f32)> = known.iter().filter_map(pull).collect();
-        let margin: f32 = pulls.iter().map(|&(value, pull)| self.weight(value, length) * pull).sum();
+        let by_popularity = ln((n_chosen + 1.0) / (n_other + 1.0));
+        let margin: f32 = by_popularity + pulls.iter().map(|&(value, pull)| self.weight(value) * pull).sum::<f32>();
         let rate = RATE * step.weight * step.rate_multiplier * sigmoid(-margin);
         for (value, pull) in pulls {
             let is_new = !self.weights.contains_key(&value.attribute);
             if is_new && self.weights.len() >= MAX_ATTRIBUTES {
                 continue;
             }
-            let weights = self.weights.entry(value.attribute).or_insert([FIRST_WEIGHT; LENGTHS.len() + 1]);
-            weights[length] = (weights[length] + rate * pull).clamp(0.0, MAX_WEIGHT);
+            let weight = self.weights.entry(value.attribute).or_insert(FIRST_WEIGHT);
+            *weight = (*weight + rate * pull).clamp(0.0, MAX_WEIGHT);
         }
     }
 }
@@ -311,11 +310,6 @@ fn known_values(context: &Context<'_>) -> Vec<(Descriptor, f32)> {
         known[place].1 = 1.0 / known.iter().filter(|(other, _)| other.attribute == attribute).count() as f32;
     }
     known
-}
-
-/// Which weights hold for a shopper.
-fn length_of(context: &Context<'_>) -> usize {
-    LENGTHS.partition_point(|&length| length <= context.past.len())
 }
 
 /// How many times a choice at this place of a list counts: the reciprocal of how many shoppers look so far.

@@ -287,6 +287,28 @@ macro_rules! members {
                 n
             }
 
+            /// What the models report of their own work. Of one that does not learn only counters that are always shown are left.
+            pub fn reports(&self) -> Vec<MemberReport> {
+                let mut reports = Vec::new();
+                $(
+                    let counters = <$member as Member>::COUNTERS.iter().copied();
+                    match &self.$name {
+                        _ if <$member as Member>::COUNTERS.is_empty() => {}
+                        Some(member) => reports.push(MemberReport {
+                            name: <$member as Member>::REPORT,
+                            counts: counters.zip(member.counts()).collect(),
+                            fault: member.fault().map(str::to_owned),
+                        }),
+                        None => reports.push(MemberReport {
+                            name: None,
+                            counts: counters.filter(|counter| counter.always).map(|counter| (counter, 0)).collect(),
+                            fault: None,
+                        }),
+                    }
+                )+
+                reports
+            }
+
             /// Whether every learned number is finite.
             pub fn is_finite(&self) -> bool {
                 $(self.$name.as_ref().is_none_or(Member::is_finite))&&+

@@ -73,6 +73,12 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     /// Whether its candidates are cheap enough to be retrieved for each step of the blend, too.
     const RETRIEVES_FOR_LEARNING: bool = true;
 
+    /// The name under which `GET /v1/quality` shows the counters, if it does.
+    const REPORT: Option<&'static str> = None;
+
+    /// What the model counts of its own work, besides what it learns.
+    const COUNTERS: &'static [Counter] = &[];
+
     /// A model that has learned nothing; `None` where the settings switch it off.
     fn new(settings: &Self::Settings, seed: u64) -> Option<Self>;
 
@@ -135,6 +141,40 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     fn is_finite(&self) -> bool {
         true
     }
+
+    /// The values of [`Member::COUNTERS`], in their order.
+    fn counts(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// Why the last piece of its work failed, if it did.
+    fn fault(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// A number that a model counts of its own work, for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Name of the metric, without the prefix and suffix that all have: `fits` is `accrue_fits_total`.
+    pub metric: &'static str,
+    /// Name of the field in the model's report ([`Member::REPORT`]).
+    pub field: &'static str,
+    /// What it counts, in one sentence.
+    pub help: &'static str,
+    /// Whether the metric is 0, not absent, where the model does not learn.
+    pub always: bool,
+}
+
+/// What a model reports of its own work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberReport {
+    /// Name of the report, for a model that learns and has one.
+    pub name: Option<&'static str>,
+    /// Its counters with their values.
+    pub counts: Vec<(Counter, u64)>,
+    /// Why the last piece of its work failed, if it did.
+    pub fault: Option<String>,
 }
 
 /// The settings of a [`Member`].

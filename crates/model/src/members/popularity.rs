@@ -16,6 +16,7 @@ use crate::{Context, Scored, Step};
 const HALF_LIVES: [f64; 3] = [1.0, 7.0, 60.0];
 /// Which of them orders the list of leaders.
 const WEEK: usize = 1;
+const SEASON: usize = 2;
 /// How many leaders are kept in their order.
 const N_LEADERS: usize = 512;
 
@@ -146,6 +147,27 @@ impl Popularity {
     /// The weekly count of an item at `now_ms`.
     pub fn weekly(&self, item: ItemIdx, now_ms: i64) -> f32 {
         self.counts.get(item as usize)[WEEK].at(self.half_lives[WEEK].position(now_ms))
+    }
+
+    /// Orders items by their weekly counts, at any moment alike: a larger level is a larger count. −∞ for an item without
+    /// events.
+    pub fn weekly_level(&self, item: ItemIdx) -> f32 {
+        self.counts.get(item as usize)[WEEK].level()
+    }
+
+    /// How an item's count compares with the highest, on a logarithmic scale: 1 for the leader, 0 for an item with less
+    /// than a thousandth of its count. The mean over the week and the season, because a week alone is short for most
+    /// items.
+    pub fn standing(&self, item: ItemIdx) -> f32 {
+        const RANGE: f32 = 10.0;
+        let counts = self.counts.get(item as usize);
+        let standing = |of: usize| 1.0 - (self.top[of] - counts[of].level()).clamp(0.0, RANGE) / RANGE;
+        if counts[WEEK].level() > f32::NEG_INFINITY { 0.5 * (standing(WEEK) + standing(SEASON)) } else { 0.0 }
+    }
+
+    /// How many leaders are in order.
+    pub fn n_leaders(&self) -> usize {
+        self.leaders.len()
     }
 
     /// The leaders of the week, best first, with their decayed counts at `now_ms`.

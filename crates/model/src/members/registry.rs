@@ -10,7 +10,7 @@ use accrue_store::{ItemIdx, SectionSource, StoreError};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Column, Member, MemberSettings};
+use super::{Column, Member, MemberReport, MemberSettings};
 use crate::blend::BlendSettings;
 use crate::catalogue::Catalogue;
 use crate::ensemble::RetrievalSettings;

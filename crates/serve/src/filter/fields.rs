@@ -87,7 +87,10 @@ impl Shop<'_> {
     fn near(&self, name: &str) -> Vec<String> {
         let attributes = self.facts.overview().attributes();
         let own = OTHER_NAMES.iter().filter(|(other, _)| singular(&folded(name)) == *other).map(|(_, own)| (0, *own));
-        let spelt = own_names().map(|own| -> &str { own }).chain(attributes).filter_map(|known| Some((distance(name, known)?, known)));
+        let spelt = own_names()
+            .map(|own| -> &str { own })
+            .chain(attributes)
+            .filter_map(|known| Some((distance(name, known)?, known)));
         let found: BTreeSet<(usize, &str)> = own.chain(spelt).collect();
         let mut near: Vec<String> = Vec::new();
         for (_, known) in found {

@@ -27,8 +27,9 @@
 //! | `attributes.NAME`, or just `NAME` | texts, numbers, `true`, `false`, ranges | the value, or one of a list's |
 //!
 //! Texts are equal when they are after Unicode composition (NFC) and lower-casing; names of attributes are taken as written.
-//! What an item does not have matches nothing, so `NOT colour:red` keeps items without a colour. A filter on an attribute
-//! that no item has is refused before it is used ([`Shop::check_filter`](crate::Shop::check_filter)).
+//! A variant has from its product what it lacks. What an item does not have matches nothing, so `NOT colour:red` keeps
+//! items without a colour. A filter on an attribute that no item has is refused before it is used
+//! ([`Shop::check_filter`](crate::Shop::check_filter)).
 
 mod fields;
 mod parse;
@@ -39,6 +40,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use accrue_event::{Attribute, Item, Timestamp};
+use accrue_store::Described;
 use unicode_normalization::{UnicodeNormalization, is_nfc_quick};
 
 pub use fields::UnknownField;
@@ -147,6 +149,11 @@ impl Filter {
 
     /// Whether the item passes the filter.
     pub fn matches(&self, item: &Item) -> bool {
+        self.root.matches(item.into())
+    }
+
+    /// Whether an item passes the filter with what it has from its product.
+    pub fn matches_described(&self, item: Described<'_>) -> bool {
         self.root.matches(item)
     }
 }
@@ -160,7 +167,7 @@ impl std::str::FromStr for Filter {
 }
 
 impl Node {
-    fn matches(&self, item: &Item) -> bool {
+    fn matches(&self, item: Described<'_>) -> bool {
         match self {
             Node::All(parts) => parts.iter().all(|part| part.matches(item)),
             Node::Any(parts) => parts.iter().any(|part| part.matches(item)),
@@ -171,7 +178,8 @@ impl Node {
 }
 
 impl Test {
-    fn matches(&self, item: &Item) -> bool {
+    fn matches(&self, described: Described<'_>) -> bool {
+        let item = described.own();
         match self {
             // Prices are stored as f32, so 9.99 must be compared as an f32 too.
             Test::Number(NumberField::Price, spans) => {
@@ -182,9 +190,9 @@ impl Test {
             }
             Test::PublishedAt(spans) => item.published_at.is_some_and(|at| spans.iter().any(|span| span.holds_at(at))),
             Test::Available(wanted) => item.available == *wanted,
-            Test::Text(field, texts) => texts.iter().any(|wanted| field.matches(item, wanted)),
+            Test::Text(field, texts) => texts.iter().any(|wanted| field.matches(described, wanted)),
             Test::Attribute(name, choices) => {
-                item.attributes.get(name).is_some_and(|value| choices.iter().any(|choice| choice.matches(value)))
+                described.attribute(name).is_some_and(|value| choices.iter().any(|choice| choice.matches(value)))
             }
         }
     }
@@ -207,19 +215,19 @@ impl TextField {
         Self::ALL.iter().find(|(field, _)| *field == self).map_or("", |(_, name)| name)
     }
 
-    fn matches(self, item: &Item, wanted: &str) -> bool {
-        let is = |text: &Option<Box<str>>| text.as_deref().is_some_and(|text| equals(text, wanted));
-        let holds = |text: &Option<Box<str>>| text.as_deref().is_some_and(|text| normalise(text).contains(wanted));
+    fn matches(self, item: Described<'_>, wanted: &str) -> bool {
+        let is = |text: Option<&str>| text.is_some_and(|text| equals(text, wanted));
+        let holds = |text: Option<&str>| text.is_some_and(|text| normalise(text).contains(wanted));
         match self {
-            TextField::Id => equals(item.id.as_str(), wanted),
-            TextField::Parent => is(&item.parent),
-            TextField::Brand => is(&item.brand),
-            TextField::Category => item.categories.iter().any(|text| equals(text, wanted)),
-            TextField::Tag => item.tags.iter().any(|text| equals(text, wanted)),
-            TextField::Currency => is(&item.currency),
-            TextField::Locale => is(&item.locale),
-            TextField::Title => holds(&item.title),
-            TextField::Description => holds(&item.description),
+            TextField::Id => equals(item.own().id.as_str(), wanted),
+            TextField::Parent => is(item.own().parent.as_deref()),
+            TextField::Brand => is(item.brand()),
+            TextField::Category => item.categories().iter().any(|text| equals(text, wanted)),
+            TextField::Tag => item.tags().iter().any(|text| equals(text, wanted)),
+            TextField::Currency => is(item.currency()),
+            TextField::Locale => is(item.locale()),
+            TextField::Title => holds(item.title()),
+            TextField::Description => holds(item.description()),
         }
     }
 }

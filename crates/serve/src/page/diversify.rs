@@ -71,8 +71,11 @@ fn pick(
     n: usize,
     likeness: impl Fn(&Candidate, &Candidate) -> f32,
 ) -> Vec<usize> {
-    let (Some(first), Some(last)) = (window.first(), window.last()) else { return Vec::new() };
-    let (low, span) = (last.score, (first.score - last.score).max(1e-6));
+    // Mostly the first and the last, but a scene may have placed an item above better ones.
+    let scores = window.iter().map(|candidate| candidate.score);
+    let (low, high) =
+        scores.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), score| (low.min(score), high.max(score)));
+    let span = (high - low).max(1e-6);
     // For an item that was not compared with all that were picked, this is an upper bound.
     let value = |left: &Left| (1.0 - diversity) * ((window[left.rank].score - low) / span) - diversity * left.likeness;
     let mut left: Vec<Left> = (0..window.len()).map(|rank| Left { rank, likeness: 0.0, n_compared: 0 }).collect();

@@ -14,7 +14,7 @@ use crate::Explore;
 const STREAM: u64 = 0x4558_504c;
 
 /// Text for an item that the draw moved up.
-const DRAWN: Share = Share { code: "exploration", text: "placed at random, to learn how shoppers respond", added: 0.0 };
+const DRAWN: Share = Share { code: "exploration", text: "shown here to learn whether shoppers like it", added: 0.0 };
 
 /// The page with its first places drawn, and their propensities; `None` if nothing was drawn.
 pub(super) fn explore(situation: &Situation<'_>, page: Vec<Candidate>) -> (Vec<Candidate>, Option<Drawn>) {

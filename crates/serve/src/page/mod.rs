@@ -10,8 +10,8 @@
 //! # Pages by offset
 //! Every page is cut from one list, which depends neither on `offset` nor on `n`: consecutive pages repeat nothing and
 //! leave nothing out while facts and models stay the same. The list is made tier by tier: first what the models
-//! retrieved, then the rest of the catalogue. Each tier is ranked, reduced to one item of each variant group and
-//! diversified separately. A tier is opened only for a page that reaches beyond those before it, so the usual page
+//! retrieved, then the rest of the catalogue. Each tier is ranked, reduced to one item of each variant group, ordered as
+//! the scene wants and diversified separately. A tier is opened only for a page that reaches beyond those before it, so the usual page
 //! costs no more than the retrieved candidates. The list ends after [`slots::DEPTH`] places; a page that asks for more
 //! is cut there and says `too_deep`.
 
@@ -20,6 +20,7 @@ mod explain;
 mod explore;
 mod rank;
 mod retrieve;
+mod scene;
 mod seen;
 mod slots;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use self::explain::explain;
 use self::explore::explore;
 use self::rank::rank;
 use self::retrieve::Retrieval;
+use self::scene::Room;
 pub(crate) use self::variants::Variants;
 use self::work::Work;
 use crate::shop::{VisitorHistory, with_scratch};
@@ -85,7 +87,7 @@ impl Shop<'_> {
 fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendation {
     let about: Vec<ItemIdx> = request.items.iter().filter_map(|item| shop.facts.items.get(item.as_str())).collect();
     let past = shop.past(&request.visitor, request.events.as_deref(), &about);
-    let context = past.context(&shop);
+    let context = past.context(&shop, request.circumstances());
     with_scratch(|prepared| {
         shop.version.ensemble.prepare(&context, prepared);
         prepared.score_by(request.part);
@@ -94,20 +96,26 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
         let places = slots::places(request);
         let mut retrieval = Retrieval::new(&situation);
         let mut variants = Variants::new(&shop, request.grouping);
+        let mut room = Room::new(&situation);
         let mut list = Vec::new();
         while list.len() < places.end
             && let Some(tier) = retrieval.next_tier()
         {
             let of_tier = slots::behind(&places, list.len());
             let ranked = rank(&situation, tier);
-            let distinct = variants.one_of_each(ranked, diversify::reach(&situation, &of_tier));
-            list.extend(diversify(&situation, distinct, of_tier));
+            let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
+            let placed = room.fill(&situation, distinct, diversify::reach(&situation, &of_tier));
+            list.extend(diversify(&situation, placed, of_tier));
         }
+        let total = match request.n_on_sale {
+            Some(n_on_sale) => retrieval.total(n_on_sale),
+            None => 0,
+        };
         let page = slots::cut(list, &places);
         let degraded = slots::degraded(&situation, &page);
         let (page, drawn) = explore(&situation, page);
         let reasons = if request.explain { explain(&situation, &page) } else { Vec::new() };
-        answer(&shop, &page, reasons, degraded, drawn)
+        Recommendation { total, ..answer(&shop, &page, reasons, degraded, drawn) }
     })
 }
 

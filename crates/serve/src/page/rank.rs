@@ -1,13 +1,12 @@
 //! Ranking: the models score a tier of candidates, and they are sorted by score.
 
 use accrue_kernel::TopK;
-use accrue_model::Part;
 use accrue_store::ItemIdx;
 
 use super::retrieve::{SCANNED, Tier};
 use super::{Candidate, Situation};
 use crate::shop::with_scratch;
-use crate::{Shop, Visitor};
+use crate::{SearchRequest, Shop};
 
 /// The candidates of a tier, best first; equal scores are ordered by item.
 pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item = Candidate> + use<> {
@@ -26,18 +25,17 @@ pub(super) fn rank(situation: &Situation<'_>, tier: Tier) -> impl Iterator<Item 
 }
 
 impl Shop<'_> {
-    /// The scores of `items` for a visitor, by which search orders hits. `None` for a visitor without a history.
-    pub(crate) fn taste(&self, visitor: &Visitor, part: Option<Part>, items: &[ItemIdx]) -> Option<Vec<f32>> {
-        let past = self.past(visitor, None, &[]);
-        let context = past.context(self);
-        if context.past.is_empty() {
-            return None;
-        }
+    /// The scores of `items` for the visitor who searches, by which search orders hits, and whether the visitor has a history. Without
+    /// one, they are the same for all visitors: what this shop's shoppers choose.
+    pub(crate) fn taste(&self, request: &SearchRequest, items: &[ItemIdx]) -> (Vec<f32>, bool) {
+        let past = self.past(&request.visitor, None, &[]);
+        let context = past.context(self, request.circumstances());
         let ensemble = &self.version.ensemble;
-        Some(with_scratch(|prepared| {
+        let scores = with_scratch(|prepared| {
             ensemble.prepare(&context, prepared);
-            prepared.score_by(part);
+            prepared.score_by(request.part);
             ensemble.score_all(prepared, items)
-        }))
+        });
+        (scores, !context.past.is_empty())
     }
 }

@@ -3,12 +3,17 @@
 //! The first tier holds the candidates of the models and the newest items that the models do not know yet, less what
 //! the request excludes. Where that leaves fewer than [`ENOUGH`], the rest of the catalogue competes with them, in the
 //! same tier, so that a narrow filter ranks all items that pass it. Otherwise the rest of the catalogue is a second
-//! tier, for pages that reach beyond the first. What the shopper sent back follows as the last tier. Which of the two happens does not depend on the offset or length of the
-//! page.
+//! tier, for pages that reach beyond the first. What the shopper sent back follows as the last tier. Which of the two
+//! happens does not depend on the offset or length of the page.
+//!
+//! In the scene `again` the only tier is what the shopper bought and kept.
+
+use std::collections::BTreeSet;
 
 use accrue_store::ItemIdx;
 
-use super::seen::KeptOff;
+use super::scene::is_again;
+use super::seen::{KeptOff, bought};
 use super::{Share, Situation};
 use crate::{Shop, filter::Filter};
 
@@ -22,8 +27,7 @@ const MAX_UNMET: usize = 32;
 const MAX_LOOKED_AT: usize = 1024;
 
 /// Text for an item that the scan of the catalogue found.
-pub(super) const SCANNED: Share =
-    Share { code: "catalogue", text: "found by a scan of the rest of the catalogue", added: 0.0 };
+pub(super) const SCANNED: Share = Share { code: "catalogue", text: "from the rest of the shop", added: 0.0 };
 
 /// Items of one tier, each once.
 pub(super) struct Tier {
@@ -44,6 +48,8 @@ pub(super) struct Retrieval<'a> {
 /// The tier that is opened next.
 enum Next {
     First,
+    /// What the shopper bought.
+    Bought,
     /// The rest of the catalogue, with the candidates of the first tier, sorted.
     Rest(Vec<ItemIdx>),
     /// What the shopper sent back.
@@ -53,7 +59,8 @@ enum Next {
 
 impl<'a> Retrieval<'a> {
     pub fn new(situation: &'a Situation<'a>) -> Self {
-        Self { situation, accept: Accept::new(situation), next: Next::First }
+        let next = if is_again(situation) { Next::Bought } else { Next::First };
+        Self { situation, accept: Accept::new(situation), next }
     }
 
     /// Opens the next tier; `None` after the last.
@@ -66,6 +73,11 @@ impl<'a> Retrieval<'a> {
                 self.next = if is_small { Next::SentBack } else { Next::Rest(retrieved.clone()) };
                 Some(Tier { retrieved, scanned })
             }
+            Next::Bought => {
+                let retrieved: Vec<ItemIdx> = self.bought().collect();
+                self.situation.work.look_at(retrieved.len());
+                Some(Tier { retrieved, scanned: Vec::new() })
+            }
             Next::Rest(retrieved) => {
                 self.next = Next::SentBack;
                 Some(Tier { scanned: self.by_scan(&retrieved), retrieved: Vec::new() })
@@ -73,6 +85,21 @@ impl<'a> Retrieval<'a> {
             Next::SentBack => Some(Tier { retrieved: self.accept.last(), scanned: Vec::new() }),
             Next::None => None,
         }
+    }
+
+    /// How many products (or items) the page may show in all, where `n_on_sale` are on sale and pass the filter.
+    pub fn total(&self, n_on_sale: usize) -> usize {
+        let Situation { shop, request, .. } = self.situation;
+        if is_again(self.situation) {
+            return self.bought().map(|item| shop.counted(item, request.grouping)).collect::<BTreeSet<_>>().len();
+        }
+        n_on_sale.saturating_sub(self.accept.kept_off.n_left_out(shop, self.accept.filter))
+    }
+
+    /// What the shopper bought, as far as the request accepts it.
+    fn bought(&self) -> impl Iterator<Item = ItemIdx> {
+        let bought = bought(&self.situation.shop, self.situation.context.past);
+        bought.into_iter().filter(|&item| self.accept.item(item))
     }
 
     /// The candidates of the models, and the newest items that they do not know: an item that was just posted competes
@@ -103,7 +130,7 @@ impl<'a> Retrieval<'a> {
 struct Accept<'a> {
     shop: Shop<'a>,
     filter: Option<&'a Filter>,
-    kept_off: KeptOff<'a>,
+    kept_off: KeptOff,
 }
 
 impl<'a> Accept<'a> {

@@ -11,36 +11,38 @@ use accrue_event::EventType;
 use accrue_store::{ItemIdx, PastEvent};
 
 use super::Situation;
+use crate::filter::Filter;
+use crate::shop::Product;
 use crate::{Grouping, Seen, Shop};
 
 /// What is left out and what comes last.
-pub(super) struct KeptOff<'a> {
-    left_out: Group<'a>,
-    last: Group<'a>,
+pub(super) struct KeptOff {
+    left_out: Group,
+    last: Group,
 }
 
 /// Items, or the products that they are.
-struct Group<'a> {
+struct Group {
     /// Sorted.
     items: Vec<ItemIdx>,
     /// Empty where each variant is an item of its own. Only membership is read.
-    products: HashSet<&'a str>,
+    products: HashSet<Product>,
 }
 
-impl<'a> Group<'a> {
-    fn new(shop: &Shop<'a>, grouping: Grouping, mut items: Vec<ItemIdx>) -> Self {
+impl Group {
+    fn new(shop: &Shop<'_>, grouping: Grouping, mut items: Vec<ItemIdx>) -> Self {
         items.sort_unstable();
         items.dedup();
         let products = match grouping {
-            Grouping::Product => items.iter().filter_map(|&item| shop.product(item)).collect(),
+            Grouping::Product => items.iter().map(|&item| shop.product(item)).collect(),
             Grouping::Item => HashSet::new(),
         };
         Self { items, products }
     }
 
-    fn has(&self, shop: &Shop<'a>, item: ItemIdx) -> bool {
+    fn has(&self, shop: &Shop<'_>, item: ItemIdx) -> bool {
         self.items.binary_search(&item).is_ok()
-            || (!self.products.is_empty() && shop.product(item).is_some_and(|product| self.products.contains(product)))
+            || (!self.products.is_empty() && self.products.contains(&shop.product(item)))
     }
 }
 
@@ -53,8 +55,8 @@ enum Said {
     SentBack,
 }
 
-impl<'a> KeptOff<'a> {
-    pub fn new(situation: &Situation<'a>) -> Self {
+impl KeptOff {
+    pub fn new(situation: &Situation<'_>) -> Self {
         let Situation { shop, request, about, context, .. } = situation;
         let excluded = request.exclude.iter().filter_map(|item| shop.facts.items.get(item.as_str()));
         let mut left_out: Vec<ItemIdx> = about.iter().copied().chain(excluded).collect();
@@ -77,8 +79,17 @@ impl<'a> KeptOff<'a> {
     }
 
     /// Whether the item stays off the page.
-    pub fn leaves_out(&self, shop: &Shop<'a>, item: ItemIdx) -> bool {
+    pub fn leaves_out(&self, shop: &Shop<'_>, item: ItemIdx) -> bool {
         self.left_out.has(shop, item)
+    }
+
+    /// How many of the products (or items) that stay off the page are on sale and pass the filter.
+    pub fn n_left_out(&self, shop: &Shop<'_>, filter: Option<&Filter>) -> usize {
+        let Group { items, products } = &self.left_out;
+        if products.is_empty() {
+            return items.iter().filter(|&&item| shop.may_recommend(item, filter)).count();
+        }
+        products.iter().filter(|&&product| shop.may_recommend_product(product, filter)).count()
     }
 
     /// Whether the item follows behind all others.
@@ -92,7 +103,18 @@ impl<'a> KeptOff<'a> {
     }
 }
 
-/// The items of the past with an event of one of `types`; a return cancels a purchase.
+/// The items of the past that the shopper last said no to, or sent back, by index.
+pub(super) fn unwanted(shop: &Shop<'_>, past: &[PastEvent]) -> Vec<ItemIdx> {
+    let said = latest_said(shop, past).into_iter();
+    said.filter(|&(_, said)| said != Said::Nothing).map(|(item, _)| item).collect()
+}
+
+/// The items that the shopper bought and kept, by index.
+pub(super) fn bought(shop: &Shop<'_>, past: &[PastEvent]) -> Vec<ItemIdx> {
+    with_types(shop, past, &[EventType::Purchase])
+}
+
+/// The items of the past with an event of one of `types`, by index; a return cancels a purchase.
 fn with_types(shop: &Shop<'_>, past: &[PastEvent], types: &[EventType]) -> Vec<ItemIdx> {
     let code = |event_type: &EventType| shop.facts.type_code(event_type);
     let (purchase, sent_back) = (code(&EventType::Purchase), code(&EventType::Return));

@@ -116,6 +116,9 @@ proptest! {
             prop_assert!(listed.iter().all(|&item| !is_kept_off(item)));
             let groups: BTreeSet<String> = listed.iter().map(|&item| group(item)).collect();
             prop_assert_eq!(groups.len(), whole.len(), "a variant group is on the list twice");
+            let n_on_sale = Some(shop.shop().n_on_sale(&request.list()));
+            let total = page(shop, &RecommendRequest { n_on_sale, ..request.clone() }, 0, 1).total;
+            prop_assert_eq!(total, wanted.len(), "the total is the length of the list");
             prop_assert_eq!(groups, wanted);
             Ok(())
         })?;
@@ -235,7 +238,8 @@ fn diversity_costs_the_same_on_every_page() {
 #[test]
 fn a_list_ends_at_its_depth_and_says_so() {
     let n_items = DEPTH as u64 + 40;
-    let shop = Fixture::new(Size { n_items, n_users: 2, n_events: 20, variant_each: 1 << 40, n_unmet: 0 });
+    let shop =
+        Fixture::new(Size { n_items, n_users: 2, n_events: 20, n_favourites: 200, variant_each: 1 << 40, n_unmet: 0 });
     let request = RecommendRequest { diversity: Some(0.3), ..RecommendRequest::default() };
     let check = |offset, n, n_items, degraded: &[&str]| {
         let page = page(&shop, &request, offset, n);
@@ -249,7 +253,8 @@ fn a_list_ends_at_its_depth_and_says_so() {
 
 #[test]
 fn pages_say_what_is_missing() {
-    let empty = Fixture::new(Size { n_items: 0, n_users: 1, n_events: 0, variant_each: 2, n_unmet: 0 });
+    let empty =
+        Fixture::new(Size { n_items: 0, n_users: 1, n_events: 0, n_favourites: 0, variant_each: 2, n_unmet: 0 });
     let stranger = RecommendRequest::default();
     assert_eq!(page(&empty, &stranger, 0, 10).degraded, ["cold_user", "empty_catalogue"]);
     with_shop(|shop| {

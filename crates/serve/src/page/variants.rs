@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use accrue_store::ItemIdx;
+use accrue_store::{ItemIdx, ProductIdx};
 
-use super::Candidate;
+use crate::shop::Product;
 use crate::{Grouping, Shop};
 
 /// The products of the items in the list so far.
@@ -12,7 +12,7 @@ pub(crate) struct Variants<'a> {
     shop: Shop<'a>,
     grouping: Grouping,
     /// Only membership is read; the order is the list's.
-    met: HashSet<&'a str>,
+    met: HashSet<ProductIdx>,
 }
 
 impl<'a> Variants<'a> {
@@ -22,14 +22,10 @@ impl<'a> Variants<'a> {
 
     /// Whether the item is the first of its product so far.
     pub fn is_first(&mut self, item: ItemIdx) -> bool {
-        match self.grouping {
-            Grouping::Product => self.shop.product(item).is_none_or(|product| self.met.insert(product)),
-            Grouping::Item => true,
+        match self.shop.counted(item, self.grouping) {
+            Product::OfVariants(product) => self.met.insert(product),
+            // Lists have each item once.
+            Product::Alone(_) => true,
         }
-    }
-
-    /// The first `n` candidates that are the first of their products, counting the candidates of earlier calls.
-    pub(super) fn one_of_each(&mut self, ranked: impl Iterator<Item = Candidate>, n: usize) -> Vec<Candidate> {
-        ranked.filter(|candidate| self.is_first(candidate.item)).take(n).collect()
     }
 }

@@ -70,6 +70,8 @@ impl Analyzer {
                     }
                 }
                 Script::Kana => pairs(run, push),
+                Script::Symbol => symbols(run, push),
+                Script::Mark => {}
             }
             start += len;
         }
@@ -87,16 +89,38 @@ fn pairs(run: &str, mut push: impl FnMut(&str, usize, usize)) {
     }
 }
 
+/// Each symbol is a term; a flag, which is written as two letters, is one term.
+fn symbols(run: &str, mut push: impl FnMut(&str, usize, usize)) {
+    let is_flag_letter = |c: char| ('\u{1f1e6}'..='\u{1f1ff}').contains(&c);
+    let mut rest = run.char_indices().peekable();
+    while let Some((from, c)) = rest.next() {
+        let second = if is_flag_letter(c) { rest.next_if(|&(_, c)| is_flag_letter(c)) } else { None };
+        let to = second.map_or(from + c.len_utf8(), |(at, c)| at + c.len_utf8());
+        push(&run[from..to], from, to);
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Script {
     Han,
     Kana,
+    /// Emoji, arrows, stars and other pictures, and signs of currencies. Signs of the Latin-1 block (`©`, `°`) and
+    /// punctuation are no terms.
+    Symbol,
+    /// What changes the look of a symbol: the tone of skin, the choice between text and picture, and joiners. Without
+    /// them, all looks of a symbol are one term.
+    Mark,
     Other,
 }
 
 impl Script {
     fn of(c: char) -> Self {
         match c {
+            '\u{200d}' | '\u{20e3}' | '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' => Script::Mark,
+            '\u{e0020}'..='\u{e007f}' => Script::Mark,
+            '\u{20a0}'..='\u{20cf}' | '\u{2190}'..='\u{21ff}' | '\u{2300}'..='\u{23ff}' => Script::Symbol,
+            '\u{25a0}'..='\u{27bf}' | '\u{2900}'..='\u{297f}' | '\u{2b00}'..='\u{2bff}' => Script::Symbol,
+            '\u{1f000}'..='\u{1faff}' => Script::Symbol,
             '\u{0}'..='\u{2fff}' => Script::Other,
             '々' | '〇' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' => Script::Han,
             '\u{20000}'..='\u{323af}' => Script::Han,
@@ -112,6 +136,15 @@ pub(super) fn compose(text: &str) -> Cow<'_, str> {
         return text.into();
     }
     text.nfkc().collect::<String>().into()
+}
+
+/// Whether a text shows nothing: it has only white space, control characters, and characters without a shape.
+pub(super) fn is_blank(text: &str) -> bool {
+    let has_no_shape = |c| {
+        matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}')
+    };
+    text.chars().all(|c| c.is_whitespace() || c.is_control() || has_no_shape(c))
 }
 
 /// The first `limit` bytes of a text, or a little less to end between two characters.

@@ -8,7 +8,7 @@ use std::path::Path;
 use accrue_event::Item;
 use serde_json::Value;
 
-use super::{SearchIndex, SearchSettings};
+use super::{Admitted, Match, SearchIndex, SearchSettings};
 
 const DEPTH: usize = 10;
 
@@ -30,8 +30,9 @@ fn chorus_ndcg_holds() {
     let mut sum = 0.0;
     let mut judged = 0;
     for (query, gains) in &judgments {
-        let found = reader.retrieve(query, &|_| true, DEPTH).unwrap().candidates;
-        let ids: Vec<&str> = found.iter().map(|(idx, _)| items[*idx as usize].id.as_str()).collect();
+        let lexical = |found: Match| Some(Admitted { score: found.lexical, product: None });
+        let found = reader.retrieve(query, &lexical, DEPTH).unwrap().candidates;
+        let ids: Vec<&str> = found.iter().map(|c| items[c.found.item_idx as usize].id.as_str()).collect();
         judged += ids.iter().filter(|id| gains.contains_key(**id)).count();
         let got = dcg(ids.iter().map(|id| gains.get(*id).copied().unwrap_or(0.0)));
         let mut ideal: Vec<f64> = gains.values().copied().collect();

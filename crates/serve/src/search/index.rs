@@ -26,7 +26,7 @@ use super::reader::{SearchReader, Snapshot};
 use super::{MAX_FIELD_BYTES, SearchError, SearchField, SearchSettings};
 
 /// Incremented when the schema or the analysis of texts changes; an index of another format is built again.
-const FORMAT: &str = "accrue-search-1";
+const FORMAT: &str = "accrue-search-2";
 
 /// Prefixes of the terms in the code field: the id as written, the id folded, a code, a language.
 pub(super) const RAW_ID: char = '=';

@@ -2,16 +2,16 @@
 //!
 //! In: items as they are written ([`SearchIndex`], one writer), queries as shoppers type them ([`SearchReader`], any
 //! number of threads). Out: item indices with scores and reasons. This module knows no shopper, no filter syntax and no
-//! clock. The caller's `accept` decides which items may be shown; it is called for every match, so a retired item is
-//! gone before any commit. The index is derived: it carries the log offset that it covers, and a folder that cannot be
+//! clock. The caller's `admit` decides which items may be shown, and what a match is worth; it is called for every match,
+//! so a retired item is gone before any commit, and what sells well is not lost among thousands that match alike. The index is derived: it carries the log offset that it covers, and a folder that cannot be
 //! read is emptied and filled again.
 //!
 //! **Terms.** A query has no syntax: operators and quotes are punctuation. Text is composed (NFKC), lower-cased, split
 //! into words, stemmed in the item's language and folded to plain letters; Han text is split by jieba's dictionary,
-//! kana into pairs. Title, brand, categories and description make one field (measured better than a field each); a
+//! kana into pairs; an emoji or another symbol is a word of its own. Title, brand, categories and description make one field (measured better than a field each); a
 //! term's position encodes the field it came from. Stop words are indexed, but are used in a query only if it has no
-//! other words. A query without any term (empty, or punctuation only) restricts nothing: all items in the order of
-//! their indices, with score 0.
+//! other words. A blank query restricts nothing: all items in the order of their indices, with score 0. A query that is not
+//! blank and has no term (signs alone) finds only an item with that id.
 //!
 //! **Score.** `Σ idf · tf·(k1+1) / (tf + k1·(1 − b + b·length/mean length))` over the query's concepts, with
 //! `idf = ln(1 + (n − df + ½)/(df + ½))` (Robertson & Zaragoza, *The Probabilistic Relevance Framework*, 2009). A concept is a
@@ -26,7 +26,7 @@
 //!
 //! **Extensions.** Typo tolerance and synonyms are further alternatives of a concept (`query::Concept`), found before
 //! stemming. Semantic vectors and a learned ranking take the candidates of [`SearchReader::retrieve`] and call
-//! [`SearchReader::explain`] for the final page. Facets count in `accept`, which is called once for each match.
+//! [`SearchReader::explain`] for the final page. Facets count in `admit`, which is called once for each match.
 
 mod analysis;
 #[cfg(test)]
@@ -49,6 +49,8 @@ pub use tantivy::tokenizer::Language;
 pub const EXACT_ID: f32 = 1000.0;
 /// `offset + limit` of a search is cut to this depth.
 pub const MAX_DEPTH: usize = 10_000;
+/// Variants of one product that retrieval keeps as candidates.
+pub const VARIANTS_KEPT: usize = 8;
 /// Bytes of a query that are read; the rest is ignored.
 pub const MAX_QUERY_BYTES: usize = 4096;
 /// Different concepts of a query that are used; the rest is ignored.
@@ -101,7 +103,7 @@ pub struct SearchPage {
 pub struct Hit {
     /// The item.
     pub item_idx: u32,
-    /// Finite; 0 where the query holds no term.
+    /// Finite; 0 where the query is blank.
     pub score: f32,
     /// Where the query's words were found; the contributions add up to the score.
     pub fields: Vec<MatchedField>,
@@ -134,13 +136,44 @@ pub enum SearchField {
     Description,
 }
 
+/// An item that has a word of the query, as retrieval asks about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Match {
+    /// The item.
+    pub item_idx: u32,
+    /// How well its texts match; 0 where the query is blank.
+    pub lexical: f32,
+    /// Whether it has all words of the query that any item has, or a code that the query names.
+    pub has_all: bool,
+}
+
+/// What the caller says of a match that it admits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Admitted {
+    /// What retrieval orders by.
+    pub score: f32,
+    /// Matches of one product count as one; `None` for an item that counts alone.
+    pub product: Option<u32>,
+}
+
+/// A candidate of a query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The match.
+    pub found: Match,
+    /// The score that the caller gave it.
+    pub score: f32,
+    /// The product that it counts for, if several items may.
+    pub product: Option<u32>,
+}
+
 /// Candidates of a query, best first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Retrieved {
-    /// All matches that `accept` admits.
+    /// All products that match and are admitted.
     pub total: usize,
-    /// `(item_idx, score)`.
-    pub candidates: Vec<(u32, f32)>,
+    /// The best products. Of each, up to [`VARIANTS_KEPT`] of the variants that match best.
+    pub candidates: Vec<Candidate>,
 }
 
 /// Why an index cannot be opened, written or read.

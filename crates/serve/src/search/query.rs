@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tantivy::tokenizer::Language;
 
-use super::analysis::{Analyzer, StopWords, code, compose, head};
+use super::analysis::{Analyzer, StopWords, code, compose, head, is_blank};
 use super::index::{CODE, FOLDED_ID, RAW_ID};
 use super::{EXACT_ID, MAX_CONCEPTS, MAX_QUERY_BYTES};
 
@@ -12,6 +12,8 @@ use super::{EXACT_ID, MAX_CONCEPTS, MAX_QUERY_BYTES};
 pub(super) struct Query {
     pub concepts: Vec<Concept>,
     pub codes: Vec<CodeWord>,
+    /// The text shows nothing, so it restricts nothing.
+    pub is_blank: bool,
 }
 
 /// One meaning, in the ways it may be written. Corrected spellings and synonyms belong here too, with weights below 1.
@@ -34,7 +36,7 @@ impl Query {
     /// `analyzers`: the default language's first, then those of other languages that items are written in.
     pub(super) fn new(text: &str, analyzers: &[(Language, Analyzer)], stop: &StopWords) -> Self {
         let text = head(text, MAX_QUERY_BYTES).trim();
-        Self { concepts: concepts(&compose(text), analyzers, stop), codes: codes(text) }
+        Self { concepts: concepts(&compose(text), analyzers, stop), codes: codes(text), is_blank: is_blank(text) }
     }
 }
 
@@ -57,6 +59,7 @@ fn concepts(text: &str, analyzers: &[(Language, Analyzer)], stop: &StopWords) ->
             i += 1;
         });
     }
+    join_neighbours(text, analyzers, &surfaces, &mut all);
     // Han text also yields its single characters; within a longer word they add no information.
     let covered = |own: &Range<usize>| {
         surfaces.iter().any(|other| other.len() > own.len() && other.start <= own.start && own.end <= other.end)
@@ -76,6 +79,33 @@ fn concepts(text: &str, analyzers: &[(Language, Analyzer)], stop: &StopWords) ->
         }
     }
     distinct
+}
+
+/// What a concept is worth in the spelling that writes it and its neighbour as one word.
+const JOINED: f32 = 0.95;
+
+/// Two words that stand side by side may be one in a title: `cake stand` is also found as `cakestand`. The joined word is
+/// another spelling of both.
+fn join_neighbours(text: &str, analyzers: &[(Language, Analyzer)], surfaces: &[Range<usize>], all: &mut [Concept]) {
+    for right in 1..surfaces.len() {
+        let (one, other) = (&surfaces[right - 1], &surfaces[right]);
+        let is_apart = text.get(one.end..other.start).is_some_and(|between| matches!(between, " " | "-"));
+        if !is_apart {
+            continue;
+        }
+        let joined = format!("{}{}", &text[one.clone()], &text[other.clone()]);
+        for (_, analyzer) in analyzers {
+            analyzer.clone().words(&joined, |word| {
+                for concept in &mut all[right - 1..=right] {
+                    if word.surface.len() == joined.len()
+                        && concept.alternatives.iter().all(|(term, _)| *term != word.term)
+                    {
+                        concept.alternatives.push((word.term.clone(), JOINED));
+                    }
+                }
+            });
+        }
+    }
 }
 
 fn codes(text: &str) -> Vec<CodeWord> {

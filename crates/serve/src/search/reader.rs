@@ -1,7 +1,7 @@
 //! The readers: a query in, a page out, from one immutable snapshot of the committed index.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -16,7 +16,10 @@ use super::analysis::{Analyzer, LANGUAGES, StopWords};
 use super::index::{Fields, LANGUAGE, field_at};
 use super::query::Query;
 use super::score::{Bm25, Cursor, Walk, idf};
-use super::{Hit, MAX_DEPTH, MatchedField, Retrieved, SearchError, SearchField, SearchPage, SearchSettings};
+use super::{
+    Admitted, Candidate, Hit, MAX_DEPTH, Match, MatchedField, Retrieved, SearchError, SearchField, SearchPage,
+    SearchSettings, VARIANTS_KEPT,
+};
 
 /// Answers queries; cheap to clone, safe to share. Each call reads one commit, the newest.
 #[derive(Clone)]
@@ -49,11 +52,9 @@ struct Segment {
     n_words: u64,
 }
 
-/// A document that matches.
+/// A document.
 #[derive(Clone, Copy)]
-struct Candidate {
-    score: f32,
-    item_idx: u32,
+struct Place {
     segment: u32,
     doc: u32,
 }
@@ -69,7 +70,7 @@ struct Plan {
     concepts: Vec<Vec<Looked>>,
     codes: Vec<Looked>,
     all_terms: f32,
-    /// The query has no word and no code, so every item is found.
+    /// The query is blank, so every item is found.
     open: bool,
 }
 
@@ -107,25 +108,33 @@ impl SearchReader {
         let snapshot = self.snapshot();
         let query = snapshot.query(query);
         let plan = snapshot.plan(&query, &self.settings)?;
-        let depth = offset.saturating_add(limit).min(MAX_DEPTH);
-        let (total, found) = snapshot.retrieve(&plan, accept, depth)?;
-        let page = found.get(offset..).unwrap_or(&[]);
-        let fields = snapshot.explain(&query, &plan, page)?;
-        let hits = page.iter().zip(fields);
-        let hits = hits.map(|(hit, fields)| Hit { item_idx: hit.item_idx, score: hit.score, fields }).collect();
-        Ok(SearchPage { total, hits })
+        let lexical = |found: Match| accept(found.item_idx).then_some(Admitted { score: found.lexical, product: None });
+        let retrieved = snapshot.retrieve(&plan, &lexical, offset.saturating_add(limit).min(MAX_DEPTH))?;
+        let page = retrieved.candidates.get(offset..).unwrap_or(&[]);
+        let items: Vec<u32> = page.iter().map(|candidate| candidate.found.item_idx).collect();
+        let fields = snapshot.explain(&query, &plan, &items)?;
+        let hit = |(candidate, fields): (&Candidate, _)| Hit {
+            item_idx: candidate.found.item_idx,
+            score: candidate.score,
+            fields,
+        };
+        Ok(SearchPage { total: retrieved.total, hits: page.iter().zip(fields).map(hit).collect() })
     }
 
-    /// The best `limit` candidates without reasons, for a later ranking stage.
+    /// The candidates of the best `limit` products that `admit` lets in, without reasons, for a later ranking stage.
     ///
     /// # Errors
     /// Only when the index's files cannot be read.
-    pub fn retrieve(&self, query: &str, accept: &dyn Fn(u32) -> bool, limit: usize) -> Result<Retrieved, SearchError> {
+    pub fn retrieve(
+        &self,
+        query: &str,
+        admit: &dyn Fn(Match) -> Option<Admitted>,
+        limit: usize,
+    ) -> Result<Retrieved, SearchError> {
         let snapshot = self.snapshot();
         let query = snapshot.query(query);
         let plan = snapshot.plan(&query, &self.settings)?;
-        let (total, found) = snapshot.retrieve(&plan, accept, limit.min(MAX_DEPTH))?;
-        Ok(Retrieved { total, candidates: found.iter().map(|hit| (hit.item_idx, hit.score)).collect() })
+        snapshot.retrieve(&plan, admit, limit.min(MAX_DEPTH))
     }
 
     /// Why a query finds these items: the fields of each, none for an item that it does not find (or that is not in the
@@ -137,19 +146,7 @@ impl SearchReader {
         let snapshot = self.snapshot();
         let query = snapshot.query(query);
         let plan = snapshot.plan(&query, &self.settings)?;
-        let mut known = Vec::new();
-        let mut places = Vec::new();
-        for (place, item_idx) in items.iter().enumerate() {
-            if let Some(candidate) = snapshot.find(*item_idx)? {
-                known.push(candidate);
-                places.push(place);
-            }
-        }
-        let mut all = vec![Vec::new(); items.len()];
-        for (place, fields) in places.into_iter().zip(snapshot.explain(&query, &plan, &known)?) {
-            all[place] = fields;
-        }
-        Ok(all)
+        snapshot.explain(&query, &plan, items)
     }
 }
 
@@ -207,60 +204,61 @@ impl Snapshot {
         };
         let mut concepts = Vec::with_capacity(query.concepts.len());
         for concept in &query.concepts {
-            let mut found = Vec::new();
+            let mut found: Vec<Looked> = Vec::new();
             for (term, worth) in &concept.alternatives {
-                found.extend(weigh(self.fields.text, term, *worth, self.n_texts, |segment| &segment.text)?);
+                let looked = weigh(self.fields.text, term, *worth, self.n_texts, |segment| &segment.text)?;
+                // Another spelling is not worth more than the word itself, however rare it is.
+                let most = found.first().filter(|_| *worth < 1.0).map_or(f32::INFINITY, |own| worth * own.weight);
+                found.extend(looked.map(|looked| Looked { weight: looked.weight.min(most), ..looked }));
             }
             concepts.push(found);
         }
-        let mut open = concepts.is_empty();
         let mut codes = Vec::with_capacity(query.codes.len());
         for code in &query.codes {
             let found = weigh(self.fields.code, &code.term, 1.0, self.n_items, |segment| &segment.code)?;
-            open &= found.is_none();
             // A code that no item has keeps its position, so that positions agree with the query's.
             let term = Term::from_field_text(self.fields.code, &code.term);
             let weight = code.weight.unwrap_or(found.map_or(0.0, |found| found.weight));
             codes.push(Looked { term, weight });
         }
-        Ok(Plan { concepts, codes, all_terms: settings.all_terms, open })
+        Ok(Plan { concepts, codes, all_terms: settings.all_terms, open: query.is_blank })
     }
 
-    /// The best `depth` matches and the number of all.
+    /// The best `depth` products that match, and the number of all.
     fn retrieve(
         &self,
         plan: &Plan,
-        accept: &dyn Fn(u32) -> bool,
+        admit: &dyn Fn(Match) -> Option<Admitted>,
         depth: usize,
-    ) -> Result<(usize, Vec<Candidate>), SearchError> {
+    ) -> Result<Retrieved, SearchError> {
         let mut best = Best::new(depth);
-        for (ord, segment) in self.segments.iter().enumerate() {
-            let mut found = |doc: u32, score: f32| {
+        for segment in &self.segments {
+            let mut take = |doc: u32, lexical: f32, has_all: bool| {
                 if segment.reader.is_deleted(doc) {
                     return;
                 }
-                let item_idx = segment.items[doc as usize];
-                if accept(item_idx) {
-                    best.push(Candidate { score, item_idx, segment: ord as u32, doc });
+                let found = Match { item_idx: segment.items[doc as usize], lexical, has_all };
+                if let Some(Admitted { score, product }) = admit(found) {
+                    best.push(Candidate { found, score, product });
                 }
             };
             if plan.open {
-                (0..segment.reader.max_doc()).for_each(|doc| found(doc, 0.0));
+                (0..segment.reader.max_doc()).for_each(|doc| take(doc, 0.0, true));
             } else {
-                segment.walk(plan, &self.bm25)?.run(found);
+                segment.walk(plan, &self.bm25)?.run(take);
             }
         }
-        Ok((best.n_seen, best.into_sorted()))
+        Ok(best.into_retrieved())
     }
 
-    fn find(&self, item_idx: u32) -> Result<Option<Candidate>, SearchError> {
+    fn find(&self, item_idx: u32) -> Result<Option<Place>, SearchError> {
         let term = Term::from_field_u64(self.fields.item, item_idx.into());
         for (ord, segment) in self.segments.iter().enumerate() {
             let Some(mut postings) = postings(&segment.item, &term, IndexRecordOption::Basic)? else { continue };
             while postings.doc() != TERMINATED {
                 let doc = postings.doc();
                 if !segment.reader.is_deleted(doc) {
-                    return Ok(Some(Candidate { score: 0.0, item_idx, segment: ord as u32, doc }));
+                    return Ok(Some(Place { segment: ord as u32, doc }));
                 }
                 postings.advance();
             }
@@ -268,21 +266,19 @@ impl Snapshot {
         Ok(None)
     }
 
-    /// The matched fields of each candidate, in the order given.
-    fn explain(
-        &self,
-        query: &Query,
-        plan: &Plan,
-        candidates: &[Candidate],
-    ) -> Result<Vec<Vec<MatchedField>>, SearchError> {
-        let mut order: Vec<usize> = (0..candidates.len()).collect();
-        order.sort_by_key(|i| (candidates[*i].segment, candidates[*i].doc));
-        let mut all = vec![Vec::new(); candidates.len()];
-        for group in order.chunk_by(|a, b| candidates[*a].segment == candidates[*b].segment) {
-            let segment = &self.segments[candidates[group[0]].segment as usize];
+    /// The matched fields of each item, in the order given.
+    fn explain(&self, query: &Query, plan: &Plan, items: &[u32]) -> Result<Vec<Vec<MatchedField>>, SearchError> {
+        let mut places = Vec::with_capacity(items.len());
+        for (nth, item_idx) in items.iter().enumerate() {
+            places.extend(self.find(*item_idx)?.map(|place| (place, nth)));
+        }
+        places.sort_unstable_by_key(|(place, _)| (place.segment, place.doc));
+        let mut all = vec![Vec::new(); items.len()];
+        for group in places.chunk_by(|(a, _), (b, _)| a.segment == b.segment) {
+            let segment = &self.segments[group[0].0.segment as usize];
             let mut walk = segment.walk_with(plan, &self.bm25, IndexRecordOption::WithFreqsAndPositions)?;
-            for i in group {
-                all[*i] = reasons(&mut walk, query, candidates[*i].doc);
+            for (place, nth) in group {
+                all[*nth] = reasons(&mut walk, query, place.doc);
             }
         }
         Ok(all)
@@ -408,7 +404,8 @@ impl Segment {
             let postings = postings(&self.code, term, IndexRecordOption::Basic)?.unwrap_or_else(SegmentPostings::empty);
             bonuses.push(Cursor { postings, weight: *weight });
         }
-        Ok(Walk { bm25, lengths: &self.lengths, concepts, bonuses, all_terms: plan.all_terms })
+        let n_known = plan.concepts.iter().filter(|alternatives| !alternatives.is_empty()).count();
+        Ok(Walk { bm25, lengths: &self.lengths, concepts, bonuses, all_terms: plan.all_terms, n_known })
     }
 }
 
@@ -441,20 +438,35 @@ fn document_frequency(
     Ok(df)
 }
 
-/// The best of many matches: a heap whose top is the worst that is kept.
+/// The best of many matches, by product: a heap whose top is the worst that is kept.
 struct Best {
     depth: usize,
-    n_seen: usize,
+    n_alone: usize,
     heap: BinaryHeap<Candidate>,
+    /// The best variants of each product with several, best first. The order of the products is not read.
+    products: HashMap<u32, Vec<Candidate>>,
 }
 
 impl Best {
     fn new(depth: usize) -> Self {
-        Self { depth, n_seen: 0, heap: BinaryHeap::new() }
+        Self { depth, n_alone: 0, heap: BinaryHeap::new(), products: HashMap::new() }
     }
 
     fn push(&mut self, candidate: Candidate) {
-        self.n_seen += 1;
+        let Some(product) = candidate.product else {
+            self.n_alone += 1;
+            self.keep(candidate);
+            return;
+        };
+        let variants = self.products.entry(product).or_default();
+        let place = variants.partition_point(|better| *better < candidate);
+        if place < VARIANTS_KEPT {
+            variants.insert(place, candidate);
+            variants.truncate(VARIANTS_KEPT);
+        }
+    }
+
+    fn keep(&mut self, candidate: Candidate) {
         if self.heap.len() < self.depth {
             self.heap.push(candidate);
         } else if let Some(mut worst) = self.heap.peek_mut()
@@ -464,27 +476,31 @@ impl Best {
         }
     }
 
-    fn into_sorted(self) -> Vec<Candidate> {
-        self.heap.into_sorted_vec()
+    /// All candidates of the best products, best first.
+    fn into_retrieved(mut self) -> Retrieved {
+        let products = std::mem::take(&mut self.products);
+        let total = self.n_alone + products.len();
+        products.values().for_each(|variants| self.keep(variants[0]));
+        let mut candidates = self.heap.into_sorted_vec();
+        for place in 0..candidates.len() {
+            let variants = candidates[place].product.and_then(|product| products.get(&product));
+            candidates.extend(variants.into_iter().flat_map(|variants| &variants[1..]));
+        }
+        candidates.sort_unstable();
+        Retrieved { total, candidates }
     }
 }
 
 /// A better match is smaller: higher score first, then the smaller item index.
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then(self.item_idx.cmp(&other.item_idx))
+        other.score.total_cmp(&self.score).then(self.found.item_idx.cmp(&other.found.item_idx))
     }
 }
 
 impl PartialOrd for Candidate {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Candidate {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) struct Walk<'a> {
     pub bonuses: Vec<Cursor>,
     /// Factor for documents that have every concept of several.
     pub all_terms: f32,
+    /// Concepts that any item has.
+    pub n_known: usize,
 }
 
 /// Sums of the documents of one window, by their position in it. All slots are zero between two windows.
@@ -87,10 +89,11 @@ impl Marks {
 }
 
 impl Walk<'_> {
-    /// Calls `found(doc, score)` for each document of any list, in the order of documents.
+    /// Calls `found(doc, score, has_all)` for each document of any list, in the order of documents; `has_all` says whether
+    /// it has every concept that any item has, or a code.
     ///
     /// Window by window, list by list: a document's words are added in the order of the query, in every segment.
-    pub(super) fn run(mut self, mut found: impl FnMut(u32, f32)) {
+    pub(super) fn run(mut self, mut found: impl FnMut(u32, f32, bool)) {
         let mut sums = Sums {
             words: [0.0; WINDOW as usize],
             bonus: [0.0; WINDOW as usize],
@@ -118,7 +121,8 @@ impl Walk<'_> {
                 let words = std::mem::take(&mut sums.words[slot]);
                 let n_concepts = std::mem::take(&mut sums.n_concepts[slot]);
                 let words = if usize::from(n_concepts) == needed { words * factor } else { words };
-                found(base + slot as u32, words + std::mem::take(&mut sums.bonus[slot]));
+                let bonus = std::mem::take(&mut sums.bonus[slot]);
+                found(base + slot as u32, words + bonus, usize::from(n_concepts) >= self.n_known || bonus > 0.0);
             });
         }
     }

@@ -4,7 +4,10 @@ use std::path::Path;
 use accrue_event::{Attribute, Item};
 use proptest::prelude::*;
 
-use super::{MAX_DEPTH, Opened, SearchError, SearchField, SearchIndex, SearchPage, SearchReader, SearchSettings};
+use super::{
+    Admitted, MAX_DEPTH, Match, Opened, SearchError, SearchField, SearchIndex, SearchPage, SearchReader,
+    SearchSettings, VARIANTS_KEPT,
+};
 
 fn item(id: &str, title: &str) -> Item {
     let mut item = Item::bare(id.into());
@@ -111,14 +114,33 @@ fn ids_come_first_and_codes_are_found_however_written() {
 }
 
 #[test]
-fn a_query_without_words_finds_everything_in_order() {
+fn a_blank_query_finds_everything_in_order() {
     let reader = titles(&["red mug", "the plate", "of the"]);
-    for query in ["", "  ", "!!!", "\"\" - ( ) AND".trim_end_matches("AND"), "\u{0}\u{1f381}"] {
+    for query in ["", "  ", "\t\n", "\u{0}", "\u{200b}\u{feff}", "\u{3000}\u{ad}"] {
         let page = page(&reader, query);
         assert_eq!(page.total, 3, "{query:?}");
         assert!(page.hits.iter().all(|hit| hit.score == 0.0 && hit.fields.is_empty()));
         assert_eq!(found(&reader, query), [0, 1, 2], "{query:?}");
     }
+}
+
+#[test]
+fn a_query_of_signs_finds_what_holds_them_or_nothing() {
+    let too_long = "x".repeat(100);
+    let reader = titles(&["🎄 Christmas mug", "mug", "Flag 🇩🇰", "Bag ❤️ 👍🏽", "5 € voucher", "Red mug !!! ???"]);
+    for nothing in ["???", "---", "!!!", "\"\" - ( )", "*", "%", "_", "\u{301}", "\u{fffd}", "🦄", "🇩🇪", &too_long]
+    {
+        assert_eq!(page(&reader, nothing).total, 0, "{nothing:?}");
+    }
+    for (sign, item) in
+        [("🎄", 0), ("🎄🎄", 0), (" 🎄 ?", 0), ("🇩🇰", 2), ("❤", 3), ("❤️", 3), ("👍", 3), ("👍🏿", 3), ("€", 4)]
+    {
+        assert_eq!(found(&reader, sign), [item], "{sign:?}");
+    }
+    assert_eq!(found(&reader, "mug 🎄")[0], 0, "a sign is one of the query's words");
+    assert_eq!(found(&reader, "mug 🦄").len(), 3, "and it need not be found");
+    let named = index(&[Item::bare("---".into()), item("b", "mug")]).reader();
+    assert_eq!(found(&named, "---"), [0], "it may be an id");
 }
 
 #[test]
@@ -141,6 +163,57 @@ fn pages_and_acceptance_are_exact() {
         let page = index.reader().search("mug", &even, limit, offset).unwrap();
         assert_eq!((page.total, page.hits.len()), (25, 0));
     }
+}
+
+#[test]
+fn variants_count_once_and_the_best_of_each_product_come_back() {
+    // Product p of item i is i / 20 for the first 100 items; the others are alone.
+    let all: Vec<Item> = (0..130).map(|i| item(&format!("i{i}"), "mug")).collect();
+    let reader = index(&all).reader();
+    let worth = |item: u32| (item * 37 % 130) as f32;
+    let admit = |found: Match| {
+        let product = (found.item_idx < 100).then_some(found.item_idx / 20);
+        Some(Admitted { score: worth(found.item_idx), product })
+    };
+    let mut last: Option<Vec<u32>> = None;
+    for limit in [35, 20, 3, 0] {
+        let retrieved = reader.retrieve("mug", &admit, limit).unwrap();
+        assert_eq!(retrieved.total, 5 + 30);
+        let products: HashSet<_> = retrieved
+            .candidates
+            .iter()
+            .map(|c| c.product.map_or(1_000 + c.found.item_idx, |product| product))
+            .collect();
+        assert_eq!(products.len(), limit);
+        for product in 0..5 {
+            let n = retrieved.candidates.iter().filter(|c| c.product == Some(product)).count();
+            assert!(n == 0 || n == VARIANTS_KEPT, "{n}");
+        }
+        assert!(retrieved.candidates.is_sorted_by(|a, b| a.score > b.score));
+        let items: Vec<u32> = retrieved.candidates.iter().map(|c| c.found.item_idx).collect();
+        if let Some(last) = last {
+            assert!(items.iter().all(|item| last.contains(item)), "a shorter list is a part of a longer one");
+        }
+        last = Some(items);
+    }
+}
+
+#[test]
+fn two_words_are_found_written_as_one() {
+    let reader = titles(&["Regency cakestand", "cake tin", "mirror stand", "cake stand", "plate"]);
+    assert_eq!(found(&reader, "cake stand")[..2], [3, 0], "as written first");
+    assert_eq!(found(&reader, "cake-stands")[..2], [3, 0]);
+    assert_eq!(found(&reader, "stand cake").len(), 3, "not in another order");
+    let all = reader.retrieve(
+        "cake stand",
+        &|found| Some(Admitted { score: f32::from(u8::from(found.has_all)), product: None }),
+        9,
+    );
+    let has_all = |c: &super::Candidate| (c.found.item_idx, c.score == 1.0);
+    assert_eq!(
+        all.unwrap().candidates.iter().map(has_all).collect::<Vec<_>>(),
+        [(0, true), (3, true), (1, false), (2, false)]
+    );
 }
 
 #[test]
@@ -466,10 +539,11 @@ proptest! {
             prop_assert_eq!(distinct.len(), grown.hits.len());
         }
         let expected = naive_scores(&items, &["mug", "mugs"]);
-        let got = fresh.reader().retrieve("mug", &|_| true, 100).unwrap();
+        let lexical = |found: Match| Some(Admitted { score: found.lexical, product: None });
+        let got = fresh.reader().retrieve("mug", &lexical, 100).unwrap();
         prop_assert_eq!(got.candidates.len(), expected.len());
-        for ((_, got), (_, expected)) in got.candidates.iter().zip(&expected) {
-            prop_assert!((got - expected).abs() < 1e-4 * expected.max(1.0), "{} {}", got, expected);
+        for (got, (_, expected)) in got.candidates.iter().zip(&expected) {
+            prop_assert!((got.score - expected).abs() < 1e-4 * expected.max(1.0), "{} {}", got.score, expected);
         }
     }
 }

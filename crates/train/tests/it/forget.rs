@@ -17,6 +17,14 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
     let guest = "visit-before-login";
     for (place, record) in records.iter_mut().enumerate() {
         let offset = Offset(place as u64);
+        if (200..240).contains(&place) {
+            let described = shop::described_user(place as u64 - 200);
+            if described.id.as_str() == user {
+                traces.insert(offset);
+            }
+            record.body = Body::User(described);
+            continue;
+        }
         if let Body::Event(checked) = &mut record.body {
             if place == 700 || place == 705 {
                 (checked.event.user, checked.event.session) = (None, Some(guest.into()));
@@ -27,7 +35,7 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
         }
         let raw: Box<str> = format!(r#"{{"type":"view","user":"{user}","item":""}}"#).into();
         let body = match place {
-            900 => Body::User(User { id: user.into(), attributes: Default::default() }),
+            900 => Body::User(User { id: user.into(), ..shop::described_user(7) }),
             901 => Body::Merged { session: guest.into(), user: user.into() },
             902 => Body::Quarantined {
                 id: RefusalId::of(RecordKind::Events, raw.as_bytes()),
@@ -79,9 +87,11 @@ fn mentions(raw: &str, name: &str) -> bool {
     raw.contains(&format!("\"{name}\""))
 }
 
-/// The blend with a network and a fitted model in it, so that every model is on.
+/// The blend with a network, a fitted model and affinities of descriptions in it, so that every model is on.
 fn every_model() -> LearnSettings {
-    shop::fitting(shop::settings_with(Part::Blend, SequenceKind::Gru), Kind::Als)
+    let mut settings = shop::fitting(shop::settings_with(Part::Blend, SequenceKind::Gru), Kind::Als);
+    settings.models.affinity.enabled = true;
+    settings
 }
 
 fn check(user: &str) {

@@ -4,6 +4,7 @@
 
 mod arms;
 mod contract;
+mod descriptions;
 mod fitted;
 mod flood;
 mod forget;

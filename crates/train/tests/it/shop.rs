@@ -1,6 +1,6 @@
 //! A small seeded shop: records with a planted pattern, folded as the server folds them.
 
-use accrue_event::{Event, EventType, Item, Timestamp};
+use accrue_event::{Attribute, Event, EventType, Item, Timestamp, User};
 use accrue_kernel::Draws;
 use accrue_model::collaborative::Kind;
 use accrue_model::{FittedKind, FittedSettings, Part, SequenceKind, SequenceSettings, Settings};
@@ -59,7 +59,15 @@ fn describe(item: u64) -> Record {
     record(item as usize, Body::Item(Box::new(description)))
 }
 
-fn purchase(number: usize, user: u64, item: u64) -> CheckedEvent {
+/// A user with a city that every fifth user shares, and a name that is the user's own.
+pub fn described_user(number: u64) -> User {
+    let text = |text: String| Attribute::Text(text.into());
+    let attributes =
+        [("city".into(), text(format!("city-{}", number % 5))), ("name".into(), text(format!("n{number}")))];
+    User { id: format!("user-{number}").as_str().into(), attributes: attributes.into() }
+}
+
+pub fn purchase(number: usize, user: u64, item: u64) -> CheckedEvent {
     let event = Event {
         id: format!("e{number}").as_str().into(),
         event_type: EventType::Purchase,
@@ -84,7 +92,7 @@ fn at(number: usize) -> Timestamp {
     Timestamp(1_700_000_000_000 + number as i64 * 600_000)
 }
 
-fn record(number: usize, body: Body) -> Record {
+pub fn record(number: usize, body: Body) -> Record {
     Record { offset: Offset(number as u64), received_at: at(number), body }
 }
 

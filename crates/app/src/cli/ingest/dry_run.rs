@@ -12,6 +12,7 @@ use accrue_ingest::Entry;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Sink;
+use super::described::Described;
 
 /// A check, and the ids that it has seen in this run.
 pub(super) struct DryRun {
@@ -22,6 +23,7 @@ pub(super) struct DryRun {
     /// Names of refused records. Looked up only.
     refused: HashSet<RefusalId>,
     received_at: Timestamp,
+    described: Described,
 }
 
 /// The outcome of one record.
@@ -51,13 +53,20 @@ impl DryRun {
             ids: HashSet::new(),
             refused: HashSet::new(),
             received_at: Timestamp(i64::try_from(since_1970.as_millis())?),
+            described: Described::default(),
         })
     }
 
     fn judge(&mut self, entry: Entry) -> Verdict {
         match entry {
             Entry::Unreadable(refusal) => Verdict::Refused(refusal),
-            Entry::Item(item) => self.judge_item(&item),
+            Entry::Item(item) => {
+                let verdict = self.judge_item(&item);
+                if let Some(item) = self.check.item_id(&item).and_then(|id| self.items.get(&id)) {
+                    self.described.add(item);
+                }
+                verdict
+            }
             Entry::User(user) => match self.check.judge_user(&user) {
                 Ok((_, repairs)) => Verdict::of(&repairs),
                 Err(rejection) => refused(RecordKind::Users, rejection, user.to_json()),
@@ -104,6 +113,10 @@ fn known_item(item: &Item) -> KnownItem<'_> {
 }
 
 impl Sink for DryRun {
+    fn described(&self) -> Described {
+        self.described
+    }
+
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError> {
         let mut ingested = Ingested::default();
         for (index, entry) in batch.into_iter().enumerate() {

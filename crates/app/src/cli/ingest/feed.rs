@@ -3,21 +3,23 @@
 use std::collections::HashMap;
 
 use accrue_engine::{Engine, EngineError, Incoming, Ingested, Refused};
-use accrue_event::{ItemId, RawItem, RawValue};
+use accrue_event::{ItemId, RawItem, RawValue, clean_id};
 use accrue_ingest::Entry;
 
 use super::Sink;
+use super::described::Described;
 
 /// An engine that receives the entries of files.
 pub(super) struct Feed {
     engine: Engine,
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
+    lacking: Described,
 }
 
 impl Feed {
     pub fn new(engine: Engine) -> Self {
-        Self { engine, described: HashMap::new() }
+        Self { engine, described: HashMap::new(), lacking: Described::default() }
     }
 
     /// The part of a line's description of an item that is still unknown; fields of the catalogue stay.
@@ -43,6 +45,10 @@ impl Feed {
 }
 
 impl Sink for Feed {
+    fn described(&self) -> Described {
+        self.lacking
+    }
+
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError> {
         let mut ingested = Ingested::default();
         let mut events = Part::default();
@@ -66,7 +72,9 @@ impl Sink for Feed {
             self.engine.put_items_blocking(news, false)?;
         }
         if !items.entries.is_empty() {
+            let ids: Vec<ItemId> = items.entries.iter().filter_map(item_id).collect();
             let taken = self.engine.put_items_blocking(items.entries, false)?;
+            ids.iter().filter_map(|id| self.engine.item(id)).for_each(|item| self.lacking.add(&item));
             add(&mut ingested, taken, &items.places);
         }
         if !users.entries.is_empty() {
@@ -115,6 +123,15 @@ fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
 /// The fields that have a value, a bit each.
 fn present(item: &RawItem) -> u32 {
     item.fields().enumerate().filter(|(_, (_, value))| !value.is_missing()).map(|(place, _)| 1 << place).sum()
+}
+
+/// The id under which the catalogue has an item.
+fn item_id(item: &RawItem) -> Option<ItemId> {
+    match &item.id {
+        RawValue::Text(id) => Some(ItemId::from(&*clean_id(id))),
+        RawValue::Int(id) => Some(ItemId::from(&*id.to_string())),
+        _ => None,
+    }
 }
 
 /// A description as the shop would send it.

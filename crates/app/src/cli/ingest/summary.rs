@@ -6,6 +6,7 @@ use std::time::Duration;
 use accrue_engine::Ingested;
 use serde::Serialize;
 
+use super::described::Described;
 use crate::cli::output::{columns, count};
 
 /// Refused records of each reason that are shown.
@@ -19,6 +20,12 @@ pub(super) struct Summary {
     repaired: u64,
     duplicates: u64,
     quarantined: BTreeMap<String, u64>,
+    /// Lines that a rule of the mapping leaves out; not among those that were read.
+    #[serde(skip_serializing_if = "is_zero")]
+    skipped: u64,
+    /// What the items lack, if there were any.
+    #[serde(skip_serializing_if = "Described::is_empty")]
+    items: Described,
     /// `null` if nothing was written.
     offset: Option<u64>,
     seconds: f64,
@@ -60,6 +67,16 @@ impl Summary {
         }
     }
 
+    /// Counts lines that the mapping leaves out.
+    pub fn skip(&mut self, n: u64) {
+        self.skipped += n;
+    }
+
+    /// Sets what the items lack.
+    pub fn describe(&mut self, items: Described) {
+        self.items = items;
+    }
+
     /// Records the time until everything was durable.
     pub fn finish(&mut self, elapsed: Duration) {
         self.seconds = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
@@ -95,8 +112,12 @@ impl Summary {
         if self.refused_again > 0 {
             rows.insert(4, vec!["  refused before".into(), count(self.refused_again)]);
         }
+        if self.skipped > 0 {
+            rows.insert(1, vec!["skipped by the mapping".into(), count(self.skipped)]);
+        }
         rows.extend(self.quarantined.iter().map(|(reason, n)| vec![format!("  {reason}"), count(*n)]));
         let mut text = columns(&rows);
+        text.push_str(&self.items.text());
         for (reason, examples) in &self.examples {
             text.push_str(&format!("\n{reason}\n"));
             examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
@@ -111,6 +132,10 @@ impl Summary {
         }
         text
     }
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 #[cfg(test)]

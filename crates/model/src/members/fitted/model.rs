@@ -12,7 +12,7 @@ use super::choices::Choices;
 use super::settings::FittedSettings;
 use crate::catalogue::Catalogue;
 use crate::collaborative::{AnyModel, AnySettings, Fit, FitError};
-use crate::members::{Column, Member};
+use crate::members::{Column, Counter, Member};
 use crate::{Context, Step};
 
 /// Choices before the first fit.
@@ -186,6 +186,16 @@ impl Member for Fitted {
     const COLUMNS: &'static [Column] = &[Column::log("fitted", -4.0, 0.75, 0.2)];
     const TIES_BY_POPULARITY: bool = true;
     const RETRIEVES_FOR_LEARNING: bool = false;
+    const REPORT: Option<&'static str> = Some("fits");
+    const COUNTERS: &'static [Counter] = &[
+        Counter { metric: "fits", field: "fitted", help: "Fits of the fitted model that took effect.", always: false },
+        Counter {
+            metric: "fits_failed",
+            field: "failed",
+            help: "Fits that failed; the model before stayed in effect.",
+            always: false,
+        },
+    ];
 
     /// A model that has learned nothing; `None` for the kind `none`.
     fn new(settings: &FittedSettings, seed: u64) -> Option<Self> {
@@ -293,6 +303,14 @@ impl Member for Fitted {
     fn copied_bytes(&self) -> u64 {
         self.choices.copied_bytes()
     }
+
+    fn counts(&self) -> Vec<u64> {
+        vec![self.outcome.n_fits, self.outcome.n_failed]
+    }
+
+    fn fault(&self) -> Option<&str> {
+        self.outcome.fault.as_deref()
+    }
 }
 
 impl Fitted {
@@ -348,16 +366,6 @@ impl Fitted {
     /// Fits that took effect.
     pub fn n_fits(&self) -> u64 {
         self.outcome.n_fits
-    }
-
-    /// Fits that failed; the model before stayed in effect.
-    pub fn n_failed(&self) -> u64 {
-        self.outcome.n_failed
-    }
-
-    /// Why the last fit failed, if it did.
-    pub fn fault(&self) -> Option<&str> {
-        self.outcome.fault.as_deref()
     }
 }
 

@@ -22,7 +22,7 @@ use super::layers::Dense;
 use super::settings::SequenceSettings;
 use super::windows::{Pending, Reservoir, Run};
 use crate::catalogue::Catalogue;
-use crate::members::{Column, Member};
+use crate::members::{Column, Counter, Member};
 use crate::table::{EmbeddingTable, TableSettings};
 use crate::{Context, Step};
 
@@ -119,6 +119,12 @@ impl Member for Sequence {
     const COLUMNS: &'static [Column] = &[Column::linear("sequence", -6.0, 9.0, 0.3)];
     const TIES_BY_POPULARITY: bool = true;
     const RETRIEVES_FOR_LEARNING: bool = false;
+    const COUNTERS: &'static [Counter] = &[Counter {
+        metric: "learner_steps_skipped",
+        field: "steps_skipped",
+        help: "Steps of the sequence network not taken because a loss or a gradient was not finite.",
+        always: true,
+    }];
 
     /// A network that has learned nothing; `None` for the kind `none`.
     ///
@@ -246,6 +252,10 @@ impl Member for Sequence {
     fn is_finite(&self) -> bool {
         self.dense.weights.values().iter().all(|weight| weight.is_finite()) && self.items.is_finite()
     }
+
+    fn counts(&self) -> Vec<u64> {
+        vec![self.n_skipped]
+    }
 }
 
 impl Sequence {
@@ -305,11 +315,6 @@ impl Sequence {
             let scale = scale_to_norm(f64::from(squared_norm.sqrt()), f64::from(row_clip));
             items.descend(item, gradient, squared_norm, scale);
         });
-    }
-
-    /// Steps that were not taken because a loss or a gradient was not finite.
-    pub fn n_skipped(&self) -> u64 {
-        self.n_skipped
     }
 
     /// Records before this offset are in the weights; choices after it wait for the next step.

@@ -1,0 +1,74 @@
+//! What the items of a catalogue lack, as shoppers would notice it.
+
+use accrue_event::Item;
+use serde::Serialize;
+
+use crate::cli::output::count;
+
+/// Items, and how many of them lack what a page shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Described {
+    n: u64,
+    without_title: u64,
+    without_price: u64,
+    without_category: u64,
+    without_image: u64,
+}
+
+impl Described {
+    /// Counts an item as it is in the catalogue.
+    pub fn add(&mut self, item: &Item) {
+        self.n += 1;
+        self.without_title += u64::from(item.title.is_none());
+        self.without_price += u64::from(item.price.is_none());
+        self.without_category += u64::from(item.categories.is_empty());
+        self.without_image += u64::from(item.image.is_none());
+    }
+
+    /// Whether there were no items.
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// A sentence for a person to read; empty without items.
+    pub fn text(&self) -> String {
+        if self.is_empty() {
+            return String::new();
+        }
+        let lacking = [
+            ("title", self.without_title),
+            ("price", self.without_price),
+            ("category", self.without_category),
+            ("image", self.without_image),
+        ];
+        let shares: Vec<String> = lacking
+            .into_iter()
+            .map(|(what, n)| match n {
+                0 => format!("0 no {what}"),
+                n => format!("{} ({:.0} %) no {what}", count(n), 100.0 * n as f64 / self.n as f64),
+            })
+            .collect();
+        let hint = if self.without_title > 0 { "; search finds no item without a title: docs/mapping.md" } else { "" };
+        format!("\nof {} items have {}{hint}\n", count(self.n), shares.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_items_that_lack_something_is_told() {
+        let mut described = Described::default();
+        assert_eq!(described.text(), "");
+        let bare = Item::bare("a".into());
+        described.add(&bare);
+        described.add(&Item { title: Some("Mug".into()), price: Some(9.5), ..bare });
+        let text = described.text();
+        assert!(
+            text.starts_with("\nof 2 items have 1 (50 %) no title, 1 (50 %) no price, 2 (100 %) no category"),
+            "{text}"
+        );
+        assert!(text.contains("docs/mapping.md"));
+    }
+}

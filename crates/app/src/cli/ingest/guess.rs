@@ -1,0 +1,295 @@
+//! `--guess`: a mapping to start from, and the first records as they would go in.
+
+use std::path::Path;
+
+use accrue_event::{Mapping, RecordKind, Timestamp, usual_column};
+use accrue_ingest::{Entry, Progress, ReadSettings, Reader, Sample};
+use serde::Serialize;
+
+use super::Sink as _;
+use super::dry_run::DryRun;
+use super::systems::System;
+use crate::cli::problem::Problem;
+use crate::cli::{Context, Exit};
+
+/// Records that are shown.
+const SHOWN: usize = 10;
+
+/// A mapping and what it makes of the first records.
+#[derive(Debug, Serialize)]
+struct Guess {
+    mapping: String,
+    records: Vec<Shown>,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    line: u64,
+    record: String,
+    /// Why the check would refuse it.
+    refused: Option<String>,
+}
+
+/// Prints a mapping for a file on stdout, and its first records on stderr. `kind` is what the command line says that the file
+/// describes.
+pub(super) fn run(
+    context: &Context,
+    path: &Path,
+    settings: &ReadSettings,
+    kind: Option<RecordKind>,
+) -> anyhow::Result<Exit> {
+    if path == Path::new("-") {
+        return Err(
+            Problem::new("--guess reads a file twice, and standard input only once", "save it as a file").into()
+        );
+    }
+    let sample = Sample::open(path, settings)?;
+    if sample.columns.is_empty() {
+        let hint = "--guess reads tables with a header, and objects in JSON";
+        return Err(Problem::new(format!("{}: no columns were found", path.display()), hint).into());
+    }
+    let text = match System::recognise(&sample, kind) {
+        Some((system, _)) => format!("# {} is {}.\n#\n{}", path.display(), system.title, system.text),
+        None => written(&sample, kind, &path.display().to_string()),
+    };
+    let mapping: Mapping = toml::from_str(&text)?;
+    let mut dry_run = DryRun::new(&context.config.engine.check)?;
+    let mut records = Vec::new();
+    let read = Reader::open(path, &ReadSettings { mapping, ..settings.clone() }, &Progress::default());
+    match read.and_then(|mut reader| reader.next_batch(SHOWN)) {
+        Ok(batch) => {
+            for (entry, line) in batch.entries.into_iter().zip(batch.lines) {
+                let record = shown(&entry);
+                let refused = dry_run.take(vec![entry])?.quarantined.pop();
+                records.push(Shown {
+                    line,
+                    record,
+                    refused: refused.map(|it| format!("{}: {}", it.reason, it.detail)),
+                });
+            }
+            context.output.note(&table(&records));
+        }
+        Err(error) => context.output.note(&format!("the file does not go in with this mapping yet: {error}")),
+    }
+    context.output.result(&Guess { mapping: text, records }, |guess| guess.mapping.clone())?;
+    Ok(Exit::Success)
+}
+
+fn shown(entry: &Entry) -> String {
+    match entry {
+        Entry::Event(event, None) => event.to_json(),
+        Entry::Event(event, Some(item)) => format!("{} and of the item {}", event.to_json(), item.to_json()),
+        Entry::Item(item) => item.to_json(),
+        Entry::User(user) => user.to_json(),
+        Entry::Unreadable(refusal) => refusal.raw.to_string(),
+    }
+}
+
+fn table(records: &[Shown]) -> String {
+    if records.is_empty() {
+        return "the file has no records".to_owned();
+    }
+    let mut text = String::from("the first records would go in as:\n");
+    for Shown { line, record, refused } in records {
+        text.push_str(&format!("  line {line}: {record}\n"));
+        if let Some(refused) = refused {
+            text.push_str(&format!("    refused, {refused}\n"));
+        }
+    }
+    text.push_str("write the mapping to a file, change it, and use it with --mapping FILE (--check writes nothing)");
+    text
+}
+
+/// A mapping by the usual names of columns.
+fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
+    let columns: Vec<&str> = sample.columns.iter().map(String::as_str).filter(|column| !column.is_empty()).collect();
+    let kind = kind.unwrap_or_else(|| kind_of(&columns));
+    let mut found: Vec<(&str, &str)> = Vec::new();
+    let mut missing = Vec::new();
+    for field in kind.fields().iter().copied() {
+        let free: Vec<&str> =
+            columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
+        match usual_column(kind, field, &free) {
+            Some(column) => found.push((field, column)),
+            None => missing.push(field),
+        }
+    }
+    let has = |field: &str| found.iter().any(|(known, _)| *known == field);
+    let rating =
+        columns.iter().copied().find(|column| matches!(column.to_lowercase().as_str(), "rating" | "stars" | "score"));
+    let mut constants = String::new();
+    if kind == RecordKind::Events && !has("type") {
+        let (event_type, why) = match rating {
+            Some(_) => ("rating", "every record is a rating"),
+            None if has("quantity") || has("price") => {
+                ("purchase", "every record is a purchase; perhaps it is something else")
+            }
+            None => ("view", "every record is a view; perhaps it is something else"),
+        };
+        constants = format!("\n[constants]\ntype = \"{event_type}\"    # {why}\n");
+        missing.retain(|field| *field != "type");
+        if let Some(column) = rating.filter(|_| !has("value")) {
+            found.push(("value", column));
+            missing.retain(|field| *field != "value");
+        }
+    }
+    let mut text = format!(
+        "# A mapping for {file}, as a start. docs/mapping.md explains every key.\n\nkind = \"{}\"\n",
+        kind.name()
+    );
+    if let Some(delimiter) = sample.delimiter {
+        text.push_str(&format!("delimiter = {}\n", quoted(&delimiter.to_string())));
+    }
+    if let Some((_, column)) = found.iter().find(|(field, _)| matches!(*field, "at" | "published_at")) {
+        text.push_str(&time_format(&sample.texts(column).filter(|text| !text.trim().is_empty()).collect::<Vec<_>>()));
+    }
+    text.push_str("\n[fields]\n");
+    for (field, column) in &found {
+        let examples: Vec<String> =
+            sample.texts(column).filter(|text| !text.trim().is_empty()).take(2).map(excerpt).collect();
+        let remark = if examples.is_empty() { String::new() } else { format!("    # {}", examples.join(", ")) };
+        text.push_str(&format!("{field} = {}{remark}\n", quoted(column)));
+    }
+    let needed: Vec<&str> = missing.iter().copied().filter(|field| is_needed(kind, field, &found)).collect();
+    for field in &needed {
+        text.push_str(&format!("# {field} = \"…\"    # needed, and no column has a usual name of it\n"));
+    }
+    text.push_str(&constants);
+    let optional: Vec<&str> = missing.into_iter().filter(|field| !needed.contains(field)).collect();
+    if !optional.is_empty() {
+        text.push_str(&format!("\n# Without a column: {}.\n", optional.join(", ")));
+    }
+    let rest: Vec<&str> =
+        columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
+    if !rest.is_empty() {
+        let what = if kind == RecordKind::Events { "properties" } else { "attributes" };
+        text.push_str(&format!("\n# These become {what} under their own names; `drop_columns` leaves columns out:\n"));
+        rest.iter().for_each(|column| text.push_str(&format!("#   {}\n", column.replace(['\n', '\r'], " "))));
+    }
+    text
+}
+
+/// Whether a file has products and nothing that events need.
+pub(super) fn describes_products(sample: &Sample) -> bool {
+    let columns: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
+    let has = |kind, field| usual_column(kind, field, &columns).is_some();
+    let is_event = ["user", "session"].iter().any(|field| has(RecordKind::Events, field));
+    !is_event && ["id", "title"].iter().all(|field| has(RecordKind::Items, field))
+}
+
+/// What records with these columns describe.
+fn kind_of(columns: &[&str]) -> RecordKind {
+    let has = |kind, field| usual_column(kind, field, columns).is_some();
+    let has_shopper = has(RecordKind::Events, "user") || has(RecordKind::Events, "session");
+    if has_shopper && (has(RecordKind::Events, "item") || has(RecordKind::Events, "query")) {
+        return RecordKind::Events;
+    }
+    let describes = ["title", "price", "image", "brand"].iter().any(|field| has(RecordKind::Items, field));
+    if has(RecordKind::Items, "id") && describes || !has(RecordKind::Users, "id") {
+        RecordKind::Items
+    } else {
+        RecordKind::Users
+    }
+}
+
+fn is_needed(kind: RecordKind, field: &str, found: &[(&str, &str)]) -> bool {
+    let has = |field: &str| found.iter().any(|(known, _)| *known == field);
+    match (kind, field) {
+        (RecordKind::Events, "user") => !has("session"),
+        (RecordKind::Events, "item") => !has("query"),
+        (RecordKind::Events, "at") | (_, "id") => kind != RecordKind::Events || field == "at",
+        (RecordKind::Items, "title") => true,
+        _ => false,
+    }
+}
+
+/// The key `time_format` for times that are in no standard notation.
+fn time_format(texts: &[&str]) -> String {
+    const FORMATS: [&str; 10] = [
+        "%d.%m.%Y %H:%M:%S",
+        "%d.%m.%Y %H:%M",
+        "%d.%m.%Y",
+        "%d/%m/%Y %H:%M:%S",
+        "%d/%m/%Y %H:%M",
+        "%d/%m/%Y",
+        "%m/%d/%Y %H:%M:%S",
+        "%m/%d/%Y %H:%M",
+        "%m/%d/%Y",
+        "%Y/%m/%d %H:%M:%S",
+    ];
+    let is_standard = |text: &&str| text.trim().parse::<f64>().is_ok() || Timestamp::parse(text.trim()).is_some();
+    if texts.iter().all(is_standard) {
+        return String::new();
+    }
+    let fits = |format: &&&str| texts.iter().all(|text| Mapping::reads_time(format, text));
+    let fitting: Vec<&str> = FORMATS.iter().filter(fits).copied().collect();
+    match fitting[..] {
+        [] => {
+            format!("# time_format = \"%d.%m.%Y %H:%M\"    # {} is in no notation that is known\n", excerpt(texts[0]))
+        }
+        [one] => format!("time_format = {}\n", quoted(one)),
+        [one, other, ..] => {
+            format!("time_format = {}    # or {}: the first rows fit both\n", quoted(one), quoted(other))
+        }
+    }
+}
+
+/// A text as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn excerpt(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(40).collect();
+    line.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(table: &[&[&str]]) -> Sample {
+        let texts = |row: &&[&str]| row.iter().map(|text| (*text).to_owned()).collect();
+        Sample {
+            columns: texts(&table[0]),
+            rows: table[1..].iter().map(texts).collect(),
+            is_table: true,
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn a_history_and_a_catalogue_are_told_apart() {
+        let text = written(
+            &sample(&[&["user_id", "item_id", "rating", "timestamp"], &["1", "2", "3", "881250949"]]),
+            None,
+            "u.csv",
+        );
+        for line in [
+            "kind = \"events\"",
+            "user = \"user_id\"    # 1",
+            "at = \"timestamp\"",
+            "type = \"rating\"",
+            "value = \"rating\"",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        let text =
+            written(&sample(&[&["Artikelnummer", "Bezeichnung", "Preis"], &["7", "Tasse", "9,99 €"]]), None, "a.csv");
+        for line in
+            ["kind = \"items\"", "id = \"Artikelnummer\"", "title = \"Bezeichnung\"", "price = \"Preis\"    # 9,99 €"]
+        {
+            assert!(text.contains(line), "{text}");
+        }
+        assert!(toml::from_str::<Mapping>(&text).is_ok());
+    }
+
+    #[test]
+    fn the_notation_of_times_is_found() {
+        assert_eq!(time_format(&["2026-01-05", "1767225600"]), "");
+        assert_eq!(time_format(&["05.01.2026 10:00"]), "time_format = \"%d.%m.%Y %H:%M\"\n");
+        assert_eq!(time_format(&["25/01/2026"]), "time_format = \"%d/%m/%Y\"\n");
+        assert!(time_format(&["05/01/2026"]).contains("# or \"%m/%d/%Y\""));
+        assert!(time_format(&["soon"]).starts_with("# time_format"));
+    }
+}

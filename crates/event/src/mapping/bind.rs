@@ -1,0 +1,332 @@
+//! Finds the columns that a mapping names, and those that it need not name.
+
+use super::bound::{BoundField, BoundMapping, BoundProperty, BoundRule, Column, Piece, Source, is_dropped};
+use super::cell::Reading;
+use super::error::MappingError;
+use super::fill::FillDown;
+use super::object::Path;
+use super::rule::MappingRule;
+use super::shape::Shape;
+use super::vocabulary::{compact, other_names};
+use super::{Mapping, Names};
+use crate::raw::RawItem;
+use crate::{RawValue, RecordKind};
+
+/// Fields of an item that stand only in the row of a product's first variant in the exports of some systems.
+const SHARED_BY_VARIANTS: &[&str] =
+    &["title", "description", "brand", "categories", "tags", "image", "available", "published_at"];
+
+/// A mapping and the columns that there are.
+pub(super) struct Binding<'m> {
+    mapping: &'m Mapping,
+    /// The columns so far: the header, then paths into its cells; of objects, the names that are looked up.
+    columns: Vec<Box<str>>,
+    n_header: usize,
+    /// Objects may have any name; a table has those of its header.
+    is_table: bool,
+    /// Which columns are in use.
+    used: Vec<bool>,
+    notes: Vec<String>,
+}
+
+impl<'m> Binding<'m> {
+    pub fn of_table(mapping: &'m Mapping, header: &[&str]) -> Self {
+        let columns: Vec<Box<str>> = header.iter().map(|name| (*name).into()).collect();
+        let (n_header, used) = (columns.len(), vec![false; columns.len()]);
+        Self { mapping, columns, n_header, is_table: true, used, notes: Vec::new() }
+    }
+
+    pub fn of_objects(mapping: &'m Mapping) -> Self {
+        Self { mapping, columns: Vec::new(), n_header: 0, is_table: false, used: Vec::new(), notes: Vec::new() }
+    }
+
+    pub fn finish(mut self) -> Result<BoundMapping, MappingError> {
+        let mapping = self.mapping;
+        let fields = self.fields()?;
+        let mut item = Vec::new();
+        for (field, names) in &mapping.item {
+            let sources = self.sources("item", names)?;
+            item.push(BoundField {
+                field: field_name(RawItem::FIELDS, field),
+                sources,
+                other_names: &[],
+                shape: Shape::of(field, mapping, RecordKind::Items),
+            });
+        }
+        let mut rest = Vec::new();
+        for (property, names) in &mapping.properties {
+            let sources = self.sources("properties", names)?;
+            rest.push(BoundProperty { name: property.clone(), sources, reading: self.reading_of_property(property) });
+        }
+        let mut rules = Vec::new();
+        for (idx, rule) in mapping.rule.iter().enumerate() {
+            rules.push(self.rule(rule, idx + 1)?);
+        }
+        let fill = self.fill_down(&fields)?;
+        let n_paths = self.columns.len() - self.n_header;
+        let roots: Vec<Path> = self.columns[self.n_header..].iter().filter_map(|name| Path::parse(name)).collect();
+        for (place, name) in self.columns[..self.n_header].iter().enumerate() {
+            let is_root = roots.iter().any(|path| path.root() == &**name);
+            if !self.used[place] && !is_root && !is_dropped(&mapping.drop_columns, name) {
+                let reading = self.reading_of_property(name);
+                rest.push(BoundProperty { name: name.clone(), sources: vec![Source::Cell(place)], reading });
+            }
+        }
+        let array = self.array(&fields);
+        let columns = self.columns.iter().map(|name| self.column(name, array.as_ref())).collect::<Vec<_>>();
+        let inside = |field: &BoundField| {
+            field.field == "id"
+                && field
+                    .sources
+                    .iter()
+                    .any(|source| matches!(source, Source::Cell(place) if columns[*place].n_shared > 0))
+        };
+        Ok(BoundMapping {
+            kind: mapping.kind,
+            is_nested: self.is_table && n_paths > 0,
+            is_id_inside: fields.iter().any(inside),
+            array,
+            columns,
+            fields,
+            constants: constants(mapping),
+            rest,
+            item,
+            currency: mapping.currency.clone().map_or(RawValue::Null, RawValue::Text),
+            rules,
+            empty: mapping.empty.clone(),
+            drop_columns: mapping.drop_columns.clone(),
+            decimal: mapping.decimal,
+            fill,
+            notes: self.notes,
+        })
+    }
+
+    /// The fields of the record: those that the mapping names, those that the file has under their own names, and those
+    /// that it has under another usual name.
+    fn fields(&mut self) -> Result<Vec<BoundField>, MappingError> {
+        let mapping = self.mapping;
+        let is_mapped = |field: &str| {
+            mapping.fields.contains_key(field) && !mapping.optional.iter().any(|optional| **optional == *field)
+        };
+        let mut found: Vec<(&'static str, Vec<Source>)> = Vec::new();
+        for field in mapping.kind.fields() {
+            let sources = match mapping.fields.get(*field) {
+                Some(names) => match self.sources("fields", names) {
+                    Ok(sources) => sources,
+                    Err(_) if mapping.optional.iter().any(|optional| **optional == **field) => continue,
+                    Err(error) => return Err(error),
+                },
+                None if renamed(mapping, field) => continue,
+                None if self.is_table && !self.columns.iter().any(|name| **name == **field) => continue,
+                None => vec![Source::Cell(self.place("fields", field)?)],
+            };
+            found.push((field, sources));
+        }
+        let is_constant = |field: &str| mapping.constants.contains_key(field);
+        for field in mapping.kind.fields().iter().filter(|field| !is_mapped(field) && !is_constant(field)) {
+            if self.is_table
+                && !found.iter().any(|(known, _)| known == field)
+                && let Some(place) = self.under_other_name(field)
+            {
+                self.used[place] = true;
+                if compact(&self.columns[place]) != compact(field) {
+                    self.notes.push(format!("`{}` as {field}", self.columns[place]));
+                }
+                found.push((field, vec![Source::Cell(place)]));
+            }
+        }
+        let order = |field: &str| mapping.kind.fields().iter().position(|known| *known == field);
+        found.sort_by_key(|(field, _)| order(field));
+        let bound = found.into_iter().map(|(field, sources)| {
+            let is_searched = !self.is_table && !is_mapped(field) && !is_constant(field);
+            let other_names = if is_searched { other_names(mapping.kind, field) } else { &[] };
+            BoundField { field, sources, other_names, shape: Shape::of(field, mapping, mapping.kind) }
+        });
+        Ok(bound.collect())
+    }
+
+    /// The column that has a field under another usual name.
+    fn under_other_name(&self, field: &str) -> Option<usize> {
+        let named: Vec<&str> = self.mapping.columns().map(|(_, name)| name).collect();
+        let is_free = |place: usize, name: &str| {
+            let in_template = |given: &&str| given.contains(&format!("{{{name}}}"));
+            !self.used[place]
+                && !named.contains(&name)
+                && !named.iter().any(in_template)
+                && !is_dropped(&self.mapping.drop_columns, name)
+        };
+        let own = compact(field);
+        let wanted = std::iter::once(&*own).chain(other_names(self.mapping.kind, field).iter().copied());
+        let header = &self.columns[..self.n_header];
+        wanted.into_iter().find_map(|wanted| {
+            header.iter().enumerate().position(|(place, name)| compact(name) == wanted && is_free(place, name))
+        })
+    }
+
+    fn sources(&mut self, table: &'static str, names: &Names) -> Result<Vec<Source>, MappingError> {
+        let mut sources = Vec::new();
+        let mut missing = None;
+        for name in names.iter() {
+            match self.source(table, name) {
+                Ok(source) => sources.push(source),
+                Err(error) => missing = missing.or(Some(error)),
+            }
+        }
+        match missing {
+            // Of several columns the file needs one.
+            Some(error) if sources.is_empty() => Err(error),
+            _ => Ok(sources),
+        }
+    }
+
+    fn source(&mut self, table: &'static str, name: &str) -> Result<Source, MappingError> {
+        let is_exact = self.columns[..self.n_header].iter().any(|known| **known == *name);
+        if is_exact || !name.contains('{') {
+            return self.place(table, name).map(Source::Cell);
+        }
+        let mut pieces = Vec::new();
+        let mut rest = name;
+        while let Some((text, after)) = rest.split_once('{') {
+            let (column, after) = after.split_once('}').unwrap_or((after, ""));
+            if !text.is_empty() {
+                pieces.push(Piece::Text(text.into()));
+            }
+            pieces.push(Piece::Cell(self.place(table, column)?));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.into()));
+        }
+        Ok(Source::Joined(pieces))
+    }
+
+    /// The place of a column in a row.
+    fn place(&mut self, table: &'static str, name: &str) -> Result<usize, MappingError> {
+        if let Some(place) = self.columns.iter().position(|known| **known == *name) {
+            self.used[place] = true;
+            return Ok(place);
+        }
+        let leads_into = |path: Path| self.columns[..self.n_header].iter().any(|known| **known == *path.root());
+        if self.is_table && !Path::parse(name).is_some_and(leads_into) {
+            let known = self.columns[..self.n_header].to_vec();
+            return Err(MappingError::NoColumn { table, column: name.into(), known });
+        }
+        self.columns.push(name.into());
+        self.used.push(true);
+        Ok(self.columns.len() - 1)
+    }
+
+    fn column(&self, name: &str, array: Option<&Path>) -> Column {
+        let path = Path::parse(name);
+        let n_shared = match (&path, array) {
+            (Some(path), Some(array)) => path.n_shared(array),
+            _ => 0,
+        };
+        Column { name: name.into(), path, n_shared }
+    }
+
+    /// The array of which each element is a record: that in which the record's item (or id) is.
+    fn array(&self, fields: &[BoundField]) -> Option<Path> {
+        let key = if self.mapping.kind == RecordKind::Events { "item" } else { "id" };
+        let sources = fields.iter().filter(|field| field.field == key).flat_map(|field| &field.sources);
+        sources.into_iter().find_map(|source| {
+            let place = match source {
+                Source::Cell(place) => *place,
+                Source::Joined(pieces) => pieces.iter().find_map(|piece| match piece {
+                    Piece::Cell(place) => Some(*place),
+                    Piece::Text(_) => None,
+                })?,
+            };
+            Path::parse(&self.columns[place])?.up_to_each()
+        })
+    }
+
+    fn fill_down(&mut self, fields: &[BoundField]) -> Result<Option<FillDown>, MappingError> {
+        let cells_of = |field: &str| -> Vec<usize> {
+            let sources = fields.iter().filter(|known| known.field == field).flat_map(|known| &known.sources);
+            sources.filter_map(Source::cell).collect()
+        };
+        let mut columns = Vec::new();
+        for name in &self.mapping.fill_down {
+            if self.mapping.kind.fields().contains(&&**name) {
+                columns.extend(cells_of(name));
+            } else {
+                let was_used =
+                    self.columns.iter().position(|known| known == name).is_some_and(|place| self.used[place]);
+                let place = self.place("fill_down", name)?;
+                // It is still a property, unless something else uses it.
+                self.used[place] = was_used;
+                columns.push(place);
+            }
+        }
+        let group: Vec<usize> = match self.mapping.kind {
+            // The row of a product itself, which has no parent, is the first of its group.
+            RecordKind::Items => match cells_of("parent") {
+                parents if parents.is_empty() => parents,
+                parents => parents.into_iter().chain(cells_of("id")).collect(),
+            },
+            RecordKind::Events => {
+                Some(cells_of("session")).filter(|cells| !cells.is_empty()).unwrap_or(cells_of("user"))
+            }
+            RecordKind::Users => Vec::new(),
+        };
+        if self.is_table && self.mapping.kind == RecordKind::Items && !group.is_empty() {
+            columns.extend(SHARED_BY_VARIANTS.iter().flat_map(|field| cells_of(field)));
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        Ok((!columns.is_empty()).then(|| FillDown::new(columns, group)))
+    }
+
+    fn rule(&mut self, rule: &MappingRule, number: usize) -> Result<BoundRule, MappingError> {
+        let mapping = self.mapping;
+        let name = |field: &str| field_name(mapping.kind.fields(), field);
+        let mut copy = Vec::new();
+        for (field, names) in &rule.copy {
+            let sources = self.sources("rule.copy", names)?;
+            let field = name(field);
+            copy.push(BoundField { field, sources, other_names: &[], shape: Shape::of(field, mapping, mapping.kind) });
+        }
+        let when = match &rule.when {
+            Some(when) => Some((self.place("rule.when", &when.column)?, when.test(number)?)),
+            None => None,
+        };
+        let column = rule.when.as_ref().map_or("the row", |when| &*when.column);
+        Ok(BoundRule {
+            when,
+            set: rule.set.iter().map(|(field, text)| (name(field), crate::raw::cell(field, text))).collect(),
+            copy,
+            clear: rule.clear.iter().map(|field| name(field)).collect(),
+            absolute: rule.absolute.iter().map(|field| name(field)).collect(),
+            quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
+            skip: rule.skip,
+        })
+    }
+
+    fn reading_of_property(&self, name: &str) -> Reading {
+        if self.mapping.numbers.iter().any(|number| **number == *name) {
+            Reading::Amount(self.mapping.decimal)
+        } else {
+            Reading::Text
+        }
+    }
+}
+
+/// Whether a column with the name of a field is mapped to something else.
+fn renamed(mapping: &Mapping, column: &str) -> bool {
+    let named = mapping.fields.values().chain(mapping.properties.values()).flat_map(Names::iter);
+    named.into_iter().any(|name| name == column) || is_dropped(&mapping.drop_columns, column)
+}
+
+fn constants(mapping: &Mapping) -> Vec<(&'static str, RawValue)> {
+    let name = |field: &str| field_name(mapping.kind.fields(), field);
+    let source = mapping.source.iter().filter(|_| mapping.kind == RecordKind::Events);
+    let source = source.map(|source| ("source", RawValue::Text(source.clone())));
+    let given = mapping.constants.iter().map(|(field, text)| (name(field), crate::raw::cell(field, text)));
+    source.chain(given).collect()
+}
+
+/// The static name of a field that validation has accepted.
+fn field_name(fields: &'static [&'static str], name: &str) -> &'static str {
+    fields.iter().find(|field| **field == name).expect("a validated mapping names only existing fields")
+}

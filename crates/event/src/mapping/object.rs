@@ -1,0 +1,425 @@
+//! Objects of a platform before their mapping, with what is nested in them, and the paths that lead into them.
+//!
+//! In: a JSON object, or the cells of a row of which some hold JSON. Out: the values at paths such as
+//! `event_attributes.object.object_id`, `images[0].src`, `event_params[key=page_location].value` and `items[].item_id`; the
+//! notations `$.a.b`, `/a/b`, `a.0.b` and `a[*].b` mean the same.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::raw_value::{RawValue, pairs_json};
+
+/// An object with the platform's own names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object(pub(super) Vec<(Box<str>, Nested)>);
+
+/// A value inside an object.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Nested {
+    Single(RawValue),
+    List(Vec<Nested>),
+    Object(Object),
+}
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    /// Into the field of this name.
+    Key(Box<str>),
+    /// Into the element at this place, from 0.
+    Index(usize),
+    /// Into the first element that has this text in this field.
+    Where(Box<str>, Box<str>),
+    /// Into every element.
+    Each,
+}
+
+/// A way into an object.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Path {
+    steps: Vec<Step>,
+}
+
+impl Path {
+    /// The path that a column's name describes; `None` if the name is a plain one.
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some(pointer) = name.strip_prefix('/') {
+            let steps: Vec<Step> = pointer.split('/').map(|key| Step::Key(key.into())).collect();
+            return pointer.split('/').all(|key| !key.is_empty()).then_some(Self { steps });
+        }
+        let mut rest = name.strip_prefix("$.").unwrap_or(name);
+        let mut steps = Vec::new();
+        loop {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let (key, after) = rest.split_at(end);
+            if key.is_empty() {
+                return None;
+            }
+            steps.push(Step::Key(key.into()));
+            rest = after;
+            while let Some(bracket) = rest.strip_prefix('[') {
+                let (inside, after) = bracket.split_once(']')?;
+                steps.push(Step::in_brackets(inside)?);
+                rest = after;
+            }
+            match rest.strip_prefix('.') {
+                Some(more) => rest = more,
+                None if rest.is_empty() => break,
+                None => return None,
+            }
+        }
+        (steps.len() > 1 || name.starts_with("$.")).then_some(Self { steps })
+    }
+
+    /// The name of the field that the path begins with.
+    pub fn root(&self) -> &str {
+        match &self.steps[0] {
+            Step::Key(key) => key,
+            _ => "",
+        }
+    }
+
+    /// The field inside `root` that the path goes on with.
+    pub fn second(&self) -> Option<&str> {
+        match self.steps.get(1) {
+            Some(Step::Key(key)) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The part up to the last array of which every element is meant, if there is one.
+    pub fn up_to_each(&self) -> Option<Self> {
+        let last = self.steps.iter().rposition(|step| *step == Step::Each)?;
+        Some(Self { steps: self.steps[..=last].to_vec() })
+    }
+
+    /// How many of the arrays on this path are those of `array`, so that both mean the same element.
+    pub fn n_shared(&self, array: &Path) -> usize {
+        let n_equal = self.steps.iter().zip(&array.steps).take_while(|(one, other)| one == other).count();
+        self.steps[..n_equal].iter().filter(|step| **step == Step::Each).count()
+    }
+}
+
+impl Step {
+    fn in_brackets(inside: &str) -> Option<Self> {
+        if matches!(inside, "" | "*") {
+            return Some(Self::Each);
+        }
+        if let Some((key, text)) = inside.split_once('=') {
+            return Some(Self::Where(key.trim().into(), text.trim().trim_matches(['"', '\'']).into()));
+        }
+        inside.parse().ok().map(Self::Index)
+    }
+}
+
+impl Object {
+    /// The object of a row's cells; one that holds JSON is opened.
+    pub fn from_cells<'a>(cells: impl Iterator<Item = (&'a str, RawValue)>) -> Self {
+        Self(cells.map(|(name, cell)| (name.into(), Nested::opened(cell))).collect())
+    }
+
+    /// The names of the fields, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
+    /// Every path to a single value, with the value's text, for a person to read; arrays by their first element.
+    pub fn leaves(&self) -> Vec<(String, String)> {
+        let mut leaves = Vec::new();
+        for (name, value) in &self.0 {
+            value.add_leaves(name.to_string(), &mut leaves);
+        }
+        leaves
+    }
+
+    /// The field of this name; of several with one name the last is valid.
+    pub(super) fn field(&self, name: &str) -> Option<&Nested> {
+        self.0.iter().rev().find(|(known, _)| **known == *name).map(|(_, value)| value)
+    }
+
+    /// The value at a path. `elements` are the places in the first arrays of which every element is meant; of the arrays
+    /// after them all elements are collected.
+    pub(super) fn at(&self, path: &Path, elements: &[usize]) -> RawValue {
+        let Some((Step::Key(root), steps)) = path.steps.split_first() else { return RawValue::Null };
+        self.field(root).map_or(RawValue::Null, |value| value.at(steps, elements))
+    }
+
+    /// The places of all elements of an array, with the places of those around it.
+    pub(super) fn elements(&self, array: &Path) -> Vec<Vec<usize>> {
+        let mut places = Vec::new();
+        if let Some((Step::Key(root), steps)) = array.steps.split_first()
+            && let Some(value) = self.field(root)
+        {
+            value.add_elements(steps, &mut Vec::new(), &mut places);
+        }
+        places
+    }
+}
+
+impl Nested {
+    /// A cell with the JSON in it, if it holds any.
+    fn opened(cell: RawValue) -> Self {
+        let json = match &cell {
+            RawValue::Other(json) => Some(&**json),
+            RawValue::Text(text) => Some(text.trim()).filter(|text| text.starts_with(['{', '['])),
+            _ => None,
+        };
+        match (json.and_then(|json| serde_json::from_str(json).ok()), cell) {
+            (Some(nested), _) => nested,
+            (None, RawValue::List(elements)) => Self::List(elements.into_iter().map(Self::opened).collect()),
+            (None, single) => Self::Single(single),
+        }
+    }
+
+    /// The value of a step into this one, for steps that lead to one value.
+    fn step(&self, step: &Step) -> Option<&Self> {
+        match (step, self) {
+            (Step::Key(key), Self::Object(object)) => object.field(key),
+            (Step::Index(place), Self::List(values)) => values.get(*place),
+            // `images.0.src`, and JSON pointers.
+            (Step::Key(place), Self::List(values)) => values.get(place.parse::<usize>().ok()?),
+            (Step::Where(key, wanted), Self::List(values)) => values.iter().find(|value| {
+                let Self::Object(object) = value else { return false };
+                matches!(object.field(key), Some(Self::Single(single)) if single_text(single) == **wanted)
+            }),
+            _ => None,
+        }
+    }
+
+    fn at(&self, steps: &[Step], elements: &[usize]) -> RawValue {
+        let Some((step, rest)) = steps.split_first() else { return self.leaf() };
+        match (step, self, elements.split_first()) {
+            (Step::Each, Self::List(values), Some((place, inner))) => {
+                values.get(*place).map_or(RawValue::Null, |value| value.at(rest, inner))
+            }
+            (Step::Each, Self::List(values), None) => {
+                let found = values.iter().map(|value| value.at(rest, &[])).filter(|value| *value != RawValue::Null);
+                RawValue::List(found.collect())
+            }
+            (Step::Each, Self::Single(RawValue::Null), _) => RawValue::Null,
+            // Converters of XML write an array of one element as that element.
+            (Step::Each, one, _) => one.at(rest, elements.get(1..).unwrap_or_default()),
+            _ => self.step(step).map_or(RawValue::Null, |value| value.at(rest, elements)),
+        }
+    }
+
+    fn add_elements(&self, steps: &[Step], around: &mut Vec<usize>, places: &mut Vec<Vec<usize>>) {
+        match (steps.split_first(), self) {
+            (None, _) => places.push(around.clone()),
+            (Some((Step::Each, rest)), Self::List(values)) => {
+                for (place, value) in values.iter().enumerate() {
+                    around.push(place);
+                    value.add_elements(rest, around, places);
+                    around.pop();
+                }
+            }
+            (Some((Step::Each, _)), Self::Single(RawValue::Null)) => {}
+            (Some((Step::Each, rest)), one) => {
+                around.push(0);
+                one.add_elements(rest, around, places);
+                around.pop();
+            }
+            (Some((step, rest)), _) => {
+                if let Some(value) = self.step(step) {
+                    value.add_elements(rest, around, places);
+                }
+            }
+        }
+    }
+
+    /// The value at the end of a path. BigQuery's exports have a field for each type, of which one has a value:
+    /// `{"string_value": null, "int_value": "7"}`.
+    fn leaf(&self) -> RawValue {
+        if let Self::Object(object) = self {
+            let mut given = object.0.iter().filter(|(_, value)| *value != Self::Single(RawValue::Null));
+            if let (Some((name, Self::Single(value))), None) = (given.next(), given.next())
+                && name.ends_with("_value")
+            {
+                return value.clone();
+            }
+        }
+        self.clone().into()
+    }
+
+    fn add_leaves(&self, path: String, leaves: &mut Vec<(String, String)>) {
+        match self {
+            Self::Single(value) => leaves.push((path, single_text(value))),
+            Self::List(values) => match values.first() {
+                Some(Self::Single(_)) | None => {
+                    let texts: Vec<String> = values
+                        .iter()
+                        .filter_map(|value| match value {
+                            Self::Single(value) => Some(single_text(value)),
+                            _ => None,
+                        })
+                        .collect();
+                    leaves.push((path, texts.join(", ")));
+                }
+                Some(first) => first.add_leaves(format!("{path}[]"), leaves),
+            },
+            Self::Object(object) => {
+                for (name, value) in &object.0 {
+                    value.add_leaves(format!("{path}.{name}"), leaves);
+                }
+            }
+        }
+    }
+}
+
+fn single_text(value: &RawValue) -> String {
+    use super::cell::Cell as _;
+    value.text().into_owned()
+}
+
+impl From<Nested> for RawValue {
+    fn from(nested: Nested) -> Self {
+        match nested {
+            Nested::Single(value) => value,
+            Nested::List(values) => Self::List(values.into_iter().map(Self::from).collect()),
+            Nested::Object(object) => {
+                let pairs: Vec<_> = object.0.into_iter().map(|(name, value)| (name, Self::from(value))).collect();
+                Self::Other(pairs_json(&pairs).into())
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> de::Visitor<'de> for Fields {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Object(pairs))
+    }
+}
+
+impl<'de> Deserialize<'de> for Nested {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> de::Visitor<'de> for AnyValue {
+    type Value = Nested;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Nested, E> {
+        Ok(Nested::Single(RawValue::Null))
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Nested, E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Nested, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Nested, E> {
+        Ok(Nested::Single(RawValue::Bool(value)))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Nested, E> {
+        Ok(Nested::Single(RawValue::Int(value)))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Nested, E> {
+        let value = i64::try_from(value).map_or_else(|_| RawValue::text(value.to_string()), RawValue::Int);
+        Ok(Nested::Single(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Nested, E> {
+        Ok(Nested::Single(RawValue::Float(value)))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Nested, E> {
+        Ok(Nested::Single(RawValue::text(value)))
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Nested, E> {
+        Ok(Nested::Single(RawValue::text(value)))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Nested, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element()? {
+            values.push(value);
+        }
+        Ok(Nested::List(values))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Nested, A::Error> {
+        Fields.visit_map(map).map(Nested::Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(json: &str, path: &str, elements: &[usize]) -> String {
+        let object: Object = serde_json::from_str(json).unwrap();
+        let mut out = String::new();
+        object.at(&Path::parse(path).unwrap(), elements).push_json(&mut out);
+        out
+    }
+
+    #[test]
+    fn paths_lead_into_objects_and_arrays() {
+        let json = r#"{"a":{"b":{"c":7}},"l":[{"k":"x","v":1},{"k":"y","v":{"string_value":null,"int_value":"2"}}],"s":["p","q"]}"#;
+        assert_eq!(at(json, "a.b.c", &[]), "7");
+        assert_eq!(at(json, "$.a.b.c", &[]), "7");
+        assert_eq!(at(json, "a.b", &[]), r#"{"c":7}"#);
+        assert_eq!(at(json, "/a/b/c", &[]), "7");
+        assert_eq!(at(json, "l[0].v", &[]), "1");
+        assert_eq!(at(json, "l.0.v", &[]), "1");
+        assert_eq!(at(json, "l[*].k", &[]), r#"["x","y"]"#);
+        assert_eq!(at(json, "l[k=y].v", &[]), r#""2""#);
+        assert_eq!(at(json, "l[k='x'].v", &[]), "1");
+        assert_eq!(at(json, "l[].k", &[]), r#"["x","y"]"#);
+        assert_eq!(at(json, "l[].k", &[1]), r#""y""#);
+        assert_eq!(at(json, "s[1]", &[]), r#""q""#);
+        assert_eq!(at(json, "a[].b.c", &[0]), "7", "an array of one element, written as that element");
+        for missing in ["a.x.c", "l.k", "l[9].v", "l[k=z].v", "s.k", "a[0]", "x.y"] {
+            assert_eq!(at(json, missing, &[]), "null", "{missing}");
+        }
+    }
+
+    #[test]
+    fn plain_names_are_no_paths() {
+        for name in ["price", "Price (incl. VAT) [EUR]", "a.", ".a", "a..b", "a[", "a[x]", "", "user_id:token", "No."] {
+            assert_eq!(Path::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn elements_of_nested_arrays_are_counted_from_outside() {
+        let object: Object = serde_json::from_str(r#"{"o":[{"l":[1,2]},{"l":[]},{"l":[3]}]}"#).unwrap();
+        let array = Path::parse("o[].l[].x").unwrap().up_to_each().unwrap();
+        assert_eq!(object.elements(&array), [vec![0, 0], vec![0, 1], vec![2, 0]]);
+        assert_eq!(Path::parse("o[].name").unwrap().n_shared(&array), 1);
+        assert_eq!(Path::parse("tags[].name").unwrap().n_shared(&array), 0);
+        assert_eq!(object.elements(&Path::parse("none[].x").unwrap().up_to_each().unwrap()), Vec::<Vec<usize>>::new());
+    }
+}

@@ -1,0 +1,353 @@
+//! The names under which other systems have our fields.
+//!
+//! A field that a mapping does not name, and that a file does not have under its own name, is taken from the first of
+//! these names that the file has. Names are compared without case and separators: `Product ID`, `product_id` and `productId` are
+//! one name. They are those of Shopify, WooCommerce, Magento, PrestaShop, Google Merchant, Meta, GA4, Segment, Snowplow, Gorse,
+//! Meilisearch, Algolia and of public data sets. Names with several meanings (`value`, `product`, `status`) are left out.
+
+use crate::RecordKind;
+
+/// Other names of a field, the more certain ones first.
+pub(super) fn other_names(kind: RecordKind, field: &str) -> &'static [&'static str] {
+    match kind {
+        RecordKind::Events => of_events(field),
+        RecordKind::Items => of_items(field),
+        RecordKind::Users => match field {
+            "id" => &[
+                "userid",
+                "customerid",
+                "clientid",
+                "memberid",
+                "accountid",
+                "shopperid",
+                "idcustomer",
+                "customeremail",
+                "email",
+            ],
+            _ => &[],
+        },
+    }
+}
+
+/// A name without case and separators.
+pub(super) fn compact(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The column that has a field under a usual name: its own, or one of those of other systems. Of a path such as
+/// `event_attributes.object.object_id` its last names count.
+pub fn usual_column<'c>(kind: RecordKind, field: &str, columns: &[&'c str]) -> Option<&'c str> {
+    let own = compact(field);
+    let wanted = std::iter::once(&*own).chain(other_names(kind, field).iter().copied());
+    wanted.into_iter().find_map(|wanted| {
+        let fits = |column: &&&str| {
+            let steps: Vec<&str> = column.split('.').collect();
+            let last_two = steps[steps.len().saturating_sub(2)..].concat();
+            compact(column) == wanted || compact(steps[steps.len() - 1]) == wanted || compact(&last_two) == wanted
+        };
+        columns.iter().filter(fits).min_by_key(|column| column.matches(['.', '[']).count()).copied()
+    })
+}
+
+fn of_events(field: &str) -> &'static [&'static str] {
+    match field {
+        "id" => &["eventid", "messageid", "insertid"],
+        "type" => &[
+            "eventtype",
+            "eventname",
+            "event",
+            "action",
+            "actionname",
+            "actiontype",
+            "eventaction",
+            "behavior",
+            "behaviour",
+            "behaviortype",
+            "behaviourtype",
+            "feedbacktype",
+            "interactiontype",
+            "interaction",
+        ],
+        "user" => &[
+            "userid",
+            "customerid",
+            "memberid",
+            "accountid",
+            "shopperid",
+            "buyerid",
+            "visitoruserid",
+            "idcustomer",
+            "customeremail",
+            "useremail",
+            "email",
+            "kundennummer",
+            "kundenid",
+        ],
+        "session" => &[
+            "sessionid",
+            "usersession",
+            "visitid",
+            "anonymousid",
+            "visitorid",
+            "userpseudoid",
+            "clientid",
+            "cookieid",
+            "deviceid",
+            "guestid",
+            "domainsessionid",
+            "domainuserid",
+            "cartid",
+        ],
+        "item" => &[
+            "itemid",
+            "productid",
+            "sku",
+            "productsku",
+            "itemsku",
+            "variantsku",
+            "lineitemsku",
+            "variantid",
+            "articleid",
+            "articlenumber",
+            "stockcode",
+            "contentid",
+            "objectid",
+            "offerid",
+            "goodsid",
+            "asin",
+            "artikelnummer",
+        ],
+        // The check knows the names of times; here are those that it must know before `time_format` and `time_zone` apply.
+        "at" => crate::check::OTHER_NAMES_OF_TIME,
+        "quantity" => &["qty", "units", "itemquantity", "lineitemquantity", "qtyordered", "menge", "anzahl"],
+        "price" => &["unitprice", "itemprice", "productprice", "lineitemprice", "preis", "einzelpreis"],
+        "query" => {
+            &["searchterm", "searchquery", "searchstring", "searchphrase", "searchtext", "searchkeywords", "userquery"]
+        }
+        "recommendation_id" => &["recommendationid"],
+        _ => &[],
+    }
+}
+
+fn of_items(field: &str) -> &'static [&'static str] {
+    match field {
+        "id" => &[
+            "id",
+            "itemid",
+            "productid",
+            "sku",
+            "variantsku",
+            "productsku",
+            "itemsku",
+            "variantid",
+            "offerid",
+            "retailerid",
+            "contentid",
+            "objectid",
+            "uniqueid",
+            "articleid",
+            "articlenumber",
+            "itemnumber",
+            "stockcode",
+            "reference",
+            "artikelnummer",
+            "idproduct",
+            "asin",
+            "handle",
+        ],
+        "parent" => &[
+            "parent",
+            "parentid",
+            "itemgroupid",
+            "groupid",
+            "productgroupid",
+            "retailerproductgroupid",
+            "parentsku",
+            "parentproductid",
+            "masterid",
+            "masterproductid",
+            "handle",
+        ],
+        "title" => &[
+            "title",
+            "name",
+            "productname",
+            "producttitle",
+            "itemname",
+            "itemtitle",
+            "posttitle",
+            "displayname",
+            "artikelname",
+            "artikelbezeichnung",
+            "produktname",
+            "bezeichnung",
+            "titel",
+            "nom",
+            "nombre",
+            "nome",
+            "naam",
+            "titre",
+            "titulo",
+            "título",
+            "titolo",
+            "nazwa",
+            "label",
+        ],
+        "description" => &[
+            "description",
+            "bodyhtml",
+            "descriptionhtml",
+            "longdescription",
+            "productdescription",
+            "richtextdescription",
+            "body",
+            "shortdescription",
+            "beschreibung",
+            "produktbeschreibung",
+            "langbeschreibung",
+            "descripcion",
+            "descripción",
+            "descrizione",
+            "omschrijving",
+            "opis",
+        ],
+        "brand" => &[
+            "brand",
+            "brandname",
+            "vendor",
+            "manufacturer",
+            "manufacturername",
+            "marke",
+            "hersteller",
+            "marque",
+            "marca",
+            "merk",
+            "marka",
+        ],
+        "categories" => &[
+            "categories",
+            "category",
+            "producttype",
+            "categorypath",
+            "categoryname",
+            "productcategory",
+            "productcategories",
+            "itemcategory",
+            "kategorien",
+            "kategorie",
+            "catégories",
+            "catégorie",
+            "categorie",
+            "categorías",
+            "categoría",
+            "categoria",
+            "collections",
+            "googleproductcategory",
+        ],
+        "tags" => &["tags", "tag", "labels", "keywords", "schlagworte", "etiquetas"],
+        "price" => &[
+            "price",
+            "variantprice",
+            "currentprice",
+            "finalprice",
+            "sellingprice",
+            "unitprice",
+            "productprice",
+            "itemprice",
+            "regularprice",
+            "retailprice",
+            "listprice",
+            "pricetaxincluded",
+            "pricetaxincl",
+            "preis",
+            "verkaufspreis",
+            "bruttopreis",
+            "prix",
+            "precio",
+            "prezzo",
+            "preço",
+            "prijs",
+            "cena",
+            "pris",
+        ],
+        "currency" => {
+            &["currency", "currencycode", "pricecurrency", "währung", "waehrung", "devise", "moneda", "valuta"]
+        }
+        "locale" => &["locale", "language", "lang", "sprache"],
+        "image" => &[
+            "image",
+            "imagelink",
+            "imageurl",
+            "imagesrc",
+            "imageuri",
+            "variantimage",
+            "mainimage",
+            "baseimage",
+            "featuredimage",
+            "images",
+            "imageurls",
+            "picture",
+            "pictureurl",
+            "photo",
+            "photourl",
+            "img",
+            "imgurl",
+            "thumbnail",
+            "thumbnailurl",
+            "bild",
+            "bildurl",
+        ],
+        "available" => {
+            &["available", "availability", "isavailable", "instock", "isinstock", "stockstatus", "inventorystatus"]
+        }
+        "stock" => &[
+            "stock",
+            "stockquantity",
+            "stocklevel",
+            "stockqty",
+            "quantity",
+            "qty",
+            "inventory",
+            "inventoryquantity",
+            "variantinventoryqty",
+            "quantitytosellonfacebook",
+            "onhand",
+            "lagerbestand",
+            "bestand",
+        ],
+        "published_at" => &[
+            "publishedat",
+            "createdat",
+            "datecreated",
+            "dateadded",
+            "publishdate",
+            "publisheddate",
+            "publicationdate",
+            "releasedate",
+            "addedat",
+            "launchdate",
+            "productcreationdate",
+        ],
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compact_and_belong_to_one_field() {
+        for kind in [RecordKind::Events, RecordKind::Items, RecordKind::Users] {
+            let mut seen = Vec::new();
+            for field in kind.fields() {
+                for name in other_names(kind, field) {
+                    assert_eq!(compact(name), *name);
+                    // A product's handle is its id where it has no other, else the group of its variants.
+                    assert!(*name == "handle" || !seen.contains(name), "{name}");
+                    seen.push(name);
+                }
+            }
+        }
+    }
+}

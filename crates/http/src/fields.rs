@@ -1,0 +1,248 @@
+//! `fields`: what an answer says of each item beside its id and score.
+//!
+//! In: names of fields, as a list or with commas between them, and the facts. Out: those fields of each item's
+//! description, with what a variant has from its product. So a page can be drawn from one answer.
+
+use accrue_engine::Engine;
+use accrue_event::{Attributes, ItemId, Timestamp};
+use accrue_serve::Recommended;
+use accrue_store::Described;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::params::At;
+use super::problem::Problem;
+use super::recommend::RecommendedBody;
+use super::schema::AttributesRecord;
+
+/// Names in one request, at most.
+const MAX_FIELDS: usize = 100;
+/// Longest name, in bytes.
+const MAX_NAME_BYTES: usize = 256;
+
+/// The names of fields as a request gives them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FieldNames(Vec<String>);
+
+impl<'de> Deserialize<'de> for FieldNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = FieldNames;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("names of fields, as a list or a text such as title,price,image")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<FieldNames, E> {
+                Ok(FieldNames(text.split(',').map(str::to_owned).collect()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<FieldNames, A::Error> {
+                let mut all = Vec::new();
+                while let Some(name) = names.next_element::<String>()? {
+                    all.push(name);
+                }
+                Ok(FieldNames(all))
+            }
+
+            fn visit_unit<E>(self) -> Result<FieldNames, E> {
+                Ok(FieldNames::default())
+            }
+        }
+        deserializer.deserialize_any(Names)
+    }
+}
+
+/// A field of a description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Field {
+    Parent,
+    Title,
+    Description,
+    Brand,
+    Categories,
+    Tags,
+    Price,
+    Currency,
+    Locale,
+    Image,
+    Available,
+    Stock,
+    PublishedAt,
+    Attributes,
+    Attribute(Box<str>),
+}
+
+impl Field {
+    const NAMES: [(&'static str, Field); 14] = [
+        ("parent", Field::Parent),
+        ("title", Field::Title),
+        ("description", Field::Description),
+        ("brand", Field::Brand),
+        ("categories", Field::Categories),
+        ("tags", Field::Tags),
+        ("price", Field::Price),
+        ("currency", Field::Currency),
+        ("locale", Field::Locale),
+        ("image", Field::Image),
+        ("available", Field::Available),
+        ("stock", Field::Stock),
+        ("published_at", Field::PublishedAt),
+        ("attributes", Field::Attributes),
+    ];
+
+    /// `None` for a name that is no field. `id` and `score` are in every answer.
+    fn read(name: &str) -> Option<Field> {
+        if let Some(attribute) = name.strip_prefix("attributes.") {
+            return (!attribute.is_empty()).then(|| Field::Attribute(attribute.into()));
+        }
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, field)| field)
+    }
+}
+
+/// The fields that a request asks for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields(Vec<Field>);
+
+impl FieldNames {
+    /// The fields with these names.
+    pub(super) fn read(&self, at: At<'_>) -> Result<Fields, Problem> {
+        at.list("fields", self.0.len(), MAX_FIELDS)?;
+        let mut fields = Vec::new();
+        for name in self.0.iter().map(|name| name.trim()).filter(|name| !matches!(*name, "" | "id" | "score")) {
+            at.text("fields", name, MAX_NAME_BYTES)?;
+            fields.push(Field::read(name).ok_or_else(|| {
+                let known = Field::NAMES.map(|(name, _)| name).join(", ");
+                at.fault("fields", &format!("{name:?} is no field of an item; the fields are {known}, attributes.NAME"))
+            })?);
+        }
+        Ok(Fields(fields))
+    }
+}
+
+/// What was asked for of an item's description. What the item does not have is absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = RequestedFields)]
+pub(super) struct DescriptionBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Red mug")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    brand: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    categories: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 8.9)]
+    price: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locale: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://shop.example/mug.jpg")]
+    image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stock: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    published_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    #[schema(value_type = Option<AttributesRecord>)]
+    attributes: Attributes,
+}
+
+impl DescriptionBody {
+    fn add(&mut self, field: &Field, item: Described<'_>) {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let texts = |texts: &[Box<str>]| Some(texts.iter().map(|text| text.to_string()).collect());
+        let own = item.own();
+        match field {
+            Field::Parent => self.parent = text(own.parent.as_deref()),
+            Field::Title => self.title = text(item.title()),
+            Field::Description => self.description = text(item.description()),
+            Field::Brand => self.brand = text(item.brand()),
+            Field::Categories => self.categories = texts(item.categories()),
+            Field::Tags => self.tags = texts(item.tags()),
+            Field::Price => self.price = own.price,
+            Field::Currency => self.currency = text(item.currency()),
+            Field::Locale => self.locale = text(item.locale()),
+            Field::Image => self.image = text(item.image()),
+            Field::Available => self.available = Some(own.available),
+            Field::Stock => self.stock = own.stock,
+            Field::PublishedAt => self.published_at = own.published_at,
+            Field::Attributes => self.attributes = item.to_item().attributes,
+            Field::Attribute(name) => {
+                if let Some(value) = item.attribute(name) {
+                    self.attributes.insert(name.clone(), value.clone());
+                }
+            }
+        }
+    }
+}
+
+impl Fields {
+    /// The items of an answer with what was asked for.
+    pub(super) fn of(&self, engine: &Engine, items: Vec<Recommended>) -> Vec<RecommendedBody> {
+        let mut bodies: Vec<RecommendedBody> = items.into_iter().map(RecommendedBody::from).collect();
+        if self.0.is_empty() {
+            return bodies;
+        }
+        engine.with_shop(|shop| {
+            let described = |id: &ItemId| shop.facts.described(shop.facts.items.get(id.as_str())?);
+            for body in &mut bodies {
+                // An item of an answer was known a moment ago, and items do not vanish.
+                let Some(item) = described(&body.id) else { continue };
+                self.0.iter().for_each(|field| body.description.add(field, item));
+            }
+        });
+        bodies
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_event::{Attribute, Item};
+
+    use super::*;
+
+    fn read(names: &str) -> Result<Fields, Problem> {
+        let names: FieldNames = serde_json::from_str(names).unwrap();
+        names.read(At(""))
+    }
+
+    #[test]
+    fn names_are_a_list_or_a_text_and_unknown_ones_are_refused() {
+        for names in [r#""title, price,image""#, r#"["title","price","image","id"]"#] {
+            assert_eq!(read(names).unwrap().0, [Field::Title, Field::Price, Field::Image]);
+        }
+        for none in [r#""""#, "[]", "null", r#""id,score""#] {
+            assert!(read(none).unwrap().0.is_empty(), "{none}");
+        }
+        for unknown in ["\"titel\"", "[\"*\"]", "\"attributes.\"", "\"Title\""] {
+            assert!(read(unknown).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_price_is_written_as_it_was_sent_and_what_is_lacking_is_absent() {
+        let mut item = Item::bare("mug".into());
+        (item.title, item.price) = (Some("Red mug".into()), Some(8.9));
+        item.attributes.insert("colour".into(), Attribute::Text("red".into()));
+        let mut body = DescriptionBody::default();
+        for field in &read(r#""title,price,image,attributes.colour,attributes.size""#).unwrap().0 {
+            body.add(field, (&item).into());
+        }
+        let text = serde_json::to_string(&body).unwrap();
+        assert_eq!(text, r#"{"title":"Red mug","price":8.9,"attributes":{"colour":"red"}}"#);
+    }
+}

@@ -1,0 +1,151 @@
+//! The columns and the first records of a file, as they are before a mapping: what a mapping can be written from.
+
+use std::path::Path;
+
+use accrue_event::{Mapping, Object};
+
+use super::error::ReadError;
+use super::format::Format;
+use super::input::{Input, Progress};
+use super::reader::{ReadSettings, Table, decoded, refuse_foreign};
+use super::rows::{read_header, sample};
+use super::values::records_begin;
+
+/// Bytes that are looked at. Objects of shop systems have several kilobytes each.
+const LOOK_AHEAD_BYTES: usize = 2 << 20;
+
+/// Records that are looked at.
+const MAX_RECORDS: usize = 200;
+
+/// A file's columns and first records.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    /// The header of a table; of objects, the paths to their values, such as `items[].item_id`.
+    pub columns: Vec<String>,
+    /// The texts of the first records, one for each column.
+    pub rows: Vec<Vec<String>>,
+    /// Whether the file is a table with a header.
+    pub is_table: bool,
+    /// What separates the cells, if it was recognised and is not the usual character.
+    pub delimiter: Option<char>,
+}
+
+impl Sample {
+    /// Reads the beginning of a file. Standard input has none: it can be read only once.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or is of no kind that can be read.
+    pub fn open(path: &Path, settings: &ReadSettings) -> Result<Self, ReadError> {
+        if settings.format.or_else(|| Format::from_name(path)) == Some(Format::Parquet) {
+            return Self::of_parquet(path);
+        }
+        let Input { name, bytes } = Input::open(path, &Progress::default())?;
+        let broken = |source| ReadError::Broken { name: name.clone(), line: 0, source };
+        let (mut lines, _) = decoded(&name, bytes, &Mapping::default())?;
+        let start = lines.start(LOOK_AHEAD_BYTES).map_err(broken)?;
+        refuse_foreign(&name, start)?;
+        let format = settings.format.or_else(|| Format::from_name(path)).unwrap_or_else(|| Format::from_content(start));
+        match format {
+            Format::Parquet => Self::of_parquet(path),
+            Format::Ndjson => {
+                let begin = records_begin(start, Format::is_by_line(path)).unwrap_or(0);
+                Ok(Self::of_objects(objects(&start[begin..])))
+            }
+            Format::Csv | Format::Tsv => {
+                let table = Table::recognise(&name, start, format, settings)?;
+                lines.end_lines_with(table.line_end);
+                let columns = match &settings.columns {
+                    Some(columns) => columns.clone(),
+                    None => read_header(&mut lines, table.dialect, table.n_before).map_err(broken)?,
+                };
+                let mut rows = sample(lines.buffered(), table.line_end, table.dialect, columns.len());
+                rows.retain(|row| row.iter().any(|cell| !cell.trim().is_empty()));
+                rows.truncate(MAX_RECORDS);
+                rows.iter_mut().for_each(|row| row.truncate(columns.len()));
+                let delimiter = table.is_delimiter_recognised.then(|| char::from(table.dialect.delimiter));
+                Ok(Self { columns, rows, is_table: true, delimiter })
+            }
+        }
+    }
+
+    /// The texts of a column.
+    pub fn texts(&self, column: &str) -> impl Iterator<Item = &str> {
+        let place = self.columns.iter().position(|known| known == column);
+        self.rows.iter().filter_map(move |row| row.get(place?).map(String::as_str))
+    }
+
+    fn of_objects(objects: impl Iterator<Item = Object>) -> Self {
+        let mut sample = Self::default();
+        for object in objects.take(MAX_RECORDS) {
+            let mut row = vec![String::new(); sample.columns.len()];
+            for (path, text) in object.leaves() {
+                let place = sample.columns.iter().position(|known| *known == path).unwrap_or_else(|| {
+                    sample.columns.push(path);
+                    row.push(String::new());
+                    row.len() - 1
+                });
+                row[place] = text;
+            }
+            sample.rows.push(row);
+        }
+        sample
+    }
+
+    #[cfg(feature = "parquet")]
+    fn of_parquet(path: &Path) -> Result<Self, ReadError> {
+        let (file, header) = super::parquet::ParquetFile::open(path, &Progress::default())?;
+        let objects = file.objects(header);
+        Ok(Self { is_table: true, ..Self::of_objects(objects) })
+    }
+
+    #[cfg(not(feature = "parquet"))]
+    fn of_parquet(_: &Path) -> Result<Self, ReadError> {
+        Ok(Self::default())
+    }
+}
+
+/// The whole objects at the beginning of an array, of lines, or of values over several lines.
+fn objects(mut bytes: &[u8]) -> impl Iterator<Item = Object> {
+    std::iter::from_fn(move || {
+        while let [b',' | b'\xEF' | b'\xBB' | b'\xBF', rest @ ..] = bytes.trim_ascii_start() {
+            bytes = rest;
+        }
+        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Object>();
+        let object = values.next()?.ok()?;
+        let length = values.byte_offset();
+        bytes = &bytes[length..];
+        Some(object)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, text: &str) -> Sample {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Sample::open(&path, &ReadSettings::default()).unwrap()
+    }
+
+    #[test]
+    fn columns_of_tables_and_paths_of_objects_are_found() {
+        let table = of("a.csv", "id;title\n1;Mug\n2\n");
+        assert_eq!(
+            (table.columns, table.rows),
+            (vec!["id".into(), "title".into()], vec![vec!["1".into(), "Mug".into()]])
+        );
+        assert_eq!(table.delimiter, Some(';'));
+        for text in [
+            "{\"a\":1,\"l\":[{\"x\":2}]}\n{\"b\":{\"c\":\"d\"}}\n",
+            "[{\"a\":1,\"l\":[{\"x\":2}]},\n {\"b\":{\"c\":\"d\"}}]",
+            "{\"products\":[{\"a\":1,\"l\":[{\"x\":2}]},{\"b\":{\"c\":\"d\"}}]}",
+        ] {
+            let objects = of("a.json", text);
+            assert_eq!(objects.columns, ["a", "l[].x", "b.c"], "{text}");
+            assert_eq!(objects.texts("b.c").collect::<Vec<_>>(), ["d"], "{text}");
+            assert_eq!(objects.rows, [vec!["1", "2"], vec!["", "", "d"]], "{text}");
+        }
+    }
+}
