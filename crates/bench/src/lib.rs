@@ -9,6 +9,7 @@ mod bed;
 mod bench;
 mod checkpoint;
 mod client;
+mod connections;
 mod corpus;
 mod dataset;
 mod folder;

@@ -9,7 +9,9 @@ use anyhow::{bail, ensure};
 use super::bed::Bed;
 use super::bench::Bench;
 use super::measure::{Measure, Size, measured};
-use super::{checkpoint, freshness, guard, ingest, learning, machine, memory, recovery, reset, search, serving};
+use super::{
+    checkpoint, connections, freshness, guard, ingest, learning, machine, memory, recovery, reset, search, serving,
+};
 
 /// What to measure.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,7 @@ const BENCHES: &[&[Bench]] = &[
     freshness::BENCHES,
     ingest::BENCHES,
     serving::BENCHES,
+    connections::BENCHES,
     search::BENCHES,
     learning::BENCHES,
     guard::BENCHES,

@@ -94,12 +94,12 @@ const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD
 
 /// Words beside a number that say nothing about it: signs of several currencies, units, counters.
 const WORDS: &[&str] = &[
-    "$", "¥", "kr", "kr.", "rs", "rs.", "fr", "fr.", "sfr.", "¢", "₤", "元", "円", "원", ",-", ".-", "-", "–", "—", ",–", ".–", ",—",
-    ".—", "kg", "g", "gr", "mg", "lb", "lbs", "oz", "l", "lt", "ltr", "ml", "cl", "dl", "m", "cm", "mm", "m²", "m2", "m³",
-    "x", "×", "pc", "pcs", "pcs.", "pc.", "pieces", "piece", "units", "unit", "st", "st.", "stk", "stk.", "stück", "stück.",
-    "ud", "uds", "szt", "szt.", "ks", "pz", "ea", "+", ">", "<", "≥", "≤", "~", "/kg", "/l", "/m", "/st", "/stk", "/pc",
-    "incl", "incl.", "inc", "inc.", "excl", "excl.", "vat", "tax", "gst", "mwst", "mwst.", "ust", "ttc", "ht", "iva", "netto", "brutto",
-    "ab", "from", "ca.", "à", "us", "/-", ":-",
+    "$", "¥", "kr", "kr.", "rs", "rs.", "fr", "fr.", "sfr.", "¢", "₤", "元", "円", "원", ",-", ".-", "-", "–", "—",
+    ",–", ".–", ",—", ".—", "kg", "g", "gr", "mg", "lb", "lbs", "oz", "l", "lt", "ltr", "ml", "cl", "dl", "m", "cm",
+    "mm", "m²", "m2", "m³", "x", "×", "pc", "pcs", "pcs.", "pc.", "pieces", "piece", "units", "unit", "st", "st.",
+    "stk", "stk.", "stück", "stück.", "ud", "uds", "szt", "szt.", "ks", "pz", "ea", "+", ">", "<", "≥", "≤", "~",
+    "/kg", "/l", "/m", "/st", "/stk", "/pc", "incl", "incl.", "inc", "inc.", "excl", "excl.", "vat", "tax", "gst",
+    "mwst", "mwst.", "ust", "ttc", "ht", "iva", "netto", "brutto", "ab", "from", "ca.", "à", "us", "/-", ":-",
 ];
 
 /// The number that a text states, with the currency beside it; `None` if it states none, or may state two.
@@ -112,7 +112,8 @@ pub(crate) fn read(text: &str, decimal: Decimal) -> Option<Amount> {
     let (first, last) = (text.find(is_core)?, text.rfind(is_core)?);
     // A separator right before the first digit belongs to the number (`.99`), unless it ends a word (`Rs.99`).
     let before = &text[..first];
-    let starts_with_sign = before.ends_with(['.', ',']) && before[..before.len() - 1].chars().all(|c| !c.is_alphabetic());
+    let starts_with_sign =
+        before.ends_with(['.', ',']) && before[..before.len() - 1].chars().all(|c| !c.is_alphabetic());
     let first = if starts_with_sign { first - 1 } else { first };
     let (mut before, core, mut after) = (&text[..first], &text[first..=last], text[last + 1..].trim());
     let mut is_negative = false;
@@ -294,8 +295,24 @@ mod tests {
     #[test]
     fn what_may_mean_two_numbers_or_none_is_not_read() {
         for text in [
-            "1,234", "1,23,4", "10 20", "9.99.9", "1.2345,6,7", "USD 5 EUR", "from 5 to 9", "abc", "", "€", "12:30", "2026-01-05",
-            "1'23", "5 apples", "5 red", "a5", "9,99 $ 3", "1.234,5.6",
+            "1,234",
+            "1,23,4",
+            "10 20",
+            "9.99.9",
+            "1.2345,6,7",
+            "USD 5 EUR",
+            "from 5 to 9",
+            "abc",
+            "",
+            "€",
+            "12:30",
+            "2026-01-05",
+            "1'23",
+            "5 apples",
+            "5 red",
+            "a5",
+            "9,99 $ 3",
+            "1.234,5.6",
         ] {
             check(text, Decimal::Any, None);
         }

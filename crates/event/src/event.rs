@@ -137,8 +137,18 @@ pub struct Event {
 }
 
 impl Event {
-    /// The shopper whose history contains this event.
+    /// The shopper whose history contains this event. An event of a published key belongs to its session, because
+    /// everybody can send it in the name of any user.
     pub fn shopper(&self) -> Shopper {
+        match (&self.user, &self.session) {
+            (_, Some(session)) if self.id.is_published() => Shopper::PublishedGuest(session.clone()),
+            (Some(user), _) if self.id.is_published() => Shopper::PublishedUser(user.clone()),
+            _ => self.visitor(),
+        }
+    }
+
+    /// The visitor that the event names, whoever sent it: whose pages it followed.
+    pub fn visitor(&self) -> Shopper {
         match (&self.user, &self.session) {
             (Some(user), _) => Shopper::User(user.clone()),
             (None, Some(session)) => Shopper::Guest(session.clone()),

@@ -54,7 +54,8 @@ id!(
     SessionId
 );
 
-/// The owner of a history: a known user, or a guest, whose identity is the session.
+/// The owner of a history: a known user, or a guest, whose identity is the session. What events of published keys claim
+/// has owners of its own, so that it never adds to what the shop itself says of a user or a guest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shopper {
@@ -62,4 +63,8 @@ pub enum Shopper {
     User(UserId),
     /// A shopper without a login, who is known for one session only.
     Guest(SessionId),
+    /// A session that events of published keys name.
+    PublishedGuest(SessionId),
+    /// A user whom events of published keys name without a session.
+    PublishedUser(UserId),
 }

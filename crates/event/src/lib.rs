@@ -5,6 +5,7 @@
 //! crate stores nothing, reads no clock and knows no model.
 
 mod amount;
+mod any_value;
 mod attribute;
 mod check;
 mod event;
@@ -13,6 +14,7 @@ mod identity;
 mod item;
 mod json;
 mod mapping;
+mod published;
 mod raw;
 mod raw_value;
 mod record_kind;
@@ -24,18 +26,23 @@ mod tree;
 pub use amount::Decimal;
 pub use attribute::{Attribute, Attributes};
 pub use check::{
-    Check, KnownItem, LogHistogram, Outcome, Reason, Refusal, Rejection, Repair, RuleCounters, RuleStatistics,
-    clean_id, is_placeholder,
+    Check, KnownItem, LogHistogram, Outcome, PublishedStatistics, Reason, Refusal, Rejection, Repair, RuleCounters,
+    RuleStatistics, clean_id, is_placeholder,
 };
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id};
 pub use item::{Item, ItemPatch, User};
-pub use mapping::{BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, Names, Object, Reading, usual_column};
+pub use mapping::{
+    BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, Names, Object, Reading, usual_column,
+};
+pub use published::Namespace;
 pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_value::RawValue;
 pub use record_kind::RecordKind;
 pub use setting_fault::SettingFault;
-pub use settings::{CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, RateSettings, default_weight};
+pub use settings::{
+    CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, PublishedSettings, RateSettings, default_weight,
+};
 pub use time::Timestamp;
 pub use tree::{Mismatch, MismatchKind, Tree};

@@ -46,6 +46,8 @@ pub struct CheckSettings {
     pub rates: RateSettings,
     /// Bounds on the fresh accounts that act on one item.
     pub coordinated: CoordinatedSettings,
+    /// Bounds on what published keys may leave behind.
+    pub published: PublishedSettings,
     /// Weights of types by name: custom types that are accepted, and new weights for built-in ones.
     pub types: BTreeMap<Box<str>, f32>,
     /// Further names of types, in addition to the built-in aliases such as `buy` for `purchase`.
@@ -102,6 +104,20 @@ pub struct CoordinatedSettings {
     pub evidence: f32,
 }
 
+/// Bounds on what the events of published keys may leave in memory and in the log. Everybody can send such events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PublishedSettings {
+    /// Most guests who are known from events of published keys alone; events of further ones are kept and have no effect.
+    pub max_shoppers: u64,
+    /// Most such guests that become known within an hour.
+    pub new_shoppers_per_hour: u64,
+    /// Most refused records that are put into quarantine within an hour; further ones are only counted.
+    pub kept_refusals_per_hour: u64,
+    /// Longest refused record that is kept whole, in bytes; of a longer one the beginning is kept.
+    pub max_kept_bytes: usize,
+}
+
 impl Default for CheckSettings {
     fn default() -> Self {
         Self {
@@ -121,6 +137,7 @@ impl Default for CheckSettings {
             outliers: OutlierSettings::default(),
             rates: RateSettings::default(),
             coordinated: CoordinatedSettings::default(),
+            published: PublishedSettings::default(),
             types: BTreeMap::new(),
             aliases: BTreeMap::new(),
             item_pattern: None,
@@ -137,6 +154,17 @@ impl Default for OutlierSettings {
 impl Default for CoordinatedSettings {
     fn default() -> Self {
         Self { least: 20, evidence: 25.0 }
+    }
+}
+
+impl Default for PublishedSettings {
+    fn default() -> Self {
+        Self {
+            max_shoppers: 500_000,
+            new_shoppers_per_hour: 50_000,
+            kept_refusals_per_hour: 1_000,
+            max_kept_bytes: 2_048,
+        }
     }
 }
 
@@ -167,6 +195,7 @@ impl CheckSettings {
         SettingFault::check("outliers.min_observations", self.outliers.min_observations, 1..)?;
         SettingFault::check("outliers.factor", self.outliers.factor, 1.0..=1e9)?;
         SettingFault::check("coordinated.evidence", self.coordinated.evidence, 1.0..=1e6)?;
+        SettingFault::check("published.max_kept_bytes", self.published.max_kept_bytes, 64..=1 << 20)?;
         for (name, weight) in &self.types {
             let key = format!("types.{name}");
             if !is_type_name(name) {

@@ -14,6 +14,7 @@ mod body;
 mod connection;
 mod events;
 mod forget;
+mod ingested;
 mod items;
 mod large;
 mod listener;
@@ -32,10 +33,12 @@ pub mod schema;
 mod search;
 mod server;
 mod settings;
+mod status;
 mod turns;
 mod users;
 mod versions;
 
+pub use listener::raise_limit_of_files;
 pub use router::{ServeError, router, serve};
 
 /// Threads that a runtime should have beside one for each core: they answer probes while every core computes a page.

@@ -31,7 +31,10 @@ pub(super) fn lines_before_header<'l>(lines: impl Iterator<Item = &'l [u8]>, giv
     let has_title = lines[..n_before].iter().any(|line| !line.trim_ascii().is_empty() && !line.starts_with(b"#"));
     match lines.get(n_before) {
         // A table of one column has no delimiters at all, and one of comments alone has no header.
-        Some(header) if count(header) > usize::from(has_title) && lines[..n_before].iter().all(|line| is_remark(line) || count(line) < count(header)) => {
+        Some(header)
+            if count(header) > usize::from(has_title)
+                && lines[..n_before].iter().all(|line| is_remark(line) || count(line) < count(header)) =>
+        {
             n_before
         }
         _ => 0,

@@ -38,7 +38,10 @@ impl Parser {
         }
         match read::<Object>(text) {
             Ok(object) => {
-                self.mapping.apply_object(object).into_iter().for_each(|mapped| batch.push_mapped(number, kind, mapped));
+                self.mapping
+                    .apply_object(object)
+                    .into_iter()
+                    .for_each(|mapped| batch.push_mapped(number, kind, mapped));
             }
             Err(why) => batch.push(number, unreadable(number, kind, &why.to_string(), text)),
         }

@@ -76,7 +76,10 @@ impl Source for ParquetRows {
         match cells(&row) {
             Ok(cells) if self.mapping.is_nested() => {
                 let (number, kind) = (self.n_read, self.mapping.kind());
-                self.mapping.apply_nested(&cells).into_iter().for_each(|mapped| batch.push_mapped(number, kind, mapped));
+                self.mapping
+                    .apply_nested(&cells)
+                    .into_iter()
+                    .for_each(|mapped| batch.push_mapped(number, kind, mapped));
             }
             Ok(cells) => batch.push_mapped(self.n_read, self.mapping.kind(), self.mapping.apply(&cells)),
             Err(why) => {

@@ -3,9 +3,7 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use accrue_event::{
-    BoundMapping, ContentIds, Decimal, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection,
-};
+use accrue_event::{BoundMapping, ContentIds, Decimal, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection};
 
 use super::dialect::{Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter};
 use super::encoding::{self, Transcoded};
@@ -215,7 +213,11 @@ impl Reader {
 pub(super) type Bytes = Box<dyn Read + Send>;
 
 /// Lines of a file as UTF-8, and the name of the encoding if it was recognised and is another one.
-pub(super) fn decoded(name: &str, mut bytes: Bytes, mapping: &Mapping) -> Result<(Lines<Bytes>, Option<String>), ReadError> {
+pub(super) fn decoded(
+    name: &str,
+    mut bytes: Bytes,
+    mapping: &Mapping,
+) -> Result<(Lines<Bytes>, Option<String>), ReadError> {
     let given = match &mapping.encoding {
         None => None,
         Some(label) => Some(encoding::named(label).ok_or_else(|| {
@@ -267,7 +269,8 @@ pub(super) fn refuse_foreign(name: &str, start: &[u8]) -> Result<(), ReadError> 
 
 /// An event of a file that has no time.
 fn without_time(event: &RawEvent, line: u64) -> Entry {
-    let detail = format!("line {line}: at: missing; a record of a file is not of today. Map its time to `at`, or use --now");
+    let detail =
+        format!("line {line}: at: missing; a record of a file is not of today. Map its time to `at`, or use --now");
     Entry::Unreadable(Refusal::of(RecordKind::Events, Rejection::new(Reason::BadTime, detail), event.to_json()))
 }
 
@@ -367,7 +370,9 @@ fn bind(name: &str, settings: &ReadSettings, header: &[String]) -> Result<BoundM
         RecordKind::Events if settings.needs_time && !is_given("at") => {
             let is_likely = |column: &&&str| {
                 let column = column.to_lowercase();
-                ["time", "date", "datum", "zeit", "fecha", "heure", "stamp", "_at"].iter().any(|word| column.contains(word))
+                ["time", "date", "datum", "zeit", "fecha", "heure", "stamp", "_at"]
+                    .iter()
+                    .any(|word| column.contains(word))
             };
             let likely: Vec<String> = names.iter().filter(is_likely).map(|column| format!("`{column}`")).collect();
             return Err(ReadError::NoTime { name: name.into(), header: header.join(", "), likely: likely.join(", ") });

@@ -132,7 +132,10 @@ mod tests {
     #[test]
     fn columns_of_tables_and_paths_of_objects_are_found() {
         let table = of("a.csv", "id;title\n1;Mug\n2\n");
-        assert_eq!((table.columns, table.rows), (vec!["id".into(), "title".into()], vec![vec!["1".into(), "Mug".into()]]));
+        assert_eq!(
+            (table.columns, table.rows),
+            (vec!["id".into(), "title".into()], vec![vec!["1".into(), "Mug".into()]])
+        );
         assert_eq!(table.delimiter, Some(';'));
         for text in [
             "{\"a\":1,\"l\":[{\"x\":2}]}\n{\"b\":{\"c\":\"d\"}}\n",

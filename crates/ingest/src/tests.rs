@@ -396,7 +396,8 @@ fn mapped(toml_pairs: &[(&str, &str)]) -> Mapping {
 #[test]
 fn the_decimal_sign_of_a_table_is_recognised_from_its_prices() {
     let read_prices = |text: &str, mapping: Mapping| {
-        let settings = ReadSettings { mapping: Mapping { kind: RecordKind::Items, ..mapping }, ..ReadSettings::default() };
+        let settings =
+            ReadSettings { mapping: Mapping { kind: RecordKind::Items, ..mapping }, ..ReadSettings::default() };
         read_with_notes("a.csv", text.as_bytes(), &settings)
     };
     let price = |line: u64, id: &str, price: &str| format!("{line}: {{\"id\":{id:?},\"price\":{price}}}");
@@ -405,7 +406,10 @@ fn the_decimal_sign_of_a_table_is_recognised_from_its_prices() {
     assert_eq!(records, [price(2, "A", "9.99"), price(3, "B", "1299"), euro]);
     assert_eq!(notes, ["semicolons", "decimal commas"]);
     let (records, notes) = read_prices("id,price\nA,\"9,99\"\nB,1.299\n", Mapping::default());
-    assert_eq!((records, notes), (vec![price(2, "A", "9.99"), price(3, "B", "1299")], vec!["decimal commas".to_owned()]));
+    assert_eq!(
+        (records, notes),
+        (vec![price(2, "A", "9.99"), price(3, "B", "1299")], vec!["decimal commas".to_owned()])
+    );
     let (records, notes) = read_prices("id;price\nA;9.99\nB;\"1,299\"\n", Mapping::default());
     assert_eq!((records, notes), (vec![price(2, "A", "9.99"), price(3, "B", "1299")], vec!["semicolons".to_owned()]));
     let (records, _) = read_prices("id;price\nA;9.99\nB;9,99\n", Mapping::default());
@@ -433,7 +437,10 @@ fn comments_escapes_and_titles_of_reports_are_no_cells() {
     assert_eq!(read("a.tsv", tabs.as_bytes(), &settings).0, expected, "as MySQL writes");
     let report = "Events of the shop\n\ntype;user;item\nview;u1;A\n";
     let (records, notes) = read_with_notes("a.csv", report.as_bytes(), &ReadSettings::default());
-    assert_eq!((records, notes), (vec![view(4, "u1", "A")], vec!["semicolons".to_owned(), "2 lines before the header".to_owned()]));
+    assert_eq!(
+        (records, notes),
+        (vec![view(4, "u1", "A")], vec!["semicolons".to_owned(), "2 lines before the header".to_owned()])
+    );
 }
 
 #[test]
@@ -467,7 +474,8 @@ fn lines_that_a_rule_skips_are_counted() {
     };
     let mapping = Mapping { rule: vec![rule], ..Mapping::default() };
     let mut reader =
-        open("a.csv", b"type,user,item\nview,u1,A\nTotal,,\n", &ReadSettings { mapping, ..ReadSettings::default() }).unwrap();
+        open("a.csv", b"type,user,item\nview,u1,A\nTotal,,\n", &ReadSettings { mapping, ..ReadSettings::default() })
+            .unwrap();
     let batch = reader.next_batch(10).unwrap();
     assert_eq!((batch.entries.len(), batch.n_skipped), (1, 1));
 }
@@ -479,10 +487,14 @@ fn elements_of_an_array_are_events_with_ids_of_their_own() {
     let text = "{\"event\":\"purchase\",\"user\":\"u\",\"order\":\"o1\",\"items\":[{\"id\":\"a\"},{\"id\":\"b\"}]}\n";
     let mut reader = open("a.ndjson", text.as_bytes(), &settings).unwrap();
     let batch = reader.next_batch(10).unwrap();
-    let ids: Vec<String> = batch.entries.iter().map(|entry| match entry {
-        Entry::Event(event, _) => event.to_json(),
-        other => format!("{other:?}"),
-    }).collect();
+    let ids: Vec<String> = batch
+        .entries
+        .iter()
+        .map(|entry| match entry {
+            Entry::Event(event, _) => event.to_json(),
+            other => format!("{other:?}"),
+        })
+        .collect();
     assert_eq!(batch.lines, [1, 1]);
     assert!(ids[0].starts_with("{\"id\":\"o1\"") && ids[1].starts_with("{\"id\":\"o1#2\""), "{ids:?}");
 }

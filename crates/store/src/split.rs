@@ -12,8 +12,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub fn shopper_hash(shopper: &Shopper) -> u64 {
     // Users and guests may share a name, and are others.
     match shopper {
-        Shopper::User(user) => xxh3_64_with_seed(user.as_str().as_bytes(), 1),
-        Shopper::Guest(session) => xxh3_64_with_seed(session.as_str().as_bytes(), 2),
+        Shopper::User(user) | Shopper::PublishedUser(user) => xxh3_64_with_seed(user.as_str().as_bytes(), 1),
+        Shopper::Guest(session) | Shopper::PublishedGuest(session) => xxh3_64_with_seed(session.as_str().as_bytes(), 2),
     }
 }
 

@@ -134,7 +134,7 @@ impl Drive {
         let n = visit.n;
         let user = match &visit.shopper {
             Shopper::User(user) => Some(user),
-            Shopper::Guest(_) => None,
+            _ => None,
         };
         match &visit.request {
             Request::Home if arm == Arm::Popular => self.client.get(&format!("/v1/trending?n={n}")),

@@ -16,6 +16,7 @@ mod forget;
 mod http;
 mod mappings;
 mod poison;
+mod recover;
 mod resets;
 mod retention;
 mod server;

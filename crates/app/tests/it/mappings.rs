@@ -87,7 +87,10 @@ fn products_keep_their_texts_prices_and_availability() {
     let items = |name: &str| ingested(&example(name), &[], "catalogue").2;
     let shopify = items("shopify-products.csv");
     let medium = find(&shopify, "id", "LS-M");
-    assert_eq!((&medium["title"], &medium["parent"], &medium["stock"]), (&"Linen shirt".into(), &"linen-shirt".into(), &0.into()));
+    assert_eq!(
+        (&medium["title"], &medium["parent"], &medium["stock"]),
+        (&"Linen shirt".into(), &"linen-shirt".into(), &0.into())
+    );
     assert_eq!(medium["description"], "Woven in Porto, 100 % linen.");
     assert_eq!(medium["image"], "https://cdn.shop.example/linen-m.jpg");
     assert_eq!(medium["tags"], serde_json::json!(["linen", "summer"]));
@@ -128,7 +131,8 @@ fn orders_and_clicks_keep_shopper_item_and_time() {
     assert_eq!((&orders[2]["user"], &orders[2]["session"]), (&Value::Null, &"#1002".into()));
     assert_eq!(orders[3]["type"], "return");
     let ga4 = events("ga4-bigquery.ndjson");
-    let bought: Vec<&Value> = ga4.iter().filter(|event| event["type"] == "purchase").map(|event| &event["item"]).collect();
+    let bought: Vec<&Value> =
+        ga4.iter().filter(|event| event["type"] == "purchase").map(|event| &event["item"]).collect();
     assert_eq!(bought, ["LS-S", "TM"]);
     assert_eq!(find(&ga4, "type", "search")["query"], "linen");
     let ubi = events("opensearch-ubi.ndjson");
@@ -156,7 +160,8 @@ fn documents_of_a_search_engine_go_in_by_a_mapping_of_the_shop() {
 fn a_guess_is_a_mapping_that_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("stock.csv");
-    std::fs::write(&file, "Artikelnummer;Bezeichnung;Preis;Farbe\n7;Große Tasse;9,99 €;rot\n8;Teller;1.299,00 €;\n").unwrap();
+    std::fs::write(&file, "Artikelnummer;Bezeichnung;Preis;Farbe\n7;Große Tasse;9,99 €;rot\n8;Teller;1.299,00 €;\n")
+        .unwrap();
     let output = run(folder.path(), &["ingest", "--guess", "stock.csv", "--data", "d"]);
     let (mapping, said) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{said}");
@@ -201,7 +206,10 @@ fn products_need_no_flag() {
     std::fs::write(&file, r#"[{"sku": 7, "name": "Mug", "price": "9,99 €"}]"#).unwrap();
     let (summary, said, items) = ingested(&file, &[], "catalogue");
     assert!(said.contains("recognised products"), "{said}");
-    assert_eq!((&items[0]["id"], &items[0]["title"], &summary["items"]["without_title"]), (&"7".into(), &"Mug".into(), &0.into()));
+    assert_eq!(
+        (&items[0]["id"], &items[0]["title"], &summary["items"]["without_title"]),
+        (&"7".into(), &"Mug".into(), &0.into())
+    );
     std::fs::write(&file, r#"{"type": "view", "user": "u1", "item": "A"}"#).unwrap();
     let output = run(folder.path(), &["ingest", "p.json", "--data", "d"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

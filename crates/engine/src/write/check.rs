@@ -5,12 +5,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use accrue_event::{
-    ContentIds, EventId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, RefusalId, Rejection,
-    Repair, arrival_id, content_hash, lacks_id,
+    ContentIds, EventId, ItemId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, RefusalId,
+    Rejection, Repair, arrival_id, content_hash, lacks_id,
 };
-use accrue_store::{Body, CheckedEvent, Offset};
+use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
-use super::batch::{Incoming, Ingested, Refused};
+use super::batch::{Incoming, Ingested, Refused, Sender};
+use super::published::{NewOfPublished, inert_body};
 use super::writer::Writer;
 use crate::clock::Arrival;
 use crate::error::EngineError;
@@ -20,7 +21,20 @@ use crate::error::EngineError;
 pub(crate) struct NewInGroup {
     /// Hashes of the content, by id.
     events: HashMap<EventId, u128>,
-    refusals: HashSet<RefusalId>,
+    pub(super) refusals: HashSet<RefusalId>,
+    /// Items that the shop's own events name and the facts do not have yet.
+    pub(super) items: HashSet<ItemId>,
+    pub(super) published: NewOfPublished,
+}
+
+/// A batch after each of its events was judged by itself.
+#[derive(Default)]
+struct Judged {
+    passed: Vec<CheckedEvent>,
+    /// Refusals with their places in the batch.
+    refusals: Vec<(usize, Refusal)>,
+    /// Of the refusals by the check: the place in `refusals`, and the event's id if it can be read.
+    rejected_ids: Vec<(usize, Option<EventId>)>,
 }
 
 impl Writer {
@@ -28,17 +42,62 @@ impl Writer {
     pub fn judge(
         &mut self,
         batch: Vec<Incoming<RawEvent>>,
+        sender: &Sender,
         arrival: Arrival,
         group: &mut NewInGroup,
         bodies: &mut Vec<Body>,
     ) -> Result<(Ingested, usize), EngineError> {
         let before = bodies.len();
         let mut outcome = Ingested::default();
-        let mut passed = Vec::with_capacity(batch.len());
-        let mut refusals = Vec::new();
-        let mut rejected_ids = Vec::new();
         let shared = self.shared.clone();
         let facts = shared.facts.read();
+        let mut judged = self.judge_each(batch, sender, arrival, before as u64, &facts);
+        let mut same = self.drop_known_refusals(&mut judged, group)?;
+        let Judged { passed, refusals, .. } = judged;
+        same += match sender {
+            Sender::Shop => self.refuse(refusals, group, &mut outcome, bodies)?,
+            Sender::Published(_) => {
+                self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
+            }
+        };
+        let mut conflicting = 0;
+        let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
+        for (checked, known) in passed.into_iter().zip(known) {
+            let hash = content_hash(&checked.event);
+            let first = match known {
+                Some(offset) => self.content_at(offset)?,
+                None => group.events.get(&checked.event.id).map(|hash| Content::Hash(*hash)),
+            };
+            match first {
+                // If the check set the time, it differs each time the event is sent, so the content cannot be compared.
+                Some(Content::Inert) => same += 1,
+                Some(Content::Hash(first)) if first == hash || at_was_set(&checked) => same += 1,
+                Some(Content::Hash(_)) => conflicting += 1,
+                None => {
+                    group.events.insert(checked.event.id.clone(), hash);
+                    *(if checked.repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
+                    bodies.push(self.admit(checked, sender, arrival, &facts, group));
+                }
+            }
+        }
+        outcome.duplicates = same + conflicting;
+        if outcome.duplicates > 0 {
+            bodies.push(Body::Duplicates { same, conflicting });
+        }
+        Ok((outcome, bodies.len() - before))
+    }
+
+    /// Judges each event by itself. `n_before` is the number of records before the batch in its group.
+    fn judge_each(
+        &self,
+        batch: Vec<Incoming<RawEvent>>,
+        sender: &Sender,
+        arrival: Arrival,
+        n_before: u64,
+        facts: &Facts,
+    ) -> Judged {
+        let mut judged = Judged { passed: Vec::with_capacity(batch.len()), ..Judged::default() };
+        let Judged { passed, refusals, rejected_ids } = &mut judged;
         let mut ids = ContentIds::default();
         for (index, incoming) in batch.into_iter().enumerate() {
             let mut raw = match incoming {
@@ -50,6 +109,7 @@ impl Writer {
             };
             let lacks_id = lacks_id(&raw);
             ids.assign(&mut raw);
+            sender.claim(&mut raw);
             match self.check.judge(&raw, arrival.clock, |item| facts.known_item(item)) {
                 Outcome::Accepted(event) => passed.push(CheckedEvent { event, repairs: Vec::new(), raw: None }),
                 Outcome::Repaired(mut event, mut repairs) => {
@@ -58,12 +118,12 @@ impl Writer {
                         event.at = arrival.stamp;
                         repairs.push(Repair::AtHeld);
                     }
-                    // Without a time the content does not say which of several equal events this is; its arrival does.
+                    // Equal events without a time have equal content, so the id of each is made from its arrival.
                     if lacks_id && was_filled {
-                        let place = (self.log.end().0 + before as u64, index as u64);
-                        event.id = arrival_id(&event.id, arrival.clock, place);
+                        let place = (self.log.end().0 + n_before, index as u64);
+                        event.id = sender.id(arrival_id(&event.id, arrival.clock, place));
                     }
-                    let (repairs, raw) = (repair_codes(&repairs), Some(raw.to_json().into()));
+                    let (repairs, raw) = (repair_codes(&repairs), self.kept_json(&raw, sender));
                     passed.push(CheckedEvent { event, repairs, raw });
                 }
                 Outcome::Quarantined(rejection) => {
@@ -72,52 +132,62 @@ impl Writer {
                 }
             }
         }
-        let mut duplicates = [0; 2];
-        // An event that the log holds is known, whatever the rules say of it by now: a batch that is sent again because
-        // its answer was lost must not be refused for the rate that it caused itself.
+        judged
+    }
+
+    /// Drops the refusals of events whose id is known, and returns their number. An event that the log has is a duplicate even if the
+    /// rules would refuse it now: a batch that is sent again because its answer was lost must not be refused for the rate that it caused
+    /// itself.
+    fn drop_known_refusals(&self, judged: &mut Judged, group: &NewInGroup) -> Result<u64, EngineError> {
+        let Judged { passed, refusals, rejected_ids } = judged;
+        // Most batches have no rejected event.
+        if rejected_ids.is_empty() {
+            return Ok(0);
+        }
         let wanted = rejected_ids.iter().filter_map(|(_, id)| id.as_ref());
         let mut found = self.log.find_events(wanted)?.into_iter();
+        let in_batch: HashSet<&EventId> = passed.iter().map(|checked| &checked.event.id).collect();
         let mut known = HashSet::new();
-        for (place, id) in &rejected_ids {
+        for (place, id) in rejected_ids {
             let Some(id) = id else { continue };
             let is_in_log = found.next().flatten().is_some();
-            if is_in_log || group.events.contains_key(id) {
+            if is_in_log || in_batch.contains(id) || group.events.contains_key(id) {
                 known.insert(*place);
             }
         }
-        duplicates[0] += known.len() as u64;
-        let refusals: Vec<_> = refusals
-            .into_iter()
-            .enumerate()
-            .filter(|(place, _)| !known.contains(place))
-            .map(|(_, refusal)| refusal)
-            .collect();
-        duplicates[0] += self.refuse(refusals, group, &mut outcome, bodies)?;
-        let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
-        for (checked, known) in passed.into_iter().zip(known) {
-            let hash = content_hash(&checked.event);
-            let first = match known {
-                Some(offset) => self.content_at(offset)?,
-                None => group.events.get(&checked.event.id).copied(),
-            };
-            match first {
-                // If the check set the time, it differs each time the event is sent, so the content cannot be compared.
-                Some(first) if first == hash || at_was_set(&checked) => duplicates[0] += 1,
-                Some(_) => duplicates[1] += 1,
-                None => {
-                    group.events.insert(checked.event.id.clone(), hash);
-                    let item = checked.event.item.as_ref().and_then(|item| facts.known_item(item));
-                    self.check.observe(&checked.event, item);
-                    *(if checked.repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
-                    bodies.push(Body::Event(checked));
-                }
+        let mut place = 0;
+        refusals.retain(|_| {
+            place += 1;
+            !known.contains(&(place - 1))
+        });
+        Ok(known.len() as u64)
+    }
+
+    /// The record of an event that the check passed and the log does not have.
+    fn admit(
+        &mut self,
+        checked: CheckedEvent,
+        sender: &Sender,
+        arrival: Arrival,
+        facts: &Facts,
+        group: &mut NewInGroup,
+    ) -> Body {
+        let named = checked.event.item.as_ref();
+        let item = named.and_then(|item| facts.known_item(item));
+        let inert = match sender {
+            Sender::Shop => {
+                group.items.extend(named.filter(|_| item.is_none()).cloned());
+                None
+            }
+            Sender::Published(_) => self.admit_published(&checked.event, facts, arrival.stamp, group).err(),
+        };
+        match inert {
+            Some(why) => inert_body(checked, why),
+            None => {
+                self.check.observe(&checked.event, item);
+                Body::Event(checked)
             }
         }
-        outcome.duplicates = duplicates[0] + duplicates[1];
-        if outcome.duplicates > 0 {
-            bodies.push(Body::Duplicates { same: duplicates[0], conflicting: duplicates[1] });
-        }
-        Ok((outcome, bodies.len() - before))
     }
 
     /// Takes descriptions of items in; with `sync`, retires the items that the list does not name. A record that the check refuses still
@@ -203,7 +273,7 @@ impl Writer {
     }
 
     /// Puts refused records into quarantine. Returns how many of them were refused once before.
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         refusals: Vec<(usize, Refusal)>,
         group: &mut NewInGroup,
@@ -227,13 +297,27 @@ impl Writer {
         Ok(outcome.refused_again.len() as u64)
     }
 
-    /// The hash of the content of the event at `offset`.
-    fn content_at(&mut self, offset: Offset) -> Result<Option<u128>, EngineError> {
+    /// What the log has of the event at `offset`.
+    fn content_at(&mut self, offset: Offset) -> Result<Option<Content>, EngineError> {
         Ok(self.reader.get(offset)?.and_then(|record| match record.body {
-            Body::Event(checked) | Body::Released { event: checked, .. } => Some(content_hash(&checked.event)),
+            Body::Event(checked) | Body::Released { event: checked, .. } => {
+                Some(Content::Hash(content_hash(&checked.event)))
+            }
+            Body::Published(record) => match *record {
+                PublishedRecord::Inert { .. } => Some(Content::Inert),
+                PublishedRecord::Refusals { .. } => None,
+            },
             _ => None,
         }))
     }
+}
+
+/// The content of an event in the log, as far as it is kept.
+enum Content {
+    /// Its hash.
+    Hash(u128),
+    /// The event had no effect, and its content was not kept.
+    Inert,
 }
 
 /// The records of a batch that could be read, with their indexes; the others go to `refusals`.

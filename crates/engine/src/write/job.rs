@@ -4,13 +4,13 @@ use accrue_event::{Check, RawEvent, RawItem, RawUser};
 use accrue_store::{Body, Detached, Facts, Offset};
 use tokio::sync::oneshot;
 
-use super::batch::{Incoming, Ingested};
+use super::batch::{Incoming, Ingested, Sender};
 use crate::error::EngineError;
 
 /// A job of the writer, with the place where its answer goes.
 pub(crate) enum Job {
     /// Take events in.
-    Events(Vec<Incoming<RawEvent>>, Reply<Ingested>),
+    Events(Vec<Incoming<RawEvent>>, Sender, Reply<Ingested>),
     /// Describe items; with `true`, retire every item that is not listed.
     Items(Vec<Incoming<RawItem>>, bool, Reply<Ingested>),
     /// Describe users.

@@ -7,6 +7,7 @@
 //! | `thread` | takes jobs from the queue, and groups batches of events into commits |
 //! | `writer` | one commit: append, make durable, apply to the facts |
 //! | `check` | judges each record of a batch, and removes duplicates |
+//! | `published` | what a published key may leave behind |
 //! | `quarantine` | judges quarantined records again, or drops them |
 //! | `served` | answers that wait to be recorded |
 //! | `search_index` | the search index's thread, which follows the catalogue |
@@ -14,6 +15,7 @@
 pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod job;
+mod published;
 pub(crate) mod quarantine;
 pub(crate) mod search_index;
 pub(crate) mod served;

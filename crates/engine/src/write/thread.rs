@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use accrue_event::RawEvent;
 
-use super::batch::{Incoming, Ingested};
+use super::batch::{Incoming, Ingested, Sender};
 use super::check::NewInGroup;
 use super::job::{Job, Reply};
 use super::served::PATIENCE;
@@ -28,7 +28,7 @@ impl Writer {
         let mut next = self.wait(jobs);
         while let Some(job) = next.take() {
             match job {
-                Job::Events(batch, reply) => next = self.events(batch, reply, jobs),
+                Job::Events(batch, sender, reply) => next = self.events(batch, sender, reply, jobs),
                 Job::Items(items, sync, reply) => drop(reply.send(self.items(items, sync))),
                 Job::Users(users, reply) => drop(reply.send(self.users(users))),
                 Job::Edit(edit, reply) => drop(reply.send(self.edit(edit))),
@@ -58,21 +58,27 @@ impl Writer {
     }
 
     /// Takes a batch and those that wait after it into one commit; returns the job that ended the group.
-    fn events(&mut self, batch: Vec<Incoming<RawEvent>>, reply: Reply<Ingested>, jobs: &Receiver<Job>) -> Option<Job> {
+    fn events(
+        &mut self,
+        batch: Vec<Incoming<RawEvent>>,
+        sender: Sender,
+        reply: Reply<Ingested>,
+        jobs: &Receiver<Job>,
+    ) -> Option<Job> {
         let arrival = self.clock.read();
         let mut bodies = Vec::with_capacity(batch.len());
         let mut group = NewInGroup::default();
         let mut waiting = Vec::new();
-        let mut next = Some((batch, reply));
+        let mut next = Some((batch, sender, reply));
         let mut ended_by = None;
-        while let Some((batch, reply)) = next.take() {
-            match self.judge(batch, arrival, &mut group, &mut bodies) {
+        while let Some((batch, sender, reply)) = next.take() {
+            match self.judge(batch, &sender, arrival, &mut group, &mut bodies) {
                 Ok((outcome, n_records)) => waiting.push(Pending { outcome, n_records, reply }),
                 Err(error) => drop(reply.send(Err(error))),
             }
             if bodies.len() < GROUP {
                 match jobs.try_recv() {
-                    Ok(Job::Events(batch, reply)) => next = Some((batch, reply)),
+                    Ok(Job::Events(batch, sender, reply)) => next = Some((batch, sender, reply)),
                     Ok(other) => ended_by = Some(other),
                     Err(_) => {}
                 }

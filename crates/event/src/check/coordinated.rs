@@ -155,6 +155,7 @@ fn keys(event: &Event) -> Option<(u64, u64)> {
     // Never 0, which marks a free place.
     let item = hash(event.item.as_ref()?.as_str(), ITEM) | 1;
     let shopper = match (&event.user, &event.session) {
+        (_, Some(session)) if event.id.is_published() => hash(session.as_str(), GUEST),
         (Some(user), _) => hash(user.as_str(), USER),
         (None, Some(session)) => hash(session.as_str(), GUEST),
         (None, None) => return None,

@@ -25,7 +25,7 @@ mod usual;
 mod verdict;
 
 pub use histogram::LogHistogram;
-pub use statistics::{KnownItem, RuleStatistics};
+pub use statistics::{KnownItem, PublishedStatistics, RuleStatistics};
 pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 
 use crate::identity::content_id;

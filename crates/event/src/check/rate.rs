@@ -102,15 +102,19 @@ fn minute(at: Timestamp) -> i64 {
 }
 
 /// A key for shopper and class: never 0, which marks a free place. A user and a guest with the same name have different
-/// keys.
+/// keys, and so has what each published key sends in their names.
 fn key(event: &Event) -> u64 {
+    let hash = |name: &str, seed| xxhash_rust::xxh3::xxh3_64_with_seed(name.as_bytes(), seed);
     let class = RateClass::of(&event.event_type) as u64;
+    let published_by = event.id.published_by();
     let (kind, name) = match (&event.user, &event.session) {
+        (_, Some(session)) if published_by.is_some() => (1, session.as_str()),
         (Some(user), _) => (0, user.as_str()),
         (None, Some(session)) => (1, session.as_str()),
         (None, None) => (2, ""),
     };
-    xxhash_rust::xxh3::xxh3_64_with_seed(name.as_bytes(), class * 3 + kind) | 1
+    let seed = class * 3 + kind;
+    hash(name, published_by.map_or(seed, |key| hash(key, seed))) | 1
 }
 
 impl From<Vec<(u16, Count)>> for RateTable {

@@ -7,6 +7,7 @@ use super::repairs::Repairs;
 use super::statistics::{KnownItem, RuleStatistics};
 use super::text::{Lines, clean, clean_cut, prefix};
 use super::verdict::{Reason, Rejection, Repair};
+use crate::published::namespace_bytes;
 use crate::raw_value::RawValue;
 use crate::settings::{OutlierAction, built_in_alias, built_in_type};
 use crate::{CheckSettings, Event, EventType};
@@ -91,7 +92,7 @@ pub(super) fn id(
             return Err(Rejection::new(Reason::BadId, format!("{name}: {} is not an id", excerpt(value))));
         }
     };
-    if id.len() > settings.max_id_bytes {
+    if id.len() - namespace_bytes(&id) > settings.max_id_bytes {
         return Err(too_long(name, id.len(), settings));
     }
     Ok((!id.is_empty()).then_some(id))
@@ -421,7 +422,7 @@ pub(super) fn bot_rate(event: &Event, statistics: &RuleStatistics, settings: &Ch
         RateClass::Impressions => settings.rates.impressions,
         RateClass::BasketLines => settings.rates.basket_lines,
     };
-    if most == 0 || statistics.rates.events_in_minute(event) < most {
+    if most == 0 || statistics.rates(event).events_in_minute(event) < most {
         return Ok(());
     }
     Err(Rejection::new(
@@ -436,7 +437,7 @@ pub(super) fn coordinated(event: &Event, statistics: &RuleStatistics, settings: 
     if rule.least == 0 {
         return Ok(());
     }
-    match statistics.newcomers.suspicion(event) {
+    match statistics.newcomers(event).suspicion(event) {
         Some(seen) if seen.fresh >= rule.least && seen.evidence > f64::from(rule.evidence) => {
             let (fresh, shoppers, elsewhere) = (seen.fresh, seen.shoppers, 100.0 * seen.elsewhere);
             let detail = format!(

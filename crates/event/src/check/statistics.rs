@@ -35,14 +35,30 @@ pub struct RuleStatistics {
     /// Prices of events divided by the known price of their item.
     price_ratios: LogHistogram,
     /// Counts of each shopper's events in the current minute.
-    pub(super) rates: RateTable,
+    rates: RateTable,
     /// Shoppers seen before, and the shoppers of each item today.
-    pub(super) newcomers: Newcomers,
+    newcomers: Newcomers,
+    /// What events of published keys are compared with. A checkpoint stores it as a section of its own.
+    #[serde(skip)]
+    published: PublishedStatistics,
+}
+
+/// Statistics of the events of published keys, kept apart, so that whoever reads a key off a page cannot have the shop's
+/// own events refused. Their prices and quantities are not counted at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedStatistics {
+    rates: RateTable,
+    newcomers: Newcomers,
 }
 
 impl RuleStatistics {
     /// Adds an accepted event; `item` is what the catalogue knew of its item before.
     pub fn observe(&mut self, event: &Event, item: Option<KnownItem<'_>>) {
+        if event.id.is_published() {
+            self.published.rates.add(event);
+            self.published.newcomers.add(event);
+            return;
+        }
         self.rates.add(event);
         self.newcomers.add(event);
         // Other types have no quantity of their own and would add nothing but ones.
@@ -64,6 +80,26 @@ impl RuleStatistics {
         if let Some(category) = item.category {
             self.observe_category(category, price);
         }
+    }
+
+    /// Counts of each shopper's events in the current minute, among those that the event is compared with.
+    pub(super) fn rates(&self, event: &Event) -> &RateTable {
+        if event.id.is_published() { &self.published.rates } else { &self.rates }
+    }
+
+    /// Shoppers seen before and those of each item today, among those that the event is compared with.
+    pub(super) fn newcomers(&self, event: &Event) -> &Newcomers {
+        if event.id.is_published() { &self.published.newcomers } else { &self.newcomers }
+    }
+
+    /// The statistics of published events.
+    pub fn published(&self) -> &PublishedStatistics {
+        &self.published
+    }
+
+    /// Continues from these statistics of published events.
+    pub fn set_published(&mut self, published: PublishedStatistics) {
+        self.published = published;
     }
 
     fn observe_category(&mut self, category: &str, price: f32) {

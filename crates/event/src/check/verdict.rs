@@ -251,12 +251,17 @@ impl RuleCounters {
     /// Counts a repaired record by the codes of its repairs, as the log stores them.
     pub fn count_repaired<'a>(&mut self, codes: impl IntoIterator<Item = &'a str>) {
         self.repaired += 1;
-        codes.into_iter().for_each(|code| bump(&mut self.repairs, code));
+        codes.into_iter().for_each(|code| add(&mut self.repairs, code, 1));
     }
 
     /// Counts a rejection by its reason code, as the log stores it.
     pub fn count_quarantined(&mut self, code: &str) {
-        bump(&mut self.quarantined, code);
+        self.add_quarantined(code, 1);
+    }
+
+    /// Counts several rejections of one reason.
+    pub fn add_quarantined(&mut self, code: &str, n: u64) {
+        add(&mut self.quarantined, code, n);
     }
 
     /// Number of all rejections.
@@ -265,11 +270,11 @@ impl RuleCounters {
     }
 }
 
-fn bump(counts: &mut BTreeMap<Box<str>, u64>, code: &str) {
+fn add(counts: &mut BTreeMap<Box<str>, u64>, code: &str, n: u64) {
     match counts.get_mut(code) {
-        Some(count) => *count += 1,
+        Some(count) => *count += n,
         None => {
-            counts.insert(code.into(), 1);
+            counts.insert(code.into(), n);
         }
     }
 }

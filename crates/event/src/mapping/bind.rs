@@ -76,7 +76,10 @@ impl<'m> Binding<'m> {
         let columns = self.columns.iter().map(|name| self.column(name, array.as_ref())).collect::<Vec<_>>();
         let inside = |field: &BoundField| {
             field.field == "id"
-                && field.sources.iter().any(|source| matches!(source, Source::Cell(place) if columns[*place].n_shared > 0))
+                && field
+                    .sources
+                    .iter()
+                    .any(|source| matches!(source, Source::Cell(place) if columns[*place].n_shared > 0))
         };
         Ok(BoundMapping {
             kind: mapping.kind,
@@ -248,7 +251,8 @@ impl<'m> Binding<'m> {
             if self.mapping.kind.fields().contains(&&**name) {
                 columns.extend(cells_of(name));
             } else {
-                let was_used = self.columns.iter().position(|known| known == name).is_some_and(|place| self.used[place]);
+                let was_used =
+                    self.columns.iter().position(|known| known == name).is_some_and(|place| self.used[place]);
                 let place = self.place("fill_down", name)?;
                 // It is still a property, unless something else uses it.
                 self.used[place] = was_used;
@@ -261,7 +265,9 @@ impl<'m> Binding<'m> {
                 parents if parents.is_empty() => parents,
                 parents => parents.into_iter().chain(cells_of("id")).collect(),
             },
-            RecordKind::Events => Some(cells_of("session")).filter(|cells| !cells.is_empty()).unwrap_or(cells_of("user")),
+            RecordKind::Events => {
+                Some(cells_of("session")).filter(|cells| !cells.is_empty()).unwrap_or(cells_of("user"))
+            }
             RecordKind::Users => Vec::new(),
         };
         if self.is_table && self.mapping.kind == RecordKind::Items && !group.is_empty() {

@@ -179,7 +179,8 @@ impl BoundMapping {
 
     /// The places of the cells that are read as amounts, such as prices.
     pub fn amount_columns(&self) -> Vec<usize> {
-        let fields = self.fields.iter().chain(&self.item).filter(|field| matches!(field.shape.reading, Reading::Amount(_)));
+        let fields =
+            self.fields.iter().chain(&self.item).filter(|field| matches!(field.shape.reading, Reading::Amount(_)));
         let properties = self.rest.iter().filter(|property| matches!(property.reading, Reading::Amount(_)));
         let sources = fields.flat_map(|field| &field.sources).chain(properties.flat_map(|property| &property.sources));
         sources.filter_map(Source::cell).collect()
@@ -275,7 +276,8 @@ impl BoundMapping {
 
     /// Whether the mapping says what becomes of a field of an object.
     fn names(&self, name: &str) -> bool {
-        let is_named = |column: &Column| *column.name == *name || column.path.as_ref().is_some_and(|path| path.root() == name);
+        let is_named =
+            |column: &Column| *column.name == *name || column.path.as_ref().is_some_and(|path| path.root() == name);
         self.columns.iter().any(is_named) || is_dropped(&self.drop_columns, name)
     }
 

@@ -21,9 +21,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::RecordKind;
 use crate::amount::Decimal;
 use crate::raw::RawItem;
-use crate::RecordKind;
 
 pub use bound::{BoundMapping, Mapped};
 pub use cell::{Cell, Reading};

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::any_value::{self, AnyValue};
 use crate::raw_value::{RawValue, pairs_json};
 
 /// An object with the platform's own names.
@@ -311,66 +312,45 @@ impl<'de> de::Visitor<'de> for Fields {
 
 impl<'de> Deserialize<'de> for Nested {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
+        any_value::read(deserializer)
     }
 }
 
-struct AnyValue;
+impl AnyValue for Nested {
+    type Element = Nested;
+    type Name = Box<str>;
 
-impl<'de> de::Visitor<'de> for AnyValue {
-    type Value = Nested;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+    fn null() -> Self {
+        Self::Single(RawValue::Null)
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::Null))
+    fn boolean(value: bool) -> Self {
+        Self::Single(RawValue::Bool(value))
     }
 
-    fn visit_none<E: de::Error>(self) -> Result<Nested, E> {
-        self.visit_unit()
+    fn integer(value: i64) -> Self {
+        Self::Single(RawValue::Int(value))
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Nested, D::Error> {
-        deserializer.deserialize_any(self)
+    // An id above the range of i64 must keep its digits.
+    fn above_i64(value: u64) -> Self {
+        Self::Single(RawValue::text(value.to_string()))
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::Bool(value)))
+    fn float(value: f64) -> Self {
+        Self::Single(RawValue::Float(value))
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::Int(value)))
+    fn text(value: String) -> Self {
+        Self::Single(RawValue::text(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Nested, E> {
-        let value = i64::try_from(value).map_or_else(|_| RawValue::text(value.to_string()), RawValue::Int);
-        Ok(Nested::Single(value))
+    fn list(values: Vec<Nested>) -> Self {
+        Self::List(values)
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::Float(value)))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::text(value)))
-    }
-
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::text(value)))
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Nested, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element()? {
-            values.push(value);
-        }
-        Ok(Nested::List(values))
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Nested, A::Error> {
-        Fields.visit_map(map).map(Nested::Object)
+    fn table(fields: Vec<(Box<str>, Nested)>) -> Self {
+        Self::Object(Object(fields))
     }
 }
 

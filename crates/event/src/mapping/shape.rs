@@ -70,9 +70,7 @@ impl Shape {
                 (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
                 (None, None) => RawValue::Int(number),
             },
-            RawValue::Float(number) => {
-                RawValue::Float(self.scale.map_or(number, |factor| scaled(number, factor)))
-            }
+            RawValue::Float(number) => RawValue::Float(self.scale.map_or(number, |factor| scaled(number, factor))),
             value => value,
         }
     }

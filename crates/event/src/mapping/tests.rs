@@ -237,7 +237,10 @@ fn fields_are_found_under_their_usual_names() {
     assert_eq!(item, expected);
     // What the mapping uses, and what has our name, is not guessed.
     let toml = "kind = 'items'\nfields = { id = 'sku' }\nproperties = { label = 'name' }";
-    assert_eq!(rows(toml, &["sku", "name", "title"], &[&["1", "x", "Mug"]]), [r#"{"id":"1","title":"Mug","attributes":{"label":"x"}}"#]);
+    assert_eq!(
+        rows(toml, &["sku", "name", "title"], &[&["1", "x", "Mug"]]),
+        [r#"{"id":"1","title":"Mug","attributes":{"label":"x"}}"#]
+    );
     let event = r#"{"event_type":"view","user_id":7,"product_id":"a","properties":{"qty":2}}"#;
     assert_eq!(objects("", event), [r#"{"type":"view","user":7,"item":"a","quantity":2}"#]);
 }
@@ -285,7 +288,9 @@ fn a_group_is_described_by_its_first_row() {
     assert_eq!(rows("kind = 'items'", &["sku", "parent_sku", "name", "price"], &children), expected);
     let orders = "fill_down = ['at', 'Country']\nfields = { session = 'Name', at = 'Paid at', item = 'Sku' }";
     let lines: [&[&str]; 3] = [&["#1", "2026-01-05", "DE", "a"], &["#1", "", "", "b"], &["#2", "", "", "c"]];
-    let line = |item: &str| format!(r##"{{"session":"#1","item":"{item}","at":"2026-01-05","properties":{{"Country":"DE"}}}}"##);
+    let line = |item: &str| {
+        format!(r##"{{"session":"#1","item":"{item}","at":"2026-01-05","properties":{{"Country":"DE"}}}}"##)
+    };
     let expected = [line("a"), line("b"), r##"{"session":"#2","item":"c"}"##.to_owned()];
     assert_eq!(rows(orders, &["Name", "Paid at", "Country", "Sku"], &lines), expected);
 }

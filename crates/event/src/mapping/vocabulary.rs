@@ -13,7 +13,17 @@ pub(super) fn other_names(kind: RecordKind, field: &str) -> &'static [&'static s
         RecordKind::Events => of_events(field),
         RecordKind::Items => of_items(field),
         RecordKind::Users => match field {
-            "id" => &["userid", "customerid", "clientid", "memberid", "accountid", "shopperid", "idcustomer", "customeremail", "email"],
+            "id" => &[
+                "userid",
+                "customerid",
+                "clientid",
+                "memberid",
+                "accountid",
+                "shopperid",
+                "idcustomer",
+                "customeremail",
+                "email",
+            ],
             _ => &[],
         },
     }
@@ -111,7 +121,9 @@ fn of_events(field: &str) -> &'static [&'static str] {
         "at" => crate::check::OTHER_NAMES_OF_TIME,
         "quantity" => &["qty", "units", "itemquantity", "lineitemquantity", "qtyordered", "menge", "anzahl"],
         "price" => &["unitprice", "itemprice", "productprice", "lineitemprice", "preis", "einzelpreis"],
-        "query" => &["searchterm", "searchquery", "searchstring", "searchphrase", "searchtext", "searchkeywords", "userquery"],
+        "query" => {
+            &["searchterm", "searchquery", "searchstring", "searchphrase", "searchtext", "searchkeywords", "userquery"]
+        }
         "recommendation_id" => &["recommendationid"],
         _ => &[],
     }
@@ -200,7 +212,17 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "opis",
         ],
         "brand" => &[
-            "brand", "brandname", "vendor", "manufacturer", "manufacturername", "marke", "hersteller", "marque", "marca", "merk", "marka",
+            "brand",
+            "brandname",
+            "vendor",
+            "manufacturer",
+            "manufacturername",
+            "marke",
+            "hersteller",
+            "marque",
+            "marca",
+            "merk",
+            "marka",
         ],
         "categories" => &[
             "categories",
@@ -248,7 +270,9 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "cena",
             "pris",
         ],
-        "currency" => &["currency", "currencycode", "pricecurrency", "währung", "waehrung", "devise", "moneda", "valuta"],
+        "currency" => {
+            &["currency", "currencycode", "pricecurrency", "währung", "waehrung", "devise", "moneda", "valuta"]
+        }
         "locale" => &["locale", "language", "lang", "sprache"],
         "image" => &[
             "image",
@@ -273,7 +297,9 @@ fn of_items(field: &str) -> &'static [&'static str] {
             "bild",
             "bildurl",
         ],
-        "available" => &["available", "availability", "isavailable", "instock", "isinstock", "stockstatus", "inventorystatus"],
+        "available" => {
+            &["available", "availability", "isavailable", "instock", "isinstock", "stockstatus", "inventorystatus"]
+        }
         "stock" => &[
             "stock",
             "stockquantity",

@@ -195,7 +195,7 @@ impl<'a> Recorder<'a> {
     fn record(&mut self, event_type: EventType) -> &mut Event {
         let user = match &self.visit.shopper {
             Shopper::User(user) => Some(user.clone()),
-            Shopper::Guest(_) => None,
+            _ => None,
         };
         let session: SessionId = self.visit.session.clone();
         let query = match &self.visit.request {

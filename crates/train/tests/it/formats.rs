@@ -165,7 +165,7 @@ fn every_kind() -> Vec<Body> {
     };
     let arm = Assignment { experiment: "variety".into(), arm: "b".into() };
     let (from, until) = (Offset(0), Offset(0));
-    let challenge = Challenge { settings: settings(), from, passes: 1, until, footing: None, asked: true };
+    let challenge = Challenge { settings: settings(), from, passes: 1, until, windows_digest: None, requested: true };
     // Those that refer to others lie at 100, 103, 106, …
     let mut bodies = vec![
         Body::Settings(settings().to_record().into()),

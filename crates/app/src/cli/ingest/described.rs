@@ -65,7 +65,10 @@ mod tests {
         described.add(&bare);
         described.add(&Item { title: Some("Mug".into()), price: Some(9.5), ..bare });
         let text = described.text();
-        assert!(text.starts_with("\nof 2 items have 1 (50 %) no title, 1 (50 %) no price, 2 (100 %) no category"), "{text}");
+        assert!(
+            text.starts_with("\nof 2 items have 1 (50 %) no title, 1 (50 %) no price, 2 (100 %) no category"),
+            "{text}"
+        );
         assert!(text.contains("docs/mapping.md"));
     }
 }

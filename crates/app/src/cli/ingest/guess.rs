@@ -32,9 +32,16 @@ struct Shown {
 
 /// Prints a mapping for a file on stdout, and its first records on stderr. `kind` is what the command line says that the file
 /// describes.
-pub(super) fn run(context: &Context, path: &Path, settings: &ReadSettings, kind: Option<RecordKind>) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    context: &Context,
+    path: &Path,
+    settings: &ReadSettings,
+    kind: Option<RecordKind>,
+) -> anyhow::Result<Exit> {
     if path == Path::new("-") {
-        return Err(Problem::new("--guess reads a file twice, and standard input only once", "save it as a file").into());
+        return Err(
+            Problem::new("--guess reads a file twice, and standard input only once", "save it as a file").into()
+        );
     }
     let sample = Sample::open(path, settings)?;
     if sample.columns.is_empty() {
@@ -54,7 +61,11 @@ pub(super) fn run(context: &Context, path: &Path, settings: &ReadSettings, kind:
             for (entry, line) in batch.entries.into_iter().zip(batch.lines) {
                 let record = shown(&entry);
                 let refused = dry_run.take(vec![entry])?.quarantined.pop();
-                records.push(Shown { line, record, refused: refused.map(|it| format!("{}: {}", it.reason, it.detail)) });
+                records.push(Shown {
+                    line,
+                    record,
+                    refused: refused.map(|it| format!("{}: {}", it.reason, it.detail)),
+                });
             }
             context.output.note(&table(&records));
         }
@@ -96,19 +107,23 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
     let mut found: Vec<(&str, &str)> = Vec::new();
     let mut missing = Vec::new();
     for field in kind.fields().iter().copied() {
-        let free: Vec<&str> = columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
+        let free: Vec<&str> =
+            columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
         match usual_column(kind, field, &free) {
             Some(column) => found.push((field, column)),
             None => missing.push(field),
         }
     }
     let has = |field: &str| found.iter().any(|(known, _)| *known == field);
-    let rating = columns.iter().copied().find(|column| matches!(column.to_lowercase().as_str(), "rating" | "stars" | "score"));
+    let rating =
+        columns.iter().copied().find(|column| matches!(column.to_lowercase().as_str(), "rating" | "stars" | "score"));
     let mut constants = String::new();
     if kind == RecordKind::Events && !has("type") {
         let (event_type, why) = match rating {
             Some(_) => ("rating", "every record is a rating"),
-            None if has("quantity") || has("price") => ("purchase", "every record is a purchase; perhaps it is something else"),
+            None if has("quantity") || has("price") => {
+                ("purchase", "every record is a purchase; perhaps it is something else")
+            }
             None => ("view", "every record is a view; perhaps it is something else"),
         };
         constants = format!("\n[constants]\ntype = \"{event_type}\"    # {why}\n");
@@ -118,7 +133,10 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
             missing.retain(|field| *field != "value");
         }
     }
-    let mut text = format!("# A mapping for {file}, as a start. docs/mapping.md explains every key.\n\nkind = \"{}\"\n", kind.name());
+    let mut text = format!(
+        "# A mapping for {file}, as a start. docs/mapping.md explains every key.\n\nkind = \"{}\"\n",
+        kind.name()
+    );
     if let Some(delimiter) = sample.delimiter {
         text.push_str(&format!("delimiter = {}\n", quoted(&delimiter.to_string())));
     }
@@ -127,7 +145,8 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
     }
     text.push_str("\n[fields]\n");
     for (field, column) in &found {
-        let examples: Vec<String> = sample.texts(column).filter(|text| !text.trim().is_empty()).take(2).map(excerpt).collect();
+        let examples: Vec<String> =
+            sample.texts(column).filter(|text| !text.trim().is_empty()).take(2).map(excerpt).collect();
         let remark = if examples.is_empty() { String::new() } else { format!("    # {}", examples.join(", ")) };
         text.push_str(&format!("{field} = {}{remark}\n", quoted(column)));
     }
@@ -140,7 +159,8 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
     if !optional.is_empty() {
         text.push_str(&format!("\n# Without a column: {}.\n", optional.join(", ")));
     }
-    let rest: Vec<&str> = columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
+    let rest: Vec<&str> =
+        columns.iter().copied().filter(|column| !found.iter().any(|(_, used)| used == column)).collect();
     if !rest.is_empty() {
         let what = if kind == RecordKind::Events { "properties" } else { "attributes" };
         text.push_str(&format!("\n# These become {what} under their own names; `drop_columns` leaves columns out:\n"));
@@ -165,7 +185,11 @@ fn kind_of(columns: &[&str]) -> RecordKind {
         return RecordKind::Events;
     }
     let describes = ["title", "price", "image", "brand"].iter().any(|field| has(RecordKind::Items, field));
-    if has(RecordKind::Items, "id") && describes || !has(RecordKind::Users, "id") { RecordKind::Items } else { RecordKind::Users }
+    if has(RecordKind::Items, "id") && describes || !has(RecordKind::Users, "id") {
+        RecordKind::Items
+    } else {
+        RecordKind::Users
+    }
 }
 
 fn is_needed(kind: RecordKind, field: &str, found: &[(&str, &str)]) -> bool {
@@ -200,7 +224,9 @@ fn time_format(texts: &[&str]) -> String {
     let fits = |format: &&&str| texts.iter().all(|text| Mapping::reads_time(format, text));
     let fitting: Vec<&str> = FORMATS.iter().filter(fits).copied().collect();
     match fitting[..] {
-        [] => format!("# time_format = \"%d.%m.%Y %H:%M\"    # {} is in no notation that is known\n", excerpt(texts[0])),
+        [] => {
+            format!("# time_format = \"%d.%m.%Y %H:%M\"    # {} is in no notation that is known\n", excerpt(texts[0]))
+        }
         [one] => format!("time_format = {}\n", quoted(one)),
         [one, other, ..] => {
             format!("time_format = {}    # or {}: the first rows fit both\n", quoted(one), quoted(other))
@@ -234,12 +260,25 @@ mod tests {
 
     #[test]
     fn a_history_and_a_catalogue_are_told_apart() {
-        let text = written(&sample(&[&["user_id", "item_id", "rating", "timestamp"], &["1", "2", "3", "881250949"]]), None, "u.csv");
-        for line in ["kind = \"events\"", "user = \"user_id\"    # 1", "at = \"timestamp\"", "type = \"rating\"", "value = \"rating\""] {
+        let text = written(
+            &sample(&[&["user_id", "item_id", "rating", "timestamp"], &["1", "2", "3", "881250949"]]),
+            None,
+            "u.csv",
+        );
+        for line in [
+            "kind = \"events\"",
+            "user = \"user_id\"    # 1",
+            "at = \"timestamp\"",
+            "type = \"rating\"",
+            "value = \"rating\"",
+        ] {
             assert!(text.contains(line), "{text}");
         }
-        let text = written(&sample(&[&["Artikelnummer", "Bezeichnung", "Preis"], &["7", "Tasse", "9,99 €"]]), None, "a.csv");
-        for line in ["kind = \"items\"", "id = \"Artikelnummer\"", "title = \"Bezeichnung\"", "price = \"Preis\"    # 9,99 €"] {
+        let text =
+            written(&sample(&[&["Artikelnummer", "Bezeichnung", "Preis"], &["7", "Tasse", "9,99 €"]]), None, "a.csv");
+        for line in
+            ["kind = \"items\"", "id = \"Artikelnummer\"", "title = \"Bezeichnung\"", "price = \"Preis\"    # 9,99 €"]
+        {
             assert!(text.contains(line), "{text}");
         }
         assert!(toml::from_str::<Mapping>(&text).is_ok());
