@@ -95,6 +95,28 @@ impl Path {
         Some(Self { steps: self.steps[..=last].to_vec() })
     }
 
+    /// The path with the arrays on it that it does not name, in an object that has them: `items.item_id` as
+    /// `items[].item_id`. `None` if there are none.
+    pub fn opened(&self, object: &Object) -> Option<Self> {
+        let mut steps = vec![self.steps[0].clone()];
+        let mut here = object.field(self.root());
+        for step in &self.steps[1..] {
+            if let (Step::Key(key), Some(Nested::List(values))) = (step, here)
+                && key.parse::<usize>().is_err()
+            {
+                steps.push(Step::Each);
+                here = values.first();
+            }
+            here = match (here, step) {
+                (Some(Nested::List(values)), Step::Each) => values.first(),
+                (here, Step::Each) => here,
+                (here, step) => here.and_then(|value| value.step(step)),
+            };
+            steps.push(step.clone());
+        }
+        (steps.len() > self.steps.len()).then_some(Self { steps })
+    }
+
     /// How many of the arrays on this path are those of `array`, so that both mean the same element.
     pub fn n_shared(&self, array: &Path) -> usize {
         let n_equal = self.steps.iter().zip(&array.steps).take_while(|(one, other)| one == other).count();
@@ -383,6 +405,18 @@ mod tests {
         assert_eq!(at(json, "a[].b.c", &[0]), "7", "an array of one element, written as that element");
         for missing in ["a.x.c", "l.k", "l[9].v", "l[k=z].v", "s.k", "a[0]", "x.y"] {
             assert_eq!(at(json, missing, &[]), "null", "{missing}");
+        }
+    }
+
+    #[test]
+    fn arrays_that_a_path_does_not_name_are_found_in_the_object() {
+        let object: Object = serde_json::from_str(r#"{"i":[{"id":"a","c":[{"n":1}]}],"s":{"t":7},"e":[]}"#).unwrap();
+        let opened = |path: &str| Path::parse(path).unwrap().opened(&object);
+        assert_eq!(opened("i.id"), Path::parse("i[].id"));
+        assert_eq!(opened("i.c.n"), Path::parse("i[].c[].n"));
+        assert_eq!(opened("i[].c.n"), Path::parse("i[].c[].n"));
+        for same in ["i[].id", "i.0.id", "i[0].id", "s.t", "x.y"] {
+            assert_eq!(opened(same), None, "{same}");
         }
     }
 
