@@ -725,7 +725,7 @@ mod tests {
             Resolved { config: Config::default(), file: None, passed_over: Vec::new(), origins: BTreeMap::new() };
         let keys: Vec<String> = resolved.values().into_iter().map(|(key, ..)| key).collect();
         let has = |key: &str| keys.iter().any(|other| other == key);
-        assert!(!has("model.preference") && has("model.repeat.candidates") && has("learn.weights"), "{keys:?}");
+        assert!(!has("model.preference") && has("model.repeat.candidates") && has("http.keys"), "{keys:?}");
     }
 
     #[test]

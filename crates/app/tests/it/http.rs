@@ -482,7 +482,7 @@ fn many_items_are_patched_at_once() {
         {"id": "only-seen", "stock": 3},
         {"id": "mug-2", "attributes": {"colour": "blue"}},
         {"id": "mug-2", "price": null, "attributes": {"size": "L"}},
-        {"id": "none", "stock": 3},
+        {"id": "absent", "stock": 3},
         {"stock": 3},
         {"id": "mug-3", "price": -1},
         {"id": "mug-3", "price": 7.0},
