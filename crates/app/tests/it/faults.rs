@@ -138,7 +138,7 @@ fn a_full_disk_stops_only_writes_and_loses_nothing_acknowledged() {
     }
     let (status, answer) = server.ask("POST", "/v1/events", &batch(acknowledged));
     assert_eq!((status, &answer["quarantined"]), (200, &serde_json::json!([])), "{answer}");
-    assert_eq!(server.ask("PUT", "/v1/users/u1", "{}").0, 200);
+    assert_eq!(server.ask("PUT", "/v1/users/u1", "{}").0, 204);
     drop(server);
     nothing_acknowledged_is_lost(&dir, acknowledged + 100);
     drop(mounted);

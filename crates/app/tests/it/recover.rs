@@ -125,7 +125,8 @@ fn a_search_index_whose_folder_is_gone_is_built_again() {
     let status = wait_for(&server, "/v1/status", |status| status["search_index"]["state"] == "failed");
     assert!(!status["search_index"]["last_error"].is_null(), "{status}");
     let (_, answer) = server.ask("GET", "/v1/search?q=zebra", "");
-    assert_eq!((&answer["total"], &answer["degraded"][0]), (&Value::from(1), &Value::from("stale_index")), "{answer}");
+    assert_eq!(answer["total"], 1, "{answer}");
+    assert!(answer["degraded"].as_array().unwrap().contains(&Value::from("stale_index")), "{answer}");
     // What is sent meanwhile is found once the folder can be written.
     post(&server, "/v1/items", &item("okapi"));
     assert_eq!(server.ask("DELETE", "/v1/items/zebra-1", "").0, 204);
@@ -133,7 +134,7 @@ fn a_search_index_whose_folder_is_gone_is_built_again() {
     wait_for(&server, "/v1/status", |status| status["search_index"]["state"] == "current");
     assert!(finds(&server, "quagga") && finds(&server, "okapi") && !finds(&server, "zebra"));
     let (_, answer) = server.ask("GET", "/v1/search?q=okapi", "");
-    assert_eq!(answer["degraded"], serde_json::json!([]), "{answer}");
+    assert!(!answer["degraded"].as_array().unwrap().contains(&Value::from("stale_index")), "{answer}");
     // An old state of the folder in the place of the new one is noticed as well.
     std::fs::remove_dir_all(&folder).unwrap();
     std::fs::rename(&away, &folder).unwrap();

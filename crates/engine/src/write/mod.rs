@@ -8,6 +8,7 @@
 //! | `writer` | one commit: append, make durable, apply to the facts |
 //! | `check` | judges each record of a batch, and removes duplicates |
 //! | `group` | what the batches of one commit add, before the facts have it |
+//! | `patch` | changes of some fields of items |
 //! | `published` | which effects events of a published key may have |
 //! | `quarantine` | judges quarantined records again, or drops them |
 //! | `served` | answers that wait to be recorded |
@@ -19,6 +20,7 @@ pub(crate) mod check;
 pub(crate) mod group;
 pub(crate) mod index_change;
 pub(crate) mod job;
+pub(crate) mod patch;
 mod published;
 pub(crate) mod quarantine;
 pub(crate) mod search_index;
