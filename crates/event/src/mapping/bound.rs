@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 
 use super::Mapping;
-use super::bind::Binding;
 use super::cell::{Cell, Reading};
-use super::error::MappingError;
 use super::fill::FillDown;
 use super::object::{Nested, Object, Path};
 use super::rule::{Test, reason};
@@ -153,26 +151,6 @@ enum Fate {
     Record,
     Refused(Rejection),
     Skipped,
-}
-
-impl Mapping {
-    /// Resolves the columns in the header of a file, once for all its rows.
-    ///
-    /// # Errors
-    /// As [`Mapping::validate`], and [`MappingError::NoColumn`] if the header lacks a column.
-    pub fn bind(&self, header: &[&str]) -> Result<BoundMapping, MappingError> {
-        self.validate()?;
-        Binding::of_table(self, header).finish()
-    }
-
-    /// Prepares the mapping for objects (JSON), in which every name may be absent.
-    ///
-    /// # Errors
-    /// As [`Mapping::validate`].
-    pub fn bind_objects(&self) -> Result<BoundMapping, MappingError> {
-        self.validate()?;
-        Binding::of_objects(self).finish()
-    }
 }
 
 impl BoundMapping {
