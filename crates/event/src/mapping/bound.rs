@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::Mapping;
 use super::cell::{Cell, Reading};
 use super::fill::FillDown;
 use super::object::{Nested, Object, Path};
@@ -39,7 +38,7 @@ pub enum Mapped {
     Skipped,
 }
 
-/// A mapping for rows of one header, or for objects. See [`Mapping::bind`] and [`Mapping::bind_objects`].
+/// A mapping for rows of one header, or for objects. See [`Mapping::bind`](super::Mapping::bind) and [`Mapping::bind_objects`](super::Mapping::bind_objects).
 #[derive(Clone, Debug)]
 pub struct BoundMapping {
     pub(super) kind: RecordKind,
@@ -200,7 +199,7 @@ impl BoundMapping {
         self.apply_object(object)
     }
 
-    /// The records of an object with the platform's names (see [`Mapping::bind_objects`]): one, or one for each element of the
+    /// The records of an object with the platform's names (see [`Mapping::bind_objects`](super::Mapping::bind_objects)): one, or one for each element of the
     /// array in which the mapping finds the item.
     pub fn apply_object(&mut self, object: Object) -> Vec<Mapped> {
         self.open_arrays(&object);
