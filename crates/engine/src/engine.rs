@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accrue_event::{
-    Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
+    Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawPatch, RawUser, Rejection, SessionId, User, UserId,
 };
 use accrue_serve::{ListRequest, Recommendation, Shop};
 use accrue_store::{Body, Facts, Offset, PendingErasure};
@@ -28,6 +28,7 @@ use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
+use crate::write::patch::patch_record;
 
 /// A shop's data folder, opened. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
@@ -162,16 +163,34 @@ impl Engine {
         self.ask_blocking(|reply| Job::Users(users, reply))
     }
 
-    /// Changes some fields of an item, through the check.
+    /// Changes some fields of items, through the check. Patches of items that the catalogue does not have are refused, and
+    /// refused patches are not kept.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest_async`].
+    pub async fn patch_items(&self, patches: Vec<Incoming<RawPatch>>) -> Result<Ingested, EngineError> {
+        self.ask(|reply| Job::Patches(patches, reply)).await
+    }
+
+    /// [`Engine::patch_items`] for callers without a runtime.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn patch_items_blocking(&self, patches: Vec<RawPatch>) -> Result<Ingested, EngineError> {
+        let patches = patches.into_iter().map(Incoming::Record).collect();
+        self.ask_blocking(|reply| Job::Patches(patches, reply))
+    }
+
+    /// Changes some fields of an item of the catalogue, through the check.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Refused`], and those of [`Engine::ingest_async`].
-    pub async fn patch_item(&self, id: ItemId, patch: RawItem) -> Result<Item, EngineError> {
+    pub async fn patch_item(&self, id: ItemId, patch: RawPatch) -> Result<Item, EngineError> {
         let sought = id.clone();
         self.edit(move |facts, check| {
-            known_item(facts, &id)?;
-            let (patch, _) = check.judge_patch(&patch).map_err(EngineError::Refused)?;
-            Ok(vec![Body::ItemPatched { id, patch: Box::new(patch) }])
+            let entry = facts.find(&id).filter(|entry| entry.is_in_catalogue()).ok_or_else(|| unknown_item(&id))?;
+            let (after, _) = check.judge_patch(&patch, &entry.item).map_err(EngineError::Refused)?;
+            Ok(if after == entry.item { Vec::new() } else { vec![patch_record(&entry.item, &after)] })
         })
         .await?;
         self.item(&sought).ok_or_else(|| unknown_item(&sought))

@@ -1,7 +1,9 @@
 //! How many products are on sale under each filter, for the totals of answers.
 //!
 //! Counting looks at the whole catalogue, which costs more than the rest of a page. So a count is kept until the catalogue
-//! changes, or for a few seconds, because an item may reach its date of publication without a change.
+//! changes, or for a few seconds, because an item may reach its date of publication without a change. Where counting takes
+//! long, a count is also kept a while after a change, so that a large shop whose stock changes all the time does not spend
+//! more than a small share of its time on counting.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,42 +18,71 @@ const KEPT: Duration = Duration::from_secs(5);
 /// Filters whose counts are kept.
 const MAX_FILTERS: usize = 256;
 
-/// Counts of one state of the catalogue.
-#[derive(Debug, Default)]
-pub(crate) struct Totals(Mutex<Counts>);
+/// A count that took less is taken again after every change of the catalogue.
+const CHEAP: Duration = Duration::from_millis(2);
+/// A count that took longer is kept this many times as long as it took.
+const REST: u32 = 50;
 
+/// The counts of the latest requests.
 #[derive(Debug, Default)]
-struct Counts {
-    /// The state of the catalogue that was counted, and when; `None` before the first count.
-    of: Option<(Offset, Instant)>,
-    by_filter: BTreeMap<Key, usize>,
-}
+pub(crate) struct Totals(Mutex<BTreeMap<Key, Count>>);
 
 /// What decides which items a list may have.
 type Key = (String, Grouping, Option<IncompleteItems>);
+
+/// How many items there were.
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    n: usize,
+    /// The state of the catalogue that was counted.
+    of: Offset,
+    at: Instant,
+    took: Duration,
+}
+
+impl Count {
+    /// Whether the count still holds for the catalogue in the state `of`.
+    fn holds(&self, of: Offset, now: Instant) -> bool {
+        let age = now.duration_since(self.at);
+        let rests = self.took >= CHEAP && age < self.took * REST;
+        age < KEPT && (self.of == of || rests)
+    }
+}
 
 impl Totals {
     /// How many products (or items) of the shop a list may have.
     pub fn n_on_sale(&self, shop: &Shop<'_>, list: &ListRequest) -> usize {
         let filter = list.filter.as_ref().map_or_else(String::new, Filter::to_string);
         let key = (filter, list.grouping, list.incomplete);
-        let (changed, now) = (shop.facts.catalogue_changed, Instant::now());
-        {
-            let mut counts = self.0.lock();
-            let is_current = counts.of.is_some_and(|(of, at)| of == changed && now.duration_since(at) < KEPT);
-            if !is_current || counts.by_filter.len() >= MAX_FILTERS {
-                *counts = Counts { of: Some((changed, now)), by_filter: BTreeMap::new() };
-            }
-            if let Some(&n) = counts.by_filter.get(&key) {
-                return n;
-            }
+        let (of, begun) = (shop.facts.catalogue_changed, Instant::now());
+        if let Some(count) = self.0.lock().get(&key).filter(|count| count.holds(of, begun)) {
+            return count.n;
         }
-        // Others answer meanwhile; the same count twice does no harm.
+        // Without the lock: others answer meanwhile, and the same count twice does no harm.
         let n = shop.n_on_sale(list);
+        let count = Count { n, of, at: begun, took: begun.elapsed() };
         let mut counts = self.0.lock();
-        if counts.of.is_some_and(|(of, _)| of == changed) {
-            counts.by_filter.insert(key, n);
+        if counts.len() >= MAX_FILTERS {
+            counts.clear();
         }
+        counts.insert(key, count);
         n
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_holds_until_the_catalogue_changes_or_while_it_rests() {
+        let at = Instant::now();
+        let holds = |took: u64, of: u64, age: u64| {
+            let count = Count { n: 1, of: Offset(1), at, took: Duration::from_millis(took) };
+            count.holds(Offset(of), at + Duration::from_millis(age))
+        };
+        assert!(holds(1, 1, 4_000) && !holds(1, 1, 6_000), "for a few seconds");
+        assert!(!holds(1, 2, 10), "a cheap count is taken again after a change");
+        assert!(holds(10, 2, 400) && !holds(10, 2, 600), "a dear one after a rest");
     }
 }

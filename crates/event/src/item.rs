@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attributes, ItemId, Timestamp, UserId};
+use crate::{Attribute, Attributes, ItemId, Timestamp, UserId};
 
 /// A product. Every field except the id may be unknown: an item that only events mention has nothing but an id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +112,31 @@ pub struct ItemPatch {
 }
 
 impl ItemPatch {
+    /// The change that makes `after` of `before`; `None` if no patch can say it, because a field is cleared or one
+    /// changes that a patch does not have.
+    pub fn between(before: &Item, after: &Item) -> Option<Self> {
+        fn changed<T: Clone + PartialEq>(before: &T, after: &T) -> Option<T> {
+            (before != after).then(|| after.clone())
+        }
+        let is_new = |(name, value): &(&Box<str>, &Attribute)| before.attributes.get(*name) != Some(*value);
+        let attributes = after.attributes.iter().filter(is_new);
+        let patch = Self {
+            title: changed(&before.title, &after.title).flatten(),
+            description: changed(&before.description, &after.description).flatten(),
+            brand: changed(&before.brand, &after.brand).flatten(),
+            categories: changed(&before.categories, &after.categories),
+            tags: changed(&before.tags, &after.tags),
+            price: changed(&before.price, &after.price).flatten(),
+            available: changed(&before.available, &after.available),
+            stock: changed(&before.stock, &after.stock).flatten(),
+            published_at: changed(&before.published_at, &after.published_at).flatten(),
+            attributes: attributes.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        };
+        let mut patched = before.clone();
+        patch.apply(&mut patched);
+        (patched == *after).then_some(patch)
+    }
+
     /// Applies the change to `item`.
     pub fn apply(&self, item: &mut Item) {
         fn set<T: Clone>(field: &mut T, change: &Option<T>) {
@@ -145,4 +170,24 @@ pub struct User {
     /// All fields that the shop sent.
     #[serde(default)]
     pub attributes: Attributes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_between_two_items_makes_one_of_the_other_or_there_is_none() {
+        let before = Item { title: Some("Mug".into()), price: Some(9.0), stock: Some(3), ..Item::bare("mug".into()) };
+        let after = Item { stock: Some(4), tags: vec!["gift".into()], ..before.clone() };
+        let patch = ItemPatch::between(&before, &after).unwrap();
+        assert_eq!(patch, ItemPatch { stock: Some(4), tags: Some(vec!["gift".into()]), ..ItemPatch::default() });
+        let mut patched = before.clone();
+        patch.apply(&mut patched);
+        assert_eq!(patched, after);
+        for beyond in [Item { price: None, ..before.clone() }, Item { currency: Some("EUR".into()), ..before.clone() }]
+        {
+            assert_eq!(ItemPatch::between(&before, &beyond), None);
+        }
+    }
 }

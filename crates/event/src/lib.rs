@@ -16,6 +16,7 @@ mod json;
 mod mapping;
 mod published;
 mod raw;
+mod raw_patch;
 mod raw_value;
 mod record_kind;
 mod setting_fault;
@@ -38,6 +39,7 @@ pub use mapping::{
 };
 pub use published::Namespace;
 pub use raw::{RawEvent, RawItem, RawUser};
+pub use raw_patch::RawPatch;
 pub use raw_value::RawValue;
 pub use record_kind::RecordKind;
 pub use setting_fault::SettingFault;

@@ -203,6 +203,7 @@ impl RecommendBody {
             incomplete: self.incomplete.map(IncompleteItems::from),
             diversity: self.diversity.map(|diversity| at.share("diversity", Some(diversity), 0.0)).transpose()?,
             part: None,
+            n_on_sale: None,
             explore: None,
             explain: self.explain,
             visitor,

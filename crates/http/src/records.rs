@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use accrue_engine::Incoming;
-use accrue_event::{ContentIds, RawEvent, RawItem, Reason, RecordKind, Refusal, RefusalId, Rejection};
+use accrue_event::{ContentIds, RawEvent, RawItem, RawPatch, Reason, RecordKind, Refusal, RefusalId, Rejection};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Visitor};
 use serde_json::Value;
@@ -28,6 +28,10 @@ pub(super) trait Record: DeserializeOwned {
 
 impl Record for RawEvent {
     const KIND: RecordKind = RecordKind::Events;
+}
+
+impl Record for RawPatch {
+    const KIND: RecordKind = RecordKind::Items;
 }
 
 impl Record for RawItem {

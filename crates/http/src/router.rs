@@ -129,7 +129,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 fn routes() -> OpenApiRouter<Arc<Server>> {
     OpenApiRouter::with_openapi(Interface::openapi())
         .routes(routes!(events::post_events))
-        .routes(routes!(items::post_items))
+        .routes(routes!(items::post_items, items::patch_items))
         .routes(routes!(items::get_item, items::put_item, items::patch_item, items::delete_item))
         .routes(routes!(recommend::similar))
         .routes(routes!(users::get_user, users::put_user, users::delete_user))

@@ -1,6 +1,6 @@
 //! Records as they are read, and what becomes of lines that are none.
 
-use accrue_event::{Mapped, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, RefusalId, Rejection};
+use accrue_event::{Mapped, RawEvent, RawItem, RawPatch, RawUser, Reason, RecordKind, Refusal, RefusalId, Rejection};
 
 /// Longest line that is read; a longer one is refused, since no check would let it in.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
@@ -15,6 +15,8 @@ pub enum Entry {
     Event(RawEvent, Option<Box<RawItem>>),
     /// A product.
     Item(RawItem),
+    /// A change of some fields of a product.
+    Patch(RawPatch),
     /// A customer.
     User(RawUser),
     /// A line that is no record, or that a rule of the mapping refuses: it goes into quarantine as it is.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use accrue_event::{BoundMapping, Mismatch, Object, RawEvent, RawValue, RecordKind, Tree};
+use accrue_event::{BoundMapping, Mismatch, Object, RawEvent, RawPatch, RawValue, RecordKind, Tree};
 use serde::de::DeserializeOwned;
 
 use super::entry::{Batch, Entry, unreadable};
@@ -12,13 +12,19 @@ use super::source::Source;
 /// Makes records of JSON texts.
 pub(super) struct Parser {
     mapping: BoundMapping,
-    /// Whether the mapping says nothing, so that an event that has all its fields under our names can be read without it.
+    /// Whether the mapping says nothing, so that a record that has its fields under our names can be read without it.
     is_plain: bool,
+    is_patch: bool,
 }
 
 impl Parser {
     pub fn new(mapping: BoundMapping, is_plain: bool) -> Self {
-        Self { mapping, is_plain }
+        Self { mapping, is_plain, is_patch: false }
+    }
+
+    /// Has the objects read as changes of items, so that `null` is told from what is left out.
+    pub fn for_patches(self, is_patch: bool) -> Self {
+        Self { is_patch, ..self }
     }
 
     /// The kind of record that the objects describe.
@@ -29,12 +35,22 @@ impl Parser {
     /// The records of an object; a text that is none becomes one that says why.
     pub fn records(&mut self, text: &[u8], number: u64, batch: &mut Batch) {
         let kind = self.kind();
-        if self.is_plain
-            && kind == RecordKind::Events
-            && let Ok(event) = serde_json::from_slice::<RawEvent>(text)
-            && is_ours(&event)
-        {
-            return batch.push(number, Entry::Event(event, None));
+        match kind {
+            RecordKind::Events if self.is_plain => {
+                if let Ok(event) = serde_json::from_slice::<RawEvent>(text)
+                    && is_ours(&event)
+                {
+                    return batch.push(number, Entry::Event(event, None));
+                }
+            }
+            RecordKind::Items if self.is_plain && self.is_patch => {
+                if let Ok(patch) = serde_json::from_slice::<RawPatch>(text)
+                    && !patch.item.id.is_missing()
+                {
+                    return batch.push(number, Entry::Patch(patch));
+                }
+            }
+            _ => {}
         }
         match read::<Object>(text) {
             Ok(object) => {

@@ -75,10 +75,11 @@ impl Cells {
                 None => self.unescape(rest, dialect),
             };
             self.ends.push(self.text.len());
-            if cell_end >= rest.len() {
-                break;
+            // A row that a scan calls broken has no delimiter here; what follows is no cell.
+            match rest.get(cell_end + 1..) {
+                Some(after) if cell_end < rest.len() => rest = after,
+                _ => break,
             }
-            rest = &rest[cell_end + 1..];
         }
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])

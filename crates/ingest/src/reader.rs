@@ -32,6 +32,8 @@ pub struct ReadSettings {
     /// Whether events without a time are refused. Otherwise the check gives them the time of their arrival, which is wrong for
     /// a history.
     pub needs_time: bool,
+    /// Items are changes of some fields, in which `null` clears a field.
+    pub is_patch: bool,
 }
 
 /// Records of one file, in batches.
@@ -113,7 +115,7 @@ impl Reader {
                 match entry {
                     Entry::Event(event, _) => self.ids.assign(event),
                     Entry::Unreadable(refusal) => refusal.id = self.ids.repeated(refusal.id),
-                    Entry::Item(_) | Entry::User(_) => {}
+                    Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {}
                 }
             }
         }
@@ -147,7 +149,7 @@ impl Reader {
                 let is_plain = *mapping == (Mapping { kind: mapping.kind, ..Mapping::default() });
                 let bound = mapping.bind_objects();
                 let bound = bound.map_err(|source| ReadError::Mapping { name: name.clone(), source })?;
-                let parser = Parser::new(bound, is_plain);
+                let parser = Parser::new(bound, is_plain).for_patches(settings.is_patch);
                 let begin = records_begin(start, Format::is_by_line(path));
                 match begin {
                     Some(begin) => {

@@ -195,7 +195,12 @@ fn names_of(line: &[u8], dialect: Dialect) -> io::Result<Vec<String>> {
 /// The cells of some rows from their beginning on, as far as they lie in `bytes` and have as many cells as the header.
 pub(super) fn sample(bytes: &[u8], line_end: u8, dialect: Dialect, n_columns: usize) -> Vec<Vec<String>> {
     let mut cells = Cells::default();
-    let rows = bytes.split(|byte| *byte == line_end).map(|line| String::from_utf8_lossy(trim_end(line)));
+    let is_whole = |line: &&[u8]| {
+        let scan = Scan::default().over(line, dialect);
+        scan != Scan::Broken && !scan.is_open()
+    };
+    let lines = bytes.split(|byte| *byte == line_end).map(trim_end).filter(is_whole);
+    let rows = lines.map(String::from_utf8_lossy);
     let rows = rows.map(|row| cells.split(&row, dialect).map(str::to_owned).collect::<Vec<_>>());
     rows.filter(|row| row.len() >= n_columns && row[n_columns..].iter().all(String::is_empty)).collect()
 }

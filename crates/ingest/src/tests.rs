@@ -49,6 +49,7 @@ fn show(line: u64, entry: &Entry) -> String {
             format!("{line}: {}", event.to_json())
         }
         Entry::Item(item) => format!("{line}: {}", item.to_json()),
+        Entry::Patch(patch) => format!("{line}: {} {:?}", patch.item.to_json(), patch.cleared),
         Entry::User(user) => format!("{line}: {}", user.to_json()),
         Entry::Unreadable(refusal) => format!("{line}: {}", refusal.rejection),
     }

@@ -13,19 +13,15 @@
 //!
 //! Special cases: an item that only the test file contains is a candidate like all others. A user whom only the test
 //! file contains has an empty history. A pair that a `sampled` test asks for is removed from the training data. The
-//! report counts what was left out.
-
-use std::path::{Path, PathBuf};
+//! report counts what was left out. Each file may also be a table with named columns ([`Data`]): one row per choice,
+//! which is put in the order of its time.
 
 use accrue_event::SettingFault;
 use accrue_model::collaborative::Interactions;
 
 use crate::LabError;
-use crate::ranking::{Counted, LastItems, Query, Task};
-use crate::read::{
-    Timed, Vocabulary, read_histories, read_ratings, read_sampled_test, read_session_queries, read_sessions,
-    read_timed, split_by_time,
-};
+use crate::ranking::{Counted, LastItems, Names, Query, Task};
+use crate::read::{Data, RatingFile, Timed, Vocabulary, split_by_time};
 use crate::settings::Pairs;
 
 /// A ranking protocol.
@@ -117,6 +113,10 @@ impl Protocol {
             let seen = pairs.take_word("seen", &["auto", "keep", "drop"])?;
             settings.keep_seen = (seen != "auto").then_some(seen == "keep");
         }
+        if self == Self::Sampled {
+            // Not a setting: `negatives` is the model's here.
+            settings.negatives = NEGATIVES;
+        }
         if self == Self::Temporal {
             let share = pairs.take("share", LATEST, SHARE)?;
             check_share(share)?;
@@ -136,17 +136,17 @@ impl Protocol {
     /// [`LabError::Read`] if a file does not match the protocol; [`LabError::NothingToAsk`] if there are no queries.
     pub fn task(
         self,
-        train: &Path,
-        test: Option<&PathBuf>,
+        train: &Data,
+        test: Option<&Data>,
         settings: &ProtocolSettings,
         seed: u64,
     ) -> Result<Task, LabError> {
         let test = match (self.needs_test(), test) {
             (true, None) => {
-                return Err(LabError::NeedsTest { protocol: self.name(), train: train.into() });
+                return Err(LabError::NeedsTest { protocol: self.name(), train: train.path().into() });
             }
             (false, Some(test)) => {
-                return Err(LabError::OneFile { protocol: self.name(), test: test.clone() });
+                return Err(LabError::OneFile { protocol: self.name(), test: test.path().into() });
             }
             (_, test) => test.map_or(train, |test| test),
         };
@@ -162,10 +162,10 @@ impl Protocol {
                 if settings.on_validation { task.hold_out_last_sessions(0.03) } else { task }
             }
             Self::Sampled => {
-                let task = sampled(train, test)?;
+                let task = sampled(train, test, settings, seed)?;
                 if settings.on_validation {
                     let mut inner = task.hold_out_one(seed);
-                    inner.sample_negatives(99, seed);
+                    inner.sample_negatives(settings.negatives, seed);
                     inner
                 } else {
                     task
@@ -173,16 +173,16 @@ impl Protocol {
             }
         };
         if task.queries.is_empty() || task.train.n_interactions() == 0 {
-            return Err(LabError::NothingToAsk { path: train.into(), protocol: self.name() });
+            return Err(LabError::NothingToAsk { path: train.path().into(), protocol: self.name() });
         }
         Ok(task)
     }
 }
 
-fn user_items(train: &Path, test: &Path) -> Result<Task, LabError> {
+fn user_items(train: &Data, test: &Data) -> Result<Task, LabError> {
     let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
-    let mut trained = read_histories(train, &mut users, &mut items)?;
-    let tested = read_histories(test, &mut users, &mut items)?;
+    let mut trained = train.histories(&mut users, &mut items)?;
+    let tested = test.histories(&mut users, &mut items)?;
     trained.histories.resize(users.len(), Vec::new());
     let mut seen = vec![u32::MAX; items.len()];
     let mut n_repeats = 0;
@@ -194,9 +194,14 @@ fn user_items(train: &Path, test: &Path) -> Result<Task, LabError> {
     let mut task = Task::test_sets(&trained.histories, &tested.histories, items.len());
     task.counted.insert("duplicate_lines", trained.n_duplicate_lines + tested.n_duplicate_lines);
     task.counted.insert("repeated_items", n_repeats);
+    task.names = Names::of(Some(users), items);
     Ok(task)
 }
 
+/// The count of queries of `sampled` whose negatives were drawn.
+pub(crate) const SAMPLED_NEGATIVES: &str = "queries_with_sampled_negatives";
+/// Negatives of a query of `sampled`, where the test file does not name them.
+const NEGATIVES: usize = 99;
 /// The default share of a split by time.
 pub(crate) const LATEST: f64 = 0.2;
 /// The accepted shares.
@@ -210,9 +215,9 @@ pub(crate) fn check_share(share: f64) -> Result<(), LabError> {
 }
 
 /// Splits at one point in time. For validation the earlier part is split again, and the later part is not used.
-fn temporal(path: &Path, settings: &ProtocolSettings) -> Result<Task, LabError> {
+fn temporal(data: &Data, settings: &ProtocolSettings) -> Result<Task, LabError> {
     let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
-    let rows = read_timed(path, &mut users, &mut items)?;
+    let rows = data.timed(&mut users, &mut items)?;
     let share = settings.share.unwrap_or(LATEST);
     let (mut before, mut after) = split_by_time(&rows, share);
     if settings.on_validation {
@@ -223,12 +228,14 @@ fn temporal(path: &Path, settings: &ProtocolSettings) -> Result<Task, LabError> 
         rows.iter().for_each(|row| histories[row.user as usize].push(row.item));
         histories
     };
-    Ok(Task::test_sets(&histories(before), &histories(after), items.len()))
+    let mut task = Task::test_sets(&histories(before), &histories(after), items.len());
+    task.names = Names::of(Some(users), items);
+    Ok(task)
 }
 
-fn leave_one_out(path: &Path, settings: &ProtocolSettings, seed: u64) -> Result<Task, LabError> {
+fn leave_one_out(data: &Data, settings: &ProtocolSettings, seed: u64) -> Result<Task, LabError> {
     let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
-    let read = read_histories(path, &mut users, &mut items)?;
+    let read = data.histories(&mut users, &mut items)?;
     let on = match (settings.on_validation, settings.refit) {
         (true, _) => LastItems::Validation,
         (false, false) => LastItems::Test,
@@ -240,6 +247,7 @@ fn leave_one_out(path: &Path, settings: &ProtocolSettings, seed: u64) -> Result<
     if settings.negatives > 0 {
         task.sample_negatives(settings.negatives, seed);
     }
+    task.names = Names::of(Some(users), items);
     Ok(task)
 }
 
@@ -255,10 +263,10 @@ fn repeats_itself(histories: &[Vec<u32>]) -> bool {
     n_repeats * 100 >= n && n > 0
 }
 
-fn sessions(train: &Path, test: &Path) -> Result<Task, LabError> {
+fn sessions(train: &Data, test: &Data) -> Result<Task, LabError> {
     let mut items = Vocabulary::default();
-    let sessions = read_sessions(train, &mut items)?;
-    let asked = read_session_queries(test, &mut items)?;
+    let sessions = train.sessions(&mut items)?;
+    let asked = test.session_queries(&mut items)?;
     let train = Interactions::new(items.len(), sessions);
     let known = train.counts();
     let mut queries: Vec<Query> = Vec::with_capacity(asked.len());
@@ -278,13 +286,13 @@ fn sessions(train: &Path, test: &Path) -> Result<Task, LabError> {
         queries.push(Query { user, history: query.prefix, relevant: vec![query.next], among: None });
     }
     let counted = Counted::from([("test_items_never_trained_on", n_unknown)]);
-    Ok(Task { train, queries, drop_seen: false, counted })
+    Ok(Task { train, queries, drop_seen: false, counted, names: Names::of(None, items) })
 }
 
-fn sampled(train: &Path, test: &Path) -> Result<Task, LabError> {
+fn sampled(train: &Data, test: &Data, settings: &ProtocolSettings, seed: u64) -> Result<Task, LabError> {
     let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
-    let read = read_ratings(train, &mut users, &mut items)?;
-    let asked = read_sampled_test(test, &mut users, &mut items)?;
+    let read: RatingFile = train.pairs(&mut users, &mut items)?;
+    let asked = test.sampled(&mut users, &mut items)?;
     let mut histories: Vec<Vec<u32>> = vec![Vec::new(); users.len()];
     let mut is_asked: Vec<(u32, u32)> = asked.iter().map(|test| (test.user, test.item)).collect();
     is_asked.sort_unstable();
@@ -305,5 +313,12 @@ fn sampled(train: &Path, test: &Path) -> Result<Task, LabError> {
     let queries = asked.into_iter().map(query).collect();
     let counted =
         Counted::from([("test_pairs_taken_out_of_training", n_held), ("duplicate_lines", read.n_duplicate_lines)]);
-    Ok(Task { train: Interactions::new(items.len(), &histories), queries, drop_seen: false, counted })
+    let train = Interactions::new(items.len(), &histories);
+    let mut task = Task { train, queries, drop_seen: false, counted, names: Names::of(Some(users), items) };
+    // A table of choices has no column of items that were not chosen.
+    if task.queries.iter().all(|query| query.among.as_ref().is_some_and(Vec::is_empty)) {
+        task.sample_negatives(settings.negatives, seed);
+        task.counted.insert(SAMPLED_NEGATIVES, task.queries.len() as u64);
+    }
+    Ok(task)
 }

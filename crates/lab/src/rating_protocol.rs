@@ -6,7 +6,6 @@
 //! users.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use accrue_event::SettingFault;
 use accrue_kernel::Draws;
@@ -19,7 +18,8 @@ use crate::cost::{Cost, Stopwatch};
 use crate::evaluation::{Request, Stage};
 use crate::metrics::Interval;
 use crate::protocol::{LATEST, SHARE, check_share};
-use crate::read::{RatingFile, Timed, Vocabulary, read_ratings, read_timed, split_by_time};
+use crate::ranking::Known;
+use crate::read::{Data, RatingFile, Timed, Vocabulary, split_by_time};
 use crate::report::round;
 use crate::settings::{Pairs, described_rating_model, rating_model_kind, rating_model_settings};
 
@@ -44,6 +44,9 @@ pub struct RatingReport {
     pub metrics: BTreeMap<&'static str, f64>,
     /// 95 % intervals, by bootstrap over users.
     pub ci95: BTreeMap<&'static str, Interval>,
+    /// The metrics of users that were trained on and of users that were not, if there are both.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_user: Vec<Known>,
     /// RMSE of each fold.
     pub folds: Vec<f64>,
     /// Number of predicted ratings.
@@ -54,6 +57,24 @@ pub struct RatingReport {
     pub counted: BTreeMap<&'static str, u64>,
     /// Time and memory used.
     pub cost: Cost,
+    /// Each predicted rating, if they were asked for; not part of the printed report.
+    #[serde(skip)]
+    pub predictions: Vec<PredictedRating>,
+}
+
+/// One predicted rating.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PredictedRating {
+    /// The user.
+    pub user: String,
+    /// Whether the user has a rating in the training data.
+    pub trained_on: bool,
+    /// The item.
+    pub item: String,
+    /// The rating in the file.
+    pub rating: f32,
+    /// The predicted rating.
+    pub predicted: f32,
 }
 
 /// Rows of a file: `(user, item, rating)`.
@@ -74,11 +95,13 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
     let (mut users, mut items) = (Vocabulary::default(), Vocabulary::default());
     let (splits, n_duplicate_lines) = protocol.splits(request, &mut users, &mut items)?;
     let mut stopwatch = Stopwatch::start();
-    let (mut by_user, mut of_folds) = (vec![Sums::default(); users.len()], Vec::new());
+    // Sums over the predictions for users that were trained on, and over those for users that were not.
+    let mut by_user = [(); 2].map(|()| vec![Sums::default(); users.len()]);
+    let (mut of_folds, mut predictions) = (Vec::new(), Vec::new());
     let (mut n_params, mut n_eval, mut n_trained) = (0, 0, 0);
     for (number, (train, test)) in splits.iter().enumerate() {
         if train.is_empty() || test.is_empty() {
-            return Err(LabError::EmptyFold { path: request.train.clone() });
+            return Err(LabError::EmptyFold { path: request.train.path().into() });
         }
         let train = grouped(train, users.len(), items.len());
         let model = settings.fit(&train, &Fit::quiet(request.seed, request.threads))?;
@@ -86,14 +109,42 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
             n_params = model.n_params();
         }
         n_trained += train.n_ratings() as u64;
-        let sums = stopwatch.evaluating(|| errors(&model, &train, test, items.len(), request.threads))?;
+        let predicted = stopwatch.evaluating(|| predicted(&model, &train, test, items.len(), request.threads))?;
+        let sums: Vec<Sums> = predicted.iter().map(|rows| sums(rows)).collect();
         of_folds.push(round(figures(&sums)[0]));
-        by_user.iter_mut().zip(&sums).for_each(|(all, fold)| (0..4).for_each(|i| all[i] += fold[i]));
+        for (user, fold) in sums.iter().enumerate() {
+            let all = &mut by_user[usize::from(train.users()[user].is_empty())][user];
+            (0..4).for_each(|i| all[i] += fold[i]);
+        }
+        if request.predictions {
+            let named = |user: usize, &(item, rating, predicted): &PredictedRow| PredictedRating {
+                user: users.name(user as u32).unwrap_or_default().into(),
+                trained_on: !train.users()[user].is_empty(),
+                item: items.name(item).unwrap_or_default().into(),
+                rating,
+                predicted,
+            };
+            let rows = predicted.iter().enumerate().flat_map(|(user, rows)| rows.iter().map(move |row| (user, row)));
+            predictions.extend(rows.map(|(user, row)| named(user, row)));
+        }
         n_eval += test.len();
         progress(Stage::Asked((number + 1) as f64 / splits.len() as f64));
     }
     let names = ["rmse", "mae", "within_half"];
+    let [known, unknown] = by_user;
+    let by_user: Vec<Sums> =
+        known.iter().zip(&unknown).map(|(a, b)| std::array::from_fn(|place| a[place] + b[place])).collect();
     let intervals = bootstrap(&by_user, request.seed, request.threads);
+    let n_of = |users: &[Sums]| users.iter().map(|sums| sums[3]).sum::<f64>() as usize;
+    let mut of_known = Vec::new();
+    if n_of(&known) > 0 && n_of(&unknown) > 0 {
+        for (trained_on, users) in [(true, &known), (false, &unknown)] {
+            let named = || names.into_iter().map(String::from);
+            let ci95 = named().zip(bootstrap(users, request.seed, request.threads)).collect();
+            let metrics = named().zip(figures(users).map(round)).collect();
+            of_known.push(Known { trained_on, n_eval: n_of(users), metrics, ci95 });
+        }
+    }
     let mut described = described_rating_model(&settings);
     protocol.describe(request.test.is_some(), &mut described);
     Ok(RatingReport {
@@ -103,11 +154,13 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
         seed: request.seed,
         metrics: names.into_iter().zip(figures(&by_user).map(round)).collect(),
         ci95: names.into_iter().zip(intervals).collect(),
+        by_user: of_known,
         folds: of_folds,
         n_eval,
         n_params,
         counted: BTreeMap::from([("duplicate_lines", n_duplicate_lines)]),
         cost: stopwatch.cost(n_trained),
+        predictions,
     })
 }
 
@@ -139,12 +192,12 @@ impl RatingSettings {
     ) -> Result<(Vec<(Rows, Rows)>, u64), LabError> {
         if self.by_time {
             if let Some(test) = request.test.clone() {
-                return Err(LabError::OneFile { protocol: "ratings, split=time", test });
+                return Err(LabError::OneFile { protocol: "ratings, split=time", test: test.path().into() });
             }
             return Ok((vec![latest(&request.train, (users, items), self.share, self.on_validation)?], 0));
         }
-        let RatingFile { ratings, n_duplicate_lines } = read_ratings(&request.train, users, items)?;
-        let test = request.test.as_ref().map(|path| read_ratings(path, users, items)).transpose()?;
+        let RatingFile { ratings, n_duplicate_lines } = request.train.ratings(users, items)?;
+        let test = request.test.as_ref().map(|test| test.ratings(users, items)).transpose()?;
         // For validation: folds inside the data from which the first test would be predicted.
         let splits = match test {
             Some(_) if self.on_validation => folds(ratings, self.n_folds, request.seed + 1),
@@ -173,12 +226,12 @@ impl RatingSettings {
 
 /// The latest ratings, to be predicted from all earlier ones; for validation the latest of the earlier ones.
 fn latest(
-    path: &Path,
+    data: &Data,
     (users, items): (&mut Vocabulary, &mut Vocabulary),
     share: f64,
     on_validation: bool,
 ) -> Result<(Rows, Rows), LabError> {
-    let rows = read_timed(path, users, items)?;
+    let rows = data.timed(users, items)?;
     let (mut before, mut after) = split_by_time(&rows, share);
     if on_validation {
         (before, after) = split_by_time(before, share);
@@ -210,15 +263,19 @@ fn grouped(rows: &Rows, n_users: usize, n_items: usize) -> Ratings {
     Ratings::new(n_items, users)
 }
 
-fn errors(
+/// `(item, rating, predicted rating)`
+type PredictedRow = (u32, f32, f32);
+
+/// The predictions of each user's test ratings.
+fn predicted(
     model: &AnyRatingModel,
     train: &Ratings,
     test: &Rows,
     n_items: usize,
     threads: usize,
-) -> Result<Vec<Sums>, LabError> {
+) -> Result<Vec<Vec<PredictedRow>>, LabError> {
     let asked = grouped(test, train.users().len(), n_items);
-    let sums = parallel::map(
+    let rows = parallel::map(
         threads,
         asked.users().len(),
         || (),
@@ -227,18 +284,22 @@ fn errors(
             let items: Vec<u32> = asked.iter().map(|&(item, _)| item).collect();
             let mut predicted = vec![0.0; items.len()];
             model.rate(&train.users()[user], &items, &mut predicted);
-            let mut sums = Sums::default();
-            for (predicted, &(_, rating)) in predicted.iter().zip(asked) {
-                let error = f64::from(predicted - rating).abs();
-                sums = [sums[0] + error * error, sums[1] + error, sums[2] + f64::from(error <= 0.5), sums[3] + 1.0];
-            }
-            sums
+            predicted.iter().zip(asked).map(|(&predicted, &(item, rating))| (item, rating, predicted)).collect()
         },
     );
-    match sums.iter().position(|sums| sums[0].is_nan()) {
+    match rows.iter().position(|rows: &Vec<PredictedRow>| rows.iter().any(|row| row.2.is_nan())) {
         Some(user) => Err(LabError::NotANumber { model: "of ratings", user: user as u32 }),
-        None => Ok(sums),
+        None => Ok(rows),
     }
+}
+
+fn sums(rows: &[PredictedRow]) -> Sums {
+    let mut sums = Sums::default();
+    for &(_, rating, predicted) in rows {
+        let error = f64::from(predicted - rating).abs();
+        sums = [sums[0] + error * error, sums[1] + error, sums[2] + f64::from(error <= 0.5), sums[3] + 1.0];
+    }
+    sums
 }
 
 /// RMSE, mean absolute error, share of errors within half a star.

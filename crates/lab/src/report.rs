@@ -145,5 +145,6 @@ pub(crate) fn blocks(hits: &[Hit]) -> Vec<Block> {
 
 /// Rounds to six digits after the point, which is more precise than any metric and the same on every machine.
 pub(crate) fn round(x: f64) -> f64 {
-    (x * 1e6).round() / 1e6
+    // The sum turns a negative zero into zero.
+    (x * 1e6).round() / 1e6 + 0.0
 }

@@ -37,6 +37,11 @@ pub struct CatalogueEntry {
 }
 
 impl CatalogueEntry {
+    /// Whether the catalogue has it: it is described and not retired.
+    pub fn is_in_catalogue(&self) -> bool {
+        self.described && !self.retired
+    }
+
     /// Whether a page may show it.
     pub fn can_be_shown(&self) -> bool {
         !self.retired && self.item.can_be_shown()

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use accrue_event::Mapping;
+use accrue_event::{Mapping, RecordKind};
 use accrue_lab::LabError;
 use accrue_lab::off_policy::OffPolicyError;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::ingest::mapping_file;
+use super::evaluation_table;
+use super::ingest::{mapping_argument, mapping_file};
 use super::output::Output;
 use super::problem::{Expected, Problem};
 use super::{Context, Exit};
@@ -19,22 +20,28 @@ use crate::evaluation::{self, Request};
 const EXAMPLES: &str = "\
 Examples:
   accrue evaluate --model list
-  accrue evaluate --protocol leave-one-out --model markov --train sequences.txt.zst --json
-  accrue evaluate --protocol user-items --model als --train train.txt --test test.txt --set factors=128
+  accrue evaluate --protocol leave-one-out --model markov --train ratings.csv
+  accrue evaluate --protocol temporal --model als ease markov --train clicks.parquet --html report.html
+  accrue evaluate --protocol temporal --model auto --budget 10m --train ratings.csv --predictions lists.csv
+  accrue evaluate --protocol user-items --model als --train train.txt --test test.txt --settings factors=128
   accrue evaluate --protocol sessions --model blend --set parts=markov+session-knn --set holdout=session \\
       --train train.txt --test test.txt
   accrue evaluate --protocol stream --model blend --train events.tsv --set unit=basket --set mode=online
   accrue evaluate --protocol stream --model blend --train sim --set sim.days=60 --set sim.upheaval=20 \\
       --set types=click,purchase --set mode=every:1000 --against online.tsv
 
-Files, plain or .zst:
+Every protocol but `off-policy` reads tables with named columns: CSV, TSV, NDJSON, Parquet (in builds with it), plain or
+compressed. Columns called user_id, item_id, rating, timestamp and the like are known; others are named by --map or
+--mapping. The order of a history is that of its times. All events count in which a shopper wants the item; types=TYPE,…
+says which. Rows that are left out are counted. Beside tables there are the forms of published data sets, plain or .zst:
   user-items     train and test: `user item item …` per line; items of the training file are not candidates
   leave-one-out  one file, `user item item …` or `user item` per line, in time order; the last item is the test
-  sessions       train: `item item …` per line; test: prefix TAB next
-  sampled        train: `user item rating`; test: `user item rating ts negative negative …`
+  sessions       train: `item item …` per line; test: prefix TAB next (of a table: each session_id, or else user_id)
+  sampled        train: `user item rating`; test: `user item rating ts negative negative …` (of a table: a column
+                 `negatives`, or 99 items at random)
   temporal       one file, `user item time` or `user item rating time` per line; the latest share=0.2 is the test
   ratings        `user item rating` a line, in folds=5, or with a test file; split=time: `user item rating time`, as above
-  stream         timestamped events, with a column mapping; `sim` instead of a file: the simulated shop
+  stream         timestamped events; `sim` instead of a file: the simulated shop
   risk           as stream, with a flood of fresh accounts on one item: accounts=1000, each=1, hours=6, at_day=180,
                  after_days=7
   arms           no file: what an experiment estimates in simulated shops, whose arms learn together or separately;
@@ -58,10 +65,10 @@ pub(super) struct Arguments {
     /// The protocol: user-items, leave-one-out, sessions, sampled, temporal, ratings, stream, risk, arms, off-policy
     #[arg(long)]
     pub protocol: Option<String>,
-    /// The model; `list` prints the models with their protocols, `auto` finds one on validation data. With a stream
+    /// The models; `list` prints the models with their protocols, `auto` finds one on validation data. With a stream
     /// also `blend:MODEL`, `sequence:NETWORK`, `fitted:MODEL`, as in `accrue serve`
-    #[arg(long)]
-    pub model: String,
+    #[arg(long = "model", required = true, value_name = "MODEL", num_args = 1.., value_delimiter = ',')]
+    pub models: Vec<String>,
     /// The training file
     #[arg(long, value_name = "FILE")]
     pub train: Option<PathBuf>,
@@ -74,10 +81,16 @@ pub(super) struct Arguments {
     /// Descriptions of users for a stream: a file with a column or field `id`; all others are attributes
     #[arg(long, value_name = "FILE")]
     pub users: Option<PathBuf>,
-    /// A column mapping, for timestamped events
-    #[arg(long, value_name = "FILE")]
+    /// How the columns of a table become fields (TOML), as in `accrue ingest`
+    #[arg(long, value_name = "FILE", conflicts_with = "map")]
     pub mapping: Option<PathBuf>,
-    /// How long `--model auto` may search: 90s, 10m, 1h
+    /// The same in short form: user=COLUMN,item=COLUMN,at=COLUMN,value=COLUMN
+    #[arg(long, value_name = "FIELD=COLUMN,…")]
+    pub map: Option<String>,
+    /// The columns of files that have no header
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub columns: Option<Vec<String>>,
+    /// How long `--model auto` may take with everything, the final fit included: 90s, 10m, 1h
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time)]
     pub budget: Duration,
     /// Also write the report as a page with plots that opens offline
@@ -86,60 +99,118 @@ pub(super) struct Arguments {
     /// Reports of other runs, as printed with --json, to compare with on that page
     #[arg(long, value_name = "FILE", requires = "html", num_args = 1..)]
     pub compare: Vec<PathBuf>,
-    /// Also write each prediction of a stream, one per line
+    /// Also write each prediction, one per line: the list of each user as JSON (rows, if the name ends in .csv or .tsv)
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
     /// Predictions of another run of the same stream, to compare with, event by event: ratios with paired 95 % intervals
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
-    /// A setting of the model or the protocol
+    /// A setting of the model or the protocol; of several models, MODEL.KEY=VALUE is for one
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
-    pub settings: Vec<(String, String)>,
+    pub set: Vec<(String, String)>,
+    /// Settings: KEY=VALUE, as --set, or a file of them (TOML), or the report of an earlier run (JSON)
+    #[arg(long, value_name = "FILE or KEY=VALUE", num_args = 1..)]
+    pub settings: Vec<String>,
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
-    let result = match (arguments.model.as_str(), &arguments.protocol, &arguments.train) {
-        ("list", _, _) => evaluation::models(),
-        (model, Some(protocol), train)
-            if train.is_some() || model == evaluation::SIMULATED || protocol == evaluation::ARMS =>
-        {
-            refuse_unused(protocol, &arguments)?;
-            let request = Request {
-                protocol: protocol.clone(),
-                model: arguments.model.clone(),
-                train: train.clone().unwrap_or_default(),
-                test: arguments.test.clone(),
-                mapping: match &arguments.mapping {
-                    Some(path) => mapping_file(path, None)?,
-                    None => Mapping::default(),
-                },
-                users: arguments.users.clone(),
-                budget: arguments.budget,
-                predictions: arguments.predictions.clone(),
-                against: arguments.against.clone(),
-                settings: arguments.settings.clone(),
-            };
-            let report = match evaluation::evaluate(&context.config.engine, &request, &progress_notes(context.output)) {
-                Err(error) if says_too_little(&error) => {
-                    context.output.note(&format!("refused: {error}"));
-                    return Ok(Exit::Refused);
-                }
-                report => report?,
-            };
-            if let Some(page) = &arguments.html {
-                write_page(page, &report, &arguments.compare)?;
-            }
-            report
-        }
-        _ => {
-            let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
-            return Err(Problem::new("--protocol and --train are needed", hint).into());
-        }
+    if arguments.models == ["list"] {
+        context.output.result(&evaluation::models(), evaluation_table::models)?;
+        return Ok(Exit::Success);
+    }
+    let needs_no_file = arguments.models == [evaluation::SIMULATED];
+    let (Some(protocol), true) = (
+        &arguments.protocol,
+        arguments.train.is_some() || needs_no_file || arguments.protocol.as_deref() == Some(evaluation::ARMS),
+    ) else {
+        let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
+        return Err(Problem::new("--protocol and --train are needed", hint).into());
     };
-    context
-        .output
-        .result(&result, |result| serde_json::to_string_pretty(result).unwrap_or_else(|_| result.to_string()))?;
+    refuse_unused(protocol, &arguments)?;
+    let mut settings = Vec::new();
+    for text in &arguments.settings {
+        settings.extend(settings_in(text)?);
+    }
+    settings.extend(arguments.set.iter().cloned());
+    let request = Request {
+        protocol: protocol.clone(),
+        models: arguments.models.clone(),
+        train: arguments.train.clone().unwrap_or_default(),
+        test: arguments.test.clone(),
+        mapping: arguments.mapping.as_ref().map(|path| mapping_file(path, None)).transpose()?,
+        named: match &arguments.map {
+            Some(pairs) => mapping_argument(pairs, RecordKind::Events)?,
+            None => Mapping::default(),
+        },
+        columns: arguments.columns.clone(),
+        users: arguments.users.clone(),
+        budget: arguments.budget,
+        predictions: arguments.predictions.clone(),
+        against: arguments.against.clone(),
+        settings,
+    };
+    let reports = match evaluation::evaluate(&context.config.engine, &request, &progress_notes(context.output)) {
+        Err(error) if says_too_little(&error) => {
+            context.output.note(&format!("refused: {error}"));
+            return Ok(Exit::Refused);
+        }
+        reports => reports?,
+    };
+    if let Some(page) = &arguments.html {
+        write_page(page, &reports, &arguments)?;
+    }
+    match &*reports {
+        [report] => context.output.result(report, evaluation_table::of)?,
+        reports => context.output.result(&reports, |reports| evaluation_table::of_several(reports))?,
+    }
+    for (what, file) in [("the page", &arguments.html), ("the predictions", &arguments.predictions)] {
+        if let Some(file) = file.as_ref().filter(|_| !context.output.is_json()) {
+            context.output.note(&format!("{what} is in {}", file.display()).replace("ions is", "ions are"));
+        }
+    }
     Ok(Exit::Success)
+}
+
+/// Settings of protocols that an earlier report states beside those of its model.
+const OF_PROTOCOLS: [&str; 9] = ["on", "seen", "at", "share", "negatives", "refit", "folds", "split", "types"];
+
+/// `KEY=VALUE`, or the settings in a file.
+fn settings_in(text: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let path = Path::new(text);
+    if !path.is_file()
+        && let Ok(pair) = setting(text)
+    {
+        return Ok(vec![pair]);
+    }
+    let content = std::fs::read_to_string(path).with_context(|| format!("{text} cannot be read"))?;
+    let is_json = content.trim_start().starts_with('{');
+    let value: Value = if is_json {
+        serde_json::from_str(&content).with_context(|| format!("{text} is no JSON"))?
+    } else {
+        toml::from_str(&content).with_context(|| format!("{text} is no TOML"))?
+    };
+    let is_report = value["protocol"].is_string() && value["settings"].is_object();
+    let mut pairs = Vec::new();
+    flatten("", if is_report { &value["settings"] } else { &value }, &mut pairs);
+    if is_report {
+        pairs.retain(|(key, value)| !OF_PROTOCOLS.contains(&&**key) && !value.is_empty());
+    }
+    Ok(pairs)
+}
+
+/// The leaves of nested tables, with names like `als.factors`.
+fn flatten(prefix: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Object(_) => flatten(&key, value, pairs),
+            Value::Array(values) => {
+                let words: Vec<String> = values.iter().map(evaluation_table::word).collect();
+                pairs.push((key, words.join(",")));
+            }
+            value => pairs.push((key, evaluation_table::word(value))),
+        }
+    }
 }
 
 /// Whether the data was read without a fault, but is not enough for an answer.
@@ -148,17 +219,36 @@ fn says_too_little(error: &anyhow::Error) -> bool {
     error.downcast_ref().is_some_and(too_few)
 }
 
-/// Writes the report as a page, with those that it is compared with.
-fn write_page(page: &Path, report: &Value, compare: &[PathBuf]) -> anyhow::Result<()> {
-    let mut reports = vec![report.clone()];
-    for path in compare {
+/// Writes the reports as a page, with those that they are compared with.
+fn write_page(page: &Path, reports: &[Value], arguments: &Arguments) -> anyhow::Result<()> {
+    let mut reports = reports.to_vec();
+    for path in &arguments.compare {
         let name = path.display();
         let bytes = std::fs::read(path).with_context(|| format!("{name} cannot be read"))?;
-        let other =
+        let other: Value =
             serde_json::from_slice(&bytes).with_context(|| format!("{name} is not a report printed with --json"))?;
-        reports.push(other);
+        match other {
+            Value::Array(others) => reports.extend(others),
+            other => reports.push(other),
+        }
     }
-    std::fs::write(page, accrue_lab::html(&reports)).with_context(|| format!("{} cannot be written", page.display()))
+    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let run = accrue_lab::Run {
+        command: command(std::env::args().skip(1)),
+        files: [&arguments.train, &arguments.test].into_iter().flatten().filter_map(name).collect(),
+    };
+    std::fs::write(page, accrue_lab::html(&reports, &run))
+        .with_context(|| format!("{} cannot be written", page.display()))
+}
+
+/// The command as it can be typed again.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let quoted = |argument: String| {
+        let is_plain =
+            argument.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@%".contains(c)) && !argument.is_empty();
+        if is_plain { argument } else { format!("'{}'", argument.replace('\'', "'\\''")) }
+    };
+    std::iter::once("accrue".to_string()).chain(arguments.map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
 /// `90s`, `10m`, `1h`, `7d`
@@ -179,14 +269,17 @@ pub(super) fn time(text: &str) -> Result<Duration, Expected> {
 /// Refuses files that the protocol does not read.
 fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
     let is_stream = matches!(protocol, "stream" | "risk");
+    let reads_tables = !matches!(protocol, evaluation::ARMS | evaluation::OFF_POLICY);
     let unused = [
         ("--train", arguments.train.is_some() && protocol == evaluation::ARMS),
         ("--test", arguments.test.is_some() && (is_stream || protocol == evaluation::ARMS)),
         ("--items", arguments.items.is_some()),
         ("--users", arguments.users.is_some() && protocol != "stream"),
-        ("--mapping", arguments.mapping.is_some() && !is_stream),
-        ("--predictions", arguments.predictions.is_some() && !is_stream),
-        ("--against", arguments.against.is_some() && !is_stream),
+        ("--mapping", arguments.mapping.is_some() && !reads_tables),
+        ("--map", arguments.map.is_some() && !reads_tables),
+        ("--columns", arguments.columns.is_some() && !reads_tables),
+        ("--predictions", arguments.predictions.is_some() && !reads_tables),
+        ("--against", arguments.against.is_some() && protocol != "stream"),
     ];
     match unused.into_iter().find(|&(_, is_unused)| is_unused) {
         None => Ok(()),

@@ -46,6 +46,7 @@ Examples:
   accrue ingest sales.tsv.zst --mapping examples/online-retail/mapping.toml
   accrue ingest clicks.csv --map \"item=sku,user=customer,type='click'\"
   accrue ingest items.csv --items
+  accrue ingest stock.csv --items --patch only the columns of the file change
   zcat events.gz | accrue ingest - --format ndjson --json
   accrue ingest new.csv --check           only check; nothing is written
 
@@ -79,6 +80,9 @@ pub(super) struct Arguments {
     /// The files describe products
     #[arg(long, conflicts_with = "users")]
     items: bool,
+    /// The files name known products and the fields of them that change; the others stay. In JSON, null clears a field
+    #[arg(long, conflicts_with = "users")]
+    patch: bool,
     /// The files describe customers
     #[arg(long)]
     users: bool,
@@ -128,15 +132,15 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     look_ahead(&arguments.files, &settings)?;
     let stop = Stop::listen()?;
     let started = Instant::now();
-    let mut summary = Summary::new(arguments.check);
+    let mut summary = Summary::new(arguments.check, arguments.patch);
     let end = if arguments.check {
-        let mut dry_run = DryRun::new(&context.config.engine.check)?;
+        let mut dry_run = DryRun::new(&context.config.engine.check, arguments.patch)?;
         let end = pump(&arguments.files, &settings, &mut dry_run, &mut summary, &stop, context.output)?;
         summary.describe(dry_run.described());
         end
     } else {
         let engine = Engine::open(&context.config.data, &context.config.engine)?;
-        let mut feed = Feed::new(engine.clone());
+        let mut feed = Feed::new(engine.clone(), arguments.patch);
         let pumped = pump(&arguments.files, &settings, &mut feed, &mut summary, &stop, context.output);
         summary.describe(feed.described());
         summary.finish(started.elapsed());
@@ -338,12 +342,19 @@ fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
         (None, Some(argument)) => mapping_argument(argument, kind.unwrap_or_default())?,
         (None, None) => Mapping { kind: kind.unwrap_or_default(), ..Mapping::default() },
     };
+    if arguments.patch && mapping.kind != RecordKind::Items {
+        let hint = "add --items, or set `kind = \"items\"` in the mapping";
+        return Err(
+            Problem::new("--patch changes fields of products, and these files hold something else", hint).into()
+        );
+    }
     Ok(ReadSettings {
         format: arguments.format,
         quotes: arguments.quotes,
         columns: arguments.columns.clone(),
         mapping,
         needs_time: !arguments.now,
+        is_patch: arguments.patch,
     })
 }
 
@@ -370,7 +381,7 @@ pub(super) fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Res
 }
 
 /// `--map`, for the kind that the flags say.
-fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Result<Mapping> {
+pub(super) fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Result<Mapping> {
     let hint = "write --map item=stock_code,user=customer; a constant is in quotes: \"type='purchase'\"";
     let mut mapping = Mapping { kind, ..Mapping::default() };
     for pair in argument.split(',') {

@@ -9,10 +9,12 @@ mod bench;
 mod compact;
 mod demo;
 mod evaluate;
+mod evaluation_table;
 mod experiment;
 mod export;
 mod forget;
 mod ingest;
+mod init;
 mod inspect;
 mod output;
 mod problem;
@@ -88,6 +90,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Write a configuration file to begin with, with new keys
+    Init(init::Arguments),
     /// Fill a shop with simulated shoppers and serve it, to explore
     Demo(demo::Arguments),
     /// Serve recommendations and search over HTTP
@@ -182,6 +186,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     let Cli { global, verb } = cli;
     let default_log = if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" };
     let _flushed_at_the_end = start_log(global.log.as_deref().unwrap_or(default_log))?;
+    if let Verb::Init(arguments) = &verb {
+        // Before the settings are read, because the file that holds them is not there yet.
+        return init::run(global.config.as_deref(), arguments, Output::new(global.json, global.quiet));
+    }
     let resolved = Resolved::load(&sources(&global, &verb))?;
     if !resolved.passed_over.is_empty() {
         tracing::warn!(variables = resolved.passed_over.join(", "), "variables that name no setting were passed over");
@@ -209,7 +217,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Backup(arguments) => backup::backup(context, arguments),
         Verb::Restore(arguments) => backup::restore(context, arguments),
         Verb::Bench(arguments) => bench::run(context, arguments),
-        Verb::Config => unreachable!("answered above"),
+        Verb::Init(_) | Verb::Config => unreachable!("answered above"),
     }
 }
 

@@ -165,6 +165,32 @@ fn customers_and_products_are_ingested_and_bad_lines_name_their_kind() {
 }
 
 #[test]
+fn a_file_of_changes_leaves_all_other_fields_alone() {
+    let place = Place::new();
+    place.write("full.csv", "id,title,brand,price,stock,colour\nA,Blue mug,Acme,10,3,blue\nB,Red mug,Acme,12,0,red\n");
+    assert_eq!(counts(&place.json(&["ingest", "full.csv", "--items", "--json"], 0)), (2, 2, 0, 0));
+    place.write("stock.csv", "id,stock,title\nA,7,\nB,0,\nnone,4,\n");
+    let stock = place.json(&["ingest", "stock.csv", "--items", "--patch", "--json"], 0);
+    assert_eq!(counts(&stock), (3, 1, 1, 1));
+    assert_eq!(stock["quarantined"]["item_not_in_catalogue"], 1);
+    place.write("changes.ndjson", "{\"id\":\"A\",\"price\":null}\n{\"id\":\"A\",\"colour\":null,\"size\":\"L\"}\n");
+    assert_eq!(counts(&place.json(&["ingest", "changes.ndjson", "--items", "--patch", "--json"], 0)), (2, 2, 0, 0));
+    let exported = text(&place.run(&["export", "catalogue"]).stdout);
+    let items: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&items[0]["title"], &items[0]["brand"]), (&"Blue mug".into(), &"Acme".into()));
+    assert_eq!((&items[0]["stock"], &items[0]["price"]), (&7.into(), &Value::Null));
+    assert_eq!(items[0]["attributes"], serde_json::json!({"size": "L"}));
+    assert_eq!((items.len(), &items[1]["title"], &items[1]["stock"]), (2, &"Red mug".into(), &0.into()));
+    let refused = place.run(&["ingest", "stock.csv", "--patch"]);
+    assert!(text(&refused.stderr).contains("add --items"), "{}", text(&refused.stderr));
+    assert_eq!(
+        text(&place.run(&["quarantine", "list"]).stdout).matches("none").count(),
+        0,
+        "refused patches are not kept"
+    );
+}
+
+#[test]
 fn compressed_ndjson_from_stdin_is_ingested() {
     let place = Place::new();
     let ndjson = "{\"type\":\"view\",\"user\":\"u1\",\"item\":\"mug\",\"at\":\"2026-11-01T10:00:00Z\"}\nnonsense\n";

@@ -59,9 +59,15 @@ fn auto_finds_a_model_on_validation_and_reports_what_it_tried() {
     let report = json(folder.path(), &[&arguments[..], &["--json", "--html", "page.html"]].concat());
     assert_eq!(report["settings"]["on"], "test");
     assert_ne!(report["model"], "popularity");
-    assert!(report["search"].as_array().is_some_and(|search| search.len() > 3), "{}", report["search"]);
+    let search = report["search"].as_array().unwrap();
+    assert!(search.len() > 3, "{search:?}");
+    let chosen: Vec<&Value> = search.iter().filter(|trial| trial["chosen"] == true).collect();
+    assert!(chosen.len() == 1 && chosen[0]["model"] == report["model"], "{chosen:?}");
+    // The final fit is in the budget; some seconds may pass on a machine that is busy.
+    let total_s = report["budget"]["total_s"].as_f64().unwrap();
+    assert!(total_s < 3.0 * 1.2 + 3.0, "{total_s}");
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
-    assert!(page.contains("<svg") && !page.contains("http"));
+    assert!(page.contains("<svg") && page.contains("The search") && !page.contains("http"));
 }
 
 #[test]
@@ -97,6 +103,97 @@ fn the_list_names_models_with_their_protocols() {
         })
     };
     assert!(serves("als", "user-items") && serves("rating-mf", "ratings") && serves("factorization", "stream"));
+}
+
+/// The ring as a table, one row per choice, in no order.
+fn ring_table(delimiter: char) -> String {
+    let mut rows: Vec<(u64, String)> = Vec::new();
+    for user in 0..40_u64 {
+        for step in 0..6 {
+            let (item, time) = ((user + step) % 12, 1_500_000_000 + step * 86_400 + user);
+            let row = [user.to_string(), item.to_string(), "4.5".into(), time.to_string()];
+            rows.push(((user * 31 + step * 17) % 101, row.join(&delimiter.to_string())));
+        }
+    }
+    rows.sort();
+    let header = ["user_id", "item_id", "rating", "timestamp"].join(&delimiter.to_string());
+    rows.into_iter().fold(header, |text, (_, row)| text + "\n" + &row) + "\n"
+}
+
+#[test]
+fn a_table_with_a_header_gives_the_figures_of_the_same_choices_as_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "ring.txt", &ring());
+    write(folder.path(), "ring.csv", &ring_table(','));
+    write(folder.path(), "ring.tsv", &ring_table('\t'));
+    write(folder.path(), "named.csv", &ring_table(';').replace("user_id;item_id", "who;what"));
+    write(folder.path(), "bare.csv", ring_table(',').split_once('\n').unwrap().1);
+    let of = |more: &[&str]| {
+        let arguments = ["evaluate", "--protocol", "leave-one-out", "--model", "item-knn", "--json", "--train"];
+        json(folder.path(), &[&arguments[..], more].concat())["metrics"].clone()
+    };
+    let lines = of(&["ring.txt"]);
+    assert!(lines["hr@10"].as_f64().unwrap() > 0.5);
+    assert_eq!(of(&["ring.csv"]), lines);
+    assert_eq!(of(&["ring.tsv"]), lines);
+    assert_eq!(of(&["named.csv", "--map", "user=who,item=what"]), lines);
+    assert_eq!(of(&["bare.csv", "--columns", "user_id,item_id,rating,timestamp"]), lines);
+    // Every other protocol reads it too.
+    let run = |protocol: &str, model: &str, more: &[&str]| {
+        let arguments = ["evaluate", "--protocol", protocol, "--model", model, "--json", "--train", "ring.csv"];
+        json(folder.path(), &[&arguments[..], more].concat())["n_eval"].as_u64().unwrap()
+    };
+    assert_eq!(run("ratings", "rating-mf", &[]), 240);
+    assert!(run("temporal", "item-knn", &[]) > 10);
+    assert_eq!(run("sessions", "session-knn", &["--test", "ring.tsv"]), 200);
+    write(folder.path(), "asked.csv", "user_id,item_id\n1,1\n2,3\n");
+    assert_eq!(run("sampled", "item-knn", &["--test", "asked.csv"]), 2);
+    assert!(run("stream", "popularity", &["--set", "from_day=1", "--set", "every=2"]) > 50);
+    write(folder.path(), "test.csv", "user_id,item_id\n1,9\n2,10\nnew,3\n");
+    let arguments = ["evaluate", "--protocol", "user-items", "--model", "item-knn", "--json", "--train", "ring.csv"];
+    let report = json(folder.path(), &[&arguments[..], &["--test", "test.csv"]].concat());
+    let kinds = report["by_user"].as_array().unwrap();
+    assert_eq!((&kinds[0]["trained_on"], &kinds[0]["n_eval"]), (&Value::Bool(true), &Value::from(2)));
+    assert_eq!((&kinds[1]["trained_on"], &kinds[1]["n_eval"]), (&Value::Bool(false), &Value::from(1)));
+    let text = run_text(folder.path(), &[&arguments[..5], &["--train", "ring.csv", "--test", "test.csv"]].concat());
+    assert!(text.contains("never trained on") && text.contains("95 % interval"), "{text}");
+}
+
+fn run_text(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn several_models_run_at_once_with_settings_of_their_own_and_lists_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "ring.csv", &ring_table(','));
+    write(folder.path(), "settings.toml", "at = [5, 10]\n[als]\nfactors = 4\n");
+    let arguments = ["evaluate", "--protocol", "leave-one-out", "--train", "ring.csv", "--model", "als", "markov"];
+    let set = ["--settings", "settings.toml", "als.iterations=3"];
+    let files = ["--predictions", "lists.csv", "--html", "page.html"];
+    let reports = json(folder.path(), &[&arguments[..], &set, &files, &["--json"]].concat());
+    assert_eq!((&reports[0]["model"], &reports[1]["model"]), (&"als".into(), &"markov".into()));
+    assert_eq!((&reports[0]["settings"]["factors"], &reports[0]["settings"]["iterations"]), (&"4".into(), &"3".into()));
+    let rows = std::fs::read_to_string(folder.path().join("lists.csv")).unwrap();
+    assert!(rows.starts_with("model,user,trained_on,rank,item,score,chosen\nals,"), "{rows}");
+    assert!(rows.contains("\nmarkov,") && rows.lines().filter(|row| row.ends_with(",true")).count() > 20);
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("The best is markov") && page.contains("--settings settings.toml als.iterations=3"));
+    let text = run_text(folder.path(), &[&arguments[..], &set].concat());
+    let first = |line: usize| text.lines().nth(line).unwrap().split_whitespace().next().unwrap();
+    assert_eq!([first(2), first(3), first(4)], ["model", "markov", "als"], "{text}");
+    // A report is a file of settings too, and a prediction an object.
+    let report = json(folder.path(), &[&arguments[..5], &["--model", "als", "--set", "factors=6", "--json"]].concat());
+    write(folder.path(), "report.json", &report.to_string());
+    let files = ["--settings", "report.json", "--predictions", "lists.ndjson", "--json"];
+    let again = json(folder.path(), &[&arguments[..5], &["--model", "als"], &files].concat());
+    assert_eq!((&again["settings"], &again["metrics"]), (&report["settings"], &report["metrics"]));
+    let lists = std::fs::read_to_string(folder.path().join("lists.ndjson")).unwrap();
+    let list: Value = serde_json::from_str(lists.lines().next().unwrap()).unwrap();
+    assert_eq!(list["items"].as_array().unwrap().len(), list["scores"].as_array().unwrap().len());
+    assert!(list["metrics"]["ndcg@10"].is_number() && list["user"].is_string(), "{list}");
 }
 
 /// A small simulated shop whose tastes change at its third day.

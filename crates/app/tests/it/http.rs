@@ -119,7 +119,7 @@ impl Shop {
         self.send("GET", path, &[], b"")
     }
 
-    fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
+    pub(super) fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.send(method, path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
@@ -466,10 +466,48 @@ fn items_are_described_changed_and_retired() {
         shop.json("PATCH", "/v1/items/mug-2", &json!({"price": -1})).problem(400, "invalid_value")["field"],
         "price"
     );
+    let cleared = json!({"price": null, "brand": "Bolt", "attributes": {"colour": "blue", "size": null}});
+    let cleared = shop.json("PATCH", "/v1/items/mug-2", &cleared).json();
+    assert_eq!((&cleared["price"], &cleared["brand"]), (&Value::Null, &json!("Bolt")));
+    assert_eq!((&cleared["title"], &cleared["attributes"]), (&json!("Blue mug"), &json!({"colour": "blue"})));
+}
+
+#[test]
+fn many_items_are_patched_at_once() {
+    let shop = Shop::furnished();
+    let seen = json!([{"type": "view", "user": "u1", "item": "only-seen", "at": "2026-11-21T10:03:00Z"}]);
+    assert_eq!(shop.post("/v1/events", &seen).json()["accepted"], 1);
+    let feed = json!([
+        {"id": "mug-1", "stock": 0},
+        {"id": "only-seen", "stock": 3},
+        {"id": "mug-2", "attributes": {"colour": "blue"}},
+        {"id": "mug-2", "price": null, "attributes": {"size": "L"}},
+        {"id": "none", "stock": 3},
+        {"stock": 3},
+        {"id": "mug-3", "price": -1},
+        {"id": "mug-3", "price": 7.0},
+        {"id": "mug-1", "stock": 5},
+    ]);
+    let outcome = shop.json("PATCH", "/v1/items", &feed).json();
+    assert_eq!((&outcome["accepted"], &outcome["unchanged"]), (&json!(4), &json!(1)));
+    let refused = outcome["refused"].as_array().unwrap();
+    let reasons: Vec<_> =
+        refused.iter().map(|refused| (refused["index"].as_u64(), refused["reason"].as_str())).collect();
+    let expected =
+        [(1, "item_not_in_catalogue"), (4, "item_not_in_catalogue"), (5, "item_no_id"), (6, "item_bad_price")];
+    assert_eq!(reasons, expected.map(|(index, reason)| (Some(index), Some(reason))));
+    let mug = |id: &str| shop.get(&format!("/v1/items/{id}")).json();
+    assert_eq!((&mug("mug-1")["stock"], &mug("mug-1")["title"]), (&json!(5), &json!("Red mug")));
+    assert_eq!(mug("mug-2")["attributes"], json!({"colour": "blue", "size": "L"}));
+    assert_eq!((&mug("mug-2")["price"], &mug("mug-2")["title"]), (&Value::Null, &json!("Blue mug")));
+    assert_eq!(shop.engine.status().n_quarantined, 0, "refused patches are not kept");
+
+    let nothing = json!([{"id": "none", "stock": 1}]);
     assert_eq!(
-        shop.json("PATCH", "/v1/items/mug-2", &json!({"title": null})).problem(400, "invalid_body")["field"],
-        "title"
+        shop.json("PATCH", "/v1/items", &nothing).problem(422, "record_refused")["reason"],
+        "item_not_in_catalogue"
     );
+    shop.json("PATCH", "/v1/items/only-seen", &json!({"stock": 1})).problem(404, "item_not_found");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod bench;
+mod browser;
+mod catalogue;
 mod circumstances;
 mod cli;
 mod connections;
@@ -15,6 +17,7 @@ mod faults;
 mod fitted;
 mod forget;
 mod http;
+mod init;
 mod mappings;
 mod poison;
 mod recover;

@@ -259,7 +259,7 @@ impl Writer {
     }
 
     /// Commits a batch of descriptions with its refusals.
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         mut outcome: Ingested,
         mut refusals: Vec<(usize, Refusal)>,

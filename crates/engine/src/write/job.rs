@@ -1,6 +1,6 @@
 //! What the writer can be asked to do.
 
-use accrue_event::{Check, RawEvent, RawItem, RawUser};
+use accrue_event::{Check, RawEvent, RawItem, RawPatch, RawUser};
 use accrue_store::{Body, Detached, Facts, Offset};
 use tokio::sync::oneshot;
 
@@ -13,6 +13,8 @@ pub(crate) enum Job {
     Events(Vec<Incoming<RawEvent>>, Sender, Reply<Ingested>),
     /// Describe items; with `true`, retire every item that is not listed.
     Items(Vec<Incoming<RawItem>>, bool, Reply<Ingested>),
+    /// Change some fields of items.
+    Patches(Vec<Incoming<RawPatch>>, Reply<Ingested>),
     /// Describe users.
     Users(Vec<Incoming<RawUser>>, Reply<Ingested>),
     /// Write the records that an edit makes.

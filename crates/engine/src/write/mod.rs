@@ -7,6 +7,7 @@
 //! | `thread` | takes jobs from the queue, and groups batches of events into commits |
 //! | `writer` | one commit: append, make durable, apply to the facts |
 //! | `check` | judges each record of a batch, and removes duplicates |
+//! | `patch` | changes of some fields of items |
 //! | `published` | what a published key may leave behind |
 //! | `quarantine` | judges quarantined records again, or drops them |
 //! | `served` | answers that wait to be recorded |
@@ -15,6 +16,7 @@
 pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod job;
+pub(crate) mod patch;
 mod published;
 pub(crate) mod quarantine;
 pub(crate) mod search_index;

@@ -30,6 +30,7 @@ impl Writer {
             match job {
                 Job::Events(batch, sender, reply) => next = self.events(batch, sender, reply, jobs),
                 Job::Items(items, sync, reply) => drop(reply.send(self.items(items, sync))),
+                Job::Patches(patches, reply) => drop(reply.send(self.patches(patches))),
                 Job::Users(users, reply) => drop(reply.send(self.users(users))),
                 Job::Edit(edit, reply) => drop(reply.send(self.edit(edit))),
                 Job::Release(offsets, reply) => drop(reply.send(self.release(&offsets))),

@@ -1,9 +1,11 @@
 //! Whether an item may be shown, read from the words that shop systems use for it.
 //!
 //! A word that is not understood hides the item, as a repair that the counters show: an item that is sold out and shown
-//! costs more than one that is hidden until its feed is corrected.
+//! costs more than one that is hidden until its feed is corrected. The same holds for a word in place of the number of
+//! pieces. Attributes in which shop systems mark drafts and removed products hide an item, whatever its availability says.
 
 use super::repairs::Repairs;
+use super::text::prefix;
 use super::verdict::Repair;
 use crate::raw_value::RawValue;
 
@@ -22,8 +24,81 @@ const OTHER_NAMES: &[&str] = &[
     "stockavailability",
 ];
 
+/// Names of attributes that hide an item where their value is true.
+const HIDE_IF_TRUE: &[&str] = &[
+    "archived",
+    "deleted",
+    "discontinued",
+    "draft",
+    "hidden",
+    "isarchived",
+    "isdeleted",
+    "isdiscontinued",
+    "isdraft",
+    "ishidden",
+    "isoutofstock",
+    "issoldout",
+    "outofstock",
+    "soldout",
+    "unpublished",
+];
+
+/// Names of attributes that hide an item where their value is false.
+const HIDE_IF_FALSE: &[&str] =
+    &["active01", "enabled", "isactive", "isenabled", "ispublished", "isvisible", "published", "visible"];
+
+/// Names of attributes that hide an item where they hold one of [`HIDDEN_STATES`].
+const STATES: &[&str] = &["catalogvisibility", "productstatus", "publicationstatus", "status", "visibility"];
+
+/// States of a product in which shop systems do not show it.
+const HIDDEN_STATES: &[&str] = &[
+    "archived",
+    "deleted",
+    "disabled",
+    "discontinued",
+    "draft",
+    "hidden",
+    "inactive",
+    "notvisible",
+    "notvisibleindividually",
+    "outofstock",
+    "private",
+    "soldout",
+    "trash",
+    "unavailable",
+    "unpublished",
+];
+
+/// Parts of texts that say that an item cannot be bought, whatever stands around them.
+const NEGATIONS: &[&str] = &[
+    "agotado",
+    "ausverkauft",
+    "cannotbebought",
+    "discontinued",
+    "esaurito",
+    "indisponible",
+    "nichtlieferbar",
+    "nichtmehr",
+    "nichtverfügbar",
+    "nichtvorrätig",
+    "nolonger",
+    "notavailable",
+    "notforsale",
+    "notinstock",
+    "outofstock",
+    "rupturedestock",
+    "soldout",
+    "unavailable",
+    "uitverkocht",
+    "vergriffen",
+    "épuisé",
+];
+
 /// The availability that a record states; `None` if it states none.
 pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)], repairs: &mut Repairs) -> Option<bool> {
+    if attributes.iter().any(|(name, value)| is_hidden_by(name, value)) {
+        return Some(false);
+    }
     if value.is_missing() {
         return attributes.iter().rev().find_map(|(name, value)| {
             let name = compact(name)?;
@@ -34,6 +109,34 @@ pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)], repair
         repairs.note(Repair::AvailabilityUnknown);
         false
     }))
+}
+
+/// Whether an attribute says that the product is not to be shown.
+fn is_hidden_by(name: &str, value: &RawValue) -> bool {
+    let Some(name) = compact(name) else { return false };
+    let is_in = |names: &[&str]| names.contains(&name.as_str());
+    let state = || match value {
+        RawValue::Text(text) => compact(text),
+        _ => None,
+    };
+    (is_in(HIDE_IF_TRUE) && understood(value) == Some(true))
+        || (is_in(HIDE_IF_FALSE) && understood(value) == Some(false))
+        || (is_in(STATES) && state().is_some_and(|state| HIDDEN_STATES.contains(&state.as_str())))
+}
+
+/// The pieces that a text in place of their number states, such as `10+`, `5 pcs`, `sold out` or `in stock`; `None` if there
+/// are some and nothing says how many. A text that is not understood states none.
+pub(super) fn pieces(text: &str, repairs: &mut Repairs) -> Option<u32> {
+    match word(text) {
+        Some(true) => return None,
+        Some(false) => return Some(0),
+        None => {}
+    }
+    let text = prefix(text.trim_start_matches(|c: char| c.is_whitespace() || ">≥~+".contains(c)), MAX_BYTES);
+    let digits = &text[..text.bytes().take_while(u8::is_ascii_digit).count()];
+    let n = digits.parse();
+    repairs.note(if n.is_ok() { Repair::NumberFromText } else { Repair::AvailabilityUnknown });
+    Some(n.unwrap_or(0))
 }
 
 fn understood(value: &RawValue) -> Option<bool> {
@@ -97,7 +200,7 @@ fn word(text: &str) -> Option<bool> {
         "uitverkocht" | "nietopvoorraad" | "nietleverbaar" | "wyprzedany" | "niedostępny" | "slutsåld" | "udsolgt" => {
             Some(false)
         }
-        _ => None,
+        _ => NEGATIONS.iter().any(|negation| word.contains(negation)).then_some(false),
     }
 }
 
@@ -146,7 +249,55 @@ mod tests {
         ] {
             assert_eq!(read_text(hidden), (Some(false), false), "{hidden}");
         }
+        for hidden in ["Sold out until May", "currently not available", "leider nicht mehr lieferbar", "No longer sold"]
+        {
+            assert_eq!(read_text(hidden), (Some(false), false), "{hidden}");
+        }
         assert_eq!(read_text("  "), (None, false));
+    }
+
+    #[test]
+    fn a_text_in_place_of_the_number_of_pieces_is_read_or_states_none() {
+        let read = |text: &str| {
+            let mut repairs = Repairs::default();
+            let n = pieces(text, &mut repairs);
+            (n, repairs.as_slice() == [Repair::AvailabilityUnknown])
+        };
+        assert_eq!(read("in stock"), (None, false));
+        for (text, n) in
+            [("sold out", 0), ("out of stock, back in 3 weeks", 0), ("10+", 10), ("> 100", 100), ("5 pcs", 5)]
+        {
+            assert_eq!(read(text), (Some(n), false), "{text}");
+        }
+        for text in ["ask us", "?", "NaN", "in 3 weeks", "99999999999999999999x"] {
+            assert_eq!(read(text), (Some(0), true), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_draft_or_removed_product_is_hidden_whatever_its_availability() {
+        let of =
+            |name: &str, value: RawValue| read(&RawValue::Bool(true), &[(name.into(), value)], &mut Repairs::default());
+        for (name, value) in [
+            ("status", RawValue::text("Draft")),
+            ("catalog_visibility", RawValue::text("hidden")),
+            ("Published", RawValue::text("FALSE")),
+            ("is_active", RawValue::Int(0)),
+            ("deleted", RawValue::Bool(true)),
+            ("sold_out", RawValue::text("yes")),
+        ] {
+            assert_eq!(of(name, value), Some(false), "{name}");
+        }
+        for (name, value) in [
+            ("status", RawValue::text("publish")),
+            ("status", RawValue::text("new arrival")),
+            ("published", RawValue::text("2024-03-01")),
+            ("deleted", RawValue::Int(0)),
+            ("active", RawValue::Bool(false)),
+            ("hidden", RawValue::text("zip pocket")),
+        ] {
+            assert_eq!(of(name, value), Some(true), "{name}");
+        }
     }
 
     #[test]

@@ -16,8 +16,9 @@ use super::time::read_time;
 use super::usual;
 use super::verdict::{Reason, Rejection, Repair};
 use crate::raw::{RawItem, RawUser};
+use crate::raw_patch::{ATTRIBUTES, RawPatch};
 use crate::raw_value::RawValue;
-use crate::{Attributes, CheckSettings, Item, ItemId, ItemPatch, Timestamp, User, UserId};
+use crate::{Attributes, CheckSettings, Item, ItemId, Timestamp, User, UserId};
 
 impl Check {
     /// The item of a description, and the repairs made to it.
@@ -61,28 +62,64 @@ impl Check {
         rules::id("id", &raw.id, self.settings(), &mut Repairs::default()).ok().flatten().map(ItemId::new)
     }
 
-    /// The change of a partial description. Its id, if there is one, is ignored: the caller knows which item is meant.
+    /// The item that a partial description is about.
+    ///
+    /// # Errors
+    /// If there is no id, or one that no item can have.
+    pub fn patched_id(&self, raw: &RawPatch) -> Result<ItemId, Rejection> {
+        let id = rules::id("id", &raw.item.id, self.settings(), &mut Repairs::default())?;
+        id.map(ItemId::new).ok_or_else(|| Rejection::new(Reason::NoId, "id: a patch names its item"))
+    }
+
+    /// The item `before` after a partial description, and the repairs made to that. What the description leaves out stays,
+    /// and so does a field whose new value cannot be read. The id of the description is ignored: the caller knows which
+    /// item is meant. Bounds hold for the item as a whole: attributes beyond them are left out.
     ///
     /// # Errors
     /// The reason why the description cannot be used.
-    pub fn judge_patch(&self, raw: &RawItem) -> Result<(ItemPatch, Vec<Repair>), Rejection> {
+    pub fn judge_patch(&self, raw: &RawPatch, before: &Item) -> Result<(Item, Vec<Repair>), Rejection> {
+        fn set<T>(field: &mut Option<T>, value: Option<T>) {
+            if value.is_some() {
+                *field = value;
+            }
+        }
         let mut repairs = Repairs::default();
         let settings = self.settings();
-        let locale = rules::free_text(&raw.locale, settings.max_title_bytes, Lines::Join, &mut Repairs::default());
-        let prose = Prose { settings, locale: locale.as_deref() };
-        let patch = ItemPatch {
-            title: prose.line(&raw.title, &mut repairs),
-            description: prose.description(&raw.description, &mut repairs),
-            brand: prose.line(&raw.brand, &mut repairs),
-            categories: prose.list(&raw.categories, &mut repairs),
-            tags: prose.list(&raw.tags, &mut repairs),
-            price: rules::price(&raw.price, &mut repairs)?,
-            available: availability::read(&raw.available, &raw.attributes, &mut repairs),
-            stock: stock(&raw.stock, &mut repairs),
-            published_at: time(&raw.published_at, &mut repairs),
-            attributes: prose.attributes(&raw.attributes, &mut repairs),
+        let mut item = before.clone();
+        raw.cleared.iter().for_each(|name| clear(&mut item, name));
+        let raw = &raw.item;
+        let short = |value: &RawValue, repairs: &mut Repairs| {
+            rules::free_text(value, settings.max_title_bytes, Lines::Join, repairs)
         };
-        Ok((patch, repairs.into_vec()))
+        set(&mut item.locale, short(&raw.locale, &mut repairs));
+        let locale = item.locale.clone();
+        let prose = Prose { settings, locale: locale.as_deref() };
+        set(&mut item.parent, rules::id("parent", &raw.parent, settings, &mut repairs)?);
+        set(&mut item.title, prose.line(&raw.title, &mut repairs));
+        set(&mut item.description, prose.description(&raw.description, &mut repairs));
+        set(&mut item.brand, prose.line(&raw.brand, &mut repairs));
+        if let Some(categories) = prose.list(&raw.categories, &mut repairs) {
+            item.categories = categories;
+        }
+        if let Some(tags) = prose.list(&raw.tags, &mut repairs) {
+            item.tags = tags;
+        }
+        set(&mut item.price, rules::price(&raw.price, &mut repairs)?);
+        set(&mut item.currency, currency(&raw.currency, &mut repairs));
+        set(&mut item.image, short(&nested::address(&raw.image, &mut repairs), &mut repairs));
+        if let Some(available) = availability::read(&raw.available, &raw.attributes, &mut repairs) {
+            item.available = available;
+        }
+        set(&mut item.stock, stock(&raw.stock, &mut repairs));
+        set(&mut item.published_at, time(&raw.published_at, &mut repairs));
+        for (name, value) in prose.attributes(&raw.attributes, &mut repairs) {
+            if item.attributes.len() < settings.max_properties || item.attributes.contains_key(&name) {
+                item.attributes.insert(name, value);
+            } else {
+                repairs.note(Repair::PropertyDropped);
+            }
+        }
+        Ok((item, repairs.into_vec()))
     }
 
     /// The user of a description, and the repairs made to it.
@@ -95,6 +132,28 @@ impl Check {
             .ok_or_else(|| Rejection::new(Reason::NoId, "id: a user needs one"))?;
         let attributes = attributes::read(&raw.attributes, self.settings(), &mut repairs);
         Ok((User { id: UserId::new(id), attributes }, repairs.into_vec()))
+    }
+}
+
+/// Clears a field or an attribute, by its name.
+fn clear(item: &mut Item, name: &str) {
+    match name {
+        "id" => {}
+        "parent" => item.parent = None,
+        "title" => item.title = None,
+        "description" => item.description = None,
+        "brand" => item.brand = None,
+        "categories" => item.categories.clear(),
+        "tags" => item.tags.clear(),
+        "price" => item.price = None,
+        "currency" => item.currency = None,
+        "locale" => item.locale = None,
+        "image" => item.image = None,
+        "available" => item.available = true,
+        "stock" => item.stock = None,
+        "published_at" => item.published_at = None,
+        RawItem::REST => item.attributes.clear(),
+        attribute => drop(item.attributes.remove(attribute.strip_prefix(ATTRIBUTES).unwrap_or(attribute))),
     }
 }
 
@@ -197,7 +256,14 @@ fn currency(value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
     Some(upper.into())
 }
 
-/// Pieces in stock, rounded down; a negative stock becomes 0.
+/// Whether a cell holds what programs write for a value that they do not have.
+fn is_null(text: &str) -> bool {
+    let text = text.trim();
+    ["null", "nan", "nil", "undefined", "n/a", "#n/a", "na"].iter().any(|null| text.eq_ignore_ascii_case(null))
+}
+
+/// Pieces in stock, rounded down, but less than one piece is one: it can be bought, by weight or length. A negative stock
+/// becomes 0, and so does one that cannot be read: nothing says that there is a piece.
 fn stock(value: &RawValue, repairs: &mut Repairs) -> Option<u32> {
     match number(value, repairs) {
         Number::Missing => None,
@@ -206,11 +272,20 @@ fn stock(value: &RawValue, repairs: &mut Repairs) -> Option<u32> {
             Some(0)
         }
         // A stock above 4 billion becomes the largest u32: the cast saturates.
+        Number::Given(number) if number > 0.0 && number < 1.0 => Some(1),
         Number::Given(number) if !number.is_nan() => Some(number as u32),
-        Number::Given(_) | Number::Unreadable => {
-            repairs.note(Repair::FieldDropped);
-            None
-        }
+        Number::Given(_) | Number::Unreadable => match value {
+            RawValue::Text(text) if is_null(text) => {
+                repairs.note(Repair::FieldDropped);
+                None
+            }
+            RawValue::Text(text) => availability::pieces(text, repairs),
+            RawValue::Bool(has_some) => (!has_some).then_some(0),
+            _ => {
+                repairs.note(Repair::AvailabilityUnknown);
+                Some(0)
+            }
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::text::{Lines, is_clean};
 use super::*;
 use crate::raw::RawItem;
-use crate::{Attribute, RawValue};
+use crate::{Attribute, Item, RawValue};
 
 fn now() -> Timestamp {
     Timestamp::parse("2026-11-21T10:00:00Z").unwrap()
@@ -401,10 +401,62 @@ fn items_are_read_leniently() {
     assert_eq!(refused("{}"), Reason::NoId);
     assert_eq!(refused(r#"{"id":"POST!"}"#), Reason::NotAProduct);
     assert_eq!(refused(r#"{"id":"mug","price":-1}"#), Reason::BadPrice);
-    let (patch, _) = check.judge_patch(&serde_json::from_str(r#"{"stock":3}"#).unwrap()).unwrap();
-    assert_eq!((patch.stock, patch.price, patch.categories), (Some(3), None, None));
     let (user, _) = check.judge_user(&serde_json::from_str(r#"{"id":7,"age":24}"#).unwrap()).unwrap();
     assert_eq!((user.id.as_str(), &user.attributes["age"]), ("7", &Attribute::Number(24.0)));
+}
+
+#[test]
+fn a_stock_that_is_no_number_hides_the_item_unless_it_says_that_there_are_some() {
+    let check = check_by("");
+    let stock = |json: &str| {
+        let raw = serde_json::from_str(&format!(r#"{{"id":"a","stock":{json}}}"#)).unwrap();
+        let (item, _) = check.judge_item(&raw).unwrap();
+        (item.stock, item.can_be_shown())
+    };
+    for hidden in [r#""sold out""#, r#""perhaps""#, r#""?""#, "false", "[1]", r#"{"n":1}"#, "0", "-2"] {
+        assert_eq!(stock(hidden), (Some(0), false), "{hidden}");
+    }
+    for (shown, n) in [
+        (r#""in stock""#, None),
+        ("true", None),
+        ("null", None),
+        (r#""N/A""#, None),
+        (r#""20+""#, Some(20)),
+        ("0.4", Some(1)),
+    ] {
+        assert_eq!(stock(shown), (n, true), "{shown}");
+    }
+}
+
+#[test]
+fn a_patch_changes_what_it_names_and_clears_what_is_null() {
+    let check = check_by("max_properties = 3");
+    let (before, _) = check
+        .judge_item(
+            &serde_json::from_str(
+                r#"{"id":"mug","title":"Red mug","brand":"Acme","categories":["mugs"],"price":9.9,"stock":3,"available":false,
+                    "currency":"EUR","colour":"red","size":"L"}"#,
+            )
+            .unwrap(),
+        )
+        .unwrap();
+    let patched = |json: &str| check.judge_patch(&serde_json::from_str(json).unwrap(), &before).unwrap();
+    assert_eq!(patched(r#"{"id":"other"}"#), (before.clone(), Vec::new()));
+    assert_eq!(patched(r#"{"stock":" 7 ","title":""}"#).0, Item { stock: Some(7), ..before.clone() });
+    let (cleared, _) =
+        patched(r#"{"price":null,"brand":null,"categories":null,"available":null,"attributes":{"size":null}}"#);
+    let left = Item { price: None, brand: None, categories: Vec::new(), available: true, ..before.clone() };
+    assert_eq!((cleared.attributes.len(), Item { attributes: before.attributes.clone(), ..cleared }), (1, left));
+    assert!(patched(r#"{"attributes":null}"#).0.attributes.is_empty());
+    let (unread, repairs) = patched(r#"{"published_at":"soon"}"#);
+    assert_eq!((unread, repairs.contains(&Repair::FieldDropped)), (before.clone(), true));
+    let refused = check.judge_patch(&serde_json::from_str(r#"{"price":-1}"#).unwrap(), &before).unwrap_err();
+    assert_eq!(refused.reason, Reason::BadPrice);
+
+    // Bounds hold for the item, however many patches it took.
+    let (full, repairs) = patched(r#"{"a":1,"b":2,"size":"M"}"#);
+    assert_eq!(full.attributes.keys().map(|name| &**name).collect::<Vec<_>>(), ["a", "colour", "size"]);
+    assert!(repairs.contains(&Repair::PropertyDropped));
 }
 
 #[test]

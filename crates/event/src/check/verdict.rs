@@ -213,6 +213,8 @@ codes! {
         BotRate => "bot_rate",
         /// Many fresh accounts on one item, far more than their share for the shop's other items.
         Coordinated => "coordinated",
+        /// A partial description of an item that the catalogue does not have.
+        NotInCatalogue => "not_in_catalogue",
         /// The item's id does not have the form that the settings require.
         NotAProduct => "not_a_product",
     }

@@ -72,20 +72,13 @@ impl<'m> Binding<'m> {
                 rest.push(BoundProperty { name: name.clone(), sources: vec![Source::Cell(place)], reading });
             }
         }
-        let array = self.array(&fields);
-        let columns = self.columns.iter().map(|name| self.column(name, array.as_ref())).collect::<Vec<_>>();
-        let inside = |field: &BoundField| {
-            field.field == "id"
-                && field
-                    .sources
-                    .iter()
-                    .any(|source| matches!(source, Source::Cell(place) if columns[*place].n_shared > 0))
-        };
-        Ok(BoundMapping {
+        let columns = self.columns.iter().map(|name| Column::named(name)).collect();
+        let mut bound = BoundMapping {
             kind: mapping.kind,
             is_nested: self.is_table && n_paths > 0,
-            is_id_inside: fields.iter().any(inside),
-            array,
+            keys: self.keys(&fields),
+            array: None,
+            is_id_inside: false,
             columns,
             fields,
             constants: constants(mapping),
@@ -98,7 +91,9 @@ impl<'m> Binding<'m> {
             decimal: mapping.decimal,
             fill,
             notes: self.notes,
-        })
+        };
+        bound.relate_arrays();
+        Ok(bound)
     }
 
     /// The fields of the record: those that the mapping names, those that the file has under their own names, and those
@@ -156,9 +151,9 @@ impl<'m> Binding<'m> {
                 && !is_dropped(&self.mapping.drop_columns, name)
         };
         let own = compact(field);
-        let wanted = std::iter::once(&*own).chain(other_names(self.mapping.kind, field).iter().copied());
+        let mut wanted = std::iter::once(&*own).chain(other_names(self.mapping.kind, field).iter().copied());
         let header = &self.columns[..self.n_header];
-        wanted.into_iter().find_map(|wanted| {
+        wanted.find_map(|wanted| {
             header.iter().enumerate().position(|(place, name)| compact(name) == wanted && is_free(place, name))
         })
     }
@@ -216,29 +211,11 @@ impl<'m> Binding<'m> {
         Ok(self.columns.len() - 1)
     }
 
-    fn column(&self, name: &str, array: Option<&Path>) -> Column {
-        let path = Path::parse(name);
-        let n_shared = match (&path, array) {
-            (Some(path), Some(array)) => path.n_shared(array),
-            _ => 0,
-        };
-        Column { name: name.into(), path, n_shared }
-    }
-
-    /// The array of which each element is a record: that in which the record's item (or id) is.
-    fn array(&self, fields: &[BoundField]) -> Option<Path> {
+    /// The columns of the record's item, or id.
+    fn keys(&self, fields: &[BoundField]) -> Vec<usize> {
         let key = if self.mapping.kind == RecordKind::Events { "item" } else { "id" };
         let sources = fields.iter().filter(|field| field.field == key).flat_map(|field| &field.sources);
-        sources.into_iter().find_map(|source| {
-            let place = match source {
-                Source::Cell(place) => *place,
-                Source::Joined(pieces) => pieces.iter().find_map(|piece| match piece {
-                    Piece::Cell(place) => Some(*place),
-                    Piece::Text(_) => None,
-                })?,
-            };
-            Path::parse(&self.columns[place])?.up_to_each()
-        })
+        sources.flat_map(Source::cells).collect()
     }
 
     fn fill_down(&mut self, fields: &[BoundField]) -> Result<Option<FillDown>, MappingError> {
@@ -314,8 +291,8 @@ impl<'m> Binding<'m> {
 
 /// Whether a column with the name of a field is mapped to something else.
 fn renamed(mapping: &Mapping, column: &str) -> bool {
-    let named = mapping.fields.values().chain(mapping.properties.values()).flat_map(Names::iter);
-    named.into_iter().any(|name| name == column) || is_dropped(&mapping.drop_columns, column)
+    let mut named = mapping.fields.values().chain(mapping.properties.values()).flat_map(Names::iter);
+    named.any(|name| name == column) || is_dropped(&mapping.drop_columns, column)
 }
 
 fn constants(mapping: &Mapping) -> Vec<(&'static str, RawValue)> {

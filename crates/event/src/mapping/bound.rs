@@ -49,6 +49,8 @@ pub struct BoundMapping {
     pub(super) columns: Vec<Column>,
     /// Whether a column of a table is a path into one of its cells.
     pub(super) is_nested: bool,
+    /// The columns of the field that says what a record is about: the item of events, the id of items.
+    pub(super) keys: Vec<usize>,
     /// The array of which each element is a record of its own.
     pub(super) array: Option<Path>,
     /// Whether the id of an event is that of an element, and not that of the object around it.
@@ -95,6 +97,14 @@ pub(super) enum Source {
 }
 
 impl Source {
+    /// The places of all cells.
+    pub fn cells(&self) -> Vec<usize> {
+        match self {
+            Self::Cell(place) => vec![*place],
+            Self::Joined(pieces) => pieces.iter().filter_map(Piece::cell).collect(),
+        }
+    }
+
     /// The place of the cell, if it is one.
     pub fn cell(&self) -> Option<usize> {
         match self {
@@ -108,6 +118,15 @@ impl Source {
 pub(super) enum Piece {
     Text(Box<str>),
     Cell(usize),
+}
+
+impl Piece {
+    fn cell(&self) -> Option<usize> {
+        match self {
+            Self::Cell(place) => Some(*place),
+            Self::Text(_) => None,
+        }
+    }
 }
 
 /// A property and the cell that it is made from.
@@ -206,6 +225,7 @@ impl BoundMapping {
     /// The records of an object with the platform's names (see [`Mapping::bind_objects`]): one, or one for each element of the
     /// array in which the mapping finds the item.
     pub fn apply_object(&mut self, object: Object) -> Vec<Mapped> {
+        self.open_arrays(&object);
         let elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
         if elements.is_empty() {
             let (row, rest) = self.row_of(&object, None);
@@ -226,6 +246,34 @@ impl BoundMapping {
             records.push(mapped);
         }
         records
+    }
+
+    /// Finds the arrays on the paths that do not name them: `items.item_id` where `items` is one.
+    fn open_arrays(&mut self, object: &Object) {
+        let mut has_opened = false;
+        for column in &mut self.columns {
+            if let Some(opened) = column.path.as_ref().and_then(|path| path.opened(object)) {
+                column.path = Some(opened);
+                has_opened = true;
+            }
+        }
+        if has_opened {
+            self.relate_arrays();
+        }
+    }
+
+    /// Finds the array of which each element is a record, and which paths lead into it.
+    pub(super) fn relate_arrays(&mut self) {
+        let mut paths = self.keys.iter().filter_map(|place| self.columns[*place].path.as_ref());
+        self.array = paths.find_map(Path::up_to_each);
+        for column in &mut self.columns {
+            column.n_shared = match (&column.path, &self.array) {
+                (Some(path), Some(array)) => path.n_shared(array),
+                _ => 0,
+            };
+        }
+        let ids = self.fields.iter().filter(|field| field.field == "id").flat_map(|field| &field.sources);
+        self.is_id_inside = ids.filter_map(Source::cell).any(|place| self.columns[place].n_shared > 0);
     }
 
     /// The cells of an object or of one element in it, and what the mapping does not name.
@@ -417,8 +465,8 @@ impl BoundMapping {
         if let [source] = sources {
             return self.source(row, source, reading);
         }
-        let values = sources.iter().map(|source| self.source(row, source, reading));
-        values.into_iter().find(|value| !value.is_missing()).unwrap_or_default()
+        let mut values = sources.iter().map(|source| self.source(row, source, reading));
+        values.find(|value| !value.is_missing()).unwrap_or_default()
     }
 
     fn source<C: Cell>(&self, row: &[C], source: &Source, reading: Reading) -> RawValue {
@@ -481,6 +529,11 @@ impl BoundMapping {
 const MAX_NOTES: usize = 64;
 
 impl Column {
+    /// A column, and the path if its name is one.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), path: Path::parse(name), n_shared: 0 }
+    }
+
     fn value(&self, object: &Object, inner: &[Option<&Object>; 2], element: Option<&[usize]>) -> RawValue {
         if let Some(exact) = object.field(&self.name).filter(|value| value.is_given()) {
             return exact.clone().into();

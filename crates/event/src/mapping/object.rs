@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::any_value::{self, AnyValue};
 use crate::raw_value::{RawValue, pairs_json};
 
 /// An object with the platform's own names.
@@ -92,6 +93,28 @@ impl Path {
     pub fn up_to_each(&self) -> Option<Self> {
         let last = self.steps.iter().rposition(|step| *step == Step::Each)?;
         Some(Self { steps: self.steps[..=last].to_vec() })
+    }
+
+    /// The path with the arrays on it that it does not name, in an object that has them: `items.item_id` as
+    /// `items[].item_id`. `None` if there are none.
+    pub fn opened(&self, object: &Object) -> Option<Self> {
+        let mut steps = vec![self.steps[0].clone()];
+        let mut here = object.field(self.root());
+        for step in &self.steps[1..] {
+            if let (Step::Key(key), Some(Nested::List(values))) = (step, here)
+                && key.parse::<usize>().is_err()
+            {
+                steps.push(Step::Each);
+                here = values.first();
+            }
+            here = match (here, step) {
+                (Some(Nested::List(values)), Step::Each) => values.first(),
+                (here, Step::Each) => here,
+                (here, step) => here.and_then(|value| value.step(step)),
+            };
+            steps.push(step.clone());
+        }
+        (steps.len() > self.steps.len()).then_some(Self { steps })
     }
 
     /// How many of the arrays on this path are those of `array`, so that both mean the same element.
@@ -311,66 +334,45 @@ impl<'de> de::Visitor<'de> for Fields {
 
 impl<'de> Deserialize<'de> for Nested {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
+        any_value::read(deserializer)
     }
 }
 
-struct AnyValue;
+impl AnyValue for Nested {
+    type Element = Nested;
+    type Name = Box<str>;
 
-impl<'de> de::Visitor<'de> for AnyValue {
-    type Value = Nested;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+    fn null() -> Self {
+        Self::Single(RawValue::Null)
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::Null))
+    fn boolean(value: bool) -> Self {
+        Self::Single(RawValue::Bool(value))
     }
 
-    fn visit_none<E: de::Error>(self) -> Result<Nested, E> {
-        self.visit_unit()
+    fn integer(value: i64) -> Self {
+        Self::Single(RawValue::Int(value))
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Nested, D::Error> {
-        deserializer.deserialize_any(self)
+    // An id above the range of i64 must keep its digits.
+    fn above_i64(value: u64) -> Self {
+        Self::Single(RawValue::text(value.to_string()))
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::Bool(value)))
+    fn float(value: f64) -> Self {
+        Self::Single(RawValue::Float(value))
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::Int(value)))
+    fn text(value: String) -> Self {
+        Self::Single(RawValue::text(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Nested, E> {
-        let value = i64::try_from(value).map_or_else(|_| RawValue::text(value.to_string()), RawValue::Int);
-        Ok(Nested::Single(value))
+    fn list(values: Vec<Nested>) -> Self {
+        Self::List(values)
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::Float(value)))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::text(value)))
-    }
-
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Nested, E> {
-        Ok(Nested::Single(RawValue::text(value)))
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Nested, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element()? {
-            values.push(value);
-        }
-        Ok(Nested::List(values))
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Nested, A::Error> {
-        Fields.visit_map(map).map(Nested::Object)
+    fn table(fields: Vec<(Box<str>, Nested)>) -> Self {
+        Self::Object(Object(fields))
     }
 }
 
@@ -403,6 +405,18 @@ mod tests {
         assert_eq!(at(json, "a[].b.c", &[0]), "7", "an array of one element, written as that element");
         for missing in ["a.x.c", "l.k", "l[9].v", "l[k=z].v", "s.k", "a[0]", "x.y"] {
             assert_eq!(at(json, missing, &[]), "null", "{missing}");
+        }
+    }
+
+    #[test]
+    fn arrays_that_a_path_does_not_name_are_found_in_the_object() {
+        let object: Object = serde_json::from_str(r#"{"i":[{"id":"a","c":[{"n":1}]}],"s":{"t":7},"e":[]}"#).unwrap();
+        let opened = |path: &str| Path::parse(path).unwrap().opened(&object);
+        assert_eq!(opened("i.id"), Path::parse("i[].id"));
+        assert_eq!(opened("i.c.n"), Path::parse("i[].c[].n"));
+        assert_eq!(opened("i[].c.n"), Path::parse("i[].c[].n"));
+        for same in ["i[].id", "i.0.id", "i[0].id", "s.t", "x.y"] {
+            assert_eq!(opened(same), None, "{same}");
         }
     }
 

@@ -179,6 +179,8 @@ fn an_event_of_an_order_becomes_one_for_each_line() {
         )
     };
     assert_eq!(objects(toml, row), [line("T1", "P1", 1, "5.5"), line("T1#2", "P2", 2, "6")]);
+    let without_brackets = toml.replace("[].", ".");
+    assert_eq!(objects(&without_brackets, row), [line("T1", "P1", 1, "5.5"), line("T1#2", "P2", 2, "6")]);
     let empty = r#"{"event_name":"page_view","user_pseudo_id":"11.22","items":[]}"#;
     assert_eq!(objects(toml, empty), [r#"{"type":"page_view","user":"11.22"}"#]);
 }

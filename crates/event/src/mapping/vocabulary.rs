@@ -38,8 +38,8 @@ pub(super) fn compact(name: &str) -> String {
 /// `event_attributes.object.object_id` its last names count.
 pub fn usual_column<'c>(kind: RecordKind, field: &str, columns: &[&'c str]) -> Option<&'c str> {
     let own = compact(field);
-    let wanted = std::iter::once(&*own).chain(other_names(kind, field).iter().copied());
-    wanted.into_iter().find_map(|wanted| {
+    let mut wanted = std::iter::once(&*own).chain(other_names(kind, field).iter().copied());
+    wanted.find_map(|wanted| {
         let fits = |column: &&&str| {
             let steps: Vec<&str> = column.split('.').collect();
             let last_two = steps[steps.len().saturating_sub(2)..].concat();

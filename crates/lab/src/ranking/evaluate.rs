@@ -1,7 +1,7 @@
 //! Computes the ranks of relevant items from the scores of a fitted model.
 
 use accrue_kernel::top_k;
-use accrue_model::collaborative::{AnyModel, parallel};
+use accrue_model::collaborative::{AnyModel, FitError, parallel};
 
 use super::{Query, Task};
 use crate::LabError;
@@ -11,29 +11,33 @@ use crate::metrics::LIST;
 const BATCH: usize = 16;
 
 /// The result of a query.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Ranks of the relevant items from 0, ascending; then `None` for each one that is not a candidate.
     pub ranks: Vec<Option<u32>>,
-    /// The best items, best first, as many as a report needs.
-    pub list: Vec<u32>,
+    /// The best items with their scores, best first, as many as a report needs.
+    pub list: Vec<(u32, f32)>,
 }
 
 /// Ranks for all queries of the task; `progress` is called with the share done.
 ///
 /// # Errors
-/// [`LabError::NotANumber`] if a score is `NaN`.
+/// [`LabError::NotANumber`] if a score is `NaN`; [`LabError::Fit`] if `stop` said so before the end.
 pub fn evaluate(
     model: &AnyModel,
     task: &Task,
     threads: usize,
     progress: &(dyn Fn(f64) + Sync),
+    stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Outcome>, LabError> {
     let n_items = task.train.n_items();
     let mut outcomes: Vec<Result<Outcome, LabError>> = Vec::new();
     outcomes.resize_with(task.queries.len(), || Ok(Outcome::default()));
     let scratch = || vec![0.0_f32; BATCH * n_items];
     parallel::for_each_chunk(threads, &mut outcomes, BATCH, scratch, |scores, number, outcomes| {
+        if stop() {
+            return outcomes.iter_mut().for_each(|outcome| *outcome = Err(FitError::Stopped.into()));
+        }
         let queries = &task.queries[number * BATCH..][..outcomes.len()];
         let histories: Vec<&[u32]> = queries.iter().map(|query| &*query.history).collect();
         let scores = &mut scores[..queries.len() * n_items];
@@ -63,7 +67,10 @@ fn rank(scores: &mut [f32], query: &Query, drop_seen: bool) -> Option<Outcome> {
     let list = match &query.among {
         None => {
             let best = top_k(scores, LIST);
-            best.into_iter().filter(|&(score, _)| score > f32::NEG_INFINITY).map(|(_, item)| item).collect()
+            best.into_iter()
+                .filter(|&(score, _)| score > f32::NEG_INFINITY)
+                .map(|(score, item)| (item, score))
+                .collect()
         }
         Some(_) => Vec::new(),
     };

@@ -12,5 +12,5 @@ mod task;
 
 pub use evaluate::{Outcome, evaluate};
 pub use measure::{FIGURES, Figure, Measured};
-pub use summary::{Group, Summary, summarise};
-pub use task::{Counted, LastItems, Query, Task};
+pub use summary::{Group, Known, Summary, summarise};
+pub use task::{Counted, LastItems, Names, Query, Task};

@@ -1,9 +1,12 @@
 //! A ranking task: data to fit on, and queries.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use accrue_kernel::Draws;
 use accrue_model::collaborative::{Interactions, InteractionsBuilder};
+
+use crate::read::Vocabulary;
 
 /// Streams of random numbers.
 const HELD_OUT: u64 = 0x4845_4C44;
@@ -37,6 +40,33 @@ pub struct Task {
     pub drop_seen: bool,
     /// Numbers of what was left out.
     pub counted: Counted,
+    /// The names of users and items.
+    pub names: Names,
+}
+
+/// The names of users and items, by index. Queries of sessions have no users with names.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    users: Option<Arc<Vocabulary>>,
+    items: Arc<Vocabulary>,
+}
+
+impl Names {
+    /// Names by their indices.
+    pub fn of(users: Option<Vocabulary>, items: Vocabulary) -> Self {
+        Self { users: users.map(Arc::new), items: Arc::new(items) }
+    }
+
+    /// The user's name, or the index where users have none.
+    pub fn user(&self, user: u32) -> String {
+        let name = self.users.as_ref().and_then(|users| users.name(user));
+        name.map_or_else(|| user.to_string(), str::to_string)
+    }
+
+    /// The item's name.
+    pub fn item(&self, item: u32) -> String {
+        self.items.name(item).map_or_else(|| item.to_string(), str::to_string)
+    }
 }
 
 impl Task {
@@ -59,7 +89,7 @@ impl Task {
             let relevant = vec![history[asked]];
             queries.push(Query { user: user as u32, history: history[..asked].to_vec(), relevant, among: None });
         }
-        Self { train: train.build(), queries, drop_seen, counted }
+        Self { train: train.build(), queries, drop_seen, counted, names: Names::default() }
     }
 
     /// One query for each user's test items, among all items that are not in the user's history.
@@ -80,7 +110,7 @@ impl Task {
         let known = train.counts();
         let unknown = queries.iter().flat_map(|query| &query.relevant).filter(|&&item| known[item as usize] == 0);
         counted.insert("test_items_never_trained_on", unknown.count() as u64);
-        Self { train, queries, drop_seen: true, counted }
+        Self { train, queries, drop_seen: true, counted, names: Names::default() }
     }
 
     /// Turns a random share of each history into a query: a validation split inside the training data.
@@ -104,7 +134,13 @@ impl Task {
                 queries.push(Query { user: user as u32, history: kept, relevant, among: None });
             }
         }
-        Self { train: train.build(), queries, drop_seen: self.drop_seen, counted: Counted::new() }
+        Self {
+            train: train.build(),
+            queries,
+            drop_seen: self.drop_seen,
+            counted: Counted::new(),
+            names: self.names.clone(),
+        }
     }
 
     /// Turns the last share of the histories, in file order, into queries: the next item after each prefix.
@@ -123,7 +159,7 @@ impl Task {
                 queries.push(Query { user: user as u32, history, relevant, among: None });
             }
         }
-        Self { train: kept, queries, drop_seen: self.drop_seen, counted: Counted::new() }
+        Self { train: kept, queries, drop_seen: self.drop_seen, counted: Counted::new(), names: self.names.clone() }
     }
 
     /// Turns one random item of each history into a query.
@@ -142,7 +178,13 @@ impl Task {
             train.push(&kept);
             queries.push(Query { user: user as u32, history: kept, relevant, among: None });
         }
-        Self { train: train.build(), queries, drop_seen: self.drop_seen, counted: Counted::new() }
+        Self {
+            train: train.build(),
+            queries,
+            drop_seen: self.drop_seen,
+            counted: Counted::new(),
+            names: self.names.clone(),
+        }
     }
 
     /// The task with a random share of its users: their histories and their queries.
@@ -159,7 +201,13 @@ impl Task {
             train.push(if is_kept(user as u64) { history } else { &[] });
         }
         let queries = self.queries.iter().filter(|query| is_kept(u64::from(query.user))).cloned().collect();
-        Self { train: train.build(), queries, drop_seen: self.drop_seen, counted: Counted::new() }
+        Self {
+            train: train.build(),
+            queries,
+            drop_seen: self.drop_seen,
+            counted: Counted::new(),
+            names: self.names.clone(),
+        }
     }
 
     /// Ranks each query among `n` sampled items that the user has not chosen, each once, instead of among all items.

@@ -43,6 +43,18 @@ pub enum ReadError {
         /// The expected form.
         expected: &'static str,
     },
+    /// A row of a table lacks what the protocol needs.
+    #[error("{}: row {row}: {found}; expected {expected}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// The number of the row among those that were taken, from 1.
+        row: usize,
+        /// The fault of the row.
+        found: LineFault,
+        /// The expected form.
+        expected: &'static str,
+    },
     /// The file contains no lines.
     #[error("{}: the file is empty; expected {expected}", path.display())]
     Empty {
@@ -88,6 +100,9 @@ pub enum LineFault {
     /// The line has too few columns.
     #[error("{0} columns")]
     Columns(usize),
+    /// A row lacks a value.
+    #[error("no `{0}`")]
+    NoValue(&'static str),
     /// The header lacks a column.
     #[error("a header without `{0}`")]
     NoColumn(&'static str),
@@ -145,7 +160,11 @@ pub(super) fn for_each_line(
     }
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+/// The content of a file, decompressed if its first bytes say that it is compressed.
+///
+/// # Errors
+/// The system's, or one that says what is wrong with the file.
+pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; name a file in it"));

@@ -10,14 +10,16 @@ mod lines;
 mod ratings;
 mod sampled;
 mod sessions;
+mod table;
 mod timed;
 mod vocabulary;
 
 pub use bandit::{BanditLine, read_bandit};
 pub use histories::{HistoryFile, read_histories};
-pub use lines::{LineFault, ReadError};
+pub use lines::{LineFault, ReadError, open};
 pub use ratings::{RatingFile, read_ratings};
 pub use sampled::{SampledTest, read_sampled_test};
 pub use sessions::{SessionQuery, read_session_queries, read_sessions};
+pub use table::{Data, Row, Table};
 pub use timed::{Timed, read_timed, split_by_time};
 pub use vocabulary::Vocabulary;

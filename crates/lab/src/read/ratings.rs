@@ -20,6 +20,28 @@ pub struct RatingFile {
     pub n_duplicate_lines: u64,
 }
 
+impl RatingFile {
+    /// Of rows: each pair once, at its first position, with its last rating.
+    pub(super) fn of(rows: impl Iterator<Item = (u32, u32, f32)>) -> Self {
+        let (mut read, mut places) = (Self::default(), HashMap::new());
+        rows.for_each(|row| read.push(row, &mut places));
+        read
+    }
+
+    fn push(&mut self, (user, item, rating): (u32, u32, f32), places: &mut HashMap<(u32, u32), usize>) {
+        match places.get(&(user, item)) {
+            Some(&place) => {
+                self.ratings[place].2 = rating;
+                self.n_duplicate_lines += 1;
+            }
+            None => {
+                places.insert((user, item), self.ratings.len());
+                self.ratings.push((user, item, rating));
+            }
+        }
+    }
+}
+
 /// Reads ratings. `users` and `items` assign indices to new names.
 ///
 /// # Errors
@@ -38,17 +60,7 @@ pub fn read_ratings(path: &Path, users: &mut Vocabulary, items: &mut Vocabulary)
             rating => rating?,
         };
         is_first = false;
-        let pair = (users.number(id(user)?), items.number(id(item)?));
-        match places.get(&pair) {
-            Some(&place) => {
-                read.ratings[place].2 = rating;
-                read.n_duplicate_lines += 1;
-            }
-            None => {
-                places.insert(pair, read.ratings.len());
-                read.ratings.push((pair.0, pair.1, rating));
-            }
-        }
+        read.push((users.number(id(user)?), items.number(id(item)?), rating), &mut places);
         Ok(())
     })?;
     if read.ratings.is_empty() {

@@ -22,6 +22,11 @@ impl Vocabulary {
         number
     }
 
+    /// The indices in `other` of all names here, where new names get the next ones.
+    pub fn moved_into(&self, other: &mut Vocabulary) -> Vec<u32> {
+        self.names.iter().map(|name| other.number(name)).collect()
+    }
+
     /// The index of a known name.
     pub fn get(&self, name: &str) -> Option<u32> {
         self.numbers.get(name).copied()

@@ -25,7 +25,15 @@ pub fn request(model: &str, train: PathBuf, test: Option<PathBuf>, settings: &[&
         let (key, value) = text.split_once('=').expect("key=value");
         (key.to_string(), value.to_string())
     };
-    Request { model: model.into(), train, test, settings: settings.iter().map(pair).collect(), seed: 1, threads: 2 }
+    Request {
+        model: model.into(),
+        train: train.into(),
+        test: test.map(Into::into),
+        settings: settings.iter().map(pair).collect(),
+        seed: 1,
+        threads: 2,
+        predictions: false,
+    }
 }
 
 pub fn ranking(protocol: &str, request: &Request) -> Result<RankingReport, LabError> {

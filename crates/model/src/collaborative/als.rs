@@ -78,6 +78,7 @@ impl CollaborativeModel for Als {
         let mut users = random_rows(STREAM, sets.n_users());
         let mut items = random_rows(STREAM + 1, sets.n_items());
         for iteration in 1..=settings.iterations {
+            fit.go_on()?;
             let gram = scaled_gram(&items, settings, fit.threads);
             solve_all(&sets, &items, &gram, settings, fit.threads, &mut users);
             let user_gram = scaled_gram(&users, settings, fit.threads);
@@ -332,7 +333,7 @@ mod tests {
         let losses = std::sync::Mutex::new(Vec::new());
         let hear = |epoch: Epoch| losses.lock().expect("one at a time").push(epoch.loss.expect("watched"));
         let settings = AlsSettings { factors: 8, watch_loss: true, ..AlsSettings::default() };
-        let watched = Als::fit(&data, &settings, &Fit { seed: 3, threads: 2, progress: &hear }).expect("plain data");
+        let watched = Als::fit(&data, &settings, &Fit { progress: &hear, ..Fit::quiet(3, 2) }).expect("plain data");
         let losses = losses.into_inner().expect("no holder panics");
         assert_eq!(losses.len(), settings.iterations);
         assert!(losses.windows(2).all(|pair| pair[1] <= pair[0] * (1.0 + 1e-6)), "{losses:?}");

@@ -57,8 +57,12 @@ impl CollaborativeModel for Ease {
         let sets = data.distinct();
         let counts = sets.counts();
         let mut weights = gram(&sets, settings.l2 as f32, fit.threads);
-        let progress = |done, of| (fit.progress)(Epoch { done, of, loss: None });
+        let progress = |done, of| {
+            (fit.progress)(Epoch { done, of, loss: None });
+            !(fit.stop)()
+        };
         if !invert(&mut weights, n, fit.threads, progress) {
+            fit.go_on()?;
             // A Gram matrix with a positive diagonal added is positive definite, unless the l2 is so small that
             // rounding loses it.
             return Err(FitError::Diverged { epoch: 1 });

@@ -95,6 +95,7 @@ impl CollaborativeModel for SampledFactorization {
         let sets = data.distinct();
         let mut trainer = Trainer::new(&sets, settings, fit.seed);
         for epoch in 1..=settings.epochs {
+            fit.go_on()?;
             let loss = trainer.pass(epoch, fit.threads);
             if !loss.is_finite() {
                 return Err(FitError::Diverged { epoch });

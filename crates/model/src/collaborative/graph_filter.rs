@@ -64,7 +64,12 @@ struct Graph {
 
 /// The first right singular vectors of the symmetrically normalised `R̃`, the largest first. `→ [n_items, rank]`, with fewer columns if there
 /// are fewer items or users.
-pub(crate) fn singular_vectors(data: &Interactions, rank: usize, rounds: usize, fit: &Fit<'_>) -> Vec<f32> {
+pub(crate) fn singular_vectors(
+    data: &Interactions,
+    rank: usize,
+    rounds: usize,
+    fit: &Fit<'_>,
+) -> Result<Vec<f32>, FitError> {
     Graph::new(data.distinct(), [0.5, 0.5]).singular_vectors(rank.min(data.n_items()).min(data.n_users()), rounds, fit)
 }
 
@@ -82,7 +87,7 @@ impl CollaborativeModel for GraphFilter {
         }
         let graph = Graph::new(data.distinct(), [settings.user_norm, settings.item_norm]);
         let rank = settings.rank.min(data.n_items()).min(data.n_users());
-        let vectors = if rank == 0 { Vec::new() } else { graph.singular_vectors(rank, settings.rounds, fit) };
+        let vectors = if rank == 0 { Vec::new() } else { graph.singular_vectors(rank, settings.rounds, fit)? };
         Ok(Self { settings: settings.clone(), graph, rank, vectors })
     }
 
@@ -185,7 +190,7 @@ impl Graph {
     }
 
     /// The first right singular vectors of `R̃`. `→ [n_items, rank]`
-    fn singular_vectors(&self, rank: usize, rounds: usize, fit: &Fit<'_>) -> Vec<f32> {
+    fn singular_vectors(&self, rank: usize, rounds: usize, fit: &Fit<'_>) -> Result<Vec<f32>, FitError> {
         let (n_items, n_users) = (self.sets.n_items(), self.sets.n_users());
         let width = (rank + SPARE_COLUMNS).min(n_items).min(n_users);
         let column = |number: usize| -> Vec<f32> {
@@ -194,10 +199,12 @@ impl Graph {
         };
         let mut basis: Vec<Vec<f32>> = (0..width).map(column).collect();
         for round in 1..=rounds.max(1) {
+            fit.go_on()?;
             basis = parallel::map(fit.threads, width, || (), |(), number| self.back(&self.forth(&basis[number])));
             orthonormalise(&mut basis, fit.threads);
             (fit.progress)(super::Epoch { done: round, of: rounds, loss: None });
         }
+        fit.go_on()?;
         // Ritz vectors: the best combinations of the basis.
         let images = parallel::map(fit.threads, width, || (), |(), number| self.forth(&basis[number]));
         let rows = parallel::map(
@@ -223,7 +230,7 @@ impl Graph {
         for (number, column) in columns.iter().enumerate() {
             column.iter().enumerate().for_each(|(item, &x)| vectors[item * rank + number] = x);
         }
-        vectors
+        Ok(vectors)
     }
 
     /// `R̃ x`: items to users.

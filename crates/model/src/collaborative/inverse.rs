@@ -24,9 +24,9 @@ const TILE: usize = 384;
 
 /// `a := a⁻¹`, from its lower triangle; returns false, with `a` overwritten, if it is not positive definite. `a: [n, n]`
 ///
-/// `progress` is called with the number of blocks of pivots done, and of all blocks.
+/// `progress` is called with the number of blocks of pivots done, and of all blocks; if it returns false, so does this.
 #[must_use]
-pub(crate) fn invert(a: &mut [f32], n: usize, threads: usize, progress: impl Fn(usize, usize)) -> bool {
+pub(crate) fn invert(a: &mut [f32], n: usize, threads: usize, progress: impl Fn(usize, usize) -> bool) -> bool {
     let mut sweep = Sweep::new(n);
     let n_blocks = n.div_ceil(PIVOTS);
     for block in 0..n_blocks {
@@ -34,7 +34,9 @@ pub(crate) fn invert(a: &mut [f32], n: usize, threads: usize, progress: impl Fn(
         if !sweep.sweep(a, first, n.min(first + PIVOTS), threads) {
             return false;
         }
-        progress(block + 1, n_blocks);
+        if !progress(block + 1, n_blocks) {
+            return false;
+        }
     }
     negate_and_mirror(a, n, threads);
     true
@@ -276,7 +278,7 @@ mod tests {
     }
 
     fn inverted(mut a: Vec<f32>, n: usize, threads: usize) -> Vec<f32> {
-        assert!(invert(&mut a, n, threads, |_, _| {}), "{n}: positive definite");
+        assert!(invert(&mut a, n, threads, |_, _| true), "{n}: positive definite");
         a
     }
 
@@ -309,11 +311,11 @@ mod tests {
 
     #[test]
     fn a_matrix_that_is_not_positive_definite_is_refused() {
-        assert!(!invert(&mut [1.0, 0.0, 2.0, 1.0], 2, 1, |_, _| {}));
+        assert!(!invert(&mut [1.0, 0.0, 2.0, 1.0], 2, 1, |_, _| true));
         let n = 300;
         let mut a = gram(n);
         a[n * n - 1] = -1.0;
-        assert!(!invert(&mut a, n, 2, |_, _| {}), "in the second block");
-        assert!(!invert(&mut [f32::NAN], 1, 1, |_, _| {}));
+        assert!(!invert(&mut a, n, 2, |_, _| true), "in the second block");
+        assert!(!invert(&mut [f32::NAN], 1, 1, |_, _| true));
     }
 }

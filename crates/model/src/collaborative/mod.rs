@@ -51,12 +51,22 @@ pub struct Fit<'a> {
     pub threads: usize,
     /// Is called with the progress of training, for progress bars and learning curves.
     pub progress: &'a (dyn Fn(Epoch) + Sync),
+    /// Is asked between the steps of long computations; `true` ends the fit with [`FitError::Stopped`].
+    pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Fit<'_> {
     /// A fit that reports no progress.
     pub fn quiet(seed: u64, threads: usize) -> Fit<'static> {
-        Fit { seed, threads, progress: &|_| {} }
+        Fit { seed, threads, progress: &|_| {}, stop: &|| false }
+    }
+
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// [`FitError::Stopped`] if the fit is to stop.
+    pub(crate) fn go_on(&self) -> Result<(), FitError> {
+        if (self.stop)() { Err(FitError::Stopped) } else { Ok(()) }
     }
 }
 
@@ -114,6 +124,9 @@ pub enum FitError {
         /// The values that are accepted.
         expected: &'static str,
     },
+    /// The caller stopped the fit before its end.
+    #[error("the fit was stopped before its end")]
+    Stopped,
     /// The data has no interactions.
     #[error("there is no interaction to learn from")]
     Empty,

@@ -145,7 +145,7 @@ impl CollaborativeModel for LightGcn {
         settings.check()?;
         let LightGcnSettings { d, hops, epochs, learning_rate, l2, .. } = *settings;
         let mut graph = Graph::new(data, d, fit.threads);
-        let mut learned = start(data, settings, fit);
+        let mut learned = start(data, settings, fit)?;
         let mut optimizer = Optimizer::new(Rule::ADAM, learned.len());
         let rows = graph.all().histories().enumerate();
         let pairs: Vec<Choice> =
@@ -156,6 +156,7 @@ impl CollaborativeModel for LightGcn {
         for epoch in 1..=epochs {
             let mut total = 0.0;
             for edges in order(pairs.len(), fit.seed, epoch).chunks(batch) {
+                fit.go_on()?;
                 let step = optimizer.n_steps();
                 let mut draws = Draws::new(fit.seed, NEGATIVES, step);
                 let choices: Vec<Choice> = edges.iter().map(|&edge| pairs[edge as usize]).collect();
@@ -216,7 +217,7 @@ impl LightGcn {
 }
 
 /// The learned vectors, before the first step. `[n_items, d]`
-fn start(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Vec<f32> {
+fn start(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Result<Vec<f32>, FitError> {
     let (d, n_items) = (settings.d, data.n_items());
     let mut learned = vec![0.0; n_items * d];
     let normal = Init::Normal { deviation: DEVIATION };
@@ -227,7 +228,7 @@ fn start(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Vec
             // separate component.
             normal.fill(fit.seed ^ INIT, 0, [n_items, d], &mut learned);
             scale(NOISE, &mut learned);
-            let vectors = singular_vectors(data, d, ROUNDS, &Fit::quiet(fit.seed, fit.threads));
+            let vectors = singular_vectors(data, d, ROUNDS, &Fit { progress: &|_| {}, ..*fit })?;
             let rank = vectors.len() / n_items.max(1);
             // A column of length 1 gets the standard deviation of a random start.
             let by = DEVIATION * (n_items as f32).sqrt();
@@ -236,7 +237,7 @@ fn start(data: &Interactions, settings: &LightGcnSettings, fit: &Fit<'_>) -> Vec
             }
         }
     }
-    learned
+    Ok(learned)
 }
 
 /// The mean loss of a step's choices and its gradient by the smoothed vectors. `smoothed: [n_items, d] → [n_items, d]`
@@ -333,7 +334,7 @@ mod tests {
     fn fitted(data: &Interactions, settings: &LightGcnSettings) -> (LightGcn, Vec<f64>) {
         let losses = std::sync::Mutex::new(Vec::new());
         let progress = |epoch: Epoch| losses.lock().expect("one writer").extend(epoch.loss);
-        let model = LightGcn::fit(data, settings, &Fit { seed: 3, threads: 2, progress: &progress });
+        let model = LightGcn::fit(data, settings, &Fit { progress: &progress, ..Fit::quiet(3, 2) });
         (model.expect("plain data"), losses.into_inner().expect("one writer"))
     }
 

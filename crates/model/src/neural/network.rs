@@ -142,7 +142,7 @@ impl<N: Network> CollaborativeModel for Sequential<N> {
     fn fit(data: &Interactions, settings: &N::Settings, fit: &Fit<'_>) -> Result<Self, FitError> {
         let (shape, training) = N::plan(settings)?;
         let mut trainer: Trainer<N> = Trainer::new(&shape, training, data, fit.seed, fit.threads)?;
-        trainer.train(fit.progress)?;
+        trainer.train(fit)?;
         Ok(trainer.model())
     }
 

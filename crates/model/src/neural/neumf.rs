@@ -337,6 +337,7 @@ impl CollaborativeModel for NeuMf {
         for epoch in 1..=settings.epochs {
             let (mut loss, mut n) = (0.0, 0);
             for batch in order(users.len(), fit.seed, epoch).chunks(settings.batch) {
+                fit.go_on()?;
                 let counter = dense.n_steps() * N_CHUNKS as u64;
                 let per_chunk = batch.len().div_ceil(N_CHUNKS);
                 for (number, chunk) in chunks.iter_mut().enumerate() {

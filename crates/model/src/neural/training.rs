@@ -23,7 +23,7 @@ use super::objective::Objective;
 use super::pass::{Chunk, Pass, sample, share, target};
 use super::windows::{Window, order, windows};
 use crate::collaborative::parallel::for_each_chunk;
-use crate::collaborative::{Epoch, FitError, Interactions};
+use crate::collaborative::{Epoch, Fit, FitError, Interactions};
 
 /// Parts of a batch whose gradients are summed separately. Their number is fixed, because rounding depends on it.
 const N_CHUNKS: usize = 8;
@@ -210,11 +210,11 @@ impl<'a, N: Network> Trainer<'a, N> {
     /// Trains in all passes.
     ///
     /// # Errors
-    /// [`FitError::Diverged`] if a loss or a gradient is not finite.
-    pub fn train(&mut self, progress: &(dyn Fn(Epoch) + Sync)) -> Result<(), FitError> {
+    /// [`FitError::Diverged`] if a loss or a gradient is not finite; [`FitError::Stopped`].
+    pub fn train(&mut self, fit: &Fit<'_>) -> Result<(), FitError> {
         for epoch in 1..=self.training.epochs {
-            let loss = self.epoch(epoch)?;
-            progress(Epoch { done: epoch, of: self.training.epochs, loss: Some(loss) });
+            let loss = self.epoch(epoch, fit)?;
+            (fit.progress)(Epoch { done: epoch, of: self.training.epochs, loss: Some(loss) });
         }
         Ok(())
     }
@@ -222,11 +222,12 @@ impl<'a, N: Network> Trainer<'a, N> {
     /// Trains in one pass; returns the mean loss of its steps. `epoch`: from 1.
     ///
     /// # Errors
-    /// [`FitError::Diverged`] if a loss or a gradient is not finite.
-    pub fn epoch(&mut self, epoch: usize) -> Result<f64, FitError> {
+    /// [`FitError::Diverged`] if a loss or a gradient is not finite; [`FitError::Stopped`].
+    pub fn epoch(&mut self, epoch: usize, fit: &Fit<'_>) -> Result<f64, FitError> {
         let (order, a_step) = (order(self.windows.len(), self.seed, epoch), self.windows_a_step());
         let mut total = 0.0;
         for chosen in order.chunks(a_step) {
+            fit.go_on()?;
             total += self.step(chosen).map_err(|_| FitError::Diverged { epoch })?;
         }
         // The last step may have diverged, and there is no later step to detect it.
@@ -418,7 +419,7 @@ mod tests {
         let (shape, training) = Transformer::plan(settings).unwrap();
         let mut trainer = Trainer::new(&shape, training, data, 3, threads).unwrap();
         for epoch in 1..=settings.training.epochs {
-            trainer.epoch(epoch).unwrap();
+            trainer.epoch(epoch, &Fit::quiet(1, 1)).unwrap();
         }
         trainer
     }
@@ -503,7 +504,7 @@ mod tests {
         settings.training.learning_rate = 1e30;
         let (shape, training) = Transformer::plan(&settings).unwrap();
         let mut trainer: Trainer<Transformer> = Trainer::new(&shape, training, &data, 3, 1).unwrap();
-        let result = (1..=20).try_for_each(|epoch| trainer.epoch(epoch).map(drop));
+        let result = (1..=20).try_for_each(|epoch| trainer.epoch(epoch, &Fit::quiet(1, 1)).map(drop));
         assert!(matches!(result, Err(FitError::Diverged { .. })), "{result:?}");
     }
 

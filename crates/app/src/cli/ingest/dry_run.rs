@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use accrue_engine::{EngineError, Ingested, Refused, with_kind_in_code};
 use accrue_event::{
-    Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawValue, RecordKind, Refusal,
+    Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawPatch, RawValue, RecordKind, Refusal,
     RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
 };
 use accrue_ingest::Entry;
@@ -24,6 +24,8 @@ pub(super) struct DryRun {
     refused: HashSet<RefusalId>,
     received_at: Timestamp,
     described: Described,
+    /// Items are changes of some fields.
+    is_patch: bool,
 }
 
 /// The outcome of one record.
@@ -45,7 +47,7 @@ fn refused(kind: RecordKind, rejection: Rejection, json: String) -> Verdict {
 }
 
 impl DryRun {
-    pub fn new(settings: &CheckSettings) -> anyhow::Result<Self> {
+    pub fn new(settings: &CheckSettings, is_patch: bool) -> anyhow::Result<Self> {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         Ok(Self {
             check: Check::new(settings.clone(), RuleStatistics::default())?,
@@ -54,12 +56,14 @@ impl DryRun {
             refused: HashSet::new(),
             received_at: Timestamp(i64::try_from(since_1970.as_millis())?),
             described: Described::default(),
+            is_patch,
         })
     }
 
     fn judge(&mut self, entry: Entry) -> Verdict {
         match entry {
             Entry::Unreadable(refusal) => Verdict::Refused(refusal),
+            Entry::Item(item) if self.is_patch => self.judge_patch(&item.into()),
             Entry::Item(item) => {
                 let verdict = self.judge_item(&item);
                 if let Some(item) = self.check.item_id(&item).and_then(|id| self.items.get(&id)) {
@@ -67,6 +71,7 @@ impl DryRun {
                 }
                 verdict
             }
+            Entry::Patch(patch) => self.judge_patch(&patch),
             Entry::User(user) => match self.check.judge_user(&user) {
                 Ok((_, repairs)) => Verdict::of(&repairs),
                 Err(rejection) => refused(RecordKind::Users, rejection, user.to_json()),
@@ -87,6 +92,15 @@ impl DryRun {
                 Verdict::of(&repairs)
             }
             Err(rejection) => refused(RecordKind::Items, rejection, raw.to_json()),
+        }
+    }
+
+    /// Judges a change alone: the shop is empty, so it cannot be told which items the catalogue lacks.
+    fn judge_patch(&self, raw: &RawPatch) -> Verdict {
+        let judged = self.check.patched_id(raw).and_then(|id| self.check.judge_patch(raw, &Item::bare(id)));
+        match judged {
+            Ok((_, repairs)) => Verdict::of(&repairs),
+            Err(rejection) => refused(RecordKind::Items, rejection, raw.item.to_json()),
         }
     }
 

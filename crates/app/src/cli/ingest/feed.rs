@@ -15,11 +15,13 @@ pub(super) struct Feed {
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
     lacking: Described,
+    /// Items are changes of some fields.
+    is_patch: bool,
 }
 
 impl Feed {
-    pub fn new(engine: Engine) -> Self {
-        Self { engine, described: HashMap::new(), lacking: Described::default() }
+    pub fn new(engine: Engine, is_patch: bool) -> Self {
+        Self { engine, described: HashMap::new(), lacking: Described::default(), is_patch }
     }
 
     /// The part of a line's description of an item that is still unknown; fields of the catalogue stay.
@@ -53,6 +55,7 @@ impl Sink for Feed {
         let mut ingested = Ingested::default();
         let mut events = Part::default();
         let mut items = Part::default();
+        let mut patches = Part::default();
         let mut users = Part::default();
         let mut news = Vec::new();
         for (index, entry) in batch.into_iter().enumerate() {
@@ -63,7 +66,9 @@ impl Sink for Feed {
                 }
                 // A refused record is not read, so any kind will do.
                 Entry::Unreadable(refusal) => events.push(index, Incoming::Refused(refusal)),
+                Entry::Item(item) if self.is_patch => patches.push(index, item.into()),
                 Entry::Item(item) => items.push(index, item),
+                Entry::Patch(patch) => patches.push(index, patch),
                 Entry::User(user) => users.push(index, user),
             }
         }
@@ -76,6 +81,10 @@ impl Sink for Feed {
             let taken = self.engine.put_items_blocking(items.entries, false)?;
             ids.iter().filter_map(|id| self.engine.item(id)).for_each(|item| self.lacking.add(&item));
             add(&mut ingested, taken, &items.places);
+        }
+        if !patches.entries.is_empty() {
+            let taken = self.engine.patch_items_blocking(patches.entries)?;
+            add(&mut ingested, taken, &patches.places);
         }
         if !users.entries.is_empty() {
             let taken = self.engine.put_users_blocking(users.entries)?;

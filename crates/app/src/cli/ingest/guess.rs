@@ -53,7 +53,7 @@ pub(super) fn run(
         None => written(&sample, kind, &path.display().to_string()),
     };
     let mapping: Mapping = toml::from_str(&text)?;
-    let mut dry_run = DryRun::new(&context.config.engine.check)?;
+    let mut dry_run = DryRun::new(&context.config.engine.check, settings.is_patch)?;
     let mut records = Vec::new();
     let read = Reader::open(path, &ReadSettings { mapping, ..settings.clone() }, &Progress::default());
     match read.and_then(|mut reader| reader.next_batch(SHOWN)) {
@@ -80,6 +80,8 @@ fn shown(entry: &Entry) -> String {
         Entry::Event(event, None) => event.to_json(),
         Entry::Event(event, Some(item)) => format!("{} and of the item {}", event.to_json(), item.to_json()),
         Entry::Item(item) => item.to_json(),
+        Entry::Patch(patch) if patch.cleared.is_empty() => patch.item.to_json(),
+        Entry::Patch(patch) => format!("{} and clears {}", patch.item.to_json(), patch.cleared.join(", ")),
         Entry::User(user) => user.to_json(),
         Entry::Unreadable(refusal) => refusal.raw.to_string(),
     }

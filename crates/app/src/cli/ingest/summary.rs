@@ -36,11 +36,14 @@ pub(super) struct Summary {
     examples: BTreeMap<String, Vec<String>>,
     #[serde(skip)]
     is_dry: bool,
+    /// Refused patches are not kept.
+    #[serde(skip)]
+    is_patch: bool,
 }
 
 impl Summary {
-    pub fn new(is_dry: bool) -> Self {
-        Self { is_dry, ..Self::default() }
+    pub fn new(is_dry: bool, is_patch: bool) -> Self {
+        Self { is_dry, is_patch, ..Self::default() }
     }
 
     /// Adds the outcome of a batch of `n` records from `lines` of `file`.
@@ -106,8 +109,8 @@ impl Summary {
             vec![format!("read in {:.1} s, {per_second}/s", self.seconds), count(self.read)],
             vec!["accepted".into(), count(self.accepted)],
             vec!["repaired".into(), count(self.repaired)],
-            vec!["duplicates".into(), count(self.duplicates)],
-            vec!["quarantined".into(), count(refused)],
+            vec![if self.is_patch { "unchanged" } else { "duplicates" }.into(), count(self.duplicates)],
+            vec![if self.is_patch { "refused" } else { "quarantined" }.into(), count(refused)],
         ];
         if self.refused_again > 0 {
             rows.insert(4, vec!["  refused before".into(), count(self.refused_again)]);
@@ -127,7 +130,7 @@ impl Summary {
             None if self.is_dry => text.push_str("\nnothing was written\n"),
             None => {}
         }
-        if refused > 0 && !self.is_dry {
+        if refused > 0 && !self.is_dry && !self.is_patch {
             text.push_str("`accrue quarantine list` shows what was refused\n");
         }
         text
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn batches_add_up_and_examples_name_their_lines() {
-        let mut summary = Summary::new(false);
+        let mut summary = Summary::new(false, false);
         let refused = |index, detail: &str| Refused { index, reason: "no_item".into(), detail: detail.into() };
         let ingested = Ingested {
             accepted: 2,

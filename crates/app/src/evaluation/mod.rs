@@ -2,9 +2,13 @@
 //!
 //! Events are read, mapped and checked as in `accrue ingest`; refused ones are counted and left out.
 
+mod predictions;
+mod table;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use accrue_engine::online_model::OnlineModel;
@@ -17,8 +21,8 @@ use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
 use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
 use accrue_lab::simulator::{SimulatorSettings, simulated_log};
 use accrue_lab::{
-    ArmsSettings, Hit, LabError, Mode, Protocol, RiskSettings, Stage, StreamData, StreamSettings, Treatment, Unit,
-    compare, evaluate_arms, evaluate_auto, evaluate_files, evaluate_ratings, evaluate_risk, evaluate_stream,
+    ArmsSettings, Data, Hit, LabError, Mode, Protocol, RiskSettings, Stage, StreamData, StreamSettings, Treatment,
+    Unit, compare, evaluate_arms, evaluate_auto, evaluate_files, evaluate_ratings, evaluate_risk, evaluate_stream,
     predictions_from_text, predictions_to_text,
 };
 use accrue_model::Part;
@@ -26,6 +30,9 @@ use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
+
+use predictions::Predicted;
+use table::{TableSettings, is_table, known_columns, read_table};
 
 /// Records read at once.
 const BATCH: usize = 4_096;
@@ -45,8 +52,8 @@ pub const SIMULATED: &str = "simulated";
 pub struct Request {
     /// Name of the protocol.
     pub protocol: String,
-    /// Name of the model.
-    pub model: String,
+    /// Names of the models, at least one.
+    pub models: Vec<String>,
     /// The training file.
     pub train: PathBuf,
     /// The test file, for protocols that need one.
@@ -55,9 +62,13 @@ pub struct Request {
     pub users: Option<PathBuf>,
     /// How long `auto` may search.
     pub budget: Duration,
-    /// The mapping of the columns of events.
-    pub mapping: Mapping,
-    /// Where the predictions of a stream are written, one per line.
+    /// The mapping of the columns of a table; without one, the columns are known by their names.
+    pub mapping: Option<Mapping>,
+    /// Without a mapping: the columns that are not known by their names.
+    pub named: Mapping,
+    /// The names of the columns of a file without a header.
+    pub columns: Option<Vec<String>>,
+    /// Where predictions are written, one per line.
     pub predictions: Option<PathBuf>,
     /// The predictions of another run of the same stream, to compare with.
     pub against: Option<PathBuf>,
@@ -82,30 +93,81 @@ pub fn models() -> Value {
     Value::Array(fitted.chain(ratings).chain(online).chain(policies).collect())
 }
 
-/// Runs the evaluation; `progress` is called with a share, and of what it is.
+/// Runs the evaluation with each model; `progress` is called with a share, and of what it is.
 ///
 /// # Errors
-/// If the protocol, the model or a setting is unknown, or a file cannot be used.
-pub fn evaluate(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
-    match (Protocol::named(&request.protocol), request.protocol.as_str()) {
-        (Some(protocol), _) => return fitted(config, Measure::Ranking(protocol), request, progress),
-        (None, OFF_POLICY) => return off_policy(config, request, progress),
-        (None, "ratings") => return fitted(config, Measure::Ratings, request, progress),
-        (None, "stream") => {}
-        (None, RISK) => return risk(config, request, progress),
-        (None, ARMS) => return arms(config, request, progress),
+/// If the protocol, a model or a setting is unknown, or a file cannot be used.
+pub fn evaluate(
+    config: &Config,
+    request: &Request,
+    progress: &(dyn Fn(f64, &str) + Sync),
+) -> anyhow::Result<Vec<Value>> {
+    let measure = match (Protocol::named(&request.protocol), request.protocol.as_str()) {
+        (Some(protocol), _) => Some(Measure::Ranking(protocol)),
+        (None, "ratings") => Some(Measure::Ratings),
+        (None, "stream" | OFF_POLICY | RISK | ARMS) => None,
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
                 "there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}, {RISK}, {ARMS}"
             );
         }
+    };
+    if let Some(measure) = measure {
+        return fitted(config, measure, request, progress);
     }
+    let alone = request.predictions.is_none() && request.against.is_none();
+    ensure!(alone || request.models.len() == 1, "--predictions and --against are for one model at a time here");
+    let run = |model: &String| {
+        let settings = of_model(&request.settings, model, &request.models);
+        let one = Run { config, request, model, settings: &settings };
+        match request.protocol.as_str() {
+            OFF_POLICY => off_policy(&one, progress),
+            RISK => risk(&one, progress),
+            ARMS => arms(&one, progress),
+            _ => stream(&one, progress),
+        }
+    };
+    request.models.iter().map(run).collect()
+}
+
+/// The settings for one of several models: `als.factors` is for `als` alone, `factors` for all.
+fn of_model(settings: &[(String, String)], model: &str, models: &[String]) -> Vec<(String, String)> {
+    if models.len() == 1 {
+        return settings.to_vec();
+    }
+    fn of<'a>(key: &'a str, models: &'a [String]) -> Option<(&'a String, &'a str)> {
+        models.iter().find_map(|name| Some((name, key.strip_prefix(name.as_str())?.strip_prefix('.')?)))
+    }
+    let own = |(key, value): &(String, String)| match of(key, models) {
+        Some((name, rest)) => (name == model).then(|| (rest.to_string(), value.clone())),
+        None => Some((key.clone(), value.clone())),
+    };
+    settings.iter().filter_map(own).collect()
+}
+
+/// One model of a request.
+struct Run<'a> {
+    config: &'a Config,
+    request: &'a Request,
+    model: &'a str,
+    settings: &'a [(String, String)],
+}
+
+impl Run<'_> {
+    fn pairs(&self) -> BTreeMap<&str, &str> {
+        self.settings.iter().map(|(key, value)| (&**key, &**value)).collect()
+    }
+}
+
+/// An online model on a stream of events.
+fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    let request = run.request;
     // Before the run, which may take long, because an unusable file should fail at once.
     let other = request.against.as_deref().map(read_predictions).transpose()?;
-    let (source, settings, kept_types) = stream_settings(config, request)?;
+    let (source, settings, kept_types) = stream_settings(run)?;
     let (data, refused) = match source {
-        Source::File => read(config, request, kept_types.as_deref())?,
+        Source::File => read(run.config, request, kept_types.as_deref())?,
         Source::Simulated(shop, days) => (simulate(shop, days, kept_types.as_deref()), BTreeMap::new()),
     };
     let evaluated = evaluate_stream(data, &settings, |done| progress(done, "the stream"))?;
@@ -157,8 +219,8 @@ fn simulate(shop: SimulatorSettings, days: u32, types: Option<&[String]>) -> Str
 }
 
 /// A flood on a stream of real events, with and without the rule that limits it.
-fn risk(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
-    let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+fn risk(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    let (config, mut pairs) = (run.config, run.pairs());
     let mut learn = learn_settings(config);
     let check =
         CheckSettings { rates: RateSettings { actions: 0, ..config.check.rates.clone() }, ..config.check.clone() };
@@ -171,22 +233,22 @@ fn risk(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync
         learn: learn.clone(),
         check,
     };
-    learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
+    learn.models = with_model_settings(&learn.models, run.model, &pairs)?;
     settings.learn = learn;
-    let (data, refused) = read(config, request, None)?;
+    let (data, refused) = read(config, run.request, None)?;
     let mut report = serde_json::to_value(evaluate_risk(data, &settings, &|done| progress(done, "the streams"))?)?;
     report["refused"] = json!(refused);
     report["settings"] = json!({"accounts": settings.accounts, "each": settings.each, "hours": settings.hours,
         "at_day": settings.at_day, "after_days": settings.after_days, "least": settings.check.coordinated.least,
         "evidence": settings.check.coordinated.evidence});
-    report["model"] = json!(request.model);
+    report["model"] = json!(run.model);
     report["seed"] = json!(config.learn.seed);
     Ok(report)
 }
 
 /// The estimates of experiments in simulated shops.
-fn arms(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
-    let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+fn arms(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    let (config, mut pairs) = (run.config, run.pairs());
     let treatment = match pairs.remove("treatment") {
         None => Treatment::Popular,
         Some(name) => Treatment::ALL.into_iter().find(|treatment| treatment.name() == name).with_context(|| {
@@ -196,18 +258,18 @@ fn arms(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync
     let mut learn = learn_settings(config);
     let shops = number(pairs.remove("shops"), "shops", 20)?;
     let days = number(pairs.remove("days"), "days", 30)?;
-    learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
+    learn.models = with_model_settings(&learn.models, run.model, &pairs)?;
     let seed = learn.seed;
     let report = evaluate_arms(&ArmsSettings { treatment, shops, days, learn }, &|share| progress(share, "the shops"))?;
-    Ok(json!({"protocol": ARMS, "model": request.model, "seed": seed, "days": days, "report": report}))
+    Ok(json!({"protocol": ARMS, "model": run.model, "seed": seed, "days": days, "report": report}))
 }
 
 /// Policies estimated from the logs of others: that of a second log, or of simulated shops, where the truth is known.
-fn off_policy(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
-    let seed = config.learn.seed;
-    if request.model == SIMULATED {
+fn off_policy(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Result<Value> {
+    let (seed, request) = (run.config.learn.seed, run.request);
+    if run.model == SIMULATED {
         let mut settings = CoverageSettings { seed, ..CoverageSettings::default() };
-        for (key, value) in &request.settings {
+        for (key, value) in run.settings {
             match key.as_str() {
                 "seeds" => settings.seeds = number(Some(value), key, 0)?,
                 "visits" => settings.visits = number(Some(value), key, 0)?,
@@ -219,13 +281,13 @@ fn off_policy(config: &Config, request: &Request, progress: &(dyn Fn(f64, &str) 
             json!({"protocol": OFF_POLICY, "model": SIMULATED, "seed": seed, "visits": settings.visits, "report": report}),
         );
     }
-    if request.model != LOGGED {
-        bail!("there is no model `{}` for the protocol {OFF_POLICY}; there is {LOGGED}, {SIMULATED}", request.model);
+    if run.model != LOGGED {
+        bail!("there is no model `{}` for the protocol {OFF_POLICY}; there is {LOGGED}, {SIMULATED}", run.model);
     }
     let Some(test) = request.test.clone() else {
         bail!("{OFF_POLICY} needs a test file: the log of the policy to estimate");
     };
-    let (train, settings) = (request.train.clone(), request.settings.clone());
+    let (train, settings) = (request.train.clone(), run.settings.to_vec());
     Ok(serde_json::to_value(evaluate_open_bandit(&OpenBanditRequest { train, test, settings, seed })?)?)
 }
 
@@ -236,42 +298,106 @@ enum Measure {
     Ratings,
 }
 
-/// A protocol of fitted models: the `lab` crate reads the files itself.
+/// A protocol of fitted models. Tables are read here, once for all models; files of lines are read by the `lab` crate.
 fn fitted(
     config: &Config,
     measure: Measure,
     request: &Request,
     progress: &(dyn Fn(f64, &str) + Sync),
-) -> anyhow::Result<Value> {
-    let hear = |stage: Stage| match stage {
-        Stage::Trained(epoch) => progress(epoch.done as f64 / epoch.of as f64, "training"),
-        Stage::Asked(share) => progress(share, "the test file"),
-        Stage::Searched(share) => progress(share, "the budget"),
-    };
-    let budget = request.budget;
-    let request = accrue_lab::Request {
-        model: request.model.clone(),
-        train: request.train.clone(),
-        test: request.test.clone(),
-        settings: request.settings.clone(),
-        seed: config.learn.seed,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    Ok(match measure {
-        Measure::Ranking(protocol) if request.model == "auto" => {
-            serde_json::to_value(evaluate_auto(protocol, &request, budget, &hear)?)?
+) -> anyhow::Result<Vec<Value>> {
+    let mut settings = request.settings.clone();
+    let (train, test, refused) = data(config, measure, request, &mut settings)?;
+    let mut reports = Vec::new();
+    let mut predicted = Vec::new();
+    for model in &request.models {
+        let prefix = if request.models.len() > 1 { format!("{model}: ") } else { String::new() };
+        let hear = |stage: Stage| match stage {
+            Stage::Trained(epoch) => progress(epoch.done as f64 / epoch.of as f64, &format!("{prefix}training")),
+            Stage::Asked(share) => progress(share, &format!("{prefix}the test")),
+            Stage::Searched(share) => progress(share, "the budget"),
+        };
+        let one = accrue_lab::Request {
+            model: model.clone(),
+            train: train.clone(),
+            test: test.clone(),
+            settings: of_model(&settings, model, &request.models),
+            seed: config.learn.seed,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            predictions: request.predictions.is_some(),
+        };
+        let (mut report, of_model) = match measure {
+            Measure::Ranking(protocol) if model == "auto" => {
+                let mut found = evaluate_auto(protocol, &one, request.budget, &hear)?;
+                let lists = std::mem::take(&mut found.report.predictions);
+                (serde_json::to_value(found)?, Predicted::Lists(lists))
+            }
+            Measure::Ranking(protocol) => {
+                let mut found = evaluate_files(protocol, &one, &hear)?;
+                let lists = std::mem::take(&mut found.predictions);
+                (serde_json::to_value(found)?, Predicted::Lists(lists))
+            }
+            Measure::Ratings => {
+                let mut found = evaluate_ratings(&one, &hear)?;
+                let ratings = std::mem::take(&mut found.predictions);
+                (serde_json::to_value(found)?, Predicted::Ratings(ratings))
+            }
+        };
+        if let Some(refused) = &refused {
+            report["refused"] = json!(refused);
         }
-        Measure::Ranking(protocol) => serde_json::to_value(evaluate_files(protocol, &request, &hear)?)?,
-        Measure::Ratings => serde_json::to_value(evaluate_ratings(&request, &hear)?)?,
-    })
+        predicted.push((report["model"].as_str().unwrap_or(model).to_string(), of_model));
+        reports.push(report);
+    }
+    if let Some(path) = &request.predictions {
+        predictions::write(path, &predicted)?;
+    }
+    Ok(reports)
+}
+
+/// Rows of tables that were left out, by reason.
+type Refused = BTreeMap<String, u64>;
+
+/// The data of a protocol of fitted models, and what was left out of tables. Takes the settings of tables out of `settings`.
+fn data(
+    config: &Config,
+    measure: Measure,
+    request: &Request,
+    settings: &mut Vec<(String, String)>,
+) -> anyhow::Result<(Data, Option<Data>, Option<Refused>)> {
+    let mut tables = TableSettings { types: None, ..TableSettings::of(request) };
+    let by_session = matches!(measure, Measure::Ranking(Protocol::Sessions));
+    let have_headers =
+        !matches!(measure, Measure::Ranking(Protocol::LeaveOneOut | Protocol::UserItems | Protocol::Sessions));
+    let files: Vec<&PathBuf> = std::iter::once(&request.train).chain(&request.test).collect();
+    let are_tables =
+        files.iter().map(|file| is_table(file, &tables, have_headers)).collect::<anyhow::Result<Vec<bool>>>()?;
+    if are_tables.contains(&true) {
+        let of_types = |(key, _): &(String, String)| key == "types";
+        if let Some((_, types)) = settings.iter().rfind(|pair| of_types(pair)) {
+            tables.types = Some(types.split(',').map(str::to_string).collect());
+        }
+        settings.retain(|pair| !of_types(pair));
+    }
+    let mut refused: Option<Refused> = None;
+    let mut data = Vec::new();
+    for (file, is_table) in files.into_iter().zip(are_tables) {
+        if !is_table {
+            data.push(Data::from(file.clone()));
+            continue;
+        }
+        let (table, left_out) = read_table(config, file, &tables, by_session)?;
+        let all = refused.get_or_insert_default();
+        left_out.into_iter().for_each(|(reason, n)| *all.entry(reason).or_default() += n);
+        data.push(Data::Table(Arc::new(table)));
+    }
+    let mut data = data.into_iter();
+    let train = data.next().unwrap_or_else(|| Data::from(request.train.clone()));
+    Ok((train, data.next(), refused))
 }
 
 /// Source and settings of the protocol out of `key=value` pairs, and the event types to keep if not all.
-fn stream_settings(
-    config: &Config,
-    request: &Request,
-) -> anyhow::Result<(Source, StreamSettings, Option<Vec<String>>)> {
-    let mut pairs: BTreeMap<&str, &str> = request.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+fn stream_settings(run: &Run<'_>) -> anyhow::Result<(Source, StreamSettings, Option<Vec<String>>)> {
+    let (config, request, mut pairs) = (run.config, run.request, run.pairs());
     let mut take = |key: &str| pairs.remove(key);
     let unit = match take("unit").unwrap_or("line") {
         "line" => Unit::Line,
@@ -313,7 +439,7 @@ fn stream_settings(
     drift.delta = number(take("drift.delta"), "drift.delta", drift.delta)?;
     drift.boost = number(take("drift.boost"), "drift.boost", drift.boost)?;
     drift.boost_half_life = number(take("drift.boost_half_life"), "drift.boost_half_life", drift.boost_half_life)?;
-    learn.models = with_model_settings(&learn.models, &request.model, &pairs)?;
+    learn.models = with_model_settings(&learn.models, run.model, &pairs)?;
     Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, guard, learn }, types))
 }
 
@@ -380,7 +506,11 @@ fn read(
     let mut items: BTreeMap<ItemId, Item> = BTreeMap::new();
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
     let mut data = StreamData::default();
-    let read_settings = ReadSettings { mapping: request.mapping.clone(), ..ReadSettings::default() };
+    let mapping = match &request.mapping {
+        Some(mapping) => mapping.clone(),
+        None => known_columns(&request.train, &TableSettings::of(request))?,
+    };
+    let read_settings = ReadSettings { mapping, columns: request.columns.clone(), ..ReadSettings::default() };
     let mut reader = Reader::open(&request.train, &read_settings, &Progress::default())?;
     loop {
         let batch = reader.next_batch(BATCH)?;
@@ -395,7 +525,9 @@ fn read(
                     refuse(refusal.rejection.reason.code());
                     continue;
                 }
-                Entry::Item(_) | Entry::User(_) => bail!("{}: events are needed here", request.train.display()),
+                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {
+                    bail!("{}: events are needed here", request.train.display())
+                }
             };
             let known = |id: &ItemId| items.get(id).map(|item| KnownItem { price: item.price, category: None });
             // No event of a file is late, so the clock is at the end of time.
