@@ -184,7 +184,7 @@ fn a_file_of_changes_leaves_all_other_fields_alone() {
     let refused = place.run(&["ingest", "stock.csv", "--patch"]);
     assert!(text(&refused.stderr).contains("add --items"), "{}", text(&refused.stderr));
     assert_eq!(
-        text(&place.run(&["quarantine", "list"]).stdout).matches("none").count(),
+        text(&place.run(&["quarantine", "list"]).stdout).matches("absent").count(),
         0,
         "refused patches are not kept"
     );

@@ -163,8 +163,8 @@ mod tests {
     use crate::fixture::{Fixture, Size, item_name, user};
     use crate::{Grouping, RecommendRequest, Recommendation, Seen};
 
-    fn ask(shop: &Fixture, scene: &str, n: usize, offset: usize) -> Recommendation {
-        let visitor = user(1);
+    fn ask(shop: &Fixture, shopper: u64, scene: &str, n: usize, offset: usize) -> Recommendation {
+        let visitor = user(shopper);
         let scene = Some(scene.into());
         shop.shop().recommend(&RecommendRequest { visitor, scene, n, offset, explain: true, ..Default::default() })
     }
@@ -176,17 +176,22 @@ mod tests {
     #[test]
     fn the_home_page_keeps_places_for_the_new_and_has_the_items_of_the_list_once() {
         let shop = Fixture::new(Size { n_events: 3_000, ..Size::default() });
-        let (home, plain) = (ask(&shop, "home", 1000, 0), ask(&shop, "other", 1000, 0));
-        let bought: Vec<String> = ids(&ask(&shop, "again", 1000, 0)).into_iter().map(str::to_owned).collect();
-        let n_new =
-            |page: &Recommendation, n| ids(page)[..n].iter().filter(|id| !bought.contains(&id.to_string())).count();
-        assert!(
-            bought.len() > 10 && n_new(&plain, 10) < n_new(&home, 10),
-            "{} {}",
-            n_new(&plain, 10),
-            n_new(&home, 10)
-        );
-        assert!(n_new(&home, 10) < 10, "what is bought again stays");
+        let bought = |shopper| -> Vec<String> {
+            ids(&ask(&shop, shopper, "again", 1000, 0)).into_iter().map(str::to_owned).collect()
+        };
+        // How many of a page's first 30 items are new to the shopper: in the order of scores, and on the home page.
+        let n_new = |shopper: u64, scene: &str| {
+            let bought = bought(shopper);
+            let page = ask(&shop, shopper, scene, 30, 0);
+            ids(&page).iter().filter(|id| !bought.contains(&id.to_string())).count()
+        };
+        let counts: Vec<[usize; 2]> =
+            (0..20).map(|shopper| ["other", "home"].map(|scene| n_new(shopper, scene))).collect();
+        assert!(counts.iter().all(|[plain, home]| plain <= home), "{counts:?}");
+        let shopper = (0..20).max_by_key(|&shopper| counts[shopper][1] - counts[shopper][0]).unwrap();
+        assert!(counts[shopper][0] < counts[shopper][1], "{counts:?}");
+        let shopper = shopper as u64;
+        let (home, plain) = (ask(&shop, shopper, "home", 1000, 0), ask(&shop, shopper, "other", 1000, 0));
         let kept =
             home.items.iter().filter(|item| item.reasons.iter().any(|reason| reason.code == "new_to_you")).count();
         assert!(kept > 0);
@@ -197,7 +202,8 @@ mod tests {
         };
         assert_eq!(sorted(&home), sorted(&plain), "only the order differs");
         for n in [1, 7, 90] {
-            let pages = (0..home.items.len()).step_by(n).flat_map(|offset| ask(&shop, "home", n, offset).items);
+            let pages =
+                (0..home.items.len()).step_by(n).flat_map(|offset| ask(&shop, shopper, "home", n, offset).items);
             assert!(pages.eq(home.items.iter().cloned()), "pages of {n}");
         }
     }
