@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_home_page_keeps_places_for_the_new_and_has_the_items_of_the_list_once() {
-        let shop = Fixture::new(Size { n_events: 3_000, ..Size::default() });
+        let shop = Fixture::new(Size { n_events: 3_000, n_favourites: 25, ..Size::default() });
         let (home, plain) = (ask(&shop, "home", 1000, 0), ask(&shop, "other", 1000, 0));
         let bought: Vec<String> = ids(&ask(&shop, "again", 1000, 0)).into_iter().map(str::to_owned).collect();
         let n_new =
