@@ -12,7 +12,7 @@ use super::work::Work;
 use super::{Variants, make};
 use crate::filter::Filter;
 use crate::fixture::{Fixture, Size, item_name, user};
-use crate::{Explore, Grouping, ListRequest, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
+use crate::{Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
 
 thread_local! {
     static SHOP: Fixture = Fixture::new(Size::default());
@@ -308,7 +308,8 @@ fn a_cited_share_is_the_difference_that_leaving_out_the_event_makes() {
                 "a stored and an inline history are equal"
             );
             for item in &stored.items[..3] {
-                for reason in item.reasons.iter().filter(|reason| reason.code == "because_of_event") {
+                let cites = |reason: &&Reason| matches!(reason.code, "because_of_event" | "chosen_before");
+                for reason in item.reasons.iter().filter(cites) {
                     let at = reason.event.as_ref().unwrap().at;
                     let others = history.iter().filter(|event| event.at.0 / 1000 != at.0 / 1000).cloned().collect();
                     let without = with(others).items.into_iter().find(|other| other.id == item.id).unwrap();
