@@ -502,7 +502,7 @@ fn many_items_are_patched_at_once() {
     assert_eq!((&mug("mug-2")["price"], &mug("mug-2")["title"]), (&Value::Null, &json!("Blue mug")));
     assert_eq!(shop.engine.status().n_quarantined, 0, "refused patches are not kept");
 
-    let nothing = json!([{"id": "none", "stock": 1}]);
+    let nothing = json!([{"id": "absent", "stock": 1}]);
     assert_eq!(
         shop.json("PATCH", "/v1/items", &nothing).problem(422, "record_refused")["reason"],
         "item_not_in_catalogue"
