@@ -525,7 +525,7 @@ fn leaves(prefix: &str, table: &Table, found: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// Whether the key is the section of a model that has no settings. An empty table elsewhere is a setting, such as `learn.weights`.
+/// Whether the key is the section of a model that has no settings. An empty table elsewhere would be a setting without entries.
 fn is_section_without_settings(key: &str, value: &Value) -> bool {
     let is_empty = value.as_table().is_some_and(Table::is_empty);
     is_empty && key.strip_prefix("model.").is_some_and(|name| !name.contains('.'))
@@ -725,7 +725,7 @@ mod tests {
             Resolved { config: Config::default(), file: None, passed_over: Vec::new(), origins: BTreeMap::new() };
         let keys: Vec<String> = resolved.values().into_iter().map(|(key, ..)| key).collect();
         let has = |key: &str| keys.iter().any(|other| other == key);
-        assert!(!has("model.preference") && has("model.repeat.candidates") && has("learn.weights"), "{keys:?}");
+        assert!(!has("model.preference") && has("model.repeat.candidates") && has("http.keys"), "{keys:?}");
     }
 
     #[test]

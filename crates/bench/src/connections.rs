@@ -218,7 +218,7 @@ fn hold<'scope>(
     Ok(held)
 }
 
-/// Seconds until the connections are closed and pages take at most `p99_ms` again.
+/// Seconds until the connections are closed and nine of ten pages take at most `p99_ms`; so few pages have no better quantile.
 fn recover(address: SocketAddr, p99_ms: f64, window: Duration) -> anyhow::Result<f64> {
     let started = Instant::now();
     loop {
@@ -228,7 +228,7 @@ fn recover(address: SocketAddr, p99_ms: f64, window: Duration) -> anyhow::Result
         let open = value("accrue_http_connections ").context("the metrics do not tell the open connections")?;
         let closed_s = started.elapsed().as_secs_f64();
         // That of the scrape, and some that are just being closed.
-        if open <= 5.0 && quantile(&mut visit(address, window / 5)?.pages, 0.99) <= p99_ms {
+        if open <= 5.0 && quantile(&mut visit(address, window / 5)?.pages, 0.9) <= p99_ms {
             return Ok(closed_s);
         }
         ensure!(

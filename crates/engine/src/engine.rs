@@ -119,7 +119,7 @@ impl Engine {
         self.ingest_from(Sender::Shop, batch).await
     }
 
-    /// [`Engine::ingest_async`] for events that somebody else may have sent. What comes with a published key has ids,
+    /// [`Engine::ingest_async`] for events that others than the shop may have sent. Those with a published key have ids,
     /// shoppers and statistics of its own, and creates no items.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use accrue_serve::search::SearchReader;
 use accrue_serve::{CatalogueSettings, Shop};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::challenger::lifecycle::Lifecycle;
@@ -26,13 +26,11 @@ use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
 use crate::retention::while_serving::Retention;
-use crate::shared::{LearnerStatus, Progress, Shared};
+use crate::shared::Shared;
 use crate::status::CheckpointStatus;
 use crate::traffic::Treatment;
-use crate::versions::Versions;
 use crate::write::job::{Job, Reply};
 use crate::write::search_index::{self, Indexer};
-use crate::write::served::ServedQueue;
 use crate::write::writer::Writer;
 
 /// Writes that may wait; more are refused, or wait in their callers.
@@ -116,6 +114,7 @@ impl Running {
         Self::start_hiding(log, recovered, checkpoints, dir, config, resets, &[])
     }
 
+    /// [`Running::start`] with readers to which the records `hidden` are tombstones.
     fn start_hiding(
         mut log: Log,
         mut recovered: Recovered,
@@ -141,29 +140,13 @@ impl Running {
             recovered.checkpoint.map(|offset| found_checkpoint(&checkpoints.path_of(offset), learner.end()));
         let (changes, changed) = std::sync::mpsc::channel();
         let shared = Arc::new(Shared {
-            progress: Mutex::new(Progress {
-                applied: recovered.facts.end,
-                learned: learner.end(),
-                // A reset may have been due when the last server ended.
-                woken: resets.is_some(),
-                closing: false,
-                stop_at: None,
-                abandoned: false,
-            }),
-            version: arc_swap::ArcSwap::from_pointee(learner.publish()),
-            good: arc_swap::ArcSwapOption::from_pointee(learner.publish_good()),
-            versions: arc_swap::ArcSwap::from_pointee(Versions::of(&learner)),
-            learner: arc_swap::ArcSwap::from_pointee(LearnerStatus::of(&learner)),
-            facts: RwLock::new(recovered.facts),
-            poisoned: Default::default(),
-            progressed: Condvar::new(),
             index: Mutex::new(Some(changes)),
             search: Mutex::new(index.status.clone()),
-            served: ServedQueue::new(config.serve.record.share()),
-            mailbox: Default::default(),
             checkpoint: Mutex::new(checkpoint.unwrap_or_default()),
-            pruning: Mutex::default(),
+            ..Shared::new(recovered.facts, &mut learner, config.serve.record.share())
         });
+        // A reset may have been due when the last server ended.
+        shared.progress.lock().woken = resets.is_some();
         let (jobs, queue) = sync_channel(QUEUE);
         let reader = log.reader();
         let saved = recovered.checkpoint.map_or(Offset(0), |_| learner.end());

@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::challenger::mailbox::Mailbox;
 use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
-use crate::write::search_index::IndexChange;
+use crate::write::index_change::IndexChange;
 use crate::write::served::ServedQueue;
 
 /// How far the threads are, and whether they are to stop.
@@ -83,6 +83,27 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The facts, and what the learner has learned, which is published; the other parts are empty. `record_share` is the share of answers
+    /// that are recorded.
+    pub fn new(facts: Facts, learner: &mut Learner, record_share: f64) -> Self {
+        Self {
+            progress: Mutex::new(Progress { applied: facts.end, learned: learner.end(), ..Progress::default() }),
+            version: ArcSwap::from_pointee(learner.publish()),
+            good: ArcSwapOption::from_pointee(learner.publish_good()),
+            versions: ArcSwap::from_pointee(Versions::of(learner)),
+            learner: ArcSwap::from_pointee(LearnerStatus::of(learner)),
+            facts: RwLock::new(facts),
+            poisoned: Default::default(),
+            progressed: Condvar::new(),
+            index: Mutex::default(),
+            search: Mutex::default(),
+            served: ServedQueue::new(record_share),
+            mailbox: Mailbox::default(),
+            checkpoint: Mutex::default(),
+            pruning: Mutex::default(),
+        }
+    }
+
     /// Applies committed records to the facts, wakes the learner, and passes changes of the catalogue to the search index.
     pub fn apply(&self, records: impl Iterator<Item = Record>) {
         let mut edited: Vec<ItemIdx> = Vec::new();

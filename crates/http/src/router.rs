@@ -167,7 +167,7 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         description = "Search and recommendations for shops, learning from every event as it happens.\n\n\
                        Errors are problem documents (RFC 9457) with a stable `code`."
     ),
-    components(schemas(ProblemDocument)),
+    components(schemas(ProblemDocument, crate::quality::MemberBody)),
     modifiers(&KeySchemes),
     tags(
         (name = "collect", description = "What shoppers do, and what the shop sells"),

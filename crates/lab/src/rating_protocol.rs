@@ -117,34 +117,16 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
             (0..4).for_each(|i| all[i] += fold[i]);
         }
         if request.predictions {
-            let named = |user: usize, &(item, rating, predicted): &PredictedRow| PredictedRating {
-                user: users.name(user as u32).unwrap_or_default().into(),
-                trained_on: !train.users()[user].is_empty(),
-                item: items.name(item).unwrap_or_default().into(),
-                rating,
-                predicted,
-            };
-            let rows = predicted.iter().enumerate().flat_map(|(user, rows)| rows.iter().map(move |row| (user, row)));
-            predictions.extend(rows.map(|(user, row)| named(user, row)));
+            let is_trained_on = |user: usize| !train.users()[user].is_empty();
+            predictions.extend(named(&predicted, is_trained_on, &users, &items));
         }
         n_eval += test.len();
         progress(Stage::Asked((number + 1) as f64 / splits.len() as f64));
     }
-    let names = ["rmse", "mae", "within_half"];
     let [known, unknown] = by_user;
     let by_user: Vec<Sums> =
         known.iter().zip(&unknown).map(|(a, b)| std::array::from_fn(|place| a[place] + b[place])).collect();
     let intervals = bootstrap(&by_user, request.seed, request.threads);
-    let n_of = |users: &[Sums]| users.iter().map(|sums| sums[3]).sum::<f64>() as usize;
-    let mut of_known = Vec::new();
-    if n_of(&known) > 0 && n_of(&unknown) > 0 {
-        for (trained_on, users) in [(true, &known), (false, &unknown)] {
-            let named = || names.into_iter().map(String::from);
-            let ci95 = named().zip(bootstrap(users, request.seed, request.threads)).collect();
-            let metrics = named().zip(figures(users).map(round)).collect();
-            of_known.push(Known { trained_on, n_eval: n_of(users), metrics, ci95 });
-        }
-    }
     let mut described = described_rating_model(&settings);
     protocol.describe(request.test.is_some(), &mut described);
     Ok(RatingReport {
@@ -152,9 +134,9 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
         model: kind.name().to_string(),
         settings: described,
         seed: request.seed,
-        metrics: names.into_iter().zip(figures(&by_user).map(round)).collect(),
-        ci95: names.into_iter().zip(intervals).collect(),
-        by_user: of_known,
+        metrics: METRICS.into_iter().zip(figures(&by_user).map(round)).collect(),
+        ci95: METRICS.into_iter().zip(intervals).collect(),
+        by_user: by_known(&known, &unknown, request),
         folds: of_folds,
         n_eval,
         n_params,
@@ -162,6 +144,41 @@ pub fn evaluate_ratings(request: &Request, progress: &(dyn Fn(Stage) + Sync)) ->
         cost: stopwatch.cost(n_trained),
         predictions,
     })
+}
+
+/// The metrics, in the order of [`figures`].
+const METRICS: [&str; 3] = ["rmse", "mae", "within_half"];
+
+/// The predictions of each user, with names.
+fn named<'a>(
+    predicted: &'a [Vec<PredictedRow>],
+    is_trained_on: impl Fn(usize) -> bool + 'a,
+    users: &'a Vocabulary,
+    items: &'a Vocabulary,
+) -> impl Iterator<Item = PredictedRating> + 'a {
+    let rows = predicted.iter().enumerate().flat_map(|(user, rows)| rows.iter().map(move |row| (user, row)));
+    rows.map(move |(user, &(item, rating, predicted))| PredictedRating {
+        user: users.name(user as u32).unwrap_or_default().into(),
+        trained_on: is_trained_on(user),
+        item: items.name(item).unwrap_or_default().into(),
+        rating,
+        predicted,
+    })
+}
+
+/// The figures for users that were trained on and for the others; none if all users are of one of these kinds.
+fn by_known(known: &[Sums], unknown: &[Sums], request: &Request) -> Vec<Known> {
+    let n_of = |users: &[Sums]| users.iter().map(|sums| sums[3]).sum::<f64>() as usize;
+    if n_of(known) == 0 || n_of(unknown) == 0 {
+        return Vec::new();
+    }
+    let figures_of = |(trained_on, users): (bool, &[Sums])| {
+        let named = || METRICS.into_iter().map(String::from);
+        let ci95 = named().zip(bootstrap(users, request.seed, request.threads)).collect();
+        let metrics = named().zip(figures(users).map(round)).collect();
+        Known { trained_on, n_eval: n_of(users), metrics, ci95 }
+    };
+    [(true, known), (false, unknown)].map(figures_of).into()
 }
 
 /// Settings of the protocol.

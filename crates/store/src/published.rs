@@ -1,8 +1,8 @@
-//! What published keys leave in the log and in the facts: keys that stand in a page, so that everybody can send with
-//! them.
+//! What published keys leave in the log and in the facts: keys that are in a page, so that anyone can send
+//! events with them.
 //!
 //! In: records about their events. Out: the counts by which the writer limits them. The writer decides what has an
-//! effect and writes it down; nothing here decides again, so that a replay comes to the same.
+//! effect and writes it down; nothing here decides again, so that a replay reaches the same state.
 
 use std::collections::BTreeMap;
 

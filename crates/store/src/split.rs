@@ -1,7 +1,7 @@
 //! Who is in which arm of an experiment.
 //!
 //! In: the hash of a shopper's name. Out: the arm, a function of the experiment's name, its shares and that hash alone: the same on every
-//! visit, after every restart, and unrelated to other experiments. Whoever shows pages and whoever learns from them ask here, so that they
+//! visit, after every restart, and unrelated to other experiments. Pages and learning both use this function, so that they
 //! mean the same shoppers.
 
 use accrue_event::Shopper;
@@ -21,7 +21,7 @@ pub fn shopper_hash(shopper: &Shopper) -> u64 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// The experiment's name; another one splits anew.
+    /// The experiment's name; another one splits differently.
     pub experiment: Box<str>,
     /// The arms, in their order.
     pub arms: Vec<Share>,

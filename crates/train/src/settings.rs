@@ -1,6 +1,6 @@
 //! Settings that the learned state depends on. They are written into the log whenever they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::EventType;
 use accrue_model::Settings;
@@ -69,10 +69,10 @@ impl LearnSettings {
     /// A checksum that names these settings. It covers what differs from the defaults, so that a setting which a later
     /// build adds does not rename the settings that were in force before.
     pub(crate) fn fingerprint(&self) -> Box<str> {
-        let table = |settings: &Self| toml::Table::try_from(settings).expect("settings are plain tables of numbers");
-        let mut own = table(self);
-        remove_equal(&mut own, &table(&Self::default()));
-        format!("{:016x}", xxhash_rust::xxh3::xxh3_64(own.to_string().as_bytes())).into()
+        let (own, defaults) = (self.to_record(), Self::default().to_record());
+        let (own, defaults) = (lines(&own), lines(&defaults));
+        let differing: Vec<_> = own.symmetric_difference(&defaults).collect();
+        format!("{:016x}", xxhash_rust::xxh3::xxh3_64(format!("{differing:?}").as_bytes())).into()
     }
 
     /// Reads what [`LearnSettings::to_record`] wrote, in this build or another. Settings that this build does not know or cannot use are
@@ -90,15 +90,17 @@ impl LearnSettings {
     }
 }
 
-/// Removes from `table` what `others` says as well.
-fn remove_equal(table: &mut toml::Table, others: &toml::Table) {
-    table.retain(|key, value| match (value, others.get(key)) {
-        (toml::Value::Table(inner), Some(toml::Value::Table(others))) => {
-            remove_equal(inner, others);
-            !inner.is_empty()
+/// The lines of a TOML text, each after the table that it is in.
+fn lines(text: &str) -> BTreeSet<(&str, &str)> {
+    let mut table = "";
+    let mut found = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match line.starts_with('[') {
+            true => table = line,
+            false => _ = found.insert((table, line)),
         }
-        (value, other) => Some(&*value) != other,
-    });
+    }
+    found
 }
 
 #[cfg(test)]
@@ -111,8 +113,8 @@ mod tests {
         let other_seed = LearnSettings { seed: 2, ..LearnSettings::default() };
         let mut other_rate = LearnSettings::default();
         other_rate.models.blend.rate *= 2.0;
-        let empty = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(b""));
-        assert_eq!(*default.fingerprint(), *empty);
+        let nothing = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(b"[]"));
+        assert_eq!(*default.fingerprint(), *nothing);
         let names = [&default, &other_seed, &other_rate].map(LearnSettings::fingerprint);
         assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2]);
         assert_eq!(other_rate.clone().fingerprint(), other_rate.fingerprint());

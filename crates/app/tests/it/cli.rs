@@ -169,7 +169,7 @@ fn a_file_of_changes_leaves_all_other_fields_alone() {
     let place = Place::new();
     place.write("full.csv", "id,title,brand,price,stock,colour\nA,Blue mug,Acme,10,3,blue\nB,Red mug,Acme,12,0,red\n");
     assert_eq!(counts(&place.json(&["ingest", "full.csv", "--items", "--json"], 0)), (2, 2, 0, 0));
-    place.write("stock.csv", "id,stock,title\nA,7,\nB,0,\nnone,4,\n");
+    place.write("stock.csv", "id,stock,title\nA,7,\nB,0,\nabsent,4,\n");
     let stock = place.json(&["ingest", "stock.csv", "--items", "--patch", "--json"], 0);
     assert_eq!(counts(&stock), (3, 1, 1, 1));
     assert_eq!(stock["quarantined"]["item_not_in_catalogue"], 1);
@@ -184,7 +184,7 @@ fn a_file_of_changes_leaves_all_other_fields_alone() {
     let refused = place.run(&["ingest", "stock.csv", "--patch"]);
     assert!(text(&refused.stderr).contains("add --items"), "{}", text(&refused.stderr));
     assert_eq!(
-        text(&place.run(&["quarantine", "list"]).stdout).matches("none").count(),
+        text(&place.run(&["quarantine", "list"]).stdout).matches("absent").count(),
         0,
         "refused patches are not kept"
     );

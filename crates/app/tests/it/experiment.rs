@@ -75,7 +75,7 @@ fn places_drawn_by_belief_are_recorded_with_their_propensities() {
     let lines: Vec<String> = bought.iter().map(Value::to_string).collect();
     let file = dir.path().join("events.ndjson");
     std::fs::write(&file, lines.join("\n")).unwrap();
-    assert!(accrue(dir.path(), &["ingest", file.to_str().unwrap()]).status.success());
+    assert!(accrue(dir.path(), &["ingest", "--now", file.to_str().unwrap()]).status.success());
     let server = start_with(dir.path());
     for n in 0..60 {
         post(&server, "/v1/recommend", &json!({"user": format!("u{}", n % 20), "n": 6}));

@@ -482,7 +482,7 @@ fn many_items_are_patched_at_once() {
         {"id": "only-seen", "stock": 3},
         {"id": "mug-2", "attributes": {"colour": "blue"}},
         {"id": "mug-2", "price": null, "attributes": {"size": "L"}},
-        {"id": "none", "stock": 3},
+        {"id": "absent", "stock": 3},
         {"stock": 3},
         {"id": "mug-3", "price": -1},
         {"id": "mug-3", "price": 7.0},
@@ -842,7 +842,8 @@ fn answers_carry_fields_and_totals_and_scenes_have_their_pages() {
     let less = shop.post("/v1/recommend", &json!({"exclude": ["mug-1"]})).json();
     assert_eq!(less["total"], 2);
     shop.get("/v1/trending?fields=titel").problem(400, "invalid_value");
-    let bought = json!({"type": "purchase", "user": "u7", "item": "mug-2", "at": "2026-11-21T10:05:00Z"});
+    let bought =
+        json!({"type": "purchase", "user": "u7", "item": "mug-2", "at": "2026-11-21T10:05:00Z", "price": 12.5});
     assert_eq!(shop.post("/v1/events", &bought).json()["accepted"], 1);
     let again = shop.get("/v1/recommend/u7?scene=again&explain=true").json();
     assert_eq!((&again["total"], &again["items"][0]["id"]), (&json!(1), &json!("mug-2")));

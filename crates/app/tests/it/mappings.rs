@@ -140,6 +140,8 @@ fn orders_and_clicks_keep_shopper_item_and_time() {
     let segment = events("segment.ndjson");
     let ids: Vec<&str> = segment.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["m-1", "m-2", "m-4", "m-4#2"]);
+    let described = ingested(&example("woocommerce-api-orders.json"), &[], "catalogue").2;
+    assert_eq!(find(&described, "id", "794")["title"], "Linen shirt", "an id that is a number");
     let pixel = events("shopify-pixel.ndjson");
     assert_eq!((&pixel[4]["item"], &pixel[4]["user"], &pixel[4]["quantity"]), (&"TM".into(), &"77".into(), &2.into()));
 }

@@ -84,9 +84,9 @@ pub fn forget(
     Ok(report(users, &traces, done.checkpoints_removed, done.replayed, Some(done.state), started))
 }
 
-/// Finishes an erasure that a crash interrupted; in most cases there is none. The records are gone when this returns. What is learned
-/// without them is learned by whoever opens the folder next, beside its other work: a server that had to learn a long log first would
-/// not answer for that time, and would begin anew whenever it is stopped meanwhile.
+/// Finishes an erasure that a crash interrupted; in most cases there is none. The records are gone when this returns. The next
+/// opening of the folder learns the rest without them beside its other work: a server that had to learn a long log first would not
+/// answer for that time, and would begin again whenever it is stopped meanwhile.
 ///
 /// # Errors
 /// Those of [`forget`].

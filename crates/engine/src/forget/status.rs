@@ -149,7 +149,7 @@ impl Erasure {
         slot.status.failed = Some(error.to_string());
     }
 
-    /// Waits until another attempt is due, or somebody else is to be forgotten as well: then that erasure is returned.
+    /// Waits until another attempt is due, or until more people are to be forgotten: then that erasure is returned.
     pub fn wait_for_attempt(&self, wait: Duration) -> Result<Option<Begun>, EngineError> {
         let until = Instant::now() + wait;
         let mut slot = self.slot.lock();

@@ -9,7 +9,7 @@
 //! crash or a stop interrupted. Nothing else is changed until the switch. Facts and models are in memory twice for that time.
 //!
 //! An attempt that fails is repeated after increasing waits. Until it is done, its people stay hidden and its records stay noted,
-//! and whoever is to be forgotten next is forgotten together with them.
+//! and people of later requests are forgotten together with them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -2,30 +2,20 @@
 //!
 //! Verdicts depend on the batch as it was sent and on the content of the log, never on how batches were grouped.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use accrue_event::{
-    ContentIds, EventId, ItemId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, RefusalId,
-    Rejection, Repair, arrival_id, content_hash, lacks_id,
+    ContentIds, EventId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, Rejection, Repair,
+    arrival_id, content_hash, lacks_id,
 };
 use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
 use super::batch::{Incoming, Ingested, Refused, Sender};
-use super::published::{NewOfPublished, inert_body};
+use super::group::NewInGroup;
+use super::published::inert_body;
 use super::writer::Writer;
 use crate::clock::Arrival;
 use crate::error::EngineError;
-
-/// What this group of batches has that the log does not hold yet. Looked up only, never iterated.
-#[derive(Default)]
-pub(crate) struct NewInGroup {
-    /// Hashes of the content, by id.
-    events: HashMap<EventId, u128>,
-    pub(super) refusals: HashSet<RefusalId>,
-    /// Items that the shop's own events name and the facts do not have yet.
-    pub(super) items: HashSet<ItemId>,
-    pub(super) published: NewOfPublished,
-}
 
 /// A batch after each of its events was judged by itself.
 #[derive(Default)]

@@ -2,19 +2,23 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `batch` | what comes in, and what became of it |
+//! | `batch` | the input and the outcome of a batch |
 //! | `job` | what the writer can be asked to do |
 //! | `thread` | takes jobs from the queue, and groups batches of events into commits |
 //! | `writer` | one commit: append, make durable, apply to the facts |
 //! | `check` | judges each record of a batch, and removes duplicates |
+//! | `group` | what the batches of one commit add, before the facts have it |
 //! | `patch` | changes of some fields of items |
-//! | `published` | what a published key may leave behind |
+//! | `published` | which effects events of a published key may have |
 //! | `quarantine` | judges quarantined records again, or drops them |
 //! | `served` | answers that wait to be recorded |
+//! | `index_change` | changes of the catalogue for the search index |
 //! | `search_index` | the search index's thread, which follows the catalogue |
 
 pub(crate) mod batch;
 pub(crate) mod check;
+pub(crate) mod group;
+pub(crate) mod index_change;
 pub(crate) mod job;
 pub(crate) mod patch;
 mod published;

@@ -1,36 +1,22 @@
-//! What a published key may leave behind: a key that stands in a page, so that everybody can send events with it.
+//! The effects that events of a published key may have. Such a key is in a page, so anyone can send events with it.
 //!
 //! In: its events that passed the check, and those that did not. Out: whether an event has an effect, and which refused
 //! records are kept. An event about an item that neither the catalogue nor an event of the shop's own names has none, so
 //! that no name of an attacker's reaches a page, the models or the memory; nor has an event of a guest beyond the limits
 //! of `check.published`. The decisions depend on the log alone and are written into it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use accrue_event::{Event, RawEvent, Refusal, Timestamp};
-use accrue_store::{Body, CheckedEvent, Facts, InertReason, PublishedCounts, PublishedRecord, shopper_name};
+use accrue_store::{Body, CheckedEvent, Facts, InertReason, PublishedRecord, shopper_name};
 
 use super::batch::{Ingested, Refused, Sender};
-use super::check::NewInGroup;
+use super::group::NewInGroup;
 use super::writer::Writer;
 use crate::error::EngineError;
 
 /// While the quarantine holds this many times the refused records of an hour, none of a published key is added.
 const HOURS_IN_QUARANTINE: u64 = 20;
-
-/// What this group of batches adds that the facts do not have yet. Looked up only, never iterated.
-#[derive(Default)]
-pub(super) struct NewOfPublished {
-    shoppers: HashSet<String>,
-    /// The counts with this group, from its first batch of a published key on.
-    counts: Option<PublishedCounts>,
-}
-
-impl NewOfPublished {
-    fn counts(&mut self, facts: &Facts) -> &mut PublishedCounts {
-        self.counts.get_or_insert_with(|| facts.published.clone())
-    }
-}
 
 impl Writer {
     /// The record as it was sent, where it is kept beside the repaired event: whole, or not at all.

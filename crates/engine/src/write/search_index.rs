@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use accrue_event::Item;
 use accrue_serve::search::{Opened, SearchError, SearchIndex, SearchReader, SearchSettings};
-use accrue_store::{Facts, ItemIdx, Offset};
+use accrue_store::{Facts, ItemIdx};
 
+use super::index_change::IndexChange;
 use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::folder::search_in;
@@ -27,27 +27,6 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_s
 const CHUNK: usize = 256;
 /// Changes taken from the queue between two looks at whether the engine closes.
 const CHANGES: usize = 64;
-
-/// A change for the search index.
-pub(crate) enum IndexChange {
-    /// The description of an item.
-    Item(ItemIdx, Box<Item>),
-    /// The item is no longer sold.
-    Removed(ItemIdx),
-    /// Every change before this offset was sent.
-    Covered(Offset),
-}
-
-impl IndexChange {
-    /// The item as the facts describe it now, with what it lacks from its product.
-    pub fn of_item(facts: &Facts, item: ItemIdx) -> Self {
-        let is_sold = facts.entry(item).is_some_and(|entry| !entry.retired);
-        match facts.described(item).filter(|_| is_sold) {
-            Some(described) => Self::Item(item, Box::new(described.to_item())),
-            None => Self::Removed(item),
-        }
-    }
-}
 
 /// An index, or what answers until it can be opened.
 pub(crate) struct OpenedIndex {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use accrue_event::RawEvent;
 
 use super::batch::{Incoming, Ingested, Sender};
-use super::check::NewInGroup;
+use super::group::NewInGroup;
 use super::job::{Job, Reply};
 use super::served::PATIENCE;
 use super::writer::Writer;

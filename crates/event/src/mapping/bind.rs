@@ -12,11 +12,31 @@ use super::{Mapping, Names};
 use crate::raw::RawItem;
 use crate::{RawValue, RecordKind};
 
-/// Fields of an item that stand only in the row of a product's first variant in the exports of some systems.
+/// Fields of an item that the exports of some systems have only in the row of a product's first variant.
 const SHARED_BY_VARIANTS: &[&str] =
     &["title", "description", "brand", "categories", "tags", "image", "available", "published_at"];
 
-/// A mapping and the columns that there are.
+impl Mapping {
+    /// Resolves the columns in the header of a file, once for all its rows.
+    ///
+    /// # Errors
+    /// As [`Mapping::validate`], and [`MappingError::NoColumn`] if the header lacks a column.
+    pub fn bind(&self, header: &[&str]) -> Result<BoundMapping, MappingError> {
+        self.validate()?;
+        Binding::of_table(self, header).finish()
+    }
+
+    /// Prepares the mapping for objects (JSON), in which every name may be absent.
+    ///
+    /// # Errors
+    /// As [`Mapping::validate`].
+    pub fn bind_objects(&self) -> Result<BoundMapping, MappingError> {
+        self.validate()?;
+        Binding::of_objects(self).finish()
+    }
+}
+
+/// A mapping and the columns of a table or the names of objects.
 pub(super) struct Binding<'m> {
     mapping: &'m Mapping,
     /// The columns so far: the header, then paths into its cells; of objects, the names that are looked up.

@@ -2,10 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Mapping;
-use super::bind::Binding;
 use super::cell::{Cell, Reading};
-use super::error::MappingError;
 use super::fill::FillDown;
 use super::object::{Nested, Object, Path};
 use super::rule::{Test, reason};
@@ -41,7 +38,7 @@ pub enum Mapped {
     Skipped,
 }
 
-/// A mapping for rows of one header, or for objects. See [`Mapping::bind`] and [`Mapping::bind_objects`].
+/// A mapping for rows of one header, or for objects. See [`Mapping::bind`](super::Mapping::bind) and [`Mapping::bind_objects`](super::Mapping::bind_objects).
 #[derive(Clone, Debug)]
 pub struct BoundMapping {
     pub(super) kind: RecordKind,
@@ -155,26 +152,6 @@ enum Fate {
     Skipped,
 }
 
-impl Mapping {
-    /// Resolves the columns in the header of a file, once for all its rows.
-    ///
-    /// # Errors
-    /// As [`Mapping::validate`], and [`MappingError::NoColumn`] if the header lacks a column.
-    pub fn bind(&self, header: &[&str]) -> Result<BoundMapping, MappingError> {
-        self.validate()?;
-        Binding::of_table(self, header).finish()
-    }
-
-    /// Prepares the mapping for objects (JSON), in which every name may be absent.
-    ///
-    /// # Errors
-    /// As [`Mapping::validate`].
-    pub fn bind_objects(&self) -> Result<BoundMapping, MappingError> {
-        self.validate()?;
-        Binding::of_objects(self).finish()
-    }
-}
-
 impl BoundMapping {
     /// The kind of record that the rows describe.
     pub fn kind(&self) -> RecordKind {
@@ -222,7 +199,7 @@ impl BoundMapping {
         self.apply_object(object)
     }
 
-    /// The records of an object with the platform's names (see [`Mapping::bind_objects`]): one, or one for each element of the
+    /// The records of an object with the platform's names (see [`Mapping::bind_objects`](super::Mapping::bind_objects)): one, or one for each element of the
     /// array in which the mapping finds the item.
     pub fn apply_object(&mut self, object: Object) -> Vec<Mapped> {
         self.open_arrays(&object);

@@ -133,7 +133,7 @@ fn distance(name: &str, known: &str) -> Option<usize> {
         return None;
     }
     let edits = edits(&one, &other);
-    let most = if longest <= 3 { 1 } else { 2 };
+    let most = if longest <= 5 { 1 } else { 2 };
     let is_part = one.len().min(other.len()) >= 3 && (one.starts_with(&other) || other.starts_with(&one));
     (edits <= most || is_part).then_some(1 + edits)
 }
@@ -195,7 +195,7 @@ mod tests {
     fn fields_of_the_vocabulary_and_of_any_item_are_known() {
         for filter in [
             "brand:Acme AND NOT tag:used",
-            "price:1..2 OR stock:>3",
+            "price:1..2 OR stock>3",
             "colour:red AND attributes.size:38",
             "NOT weight_g:100..400",
             "weight_g>=100",

@@ -36,20 +36,20 @@ impl Described {
             return String::new();
         }
         let lacking = [
-            ("title", self.without_title),
-            ("price", self.without_price),
-            ("category", self.without_category),
-            ("image", self.without_image),
+            ("a title", self.without_title),
+            ("a price", self.without_price),
+            ("a category", self.without_category),
+            ("an image", self.without_image),
         ];
         let shares: Vec<String> = lacking
             .into_iter()
             .map(|(what, n)| match n {
-                0 => format!("0 no {what}"),
-                n => format!("{} ({:.0} %) no {what}", count(n), 100.0 * n as f64 / self.n as f64),
+                0 => format!("0 without {what}"),
+                n => format!("{} ({:.0} %) without {what}", count(n), 100.0 * n as f64 / self.n as f64),
             })
             .collect();
         let hint = if self.without_title > 0 { "; search finds no item without a title: docs/mapping.md" } else { "" };
-        format!("\nof {} items have {}{hint}\n", count(self.n), shares.join(", "))
+        format!("\n{} items: {}{hint}\n", count(self.n), shares.join(", "))
     }
 }
 
@@ -66,7 +66,9 @@ mod tests {
         described.add(&Item { title: Some("Mug".into()), price: Some(9.5), ..bare });
         let text = described.text();
         assert!(
-            text.starts_with("\nof 2 items have 1 (50 %) no title, 1 (50 %) no price, 2 (100 %) no category"),
+            text.starts_with(
+                "\n2 items: 1 (50 %) without a title, 1 (50 %) without a price, 2 (100 %) without a category"
+            ),
             "{text}"
         );
         assert!(text.contains("docs/mapping.md"));

@@ -26,14 +26,13 @@ impl Feed {
 
     /// The part of a line's description of an item that is still unknown; fields of the catalogue stay.
     fn news(&mut self, told: RawItem) -> Option<RawItem> {
-        let RawValue::Text(id) = &told.id else { return None };
-        let id = id.trim();
+        let id = item_id(&told)?;
         let fields = present(&told);
-        let known = self.described.get(id).copied().unwrap_or(0);
+        let known = self.described.get(id.as_str()).copied().unwrap_or(0);
         if fields & !known == 0 {
             return None;
         }
-        let item = self.engine.item(&ItemId::from(id));
+        let item = self.engine.item(&id);
         let mut whole = item.and_then(|item| as_raw(&item)).unwrap_or_default();
         let known = present(&whole);
         for (name, value) in told.fields().filter(|(_, value)| !value.is_missing()) {
@@ -41,7 +40,7 @@ impl Feed {
                 *field = value.clone();
             }
         }
-        self.described.insert(id.into(), known | fields);
+        self.described.insert(id.as_str().into(), known | fields);
         (fields & !known != 0).then_some(whole)
     }
 }

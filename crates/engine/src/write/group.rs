@@ -1,0 +1,32 @@
+//! A group of batches that is committed at once: what its batches add, so that a later batch of the group is compared with it.
+
+use std::collections::{HashMap, HashSet};
+
+use accrue_event::{EventId, ItemId, RefusalId};
+use accrue_store::{Facts, PublishedCounts};
+
+/// The new records of a group, which the log and the facts do not have yet. It is only looked up, so its order does not reach any byte.
+#[derive(Default)]
+pub(crate) struct NewInGroup {
+    /// Hashes of the content, by id.
+    pub(super) events: HashMap<EventId, u128>,
+    pub(super) refusals: HashSet<RefusalId>,
+    /// Items that the shop's own events name and the facts do not have yet.
+    pub(super) items: HashSet<ItemId>,
+    pub(super) published: NewOfPublished,
+}
+
+/// What the events of published keys in a group add to the facts.
+#[derive(Default)]
+pub(super) struct NewOfPublished {
+    pub(super) shoppers: HashSet<String>,
+    /// The counts with this group, from its first batch of a published key on.
+    pub(super) counts: Option<PublishedCounts>,
+}
+
+impl NewOfPublished {
+    /// The counts, with those of this group.
+    pub(super) fn counts(&mut self, facts: &Facts) -> &mut PublishedCounts {
+        self.counts.get_or_insert_with(|| facts.published.clone())
+    }
+}
