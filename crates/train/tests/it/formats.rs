@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::shop;
 
 /// The folder that is written next.
-const PRESENT: &str = "2";
+const PRESENT: &str = "3";
 /// Records before which the first and the second checkpoint of it stand.
 const CHECKPOINTS: [usize; 2] = [700, 740];
 
@@ -70,6 +70,7 @@ fn settings() -> LearnSettings {
     settings.models.factorization.dim = 4;
     settings.models.neighbours.capacity = 4;
     settings.models.fitted.window = 100;
+    settings.models.affinity.enabled = true;
     settings.guard.version_every = 1_000;
     settings.guard.confirm_after = 500;
     settings.guard.anchors = 128;

@@ -162,6 +162,10 @@ fn every_section_can_be_missing_of_another_version_or_cut_short() {
                 (true, _) => bytes.pop().map(|_| (version, bytes)),
             });
             let (recovered, state) = shop.folded(true);
+            if sought == "learned/descriptions" && fault == 0 {
+                assert_eq!(state, right, "earlier builds did not keep it, and the facts have it");
+                continue;
+            }
             if is_stateless(sought) {
                 assert_eq!(state, right, "{sought}, fault {fault}: nothing is lost");
                 assert_eq!((restarted(&recovered).len(), recovered.unread.len()), (0, 0), "{sought}, fault {fault}");
