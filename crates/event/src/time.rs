@@ -48,9 +48,9 @@ impl Timestamp {
         local(text).is_some_and(|civil| Self::in_file_zone(civil, zone).is_none())
     }
 
-    /// A local time of a file whose times are those of one zone. Of a time that occurs twice the first is taken: a file
-    /// that writes no offset does not know better, and an hour of orders each autumn is not lost. `None` for a time that
-    /// the change of the clocks leaves out.
+    /// A local time of a file whose times are those of one zone. Of a time that occurs twice the first is taken: without an
+    /// offset the two cannot be told apart, and the orders of that hour would be refused otherwise. `None` for a time that the
+    /// change of the clocks leaves out.
     pub(crate) fn in_file_zone(civil: jiff::civil::DateTime, zone: &jiff::tz::TimeZone) -> Option<Self> {
         let ambiguous = zone.to_ambiguous_timestamp(civil);
         match ambiguous.offset() {
