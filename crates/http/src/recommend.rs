@@ -7,12 +7,13 @@ use accrue_engine::{Answered, Engine, Refused};
 use accrue_event::{EventType, ItemId, RawEvent, RawValue};
 use accrue_serve::{Grouping, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
 use accrue_store::Assignment;
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, off_worker};
+use super::caller::Caller;
 use super::events::RefusedBody;
 use super::params::{At, Id, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
@@ -23,6 +24,8 @@ use super::server::Server;
 const MAX_ITEMS: usize = 1000;
 /// Events that a request may carry.
 const MAX_EVENTS: usize = 1000;
+/// In `degraded`: the key of the request may not ask about users, or for reasons.
+pub(super) const PERSONS_LEFT_OUT: &str = "persons_left_out";
 /// Requests of a batch.
 const MAX_REQUESTS: usize = 100;
 
@@ -118,6 +121,15 @@ pub(super) struct RecommendBody {
 }
 
 impl RecommendBody {
+    /// Without what a caller with a key for browsers may not ask; whether anything was left out.
+    fn without_persons(self, caller: &Caller) -> (Self, bool) {
+        if caller.may_know_persons() {
+            return (self, false);
+        }
+        let is_changed = self.user.is_some() || self.explain;
+        (Self { user: None, explain: false, ..self }, is_changed)
+    }
+
     /// The request in plain values, within its bounds, and the inline events that the check refused; `at` is its
     /// position in the body.
     fn into_request(self, at: At<'_>, engine: &Engine) -> Result<(RecommendRequest, Vec<Refused>), Problem> {
@@ -315,6 +327,9 @@ pub(super) fn took_ms(started: Instant) -> f64 {
 }
 
 /// Recommend items
+///
+/// For a key with the scope `search` and without `read`, `user` and `explain` are left out, and `degraded` says
+/// `persons_left_out`: such a key stands in pages, and everybody could ask about everybody. A `session` is used.
 #[utoipa::path(
     post,
     path = "/v1/recommend",
@@ -327,11 +342,16 @@ pub(super) fn took_ms(started: Instant) -> f64 {
 )]
 pub(super) async fn recommend(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     body::Json(body): body::Json<RecommendBody>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
+    let (body, is_changed) = body.without_persons(&caller);
     let (request, ignored) = body.into_request(At(""), &server.engine)?;
-    Ok(Json(server.recommend(request, ignored, started)?))
+    caller.charge_page(request.n)?;
+    let mut answer = server.recommend(request, ignored, started)?;
+    answer.degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
+    Ok(Json(answer))
 }
 
 /// The query parameters of `GET /v1/recommend/{user}`.
@@ -491,11 +511,13 @@ pub(super) struct ListParams {
 )]
 pub(super) async fn similar(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     Id(id): Id,
     Params(ListParams { n, filter, variants }): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
+    caller.charge_page(n)?;
     let recommendation = server.engine.similar(&ItemId::new(id), n, filter.as_ref(), variants.into())?;
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
@@ -513,10 +535,12 @@ pub(super) async fn similar(
 )]
 pub(super) async fn trending(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     Params(ListParams { n, filter, variants }): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
+    caller.charge_page(n)?;
     let recommendation = server.engine.trending(n, filter.as_ref(), variants.into())?;
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
@@ -534,10 +558,12 @@ pub(super) async fn trending(
 )]
 pub(super) async fn new_items(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     Params(ListParams { n, filter, variants }): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
+    caller.charge_page(n)?;
     let recommendation = server.engine.new_items(n, filter.as_ref(), variants.into())?;
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
