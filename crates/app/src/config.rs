@@ -14,6 +14,7 @@ use accrue_engine::traffic::ServeConfig;
 use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, moved_to};
 use accrue_event::{CheckSettings, Mismatch, MismatchKind, SettingFault, Tree};
 use accrue_http::HttpSettings;
+use accrue_serve::CatalogueSettings;
 use accrue_serve::search::SearchSettings;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
@@ -76,6 +77,7 @@ struct Sections {
     store: StoreConfig,
     model: accrue_model::Settings,
     learn: LearnConfig,
+    catalogue: CatalogueSettings,
     search: SearchSettings,
     serve: ServeConfig,
 }
@@ -88,14 +90,14 @@ impl Default for Sections {
 
 impl From<Config> for Sections {
     fn from(Config { data, http, engine }: Config) -> Self {
-        let EngineConfig { check, log, store, model, learn, search, serve } = engine;
-        Self { data, http, check, log, store, model, learn, search, serve }
+        let EngineConfig { check, log, store, model, learn, catalogue, search, serve } = engine;
+        Self { data, http, check, log, store, model, learn, catalogue, search, serve }
     }
 }
 
 impl From<Sections> for Config {
-    fn from(Sections { data, http, check, log, store, model, learn, search, serve }: Sections) -> Self {
-        Self { data, http, engine: EngineConfig { check, log, store, model, learn, search, serve } }
+    fn from(Sections { data, http, check, log, store, model, learn, catalogue, search, serve }: Sections) -> Self {
+        Self { data, http, engine: EngineConfig { check, log, store, model, learn, catalogue, search, serve } }
     }
 }
 
@@ -268,6 +270,9 @@ impl Resolved {
         let table = Table::try_from(&self.config).expect("settings come from TOML or are plain numbers and texts");
         let mut values = Vec::new();
         leaves("", &table, &mut |key, value| {
+            if is_section_without_settings(key, value) {
+                return;
+            }
             let origin = self.origins.get(key).cloned().unwrap_or(Origin::Default);
             values.push((key.to_owned(), plain(value), origin));
         });
@@ -520,6 +525,12 @@ fn leaves(prefix: &str, table: &Table, found: &mut impl FnMut(&str, &Value)) {
     }
 }
 
+/// Whether the key is the section of a model that has no settings. An empty table elsewhere is a setting, such as `learn.weights`.
+fn is_section_without_settings(key: &str, value: &Value) -> bool {
+    let is_empty = value.as_table().is_some_and(Table::is_empty);
+    is_empty && key.strip_prefix("model.").is_some_and(|name| !name.contains('.'))
+}
+
 /// A number that was an `f32`, with the digits that were typed.
 fn plain(value: &Value) -> Value {
     match value {
@@ -706,6 +717,15 @@ mod tests {
             Resolved { config: Config::default(), file: None, passed_over: Vec::new(), origins: BTreeMap::new() };
         assert_eq!(resolved.config.validate(), Ok(()));
         assert_eq!(origin(&resolved, "model.factorization.rate").0, "0.05");
+    }
+
+    #[test]
+    fn models_without_settings_are_not_listed_and_empty_settings_are() {
+        let resolved =
+            Resolved { config: Config::default(), file: None, passed_over: Vec::new(), origins: BTreeMap::new() };
+        let keys: Vec<String> = resolved.values().into_iter().map(|(key, ..)| key).collect();
+        let has = |key: &str| keys.iter().any(|other| other == key);
+        assert!(!has("model.preference") && has("model.repeat.candidates") && has("learn.weights"), "{keys:?}");
     }
 
     #[test]

@@ -255,7 +255,7 @@ fn clean(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
 fn report(bed: &Bed<'_>, stream: &str, learner: &Learner) {
     bed.note(format!("  {stream}: {} learned, {} rollbacks", learner.n_learned(), learner.n_alarms()));
     for entry in learner.lineage().entries() {
-        let (stream, anchor) = (entry.ndcg_of_good - entry.ndcg, entry.anchor_ndcg_of_good - entry.anchor_ndcg);
+        let (stream, anchor) = (entry.ndcg_of_good - entry.ndcg, entry.holdout_ndcg_of_good - entry.holdout_ndcg);
         bed.note(format!(
             "    version {} at {}: {}; ndcg {:.3}, lost {stream:.3} (stream), {anchor:.3} (anchors) of {} choices; {}",
             entry.number,

@@ -98,7 +98,7 @@ fn learn_own_arms(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     let mut learner = Learner::new(settings);
     let every = Duration::from_millis(bed.config.learn.publish_every_ms);
     let (rate, cpu_rate) = follow(&mut learner, &events, &Publish::Every(every))?;
-    let of_arms = learner.line().arms().map_or(0, |(_, models)| models.iter().map(Ensemble::n_params).sum());
+    let of_arms = learner.current().arms().map_or(0, |(_, models)| models.iter().map(Ensemble::n_params).sum());
     bed.note(format!("  {rate:.0} events/s, {cpu_rate:.0} a CPU second"));
     let samples = events.len() as u64;
     let more = 1.0 + of_arms as f64 / learner.ensemble().n_params().max(1) as f64;

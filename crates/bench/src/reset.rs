@@ -7,7 +7,7 @@
 
 use accrue_engine::learn_settings;
 use accrue_store::{Fact, Interaction, Names, Offset};
-use accrue_train::{Learner, Past, ResetSettings, Take, TrainError, Verdict};
+use accrue_train::{EarlierRecords, Learner, ResetSettings, Take, TrainError, Verdict};
 
 use super::bed::Bed;
 use super::bench::{Bench, bench};
@@ -31,7 +31,7 @@ pub(super) const BENCHES: &[Bench] = &[bench(
 /// Events as records of a past, twenty milliseconds apart.
 struct Events<'a>(&'a [Interaction]);
 
-impl Past for Events<'_> {
+impl EarlierRecords for Events<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         for (offset, event) in (from.0..to.0).zip(&self.0[from.0 as usize..]) {
             take(Offset(offset), received_ms(offset), Fact::Interaction(*event, Names::default()))?;
@@ -51,7 +51,7 @@ fn learn(learner: &mut Learner, events: &[Interaction]) -> Result<f64, TrainErro
     let begun = learner.end().0;
     for (offset, event) in (begun..).zip(&events[begun as usize..]) {
         learner.step(Offset(offset), received_ms(offset), Fact::Interaction(*event, Names::default()))?;
-        if learner.standing().is_some_and(|standing| standing.verdict != Verdict::Open) {
+        if learner.shadow_result().is_some_and(|result| result.verdict != Verdict::Open) {
             break;
         }
     }
@@ -81,9 +81,12 @@ fn reset(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
         beside.shadow(challenger, ResetSettings::default().gate());
         shadowed.push(learn(&mut beside, &events)?);
         verdicts.push((beside.end().0 - half as u64) as f64);
-        if let Some(standing) = beside.standing() {
-            let (n, challenger, line) = (standing.n, standing.challenger, standing.line);
-            bed.note(format!("  mean gain {challenger:.4} against {line:.4} over {n} choices: {:?}", standing.verdict));
+        if let Some(result) = beside.shadow_result() {
+            let (n, challenger, current) = (result.n, result.challenger, result.current);
+            bed.note(format!(
+                "  mean gain {challenger:.4} against {current:.4} over {n} choices: {:?}",
+                result.verdict
+            ));
         }
     }
     let n_verdicts = verdicts.len() as u64;

@@ -9,7 +9,10 @@ use anyhow::{bail, ensure};
 use super::bed::Bed;
 use super::bench::Bench;
 use super::measure::{Measure, Size, measured};
-use super::{checkpoint, freshness, guard, ingest, learning, machine, memory, recovery, reset, search, serving};
+use super::{
+    checkpoint, connections, freshness, guard, ingest, learning, machine, memory, published, recovery, reset, search,
+    serving,
+};
 
 /// What to measure.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,8 @@ const BENCHES: &[&[Bench]] = &[
     freshness::BENCHES,
     ingest::BENCHES,
     serving::BENCHES,
+    connections::BENCHES,
+    published::BENCHES,
     search::BENCHES,
     learning::BENCHES,
     guard::BENCHES,

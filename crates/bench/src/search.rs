@@ -53,7 +53,8 @@ fn search(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     index.commit()?;
     bed.note(format!("  {:.0} documents/s indexed", f64::from(n_items) / started.elapsed().as_secs_f64()));
     let version = Learner::new(learn_settings(&bed.config)).publish();
-    let shop = Shop { facts: &facts, version: &version };
+    let now_ms = facts.stream_time.0;
+    let shop = Shop { facts: &facts, version: &version, now_ms, catalogue: bed.config.catalogue };
     let reader = index.reader();
     let mut took = Vec::new();
     let title_words = ask(bed, &shop, &reader, n_queries, &mut took, |query| {

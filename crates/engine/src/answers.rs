@@ -1,8 +1,9 @@
-//! Answers to visitors: the one place where a request meets the experiment, and where answers are handed over to be recorded.
+//! Answers to visitors: the one place where a request is assigned to an arm of the experiment, and where answers are passed on to be
+//! recorded.
 //!
 //! In: a request, and the id of its answer. What traffic decides about it ([`Treatment`]: the arm, the version of the models, the
 //! part that scores, what is drawn by chance) is decided once and holds for the answer and for its record. Out: the answer, and
-//! the arm that it was made for. People who are being forgotten are strangers here already, also in the record.
+//! the arm that it was made for. People who are being forgotten are already treated as unknown visitors, also in the record.
 
 use accrue_serve::{RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Shop, Visitor};
 use accrue_store::{Assignment, Offset, Page, Served};
@@ -10,6 +11,7 @@ use accrue_store::{Assignment, Offset, Page, Served};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::running::Running;
+use crate::status::IndexState;
 use crate::traffic::Treatment;
 
 /// An answer to a visitor.
@@ -59,7 +61,11 @@ impl Engine {
         let answered = self.answer(id, &visitor, |running, shop, treatment| {
             let part = request.part.or(treatment.part());
             let request = SearchRequest { visitor: visitor.clone(), part, ..request };
-            Ok(shop.search(&running.search, &request)?)
+            let mut answer = shop.search(&running.search, &request)?;
+            if running.shared.search.lock().state != IndexState::Current {
+                answer.degraded.push("stale_index");
+            }
+            Ok(answer)
         })?;
         let Answered { answer, arm } = &answered;
         self.record(id, || {
@@ -83,7 +89,7 @@ impl Engine {
         })
     }
 
-    /// The visitor as they are answered: people who are being forgotten are strangers already.
+    /// The visitor for the answer: people who are being forgotten are already treated as unknown.
     fn unless_hidden(&self, visitor: Visitor) -> Visitor {
         let erasure = &self.inner.erasure;
         let is_hidden = erasure.is_running() && visitor.user.as_ref().is_some_and(|user| erasure.hides(user));

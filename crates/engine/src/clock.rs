@@ -11,6 +11,16 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(since_1970.map_or(0, |since| since.as_millis() as i64))
 }
 
+/// How far a clock may be behind the stream before it is not used: times of events are accepted this far ahead of it.
+const BEHIND_MS: i64 = 24 * 3600 * 1000;
+
+/// The time of a request, in milliseconds since 1970. A clock that stands far behind the latest event, as one that lost
+/// its time at boot does, would hide everything that was published since, so the latest event's time is used instead.
+pub(crate) fn of_request(stream_time: Timestamp) -> i64 {
+    let now = now();
+    if stream_time.0.saturating_sub(now.0) > BEHIND_MS { stream_time.0 } else { now.0 }
+}
+
 /// How far the clock may be ahead of the last record before it is doubted: further than most servers stand still.
 const LEAP_MS: i64 = 7 * 24 * 3600 * 1000;
 

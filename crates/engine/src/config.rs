@@ -33,6 +33,8 @@ pub struct Config {
     pub model: accrue_model::Settings,
     /// When models learn, publish and are saved.
     pub learn: LearnConfig,
+    /// Which items are shown.
+    pub catalogue: accrue_serve::CatalogueSettings,
     /// How search ranks.
     pub search: accrue_serve::search::SearchSettings,
     /// What is kept of answers.
@@ -43,7 +45,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearnConfig {
-    /// Where all randomness comes from, with the offset.
+    /// Seed of all random numbers, together with the offset.
     pub seed: u64,
     /// Milliseconds between publications while there is something new.
     pub publish_every_ms: u64,
@@ -53,17 +55,17 @@ pub struct LearnConfig {
     pub checkpoints_kept: usize,
     /// Events remembered of a shopper.
     pub history_capacity: usize,
-    /// Choices of one item by one shopper, of one type, that teach on one day; 0 is no bound.
+    /// How many choices of one item by one shopper, of one type, are learned on one day; 0 for no limit.
     pub same_item_a_day: u32,
-    /// One event in so many is predicted before it is learned, to measure quality (a young shop: more often).
+    /// One choice in this many is predicted before it is learned, to measure quality (more in a young shop).
     pub predict_one_in: u64,
-    /// How changes of what shoppers do are found, and how they hasten learning.
+    /// How drift is detected, and how it raises learning rates.
     pub drift: accrue_train::DriftSettings,
     /// How impressions become negatives.
     pub impressions: accrue_train::ImpressionSettings,
-    /// How what is learned is judged, and when it is undone.
+    /// How the guard tests the current model, and when it rolls back.
     pub guard: accrue_train::GuardSettings,
-    /// When a server learns its models again by itself.
+    /// When a server resets its models by itself.
     pub reset: accrue_train::ResetSettings,
 }
 

@@ -10,8 +10,7 @@ use std::time::Duration;
 use accrue_event::{
     Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawUser, Rejection, SessionId, User, UserId,
 };
-use accrue_serve::filter::Filter;
-use accrue_serve::{Grouping, Recommendation, Shop};
+use accrue_serve::{ListRequest, Recommendation, Shop};
 use accrue_store::{Body, Facts, Offset};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
@@ -19,10 +18,11 @@ use arc_swap::ArcSwap;
 use crate::challenger::status::{ChallengerState, ChallengerStatus};
 use crate::clock::now;
 use crate::config::Config;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
+use crate::shared::Progress;
 use crate::status::{FitStatus, GuardStatus, PublishedStatus, Status};
 use crate::traffic::Traffic;
 use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
@@ -184,7 +184,7 @@ impl Engine {
     pub async fn remove_user(&self, id: UserId) -> Result<(), EngineError> {
         self.edit(move |facts, _| match facts.user(&id) {
             Some(_) => Ok(vec![Body::UserRemoved(id)]),
-            None => Err(EngineError::NotFound { what: "user", id: id.to_string() }),
+            None => Err(EngineError::NotFound { what: Resource::User, id: id.to_string() }),
         })
         .await
     }
@@ -251,16 +251,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`].
-    pub fn similar(
-        &self,
-        id: &ItemId,
-        n: usize,
-        filter: Option<&Filter>,
-        grouping: Grouping,
-    ) -> Result<Recommendation, EngineError> {
+    pub fn similar(&self, id: &ItemId, list: &ListRequest) -> Result<Recommendation, EngineError> {
         self.with_shop(|shop| {
             let item = shop.facts.items.get(id.as_str()).ok_or_else(|| unknown_item(id))?;
-            Ok(shop.similar(item, n, filter, grouping))
+            Ok(shop.similar(item, list))
         })
     }
 
@@ -268,26 +262,16 @@ impl Engine {
     ///
     /// # Errors
     /// None at present.
-    pub fn trending(
-        &self,
-        n: usize,
-        filter: Option<&Filter>,
-        grouping: Grouping,
-    ) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.trending(n, filter, grouping)))
+    pub fn trending(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.trending(list)))
     }
 
     /// The newest items.
     ///
     /// # Errors
     /// None at present.
-    pub fn new_items(
-        &self,
-        n: usize,
-        filter: Option<&Filter>,
-        grouping: Grouping,
-    ) -> Result<Recommendation, EngineError> {
-        Ok(self.with_shop(|shop| shop.new_items(n, filter, grouping)))
+    pub fn new_items(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
+        Ok(self.with_shop(|shop| shop.new_items(list)))
     }
 
     /// The events of a history that is given with a request: those that the check accepts, by the same rules as for events that are
@@ -360,6 +344,7 @@ impl Engine {
         let shared = &running.shared;
         let learner = shared.learner.load();
         let version = shared.version.load();
+        let checkpoint = shared.checkpoint.lock().clone();
         let facts = shared.facts.read();
         let counts = |counts: &BTreeMap<Box<str>, u64>| counts.iter().map(|(code, n)| (code.to_string(), *n)).collect();
         Status {
@@ -368,7 +353,13 @@ impl Engine {
             version: version.number,
             poisoned: shared.poisoned.load().as_ref().map(|cause| cause.to_string()),
             learner_failed: learner.failed.clone(),
+            checkpoint_age_s: checkpoint.written_at.map(|at| now().0.saturating_sub(at.0).max(0) as f64 / 1e3),
+            checkpoint,
+            search: shared.search.lock().clone(),
+            erasure_failed: self.inner.erasure.slot().status.failed.clone(),
             n_items: facts.items.len() as u64,
+            n_described: facts.overview().n_described(),
+            n_unknown: facts.overview().n_unknown(),
             n_shoppers: facts.shoppers.len() as u64,
             n_quarantined: facts.quarantine.len() as u64,
             accepted: facts.counters.accepted,
@@ -377,7 +368,7 @@ impl Engine {
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             published: PublishedStatus::of(&facts.published),
             served_lost: shared.served.n_lost(),
-            repeats_passed: learner.n_repeats_passed,
+            repeats_passed: learner.n_repeats_skipped,
             steps_skipped: version.ensemble.sequence().map_or(0, accrue_model::Sequence::n_skipped),
             fits: version.ensemble.fitted().map(FitStatus::of),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
@@ -396,17 +387,40 @@ impl Engine {
 
     /// Blocks until everything that was applied by now is learned and published, or learning has failed.
     pub fn wait_until_learned(&self) {
+        self.wait_until_learned_while(|_, _| true);
+    }
+
+    /// How many records of the log are learned and published, and how many there are.
+    pub fn learned(&self) -> (u64, u64) {
+        let Progress { learned, applied, .. } = *self.running().shared.progress.lock();
+        (learned.0, applied.0)
+    }
+
+    /// [`Engine::wait_until_learned`], which ends as soon as `go_on` returns `false`. It hears several times a second how many records of
+    /// the log are learned, and how many there are to learn.
+    pub fn wait_until_learned_while(&self, mut go_on: impl FnMut(u64, u64) -> bool) {
         let running = self.running();
         let shared = &running.shared;
-        let mut progress = shared.progress.lock();
-        let target = progress.applied;
-        while progress.learned < target && !progress.closing && shared.learner.load().failed.is_none() {
-            shared.progressed.wait_for(&mut progress, Duration::from_millis(100));
+        let target = shared.progress.lock().applied;
+        loop {
+            let learned = {
+                let mut progress = shared.progress.lock();
+                if progress.learned < target && !progress.closing && shared.learner.load().failed.is_none() {
+                    shared.progressed.wait_for(&mut progress, Duration::from_millis(100));
+                }
+                if progress.learned >= target || progress.closing || shared.learner.load().failed.is_some() {
+                    return;
+                }
+                progress.learned
+            };
+            if !go_on(learned.0, target.0) {
+                return;
+            }
         }
     }
 
-    /// Stops taking writes, lets the learner finish, writes a checkpoint, closes the log. An erasure that is under way is finished when
-    /// the folder is next opened. Safe to call twice.
+    /// Stops taking writes, gives the learner two seconds to catch up, writes a checkpoint where it is, closes the log. What is left to
+    /// learn is learned after the next opening, and so is an erasure finished that is under way. Safe to call twice.
     ///
     /// # Errors
     /// [`EngineError::Poisoned`] if the log had failed before.
@@ -417,7 +431,7 @@ impl Engine {
 }
 
 fn unknown_item(id: &ItemId) -> EngineError {
-    EngineError::NotFound { what: "item", id: id.to_string() }
+    EngineError::NotFound { what: Resource::Item, id: id.to_string() }
 }
 
 fn known_item(facts: &Facts, id: &ItemId) -> Result<(), EngineError> {

@@ -1,9 +1,9 @@
-//! Why the engine could not do what was asked.
+//! Why the engine could not do what was requested.
 
 use accrue_event::Rejection;
 use accrue_train::TrainError;
 
-/// Why the engine could not do what was asked. The HTTP layer turns these into problem documents.
+/// Why the engine could not do what was requested. The HTTP layer turns these into problem documents.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The log cannot be written; reads go on.
@@ -15,12 +15,12 @@ pub enum EngineError {
     /// The engine is shutting down.
     #[error("the server is shutting down")]
     Closing,
-    /// No such thing.
+    /// The request names something that does not exist.
     #[error("{what} {id:?} is unknown")]
     NotFound {
-        /// "item", "user", "quarantined record".
-        what: &'static str,
-        /// Its name.
+        /// What it names.
+        what: Resource,
+        /// The name.
         id: String,
     },
     /// The request cannot be answered as it is.
@@ -52,6 +52,33 @@ pub enum EngineError {
     /// The check's settings contradict themselves.
     #[error("[check]: {0}")]
     Check(#[from] accrue_event::SettingFault),
+}
+
+/// What a request can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// An item of the catalogue.
+    Item,
+    /// A user.
+    User,
+    /// A version of the models.
+    Version,
+    /// A refused record in quarantine.
+    QuarantinedRecord,
+    /// A suspect window.
+    SuspectWindow,
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Item => "item",
+            Self::User => "user",
+            Self::Version => "version",
+            Self::QuarantinedRecord => "quarantined record",
+            Self::SuspectWindow => "suspect window",
+        })
+    }
 }
 
 impl EngineError {

@@ -1,4 +1,4 @@
-//! Where the parts of a data folder lie.
+//! The places of the parts of a data folder.
 
 use std::path::{Path, PathBuf};
 

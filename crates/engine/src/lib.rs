@@ -12,12 +12,13 @@
 //! let event = serde_json::from_str(r#"{"type": "purchase", "user": "ann", "item": "mug", "at": 1760000000000}"#)?;
 //! engine.ingest(vec![Incoming::Record(event)])?;
 //! engine.wait_until_learned();
-//! assert_eq!(engine.trending(10, None, Default::default())?.items[0].id.as_str(), "mug");
+//! assert_eq!(engine.trending(&Default::default())?.items[0].id.as_str(), "mug");
 //! engine.close()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod answers;
+mod backoff;
 mod challenger;
 mod clock;
 mod config;
@@ -45,13 +46,13 @@ pub use config::{
     Config, Keep, KeepError, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, learn_settings, moved_to,
 };
 pub use engine::Engine;
-pub use error::EngineError;
+pub use error::{EngineError, Resource};
 pub use folder::checkpoints_in;
 pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
 pub use offline::{Replay, UserList, digest, recommendations, replay};
 pub use retention::at_rest::{Compacted, compact};
-pub use status::{FitStatus, GuardStatus, PublishedStatus, Status};
+pub use status::{CheckpointStatus, FitStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status};
 pub use versions::Versions;
 pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 pub use write::check::with_kind_in_code;

@@ -8,6 +8,7 @@ use accrue_store::{LogReader, Offset};
 use accrue_train::{Digest, Recovered, TrainError, recover};
 use serde::Serialize;
 
+use crate::clock::of_request;
 use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
@@ -102,7 +103,8 @@ pub fn recommendations<E: From<EngineError>>(
     let mut log = LogReader::open(dir).map_err(EngineError::from)?;
     let mut recovered = folded(&mut log, dir, config, None, true)?;
     let version = recovered.learner.publish();
-    let shop = Shop { facts: &recovered.facts, version: &version };
+    let (facts, now_ms) = (&recovered.facts, of_request(recovered.facts.stream_time));
+    let shop = Shop { facts, version: &version, now_ms, catalogue: config.catalogue };
     let users = users.unwrap_or_else(|| shop.facts.user_names().map(UserId::from).collect());
     for user in users {
         let visitor = Visitor { user: Some(user.clone()), session: None };

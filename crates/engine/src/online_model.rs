@@ -1,4 +1,5 @@
-//! Names of what learns from events: a part alone, or with what stands in or beside it, as in `blend:gru` and `fitted:ease`.
+//! Names of models that learn from events: a part alone, or a part with the network or the fitted model in it, as in `blend:gru` and
+//! `fitted:ease`.
 //!
 //! In: a name of the command line. Out: the settings that choose it.
 
@@ -10,12 +11,12 @@ use accrue_model::{Part, SequenceKind};
 /// A model that learns from every event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnlineModel {
-    /// What scores.
+    /// The part that scores.
     pub part: Part,
     member: Option<Member>,
 }
 
-/// What does not learn unless it is asked for.
+/// A model that is off by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Member {
     Network(SequenceKind),
@@ -26,7 +27,7 @@ impl OnlineModel {
     /// The model with this name.
     ///
     /// # Errors
-    /// What there is instead.
+    /// If there is none; the error lists the names.
     pub fn named(name: &str) -> Result<Self, UnknownModel> {
         let (part, member) = name.split_once(':').map_or((name, None), |(part, member)| (part, Some(member)));
         let Some(part) = Part::named(part) else {
@@ -45,7 +46,7 @@ impl OnlineModel {
         member.map(|member| Self { part, member: Some(member) }).ok_or_else(|| unknown(name))
     }
 
-    /// The keys of the configuration that choose it, with their values; whatever else it has keeps its default.
+    /// The keys of the configuration that choose it, with their values. All others keep their defaults.
     pub fn settings(self) -> Vec<(&'static str, &'static str)> {
         let member = self.member.map(|member| match member {
             Member::Network(kind) => ("model.sequence.kind", kind.name()),
@@ -55,7 +56,7 @@ impl OnlineModel {
     }
 }
 
-/// A name that no model has which learns from events.
+/// A name that no model has that learns from events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownModel {
     /// The name.
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_chooses_a_part_and_what_stands_in_it() {
+    fn a_name_chooses_a_part_and_the_model_in_it() {
         for (name, settings) in [
             ("factorization", vec![("model.part", "factorization")]),
             ("sequence:gru", vec![("model.part", "sequence"), ("model.sequence.kind", "gru")]),
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_is_told_what_there_is() {
+    fn the_error_of_an_unknown_name_lists_the_names() {
         for (name, why) in [
             ("ease", "fitted:ease or blend:ease"),
             ("sequence:rnn", "no model `sequence:rnn`"),

@@ -1,6 +1,6 @@
 //! What an operator decides: which version to go on from, which suspect records to learn, which challenger to train.
 //!
-//! A decision is a record of the log; it has taken effect when the call returns. A challenger that is asked for is trained later.
+//! A decision is a record of the log; it has taken effect when the call returns. A requested challenger is trained later.
 
 use accrue_store::{Body, Facts, Offset};
 
@@ -8,7 +8,7 @@ use crate::challenger::request::{ChallengerRequest, Command, RequestedChallenger
 use crate::challenger::status::ChallengerStatus;
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 use crate::versions::Versions;
 use crate::write::job::Job;
 
@@ -51,7 +51,8 @@ impl Engine {
     pub fn release_window(&self, from: Offset) -> Result<Versions, EngineError> {
         let versions = self.versions();
         let window = versions.suspect.iter().find(|window| window.from == from && !window.released);
-        let window = window.ok_or_else(|| EngineError::NotFound { what: "suspect window", id: from.to_string() })?;
+        let window =
+            window.ok_or_else(|| EngineError::NotFound { what: Resource::SuspectWindow, id: from.to_string() })?;
         let to = window.to;
         let log = self.running().log.lock().another();
         // On the writer's thread, where retention also moves the log's beginning: nothing can come between.
@@ -103,7 +104,7 @@ impl Engine {
         self.inner.config.learn.reset.gate.margin
     }
 
-    /// Drops the challenger that was asked for.
+    /// Drops the requested challenger.
     ///
     /// # Errors
     /// [`EngineError::Conflict`] if this engine does not serve.

@@ -7,11 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use accrue_event::Check;
-use accrue_serve::Shop;
+use accrue_event::{Check, Timestamp};
+use accrue_model::Version;
 use accrue_serve::search::SearchReader;
+use accrue_serve::{CatalogueSettings, Shop};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -19,22 +20,27 @@ use tokio::sync::oneshot;
 
 use crate::challenger::lifecycle::Lifecycle;
 use crate::challenger::thread::ChallengerThread;
-use crate::clock::now;
+use crate::clock::{now, of_request};
 use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
 use crate::retention::while_serving::Retention;
 use crate::shared::{LearnerStatus, Progress, Shared};
+use crate::status::CheckpointStatus;
 use crate::traffic::Treatment;
 use crate::versions::Versions;
 use crate::write::job::{Job, Reply};
-use crate::write::search_index;
+use crate::write::search_index::{self, Indexer};
 use crate::write::served::ServedQueue;
 use crate::write::writer::Writer;
 
 /// Writes that may wait; more are refused, or wait in their callers.
 const QUEUE: usize = 1_024;
+
+/// How long a shutdown waits for the learner and the search index to catch up. What is left is done after the next start, beside other
+/// work.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// An open folder, with its threads.
 pub(crate) struct Running {
@@ -43,6 +49,7 @@ pub(crate) struct Running {
     pub search: SearchReader,
     pub log: Mutex<LogReader>,
     threads: Mutex<Option<Threads>>,
+    catalogue: CatalogueSettings,
 }
 
 struct Threads {
@@ -55,7 +62,7 @@ struct Threads {
 /// What the learner does when the threads end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shutdown {
-    /// It catches up and writes a checkpoint.
+    /// It catches up if that takes [`CATCH_UP`] at most, and writes a checkpoint where it is.
     Save,
     /// It stops where it is, and its state is dropped.
     Abandon,
@@ -90,7 +97,7 @@ impl Running {
         log.set_segment_span(config.store.segment_span());
         record_settings(&mut log, &mut recovered.facts, &learn_settings(config))?;
         let index = search_index::open(dir, &config.search, &recovered.facts)?;
-        let search = index.reader();
+        let search = index.reader.clone();
         let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
 
         let mut learner = recovered.learner;
@@ -102,6 +109,7 @@ impl Running {
                 // A reset may have been due when the last server ended.
                 woken: resets.is_some(),
                 closing: false,
+                stop_at: None,
                 abandoned: false,
             }),
             version: arc_swap::ArcSwap::from_pointee(learner.publish()),
@@ -112,8 +120,14 @@ impl Running {
             poisoned: Default::default(),
             progressed: Condvar::new(),
             index: Mutex::new(Some(changes)),
+            search: Mutex::new(index.status.clone()),
             served: ServedQueue::new(config.serve.record.share()),
             mailbox: Default::default(),
+            checkpoint: Mutex::new(recovered.checkpoint.map_or_else(Default::default, |offset| CheckpointStatus {
+                covered: Some(learner.end().0),
+                written_at: written_at(&checkpoints.path_of(offset)),
+                ..CheckpointStatus::default()
+            })),
             pruning: Mutex::default(),
         });
         let (jobs, queue) = sync_channel(QUEUE);
@@ -140,20 +154,22 @@ impl Running {
             learner_thread = learner_thread.with_challengers(challengers).with_retention(retention);
         }
         let writer = Writer::new(log, check, shared.clone());
+        let indexer = Indexer::new(dir, &config.search, index, shared.clone());
         let threads = Threads {
             writer: thread("writer", move || writer.run(&queue)),
             learner: thread("learner", move || learner_thread.run()),
-            indexer: thread("indexer", move || search_index::run(index, &changed)),
+            indexer: thread("indexer", move || indexer.run(&changed)),
             challenger,
         };
-        Ok(Self { shared, jobs, search, log: Mutex::new(reader), threads: Mutex::new(Some(threads)) })
+        let (log, threads, catalogue) = (Mutex::new(reader), Mutex::new(Some(threads)), config.catalogue);
+        Ok(Self { shared, jobs, search, log, threads, catalogue })
     }
 
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let version = self.shared.version.load();
         let facts = self.shared.facts.read();
-        read(Shop { facts: &facts, version: &version })
+        read(self.shop(&facts, &version))
     }
 
     /// The same for one visitor, whom the models of their arm, or the last version known good, may answer: as `decide` says when
@@ -167,7 +183,11 @@ impl Running {
         let facts = self.shared.facts.read();
         let treatment = decide(facts.stream_time.0);
         let version = good.as_deref().filter(|_| treatment.is_by_good).unwrap_or(&version);
-        read(Shop { facts: &facts, version: version.of_shopper(treatment.shopper) }, treatment)
+        read(self.shop(&facts, version.of_shopper(treatment.shopper)), treatment)
+    }
+
+    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version) -> Shop<'a> {
+        Shop { facts, version, now_ms: of_request(facts.stream_time), catalogue: self.catalogue }
     }
 
     /// Puts a job into the writer's queue.
@@ -190,6 +210,11 @@ impl Running {
         Ok(answer)
     }
 
+    /// Whether the threads have ended.
+    pub fn is_closed(&self) -> bool {
+        self.threads.lock().is_none()
+    }
+
     /// Ends the threads and closes the log; readers may go on with what is there. Safe to call twice.
     ///
     /// # Errors
@@ -203,6 +228,7 @@ impl Running {
         {
             let mut progress = shared.progress.lock();
             (progress.closing, progress.abandoned) = (true, shutdown == Shutdown::Abandon);
+            progress.stop_at = Some(Instant::now() + CATCH_UP);
         }
         shared.progressed.notify_all();
         let learner = threads.learner.join();
@@ -224,6 +250,12 @@ impl Running {
             None => Ok(()),
         }
     }
+}
+
+/// When a file was last written.
+fn written_at(path: &Path) -> Option<Timestamp> {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+    Some(Timestamp(modified.duration_since(UNIX_EPOCH).ok()?.as_millis() as i64))
 }
 
 /// Starts a thread of the engine.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use accrue_model::Version;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
@@ -11,6 +12,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::challenger::mailbox::Mailbox;
+use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
 use crate::write::search_index::IndexChange;
 use crate::write::served::ServedQueue;
@@ -26,7 +28,9 @@ pub(crate) struct Progress {
     pub woken: bool,
     /// Finish and stop.
     pub closing: bool,
-    /// When closing: stop without learning the rest and without a checkpoint.
+    /// When closing: what is not done at this moment is left to the next start.
+    pub stop_at: Option<Instant>,
+    /// When closing: stop at once, and without a checkpoint.
     pub abandoned: bool,
 }
 
@@ -34,10 +38,10 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LearnerStatus {
     pub quality: Quality,
-    /// What the guard examined since its tests began.
+    /// The choices that the guard examined since its tests began.
     pub tallies: [Tally; 2],
     pub n_learned: u64,
-    pub n_repeats_passed: u64,
+    pub n_repeats_skipped: u64,
     pub copied_bytes: u64,
     /// What stopped the learner, if something did.
     pub failed: Option<String>,
@@ -50,7 +54,7 @@ impl LearnerStatus {
             quality: learner.quality().clone(),
             tallies: learner.tallies(),
             n_learned: learner.n_learned(),
-            n_repeats_passed: learner.n_repeats_passed(),
+            n_repeats_skipped: learner.n_repeats_skipped(),
             copied_bytes: learner.ensemble().copied_bytes(),
             failed: None,
         }
@@ -60,7 +64,7 @@ impl LearnerStatus {
 pub(crate) struct Shared {
     pub facts: RwLock<Facts>,
     pub version: ArcSwap<Version>,
-    /// The last good version, for the share of shoppers that it always answers.
+    /// The good version, for the share of shoppers that it always answers.
     pub good: ArcSwapOption<Version>,
     pub versions: ArcSwap<Versions>,
     pub learner: ArcSwap<LearnerStatus>,
@@ -71,12 +75,14 @@ pub(crate) struct Shared {
     pub index: Mutex<Option<Sender<IndexChange>>>,
     pub served: ServedQueue,
     pub mailbox: Mailbox,
-    /// Held while segments are removed, and while it is made sure that what an erasure needs is still there.
+    pub checkpoint: Mutex<CheckpointStatus>,
+    pub search: Mutex<IndexStatus>,
+    /// Held while segments are removed, and while an erasure verifies that the records that it needs still exist.
     pub pruning: Mutex<()>,
 }
 
 impl Shared {
-    /// Folds committed records into the facts, wakes the learner, and hands catalogue changes to the search index.
+    /// Applies committed records to the facts, wakes the learner, and passes changes of the catalogue to the search index.
     pub fn apply(&self, records: impl Iterator<Item = Record>) {
         let mut edited: Vec<ItemIdx> = Vec::new();
         let mut facts = self.facts.write();
@@ -100,6 +106,12 @@ impl Shared {
         self.progressed.notify_all();
     }
 
+    /// Whether the engine closes and no time is left for work that the next start can do as well.
+    pub fn must_stop(&self) -> bool {
+        let Progress { abandoned, stop_at, .. } = *self.progress.lock();
+        abandoned || stop_at.is_some_and(|stop_at| Instant::now() >= stop_at)
+    }
+
     /// Wakes the learner although there are no new records.
     pub fn wake_learner(&self) {
         self.progress.lock().woken = true;
@@ -110,7 +122,7 @@ impl Shared {
         let index = self.index.lock();
         let Some(index) = index.as_ref().filter(|_| !edited.is_empty() || !new.is_empty()) else { return };
         for item in edited.iter().copied().chain(new) {
-            // The indexer outlives the writer. If it failed, only search is out of date.
+            // The indexer outlives the writer.
             let _ = index.send(IndexChange::of_item(facts, item));
         }
         let _ = index.send(IndexChange::Covered(facts.catalogue_changed));
@@ -120,7 +132,7 @@ impl Shared {
     pub fn poison(&self, cause: &str) {
         if self.poisoned.load().is_none() {
             self.poisoned.store(Some(Arc::new(cause.to_owned())));
-            tracing::error!(%cause, "writes are refused from here on; reads go on");
+            tracing::error!(%cause, "writes are refused from here on; reads continue");
         }
     }
 }

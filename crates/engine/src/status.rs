@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use accrue_event::Timestamp;
 use accrue_model::Fitted;
+use accrue_serve::search::SearchError;
 use accrue_store::{InertReason, PublishedCounts};
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
@@ -23,8 +25,20 @@ pub struct Status {
     pub poisoned: Option<String>,
     /// What stopped the learner, if something did.
     pub learner_failed: Option<String>,
+    /// The newest checkpoint.
+    pub checkpoint: CheckpointStatus,
+    /// Seconds since it was written.
+    pub checkpoint_age_s: Option<f64>,
+    /// The search index.
+    pub search: IndexStatus,
+    /// Why people who are to be forgotten are not yet forgotten, if the last attempt failed.
+    pub erasure_failed: Option<String>,
     /// Items in the catalogue (described or met in events).
     pub n_items: u64,
+    /// Items that the catalogue described, retired ones included.
+    pub n_described: u64,
+    /// Items that only events name, and that are not retired.
+    pub n_unknown: u64,
     /// Users and guests known.
     pub n_shoppers: u64,
     /// Records in quarantine now.
@@ -41,7 +55,7 @@ pub struct Status {
     pub published: PublishedStatus,
     /// Answers that were to be recorded and could not, since the start.
     pub served_lost: u64,
-    /// Choices that taught nothing, because their shopper had made the same choice too often on that day.
+    /// Choices that were not learned, because their shopper had made the same choice too often on that day.
     pub repeats_passed: u64,
     /// Steps of the sequence network that were skipped because a loss or a gradient was not a finite number.
     pub steps_skipped: u64,
@@ -81,6 +95,51 @@ impl PublishedStatus {
     }
 }
 
+/// The newest checkpoint, from which the next start goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CheckpointStatus {
+    /// It includes what was learned from the records before this one; `None` if there is no checkpoint.
+    pub covered: Option<u64>,
+    /// When it was written.
+    pub written_at: Option<Timestamp>,
+    /// Why the last attempt to write one failed, if it did. It is repeated after increasing waits.
+    pub failed: Option<String>,
+}
+
+/// The search index.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct IndexStatus {
+    /// What it is doing.
+    pub state: IndexState,
+    /// Why it failed last, if it did since the start.
+    pub last_error: Option<String>,
+    /// How often it failed since the start.
+    pub failures: u64,
+    /// When changes of the catalogue last became visible to searches.
+    pub committed_at: Option<Timestamp>,
+}
+
+impl IndexStatus {
+    pub(crate) fn fail(&mut self, error: &SearchError) {
+        self.state = IndexState::Failed;
+        self.last_error = Some(error.to_string());
+        self.failures += 1;
+    }
+}
+
+/// What the search index is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexState {
+    /// It follows the catalogue within a second.
+    #[default]
+    Current,
+    /// It failed and is being filled from the catalogue; searches are answered from its last commit.
+    Building,
+    /// It failed, and is opened again after a wait; searches are answered from its last commit.
+    Failed,
+}
+
 /// The fits of a fitted model in the stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FitStatus {
@@ -117,7 +176,7 @@ pub struct GuardStatus {
 
 impl GuardStatus {
     pub(crate) fn of(versions: &Versions, tallies: [Tally; 2]) -> Self {
-        let [stream, anchor] = tallies.map(|tally| (tally.n, tally.line(), tally.good()));
+        let [stream, anchor] = tallies.map(|tally| (tally.n, tally.current(), tally.good()));
         let suspect_windows = versions.suspect.iter().filter(|window| !window.released).count() as u64;
         let (good, on_probation, alarms) = (versions.good, versions.on_probation, versions.alarms);
         Self { good, on_probation, alarms, suspect_windows, stream, anchor }

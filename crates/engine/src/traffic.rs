@@ -1,8 +1,8 @@
 //! Live traffic: which shopper is in which arm of an experiment, which answers are drawn by chance, and which are recorded.
 //!
 //! In: settings, a visitor, an answer's id. Out: the arm (a function of the experiment's name and the shopper alone, so it holds
-//! for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be told apart or cannot be
-//! served. An arm changes what is *shown*; what its models learn from is everybody, or its own shoppers alone ([`ArmLearning`]).
+//! for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be distinguished or cannot be
+//! served. An arm changes what is *shown*; its models learn from all shoppers, or from its own alone ([`ArmLearning`]).
 
 use std::ops::Bound;
 
@@ -13,15 +13,16 @@ use accrue_store::{Assignment, Share, Split, shopper_hash, shopper_name};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Seeds of the hashes: which answers are drawn, what is drawn, and whom the good version answers have nothing to do with each other.
+/// Seeds of the hashes, so that three choices are independent of each other: which answers are drawn, what is drawn, and which shoppers
+/// the good version answers.
 const WHETHER: u64 = 2;
 const WHAT: u64 = 3;
 const GOOD: u64 = 4;
 const DAY_MS: i64 = 86_400_000;
-/// Arms at most.
+/// Largest number of arms.
 const MAX_ARMS: usize = 16;
 
-/// What is kept of answers, and what is tried on them.
+/// Which answers are recorded, how first places are drawn, and the experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServeConfig {
@@ -31,7 +32,7 @@ pub struct ServeConfig {
     pub explore: ExploreSettings,
     /// An experiment that is running.
     pub experiment: Option<ExperimentSettings>,
-    /// Share of shoppers, others each day, whose pages the last version known good makes, 0 to 1.
+    /// Share of shoppers, different ones each day, that the good version answers, 0 to 1.
     pub good_share: f64,
 }
 
@@ -65,7 +66,7 @@ impl ServeConfig {
 pub enum RecordShare {
     /// All or none.
     Whole(bool),
-    /// So many, chosen by a hash of the answer's id.
+    /// This share, chosen by a hash of the answer's id.
     Part(f64),
 }
 
@@ -95,20 +96,20 @@ pub struct ExploreSettings {
     pub places: usize,
     /// The best items that compete for them: 2 to 20.
     pub among: usize,
-    /// By rank: ranks over which the chance falls to 1/e; `inf` draws evenly.
+    /// If drawn by rank: number of ranks over which the probability falls to 1/e; `inf` for equal probabilities.
     pub temperature: f32,
-    /// By what they are drawn.
+    /// The rule by which they are drawn.
     pub by: ExploreBy,
 }
 
-/// By what the first places are drawn.
+/// The rule by which the first places are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExploreBy {
     /// The rank alone.
     #[default]
     Rank,
-    /// Thompson sampling: what may yet turn out to be best, by what the models do not know of the scores.
+    /// Thompson sampling: an item is drawn with the probability that it is the best, given the uncertainty of its score.
     Belief,
 }
 
@@ -131,7 +132,7 @@ impl ExploreSettings {
         }
     }
 
-    /// Refuses what cannot be drawn.
+    /// Refuses values that cannot work.
     ///
     /// # Errors
     /// The first fault found; its key is relative to the table of these settings.
@@ -141,16 +142,16 @@ impl ExploreSettings {
     }
 }
 
-/// An experiment: a name, and what is tried.
+/// An experiment: a name and its arms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExperimentSettings {
-    /// Its name. Another name splits the shoppers anew.
+    /// Its name. Another name splits the shoppers differently.
     pub name: String,
     /// What the models learn from.
     #[serde(default)]
     pub learning: ArmLearning,
-    /// What is tried; the first is what others are compared with.
+    /// The arms. The others are compared with the first one.
     pub arms: Vec<ArmSettings>,
 }
 
@@ -161,12 +162,12 @@ pub enum ArmLearning {
     /// One learner learns from all arms: the difference is that of what is shown, with equally good models behind it.
     #[default]
     Shared,
-    /// Each arm's models begin as a copy of the shared ones and learn from its own shoppers alone: the difference is what an arm would come
-    /// to by itself, with models that see a part of the traffic.
+    /// Each arm's models begin as a copy of the shared ones and learn from its own shoppers alone: the difference includes what an arm learns
+    /// by itself, from a part of the traffic.
     OwnArm,
 }
 
-/// One arm. What it does not name is as the server's settings have it.
+/// One arm. The server's settings hold for what it does not name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArmSettings {
@@ -176,14 +177,15 @@ pub struct ArmSettings {
     pub share: f64,
     /// Which part of the models scores.
     pub part: Option<Part>,
-    /// How much variety weighs, 0 to 1, where a request does not say.
+    /// Weight of diversity, 0 to 1, if a request does not give it.
     pub diversity: Option<f32>,
     /// Share of answers that are drawn, 0 to 1.
     pub explore: Option<f64>,
 }
 
 impl ExperimentSettings {
-    /// Refuses arms that cannot be told apart, add up or be served; `learned` is the part that is learned.
+    /// Refuses arms that cannot be distinguished, whose shares do not sum to 1, or that cannot be served; `learned` is the part that is
+    /// learned.
     ///
     /// # Errors
     /// The first fault found; its key is relative to the table of these settings.
@@ -215,7 +217,7 @@ fn check_name(key: &str, name: &str) -> Result<(), SettingFault> {
 }
 
 impl ExperimentSettings {
-    /// Who is in which arm.
+    /// The assignment of shoppers to arms.
     pub fn split(&self) -> Split {
         let share = |arm: &ArmSettings| Share { name: arm.name.as_str().into(), share: arm.share };
         Split { experiment: self.name.as_str().into(), arms: self.arms.iter().map(share).collect() }
@@ -236,33 +238,33 @@ impl ArmSettings {
     }
 }
 
-/// How one request is answered: all that traffic decides about it.
+/// How one request is answered, as far as traffic decides it.
 #[derive(Clone, Debug)]
 pub struct Treatment<'t> {
-    /// Hash of the shopper; `None` for a stranger, who could not be known again.
+    /// Hash of the shopper; `None` for a visitor without an id, who could not be recognised again.
     pub shopper: Option<u64>,
-    /// Whether the last version known good answers.
+    /// Whether the good version answers.
     pub is_by_good: bool,
-    /// How the first places are drawn, if they are, and the number behind their chance.
+    /// How the first places are drawn, if they are, and the seed of the draw.
     pub explore: Option<(Explore, u64)>,
-    /// The arm as a record names it; `None` for a stranger, and where no experiment is running.
+    /// The arm, as records name it; `None` for a visitor without an id, and without an experiment.
     pub assignment: Option<Assignment>,
     arm: Option<&'t ArmSettings>,
 }
 
 impl Treatment<'_> {
-    /// Which part of the models scores, if the arm says.
+    /// The part of the models that scores, if the arm names one.
     pub fn part(&self) -> Option<Part> {
         self.arm.and_then(|arm| arm.part)
     }
 
-    /// How much variety weighs, if the arm says.
+    /// Weight of diversity, if the arm has one.
     pub fn diversity(&self) -> Option<f32> {
         self.arm.and_then(|arm| arm.diversity)
     }
 }
 
-/// Who gets what: the settings at work.
+/// Decides how each visitor is answered.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
     explore: ExploreSettings,
@@ -271,13 +273,13 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// By these settings, which were validated.
+    /// With these settings, which must be valid.
     pub fn new(settings: &ServeConfig) -> Self {
         let experiment = settings.experiment.clone().map(|experiment| (experiment.clone(), experiment.split()));
         Self { explore: settings.explore, experiment, good_share: settings.good_share }
     }
 
-    /// Decides how the answer `answer_id` to this visitor is made, at the stream time `now_ms`. A user is known by their id, a guest by
+    /// Decides how the answer `answer_id` to this visitor is made, at the stream time `now_ms`. A user is recognised by the id, a guest by
     /// the session.
     pub fn treatment(&self, visitor: &Visitor, answer_id: &str, now_ms: i64) -> Treatment<'_> {
         let shopper = visitor.shopper();
@@ -292,14 +294,14 @@ impl Traffic {
         Treatment { shopper: hash, is_by_good, explore: self.exploration(arm, answer_id), assignment, arm }
     }
 
-    /// Whether the last version known good answers this shopper, on the day of `now_ms`: another small share of shoppers each day, so that
-    /// what is chosen does not only confirm the models that made the page.
+    /// Whether the good version answers this shopper on the day of `now_ms`. It answers a different small share of shoppers each day, so
+    /// that not all choices follow from pages of the current model.
     fn is_by_good(&self, shopper: &Shopper, now_ms: i64) -> bool {
         let day = now_ms.div_euclid(DAY_MS);
         self.good_share > 0.0 && unit(&format!("{day}\0{}", shopper_name(shopper)), GOOD) < self.good_share
     }
 
-    /// How the answer of this id is drawn, if it is one of those that are, and the number behind its chance.
+    /// How the answer with this id is drawn, if it is one of those that are, and the seed of the draw.
     fn exploration(&self, arm: Option<&ArmSettings>, answer_id: &str) -> Option<(Explore, u64)> {
         let share = arm.and_then(|arm| arm.explore).unwrap_or(self.explore.share);
         let is_drawn = unit(answer_id, WHETHER) < share;
@@ -341,7 +343,7 @@ mod tests {
         let again = traffic(TWO);
         assert!((0..1_000).all(|n| arm(&one, n) == arm(&again, n)));
         let both = (0..10_000).filter(|&n| &*arm(&one, n) == "b" && &*arm(&other, n) == "b").count();
-        assert!((300..500).contains(&both), "another name splits anew: {both}");
+        assert!((300..500).contains(&both), "another name splits differently: {both}");
         let stranger = one.treatment(&Visitor::default(), "r", 0);
         assert!(stranger.assignment.is_none() && stranger.shopper.is_none());
     }
@@ -356,7 +358,7 @@ mod tests {
         let (one, other) = (day(20_000), day(20_001));
         assert!((430..570).contains(&one.len()) && (430..570).contains(&other.len()), "{} {}", one.len(), other.len());
         assert!(one.iter().filter(|n| other.contains(n)).count() < 100);
-        assert!(!is_by_good(&traffic, &Visitor::default(), 0), "a stranger cannot be known again");
+        assert!(!is_by_good(&traffic, &Visitor::default(), 0), "a visitor without an id cannot be recognised");
         assert!((0..5_000).all(|n| !is_by_good(&Traffic::default(), &user(n), 0)));
     }
 

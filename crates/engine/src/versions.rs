@@ -4,7 +4,7 @@ use accrue_train::{Learner, Lineage, SuspectWindow, VersionEntry, VersionStatus}
 use serde::Serialize;
 
 use crate::challenger::status::ChallengerStatus;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 
 /// Every version, and which of them answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -21,7 +21,7 @@ pub struct Versions {
     pub on_probation: bool,
     /// Rollbacks that an alarm caused.
     pub alarms: u64,
-    /// Records that were learned and undone.
+    /// Windows of records that were learned and undone.
     pub suspect: Vec<SuspectWindow>,
     /// The challenger, and the verdicts on those before it.
     pub challenger: ChallengerStatus,
@@ -51,10 +51,10 @@ impl Versions {
     /// [`EngineError::NotFound`].
     pub fn version(&self, number: u64) -> Result<&VersionEntry, EngineError> {
         let found = self.versions.iter().find(|entry| entry.number == number);
-        found.ok_or_else(|| EngineError::NotFound { what: "version", id: number.to_string() })
+        found.ok_or_else(|| EngineError::NotFound { what: Resource::Version, id: number.to_string() })
     }
 
-    /// The version to go back to when `number` is undone: the latest before it that was good and whose state is kept.
+    /// The version to restore when `number` is undone: the latest one before it that was good and whose state is kept.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], or [`EngineError::Conflict`] if no state before it is kept.

@@ -4,6 +4,7 @@
 //! [`User`]), or a rejection with a stable reason. Later stages rely on these facts and do not check them again. This
 //! crate stores nothing, reads no clock and knows no model.
 
+mod any_value;
 mod attribute;
 mod check;
 mod event;

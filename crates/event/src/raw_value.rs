@@ -4,11 +4,10 @@
 //! hashes of that text, so its bytes must never change. It is not written with `serde_json`, which writes some floats and
 //! control characters in other ways and does not promise to keep its notation.
 
-use std::fmt;
-
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
 use crate::Attribute;
+use crate::any_value::{self, AnyValue};
 use crate::json::{push_key, push_text};
 
 /// One value as it was sent.
@@ -139,70 +138,45 @@ impl<'de> Deserialize<'de> for RawValue {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
+        any_value::read(deserializer)
     }
 }
 
-struct AnyValue;
+impl AnyValue for Node {
+    type Element = RawValue;
+    type Name = Box<str>;
 
-impl<'de> de::Visitor<'de> for AnyValue {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+    fn null() -> Self {
+        Self::Value(RawValue::Null)
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Null))
+    fn boolean(value: bool) -> Self {
+        Self::Value(RawValue::Bool(value))
     }
 
-    fn visit_none<E: de::Error>(self) -> Result<Node, E> {
-        self.visit_unit()
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Bool(value)))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Int(value)))
+    fn integer(value: i64) -> Self {
+        Self::Value(RawValue::Int(value))
     }
 
     // An id above the range of i64 must keep its digits, so it becomes a text and not a float.
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Value(i64::try_from(value).map_or_else(|_| RawValue::text(value.to_string()), RawValue::Int)))
+    fn above_i64(value: u64) -> Self {
+        Self::Value(RawValue::text(value.to_string()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::Float(value)))
+    fn float(value: f64) -> Self {
+        Self::Value(RawValue::Float(value))
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::text(value)))
+    fn text(value: String) -> Self {
+        Self::Value(RawValue::text(value))
     }
 
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Node, E> {
-        Ok(Node::Value(RawValue::text(value)))
+    fn list(values: Vec<RawValue>) -> Self {
+        Self::Value(RawValue::List(values))
     }
 
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element()? {
-            values.push(value);
-        }
-        Ok(Node::Value(RawValue::List(values)))
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(Node::Map(pairs))
+    fn table(fields: Vec<(Box<str>, RawValue)>) -> Self {
+        Self::Map(fields)
     }
 }
 

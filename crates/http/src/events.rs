@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accrue_engine::{Incoming, Ingested, Refused, Sender};
+use accrue_engine::{Incoming, Ingested, Sender};
 use accrue_event::RawEvent;
 use axum::Extension;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::body::{Form, by_size};
 use super::caller::Caller;
-use super::items::refuse_if_nothing_taken;
+use super::ingested::{IngestedBody, refuse_if_nothing_taken};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::records::{Batch, Record};
 use super::schema::EventRecord;
@@ -25,67 +23,6 @@ use super::server::Server;
 pub(super) const PUBLISHED_AT_A_TIME: u32 = 2_048;
 /// Milliseconds that events of such a key wait for room in the queue.
 const PUBLISHED_WAIT_MS: u64 = 2_000;
-
-/// The outcome of a batch: `accepted` + `repaired` + `duplicates` + the length of `quarantined` is its number of
-/// records.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct IngestedBody {
-    /// Accepted as sent.
-    #[schema(example = 2)]
-    accepted: u64,
-    /// Accepted after repairs (white space, a missing price, a clock a little ahead …).
-    #[schema(example = 0)]
-    repaired: u64,
-    /// Known already by id, or refused before; nothing was changed.
-    #[schema(example = 0)]
-    duplicates: u64,
-    /// Refused; kept with the reason until they are released or dropped. Of a published key at most as many an hour as
-    /// `check.published.kept_refusals_per_hour` says; further ones are counted by reason.
-    quarantined: Vec<RefusedBody>,
-    /// The log's end after this batch: its records are before this offset. An answer with an `offset` at least as high
-    /// has learned from them.
-    #[schema(example = 48213)]
-    offset: u64,
-}
-
-/// A refused record of a batch.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RefusedBody {
-    /// Its position in the batch, from 0.
-    #[schema(example = 1)]
-    index: usize,
-    /// Stable reason code.
-    #[schema(example = "no_shopper")]
-    reason: String,
-    /// The exact fault.
-    #[schema(example = "user, session: one of them is needed")]
-    detail: String,
-}
-
-impl From<Refused> for RefusedBody {
-    fn from(Refused { index, reason, detail }: Refused) -> Self {
-        Self { index, reason, detail }
-    }
-}
-
-impl From<Ingested> for IngestedBody {
-    fn from(ingested: Ingested) -> Self {
-        Self {
-            accepted: ingested.accepted,
-            repaired: ingested.repaired,
-            duplicates: ingested.duplicates,
-            quarantined: ingested.quarantined.into_iter().map(RefusedBody::from).collect(),
-            offset: ingested.offset,
-        }
-    }
-}
-
-impl IngestedBody {
-    /// The answer to an empty batch.
-    pub(super) fn nothing(offset: u64) -> Self {
-        Self { accepted: 0, repaired: 0, duplicates: 0, quarantined: Vec::new(), offset }
-    }
-}
 
 impl Server {
     /// Reads a request's body as a batch of at most `most` records.

@@ -45,7 +45,8 @@ pub(super) struct ForgettingBody {
     /// The last one since the start of the server that succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<ErasedBody>,
-    /// Why the last one failed; the next start of the server finishes it.
+    /// Why the last attempt failed. It is tried again after increasing waits, together with whoever is to be forgotten next; the next
+    /// start of the server finishes it as well. Its people stay unknown visitors meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
 }

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use accrue_engine::{Ingested, Refused};
 use accrue_event::{Attributes, Item, ItemId, RawItem, RawValue, Timestamp, clean_id};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body;
-use super::events::IngestedBody;
+use super::ingested::{IngestedBody, refuse_if_nothing_taken, refuse_if_refused};
 use super::params::{At, Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::schema::{AttributesRecord, ItemRecord};
@@ -121,42 +119,6 @@ pub(super) async fn put_item(
     let ingested = server.engine.put_items(vec![item.into()], false).await?;
     refuse_if_refused(&ingested)?;
     Ok(Json(ingested.into()))
-}
-
-/// The problem of a batch of which no record was taken, now or before. A client that names every field wrongly would not
-/// notice it by a 200.
-pub(super) fn refuse_if_nothing_taken(ingested: &Ingested) -> Result<(), Problem> {
-    let refused: Vec<_> = ingested.quarantined.iter().chain(&ingested.refused_again).collect();
-    let known = ingested.duplicates - ingested.refused_again.len() as u64;
-    let Some(first) = refused.first() else { return Ok(()) };
-    if ingested.accepted + ingested.repaired + known > 0 {
-        return Ok(());
-    }
-    let detail = format!("none of {} records was taken; the first: {}", refused.len(), first.detail);
-    let reasons = |refused: &[Refused]| -> Vec<_> {
-        let one =
-            |refused: &Refused| json!({"index": refused.index, "reason": refused.reason, "detail": refused.detail});
-        refused.iter().map(one).collect()
-    };
-    Err(Problem::new(Code::RecordRefused, detail)
-        .member("reason", first.reason.as_str())
-        .member("accepted", 0)
-        .member("repaired", 0)
-        .member("duplicates", ingested.duplicates)
-        .member("quarantined", reasons(&ingested.quarantined))
-        .member("refused_before", reasons(&ingested.refused_again))
-        .member("offset", ingested.offset))
-}
-
-/// The problem of the one record that was sent, if the check refused it, now or before.
-pub(super) fn refuse_if_refused(ingested: &Ingested) -> Result<(), Problem> {
-    match ingested.quarantined.first().or(ingested.refused_again.first()) {
-        None => Ok(()),
-        Some(refused) => {
-            let problem = Problem::new(Code::RecordRefused, refused.detail.as_str());
-            Err(problem.member("reason", refused.reason.as_str()))
-        }
-    }
 }
 
 /// A change of some fields; those left out stay as they are.

@@ -15,6 +15,7 @@ mod caller;
 mod connection;
 mod events;
 mod forget;
+mod ingested;
 mod items;
 mod large;
 mod listener;
@@ -34,10 +35,12 @@ pub mod schema;
 mod search;
 mod server;
 mod settings;
+mod status;
 mod turns;
 mod users;
 mod versions;
 
+pub use listener::raise_limit_of_files;
 pub use router::{ServeError, router, serve};
 
 /// Threads that a runtime should have beside one for each core: they answer probes while every core computes a page.

@@ -213,9 +213,9 @@ pub(super) fn connections_within_files(most: usize) -> usize {
     room.min(most)
 }
 
-/// The limit of open files after it was raised; `None` if there is none.
+/// Raises the limit of open files of this process as far as the system allows, and returns it; `None` if there is none.
 #[cfg(unix)]
-fn raise_limit_of_files() -> Option<usize> {
+pub fn raise_limit_of_files() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.unwrap_or(1 << 20);
@@ -230,8 +230,9 @@ fn raise_limit_of_files() -> Option<usize> {
     usize::try_from(current).ok()
 }
 
+/// Raises the limit of open files of this process; on this system there is none to raise.
 #[cfg(not(unix))]
-fn raise_limit_of_files() -> Option<usize> {
+pub fn raise_limit_of_files() -> Option<usize> {
     None
 }
 

@@ -8,7 +8,7 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use accrue_engine::{ChallengerState, ChallengerStatus, Status};
+use accrue_engine::{ChallengerState, ChallengerStatus, GuardStatus, IndexState, IndexStatus, Status};
 use accrue_train::Quality;
 use axum::http::Method;
 use parking_lot::RwLock;
@@ -170,6 +170,17 @@ fn render_process(page: &mut Page) {
 
 /// The engine's figures.
 fn render_engine(page: &mut Page, status: &Status) {
+    render_state(page, status);
+    render_guard(page, &status.guard);
+    render_challenger(page, &status.challenger);
+    render_counts(page, status);
+    render_learning(page, status);
+    render_check(page, status);
+    render_quality(page, &status.quality);
+}
+
+/// How far the log and the learner are, and whether both work.
+fn render_state(page: &mut Page, status: &Status) {
     page.head("accrue_build_info", "gauge", "The build, as a label.");
     page.sample("accrue_build_info", concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
     page.one("accrue_log_records", "gauge", "Records in the log.", status.log_end);
@@ -191,7 +202,15 @@ fn render_engine(page: &mut Page, status: &Status) {
         "1 if learning has stopped; answers come from the last version.",
         failed,
     );
-    let guard = &status.guard;
+    render_checkpoint(page, status);
+    render_search(page, &status.search);
+    let failed = u8::from(status.erasure_failed.is_some());
+    let help = "1 if people are still to be forgotten because the last attempt failed; it is tried again.";
+    page.one("accrue_erasure_failed", "gauge", help, failed);
+}
+
+/// The tests of the guard.
+fn render_guard(page: &mut Page, guard: &GuardStatus) {
     page.one("accrue_guard_rollbacks_total", "counter", "Automatic rollbacks.", guard.alarms);
     page.one(
         "accrue_guard_on_probation",
@@ -211,13 +230,17 @@ fn render_engine(page: &mut Page, status: &Status) {
         "gauge",
         "Mean NDCG@20 since the tests began, by test, of the current version and of the good version.",
     );
-    for (test, (_, line, good)) in [("stream", guard.stream), ("anchor", guard.anchor)] {
-        page.sample("accrue_guard_ndcg", &format!("test=\"{test}\",model=\"line\""), line);
+    for (test, (_, current, good)) in [("stream", guard.stream), ("anchor", guard.anchor)] {
+        page.sample("accrue_guard_ndcg", &format!("test=\"{test}\",model=\"line\""), current);
         page.sample("accrue_guard_ndcg", &format!("test=\"{test}\",model=\"good\""), good);
     }
-    render_challenger(page, &status.challenger);
+}
+
+/// What the facts hold.
+fn render_counts(page: &mut Page, status: &Status) {
     page.one("accrue_events_accepted_total", "counter", "Events accepted as sent.", status.accepted);
-    page.one("accrue_items", "gauge", "Items in the catalogue.", status.n_items);
+    page.one("accrue_items", "gauge", "Items known, described or only named by events.", status.n_items);
+    page.one("accrue_items_unknown", "gauge", "Items that only events name.", status.n_unknown);
     page.one("accrue_shoppers", "gauge", "Users and guests known.", status.n_shoppers);
     page.one("accrue_quarantine_records", "gauge", "Records in quarantine now.", status.n_quarantined);
     page.one(
@@ -245,6 +268,10 @@ fn render_engine(page: &mut Page, status: &Status) {
         "Answers that were not recorded because too many waited to be written.",
         status.served_lost,
     );
+}
+
+/// What was not learned, and the fits of the fitted model.
+fn render_learning(page: &mut Page, status: &Status) {
     page.one(
         "accrue_learner_repeats_passed_total",
         "counter",
@@ -266,6 +293,16 @@ fn render_engine(page: &mut Page, status: &Status) {
             fits.failed,
         );
     }
+    page.one(
+        "accrue_publication_copied_bytes",
+        "gauge",
+        "Bytes copied by publications, per event learned.",
+        status.copied_bytes_per_event,
+    );
+}
+
+/// What the check repaired and refused.
+fn render_check(page: &mut Page, status: &Status) {
     page.head("accrue_repairs_total", "counter", "Repairs made on incoming records, by kind.");
     for (repair, count) in &status.repairs {
         page.sample("accrue_repairs_total", &format!("repair=\"{}\"", escape(repair)), count);
@@ -274,13 +311,6 @@ fn render_engine(page: &mut Page, status: &Status) {
     for (reason, count) in &status.reasons {
         page.sample("accrue_refusals_total", &format!("reason=\"{}\"", escape(reason)), count);
     }
-    page.one(
-        "accrue_publication_copied_bytes",
-        "gauge",
-        "Bytes copied by publications, per event learned.",
-        status.copied_bytes_per_event,
-    );
-    render_quality(page, &status.quality);
 }
 
 /// The progress of the next reset.
@@ -300,7 +330,7 @@ fn render_challenger(page: &mut Page, challenger: &ChallengerStatus) {
     let help = "Choices that the challenger and the current model both predicted.";
     page.one("accrue_challenger_choices", "gauge", help, standing.map_or(0, |standing| standing.n));
     page.head("accrue_challenger_gain", "gauge", "Mean gain over them, of the challenger and of the current model.");
-    for (model, gain) in standing.iter().flat_map(|both| [("challenger", both.challenger), ("line", both.line)]) {
+    for (model, gain) in standing.iter().flat_map(|both| [("challenger", both.challenger), ("line", both.current)]) {
         page.sample("accrue_challenger_gain", &format!("model=\"{model}\""), gain);
     }
     let help = "Challengers that were promoted.";
@@ -360,8 +390,32 @@ fn render_quality(page: &mut Page, quality: &Quality) {
         "accrue_drift_pace_ratio",
         "gauge",
         "The learning-rate multiplier since the last of them.",
-        f64::from(drift.pace()),
+        f64::from(drift.rate_multiplier()),
     );
+}
+
+/// The newest checkpoint, from which the next start goes on.
+fn render_checkpoint(page: &mut Page, status: &Status) {
+    let checkpoint = &status.checkpoint;
+    if let Some(age_s) = status.checkpoint_age_s {
+        page.one("accrue_checkpoint_age_seconds", "gauge", "Time since the newest checkpoint was written.", age_s);
+    }
+    let behind = status.log_end.saturating_sub(checkpoint.covered.unwrap_or(0));
+    let help = "Records that the newest checkpoint does not include; the next start learns them again.";
+    page.one("accrue_checkpoint_lag_records", "gauge", help, behind);
+    let help = "1 if the last checkpoint could not be written; it is tried again.";
+    page.one("accrue_checkpoint_failed", "gauge", help, u8::from(checkpoint.failed.is_some()));
+}
+
+/// The search index.
+fn render_search(page: &mut Page, search: &IndexStatus) {
+    let help = "1 if the search index failed and does not follow the catalogue until it is built again.";
+    page.one("accrue_search_index_failed", "gauge", help, u8::from(search.state != IndexState::Current));
+    page.one("accrue_search_index_failures_total", "counter", "Failures of the search index.", search.failures);
+    if let Some(at) = search.committed_at {
+        let help = "When changes of the catalogue last became visible to searches, in seconds since 1970.";
+        page.one("accrue_search_index_commit_time_seconds", "gauge", help, at.0 as f64 / 1e3);
+    }
 }
 
 /// The text being written.
@@ -433,6 +487,9 @@ mod tests {
             format!("accrue_http_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 2"),
             format!("accrue_http_request_duration_seconds_count{{{labels}}} 2"),
             "accrue_learner_lag_records 2".into(),
+            "accrue_checkpoint_lag_records 9".into(),
+            "accrue_checkpoint_failed 0".into(),
+            "accrue_search_index_failed 0".into(),
             "accrue_http_requests_in_flight 2".into(),
             "accrue_http_connections 3".into(),
             "accrue_http_connections_evicted_total 1".into(),

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use accrue_engine::Engine;
 use accrue_event::{ItemId, Tree, clean_id};
 use accrue_serve::filter::Filter;
 use axum::extract::{FromRequestParts, Path, Query};
@@ -154,11 +155,14 @@ impl At<'_> {
         ids.iter().enumerate().map(|(idx, id)| self.id(&format!("{field}[{idx}]"), id)).collect()
     }
 
-    /// A filter; an empty text is none.
-    pub(super) fn filter(self, text: Option<&str>) -> Result<Option<Filter>, Problem> {
+    /// A filter on fields that items have; an empty text is none.
+    pub(super) fn filter(self, text: Option<&str>, engine: &Engine) -> Result<Option<Filter>, Problem> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-        Filter::parse(text)
-            .map(Some)
-            .map_err(|error| Problem::new(Code::InvalidFilter, error.to_string()).field(format!("{}filter", self.0)))
+        let problem = |fault: String| Problem::new(Code::InvalidFilter, fault).field(format!("{}filter", self.0));
+        let filter = Filter::parse(text).map_err(|error| problem(error.to_string()))?;
+        engine.with_shop(|shop| shop.check_filter(&filter)).map_err(|unknown| {
+            problem(unknown.to_string()).member("name", &*unknown.name).member("near", &unknown.near[..])
+        })?;
+        Ok(Some(filter))
     }
 }

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::metrics::Load;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::server::Server;
+use super::status::{PartBody, degraded};
 
 /// The process is alive.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,6 +52,11 @@ pub(super) struct Readiness {
     log_end: u64,
     /// Records that the version has not learned from yet. Answers use a shopper's own events before that.
     lag: u64,
+    /// Parts that failed and are tried again while the rest goes on (`/v1/status` says why); empty if all work.
+    #[schema(value_type = Vec<String>, example = json!([]))]
+    degraded: Vec<&'static str>,
+    /// Whether items are found as the catalogue describes them.
+    search_index: PartBody,
 }
 
 /// Whether the server accepts reads and writes
@@ -78,6 +84,8 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Rea
         offset: status.learned,
         log_end: status.log_end,
         lag: status.log_end.saturating_sub(status.learned),
+        degraded: degraded(&status),
+        search_index: PartBody::of_search(&status),
     }))
 }
 

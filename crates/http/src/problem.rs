@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use accrue_engine::EngineError;
+use accrue_engine::{EngineError, Resource};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident => $status:ident $code:literal $title:literal,)*) => {
@@ -162,13 +162,16 @@ impl From<EngineError> for Problem {
             EngineError::Poisoned(_) => Problem::new(Code::WriterPoisoned, detail).retry_after(60),
             EngineError::Overloaded => Problem::new(Code::Overloaded, detail).retry_after(1),
             EngineError::Closing => Problem::new(Code::Closing, detail).retry_after(5),
-            EngineError::NotFound { what, .. } => match what {
-                "item" => Problem::new(Code::ItemNotFound, detail),
-                "user" => Problem::new(Code::UserNotFound, detail),
-                "version" => Problem::new(Code::VersionNotFound, detail),
-                "quarantined record" => Problem::new(Code::RecordNotFound, detail),
-                _ => Problem::new(Code::NotFound, detail),
-            },
+            EngineError::NotFound { what, .. } => {
+                let code = match what {
+                    Resource::Item => Code::ItemNotFound,
+                    Resource::User => Code::UserNotFound,
+                    Resource::Version => Code::VersionNotFound,
+                    Resource::QuarantinedRecord => Code::RecordNotFound,
+                    Resource::SuspectWindow => Code::NotFound,
+                };
+                Problem::new(code, detail)
+            }
             EngineError::Refused(rejection) => {
                 Problem::new(Code::RecordRefused, rejection.detail).member("reason", rejection.reason.code().to_owned())
             }
@@ -235,9 +238,9 @@ mod tests {
         check(EngineError::Poisoned("disk full".into()), Code::WriterPoisoned, true);
         check(EngineError::Overloaded, Code::Overloaded, true);
         check(EngineError::Closing, Code::Closing, true);
-        check(unknown("item"), Code::ItemNotFound, false);
-        check(unknown("user"), Code::UserNotFound, false);
-        check(unknown("quarantined record"), Code::RecordNotFound, false);
+        check(unknown(Resource::Item), Code::ItemNotFound, false);
+        check(unknown(Resource::User), Code::UserNotFound, false);
+        check(unknown(Resource::QuarantinedRecord), Code::RecordNotFound, false);
         check(EngineError::Invalid { field: "n", message: "odd".into() }, Code::InvalidValue, false);
     }
 

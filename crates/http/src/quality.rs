@@ -149,7 +149,7 @@ impl From<&Drift> for DriftBody {
             n_changes: drift.n_changes(),
             n_worse: drift.n_worse(),
             last_change_offset: drift.changes().last().map(|change| change.offset),
-            pace: drift.pace(),
+            pace: drift.rate_multiplier(),
         }
     }
 }

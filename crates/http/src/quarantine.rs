@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, off_worker};
-use super::events::IngestedBody;
+use super::ingested::IngestedBody;
 use super::params::{At, Params};
 use super::problem::{Problem, ProblemDocument};
 use super::server::Server;

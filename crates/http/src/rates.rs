@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -21,6 +21,8 @@ const SHARE_OF_ADDRESS: f64 = 0.25;
 const DEBT_S: f64 = 60.0;
 /// Addresses that are counted apart; beyond it, those that came last share one count.
 const MAX_ADDRESSES: usize = 10_000;
+/// How often the addresses are looked through for such as say nothing, at most.
+const SWEPT_AFTER: Duration = Duration::from_secs(1);
 
 /// A token bucket: refilled evenly, up to the tokens of some seconds.
 struct Bucket {
@@ -62,7 +64,13 @@ pub(super) struct Rates {
 
 struct Addresses {
     per_s: f64,
-    buckets: Mutex<HashMap<IpAddr, Bucket>>,
+    counted: Mutex<Counted>,
+}
+
+struct Counted {
+    buckets: HashMap<IpAddr, Bucket>,
+    /// When those that say nothing were last removed.
+    swept: Instant,
 }
 
 impl Rates {
@@ -73,7 +81,9 @@ impl Rates {
         let burst_s = if is_published { PUBLISHED_BURST_S } else { BURST_S };
         Self {
             of_key: per_s.map(|per_s| Mutex::new(Bucket::full(per_s, burst_s, now))),
-            of_addresses: per_address_per_s.or(share).map(|per_s| Addresses { per_s, buckets: Mutex::default() }),
+            of_addresses: per_address_per_s
+                .or(share)
+                .map(|per_s| Addresses { per_s, counted: Mutex::new(Counted { buckets: HashMap::new(), swept: now }) }),
         }
     }
 
@@ -120,8 +130,11 @@ impl Rates {
 
 impl Addresses {
     fn with<T>(&self, address: IpAddr, now: Instant, f: impl FnOnce(&mut Bucket) -> T) -> T {
-        let mut buckets = self.buckets.lock();
-        if buckets.len() >= MAX_ADDRESSES && !buckets.contains_key(&address) {
+        let mut counted = self.counted.lock();
+        let Counted { buckets, swept } = &mut *counted;
+        let is_full = buckets.len() >= MAX_ADDRESSES && !buckets.contains_key(&address);
+        if is_full && now.saturating_duration_since(*swept) >= SWEPT_AFTER {
+            *swept = now;
             // A full bucket says nothing.
             buckets.retain(|_, bucket| {
                 bucket.refill(now);
@@ -136,8 +149,6 @@ impl Addresses {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn address(n: u32) -> Option<IpAddr> {
@@ -190,10 +201,9 @@ mod tests {
         for n in 0..20_000 {
             let _ = rates.enter(address(n), start);
         }
-        let buckets = rates.of_addresses.as_ref().unwrap().buckets.lock();
-        assert_eq!(buckets.len(), MAX_ADDRESSES + 1);
-        drop(buckets);
+        let n_counted = || rates.of_addresses.as_ref().map_or(0, |addresses| addresses.counted.lock().buckets.len());
+        assert_eq!(n_counted(), MAX_ADDRESSES + 1);
         assert_eq!(rates.enter(address(50_000), start + Duration::from_secs(3600)), Ok(()));
-        assert_eq!(rates.of_addresses.as_ref().unwrap().buckets.lock().len(), 1);
+        assert_eq!(n_counted(), 1);
     }
 }

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use accrue_engine::{Answered, Engine, Refused};
 use accrue_event::{EventType, ItemId, RawEvent, RawValue};
-use accrue_serve::{Grouping, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
+use accrue_serve::{
+    Grouping, IncompleteItems, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor,
+};
 use accrue_store::Assignment;
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -14,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, off_worker};
 use super::caller::Caller;
-use super::events::RefusedBody;
+use super::ingested::RefusedBody;
 use super::params::{At, Id, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
 use super::schema::EventRecord;
@@ -45,6 +47,25 @@ impl From<VariantsBody> for Grouping {
         match variants {
             VariantsBody::One => Grouping::Product,
             VariantsBody::All => Grouping::Item,
+        }
+    }
+}
+
+/// Whether items at price 0 or without a title are recommended.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum IncompleteBody {
+    /// They are not recommended.
+    Hide,
+    /// They are recommended like all others.
+    Show,
+}
+
+impl From<IncompleteBody> for IncompleteItems {
+    fn from(incomplete: IncompleteBody) -> Self {
+        match incomplete {
+            IncompleteBody::Hide => IncompleteItems::Hide,
+            IncompleteBody::Show => IncompleteItems::Show,
         }
     }
 }
@@ -112,6 +133,10 @@ pub(super) struct RecommendBody {
     #[serde(default)]
     #[schema(inline)]
     variants: VariantsBody,
+    /// Whether items at price 0 or without a title may be recommended, where others have a price or a title: `hide` or
+    /// `show`; what `catalogue.incomplete` of the configuration says if left out. Search finds them in any case.
+    #[schema(inline)]
+    incomplete: Option<IncompleteBody>,
     /// How much diversity weighs against score: 0 to 1.
     #[schema(minimum = 0, maximum = 1, default = 0)]
     diversity: Option<f32>,
@@ -153,10 +178,11 @@ impl RecommendBody {
             items: at.items("items", &self.items, MAX_ITEMS)?,
             n: at.count("n", self.n, 10, N)?,
             offset: at.count("offset", self.offset, 0, 0..=MAX_OFFSET)?,
-            filter: at.filter(self.filter.as_deref())?,
+            filter: at.filter(self.filter.as_deref(), engine)?,
             exclude: at.items("exclude", &self.exclude, MAX_ITEMS)?,
             seen: seen(at, self.seen.as_deref(), engine)?,
             grouping: self.variants.into(),
+            incomplete: self.incomplete.map(IncompleteItems::from),
             diversity: self.diversity.map(|diversity| at.share("diversity", Some(diversity), 0.0)).transpose()?,
             part: None,
             explore: None,
@@ -376,6 +402,10 @@ pub(super) struct RecommendParams {
     #[serde(default)]
     #[param(inline)]
     variants: VariantsBody,
+    /// Whether items at price 0 or without a title may be recommended: `hide` or `show`; what the configuration says if
+    /// left out.
+    #[param(inline)]
+    incomplete: Option<IncompleteBody>,
     /// How much diversity weighs against score: 0 to 1.
     diversity: Option<f32>,
     /// Whether each item comes with its reasons.
@@ -416,7 +446,7 @@ fn recommend_by_params(
     params: RecommendParams,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let RecommendParams { session, n, offset, filter, seen, variants, diversity, explain } = params;
+    let RecommendParams { session, n, offset, filter, seen, variants, incomplete, diversity, explain } = params;
     let body = RecommendBody {
         user: Some(user),
         session,
@@ -425,6 +455,7 @@ fn recommend_by_params(
         filter,
         seen,
         variants,
+        incomplete,
         diversity,
         explain,
         ..Default::default()
@@ -496,6 +527,21 @@ pub(super) struct ListParams {
     #[serde(default)]
     #[param(inline)]
     variants: VariantsBody,
+    /// Whether items at price 0 or without a title may be recommended: `hide` or `show`; what the configuration says if
+    /// left out.
+    #[param(inline)]
+    incomplete: Option<IncompleteBody>,
+}
+
+impl ListParams {
+    fn into_request(self, engine: &Engine) -> Result<ListRequest, Problem> {
+        Ok(ListRequest {
+            n: At("").count("n", self.n, 10, N)?,
+            filter: At("").filter(self.filter.as_deref(), engine)?,
+            grouping: self.variants.into(),
+            incomplete: self.incomplete.map(IncompleteItems::from),
+        })
+    }
 }
 
 /// Items like this one
@@ -513,12 +559,12 @@ pub(super) async fn similar(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
-    Params(ListParams { n, filter, variants }): Params<ListParams>,
+    Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
-    caller.charge_page(n)?;
-    let recommendation = server.engine.similar(&ItemId::new(id), n, filter.as_ref(), variants.into())?;
+    let list = params.into_request(&server.engine)?;
+    caller.charge_page(list.n)?;
+    let recommendation = server.engine.similar(&ItemId::new(id), &list)?;
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
 
@@ -536,12 +582,12 @@ pub(super) async fn similar(
 pub(super) async fn trending(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
-    Params(ListParams { n, filter, variants }): Params<ListParams>,
+    Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
-    caller.charge_page(n)?;
-    let recommendation = server.engine.trending(n, filter.as_ref(), variants.into())?;
+    let list = params.into_request(&server.engine)?;
+    caller.charge_page(list.n)?;
+    let recommendation = server.engine.trending(&list)?;
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }
 
@@ -559,11 +605,11 @@ pub(super) async fn trending(
 pub(super) async fn new_items(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
-    Params(ListParams { n, filter, variants }): Params<ListParams>,
+    Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
-    let (n, filter) = (At("").count("n", n, 10, N)?, At("").filter(filter.as_deref())?);
-    caller.charge_page(n)?;
-    let recommendation = server.engine.new_items(n, filter.as_ref(), variants.into())?;
+    let list = params.into_request(&server.engine)?;
+    caller.charge_page(list.n)?;
+    let recommendation = server.engine.new_items(&list)?;
     Ok(Json(RecommendationBody::new(server.ids.next(), recommendation, started)))
 }

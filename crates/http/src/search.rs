@@ -96,7 +96,8 @@ pub(super) struct SearchAnswerBody {
     /// Time inside the server, in milliseconds.
     #[schema(example = 1.3)]
     took_ms: f64,
-    /// What could not be done as requested; empty if everything was done.
+    /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, and until it is built
+    /// again latest changes of the catalogue are missing.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
     /// The experiment that is running, and the shopper's arm of it; absent if there is none.
@@ -131,7 +132,7 @@ impl Server {
             },
             n: at.count("n", body.n, 10, N)?,
             offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
-            filter: at.filter(body.filter.as_deref())?,
+            filter: at.filter(body.filter.as_deref(), &self.engine)?,
             personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
             part: None,
             explain: body.explain,

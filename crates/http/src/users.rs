@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body;
-use super::items::refuse_if_refused;
+use super::ingested::refuse_if_refused;
 use super::params::{At, Id};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::schema::{AttributesRecord, UserRecord};

@@ -129,13 +129,13 @@ impl From<ChallengerStatus> for ChallengerBody {
     fn from(status: ChallengerStatus) -> Self {
         Self {
             state: status.state.name().into(),
-            asked: status.asked.map(AskedBody::from),
+            asked: status.requested.map(AskedBody::from),
             due_in: status.due_in,
             learned: status.learned,
             standing: status.standing.map(|standing| StandingBody {
                 choices: standing.n,
                 gain: standing.challenger,
-                gain_of_line: standing.line,
+                gain_of_line: standing.current,
             }),
             refused_in_a_row: status.refused_in_a_row,
             promoted: status.n_promoted,
@@ -215,8 +215,8 @@ impl VersionBody {
             examined: entry.examined,
             ndcg: entry.ndcg,
             ndcg_of_good: entry.ndcg_of_good,
-            anchor_ndcg: entry.anchor_ndcg,
-            anchor_ndcg_of_good: entry.anchor_ndcg_of_good,
+            anchor_ndcg: entry.holdout_ndcg,
+            anchor_ndcg_of_good: entry.holdout_ndcg_of_good,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! the reference and the fallback; tests check that the vector versions return the same bits.
 //! `docs/internals/determinism.md` states the rules.
 mod activation;
+mod curve;
 mod dense;
 mod find;
 mod gather;
@@ -26,6 +27,7 @@ mod update;
 pub use activation::{
     gelu, gelu_backward, gelu_in_place, gelu_slope, relu_in_place, sigmoid_in_place, tanh, tanh_in_place,
 };
+pub use curve::{Layout, adagrad_forgetting, locate, log2, move_towards};
 pub use dense::{
     axpby, axpby_with, axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm,
     squared_norm_with,
@@ -38,7 +40,7 @@ pub use layers::{
     add_masked, add_product, add_row_sums, draw_mask, exp_minus, layer_norm, layer_norm_backward, logistic_loss,
     mask_in_place, relu_backward, sigmoid_backward, softmax_backward, softmax_row, tanh_backward,
 };
-pub use math::{decay, exp, exp2, ln, ln_1p, sigmoid, softmax_in_place, softplus};
+pub use math::{decay, exp, exp2, exp2_in_place, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;
 pub use prefetch::{prefetch, prefetch_first};
 pub use product::{Activation, Packed, Start, View, ViewMut, multiply, multiply_with};

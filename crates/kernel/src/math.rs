@@ -42,6 +42,11 @@ pub fn exp2(x: f32) -> f32 {
     times_power_of_two(exp_near_zero(r * std::f32::consts::LN_2), integer(rounded))
 }
 
+/// [`exp2`] of each of `x: [n]`, with the same bits.
+pub fn exp2_in_place(x: &mut [f32]) {
+    exp2_on(Supported::best(), x);
+}
+
 /// Natural logarithm, within 2 ulp. `ln(0) = -inf`, of a negative number `NaN`, of infinity infinity.
 #[inline]
 pub fn ln(x: f32) -> f32 {
@@ -121,6 +126,7 @@ pub fn softmax_in_place(scores: &mut [f32]) -> f32 {
     largest + ln(sum)
 }
 
+compiled_for_each_set! { fn exp2_on(x: &mut [f32]) = exp2_elements }
 compiled_for_each_set! { fn largest_on(scores: &[f32]) -> f32 = largest }
 compiled_for_each_set! { fn exp_of_differences_on(largest: f32, scores: &mut [f32]) = exp_of_differences }
 
@@ -136,6 +142,13 @@ fn largest(scores: &[f32]) -> f32 {
         }
     }
     lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
+}
+
+#[inline(always)]
+fn exp2_elements(x: &mut [f32]) {
+    for x in x {
+        *x = exp2(*x);
+    }
 }
 
 #[inline(always)]

@@ -34,6 +34,8 @@ pub struct TopK {
 
 /// Smallest size at which the buffer is reduced; with a smaller one it would be reduced too often.
 const SMALLEST_BUFFER: usize = 32;
+/// Pairs that there is room for from the start, so that a short list is allocated once.
+const FIRST_BUFFER: usize = 128;
 /// Scores that are compared with the threshold before any of them is pushed.
 const CHUNK: usize = 64;
 
@@ -41,7 +43,8 @@ impl TopK {
     /// An empty collection of at most `k`. Memory grows with what is pushed, up to `16k` bytes.
     pub fn new(k: usize) -> Self {
         let full_at = k.saturating_mul(2).max(SMALLEST_BUFFER);
-        Self { k, keys: Vec::new(), full_at, lowest: 0, threshold: f32::NEG_INFINITY, n_rejected_nan: 0 }
+        let keys = Vec::with_capacity(full_at.min(FIRST_BUFFER));
+        Self { k, keys, full_at, lowest: 0, threshold: f32::NEG_INFINITY, n_rejected_nan: 0 }
     }
 
     /// Offers a pair. `-0.0` counts as `0.0`; a `NaN` is counted and left out.

@@ -8,7 +8,7 @@
 
 use accrue_kernel::Draws;
 use accrue_model::{Context, Factorization, Gaussian, RowBelief};
-use accrue_store::{Facts, ItemIdx, Past, Record};
+use accrue_store::{Facts, ItemIdx, PastEvent, Record};
 use accrue_train::{LearnSettings, Learner};
 
 use crate::LabError;
@@ -55,7 +55,7 @@ pub struct Coverage {
 
 /// The recorded beliefs about one shopper's scores.
 struct Beliefs {
-    past: Vec<Past>,
+    past: Vec<PastEvent>,
     now_ms: i64,
     believed: Vec<(ItemIdx, Gaussian)>,
 }
@@ -77,7 +77,7 @@ pub fn score_coverage(data: StreamData, settings: &CoverageSettings) -> Result<C
 
     let mut found = Vec::new();
     for Beliefs { past, now_ms, believed } in &recorded {
-        let context = Context { past, in_visit: 0, now_ms: *now_ms, weights: learner.weights() };
+        let context = Context::between_visits(past, *now_ms, learner.weights());
         let factorization = factorization(&learner)?;
         let shopper = factorization.shopper(&context);
         found.extend(believed.iter().map(|&(item, belief)| (belief, factorization.score(&shopper, item))));
@@ -109,7 +109,7 @@ fn beliefs(factorization: &Factorization, learner: &Learner, now_ms: i64, settin
     let known = (0..histories.len() as u32).filter(|&shopper| !histories.get(shopper).past().is_empty());
     let of_shopper = |shopper: u32| {
         let past = histories.get(shopper).past().to_vec();
-        let context = Context { past: &past, in_visit: 0, now_ms, weights: learner.weights() };
+        let context = Context::between_visits(&past, now_ms, learner.weights());
         let (mean, variance) = (factorization.shopper(&context), factorization.shopper_variance(&context));
         let mut draws = Draws::new(settings.learn.seed, ITEMS, u64::from(shopper));
         let believed = (0..settings.items).map(|_| {

@@ -226,7 +226,7 @@ struct Tally {
     by_item: HashMap<Box<str>, u32>,
     /// Events whose answer is not met yet: answers are written behind the events that they are committed with.
     early: HashMap<Box<str>, Vec<(i64, Event)>>,
-    /// Their arrivals, so that they are let go.
+    /// Their arrivals, so that they can be dropped.
     early_order: VecDeque<(i64, Box<str>)>,
     /// In the order of their first answers.
     shoppers: Vec<ShopperTally>,

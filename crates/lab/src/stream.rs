@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use accrue_event::{Event, Item};
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Offset, Record};
-use accrue_train::{LearnSettings, Learner, Past, Take, TrainError};
+use accrue_train::{EarlierRecords, LearnSettings, Learner, Take, TrainError};
 
 use crate::LabError;
 use crate::cost::Stopwatch;
@@ -327,8 +327,8 @@ impl<'a> Run<'a> {
     /// gate would refuse has its effect on the figures.
     fn reset(&mut self, now_ms: i64) -> Result<(), LabError> {
         let (offset, challenger) = (self.learner.end(), self.learner.reset()?);
-        let mut past = LearnedRecords { records: self.records, facts: &self.facts, resets: &self.resets };
-        self.learner.promote(offset, now_ms, &challenger.challenge().to_record(), "reset", &mut past)?;
+        let mut earlier = LearnedRecords { records: self.records, facts: &self.facts, resets: &self.resets };
+        self.learner.promote(offset, now_ms, &challenger.challenge().to_record(), "reset", &mut earlier)?;
         self.resets.push(offset);
         self.n_learned += self.n_events;
         Ok(())
@@ -379,7 +379,7 @@ struct LearnedRecords<'a> {
     resets: &'a [Offset],
 }
 
-impl Past for LearnedRecords<'_> {
+impl EarlierRecords for LearnedRecords<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         for offset in (from.0..to.0).map(Offset) {
             let n_resets = self.resets.partition_point(|&reset| reset < offset);

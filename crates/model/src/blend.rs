@@ -48,9 +48,11 @@ pub struct Sample {
     values: Vec<f32>,
     /// Logarithms of how many items a candidate represents; after learning, probabilities.
     scores: Vec<f32>,
-    /// `[columns, candidates]`: places of knots among all curves, and the shares of the next ones.
-    cells: Vec<(u32, f32)>,
-    /// `[groups, columns, knots]`
+    /// `[columns, candidates]`: the knot below each value.
+    knots: Vec<u32>,
+    /// `[columns, candidates]`: the share of the next knot.
+    shares: Vec<f32>,
+    /// `[groups, columns, knots]`; groups without a candidate are not written.
     gradient: Vec<f32>,
 }
 
@@ -145,6 +147,13 @@ impl Blend {
         first..first + N_KNOTS
     }
 
+    /// The places of the knots of all curves of a group.
+    #[inline]
+    fn curves_of(&self, group: usize) -> std::ops::Range<usize> {
+        let len = self.axes.len() * N_KNOTS;
+        group * len..(group + 1) * len
+    }
+
     /// Changes the step sizes.
     pub fn set_settings(&mut self, settings: BlendSettings) {
         self.settings = settings;
@@ -153,57 +162,70 @@ impl Blend {
     /// What column number `column` adds to the score.
     #[inline]
     pub fn share(&self, group: usize, column: usize, value: f32) -> f32 {
-        let (knot, next) = self.axes[column].locate(value);
-        let curve = &self.averaged[self.curve(group, column)];
-        curve[knot] * (1.0 - next) + curve[knot + 1] * next
+        let (mut knot, mut next) = ([0], [0.0]);
+        self.axes[column].locate(&[value], &mut knot, &mut next);
+        let (averaged, _) = self.averaged.as_chunks::<N_KNOTS>();
+        on_curve(&averaged[group * self.axes.len() + column], knot[0], next[0])
     }
 
     /// Adds to `scores` `[n]` the scores of candidates of `groups` `[n]` with the values `columns` `[columns, n]`.
     pub fn score_all(&self, groups: &[u32], columns: &[f32], scores: &mut [f32]) {
-        for (column, values) in columns.chunks_exact(groups.len().max(1)).enumerate() {
-            for ((score, &group), &value) in scores.iter_mut().zip(groups).zip(values) {
-                *score += self.share(group as usize, column, value);
+        let n = groups.len().max(1);
+        let (averaged, _) = self.averaged.as_chunks::<N_KNOTS>();
+        let (mut knots, mut shares) = (vec![0; groups.len()], vec![0.0; groups.len()]);
+        for ((column, axis), values) in self.axes.iter().enumerate().zip(columns.chunks_exact(n)) {
+            axis.locate(values, &mut knots, &mut shares);
+            for (((score, &group), &knot), &next) in scores.iter_mut().zip(groups).zip(&knots).zip(&shares) {
+                *score += on_curve(&averaged[group as usize * self.axes.len() + column], knot, next);
             }
         }
     }
 
     /// Learns that candidate `chosen` was chosen among those of the sample, and leaves their probabilities before the step.
     pub fn learn(&mut self, sample: &mut Sample, chosen: usize, weight: f32) {
-        let Sample { groups, values, scores, cells, gradient } = sample;
-        let n_columns = self.axes.len();
-        cells.clear();
+        let Sample { groups, values, scores, knots, shares, gradient } = sample;
+        let n = groups.len().max(1);
+        knots.resize(values.len(), 0);
+        shares.resize(values.len(), 0.0);
+        gradient.resize(self.curves.len(), 0.0);
+        let (curves, _) = self.curves.as_chunks::<N_KNOTS>();
         // The position of each value on its curve is computed once, for the scores and for the gradient.
-        for ((column, axis), values) in self.axes.iter().enumerate().zip(values.chunks_exact(groups.len().max(1))) {
-            for ((&group, score), &value) in groups.iter().zip(scores.iter_mut()).zip(values) {
-                let (knot, next) = axis.locate(value);
-                let place = (group as usize * n_columns + column) * N_KNOTS + knot;
-                *score += self.curves[place] * (1.0 - next) + self.curves[place + 1] * next;
-                cells.push((place as u32, next));
+        let located = knots.chunks_exact_mut(n).zip(shares.chunks_exact_mut(n));
+        for ((column, axis), (values, (knots, shares))) in
+            self.axes.iter().enumerate().zip(values.chunks_exact(n).zip(located))
+        {
+            axis.locate(values, knots, shares);
+            for (((score, &group), &knot), &next) in scores.iter_mut().zip(&*groups).zip(&*knots).zip(&*shares) {
+                *score += on_curve(&curves[group as usize * self.axes.len() + column], knot, next);
             }
         }
         accrue_kernel::softmax_in_place(scores);
-        gradient.clear();
-        gradient.resize(self.curves.len(), 0.0);
-        for cells in cells.chunks_exact(groups.len().max(1)) {
-            for (candidate, (&(place, next), &probability)) in cells.iter().zip(scores.iter()).enumerate() {
+        // The candidates of one step are of two groups at most; the curves of the others stay as they are.
+        let touched = |group: &usize| groups.contains(&(*group as u32));
+        for group in (0..self.n_groups).filter(touched) {
+            gradient[self.curves_of(group)].fill(0.0);
+        }
+        let (of_curve, _) = gradient.as_chunks_mut::<N_KNOTS>();
+        for (column, (knots, shares)) in knots.chunks_exact(n).zip(shares.chunks_exact(n)).enumerate() {
+            let candidates = groups.iter().zip(scores.iter()).zip(knots).zip(shares).enumerate();
+            for (candidate, (((&group, &probability), &knot), &next)) in candidates {
                 let error = probability - f32::from(candidate == chosen);
-                gradient[place as usize] += error * (1.0 - next);
-                gradient[place as usize + 1] += error * next;
+                let curve = &mut of_curve[group as usize * self.axes.len() + column];
+                let knot = knot as usize;
+                curve[knot] += error * (1.0 - next);
+                curve[knot + 1] += error * next;
             }
         }
         let BlendSettings { rate, forget, average } = self.settings;
-        for ((curve, squared), gradient) in self.curves.iter_mut().zip(&mut self.squared).zip(gradient.iter()) {
-            if *gradient != 0.0 {
-                *squared += gradient * gradient - forget * *squared;
-                *curve -= weight * rate * gradient / (squared.sqrt() + 1e-3);
-            }
+        for group in (0..self.n_groups).filter(touched) {
+            let of_group = self.curves_of(group);
+            let (curves, squared) = (&mut self.curves[of_group.clone()], &mut self.squared[of_group.clone()]);
+            accrue_kernel::adagrad_forgetting(weight * rate, forget, 1e-3, &gradient[of_group], curves, squared);
         }
         // While there are few steps, the average is their plain mean.
         self.steps += 1;
         let average = average.max(1.0 / self.steps as f32);
-        for (averaged, curve) in self.averaged.iter_mut().zip(&self.curves) {
-            *averaged += average * (curve - *averaged);
-        }
+        accrue_kernel::move_towards(average, &self.curves, &mut self.averaged);
     }
 
     /// Numbers that were learned.
@@ -215,4 +237,11 @@ impl Blend {
     pub fn is_finite(&self) -> bool {
         self.curves.iter().chain(&self.averaged).all(|number| number.is_finite())
     }
+}
+
+/// The value of a curve `[knots]` between a knot and the next one, of which it has the share `next`.
+#[inline]
+fn on_curve(curve: &[f32; N_KNOTS], knot: u32, next: f32) -> f32 {
+    let knot = knot as usize;
+    curve[knot] * (1.0 - next) + curve[knot + 1] * next
 }

@@ -2,9 +2,8 @@
 //!
 //! A member declares its columns; the blend has a curve for each and for each group. Neither needs to know the other.
 
+use accrue_kernel::Layout;
 use serde::{Deserialize, Serialize};
-
-use crate::decay::log2;
 
 /// Knots of a curve.
 pub const N_KNOTS: usize = 16;
@@ -29,23 +28,14 @@ pub enum Axis {
 }
 
 impl Axis {
-    /// Place of a value along the curve, from 0 to the last knot.
+    /// For each of `values` the knot below it and the share of the next one.
     #[inline]
-    fn place(&self, value: f32) -> f32 {
-        let last = (N_KNOTS - 1) as f32;
-        match *self {
-            Axis::Log { .. } if value <= 0.0 => 0.0,
-            Axis::Log { low, step } => (1.0 + (log2(value) - low) / step).clamp(1.0, last),
-            Axis::Linear { low, high } => ((value - low) / (high - low) * last).clamp(0.0, last),
-        }
-    }
-
-    /// Knot below a value and the share of the next one.
-    #[inline]
-    pub(crate) fn locate(&self, value: f32) -> (usize, f32) {
-        let place = self.place(value);
-        let knot = (place as usize).min(N_KNOTS - 2);
-        (knot, place - knot as f32)
+    pub(crate) fn locate(self, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
+        let layout = match self {
+            Axis::Log { low, step } => Layout::Log { low, step },
+            Axis::Linear { low, high } => Layout::Linear { low, high },
+        };
+        accrue_kernel::locate(layout, N_KNOTS, values, knots, shares);
     }
 }
 
@@ -96,4 +86,6 @@ pub enum ReasonKind {
     Popular,
     /// How long the item has been in the shop, the same for every shopper.
     New,
+    /// Where the shopper is, and how the shop describes them.
+    Circumstances,
 }

@@ -5,6 +5,7 @@
 //! factor. When the exponent grows large, the sum is rescaled by a power of two, which is exact in binary floating point.
 //! A late event simply weighs less.
 
+pub use accrue_kernel::log2;
 use serde::{Deserialize, Serialize};
 
 /// How fast the weight of past events falls.
@@ -83,13 +84,6 @@ pub fn power_of_two(exponent: i32) -> f32 {
 #[inline]
 pub fn power_of_two_f32(exponent: f32) -> f32 {
     accrue_kernel::exp2(exponent)
-}
-
-/// Logarithm to base 2, linear between powers of two (error below 0.09). It is monotone, exact at powers of two, and
-/// has the same bits on every machine, which bins and orders need. Zero and below give −127.
-#[inline]
-pub fn log2(x: f32) -> f32 {
-    if x <= 0.0 { -127.0 } else { x.to_bits() as f32 * (1.0 / 8_388_608.0) - 127.0 }
 }
 
 #[cfg(test)]

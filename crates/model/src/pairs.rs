@@ -91,14 +91,18 @@ impl<const N: usize> PairRow<N> {
 
     /// The weakest of a few neighbours. The cursor moves on through the row, so that each is examined in turn.
     fn weakest(&mut self) -> usize {
-        let mut weakest = self.cursor as usize % self.items.len();
-        for step in 1..LOOKED_AT {
-            let place = (self.cursor as usize + step) % self.items.len();
-            if self.strength(place) < self.strength(weakest) {
-                weakest = place;
+        let len = self.items.len();
+        let mut place = self.cursor as usize % len;
+        let (mut weakest, mut least) = (place, self.strength(place));
+        for _ in 1..LOOKED_AT {
+            // A comparison instead of a remainder: a division for each place would take most of the time of an addition.
+            place = if place + 1 == len { 0 } else { place + 1 };
+            let strength = self.strength(place);
+            if strength < least {
+                (weakest, least) = (place, strength);
             }
         }
-        self.cursor = (self.cursor + LOOKED_AT as u32) % self.items.len() as u32;
+        self.cursor = (self.cursor + LOOKED_AT as u32) % len as u32;
         weakest
     }
 }

@@ -6,7 +6,7 @@ use accrue_model::{Context, Ensemble, Prepared, Settings, Step, TypeWeights, Ver
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Histories, Offset, Record};
 
 use crate::search::{SearchIndex, SearchReader, SearchSettings};
-use crate::{Shop, Visitor};
+use crate::{CatalogueSettings, Shop, Visitor};
 
 const STREAM: u64 = 0x5445_5354;
 const START_MS: i64 = 1_790_000_000_000;
@@ -84,7 +84,8 @@ impl Fixture {
     }
 
     pub fn shop(&self) -> Shop<'_> {
-        Shop { facts: &self.facts, version: &self.version }
+        let now_ms = self.facts.stream_time.0;
+        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue: CatalogueSettings::DEFAULT }
     }
 }
 
@@ -94,7 +95,7 @@ fn item(number: u64, size: Size, draws: &mut Draws) -> Item {
     item.title = Some(format!("mug number {number} of brand{brand}").into());
     item.brand = Some(format!("brand{brand}").into());
     item.categories = vec![format!("category{}", draws.below(4)).into()];
-    item.price = Some(draws.below(100) as f32);
+    item.price = Some(1.0 + draws.below(99) as f32);
     if number % size.variant_each <= 1 {
         item.parent = Some(format!("p{}", number / size.variant_each).into());
     }

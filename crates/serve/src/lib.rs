@@ -3,6 +3,7 @@
 //! In: a request as plain values, the facts (current at the last acknowledgement) and a version. Out: items, best first, each
 //! with the reasons that sum to its score. This crate trains nothing, writes nothing and knows no HTTP.
 
+mod catalogue;
 pub mod filter;
 mod find;
 #[cfg(test)]
@@ -13,8 +14,9 @@ mod request;
 pub mod search;
 mod shop;
 
+pub use catalogue::{CatalogueSettings, IncompleteItems, UnknownItems};
 pub use request::{
-    CitedEvent, Explore, Grouping, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
-    Seen, Visitor,
+    CitedEvent, Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer,
+    SearchRequest, Seen, Visitor,
 };
 pub use shop::Shop;

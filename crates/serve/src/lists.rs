@@ -4,25 +4,28 @@
 
 use std::collections::HashSet;
 
+use accrue_event::Timestamp;
 use accrue_kernel::TopK;
 use accrue_model::Scored;
 use accrue_store::ItemIdx;
 
-use crate::filter::Filter;
 use crate::page::Variants;
-use crate::{Grouping, Reason, Recommendation, Recommended, Shop};
+use crate::{Grouping, ListRequest, Reason, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
 const MAX_COMPARED: usize = 100_000;
+/// How long an item counts as just published: a fortnight.
+const LATELY_MS: i64 = 14 * 24 * 3600 * 1000;
 /// Items found by description for each that is requested, so that enough are left after variants are removed.
 const VARIANT_SLACK: usize = 4;
 
 impl Shop<'_> {
     /// Items like `item`: neighbours by the shoppers' choices, then, where those do not fill the page, by description.
-    pub fn similar(&self, item: ItemIdx, n: usize, filter: Option<&Filter>, grouping: Grouping) -> Recommendation {
+    pub fn similar(&self, item: ItemIdx, list: &ListRequest) -> Recommendation {
+        let (shop, n, grouping) = (self.with_incomplete(list.incomplete), list.n, list.grouping);
         let product = self.product(item).filter(|_| grouping == Grouping::Product);
         let is_other = |other: ItemIdx| other != item && (product.is_none() || self.product(other) != product);
-        let acceptable = |other: ItemIdx| is_other(other) && self.shown(other, filter).is_some();
+        let acceptable = |other: ItemIdx| is_other(other) && shop.may_recommend(other, list.filter.as_ref());
         let mut variants = Variants::new(self, grouping);
         let neighbours = self.version.ensemble.neighbours();
         let neighbours =
@@ -69,23 +72,53 @@ impl Shop<'_> {
     }
 
     /// The items that are most popular at the moment.
-    pub fn trending(&self, n: usize, filter: Option<&Filter>, grouping: Grouping) -> Recommendation {
-        let mut variants = Variants::new(self, grouping);
+    pub fn trending(&self, list: &ListRequest) -> Recommendation {
+        let (shop, n) = (self.with_incomplete(list.incomplete), list.n);
+        let mut variants = Variants::new(self, list.grouping);
         let leaders = self.version.ensemble.popularity().leaders(self.facts.stream_time.0);
-        let shown = leaders.filter(|leader| leader.score > 0.0 && self.shown(leader.item, filter).is_some());
+        let shown =
+            leaders.filter(|leader| leader.score > 0.0 && shop.may_recommend(leader.item, list.filter.as_ref()));
         let items = self.list(shown.filter(|leader| variants.is_first(leader.item)).take(n), "popular", "popular now");
         self.full_list(items, n, Vec::new())
     }
 
-    /// The newest items, newest first; the score is the day of the first sight, counted from 1970.
-    pub fn new_items(&self, n: usize, filter: Option<&Filter>, grouping: Grouping) -> Recommendation {
-        let ensemble = &self.version.ensemble;
-        let mut variants = Variants::new(self, grouping);
-        let day = |item| ensemble.first_seen_ms(item).unwrap_or(self.facts.stream_time.0) as f32 / 86_400_000.0;
-        let newest = self.unmet().chain(ensemble.newest()).filter(|&item| self.shown(item, filter).is_some());
-        let first = newest.filter(|&item| variants.is_first(item)).take(n);
-        let items = self.list(first.map(|item| Scored { item, score: day(item) }), "new_item", "new in the shop");
+    /// The newest items, newest first, by the date of publication, or by the first sight of an item that has none; the
+    /// score is that day, counted from 1970.
+    pub fn new_items(&self, list: &ListRequest) -> Recommendation {
+        let (shop, n) = (self.with_incomplete(list.incomplete), list.n);
+        let mut variants = Variants::new(self, list.grouping);
+        let newest = self.newest().filter(|&(_, item)| shop.may_recommend(item, list.filter.as_ref()));
+        let first = newest.filter(|&(_, item)| variants.is_first(item)).take(n);
+        let scored = first.map(|(at_ms, item)| Scored { item, score: at_ms as f32 / 86_400_000.0 });
+        let items = self.list(scored, "new_item", "new in the shop");
         self.full_list(items, n, Vec::new())
+    }
+
+    /// Items from the newest on, each with the time from which it counts as new. At most [`MAX_COMPARED`] of those with a
+    /// date of publication, and as many of the others.
+    fn newest(&self) -> impl Iterator<Item = (i64, ItemIdx)> {
+        let (ensemble, overview, now_ms) = (&self.version.ensemble, self.facts.overview(), self.now_ms);
+        let published = overview.published(..=Timestamp(now_ms)).map(|(at, item)| (at.0, item));
+        let n_items = self.facts.items.len() as u32;
+        // Most catalogues have dates for all items or for none.
+        let n_undated = if overview.n_published() < u64::from(n_items) { MAX_COMPARED } else { 0 };
+        let is_undated =
+            |item: &ItemIdx| self.facts.entry(*item).is_some_and(|entry| entry.item.published_at.is_none());
+        let first_seen = move |item| ensemble.first_seen_ms(item).unwrap_or(now_ms);
+        let undated = (0..n_items).rev().take(n_undated).filter(is_undated).map(move |item| (first_seen(item), item));
+        let (mut published, mut undated) = (published.take(MAX_COMPARED).peekable(), undated.peekable());
+        std::iter::from_fn(move || match (published.peek(), undated.peek()) {
+            (Some((at_ms, _)), Some((seen_ms, _))) if at_ms < seen_ms => undated.next(),
+            (None, _) => undated.next(),
+            (Some(_), _) => published.next(),
+        })
+    }
+
+    /// The latest `n` items that were published within the last [`LATELY_MS`]. An item whose date of publication comes
+    /// days after its description is not among the newest of the models, so it would have no place to begin with.
+    pub(crate) fn just_published(&self, n: usize) -> impl Iterator<Item = ItemIdx> + use<'_> {
+        let since = Timestamp(self.now_ms.saturating_sub(LATELY_MS));
+        self.facts.overview().published(since..=Timestamp(self.now_ms)).map(|(_, item)| item).take(n)
     }
 
     fn list(&self, picked: impl IntoIterator<Item = Scored>, code: &'static str, text: &str) -> Vec<Recommended> {

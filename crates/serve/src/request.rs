@@ -3,6 +3,7 @@
 use accrue_event::{Event, EventType, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
 
+use crate::IncompleteItems;
 use crate::filter::Filter;
 use accrue_model::{Exploration, Part, Thompson};
 
@@ -75,6 +76,8 @@ pub struct RecommendRequest {
     pub seen: Seen,
     /// Whether variants of a product count as one.
     pub grouping: Grouping,
+    /// Whether incomplete items may be recommended; `None` is what the settings say.
+    pub incomplete: Option<IncompleteItems>,
     /// How much diversity weighs against score, 0 to 1; 0 by default.
     pub diversity: Option<f32>,
     /// Which part of the models scores; `None` is the one that the settings name.
@@ -97,11 +100,31 @@ impl Default for RecommendRequest {
             exclude: Vec::new(),
             seen: Seen::Keep,
             grouping: Grouping::Product,
+            incomplete: None,
             diversity: None,
             part: None,
             explore: None,
             explain: false,
         }
+    }
+}
+
+/// A request for a list that is the same for every visitor.
+#[derive(Clone, Debug)]
+pub struct ListRequest {
+    /// Items wanted, 1 to 1,000.
+    pub n: usize,
+    /// What may be shown.
+    pub filter: Option<Filter>,
+    /// Whether variants of a product count as one.
+    pub grouping: Grouping,
+    /// Whether incomplete items may be recommended; `None` is what the settings say.
+    pub incomplete: Option<IncompleteItems>,
+}
+
+impl Default for ListRequest {
+    fn default() -> Self {
+        Self { n: 10, filter: None, grouping: Grouping::Product, incomplete: None }
     }
 }
 

@@ -4,10 +4,9 @@ use std::cell::RefCell;
 
 use accrue_event::{Event, EventType, Shopper};
 use accrue_model::{Context, Prepared, Version};
-use accrue_store::{Entry, Facts, History, Interaction, ItemIdx, session_hash};
+use accrue_store::{Facts, History, Interaction, ItemIdx, session_hash};
 
-use crate::filter::Filter;
-use crate::{Recommendation, Recommended, Visitor};
+use crate::{CatalogueSettings, Recommendation, Recommended, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -16,6 +15,10 @@ pub struct Shop<'a> {
     pub facts: &'a Facts,
     /// The models.
     pub version: &'a Version,
+    /// The time of the request, in milliseconds since 1970: items that are published later are not shown.
+    pub now_ms: i64,
+    /// Which items are shown.
+    pub catalogue: CatalogueSettings,
 }
 
 /// Events of an inline history that are used; the oldest beyond it are ignored.
@@ -33,14 +36,14 @@ pub(crate) fn with_scratch<T>(answer: impl FnOnce(&mut Prepared) -> T) -> T {
 
 /// A visitor's past, as a request found it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct VisitorHistory {
     /// The events.
     pub history: History,
     /// The current visit.
     pub session: Option<u32>,
 }
 
-impl Past {
+impl VisitorHistory {
     /// The situation to score in.
     pub fn context<'a>(&'a self, shop: &Shop<'a>) -> Context<'a> {
         Context::new(&self.history, self.session, shop.facts.stream_time.0, &shop.version.weights)
@@ -49,11 +52,11 @@ impl Past {
 
 impl<'a> Shop<'a> {
     /// The stored past of a visitor, or the inline one instead; then the items that the page is about, as if just viewed.
-    pub(crate) fn past(&self, visitor: &Visitor, inline: Option<&[Event]>, page: &[ItemIdx]) -> Past {
+    pub(crate) fn past(&self, visitor: &Visitor, inline: Option<&[Event]>, page: &[ItemIdx]) -> VisitorHistory {
         let session = visitor.session.as_ref().map(|session| session_hash(session.as_str()));
         let mut past = match inline {
             Some(events) => self.inline_past(events, session),
-            None => Past { history: self.stored_history(visitor), session },
+            None => VisitorHistory { history: self.stored_history(visitor), session },
         };
         let at_ms = self.facts.stream_time.0;
         for &item in page {
@@ -93,7 +96,7 @@ impl<'a> Shop<'a> {
         }
     }
 
-    fn inline_past(&self, events: &[Event], session: Option<u32>) -> Past {
+    fn inline_past(&self, events: &[Event], session: Option<u32>) -> VisitorHistory {
         let mut history = History::default();
         let mut last_session = None;
         for event in events {
@@ -108,14 +111,7 @@ impl<'a> Shop<'a> {
                 last_session = session;
             }
         }
-        Past { history, session: session.or(last_session) }
-    }
-
-    /// An item as the catalogue has it, if a page may show it and the filter accepts it.
-    pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&Entry> {
-        let entry = self.facts.entry(item)?;
-        let passes = entry.can_be_shown() && filter.is_none_or(|filter| filter.matches(&entry.item));
-        passes.then_some(&**entry)
+        VisitorHistory { history, session: session.or(last_session) }
     }
 
     /// The product that an item is: the id of its parent, which its variants have in common, or its own.

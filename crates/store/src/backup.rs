@@ -1,8 +1,8 @@
-//! Backups: a consistent copy of a data folder while a server writes it, and the way back.
+//! Backups: a consistent copy of a data folder while a server writes to it, and restoring one.
 //!
-//! A backup holds a prefix of the log, the newest checkpoint at or before its end (in one file, whatever it referred to), the configuration, and a manifest with the
-//! checksum of every file, which is written last: a folder without one is no backup. An erasure is not carried into
-//! backups taken before it; take a new one and delete the old ones after forgetting a person.
+//! A backup contains a prefix of the log, the newest checkpoint at or before its end (as one file that refers to no other), the
+//! configuration, and a manifest with the checksum of every file. The manifest is written last, so a folder without one is not a
+//! complete backup. An erasure does not change earlier backups: after forgetting a person, take a new one and delete the old ones.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -17,29 +17,29 @@ const MANIFEST: &str = "manifest";
 const TITLE: &str = "accrue-backup 1";
 const CONFIG: &str = "accrue.toml";
 const CHECKPOINTS: &str = "checkpoints";
-/// Retention may overtake a backup; it is then begun anew, this often.
+/// Retention may remove segments while they are copied. The backup is then begun again, at most this often.
 const ATTEMPTS: usize = 3;
 
-/// What a backup holds.
+/// The contents of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
     /// The first offset of its log.
     pub start: Offset,
-    /// The end of its log: every record before it, from `start` on, is there.
+    /// The end of its log: it has every record from `start` up to this one.
     pub end: Offset,
     /// The log's digest up to `end`.
     pub digest: u128,
     /// The offset of its checkpoint, if there was one.
     pub checkpoint: Option<Offset>,
-    /// All files together.
+    /// Total size of its files.
     pub size_bytes: u64,
 }
 
 /// Copies the data folder `dir` (log, newest checkpoint, configuration) into `target`, which must be empty or absent. A
-/// server may be writing meanwhile; it is not held up.
+/// server may write to it meanwhile, and is not delayed.
 ///
 /// # Errors
-/// If `target` holds something, or a file is damaged or cannot be written. What was copied is removed again.
+/// If `target` is not empty, or a file is damaged or cannot be written. Then the copy is removed again.
 pub fn backup(dir: &Path, target: &Path) -> Result<Backup, StoreError> {
     fill_empty(target, |unfinished| {
         let mut attempt = 1;
@@ -58,10 +58,10 @@ pub fn backup(dir: &Path, target: &Path) -> Result<Backup, StoreError> {
     })
 }
 
-/// Puts a backup back into `target`, which must be empty or absent, and checks every file and record on the way.
+/// Restores a backup into `target`, which must be empty or absent, and verifies every file and record.
 ///
 /// # Errors
-/// If `target` holds something, or the backup is incomplete or damaged; `target` is then as it was.
+/// If `target` is not empty, or the backup is incomplete or damaged. Then `target` is unchanged.
 pub fn restore(source: &Path, target: &Path) -> Result<Backup, StoreError> {
     let manifest = Manifest::read(source)?;
     fill_empty(target, |unfinished| {
@@ -86,7 +86,7 @@ pub fn restore(source: &Path, target: &Path) -> Result<Backup, StoreError> {
     })
 }
 
-/// Fills a folder beside `target` and puts it in its place when it is whole.
+/// Fills a folder beside `target` and renames it to `target` when it is complete.
 fn fill_empty(target: &Path, fill: impl FnOnce(&Path) -> Result<Backup, StoreError>) -> Result<Backup, StoreError> {
     match std::fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
@@ -120,7 +120,7 @@ fn clear(dir: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(dir).map_err(|e| StoreError::io(dir, "making a folder", e))
 }
 
-/// Checkpoint first: the log, copied later, then reaches at least as far as it does.
+/// Copies the checkpoint first, so that the log, which is copied later, contains every record that the checkpoint includes.
 fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
     let (checkpoints, copies) = (Checkpoints::new(dir.join(CHECKPOINTS)), Checkpoints::new(target.join(CHECKPOINTS)));
     let newest = checkpoints.newest()?;
@@ -134,7 +134,7 @@ fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
     let start = copy_log(&dir.join("log"), &target.join("log"))?;
     let resume = newest.as_ref().map_or(Offset(0), |found| found.checkpoint.header().resume);
     if start > resume {
-        // Retention came between: the log no longer begins where the checkpoint ends.
+        // Retention removed segments in between: the log now begins after the checkpoint.
         return Err(StoreError::Pruned { offset: resume, start });
     }
     if start > Offset(0) {
@@ -143,8 +143,8 @@ fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Of a log whose beginning was pruned, the first checkpoint from which all that is left can be folded: without it, a person whose
-/// records lie before the newest checkpoint could not be forgotten in the restored folder.
+/// For a log whose beginning was pruned, copies the first checkpoint from which the remaining records can be folded. Without it, a
+/// person with records before the newest checkpoint could not be forgotten in the restored folder.
 fn copy_first(from: &Checkpoints, into: &Checkpoints, start: Offset) -> Result<(), StoreError> {
     let is_usable = |offset: &Offset| from.header_of(*offset).is_ok_and(|header| header.resume >= start);
     for offset in from.list()?.into_iter().filter(is_usable) {
@@ -160,7 +160,7 @@ fn copy_first(from: &Checkpoints, into: &Checkpoints, start: Offset) -> Result<(
     Ok(())
 }
 
-/// Checks a copied data folder and tells what is in it.
+/// Verifies a copied data folder and returns its contents.
 fn inspect(dir: &Path) -> Result<Backup, StoreError> {
     let mut reader = LogReader::open(dir)?;
     let digest = reader.verify()?;
@@ -189,7 +189,7 @@ fn files(dir: &Path) -> Result<Vec<String>, StoreError> {
         for entry in entries {
             let entry = entry.map_err(|e| StoreError::io(&path, "reading a folder", e))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            // What SQLite keeps beside a file for its readers is made anew at need.
+            // SQLite creates its side files again when they are needed.
             let is_side_file = name.ends_with("-shm") || name.ends_with("-wal");
             if entry.path().is_file() && name != MANIFEST && !is_side_file {
                 names.push(if folder.is_empty() { name } else { format!("{folder}/{name}") });
@@ -299,7 +299,7 @@ impl Manifest {
             let size_bytes = parts.next()?.parse().ok()?;
             let checksum = u64::from_str_radix(parts.next()?, 16).ok()?;
             let name = parts.next()?.to_string();
-            // A name must not lead out of the folder.
+            // A name must not point outside the folder.
             if name.starts_with('/') || name.split('/').any(|part| part == ".." || part.is_empty()) {
                 return None;
             }

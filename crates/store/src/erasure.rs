@@ -2,8 +2,8 @@
 //!
 //! An erasure changes several files, and a crash may come between any two; what tells whose a record is may itself be erased first.
 //! So the offsets are noted before the first change and the note is removed after the last, and the next start can finish what was
-//! begun. A checksum comes first, because a damaged list would have the records of other people erased. In: a data folder. Out: the
-//! offsets. Erases nothing itself, and holds no names.
+//! begun. What an erasure that failed has noted stays in the note when another one begins. A checksum comes first, because a damaged
+//! list would have the records of other people erased. In: a data folder. Out: the offsets. Erases nothing itself, and holds no names.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,11 +49,24 @@ impl PendingErasure {
         }
     }
 
-    /// Writes the note, durably.
+    /// Adds these records to the note, durably. Returns all that it names then, ascending: those of an earlier erasure that did not end
+    /// are still to be erased.
     ///
     /// # Errors
-    /// If the folder cannot be written.
-    pub fn begin(&self, offsets: &[Offset]) -> Result<(), StoreError> {
+    /// If the note cannot be read or is damaged, or the folder cannot be written: then the note is what it was.
+    pub fn begin(&self, offsets: &[Offset]) -> Result<Vec<Offset>, StoreError> {
+        let noted = self.offsets()?;
+        let mut all = noted.clone();
+        all.extend_from_slice(offsets);
+        all.sort_unstable();
+        all.dedup();
+        if all != noted {
+            self.write(&all)?;
+        }
+        Ok(all)
+    }
+
+    fn write(&self, offsets: &[Offset]) -> Result<(), StoreError> {
         let (path, beside) = (self.path(), self.dir.join("erasure.pending.tmp"));
         let write = || {
             let mut file = std::fs::File::create(&beside)?;
@@ -64,7 +77,11 @@ impl PendingErasure {
             std::fs::rename(&beside, &path)?;
             self.sync()
         };
-        write().map_err(|error| StoreError::io(&path, "writing the note of an erasure", error))
+        write().map_err(|error| {
+            // On a full disk the unfinished file would take space that the log needs.
+            let _ = std::fs::remove_file(&beside);
+            StoreError::io(&path, "writing the note of an erasure", error)
+        })
     }
 
     /// Removes the note: nothing is left of the records.
@@ -101,7 +118,7 @@ mod tests {
         let note = PendingErasure::of(dir.path());
         assert_eq!(note.offsets().unwrap(), []);
         let offsets = [Offset(3), Offset(1000)];
-        note.begin(&offsets).unwrap();
+        assert_eq!(note.begin(&offsets).unwrap(), offsets);
         assert_eq!(note.offsets().unwrap(), offsets);
         let whole = std::fs::read(note.path()).unwrap();
         for place in 0..whole.len() {
@@ -109,10 +126,31 @@ mod tests {
             bent[place] ^= 1;
             std::fs::write(note.path(), bent).unwrap();
             assert!(matches!(note.offsets(), Err(StoreError::Corrupt { .. })), "byte {place}");
+            assert!(
+                matches!(note.begin(&[Offset(5)]), Err(StoreError::Corrupt { .. })),
+                "byte {place} is not replaced"
+            );
             std::fs::write(note.path(), &whole[..place]).unwrap();
             assert!(matches!(note.offsets(), Err(StoreError::Corrupt { .. })), "{place} bytes");
         }
         note.end().unwrap();
         assert_eq!(note.offsets().unwrap(), []);
+    }
+
+    #[test]
+    fn what_an_erasure_that_did_not_end_has_noted_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let note = PendingErasure::of(dir.path());
+        note.begin(&[Offset(7), Offset(3)]).unwrap();
+        assert_eq!(note.begin(&[Offset(5), Offset(7)]).unwrap(), [3, 5, 7].map(Offset));
+        assert_eq!(note.offsets().unwrap(), [3, 5, 7].map(Offset));
+        assert_eq!(note.begin(&[]).unwrap(), [3, 5, 7].map(Offset));
+        // If the folder cannot be written, the note is what it was.
+        std::fs::create_dir(dir.path().join("erasure.pending.tmp")).unwrap();
+        assert!(note.begin(&[Offset(9)]).is_err());
+        assert_eq!(note.offsets().unwrap(), [3, 5, 7].map(Offset));
+        note.end().unwrap();
+        std::fs::remove_dir(dir.path().join("erasure.pending.tmp")).unwrap();
+        assert_eq!(note.begin(&[Offset(9)]).unwrap(), [Offset(9)], "what has ended is not noted again");
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with stored data: each message says what, where, and what to do next.
+//! Errors of stored data. Each message names the fault, the place, and what to do next.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub enum StoreError {
     DiskFull {
         /// The file being written.
         path: PathBuf,
-        /// The system's own words.
+        /// The message of the operating system.
         cause: String,
     },
     /// The file or folder cannot be written.
@@ -29,7 +29,7 @@ pub enum StoreError {
     ReadOnly {
         /// The file.
         path: PathBuf,
-        /// The system's own words.
+        /// The message of the operating system.
         cause: String,
     },
     /// The file is damaged.
@@ -37,8 +37,14 @@ pub enum StoreError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What does not hold.
+        /// What is wrong.
         what: String,
+    },
+    /// The folder holds no log.
+    #[error("{path}: it holds no segment of a log", path = path.display())]
+    NoLog {
+        /// The folder.
+        path: PathBuf,
     },
     /// One record of the log is damaged.
     #[error(
@@ -48,9 +54,9 @@ pub enum StoreError {
     CorruptRecord {
         /// The segment.
         path: PathBuf,
-        /// Which record.
+        /// The record.
         offset: Offset,
-        /// What does not hold.
+        /// What is wrong.
         what: String,
     },
     /// The file was not written by Accrue.
@@ -58,11 +64,11 @@ pub enum StoreError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// Why it cannot be ours.
+        /// Why it cannot have been written by Accrue.
         what: String,
     },
     /// The file has another format version.
-    #[error("{path}: format version {found}, but this build reads version {expected}; use the build that wrote it, or export and ingest anew", path = path.display())]
+    #[error("{path}: format version {found}, but this build reads version {expected}; use the build that wrote it, or export and ingest again", path = path.display())]
     Version {
         /// The file.
         path: PathBuf,
@@ -92,18 +98,18 @@ pub enum StoreError {
         /// The first failure.
         cause: String,
     },
-    /// The records asked for were removed by retention.
+    /// Retention removed the requested records.
     #[error("offset {offset} was pruned: the log begins at {start}; start from a checkpoint at or after that")]
     Pruned {
-        /// The offset asked for.
+        /// The requested offset.
         offset: Offset,
-        /// The first one kept.
+        /// The first offset of the log.
         start: Offset,
     },
-    /// The offset asked for is not there yet.
+    /// The requested offset is after the end of the log.
     #[error("offset {offset} is beyond the end of the log, {end}; ask for an offset up to that")]
     BeyondEnd {
-        /// The offset asked for.
+        /// The requested offset.
         offset: Offset,
         /// The end of the log.
         end: Offset,
@@ -115,10 +121,10 @@ pub enum StoreError {
         path: PathBuf,
         /// The section (or `header`, `table of contents`, `end`).
         section: String,
-        /// What does not hold.
+        /// What is wrong.
         what: String,
     },
-    /// A checkpoint has no such section, or would have it twice.
+    /// A checkpoint lacks a section, or would have it twice.
     #[error("{path}: section {section:?} {what}; the checkpoint was written by another build, replay the log instead", path = path.display())]
     Section {
         /// The file.
@@ -128,18 +134,18 @@ pub enum StoreError {
         /// `is missing` or `is there twice`.
         what: &'static str,
     },
-    /// The target folder holds something already.
+    /// The target folder is not empty.
     #[error("{path}: not empty; give an empty or a new folder", path = path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder is no complete backup.
+    /// The folder is not a complete backup.
     #[error("{path}: not a complete backup: {what}; take the backup again, or restore from another one", path = path.display())]
     BrokenBackup {
         /// The file or folder.
         path: PathBuf,
-        /// What does not hold.
+        /// What is wrong.
         what: String,
     },
     /// Any other failure of the embedded database.
@@ -149,7 +155,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What was being done.
         doing: &'static str,
-        /// The database's own words.
+        /// The message of the database.
         source: rusqlite::Error,
     },
     /// Any other failure of the file system.
@@ -159,13 +165,13 @@ pub enum StoreError {
         path: PathBuf,
         /// What was being done.
         doing: &'static str,
-        /// The system's own words.
+        /// The message of the operating system.
         source: std::io::Error,
     },
 }
 
 impl StoreError {
-    /// Gives a failure of the embedded database its place and, where it is a common one, its remedy.
+    /// The error of the embedded database, with its place and, if it is a common one, its remedy.
     pub(crate) fn sqlite(path: &Path, doing: &'static str, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
         let path = path.to_path_buf();
@@ -177,13 +183,13 @@ impl StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt { path, what: source.to_string() }
             }
-            // A row that is missing, or of another type than was written.
+            // A row is missing, or has another type than was written.
             None => Self::Corrupt { path, what: source.to_string() },
             _ => Self::Sqlite { path, doing, source },
         }
     }
 
-    /// Gives a failure of the file system its place and, where it is a common one, its remedy.
+    /// The error of the file system, with its place and, if it is a common one, its remedy.
     pub(crate) fn io(path: &Path, doing: &'static str, source: std::io::Error) -> Self {
         use std::io::ErrorKind;
         let path = path.to_path_buf();

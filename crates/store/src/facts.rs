@@ -1,8 +1,8 @@
-//! The facts: everything that follows from the log without learning. The first of the two folds.
+//! The facts: the part of the state that follows from the log without learning. The first of the two folds.
 //!
-//! In: records in order. Out: names and their indices, the catalogue, histories, what lies in quarantine, the rules'
-//! statistics and counters. Applied before a write is acknowledged; rebuilt from the log when missing. Judges nothing:
-//! verdicts were written down when the record came in.
+//! In: records in order. Out: names and their indices, the catalogue, histories, the records in quarantine, the rules'
+//! statistics and counters. They are applied before a write is acknowledged, and can be computed again from the log. They
+//! check nothing: the log has the outcome of each check.
 
 use std::sync::Arc;
 
@@ -13,60 +13,67 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Histories, Interaction, ItemIdx, Offset, PagedMap, PagedVec, PublishedCounts,
-    PublishedRecord, Record, SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Histories, Interaction, ItemIdx, Offset, Overview, PagedMap,
+    PagedVec, PublishedCounts, PublishedRecord, Record, SectionSource, ShopperIdx, StoreError, Vocabulary,
+    shopper_hash,
 };
 
-/// Codes left for a shop's own event types.
+/// Number of codes for a shop's custom event types.
 const MAX_CUSTOM_TYPES: usize = 54;
-/// Items, places of users and places of refused records in a page of a checkpoint.
+/// Items, users and refused records in a page of a checkpoint.
 const ENTRIES: usize = 16;
 const USERS: usize = 64;
 const REASONS: usize = 4_096;
 
-/// An item as the shop stands with it.
+/// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Its description; bare for an item that only events named.
+pub struct CatalogueEntry {
+    /// Its description; without attributes for an item that only events have named.
     pub item: Item,
-    /// Whether the catalogue described it at all.
+    /// Whether the shop has described it.
     pub described: bool,
-    /// No longer sold.
+    /// Whether it is no longer sold.
     pub retired: bool,
 }
 
-impl Entry {
+impl CatalogueEntry {
     /// Whether a page may show it.
     pub fn can_be_shown(&self) -> bool {
         !self.retired && self.item.can_be_shown()
     }
 }
 
-/// What an event says by name, where an [`Interaction`] has only numbers.
+/// The names in an event, which an [`Interaction`] has only as numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Names<'a> {
-    /// Its type, if that is one of the shop's own.
+    /// Its type, if it is a custom one.
     pub own_type: Option<&'a EventType>,
-    /// Which of the shop's pages, apps or feeds sent it.
+    /// The page, app or feed that sent it.
     pub source: Option<&'a str>,
     /// [`shopper_hash`] of the visitor whom the event names.
     pub shopper: u64,
+    /// Where and how the shopper looked.
+    pub circumstances: Circumstances<'a>,
 }
 
-/// What a record means to those who follow the log, with names resolved to indices.
+/// The meaning of a record, with names resolved to indices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fact<'a> {
-    /// Nothing to learn from.
+    /// Nothing is learned from it.
     Nothing,
-    /// Somebody did something with an item.
+    /// A shopper did something with an item.
     Interaction(Interaction, Names<'a>),
-    /// Somebody was shown an item. An impression gives nobody a name: who never did anything, or an item that nothing is known of,
-    /// may be resolved by facts that have run ahead, and is to be passed over by a follower that has not seen them.
+    /// A shopper was shown an item. An impression creates no index. The facts may be ahead of the learner, so it skips shoppers and items
+    /// that it has not met.
     Shown(Interaction, Names<'a>),
-    /// An item was described, wholly.
+    /// An item got a new description.
     Described(ItemIdx, &'a Item),
     /// Some fields of an item changed.
     Patched(ItemIdx, &'a ItemPatch),
+    /// A user got a new description.
+    UserDescribed(ShopperIdx, &'a User),
+    /// The description of a user was removed.
+    UserRemoved(ShopperIdx),
     /// A guest's history became a user's.
     Merged {
         /// The guest.
@@ -76,59 +83,62 @@ pub enum Fact<'a> {
         /// The user.
         user: ShopperIdx,
     },
-    /// Other settings hold from here on.
+    /// Other settings are in force from here on.
     Settings(&'a str),
-    /// A version to go on from was chosen.
+    /// An operator chose a version to go on from.
     Chosen {
         /// Its number.
         version: u64,
-        /// Why, for a person.
+        /// The reason, for the operator.
         why: &'a str,
     },
-    /// A challenger replaces what was learned so far.
+    /// A challenger replaces the current model.
     Promoted {
-        /// What it is and how it was learned, as TOML.
+        /// The description of the challenger, as TOML.
         challenge: &'a str,
-        /// Why, for a person.
+        /// The reason, for the operator.
         why: &'a str,
     },
-    /// Suspect records are learned after all.
+    /// Suspect records were released and are learned.
     WindowReleased {
-        /// The first of them.
+        /// The first record.
         from: Offset,
         /// The record after the last.
         to: Offset,
     },
-    /// A challenger was refused: what was learned goes on.
+    /// A challenger was refused.
     ChallengeRefused {
-        /// What it was, as TOML.
+        /// The description of the challenger, as TOML.
         challenge: &'a str,
-        /// Why, for a person.
+        /// The reason, for the operator.
         why: &'a str,
     },
 }
 
-/// The fold of the log's facts up to an offset.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The facts up to an offset.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Facts {
     /// Names of items.
     pub items: Vocabulary,
     /// Names of shoppers: `u` + user or `g` + session; of those in events of published keys, `q` + user or `p` + session.
     pub shoppers: Vocabulary,
-    /// Names of the shop's own event types.
+    /// Names of custom event types.
     types: Vocabulary,
-    catalogue: PagedVec<Arc<Entry>, ENTRIES>,
-    /// What the shop told of users, by their index.
+    catalogue: PagedVec<Arc<CatalogueEntry>, ENTRIES>,
+    /// Follows from the catalogue, so it is neither saved nor part of a digest.
+    #[serde(skip)]
+    overview: Overview,
+    /// The descriptions of users, by their index.
     users: PagedMap<ShopperIdx, User, USERS>,
-    /// What each shopper did lately.
+    /// The latest events of each shopper.
     pub histories: Histories,
-    /// Reason by offset of every record that lies in quarantine.
+    /// The reason of each record in quarantine, by offset.
     pub quarantine: PagedMap<Offset, Box<str>, REASONS>,
-    /// What the check's rules look at.
+    /// The statistics that the check's rules use.
     pub statistics: RuleStatistics,
-    /// How often each rule did what.
+    /// Number of repairs and refusals of each rule.
     pub counters: RuleCounters,
-    /// Events not kept: known id with the same, and with other content.
+    /// Number of events that were not kept because their id was known: with the same content, and with another.
     pub duplicates: [u64; 2],
     /// What published keys caused.
     #[serde(skip)]
@@ -137,20 +147,21 @@ pub struct Facts {
     pub settings: Box<str>,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
-    /// The catalogue's last change lies before this offset.
+    /// The offset after the last change of the catalogue.
     pub catalogue_changed: Offset,
-    /// Records folded so far.
+    /// The next record.
     pub end: Offset,
 }
 
 impl Facts {
-    /// The facts of an empty log. `history_capacity` events are kept of each shopper.
+    /// The facts of an empty log. Of each shopper `history_capacity` events are kept.
     pub fn new(history_capacity: usize) -> Self {
         Self {
             items: Vocabulary::default(),
             shoppers: Vocabulary::default(),
             types: Vocabulary::default(),
             catalogue: PagedVec::default(),
+            overview: Overview::default(),
             users: PagedMap::default(),
             histories: Histories::new(history_capacity),
             quarantine: PagedMap::default(),
@@ -165,10 +176,10 @@ impl Facts {
         }
     }
 
-    /// Writes them into a checkpoint, a section for each part.
+    /// Writes the facts into a checkpoint, a section for each part.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// If the checkpoint cannot be written.
     pub fn save(&self, writer: &mut CheckpointWriter) -> Result<(), StoreError> {
         writer.value("facts/items", 1, &self.items)?;
         writer.value("facts/shoppers", 1, &self.shoppers)?;
@@ -185,13 +196,13 @@ impl Facts {
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
 
-    /// What published keys caused, with the statistics of their events; `None` if no event of theirs was taken in or refused.
+    /// The counts of published keys, with the statistics of their events; `None` if they sent no event that was accepted or refused.
     pub fn published(&self) -> Option<(&PublishedCounts, &PublishedStatistics)> {
         let both = (&self.published, self.statistics.published());
         (both != (&PublishedCounts::default(), &PublishedStatistics::default())).then_some(both)
     }
 
-    /// Reads them from a checkpoint; `None` if there is a part that this build cannot use, for each of them is needed.
+    /// Reads the facts from a checkpoint; `None` if this build cannot use a part, because every part is needed.
     ///
     /// # Errors
     /// If a section is damaged.
@@ -212,11 +223,13 @@ impl Facts {
             let (published, published_statistics) = published?;
             statistics.set_published(published_statistics);
             let (stream_time, catalogue_changed, end) = position?;
+            let catalogue: PagedVec<Arc<CatalogueEntry>, ENTRIES> = catalogue?;
             Some(Self {
                 items: items?,
                 shoppers: shoppers?,
                 types: types?,
-                catalogue: catalogue?,
+                overview: Overview::of(&catalogue),
+                catalogue,
                 users: users?,
                 histories: histories?,
                 quarantine: quarantine?,
@@ -233,7 +246,7 @@ impl Facts {
         Ok(assemble())
     }
 
-    /// Takes the next record in.
+    /// Applies the next record.
     ///
     /// # Panics
     /// If the record is not the next one.
@@ -342,7 +355,8 @@ impl Facts {
         let index = self.items.intern(id.as_str());
         if index as usize == self.catalogue.len() {
             self.catalogue_changed = offset.next();
-            let entry = Entry { item: Item::bare(id.clone()), described: false, retired: false };
+            let entry = CatalogueEntry { item: Item::bare(id.clone()), described: false, retired: false };
+            self.overview.add(index, &entry);
             self.catalogue.push(Arc::new(entry));
         }
         index
@@ -350,18 +364,22 @@ impl Facts {
 
     fn describe(&mut self, offset: Offset, item: Item) {
         let id = item.id.clone();
-        self.edit_item(offset, &id, |entry| *entry = Entry { item, described: true, retired: false });
+        self.edit_item(offset, &id, |entry| *entry = CatalogueEntry { item, described: true, retired: false });
     }
 
-    fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut Entry)) {
+    fn edit_item(&mut self, offset: Offset, id: &ItemId, edit: impl FnOnce(&mut CatalogueEntry)) {
         let index = self.intern_item(offset, id);
-        edit(Arc::make_mut(self.catalogue.get_mut(index as usize)));
+        let entry = self.catalogue.get_mut(index as usize);
+        self.overview.remove(index, entry);
+        edit(Arc::make_mut(entry));
+        self.overview.add(index, entry);
         self.catalogue_changed = offset.next();
     }
 
-    /// What an applied record means to a follower. Only reads, so it gives the same however far the facts have run ahead.
+    /// The meaning of a record that was applied. It does not depend on how far the facts are ahead of it.
     pub fn resolve<'a>(&self, record: &'a Record) -> Fact<'a> {
         let item = |id: &ItemId| self.items.get(id.as_str());
+        let shopper = |user: &UserId| self.shoppers.get(&user_name(user));
         match &record.body {
             Body::Event(checked) => self.happened(&checked.event),
             Body::Released { event, .. } => self.happened(&event.event),
@@ -369,11 +387,12 @@ impl Facts {
                 item(&description.id).map_or(Fact::Nothing, |index| Fact::Described(index, description))
             }
             Body::ItemPatched { id, patch } => item(id).map_or(Fact::Nothing, |index| Fact::Patched(index, patch)),
+            Body::User(user) => shopper(&user.id).map_or(Fact::Nothing, |shopper| Fact::UserDescribed(shopper, user)),
+            Body::UserRemoved(user) => shopper(user).map_or(Fact::Nothing, Fact::UserRemoved),
             Body::Merged { session, user } => {
                 let guest = self.shoppers.get(&guest_name(session.as_str()));
-                let user = self.shoppers.get(&user_name(user));
                 let published = self.shopper(&Shopper::PublishedGuest(session.clone()));
-                guest.zip(user).map_or(Fact::Nothing, |(guest, user)| Fact::Merged { guest, published, user })
+                guest.zip(shopper(user)).map_or(Fact::Nothing, |(guest, user)| Fact::Merged { guest, published, user })
             }
             Body::Settings(settings) => Fact::Settings(settings),
             Body::Chosen { version, why } => Fact::Chosen { version: *version, why },
@@ -384,8 +403,8 @@ impl Facts {
         }
     }
 
-    /// The event with its names resolved; `None` for one that is no choice of the shopper's (an impression, a search without
-    /// an item) or with a name that was never applied.
+    /// The event with its names resolved; `None` for one that is not an interaction (an impression, a search without an item) or that has
+    /// a name that was never applied.
     pub fn interaction(&self, event: &Event) -> Option<Interaction> {
         let is_choice = event.event_type != EventType::Impression;
         is_choice.then(|| self.numbered(event, &event.shopper())).flatten()
@@ -394,7 +413,8 @@ impl Facts {
     fn happened<'a>(&self, event: &'a Event) -> Fact<'a> {
         let shopper = event.shopper();
         let own_type = Some(&event.event_type).filter(|event_type| matches!(event_type, EventType::Custom(_)));
-        let names = Names { own_type, source: event.source.as_deref(), shopper: shopper_hash(&event.visitor()) };
+        let (source, circumstances) = (event.source.as_deref(), Circumstances::of(event));
+        let names = Names { own_type, source, shopper: shopper_hash(&event.visitor()), circumstances };
         match self.numbered(event, &shopper) {
             None => Fact::Nothing,
             Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),
@@ -402,7 +422,7 @@ impl Facts {
         }
     }
 
-    /// The event with indices for names.
+    /// The event with indices in the place of names.
     fn numbered(&self, event: &Event, shopper: &Shopper) -> Option<Interaction> {
         Some(Interaction {
             shopper: self.shopper(shopper)?,
@@ -415,7 +435,7 @@ impl Facts {
         })
     }
 
-    /// The code of an event type: the built-in ones in their order, then the shop's own as they appeared.
+    /// The code of an event type: the built-in types in their order, then custom ones in the order of their appearance.
     pub fn type_code(&self, event_type: &EventType) -> Option<u8> {
         let built_in = EventType::BUILT_IN.iter().position(|known| known == event_type);
         let code = match event_type {
@@ -437,55 +457,65 @@ impl Facts {
         }
     }
 
-    /// The index of a user or guest, if anything is known of them.
+    /// The index of a user or guest, if a record has named them.
     pub fn shopper(&self, shopper: &Shopper) -> Option<ShopperIdx> {
         self.shoppers.get(&shopper_name(shopper))
     }
 
-    /// An item's place in the catalogue.
-    pub fn entry(&self, item: ItemIdx) -> Option<&Arc<Entry>> {
+    /// An item of the catalogue, by index.
+    pub fn entry(&self, item: ItemIdx) -> Option<&Arc<CatalogueEntry>> {
         self.catalogue.get(item as usize)
     }
 
     /// All items, by index.
-    pub fn entries(&self) -> &[Arc<Entry>] {
+    pub fn entries(&self) -> &[Arc<CatalogueEntry>] {
         &self.catalogue
     }
 
+    /// The catalogue as a whole.
+    pub fn overview(&self) -> &Overview {
+        &self.overview
+    }
+
     /// An item by its name.
-    pub fn find(&self, id: &ItemId) -> Option<&Arc<Entry>> {
+    pub fn find(&self, id: &ItemId) -> Option<&Arc<CatalogueEntry>> {
         self.entry(self.items.get(id.as_str())?)
     }
 
-    /// What the check may know of an item.
+    /// What the check uses of an item.
     pub fn known_item(&self, id: &ItemId) -> Option<KnownItem<'_>> {
         known_item(&self.items, &self.catalogue, id)
     }
 
-    /// What the shop told of a user, if it did.
+    /// The users that the shop has described, with their indices.
+    pub fn described_users(&self) -> impl Iterator<Item = (ShopperIdx, &User)> {
+        self.users.iter().map(|(&shopper, user)| (shopper, user))
+    }
+
+    /// The description of a user, if there is one.
     pub fn described_user(&self, id: &UserId) -> Option<&User> {
         self.users.get(&self.shoppers.get(&user_name(id))?)
     }
 
-    /// A user's description; a bare one for a user whom only events name.
+    /// A user's description; without attributes for a user that only events have named.
     pub fn user(&self, id: &UserId) -> Option<User> {
         let shopper = self.shoppers.get(&user_name(id))?;
         let bare = || User { id: id.clone(), attributes: Default::default() };
         Some(self.users.get(&shopper).cloned().unwrap_or_else(bare))
     }
 
-    /// The users known by name (not the guests), in order of first appearance.
+    /// The ids of users (without guests), in order of first appearance.
     pub fn user_names(&self) -> impl Iterator<Item = &str> {
         self.shoppers.names().filter_map(|name| name.strip_prefix('u'))
     }
 }
 
-fn known_item<'a>(items: &Vocabulary, catalogue: &'a [Arc<Entry>], id: &ItemId) -> Option<KnownItem<'a>> {
+fn known_item<'a>(items: &Vocabulary, catalogue: &'a [Arc<CatalogueEntry>], id: &ItemId) -> Option<KnownItem<'a>> {
     let entry = catalogue.get(items.get(id.as_str())? as usize)?;
     Some(KnownItem { price: entry.item.price, category: entry.item.categories.first().map(|category| &**category) })
 }
 
-/// A shopper's name in the vocabulary: users and guests may share one, so the first letter tells them apart.
+/// A shopper's name in the vocabulary. A user and a guest may have the same name, so the first letter distinguishes them.
 pub fn shopper_name(shopper: &Shopper) -> String {
     match shopper {
         Shopper::User(user) => user_name(user),
@@ -503,7 +533,7 @@ fn guest_name(session: &str) -> String {
     format!("g{session}")
 }
 
-/// What a history keeps of a session's name.
+/// The hash of a session's name, which histories keep.
 pub fn session_hash(session: &str) -> u32 {
     xxhash_rust::xxh3::xxh3_64(session.as_bytes()) as u32
 }
@@ -576,11 +606,11 @@ mod tests {
             arm: None,
             ranks: Vec::new(),
         };
-        assert_eq!(served.propensity(0), 1.0, "where no chance was involved");
+        assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
         let before = fold(vec![event("1", "ann", "mug", 1)]);
         let mut after = fold(vec![event("1", "ann", "mug", 1), Body::Served(Box::new(served))]);
         after.end = before.end;
-        assert!(after == before, "neither the shopper nor the item is known by being shown");
+        assert!(after == before, "an impression creates neither a shopper nor an item");
     }
 
     #[test]
@@ -591,12 +621,5 @@ mod tests {
         assert!(!retired.find(&"mug".into()).unwrap().can_be_shown());
         let back = fold(vec![describe(), Body::ItemRetired("mug".into()), describe()]);
         assert!(back.find(&"mug".into()).unwrap().can_be_shown());
-    }
-
-    #[test]
-    fn facts_come_back_from_their_bytes() {
-        let facts = fold(vec![event("1", "ann", "mug", 1), event("2", "bob", "cup", 2)]);
-        let back: Facts = postcard::from_bytes(&postcard::to_stdvec(&facts).unwrap()).unwrap();
-        assert!(back == facts);
     }
 }

@@ -1,7 +1,7 @@
-//! What each shopper did lately, compactly: the memory that every personal score is computed from.
+//! Histories: the latest events of each shopper in a compact form, from which every personal score is computed.
 //!
-//! In: interactions in log order. Out: a shopper's last events, oldest first, and how many of them belong to the visit
-//! that is going on. Derived from the log, rebuilt when missing. Holds dense indices, not names; computes no score.
+//! In: interactions in log order. Out: a shopper's last events, oldest first, and how many of them belong to the visit in
+//! progress. Histories can be computed again from the log. They contain dense indices, not names.
 
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
@@ -18,12 +18,12 @@ pub type ShopperIdx = u32;
 /// Events of one shopper further apart than this belong to different visits, where no session says otherwise.
 pub const VISIT_GAP_MS: i64 = 30 * 60 * 1000;
 
-/// One event of a shopper's history; 12 bytes, for there may be tens of millions.
+/// One event of a shopper's history. It has 12 bytes, because there may be tens of millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
-    /// What it was about.
+pub struct PastEvent {
+    /// The item.
     pub item: ItemIdx,
-    /// When, in seconds since 1970 (clamped to what 32 bits hold: 1970 to 2106).
+    /// Its time, in seconds since 1970 (clamped to the range of 32 bits: 1970 to 2106).
     pub at_s: u32,
     /// Code of the event type.
     pub type_code: u8,
@@ -33,7 +33,7 @@ pub struct Past {
     value_bf16: u16,
 }
 
-impl Past {
+impl PastEvent {
     /// The event's value to three significant digits.
     pub fn value(&self) -> f32 {
         f32::from_bits(u32::from(self.value_bf16) << 16)
@@ -45,28 +45,28 @@ impl Past {
     }
 }
 
-/// One event, as a history takes it in.
+/// One event, before it is added to a history.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interaction {
-    /// Who.
+    /// The shopper.
     pub shopper: ShopperIdx,
-    /// What about.
+    /// The item.
     pub item: ItemIdx,
     /// Code of the event type, below 64.
     pub type_code: u8,
-    /// When, in milliseconds since 1970.
+    /// Its time, in milliseconds since 1970.
     pub at_ms: i64,
     /// Hash of the session's name, if the event names one.
     pub session: Option<u32>,
-    /// Strength: a rating, a dwell time, 1 where nothing was said.
+    /// Its strength: a rating, a dwell time, or 1 if none was sent.
     pub value: f32,
-    /// Pieces.
+    /// Number of pieces.
     pub quantity: u32,
 }
 
 impl Interaction {
-    fn as_past(&self, starts_visit: bool) -> Past {
-        Past {
+    fn as_past_event(&self, starts_visit: bool) -> PastEvent {
+        PastEvent {
             item: self.item,
             at_s: (self.at_ms / 1000).clamp(0, i64::from(u32::MAX)) as u32,
             type_code: self.type_code,
@@ -76,20 +76,20 @@ impl Interaction {
     }
 }
 
-/// One shopper's last events. Copies share memory until one of them takes an event in.
+/// One shopper's last events. Copies share memory until one of them changes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    past: Arc<Vec<Past>>,
+    past: Arc<Vec<PastEvent>>,
     session: Option<u32>,
 }
 
 impl History {
     /// The events kept, oldest first.
-    pub fn past(&self) -> &[Past] {
+    pub fn past(&self) -> &[PastEvent] {
         &self.past
     }
 
-    /// How many of the last events belong to the visit in which something happens at `at_ms` under `session`.
+    /// How many of the last events belong to the visit of an event at `at_ms` in `session`.
     pub fn in_visit(&self, session: Option<u32>, at_ms: i64) -> usize {
         if !self.continues(session, at_ms) {
             return 0;
@@ -98,7 +98,7 @@ impl History {
         from_start.map_or(self.past.len(), |earlier| earlier + 1)
     }
 
-    /// Whether something at `at_ms` under `session` goes on with the last visit.
+    /// Whether an event at `at_ms` in `session` continues the last visit.
     fn continues(&self, session: Option<u32>, at_ms: i64) -> bool {
         let Some(last) = self.past.last() else { return false };
         match (session, self.session) {
@@ -107,18 +107,18 @@ impl History {
         }
     }
 
-    /// Takes an event in, and drops the oldest beyond `capacity`.
+    /// Adds an event, and drops the oldest beyond `capacity`.
     pub fn push(&mut self, interaction: &Interaction, capacity: usize) {
         let starts_visit = !self.continues(interaction.session, interaction.at_ms);
         if starts_visit || interaction.session.is_some() {
             self.session = interaction.session;
         }
-        self.insert(interaction.as_past(starts_visit));
+        self.insert(interaction.as_past_event(starts_visit));
         self.truncate(capacity);
     }
 
-    /// Puts `past` behind everything that is not later, so that a late event does not pose as the latest.
-    fn insert(&mut self, past: Past) {
+    /// Inserts `past` after all events that are not later, so that an event that arrives late does not become the latest.
+    fn insert(&mut self, past: PastEvent) {
         let events = self.own();
         if events.len() == events.capacity() {
             events.reserve_exact(room(events.len()));
@@ -131,8 +131,8 @@ impl History {
         events.insert(place, past);
     }
 
-    /// The events for writing: copied first if somebody else holds them, with room for a few more.
-    fn own(&mut self) -> &mut Vec<Past> {
+    /// The events for writing. If they are shared, they are copied first, with room for a few more.
+    fn own(&mut self) -> &mut Vec<PastEvent> {
         if Arc::get_mut(&mut self.past).is_none() {
             let mut events = Vec::with_capacity(self.past.len() + room(self.past.len()));
             events.extend_from_slice(&self.past);
@@ -142,14 +142,14 @@ impl History {
     }
 
     fn truncate(&mut self, capacity: usize) {
-        // A quarter of slack, so that the shift is paid once in many events.
+        // A quarter more than the capacity, so that events are shifted only once in many additions.
         if self.past.len() > capacity + capacity / 4 {
             let surplus = self.past.len() - capacity;
             self.own().drain(..surplus);
         }
     }
 
-    /// The same history without one event; the visit that it began goes on with the next one.
+    /// The history without one event. If it began a visit, the next event begins it.
     pub fn without(&self, place: usize) -> Self {
         let mut other = self.clone();
         let events = other.own();
@@ -160,7 +160,7 @@ impl History {
         other
     }
 
-    /// Takes another history in, by time: a guest who turned out to be this shopper.
+    /// Adds the events of another history in the order of time: of a guest that was merged into this shopper.
     pub fn absorb(&mut self, other: &History, capacity: usize) {
         for &past in other.past.iter() {
             self.insert(past);
@@ -170,7 +170,7 @@ impl History {
     }
 }
 
-/// Room for so many more events behind `len`: doubling would leave a third of the largest part of the memory empty.
+/// Free places to allocate after `len` events. Doubling would leave a third of the largest part of the memory empty.
 fn room(len: usize) -> usize {
     len / 16 + 2
 }
@@ -197,17 +197,17 @@ impl Histories {
         self.shoppers.get(shopper as usize).unwrap_or_else(|| &EMPTY)
     }
 
-    /// How many shoppers have a place here.
+    /// Number of shoppers with a place.
     pub fn len(&self) -> usize {
         self.shoppers.len()
     }
 
-    /// Whether nobody did anything yet.
+    /// Whether there are no shoppers.
     pub fn is_empty(&self) -> bool {
         self.shoppers.is_empty()
     }
 
-    /// Takes an event into its shopper's history.
+    /// Adds an event to its shopper's history.
     pub fn push(&mut self, interaction: &Interaction) {
         let capacity = self.capacity;
         self.entry(interaction.shopper).push(interaction, capacity);
@@ -223,8 +223,8 @@ impl Histories {
         self.entry(user).absorb(&moved, capacity);
     }
 
-    /// Holds the memory of `other` for these shoppers wherever both say the same. Who folds the same events twice, one fold behind the
-    /// other, needs each shopper's events but once.
+    /// Shares the memory of `other` for these shoppers where both histories are equal, so that two folds over the same events have most
+    /// histories in memory once.
     pub fn share_with(&mut self, other: &Self, shoppers: Range<usize>) {
         let end = shoppers.end.min(self.shoppers.len()).min(other.shoppers.len());
         let places = shoppers.start.min(end)..end;
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_event_takes_twelve_bytes() {
-        assert_eq!(std::mem::size_of::<Past>(), 12);
+        assert_eq!(std::mem::size_of::<PastEvent>(), 12);
     }
 
     #[test]
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_event_does_not_pose_as_the_latest() {
+    fn an_event_that_arrives_late_is_not_the_latest() {
         let mut history = History::default();
         history.push(&event(1, 50, None), 10);
         history.push(&event(2, 10, None), 10);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_give_way_beyond_the_capacity() {
+    fn the_oldest_are_dropped_beyond_the_capacity() {
         let mut histories = Histories::new(8);
         for item in 0..100 {
             histories.push(&event(item, i64::from(item), None));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_who_logs_in_brings_the_visit_along() {
+    fn a_guest_who_logs_in_continues_the_visit() {
         let mut histories = Histories::new(8);
         histories.push(&event(1, 10, None));
         histories.push(&Interaction { shopper: 1, ..event(2, 5, Some(3)) });
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn two_folds_of_the_same_events_hold_them_once_and_part_when_one_goes_on() {
+    fn two_folds_share_equal_histories_until_one_changes() {
         let mut ahead = Histories::new(8);
         for item in 0..5 {
             ahead.push(&event(item, i64::from(item), None));

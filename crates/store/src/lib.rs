@@ -1,15 +1,17 @@
-//! The log, and the facts that fold out of it.
+//! The log, and the facts that are folded from it.
 //!
 //! In: checked events, catalogue and user edits, served answers. Out: records by offset, durable and in order, and the facts derived from
-//! them (vocabulary, catalogue, histories, quarantine). This crate learns nothing and judges nothing.
+//! them (vocabulary, catalogue, histories, quarantine). This crate neither learns nor checks records.
 
 mod backup;
 mod checkpoint;
+mod circumstances;
 mod erasure;
 mod error;
 mod facts;
 mod history;
 mod log;
+mod overview;
 mod paged;
 mod published;
 mod record;
@@ -22,11 +24,13 @@ pub use checkpoint::{
     Checkpoint, CheckpointHeader, CheckpointWriter, Checkpoints, Found, PAGES, PageMarks, SectionReader, SectionSource,
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
 };
+pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_descriptors};
 pub use erasure::PendingErasure;
 pub use error::StoreError;
-pub use facts::{Entry, Fact, Facts, Names, session_hash, shopper_name};
-pub use history::{Histories, History, Interaction, ItemIdx, Past, ShopperIdx, VISIT_GAP_MS};
+pub use facts::{CatalogueEntry, Fact, Facts, Names, session_hash, shopper_name};
+pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
+pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record};

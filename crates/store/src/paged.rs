@@ -1,6 +1,6 @@
-//! Collections that know which of their pages changed, so that a checkpoint writes only those.
+//! Collections that mark which of their pages changed, so that a checkpoint writes only those.
 //!
-//! They serialise as a vector and a map do, and read like them; writing goes through methods that mark the page.
+//! They serialise as a vector and a map do, and are read like them. Changes go through methods that mark the page.
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Deref;
@@ -36,7 +36,7 @@ impl<T, const PAGE: usize> PagedVec<T, PAGE> {
         self.elements.push(element);
     }
 
-    /// The element at `place`, to be changed.
+    /// The element at `place`, for writing.
     ///
     /// # Panics
     /// If there is none.
@@ -45,7 +45,7 @@ impl<T, const PAGE: usize> PagedVec<T, PAGE> {
         &mut self.elements[place]
     }
 
-    /// The element at `place`, to be changed; where there is none yet, the vector grows to hold it.
+    /// The element at `place`, for writing. If there is none, the vector grows.
     pub fn get_mut_or_grow(&mut self, place: usize) -> &mut T
     where
         T: Default,
@@ -57,7 +57,7 @@ impl<T, const PAGE: usize> PagedVec<T, PAGE> {
         self.get_mut(place)
     }
 
-    /// The elements, to be replaced by others that serialise to the same bytes: nothing is marked.
+    /// The elements, for replacing them by others that serialise to the same bytes. Nothing is marked.
     pub fn interchange(&mut self) -> &mut [T] {
         &mut self.elements
     }
@@ -115,7 +115,7 @@ impl<'de, T: Deserialize<'de>, const PAGE: usize> Deserialize<'de> for PagedVec<
     }
 }
 
-/// What numbers the pages of a map: a dense index or an offset.
+/// The key of a map in pages: a dense index or an offset.
 pub trait PageKey: Copy + Ord {
     /// The key as a number.
     fn place(self) -> u64;
@@ -143,7 +143,7 @@ impl PageKey for crate::Offset {
     }
 }
 
-/// An ordered map whose entries are written in pages: those whose keys lie among the same `PAGE` numbers.
+/// An ordered map whose entries are written in pages: a page has the entries of `PAGE` consecutive numbers.
 #[derive(Clone, Debug)]
 pub struct PagedMap<K, V, const PAGE: usize> {
     entries: BTreeMap<K, V>,

@@ -1,17 +1,17 @@
-//! What the log holds: every fact that can change a state, each with its place and the time of its arrival.
+//! The records of the log: every fact that can change a state, with its offset and its time of arrival.
 
 use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{PublishedRecord, Served};
 
-/// The place of a record in the log: 0, 1, 2 … without a gap.
+/// The number of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Offset(pub u64);
 
 impl Offset {
-    /// The place after this one.
+    /// The next offset.
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
@@ -23,121 +23,121 @@ impl std::fmt::Display for Offset {
     }
 }
 
-/// One entry of the log.
+/// One record of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Where it stands.
+    /// Its offset.
     pub offset: Offset,
-    /// When the writer took it in; the only clock reading in the system. Never decreases along the log.
+    /// When the writer received it. It never decreases along the log.
     pub received_at: Timestamp,
-    /// What it says.
+    /// Its content.
     pub body: Body,
 }
 
-/// What a record says. The order of the variants is part of the format: add at the end only.
+/// The content of a record. The order of the variants is part of the format: add new ones at the end only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Body {
-    /// An erased record: an identity step.
+    /// An erased record, which changes no state.
     Tombstone,
     /// A checked event.
     Event(CheckedEvent),
-    /// A record that was refused; kept whole until it is released or dropped.
+    /// A record that was refused. It is kept until it is released or dropped.
     Quarantined {
-        /// Its name by content: the log holds each once.
+        /// Its id, computed from the content; the log has each id once.
         id: RefusalId,
-        /// What it was sent as.
+        /// The kind of record that it was sent as.
         kind: RecordKind,
         /// The stable reason code.
         reason: Box<str>,
-        /// What exactly was wrong, for a person.
+        /// The exact fault, for the operator.
         detail: Box<str>,
         /// The record as it was sent (JSON).
         raw: Box<str>,
     },
-    /// A quarantined record that was let in after all, with its original `at`.
+    /// A quarantined record that was released, with its original `at`.
     Released {
         /// The quarantined record.
         of: Offset,
         /// The event that it became.
         event: CheckedEvent,
     },
-    /// A quarantined record that was given up.
+    /// A quarantined record that was dropped.
     Dropped {
         /// The quarantined record.
         of: Offset,
     },
-    /// A new item, or all of a known one's description.
+    /// A new item, or a new description of a known one.
     Item(Box<Item>),
     /// A change of some fields of an item.
     ItemPatched {
-        /// Which item.
+        /// The item.
         id: ItemId,
         /// The fields to change.
         patch: Box<ItemPatch>,
     },
     /// The item is no longer sold.
     ItemRetired(ItemId),
-    /// A new user, or all of a known one's attributes.
+    /// A new user, or new attributes of a known one.
     User(User),
-    /// The user's description is gone (their events are not: that is an erasure).
+    /// The user's description was removed. Events are removed by an erasure only.
     UserRemoved(UserId),
-    /// A guest turned out to be a known user: the guest's history becomes the user's.
+    /// A guest is merged into a user: the guest's history becomes the user's.
     Merged {
         /// The guest.
         session: SessionId,
-        /// The user they are.
+        /// The user.
         user: UserId,
     },
-    /// The settings that hold from here on, as TOML.
+    /// The settings in force from here on, as TOML.
     Settings(Box<str>),
-    /// Counts of what a source sent and the log did not keep.
+    /// Numbers of events that were sent and not kept.
     Duplicates {
-        /// Events whose id and content were known.
+        /// Events with a known id and the same content.
         same: u64,
-        /// Events whose id was known with other content; the first stays.
+        /// Events with a known id and other content. The first one stays.
         conflicting: u64,
     },
-    /// An answer that was served: an identity step.
+    /// A served answer, which changes no state.
     Served(Box<Served>),
     /// An operator chose a version to go on from.
     Chosen {
         /// Its number.
         version: u64,
-        /// Why, for a person.
+        /// The reason, for the operator.
         why: Box<str>,
     },
-    /// A challenger replaces what was learned so far.
+    /// A challenger replaces the current model.
     Promoted {
-        /// What it is and how it was learned, as TOML.
+        /// The description of the challenger, as TOML.
         challenge: Box<str>,
-        /// Why, for a person.
+        /// The reason, for the operator.
         why: Box<str>,
     },
-    /// Suspect records are learned after all.
+    /// Suspect records are released and learned.
     WindowReleased {
-        /// The first of them.
+        /// The first record.
         from: Offset,
         /// The record after the last.
         to: Offset,
     },
-    /// A challenger was refused: what was learned goes on, and when the next one is due is counted from here.
+    /// A challenger was refused. The period until the next reset is counted from here.
     ChallengeRefused {
-        /// What it was, as TOML.
+        /// The description of the challenger, as TOML.
         challenge: Box<str>,
-        /// Why, for a person.
+        /// The reason, for the operator.
         why: Box<str>,
     },
     /// About events of a published key.
     Published(Box<PublishedRecord>),
 }
 
-/// A checked event, with what the check did to it.
+/// A checked event with its repairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckedEvent {
-    /// The fact.
+    /// The event.
     pub event: Event,
     /// Codes of the repairs made, in order; empty for an event accepted as sent.
     pub repairs: Vec<Box<str>>,
-    /// The record as it was sent (JSON), kept where a repair made it differ from the fact.
+    /// The record as it was sent (JSON), if a repair changed it.
     pub raw: Option<Box<str>>,
 }

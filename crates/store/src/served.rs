@@ -1,4 +1,4 @@
-//! What an answer showed: kept in the log, so that a click can be judged by what else stood on the page.
+//! Served answers: what a page showed, kept in the log, so that a click can be compared with the rest of the page.
 
 use accrue_event::{ItemId, SessionId, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,32 +11,32 @@ use crate::Offset;
 pub struct Served {
     /// The `recommendation_id` or `search_id` of the answer.
     pub recommendation_id: Box<str>,
-    /// What was asked for.
+    /// The kind of page.
     pub page: Page,
-    /// The known customer, if one was named.
+    /// The user, if the request named one.
     pub user: Option<UserId>,
-    /// The visit, if one was named.
+    /// The session, if the request named one.
     pub session: Option<SessionId>,
     /// Number of the version that answered, since the server's start.
     pub version: u64,
-    /// The models had learned from the records before this offset: what a replay up to it builds again.
+    /// The models had learned the records before this offset. A replay up to it reaches the same models.
     pub learned: Offset,
     /// Place of the first item in the whole list, from 0: above 0 on a further page.
     pub first_position: u32,
     /// The items in order: the place in this list is the `position` of events.
     pub items: Vec<ItemId>,
-    /// For each item how likely it was to be shown there given the items above it, 0 to 1; empty where no chance was involved,
-    /// which is 1 for all. Their product is how likely the whole page was.
+    /// For each item the probability of being shown at its place given the items above it, 0 to 1; empty if nothing was drawn, which
+    /// means 1 for all. Their product is the probability of the whole page.
     pub propensities: Vec<f32>,
     /// The arm of an experiment that the shopper was in, if one was running.
     #[serde(deserialize_with = "or_end")]
     pub arm: Option<Assignment>,
-    /// For each item the place, from 0, that the models had given it; empty where the page is as they ranked it.
+    /// For each item the place, from 0, that the models gave it; empty if the page has the order of the models.
     #[serde(deserialize_with = "or_end")]
     pub ranks: Vec<u32>,
 }
 
-/// Which arm of which experiment.
+/// An arm of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The experiment.
@@ -45,13 +45,13 @@ pub struct Assignment {
     pub arm: Box<str>,
 }
 
-/// A field that records written before there was one end without. Bytes are verified before they are decoded, so an end is an
-/// older record, never a damaged one; and a served answer is the last thing in its record.
+/// Reads a field that older records do not have. Bytes are verified before they are decoded, and a served answer is the last part of its
+/// record, so if the bytes end here the record is an older one and not a damaged one.
 fn or_end<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(T::deserialize(deserializer).unwrap_or_default())
 }
 
-/// What an answer was asked for.
+/// The kind of page that was requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Page {
@@ -65,7 +65,7 @@ pub enum Page {
 }
 
 impl Served {
-    /// How likely the item at this place of the answer was to be shown there.
+    /// The probability with which the item at this place was shown there.
     pub fn propensity(&self, place: usize) -> f32 {
         self.propensities.get(place).copied().unwrap_or(1.0)
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::Body;
 
-    /// A served answer as it was before experiments: the fields up to `propensities`.
+    /// A served answer in the form before experiments: the fields up to `propensities`.
     #[derive(Serialize)]
     struct Older<'a>(u32, &'a str, Page, Option<UserId>, Option<SessionId>, u64, Offset, u32, Vec<ItemId>, Vec<f32>);
 

@@ -13,15 +13,15 @@ use crate::SequenceMarks;
 /// Names in a page of a checkpoint.
 const PAGE: usize = 256;
 
-/// Gives each name the next index, and finds either from the other. Names lie end to end in one string: there may be millions.
+/// Gives each name the next index, and finds one from the other. The names are in one string, because there may be millions.
 #[derive(Clone, Debug)]
 pub struct Vocabulary {
     text: String,
     /// Where each name ends in `text`.
     ends: Vec<usize>,
-    // The table only answers "which index"; whoever needs an order walks `ends`.
+    // Only looked up; `ends` has the order.
     table: HashTable<u32>,
-    // Names come from outside: nobody may choose them so that they collide.
+    // Random, because names come from outside and could be chosen to collide.
     hasher: RandomState,
     marks: SequenceMarks,
 }
@@ -57,7 +57,7 @@ impl Vocabulary {
         index
     }
 
-    /// The index of `name`, if it was ever seen.
+    /// The index of `name`, if it has one.
     pub fn get(&self, name: &str) -> Option<u32> {
         let is_it = |&index: &u32| at(&self.text, &self.ends, index) == name;
         self.table.find(self.hasher.hash_one(name), is_it).copied()
@@ -68,12 +68,12 @@ impl Vocabulary {
         ((index as usize) < self.ends.len()).then(|| at(&self.text, &self.ends, index))
     }
 
-    /// How many names there are; indices run from 0 to below it.
+    /// Number of names. Indices are below it.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether no name was seen yet.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -84,7 +84,7 @@ impl Vocabulary {
     }
 }
 
-/// The name at `index`, which there is.
+/// The name at `index`, which must exist.
 fn at<'a>(text: &'a str, ends: &[usize], index: u32) -> &'a str {
     let index = index as usize;
     let start = if index == 0 { 0 } else { ends[index - 1] };

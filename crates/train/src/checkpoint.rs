@@ -1,7 +1,7 @@
-//! Keeping, resuming and checking both folds.
+//! Saving, resuming and verifying both folds.
 //!
-//! A checkpoint holds the facts and the learned state, each at its own offset. Recovery loads the newest one that holds, folds
-//! the rest of the log into the facts, and leaves the learner where it was: it catches up behind, while answers go on.
+//! A checkpoint contains the facts and the learned state, each at its own offset. Recovery loads the newest sound one and folds the rest
+//! of the log into the facts. The learner stays where the checkpoint had it, and catches up while the server already answers.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,10 +14,10 @@ use accrue_store::{
 };
 use serde::Serialize;
 
-use crate::gate::{Past, Take};
+use crate::gate::{EarlierRecords, Take};
 use crate::{LearnSettings, Learner};
 
-/// Why learning, keeping or resuming failed.
+/// Why learning, saving or resuming failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// The log or a checkpoint cannot be read or written.
@@ -29,7 +29,7 @@ pub enum TrainError {
     /// A checkpoint covers records that the log does not have.
     #[error(
         "the log ends at record {end}, but checkpoint {path} covers those before {covered}: records were lost, or this is another log; \
-         bring the log back, or move that checkpoint and any other behind {end} away to go on without what is missing"
+         bring the log back, or move all checkpoints after {end} away to go on without the lost records"
     )]
     LogTooShort {
         /// The log's end.
@@ -39,21 +39,21 @@ pub enum TrainError {
         /// Its end.
         covered: Offset,
     },
-    /// What was learned of a user lies before the log's beginning, and cannot be unlearned.
+    /// Records of a user were learned and then pruned, so they cannot be unlearned.
     #[error(
         "records of user {user} were pruned: the log begins at {start}, and what was learned before cannot be learned again \
          without them; nothing was changed"
     )]
     Pruned {
-        /// Who.
+        /// The user.
         user: accrue_event::UserId,
         /// The log's beginning.
         start: Offset,
     },
-    /// The log was pruned, and no checkpoint lets the rest be learned again from before these records.
+    /// The log was pruned, and no checkpoint is left from which the records after its beginning could be learned again.
     #[error(
         "the log begins at record {start}, because retention removed those before, and no checkpoint between there and record {first} \
-         is left to learn the rest again from; nothing was changed"
+         is left from which the rest could be learned again; nothing was changed"
     )]
     NoCheckpointBefore {
         /// The first record concerned.
@@ -61,33 +61,38 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
-    /// A record that would be learned again looks back at records that the log no longer has.
+    /// A record that would have to be learned again needs earlier records, which the log no longer has.
     #[error(
         "the record at {record} puts in force what was learned from records before {start}, which retention removed, so it cannot be \
          learned again; nothing was changed"
     )]
     LooksBehindStart {
-        /// The record that looks back.
+        /// The record that needs earlier ones.
         record: Offset,
         /// The log's beginning.
         start: Offset,
     },
     /// A challenger needs records that the log no longer has.
-    #[error("the log begins at {start}: what lies before was pruned, and a challenger cannot be learned without it")]
-    PastPruned {
+    #[error(
+        "the log begins at {start}: the records before were pruned, and a challenger cannot be trained without them"
+    )]
+    ChallengerPruned {
         /// The log's beginning.
         start: Offset,
     },
-    /// A replay of the whole log was asked for, and its beginning is gone.
+    /// A replay of the whole log was requested, and its beginning was pruned.
     #[error("the log cannot be replayed from its beginning: retention removed the records before {start}")]
     BeginningPruned {
         /// The log's beginning.
         start: Offset,
     },
-    /// A record that looks back was given without the past; a fault of the caller.
+    /// The server stops before the earlier records were read to their end. What was being learned from them must not be used.
+    #[error("the server stops")]
+    Stopped,
+    /// A record that needs earlier ones was passed without access to them; a fault of the caller.
     #[error("the record at {0} puts a challenger in force, and needs the records before it")]
     LooksBack(Offset),
-    /// The log is another one than a checkpoint was made from.
+    /// The log is not the one that a checkpoint was made from.
     #[error(
         "checkpoint {path} covers the records before {covered}, but the log's record {record} is not the one that it was made from: \
          the log was replaced by another one; bring its log back, or move all checkpoints away to fold this log from its beginning"
@@ -100,7 +105,7 @@ pub enum TrainError {
         /// Its end.
         covered: Offset,
     },
-    /// A section of a checkpoint cannot be used, and the log no longer has what it held.
+    /// A section of a checkpoint cannot be used, and the log no longer has the records that it was computed from.
     #[error(
         "checkpoint {path}, {what}; the log begins at {start}, so it cannot be folded again from its beginning: \
          use the build that wrote the checkpoint"
@@ -116,28 +121,28 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// Whether it cannot be done because retention removed records; nothing was changed, and nothing is broken.
+    /// Whether retention removed records that are needed. Then nothing was changed, and nothing is damaged.
     pub fn is_of_retention(&self) -> bool {
         matches!(
             self,
             Self::Pruned { .. }
                 | Self::NoCheckpointBefore { .. }
                 | Self::LooksBehindStart { .. }
-                | Self::PastPruned { .. }
+                | Self::ChallengerPruned { .. }
                 | Self::BeginningPruned { .. }
         )
     }
 }
 
-/// Records read at once when folding.
+/// Number of records read at once.
 pub(crate) const CHUNK: usize = 4_096;
 
-/// Writes a checkpoint: `facts` at their offset, `learner` at its own (not later). The facts come as what may be a lock's guard: it
-/// is let go as soon as they are written, for the learner's part takes longer and needs no lock. `last_record` tells the checksum of
-/// the record before an offset ([`LogReader::sum_before`]): it binds the checkpoint to its log.
+/// Writes a checkpoint: `facts` at their offset, and `learner` at its own, which is not later. `facts` may be the guard of a lock; it is
+/// dropped as soon as the facts are written, because the learner's part takes longer and needs no lock. `last_record` returns the
+/// checksum of the record before an offset ([`LogReader::sum_before`]), which binds the checkpoint to its log.
 ///
 /// # Errors
-/// If the folder cannot be written; an unfinished file is not left in place.
+/// If the folder cannot be written. Then no unfinished file is left in it.
 pub fn save(
     checkpoints: &Checkpoints,
     last_record: impl FnOnce(Offset) -> Result<Option<u64>, StoreError>,
@@ -159,22 +164,22 @@ pub fn save(
     Ok(writer.finish()?)
 }
 
-/// Both folds as a checkpoint and the log give them.
+/// Both folds, recovered from a checkpoint and the log.
 pub struct Recovered {
-    /// The facts, up to the end asked for.
+    /// The facts, up to the requested offset.
     pub facts: Facts,
     /// The learned state, as the checkpoint had it.
     pub learner: Learner,
-    /// Where the checkpoint stood; `None` without one.
+    /// The offset of the checkpoint; `None` without one.
     pub checkpoint: Option<Offset>,
-    /// Checkpoints that were broken and passed over; worth a warning each.
+    /// Checkpoints that were damaged and skipped; each deserves a warning.
     pub skipped: Vec<StoreError>,
-    /// Sections of the checkpoint that were not used; worth a warning each ([`Recovered::warnings`]).
+    /// Sections of the checkpoint that were not used; each deserves a warning ([`Recovered::warnings`]).
     pub unread: Vec<Unread>,
 }
 
-/// Loads the newest sound checkpoint at or before `until` (if `from_checkpoint`) and folds the log's facts up to `until`. A section that
-/// this build cannot use is left out alone: facts are folded again from the log, a part of what was learned begins anew.
+/// Loads the newest sound checkpoint at or before `until` (if `from_checkpoint`) and folds the log's facts up to `until`. Of a section
+/// that this build cannot use only that part is lost: facts are folded again from the log, a part of the models restarts empty.
 ///
 /// # Errors
 /// If the log cannot be read, or begins after what the checkpoints cover, or is not the one that a checkpoint was made from.
@@ -188,7 +193,7 @@ pub fn recover(
     refuse_another_log(log, checkpoints)?;
     let mut skipped = Vec::new();
     let found = match from_checkpoint.then(|| checkpoints.newest_up_to(until)).transpose() {
-        // None of them holds: no loss while the log has everything.
+        // No checkpoint is sound. Nothing is lost as long as the log has all records.
         Err(
             error @ (StoreError::Version { .. } | StoreError::BrokenCheckpoint { .. } | StoreError::Foreign { .. }),
         ) if log.start() == Offset(0) => {
@@ -216,14 +221,14 @@ pub fn recover(
     Ok(recovered)
 }
 
-/// A log that has lost records, or was replaced by another, would be folded on from what was never in it.
+/// Refuses a log that has lost records or was replaced by another one: the checkpoint's state was not computed from it.
 fn refuse_another_log(log: &mut LogReader, checkpoints: &Checkpoints) -> Result<(), TrainError> {
     let Some(&covered) = checkpoints.list()?.last() else { return Ok(()) };
     let path = checkpoints.path_of(covered).display().to_string();
     if covered > log.end() {
         return Err(TrainError::LogTooShort { end: log.end(), path, covered });
     }
-    // A header that does not hold binds nothing; whether the file is used is decided where it is read.
+    // A damaged header binds to no log. Whether the file is used is decided where it is read.
     let header = checkpoints.header_of(covered).ok().filter(|header| header.offset == covered);
     let Some(last_record) = header.and_then(|header| header.last_record) else { return Ok(()) };
     match log.sum_before(covered)? {
@@ -232,7 +237,7 @@ fn refuse_another_log(log: &mut LogReader, checkpoints: &Checkpoints) -> Result<
     }
 }
 
-/// Both folds as far as this build can use what the checkpoint has of them, and the sections that were not used.
+/// Both folds, as far as this build can use the checkpoint, and the sections that were not used.
 fn load(
     checkpoint: &Checkpoint,
     log: &LogReader,
@@ -243,7 +248,7 @@ fn load(
     let learner = Learner::load(&mut source, facts.as_ref())?;
     let unread = source.into_unread();
     let is_whole = log.start() == Offset(0);
-    // Whatever is missing of either fold is in the log, unless its beginning was pruned.
+    // What is missing can be folded again from the log, unless its beginning was pruned.
     if (facts.is_none() || learner.is_none()) && !is_whole {
         let needed = |unread: &&Unread| unread.section.starts_with("facts/") || is_needed(&unread.section);
         let what = unread.iter().find(needed).map(ToString::to_string).unwrap_or_default();
@@ -252,7 +257,7 @@ fn load(
     let learner = match learner {
         Some(mut learner) => {
             learner.note_unread(&unread);
-            learner.settle();
+            learner.share_memory();
             learner
         }
         None => Learner::new(settings.clone()),
@@ -261,35 +266,38 @@ fn load(
     Ok((facts, learner, unread))
 }
 
-/// Whether nothing learned can be used without this section.
+/// Whether the learned state cannot be used without this section.
 fn is_needed(section: &str) -> bool {
     matches!(section, "learned/core" | "learned/lineage")
 }
 
 impl Recovered {
-    /// What was not as it should be, and what follows from it; for a person.
+    /// A sentence for each fault and its consequence, for the operator.
     pub fn warnings(&self) -> Vec<String> {
-        let skipped = self.skipped.iter().map(|error| format!("a checkpoint was passed over: {error}"));
+        let skipped = self.skipped.iter().map(|error| format!("a checkpoint was skipped: {error}"));
         let needed = self.unread.iter().any(|unread| is_needed(&unread.section));
         let unread = self.unread.iter().map(|unread| {
             let follows = match &*unread.section {
                 _ if unread.reason == UnreadReason::Unknown => "it is left out",
                 section if section.starts_with("facts/") => "the facts are folded again from the log",
                 _ if needed => "everything is learned again from the log",
+                "learned/descriptions" => {
+                    "descriptions of shoppers are taken from the facts, which may be some records ahead"
+                }
                 "learned/histories" => "histories are taken from the facts, which may be some records ahead",
-                _ => "this part begins anew and learns from here on, and a replay comes to another state",
+                _ => "this part restarts empty and learns from here on, so a replay reaches another state",
             };
             format!("{unread}; {follows}")
         });
-        let passed_over = self.learner.settings_passed_over().iter().map(|(offset, setting)| {
+        let ignored = self.learner.ignored_settings().iter().map(|(offset, setting)| {
             format!(
                 "the settings record at {offset} has `{setting}`, which this build does not know; its default is used"
             )
         });
-        skipped.chain(unread).chain(passed_over).collect()
+        skipped.chain(unread).chain(ignored).collect()
     }
 
-    /// Lets the facts fold the log up to `until`.
+    /// Folds the log into the facts up to `until`.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -306,7 +314,7 @@ impl Recovered {
         Ok(())
     }
 
-    /// Lets the learner fold the log up to where the facts stand.
+    /// Lets the learner learn the log up to the offset of the facts.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -314,7 +322,7 @@ impl Recovered {
         self.catch_up_by(log, u64::MAX)
     }
 
-    /// Lets the learner fold the next `n_records` at most.
+    /// Lets the learner learn at most the next `n_records`.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -324,26 +332,26 @@ impl Recovered {
     }
 }
 
-/// Lets a learner fold the log from where it stands up to `until`; the facts stand there or later.
+/// Lets a learner learn the log from its offset up to `until`. The facts are at that offset or a later one.
 ///
 /// # Errors
 /// If the log cannot be read.
 pub fn follow(learner: &mut Learner, facts: &Facts, log: &mut LogReader, until: Offset) -> Result<(), TrainError> {
-    let (mut outcome, mut looking_back) = (Ok(()), None);
+    let (mut outcome, mut needs_earlier) = (Ok(()), None);
     while learner.end() < until && outcome.is_ok() {
         let (before, limit) = (learner.end(), CHUNK.min((until.0 - learner.end().0) as usize));
         log.read(before, limit, |record| {
-            if outcome.is_ok() && looking_back.is_none() {
+            if outcome.is_ok() && needs_earlier.is_none() {
                 let (offset, at_ms) = (record.offset, record.received_at.0);
                 match record.body {
-                    Body::Promoted { .. } | Body::WindowReleased { .. } => looking_back = Some(record),
+                    Body::Promoted { .. } | Body::WindowReleased { .. } => needs_earlier = Some(record),
                     _ => outcome = learner.step(offset, at_ms, facts.resolve(&record)),
                 }
             }
         })?;
         learner.share_histories(facts, limit);
-        if let Some(record) = looking_back.take() {
-            outcome = look_back(learner, &record, &mut Folded { log, facts });
+        if let Some(record) = needs_earlier.take() {
+            outcome = look_back(learner, &record, &mut ResolvedLog { log, facts });
         } else if learner.end() == before {
             break;
         }
@@ -351,17 +359,17 @@ pub fn follow(learner: &mut Learner, facts: &Facts, log: &mut LogReader, until: 
     outcome
 }
 
-/// From which record on the log must be there for this one to be learned, if it looks back.
+/// The first record that the log must still have for this one to be learned, if this one needs earlier records.
 pub fn looks_back_to(body: &Body) -> Option<Offset> {
     match body {
-        // Descriptions and histories go back to the beginning, whatever the challenger learns from.
+        // A challenger needs descriptions and histories from the beginning, whichever choices it learns from.
         Body::Promoted { .. } => Some(Offset(0)),
         Body::WindowReleased { from, .. } => Some(*from),
         _ => None,
     }
 }
 
-/// The first record in `range` that looks back at records before `start`.
+/// The first record in `range` that needs records before `start`.
 ///
 /// # Errors
 /// If the log cannot be read.
@@ -381,32 +389,32 @@ pub fn find_look_back(log: &mut LogReader, range: Range<Offset>, start: Offset) 
     Ok(found)
 }
 
-/// Takes the next record, one that looks back; others are left to [`Learner::step`].
+/// Takes the next record if it is one that needs earlier records. All others are for [`Learner::step`].
 ///
 /// # Errors
-/// If the past cannot be read.
-pub fn look_back(learner: &mut Learner, record: &Record, past: &mut dyn Past) -> Result<(), TrainError> {
+/// If the earlier records cannot be read.
+pub fn look_back(learner: &mut Learner, record: &Record, earlier: &mut dyn EarlierRecords) -> Result<(), TrainError> {
     let (offset, at_ms) = (record.offset, record.received_at.0);
     match &record.body {
-        Body::Promoted { challenge, why } => learner.promote(offset, at_ms, challenge, why, past),
-        Body::WindowReleased { from, to } => learner.release(offset, at_ms, (*from, *to), past),
+        Body::Promoted { challenge, why } => learner.promote(offset, at_ms, challenge, why, earlier),
+        Body::WindowReleased { from, to } => learner.release(offset, at_ms, (*from, *to), earlier),
         _ => Ok(()),
     }
 }
 
-/// The past as the log has it, with names resolved by facts that stand at its end.
-pub struct Folded<'a> {
+/// The records of the log, with names resolved by facts that include all of them.
+pub struct ResolvedLog<'a> {
     /// The log.
     pub log: &'a mut LogReader,
     /// The facts.
     pub facts: &'a Facts,
 }
 
-impl Past for Folded<'_> {
+impl EarlierRecords for ResolvedLog<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         let (mut next, mut outcome) = (from, Ok(()));
         if from < self.log.start() && from < to {
-            return Err(TrainError::PastPruned { start: self.log.start() });
+            return Err(TrainError::ChallengerPruned { start: self.log.start() });
         }
         while next < to && outcome.is_ok() {
             let limit = CHUNK.min((to.0 - next.0) as usize);
@@ -424,26 +432,26 @@ impl Past for Folded<'_> {
     }
 }
 
-/// Checksums of the log and of every state that follows from it, as 32 hexadecimal digits each.
+/// Checksums of the log and of each part of the state that follows from it, as 32 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Digest {
     /// The records before this offset are covered.
     pub offset: u64,
-    /// Of the records: their offsets, times and bytes.
+    /// Checksum of the records: their offsets, times and bytes.
     pub log: String,
-    /// Of all the parts below.
+    /// Checksum of all parts.
     pub state: String,
-    /// By part.
+    /// Checksum of each part.
     pub parts: BTreeMap<String, String>,
 }
 
-/// The digest of both folds, which must stand at the same offset.
+/// The digest of both folds, which must be at the same offset.
 ///
 /// # Errors
 /// If the log cannot be read.
 ///
 /// # Panics
-/// If the learner lags behind the facts.
+/// If the learner is behind the facts.
 pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<Digest, TrainError> {
     assert_eq!(facts.end, learner.end(), "a digest is taken of both folds at one offset");
     let ensemble = learner.ensemble();
@@ -458,8 +466,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
             ("facts.all", checksum(facts)),
             ("learned.blend", checksum(&ensemble.blend)),
             ("learned.catalogue", checksum(&ensemble.catalogue)),
-            ("learned.arms", checksum(&learner.line().arms())),
+            ("learned.arms", checksum(&learner.current().arms())),
             ("learned.histories", checksum(learner.histories())),
+            ("learned.descriptions", checksum(learner.descriptions())),
             ("learned.impressions", checksum(learner.impressions())),
             ("learned.guard", checksum(learner.guard())),
             ("learned.versions", checksum(learner.lineage())),
@@ -484,7 +493,7 @@ impl Visitor for Checksums<'_> {
     }
 }
 
-/// Hashes what `value` serialises to, without holding the bytes.
+/// Checksum of the serialised value, computed without keeping the bytes.
 fn checksum(value: &(impl Serialize + ?Sized)) -> String {
     struct Hashing(xxhash_rust::xxh3::Xxh3);
     impl Write for Hashing {

@@ -1,10 +1,10 @@
-//! Drift: has what shoppers do changed, so that the models foresee it less well than they did?
+//! Drift: whether the choices of shoppers have changed, so that the models predict them less well than before.
 //!
-//! In: where the blend ranked each choice that it learned from, before it learned (prequential; Dawid 1984); the error is one less
-//! the gain of that place, `1 / log2(1 + rank)` within the first 20 and 0 behind them. Out: the width
-//! and mean of the window over which the error has one mean, changes of that mean, and for a while after a change for the worse a
-//! higher learning rate. It undoes nothing: that is the guard's business, which asks whether an update did harm; drift asks whether
-//! the world moved. State and arithmetic are plain and serialised, so a replay finds the same changes at the same offsets.
+//! In: the place at which the blend ranked each choice before learning it (prequential; Dawid 1984). The error of a place is 1 minus its
+//! gain, `1 / log2(1 + rank)` for the first 20 ranks and 0 after them. Out: the window over which the error has one mean, with its width
+//! and mean; changes of that mean; and, for a while after a change for the worse, a larger learning-rate multiplier. Drift undoes nothing.
+//! The guard asks whether learning did harm, drift asks whether the shop has changed. The state is part of the fold, so a replay finds
+//! the same changes at the same offsets.
 //!
 //! The detector is ADWIN (Bifet, Gavaldà: "Learning from time-changing data with adaptive windowing", SDM 2007), second version:
 //! the window is an exponential histogram of buckets, and its older end is dropped while for some cut into n₀ older and n₁ newer
@@ -14,7 +14,7 @@
 //! ε = √(2/m · σ² · ln(2/δ')) + 2/(3m) · ln(2/δ')      1/m = 1/n₀ + 1/n₁      δ' = δ / ln n
 //! ```
 //!
-//! with σ² the variance of the window. Theorem 3.1 there bounds the chance of a false change at each look by δ.
+//! with σ² the variance of the window. Theorem 3.1 there bounds the probability of a false change at each test by δ.
 
 use std::ops::Bound;
 
@@ -23,24 +23,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::gain::{LIST, gain};
 
-/// Buckets of one size, at most: the paper's M.
+/// Largest number of buckets of one size: M in the paper.
 const PER_SIZE: usize = 5;
-/// A look at all cuts after so many values.
-const LOOK_EVERY: u64 = 32;
-/// Neither side of a cut may be shorter.
+/// All cuts are tested after each this many values.
+const TEST_EVERY: u64 = 32;
+/// Smallest number of values on each side of a cut.
 const MIN_SIDE: u64 = 16;
-/// Changes remembered.
+/// Largest number of changes remembered.
 const REMEMBERED: usize = 16;
 
-/// Settings of the detector and of what it does.
+/// Settings of the detector and of the learning-rate multiplier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DriftSettings {
-    /// Bound on the chance of a false change at each look.
+    /// Bound on the probability of a false change at each test.
     pub delta: f64,
-    /// By how much a change for the worse multiplies the learning rates of factorization and blend; 1 for not at all.
+    /// The learning-rate multiplier of factorization and blend right after a change for the worse; 1 turns it off.
     pub boost: f32,
-    /// After so many events half of the boost is gone.
+    /// Events after which half of the increase is gone.
     pub boost_half_life: u64,
 }
 
@@ -65,43 +65,43 @@ impl Default for DriftSettings {
 /// A change of the error's mean.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// The record at which it was found.
+    /// The record at which the change was found.
     pub offset: u64,
-    /// The mean before.
+    /// The mean before it.
     pub from: f64,
-    /// The mean since.
+    /// The mean after it.
     pub to: f64,
 }
 
-/// The detector, what it found, and the rate that follows from it.
+/// The detector, the changes that it found, and the learning-rate multiplier that follows from them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     window: Window,
-    /// The share by which rates are raised now.
+    /// The learning-rate multiplier minus 1.
     excess: f32,
     n_changes: u64,
     n_worse: u64,
-    /// The latest ones, in order.
+    /// The latest changes, in order.
     changes: Vec<Change>,
 }
 
 impl Drift {
-    /// Values in the window: how far back the error is known to have had one mean.
+    /// Number of values in the window, over which the error has one mean.
     pub fn width(&self) -> u64 {
         self.window.width
     }
 
-    /// Mean error over the window: one less the gain of the place that the blend gave to what was chosen among its candidates.
+    /// Mean error over the window.
     pub fn mean(&self) -> f64 {
         self.window.sums().mean()
     }
 
-    /// Changes found so far, to the better and to the worse. A young shop has many: its models get better and better.
+    /// Changes found so far, for the better and for the worse. A young shop has many, because its models improve fast.
     pub fn n_changes(&self) -> u64 {
         self.n_changes
     }
 
-    /// Changes to the worse among them.
+    /// Changes for the worse among them.
     pub fn n_worse(&self) -> u64 {
         self.n_worse
     }
@@ -111,13 +111,13 @@ impl Drift {
         &self.changes
     }
 
-    /// By what the learning rates are multiplied now.
-    pub fn pace(&self) -> f32 {
+    /// The learning-rate multiplier now.
+    pub fn rate_multiplier(&self) -> f32 {
         1.0 + self.excess
     }
 
-    /// Takes note of a learned event; `foreseen` is the place (from 0) at which it was ranked before, if it was.
-    pub(crate) fn observe(&mut self, settings: &DriftSettings, offset: u64, foreseen: Option<usize>) {
+    /// Observes a learned event. `place` is the rank (from 0) that it had before it was learned, if it was ranked.
+    pub(crate) fn observe(&mut self, settings: &DriftSettings, offset: u64, place: Option<usize>) {
         if self.excess > 0.0 {
             // ½^(1/h), by the first two terms of its series: half-lives are long.
             self.excess *= 1.0 - std::f32::consts::LN_2 / settings.boost_half_life.max(2) as f32;
@@ -125,7 +125,7 @@ impl Drift {
                 self.excess = 0.0;
             }
         }
-        let Some(rank) = foreseen else { return };
+        let Some(rank) = place else { return };
         let error = if rank < LIST { 1.0 - gain(rank) } else { 1.0 };
         let Some((from, to)) = self.window.push(error, settings.delta) else { return };
         self.n_changes += 1;
@@ -154,7 +154,7 @@ impl Sums {
         self.sum / self.n.max(1) as f64
     }
 
-    /// Of both together (Chan, Golub, LeVeque 1979).
+    /// The sums over both sets of values (Chan, Golub, LeVeque 1979).
     fn with(&self, other: &Self) -> Self {
         if self.n == 0 || other.n == 0 {
             return if self.n == 0 { *other } else { *self };
@@ -175,12 +175,12 @@ struct Window {
     /// Buckets of `2^i` values at place `i`, the oldest first.
     sizes: Vec<Vec<Sums>>,
     width: u64,
-    /// Values until the next look.
-    since_look: u64,
+    /// Values since the last test.
+    since_test: u64,
 }
 
 impl Window {
-    /// Takes a value in; the means before and after, if a change was found.
+    /// Adds a value; returns the means before and after, if a change was found.
     fn push(&mut self, value: f64, delta: f64) -> Option<(f64, f64)> {
         self.width += 1;
         let mut carried = Some(Sums { n: 1, sum: value, spread: 0.0 });
@@ -194,14 +194,14 @@ impl Window {
             carried = (buckets.len() > PER_SIZE).then(|| buckets.remove(0).with(&buckets.remove(0)));
             size += 1;
         }
-        self.since_look += 1;
-        if self.since_look < LOOK_EVERY {
+        self.since_test += 1;
+        if self.since_test < TEST_EVERY {
             return None;
         }
-        self.since_look = 0;
+        self.since_test = 0;
         let mut change = None;
         while let Some((from, to)) = self.cut(delta) {
-            // The first cut compares the longest windows; those after it only find where the change was.
+            // The first cut compares the longest windows. The later ones only locate the change.
             change = change.or(Some((from, to)));
             self.drop_oldest();
         }
@@ -256,7 +256,7 @@ impl Window {
     }
 }
 
-/// Ours, so that a change is found at the same record everywhere.
+/// With the logarithm of `kernel`, so that a change is found at the same record on every machine.
 fn ln(x: f64) -> f64 {
     f64::from(accrue_kernel::ln(x as f32))
 }
@@ -269,12 +269,12 @@ mod tests {
         (accrue_kernel::random(seed, 0xd21f, place, 0) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// 1 with this chance, else 0.
+    /// 1 with this probability, else 0.
     fn coin(seed: u64, place: u64, chance: f64) -> f64 {
         f64::from(u8::from(uniform(seed, place) < chance))
     }
 
-    /// Where changes were found, with their means.
+    /// The places at which changes were found, with both means.
     fn changes(values: impl Iterator<Item = f64>) -> Vec<(u64, f64, f64)> {
         let mut window = Window::default();
         let found = (0..).zip(values).filter_map(|(place, value)| {
@@ -285,8 +285,8 @@ mod tests {
     }
 
     #[test]
-    fn stationary_streams_hardly_ever_seem_to_change() {
-        // 300 streams of 20,000 values: coins of many chances, and values in between. A rate of δ = .002 a look would be 375.
+    fn stationary_streams_have_almost_no_changes() {
+        // 300 streams of 20,000 values: coins of many probabilities, and values in between. A rate of δ = .002 per test would be 375 changes.
         let mut n_false = 0;
         for seed in 0..100 {
             let chance = 0.02 + 0.96 * uniform(seed, u64::MAX);
@@ -332,34 +332,34 @@ mod tests {
     }
 
     #[test]
-    fn a_change_for_the_worse_hastens_learning_for_a_while() {
+    fn a_change_for_the_worse_raises_learning_rates_for_a_while() {
         let settings = DriftSettings { boost: 3.0, boost_half_life: 1_000, ..Default::default() };
         let place_of = |hit: f64| if hit > 0.0 { 0 } else { LIST };
         let mut drift = Drift::default();
-        let mut paces = Vec::new();
+        let mut multipliers = Vec::new();
         for place in 0..30_000 {
             let chance = if place < 10_000 { 0.6 } else { 0.1 };
             drift.observe(&settings, place, Some(place_of(coin(5, place, chance))));
-            paces.push(drift.pace());
+            multipliers.push(drift.rate_multiplier());
         }
-        // A large change is found early, while few values tell of it, and once more when they are many.
+        // A large change is found early, after few values, and may be found again with more of them.
         let n_found = drift.n_changes();
         assert!((1..=3).contains(&n_found) && drift.n_worse() == n_found && drift.changes().len() as u64 == n_found);
         let [first, .., last] = [drift.changes()[0], *drift.changes().last().unwrap()];
         assert!((10_000..10_200).contains(&first.offset) && first.from < 0.5 && first.to > 0.5, "{first:?}");
         assert!((drift.mean() - 0.9).abs() < 0.02, "the window has forgotten what was before: {}", drift.mean());
         assert!(last.offset < 11_000, "{last:?}");
-        assert_eq!((paces[first.offset as usize - 1], paces[first.offset as usize]), (1.0, 3.0));
-        let after = paces[last.offset as usize + 1_000];
+        assert_eq!((multipliers[first.offset as usize - 1], multipliers[first.offset as usize]), (1.0, 3.0));
+        let after = multipliers[last.offset as usize + 1_000];
         assert!((after - 2.0).abs() < 0.01, "half of it is left after a half-life: {after}");
-        assert_eq!(*paces.last().unwrap(), 1.0, "and nothing in the end");
+        assert_eq!(*multipliers.last().unwrap(), 1.0, "and nothing in the end");
         let back: Drift = postcard::from_bytes(&postcard::to_stdvec(&drift).unwrap()).unwrap();
         assert_eq!(back, drift);
-        // For the better, nothing is hastened.
+        // A change for the better raises nothing.
         for place in 30_000..50_000 {
             drift.observe(&settings, place, Some(place_of(coin(5, place, 0.6))));
         }
         assert!(drift.n_changes() > n_found);
-        assert_eq!((drift.n_worse(), drift.pace()), (n_found, 1.0));
+        assert_eq!((drift.n_worse(), drift.rate_multiplier()), (n_found, 1.0));
     }
 }

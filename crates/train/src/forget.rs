@@ -1,11 +1,11 @@
 //! Forgetting: every record of a person becomes a tombstone, and what was learned with them is learned again without them.
 //!
-//! In: a data folder's log and checkpoints, and users. Out: the log with tombstones, no checkpoint that ever saw them, and both
-//! folds rebuilt: the same bytes as if the tombstones had been there from the start, for a tombstone is a step that changes
-//! nothing. Offsets, and with them all random numbers, stay where they were. It can be repeated after a crash at any moment.
+//! In: a data folder's log and checkpoints, and users. Out: the log with tombstones, no checkpoint that includes one of the records, and
+//! both folds computed again. They have the same bytes as if the tombstones had been there from the start, because a tombstone is a step
+//! that changes nothing: offsets, and with them all random numbers, stay the same. It can be repeated after a crash at any moment.
 //!
 //! A person's records are the events, descriptions and served answers that name the user; those of guests who were merged
-//! into the user; the merges; and refused records that mention either. Copies elsewhere (backups, the shop's own files) are not touched.
+//! into the user; the merges; and refused records that mention one of these names. Copies elsewhere (backups, the shop's own files) are not touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -16,21 +16,23 @@ use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, PublishedRecord, R
 use crate::checkpoint::{CHUNK, find_look_back};
 use crate::{LearnSettings, Recovered, TrainError, recover, save};
 
-/// What the log holds of some users.
+/// The records of some users in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traces {
-    /// Records by user; a user of whom nothing was found is not here.
+    /// Number of records by user, without users that have none.
     pub records: BTreeMap<UserId, u64>,
-    /// Where they lie, ascending.
+    /// Offsets of the records, ascending.
     pub offsets: Vec<Offset>,
-    /// Guests who became one of them.
+    /// Those of them that an earlier erasure noted and did not erase. Their user is no longer known.
+    noted: Vec<Offset>,
+    /// Guests that were merged into one of the users.
     guests: BTreeMap<SessionId, UserId>,
-    /// The log was searched up to here.
+    /// The records before this offset were searched.
     end: Offset,
 }
 
 impl Traces {
-    /// The first record, from which on everything has to be learned again.
+    /// The first of the records. Everything from there on has to be learned again.
     pub fn first(&self) -> Option<Offset> {
         self.offsets.first().copied()
     }
@@ -39,9 +41,18 @@ impl Traces {
     pub fn end(&self) -> Offset {
         self.end
     }
+
+    /// Adds records that an earlier erasure noted and did not erase. They are before [`Self::end`].
+    pub fn add_noted(&mut self, noted: &[Offset]) {
+        for offsets in [&mut self.noted, &mut self.offsets] {
+            offsets.extend_from_slice(noted);
+            offsets.sort_unstable();
+            offsets.dedup();
+        }
+    }
 }
 
-/// Whom a record may be about: a user, or a guest who became one.
+/// The people whose records are sought: users, and guests that were merged into them.
 struct People<'a> {
     users: &'a BTreeSet<UserId>,
     guests: &'a BTreeMap<SessionId, UserId>,
@@ -82,7 +93,7 @@ impl People<'_> {
     }
 }
 
-/// Finds every record of these users. `mentions` tells whether a refused record, as it was sent, names somebody.
+/// Finds every record of these users. `mentions` returns whether a refused record, as it was sent, contains a name.
 ///
 /// # Errors
 /// If the log cannot be read.
@@ -92,7 +103,7 @@ pub fn find_traces(
     mentions: impl Fn(&str, &str) -> bool,
 ) -> Result<Traces, TrainError> {
     let mut traces = Traces::default();
-    // A guest's events come before the merge that tells whose they are.
+    // A guest's events come before the merge record that names the user, so merges are read first.
     let end = log.end();
     walk(log, log.start()..end, |record| {
         if let Body::Merged { session, user } = &record.body
@@ -107,8 +118,8 @@ pub fn find_traces(
 }
 
 impl Traces {
-    /// Takes in what these users left in the log since it was searched, and tells whether that is all: a guest who became one of
-    /// them since then may have left something before. That is taken in as well.
+    /// Searches the records that were appended since the last search. If a guest was merged into one of the users in between, the whole
+    /// log is searched again, because earlier records may be the guest's; then `false` is returned.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -128,14 +139,16 @@ impl Traces {
                 guests.insert(session.clone(), user.clone());
             }
         })?;
-        let is_all = self.guests.len() == n_guests;
-        if is_all {
+        let is_same = self.guests.len() == n_guests;
+        if is_same {
             self.end = range.end;
             self.take(log, range, users, &mentions)?;
         } else {
+            let noted = std::mem::take(&mut self.noted);
             *self = find_traces(log, users, mentions)?;
+            self.add_noted(&noted);
         }
-        Ok(is_all)
+        Ok(is_same)
     }
 
     fn take(
@@ -168,12 +181,11 @@ fn walk(log: &mut LogReader, range: Range<Offset>, mut f: impl FnMut(&Record)) -
     Ok(())
 }
 
-/// Makes sure that all that was learned of these users is still in the log, and that the log can be learned again from before their
-/// first record on. Always so for a log from its beginning.
+/// Refuses to forget users if records of theirs were learned and then pruned, or if the log cannot be learned again from before their
+/// first record on. A log that was never pruned is not refused.
 ///
 /// # Errors
-/// [`TrainError::Pruned`], [`TrainError::NoCheckpointBefore`] or [`TrainError::LooksBehindStart`] if it is not so; otherwise if a file
-/// cannot be read.
+/// [`TrainError::Pruned`], [`TrainError::NoCheckpointBefore`] or [`TrainError::LooksBehindStart`]; or if a file cannot be read.
 pub fn refuse_if_pruned(
     log: &mut LogReader,
     checkpoints: &Checkpoints,
@@ -185,7 +197,7 @@ pub fn refuse_if_pruned(
     if start == Offset(0) {
         return Ok(());
     }
-    // Of people without a record in the log something may have been learned all the same, before its beginning.
+    // Records of people without any in the log may have been learned before its beginning.
     let first = traces.first().unwrap_or(traces.end());
     let before = match recover(log, checkpoints, settings, first, true) {
         Err(TrainError::Store(StoreError::Pruned { .. })) => None,
@@ -209,20 +221,20 @@ pub fn refuse_if_pruned(
     }
 }
 
-/// Removes the checkpoints that saw one of these records, then turns the records into tombstones; returns how many checkpoints
-/// are gone. Done twice is done once.
+/// Removes the checkpoints that include one of these records, then turns the records into tombstones. Returns the number of removed
+/// checkpoints. Repeating it has no further effect.
 ///
 /// # Errors
-/// If a file cannot be read or written: then it may be repeated.
+/// If a file cannot be read or written. It may be repeated then.
 pub fn erase(log: &mut Log, checkpoints: &Checkpoints, offsets: &[Offset]) -> Result<u64, TrainError> {
     let Some(&first) = offsets.iter().min() else { return Ok(0) };
-    // The checkpoints go first: whatever happens from here on, no state that knew the users is loaded again.
+    // The checkpoints are removed first, so that after a crash no state that includes the users is loaded.
     let removed = checkpoints.remove_after(first)?;
     log.erase(offsets)?;
     Ok(removed)
 }
 
-/// Folds the log anew from the newest checkpoint left, and keeps the result. `progress` hears how many records are learned.
+/// Folds the log again from the newest remaining checkpoint, and saves the result. `progress` is called with the offset reached.
 ///
 /// # Errors
 /// If the log cannot be read or the checkpoint not written.

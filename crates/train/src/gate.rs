@@ -1,58 +1,54 @@
-//! The gate: a challenger is learned from the log beside the line, shadows the same choices, and replaces the line only if it is not
-//! worse.
+//! The gate: a challenger is trained on the log (`learner/challenger.rs`), compared with the current model on the same choices
+//! (`learner/shadow.rs`), and replaces the current model only if it is not worse.
 //!
-//! In: a [`Challenge`] (other settings, more passes, only the recent past), and the past. Out: its state at an offset, and a
-//! [`Verdict`] on it. Learning it is part of the fold: the state that a promotion puts in force is a function of the log up to
-//! there, whoever computed it, and when. The verdict is not: it may look at latency, so it is written into the log as a record.
+//! In: the gains of both models. Out: a [`Verdict`]. Training is part of the fold: the state that a promotion puts in force is a
+//! function of the log up to there, whichever process computed it and when. The verdict is not, because it may depend on measured
+//! latency; so it is written into the log as a record, with the description of the challenger ([`Challenge`]).
 //!
-//! Two capitals are in play (`guard/capital.rs`), over choices that both predicted before either learned them. One bets that the
-//! challenger is *not* worse by the margin; when it reaches 1/α the challenger is promoted (non-inferiority, sequentially). The
-//! other bets that it is worse; when that one reaches 1/α, or the choices run out, the challenger is refused.
+//! Two sequential tests ([`Capital`]) run over the choices that both models predicted before learning them. The first tests the
+//! hypothesis that the challenger is worse by the margin; when its capital reaches 1/α, the challenger is promoted (sequential
+//! non-inferiority). The second tests the hypothesis that the challenger is not worse; when its capital reaches 1/α, or the number of
+//! choices is used up, the challenger is refused.
 
-use std::sync::Arc;
-
-use accrue_event::{EventType, SettingFault};
-use accrue_kernel::Draws;
-use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights};
+use accrue_event::SettingFault;
 use accrue_store::{Fact, Offset};
 use serde::{Deserialize, Serialize};
 
-use crate::guard::{Capital, ranks_of};
-use crate::learner::has_had_enough;
+use crate::guard::Capital;
 use crate::lenient::{self, Recorded};
-use crate::{LearnSettings, Learner, SuspectWindow, TrainError};
+use crate::{LearnSettings, TrainError};
 
-/// Stream of the random numbers that choose which choices both predict.
-const CONTEST: u64 = 0x5052_4552;
-
-/// What a challenger is.
+/// The description of a challenger.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Challenge {
-    /// What it learns with. The seed and the length of histories are the line's.
+    /// Settings that it learns with. The seed and the length of histories are those of the current model.
     pub settings: LearnSettings,
-    /// It learns from the choices from this record on; descriptions and histories go back to the beginning.
+    /// It learns from the choices from this record on. Descriptions of items and histories are read from the beginning of the log.
     pub from: Offset,
-    /// Passes over them.
+    /// Number of passes over these records.
     pub passes: u32,
-    /// All passes but the last end before this record: later than what is known when it begins, they could not be repeated.
+    /// Every pass but the last ends before this record, which is fixed when the challenger begins: a replay could not repeat passes
+    /// that end wherever the log happened to end.
     pub until: Offset,
-    /// What was disowned when it began ([`crate::Lineage::footing`]), for one that is judged while events come in: between the verdict and
-    /// its record something may be undone or released, and then the promotion is passed over. `None` where nothing can come between.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub footing: Option<String>,
-    /// Whether somebody asked for it; otherwise one with a footing is a periodic reset.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub asked: bool,
+    /// The checksum of the suspect windows when it began ([`crate::Lineage::windows_digest`]). It is set for a challenger that is judged
+    /// while events arrive: records may be undone or released between the verdict and its record, and then the promotion changes
+    /// nothing. `None` where nothing can arrive in between.
+    #[serde(rename = "footing", skip_serializing_if = "Option::is_none")]
+    pub windows_digest: Option<String>,
+    /// Whether an operator requested it. A challenger with a `windows_digest` that was not requested is a periodic reset.
+    #[serde(rename = "asked", skip_serializing_if = "std::ops::Not::not")]
+    pub requested: bool,
 }
 
 impl Challenge {
-    /// The line's settings once more, over the whole log: a reset.
-    pub(crate) fn reset(settings: &LearnSettings, footing: String) -> Self {
+    /// A reset: the settings of the current model, trained again on the whole log.
+    pub(crate) fn reset(settings: &LearnSettings, windows_digest: String) -> Self {
         let (from, until) = (Offset(0), Offset(0));
-        Self { settings: settings.clone(), from, passes: 1, until, footing: Some(footing), asked: false }
+        let windows_digest = Some(windows_digest);
+        Self { settings: settings.clone(), from, passes: 1, until, windows_digest, requested: false }
     }
 
-    /// The form in which the log keeps it.
+    /// The text that the log keeps.
     ///
     /// # Panics
     /// Never: settings are plain tables.
@@ -60,37 +56,30 @@ impl Challenge {
         toml::to_string(self).expect("a challenge is a plain table")
     }
 
-    /// Reads what [`Challenge::to_record`] wrote; its settings as [`LearnSettings::from_record`] does.
+    /// Reads what [`Challenge::to_record`] wrote; its settings are read as by [`LearnSettings::from_record`].
     ///
     /// # Errors
-    /// If the text is no such record.
+    /// If the text is not such a record.
     pub fn from_record(text: &str) -> Result<Recorded<Self>, TrainError> {
-        #[derive(Deserialize)]
-        struct Record<S> {
-            settings: S,
-            from: Offset,
-            passes: u32,
-            until: Offset,
-            footing: Option<String>,
-            #[serde(default)]
-            asked: bool,
-        }
-        // Directly where that is possible: a table of TOML does not hold every number that settings do.
-        let exact: Option<Record<LearnSettings>> = toml::from_str(text).ok();
-        if let Some(Record { settings, from, passes, until, footing, asked }) = exact
-            && settings.works()
+        // Read directly if possible, because a table of TOML cannot hold every number that settings can.
+        if let Ok(record) = toml::from_str::<ChallengeRecord<LearnSettings>>(text)
+            && record.settings.works()
         {
-            let settings = Self { settings, from, passes, until, footing, asked };
-            return Ok(Recorded { settings, passed_over: Vec::new() });
+            return Ok(Recorded { settings: record.into_challenge(|settings| settings), ignored: Vec::new() });
         }
-        let record: Record<toml::Table> =
+        let record: ChallengeRecord<toml::Table> =
             toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))?;
-        let Record { settings, from, passes, until, footing, asked } = record;
-        let Recorded { settings, passed_over } = lenient::read_table(settings, LearnSettings::works);
-        Ok(Recorded { settings: Self { settings, from, passes, until, footing, asked }, passed_over })
+        let mut ignored = Vec::new();
+        let settings = record.into_challenge(|table| {
+            let read = lenient::read_table(table, LearnSettings::works);
+            ignored = read.ignored;
+            read.settings
+        });
+        Ok(Recorded { settings, ignored })
     }
 
-    /// Whether a record tells of a reset. Settings that this build does not know are passed over: nothing is learned by them.
+    /// Whether a record describes a reset. Its settings are not read, so that a record with settings that this build does not know is
+    /// recognised too.
     pub(crate) fn is_reset(text: &str) -> bool {
         #[derive(Deserialize)]
         struct Kind {
@@ -102,21 +91,41 @@ impl Challenge {
     }
 }
 
-/// When a challenger may replace the line.
+/// A [`Challenge`] as the log has it, with its settings read fully or as a table.
+#[derive(Deserialize)]
+struct ChallengeRecord<S> {
+    settings: S,
+    from: Offset,
+    passes: u32,
+    until: Offset,
+    #[serde(rename = "footing")]
+    windows_digest: Option<String>,
+    #[serde(default, rename = "asked")]
+    requested: bool,
+}
+
+impl<S> ChallengeRecord<S> {
+    fn into_challenge(self, read_settings: impl FnOnce(S) -> LearnSettings) -> Challenge {
+        let Self { settings, from, passes, until, windows_digest, requested } = self;
+        Challenge { settings: read_settings(settings), from, passes, until, windows_digest, requested }
+    }
+}
+
+/// When a challenger may replace the current model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateSettings {
-    /// Loss of mean gain (0 to 1) that counts as not worse.
+    /// Loss of mean gain (0 to 1) up to which a challenger counts as not worse.
     pub margin: f64,
-    /// Chance to promote a challenger that is worse by the margin, and to refuse one that is not worse.
+    /// Probability of promoting a challenger that is worse by the margin, and of refusing one that is not worse.
     pub alpha: f64,
-    /// Both predict one choice in so many.
+    /// One choice in this many is predicted by both models.
     pub predict_one_in: u64,
-    /// Choices predicted after which a challenger that has not proved itself is refused.
+    /// A challenger without a verdict after this many predicted choices is refused.
     pub max_choices: u64,
-    /// A challenger may take so many times the line's time for a page.
+    /// Longest time of a page by the challenger, as a multiple of the current model's.
     pub max_latency: f64,
-    /// A challenger may hold so many times the line's learned numbers.
+    /// Largest number of learned numbers of the challenger, as a multiple of the current model's.
     pub max_params: f64,
 }
 
@@ -141,248 +150,93 @@ impl Default for GateSettings {
     }
 }
 
-/// Reads records again, with what they mean: what a state that begins earlier needs.
-pub trait Past {
-    /// Hands each record of `from..to` over: its offset, when it came in, its fact.
+/// Reads records of the log again, with their names resolved. A state that begins at an earlier offset needs them.
+pub trait EarlierRecords {
+    /// Passes each record of `from..to` to `take`: its offset, when it arrived, and its fact.
     ///
     /// # Errors
-    /// If the log cannot be read, or does not reach back so far; and whatever `take` returns.
+    /// If the log cannot be read or begins after `from`; and any error that `take` returns.
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError>;
 }
 
-/// Takes one record of the past.
+/// Takes one earlier record.
 pub type Take<'a> = dyn FnMut(Offset, i64, Fact<'_>) -> Result<(), TrainError> + 'a;
 
-/// A challenger, learned up to an offset.
+/// The sequential comparison of the current model and a challenger over the same choices.
 #[derive(Clone, Debug)]
-pub struct Challenger {
-    challenge: Challenge,
-    learner: Learner,
-    /// Windows that it leaves out.
-    excluded: Vec<SuspectWindow>,
-    /// Passes that are over.
-    passed: u32,
-    at: Offset,
-}
-
-impl Challenger {
-    /// Nothing learned yet.
-    pub fn new(challenge: &Challenge, excluded: &[SuspectWindow]) -> Self {
-        let mut settings = challenge.settings.clone();
-        settings.guard.enabled = false;
-        settings.predict_one_in = u64::MAX;
-        // It learns from choices alone and at its own pace, whether it rides along or is learned again later: the same bytes.
-        settings.impressions.window_s = 0;
-        settings.drift.boost = 1.0;
-        // It contends for what is shared; arms go on as they are.
-        settings.arms = None;
-        let excluded = excluded.iter().filter(|window| !window.released).cloned().collect();
-        Self { challenge: challenge.clone(), learner: Learner::new(settings), excluded, passed: 0, at: Offset(0) }
-    }
-
-    /// The records before this offset were learned, in the pass that it is at.
-    pub fn at(&self) -> Offset {
-        self.at
-    }
-
-    /// Records that it has yet to take, in this pass and those to come, before it stands at `end`.
-    pub fn left(&self, end: Offset) -> u64 {
-        let others = u64::from(self.challenge.passes.saturating_sub(self.passed + 1));
-        match others {
-            0 => end.0.saturating_sub(self.at.0),
-            _ => others * self.challenge.until.min(end).0 + end.0 - self.at.0.min(end.0),
-        }
-    }
-
-    /// Learns all passes that are left: the last one up to `end`, those before it as far as the challenge says.
-    ///
-    /// # Errors
-    /// If the past cannot be read.
-    pub fn learn(&mut self, past: &mut dyn Past, end: Offset) -> Result<(), TrainError> {
-        let mut left = u64::MAX;
-        // A past that ends early brings it no further.
-        while self.left(end) < left {
-            left = self.left(end);
-            self.go_on(past, end, u64::MAX)?;
-        }
-        Ok(())
-    }
-
-    /// Goes on by `n_records` of its pass, at most: in pieces, however they are cut, it learns what it would learn at once.
-    ///
-    /// # Errors
-    /// If the past cannot be read.
-    pub fn go_on(&mut self, past: &mut dyn Past, end: Offset, n_records: u64) -> Result<(), TrainError> {
-        let is_last = self.passed + 1 >= self.challenge.passes;
-        let pass_end = if is_last { end } else { self.challenge.until.min(end) };
-        let until = pass_end.min(Offset(self.at.0.saturating_add(n_records)));
-        past.read(self.at, until, &mut |offset, at_ms, fact| self.take(offset, at_ms, fact))?;
-        if !is_last && self.at >= pass_end {
-            self.passed += 1;
-            self.at = Offset(0);
-            self.learner.begin_epoch();
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, offset: Offset, at_ms: i64, fact: Fact<'_>) -> Result<(), TrainError> {
-        match fact {
-            Fact::Interaction(event, _)
-                if offset < self.challenge.from || self.excluded.iter().any(|window| window.contains(offset)) =>
-            {
-                self.learner.remember(&event);
-            }
-            // Its settings are its own, and it knows no versions.
-            Fact::Settings(_)
-            | Fact::Chosen { .. }
-            | Fact::Promoted { .. }
-            | Fact::WindowReleased { .. }
-            | Fact::ChallengeRefused { .. } => {}
-            fact => self.learner.take(offset, at_ms, fact)?,
-        }
-        self.at = offset.next();
-        Ok(())
-    }
-
-    /// Fits that it has begun; see [`Learner::pending_fits`].
-    pub fn pending_fits(&self) -> impl Iterator<Item = &Arc<PendingFit>> {
-        self.learner.pending_fits()
-    }
-
-    /// So many choices it can learn without waiting for one of them, or until the next begins.
-    pub fn free_choices(&self) -> u64 {
-        self.learner.free_choices()
-    }
-
-    /// What it is.
-    pub fn challenge(&self) -> &Challenge {
-        &self.challenge
-    }
-
-    /// What it learned.
-    pub fn into_state(self) -> Ensemble {
-        self.learner.into_line().shared
-    }
-}
-
-/// A challenger that rides along with the line: it learns the same choices, and both say beforehand what they expect.
-#[derive(Clone, Debug)]
-pub(crate) struct Shadow {
-    pub(crate) challenge: Challenge,
-    pub(crate) state: Ensemble,
-    pub(crate) weights: TypeWeights,
-    pub(crate) contest: Contest,
-}
-
-impl Shadow {
-    pub(crate) fn new(challenger: Challenger, gate: GateSettings) -> Self {
-        let challenge = challenger.challenge.clone();
-        let weights = challenger.learner.weights().clone();
-        // Beside a running server there is no end to wait for, and every prediction costs.
-        let contest = Contest::new(gate, challenge.footing.is_some());
-        Self { challenge, state: challenger.into_state(), weights, contest }
-    }
-
-    /// Takes a choice of the line's in, as `line` sees it before it learns: of some both say beforehand what they expect, but for those of
-    /// which one of them learns nothing.
-    pub(crate) fn ride(&mut self, line: &Ensemble, choice: &Step<'_>, line_has_enough: bool, prepared: &mut Prepared) {
-        let Self { challenge, state, weights, contest } = self;
-        let context = Context { weights, ..choice.context };
-        let weight = weights.get(choice.event.type_code);
-        if has_had_enough(&challenge.settings, &context, &choice.event, weight) {
-            return;
-        }
-        let mut draws = Draws::new(choice.seed, CONTEST, choice.offset);
-        let is_counted = weight > 0.0 && !line_has_enough && contest.goes_on();
-        if is_counted && draws.below(contest.predict_one_in()) == 0 {
-            let (models, contexts) = ([line, &*state], [&choice.context, &context]);
-            contest.count(ranks_of(models, contexts, choice.event.item, &mut draws, prepared).gains());
-        }
-        state.learn(&Step { context, weight, ..*choice }, None, prepared);
-    }
-
-    /// Gives a custom type the weight that the challenger would give it.
-    pub(crate) fn weigh(&mut self, type_code: u8, event_type: &EventType) {
-        if !self.weights.knows(type_code) {
-            self.weights.set(type_code, self.challenge.settings.weight(event_type));
-        }
-    }
-}
-
-/// The line and a challenger over the same choices.
-#[derive(Clone, Debug)]
-pub(crate) struct Contest {
+pub(crate) struct ShadowTest {
     gate: GateSettings,
     not_worse: Capital,
     worse: Capital,
     gains: [f64; 2],
     n: u64,
-    /// Whether the first verdict ends it; otherwise it goes on over a stretch that somebody else ends.
+    /// Whether the first verdict ends it. Otherwise the caller ends it after a given range of records.
     ends_by_itself: bool,
 }
 
-/// How a challenger stands.
+/// The result of the comparison so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Standing {
-    /// Choices that both predicted.
+pub struct ShadowResult {
+    /// Choices that both models predicted.
     pub n: u64,
     /// Mean gain of the challenger.
     pub challenger: f64,
-    /// Mean gain of the line.
-    pub line: f64,
-    /// What follows from it.
+    /// Mean gain of the current model.
+    #[serde(rename = "line")]
+    pub current: f64,
+    /// The verdict that follows from the choices so far.
     pub verdict: Verdict,
 }
 
-/// What follows from a shadowing.
+/// The verdict that follows from the choices compared so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Go on.
+    /// None yet; the comparison goes on.
     Open,
-    /// Not worse: promote.
+    /// The challenger is not worse: promote it.
     NotWorse,
-    /// Worse: refuse.
+    /// The challenger is worse: refuse it.
     Worse,
-    /// Neither could be said in time: refuse.
+    /// Neither could be shown within the given number of choices: refuse the challenger.
     Unproved,
 }
 
-impl Contest {
+impl ShadowTest {
     pub(crate) fn new(gate: GateSettings, ends_by_itself: bool) -> Self {
         let (not_worse, worse) = (Capital::default(), Capital::default());
         Self { gate, not_worse, worse, gains: [0.0; 2], n: 0, ends_by_itself }
     }
 
-    /// One choice in so many is predicted by both.
+    /// One choice in this many is predicted by both models.
     pub(crate) fn predict_one_in(&self) -> u64 {
         self.gate.predict_one_in.max(1)
     }
 
-    /// Whether another choice would still count.
+    /// Whether another choice would still be counted.
     pub(crate) fn goes_on(&self) -> bool {
         !self.ends_by_itself || self.verdict() == Verdict::Open
     }
 
-    /// Counts a choice: the gains of line and challenger.
-    pub(crate) fn count(&mut self, [line, challenger]: [f64; 2]) {
+    /// Counts a choice: the gains of the current model and of the challenger.
+    pub(crate) fn count(&mut self, [current, challenger]: [f64; 2]) {
         self.n += 1;
-        self.gains[0] += line;
+        self.gains[0] += current;
         self.gains[1] += challenger;
-        // Within -1 and 1.
-        self.not_worse.add((challenger - line + self.gate.margin) / (1.0 + self.gate.margin));
-        self.worse.add(line - challenger);
+        // Divided so that the value lies between -1 and 1.
+        self.not_worse.add((challenger - current + self.gate.margin) / (1.0 + self.gate.margin));
+        self.worse.add(current - challenger);
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn result(&self) -> ShadowResult {
         let n = self.n.max(1) as f64;
-        Standing { n: self.n, challenger: self.gains[1] / n, line: self.gains[0] / n, verdict: self.verdict() }
+        ShadowResult { n: self.n, challenger: self.gains[1] / n, current: self.gains[0] / n, verdict: self.verdict() }
     }
 
     fn verdict(&self) -> Verdict {
         let proves = |capital: &Capital| capital.value() * self.gate.alpha >= 1.0;
         match () {
-            // A loss within the margin may be certain, too: it is what the margin allows.
+            // Tested first: a loss within the margin may be certain too, and the margin allows it.
             () if proves(&self.not_worse) => Verdict::NotWorse,
             () if proves(&self.worse) => Verdict::Worse,
             () if self.n >= self.gate.max_choices => Verdict::Unproved,
@@ -398,9 +252,9 @@ mod tests {
     #[test]
     fn a_certain_loss_is_refused_beyond_the_margin_and_allowed_within() {
         for (margin, verdict) in [(0.001, Verdict::Worse), (0.2, Verdict::NotWorse)] {
-            let mut contest = Contest::new(GateSettings { margin, ..GateSettings::default() }, false);
-            (0..4_000).for_each(|n| contest.count([0.6 + f64::from(n % 3) * 0.01, 0.55]));
-            assert_eq!(contest.standing().verdict, verdict, "{margin}");
+            let mut test = ShadowTest::new(GateSettings { margin, ..GateSettings::default() }, false);
+            (0..4_000).for_each(|n| test.count([0.6 + f64::from(n % 3) * 0.01, 0.55]));
+            assert_eq!(test.result().verdict, verdict, "{margin}");
         }
     }
 }

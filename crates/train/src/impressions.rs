@@ -1,13 +1,13 @@
-//! Impressions that wait for their label: what was shown and not chosen within a while was passed over.
+//! Impressions that wait for their label. An impression without a choice within a window is a negative.
 //!
-//! A choice may follow what was shown minutes later, so an impression says nothing when it arrives. In: impressions and choices, in
-//! log order. Out: the pairs of shopper and item whose window has passed, for a negative step each. Time is stream time: the largest
-//! `at` of the events so far, at which a window begins and by which it expires; so windows expire in the order in which they began,
-//! whatever the clocks of the shop's pages say. A choice within the window takes the impression out, a second impression of the same
-//! item begins the window anew. Bounded: with more than `capacity` waiting the oldest go unlabelled, and are counted.
+//! A choice may follow minutes after an impression, so an impression says nothing when it arrives. In: impressions and choices, in log
+//! order. Out: the pairs of shopper and item whose window has passed, one negative step each. Windows begin and end in stream time, the
+//! largest `at` of the events so far, so they end in the order in which they began, whatever clocks the shop's pages have. A choice
+//! within the window removes the impression; a second impression of the same item begins the window again. The number of waiting
+//! impressions is bounded: beyond `capacity` the oldest ones get no label, and are counted.
 //!
-//! Chapelle, *Modeling delayed feedback in display advertising* (KDD 2014) sets out why a missing click is no label until its time
-//! is up; a fixed window is the simplest of the answers (He et al., *Practical lessons from predicting clicks on ads at Facebook*,
+//! Chapelle, *Modeling delayed feedback in display advertising* (KDD 2014) explains why a missing click is not a label until
+//! enough time has passed; a fixed window is the simplest solution (He et al., *Practical lessons from predicting clicks on ads at Facebook*,
 //! 2014, §5).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,11 +20,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImpressionSettings {
-    /// Stream time after which an impression without a choice is a negative, in seconds; 0 is never.
+    /// Stream time after which an impression without a choice is a negative, in seconds; 0 for never.
     pub window_s: u32,
-    /// What such a negative is worth, beside 1 for a view.
+    /// Weight of such a negative; a view has 1.
     pub weight: f32,
-    /// Impressions that may wait at once.
+    /// Largest number of impressions that wait.
     pub capacity: usize,
 }
 
@@ -45,12 +45,12 @@ impl Default for ImpressionSettings {
     }
 }
 
-/// An impression, of which nothing is learned before its window has passed.
+/// An impression. Nothing is learned from it before its window has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
-    /// Who was shown it.
+    /// The shopper.
     pub(crate) shopper: ShopperIdx,
-    /// What was shown.
+    /// The item that was shown.
     pub(crate) item: ItemIdx,
     /// The record of the impression.
     pub(crate) offset: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Shown {
     pub(crate) name: u64,
 }
 
-/// A window in the order of its end.
+/// The window of an impression.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Window {
     ends_ms: i64,
@@ -68,19 +68,19 @@ struct Window {
     name: u64,
 }
 
-/// All impressions that wait.
+/// All waiting impressions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Impressions {
-    /// Windows in the order in which they end, those that were closed early included.
+    /// Windows in the order in which they end, with those that were closed early.
     windows: VecDeque<Window>,
-    /// The record of the impression that waits, by pair.
+    /// For each pair, the record of the impression that waits.
     waiting: BTreeMap<(ShopperIdx, ItemIdx), u64>,
     stream_ms: Option<i64>,
     n_overflown: u64,
 }
 
 impl Impressions {
-    /// Moves stream time on to an event's time, never back.
+    /// Advances stream time to an event's time; it never goes back.
     pub(crate) fn observe(&mut self, at_ms: i64) {
         self.stream_ms = self.stream_ms.max(Some(at_ms));
     }
@@ -90,7 +90,7 @@ impl Impressions {
         self.stream_ms.unwrap_or(0)
     }
 
-    /// Something was shown.
+    /// An item was shown.
     pub(crate) fn show(&mut self, settings: &ImpressionSettings, shown: Shown) {
         let Shown { shopper, item, offset, name } = shown;
         if settings.window_s == 0 || settings.capacity == 0 {
@@ -105,12 +105,12 @@ impl Impressions {
         self.waiting.insert((shopper, item), offset);
     }
 
-    /// Something was chosen: whatever was shown of it has its label.
+    /// An item was chosen: its impression is not a negative.
     pub(crate) fn choose(&mut self, shopper: ShopperIdx, item: ItemIdx) {
         self.waiting.remove(&(shopper, item));
     }
 
-    /// A guest became a user: what waits of the guest is let go, for whose choice would tell is unclear.
+    /// A guest became a user: impressions of the guest are dropped, because a later choice would be the user's.
     pub(crate) fn forget_shopper(&mut self, guest: ShopperIdx) {
         let pairs: Vec<_> = self.waiting.range((guest, 0)..=(guest, ItemIdx::MAX)).map(|(&pair, _)| pair).collect();
         for pair in pairs {
@@ -118,8 +118,8 @@ impl Impressions {
         }
     }
 
-    /// The next impression whose window has passed.
-    pub(crate) fn next_passed(&mut self) -> Option<Shown> {
+    /// The next impression without a choice: its window has passed.
+    pub(crate) fn next_unchosen(&mut self) -> Option<Shown> {
         let now_ms = self.stream_ms();
         while let Some(&window) = self.windows.front().filter(|window| window.ends_ms <= now_ms) {
             self.windows.pop_front();
@@ -131,7 +131,7 @@ impl Impressions {
         None
     }
 
-    /// Takes the pair of a window out if no choice and no later impression did.
+    /// Removes the pair of a window, and returns whether it still waited: a choice or a later impression may have removed it.
     fn close(&mut self, window: &Window) -> bool {
         let pair = (window.shopper, window.item);
         let waits = self.waiting.get(&pair) == Some(&window.offset);
@@ -154,31 +154,31 @@ mod tests {
 
     const NOTHING: [u64; 0] = [];
 
-    fn passed(impressions: &mut Impressions, at_ms: i64) -> Vec<u64> {
+    fn unchosen(impressions: &mut Impressions, at_ms: i64) -> Vec<u64> {
         impressions.observe(at_ms);
-        std::iter::from_fn(|| impressions.next_passed()).map(|passed| passed.offset).collect()
+        std::iter::from_fn(|| impressions.next_unchosen()).map(|unchosen| unchosen.offset).collect()
     }
 
     #[test]
-    fn what_is_not_chosen_within_its_window_is_passed_over() {
+    fn an_impression_without_a_choice_in_its_window_is_a_negative() {
         let mut impressions = Impressions::default();
         impressions.observe(1_000);
         impressions.show(&MINUTE, shown(1, 7, 10));
         impressions.show(&MINUTE, shown(1, 8, 11));
-        assert_eq!(passed(&mut impressions, 60_999), NOTHING);
+        assert_eq!(unchosen(&mut impressions, 60_999), NOTHING);
         impressions.choose(1, 7);
-        assert_eq!(passed(&mut impressions, 61_000), [11]);
-        assert_eq!(passed(&mut impressions, 90_000), NOTHING);
+        assert_eq!(unchosen(&mut impressions, 61_000), [11]);
+        assert_eq!(unchosen(&mut impressions, 90_000), NOTHING);
     }
 
     #[test]
-    fn a_second_impression_begins_the_window_anew() {
+    fn a_second_impression_begins_the_window_again() {
         let mut impressions = Impressions::default();
         impressions.show(&MINUTE, shown(1, 7, 10));
         impressions.observe(30_000);
         impressions.show(&MINUTE, shown(1, 7, 20));
-        assert_eq!(passed(&mut impressions, 60_000), NOTHING);
-        assert_eq!(passed(&mut impressions, 90_000), [20]);
+        assert_eq!(unchosen(&mut impressions, 60_000), NOTHING);
+        assert_eq!(unchosen(&mut impressions, 90_000), [20]);
     }
 
     #[test]
@@ -187,24 +187,24 @@ mod tests {
         impressions.observe(100_000);
         impressions.observe(5_000);
         impressions.show(&MINUTE, shown(1, 7, 10));
-        assert_eq!(passed(&mut impressions, 159_999), NOTHING);
-        assert_eq!(passed(&mut impressions, 160_000), [10]);
+        assert_eq!(unchosen(&mut impressions, 159_999), NOTHING);
+        assert_eq!(unchosen(&mut impressions, 160_000), [10]);
     }
 
     #[test]
-    fn too_many_go_unlabelled_oldest_first_and_are_counted() {
+    fn beyond_the_capacity_the_oldest_get_no_label_and_are_counted() {
         let mut impressions = Impressions::default();
         (0..5).for_each(|item| impressions.show(&MINUTE, shown(1, item, 10 + u64::from(item))));
         assert_eq!(impressions.n_overflown, 2);
-        assert_eq!(passed(&mut impressions, 60_000), [12, 13, 14]);
+        assert_eq!(unchosen(&mut impressions, 60_000), [12, 13, 14]);
     }
 
     #[test]
-    fn of_a_merged_guest_nothing_waits() {
+    fn impressions_of_a_merged_guest_are_dropped() {
         let mut impressions = Impressions::default();
         impressions.show(&MINUTE, shown(1, 7, 10));
         impressions.show(&MINUTE, shown(2, 7, 11));
         impressions.forget_shopper(1);
-        assert_eq!(passed(&mut impressions, 60_000), [11]);
+        assert_eq!(unchosen(&mut impressions, 60_000), [11]);
     }
 }

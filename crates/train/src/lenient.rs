@@ -1,44 +1,44 @@
-//! Reading settings out of the log: whatever this build knows of them is taken, the rest is named.
+//! Reading settings from the log leniently: the settings that this build knows are used, the others are ignored and reported.
 //!
-//! A configuration file with a key that there is not is a mistake of somebody who can mend it, and is refused. A settings record is the
-//! past: a build that dropped or renamed a setting must still replay it. In: a table as TOML. Out: settings, and the keys that were
-//! passed over.
+//! An unknown key in a configuration file is a mistake that the operator can correct, so it is refused. A settings record cannot be
+//! corrected: a build that removed or renamed a setting must still replay it. In: a table as TOML. Out: settings, and the keys that were
+//! ignored.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-/// Settings as a record had them.
+/// Settings read from a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded<T> {
-    /// The settings, with defaults for what was passed over.
+    /// The settings, with the defaults of those that were ignored.
     pub settings: T,
-    /// Keys with their values that this build does not know, or cannot work with.
-    pub passed_over: Vec<PassedOver>,
+    /// Settings that this build does not know, or whose values it cannot use.
+    pub ignored: Vec<IgnoredSetting>,
 }
 
-/// A setting of a record that was passed over.
+/// A setting of a record that was ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassedOver {
+pub struct IgnoredSetting {
     /// The key, sections separated by dots.
     pub key: Box<str>,
     /// Its value, as TOML.
     pub value: Box<str>,
 }
 
-impl std::fmt::Display for PassedOver {
+impl std::fmt::Display for IgnoredSetting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} = {}", self.key, self.value)
     }
 }
 
-/// Reads settings; those are taken with which the whole `works`.
+/// Reads settings. A value is used only if the settings as a whole still pass `works` with it.
 pub(crate) fn read<T>(text: &str, works: impl Fn(&T) -> bool) -> Result<Recorded<T>, toml::de::Error>
 where
     T: Default + Serialize + DeserializeOwned,
 {
     match toml::from_str(text) {
-        Ok(settings) if works(&settings) => Ok(Recorded { settings, passed_over: Vec::new() }),
+        Ok(settings) if works(&settings) => Ok(Recorded { settings, ignored: Vec::new() }),
         _ => Ok(read_table(toml::from_str(text)?, works)),
     }
 }
@@ -53,7 +53,7 @@ where
     let settings_of = |table: &Table| table.clone().try_into::<T>().ok().filter(&works);
     let mut taking = Taking { settings: defaults, table: taken, settings_of, left: Vec::new() };
     taking.take(Vec::new(), Value::Table(table));
-    // A setting may need another one that stands behind it.
+    // A setting may be valid only with another one that comes later in the table, so those that are left are tried again.
     loop {
         let left = std::mem::take(&mut taking.left);
         let n_left = left.len();
@@ -62,15 +62,15 @@ where
             break;
         }
     }
-    let passed_over = taking
+    let ignored = taking
         .left
         .into_iter()
-        .map(|(path, value)| PassedOver { key: path.join(".").into(), value: value.to_string().into() });
-    Recorded { passed_over: passed_over.collect(), settings: taking.settings }
+        .map(|(path, value)| IgnoredSetting { key: path.join(".").into(), value: value.to_string().into() });
+    Recorded { ignored: ignored.collect(), settings: taking.settings }
 }
 
 struct Taking<T, F> {
-    /// What was taken so far, over the defaults.
+    /// The defaults with the values taken so far.
     settings: T,
     table: Table,
     settings_of: F,
@@ -78,7 +78,7 @@ struct Taking<T, F> {
 }
 
 impl<T, F: Fn(&Table) -> Option<T>> Taking<T, F> {
-    /// Takes a value, or as much of a table as can be.
+    /// Takes a value, or as much of a table as is valid.
     fn take(&mut self, path: Vec<String>, value: Value) {
         let mut table = self.table.clone();
         put(&mut table, &path, value.clone());
@@ -98,7 +98,7 @@ impl<T, F: Fn(&Table) -> Option<T>> Taking<T, F> {
     }
 }
 
-/// Puts a value into a table; one that is there already is replaced.
+/// Puts a value into a table, in the place of an earlier one.
 fn put(table: &mut Table, path: &[String], value: Value) {
     match (path, value) {
         ([], Value::Table(whole)) => *table = whole,
@@ -123,11 +123,11 @@ mod tests {
 
     fn read(text: &str) -> (LearnSettings, Vec<String>) {
         let recorded = LearnSettings::from_record(text).unwrap();
-        (recorded.settings, recorded.passed_over.iter().map(PassedOver::to_string).collect())
+        (recorded.settings, recorded.ignored.iter().map(IgnoredSetting::to_string).collect())
     }
 
     #[test]
-    fn what_this_build_wrote_it_reads() {
+    fn a_record_of_this_build_is_read_as_written() {
         let mut settings = LearnSettings { seed: 9, ..LearnSettings::default() };
         settings.weights.insert("gift".into(), 2.5);
         settings.arms = Some(accrue_store::Split { experiment: "x".into(), arms: Vec::new() });
@@ -135,37 +135,37 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_passed_over_and_named_at_any_depth() {
+    fn unknown_keys_are_ignored_and_reported_at_any_depth() {
         let text = "seed = 3\nshoe_size = 43\n[models.retrieval]\nlearn_candidates = 7\nlunar = true\n[moon]\nphase = 1\nname = 'full'\n";
-        let (settings, passed_over) = read(text);
+        let (settings, ignored) = read(text);
         assert_eq!((settings.seed, settings.models.retrieval.learn_candidates), (3, 7));
         assert_eq!(
-            passed_over,
+            ignored,
             ["models.retrieval.lunar = true", "moon.name = \"full\"", "moon.phase = 1", "shoe_size = 43"]
         );
     }
 
     #[test]
-    fn values_that_cannot_work_have_their_default_and_settings_may_need_each_other() {
-        let (settings, passed_over) = read("same_item_a_day = 'often'\n[models]\npart = 'oracle'\n");
+    fn invalid_values_get_their_default_and_settings_may_need_each_other() {
+        let (settings, ignored) = read("same_item_a_day = 'often'\n[models]\npart = 'oracle'\n");
         assert_eq!(settings, LearnSettings::default());
-        assert_eq!(passed_over, ["models.part = \"oracle\"", "same_item_a_day = \"often\""]);
-        // `part` cannot be taken before `kind`, which stands behind it.
+        assert_eq!(ignored, ["models.part = \"oracle\"", "same_item_a_day = \"often\""]);
+        // `part` is not valid without `kind`, which comes after it.
         let text = "[models]\npart = 'sequence'\nmagic = 1\n[models.sequence]\nkind = 'gru'\nmagic = 2\n";
-        let (settings, passed_over) = read(text);
+        let (settings, ignored) = read(text);
         assert_eq!(settings.models.part, accrue_model::Part::Sequence);
-        assert_eq!(passed_over, ["models.magic = 1", "models.sequence.magic = 2"]);
+        assert_eq!(ignored, ["models.magic = 1", "models.sequence.magic = 2"]);
     }
 
     #[test]
-    fn a_value_out_of_the_bounds_of_a_configuration_was_in_force() {
-        let (settings, passed_over) = read("[guard]\ntolerance = 0.9\nversion_every = 3\n");
+    fn a_value_outside_the_bounds_of_a_configuration_is_used() {
+        let (settings, ignored) = read("[guard]\ntolerance = 0.9\nversion_every = 3\n");
         assert_eq!((settings.guard.tolerance, settings.guard.version_every), (0.9, 3));
-        assert!(passed_over.is_empty());
+        assert!(ignored.is_empty());
     }
 
     #[test]
-    fn a_text_that_is_no_table_is_refused() {
+    fn a_text_that_is_not_toml_is_refused() {
         assert!(LearnSettings::from_record("seed = = 3").is_err());
     }
 }

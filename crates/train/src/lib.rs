@@ -1,9 +1,10 @@
-//! Learning: the second fold over the log, and how it is kept, resumed and checked.
+//! Learning: the second fold over the log, and how it is saved, resumed and verified.
 //!
-//! In: facts in log order. Out: published versions, checkpoints, prequential quality, digests. This crate serves nobody, opens
-//! no socket and reads no clock; when to publish and when to checkpoint is decided outside, since it changes no state.
+//! In: facts in log order. Out: published versions, checkpoints, prequential quality, digests. This crate answers no request and reads
+//! no clock. The caller decides when to publish and when to save, because neither changes the state.
 
 mod checkpoint;
+mod descriptions;
 mod drift;
 mod forget;
 mod gain;
@@ -12,23 +13,23 @@ mod guard;
 mod impressions;
 mod learner;
 mod lenient;
-mod line;
+mod model_state;
 mod prequential;
 mod resets;
 mod settings;
 mod versions;
 
 pub use checkpoint::{
-    Digest, Folded, Recovered, TrainError, digest, find_look_back, follow, look_back, looks_back_to, recover, save,
+    Digest, Recovered, ResolvedLog, TrainError, digest, find_look_back, follow, look_back, looks_back_to, recover, save,
 };
 pub use drift::{Change, Drift, DriftSettings};
 pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
-pub use gate::{Challenge, Challenger, GateSettings, Past, Standing, Take, Verdict};
+pub use gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};
 pub use impressions::ImpressionSettings;
-pub use learner::{BegunAnew, Learner};
-pub use lenient::{PassedOver, Recorded};
-pub use line::Line;
+pub use learner::{Challenger, Learner, RestartedSection};
+pub use lenient::{IgnoredSetting, Recorded};
+pub use model_state::ModelState;
 pub use prequential::{ArmQuality, Hits, Quality};
 pub use resets::{Judged, ResetSettings, Resets};
 pub use settings::LearnSettings;

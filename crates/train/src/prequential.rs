@@ -1,11 +1,14 @@
-//! Prequential quality: predict, then learn, and count how often the prediction was right (Dawid 1984; Gama 2013).
+//! Prequential quality: predict a choice, then learn it, and count how often the prediction was right (Dawid 1984; Gama 2013).
 
+use accrue_model::{Ensemble, Prepared, Step};
+use accrue_store::Split;
 use serde::{Deserialize, Serialize};
 
 use crate::drift::Drift;
-use crate::gain::gain;
+use crate::gain::{LIST, gain};
+use crate::model_state::ModelState;
 
-/// A recent figure forgets this share with each sample: it looks back over some 500.
+/// Weight of the newest sample in a recent figure, which is so an average over about the last 500.
 const FORGET: f64 = 1.0 / 500.0;
 
 /// Hit rate and NDCG of lists of 20, over a set of predictions.
@@ -39,26 +42,26 @@ impl Hits {
     }
 }
 
-/// How well the models of one arm foresee what its shoppers do, and what is shared foresees of the same.
+/// How well the models of one arm predict the choices of its shoppers, and how well the shared models predict the same choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ArmQuality {
-    /// Choices of its shoppers since it began.
+    /// Choices of its shoppers since the arm began.
     pub n_choices: u64,
     /// Of the arm's own models.
     pub own: Hits,
-    /// Of the models that learn from everybody.
+    /// Of the shared models.
     pub shared: Hits,
 }
 
 impl ArmQuality {
-    /// Counts the places of one choice.
+    /// Counts one choice, with the places that both gave it.
     pub(crate) fn count(&mut self, own: Option<usize>, shared: Option<usize>) {
         self.own.add(own);
         self.shared.add(shared);
     }
 }
 
-/// How well the models foresee what happens next.
+/// How well the models predict the next choice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// All predictions.
@@ -71,18 +74,41 @@ pub struct Quality {
     pub recent_hit_rate: f64,
     /// NDCG over about the last 500 predictions.
     pub recent_ndcg: f64,
-    /// One event in so many is predicted now.
+    /// One choice in this many is predicted now.
     pub one_in: u64,
-    /// Items to choose from at the last prediction.
+    /// Number of items at the last prediction.
     pub n_items: u32,
-    /// Whether what shoppers do has changed.
+    /// Changes of the prediction error.
     pub drift: Drift,
-    /// By arm, while arms learn apart.
+    /// For each arm, while arms learn apart.
     pub arms: Vec<ArmQuality>,
 }
 
 impl Quality {
-    /// Counts a prediction: the place of what happened in the list (from 0), if it was there.
+    /// Ranks a list before the choice is learned, and counts the place of the chosen item in it. `models` are those that serve, `split` is
+    /// the experiment's, and `shopper` is the hash of the shopper's name.
+    pub(crate) fn predict(
+        &mut self,
+        models: &ModelState,
+        split: Option<&Split>,
+        step: &Step<'_>,
+        shopper: u64,
+        prepared: &mut Prepared,
+    ) {
+        let mut place_by = |models: &Ensemble| {
+            let list = models.rank(&step.context, prepared, LIST, |_| true);
+            list.iter().position(|scored| scored.item == step.event.item)
+        };
+        let place = place_by(&models.shared);
+        if let Some((split, models)) = models.arms_of(split) {
+            let arm = split.arm_of(shopper);
+            self.arms[arm].count(place_by(&models[arm]), place);
+        }
+        let repeat = step.context.past.iter().any(|past| past.item == step.event.item);
+        self.count(place, repeat, step.n_items);
+    }
+
+    /// Counts a prediction: the place of the chosen item in the list (from 0), if it was there.
     pub fn count(&mut self, rank: Option<usize>, repeat: bool, n_items: u32) {
         self.all.add(rank);
         if repeat {

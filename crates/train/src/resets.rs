@@ -1,13 +1,13 @@
-//! When the line is to be learned again from the beginning, and what came of it so far.
+//! When the current model is trained again from the beginning of the log, and the verdicts on challengers so far.
 //!
 //! A model that learns from every event carries its whole past: early steps at high rates, windows that were undone later, choices among
-//! items that are long gone. A *periodic reset* learns the same settings again by replay, beside the line, and lets the result replace
-//! it through the gate (`gate.rs`). In: verdicts of the log. Out: whether a reset is due. It learns nothing itself, and reads no
-//! clock: the period is counted in events learned, so that it is the same after a restart.
+//! items that are gone. A *periodic reset* trains the same settings again by replay beside the current model, and replaces it through
+//! the gate (`gate.rs`). In: verdicts in the log. Out: whether a reset is due. Nothing is trained here, and the period is counted in
+//! learned events and not by a clock, so that it is the same after a restart.
 //!
-//! A log with promotions costs a replay more than one pass, for each promoted state is learned again where its record stands. With a
-//! reset whenever the log has grown by the share g, that is at most (1 + g) / g further passes, however long the log: the offsets
-//! n, n / (1 + g), n / (1 + g)² … sum up to n (1 + g) / g.
+//! A log with promotions costs a replay more than one pass, because each promoted state is trained again at its record. If a reset
+//! happens whenever the log has grown by the share g, there are at most (1 + g) / g further passes, however long the log is: the offsets
+//! n, n / (1 + g), n / (1 + g)² … sum to n (1 + g) / g.
 
 use accrue_event::SettingFault;
 use accrue_store::Offset;
@@ -15,19 +15,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::GateSettings;
 
-/// When a server learns its models again by itself, and how a result is judged.
+/// When a server resets its models by itself, and how the result is judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetSettings {
-    /// Events learned between two resets, at least; 0 for never.
+    /// Smallest number of events learned between two resets; 0 for no resets.
     pub every_events: u64,
-    /// The share by which the events learned must have grown since the last reset: it bounds what a replay costs.
+    /// The share by which the learned events must have grown since the last reset. It bounds the cost of a replay.
     pub growth: f64,
-    /// Share of one core that learning the challenger may take, above 0 to 1.
+    /// Share of one core that training the challenger may take, above 0 to 1.
     pub share: f64,
-    /// Verdicts in a row that may speak against it, before it is let go for a whole period.
+    /// Refusals in a row after which a reset waits for a whole period.
     pub attempts: u64,
-    /// When a challenger may replace the line.
+    /// When a challenger may replace the current model.
     pub gate: GateSettings,
 }
 
@@ -52,46 +52,46 @@ impl ResetSettings {
         self.gate.validate().map_err(|fault| fault.within("gate"))
     }
 
-    /// The gate of one attempt: all attempts of a period share the chance of a wrong promotion (Bonferroni).
+    /// The gate of one attempt. All attempts of a period share the probability of a wrong promotion (Bonferroni).
     pub fn gate(&self) -> GateSettings {
         GateSettings { alpha: self.gate.alpha / self.attempts.max(1) as f64, ..self.gate.clone() }
     }
 }
 
-/// What came of challengers, as far as the log tells. Part of the fold.
+/// The verdicts on challengers in the log so far. Part of the fold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resets {
-    /// Events learned when the line was last learned anew; 0 if it never was.
+    /// Events learned at the last promotion; 0 without one.
     reset_at: u64,
-    /// Events learned when a reset was last refused.
+    /// Events learned at the last refusal of a reset.
     refused_at: u64,
-    /// Resets refused since one was promoted.
+    /// Resets refused since the last promotion.
     refused_in_a_row: u64,
     n_promoted: u64,
     n_refused: u64,
     last: Option<Judged>,
-    /// Whether one is due at once: a part of the models could not be taken from a checkpoint.
-    is_called_for: bool,
+    /// Whether one is due at once, because a part of the models could not be read from a checkpoint.
+    is_due_now: bool,
 }
 
-/// What became of a challenger.
+/// The verdict on a challenger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
-    /// Where the verdict lies in the log.
+    /// The record of the verdict.
     pub offset: Offset,
-    /// Whether it became the line.
+    /// Whether it became the current model.
     pub promoted: bool,
-    /// Why, or why not.
+    /// The reason.
     pub why: Box<str>,
 }
 
 impl Resets {
-    /// Events that are still to be learned before the next reset; `None` if there will be none.
+    /// Events to be learned before the next reset is due; `None` if resets are off.
     pub fn due_in(&self, settings: &ResetSettings, n_learned: u64) -> Option<u64> {
         if settings.every_events == 0 {
             return None;
         }
-        if self.is_called_for {
+        if self.is_due_now {
             return Some(0);
         }
         let exhausted = self.refused_in_a_row > 0 && self.refused_in_a_row.is_multiple_of(settings.attempts.max(1));
@@ -101,21 +101,21 @@ impl Resets {
     }
 
     /// Makes a reset due at once, until the next verdict.
-    pub(crate) fn call_for_one(&mut self) {
-        self.is_called_for = true;
+    pub(crate) fn make_due(&mut self) {
+        self.is_due_now = true;
     }
 
-    /// Resets refused since one was promoted.
+    /// Resets refused since the last promotion.
     pub fn refused_in_a_row(&self) -> u64 {
         self.refused_in_a_row
     }
 
-    /// Challengers that became the line.
+    /// Challengers that became the current model.
     pub fn n_promoted(&self) -> u64 {
         self.n_promoted
     }
 
-    /// Challengers that were refused, or promoted too late.
+    /// Challengers that were refused, or whose promotion changed nothing.
     pub fn n_refused(&self) -> u64 {
         self.n_refused
     }
@@ -125,28 +125,29 @@ impl Resets {
         self.last.as_ref()
     }
 
-    /// A challenger became the line. Whatever its settings, it was learned from the log.
+    /// A challenger became the current model. Whatever its settings, it was trained from the log, so the period begins again.
     pub(crate) fn promote(&mut self, offset: Offset, why: &str, n_learned: u64) {
         self.n_promoted += 1;
-        self.is_called_for = false;
+        self.is_due_now = false;
         self.reset_at = n_learned;
         self.refused_in_a_row = 0;
         self.last = Some(Judged { offset, promoted: true, why: why.into() });
     }
 
-    /// A challenger was refused. Only a reset counts against the resets that are to come: an operator may try what they like.
+    /// A challenger was refused. Only the refusal of a reset counts as an attempt; those that an operator requested do not.
     pub(crate) fn refuse(&mut self, offset: Offset, why: &str, of_reset: Option<u64>) {
         self.n_refused += 1;
         if let Some(n_learned) = of_reset {
-            self.is_called_for = false;
+            self.is_due_now = false;
             self.refused_at = n_learned;
             self.refused_in_a_row += 1;
         }
         self.last = Some(Judged { offset, promoted: false, why: why.into() });
     }
 
-    /// A promotion whose ground was gone when it took effect: no attempt, for it says nothing of the challenger.
-    pub(crate) fn pass_over(&mut self, offset: Offset, why: &str) {
+    /// A promotion changed nothing, because records were undone or released before it. It says nothing about the challenger, so it is not
+    /// an attempt.
+    pub(crate) fn skip_promotion(&mut self, offset: Offset, why: &str) {
         self.n_refused += 1;
         self.last = Some(Judged { offset, promoted: false, why: why.into() });
     }
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn after_so_many_refusals_it_waits_a_whole_period() {
+    fn after_the_last_attempt_it_waits_a_whole_period() {
         let mut resets = Resets::default();
         for attempt in 1..3 {
             resets.refuse(Offset(1_100), "a test", Some(1_000 + attempt));
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_operator_tried_is_no_attempt() {
+    fn a_refused_request_of_an_operator_is_not_an_attempt() {
         let mut resets = Resets::default();
         for _ in 0..3 {
             resets.refuse(Offset(900), "other settings", None);

@@ -1,4 +1,4 @@
-//! What the learned state depends on besides the events: written into the log whenever it changes.
+//! Settings that the learned state depends on. They are written into the log whenever they change.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,18 @@ use crate::{DriftSettings, GuardSettings, ImpressionSettings};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearnSettings {
-    /// Seed of all randomness; fixed once the first record is written.
+    /// Seed of all random numbers; fixed once the first record is written.
     pub seed: u64,
     /// Events kept of each shopper.
     pub history_capacity: usize,
-    /// Choices of one item by one shopper, of one type, that teach on one day (UTC); what comes after them is a machine's, or says nothing
-    /// new. 0 is no bound.
+    /// How many choices of one item by one shopper, of one type, are learned on one day (UTC). More of them come from a program, or add no
+    /// information. 0 for no limit.
     pub same_item_a_day: u32,
-    /// The learner predicts before it learns on one event in so many (a young shop: more often); [`u64::MAX`] for never.
+    /// One choice in this many is predicted before it is learned (more in a young shop); [`u64::MAX`] for none.
     pub predict_one_in: u64,
-    /// What an event is worth by its type's name, where it differs from the built-in weight.
+    /// Weights of event types by name, where they differ from the built-in weights.
     pub weights: BTreeMap<String, f32>,
-    /// Settings of what watches for changes of what shoppers do.
+    /// Settings of the detection of drift.
     pub drift: DriftSettings,
     /// How impressions become negatives.
     pub impressions: ImpressionSettings,
@@ -33,7 +33,7 @@ pub struct LearnSettings {
     pub guard: GuardSettings,
     /// Settings of the models.
     pub models: Settings,
-    /// Arms of an experiment that learn apart, if there are.
+    /// The arms of an experiment whose models learn apart, if there is one.
     pub arms: Option<Split>,
 }
 
@@ -55,23 +55,23 @@ impl Default for LearnSettings {
 }
 
 impl LearnSettings {
-    /// What an event of that type is worth.
+    /// The weight of events of this type.
     pub fn weight(&self, event_type: &EventType) -> f32 {
         let built_in = || accrue_event::default_weight(event_type);
         self.weights.get(event_type.name()).copied().unwrap_or_else(built_in)
     }
 
-    /// The form in which the log keeps them.
+    /// The text that the log keeps.
     pub fn to_record(&self) -> String {
         toml::to_string(self).expect("settings are plain tables of numbers")
     }
 
-    /// Reads what [`LearnSettings::to_record`] wrote, in this build or another. What this build does not know, or cannot work with, is
-    /// passed over: that setting has its default. A value that works is taken even where it lies out of the bounds that a configuration
-    /// has today, for it was in force.
+    /// Reads what [`LearnSettings::to_record`] wrote, in this build or another. Settings that this build does not know or cannot use are
+    /// ignored and get their defaults. A value that can be used is used even outside the bounds of a configuration, because it was in
+    /// force.
     ///
     /// # Errors
-    /// If the text is no such record at all.
+    /// If the text is not TOML.
     pub fn from_record(text: &str) -> Result<Recorded<Self>, toml::de::Error> {
         lenient::read(text, Self::works)
     }

@@ -17,7 +17,7 @@ use accrue_event::{Mapping, RecordKind};
 use accrue_ingest::{Batch, Entry, Format, Progress, Quotes, ReadError, ReadSettings, Reader};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::output::Output;
+use super::output::{Output, count};
 use super::problem::{Hint as _, Problem};
 use super::signals::Stop;
 use super::{Context, Exit};
@@ -27,6 +27,8 @@ use summary::Summary;
 
 /// Records in a batch: large enough that one group commit carries them, small enough to stop soon.
 const BATCH: usize = 2000;
+/// How often a line tells how far learning is, where no bar is drawn.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Batches read ahead of the writer.
 const AHEAD: usize = 4;
 
@@ -107,9 +109,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let mut feed = Feed::new(engine.clone());
         let pumped = pump(&arguments.files, &settings, &mut feed, &mut summary, &stop, context.output);
         summary.finish(started.elapsed());
-        if context.output.draws_progress() {
-            context.output.note("the models catch up, and a checkpoint is written …");
-        }
+        learn(&engine, &stop, context.output);
         engine.close()?;
         pumped?
     };
@@ -126,6 +126,38 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         }
         End::Whole if summary.all_refused() || (arguments.strict && summary.any_refused()) => Ok(Exit::Refused),
         End::Whole => Ok(Exit::Success),
+    }
+}
+
+/// Waits until the models have learned what was taken in, and shows how far they are. After a stop, or if they cannot go on, the rest is
+/// learned by whoever opens the folder next.
+fn learn(engine: &Engine, stop: &Stop, output: Output) {
+    let (learned, end) = engine.learned();
+    let left = end.saturating_sub(learned);
+    let bar = match output.draws_progress() {
+        true => {
+            ProgressBar::new(left).with_style(style("{bar:30} {percent:>3} %  learning from {msg} records  {eta} left"))
+        }
+        false => ProgressBar::hidden(),
+    };
+    bar.set_message(count(left));
+    let mut told = Instant::now();
+    engine.wait_until_learned_while(|now, end| {
+        bar.set_position(left.saturating_sub(end.saturating_sub(now)));
+        // Where no bar is drawn, a line now and then shows that it goes on.
+        if bar.is_hidden() && !output.is_json() && told.elapsed() >= TELL_EVERY {
+            output.note(&format!("learning: {} of {} records are left", count(end.saturating_sub(now)), count(left)));
+            told = Instant::now();
+        }
+        !stop.is_asked()
+    });
+    bar.finish_and_clear();
+    let left = engine.learned();
+    if left.0 < left.1 {
+        output.note(&format!(
+            "{} records are in the log and not learned yet; the server, or the next ingest, learns them",
+            count(left.1 - left.0)
+        ));
     }
 }
 

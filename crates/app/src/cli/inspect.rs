@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use accrue_event::{ItemId, Shopper, UserId};
-use accrue_store::{Checkpoint, Entry, LogReader, Offset, Past};
+use accrue_store::{CatalogueEntry, Checkpoint, LogReader, Offset, PastEvent};
 use accrue_train::{Quality, Recovered, recover};
 use serde::Serialize;
 use serde_json::json;
@@ -93,7 +93,7 @@ fn unknown(what: &str, id: &str) -> Problem {
 fn item(context: &Context, id: &str) -> anyhow::Result<()> {
     let (_, recovered) = recovered(context)?;
     let entry = recovered.facts.find(&ItemId::from(id)).ok_or_else(|| unknown("item", id))?;
-    let Entry { item, described, retired } = &**entry;
+    let CatalogueEntry { item, described, retired } = &**entry;
     print_fields(context, &json!({ "item": item, "described": described, "retired": retired }))
 }
 
@@ -103,7 +103,7 @@ fn user(context: &Context, id: &str) -> anyhow::Result<()> {
     let known = UserId::from(id);
     let user = facts.user(&known).ok_or_else(|| unknown("user", id))?;
     let past = facts.shopper(&Shopper::User(known)).map_or(&[][..], |shopper| facts.histories.get(shopper).past());
-    let event = |past: &Past| {
+    let event = |past: &PastEvent| {
         json!({
             "type": facts.type_of(past.type_code),
             "item": facts.items.name(past.item),
@@ -174,6 +174,7 @@ struct Stats {
     checkpoint: Option<u64>,
     learned: u64,
     items: usize,
+    items_unknown: u64,
     users: usize,
     shoppers: usize,
     accepted: u64,
@@ -195,6 +196,7 @@ fn stats(context: &Context) -> anyhow::Result<()> {
         checkpoint: recovered.checkpoint.map(|offset| offset.0),
         learned: recovered.learner.end().0,
         items: facts.entries().len(),
+        items_unknown: facts.overview().n_unknown(),
         users: facts.user_names().count(),
         shoppers: facts.shoppers.len(),
         accepted: facts.counters.accepted,
@@ -215,6 +217,7 @@ fn stats_table(stats: &Stats) -> String {
         vec!["records in the log".into(), count(stats.offset - stats.log_start)],
         vec!["learned from, at the last checkpoint".into(), count(stats.learned)],
         vec!["items".into(), count(stats.items as u64)],
+        vec!["  that only events name".into(), count(stats.items_unknown)],
         vec!["users".into(), count(stats.users as u64)],
         vec!["users and guests".into(), count(stats.shoppers as u64)],
         vec!["events accepted".into(), count(stats.accepted)],

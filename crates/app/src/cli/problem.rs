@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::ErrorKind;
 
-use accrue_engine::EngineError;
+use accrue_engine::{EngineError, Resource};
 use accrue_ingest::ReadError;
 use accrue_store::StoreError;
 use accrue_train::TrainError;
@@ -77,7 +77,7 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             }
             EngineError::Search(_) => "stop the server and delete DATA/search; it is built again from the log",
             EngineError::Refused(_) => "correct the record; the rules are under [check] in `accrue config`",
-            EngineError::NotFound { what: "version", .. } => "`accrue versions` lists the versions",
+            EngineError::NotFound { what: Resource::Version, .. } => "`accrue versions` lists the versions",
             EngineError::NotFound { .. } => "`accrue inspect stats` shows what there is",
             EngineError::Conflict { .. } => "`accrue versions` lists the versions",
             EngineError::Invalid { .. } => "`accrue --help` shows all commands",
@@ -100,7 +100,7 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::Locked { .. } => {
             "a server that runs takes writes over HTTP: POST /v1/events, /v1/items, /v1/quarantine, /v1/versions, /v1/forget"
         }
-        StoreError::Corrupt { what, .. } if what.contains("no segment") => {
+        StoreError::NoLog { .. } => {
             "name the data folder with --data DIR, or fill it: accrue ingest FILE, or accrue demo"
         }
         StoreError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
@@ -147,8 +147,10 @@ mod tests {
             anyhow::anyhow!("bare"),
             Problem::new("own", "do this").into(),
             anyhow::Error::from(EngineError::Store(StoreError::Locked { path: "shop".into() })),
+            anyhow::Error::from(EngineError::Store(StoreError::NoLog { path: "shop".into() })),
+            anyhow::Error::from(EngineError::NotFound { what: Resource::Version, id: "9".into() }),
         ];
-        let hints = ["accrue --help", "do this", "POST /v1/events"];
+        let hints = ["accrue --help", "do this", "POST /v1/events", "--data DIR", "accrue versions"];
         for (error, hint) in errors.iter().zip(hints) {
             let report = report(error);
             let (first, last) = report.rsplit_once('\n').unwrap();

@@ -67,8 +67,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         from: Offset(arguments.from),
         passes: arguments.passes,
         until: Offset(0),
-        footing: None,
-        asked: false,
+        windows_digest: None,
+        requested: false,
     };
     let gate = GateSettings { margin: arguments.margin, ..GateSettings::default() };
     let bar = if output.draws_progress() { ProgressBar::new(arguments.shadow) } else { ProgressBar::hidden() };

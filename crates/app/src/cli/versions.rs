@@ -96,8 +96,8 @@ pub(super) fn table(all: &Versions) -> String {
             entry.status.name().into(),
             ndcg(entry.ndcg),
             ndcg(entry.ndcg_of_good),
-            ndcg(entry.anchor_ndcg),
-            ndcg(entry.anchor_ndcg_of_good),
+            ndcg(entry.holdout_ndcg),
+            ndcg(entry.holdout_ndcg_of_good),
             if all.kept.contains(&entry.number) { "yes" } else { "" }.into(),
             entry.why.to_string(),
         ]
@@ -143,8 +143,8 @@ fn compare(context: &Context, a: u64, b: u64) -> anyhow::Result<()> {
             of("choices tested", |entry| count(entry.examined)),
             of("ndcg@20", |entry| format!("{:.4}", entry.ndcg)),
             of("ndcg@20 of the good version", |entry| format!("{:.4}", entry.ndcg_of_good)),
-            of("ndcg@20 on the holdout", |entry| format!("{:.4}", entry.anchor_ndcg)),
-            of("… of the good version", |entry| format!("{:.4}", entry.anchor_ndcg_of_good)),
+            of("ndcg@20 on the holdout", |entry| format!("{:.4}", entry.holdout_ndcg)),
+            of("… of the good version", |entry| format!("{:.4}", entry.holdout_ndcg_of_good)),
         ];
         columns(&rows)
     })

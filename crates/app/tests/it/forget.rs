@@ -242,3 +242,93 @@ fn a_server_killed_while_it_forgets_finishes_at_its_next_start() {
         assert_eq!((&replay["equal"], &replay["state"]), (&Value::Bool(true), &expected), "seed {SEED}, copy {number}");
     }
 }
+
+/// The outcome of the last attempt, once the server has ended it: why it failed, if it did.
+fn outcome(server: &Server) -> Option<String> {
+    loop {
+        let (_, forgetting) = server.ask("GET", "/v1/forget", "");
+        if forgetting["state"] == "idle" {
+            return forgetting["failed"].as_str().map(str::to_owned);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn forget(server: &Server, person: &str) -> Option<String> {
+    let (status, begun) = server.ask("POST", "/v1/forget", &format!(r#"{{"users":["{person}"]}}"#));
+    assert_eq!(status, 202, "{begun}");
+    outcome(server)
+}
+
+/// Makes the folder of checkpoints unreadable, as a mount that is gone would be, until it is dropped.
+struct CheckpointsAway<'d>(&'d Path);
+
+impl<'d> CheckpointsAway<'d> {
+    fn new(dir: &'d Path) -> Self {
+        std::fs::rename(dir.join("checkpoints"), dir.join("away")).unwrap();
+        std::fs::write(dir.join("checkpoints"), "").unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for CheckpointsAway<'_> {
+    fn drop(&mut self) {
+        std::fs::remove_file(self.0.join("checkpoints")).unwrap();
+        std::fs::rename(self.0.join("away"), self.0.join("checkpoints")).unwrap();
+    }
+}
+
+#[test]
+fn a_forgetting_that_failed_is_done_with_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path());
+    let server = serve(dir.path());
+    let away = CheckpointsAway::new(dir.path());
+    assert!(forget(&server, "person-17").is_some_and(|failed| failed.contains("checkpoints")));
+    assert_eq!(server.ask("GET", "/v1/users/person-17", "").0, 404, "they stay hidden");
+    drop(away);
+    // What they do until then is erased as well.
+    let late = r#"{"id":"late","type":"view","user":"person-17","item":"i1","at":1770000000000}"#;
+    assert_eq!(server.ask("POST", "/v1/events", late).0, 200);
+    assert_eq!(forget(&server, "person-5"), None);
+    assert_eq!(server.ask("GET", "/v1/users/person-17", "").0, 404);
+    assert_eq!(server.end_well(), Some(0));
+    for person in ["person-17", "person-5"] {
+        assert!(!holds(dir.path(), person), "{person}");
+    }
+    let replay = json(&accrue(dir.path(), &["replay", "--verify"]));
+    assert_eq!(replay["equal"], true, "{replay}");
+}
+
+#[test]
+fn a_forgetting_that_failed_is_tried_again_without_being_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path());
+    let server = serve(dir.path());
+    let away = CheckpointsAway::new(dir.path());
+    assert!(forget(&server, "person-17").is_some());
+    drop(away);
+    while outcome(&server).is_some() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(server.ask("GET", "/v1/forget", "").1["last"]["users"], 1);
+    drop(server);
+    assert!(!holds(dir.path(), "person-17"));
+}
+
+#[test]
+fn the_next_start_finishes_every_forgetting_that_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    shop(dir.path());
+    let server = serve(dir.path());
+    let away = CheckpointsAway::new(dir.path());
+    for person in ["person-17", "person-5", "person-17"] {
+        assert!(forget(&server, person).is_some(), "{person}");
+    }
+    drop(server);
+    drop(away);
+    assert_eq!(serve(dir.path()).end_well(), Some(0));
+    for person in ["person-17", "person-5"] {
+        assert!(!holds(dir.path(), person), "{person}");
+    }
+}

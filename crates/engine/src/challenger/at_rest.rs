@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use accrue_store::{Log, LogReader, Offset};
-use accrue_train::{Challenge, Challenger, Folded, GateSettings, Standing, Verdict, follow, recover, save};
+use accrue_train::{Challenge, Challenger, GateSettings, ResolvedLog, ShadowResult, Verdict, follow, recover, save};
 use serde::Serialize;
 
 use super::verdict::{Costs, N_TIMED, record, verdict};
@@ -20,10 +20,10 @@ use crate::forget::at_rest::finish_forgetting;
 pub struct ChallengeReport {
     /// Whether the challenger was promoted.
     pub promoted: bool,
-    /// Why, or why not.
+    /// The reason of the verdict.
     pub why: String,
     /// The gains of both at the end.
-    pub standing: Standing,
+    pub standing: ShadowResult,
     /// Median time of a page by the challenger and by the current model, in milliseconds.
     pub page_ms: (f64, f64),
     /// Learned numbers of the challenger and of the current model.
@@ -70,25 +70,25 @@ pub fn challenge(
     before.catch_up(&mut reader)?;
     let (facts, mut learner) = (all.facts, before.learner);
     let mut challenger = Challenger::new(challenge, learner.lineage().windows());
-    challenger.learn(&mut Folded { log: &mut reader, facts: &facts }, from)?;
+    challenger.learn(&mut ResolvedLog { log: &mut reader, facts: &facts }, from)?;
     learner.shadow(challenger, gate.clone());
-    let mut standing = None;
+    let mut result = None;
     while learner.end() < end {
         let until = Offset((learner.end().0 + 4_096).min(end.0));
         follow(&mut learner, &facts, &mut reader, until)?;
         progress(learner.end().0 - from.0, shadow);
         // A rollback or another promotion ends the comparison.
-        standing = learner.standing();
-        if standing.is_none() {
+        result = learner.shadow_result();
+        if result.is_none() {
             break;
         }
     }
-    let costs = learner.shadowing().map_or_else(Costs::default, |shadowing| {
+    let costs = learner.shadow_model().map_or_else(Costs::default, |challenger| {
         let shoppers: Vec<_> = (0..).take(N_TIMED).map(|shopper| learner.histories().get(shopper).clone()).collect();
-        Costs::measure(&shoppers, learner.weights(), shadowing, learner.ensemble(), facts.stream_time.0)
+        Costs::measure(&shoppers, learner.weights(), challenger, learner.ensemble(), facts.stream_time.0)
     });
-    let verdict = match &standing {
-        Some(standing) => verdict(standing, &costs, gate),
+    let verdict = match &result {
+        Some(result) => verdict(result, &costs, gate),
         None => {
             Err("within these records the current model was rolled back or replaced; shadow fewer, those since then"
                 .into())
@@ -104,8 +104,8 @@ pub fn challenge(
         // Training a challenger takes long: with a checkpoint the next start does not have to repeat it.
         save(&checkpoints, |end| reader.sum_before(end), &now.facts, &now.learner)?;
     }
-    let standing = standing.unwrap_or(Standing { n: 0, challenger: 0.0, line: 0.0, verdict: Verdict::Unproved });
+    let result = result.unwrap_or(ShadowResult { n: 0, challenger: 0.0, current: 0.0, verdict: Verdict::Unproved });
     let seconds = started.elapsed().as_secs_f64();
     let Costs { page_ms, n_params } = costs;
-    Ok(ChallengeReport { promoted, why, standing, page_ms, n_params, shadowed: end.0 - from.0, seconds })
+    Ok(ChallengeReport { promoted, why, standing: result, page_ms, n_params, shadowed: end.0 - from.0, seconds })
 }

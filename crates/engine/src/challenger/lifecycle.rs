@@ -1,5 +1,5 @@
-//! When a challenger is begun, joins, is judged and is dropped, as the learner's thread decides it beside a running server: periodic
-//! resets, and challengers that an operator asks for.
+//! When a challenger begins, is shadowed, is judged and is dropped, as the learner's thread decides in a running server: periodic
+//! resets, and challengers that an operator requests.
 //!
 //! ```text
 //!     waiting ──► learning ──► shadowing ──► judging ──► waiting (promoted, or refused for the last time)
@@ -8,12 +8,12 @@
 //! ```
 //!
 //! In: the learner, after each chunk of records. Out: orders to the challenger's thread (`thread.rs`), which does the long work.
-//! Nothing here is part of the learned fold except what the log says. A verdict's record takes effect where it lies, by the challenger
-//! that was shadowed until then (the same bytes as if it were trained again from the log), and what is due follows from the verdicts
-//! so far. After a crash, a challenger that was under way is begun again.
+//! Nothing here is part of the learned fold except what the log says. A promotion takes effect at its record, with the
+//! challenger that was shadowed until then; it has the same bytes as one that is trained again from the log. When a reset is due follows
+//! from the verdicts so far. After a crash, a challenger that was under way begins again.
 
 use accrue_store::Offset;
-use accrue_train::{GateSettings, Learner, Past, ResetSettings, Verdict};
+use accrue_train::{EarlierRecords, GateSettings, Learner, ResetSettings, Verdict};
 
 use super::mailbox::{Comparison, Mailbox, Order, OrderResult};
 use super::request::{Command, RequestedChallenger};
@@ -27,7 +27,7 @@ const MAX_LAG: u64 = 4_096;
 enum Phase {
     /// There is none; the next one is not due yet.
     Waiting,
-    /// It learns from the log, under this state of the lineage. Another state ends it.
+    /// It learns from the log, without the suspect windows of this checksum. Another checksum ends it.
     Learning(String),
     /// It learns and is evaluated on the same events as the current model.
     Shadowing,
@@ -66,8 +66,14 @@ impl Lifecycle {
         }
     }
 
-    /// Does what is due; `applied` is how far the facts are, `past` the log with them.
-    pub fn advance(&mut self, learner: &mut Learner, past: &mut dyn Past, mailbox: &Mailbox, applied: Offset) {
+    /// Does what is due; `applied` is how far the facts are, `earlier` the log resolved by them.
+    pub fn advance(
+        &mut self,
+        learner: &mut Learner,
+        earlier: &mut dyn EarlierRecords,
+        mailbox: &Mailbox,
+        applied: Offset,
+    ) {
         // While a verdict is being written, commands wait: without the shadowed challenger, a promotion would train it again.
         if !matches!(self.phase, Phase::Judging(_))
             && let Some(command) = mailbox.take_command()
@@ -77,13 +83,13 @@ impl Lifecycle {
         let next = match &self.phase {
             Phase::Waiting if self.is_due(learner, applied) => self.begin(learner, mailbox),
             Phase::Waiting => Phase::Waiting,
-            Phase::Learning(footing) if *footing != learner.lineage().footing() => {
+            Phase::Learning(windows) if *windows != learner.lineage().windows_digest() => {
                 mailbox.cancel_order();
                 self.drop_challenger("records were undone or released while it learned")
             }
-            Phase::Learning(footing) => match mailbox.take_result() {
-                None => Phase::Learning(footing.clone()),
-                Some(OrderResult::Learned(mut challenger)) => match challenger.learn(past, learner.end()) {
+            Phase::Learning(windows) => match mailbox.take_result() {
+                None => Phase::Learning(windows.clone()),
+                Some(OrderResult::Learned(mut challenger)) => match challenger.learn(earlier, learner.end()) {
                     Ok(()) => {
                         tracing::info!(offset = learner.end().0, "the challenger has caught up, and is shadowed");
                         learner.shadow(*challenger, self.gate());
@@ -149,23 +155,23 @@ impl Lifecycle {
                 tracing::info!(events, requested, "a challenger learns from the beginning of the log");
                 self.failed = None;
                 mailbox.send_order(Order::Learn(Box::new(challenger)), learner.end());
-                Phase::Learning(learner.lineage().footing())
+                Phase::Learning(learner.lineage().windows_digest())
             }
             Err(error) => self.fail(learner, error.to_string()),
         }
     }
 
     fn judge_if_decided(&mut self, learner: &Learner, mailbox: &Mailbox) -> Phase {
-        let (Some(standing), Some(shadowing)) = (learner.standing(), learner.shadowing()) else {
+        let (Some(result), Some(model)) = (learner.shadow_result(), learner.shadow_model()) else {
             return self.drop_challenger("the current model was rolled back or replaced while it was shadowed");
         };
-        let Some(challenge) = learner.challenge().filter(|_| standing.verdict != Verdict::Open) else {
+        let Some(challenge) = learner.challenge().filter(|_| result.verdict != Verdict::Open) else {
             return Phase::Shadowing;
         };
         let comparison = Comparison {
             challenge: challenge.clone(),
-            standing,
-            challenger: shadowing.clone(),
+            result,
+            challenger: model.clone(),
             current: learner.ensemble().clone(),
             weights: learner.weights().clone(),
             gate: self.gate(),
@@ -190,7 +196,7 @@ impl Lifecycle {
         // Verdicts on resets are counted from the log, because the next server has to know them.
         self.n_refused += 1;
         let in_a_row = if self.requested.is_some() { self.n_refused } else { resets.refused_in_a_row() };
-        if learner.standing().is_none() {
+        if learner.shadow_result().is_none() {
             return self
                 .drop_challenger("the current model was rolled back or replaced before the verdict took effect");
         }
@@ -201,7 +207,7 @@ impl Lifecycle {
             return Phase::Waiting;
         }
         tracing::info!(%why, in_a_row, "the challenger was refused: it learns on, and is judged again");
-        learner.contest_anew(self.gate());
+        learner.restart_shadow_test(self.gate());
         Phase::Shadowing
     }
 
@@ -211,7 +217,7 @@ impl Lifecycle {
         Phase::Waiting
     }
 
-    /// Whatever failed (a pruned log, a full disk) would fail again in a minute, so the next reset is tried after a whole period.
+    /// The cause of a failure (a pruned log, a full disk) will not be gone in a minute, so the next reset is tried after a whole period.
     fn fail(&mut self, learner: &mut Learner, why: String) -> Phase {
         tracing::warn!(%why, "the challenger failed; the next reset is tried after a whole period");
         learner.dismiss();
@@ -239,8 +245,8 @@ impl Lifecycle {
                 Phase::Judging(_) => ChallengerState::Judging,
             },
             due_in: resets.due_in(&self.settings, learner.n_learned()).map(|events| events.max(left)),
-            standing: learner.standing(),
-            asked: self.requested.as_ref().map(|requested| requested.request.clone()),
+            standing: learner.shadow_result(),
+            requested: self.requested.as_ref().map(|requested| requested.request.clone()),
             n_dropped: self.n_dropped,
             failed: self.failed.clone(),
             ..ChallengerStatus::of(resets)

@@ -1,4 +1,4 @@
-//! Where the learner's thread and the challenger's thread meet: one order, one result, one command of an operator at a time.
+//! The messages between the learner's thread and the challenger's thread: one order, one result, one command of an operator at a time.
 //!
 //! Each side overwrites what it sent before. Orders are numbered, so the result of an order that was replaced or cancelled is dropped.
 
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use accrue_model::{Ensemble, TypeWeights};
 use accrue_store::Offset;
-use accrue_train::{Challenge, Challenger, GateSettings, Standing};
+use accrue_train::{Challenge, Challenger, GateSettings, ShadowResult};
 use parking_lot::{Condvar, Mutex};
 
 use super::request::Command;
@@ -27,14 +27,14 @@ pub(crate) enum Order {
 /// Both models at the moment when the comparison was decided.
 pub(crate) struct Comparison {
     pub challenge: Challenge,
-    pub standing: Standing,
+    pub result: ShadowResult,
     pub challenger: Ensemble,
     pub current: Ensemble,
     pub weights: TypeWeights,
     pub gate: GateSettings,
 }
 
-/// What an order came to.
+/// The result of an order.
 pub(crate) enum OrderResult {
     /// The challenger is near to where the learner is.
     Learned(Box<Challenger>),
@@ -98,7 +98,7 @@ impl Mailbox {
         self.slots.lock().command.take()
     }
 
-    /// Tells how far the learner is, and the state of the challenger.
+    /// Reports how far the learner is, and the state of the challenger.
     pub fn report(&self, learner: Offset, status: ChallengerStatus) {
         let mut slots = self.slots.lock();
         (slots.learner, slots.status) = (learner, status);
@@ -111,7 +111,7 @@ impl Mailbox {
     pub fn send_command(&self, command: Command) {
         let mut slots = self.slots.lock();
         if let Command::Start(requested) = &command {
-            slots.status.asked = Some(requested.request.clone());
+            slots.status.requested = Some(requested.request.clone());
         }
         slots.command = Some(command);
     }
@@ -145,7 +145,7 @@ impl Mailbox {
         }
     }
 
-    /// Tells how far the challenger is, and returns how far the learner is; `None` if order `number` is no longer wanted.
+    /// Reports how far the challenger is, and returns how far the learner is; `None` if order `number` is no longer wanted.
     pub fn exchange_progress(&self, number: u64, challenger: Offset) -> Option<Offset> {
         let mut slots = self.slots.lock();
         if slots.closing || slots.number != number {

@@ -2,7 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `request` | what an operator may ask for: other settings, more passes, the recent past alone |
+//! | `request` | what an operator may request: other settings, more passes, recent choices only |
 //! | `lifecycle` | the learner's thread: when a challenger begins, is shadowed, is judged, is dropped |
 //! | `thread` | the challenger's thread: trains the challenger, measures its costs, writes the verdict |
 //! | `mailbox` | the one place where both threads meet |

@@ -1,5 +1,5 @@
-//! A challenger that an operator asks for: other settings, more passes, or the recent past alone. It takes the way of a periodic
-//! reset (`lifecycle.rs`), in place of one that is under way, and is lost when the server stops.
+//! A challenger that an operator requests: other settings, more passes, or recent choices only. It is trained and judged as a periodic
+//! reset is (`lifecycle.rs`), in place of one that is under way, and is lost when the server stops.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::config::moved_to;
 /// Settings of the models by name, as under `[model]` in the configuration file: `factorization.rate`.
 pub type Changes = BTreeMap<String, Value>;
 
-/// What is asked for.
+/// The request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChallengerRequest {
     /// Settings that differ from those in force.
@@ -27,7 +27,7 @@ pub struct ChallengerRequest {
     pub margin: f64,
 }
 
-/// A request with the settings that it comes to.
+/// A request with the settings that result from it.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestedChallenger {
     pub request: ChallengerRequest,
@@ -38,7 +38,7 @@ pub(crate) struct RequestedChallenger {
 pub(crate) enum Command {
     /// Train this challenger, in place of any that is under way.
     Start(Box<RequestedChallenger>),
-    /// Drop the challenger that was asked for; a periodic reset goes on.
+    /// Drop the requested challenger; a periodic reset goes on.
     Dismiss,
 }
 

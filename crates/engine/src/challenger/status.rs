@@ -1,6 +1,6 @@
 //! The state of the challenger, and the verdicts on those before it.
 
-use accrue_train::{Judged, Resets, Standing};
+use accrue_train::{Judged, Resets, ShadowResult};
 use serde::Serialize;
 
 use super::request::ChallengerRequest;
@@ -44,13 +44,14 @@ pub struct ChallengerStatus {
     /// What it is doing.
     pub state: ChallengerState,
     /// The request that it was made for, until it has its verdict; `None` for a periodic reset.
-    pub asked: Option<ChallengerRequest>,
+    #[serde(rename = "asked")]
+    pub requested: Option<ChallengerRequest>,
     /// Events to be learned before the next reset is due; `None` for never.
     pub due_in: Option<u64>,
     /// While it learns: it has learned from the records before this offset.
     pub learned: u64,
     /// While it is shadowed: its gains beside those of the current model.
-    pub standing: Option<Standing>,
+    pub standing: Option<ShadowResult>,
     /// Resets refused since the last promotion.
     pub refused_in_a_row: u64,
     /// Challengers that were promoted.

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use super::mailbox::{Comparison, Order, OrderResult};
 use super::verdict::{Costs, N_TIMED, record, verdict};
 use crate::error::EngineError;
+use crate::learn::earlier_records::SharedResolvedLog;
 use crate::learn::fits;
-use crate::learn::past::SharedPast;
 use crate::shared::Shared;
 use crate::write::job::Job;
 
@@ -77,8 +77,8 @@ impl ChallengerThread {
                 continue;
             }
             let started = Instant::now();
-            let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-            if let Err(error) = challenger.go_on(&mut past, end, piece) {
+            let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+            if let Err(error) = challenger.go_on(&mut earlier, end, piece) {
                 return Some(OrderResult::Failed(error.to_string()));
             }
             let took = started.elapsed();
@@ -89,7 +89,7 @@ impl ChallengerThread {
 
     /// Measures both models and has the verdict written; returns the end of the log after it.
     fn judge(&self, comparison: Comparison) -> Result<Offset, EngineError> {
-        let Comparison { challenge, standing, mut challenger, mut current, weights, gate } = comparison;
+        let Comparison { challenge, result, mut challenger, mut current, weights, gate } = comparison;
         let (shoppers, now_ms) = {
             let facts = self.shared.facts.read();
             let histories: Vec<_> = (0..).take(N_TIMED).map(|shopper| facts.histories.get(shopper).clone()).collect();
@@ -100,7 +100,7 @@ impl ChallengerThread {
         let costs = Costs::measure(&shoppers, &weights, &challenger, &current, now_ms);
         // As long as these copies exist, the learner has to copy each row that it changes.
         drop((challenger, current));
-        let body = record(&challenge, &verdict(&standing, &costs, &gate));
+        let body = record(&challenge, &verdict(&result, &costs, &gate));
         let (reply, answer) = oneshot::channel();
         let edit = Job::Edit(Box::new(move |_, _| Ok(vec![body])), reply);
         self.jobs.send(edit).map_err(|_| EngineError::Closing)?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
 use accrue_store::{Body, History};
-use accrue_train::{Challenge, GateSettings, Standing, Verdict};
+use accrue_train::{Challenge, GateSettings, ShadowResult, Verdict};
 
 /// Pages timed for each model.
 pub(crate) const N_TIMED: usize = 200;
@@ -55,10 +55,10 @@ fn median(mut times: Vec<f64>) -> f64 {
 }
 
 /// Why the challenger may replace the current model (`Ok`), or why it may not.
-pub(crate) fn verdict(standing: &Standing, costs: &Costs, gate: &GateSettings) -> Result<String, String> {
-    let Standing { n, challenger, line, verdict } = standing;
+pub(crate) fn verdict(result: &ShadowResult, costs: &Costs, gate: &GateSettings) -> Result<String, String> {
+    let ShadowResult { n, challenger, current, verdict } = result;
     let (page_ms, n_params) = (costs.page_ms, costs.n_params);
-    let gains = format!("mean gain {challenger:.4} against {line:.4} over {n} choices");
+    let gains = format!("mean gain {challenger:.4} against {current:.4} over {n} choices");
     match verdict {
         Verdict::Worse => return Err(format!("it is worse: {gains}")),
         Verdict::Open | Verdict::Unproved => {
@@ -89,12 +89,12 @@ mod tests {
     use super::*;
 
     fn told(verdict_of: Verdict, page_ms: (f64, f64), n_params: (u64, u64)) -> Result<String, String> {
-        let standing = Standing { n: 700, challenger: 0.71, line: 0.72, verdict: verdict_of };
-        verdict(&standing, &Costs { page_ms, n_params }, &GateSettings::default())
+        let result = ShadowResult { n: 700, challenger: 0.71, current: 0.72, verdict: verdict_of };
+        verdict(&result, &Costs { page_ms, n_params }, &GateSettings::default())
     }
 
     #[test]
-    fn a_challenger_has_to_be_good_and_quick_and_small() {
+    fn a_challenger_has_to_be_not_worse_and_fast_and_small() {
         let cases = [
             (Verdict::NotWorse, (1.0, 1.0), (10, 10), "not worse"),
             (Verdict::NotWorse, (0.9, 0.1), (10, 10), "not worse"),
@@ -104,8 +104,8 @@ mod tests {
             (Verdict::NotWorse, (2.5, 1.0), (10, 10), "a page takes 2.50 ms instead of 1.00"),
             (Verdict::NotWorse, (1.0, 1.0), (41, 10), "it holds 41 learned numbers"),
         ];
-        for (place, (standing, page_ms, n_params, why)) in cases.into_iter().enumerate() {
-            let told = told(standing, page_ms, n_params);
+        for (place, (result, page_ms, n_params, why)) in cases.into_iter().enumerate() {
+            let told = told(result, page_ms, n_params);
             assert_eq!(told.is_ok(), place < 2, "{told:?}");
             assert!(told.clone().unwrap_or_else(|why| why).contains(why), "{told:?}");
         }

@@ -84,15 +84,23 @@ pub fn forget(
     Ok(report(users, &traces, done.checkpoints_removed, done.replayed, Some(done.state), started))
 }
 
-/// Finishes an erasure that a crash interrupted; in most cases there is none.
+/// Finishes an erasure that a crash interrupted; in most cases there is none. The records are gone when this returns. What is learned
+/// without them is learned by whoever opens the folder next, beside its other work: a server that had to learn a long log first would
+/// not answer for that time, and would begin anew whenever it is stopped meanwhile.
 ///
 /// # Errors
 /// Those of [`forget`].
 pub fn finish_forgetting(dir: &Path, config: &Config) -> Result<(), EngineError> {
-    let begun = PendingErasure::of(dir).offsets()?;
+    let pending = PendingErasure::of(dir);
+    let begun = pending.offsets()?;
     if !begun.is_empty() {
-        tracing::warn!(n_records = begun.len(), "an erasure was interrupted; finishing it before anything is served");
-        carry_out(&mut Log::open(dir, (&config.log).into())?, dir, config, &begun, |_, _| {})?;
+        tracing::warn!(
+            n_records = begun.len(),
+            "an erasure was interrupted; its records are erased before anything is served"
+        );
+        erase(&mut Log::open(dir, (&config.log).into())?, &checkpoints_in(dir), &begun)?;
+        remove_search(dir)?;
+        pending.end()?;
     }
     Ok(())
 }

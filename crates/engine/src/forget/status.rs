@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use accrue_event::UserId;
+use accrue_train::Traces;
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde::Serialize;
@@ -42,7 +43,7 @@ pub struct ErasureStatus {
     pub of: u64,
     /// The last erasure that finished.
     pub last: Option<Erased>,
-    /// Why the last one failed, if it did; the next start of the server finishes it.
+    /// Why the last attempt failed, if it did. It is tried again, and the next start of the server finishes it as well.
     pub failed: Option<String>,
 }
 
@@ -63,12 +64,19 @@ pub struct Erased {
     pub writes_waited_ms: f64,
 }
 
+/// An erasure whose records are noted.
+pub(crate) struct Begun {
+    /// All people who are to be forgotten, those of attempts that failed among them.
+    pub users: BTreeSet<UserId>,
+    pub traces: Traces,
+}
+
 /// The erasure of an engine, shared by requests, reads and the thread that carries it out.
 #[derive(Default)]
 pub(crate) struct Erasure {
     slot: Mutex<ErasureSlot>,
-    closed: Condvar,
-    /// People who are being forgotten; reads treat them as unknown visitors.
+    changed: Condvar,
+    /// People who are being forgotten; reads treat them as unknown visitors. Those whose erasure failed stay here until it is done.
     hidden: ArcSwap<BTreeSet<UserId>>,
 }
 
@@ -76,11 +84,31 @@ pub(crate) struct Erasure {
 pub(crate) struct ErasureSlot {
     pub status: ErasureStatus,
     pub closing: bool,
+    /// Whether the thread waits for the next attempt, because one failed.
+    pub is_waiting: bool,
+    /// What the waiting thread goes on with.
+    pub next: Option<Begun>,
     pub thread: Option<JoinHandle<()>>,
 }
 
+impl ErasureSlot {
+    /// Tells that this is being carried out.
+    pub fn begin(&mut self, begun: &Begun) {
+        let Begun { users, traces } = begun;
+        self.status = ErasureStatus {
+            state: ErasureState::Learning,
+            n_users: users.len() as u64,
+            records: traces.offsets.len() as u64,
+            replayed: 0,
+            of: traces.end().0 - traces.first().unwrap_or_default().0,
+            failed: None,
+            last: self.status.last.take(),
+        };
+    }
+}
+
 impl Erasure {
-    /// Whether anybody is being forgotten.
+    /// Whether people are being forgotten.
     pub fn is_running(&self) -> bool {
         !self.hidden.load().is_empty()
     }
@@ -90,7 +118,12 @@ impl Erasure {
         self.hidden.load().contains(user)
     }
 
-    /// Hides these people, and nobody else, from reads.
+    /// The people who are being forgotten.
+    pub fn hidden(&self) -> Arc<BTreeSet<UserId>> {
+        self.hidden.load_full()
+    }
+
+    /// Hides these people, and no others, from reads.
     pub fn hide(&self, users: BTreeSet<UserId>) {
         self.hidden.store(Arc::new(users));
     }
@@ -103,11 +136,49 @@ impl Erasure {
         change(&mut self.slot.lock().status);
     }
 
+    /// Wakes the thread that waits for the next attempt.
+    pub fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Tells why the attempt failed. The thread that calls this goes on with [`Self::wait_for_attempt`].
+    pub fn fail(&self, error: &EngineError) {
+        let mut slot = self.slot.lock();
+        slot.is_waiting = true;
+        slot.status.state = ErasureState::Idle;
+        slot.status.failed = Some(error.to_string());
+    }
+
+    /// Waits until another attempt is due, or somebody else is to be forgotten as well: then that erasure is returned.
+    pub fn wait_for_attempt(&self, wait: Duration) -> Result<Option<Begun>, EngineError> {
+        let until = Instant::now() + wait;
+        let mut slot = self.slot.lock();
+        let next = loop {
+            if slot.closing {
+                break Err(EngineError::Closing);
+            }
+            if let Some(begun) = slot.next.take() {
+                break Ok(Some(begun));
+            }
+            // Otherwise a request is searching for records, and tells the thread what came of it.
+            if slot.status.state != ErasureState::Idle {
+                self.changed.wait(&mut slot);
+            } else if Instant::now() >= until {
+                slot.status.state = ErasureState::Searching;
+                break Ok(None);
+            } else {
+                self.changed.wait_until(&mut slot, until);
+            }
+        };
+        slot.is_waiting = false;
+        next
+    }
+
     /// Rests, unless the engine closes.
     pub fn rest(&self, rest: Duration) -> Result<(), EngineError> {
         let until = Instant::now() + rest;
         let mut slot = self.slot.lock();
-        while !slot.closing && !self.closed.wait_until(&mut slot, until).timed_out() {}
+        while !slot.closing && !self.changed.wait_until(&mut slot, until).timed_out() {}
         if slot.closing { Err(EngineError::Closing) } else { Ok(()) }
     }
 
@@ -118,7 +189,7 @@ impl Erasure {
             slot.closing = true;
             slot.thread.take()
         };
-        self.closed.notify_all();
+        self.changed.notify_all();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the erasure had panicked; the next start finishes it");
         }

@@ -7,21 +7,25 @@
 //!
 //! The records are written down before anything else is done (`PendingErasure`), so that the next opening finishes an erasure that a
 //! crash or a stop interrupted. Nothing else is changed until the switch. Facts and models are in memory twice for that time.
+//!
+//! An attempt that fails is repeated after increasing waits. Until it is done, its people stay hidden and its records stay noted,
+//! and whoever is to be forgotten next is forgotten together with them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accrue_event::UserId;
-use accrue_store::{Facts, Log, PendingErasure};
+use accrue_store::{Facts, Log, LogReader, PendingErasure};
 use accrue_train::{Recovered, Traces, erase, find_traces, recover, refuse_if_pruned};
 
 use super::at_rest::{finish_forgetting, remove_search};
 use super::mentions::mentions;
-use super::status::{Erased, ErasureState, ErasureStatus};
+use super::status::{Begun, Erased, ErasureState, ErasureStatus};
+use crate::backoff::Backoff;
 use crate::config::learn_settings;
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 use crate::folder::checkpoints_in;
 use crate::learn::fits;
 use crate::running::{Running, Shutdown, thread};
@@ -38,6 +42,8 @@ const ROUNDS_WITH_REST: usize = 8;
 /// It begins again if a guest, whose earlier records were kept, became one of the people. After this number of attempts writes wait until
 /// it is done.
 const MAX_ATTEMPTS: usize = 3;
+/// When an erasure that failed is tried again.
+const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 
 impl Engine {
     /// The progress of the erasure.
@@ -66,85 +72,111 @@ impl Engine {
         let begun = self.begin_erasure(&users);
         let mut slot = erasure.slot();
         match begun {
-            Ok(traces) => {
-                slot.status = ErasureStatus {
-                    state: ErasureState::Learning,
-                    n_users: users.len() as u64,
-                    records: traces.offsets.len() as u64,
-                    replayed: 0,
-                    of: traces.end().0 - traces.first().unwrap_or_default().0,
-                    failed: None,
-                    last: slot.status.last.take(),
-                };
-                erasure.hide(users.clone());
-                let engine = self.clone();
-                // The thread of the erasure before this one has ended, because the state was idle.
-                slot.thread = Some(thread("eraser", move || engine.run_erasure(&users, traces)));
+            Ok(begun) => {
+                slot.begin(&begun);
+                erasure.hide(begun.users.clone());
+                if slot.is_waiting {
+                    slot.next = Some(begun);
+                    erasure.notify();
+                } else {
+                    let engine = self.clone();
+                    // The thread of the erasure before this one has ended, because the state was idle.
+                    slot.thread = Some(thread("eraser", move || engine.run_erasures(begun)));
+                }
                 Ok(slot.status.clone())
             }
             Err(error) => {
                 slot.status.state = ErasureState::Idle;
+                erasure.notify();
                 Err(error)
             }
         }
     }
 
-    fn begin_erasure(&self, users: &BTreeSet<UserId>) -> Result<Traces, EngineError> {
+    /// Notes the records of these people, and of those whose erasure failed.
+    fn begin_erasure(&self, asked: &BTreeSet<UserId>) -> Result<Begun, EngineError> {
         let (inner, running) = (&self.inner, self.running());
+        let hidden = inner.erasure.hidden();
+        let users: BTreeSet<UserId> = asked.union(&hidden).cloned().collect();
         let mut log = running.log.lock().another();
         // Until the note is written nothing may be removed that the erasure needs; afterwards retention waits for its end.
         let _pruning = running.shared.pruning.lock();
-        let traces = find_traces(&mut log, users, mentions)?;
+        let mut traces = find_traces(&mut log, &users, mentions)?;
         let settings = learn_settings(&inner.config);
-        refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &settings, users, &traces)?;
-        if let Some(unknown) = users.iter().find(|user| !traces.records.contains_key(*user)) {
-            return Err(EngineError::NotFound { what: "user", id: unknown.to_string() });
+        refuse_if_pruned(&mut log, &checkpoints_in(&inner.dir), &settings, &users, &traces)?;
+        if let Some(unknown) = asked.difference(&hidden).find(|user| !traces.records.contains_key(*user)) {
+            return Err(EngineError::NotFound { what: Resource::User, id: unknown.to_string() });
         }
-        PendingErasure::of(&inner.dir).begin(&traces.offsets)?;
-        Ok(traces)
+        let noted = PendingErasure::of(&inner.dir).begin(&traces.offsets)?;
+        traces.add_noted(&noted);
+        Ok(Begun { users, traces })
     }
 
-    fn run_erasure(&self, users: &BTreeSet<UserId>, traces: Traces) {
-        let started = Instant::now();
-        tracing::info!(n_users = users.len(), n_records = traces.offsets.len(), "forgetting begins");
-        let ended = self.erase(users, traces);
+    /// Erases, and tries again as long as that fails.
+    fn run_erasures(&self, begun: Begun) {
         let erasure = &self.inner.erasure;
-        if ended.is_ok() {
-            erasure.hide(BTreeSet::new());
-        }
-        erasure.update(|status| {
-            status.state = ErasureState::Idle;
-            match ended {
-                Ok(done) => {
-                    let erased = Erased { seconds: started.elapsed().as_secs_f64(), ..done };
+        let (mut next, mut retry) = (Some(begun), RETRY);
+        loop {
+            let begun = match next.take() {
+                Some(begun) => Ok(begun),
+                None => self.begin_erasure(&BTreeSet::new()).inspect(|begun| erasure.slot().begin(begun)),
+            };
+            let error = match begun.and_then(|begun| self.run_erasure(begun)) {
+                Ok(erased) => {
                     tracing::info!(records = erased.records, seconds = erased.seconds, "forgotten");
-                    status.last = Some(erased);
+                    erasure.hide(BTreeSet::new());
+                    return erasure.update(|status| {
+                        (status.state, status.last, status.failed) = (ErasureState::Idle, Some(erased), None);
+                    });
                 }
-                Err(EngineError::Closing) => tracing::info!("the next start finishes the erasure"),
-                Err(error) => {
-                    tracing::error!(%error, "the erasure failed; the next start of the server finishes it");
-                    status.failed = Some(error.to_string());
+                Err(error) => error,
+            };
+            let next_begun = match error {
+                EngineError::Closing => Err(error),
+                error => {
+                    let wait = retry.fail();
+                    tracing::error!(%error, wait_s = wait.as_secs(), "the erasure failed and is tried again");
+                    erasure.fail(&error);
+                    erasure.wait_for_attempt(wait)
+                }
+            };
+            match next_begun {
+                Ok(Some(begun)) => (next, retry) = (Some(begun), RETRY),
+                Ok(None) => {}
+                Err(_) => {
+                    tracing::info!("the next start finishes the erasure");
+                    return erasure.update(|status| status.state = ErasureState::Idle);
                 }
             }
-        });
+        }
     }
 
-    fn erase(&self, users: &BTreeSet<UserId>, mut traces: Traces) -> Result<Erased, EngineError> {
-        for _ in 0..MAX_ATTEMPTS {
-            let Some((recovered, replayed)) = self.learn_again(users, &mut traces)? else { continue };
+    fn run_erasure(&self, begun: Begun) -> Result<Erased, EngineError> {
+        let started = Instant::now();
+        tracing::info!(n_users = begun.users.len(), n_records = begun.traces.offsets.len(), "forgetting begins");
+        let erased = self.erase(begun)?;
+        Ok(Erased { seconds: started.elapsed().as_secs_f64(), ..erased })
+    }
+
+    fn erase(&self, begun: Begun) -> Result<Erased, EngineError> {
+        let Begun { users, mut traces } = begun;
+        // An attempt that failed in the middle of the switch has ended the threads.
+        let n_attempts = if self.running().is_closed() { 0 } else { MAX_ATTEMPTS };
+        for _ in 0..n_attempts {
+            let Some((recovered, replayed)) = self.learn_again(&users, &mut traces)? else { continue };
             // Writes in flight are answered first; later ones wait from here on.
             let _writes = self.inner.writes.blocking_write();
             let waiting = Instant::now();
             let mut log = self.running().log.lock().another();
-            if traces.follow(&mut log, users, mentions)? {
-                let erased = self.switch(users, traces, Some(recovered))?;
+            if traces.follow(&mut log, &users, mentions)? {
+                let erased = self.switch(&users, traces, Some(recovered))?;
                 let writes_waited_ms = waiting.elapsed().as_secs_f64() * 1e3;
                 return Ok(Erased { replayed, writes_waited_ms, ..erased });
             }
         }
         let _writes = self.inner.writes.blocking_write();
         let waiting = Instant::now();
-        let erased = self.switch(users, traces, None)?;
+        let erased = self.switch(&users, traces, None)?;
         Ok(Erased { writes_waited_ms: waiting.elapsed().as_secs_f64() * 1e3, ..erased })
     }
 
@@ -191,41 +223,60 @@ impl Engine {
         Ok(Some((recovered, replayed)))
     }
 
-    /// Ends the old threads, erases the records, and starts new threads with what was learned again; without that, everything is learned
-    /// again first.
+    /// Ends the old threads, erases the records, and starts new threads with what was learned again; without that, the new learner's
+    /// thread learns it.
     fn switch(
         &self,
         users: &BTreeSet<UserId>,
-        mut traces: Traces,
+        traces: Traces,
         recovered: Option<Recovered>,
     ) -> Result<Erased, EngineError> {
         let (inner, old) = (&self.inner, self.running());
         inner.erasure.update(|status| status.state = ErasureState::Switching);
-        old.close(Shutdown::Abandon)?;
-        // Answers were recorded until now. There was no merge, because writes wait.
-        traces.follow(&mut old.log.lock().another(), users, mentions)?;
+        if let Err(error) = old.close(Shutdown::Abandon) {
+            tracing::warn!(%error, "the folder is opened again for the erasure");
+        }
+        let erased = self.start_again(users, traces, recovered, &old);
+        if let Err(error) = &erased {
+            // There are no threads now, so that writes cannot be taken until the next attempt.
+            old.shared.poison(&format!("people were being forgotten, and that failed: {error}; it is tried again"));
+        }
+        erased
+    }
+
+    fn start_again(
+        &self,
+        users: &BTreeSet<UserId>,
+        mut traces: Traces,
+        recovered: Option<Recovered>,
+        old: &Running,
+    ) -> Result<Erased, EngineError> {
+        let inner = &self.inner;
+        let checkpoints = checkpoints_in(&inner.dir);
+        // Answers were recorded until now, and the log may hold a group of records whose commit was reported as failed.
+        let is_all = traces.follow(&mut LogReader::open(&inner.dir)?, users, mentions)?;
         let pending = PendingErasure::of(&inner.dir);
         pending.begin(&traces.offsets)?;
-        let n_checkpoints = checkpoints_in(&inner.dir).list()?.len() as u64;
-        let started = match recovered {
-            Some(recovered) => self.start_without(&traces, recovered, &old),
+        let n_checkpoints = checkpoints.list()?.len() as u64;
+        let started = match recovered.filter(|_| is_all) {
+            Some(recovered) => self.start_without(&traces, recovered, old),
             None => Err(EngineError::Closing),
         };
         // If that fails, it is done as after a crash.
         let running = started.or_else(|error| {
-            tracing::warn!(%error, "everything is learned again before writes go on");
+            tracing::warn!(%error, "the models are learned again from the last checkpoint without the erased records");
             finish_forgetting(&inner.dir, &inner.config)?;
             Running::open(&inner.dir, &inner.config, inner.resets.as_ref())
         })?;
-        pending.end()?;
         // Answers that were given meanwhile are recorded, except those to the people themselves.
         let served = old.shared.served.take_answers().filter(|served| {
             let user = served.user.as_ref();
             user.is_none_or(|user| !users.contains(user))
         });
         served.for_each(|served| running.shared.served.push(served));
-        let checkpoints_left = checkpoints_in(&inner.dir).list()?.len() as u64;
         inner.running.store(Arc::new(running));
+        pending.end()?;
+        let checkpoints_left = checkpoints.list()?.len() as u64;
         Ok(Erased {
             n_users: users.len() as u64,
             records: traces.offsets.len() as u64,

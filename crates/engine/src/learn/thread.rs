@@ -1,6 +1,8 @@
 //! The learner's thread: follows the log after the facts, publishes, and writes checkpoints.
 //!
-//! When it publishes or saves depends on the clock, what it learns does not: neither changes the fold.
+//! When it publishes or saves depends on the clock, what it learns does not: neither changes the fold. A learner that is behind saves on
+//! its way, so that a stop or a crash before it has caught up loses little. What fails for a reason outside (a checkpoint that cannot be
+//! written, a log that cannot be read) is told in the status and tried again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +11,16 @@ use accrue_model::Fitted;
 use accrue_store::{Body, Checkpoints, Fact, LogReader, Offset, Record, StoreError, Written};
 use accrue_train::{Learner, TrainError, look_back, save};
 
+use super::earlier_records::SharedResolvedLog;
 use super::fits;
-use super::past::SharedPast;
+use crate::backoff::Backoff;
 use crate::challenger::lifecycle::Lifecycle;
+use crate::clock::now;
 use crate::error::EngineError;
 use crate::retention::starts_to_cover;
 use crate::retention::while_serving::Retention;
 use crate::shared::{LearnerStatus, Shared};
+use crate::status::CheckpointStatus;
 use crate::versions::Versions;
 
 /// Records read and resolved at once; publication may happen between chunks.
@@ -28,6 +33,19 @@ const ANSWERS_PER_EVENT: u64 = 8;
 
 /// Fits after which a checkpoint is due, however few events there were: the next start must not wait for more fits than that.
 const FITS_PER_CHECKPOINT: u64 = 4;
+
+/// A learner that is behind writes a checkpoint after this time as well, however few events it learned meanwhile.
+const SAVE_BEHIND_EVERY: Duration = Duration::from_secs(60);
+
+/// It does not write the next one before this many times the time that the last one took: at most a twentieth of its time goes into
+/// checkpoints.
+const SAVE_BEHIND_REST: u32 = 19;
+
+/// When a checkpoint that could not be written is tried again.
+const SAVE_RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
+
+/// When records that could not be read are read again.
+const READ_RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
 
 /// When to publish and when to write a checkpoint.
 #[derive(Clone, Copy, Debug)]
@@ -45,10 +63,15 @@ pub(crate) struct LearnerThread {
     checkpoints: Checkpoints,
     intervals: Intervals,
     shared: Arc<Shared>,
-    /// The newest checkpoint covers the records before this offset.
+    /// The newest checkpoint includes the records before this offset.
     saved: Offset,
     /// Records since then that may have changed the learned state; served answers do not.
     unsaved: u64,
+    /// When the last checkpoint was written, and how long that took.
+    saved_at: Instant,
+    save_took: Duration,
+    save_retry: Backoff,
+    read_retry: Backoff,
     /// Whether the learned state may have changed since the last publication.
     has_changed: bool,
     published_at: Instant,
@@ -77,6 +100,10 @@ impl LearnerThread {
             shared,
             saved,
             unsaved: 0,
+            saved_at: Instant::now(),
+            save_took: Duration::ZERO,
+            save_retry: SAVE_RETRY,
+            read_retry: READ_RETRY,
             has_changed: false,
             published_at: Instant::now(),
             good_at: Instant::now(),
@@ -95,15 +122,23 @@ impl LearnerThread {
         Self { retention, ..self }
     }
 
-    /// Learns until told to close, then catches up and saves.
+    /// Learns until told to close, then catches up as far as there is time, and saves.
     pub fn run(mut self) {
-        if let Err(error) = self.follow() {
-            tracing::error!(%error, "learning stopped; the last published version goes on answering");
-            let mut status = (**self.shared.learner.load()).clone();
-            status.failed = Some(error.to_string());
-            self.shared.learner.store(Arc::new(status));
-            self.shared.progressed.notify_all();
+        match self.follow() {
+            Ok(()) => {}
+            // Before it began with what was interrupted, it had saved.
+            Err(TrainError::Stopped) => tracing::info!("a challenger is learned after the next start"),
+            Err(error) => {
+                tracing::error!(%error, "learning stopped; the last published version continues to answer");
+                self.tell_failure(Some(error.to_string()));
+            }
         }
+    }
+
+    fn tell_failure(&self, failed: Option<String>) {
+        let status = LearnerStatus { failed, ..(**self.shared.learner.load()).clone() };
+        self.shared.learner.store(Arc::new(status));
+        self.shared.progressed.notify_all();
     }
 
     fn follow(&mut self) -> Result<(), TrainError> {
@@ -111,19 +146,28 @@ impl LearnerThread {
         self.remove_old_records();
         loop {
             let (target, closing) = self.wait_for_work();
-            while self.learner.end() < target {
-                if self.shared.progress.lock().abandoned {
-                    return Ok(());
-                }
-                if self.learner.free_choices() > 0 {
-                    self.learn_chunk(target)?;
+            while self.learner.end() < target && !self.shared.must_stop() {
+                if self.learner.free_choices() == 0 {
+                    if !self.wait_for_fit() {
+                        break;
+                    }
+                } else {
+                    match self.read_chunk(target) {
+                        Ok(records) => self.learn(&records)?,
+                        Err(error) => {
+                            if !self.wait_to_read(&error) {
+                                break;
+                            }
+                        }
+                    }
                     fits::start(self.learner.pending_fits());
-                } else if !self.wait_for_fit() {
-                    break;
                 }
                 self.advance_challenger(target);
                 if self.has_changed && self.publication_due() {
                     self.publish();
+                }
+                if self.learner.end() < target && self.save_due_behind() {
+                    self.save();
                 }
             }
             if self.shared.progress.lock().abandoned {
@@ -136,7 +180,7 @@ impl LearnerThread {
                 self.publish();
             }
             if closing || self.save_due() {
-                self.save()?;
+                self.save();
             }
             if closing {
                 return Ok(());
@@ -153,7 +197,14 @@ impl LearnerThread {
                 return (progress.applied, progress.closing);
             }
             if self.learner.end() <= progress.learned {
-                self.shared.progressed.wait(&mut progress);
+                match self.save_retry.next() {
+                    None => self.shared.progressed.wait(&mut progress),
+                    Some(next) => {
+                        if self.shared.progressed.wait_until(&mut progress, next).timed_out() {
+                            return (progress.applied, progress.closing);
+                        }
+                    }
+                }
             } else if self.publication_due() {
                 return (progress.applied, false);
             } else {
@@ -166,6 +217,9 @@ impl LearnerThread {
     /// After a number of events, or of records that only have to be read again. With retention also when a segment has begun: a log
     /// that later begins there can be folded from the checkpoint.
     fn save_due(&self) -> bool {
+        if self.save_retry.is_failing() {
+            return self.save_retry.is_due();
+        }
         let every = self.intervals.checkpoint_every;
         let begun = || self.log.last_segment();
         self.intervals.prunes && self.saved < begun() && begun() <= self.learner.end()
@@ -173,20 +227,49 @@ impl LearnerThread {
             || self.learner.end().0 >= self.saved.0.saturating_add(every.saturating_mul(ANSWERS_PER_EVENT))
     }
 
+    /// The same while the learner is behind: also after a time, and never so often that it makes the learner much slower.
+    fn save_due_behind(&self) -> bool {
+        let since = self.saved_at.elapsed();
+        since >= self.save_took * SAVE_BEHIND_REST
+            && (self.save_due() || self.unsaved > 0 && since >= SAVE_BEHIND_EVERY && self.save_retry.is_due())
+    }
+
     fn publication_due(&self) -> bool {
         self.published_at.elapsed() >= self.intervals.publish_every
     }
 
-    fn learn_chunk(&mut self, target: Offset) -> Result<(), TrainError> {
+    /// The next records to learn.
+    fn read_chunk(&mut self, target: Offset) -> Result<Vec<Record>, StoreError> {
         let left = (target.0 - self.learner.end().0).min(self.learner.free_choices());
         let limit = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
-        let (n_fits, n_alarms) = (self.n_fits(), self.learner.n_alarms());
         let mut records: Vec<Record> = Vec::with_capacity(limit);
         self.log.read(self.learner.end(), limit, |record| records.push(record))?;
-        // Names are resolved under the lock, learning happens without it: the writer waits for microseconds.
+        if self.read_retry.is_failing() {
+            self.read_retry.succeed();
+            self.tell_failure(None);
+            tracing::info!("the log can be read again, and learning goes on");
+        }
+        Ok(records)
+    }
+
+    /// Reports that the log cannot be read, and waits until the next attempt; `false` if the engine closes. Nothing was learned from the
+    /// records that could not be read, so reading can be repeated.
+    fn wait_to_read(&mut self, error: &StoreError) -> bool {
+        let wait = self.read_retry.fail();
+        tracing::error!(%error, wait_ms = wait.as_millis(), "the log cannot be read, so that nothing is learned; it is tried again");
+        self.tell_failure(Some(error.to_string()));
+        let until = Instant::now() + wait;
+        let mut progress = self.shared.progress.lock();
+        while !progress.closing && !self.shared.progressed.wait_until(&mut progress, until).timed_out() {}
+        !progress.closing
+    }
+
+    fn learn(&mut self, records: &[Record]) -> Result<(), TrainError> {
+        let (n_fits, n_alarms) = (self.n_fits(), self.learner.n_alarms());
+        // Names are resolved under the lock and learned without it, so the writer waits for microseconds only.
         let resolved: Vec<Fact<'_>> = {
             let facts = self.shared.facts.read();
-            self.learner.share_histories(&facts, limit);
+            self.learner.share_histories(&facts, records.len());
             records.iter().map(|record| facts.resolve(record)).collect()
         };
         let n_changing = records.iter().filter(|record| !matches!(record.body, Body::Served(_))).count();
@@ -195,8 +278,10 @@ impl LearnerThread {
         for (record, fact) in records.iter().zip(resolved) {
             match fact {
                 Fact::Promoted { .. } | Fact::WindowReleased { .. } => {
-                    let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-                    look_back(&mut self.learner, record, &mut past)?;
+                    // A stop while a challenger is trained leaves the learner unfinished, and the training may take long.
+                    self.save();
+                    let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+                    look_back(&mut self.learner, record, &mut earlier)?;
                     // Training a challenger takes long: a checkpoint spares the next start from repeating it.
                     self.unsaved = self.unsaved.max(self.intervals.checkpoint_every);
                 }
@@ -232,8 +317,8 @@ impl LearnerThread {
     /// Does what is due for the challenger, if the engine serves.
     fn advance_challenger(&mut self, applied: Offset) {
         if let Some(challengers) = &mut self.challengers {
-            let mut past = SharedPast { log: &mut self.log, shared: &self.shared };
-            challengers.advance(&mut self.learner, &mut past, &self.shared.mailbox, applied);
+            let mut earlier = SharedResolvedLog { log: &mut self.log, shared: &self.shared };
+            challengers.advance(&mut self.learner, &mut earlier, &self.shared.mailbox, applied);
         }
     }
 
@@ -271,26 +356,34 @@ impl LearnerThread {
         }
     }
 
-    fn save(&mut self) -> Result<(), TrainError> {
+    /// Writes a checkpoint where the learner is. The log has all records, so without the checkpoint only the next start is slower:
+    /// a failure is reported and does not end the learner.
+    fn save(&mut self) {
         if self.saved == self.learner.end() {
-            return Ok(());
+            return;
         }
+        let started = Instant::now();
         let facts = self.shared.facts.read();
-        match save(&self.checkpoints, |end| self.log.sum_before(end), facts, &self.learner)
-            .and_then(|written| Ok(self.keep_checkpoints().map(|_| written)?))
-        {
+        let saved = save(&self.checkpoints, |end| self.log.sum_before(end), facts, &self.learner);
+        (self.saved_at, self.save_took) = (Instant::now(), started.elapsed());
+        match saved {
             Ok(Written { state_bytes, file_bytes, n_bases }) => {
                 tracing::debug!(state_bytes, file_bytes, n_bases, "checkpoint written");
+                (self.saved, self.unsaved) = (self.learner.end(), 0);
+                self.save_retry.succeed();
+                *self.shared.checkpoint.lock() =
+                    CheckpointStatus { covered: Some(self.saved.0), written_at: Some(now()), failed: None };
+                if let Err(error) = self.keep_checkpoints() {
+                    tracing::warn!(%error, "old checkpoints were not removed; it is tried again after the next one");
+                }
                 self.remove_old_records();
             }
-            // The log has everything: without the checkpoint, the next start is slower and nothing else.
             Err(error) => {
-                tracing::warn!(%error, "the checkpoint was not written; the next attempt is made after the same number of events");
+                let wait_s = self.save_retry.fail().as_secs();
+                tracing::warn!(%error, wait_s, "the checkpoint was not written and is tried again");
+                self.shared.checkpoint.lock().failed = Some(error.to_string());
             }
         }
-        self.saved = self.learner.end();
-        self.unsaved = 0;
-        Ok(())
     }
 
     fn keep_checkpoints(&self) -> Result<u64, StoreError> {

@@ -1,9 +1,9 @@
-//! What goes into the writer and what comes out of it, as plain values.
+//! The input and the results of the writer, as plain values.
 
 use accrue_event::{EventId, Namespace, RawEvent, RecordKind, Refusal, Timestamp};
 use serde::Serialize;
 
-/// An event, item or user as it comes in.
+/// An incoming event, item or user.
 #[derive(Clone, Debug)]
 pub enum Incoming<R> {
     /// To be checked.
@@ -18,13 +18,13 @@ impl<R> From<R> for Incoming<R> {
     }
 }
 
-/// Who sent a batch of events.
+/// The sender of a batch of events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Sender {
     /// The shop itself: its backend or its files.
     #[default]
     Shop,
-    /// Somebody with a key that stands in a page. The key's name makes the namespace of the ids.
+    /// A client with a key that is published in a page. The key's name makes the namespace of the ids.
     Published(Namespace),
 }
 
@@ -45,14 +45,14 @@ impl Sender {
     }
 }
 
-/// What became of a batch. `received` = accepted + repaired + duplicates + quarantined.
+/// The outcome of a batch. `received` = accepted + repaired + duplicates + quarantined.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Ingested {
-    /// Taken in as sent.
+    /// Accepted as sent.
     pub accepted: u64,
-    /// Taken in after repairs.
+    /// Accepted after repairs.
     pub repaired: u64,
-    /// Known already: by id, or refused once before.
+    /// Already known by id, or refused before.
     pub duplicates: u64,
     /// Refused, with reasons, in the order of the batch: put into quarantine, or, of a published key that sends many such
     /// records, counted.
@@ -60,7 +60,7 @@ pub struct Ingested {
     /// Refused as before: counted among the duplicates, since the quarantine has them already.
     #[serde(skip)]
     pub refused_again: Vec<Refused>,
-    /// The log's end after this batch: its records lie below.
+    /// The log's end after this batch: its records are before it.
     pub offset: u64,
 }
 
@@ -71,22 +71,22 @@ pub struct Refused {
     pub index: usize,
     /// Stable reason code.
     pub reason: String,
-    /// What exactly was wrong.
+    /// The exact fault.
     pub detail: String,
 }
 
 /// A quarantined record.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QuarantinedRecord {
-    /// Its place in the log: its name in `release` and `drop`.
+    /// Its offset, by which it is released or dropped.
     pub offset: u64,
     /// When it arrived (RFC 3339).
     pub received_at: Timestamp,
-    /// What it was sent as: `events`, `items` or `users`.
+    /// The kind of record that it was sent as: `events`, `items` or `users`.
     pub kind: RecordKind,
     /// Stable reason code.
     pub reason: String,
-    /// What exactly was wrong.
+    /// The exact fault.
     pub detail: String,
     /// The record as it was sent (JSON).
     pub raw: String,

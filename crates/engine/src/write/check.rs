@@ -8,7 +8,7 @@ use accrue_event::{
     ContentIds, EventId, ItemId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, RefusalId,
     Rejection, Repair, arrival_id, content_hash, lacks_id,
 };
-use accrue_store::{Body, CheckedEvent, Offset, PublishedRecord};
+use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
 use super::batch::{Incoming, Ingested, Refused, Sender};
 use super::published::{NewOfPublished, inert_body};
@@ -27,6 +27,16 @@ pub(crate) struct NewInGroup {
     pub(super) published: NewOfPublished,
 }
 
+/// A batch after each of its events was judged by itself.
+#[derive(Default)]
+struct Judged {
+    passed: Vec<CheckedEvent>,
+    /// Refusals with their places in the batch.
+    refusals: Vec<(usize, Refusal)>,
+    /// Of the refusals by the check: the place in `refusals`, and the event's id if it can be read.
+    rejected_ids: Vec<(usize, Option<EventId>)>,
+}
+
 impl Writer {
     /// Judges a batch of events, and appends its records to `bodies`. Returns their number.
     pub fn judge(
@@ -39,11 +49,55 @@ impl Writer {
     ) -> Result<(Ingested, usize), EngineError> {
         let before = bodies.len();
         let mut outcome = Ingested::default();
-        let mut passed = Vec::with_capacity(batch.len());
-        let mut refusals = Vec::new();
-        let mut rejected_ids = Vec::new();
         let shared = self.shared.clone();
         let facts = shared.facts.read();
+        let mut judged = self.judge_each(batch, sender, arrival, before as u64, &facts);
+        let mut same = self.drop_known_refusals(&mut judged, group)?;
+        let Judged { passed, refusals, .. } = judged;
+        same += match sender {
+            Sender::Shop => self.refuse(refusals, group, &mut outcome, bodies)?,
+            Sender::Published(_) => {
+                self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
+            }
+        };
+        let mut conflicting = 0;
+        let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
+        for (checked, known) in passed.into_iter().zip(known) {
+            let hash = content_hash(&checked.event);
+            let first = match known {
+                Some(offset) => self.content_at(offset)?,
+                None => group.events.get(&checked.event.id).map(|hash| Content::Hash(*hash)),
+            };
+            match first {
+                // If the check set the time, it differs each time the event is sent, so the content cannot be compared.
+                Some(Content::Inert) => same += 1,
+                Some(Content::Hash(first)) if first == hash || at_was_set(&checked) => same += 1,
+                Some(Content::Hash(_)) => conflicting += 1,
+                None => {
+                    group.events.insert(checked.event.id.clone(), hash);
+                    *(if checked.repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
+                    bodies.push(self.admit(checked, sender, arrival, &facts, group));
+                }
+            }
+        }
+        outcome.duplicates = same + conflicting;
+        if outcome.duplicates > 0 {
+            bodies.push(Body::Duplicates { same, conflicting });
+        }
+        Ok((outcome, bodies.len() - before))
+    }
+
+    /// Judges each event by itself. `n_before` is the number of records before the batch in its group.
+    fn judge_each(
+        &self,
+        batch: Vec<Incoming<RawEvent>>,
+        sender: &Sender,
+        arrival: Arrival,
+        n_before: u64,
+        facts: &Facts,
+    ) -> Judged {
+        let mut judged = Judged { passed: Vec::with_capacity(batch.len()), ..Judged::default() };
+        let Judged { passed, refusals, rejected_ids } = &mut judged;
         let mut ids = ContentIds::default();
         for (index, incoming) in batch.into_iter().enumerate() {
             let mut raw = match incoming {
@@ -64,9 +118,9 @@ impl Writer {
                         event.at = arrival.stamp;
                         repairs.push(Repair::AtHeld);
                     }
-                    // Without a time the content does not say which of several equal events this is; its arrival does.
+                    // Equal events without a time have equal content, so the id of each is made from its arrival.
                     if lacks_id && was_filled {
-                        let place = (self.log.end().0 + before as u64, index as u64);
+                        let place = (self.log.end().0 + n_before, index as u64);
                         event.id = sender.id(arrival_id(&event.id, arrival.clock, place));
                     }
                     let (repairs, raw) = (repair_codes(&repairs), self.kept_json(&raw, sender));
@@ -78,72 +132,62 @@ impl Writer {
                 }
             }
         }
-        let mut duplicates = [0; 2];
-        // An event that the log holds is known, whatever the rules say of it by now: a batch that is sent again because
-        // its answer was lost must not be refused for the rate that it caused itself.
+        judged
+    }
+
+    /// Drops the refusals of events whose id is known, and returns their number. An event that the log has is a duplicate even if the
+    /// rules would refuse it now: a batch that is sent again because its answer was lost must not be refused for the rate that it caused
+    /// itself.
+    fn drop_known_refusals(&self, judged: &mut Judged, group: &NewInGroup) -> Result<u64, EngineError> {
+        let Judged { passed, refusals, rejected_ids } = judged;
+        // Most batches have no rejected event.
+        if rejected_ids.is_empty() {
+            return Ok(0);
+        }
         let wanted = rejected_ids.iter().filter_map(|(_, id)| id.as_ref());
         let mut found = self.log.find_events(wanted)?.into_iter();
+        let in_batch: HashSet<&EventId> = passed.iter().map(|checked| &checked.event.id).collect();
         let mut known = HashSet::new();
-        for (place, id) in &rejected_ids {
+        for (place, id) in rejected_ids {
             let Some(id) = id else { continue };
             let is_in_log = found.next().flatten().is_some();
-            if is_in_log || group.events.contains_key(id) {
+            if is_in_log || in_batch.contains(id) || group.events.contains_key(id) {
                 known.insert(*place);
             }
         }
-        duplicates[0] += known.len() as u64;
-        let refusals: Vec<_> = refusals
-            .into_iter()
-            .enumerate()
-            .filter(|(place, _)| !known.contains(place))
-            .map(|(_, refusal)| refusal)
-            .collect();
-        duplicates[0] += match sender {
-            Sender::Shop => self.refuse(refusals, group, &mut outcome, bodies)?,
-            Sender::Published(_) => {
-                self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
+        let mut place = 0;
+        refusals.retain(|_| {
+            place += 1;
+            !known.contains(&(place - 1))
+        });
+        Ok(known.len() as u64)
+    }
+
+    /// The record of an event that the check passed and the log does not have.
+    fn admit(
+        &mut self,
+        checked: CheckedEvent,
+        sender: &Sender,
+        arrival: Arrival,
+        facts: &Facts,
+        group: &mut NewInGroup,
+    ) -> Body {
+        let named = checked.event.item.as_ref();
+        let item = named.and_then(|item| facts.known_item(item));
+        let inert = match sender {
+            Sender::Shop => {
+                group.items.extend(named.filter(|_| item.is_none()).cloned());
+                None
             }
+            Sender::Published(_) => self.admit_published(&checked.event, facts, arrival.stamp, group).err(),
         };
-        let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
-        for (checked, known) in passed.into_iter().zip(known) {
-            let hash = content_hash(&checked.event);
-            let first = match known {
-                Some(offset) => self.content_at(offset)?,
-                None => group.events.get(&checked.event.id).map(|hash| Content::Hash(*hash)),
-            };
-            match first {
-                // If the check set the time, it differs each time the event is sent, so the content cannot be compared.
-                Some(Content::Inert) => duplicates[0] += 1,
-                Some(Content::Hash(first)) if first == hash || at_was_set(&checked) => duplicates[0] += 1,
-                Some(Content::Hash(_)) => duplicates[1] += 1,
-                None => {
-                    group.events.insert(checked.event.id.clone(), hash);
-                    *(if checked.repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
-                    let named = checked.event.item.as_ref();
-                    let item = named.and_then(|item| facts.known_item(item));
-                    let inert = match sender {
-                        Sender::Shop => {
-                            group.items.extend(named.filter(|_| item.is_none()).cloned());
-                            None
-                        }
-                        Sender::Published(_) => {
-                            self.admit_published(&checked.event, &facts, arrival.stamp, group).err()
-                        }
-                    };
-                    if let Some(why) = inert {
-                        bodies.push(inert_body(checked, why));
-                    } else {
-                        self.check.observe(&checked.event, item);
-                        bodies.push(Body::Event(checked));
-                    }
-                }
+        match inert {
+            Some(why) => inert_body(checked, why),
+            None => {
+                self.check.observe(&checked.event, item);
+                Body::Event(checked)
             }
         }
-        outcome.duplicates = duplicates[0] + duplicates[1];
-        if outcome.duplicates > 0 {
-            bodies.push(Body::Duplicates { same: duplicates[0], conflicting: duplicates[1] });
-        }
-        Ok((outcome, bodies.len() - before))
     }
 
     /// Takes descriptions of items in; with `sync`, retires the items that the list does not name. A record that the check refuses still
@@ -268,11 +312,11 @@ impl Writer {
     }
 }
 
-/// What is known of an event's content.
+/// The content of an event in the log, as far as it is kept.
 enum Content {
     /// Its hash.
     Hash(u128),
-    /// It had no effect, and was not kept whole.
+    /// The event had no effect, and its content was not kept.
     Inert,
 }
 

@@ -1,6 +1,8 @@
 //! Quarantined records that an operator decides on: judged again under the rules of now, or dropped.
 
-use accrue_event::{ItemId, KnownItem, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Rejection};
+use std::collections::{BTreeSet, HashSet};
+
+use accrue_event::{EventId, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Rejection};
 use accrue_store::{Body, CheckedEvent, Facts, Offset};
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
@@ -8,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::batch::{Ingested, Refused};
 use super::check::{repair_codes, with_kind_in_code};
 use super::writer::Writer;
-use crate::error::EngineError;
+use crate::error::{EngineError, Resource};
 
 /// A record in quarantine.
 struct HeldRecord {
@@ -30,16 +32,18 @@ enum Verdict {
 }
 
 impl Writer {
-    /// Judges quarantined records again; those that still fail stay in quarantine.
+    /// Judges quarantined records again; those that still fail stay in quarantine. A record that is named twice is released once, and
+    /// so is an event that several records hold.
     pub fn release(&mut self, offsets: &[Offset]) -> Result<Ingested, EngineError> {
         let mut outcome = Ingested::default();
         let mut bodies = Vec::new();
-        for (index, &of) in offsets.iter().enumerate() {
+        let (mut named, mut released) = (BTreeSet::new(), HashSet::new());
+        for (index, &of) in offsets.iter().enumerate().filter(|(_, of)| named.insert(**of)) {
             let held = self.held(of)?;
             let mut refused = |reason: &str, detail: &str| {
                 outcome.quarantined.push(Refused { index, reason: reason.into(), detail: detail.into() });
             };
-            match self.judge_again(of, &held)? {
+            match self.judge_again(of, &held, &mut released)? {
                 Verdict::TakenIn { body, repaired } => {
                     // A released event names the record that it releases. A description is a record like any other, so the held one is dropped.
                     let is_event = matches!(*body, Body::Released { .. });
@@ -65,18 +69,25 @@ impl Writer {
         Ok(Ingested { offset: start.0 + n_records, ..outcome })
     }
 
-    /// Drops quarantined records; returns how many.
+    /// Drops quarantined records; returns how many. One that is named twice counts once.
     pub fn drop_quarantined(&mut self, offsets: &[Offset]) -> Result<u64, EngineError> {
-        for &of in offsets {
+        let offsets: BTreeSet<Offset> = offsets.iter().copied().collect();
+        for &of in &offsets {
             self.refuse_if_not_held(of)?;
         }
         self.commit(self.clock.stamp(), offsets.iter().map(|&of| Body::Dropped { of }).collect())?;
         Ok(offsets.len() as u64)
     }
 
-    fn judge_again(&mut self, of: Offset, held: &HeldRecord) -> Result<Verdict, EngineError> {
+    /// `released` has the ids of the events that this request lets in.
+    fn judge_again(
+        &mut self,
+        of: Offset,
+        held: &HeldRecord,
+        released: &mut HashSet<EventId>,
+    ) -> Result<Verdict, EngineError> {
         Ok(match held.kind {
-            RecordKind::Events => self.judge_event_again(of, held)?,
+            RecordKind::Events => self.judge_event_again(of, held, released)?,
             RecordKind::Items => match read::<RawItem>(held) {
                 None => Verdict::Unreadable,
                 Some(raw) => match self.check.judge_item(&raw) {
@@ -98,7 +109,12 @@ impl Writer {
         })
     }
 
-    fn judge_event_again(&mut self, of: Offset, held: &HeldRecord) -> Result<Verdict, EngineError> {
+    fn judge_event_again(
+        &mut self,
+        of: Offset,
+        held: &HeldRecord,
+        released: &mut HashSet<EventId>,
+    ) -> Result<Verdict, EngineError> {
         let Some(raw) = read::<RawEvent>(held) else { return Ok(Verdict::Unreadable) };
         let (event, repairs) =
             match self.check.judge(&raw, self.clock.stamp(), |item| known_price(&self.shared.facts, item)) {
@@ -106,7 +122,7 @@ impl Writer {
                 Outcome::Repaired(event, repairs) => (event, repairs),
                 Outcome::Quarantined(rejection) => return Ok(Verdict::Refused(rejection)),
             };
-        if self.log.find_event(&event.id)?.is_some() {
+        if self.log.find_event(&event.id)?.is_some() || !released.insert(event.id.clone()) {
             return Ok(Verdict::Known);
         }
         let facts = self.shared.facts.read();
@@ -141,7 +157,7 @@ impl Writer {
 }
 
 fn not_held(of: Offset) -> EngineError {
-    EngineError::NotFound { what: "quarantined record", id: of.to_string() }
+    EngineError::NotFound { what: Resource::QuarantinedRecord, id: of.to_string() }
 }
 
 /// The record, unless it was refused because it could not be read.

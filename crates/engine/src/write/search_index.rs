@@ -1,17 +1,32 @@
 //! The search index's thread: takes changes of the catalogue and commits them several times a second.
+//!
+//! The index is derived from the catalogue. One that fails (a full disk, too many open files, a folder that was deleted) is opened again
+//! after increasing waits and filled from the catalogue; until that is done, searches are answered from its last commit, and the status
+//! says so.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use accrue_event::Item;
-use accrue_serve::search::{Opened, SearchError, SearchIndex, SearchSettings};
+use accrue_serve::search::{Opened, SearchError, SearchIndex, SearchReader, SearchSettings};
 use accrue_store::{Facts, ItemIdx, Offset};
 
+use crate::backoff::Backoff;
+use crate::clock::now;
 use crate::folder::search_in;
+use crate::shared::Shared;
+use crate::status::{IndexState, IndexStatus};
 
 /// How long to wait for the next change before looking whether a commit is due.
 const PATIENCE: Duration = Duration::from_millis(40);
+/// When an index that failed is opened again.
+const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(60));
+/// Items copied under one lock of the facts while the index is filled.
+const CHUNK: usize = 256;
+/// Changes taken from the queue between two looks at whether the engine closes.
+const CHANGES: usize = 64;
 
 /// A change for the search index.
 pub(crate) enum IndexChange {
@@ -33,12 +48,38 @@ impl IndexChange {
     }
 }
 
-/// Opens the search index of a folder and gives it whatever it does not hold.
-pub(crate) fn open(dir: &Path, settings: &SearchSettings, facts: &Facts) -> Result<SearchIndex, SearchError> {
-    let mut index = SearchIndex::open(Some(&search_in(dir)), settings.clone())?;
-    if let Opened::Rebuilt { reason } = index.opened() {
-        tracing::warn!(%reason, "the search index is built again");
+/// An index, or what answers until it can be opened.
+pub(crate) struct OpenedIndex {
+    /// `None` if it failed.
+    pub index: Option<SearchIndex>,
+    pub reader: SearchReader,
+    pub status: IndexStatus,
+}
+
+/// Opens the search index of a folder and gives it whatever it does not hold. If it cannot be written, its thread tries that again.
+///
+/// # Errors
+/// If another process writes there, or the folder holds something else.
+pub(crate) fn open(dir: &Path, settings: &SearchSettings, facts: &Facts) -> Result<OpenedIndex, SearchError> {
+    match open_filled(dir, settings, facts) {
+        Ok(index) => {
+            let status = IndexStatus { committed_at: Some(now()), ..IndexStatus::default() };
+            Ok(OpenedIndex { reader: index.reader(), index: Some(index), status })
+        }
+        Err(error @ (SearchError::Busy { .. } | SearchError::NotAnIndex { .. })) => Err(error),
+        Err(error) => {
+            tracing::error!(%error, "the search index cannot be opened; searches find nothing until it can");
+            let reader = SearchIndex::open(None, settings.clone())?.reader();
+            let mut status = IndexStatus::default();
+            status.fail(&error);
+            Ok(OpenedIndex { index: None, reader, status })
+        }
     }
+}
+
+fn open_filled(dir: &Path, settings: &SearchSettings, facts: &Facts) -> Result<SearchIndex, SearchError> {
+    let mut index = SearchIndex::open(Some(&search_in(dir)), settings.clone())?;
+    warn_if_rebuilt(&index);
     if index.covered() != facts.catalogue_changed.0 {
         for item in 0..facts.entries().len() as ItemIdx {
             apply(&mut index, IndexChange::of_item(facts, item))?;
@@ -49,24 +90,129 @@ pub(crate) fn open(dir: &Path, settings: &SearchSettings, facts: &Facts) -> Resu
     Ok(index)
 }
 
-/// Serves the queue until its sender is gone, then commits what is left.
-pub(crate) fn run(mut index: SearchIndex, changes: &Receiver<IndexChange>) {
-    let started = Instant::now();
-    loop {
-        let change = changes.recv_timeout(PATIENCE);
-        let ended = matches!(change, Err(RecvTimeoutError::Disconnected));
-        let done = change.map_or(Ok(()), |change| apply(&mut index, change));
-        let done = done.and_then(|()| index.commit_if_due(started.elapsed().as_millis() as u64).map(|_| ()));
-        if let Err(error) = done {
-            tracing::error!(%error, "the search index is no longer updated; it is rebuilt at the next start");
-            return;
+fn warn_if_rebuilt(index: &SearchIndex) {
+    if let Opened::Rebuilt { reason } = index.opened() {
+        tracing::warn!(%reason, "the search index is built again");
+    }
+}
+
+/// What the thread works with.
+pub(crate) struct Indexer {
+    dir: PathBuf,
+    settings: SearchSettings,
+    shared: Arc<Shared>,
+    reader: SearchReader,
+    index: Option<SearchIndex>,
+    retry: Backoff,
+}
+
+/// Why the thread has nothing more to do.
+struct Ended;
+
+impl Indexer {
+    pub fn new(dir: &Path, settings: &SearchSettings, opened: OpenedIndex, shared: Arc<Shared>) -> Self {
+        let OpenedIndex { index, reader, .. } = opened;
+        let mut retry = RETRY;
+        if index.is_none() {
+            retry.fail();
         }
-        if ended {
-            if let Err(error) = index.close() {
-                tracing::warn!(%error, "the search index was not closed properly; it is checked at the next start");
+        Self { dir: search_in(dir), settings: settings.clone(), shared, reader, index, retry }
+    }
+
+    /// Serves the queue until its sender is gone, then commits what is left. What there is no time for is added at the next start.
+    pub fn run(mut self, changes: &Receiver<IndexChange>) {
+        let started = Instant::now();
+        loop {
+            let Some(index) = &mut self.index else {
+                match self.reopen(changes) {
+                    Ok(()) => continue,
+                    Err(Ended) => return,
+                }
+            };
+            let change = changes.recv_timeout(PATIENCE);
+            let ended = matches!(change, Err(RecvTimeoutError::Disconnected));
+            let must_stop = self.shared.must_stop();
+            let changes = change.into_iter().chain(changes.try_iter().take(CHANGES));
+            let done = changes.map(|change| apply(index, change)).collect::<Result<(), _>>();
+            let done = done.and_then(|()| match ended && !must_stop {
+                true => index.commit().map(|()| true),
+                false => index.commit_if_due(started.elapsed().as_millis() as u64),
+            });
+            match done {
+                Ok(false) => {}
+                Ok(true) => self.shared.search.lock().committed_at = Some(now()),
+                Err(error) => self.fail(&error),
             }
-            return;
+            if ended || must_stop {
+                if let Some(Err(error)) = self.index.filter(|_| !must_stop).map(SearchIndex::close) {
+                    tracing::warn!(%error, "the search index was not closed properly; it is checked at the next start");
+                }
+                return;
+            }
         }
+    }
+
+    fn fail(&mut self, error: &SearchError) {
+        self.index = None;
+        let wait_ms = self.retry.fail().as_millis();
+        tracing::error!(%error, wait_ms, "the search index failed; searches answer from its last commit until it is built again");
+        self.shared.search.lock().fail(error);
+    }
+
+    /// Waits until the next attempt is due, and opens the index again.
+    fn reopen(&mut self, changes: &Receiver<IndexChange>) -> Result<(), Ended> {
+        // Changes are in the facts before they are sent, and the index is filled from these.
+        while let Some(left) = self.retry.next().map(|next| next.saturating_duration_since(Instant::now())) {
+            match changes.recv_timeout(left.min(PATIENCE)) {
+                Err(RecvTimeoutError::Disconnected) => return Err(Ended),
+                _ if self.shared.must_stop() => return Err(Ended),
+                _ if left.is_zero() => break,
+                _ => {}
+            }
+        }
+        while changes.try_recv().is_ok() {}
+        self.shared.search.lock().state = IndexState::Building;
+        match self.fill() {
+            Ok(index) => {
+                self.index = index;
+                self.retry.succeed();
+                let mut status = self.shared.search.lock();
+                (status.state, status.committed_at) = (IndexState::Current, Some(now()));
+                tracing::info!("the search index is up to date again");
+            }
+            Err(error) => self.fail(&error),
+        }
+        Ok(())
+    }
+
+    /// The index, with all that the catalogue has; `None` if the engine closes.
+    fn fill(&self) -> Result<Option<SearchIndex>, SearchError> {
+        let covered = self.shared.facts.read().catalogue_changed;
+        let mut index = SearchIndex::reopen(&self.dir, self.settings.clone(), self.reader.clone())?;
+        warn_if_rebuilt(&index);
+        if index.covered() == covered.0 {
+            index.reload()?;
+            return Ok(Some(index));
+        }
+        let mut next: ItemIdx = 0;
+        loop {
+            let items: Vec<IndexChange> = {
+                let facts = self.shared.facts.read();
+                let end = facts.entries().len() as ItemIdx;
+                (next..end).take(CHUNK).map(|item| IndexChange::of_item(&facts, item)).collect()
+            };
+            if items.is_empty() {
+                break;
+            }
+            if self.shared.must_stop() {
+                return Ok(None);
+            }
+            next += items.len() as ItemIdx;
+            items.into_iter().try_for_each(|item| apply(&mut index, item))?;
+        }
+        index.set_covered(covered.0);
+        index.commit()?;
+        Ok(Some(index))
     }
 }
 

@@ -66,7 +66,7 @@ fn a_compacted_folder_has_the_same_states_and_goes_on() {
     let again = engine.ingest(events(1_590..1_700)).unwrap();
     assert_eq!((again.accepted, again.duplicates), (100, 10), "what is left is known again");
     engine.wait_until_learned();
-    assert!(!engine.trending(5, None, Default::default()).unwrap().items.is_empty());
+    assert!(!engine.trending(&Default::default()).unwrap().items.is_empty());
     engine.close().unwrap();
 }
 

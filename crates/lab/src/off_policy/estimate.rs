@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use super::interval::clustered;
+use super::interval::{Estimate, clustered};
 use super::{Decision, RewardModel};
-use crate::metrics::Interval;
 
 /// Stream of the random numbers that assign users to folds.
 const FOLDS: u64 = 0x464f_4c44;
@@ -28,17 +27,6 @@ impl Default for OffPolicySettings {
     fn default() -> Self {
         Self { clip: None, least_effective: 100.0, folds: 5, smoothing: 20.0, seed: 1 }
     }
-}
-
-/// A mean with its uncertainty.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Estimate {
-    /// The mean reward per decision.
-    pub value: f64,
-    /// The standard error, over users.
-    pub standard_error: f64,
-    /// The 95 % interval over users, valid for one reading.
-    pub ci95: Interval,
 }
 
 /// The estimates for the target policy.

@@ -6,11 +6,23 @@
 
 use std::collections::BTreeMap;
 
-use super::estimate::Estimate;
+use serde::Serialize;
+
 use crate::metrics::Interval;
 
 /// The 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
+
+/// A mean with its uncertainty.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The mean reward per decision.
+    pub value: f64,
+    /// The standard error, over users.
+    pub standard_error: f64,
+    /// The 95 % interval over users, valid for one reading.
+    pub ci95: Interval,
+}
 
 /// The ratio `Σy/Σx` over `(user, y, x)`, with its interval. `None` for fewer than two users, or if `Σx` is not above
 /// 0.

@@ -24,8 +24,8 @@ mod reward_model;
 mod sequence;
 mod simulated;
 
-pub use estimate::{Estimate, Estimates, OffPolicyError, OffPolicySettings, estimate};
-pub use interval::clustered;
+pub use estimate::{Estimates, OffPolicyError, OffPolicySettings, estimate};
+pub use interval::{Estimate, clustered};
 pub use list::{ListPolicy, ShownList};
 pub use open_bandit::{OpenBanditReport, OpenBanditRequest, evaluate_open_bandit};
 pub use reward_model::RewardModel;

@@ -108,7 +108,7 @@ pub struct SimulatorSettings {
     pub guest_share: f64,
     /// Speed at which tastes change; 0 keeps them constant.
     pub drift: f64,
-    /// Number of days after which all tastes are drawn anew and the demand moves to other families; 0 for never.
+    /// Number of days after which all tastes are drawn again and the demand moves to other families; 0 for never.
     pub upheaval_every_days: u32,
     /// New products per day, in addition to a weekly launch of several products in one family.
     pub new_products_per_day: f64,

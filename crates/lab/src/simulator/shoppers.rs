@@ -15,7 +15,7 @@ use super::words::{BRANDS, FAMILIES};
 const N_REMEMBERED: usize = 32;
 /// Daily step of a taste along each coordinate, at drift 1.
 const STEP: f32 = 0.028;
-/// Probability per day that a taste is drawn anew, at drift 1.
+/// Probability per day that a taste is drawn again, at drift 1.
 const JUMP: f64 = 0.004;
 
 /// The properties of a shopper that a visit depends on.

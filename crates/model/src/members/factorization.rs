@@ -11,7 +11,7 @@ use std::ops::Bound;
 
 use accrue_event::SettingFault;
 use accrue_kernel::{Draws, axpy, dot, sigmoid};
-use accrue_store::{ItemIdx, Past};
+use accrue_store::{ItemIdx, PastEvent};
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Member, MemberSettings};
@@ -234,7 +234,7 @@ impl Factorization {
     }
 
     /// Writes the folded-in vector of `past` and returns the common factor of its terms.
-    fn fold_in(&self, context: &Context<'_>, past: &[Past], vector: &mut [f32]) -> f32 {
+    fn fold_in(&self, context: &Context<'_>, past: &[PastEvent], vector: &mut [f32]) -> f32 {
         vector.fill(0.0);
         let mut mass = 0.0;
         let last = past.iter().rev().take(self.settings.reach);
@@ -251,10 +251,12 @@ impl Factorization {
         factor
     }
 
-    fn learn_pair(&mut self, step: &Step<'_>, past: &[Past], item: ItemIdx, weight: f32, draws: &mut Draws) {
+    fn learn_pair(&mut self, step: &Step<'_>, past: &[PastEvent], item: ItemIdx, weight: f32, draws: &mut Draws) {
         let others = (0..self.settings.negatives).map(|_| draws.below(u64::from(step.n_items)) as ItemIdx);
         let others = others.filter(|&other| other != item).map(|other| (other, 0.0));
-        let examples: Vec<(ItemIdx, f32)> = std::iter::once((item, 1.0)).chain(others).collect();
+        let mut examples: Vec<(ItemIdx, f32)> = Vec::with_capacity(1 + self.settings.negatives);
+        examples.push((item, 1.0));
+        examples.extend(others);
         for &(item, _) in &examples {
             self.offered.prefetch(item);
             self.bias.prefetch(item as usize);
@@ -266,7 +268,7 @@ impl Factorization {
     fn learn_examples(
         &mut self,
         step: &Step<'_>,
-        past: &[Past],
+        past: &[PastEvent],
         weight: f32,
         examples: impl Iterator<Item = (ItemIdx, f32)>,
     ) {

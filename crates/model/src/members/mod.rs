@@ -9,6 +9,7 @@
 #[macro_use]
 mod declare;
 
+pub mod affinity;
 pub mod bought_together;
 pub mod factorization;
 pub mod fitted;
@@ -28,6 +29,7 @@ use accrue_store::ItemIdx;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use affinity::{Affinity, AffinitySettings};
 pub use factorization::{Factorization, FactorizationSettings};
 pub use fitted::{Fitted, FittedKind, FittedSettings, PendingFit};
 pub use neighbours::{NeighbourSums, Neighbours, NeighboursSettings};

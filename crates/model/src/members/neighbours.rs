@@ -9,11 +9,11 @@
 use std::sync::Arc;
 
 use accrue_event::SettingFault;
-use accrue_store::{ItemIdx, Past};
+use accrue_store::{ItemIdx, PastEvent};
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Member, MemberSettings};
-use crate::accumulator::{AHEAD, Accumulator};
+use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
 use crate::decay::HalfLife;
@@ -139,7 +139,7 @@ impl Member for Neighbours {
         let unit = step.weight * accrue_kernel::exp2((position - f64::from(epoch)) as f32);
         let capacity = self.settings.capacity_among(step.n_items);
         let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
-        let positive = |past: &Past| (past.item, unit * context.weight(past));
+        let positive = |past: &PastEvent| (past.item, unit * context.weight(past));
         let others = |&(other, weight): &(ItemIdx, f32)| other != item && weight > 0.0;
         let visit = context.visit().iter().rev().take(visit_reach).map(positive);
         let earlier = context.earlier().iter().rev().take(across_reach).map(positive);
@@ -226,14 +226,7 @@ impl Neighbours {
         // A row is divided by its mass to a power below one: a frequent item says less about any one neighbour.
         let scale: [f32; N_KINDS] =
             std::array::from_fn(|kind| if row.totals[kind] > 0.0 { weights[kind] / row.totals[kind] } else { 0.0 });
-        for (place, (&neighbour, shared)) in row.items.iter().zip(&row.weights).enumerate() {
-            if let Some(&ahead) = row.items.get(place + AHEAD) {
-                sums.prefetch(ahead);
-            }
-            for ((sum, scale), shared) in sums.entry(neighbour).iter_mut().zip(scale).zip(shared) {
-                *sum += scale * shared;
-            }
-        }
+        sums.add_row(&row.items, &row.weights, scale);
     }
 
     /// Items like `item`, best first: cosine of what happened together and in sequence.

@@ -107,9 +107,10 @@ impl Member for Popularity {
         for (place, &item) in items.iter().enumerate() {
             let counts = self.counts.get(item as usize);
             for (column, (count, top)) in counts.iter().zip(self.top).enumerate() {
-                out[column * items.len() + place] = crate::decay::power_of_two_f32((count.level() - top).max(-60.0));
+                out[column * items.len() + place] = (count.level() - top).max(-60.0);
             }
         }
+        accrue_kernel::exp2_in_place(out);
     }
 
     fn retrieve(&self, _: &Catalogue, _: &Context<'_>, (): &(), limit: usize, out: &mut Vec<ItemIdx>) {

@@ -48,6 +48,8 @@ pub struct Preference {
 #[derive(Clone, Debug, Default)]
 pub struct Liking {
     descriptors: Accumulator<1>,
+    /// While learning: what each descriptor of the chosen item and of the other one adds to a dot product.
+    compared: Accumulator<2>,
 }
 
 impl Member for Preference {
@@ -65,7 +67,7 @@ impl Member for Preference {
     }
 
     /// Learns which events of the history predict the chosen item better than one drawn at random.
-    fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, _: &mut Liking) {
+    fn learn(&mut self, step: &Step<'_>, catalogue: &Catalogue, _: Option<&Self>, liking: &mut Liking) {
         let item = step.event.item;
         if step.weight <= 0.0 || step.n_items < 2 || catalogue.description(item).0.is_empty() {
             return;
@@ -78,11 +80,20 @@ impl Member for Preference {
         if other == item {
             return;
         }
+        let compared = &mut liking.compared;
+        compared.clear(catalogue.n_descriptors());
+        let norms = [item, other].map(|item| catalogue.description(item).1);
+        for (side, item) in [item, other].into_iter().enumerate() {
+            for &descriptor in catalogue.description(item).0 {
+                compared.entry(descriptor)[side] = catalogue.rarity(descriptor);
+            }
+        }
         let recent = step.context.past.iter().rev().take(REACH);
         let pulls: Vec<(usize, f32)> = recent
             .filter(|past| step.context.weight(past) > 0.0)
             .map(|past| {
-                let pull = catalogue.cosine(past.item, item) - catalogue.cosine(past.item, other);
+                let [chosen, drawn] = cosines(catalogue, past.item, compared, norms);
+                let pull = chosen - drawn;
                 (Self::cell(past.type_code, step.context.now_ms - past.at_ms()), pull)
             })
             .collect();
@@ -94,7 +105,7 @@ impl Member for Preference {
     }
 
     /// Sums the history's descriptors, each event by its learned weight.
-    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, Liking { descriptors: sums }: &mut Liking) {
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, Liking { descriptors: sums, .. }: &mut Liking) {
         sums.clear(catalogue.n_descriptors());
         catalogue.prefetch(context.past.iter().rev().take(REACH).map(|past| past.item));
         for past in context.past.iter().rev().take(REACH) {
@@ -123,6 +134,19 @@ impl Member for Preference {
     fn n_params(&self) -> u64 {
         self.table.len() as u64
     }
+}
+
+/// The cosines of an item's description with two others, whose descriptors' products are in `compared` and whose lengths
+/// are `norms`; zero where one has none.
+fn cosines(catalogue: &Catalogue, item: ItemIdx, compared: &Accumulator<2>, norms: [f32; 2]) -> [f32; 2] {
+    let (descriptors, norm) = catalogue.description(item);
+    let mut shared = [0.0; 2];
+    for &descriptor in descriptors {
+        let added = compared.get(descriptor);
+        shared[0] += added[0];
+        shared[1] += added[1];
+    }
+    std::array::from_fn(|side| if shared[side] > 0.0 { shared[side] / (norm * norms[side]) } else { 0.0 })
 }
 
 impl Preference {

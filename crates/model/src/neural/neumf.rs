@@ -234,17 +234,7 @@ impl NeuMf {
         let mut places = set.to_vec();
         draws.shuffle(&mut places);
         places.truncate(settings.targets);
-        // A drawn item that is in the history is no negative and is left out, as in the paper.
-        let mut pairs: Vec<(u32, f32)> = Vec::with_capacity(places.len() * (1 + settings.negatives));
-        for &item in &places {
-            pairs.push((item, 1.0));
-            for _ in 0..settings.negatives {
-                let other = draws.below(n_items as u64) as u32;
-                if set.binary_search(&other).is_err() {
-                    pairs.push((other, 0.0));
-                }
-            }
-        }
+        let pairs = labelled_pairs(&places, set, n_items, settings.negatives, &mut draws);
         let n = pairs.len();
         if n == 0 {
             return;
@@ -302,6 +292,28 @@ impl NeuMf {
         }
         chunk.buffers = buffers;
     }
+}
+
+/// Each of `places` with the label 1, followed by items drawn at random with the label 0. A drawn item that is in the history `set` is
+/// not a negative and is left out, as in the paper.
+fn labelled_pairs(
+    places: &[u32],
+    set: &[u32],
+    n_items: usize,
+    n_negatives: usize,
+    draws: &mut Draws,
+) -> Vec<(u32, f32)> {
+    let mut pairs = Vec::with_capacity(places.len() * (1 + n_negatives));
+    for &item in places {
+        pairs.push((item, 1.0));
+        for _ in 0..n_negatives {
+            let other = draws.below(n_items as u64) as u32;
+            if set.binary_search(&other).is_err() {
+                pairs.push((other, 0.0));
+            }
+        }
+    }
+    pairs
 }
 
 impl CollaborativeModel for NeuMf {

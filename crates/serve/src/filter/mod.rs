@@ -27,8 +27,10 @@
 //! | `attributes.NAME`, or just `NAME` | texts, numbers, `true`, `false`, ranges | the value, or one of a list's |
 //!
 //! Texts are equal when they are after Unicode composition (NFC) and lower-casing; names of attributes are taken as written.
-//! What an item does not have matches nothing, so `NOT colour:red` keeps items without a colour.
+//! What an item does not have matches nothing, so `NOT colour:red` keeps items without a colour. A filter on an attribute
+//! that no item has is refused before it is used ([`Shop::check_filter`](crate::Shop::check_filter)).
 
+mod fields;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ use std::fmt;
 use accrue_event::{Attribute, Item, Timestamp};
 use unicode_normalization::{UnicodeNormalization, is_nfc_quick};
 
+pub use fields::UnknownField;
 pub use parse::{FilterError, MAX_DEPTH, MAX_LEN};
 
 /// A condition on items, parsed once and evaluated often.

@@ -37,9 +37,14 @@ const OPERATORS: [&str; 3] = ["AND", "OR", "NOT"];
 const OTHER_NAMES: [&str; 4] = ["price", "stock", "published_at", "available"];
 const ATTRIBUTES: &str = "attributes.";
 
+/// The names of all fields but attributes.
+pub(super) fn own_names() -> impl Iterator<Item = &'static str> {
+    OTHER_NAMES.into_iter().chain(TextField::ALL.iter().map(|(_, own)| *own))
+}
+
 /// Whether a bare name would be read as something other than an attribute.
 pub(super) fn is_own_name(name: &str) -> bool {
-    OTHER_NAMES.contains(&name) || TextField::ALL.iter().any(|(_, own)| *own == name) || name.starts_with(ATTRIBUTES)
+    own_names().any(|own| own == name) || name.starts_with(ATTRIBUTES)
 }
 
 /// Whether a name or value can be printed without quotes.

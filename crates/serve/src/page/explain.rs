@@ -10,7 +10,7 @@ use accrue_store::{History, ItemIdx};
 
 use super::{Candidate, Situation};
 use crate::request::CitedEvent;
-use crate::shop::Past;
+use crate::shop::VisitorHistory;
 use crate::{Reason, Shop};
 
 /// The latest events that may be cited for every item.
@@ -44,7 +44,7 @@ fn scores_without(situation: &Situation<'_>, events: &[usize], items: &[ItemIdx]
     let Situation { shop, request, past, work, .. } = situation;
     let mut counterfactual = Prepared::default();
     let without = |&event: &usize| {
-        let without = Past { history: past.history.without(event), session: past.session };
+        let without = VisitorHistory { history: past.history.without(event), session: past.session };
         shop.version.ensemble.prepare(&without.context(shop), &mut counterfactual);
         counterfactual.score_by(request.part);
         work.score(items.len());

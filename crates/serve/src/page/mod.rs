@@ -37,7 +37,7 @@ use self::rank::rank;
 use self::retrieve::Retrieval;
 pub(crate) use self::variants::Variants;
 use self::work::Work;
-use crate::shop::{Past, with_scratch};
+use crate::shop::{VisitorHistory, with_scratch};
 use crate::{RecommendRequest, Recommendation, Recommended, Shop};
 
 /// An item that retrieval found, on its way to the page.
@@ -67,7 +67,7 @@ struct Situation<'a> {
     request: &'a RecommendRequest,
     /// Items that the page is about.
     about: &'a [ItemIdx],
-    past: &'a Past,
+    past: &'a VisitorHistory,
     context: Context<'a>,
     /// What the models read from `context`.
     prepared: &'a Prepared,
@@ -77,7 +77,7 @@ struct Situation<'a> {
 impl Shop<'_> {
     /// Answers a request for recommendations.
     pub fn recommend(&self, request: &RecommendRequest) -> Recommendation {
-        make(*self, request, &Work::default())
+        make(self.with_incomplete(request.incomplete), request, &Work::default())
     }
 }
 

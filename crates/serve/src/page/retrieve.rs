@@ -16,8 +16,10 @@ use crate::{Shop, filter::Filter};
 const ENOUGH: usize = 100;
 /// Items of the rest of the catalogue that are scored, at most; the newest first.
 pub(super) const MAX_SCANNED: usize = 100_000;
-/// Items unknown to the models that compete, at most; the newest first.
+/// Items unknown to the models that compete, at most, and as many that were published lately; the newest first.
 const MAX_UNMET: usize = 32;
+/// Items unknown to the models that are looked at, at most.
+const MAX_LOOKED_AT: usize = 1024;
 
 /// Text for an item that the scan of the catalogue found.
 pub(super) const SCANNED: Share =
@@ -79,7 +81,8 @@ impl<'a> Retrieval<'a> {
         let Situation { shop, context, prepared, work, .. } = self.situation;
         let ensemble = &shop.version.ensemble;
         let mut found = ensemble.candidates(context, prepared, usize::MAX);
-        found.extend(shop.unmet().take(MAX_UNMET));
+        found.extend(shop.unmet().take(MAX_LOOKED_AT).filter(|&item| self.accept.item(item)).take(MAX_UNMET));
+        found.extend(shop.just_published(MAX_UNMET));
         found.sort_unstable();
         found.dedup();
         work.look_at(found.len());
@@ -116,7 +119,7 @@ impl<'a> Accept<'a> {
 
     /// Whether the page may show the item.
     fn at_all(&self, item: ItemIdx) -> bool {
-        !self.kept_off.leaves_out(&self.shop, item) && self.shop.shown(item, self.filter).is_some()
+        !self.kept_off.leaves_out(&self.shop, item) && self.shop.may_recommend(item, self.filter)
     }
 
     /// The items that follow behind all others.

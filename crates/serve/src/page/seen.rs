@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use accrue_event::EventType;
-use accrue_store::{ItemIdx, Past};
+use accrue_store::{ItemIdx, PastEvent};
 
 use super::Situation;
 use crate::{Grouping, Seen, Shop};
@@ -93,7 +93,7 @@ impl<'a> KeptOff<'a> {
 }
 
 /// The items of the past with an event of one of `types`; a return cancels a purchase.
-fn with_types(shop: &Shop<'_>, past: &[Past], types: &[EventType]) -> Vec<ItemIdx> {
+fn with_types(shop: &Shop<'_>, past: &[PastEvent], types: &[EventType]) -> Vec<ItemIdx> {
     let code = |event_type: &EventType| shop.facts.type_code(event_type);
     let (purchase, sent_back) = (code(&EventType::Purchase), code(&EventType::Return));
     let types: Vec<u8> = types.iter().filter_map(code).collect();
@@ -116,7 +116,7 @@ fn with_types(shop: &Shop<'_>, past: &[Past], types: &[EventType]) -> Vec<ItemId
 }
 
 /// The latest statement about each item of the past, by index.
-fn latest_said(shop: &Shop<'_>, past: &[Past]) -> BTreeMap<ItemIdx, Said> {
+fn latest_said(shop: &Shop<'_>, past: &[PastEvent]) -> BTreeMap<ItemIdx, Said> {
     let weights = &shop.version.weights;
     let of = |event_type: EventType| shop.facts.type_code(&event_type);
     let sent_back = of(EventType::Return);

@@ -12,7 +12,7 @@ use super::work::Work;
 use super::{Variants, make};
 use crate::filter::Filter;
 use crate::fixture::{Fixture, Size, item_name, user};
-use crate::{Explore, Grouping, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
+use crate::{Explore, Grouping, ListRequest, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
 
 thread_local! {
     static SHOP: Fixture = Fixture::new(Size::default());
@@ -110,7 +110,7 @@ proptest! {
             }
             let is_kept_off = |item: ItemIdx| kept_off.contains(&group(item));
             let acceptable = (0..facts.items.len() as u32)
-                .filter(|&item| shop.shop().shown(item, request.filter.as_ref()).is_some() && !is_kept_off(item));
+                .filter(|&item| shop.shop().may_recommend(item, request.filter.as_ref()) && !is_kept_off(item));
             let wanted: BTreeSet<String> = acceptable.map(group).collect();
             let listed: Vec<ItemIdx> = ids(&whole).into_iter().map(|id| facts.items.get(id).unwrap()).collect();
             prop_assert!(listed.iter().all(|&item| !is_kept_off(item)));
@@ -355,11 +355,8 @@ fn lists_without_a_visitor_show_one_of_each_variant_group() {
     with_shop(|shop| {
         let mut draws = Draws::new(1, 2, 3);
         let liked = shop.facts.items.get(&item_name(draws.below(50))).unwrap();
-        for answer in [
-            shop.shop().similar(liked, 100, None, Grouping::Product),
-            shop.shop().trending(100, None, Grouping::Product),
-            shop.shop().new_items(100, None, Grouping::Product),
-        ] {
+        let list = ListRequest { n: 100, ..ListRequest::default() };
+        for answer in [shop.shop().similar(liked, &list), shop.shop().trending(&list), shop.shop().new_items(&list)] {
             assert!(answer.items.len() > 20);
             let mut variants = Variants::new(&shop.shop(), Grouping::Product);
             for item in &answer.items {

@@ -102,6 +102,23 @@ impl SearchIndex {
     /// # Errors
     /// [`SearchError::Busy`] if another process writes there, [`SearchError::NotAnIndex`] if the folder holds something else.
     pub fn open(dir: Option<&Path>, settings: SearchSettings) -> Result<Self, SearchError> {
+        Self::open_for(dir, settings, None)
+    }
+
+    /// [`SearchIndex::open`] in the place of a writer that has failed: its readers, clones of `reader`, go on with what they have until
+    /// the first commit or [`SearchIndex::reload`].
+    ///
+    /// # Errors
+    /// Those of [`SearchIndex::open`].
+    pub fn reopen(dir: &Path, settings: SearchSettings, reader: SearchReader) -> Result<Self, SearchError> {
+        Self::open_for(Some(dir), settings, Some(reader))
+    }
+
+    fn open_for(
+        dir: Option<&Path>,
+        settings: SearchSettings,
+        reader: Option<SearchReader>,
+    ) -> Result<Self, SearchError> {
         let (schema, fields) = schema();
         let (index, opened) = match dir {
             None => (create(tantivy::directory::RamDirectory::create(), schema)?, Opened::Created),
@@ -119,8 +136,13 @@ impl SearchIndex {
         let commits = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let covered = covered_of(&index)?;
         let settings = Arc::new(settings);
-        let snapshot = Snapshot::new(&commits.searcher(), fields, &settings, None)?;
-        let reader = SearchReader::new(Arc::new(ArcSwap::from_pointee(snapshot)), Arc::clone(&settings));
+        let reader = match reader {
+            Some(reader) => reader,
+            None => {
+                let snapshot = Snapshot::new(&commits.searcher(), fields, &settings, None)?;
+                SearchReader::new(Arc::new(ArcSwap::from_pointee(snapshot)), Arc::clone(&settings))
+            }
+        };
         Ok(Self {
             fields,
             writer,
@@ -204,6 +226,17 @@ impl SearchIndex {
         committed
     }
 
+    /// Makes the last commit visible to the readers, as [`SearchIndex::commit`] does.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn reload(&mut self) -> Result<(), SearchError> {
+        self.commits.reload()?;
+        let before = self.reader.snapshot();
+        self.reader.publish(Snapshot::new(&self.commits.searcher(), self.fields, &self.settings, Some(&before))?);
+        Ok(())
+    }
+
     /// Commits if there are changes and the last such commit was [`SearchSettings::commit_every_ms`] ago. Called with
     /// the time of any monotonic clock, at least a few times a second, it makes changes searchable well within a
     /// second.
@@ -235,10 +268,7 @@ impl SearchIndex {
         prepared.commit()?;
         self.n_pending = 0;
         self.covered = self.covered_next;
-        self.commits.reload()?;
-        let before = self.reader.snapshot();
-        self.reader.publish(Snapshot::new(&self.commits.searcher(), self.fields, &self.settings, Some(&before))?);
-        Ok(())
+        self.reload()
     }
 
     fn document(&mut self, item_idx: u32, item: &Item) -> TantivyDocument {

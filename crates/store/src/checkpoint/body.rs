@@ -1,41 +1,40 @@
-//! The body of a checkpoint that is being written: bytes come in, chunks that no earlier file has go out.
+//! The body of a checkpoint that is being written. In: the bytes of sections. Out: a file with the chunks that no earlier file has.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::format::Chunk;
-use super::pages::PageMarks;
+use super::marks::PageMarks;
 use super::tail::{Block, Place, Run, Tail};
 
-/// Length of the chunks that a stream or a long page is cut into. Small chunks make a table of contents long, large ones are written
-/// again for one changed byte.
+/// Length of the chunks that a stream or a long page is cut into. Small chunks make the table of contents long; of
+/// large ones, more bytes are written again for one changed byte.
 pub(super) const CHUNK_BYTES: usize = 1 << 13;
-/// Bytes gathered for the file before they are handed to the system.
+/// Size of the buffer of the file.
 const BUFFER_BYTES: usize = 1 << 20;
-/// Bytes gathered before they are cut: a state writes a few at a time.
+/// Bytes collected before they are cut into chunks, because a state writes a few at a time.
 const PENDING_BYTES: usize = 1 << 16;
 
 /// The file, and the section that is being written into it.
 pub(super) struct Body {
     out: BufWriter<File>,
-    /// Over all bytes so far.
+    /// Hash of all bytes so far.
     pub(super) all: Xxh3,
     pub(super) at: u64,
-    /// What earlier files have; this one is added to it chunk by chunk.
+    /// The chunks of earlier files; those of this one are added as they are written.
     pub(super) tail: Tail,
     pub(super) chunks: Vec<Chunk>,
-    /// Bytes of the section not yet cut.
+    /// Bytes of the section that are not cut into chunks yet.
     pending: Vec<u8>,
     section: Section,
     block: Option<OpenBlock>,
-    /// Why bytes could not be written that came from a serializer, which cannot carry the reason.
+    /// The error of a write for a serializer, whose own error type cannot carry it.
     fault: Option<io::Error>,
 }
 
-/// What there is of a section so far.
+/// The part of a section that is written so far.
 #[derive(Debug, Default)]
 pub(super) struct Section {
     pub(super) len: u64,
@@ -44,10 +43,10 @@ pub(super) struct Section {
 
 /// The block of pages that is being written.
 struct OpenBlock {
-    /// Where its pages were written last, if they were, and are still to be found there.
+    /// Where its pages were last written, if that place can still be referred to.
     before: Option<Block>,
     now: Block,
-    /// Whether a page is being serialised; what it has so far is the last of `now`.
+    /// Whether a page is being serialised. Its runs so far are the last ones of `now`.
     in_page: bool,
 }
 
@@ -74,19 +73,19 @@ impl Body {
         Ok(())
     }
 
-    /// Makes what was written durable.
+    /// Makes all written bytes durable.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.out.flush()?;
         self.out.get_ref().sync_all()
     }
 
-    /// Takes bytes of the section in.
+    /// Adds bytes to the section.
     pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.pending.extend_from_slice(bytes);
         if self.pending.len() >= PENDING_BYTES { self.cut(CHUNK_BYTES) } else { Ok(()) }
     }
 
-    /// Cuts what is pending into chunks, while at least `least` bytes are left.
+    /// Cuts the pending bytes into chunks, while at least `least` bytes remain.
     fn cut(&mut self, least: usize) -> io::Result<()> {
         let mut pending = std::mem::take(&mut self.pending);
         let mut kept = 0;
@@ -100,7 +99,7 @@ impl Body {
         Ok(())
     }
 
-    /// Writes a chunk unless it is known, and takes note of where it lies.
+    /// Writes a chunk unless an earlier file or this one has it, and records its place.
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         let hash = xxh3_128(bytes).to_le_bytes();
         let place = match self.tail.known.get(&hash) {
@@ -121,20 +120,20 @@ impl Body {
         Ok(())
     }
 
-    /// Ends the section, and returns what it is made of.
+    /// Ends the section and returns its runs of chunks.
     pub(super) fn end_section(&mut self) -> io::Result<Section> {
         self.cut(1)?;
         debug_assert!(self.block.is_none(), "a block ends with the value that it belongs to");
         Ok(std::mem::take(&mut self.section))
     }
 
-    /// Forgets what is there of a section that could not be written, and why.
+    /// Discards the section after a failed write, and returns the error.
     pub(super) fn take_fault(&mut self) -> Option<io::Error> {
         self.block = None;
         self.fault.take()
     }
 
-    /// Takes bytes in that a serializer wrote; `false` if that failed, now or before.
+    /// Adds bytes from a serializer; `false` if this or an earlier write failed.
     pub(super) fn push_or_fail(&mut self, bytes: &[u8]) -> bool {
         if self.fault.is_none() {
             self.fault = self.push(bytes).err();
@@ -142,7 +141,7 @@ impl Body {
         self.fault.is_none()
     }
 
-    /// Begins a block of pages; `false` within another one.
+    /// Begins a block of pages; `false` inside another block.
     pub(super) fn begin_block(&mut self, marks: &PageMarks, n_pages: usize) -> bool {
         if self.block.is_some() {
             return false;
@@ -153,7 +152,7 @@ impl Body {
         true
     }
 
-    /// Begins a page; `false` if it is as it was written before, and is referred to.
+    /// Begins a page; `false` if it has not changed since it was written, so that it is referred to.
     pub(super) fn begin_page(&mut self, marks: &PageMarks, page: usize) -> bool {
         let Some(block) = &mut self.block else { return true };
         let known = block.before.as_ref().filter(|_| !marks.is_changed(page)).and_then(|before| before.page(page));
@@ -179,16 +178,16 @@ impl Body {
         block.now.last_page().iter().for_each(|&run| self.section.add(run));
     }
 
-    /// Ends the block, and has its marks name this writing.
+    /// Ends the block and sets its marks to this writing.
     pub(super) fn end_block(&mut self, marks: &PageMarks) {
         let Some(OpenBlock { before, now, .. }) = self.block.take() else { return };
         match before {
-            // Nothing was written: the name that it has still holds.
+            // Nothing was written, so the name of the earlier writing stays valid.
             Some(before) if !marks.has_changes() && before.n_pages() >= now.n_pages() => {
                 self.tail.keep_block(marks.written(), before);
             }
             before => {
-                // Other blocks may still go by the old name: clones that changed, or did not, since then.
+                // Clones of the block may still have the old name.
                 if let Some(before) = before {
                     self.tail.keep_block(marks.written(), before);
                 }
@@ -214,7 +213,7 @@ impl Section {
     }
 }
 
-/// The serializer's way into a body.
+/// Connects the serializer to a body.
 pub(super) struct Flow(pub(super) std::rc::Rc<std::cell::RefCell<Body>>);
 
 impl postcard::ser_flavors::Flavor for Flow {
@@ -235,6 +234,3 @@ impl postcard::ser_flavors::Flavor for Flow {
         Ok(())
     }
 }
-
-/// Chunks by the hash of their bytes. Looked up only, so its order reaches no byte.
-pub(super) type Known = HashMap<[u8; 16], Place>;

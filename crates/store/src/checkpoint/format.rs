@@ -2,11 +2,11 @@
 //!
 //! Layout: magic, format version, header (postcard, with checksum); chunks one after another; a table of contents (postcard); a footer
 //! with the table's place, length and checksum, a checksum over all bytes before, and a closing magic. Numbers are little-endian,
-//! checksums xxh3-64, chunks are named by xxh3-128, which is also what their bytes are compared with when they are read.
+//! checksums are xxh3-64. The name of a chunk is the xxh3-128 of its bytes, which is compared when they are read.
 //!
-//! A section has a name, a version and a list of extents: runs of chunks that lie one behind another in this file or in an earlier one
-//! that the table names. So the table of a small delta is small: it names each of its own chunks, and of the others only where runs
-//! begin and end. Where chunks begin and end is not part of the format: a section is the bytes of its chunks, one after another.
+//! A section has a name, a version and a list of extents: runs of consecutive chunks in this file or in an earlier one that the table
+//! names. So the table of a small delta is small: it lists each chunk of its own file, and only the runs in earlier files. The sizes of
+//! chunks are not part of the format: a section is the bytes of its chunks, one after another.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,7 +15,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::CheckpointHeader;
 use crate::{Offset, StoreError};
 
 pub(super) const MAGIC: &[u8; 8] = b"ACCRUECK";
@@ -23,8 +22,26 @@ pub(super) const END_MAGIC: &[u8; 8] = b"ACCRUEND";
 pub(super) const FORMAT: u32 = 8;
 /// Place, length and checksum of the table of contents, checksum of the file, closing magic.
 pub(super) const FOOTER_BYTES: u64 = 40;
-/// A header is some names and numbers; a longer one is damage.
+/// A header consists of a few names and numbers; a longer one is damaged.
 const HEADER_LIMIT_BYTES: u32 = 1 << 16;
+
+/// The header of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointHeader {
+    /// The state includes all records before this one.
+    pub offset: Offset,
+    /// The first record that is read from the log to resume, because a part of the state may be behind. Not later than `offset`.
+    pub resume: Offset,
+    /// Checksum of the record before `offset` ([`LogReader::sum_before`](crate::LogReader::sum_before)): it shows
+    /// whether a log is the one that the state was folded from. `None` if there is no such record, or no log.
+    pub last_record: Option<u64>,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The instruction set that the state was computed with. Equal bytes are guaranteed for the same one only.
+    pub instruction_set: String,
+    /// The version of the build that wrote it.
+    pub build: String,
+}
 
 /// A chunk of this file: its name and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +51,7 @@ pub(super) struct Chunk {
     pub len: u32,
 }
 
-/// A file that chunks lie in, named by its offset and the checksum of all its bytes.
+/// A file with chunks, named by its offset and the checksum of all its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileName {
     pub offset: Offset,
@@ -50,9 +67,9 @@ pub(super) struct Extent {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct IndexEntry {
     pub name: String,
-    /// Of the section: what its bytes mean.
+    /// Version of the section's encoding.
     pub version: u32,
     pub len: u64,
     pub extents: Vec<Extent>,
@@ -61,31 +78,31 @@ pub(super) struct Entry {
 /// The table of contents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Contents {
-    /// Earlier checkpoints whose chunks are a part of this one.
+    /// Earlier checkpoints whose chunks this one uses.
     pub files: Vec<FileName>,
     /// The chunks of this file, in their order.
     pub chunks: Vec<Chunk>,
-    pub sections: Vec<Entry>,
+    pub sections: Vec<IndexEntry>,
 }
 
-/// What a file says of itself, without its chunks' bytes.
+/// A file without the bytes of its chunks.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub header: CheckpointHeader,
     pub contents: Contents,
-    /// Over all bytes of the file before the closing magic and itself: the file's name beside its offset.
+    /// Checksum of all bytes before it. Together with the offset it names the file.
     pub checksum: u64,
-    /// Where each chunk begins, and behind them where the last one ends.
+    /// Where each chunk begins, and finally where the last one ends.
     pub starts: Vec<u64>,
 }
 
-/// The header of a file, checked; nothing else of it is read.
+/// The verified header of a file, without reading the rest.
 pub(super) fn header_of(path: &Path) -> Result<CheckpointHeader, StoreError> {
     let mut file = File::open(path).map_err(|e| StoreError::io(path, "opening a checkpoint", e))?;
     Ok(read_header(path, &mut file)?.0)
 }
 
-/// The checksum that a file carries over all its bytes, if it ends as a checkpoint does.
+/// The checksum in the footer of a file, if it ends as a checkpoint does.
 pub(super) fn checksum_of(path: &Path) -> io::Result<Option<u64>> {
     let mut file = File::open(path)?;
     let mut end = [0; 16];
@@ -100,7 +117,7 @@ pub(super) fn broken(path: &Path, section: &str, what: &str) -> StoreError {
 }
 
 impl Frame {
-    /// Reads and checks header, footer and table of contents.
+    /// Reads and verifies header, footer and table of contents.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let failed = |e| StoreError::io(path, "opening a checkpoint", e);
         let mut file = File::open(path).map_err(failed)?;
@@ -118,7 +135,7 @@ impl Frame {
         Ok(Self { header, contents, checksum, starts })
     }
 
-    /// Where the bytes of an extent of this file lie, if it has such chunks.
+    /// Start and length of the bytes of an extent in this file, if it has these chunks.
     pub fn place(&self, extent: &Extent) -> Option<(u64, u64)> {
         let end = extent.first.checked_add(extent.n)?;
         Some((*self.starts.get(extent.first as usize)?, *self.starts.get(end as usize)?))
@@ -133,7 +150,7 @@ fn read_header(path: &Path, file: &mut File) -> Result<(CheckpointHeader, u64), 
     let mut frame = [0; 16];
     file.read_exact(&mut frame).map_err(short)?;
     if frame[..8] != *MAGIC {
-        return Err(StoreError::Foreign { path: path.into(), what: "it is no checkpoint".into() });
+        return Err(StoreError::Foreign { path: path.into(), what: "it is not a checkpoint".into() });
     }
     let number = |at: usize| u32::from_le_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
     let (format, header_len) = (number(8), number(12));

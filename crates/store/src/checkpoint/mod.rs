@@ -1,21 +1,21 @@
 //! Checkpoints: a state at an offset, as named sections.
 //!
-//! In: values and bytes by name, each with a version. Out: the same bytes, or an error that names the file and the section. What the
-//! sections mean is the business of whoever writes them. A file is written beside its place, synced and renamed, so it is whole or
-//! absent.
+//! In: values and bytes by name, each with a version. Out: the same bytes, or an error that names the file and the section. The meaning
+//! of sections is up to the caller. A file is written under another name, synced and renamed, so it is complete or absent.
 //!
-//! Sections are cut into chunks, and a chunk that an earlier file has is referred to, not written again: a checkpoint after few events
-//! is a **delta** of some megabytes, however large the state; two equal chunks are written once. Large structures are written in pages
-//! (`pages.rs`), and a page that did not change since the last checkpoint of this process is not even serialised. References only go
-//! backwards, so what was forgotten is gone when the files from some offset on are removed. The first file that a process writes refers
-//! to one that it has read and found whole, or is a **base** that refers to none; so is the next one when a delta would refer to too
-//! many files, or to files that are mostly garbage (`format.rs` has the bytes, `writer.rs` and `reader.rs` the two ways, `tail.rs`
-//! what is kept in memory in between).
+//! Sections are cut into chunks, and a chunk that an earlier file has is referred to and not written again. So a checkpoint after few
+//! events is a **delta** of some megabytes, whatever the size of the state, and equal chunks are written once. Large structures are
+//! written in pages (`pages.rs`), and a page that did not change since the last checkpoint of this process is not even serialised. Files
+//! refer only to earlier files, so removing all files from some offset on removes what they contain for good. The first file that a
+//! process writes refers to one that it has read and verified, or is a **base** that refers to none. A new base is also written when a
+//! delta would refer to too many files, or to files whose chunks are mostly unused. `format.rs` has the bytes, `writer.rs` and
+//! `reader.rs` write and read them, `tail.rs` is what is kept in memory in between.
 //!
-//! A flipped bit makes every checkpoint unsound that has the chunk: chunks have checksums, wherever they lie.
+//! Each chunk has a checksum. A flipped bit in a chunk damages every checkpoint that uses it.
 
 mod body;
 mod format;
+mod marks;
 mod pages;
 mod reader;
 mod source;
@@ -27,10 +27,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
+pub use self::format::CheckpointHeader;
 use self::format::{Frame, broken};
-pub use self::pages::{PAGES, PageMarks, SequenceMarks, serialize_pages};
+pub use self::marks::{PAGES, PageMarks};
+pub use self::pages::{SequenceMarks, serialize_pages};
 pub use self::reader::{Checkpoint, SectionReader};
 pub use self::source::{SectionSource, Unread, UnreadReason};
 use self::tail::Tail;
@@ -40,45 +41,27 @@ use crate::{Offset, StoreError};
 const EXTENSION: &str = "ckpt";
 /// Added to the name of a file that is being written.
 const UNFINISHED: &str = ".tmp";
-/// A delta refers to so many files at most: each is opened when it is read.
+/// Largest number of files that a delta refers to, because each is opened when it is read.
 const MAX_BASES: usize = 16;
 
-/// What a checkpoint says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckpointHeader {
-    /// The state holds all records before this one.
-    pub offset: Offset,
-    /// Whoever goes on from the state reads the log from this record on: a part of the state may lag behind. Not later than `offset`.
-    pub resume: Offset,
-    /// Checksum of the record before `offset` ([`LogReader::sum_before`](crate::LogReader::sum_before)): it tells another log from the
-    /// one that the state was folded from. `None` where there is no such record, or no log.
-    pub last_record: Option<u64>,
-    /// The seed of the run.
-    pub seed: u64,
-    /// The instruction set that the state was computed with; byte equality is promised for equal ones.
-    pub instruction_set: String,
-    /// The version of the build that wrote it.
-    pub build: String,
-}
-
-/// The newest checkpoint that holds, and what was wrong with newer ones.
+/// The newest sound checkpoint, and the errors of newer ones.
 #[derive(Debug)]
 pub struct Found {
-    /// Every checksum of it was compared.
+    /// The checkpoint; all its checksums were compared.
     pub checkpoint: Checkpoint,
-    /// The newer ones that were passed over, newest first; worth a warning each.
+    /// The errors of newer ones that were skipped, newest first; each deserves a warning.
     pub skipped: Vec<StoreError>,
 }
 
-/// The checkpoint that the next one may refer to, if there is one: it was read and found whole, or was just written. Clones of
-/// [`Checkpoints`] share it.
+/// The checkpoint that the next one may refer to, if there is one: it was verified, or was just written. Clones of [`Checkpoints`] share
+/// it.
 #[derive(Clone, Debug, Default)]
 struct Trust(Arc<Mutex<Trusted>>);
 
 #[derive(Debug, Default)]
 struct Trusted {
     offset: Option<Offset>,
-    /// What it holds, if this process wrote it.
+    /// Its chunks and pages, if this process wrote it.
     tail: Option<Tail>,
 }
 
@@ -87,7 +70,7 @@ impl Trust {
         *self.0.lock() = Trusted { offset: Some(offset), tail };
     }
 
-    /// Trusts a checkpoint that was found whole.
+    /// Trusts a checkpoint that was verified.
     fn found(&self, offset: Offset) {
         let mut trusted = self.0.lock();
         let tail = trusted.tail.take().filter(|tail| tail.ends_with(offset));
@@ -111,13 +94,13 @@ fn file_of(dir: &Path, offset: Offset) -> PathBuf {
 }
 
 impl Checkpoints {
-    /// Uses `dir`, which is made at the first writing.
+    /// Uses `dir`, which is created at the first writing.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into(), trust: Trust::default() }
     }
 
-    /// Begins the checkpoint at `header.offset`; one that is there already is replaced when this one is whole. It refers to the one
-    /// before it that this process last wrote or found whole, unless a new base is due.
+    /// Begins the checkpoint at `header.offset`. An existing one there is replaced when this one is complete. It refers to the checkpoint
+    /// that this process last wrote or verified, unless a new base is due.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -139,21 +122,20 @@ impl Checkpoints {
         CheckpointWriter::begin(&self.path_of(header.offset), header, tail, self.trust.clone())
     }
 
-    /// What the checkpoint at `offset` may refer to. One that was taken away or changed since it was written is no base; the log has
-    /// everything.
+    /// What the checkpoint at `offset` may refer to. A file that was removed or changed since it was written is not referred to.
     fn tail(&self, offset: Offset) -> Tail {
         let mut trusted = self.trust.0.lock();
         let Some(base) = trusted.offset.filter(|base| *base < offset) else { return Tail::default() };
-        // It is gone until the next one is written: what a failed writing left of it is not relied on.
+        // Taken out until the next one is written, because a failed writing may leave it incomplete.
         let tail = trusted.tail.take();
         let tail = tail.or_else(|| Checkpoint::open(&self.path_of(base)).ok().map(|base| Tail::of(&base)));
         tail.filter(|tail| tail.is_usable(&self.dir)).unwrap_or_default()
     }
 
-    /// Offsets of the checkpoints, ascending. Whether they hold is seen at their opening.
+    /// Offsets of the checkpoints, ascending. Whether they are sound is found out when they are opened.
     ///
     /// # Errors
-    /// If the folder cannot be read; one that is not there yet is empty.
+    /// If the folder cannot be read. A folder that does not exist yet is empty.
     pub fn list(&self) -> Result<Vec<Offset>, StoreError> {
         let failed = |e| StoreError::io(&self.dir, "listing checkpoints", e);
         let entries = match std::fs::read_dir(&self.dir) {
@@ -172,23 +154,23 @@ impl Checkpoints {
         Ok(offsets)
     }
 
-    /// What the checkpoint at `offset` says of itself; nothing else of it is looked at.
+    /// The header of the checkpoint at `offset`, without reading the rest.
     ///
     /// # Errors
-    /// If the file cannot be read, or its header does not hold.
+    /// If the file cannot be read, or its header is damaged.
     pub fn header_of(&self, offset: Offset) -> Result<CheckpointHeader, StoreError> {
         format::header_of(&self.path_of(offset))
     }
 
-    /// The newest checkpoint that holds, if there is one.
+    /// The newest sound checkpoint, if there is one.
     ///
     /// # Errors
-    /// If the folder cannot be read, or if there are checkpoints and not one of them holds: then the newest one's error.
+    /// If the folder cannot be read; or, if there are checkpoints and none is sound, the error of the newest one.
     pub fn newest(&self) -> Result<Option<Found>, StoreError> {
         self.newest_up_to(Offset(u64::MAX))
     }
 
-    /// The newest checkpoint that holds among those at `offset` or before, if there is one.
+    /// The newest sound checkpoint at or before `offset`, if there is one.
     ///
     /// # Errors
     /// As [`Checkpoints::newest`].
@@ -213,7 +195,7 @@ impl Checkpoints {
         if skipped.is_empty() { Ok(None) } else { Err(skipped.swap_remove(0)) }
     }
 
-    /// Removes all but the newest `n` checkpoints (at least one stays) and the files that those refer to.
+    /// Removes all files but the newest `n` checkpoints (at least one) and those that they refer to.
     ///
     /// # Errors
     /// If the folder cannot be written, or a file that is kept cannot be read.
@@ -221,9 +203,9 @@ impl Checkpoints {
         self.keep_for(n, &[]).map(|_| ())
     }
 
-    /// [`Checkpoints::keep`] for a log whose segments begin at `starts` (ascending) and are removed from the oldest on: of each the first
-    /// checkpoint that can be resumed from when the segments before it are gone stays as well, and one that cannot be resumed from
-    /// even now goes. Returns how many were removed.
+    /// [`Checkpoints::keep`] for a log whose segments begin at `starts` (ascending) and are removed from the oldest on. For each segment
+    /// the first checkpoint is kept too from which the log can be resumed when the segments before are removed. Checkpoints that cannot
+    /// be resumed from any more are removed. Returns the number of removed checkpoints.
     ///
     /// # Errors
     /// Those of [`Checkpoints::keep`].
@@ -231,7 +213,7 @@ impl Checkpoints {
         let offsets = self.list()?;
         let mut needed: Vec<Offset> = offsets[offsets.len().saturating_sub(n.max(1))..].to_vec();
         if starts.iter().any(|start| *start > Offset(0)) {
-            // One whose header does not hold cannot be resumed from; it goes when it is among the old ones.
+            // A checkpoint with a damaged header cannot be resumed from; it is removed if it is among the old ones.
             let resume = |offset: Offset| self.header_of(offset).ok().map(|header| header.resume);
             let usable: Vec<(Offset, Offset)> =
                 offsets.iter().filter_map(|&offset| Some((offset, resume(offset)?))).collect();
@@ -244,7 +226,7 @@ impl Checkpoints {
             needed.dedup();
         }
         let mut next = 0;
-        // What a needed file refers to is needed as well, so that it stays a checkpoint itself. References go backwards: this ends.
+        // A file that a needed file refers to is needed too, with those that it refers to itself. References go backwards, so this ends.
         while next < needed.len() {
             match Frame::read(&self.path_of(needed[next])) {
                 Ok(frame) => {
@@ -252,7 +234,7 @@ impl Checkpoints {
                     let bases: Vec<Offset> = bases.filter(|base| !needed.contains(base)).collect();
                     needed.extend(bases);
                 }
-                // A broken one needs nothing that would help it.
+                // Nothing would help a damaged one.
                 Err(StoreError::BrokenCheckpoint { .. } | StoreError::Foreign { .. } | StoreError::Version { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -268,7 +250,7 @@ impl Checkpoints {
         Ok(removed)
     }
 
-    /// Removes what a crash left of checkpoints that were being written; nobody writes one meanwhile.
+    /// Removes unfinished files that a crash left. No checkpoint is written meanwhile.
     fn remove_unfinished(&self) -> Result<(), StoreError> {
         let failed = |e| StoreError::io(&self.dir, "removing unfinished checkpoints", e);
         let unfinished = format!(".{EXTENSION}{UNFINISHED}");
@@ -281,7 +263,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes the checkpoints that cover the record at `offset`, durably; returns how many there were.
+    /// Removes the checkpoints that include the record at `offset`, durably, and returns their number.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -300,7 +282,7 @@ impl Checkpoints {
         Ok(removed)
     }
 
-    /// Where the checkpoint at `offset` lies.
+    /// The file of the checkpoint at `offset`.
     pub fn path_of(&self, offset: Offset) -> PathBuf {
         file_of(&self.dir, offset)
     }

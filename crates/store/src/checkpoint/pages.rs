@@ -1,77 +1,20 @@
-//! Pages: the pieces in which a large state is written, so that a checkpoint writes only those that changed.
+//! Pages: the parts in which a large state is written, so that a checkpoint writes only those that changed.
 //!
 //! A large structure is divided into pages of neighbouring elements, and up to [`PAGES`] pages into a block. The structure keeps
 //! [`PageMarks`] for each block, calls [`PageMarks::touch`] whenever the bytes of a page may change, and serialises its elements through
 //! [`serialize_pages`]. While a checkpoint is being written ([`SectionWriter::value`](super::SectionWriter::value)), a page that did
-//! not change since it was last written is referred to and not serialised. Everywhere else (digests, tests) all pages are serialised, so
-//! the bytes of a value never depend on its marks.
+//! not change since it was last written is referred to and not serialised. In all other cases (digests, tests) all pages are serialised,
+//! so the bytes of a value never depend on its marks.
 //!
-//! `serde` gives a `Serialize` implementation no way to be handed a context, so the checkpoint that is being written is found through a
-//! variable of the thread, which is set for the duration of one call of `value`.
+//! `serde` cannot pass a context to a `Serialize` implementation, so the checkpoint that is being written is found through a thread-local
+//! variable, which is set during one call of `value`.
 
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::body::Body;
-
-/// Pages of a block, at most: one bit each.
-pub const PAGES: usize = 64;
-
-/// Which pages of a block changed since they were last written to a checkpoint.
-///
-/// Clones of a block share what was written and mark their changes apart, so a copy-on-write structure keeps the marks inside what it
-/// copies.
-#[derive(Debug, Default)]
-pub struct PageMarks {
-    /// Names the writing after which nothing is marked; 0 before the first. No two writings of a process have the same name.
-    written: AtomicU64,
-    /// A bit for each page that changed since then.
-    changed: AtomicU64,
-}
-
-impl PageMarks {
-    /// Notes that the bytes of a page may change.
-    #[inline]
-    pub fn touch(&mut self, page: usize) {
-        *self.changed.get_mut() |= 1 << (page % PAGES);
-    }
-
-    /// Notes that the bytes of every page may change.
-    pub fn touch_all(&mut self) {
-        *self = Self::default();
-    }
-
-    pub(super) fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_changed(&self, page: usize) -> bool {
-        self.changed.load(Ordering::Relaxed) >> page & 1 == 1
-    }
-
-    pub(super) fn has_changes(&self) -> bool {
-        self.changed.load(Ordering::Relaxed) != 0
-    }
-
-    /// Takes note that all pages were written, and returns the name of that writing.
-    pub(super) fn note_written(&self) -> u64 {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let name = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.written.store(name, Ordering::Relaxed);
-        // Whoever clones the marks meanwhile reads the changes first: none of them can be missing beside an older name.
-        self.changed.store(0, Ordering::Release);
-        name
-    }
-}
-
-impl Clone for PageMarks {
-    fn clone(&self) -> Self {
-        let changed = self.changed.load(Ordering::Acquire);
-        Self { written: self.written().into(), changed: changed.into() }
-    }
-}
+use super::marks::{PAGES, PageMarks};
 
 /// Marks for a growing sequence of elements, `page_len` to a page.
 #[derive(Clone, Debug)]
@@ -81,7 +24,7 @@ pub struct SequenceMarks {
 }
 
 impl SequenceMarks {
-    /// For `len` elements, of which nothing was written yet; `page_len` of them make a page.
+    /// Marks for `len` elements that were not written yet, `page_len` to a page.
     pub fn new(page_len: usize, len: usize) -> Self {
         assert!(page_len > 0, "a page has at least one element");
         let mut marks = Self { page_len, blocks: Vec::new() };
@@ -126,7 +69,7 @@ impl SequenceMarks {
         Ok(())
     }
 
-    /// All places that were touched lie below this one.
+    /// All touched places are below this one.
     pub(crate) fn end(&self) -> usize {
         self.blocks.len() * self.page_len * PAGES
     }
@@ -137,7 +80,7 @@ thread_local! {
     static WRITING: RefCell<Option<Rc<RefCell<Body>>>> = const { RefCell::new(None) };
 }
 
-/// Says into which file the thread serialises, until it is dropped.
+/// Sets the file into which the thread serialises, until it is dropped.
 pub(super) struct Writing {
     before: Option<Rc<RefCell<Body>>>,
 }
@@ -165,7 +108,7 @@ pub fn serialize_pages<E>(
     mut page: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<(), E> {
     let body = WRITING.with_borrow(Option::clone);
-    // Within a page there are no smaller ones.
+    // A page is not divided into smaller ones.
     let Some(body) = body.filter(|body| body.borrow_mut().begin_block(marks, n_pages)) else {
         return (0..n_pages).try_for_each(page);
     };
@@ -183,18 +126,6 @@ pub fn serialize_pages<E>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn clones_share_what_was_written_and_mark_changes_apart() {
-        let mut marks = PageMarks::default();
-        marks.touch(3);
-        let name = marks.note_written();
-        let mut clone = marks.clone();
-        clone.touch(5);
-        assert_eq!((marks.written(), clone.written()), (name, name));
-        assert!(!marks.has_changes() && clone.is_changed(5) && !clone.is_changed(3));
-        assert_ne!(marks.note_written(), name);
-    }
 
     #[test]
     fn without_a_checkpoint_every_element_is_serialised_in_order() {

@@ -1,4 +1,4 @@
-//! Reading a checkpoint: a section streams out of the files that its chunks lie in.
+//! Reading a checkpoint: a section is streamed from the files that have its chunks.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::format::{Entry, Extent, FileName, Frame, broken};
+use super::format::{Extent, FileName, Frame, IndexEntry, broken};
 use super::{CheckpointHeader, Checkpoints, Written, file_of};
 use crate::{Offset, StoreError};
 
-/// A delta is read in many short runs, so what is read ahead is often for nothing.
+/// Small, because a delta is read in many short runs, and what is read ahead is often not used.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// A checkpoint, open for reading. Its header and table of contents hold, and so do those of the files that it refers to; chunks are
-/// checked while they are read.
+/// A checkpoint, open for reading. Its header and table of contents are verified, and those of the files that it refers to. Chunks are
+/// verified when they are read.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -24,17 +24,17 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a checkpoint and checks its frame: format, header, length, table of contents, and that the files that it refers to are
-    /// there and are the ones that it means.
+    /// Opens a checkpoint and verifies format, header, length and table of contents, and that the files that it refers to exist and are
+    /// unchanged.
     ///
     /// # Errors
-    /// Names the file and what does not hold.
+    /// If one of these is wrong; the error names the file.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let frame = Frame::read(path)?;
         let dir = path.parent().unwrap_or(Path::new(""));
         let bases = frame.contents.files.iter().map(|name| open_base(path, dir, name)).collect::<Result<_, _>>()?;
         let checkpoint = Self { path: path.into(), frame, bases };
-        let fits = |entry: &Entry| {
+        let fits = |entry: &IndexEntry| {
             let places = entry.extents.iter().map(|extent| checkpoint.frame_of(extent.file)?.1.place(extent));
             places.map(|place| place.map(|(start, end)| end - start)).sum::<Option<u64>>() == Some(entry.len)
         };
@@ -44,12 +44,12 @@ impl Checkpoint {
         }
     }
 
-    /// What it says of itself.
+    /// Its header.
     pub fn header(&self) -> &CheckpointHeader {
         &self.frame.header
     }
 
-    /// Where it lies.
+    /// Its file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -59,7 +59,7 @@ impl Checkpoint {
         self.frame.contents.sections.iter().map(|entry| (&*entry.name, entry.len))
     }
 
-    /// Offsets of the earlier checkpoints that hold a part of it, in the order of its table.
+    /// Offsets of the earlier checkpoints that it refers to, in the order of its table.
     pub fn bases(&self) -> impl Iterator<Item = Offset> {
         self.frame.contents.files.iter().map(|name| name.offset)
     }
@@ -87,7 +87,7 @@ impl Checkpoint {
         }
     }
 
-    /// Streams a section. Each chunk is compared with its checksum before a byte of it is handed out.
+    /// Streams a section. Each chunk is compared with its checksum before any of its bytes is returned.
     ///
     /// # Errors
     /// If there is no such section.
@@ -107,37 +107,37 @@ impl Checkpoint {
         })
     }
 
-    fn entry(&self, name: &str) -> Option<&Entry> {
+    fn entry(&self, name: &str) -> Option<&IndexEntry> {
         self.frame.contents.sections.iter().find(|entry| entry.name == name)
     }
 
-    /// What the bytes of a section mean; `None` if there is no such section.
+    /// The version of a section; `None` if there is no such section.
     pub fn section_version(&self, name: &str) -> Option<u32> {
         self.entry(name).map(|entry| entry.version)
     }
 
-    /// A whole section, checked.
+    /// A whole section, verified.
     ///
     /// # Errors
     /// If there is no such section, or it is damaged.
     pub fn section_bytes(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         let mut reader = self.section(name)?;
-        // The length is that of bytes in files, so it is safe to allocate.
+        // The files have this many bytes, so it is safe to allocate them.
         let mut bytes = Vec::with_capacity(reader.remaining() as usize);
         reader.read_to_end(&mut bytes).map_err(|e| self.section_failed(name, e))?;
         Ok(bytes)
     }
 
-    /// Reads all sections and the whole file, and compares every checksum.
+    /// Reads all sections and the whole file, and compares all checksums.
     ///
     /// # Errors
-    /// Names the section that does not hold, where it is one.
+    /// If a checksum does not match; the error names the section, if it is one.
     pub fn verify(&self) -> Result<(), StoreError> {
         for entry in &self.frame.contents.sections {
             let mut reader = self.section(&entry.name)?;
             io::copy(&mut reader, &mut io::sink()).map_err(|e| self.section_failed(&entry.name, e))?;
         }
-        // The sections hold; this finds damage in chunks that are only of use to others, and a file put together from two.
+        // This also finds damage in chunks that only later files use, and a file whose parts come from two files.
         let failed = |e| StoreError::io(&self.path, "reading a checkpoint", e);
         let file = File::open(&self.path).map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();
@@ -152,7 +152,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Writes it into another folder, as one file that refers to none.
+    /// Writes it into another folder, as one file that refers to no other.
     ///
     /// # Errors
     /// If it is damaged, or the folder cannot be written.
@@ -206,7 +206,7 @@ impl Write for HashOnly<'_> {
     }
 }
 
-/// The file that the last chunk came from, and how far it was read.
+/// The file of the last chunk, and the position in it.
 #[derive(Debug)]
 struct OpenFile {
     number: u32,
@@ -218,14 +218,14 @@ struct OpenFile {
 #[derive(Debug)]
 pub struct SectionReader<'a> {
     checkpoint: &'a Checkpoint,
-    entry: &'a Entry,
+    entry: &'a IndexEntry,
     /// Bytes still to read.
     left: u64,
     /// The next chunk: number `chunk` of extent number `extent`.
     extent: usize,
     chunk: u32,
     open: Option<OpenFile>,
-    /// The chunk at hand, and how much of it was handed out.
+    /// The present chunk, and how much of it was returned.
     bytes: Vec<u8>,
     taken: usize,
 }
@@ -254,7 +254,7 @@ impl SectionReader<'_> {
         }
         let open = self.open.as_mut().expect("opened above");
         if open.at != frame.starts[number] {
-            // Within the buffer this asks the system nothing: most runs of a delta lie near to each other.
+            // Within the buffer this needs no system call, and most runs of a delta are close to each other.
             open.file.seek_relative(frame.starts[number] as i64 - open.at as i64)?;
         }
         // The length is that of bytes in the file, so it is safe to allocate.
@@ -270,7 +270,7 @@ impl SectionReader<'_> {
         Ok(true)
     }
 
-    /// What is left of the chunk at hand, or the next one; `None` at the end.
+    /// The rest of the present chunk, or the next one; `None` at the end.
     pub(super) fn next_chunk(&mut self) -> io::Result<Option<&[u8]>> {
         while self.taken == self.bytes.len() {
             if !self.read_chunk()? {

@@ -1,6 +1,6 @@
-//! Reading a checkpoint's sections as values: those that this build cannot use are noted, not fatal.
+//! Reading a checkpoint's sections as values. A section that this build cannot use is reported and is not an error.
 //!
-//! A section that is damaged is another matter: an earlier checkpoint, or the log, has what it held.
+//! A damaged section is an error, because an earlier checkpoint or the log has its content.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -41,10 +41,10 @@ pub enum UnreadReason {
         /// The version of this build.
         expected: u32,
     },
-    /// Its bytes are whole, but not what this build expects of that version.
+    /// Its bytes are undamaged, but this build cannot decode them.
     #[error("it does not decode: {0}")]
     Undecodable(String),
-    /// This build has no use for it.
+    /// This build does not know it.
     #[error("this build has no use for it")]
     Unknown,
 }
@@ -56,7 +56,7 @@ impl std::fmt::Display for Unread {
 }
 
 impl<'a> SectionSource<'a> {
-    /// All sections of `checkpoint`.
+    /// The sections of `checkpoint`.
     pub fn new(checkpoint: &'a Checkpoint) -> Self {
         Self { checkpoint, asked: BTreeSet::new(), unread: Vec::new() }
     }
@@ -66,7 +66,7 @@ impl<'a> SectionSource<'a> {
         self.checkpoint
     }
 
-    /// The value of a section in that version; `None`, and a note, if there is none that this build can use.
+    /// The value of a section of this version. If this build cannot use the section, `None` is returned and the reason is kept.
     ///
     /// # Errors
     /// If the section is damaged, or the file cannot be read.
@@ -74,7 +74,7 @@ impl<'a> SectionSource<'a> {
         self.value_since(name, version..=version)
     }
 
-    /// [`SectionSource::value`] for a type that reads all these versions.
+    /// [`SectionSource::value`] for a type that can read all these versions.
     ///
     /// # Errors
     /// Those of [`SectionSource::value`].
@@ -97,17 +97,17 @@ impl<'a> SectionSource<'a> {
         Ok(None)
     }
 
-    /// Passes over a section whose value holds nothing: whether it is there does not matter.
+    /// Skips a section without content, whether the checkpoint has it or not.
     pub fn pass(&mut self, name: &str) {
         self.asked.insert(name.to_owned());
     }
 
-    /// Takes note that a section was read and cannot be used after all.
+    /// Records that a section was read and cannot be used.
     pub fn reject(&mut self, name: &str, why: String) {
         self.unread.push(Unread { section: name.to_owned(), reason: UnreadReason::Undecodable(why) });
     }
 
-    /// The sections that were asked for in vain, in the order of asking, and behind them those that were never asked for.
+    /// The sections that could not be used, in the order of the requests, followed by those that were never requested.
     pub fn into_unread(self) -> Vec<Unread> {
         let Self { checkpoint, asked, mut unread } = self;
         let unknown = checkpoint.sections().filter(|(name, _)| !asked.contains(*name));

@@ -1,28 +1,30 @@
-//! What the next checkpoint may refer to: the chunks and pages of the one before it, kept in memory between two writings.
+//! The chunks and pages of the last checkpoint, kept in memory because the next one may refer to them.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::body::Known;
 use super::format::{Chunk, FileName, checksum_of};
 use super::reader::Checkpoint;
 use super::{MAX_BASES, file_of};
 use crate::Offset;
 
-/// A chunk: its file by number, and its place in it.
+/// Chunks by the hash of their bytes. It is only looked up, so its order does not reach any byte.
+pub(super) type Known = HashMap<[u8; 16], Place>;
+
+/// The number of a chunk's file, and of the chunk in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) file: u32,
     pub(super) number: u32,
 }
 
-/// Chunks that lie one behind another in one file.
+/// Consecutive chunks of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) file: u32,
     pub(super) first: u32,
     pub(super) n: u32,
-    /// Bytes of all of them.
+    /// Total number of their bytes.
     pub(super) len: u64,
 }
 
@@ -37,13 +39,13 @@ impl Run {
     }
 }
 
-/// Where the pages of a block lie.
+/// The places of a block's pages.
 #[derive(Debug, Default)]
 pub(super) struct Block {
     runs: Vec<Run>,
     /// Where the runs of each page end.
     ends: Vec<u32>,
-    /// The writing that last needed it.
+    /// Number of the last writing that used it.
     used: u64,
 }
 
@@ -56,7 +58,7 @@ impl Block {
         self.ends.len()
     }
 
-    /// The runs of a page, if it was there.
+    /// The runs of a page, if the block had it.
     pub(super) fn page(&self, page: usize) -> Option<&[Run]> {
         let end = *self.ends.get(page)? as usize;
         let start = page.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
@@ -72,7 +74,7 @@ impl Block {
         self.ends.push(self.runs.len() as u32);
     }
 
-    /// Adds to the last page.
+    /// Adds a run to the last page.
     pub(super) fn extend_page(&mut self, run: Run) {
         let start = self.n_pages().checked_sub(2).map_or(0, |before| self.ends[before] as usize);
         match self.runs[start..].last_mut() {
@@ -83,7 +85,7 @@ impl Block {
     }
 }
 
-/// A file that chunks may be referred to in.
+/// A file whose chunks may be referred to.
 #[derive(Debug)]
 struct BaseFile {
     name: FileName,
@@ -91,24 +93,24 @@ struct BaseFile {
     lens: Vec<u32>,
 }
 
-/// All that the next checkpoint may refer to.
+/// Everything that the next checkpoint may refer to.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
-    /// The checkpoint that it was written with.
+    /// The checkpoint whose writing it comes from.
     newest: Option<Offset>,
-    /// By number; numbers of files that nothing refers to any more stay empty.
+    /// Files by number; the number of a file that is no longer used stays empty.
     files: Vec<Option<BaseFile>>,
     pub(super) known: Known,
-    /// Where blocks of pages lie, by the name of their writing. Looked up only, so its order reaches no byte.
+    /// Blocks of pages by the number of their writing. It is only looked up, so its order does not reach any byte.
     blocks: HashMap<u64, Block>,
-    /// Counts writings.
+    /// Number of writings so far.
     writing: u64,
-    /// Whether a delta saves more than it costs: in few files, of which at least two thirds are still of use.
+    /// Whether a delta saves more than it costs: it refers to few files, of which at least two thirds are still used.
     is_worth_it: bool,
 }
 
 impl Tail {
-    /// What a checkpoint and the files that it refers to hold.
+    /// The chunks of a checkpoint and of the files that it refers to.
     pub(super) fn of(checkpoint: &Checkpoint) -> Self {
         let mut tail = Self { newest: Some(checkpoint.header().offset), ..Self::default() };
         let chunks: Vec<&[Chunk]> = checkpoint.frames().map(|frame| &*frame.contents.chunks).collect();
@@ -128,7 +130,7 @@ impl Tail {
         self.files.len() as u32
     }
 
-    /// Whether the next checkpoint should refer to it: whether that saves more than it costs, and its files are as they were.
+    /// Whether the next checkpoint should refer to it: that saves more than it costs, and its files are unchanged.
     pub(super) fn is_usable(&self, dir: &Path) -> bool {
         let is_there = |file: &BaseFile| {
             let checksum = checksum_of(&file_of(dir, file.name.offset));
@@ -137,8 +139,8 @@ impl Tail {
         self.is_worth_it && self.files.iter().flatten().all(is_there)
     }
 
-    /// The files that these runs lie in besides the one that is being written, and for each file number its place among them, from 1
-    /// on (0 is the file itself).
+    /// The files of these runs, without the one that is being written; and for each file number its place among them, from 1 on (0 is the
+    /// file itself).
     pub(super) fn number<'a>(&self, runs: impl Iterator<Item = &'a Run>) -> (Vec<FileName>, Vec<u32>) {
         let mut numbers = vec![0; self.files.len() + 1];
         runs.for_each(|run| numbers[run.file as usize] = 1);
@@ -151,7 +153,7 @@ impl Tail {
         (names, numbers)
     }
 
-    /// The file that was being written is in its place: the next one may refer to what is in use, and to nothing else.
+    /// The file is written and renamed: from now on only chunks that it uses may be referred to.
     pub(super) fn finish<'a>(mut self, name: FileName, chunks: &[Chunk], runs: impl Iterator<Item = &'a Run>) -> Self {
         self.newest = Some(name.offset);
         self.files.push(Some(BaseFile { name, lens: chunks.iter().map(|chunk| chunk.len).collect() }));
@@ -162,7 +164,7 @@ impl Tail {
         self
     }
 
-    /// Lets go of files that nothing lies in, and says whether the rest is worth referring to.
+    /// Drops files without used chunks, and decides whether referring to the rest saves more than it costs.
     fn judge(&mut self, runs: impl Iterator<Item = Run>) {
         let lens = |file: &Option<BaseFile>| file.as_ref().map_or(0, |file| file.lens.len());
         let mut is_live: Vec<Vec<bool>> = self.files.iter().map(|file| vec![false; lens(file)]).collect();
@@ -187,17 +189,17 @@ impl Tail {
         self.is_worth_it = self.files.iter().flatten().count() <= MAX_BASES && stored <= live + live / 2;
     }
 
-    /// Takes a block out, to be given back or replaced.
+    /// Removes a block, to be put back or replaced.
     pub(super) fn take_block(&mut self, written: u64) -> Option<Block> {
         self.blocks.remove(&written)
     }
 
-    /// Takes note of where a block lies.
+    /// Keeps the places of a block.
     pub(super) fn keep_block(&mut self, written: u64, block: Block) {
         self.blocks.insert(written, Block { used: self.writing, ..block });
     }
 
-    /// Whether it is the tail of the checkpoint at `offset`.
+    /// Whether it comes from the checkpoint at `offset`.
     pub(super) fn ends_with(&self, offset: Offset) -> bool {
         self.newest == Some(offset)
     }

@@ -1,4 +1,4 @@
-//! Writing a checkpoint: sections stream by in chunks, and only chunks that no earlier file has are written.
+//! Writing a checkpoint: sections are cut into chunks, and only chunks that no earlier file has are written.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -9,16 +9,16 @@ use std::rc::Rc;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Trust;
 use super::body::{Body, Flow, Section};
-use super::format::{Contents, END_MAGIC, Entry, Extent, FORMAT, FileName, MAGIC};
+use super::format::{CheckpointHeader, Contents, END_MAGIC, Extent, FORMAT, FileName, IndexEntry, MAGIC};
 use super::pages::Writing;
 use super::reader::Checkpoint;
 use super::tail::{Run, Tail};
-use super::{CheckpointHeader, Trust};
 use crate::StoreError;
 use crate::log::sync_dir;
 
-/// Writes one checkpoint. Nothing is at its place before [`CheckpointWriter::finish`].
+/// Writes one checkpoint. It exists under its name only after [`CheckpointWriter::finish`].
 pub struct CheckpointWriter {
     path: PathBuf,
     unfinished: PathBuf,
@@ -35,19 +35,19 @@ struct WrittenSection {
     content: Section,
 }
 
-/// What a finished checkpoint took.
+/// The size of a finished checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Bytes of all sections.
     pub state_bytes: u64,
-    /// Bytes of the file: what no earlier file had, and the table of contents.
+    /// Bytes of the file: the chunks that no earlier file had, and the table of contents.
     pub file_bytes: u64,
-    /// Earlier files that it refers to.
+    /// Number of earlier files that it refers to.
     pub n_bases: usize,
 }
 
 impl CheckpointWriter {
-    /// Begins a checkpoint that will lie at `path` and may refer to what is in `tail`. When finished, it tells `trust`.
+    /// Begins a checkpoint with the name `path` that may refer to `tail`. When it is finished, `trust` refers to it.
     pub(super) fn begin(path: &Path, header: &CheckpointHeader, tail: Tail, trust: Trust) -> Result<Self, StoreError> {
         let mut unfinished = path.as_os_str().to_owned();
         unfinished.push(super::UNFINISHED);
@@ -70,10 +70,10 @@ impl CheckpointWriter {
         body.append(&xxh3_64(&header).to_le_bytes())
     }
 
-    /// Writes a section through `write`; its length need not be known before. `version` says what its bytes mean.
+    /// Writes a section through `write`; its length need not be known before. `version` is the version of its encoding.
     ///
     /// # Errors
-    /// If the name was used already or the disk refuses.
+    /// If the name was used already, or the file cannot be written.
     pub fn section(
         &mut self,
         name: &str,
@@ -109,10 +109,10 @@ impl CheckpointWriter {
         })
     }
 
-    /// Makes the checkpoint durable and puts it in its place.
+    /// Makes the checkpoint durable and renames it to its name.
     ///
     /// # Errors
-    /// If the disk refuses; the place is as it was before.
+    /// If the file cannot be written. Then an earlier checkpoint of that name is unchanged.
     pub fn finish(mut self) -> Result<Written, StoreError> {
         let (written, tail) = self.write_end().map_err(|e| self.failed(e))?;
         std::fs::rename(&self.unfinished, &self.path).map_err(|e| self.failed(e))?;
@@ -129,7 +129,7 @@ impl CheckpointWriter {
         let mut body = self.body.borrow_mut();
         let runs = || self.sections.iter().flat_map(|section| &section.content.runs);
         let (files, numbers) = body.tail.number(runs());
-        let entry = |section: &WrittenSection| Entry {
+        let entry = |section: &WrittenSection| IndexEntry {
             name: section.name.clone(),
             version: section.version,
             len: section.content.len,
@@ -166,7 +166,7 @@ fn extent(run: &Run, numbers: &[u32]) -> Extent {
 impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         if !self.finished {
-            // Litter at worst: the name is never read.
+            // If this fails, the file only takes space: it is never read.
             let _ = std::fs::remove_file(&self.unfinished);
         }
     }
@@ -176,11 +176,11 @@ impl Drop for CheckpointWriter {
 pub struct SectionWriter<'a>(&'a Rc<RefCell<Body>>);
 
 impl SectionWriter<'_> {
-    /// Writes a value in its postcard form. Pages of it ([`serialize_pages`](crate::serialize_pages)) that an earlier checkpoint of this
+    /// Writes a value in its postcard form. Its pages ([`serialize_pages`](crate::serialize_pages)) that an earlier checkpoint of this
     /// process has are referred to and not serialised.
     ///
     /// # Errors
-    /// If the disk refuses, or the value has no such form.
+    /// If the file cannot be written, or the value has no such form.
     pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
         let _writing = Writing::into_file(self.0);
         let written = postcard::serialize_with_flavor(value, Flow(self.0.clone()));

@@ -1,4 +1,4 @@
-//! Copying a log while it is written: each segment in one snapshot, oldest first, so that the copy is a prefix.
+//! Copying a log while it is written: each segment as one snapshot, oldest first, so that the copy is a prefix of the log.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub(crate) fn copy_log(dir: &Path, target: &Path) -> Result<Offset, StoreError> 
     std::fs::create_dir_all(target).map_err(|e| StoreError::io(target, "making a folder", e))?;
     let firsts = list(dir)?;
     let Some(&start) = firsts.first() else {
-        return Err(StoreError::Corrupt { path: dir.into(), what: "it holds no segment of a log".into() });
+        return Err(StoreError::NoLog { path: dir.into() });
     };
     for &first in &firsts {
         let copied = copy_segment(dir, target, first);
@@ -23,7 +23,7 @@ pub(crate) fn copy_log(dir: &Path, target: &Path) -> Result<Offset, StoreError> 
         }
         copied?;
     }
-    // The last one may have been sealed before its turn came; a log ends with a segment to write.
+    // The last segment may have been sealed before it was copied, but a log ends with one that can be written.
     let last = Segment::open_to_read(target, firsts[firsts.len() - 1])?;
     if last.sealed()?.is_some() {
         let end = last.bounds()?.map_or(last.first, |(_, high)| high.next());
@@ -34,7 +34,7 @@ pub(crate) fn copy_log(dir: &Path, target: &Path) -> Result<Offset, StoreError> 
     Ok(start)
 }
 
-/// Removes what readers leave behind in a folder that nobody has open: emptied write-ahead logs and their indexes.
+/// Removes the files that readers leave in a folder that no process has open: empty write-ahead logs and their indexes.
 pub(crate) fn remove_side_files(dir: &Path) -> Result<(), StoreError> {
     for first in list(dir)? {
         for suffix in ["-wal", "-shm"] {
@@ -56,13 +56,13 @@ fn copy_segment(dir: &Path, target: &Path, first: Offset) -> Result<(), StoreErr
     let mut copy = Connection::open(&path).map_err(failed)?;
     {
         let backup = rusqlite::backup::Backup::new(&source.conn, &mut copy).map_err(failed)?;
-        // All pages in one step: one snapshot, which no writer can make begin again.
+        // All pages in one step: a snapshot that a writer cannot force to begin again.
         match backup.step(-1).map_err(failed)? {
             rusqlite::backup::StepResult::Done => {}
             _ => {
                 return Err(failed(rusqlite::Error::SqliteFailure(
                     rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-                    Some("the writer did not let go of the file".into()),
+                    Some("the writer held the file for too long".into()),
                 )));
             }
         }

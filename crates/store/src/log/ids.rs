@@ -1,9 +1,9 @@
-//! Which events and refused records the log holds: a map for the segment being written, a filter and an index for each
+//! The ids of events and refused records in the log: a map for the segment being written, a filter and an index for each
 //! sealed one.
 //!
-//! Ids are looked up by a 64-bit hash; a hash only nominates offsets, the record itself decides. The filter is the split
-//! block Bloom filter of Parquet (Putze, Sanders, Singler 2007): one cache line per question, 12 bits per id, and no
-//! choice in its making, so equal segments have equal filters.
+//! Ids are looked up by a 64-bit hash. A hash gives possible offsets, and the record at an offset has the id itself. The filter is the split
+//! block Bloom filter of Parquet (Putze, Sanders, Singler 2007): one cache line per lookup and 12 bits per id. It is a
+//! function of the ids, so equal segments have equal filters.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -16,7 +16,7 @@ use crate::Offset;
 #[derive(Default)]
 pub(super) struct LiveIds {
     first: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
-    /// Further offsets of a hash: an id that came again after its erasure, or two ids of equal hash. Rare.
+    /// Further offsets of a hash, which are rare: an id that was sent again after its erasure, or two ids of equal hash.
     further: HashMap<u64, Vec<u32>>,
 }
 
@@ -48,7 +48,7 @@ impl LiveIds {
     }
 }
 
-/// Ids are hashed already.
+/// Passes the hash through, because the keys are hashes already.
 #[derive(Default)]
 struct AsItIs(u64);
 
@@ -66,7 +66,7 @@ impl Hasher for AsItIs {
     }
 }
 
-/// Bits of the filter per id; one new id in 200 asks the index in vain.
+/// Bits of the filter per id. With 12, one new id in 200 is looked up in the index although it is not there.
 const BITS_PER_ID: usize = 12;
 const BLOCK_BITS: usize = 256;
 const BLOCK_WORDS: usize = 8;
@@ -74,7 +74,7 @@ const BLOCK_WORDS: usize = 8;
 const SALT: [u32; BLOCK_WORDS] =
     [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
-/// Says of a hash "certainly not in this segment" or "perhaps".
+/// Answers for a hash that it is certainly not in the segment, or that it may be.
 pub(super) struct Filter {
     blocks: Vec<[u32; BLOCK_WORDS]>,
 }
@@ -109,7 +109,7 @@ impl Filter {
         self.blocks.iter().flatten().flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    /// The filter with these bytes, if they can be one.
+    /// The filter with these bytes, if their length is possible.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (blocks, rest) = bytes.as_chunks::<{ BLOCK_BITS / 8 }>();
         if blocks.is_empty() || !rest.is_empty() {
@@ -127,13 +127,13 @@ fn bits(hash: u64) -> [u32; BLOCK_WORDS] {
     SALT.map(|salt| 1 << ((hash as u32).wrapping_mul(salt) >> 27))
 }
 
-/// Ids that a bucket of the index holds at most on average; two buckets and more share a page of the database.
+/// Largest mean number of ids in a bucket of the index, so that a page of the database has at least two buckets.
 const IDS_PER_BUCKET: usize = 128;
 /// A hash and a position.
 const ENTRY_BYTES: usize = 12;
 const SUM_BYTES: usize = 4;
 
-/// How many leading bits of a hash name its bucket in an index over `n_ids`.
+/// Number of leading bits of a hash that are the number of its bucket, in an index of `n_ids`.
 pub(super) fn bucket_bits(n_ids: usize) -> u32 {
     n_ids.div_ceil(IDS_PER_BUCKET).next_power_of_two().trailing_zeros()
 }
@@ -155,7 +155,7 @@ pub(super) fn bucket_bytes(pairs: &[(u64, u32)]) -> Vec<u8> {
     bytes
 }
 
-/// The pairs in a bucket, in order; `None` if the bytes are no bucket.
+/// The pairs in a bucket, in order; `None` if the bytes are not a bucket.
 pub(super) fn bucket_pairs(bytes: &[u8]) -> Option<Vec<(u64, u32)>> {
     let (entries, sum) = bytes.split_last_chunk::<SUM_BYTES>()?;
     if (xxh3_64(entries) as u32).to_le_bytes() != *sum {

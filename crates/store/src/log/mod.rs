@@ -1,9 +1,9 @@
-//! The log: the durable truth, with one writer and many readers.
+//! The log: the durable sequence of records, with one writer and many readers.
 //!
-//! In: bodies, in groups. Out: an offset for each once it is durable, and the records again, in order, to anybody who reads.
-//! The records lie in `DIR/log/`, in segments named by their first offset; the last one is written, the others are sealed
-//! and carry a filter and an index over their ids. The log judges nothing: what is a duplicate it can tell
-//! ([`Log::find_events`], [`Log::find_refusals`]), what to do about it is the caller's business.
+//! In: bodies, in groups. Out: an offset for each when it is durable, and the records in order for every reader. The records
+//! are in `DIR/log/`, in segments named by their first offset. The last segment is written; the others are sealed and have a
+//! filter and an index of their ids. The log checks nothing. It finds duplicates ([`Log::find_events`],
+//! [`Log::find_refusals`]); the caller decides what to do about them.
 
 mod copy;
 mod ids;
@@ -37,7 +37,7 @@ use crate::{Body, Offset, StoreError};
 /// Settings of a log; they may differ from one opening to the next.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// Records after which a segment is sealed. A group is never split, so a segment may hold a few more.
+    /// Records after which a segment is sealed. A group is never split, so a segment may have a few more.
     pub segment_records: u64,
 }
 
@@ -51,7 +51,7 @@ impl Default for LogSettings {
 pub struct Log {
     dir: PathBuf,
     settings: LogSettings,
-    /// A segment is full when its first record is this old.
+    /// A segment is also full when its first record is this old.
     segment_span: Option<Duration>,
     _lock: File,
     extent: Arc<Extent>,
@@ -70,11 +70,11 @@ struct Active {
     ids: LiveIds,
     count: u64,
     checksum: u64,
-    /// When the first record came in.
+    /// When the first record arrived.
     begun_at: Option<Timestamp>,
 }
 
-/// A full segment whose index a thread is writing; until it is done, the map in memory goes on answering.
+/// A full segment whose index a thread is writing. Until it is done, ids are found in the map in memory.
 struct Sealing {
     segment: Segment,
     end: Offset,
@@ -91,10 +91,10 @@ struct Sealed {
 }
 
 impl Log {
-    /// Opens the log in `dir/log`, or begins one there. Only the ids of the last segment are read again.
+    /// Opens the log in `dir/log`, or creates one there. Only the ids of the last segment are read.
     ///
     /// # Errors
-    /// If another process has it, if a file is damaged, foreign or missing, or if the folder cannot be written.
+    /// If another process has it open, if a file is damaged, foreign or missing, or if the folder cannot be written.
     pub fn open(dir: &Path, settings: LogSettings) -> Result<Self, StoreError> {
         let dir = dir.join("log");
         std::fs::create_dir_all(&dir).map_err(|e| StoreError::io(&dir, "making the log's folder", e))?;
@@ -134,17 +134,17 @@ impl Log {
         })
     }
 
-    /// From here on a segment is also full when its first record is this old. Retention removes whole segments, so it removes a record
-    /// at most this much later than its age demands.
+    /// From here on a segment is also full when its first record is this old. Retention removes whole segments, so a record
+    /// is removed at most this much later than its own age requires.
     pub fn set_segment_span(&mut self, span: Option<Duration>) {
         self.segment_span = span;
     }
 
-    /// Appends `bodies` in one durable commit and returns their offsets. A clock that jumped back is held at the stamp of
-    /// the record before.
+    /// Appends `bodies` in one durable commit and returns their offsets. If the clock went back, they get the time of the last
+    /// record.
     ///
     /// # Errors
-    /// A write that fails poisons the log: this and every later append fail, reads go on.
+    /// A failed write poisons the log: this and every later append fail, and reads continue.
     pub fn append(&mut self, received_at: Timestamp, bodies: &[Body]) -> Result<Range<Offset>, StoreError> {
         self.refuse_if_poisoned()?;
         let start = self.end();
@@ -155,7 +155,7 @@ impl Log {
         self.poison_on_error(appended)
     }
 
-    /// The first offset kept.
+    /// The first offset that was not pruned.
     pub fn start(&self) -> Offset {
         self.extent.start()
     }
@@ -165,7 +165,7 @@ impl Log {
         self.extent.end()
     }
 
-    /// A reader for any thread; it sees all that was committed, also later on.
+    /// A reader for any thread. It sees all committed records, also later ones.
     pub fn reader(&self) -> LogReader {
         LogReader::new(self.extent.clone())
     }
@@ -173,13 +173,13 @@ impl Log {
     /// The digest of all records before `upto`; see [`LogReader::digest`].
     ///
     /// # Errors
-    /// If `upto` lies outside of the log or a record is damaged.
+    /// If `upto` is outside the log, or a record is damaged.
     pub fn digest(&self, upto: Offset) -> Result<u128, StoreError> {
         self.reader().digest(upto)
     }
 
-    /// Where the event with this id first came in: as an event, or released from quarantine. Erased events and those of
-    /// pruned segments are not known any more.
+    /// The offset at which the event with this id first occurs, as an event or released from quarantine. Erased events and those
+    /// of pruned segments are not found.
     ///
     /// # Errors
     /// If an index or a record is damaged.
@@ -187,7 +187,7 @@ impl Log {
         Ok(self.find_events([id])?[0])
     }
 
-    /// [`Log::find_event`] for many ids at once, which is faster: in the order of `ids`.
+    /// [`Log::find_event`] for many ids at once, which is faster. The results have the order of `ids`.
     ///
     /// # Errors
     /// If an index or a record is damaged.
@@ -198,8 +198,8 @@ impl Log {
         self.find(ids.into_iter().map(|id| Key::Event(id.as_str())))
     }
 
-    /// Where refused records of these names first came in, whatever became of them since, in the order of `ids`. Those of
-    /// pruned segments are not known any more.
+    /// The offsets at which the refused records with these ids first occur, in the order of `ids`, whether they were released or
+    /// dropped since. Those of pruned segments are not found.
     ///
     /// # Errors
     /// If an index or a record is damaged.
@@ -210,7 +210,7 @@ impl Log {
     fn find<'a>(&self, keys: impl Iterator<Item = Key<'a>>) -> Result<Vec<Option<Offset>>, StoreError> {
         let keys: Vec<(Key<'a>, u64)> = keys.map(|key| (key, key.hash())).collect();
         let mut found = vec![None; keys.len()];
-        // Segment by segment, so that a filter stays in the processor's cache; oldest first, since the first one wins.
+        // Segment by segment, so that a filter stays in the processor's cache; oldest first, because the first offset counts.
         for sealed in &self.sealed {
             for (found, (key, hash)) in found.iter_mut().zip(&keys) {
                 if found.is_none() && sealed.filter.may_contain(*hash) {
@@ -229,12 +229,12 @@ impl Log {
         Ok(found)
     }
 
-    /// Puts tombstones in the place of these records, durably; their bytes are gone from the log's files afterwards (not
-    /// from backups, nor from checkpoints made before). Offsets that are no more in the log are passed over.
+    /// Replaces these records by tombstones, durably. Afterwards the log's files no longer contain their bytes; backups and
+    /// earlier checkpoints still may. Offsets of pruned records are skipped.
     ///
     /// # Errors
-    /// If an offset is not there yet. A failed write poisons the log; an erasure that was not reported done may be repeated,
-    /// also one that a reader kept from emptying a write-ahead log.
+    /// If an offset is after the end of the log. A failed write poisons the log. After an error the erasure may be repeated, also
+    /// if a reader prevented a write-ahead log from being emptied.
     pub fn erase(&mut self, offsets: &[Offset]) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
         let (start, end) = (self.start(), self.end());
@@ -245,7 +245,7 @@ impl Log {
             return Err(StoreError::BeyondEnd { offset, end });
         }
         let erased = self.erase_sorted(&offsets);
-        // A reader in the way of the second half poisons nothing: the tombstones are durable, and old bytes do no harm but stay.
+        // If a reader prevents the second half, the log is not poisoned: the tombstones are durable, only old bytes remain.
         let touched = self.poison_on_error(erased)?;
         for segment in &touched {
             segment.truncate_wal()?;
@@ -257,12 +257,12 @@ impl Log {
         Ok(())
     }
 
-    /// Removes whole sealed segments that end at or before `before`; the caller holds a checkpoint that covers them. Their
-    /// event ids are forgotten: an event that old, sent again, counts as new. The digest stays what it was. [`Log::detach`] is for a log
-    /// that others write to meanwhile.
+    /// Removes whole sealed segments that end at or before `before`; the caller has a checkpoint that includes them. Their event
+    /// ids are forgotten: such an event counts as new if it is sent again. The digest does not change. While the log is written,
+    /// use [`Log::detach`].
     ///
     /// # Errors
-    /// A failed write poisons the log; what was removed by then stays removed.
+    /// A failed write poisons the log. Segments that were removed before it stay removed.
     pub fn prune(&mut self, before: Offset) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
         let pruned = self.prune_sealed(before);
@@ -306,7 +306,7 @@ impl Log {
         Ok(start..end)
     }
 
-    /// Begins the segment at `first` and has a thread seal the one before.
+    /// Begins the segment at `first` and starts a thread that seals the one before.
     fn begin_segment(&mut self, first: Offset) -> Result<(), StoreError> {
         self.finish_sealing()?;
         let segment = Segment::create(&self.dir, first)?;
@@ -323,7 +323,7 @@ impl Log {
         Ok(())
     }
 
-    /// Waits for the thread that seals, if there is one.
+    /// Waits for the sealing thread, if there is one.
     fn finish_sealing(&mut self) -> Result<(), StoreError> {
         let Some(Sealing { segment, end, thread, .. }) = self.sealing.take() else { return Ok(()) };
         let (filter, bucket_bits) = match thread.join() {
@@ -334,7 +334,7 @@ impl Log {
         Ok(())
     }
 
-    /// Erases, and returns the sealed segments where it did.
+    /// Erases the records and returns the sealed segments that changed.
     fn erase_sorted(&mut self, offsets: &[Offset]) -> Result<Vec<Segment>, StoreError> {
         self.finish_sealing()?;
         let mut touched = Vec::new();
@@ -357,7 +357,7 @@ impl Log {
 }
 
 impl Drop for Log {
-    /// A segment being sealed is waited for: the next opening would do the work again. A failure shows there.
+    /// Waits for a segment that is being sealed, because the next opening would seal it again. A failure shows then.
     fn drop(&mut self) {
         if let Some(sealing) = self.sealing.take() {
             let _ = sealing.thread.join();
@@ -366,7 +366,7 @@ impl Drop for Log {
 }
 
 impl Active {
-    /// Reads a segment through: its ids, its sum, and the stamp of its last record.
+    /// Reads a whole segment: its ids, its sum, and the time of its last record.
     fn recover(segment: Segment) -> Result<(Self, Option<Timestamp>), StoreError> {
         let mut active = Self { segment, ids: LiveIds::default(), count: 0, checksum: 0, begun_at: None };
         let mut last_stamp = None;
@@ -383,7 +383,7 @@ impl Active {
         Ok((active, last_stamp))
     }
 
-    /// Whether its first record came in at least `span` before `stamp`.
+    /// Whether its first record arrived at least `span` before `stamp`.
     fn spans(&self, span: Option<Duration>, stamp: Timestamp) -> bool {
         let (Some(span), Some(begun_at)) = (span, self.begun_at) else { return false };
         u128::from(stamp.0.abs_diff(begun_at.0)) >= span.as_millis()
@@ -391,7 +391,7 @@ impl Active {
 }
 
 impl Sealed {
-    /// Opens a segment that must reach up to `end`; one that a crash kept from being sealed is sealed now.
+    /// Opens a segment that must reach up to `end`. If a crash prevented its sealing, it is sealed now.
     fn open(dir: &Path, first: Offset, end: Offset) -> Result<Self, StoreError> {
         let segment = Segment::open_to_read(dir, first)?;
         let reached = segment.bounds()?.map_or(first, |(_, high)| high.next());
@@ -437,12 +437,12 @@ fn first_with_key(
 fn seal(segment: &mut Segment, count: u64, checksum: u64, ids: &LiveIds) -> Result<(Filter, u32), StoreError> {
     let pairs = ids.sorted();
     let filter = segment.seal(count, checksum, &pairs)?;
-    // A reader may be in the way; what is not copied now is copied when the segment is next opened for writing.
+    // A reader may prevent it. What is not copied now is copied when the segment is next opened for writing.
     let _ = segment.truncate_wal();
     Ok((filter, ids::bucket_bits(pairs.len())))
 }
 
-/// Takes the folder for this process, for as long as the file is held.
+/// Locks the folder for this process, as long as the file is open.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);

@@ -1,9 +1,9 @@
-//! Retention: which segments are full, and how the oldest ones, or only the answers in them, are removed.
+//! Retention: listing full segments, and removing the oldest ones or only the served answers in them.
 //!
-//! A running server prunes in three steps, so that writes never wait for the disk: any thread notes the digest of what goes in the
-//! segment that stays ([`LogReader::note_digests`]), the writer's thread takes the segments out of the log ([`Log::detach`]), and any
-//! thread deletes their files ([`Detached::remove`]). A crash between two steps leaves a log that is whole, with or without the oldest
-//! segments, because they are deleted from the oldest on and each successor knows the digest of what lay before it.
+//! A running server prunes in three steps, so that writes never wait for the disk. Any thread writes the digest of the records that are
+//! to be removed into the first segment that stays ([`LogReader::note_digests`]); the writer's thread removes the segments from the log
+//! ([`Log::detach`]); any thread deletes their files ([`Detached::remove`]). After a crash between two steps the log is complete, with or
+//! without the oldest segments: they are deleted from the oldest on, and each segment after them has the digest of all records before it.
 
 use std::path::Path;
 
@@ -14,35 +14,35 @@ use super::segment::{self, Segment};
 use super::{Log, Sealed};
 use crate::{Body, Offset, StoreError};
 
-/// Records read at once.
+/// Number of records read at once.
 const CHUNK: usize = 4_096;
 
-/// A segment that is written no more.
+/// A segment that is no longer written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FullSegment {
     /// Its first record.
     pub first: Offset,
     /// The record after its last one.
     pub end: Offset,
-    /// When the first record came in.
+    /// When the first record arrived.
     pub from: Timestamp,
-    /// When the last record came in; no earlier record came in later.
+    /// When the last record arrived. No earlier record arrived later.
     pub to: Timestamp,
     /// Size of its file.
     pub size_bytes: u64,
 }
 
-/// Segments that a log no longer has, whose files are still there.
+/// Segments that were removed from a log and whose files still exist.
 pub struct Detached {
     dir: Box<Path>,
     sealed: Vec<Sealed>,
 }
 
 impl Detached {
-    /// Deletes the files, from the oldest on.
+    /// Deletes the files, the oldest first.
     ///
     /// # Errors
-    /// If the folder cannot be written. What is left is part of the log again when it is next opened.
+    /// If the folder cannot be written. Remaining segments belong to the log again when it is next opened.
     pub fn remove(self) -> Result<(), StoreError> {
         for sealed in self.sealed {
             let first = sealed.segment.first;
@@ -87,7 +87,7 @@ impl LogReader {
     }
 
     /// Writes the digest of all records before `cut`, where a segment begins, into the segments up to that one, so that those before
-    /// it can go. Changes nothing that a reader sees.
+    /// it can be removed. Readers see no change.
     ///
     /// # Errors
     /// If no segment begins at `cut`, a record is damaged, or a segment cannot be written.
@@ -108,17 +108,16 @@ impl LogReader {
         Ok(())
     }
 
-    /// Puts tombstones in the place of the served answers of a full segment, except those at `spared`, durably, and returns how many
-    /// there were. The sum of a record that a checkpoint is bound to must be spared. A segment in which nothing is left to erase is
-    /// not read again.
+    /// Replaces the served answers of a full segment by tombstones, durably, except those at `spared`, and returns their number. A record
+    /// whose checksum binds a checkpoint must be spared. A segment without served answers is not read again.
     ///
     /// # Errors
-    /// If the segment is damaged or cannot be written. Done twice is done once.
+    /// If the segment is damaged or cannot be written. It may be repeated.
     pub fn erase_served(&mut self, full: &FullSegment, spared: &[Offset]) -> Result<u64, StoreError> {
         let (offsets, n_spared) = self.served_in(full, spared)?;
         let Some(offsets) = offsets else { return Ok(0) };
         let mut segment = Segment::open(&self.extent.dir, full.first)?;
-        // A full segment that is not sealed yet keeps no sum of its records; its turn comes when it does.
+        // A full segment that is not sealed yet has no sum of its records. It is treated after it is sealed.
         if segment.sealed()?.is_none() {
             return Ok(0);
         }
@@ -134,7 +133,7 @@ impl LogReader {
         Ok(offsets.len() as u64)
     }
 
-    /// How many answers [`LogReader::erase_served`] would erase.
+    /// Number of answers that [`LogReader::erase_served`] would erase.
     ///
     /// # Errors
     /// If the segment is damaged.
@@ -142,7 +141,7 @@ impl LogReader {
         Ok(self.served_in(full, spared)?.0.map_or(0, |offsets| offsets.len() as u64))
     }
 
-    /// Offsets of the served answers in a segment and the number of those that are spared; `None` if none was left before.
+    /// Offsets of the served answers in a segment and the number of spared ones; `None` if the segment is known to have none.
     fn served_in(&mut self, full: &FullSegment, spared: &[Offset]) -> Result<(Option<Vec<Offset>>, u64), StoreError> {
         if self.segment(full.first)?.meta(SERVED_ERASED)?.is_some() {
             return Ok((None, 0));
@@ -160,12 +159,12 @@ impl LogReader {
     }
 }
 
-/// The segment's note that no served answer is left in it.
+/// The entry of a segment without served answers.
 const SERVED_ERASED: &str = "served_erased";
 
 impl Log {
-    /// Takes the segments that end at or before `before` out of the log, after [`LogReader::note_digests`]; their files are left to
-    /// [`Detached::remove`]. The segment that is being sealed and the one that is being written stay.
+    /// Removes the segments that end at or before `before` from the log, after [`LogReader::note_digests`]; [`Detached::remove`] deletes
+    /// their files. The segment that is being sealed and the one that is being written stay.
     pub fn detach(&mut self, before: Offset) -> Detached {
         let n = self.sealed.iter().take_while(|sealed| sealed.end <= before).count();
         self.extent.firsts.write().drain(..n);

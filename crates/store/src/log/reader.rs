@@ -5,19 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use accrue_event::Timestamp;
 use parking_lot::RwLock;
 
 use super::row;
 use super::segment::{self, Segment};
 use crate::{Body, Offset, Record, StoreError};
 
-/// Rows copied out of the database at a time.
+/// Number of rows copied from the database at once.
 const ROWS_AT_A_TIME: u64 = 1024;
-/// Segments that a reader keeps open.
+/// Largest number of segments that a reader keeps open.
 const OPEN_SEGMENTS: usize = 16;
 
-/// Where the log begins and ends; the writer moves it on, readers look.
+/// Where the log begins and ends. The writer changes it, readers only read it.
 pub(super) struct Extent {
     pub(super) dir: Box<Path>,
     /// First offsets of the segments, ascending, never empty.
@@ -38,7 +37,7 @@ impl Extent {
         Offset(self.end.load(Ordering::Acquire))
     }
 
-    /// Shows what was committed up to `end`.
+    /// Makes the records before `end` visible.
     pub(super) fn publish(&self, end: Offset) {
         self.end.store(end.0, Ordering::Release);
     }
@@ -55,30 +54,29 @@ impl Extent {
     }
 }
 
-/// Reads records by offset over connections of its own. It sees everything that was committed.
+/// Reads records by offset through connections of its own. It sees all committed records.
 pub struct LogReader {
     pub(super) extent: Arc<Extent>,
     open: BTreeMap<Offset, Segment>,
-    rows: Rows,
-    /// Records that are handed out as tombstones, ascending.
+    rows: row::Rows,
+    /// Records that are returned as tombstones, ascending.
     hidden: Vec<Offset>,
 }
 
 impl LogReader {
     pub(super) fn new(extent: Arc<Extent>) -> Self {
-        Self { extent, open: BTreeMap::new(), rows: Rows::default(), hidden: Vec::new() }
+        Self { extent, open: BTreeMap::new(), rows: row::Rows::default(), hidden: Vec::new() }
     }
 
-    /// Reads the log in `dir` as it is now, beside a server that may be writing it. What comes later is seen after
-    /// opening it again.
+    /// Opens the log in `dir` as it is now; a server may be writing to it. Later records are seen after opening it again.
     ///
     /// # Errors
-    /// If `dir` holds no log, or a damaged one.
+    /// If `dir` has no log, or a damaged one.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let dir = dir.join("log");
         let firsts = segment::list(&dir)?;
         let Some(&last) = firsts.last() else {
-            return Err(StoreError::Corrupt { path: dir, what: "it holds no segment of a log".into() });
+            return Err(StoreError::NoLog { path: dir });
         };
         let mut expected = None;
         for &first in &firsts {
@@ -96,20 +94,20 @@ impl LogReader {
         Ok(Self::new(Arc::new(Extent::new(&dir, firsts, end))))
     }
 
-    /// Another reader of the same log, which moves on with its writer as this one does, and hides nothing.
+    /// Another reader of the same log, which sees later records as this one does and hides none.
     pub fn another(&self) -> Self {
         Self::new(self.extent.clone())
     }
 
-    /// From here on hands these records out as tombstones: what [`Log::erase`](crate::Log::erase) of them would leave. Digests stay
-    /// those of what is written.
+    /// From now on returns these records as tombstones, as after [`Log::erase`](crate::Log::erase). Digests stay those of the written
+    /// records.
     pub fn hide(&mut self, offsets: &[Offset]) {
         self.hidden.extend_from_slice(offsets);
         self.hidden.sort_unstable();
         self.hidden.dedup();
     }
 
-    /// The first offset kept.
+    /// The first offset that was not pruned.
     pub fn start(&self) -> Offset {
         self.extent.start()
     }
@@ -119,10 +117,10 @@ impl LogReader {
         self.extent.end()
     }
 
-    /// Hands out up to `limit` records from `from` on, in order; returns where to read on (`from` at the end of the log).
+    /// Passes up to `limit` records from `from` on to `f`, in order. Returns the offset to continue from, which is `from` at the end.
     ///
     /// # Errors
-    /// If `from` was pruned or a record is damaged; the records before that were handed out.
+    /// If `from` was pruned, or a record is damaged. The records before it were passed to `f`.
     pub fn read(&mut self, from: Offset, limit: usize, mut f: impl FnMut(Record)) -> Result<Offset, StoreError> {
         let end = Offset(self.end().0.min(from.0.saturating_add(limit as u64)));
         let hidden = std::mem::take(&mut self.hidden);
@@ -142,7 +140,7 @@ impl LogReader {
         read
     }
 
-    /// The record at `offset`; `None` where the log does not reach (not yet, or no more).
+    /// The record at `offset`; `None` if it was pruned or is after the end.
     ///
     /// # Errors
     /// If the record is damaged.
@@ -160,10 +158,10 @@ impl LogReader {
     }
 
     /// The digest of all records before `upto`: a chain of xxh3-128 over offset, stamp and body, from the first record ever
-    /// written. It does not depend on batches, on segments or on what was pruned; an erasure changes it.
+    /// written. It does not depend on batches, segments or pruning; an erasure changes it.
     ///
     /// # Errors
-    /// If `upto` lies outside of the log or a record is damaged.
+    /// If `upto` is outside the log, or a record is damaged.
     pub fn digest(&mut self, upto: Offset) -> Result<u128, StoreError> {
         let (start, end) = (self.start(), self.end());
         if upto > end {
@@ -189,11 +187,11 @@ impl LogReader {
         Ok(chain)
     }
 
-    /// The checksum of the record before `end`: what a checkpoint remembers of the log that it was made from. `None` at the log's
-    /// beginning, and where that record was pruned with others behind it.
+    /// The checksum of the record before `end`, which binds a checkpoint to its log. `None` at the beginning of the log, and if that
+    /// record was pruned together with later ones.
     ///
     /// # Errors
-    /// If the log ends before, or the record is damaged.
+    /// If the log ends before `end`, or the record is damaged.
     pub fn sum_before(&mut self, end: Offset) -> Result<Option<u64>, StoreError> {
         let start = self.start();
         if end > self.end() {
@@ -213,7 +211,7 @@ impl LogReader {
     /// Reads every record and every index and compares them with their checksums; returns the digest of the whole log.
     ///
     /// # Errors
-    /// Names the first thing that does not hold.
+    /// The first fault.
     pub fn verify(&mut self) -> Result<u128, StoreError> {
         let firsts = self.extent.firsts.read().clone();
         let end = self.end();
@@ -229,7 +227,7 @@ impl LogReader {
         &mut self,
         mut from: Offset,
         end: Offset,
-        mut chunk_seen: impl FnMut(&Rows, &Path) -> Result<(), StoreError>,
+        mut chunk_seen: impl FnMut(&row::Rows, &Path) -> Result<(), StoreError>,
     ) -> Result<Offset, StoreError> {
         let start = self.start();
         if from < start {
@@ -254,7 +252,7 @@ impl LogReader {
         if !self.open.contains_key(&first) {
             let opened = Segment::open_to_read(&self.extent.dir, first);
             if opened.is_err() && !segment::path_of(&self.extent.dir, first).exists() {
-                // Retention took it away in the meantime, here or in the process that writes the log.
+                // Retention removed it in the meantime, in this process or in the one that writes the log.
                 let left = segment::list(&self.extent.dir)?.into_iter().find(|left| *left > first);
                 if let Some(start) = left {
                     return Err(StoreError::Pruned { offset: first, start });
@@ -272,32 +270,4 @@ impl LogReader {
 
 fn bad_record(path: &Path, offset: Offset, damage: row::Damage) -> StoreError {
     StoreError::CorruptRecord { path: path.into(), offset, what: damage.into() }
-}
-
-/// Rows copied out of the database, their blobs end to end.
-#[derive(Default)]
-pub(super) struct Rows {
-    places: Vec<(Offset, Timestamp, usize)>,
-    bytes: Vec<u8>,
-}
-
-impl Rows {
-    pub(super) fn clear(&mut self) {
-        self.places.clear();
-        self.bytes.clear();
-    }
-
-    pub(super) fn push(&mut self, offset: Offset, received_at: Timestamp, blob: &[u8]) {
-        self.bytes.extend_from_slice(blob);
-        self.places.push((offset, received_at, self.bytes.len()));
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (Offset, Timestamp, &[u8])> {
-        let mut start = 0;
-        self.places.iter().map(move |&(offset, received_at, end)| {
-            let blob = &self.bytes[start..end];
-            start = end;
-            (offset, received_at, blob)
-        })
-    }
 }

@@ -1,17 +1,17 @@
-//! A record as the bytes of its row, and the sums that notice when one of them changed.
+//! A record as the bytes of its row, with checksums that detect changes.
 //!
-//! In a row lie `seq`, `received_at` and a blob: the postcard form of the body, then four bytes of checksum over all three.
-//! SQLite does not notice a flipped bit in a blob; the checksum does, at every read.
+//! A row has `seq`, `received_at` and a blob: the postcard form of the body, then four bytes of checksum over all three. SQLite
+//! does not detect a flipped bit in a blob; the checksum does, at every read.
 
 use accrue_event::{RefusalId, Timestamp};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::{Body, Offset, PublishedRecord, Record};
 
-/// Bytes of checksum behind the body.
+/// Bytes of checksum after the body.
 const SUM_BYTES: usize = 4;
 
-/// Places of the variants with a key in [`Body`]; a test holds them to it.
+/// Numbers of the variants of [`Body`] that have a key; a test verifies them.
 const EVENT: u32 = 1;
 const QUARANTINED: u32 = 2;
 const RELEASED: u32 = 3;
@@ -19,18 +19,18 @@ const PUBLISHED: u32 = 18;
 /// Place of the variant with a key in [`PublishedRecord`].
 const INERT: u32 = 0;
 
-/// By what a record is known when it is sent again. Events and refused records have names of their own: an event that was
-/// refused may come in under its id once it is corrected.
+/// The key by which a record is recognised when it is sent again. Refused records have ids of their own, so that a refused event
+/// can be accepted under its event id after a correction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key<'a> {
-    /// The id of an event that came in.
+    /// The id of an accepted event.
     Event(&'a str),
-    /// The name of a refused record.
+    /// The id of a refused record.
     Refused(RefusalId),
 }
 
 impl Key<'_> {
-    /// What the index goes by, part of the format.
+    /// The hash in the index; part of the format.
     pub(super) fn hash(self) -> u64 {
         match self {
             Key::Event(id) => xxh3_64(id.as_bytes()),
@@ -39,21 +39,21 @@ impl Key<'_> {
     }
 }
 
-/// Why a blob is no record.
+/// Why a blob is not a record.
 pub(super) type Damage = &'static str;
 
 /// Writes the blob of a record into `blob` (cleared first) and returns the record's sum.
 pub(super) fn encode(blob: &mut Vec<u8>, offset: Offset, received_at: Timestamp, body: &Body) -> u64 {
     blob.clear();
     let bytes = std::mem::take(blob);
-    // Postcard refuses only sequences of unknown length; a body has none.
+    // Postcard fails only for sequences of unknown length, which a body does not have.
     *blob = postcard::to_extend(body, bytes).expect("a body has no sequence of unknown length");
     let sum = record_sum(offset, received_at, blob);
     blob.extend_from_slice(&(sum as u32).to_le_bytes());
     sum
 }
 
-/// The body's bytes within a blob and the record's sum, once the checksum holds.
+/// The body's bytes in a blob and the record's sum, if the checksum matches.
 pub(super) fn verified(offset: Offset, received_at: Timestamp, blob: &[u8]) -> Result<(&[u8], u64), Damage> {
     let Some((body, stored)) = blob.split_last_chunk::<SUM_BYTES>() else {
         return Err("it is shorter than its checksum");
@@ -93,7 +93,7 @@ pub(super) fn key(body: &[u8]) -> Result<Option<Key<'_>>, Damage> {
     key().map_err(|_| "it does not decode")
 }
 
-/// The key that a body brings into the log.
+/// The key of a body.
 pub(super) fn key_of(body: &Body) -> Option<Key<'_>> {
     match body {
         Body::Event(checked) | Body::Released { event: checked, .. } => Some(Key::Event(checked.event.id.as_str())),
@@ -106,8 +106,8 @@ pub(super) fn key_of(body: &Body) -> Option<Key<'_>> {
     }
 }
 
-/// What a record adds to the sum of its segment. A sum needs no order (each term holds its offset), so an erasure
-/// changes it by two terms.
+/// The term of a record in the sum of its segment. Each term includes the offset, so the sum needs no order, and an erasure changes
+/// it by two terms.
 fn record_sum(offset: Offset, received_at: Timestamp, body: &[u8]) -> u64 {
     let mut parts = [0; 24];
     parts[..8].copy_from_slice(&offset.0.to_le_bytes());
@@ -124,4 +124,32 @@ pub(super) fn chain(before: u128, offset: Offset, received_at: Timestamp, body: 
     parts[24..32].copy_from_slice(&received_at.0.to_le_bytes());
     parts[32..].copy_from_slice(&xxh3_128(body).to_le_bytes());
     xxh3_128(&parts)
+}
+
+/// Rows copied from the database, with their blobs in one buffer.
+#[derive(Default)]
+pub(super) struct Rows {
+    places: Vec<(Offset, Timestamp, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Rows {
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
+        self.bytes.clear();
+    }
+
+    pub(super) fn push(&mut self, offset: Offset, received_at: Timestamp, blob: &[u8]) {
+        self.bytes.extend_from_slice(blob);
+        self.places.push((offset, received_at, self.bytes.len()));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Offset, Timestamp, &[u8])> {
+        let mut start = 0;
+        self.places.iter().map(move |&(offset, received_at, end)| {
+            let blob = &self.bytes[start..end];
+            start = end;
+            (offset, received_at, blob)
+        })
+    }
 }

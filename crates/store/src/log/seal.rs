@@ -1,4 +1,4 @@
-//! Sealing: a full segment gets its filter, its index and its seal, and can be held to them.
+//! Sealing: a full segment gets a filter, an index and a seal, and is verified against them.
 
 use rusqlite::params;
 use xxhash_rust::xxh3::xxh3_64;
@@ -8,7 +8,7 @@ use super::row;
 use super::segment::Segment;
 use crate::{Offset, StoreError};
 
-/// What a sealed segment says about itself.
+/// The number and the checksum of a sealed segment's records.
 pub(super) struct Seal {
     pub(super) count: u64,
     pub(super) checksum: u64,
@@ -16,7 +16,7 @@ pub(super) struct Seal {
 }
 
 impl Segment {
-    /// Writes filter, index and seal in one transaction. The records are all there already.
+    /// Writes filter, index and seal in one transaction, after all records.
     pub(super) fn seal(&mut self, count: u64, checksum: u64, pairs: &[(u64, u32)]) -> Result<Filter, StoreError> {
         let filter = Filter::build(pairs);
         let filter_bytes = filter.to_bytes();
@@ -46,14 +46,14 @@ impl Segment {
         Ok(filter)
     }
 
-    /// What the segment says of itself, if it is sealed.
+    /// The seal, if the segment is sealed.
     pub(super) fn sealed(&self) -> Result<Option<Seal>, StoreError> {
         let Some(count) = self.meta("sealed_count")? else { return Ok(None) };
         let (Some(checksum), Some(bucket_bits)) = (self.meta("sealed_checksum")?, self.meta("bucket_bits")?) else {
             return Err(self.corrupt("its seal is incomplete"));
         };
         let bucket_bits = u32::try_from(bucket_bits).ok().filter(|bits| *bits <= 32);
-        let bucket_bits = bucket_bits.ok_or_else(|| self.corrupt("its seal makes no sense"))?;
+        let bucket_bits = bucket_bits.ok_or_else(|| self.corrupt("its seal is invalid"))?;
         Ok(Some(Seal { count: count as u64, checksum: checksum as u64, bucket_bits }))
     }
 
@@ -69,7 +69,7 @@ impl Segment {
         Filter::from_bytes(&bytes).ok_or_else(|| self.corrupt("its filter has an impossible length"))
     }
 
-    /// Positions that the index of a sealed segment has for a hash, ascending.
+    /// The positions of a hash in the index of a sealed segment, ascending.
     pub(super) fn candidates(&self, bucket_bits: u32, hash: u64) -> Result<Vec<u32>, StoreError> {
         let pairs = self.bucket(ids::bucket_of(hash, bucket_bits))?;
         let start = pairs.partition_point(|pair| pair.0 < hash);
@@ -86,7 +86,7 @@ impl Segment {
         found.ok_or_else(|| self.corrupt(format!("bucket {bucket} of its index does not match its checksum")))
     }
 
-    /// Reads the segment through, up to `until`, and compares it with its seal, its filter and its index.
+    /// Reads the whole segment up to `until`, and compares it with its seal, filter and index.
     pub(super) fn verify(&self, until: Offset) -> Result<(), StoreError> {
         let sealed = match self.sealed()? {
             Some(seal) => Some((seal, self.filter()?)),
@@ -115,10 +115,10 @@ impl Segment {
             let indexed = self.bucket(bucket)?;
             let (own, others) =
                 rest.split_at(rest.partition_point(|p| ids::bucket_of(p.0, seal.bucket_bits) <= bucket));
-            // The index may hold more: ids that were erased.
+            // The index may have more ids: those of erased records.
             let known = |pair: &(u64, u32)| filter.may_contain(pair.0) && indexed.binary_search(pair).is_ok();
             if let Some((_, position)) = own.iter().find(|pair| !known(pair)) {
-                return Err(self.bad_record(ids::offset_of(self.first, *position), "the index does not know it"));
+                return Err(self.bad_record(ids::offset_of(self.first, *position), "it is missing in the index"));
             }
             rest = others;
         }

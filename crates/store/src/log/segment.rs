@@ -1,8 +1,8 @@
 //! One segment of the log: an SQLite file with the records of a range of offsets.
 //!
 //! Tables: `records(seq, received_at, body)`; `meta(key, value)`; and, once sealed, `filter` and `ids` (see [`super::seal`]).
-//! The row key is the offset, since appending in key order is what SQLite does fastest. A new file is made under
-//! another name and renamed when it is whole, so a crash leaves no half-made segment.
+//! The row key is the offset, because SQLite is fastest at appending in key order. A new file is created under another name
+//! and renamed when it is complete, so a crash leaves no incomplete segment.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,20 +16,20 @@ use crate::{Body, Offset, Record, StoreError};
 
 /// The format of a segment file.
 pub(super) const FORMAT: u32 = 2;
-/// `ACRL`: how SQLite files of ours are told from others.
+/// `ACRL`, which distinguishes segments from other SQLite files.
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"ACRL");
 const EXTENSION: &str = "seg";
 
-/// Pages of the write-ahead log after which the writer copies them into the file. Fewer cost nothing, since a page is full
-/// when it is copied; more make the stall of a copy longer.
+/// Pages of the write-ahead log after which the writer copies them into the file. Fewer would not be
+/// slower, because a page is full when it is copied; more make writes wait longer for a copy.
 const CHECKPOINT_PAGES: u32 = 1000;
 /// Bytes of a page in the write-ahead log, its header included.
 const FRAME: u64 = 4096 + 24;
 /// The largest size that the write-ahead log is extended to before it is used: what is copied at once, and a large commit more.
 const RESERVED: u64 = (CHECKPOINT_PAGES as u64 + 256) * FRAME;
-/// Bytes that a record takes in the write-ahead log, roughly.
+/// Approximate number of bytes of a record in the write-ahead log.
 const RECORD_BYTES: u64 = 256;
-/// A row with its checksum already taken off: offset, stamp, blob.
+/// A row as it is stored: offset, time of arrival, blob.
 pub(super) type RawRow = (Offset, Timestamp, Vec<u8>);
 
 /// An open segment file.
@@ -45,14 +45,14 @@ pub(super) fn path_of(dir: &Path, first: Offset) -> PathBuf {
     dir.join(format!("{:020}.{EXTENSION}", first.0))
 }
 
-/// The file beside a segment whose name has a suffix more.
+/// The file beside a segment with an additional suffix.
 fn side_file(path: &Path, suffix: &str) -> PathBuf {
     let mut file = path.to_path_buf().into_os_string();
     file.push(suffix);
     file.into()
 }
 
-/// First offsets of the segments in a folder, ascending. Unfinished files of a crash are not among them.
+/// First offsets of the segments in a folder, ascending. Unfinished files that a crash left are not included.
 pub(super) fn list(dir: &Path) -> Result<Vec<Offset>, StoreError> {
     let mut firsts = Vec::new();
     let entries = std::fs::read_dir(dir).map_err(|e| StoreError::io(dir, "listing the log", e))?;
@@ -71,7 +71,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<Offset>, StoreError> {
     Ok(firsts)
 }
 
-/// Makes a folder's entries durable: a rename or a removal is not, before this.
+/// Makes a folder's entries durable, such as a rename or a removal.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| StoreError::io(dir, "syncing the folder", e))
 }
@@ -79,7 +79,7 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
 /// Removes a segment with its side files.
 pub(super) fn remove(dir: &Path, first: Offset) -> Result<(), StoreError> {
     let path = path_of(dir, first);
-    // The side files go first: a segment without them is whole (it was checkpointed), they without it are litter.
+    // The side files are removed first, because a segment is complete without them and they are of no use without it.
     for suffix in ["-wal", "-shm", ""] {
         let file = side_file(&path, suffix);
         match std::fs::remove_file(&file) {
@@ -93,7 +93,7 @@ pub(super) fn remove(dir: &Path, first: Offset) -> Result<(), StoreError> {
 }
 
 impl Segment {
-    /// Makes the file of a new segment, durable and empty, and opens it for writing.
+    /// Creates the file of a new segment, durable and empty, and opens it for writing.
     pub(super) fn create(dir: &Path, first: Offset) -> Result<Self, StoreError> {
         let unfinished = dir.join("new.tmp");
         for leftover in ["new.tmp", "new.tmp-wal", "new.tmp-shm", "new.tmp-journal"] {
@@ -140,8 +140,8 @@ impl Segment {
     }
 
     /// Extends the write-ahead log with zeros for a segment of up to `n_records`. A commit then overwrites blocks that the file has, and
-    /// waits for its own data alone. One that makes the file longer also waits for the file system's journal, and with it for whatever
-    /// other programs wrote. SQLite ends its reading of a write-ahead log at the first frame whose checksum is wrong, and zeros are such a
+    /// waits for its own data alone. One that makes the file longer also waits for the file system's journal, and with it for the
+    /// writes of other programs. SQLite stops reading a write-ahead log at the first frame with a wrong checksum, and zeros are such a
     /// frame. It is done for speed only, so a failure changes nothing.
     pub(super) fn reserve_wal(&self, n_records: u64) {
         let wanted = n_records.saturating_mul(RECORD_BYTES).next_multiple_of(FRAME).min(RESERVED);
@@ -152,7 +152,7 @@ impl Segment {
         });
     }
 
-    /// Opens the segment for reading, beside whoever writes it.
+    /// Opens the segment for reading; another connection may be writing it.
     pub(super) fn open_to_read(dir: &Path, first: Offset) -> Result<Self, StoreError> {
         Self::connect(dir, first, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
@@ -172,7 +172,7 @@ impl Segment {
         let format = segment.meta("format")?;
         if format != Some(i64::from(FORMAT)) {
             let found = format.and_then(|format| u32::try_from(format).ok());
-            let found = found.ok_or_else(|| segment.corrupt("it does not tell its format"))?;
+            let found = found.ok_or_else(|| segment.corrupt("it does not have a format version"))?;
             return Err(StoreError::Version { path: segment.path, found, expected: FORMAT });
         }
         if segment.meta("first")? != Some(first.0 as i64) {
@@ -186,7 +186,7 @@ impl Segment {
         let bounds = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
         let bounds = self
             .conn
-            // Two subqueries: each is one walk down the tree, where min and max side by side would scan it.
+            // Two subqueries, each of which is one lookup, because min and max in one query would scan the table.
             .query_row("SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)", [], bounds)
             .map_err(|e| self.failed("reading a segment", e))?;
         let (Some(low), Some(high)) = bounds else { return Ok(None) };
@@ -196,7 +196,7 @@ impl Segment {
         Ok(Some((Offset(low as u64), Offset(high as u64))))
     }
 
-    /// For the first segment of a log: refuses one that segments were before, unless they were pruned. Pruning notes in it what they held.
+    /// Refuses the first segment of a log if the segments before it are missing although they were not pruned. Pruning leaves an entry in it.
     pub(super) fn refuse_if_segments_before_are_missing(&self) -> Result<(), StoreError> {
         if self.first == Offset(0) || self.sum_before()?.is_some() {
             return Ok(());
@@ -204,7 +204,7 @@ impl Segment {
         Err(StoreError::Gap { path: self.path.clone(), expected: Offset(0), found: self.first })
     }
 
-    /// Hands out the rows from `from` up to, not including, `until`, verified and without a gap: offset, stamp, body, sum.
+    /// Passes the rows of `from..until` to `row_seen`, verified and without a gap: offset, time of arrival, body, sum.
     pub(super) fn scan(
         &self,
         from: Offset,
@@ -231,14 +231,9 @@ impl Segment {
         Ok(next)
     }
 
-    /// Copies up to `limit` rows from `from` on into `rows`, as they are stored: the database is left before they are
-    /// looked at, so a slow reader never keeps the writer from truncating its write-ahead log.
-    pub(super) fn copy_rows(
-        &self,
-        from: Offset,
-        until: Offset,
-        rows: &mut super::reader::Rows,
-    ) -> Result<(), StoreError> {
+    /// Copies up to `limit` rows from `from` on into `rows`, as they are stored. The query ends before they are used,
+    /// so a slow reader never prevents the writer from truncating its write-ahead log.
+    pub(super) fn copy_rows(&self, from: Offset, until: Offset, rows: &mut row::Rows) -> Result<(), StoreError> {
         let failed = |e| self.failed("reading records", e);
         let sql = "SELECT seq, received_at, body FROM records WHERE seq >= ?1 AND seq < ?2 ORDER BY seq";
         let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
@@ -278,10 +273,10 @@ impl Segment {
         row::decode(offset, received_at, &blob).map(Some).map_err(|damage| self.bad_record(offset, damage))
     }
 
-    /// Whether the record at `offset` brought this key in. A tombstone did not.
+    /// Whether the record at `offset` has this key. A tombstone has none.
     pub(super) fn has_key(&self, offset: Offset, key: row::Key<'_>) -> Result<bool, StoreError> {
         let Some((offset, received_at, blob)) = self.row(offset)? else {
-            return Err(self.bad_record(offset, "the index names it, but it is missing"));
+            return Err(self.bad_record(offset, "it is in the index, but missing"));
         };
         row::verified(offset, received_at, &blob)
             .and_then(|(body, _)| row::key(body))
@@ -314,8 +309,8 @@ impl Segment {
         Ok(checksum)
     }
 
-    /// Puts tombstones in the place of records; returns the change of the segment's checksum. Their bytes are gone from the
-    /// files once the write-ahead log is emptied.
+    /// Replaces records by tombstones and returns the change of the segment's checksum. The files no longer contain their bytes when
+    /// the write-ahead log has been emptied.
     pub(super) fn erase(&mut self, offsets: &[Offset]) -> Result<u64, StoreError> {
         let path = self.path.clone();
         let failed = |e| StoreError::sqlite(&path, "erasing records", e);
@@ -347,7 +342,7 @@ impl Segment {
         Ok(change)
     }
 
-    /// Copies the write-ahead log into the file and cuts it to nothing, so that it holds no old bytes.
+    /// Copies the write-ahead log into the file and truncates it, so that it contains no old bytes.
     pub(super) fn truncate_wal(&self) -> Result<(), StoreError> {
         let failed = |e| self.failed("emptying the write-ahead log", e);
         let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
@@ -360,21 +355,21 @@ impl Segment {
         Ok(())
     }
 
-    /// A number that the segment keeps about itself.
+    /// A number in the segment's table `meta`.
     pub(super) fn meta(&self, key: &str) -> Result<Option<i64>, StoreError> {
-        let failed = |e| self.failed("reading what a segment says of itself", e);
+        let failed = |e| self.failed("reading the properties of a segment", e);
         let mut statement = self.conn.prepare_cached("SELECT value FROM meta WHERE key = ?1").map_err(failed)?;
         statement.query_row([key], |row| row.get(0)).optional().map_err(failed)
     }
 
     pub(super) fn set_meta(&self, key: &str, value: i64) -> Result<(), StoreError> {
-        let failed = |e| self.failed("writing what a segment says of itself", e);
+        let failed = |e| self.failed("writing the properties of a segment", e);
         let mut statement = self.conn.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)").map_err(failed)?;
         statement.execute(params![key, value]).map_err(failed)?;
         Ok(())
     }
 
-    /// The digest of all records before this segment, once those before it were pruned; 0 for a log from its beginning.
+    /// The digest of all records before this segment, if they were pruned; 0 for the first segment ever.
     pub(super) fn chain_before(&self) -> Result<u128, StoreError> {
         let halves = (self.meta("chain_before_high")?, self.meta("chain_before_low")?);
         Ok(match halves {
@@ -383,7 +378,7 @@ impl Segment {
         })
     }
 
-    /// The checksum of the record before this segment, once it was pruned.
+    /// The checksum of the record before this segment, if it was pruned.
     pub(super) fn sum_before(&self) -> Result<Option<u64>, StoreError> {
         Ok(self.meta("sum_before")?.map(|sum| sum as u64))
     }
@@ -397,7 +392,7 @@ impl Segment {
         Ok(sum)
     }
 
-    /// Keeps the digest of all records before this segment, and the checksum of the last of them.
+    /// Stores the digest of all records before this segment, and the checksum of the last of them.
     pub(super) fn set_before(&self, chain: u128, sum: u64) -> Result<(), StoreError> {
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.failed("pruning", e))?;
         self.set_meta("chain_before_high", (chain >> 64) as u64 as i64)?;

@@ -1,9 +1,9 @@
-//! What can only be tested from inside.
+//! Tests that need private items.
 
 use accrue_event::{ItemId, RecordKind};
 
 use super::*;
-use crate::Record;
+use crate::{InertReason, PublishedRecord, Record};
 
 struct Folder(PathBuf);
 
@@ -26,7 +26,7 @@ fn retired(n: usize) -> Body {
 }
 
 #[test]
-fn full_disk_poisons_the_writer_and_reads_go_on() {
+fn a_full_disk_poisons_the_writer_and_reads_continue() {
     let folder = Folder::new("full");
     let mut log = Log::open(&folder.0, LogSettings::default()).unwrap();
     let first: Vec<Body> = (0..10).map(retired).collect();
@@ -74,7 +74,7 @@ fn commits_overwrite_a_write_ahead_log_that_was_extended_in_advance() {
 }
 
 #[test]
-fn a_first_segment_that_is_missing_is_told_and_one_that_was_pruned_is_not() {
+fn a_missing_first_segment_is_refused_and_a_pruned_one_is_not() {
     for pruned in [false, true] {
         let folder = Folder::new(if pruned { "pruned" } else { "lost" });
         let settings = LogSettings { segment_records: 10 };
@@ -99,7 +99,7 @@ fn a_first_segment_that_is_missing_is_told_and_one_that_was_pruned_is_not() {
 }
 
 #[test]
-fn key_is_peeked_from_the_bytes_of_a_body() {
+fn the_key_is_read_from_the_bytes_of_a_body() {
     let event = crate::CheckedEvent {
         event: accrue_event::Event {
             id: "e1".into(),
@@ -130,7 +130,9 @@ fn key_is_peeked_from_the_bytes_of_a_body() {
     let bodies = [
         (Body::Event(event.clone()), true),
         (refused, true),
-        (Body::Released { of: Offset(300), event }, true),
+        (Body::Released { of: Offset(300), event: event.clone() }, true),
+        (Body::Published(Box::new(PublishedRecord::Inert { event, why: InertReason::UnknownItem })), true),
+        (Body::Published(Box::new(PublishedRecord::Refusals { kept: 1, counted: vec![("no_item".into(), 2)] })), false),
         (Body::Tombstone, false),
         (Body::Dropped { of: Offset(7) }, false),
         (retired(1), false),
@@ -143,13 +145,13 @@ fn key_is_peeked_from_the_bytes_of_a_body() {
         assert_eq!(row::key(bytes).unwrap(), row::key_of(&body));
         assert_eq!(row::key_of(&body).is_some(), has_key, "{body:?}");
         assert_eq!(row::decode(Offset(3), Timestamp(4), &blob).unwrap().body, body);
-        assert!(row::decode(Offset(4), Timestamp(4), &blob).is_err(), "a record of another place");
+        assert!(row::decode(Offset(4), Timestamp(4), &blob).is_err(), "a record of another offset");
         assert!(row::decode(Offset(3), Timestamp(5), &blob).is_err(), "a record of another time");
     }
 }
 
 #[test]
-fn ids_of_equal_hash_are_told_apart() {
+fn ids_of_equal_hash_are_distinguished() {
     let mut live = LiveIds::default();
     for position in [2, 5, 9] {
         live.insert(77, position);

@@ -1,4 +1,4 @@
-//! Backups taken under load, and the way back.
+//! Backups taken while a server writes, and restoring them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Checkpoints: whole or refused.
+//! Checkpoints: they are read completely or refused.
 
 use std::io::{Read, Write};
 
@@ -14,7 +14,7 @@ fn write(checkpoints: &Checkpoints, offset: u64) {
     writer.finish().unwrap();
 }
 
-/// Everything that can be asked of a checkpoint.
+/// Reads everything in a checkpoint.
 fn read_all(path: &std::path::Path) -> Result<Vec<Vec<u8>>, StoreError> {
     let checkpoint = Checkpoint::open(path)?;
     assert_eq!(checkpoint.header(), &header(500));
@@ -90,7 +90,7 @@ fn damage_names_the_section_and_a_version_names_both() {
 }
 
 #[test]
-fn newest_that_holds_is_found_and_the_last_are_kept() {
+fn the_newest_sound_one_is_found_and_the_last_are_kept() {
     let folder = Folder::new();
     let checkpoints = Checkpoints::new(folder.path());
     for offset in [100, 200, 300, 400] {
@@ -107,7 +107,7 @@ fn newest_that_holds_is_found_and_the_last_are_kept() {
     assert_eq!(before.checkpoint.header().offset, Offset(200));
     assert!(checkpoints.newest_up_to(Offset(99)).unwrap().is_none());
     checkpoints.keep(2).unwrap();
-    // What these hold was written once, at 100.
+    // The chunks of these were written at 100.
     assert_eq!(checkpoints.list().unwrap(), [Offset(100), Offset(300), Offset(400)]);
     std::fs::remove_file(checkpoints.path_of(Offset(100))).unwrap();
     assert!(matches!(checkpoints.newest(), Err(StoreError::BrokenCheckpoint { .. })));
@@ -228,7 +228,7 @@ fn damage_to_a_base_is_damage_to_those_that_need_it() {
     for at in (0..whole.len()).step_by(whole.len() / 50) {
         let mut bent = whole.clone();
         bent[at] ^= 1;
-        // A bit that only the base needs leaves the delta whole, which is right.
+        // A bit in a chunk that only the base uses does not damage the delta.
         std::fs::write(&base, &bent).unwrap();
         if let Ok(state_of_delta) = Checkpoint::open(&checkpoints.path_of(Offset(200))).and_then(|delta| {
             delta.verify()?;
@@ -241,7 +241,7 @@ fn damage_to_a_base_is_damage_to_those_that_need_it() {
     }
     std::fs::write(&base, &whole[..whole.len() - 1]).unwrap();
     assert!(newest("cut off").contains("damaged"));
-    // A sound file of that name, but another one.
+    // Another file of that name, which is sound.
     state.step(2, 3);
     State(state.0[..1000].to_vec()).write(&Checkpoints::new(folder.path()), 100);
     let error = Checkpoint::open(&checkpoints.path_of(Offset(200))).unwrap_err();
@@ -252,13 +252,13 @@ fn damage_to_a_base_is_damage_to_those_that_need_it() {
 }
 
 #[test]
-fn nothing_is_built_on_a_checkpoint_that_was_not_found_whole() {
+fn no_delta_refers_to_a_checkpoint_that_was_not_verified() {
     let folder = Folder::new();
     let mut state = State::new();
     state.write(&Checkpoints::new(folder.path()), 100);
     let checkpoints = Checkpoints::new(folder.path());
     state.step(1, 3);
-    assert_eq!(state.write(&checkpoints, 200).n_bases, 0, "a new process knows nothing of the files");
+    assert_eq!(state.write(&checkpoints, 200).n_bases, 0, "a new process has not verified any file");
     let path = checkpoints.path_of(Offset(200));
     let mut bent = std::fs::read(&path).unwrap();
     bent[5_000] ^= 1;
@@ -268,10 +268,10 @@ fn nothing_is_built_on_a_checkpoint_that_was_not_found_whole() {
     state.step(2, 3);
     state.write(&checkpoints, 300);
     let bases: Vec<Offset> = Checkpoint::open(&checkpoints.path_of(Offset(300))).unwrap().bases().collect();
-    assert_eq!(bases, [Offset(100)], "the broken one is passed over");
+    assert_eq!(bases, [Offset(100)], "the damaged one is skipped");
     checkpoints.remove_after(Offset(150)).unwrap();
     state.step(3, 3);
-    assert_eq!(state.write(&checkpoints, 300).n_bases, 0, "after a removal everything is asked anew");
+    assert_eq!(state.write(&checkpoints, 300).n_bases, 0, "after a removal no file is trusted");
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn through_changes_removals_and_restarts_the_newest_is_whole_and_the_folder_stay
         assert!(written.n_bases <= 16);
         checkpoints.keep(2).unwrap();
         if random(step, 2).is_multiple_of(10) {
-            // A restart, with what a killed one left behind.
+            // A restart, with an unfinished file of the process before.
             std::fs::write(folder.join("00000000000000000999.ckpt.tmp"), b"half").unwrap();
             checkpoints = Checkpoints::new(folder.path());
             assert_eq!(newest_state(&checkpoints), (step, state.0.clone()));

@@ -1,4 +1,4 @@
-//! kill -9 at many moments: whatever was acknowledged is there, once.
+//! kill -9 at many moments: every acknowledged event is in the log once.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -13,7 +13,7 @@ use crate::fixture::{Folder, checked, id, open, read_all};
 const DIR: &str = "ACCRUE_CRASH_DIR";
 const SEGMENT_RECORDS: u64 = 300;
 
-/// Not a test: the process that is killed. It says `N` on a line once the events before `N` are durable.
+/// Not a test, but the process that is killed. It prints `N` on a line when the events before `N` are durable.
 #[test]
 #[ignore = "the child of acknowledged_records_survive_kill_9"]
 fn child_appends_until_it_is_killed() {
@@ -21,7 +21,7 @@ fn child_appends_until_it_is_killed() {
     let mut log = open(Path::new(&dir), SEGMENT_RECORDS).unwrap();
     let mut n = log.end().0;
     for group in (1..).map(|step: u64| 1 + step * 7 % 60) {
-        // Like a shop that was not answered: the last few events are sent again.
+        // Like a shop that got no answer, it sends the last few events again.
         let ids: Vec<u64> = (n.saturating_sub(5)..n + group).collect();
         let new = unknown(&log, &ids);
         let bodies: Vec<Body> = new.iter().map(|&n| Body::Event(checked(n))).collect();

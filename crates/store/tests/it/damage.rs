@@ -11,7 +11,7 @@ use crate::fixture::{Folder, copy_folder, filled, id, open, read_all};
 const N_RECORDS: u64 = 150;
 const SEGMENT_RECORDS: u64 = 60;
 
-/// A log that was closed, and a copy of it from while it was open, as a crash would leave it.
+/// A closed log, and a copy that was made while it was open, as a crash leaves it.
 static LOGS: LazyLock<(Folder, Folder, Vec<Record>)> = LazyLock::new(|| {
     let (closed, crashed) = (Folder::named("store-damage-closed"), Folder::named("store-damage-crashed"));
     let log = filled(closed.path(), SEGMENT_RECORDS, N_RECORDS, 10);
@@ -29,7 +29,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What the log at `dir` still says: all of it, or an error.
+/// All records of the log at `dir`, or an error.
 fn read_back(dir: &Path) -> Result<Vec<Record>, StoreError> {
     let log = open(dir, SEGMENT_RECORDS)?;
     for n in 0..N_RECORDS {

@@ -1,4 +1,4 @@
-//! Folders that go away, and events of a small shop.
+//! Folders that are removed after a test, and events of a small shop.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! Checkpoints of states in pages: only what changed is serialised, and whatever was written reads back.
+//! Checkpoints of states in pages: only changed pages are serialised, and every checkpoint is read as it was written.
 
 use std::cell::Cell;
 
@@ -110,7 +110,7 @@ enum Step {
     Change(Vec<Change>),
     /// The other state is the live one as it is now.
     Keep,
-    /// A checkpoint is begun and given up after so many sections.
+    /// A checkpoint is begun and abandoned after this many sections.
     GiveUp(usize),
     /// The process ends, and another one reads the newest checkpoint.
     Restart,
@@ -207,7 +207,7 @@ fn a_page_that_did_not_change_is_not_serialised_again() {
 }
 
 #[test]
-fn a_delta_that_is_cut_off_or_bent_at_any_byte_gives_way_to_the_checkpoint_before() {
+fn a_delta_that_is_truncated_or_damaged_at_any_byte_is_skipped_for_the_checkpoint_before() {
     let folder = Folder::new();
     let checkpoints = Checkpoints::new(folder.path());
     let mut state = State::new();
@@ -246,7 +246,7 @@ fn a_delta_that_is_cut_off_or_bent_at_any_byte_gives_way_to_the_checkpoint_befor
         let mut bent = whole.clone();
         bent[at] ^= 1 << (at % 8);
         std::fs::write(&base, &bent).unwrap();
-        // A chunk that only the base needs leaves the delta whole.
+        // Damage in a chunk that only the base uses does not damage the delta.
         if let Ok(Some((offset, state))) = read() {
             assert!(offset == 2 && state == states[1], "base bent at {at}");
         }

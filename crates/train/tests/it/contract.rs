@@ -1,5 +1,5 @@
-//! Each model: prediction is pure, equal inputs give equal bytes, resuming equals never stopping, the unseen is answered, nothing
-//! is NaN, and what was planted is found.
+//! For each model: prediction is pure, equal inputs give equal bytes, a resumed learner equals one that never stopped, unknown shoppers
+//! and items get scores, nothing is NaN, and a planted pattern is found.
 
 use accrue_model::{Context, Part, Prepared, TypeWeights};
 use accrue_store::{Body, Facts, History, Interaction, Offset};
@@ -47,7 +47,7 @@ fn the_same_events_give_the_same_bytes() {
 }
 
 #[test]
-fn publishing_changes_no_state_and_a_version_no_more() {
+fn publishing_changes_no_state_and_a_version_never_changes() {
     for &part in Part::ALL {
         let records = records(600, 1);
         let facts = facts(&records);
@@ -81,7 +81,7 @@ proptest! {
 }
 
 #[test]
-fn the_unseen_is_answered_and_nothing_is_nan() {
+fn unknown_shoppers_and_items_get_scores_and_nothing_is_nan() {
     for &part in Part::ALL {
         for n in [0, 61, 300] {
             let (learner, facts) = trained(part, n, 3);
@@ -94,8 +94,8 @@ fn the_unseen_is_answered_and_nothing_is_nan() {
 }
 
 #[test]
-fn a_somebody_never_seen_is_placed_by_the_first_event() {
-    // What the planted pattern says after one purchase of item 12: its family, 12 to 17.
+fn the_first_event_of_a_new_shopper_changes_the_scores() {
+    // By the planted pattern, one purchase of item 12 is followed by its family, 12 to 17.
     for part in [Part::Blend, Part::Neighbours, Part::Preference, Part::Factorization, Part::Sequence, Part::Fitted] {
         let (learner, facts) = trained(part, 3000, 4);
         let mut history = History::default();
@@ -125,7 +125,7 @@ fn shares_sum_to_the_score() {
 }
 
 #[test]
-fn the_learner_foresees_better_than_chance() {
+fn the_learner_predicts_better_than_chance() {
     let (learner, _) = trained(Part::Blend, 4000, 6);
     let quality = learner.quality();
     assert!(quality.all.samples > 50);
@@ -141,9 +141,9 @@ fn types_without_weight_teach_nothing_positive() {
 }
 
 #[test]
-fn of_first_sights_the_blend_learns_nothing_in_any_pass() {
+fn the_blend_learns_nothing_from_items_that_were_unknown_before_in_any_pass() {
     let mut records = records(400, 3);
-    // Items of which nobody told before they were bought, each of them once.
+    // Items without any record before they were bought, each bought once.
     records.drain(..N_ITEMS as usize);
     for (place, record) in records.iter_mut().enumerate() {
         record.offset = Offset(place as u64);

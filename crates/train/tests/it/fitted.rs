@@ -1,4 +1,4 @@
-//! A model that is fitted behind the stream: its places in the stream are part of the fold, and who computes it is not.
+//! A fitted model: the offsets at which its fits begin and take effect are part of the fold; the thread that computes them is not.
 
 use accrue_model::collaborative::{AnySettings, Kind, SampledFactorizationSettings};
 use accrue_model::{FittedKind, Part, SequenceKind};
@@ -56,7 +56,7 @@ fn a_fit_computed_ahead_by_another_thread_is_the_fit_that_is_due() {
 }
 
 #[test]
-fn a_fit_that_cannot_be_says_why_and_learning_goes_on() {
+fn a_failed_fit_is_reported_and_learning_goes_on() {
     let records = records(700, 3);
     let facts = facts(&records);
     let mut exploding = settings(Part::Fitted);
@@ -86,7 +86,7 @@ fn a_fitted_model_is_begun_and_ended_by_settings_and_the_blend_goes_on() {
 }
 
 #[test]
-fn the_blend_learns_what_a_fitted_model_is_good_for() {
+fn the_blend_learns_the_curve_of_a_fitted_model() {
     let records = records(4000, 6);
     let facts = facts(&records);
     let settings = fitting(settings_with(Part::Blend, SequenceKind::None), Kind::Ease);

@@ -1,4 +1,4 @@
-//! One shopper who makes one choice over and over: of a day's, a bounded number is learned.
+//! One shopper repeats one choice: on each day a bounded number of them is learned.
 
 use accrue_event::{EventType, Timestamp};
 use accrue_model::Part;
@@ -9,7 +9,7 @@ use crate::shop::{self, facts, follow, settings};
 
 const CALM: usize = 400;
 
-/// A calm shop; then one shopper wants one item, every `gap_ms`.
+/// An ordinary shop; then one shopper chooses one item every `gap_ms`.
 fn records(n: usize, gap_ms: i64) -> Vec<Record> {
     let mut records = shop::records(n, 8);
     let begins = records[CALM].received_at;
@@ -26,11 +26,11 @@ fn records(n: usize, gap_ms: i64) -> Vec<Record> {
 fn learned(settings: &LearnSettings, records: &[Record]) -> (Vec<u8>, u64) {
     let mut learner = Learner::new(settings.clone());
     follow(&mut learner, &facts(records), records);
-    (postcard::to_stdvec(learner.ensemble()).unwrap(), learner.n_repeats_passed())
+    (postcard::to_stdvec(learner.ensemble()).unwrap(), learner.n_repeats_skipped())
 }
 
 #[test]
-fn of_one_choice_made_all_day_so_many_are_learned_and_no_more() {
+fn a_repeated_choice_is_learned_up_to_the_daily_limit() {
     let mut settings = settings(Part::Blend);
     settings.guard.enabled = false;
     let few = learned(&settings, &records(CALM + 20, 1_000));
@@ -42,7 +42,7 @@ fn of_one_choice_made_all_day_so_many_are_learned_and_no_more() {
 }
 
 #[test]
-fn each_day_teaches_anew_whatever_the_pace() {
+fn the_limit_holds_for_each_day_at_any_rate_of_events() {
     const DAY_MS: i64 = 86_400_000;
     let records = records(CALM + 200, 3_600_000);
     let mut of_day = std::collections::BTreeMap::new();
@@ -65,7 +65,7 @@ fn each_day_teaches_anew_whatever_the_pace() {
 }
 
 #[test]
-fn another_kind_of_choice_teaches_after_all_of_one_kind() {
+fn another_type_of_choice_has_a_limit_of_its_own() {
     let mut records = records(CALM + 60, 1_000);
     let settings = settings(Part::Blend);
     let before = learned(&settings, &records[..CALM + 50]);
@@ -76,5 +76,5 @@ fn another_kind_of_choice_teaches_after_all_of_one_kind() {
     }
     let after = learned(&settings, &records);
     assert_eq!((before.1, after.1), (30, 30));
-    assert!(before.0 != after.0, "ten dislikes taught nothing");
+    assert!(before.0 != after.0, "nothing was learned from ten dislikes");
 }

@@ -10,7 +10,7 @@ use accrue_train::{LearnSettings, digest, erase, find_traces, rebuild, recover, 
 
 use crate::shop;
 
-/// The shop's records, and of one user also all that is no event of theirs.
+/// The shop's records, and for one user also records of all kinds that are not events.
 fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
     let mut records = shop::records(3_000, 5);
     let mut traces = BTreeSet::new();
@@ -111,7 +111,7 @@ fn check(user: &str) {
 }
 
 #[test]
-fn the_busiest_the_first_and_a_median_user_are_forgotten_to_the_last_byte() {
+fn the_busiest_the_first_and_a_median_user_are_forgotten_byte_for_byte() {
     let records = shop::records(3_000, 5);
     let mut counts = std::collections::BTreeMap::<String, u64>::new();
     let mut first = None;
@@ -132,14 +132,14 @@ fn the_busiest_the_first_and_a_median_user_are_forgotten_to_the_last_byte() {
 }
 
 #[test]
-fn who_is_unknown_leaves_no_trace() {
+fn an_unknown_user_has_no_records() {
     let (_dir, log, _) = written(&shop::records(200, 5));
     let found = find_traces(&mut log.reader(), &BTreeSet::from(["nobody".into()]), mentions).unwrap();
     assert_eq!((found.offsets, found.records), Default::default());
 }
 
 #[test]
-fn what_comes_while_one_searches_is_found_and_a_late_merge_tells_of_earlier_records() {
+fn records_that_arrive_during_the_search_are_found_and_a_late_merge_adds_earlier_ones() {
     let (records, traces) = records("shopper-3");
     let users = BTreeSet::from([UserId::from("shopper-3")]);
     let (_dir, mut log, _) = written(&records[..800]);
@@ -151,10 +151,10 @@ fn what_comes_while_one_searches_is_found_and_a_late_merge_tells_of_earlier_reco
     let until = |end: u64| traces.range(..Offset(end)).copied().collect::<Vec<_>>();
     append(&mut log, 800..900);
     assert!(found.follow(&mut log.reader(), &users, mentions).unwrap());
-    // Nobody knows yet whose the guest's two records are.
+    // The guest's two records are not known to be the user's yet.
     assert_eq!(found.offsets, until(900).into_iter().filter(|at| ![700, 705].contains(&at.0)).collect::<Vec<_>>());
     append(&mut log, 900..1_000);
-    assert!(!found.follow(&mut log.reader(), &users, mentions).unwrap(), "the guest left something before");
+    assert!(!found.follow(&mut log.reader(), &users, mentions).unwrap(), "the guest has earlier records");
     assert_eq!((found.offsets.clone(), found.end()), (until(1_000), Offset(1_000)));
     assert!(found.follow(&mut log.reader(), &users, mentions).unwrap());
     assert_eq!(found.offsets, until(1_000));
@@ -186,7 +186,7 @@ fn a_reader_that_hides_records_reads_the_log_as_it_will_be() {
 }
 
 #[test]
-fn checkpoints_of_another_format_are_passed_over_while_the_log_holds_everything() {
+fn checkpoints_of_another_format_are_skipped_while_the_log_has_all_records() {
     let (_dir, mut log, checkpoints) = written(&shop::records(2_100, 5));
     let settings = every_model();
     let state = |from_checkpoint| {
@@ -204,7 +204,7 @@ fn checkpoints_of_another_format_are_passed_over_while_the_log_holds_everything(
         std::fs::write(&path, bytes).unwrap();
     }
     assert_eq!(state(true), (right.clone(), None, 1));
-    // A bit of each is another.
+    // One bit of each is changed.
     for offset in checkpoints.list().unwrap() {
         let path = checkpoints.path_of(offset);
         let mut bytes = std::fs::read(&path).unwrap();
@@ -220,7 +220,7 @@ fn checkpoints_of_another_format_are_passed_over_while_the_log_holds_everything(
 }
 
 #[test]
-fn a_log_that_is_shorter_than_its_checkpoint_is_told() {
+fn a_log_that_is_shorter_than_its_checkpoint_is_refused() {
     let (_dir, _, checkpoints) = written(&shop::records(2_100, 5));
     let (_other_dir, log, _) = written(&shop::records(1_700, 5));
     for from_checkpoint in [true, false] {
@@ -231,7 +231,7 @@ fn a_log_that_is_shorter_than_its_checkpoint_is_told() {
 }
 
 #[test]
-fn both_folds_hold_a_shoppers_history_once() {
+fn both_folds_share_the_memory_of_histories() {
     let (_dir, log, checkpoints) = written(&shop::records(2_100, 5));
     let (log, settings) = (&mut log.reader(), every_model());
     for from_checkpoint in [true, false] {

@@ -1,4 +1,4 @@
-//! What was shown and not chosen becomes a negative when its window has passed, and not before.
+//! An impression without a choice becomes a negative when its window has passed, and not before.
 
 use accrue_event::EventType;
 use accrue_model::Part;
@@ -48,7 +48,7 @@ fn a_learner_that_stops_while_impressions_wait_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn nothing_is_learned_of_an_impression_before_its_window_has_passed() {
+fn nothing_is_learned_from_an_impression_before_its_window_has_passed() {
     let records = records(150);
     let never = learned(with_window(0), &records);
     let long = learned(with_window(1_000_000), &records);
@@ -58,7 +58,7 @@ fn nothing_is_learned_of_an_impression_before_its_window_has_passed() {
 }
 
 #[test]
-fn a_choice_within_the_window_takes_the_impression_out() {
+fn a_choice_within_the_window_removes_the_impression() {
     let mut records = shop::records(200, 8);
     let last = records.len() - 1;
     let chosen = records[last].body.clone();

@@ -1,5 +1,5 @@
-//! A checkpoint's sections, each with a version: what this build cannot use begins anew alone, and is told. And the log that a checkpoint
-//! belongs to: another one is told, too.
+//! The sections of a checkpoint, each with a version: if this build cannot use one, only that part restarts, and is reported. A
+//! checkpoint of another log is reported too.
 
 use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
@@ -62,7 +62,7 @@ impl Shop {
         (recovered, digest)
     }
 
-    /// Writes the checkpoint anew, each section as `change` has it: with another version, other bytes, or not at all.
+    /// Writes the checkpoint again with each section as `change` returns it: with another version, with other bytes, or without it.
     fn rewrite(&self, change: impl Fn(&str, u32, Vec<u8>) -> Option<(u32, Vec<u8>)>) {
         let old = self.checkpoints().newest().unwrap().unwrap().checkpoint;
         let mut writer = self.checkpoints().writer_of_base(old.header()).unwrap();
@@ -80,13 +80,13 @@ fn differing<'a>(one: &'a Digest, other: &Digest) -> Vec<&'a str> {
     one.parts.iter().filter(|(name, part)| other.parts[*name] != **part).map(|(name, _)| &**name).collect()
 }
 
-/// The sections whose content begins anew, as the learner tells them.
-fn begun_anew(recovered: &Recovered) -> Vec<&str> {
-    recovered.learner.begun_anew().iter().map(|begun| &*begun.section).collect()
+/// The sections that restarted, as the learner reports them.
+fn restarted(recovered: &Recovered) -> Vec<&str> {
+    recovered.learner.restarted().iter().map(|begun| &*begun.section).collect()
 }
 
 #[test]
-fn a_member_of_another_version_begins_anew_alone_and_is_told() {
+fn a_member_of_another_version_restarts_alone_and_is_reported() {
     let shop = Shop::new(&shop::records(END as usize, 3));
     let (_, right) = shop.folded(false);
     let (whole, same) = shop.folded(true);
@@ -94,8 +94,8 @@ fn a_member_of_another_version_begins_anew_alone_and_is_told() {
     shop.rewrite(|name, version, bytes| Some((version + u32::from(name == "learned/current/preference"), bytes)));
     let (recovered, state) = shop.folded(true);
     assert_eq!(recovered.checkpoint, Some(Offset(CHECKPOINT)));
-    assert_eq!(begun_anew(&recovered), ["learned/current/preference"]);
-    assert_eq!(recovered.learner.begun_anew()[0].from, Offset(CHECKPOINT));
+    assert_eq!(restarted(&recovered), ["learned/current/preference"]);
+    assert_eq!(recovered.learner.restarted()[0].from, Offset(CHECKPOINT));
     let warnings = recovered.warnings();
     assert!(warnings.len() == 1 && warnings[0].contains("learned/current/preference"), "{warnings:?}");
     assert!(warnings[0].contains("version 2, but this build reads version 1"), "{warnings:?}");
@@ -107,7 +107,7 @@ fn a_member_of_another_version_begins_anew_alone_and_is_told() {
 }
 
 #[test]
-fn what_begins_anew_is_told_from_checkpoint_to_checkpoint_until_a_promotion_learns_it_again() {
+fn a_restarted_section_is_reported_in_later_checkpoints_until_a_promotion() {
     let records = shop::records(END as usize, 3);
     let mut shop = Shop::new(&records);
     shop.rewrite(|name, version, bytes| (name != "learned/current/neighbours").then_some((version, bytes)));
@@ -117,19 +117,19 @@ fn what_begins_anew_is_told_from_checkpoint_to_checkpoint_until_a_promotion_lear
     let mut reader = shop.log.reader();
     save(&shop.checkpoints(), |end| reader.sum_before(end), &recovered.facts, &recovered.learner).unwrap();
     let (again, _) = shop.folded(true);
-    assert_eq!((again.unread.len(), begun_anew(&again)), (0, vec!["learned/current/neighbours"]));
+    assert_eq!((again.unread.len(), restarted(&again)), (0, vec!["learned/current/neighbours"]));
     let challenge = accrue_train::Challenge {
         settings: settings(),
         from: Offset(0),
         passes: 1,
         until: Offset(0),
-        footing: None,
-        asked: false,
+        windows_digest: None,
+        requested: false,
     };
     let body = Body::Promoted { challenge: challenge.to_record().into(), why: "not worse".into() };
     shop.log.append(records[END as usize - 1].received_at, &[body]).unwrap();
     let (promoted, state) = shop.folded(true);
-    assert_eq!(begun_anew(&promoted), [""; 0]);
+    assert_eq!(restarted(&promoted), [""; 0]);
     assert_ne!(promoted.learner.resets().due_in(&resets, promoted.learner.n_learned()), Some(0));
     let (_, right) = shop.folded(false);
     for part in ["learned.neighbours", "learned.preference", "learned.factorization", "learned.blend"] {
@@ -158,21 +158,21 @@ fn every_section_can_be_missing_of_another_version_or_cut_short() {
                 (false, _) => Some((version, bytes)),
                 (true, 0) => None,
                 (true, 1) => Some((version + 1, bytes)),
-                // A member without a state has nothing to be cut: its section is left out.
+                // The section of a member without a state is empty, so it cannot be cut short.
                 (true, _) => bytes.pop().map(|_| (version, bytes)),
             });
             let (recovered, state) = shop.folded(true);
             if is_stateless(sought) {
                 assert_eq!(state, right, "{sought}, fault {fault}: nothing is lost");
-                assert_eq!((begun_anew(&recovered).len(), recovered.unread.len()), (0, 0), "{sought}, fault {fault}");
+                assert_eq!((restarted(&recovered).len(), recovered.unread.len()), (0, 0), "{sought}, fault {fault}");
                 continue;
             }
             let is_needed = ["learned/core", "learned/lineage"].contains(&&**sought);
             if sought.starts_with("facts/") || is_needed {
                 assert_eq!(state, right, "{sought}, fault {fault}: the log has it");
-                assert_eq!(begun_anew(&recovered), [""; 0]);
+                assert_eq!(restarted(&recovered), [""; 0]);
             } else {
-                assert_eq!(begun_anew(&recovered), [sought.as_str()], "fault {fault}");
+                assert_eq!(restarted(&recovered), [sought.as_str()], "fault {fault}");
                 assert_eq!(state.parts["facts.all"], right.parts["facts.all"], "{sought}");
             }
             assert!(recovered.warnings().iter().any(|warning| warning.contains(&**sought)), "{sought}, fault {fault}");
@@ -181,7 +181,7 @@ fn every_section_can_be_missing_of_another_version_or_cut_short() {
 }
 
 #[test]
-fn a_section_that_this_build_does_not_know_is_left_out_and_named() {
+fn a_section_that_this_build_does_not_know_is_left_out_and_reported() {
     let shop = Shop::new(&shop::records(END as usize, 3));
     let (_, right) = shop.folded(false);
     let old = shop.checkpoints().newest().unwrap().unwrap().checkpoint;
@@ -216,7 +216,7 @@ fn without_the_logs_beginning_a_needed_section_is_an_error_that_says_so() {
 }
 
 #[test]
-fn another_log_that_has_grown_past_a_checkpoint_is_told() {
+fn another_log_that_has_grown_past_a_checkpoint_is_refused() {
     let shop = Shop::new(&shop::records(END as usize, 3));
     let other = Shop::new(&shop::records(END as usize, 4));
     for entry in std::fs::read_dir(other.dir.path().join("checkpoints")).unwrap() {
@@ -227,7 +227,7 @@ fn another_log_that_has_grown_past_a_checkpoint_is_told() {
         let told = refused.err().expect("the checkpoint is another log's").to_string();
         assert!(told.contains("the log's record 2499 is not the one") && told.contains("2500.ckpt"), "{told}");
     }
-    // Its own log is known again after what lies before the checkpoint was pruned.
+    // Its own log is recognised after the records before the checkpoint were pruned.
     let mut shop = shop;
     shop.log.prune(Offset(CHECKPOINT)).unwrap();
     assert!(shop.log.start() > Offset(0));
@@ -235,7 +235,7 @@ fn another_log_that_has_grown_past_a_checkpoint_is_told() {
 }
 
 #[test]
-fn a_settings_record_of_another_build_is_replayed_and_what_was_passed_over_is_named() {
+fn a_settings_record_of_another_build_is_replayed_and_ignored_settings_are_reported() {
     let mut records = shop::records(END as usize, 3);
     let mut text = settings().to_record();
     text.insert_str(0, "aura = 0.5\n");

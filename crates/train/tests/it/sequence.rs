@@ -1,4 +1,4 @@
-//! Sequence networks inside the learner: what holds for every model also holds while events wait for a step.
+//! Sequence networks in the learner: the contract of all models also holds while events wait for a training step.
 
 use accrue_model::{Part, SequenceKind};
 use accrue_train::Learner;
@@ -63,7 +63,7 @@ fn a_network_is_begun_and_ended_by_settings_and_the_blend_goes_on() {
 }
 
 #[test]
-fn rates_that_explode_move_nothing_beyond_numbers() {
+fn exploding_rates_leave_every_number_finite() {
     let records = records(700, 4);
     let facts = facts(&records);
     let mut settings = settings_with(Part::Sequence, SequenceKind::Transformer);
@@ -76,7 +76,7 @@ fn rates_that_explode_move_nothing_beyond_numbers() {
 }
 
 #[test]
-fn a_network_foresees_a_planted_order() {
+fn a_network_predicts_a_planted_order() {
     let records = records(6000, 4);
     let facts = facts(&records);
     for kind in KINDS {

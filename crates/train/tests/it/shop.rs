@@ -28,8 +28,9 @@ pub fn fitting(mut settings: LearnSettings, kind: Kind) -> LearnSettings {
 pub fn settings_with(part: Part, kind: SequenceKind) -> LearnSettings {
     let sequence = SequenceSettings { kind, d: 16, length: 12, negatives: 16, ..SequenceSettings::default() };
     let mut models = Settings { part, sequence, ..Settings::default() };
-    // Off by default, and held to the contract like the others.
+    // Off by default, but the contract holds for it too.
     models.bought_together.enabled = part == Part::BoughtTogether;
+    models.affinity.enabled = part == Part::Affinity;
     LearnSettings { predict_one_in: 16, models, ..LearnSettings::default() }
 }
 
@@ -78,7 +79,7 @@ fn purchase(number: usize, user: u64, item: u64) -> CheckedEvent {
     CheckedEvent { event, repairs: Vec::new(), raw: None }
 }
 
-/// Ten minutes from event to event: visits of one user in a row hang together.
+/// Ten minutes between events, so that consecutive events of one user belong to one visit.
 fn at(number: usize) -> Timestamp {
     Timestamp(1_700_000_000_000 + number as i64 * 600_000)
 }

@@ -1,23 +1,23 @@
-//! Records that were learned already, read again beside the writer: for a challenger, a promotion or a release.
+//! Reads records again that were already learned, while the writer works: for a challenger, a promotion or a release.
 
 use accrue_store::{LogReader, Offset};
-use accrue_train::{Past, Take, TrainError};
+use accrue_train::{EarlierRecords, Take, TrainError};
 
 use crate::shared::Shared;
 
-/// Records read under one lock of the facts; the writer gets its turn between two chunks.
+/// Records resolved under one lock of the facts; the writer can take the lock between two chunks.
 const CHUNK: usize = 1_024;
 
-/// The log up to any offset, resolved by facts that the writer changes meanwhile.
-pub(crate) struct SharedPast<'a> {
+/// The log with names resolved by facts that the writer changes meanwhile.
+pub(crate) struct SharedResolvedLog<'a> {
     pub log: &'a mut LogReader,
     pub shared: &'a Shared,
 }
 
-impl Past for SharedPast<'_> {
+impl EarlierRecords for SharedResolvedLog<'_> {
     fn read(&mut self, from: Offset, to: Offset, take: &mut Take<'_>) -> Result<(), TrainError> {
         if from < self.log.start() && from < to {
-            return Err(TrainError::PastPruned { start: self.log.start() });
+            return Err(TrainError::ChallengerPruned { start: self.log.start() });
         }
         let mut next = from;
         while next < to {
@@ -28,6 +28,9 @@ impl Past for SharedPast<'_> {
                 break;
             }
             next = read;
+            if self.shared.must_stop() {
+                return Err(TrainError::Stopped);
+            }
             let resolved: Vec<_> = {
                 let facts = self.shared.facts.read();
                 records.iter().map(|record| facts.resolve(record)).collect()

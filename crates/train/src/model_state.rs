@@ -1,8 +1,8 @@
-//! The line of learning: models that learn from everybody and, while an experiment asks for it, models beside them that each learn from
-//! the shoppers of one arm alone.
+//! The state of all models: the shared models, which learn from all shoppers, and, during an experiment whose arms learn apart, models of
+//! each arm, which learn from the shoppers of that arm alone.
 //!
-//! What is shared does not know of the arms: with and without them it comes to the same bytes. An arm begins as a copy of what is shared
-//! (memory is shared until one of them learns), so arms differ by what they learned since, and by nothing else. Arms are sealed,
+//! The shared models do not depend on the arms: with and without them they reach the same bytes. The models of an arm begin as a copy of
+//! the shared ones (copy-on-write, so that equal parts take memory once), and differ only by what they learned since. They are sealed,
 //! kept and undone with the version that they belong to.
 
 use accrue_model::{Ensemble, Prepared, Settings, Step};
@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::lenient;
 
-/// All that learns.
+/// The shared models and those of the arms. The current model is one; each kept version has one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    /// What learns from everybody.
+pub struct ModelState {
+    /// The models that learn from all shoppers.
     pub shared: Ensemble,
     arms: Option<Arms>,
 }
 
-/// What learns from one arm each.
+/// The models of the arms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Arms {
     split: Split,
@@ -27,12 +27,12 @@ struct Arms {
     models: Vec<Ensemble>,
 }
 
-impl Line {
+impl ModelState {
     pub(crate) fn new(settings: Settings, seed: u64) -> Self {
         Self { shared: Ensemble::new(settings, seed), arms: None }
     }
 
-    /// These shared models, with the arms that are here under their settings.
+    /// The given shared models with the arms of `self`, whose models get the same settings.
     pub(crate) fn with_shared(&self, shared: Ensemble, seed: u64) -> Self {
         let mut arms = self.arms.clone();
         for models in arms.iter_mut().flat_map(|arms| &mut arms.models) {
@@ -41,22 +41,23 @@ impl Line {
         Self { shared, arms }
     }
 
-    /// The split and the models of its arms, in its order; `None` while all shoppers are learned from alike.
+    /// The split and the models of its arms, in its order; `None` while no arms learn apart.
     pub fn arms(&self) -> Option<(&Split, &[Ensemble])> {
         self.arms.as_ref().map(|arms| (&arms.split, &*arms.models))
     }
 
-    /// The same, if it is this split: a version from before the experiment has no arms, or others.
+    /// [`ModelState::arms`] if the split is this one. A version from before the experiment has no arms, or other ones.
     pub(crate) fn arms_of(&self, split: Option<&Split>) -> Option<(&Split, &[Ensemble])> {
         self.arms().filter(|(known, _)| Some(*known) == split)
     }
 
-    /// The place of the shopper's arm.
+    /// The place of the shopper's arm in the split.
     pub(crate) fn arm_of(&self, shopper: u64) -> Option<usize> {
         self.arms.as_ref().map(|arms| arms.split.arm_of(shopper))
     }
 
-    /// Splits shoppers so from here on. Arms that are split so already go on; others begin from what is shared. Says whether they begin.
+    /// Gives each arm of `split` models that begin as copies of the shared ones. With the same split as before nothing changes. Returns
+    /// whether arms began or ended.
     pub(crate) fn split_by(&mut self, split: Option<&Split>) -> bool {
         if self.arms.as_ref().map(|arms| &arms.split) == split {
             return false;
@@ -68,10 +69,10 @@ impl Line {
         true
     }
 
-    /// Writes its models into a checkpoint, in sections whose names begin with `prefix`.
+    /// Writes the models into a checkpoint, in sections whose names begin with `prefix`.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// If the checkpoint cannot be written.
     pub(crate) fn save(&self, writer: &mut CheckpointWriter, prefix: &str) -> Result<(), StoreError> {
         save_models(&self.shared, writer, prefix)?;
         if let Some(Arms { split, models }) = &self.arms {
@@ -83,7 +84,7 @@ impl Line {
         Ok(())
     }
 
-    /// Reads what [`Line::save`] wrote. Models whose settings cannot be used have these.
+    /// Reads what [`ModelState::save`] wrote. Models whose recorded settings cannot be read get `settings`.
     ///
     /// # Errors
     /// If a section is damaged.
@@ -107,7 +108,7 @@ impl Line {
         std::iter::once(&mut self.shared).chain(self.arms.iter_mut().flat_map(|arms| &mut arms.models))
     }
 
-    /// All models, what is shared first.
+    /// All models, the shared ones first.
     pub(crate) fn models(&self) -> impl Iterator<Item = &Ensemble> {
         std::iter::once(&self.shared).chain(self.arms.iter().flat_map(|arms| &arms.models))
     }
@@ -121,7 +122,7 @@ impl Line {
         self.change(|models| models.see_item(item, at_ms));
     }
 
-    /// Learns a choice of the shopper with this hash. `good` is the last state known good.
+    /// Learns a choice of the shopper with this hash. `good` is the state of the good version.
     pub(crate) fn learn(&mut self, step: &Step<'_>, shopper: u64, good: Option<&Self>, prepared: &mut Prepared) {
         if let Some(Arms { split, models }) = &mut self.arms {
             let place = split.arm_of(shopper);
@@ -131,11 +132,11 @@ impl Line {
                 prepared,
             );
         }
-        // Last, for what the scratch tells of a step is told of what is shared.
+        // The shared models come last, because what `prepared` holds afterwards is read as theirs.
         self.shared.learn(step, good.map(|good| &good.shared), prepared);
     }
 
-    /// Learns that the shopper with this hash was shown something and did not choose it.
+    /// Learns that the shopper with this hash was shown an item and did not choose it.
     pub(crate) fn learn_unchosen(&mut self, step: &Step<'_>, shopper: u64) {
         if let Some(Arms { split, models }) = &mut self.arms {
             models[split.arm_of(shopper)].learn_unchosen(step);
@@ -151,18 +152,18 @@ impl Line {
         self.change(|models| models.set_settings(settings.clone(), seed));
     }
 
-    /// Takes over what `other` knows of the catalogue.
+    /// Copies what `other` knows of the catalogue.
     pub(crate) fn take_catalogue(&mut self, other: &Self) {
         self.change(|models| models.take_catalogue(&other.shared));
     }
 
-    /// Holds the memory of `other` wherever both say the same, and in the arms that of what is shared.
+    /// Shares the memory of `other` where both are equal, and in the arms that of the shared models.
     pub(crate) fn share_with(&mut self, other: &Self) {
         self.shared.share_with(&other.shared);
         self.share_within();
     }
 
-    /// Arms hold the memory of what is shared wherever both say the same.
+    /// Makes the models of arms share the memory of the shared models where both are equal.
     pub(crate) fn share_within(&mut self) {
         for models in self.arms.iter_mut().flat_map(|arms| &mut arms.models) {
             models.share_with(&self.shared);

@@ -1,0 +1,105 @@
+//! The answer to a batch of records of any kind, and the problem of a batch of which every record was refused.
+
+use accrue_engine::{Ingested, Refused};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::problem::{Code, Problem};
+
+/// The outcome of a batch: `accepted` + `repaired` + `duplicates` + the length of `quarantined` is its number of
+/// records.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct IngestedBody {
+    /// Accepted as sent.
+    #[schema(example = 2)]
+    accepted: u64,
+    /// Accepted after repairs (white space, a missing price, a clock a little ahead …).
+    #[schema(example = 0)]
+    repaired: u64,
+    /// Known already by id, or refused before; nothing was changed.
+    #[schema(example = 0)]
+    duplicates: u64,
+    /// Refused; kept with the reason until they are released or dropped. Of a published key at most as many an hour as
+    /// `check.published.kept_refusals_per_hour` says; further ones are counted by reason.
+    quarantined: Vec<RefusedBody>,
+    /// The log's end after this batch: its records are before this offset. An answer with an `offset` at least as high
+    /// has learned from them.
+    #[schema(example = 48213)]
+    offset: u64,
+}
+
+/// A refused record of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RefusedBody {
+    /// Its position in the batch, from 0.
+    #[schema(example = 1)]
+    index: usize,
+    /// Stable reason code.
+    #[schema(example = "no_shopper")]
+    reason: String,
+    /// The exact fault.
+    #[schema(example = "user, session: one of them is needed")]
+    detail: String,
+}
+
+impl From<Refused> for RefusedBody {
+    fn from(Refused { index, reason, detail }: Refused) -> Self {
+        Self { index, reason, detail }
+    }
+}
+
+impl From<Ingested> for IngestedBody {
+    fn from(ingested: Ingested) -> Self {
+        Self {
+            accepted: ingested.accepted,
+            repaired: ingested.repaired,
+            duplicates: ingested.duplicates,
+            quarantined: ingested.quarantined.into_iter().map(RefusedBody::from).collect(),
+            offset: ingested.offset,
+        }
+    }
+}
+
+impl IngestedBody {
+    /// The answer to an empty batch.
+    pub(super) fn nothing(offset: u64) -> Self {
+        Self { accepted: 0, repaired: 0, duplicates: 0, quarantined: Vec::new(), offset }
+    }
+}
+
+/// The problem of a batch of which no record was taken, now or before. A client that names every field wrongly would not
+/// notice it by a 200.
+pub(super) fn refuse_if_nothing_taken(ingested: &Ingested) -> Result<(), Problem> {
+    let refused: Vec<_> = ingested.quarantined.iter().chain(&ingested.refused_again).collect();
+    let known = ingested.duplicates - ingested.refused_again.len() as u64;
+    let Some(first) = refused.first() else { return Ok(()) };
+    if ingested.accepted + ingested.repaired + known > 0 {
+        return Ok(());
+    }
+    let detail = format!("none of {} records was taken; the first: {}", refused.len(), first.detail);
+    let reasons = |refused: &[Refused]| -> Vec<_> {
+        let one =
+            |refused: &Refused| json!({"index": refused.index, "reason": refused.reason, "detail": refused.detail});
+        refused.iter().map(one).collect()
+    };
+    Err(Problem::new(Code::RecordRefused, detail)
+        .member("reason", first.reason.as_str())
+        .member("accepted", 0)
+        .member("repaired", 0)
+        .member("duplicates", ingested.duplicates)
+        .member("quarantined", reasons(&ingested.quarantined))
+        .member("refused_before", reasons(&ingested.refused_again))
+        .member("offset", ingested.offset))
+}
+
+/// The problem of the one record that was sent, if the check refused it, now or before.
+pub(super) fn refuse_if_refused(ingested: &Ingested) -> Result<(), Problem> {
+    match ingested.quarantined.first().or(ingested.refused_again.first()) {
+        None => Ok(()),
+        Some(refused) => {
+            let problem = Problem::new(Code::RecordRefused, refused.detail.as_str());
+            Err(problem.member("reason", refused.reason.as_str()))
+        }
+    }
+}

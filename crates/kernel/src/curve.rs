@@ -1,0 +1,217 @@
+//! Piecewise-linear curves with knots at equal distances: where values lie along them, and a step that learns the knots.
+//!
+//! In: values, and how they are laid out along a curve. Out: for each value the knot below it and the share of the next
+//! one. The loops have no branches, so that they vectorise; each element has the same bits on every instruction set.
+
+use crate::instruction_set::{Supported, compiled_for_each_set};
+
+/// How values are laid out along a curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Layout {
+    /// Values of 0 and below at knot 0; knots 1 … at `2^low`, `2^(low + step)`, …, linear in [`log2`].
+    Log {
+        /// Exponent at knot 1.
+        low: f32,
+        /// Exponents from knot to knot.
+        step: f32,
+    },
+    /// Knots at equal distances from `low` to `high`.
+    Linear {
+        /// Value at knot 0.
+        low: f32,
+        /// Value at the last knot.
+        high: f32,
+    },
+}
+
+/// Logarithm to base 2, linear between powers of two (error below 0.09). It is monotone, exact at powers of two, and
+/// has the same bits on every machine, which bins and orders need. Zero and below give −127.
+#[inline(always)]
+pub fn log2(x: f32) -> f32 {
+    // The bits of a positive number are below 2³¹, so they may be converted as a signed integer, which vectors can do.
+    if x <= 0.0 { -127.0 } else { x.to_bits() as i32 as f32 * (1.0 / 8_388_608.0) - 127.0 }
+}
+
+/// The knot below each of `values` `[n]` on a curve of `n_knots`, and the share of the next knot: `knots: [n], shares: [n]`.
+/// Values outside the curve lie at its ends; a `NaN` lies at knot 0, with a share of `NaN`.
+///
+/// # Panics
+/// If the lengths differ or the curve has fewer than two knots.
+pub fn locate(layout: Layout, n_knots: usize, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
+    assert!(values.len() == knots.len() && values.len() == shares.len(), "locate: lengths differ");
+    assert!(n_knots >= 2, "locate: a curve has at least two knots");
+    let last = (n_knots - 1) as f32;
+    match layout {
+        Layout::Log { low, step } => locate_log_on(Supported::best(), low, step, last, values, knots, shares),
+        Layout::Linear { low, high } => locate_linear_on(Supported::best(), low, high, last, values, knots, shares),
+    }
+}
+
+/// A step of Adagrad whose sums forget: where `g` is not 0, `s = s + (g² - forget · s)`,
+/// `x = x - rate · g / (√s + ε)`. `g, x, s: [n]`. Duchi, Hazan and Singer, *Adaptive subgradient methods* (2011).
+///
+/// # Panics
+/// If the lengths differ.
+pub fn adagrad_forgetting(rate: f32, forget: f32, epsilon: f32, g: &[f32], x: &mut [f32], s: &mut [f32]) {
+    adagrad_forgetting_on(Supported::best(), rate, forget, epsilon, g, x, s);
+}
+
+/// `y = y + share · (x - y)`: an exponential moving average. `x, y: [n]`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn move_towards(share: f32, x: &[f32], y: &mut [f32]) {
+    move_towards_on(Supported::best(), share, x, y);
+}
+
+compiled_for_each_set! {
+    fn locate_log_on(low: f32, step: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32])
+        = locate_log
+}
+compiled_for_each_set! {
+    fn locate_linear_on(low: f32, high: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32])
+        = locate_linear
+}
+compiled_for_each_set! {
+    fn adagrad_forgetting_on(rate: f32, forget: f32, epsilon: f32, g: &[f32], x: &mut [f32], s: &mut [f32])
+        = adagrad_forgetting_elements
+}
+compiled_for_each_set! { fn move_towards_on(share: f32, x: &[f32], y: &mut [f32]) = move_towards_elements }
+
+#[inline(always)]
+fn locate_log(low: f32, step: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
+    for ((&value, knot), share) in values.iter().zip(knots).zip(shares) {
+        let place = if value <= 0.0 { 0.0 } else { within(1.0, 1.0 + (log2(value) - low) / step, last) };
+        (*knot, *share) = split(place, last);
+    }
+}
+
+#[inline(always)]
+fn locate_linear(low: f32, high: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
+    for ((&value, knot), share) in values.iter().zip(knots).zip(shares) {
+        (*knot, *share) = split(within(0.0, (value - low) / (high - low) * last, last), last);
+    }
+}
+
+/// `place` within bounds; `NaN` stays. Comparisons instead of `clamp`: these become one instruction each.
+#[inline(always)]
+fn within(low: f32, place: f32, high: f32) -> f32 {
+    let place = if place < low { low } else { place };
+    if place > high { high } else { place }
+}
+
+/// The knot below a place, but not the last one, and the share of the next.
+#[inline(always)]
+fn split(place: f32, last: f32) -> (u32, f32) {
+    let below = if place > last - 1.0 { last - 1.0 } else { place };
+    // Signed, because vectors convert to signed integers; a place is between 0 and the last knot.
+    let knot = below as i32;
+    (knot as u32, place - knot as f32)
+}
+
+#[inline(always)]
+fn adagrad_forgetting_elements(rate: f32, forget: f32, epsilon: f32, g: &[f32], x: &mut [f32], s: &mut [f32]) {
+    assert!(g.len() == x.len() && s.len() == x.len(), "adagrad_forgetting: lengths differ");
+    for ((x, &g), s) in x.iter_mut().zip(g).zip(s) {
+        let sum = *s + (g * g - forget * *s);
+        let moved = *x - rate * g / (sum.sqrt() + epsilon);
+        *s = if g != 0.0 { sum } else { *s };
+        *x = if g != 0.0 { moved } else { *x };
+    }
+}
+
+#[inline(always)]
+fn move_towards_elements(share: f32, x: &[f32], y: &mut [f32]) {
+    assert!(x.len() == y.len(), "move_towards: lengths differ");
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += share * (x - *y);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Draws, InstructionSet};
+
+    const N_KNOTS: usize = 16;
+
+    /// The definition, one value at a time.
+    fn expected(layout: Layout, value: f32) -> (u32, f32) {
+        let last = (N_KNOTS - 1) as f32;
+        let place = match layout {
+            Layout::Log { .. } if value <= 0.0 => 0.0,
+            Layout::Log { low, step } => (1.0 + (log2(value) - low) / step).clamp(1.0, last),
+            Layout::Linear { low, high } => ((value - low) / (high - low) * last).clamp(0.0, last),
+        };
+        let knot = (place as usize).min(N_KNOTS - 2);
+        (knot as u32, place - knot as f32)
+    }
+
+    fn values() -> Vec<f32> {
+        let mut draws = Draws::new(3, 0, 0);
+        let edges = [0.0, -0.0, -3.0, 1.0, 0.125, 1e-30, 1e30, f32::MAX, f32::INFINITY, f32::MIN_POSITIVE, 14.0, 15.0];
+        edges.into_iter().chain((0..199).map(|_| 4.0 * draws.normal())).collect()
+    }
+
+    #[test]
+    fn values_lie_where_the_definition_puts_them_on_every_set() {
+        let values = values();
+        let n = values.len();
+        for layout in [
+            Layout::Log { low: -9.0, step: 0.7 },
+            Layout::Log { low: 0.0, step: 0.5 },
+            Layout::Linear { low: -9.0, high: 6.0 },
+            Layout::Linear { low: 0.0, high: 1.0 },
+        ] {
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                let (mut knots, mut shares) = (vec![9; n], vec![9.0; n]);
+                let (set, last) = (Supported::check(set), (N_KNOTS - 1) as f32);
+                match layout {
+                    Layout::Log { low, step } => {
+                        locate_log_on(set, low, step, last, &values, &mut knots, &mut shares);
+                    }
+                    Layout::Linear { low, high } => {
+                        locate_linear_on(set, low, high, last, &values, &mut knots, &mut shares);
+                    }
+                }
+                for ((&value, knot), share) in values.iter().zip(knots).zip(shares) {
+                    let (expected_knot, expected_share) = expected(layout, value);
+                    assert_eq!(
+                        (knot, share.to_bits()),
+                        (expected_knot, expected_share.to_bits()),
+                        "{layout:?} {value}"
+                    );
+                }
+            }
+        }
+        let (mut knot, mut share) = ([9], [9.0]);
+        locate(Layout::Linear { low: 0.0, high: 1.0 }, N_KNOTS, &[f32::NAN], &mut knot, &mut share);
+        assert!(knot == [0] && share[0].is_nan());
+    }
+
+    #[test]
+    fn steps_have_the_same_bits_on_every_set() {
+        let mut draws = Draws::new(1, 0, 0);
+        let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| draws.normal()).collect() };
+        let (mut g, x) = (normal(67), normal(67));
+        g.iter_mut().step_by(3).for_each(|g| *g = 0.0);
+        let run = |set: InstructionSet| {
+            let set = Supported::check(set);
+            let (mut x, mut s, mut y) = (x.clone(), vec![0.5; 67], vec![1.0; 67]);
+            adagrad_forgetting_on(set, 0.05, 1e-3, 1e-3, &g, &mut x, &mut s);
+            move_towards_on(set, 0.01, &x, &mut y);
+            [x, s, y].concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let expected = run(InstructionSet::Scalar);
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            assert_eq!(run(set), expected, "{}", set.name());
+        }
+    }
+
+    #[test]
+    fn a_gradient_of_zero_changes_nothing() {
+        let (mut x, mut s) = ([1.0, 1.0], [4.0, 4.0]);
+        adagrad_forgetting(0.5, 0.25, 0.0, &[0.0, 2.0], &mut x, &mut s);
+        assert_eq!((x, s), ([1.0, 1.0 - 0.5 * 2.0 / 7.0_f32.sqrt()], [4.0, 7.0]));
+    }
+}

@@ -1,0 +1,329 @@
+//! Affinity: what is chosen more often than usual in this scene, after this search, on this device, and by shoppers whom
+//! the shop describes alike.
+//!
+//! In: choices with their [circumstances](accrue_store::Circumstances) and the shopper's
+//! [descriptors](accrue_store::Descriptor). Out: for an item i the sum over the known values v of
+//! `w · ln((c_vi + α) / (c_v · p_i + α))`: the logarithm of how many choices of i under v there were, over how many there
+//! would be if v did not matter, shrunk towards 0 by α choices. Counts decay. A weight w belongs to an attribute and to
+//! how much of the shopper's history is known, and is learned pairwise against items drawn at random: what a shopper did
+//! soon says more than how the shop describes them.
+//!
+//! There is no row for a user: a value that is a shopper's own is not among the descriptors. A choice deep in a list
+//! counts more than one at its head, because few shoppers look so far (Joachims, Swaminathan, Schnabel, *Unbiased
+//! learning-to-rank with biased feedback*, WSDM 2017).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use accrue_event::SettingFault;
+use accrue_kernel::{Draws, ln, sigmoid};
+use accrue_store::{Descriptor, ItemIdx};
+use serde::{Deserialize, Serialize};
+
+use super::{Column, Member, MemberSettings, ReasonKind};
+use crate::accumulator::Accumulator;
+use crate::catalogue::Catalogue;
+use crate::cow::CowVec;
+use crate::decay::{Decayed, HalfLife};
+use crate::pairs::{self, PairRow};
+use crate::{Context, Step};
+
+/// Stream of random numbers.
+const STREAM: u64 = 0x4146_464e;
+/// Half-life of a choice, in days.
+const HALF_LIFE_DAYS: f64 = 60.0;
+/// α, in choices.
+const SHRINK: f32 = 10.0;
+/// The weight of an attribute before anything is learned, the step towards what is learned, and the largest weight.
+const FIRST_WEIGHT: f32 = 0.5;
+const RATE: f32 = 0.02;
+const MAX_WEIGHT: f32 = 2.0;
+/// Attributes that have weights, at most; others do not count.
+const MAX_ATTRIBUTES: usize = 80;
+/// Lengths of a history from which on other weights hold.
+const LENGTHS: [usize; 3] = [1, 5, 20];
+/// Places of a value in the table; one that has to give way is the one with the fewest choices among them.
+const WAYS: usize = 4;
+/// A choice counts at most this many times for its place in a list.
+const MAX_EXAMINED: f32 = 3.0;
+
+/// Whether it learns, and how much it keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AffinitySettings {
+    /// Whether the model learns. Off by default: it needs events with `scene`, `query` or `device`, or described users.
+    pub enabled: bool,
+    /// Values that are counted, at most: scenes, search texts, devices, and values of attributes.
+    pub values: usize,
+    /// Items that are counted for one value, at most.
+    pub capacity: usize,
+    /// Candidates of a page.
+    pub candidates: usize,
+}
+
+impl Default for AffinitySettings {
+    fn default() -> Self {
+        Self { enabled: false, values: 4_096, capacity: 256, candidates: 50 }
+    }
+}
+
+impl MemberSettings for AffinitySettings {
+    fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    fn switched_off(&self) -> Option<SettingFault> {
+        (!self.enabled).then(|| SettingFault::new("enabled", false, "true"))
+    }
+
+    fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("values", self.values, WAYS..=1 << 24)?;
+        SettingFault::check("capacity", self.capacity, 1..=1 << 16)
+    }
+}
+
+/// Decayed counts of choices by value and item.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Affinity {
+    settings: AffinitySettings,
+    half_life: HalfLife,
+    /// The value in each place of the table; 0 is none. The places of a value are [`WAYS`] in a row.
+    values: CowVec<u64>,
+    /// The choices under the value in each place.
+    rows: CowVec<Arc<PairRow<1>>>,
+    /// All choices, by item and in total.
+    counts: CowVec<Decayed>,
+    total: Decayed,
+    /// By attribute and length of the history.
+    weights: BTreeMap<u32, [f32; LENGTHS.len() + 1]>,
+    #[serde(skip)]
+    copied_bytes: u64,
+}
+
+impl PartialEq for Affinity {
+    /// Bytes copied since the last save are not part of the state.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { settings, half_life, values, rows, counts, total, weights, copied_bytes: _ } = self;
+        (settings, half_life, total, weights) == (&other.settings, &other.half_life, &other.total, &other.weights)
+            && *values == other.values
+            && *rows == other.rows
+            && *counts == other.counts
+    }
+}
+
+/// What is known of a shopper and counts, with sums over the items that were chosen under it.
+#[derive(Clone, Debug, Default)]
+pub struct KnownValues {
+    /// `Σ w · ln(1 + c_vi / α)`, and the share of an item among the choices, by which candidates are retrieved.
+    sums: Accumulator<2>,
+    /// Weight and number of choices of each value.
+    values: Vec<(f32, f32)>,
+    now: f64,
+}
+
+impl Member for Affinity {
+    type Settings = AffinitySettings;
+    type Situation = KnownValues;
+
+    const COLUMNS: &'static [Column] = &[Column::linear("affinity", -3.0, 3.0, 0.2).because(ReasonKind::Circumstances)];
+    const TIES_BY_POPULARITY: bool = true;
+
+    fn new(settings: &AffinitySettings, _: u64) -> Option<Self> {
+        settings.enabled.then(|| Self {
+            settings: settings.clone(),
+            half_life: HalfLife::days(HALF_LIFE_DAYS),
+            values: CowVec::new(64, 0),
+            rows: CowVec::new(16, Arc::default()),
+            counts: CowVec::new(256, Decayed::default()),
+            total: Decayed::default(),
+            weights: BTreeMap::new(),
+            copied_bytes: 0,
+        })
+    }
+
+    /// A table of another size begins empty.
+    fn set_settings(&mut self, settings: &AffinitySettings, _: u64) -> bool {
+        let fits = settings.values == self.settings.values;
+        self.settings = settings.clone();
+        fits
+    }
+
+    fn learn(&mut self, step: &Step<'_>, _: &Catalogue, _: Option<&Self>, _: &mut KnownValues) {
+        if step.weight <= 0.0 {
+            return;
+        }
+        let item = step.event.item;
+        let position = self.half_life.position(step.event.at_ms);
+        let known = known_values(&step.context);
+        if step.n_items >= 2 && !known.is_empty() {
+            let other = Draws::new(step.seed, STREAM, step.offset).below(u64::from(step.n_items)) as ItemIdx;
+            self.learn_weights(step, &known, [item, other], position);
+        }
+        let amount = step.weight * examined(step.context.circumstances.position);
+        let epoch = position.floor() as i32;
+        let unit = accrue_kernel::exp2((position - f64::from(epoch)) as f32);
+        for (value, _) in known {
+            let place = self.place_for(value, position);
+            let row = pairs::row_mut(&mut self.rows, place, &mut self.copied_bytes);
+            row.add(item, [amount * unit], epoch, self.settings.capacity);
+        }
+        self.counts.get_mut(item as usize).add(amount, position);
+        self.total.add(amount, position);
+    }
+
+    fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, known: &mut KnownValues) {
+        let KnownValues { sums, values, now } = known;
+        values.clear();
+        let length = length_of(context);
+        for (value, share) in known_values(context) {
+            let Some(place) = self.place_of(value) else { continue };
+            if values.is_empty() {
+                sums.clear(catalogue.n_items() as usize);
+                *now = self.half_life.position(context.now_ms);
+            }
+            let row = self.rows.get(place as usize);
+            let unit = row.unit_at(*now);
+            let (weight, n) = (share * self.weight(value, length), row.totals[0] * unit);
+            for (&item, [count]) in row.items.iter().zip(&row.weights) {
+                let [sum, of_choices] = sums.entry(item);
+                *sum += weight * ln(1.0 + count * unit / SHRINK);
+                *of_choices += weight * count * unit / (n + SHRINK);
+            }
+            values.push((weight, n));
+        }
+    }
+
+    fn columns(&self, _: &Catalogue, known: &KnownValues, items: &[ItemIdx], out: &mut [f32]) {
+        if known.values.is_empty() {
+            return;
+        }
+        let total = self.total.at(known.now).max(f32::MIN_POSITIVE);
+        for (out, &item) in out.iter_mut().zip(items) {
+            let share = self.counts.get(item as usize).at(known.now) / total;
+            let expected = |&(weight, n): &(f32, f32)| weight * ln(1.0 + n * share / SHRINK);
+            *out = known.sums.get(item)[0] - known.values.iter().map(expected).sum::<f32>();
+        }
+    }
+
+    /// The items that are chosen most under the known values.
+    fn retrieve(&self, _: &Catalogue, _: &Context<'_>, known: &KnownValues, limit: usize, out: &mut Vec<ItemIdx>) {
+        if known.values.is_empty() {
+            return;
+        }
+        let mut best = accrue_kernel::TopK::new(limit);
+        for &item in known.sums.touched() {
+            best.push(known.sums.get(item)[1], item);
+        }
+        out.extend(best.into_sorted().into_iter().map(|(_, item)| item));
+    }
+
+    fn share_with(&mut self, other: &Self) {
+        self.values.share_with(&other.values);
+        self.rows.share_with(&other.rows);
+        self.counts.share_with(&other.counts);
+    }
+
+    fn n_params(&self) -> u64 {
+        let n_weights = self.weights.len() * (LENGTHS.len() + 1);
+        (self.counts.len() + n_weights) as u64 + self.rows.iter().map(|row| row.items.len() as u64).sum::<u64>()
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.copied_bytes + self.values.copied_bytes() + self.rows.copied_bytes() + self.counts.copied_bytes()
+    }
+}
+
+impl Affinity {
+    /// The first of the places of a value.
+    fn first_place(&self, value: Descriptor) -> usize {
+        value.value as usize % (self.settings.values / WAYS).max(1) * WAYS
+    }
+
+    fn place_of(&self, value: Descriptor) -> Option<u32> {
+        let first = self.first_place(value);
+        (first..first + WAYS).find(|&place| *self.values.get(place) == key(value)).map(|place| place as u32)
+    }
+
+    /// The place of a value; one that is new takes an empty place, or that of the value with the fewest choices.
+    fn place_for(&mut self, value: Descriptor, now: f64) -> u32 {
+        if let Some(place) = self.place_of(value) {
+            return place;
+        }
+        let choices = |place: usize| {
+            let row = self.rows.get(place);
+            row.totals[0] * row.unit_at(now)
+        };
+        let first = self.first_place(value);
+        let (mut weakest, mut least) = (first, choices(first));
+        for place in first + 1..first + WAYS {
+            let n = choices(place);
+            if n < least {
+                (weakest, least) = (place, n);
+            }
+        }
+        *self.values.get_mut(weakest) = key(value);
+        *self.rows.get_mut(weakest) = Arc::default();
+        weakest as u32
+    }
+
+    fn weight(&self, value: Descriptor, length: usize) -> f32 {
+        match self.weights.get(&value.attribute) {
+            Some(weights) => weights[length],
+            None if self.weights.len() < MAX_ATTRIBUTES => FIRST_WEIGHT,
+            None => 0.0,
+        }
+    }
+
+    /// Raises the weights of attributes under whose values the chosen item has the larger affinity, and lowers the others.
+    fn learn_weights(&mut self, step: &Step<'_>, known: &[(Descriptor, f32)], [chosen, other]: [ItemIdx; 2], now: f64) {
+        let length = length_of(&step.context);
+        let total = self.total.at(now).max(f32::MIN_POSITIVE);
+        let [of_chosen, of_other] = [chosen, other].map(|item| self.counts.get(item as usize).at(now) / total);
+        let pull = |&(value, share): &(Descriptor, f32)| {
+            let row = self.rows.get(self.place_of(value)? as usize);
+            let unit = row.unit_at(now);
+            let affinity = |item: ItemIdx, of_all: f32| {
+                let count = accrue_kernel::find(&row.items, item).map_or(0.0, |place| row.weights[place][0] * unit);
+                ln((count + SHRINK) / (row.totals[0] * unit * of_all + SHRINK))
+            };
+            Some((value, share * (affinity(chosen, of_chosen) - affinity(other, of_other))))
+        };
+        let pulls: Vec<(Descriptor, f32)> = known.iter().filter_map(pull).collect();
+        let margin: f32 = pulls.iter().map(|&(value, pull)| self.weight(value, length) * pull).sum();
+        let rate = RATE * step.weight * step.rate_multiplier * sigmoid(-margin);
+        for (value, pull) in pulls {
+            let is_new = !self.weights.contains_key(&value.attribute);
+            if is_new && self.weights.len() >= MAX_ATTRIBUTES {
+                continue;
+            }
+            let weights = self.weights.entry(value.attribute).or_insert([FIRST_WEIGHT; LENGTHS.len() + 1]);
+            weights[length] = (weights[length] + rate * pull).clamp(0.0, MAX_WEIGHT);
+        }
+    }
+}
+
+/// What is known of the page and the shopper, each value with its share: the values of a list share one weight.
+fn known_values(context: &Context<'_>) -> Vec<(Descriptor, f32)> {
+    let values = context.circumstances.descriptors().chain(context.descriptors.iter().copied());
+    let mut known: Vec<(Descriptor, f32)> = values.map(|value| (value, 1.0)).collect();
+    for place in 0..known.len() {
+        let attribute = known[place].0.attribute;
+        known[place].1 = 1.0 / known.iter().filter(|(other, _)| other.attribute == attribute).count() as f32;
+    }
+    known
+}
+
+/// Which weights hold for a shopper.
+fn length_of(context: &Context<'_>) -> usize {
+    LENGTHS.partition_point(|&length| length <= context.past.len())
+}
+
+/// How many times a choice at this place of a list counts: the reciprocal of how many shoppers look so far.
+fn examined(position: Option<u32>) -> f32 {
+    (1.0 + position.unwrap_or(0) as f32).sqrt().min(MAX_EXAMINED)
+}
+
+/// A value as a number that is not 0.
+fn key(value: Descriptor) -> u64 {
+    (u64::from(value.attribute) << 32 | u64::from(value.value)).max(1)
+}

@@ -1,0 +1,233 @@
+//! Which items of the catalogue are shown: the settings, and the rules that they switch.
+//!
+//! In: an entry, the catalogue as a whole, and the time of the request. Out: whether a page may show the item. What is
+//! not certain to be sold is not shown: an item before its date of publication, and an item that only events name where
+//! there is a catalogue that does not have it.
+
+use accrue_store::{CatalogueEntry, ItemIdx};
+use serde::{Deserialize, Serialize};
+
+use crate::Shop;
+use crate::filter::Filter;
+
+/// `[catalogue]`: which items are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CatalogueSettings {
+    /// Whether items that only events name, and the catalogue does not describe, are shown.
+    pub unknown: UnknownItems,
+    /// Whether items at price 0 or without a title are recommended.
+    pub incomplete: IncompleteItems,
+}
+
+impl CatalogueSettings {
+    /// The settings where nothing is set.
+    pub const DEFAULT: Self = Self { unknown: UnknownItems::Auto, incomplete: IncompleteItems::Hide };
+}
+
+impl Default for CatalogueSettings {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Whether unknown items are shown: items that only events name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownItems {
+    /// They are shown as long as the shop has sent no description of any item.
+    #[default]
+    Auto,
+    /// They are always shown.
+    Show,
+    /// They are never shown.
+    Hide,
+}
+
+/// Whether incomplete items are recommended: items at price 0, where others have a price, or without a title, where
+/// others have one. Search finds them in any case, because the shopper asks for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncompleteItems {
+    /// They are not recommended.
+    #[default]
+    Hide,
+    /// They are recommended like all others.
+    Show,
+}
+
+impl<'a> Shop<'a> {
+    /// The same shop with another rule for incomplete items, if one is given.
+    pub(crate) fn with_incomplete(self, incomplete: Option<IncompleteItems>) -> Self {
+        let incomplete = incomplete.unwrap_or(self.catalogue.incomplete);
+        Self { catalogue: CatalogueSettings { incomplete, ..self.catalogue }, ..self }
+    }
+
+    /// An item as the catalogue has it, if a page may show it and the filter accepts it.
+    pub(crate) fn shown(&self, item: ItemIdx, filter: Option<&Filter>) -> Option<&'a CatalogueEntry> {
+        let facts = self.facts;
+        let entry: &'a CatalogueEntry = facts.entry(item)?;
+        let passes = self.is_on_sale(entry) && filter.is_none_or(|filter| filter.matches(&entry.item));
+        passes.then_some(entry)
+    }
+
+    /// Whether a page that the shopper did not ask for by words may show the item: not if it is incomplete.
+    pub(crate) fn may_recommend(&self, item: ItemIdx, filter: Option<&Filter>) -> bool {
+        self.shown(item, filter).is_some_and(|entry| self.is_complete(entry))
+    }
+
+    fn is_on_sale(&self, entry: &CatalogueEntry) -> bool {
+        let is_published = entry.item.published_at.is_none_or(|at| at.0 <= self.now_ms);
+        entry.can_be_shown() && is_published && (entry.described || self.shows_unknown())
+    }
+
+    /// Whether items that only events name are shown.
+    pub fn shows_unknown(&self) -> bool {
+        match self.catalogue.unknown {
+            UnknownItems::Auto => self.facts.overview().n_described() == 0,
+            UnknownItems::Show => true,
+            UnknownItems::Hide => false,
+        }
+    }
+
+    fn is_complete(&self, entry: &CatalogueEntry) -> bool {
+        let overview = self.facts.overview();
+        let is_free = entry.item.price == Some(0.0) && overview.n_priced() > 0;
+        let is_untitled = || overview.n_titled() > 0 && !self.has_title(entry);
+        // An unknown item has no title; whether it is shown was decided before.
+        self.catalogue.incomplete == IncompleteItems::Show || !entry.described || !(is_free || is_untitled())
+    }
+
+    /// Whether an item or its parent has a title.
+    fn has_title(&self, entry: &CatalogueEntry) -> bool {
+        let of_parent = || {
+            let parent = self.facts.items.get(entry.item.parent.as_deref()?)?;
+            self.facts.entry(parent)?.item.title.as_ref()
+        };
+        entry.item.title.is_some() || of_parent().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_event::{Event, EventType, Item, Timestamp};
+    use accrue_store::{Body, CheckedEvent, Facts, Offset, Record};
+
+    use super::*;
+    use crate::ListRequest;
+    use crate::fixture::{Fixture, Size};
+
+    const NOW_MS: i64 = 1_000_000_000;
+
+    struct Case {
+        fixture: Fixture,
+        facts: Facts,
+    }
+
+    impl Case {
+        fn new(bodies: Vec<Body>) -> Self {
+            let fixture = Fixture::new(Size { n_items: 2, n_unmet: 0, n_events: 4, ..Size::default() });
+            let mut facts = Facts::new(1);
+            for (place, body) in bodies.into_iter().enumerate() {
+                facts.apply(&Record { offset: Offset(place as u64), received_at: Timestamp(0), body });
+            }
+            Self { fixture, facts }
+        }
+
+        fn shop(&self, now_ms: i64, catalogue: CatalogueSettings) -> Shop<'_> {
+            Shop { facts: &self.facts, now_ms, catalogue, ..self.fixture.shop() }
+        }
+
+        /// The items that a search may show, and those that may be recommended.
+        fn shown(&self, now_ms: i64, catalogue: CatalogueSettings) -> (Vec<&str>, Vec<&str>) {
+            let shop = self.shop(now_ms, catalogue);
+            let items = || 0..self.facts.items.len() as ItemIdx;
+            let name = |item: ItemIdx| self.facts.items.name(item).unwrap();
+            let by_search = items().filter(|&item| shop.shown(item, None).is_some()).map(name).collect();
+            (by_search, items().filter(|&item| shop.may_recommend(item, None)).map(name).collect())
+        }
+    }
+
+    fn described(id: &str, edit: impl FnOnce(&mut Item)) -> Body {
+        let mut item = Item::bare(id.into());
+        edit(&mut item);
+        Body::Item(Box::new(item))
+    }
+
+    fn titled(item: &mut Item) {
+        item.title = Some("Mug".into());
+    }
+
+    fn seen(item: &str) -> Body {
+        let fixture = Fixture::new(Size { n_items: 2, n_unmet: 0, n_events: 1, ..Size::default() });
+        let event = Event { item: Some(item.into()), ..fixture.event(EventType::View, 0, 0) };
+        Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None })
+    }
+
+    #[test]
+    fn an_item_is_shown_from_its_date_of_publication_on() {
+        let published = |at_ms| move |item: &mut Item| item.published_at = Some(Timestamp(at_ms));
+        let case = Case::new(vec![described("now", published(NOW_MS)), described("later", published(NOW_MS + 1))]);
+        let shown = |now_ms| case.shown(now_ms, CatalogueSettings::DEFAULT).0;
+        assert_eq!(shown(NOW_MS - 1), [""; 0]);
+        assert_eq!(shown(NOW_MS), ["now"]);
+        assert_eq!(shown(NOW_MS + 1), ["now", "later"]);
+    }
+
+    #[test]
+    fn items_that_only_events_name_are_shown_until_there_is_a_catalogue() {
+        let without = Case::new(vec![seen("a"), seen("b")]);
+        assert_eq!(without.shown(NOW_MS, CatalogueSettings::DEFAULT).1, ["a", "b"]);
+        let with = Case::new(vec![seen("a"), described("mug", titled), seen("b")]);
+        assert_eq!(with.shown(NOW_MS, CatalogueSettings::DEFAULT), (vec!["mug"], vec!["mug"]));
+        let retired = Case::new(vec![seen("a"), described("mug", titled), Body::ItemRetired("mug".into())]);
+        assert_eq!(retired.shown(NOW_MS, CatalogueSettings::DEFAULT).0, [""; 0], "a catalogue was sent");
+        let settings = |unknown| CatalogueSettings { unknown, ..CatalogueSettings::DEFAULT };
+        assert_eq!(with.shown(NOW_MS, settings(UnknownItems::Show)).1, ["a", "mug", "b"]);
+        assert_eq!(without.shown(NOW_MS, settings(UnknownItems::Hide)).1, [""; 0]);
+    }
+
+    #[test]
+    fn incomplete_items_are_found_and_not_recommended_where_others_are_complete() {
+        let priced = |price| {
+            move |item: &mut Item| {
+                titled(item);
+                item.price = Some(price);
+            }
+        };
+        let case = Case::new(vec![
+            described("mug", priced(5.0)),
+            described("free", priced(0.0)),
+            described("no-title", |item| item.price = Some(5.0)),
+            described("no-price", titled),
+            described("variant", |item| item.parent = Some("mug".into())),
+        ]);
+        let (found, recommended) = case.shown(NOW_MS, CatalogueSettings::DEFAULT);
+        assert_eq!(found.len(), 5);
+        assert_eq!(recommended, ["mug", "no-price", "variant"], "a variant has its parent's title");
+        let shop = case.shop(NOW_MS, CatalogueSettings::DEFAULT).with_incomplete(Some(IncompleteItems::Show));
+        assert!((0..5).all(|item| shop.may_recommend(item, None)));
+
+        let free = Case::new(vec![described("a", |item| item.price = Some(0.0)), described("b", |_| {})]);
+        assert_eq!(free.shown(NOW_MS, CatalogueSettings::DEFAULT).1, ["a", "b"], "no item has a price or a title");
+    }
+
+    #[test]
+    fn new_items_go_by_the_date_of_publication() {
+        const DAY: i64 = 24 * 3600 * 1000;
+        let published = |day: i64| move |item: &mut Item| item.published_at = Some(Timestamp(day * DAY));
+        let case = Case::new(vec![
+            described("third", published(10)),
+            described("first", published(30)),
+            described("second", published(20)),
+            described("later", published(40)),
+        ]);
+        let new = |now_ms, n| {
+            let list = ListRequest { n, ..ListRequest::default() };
+            let answer = case.shop(now_ms, CatalogueSettings::DEFAULT).new_items(&list);
+            answer.items.iter().map(|item| item.id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(new(30 * DAY, 5), ["first", "second", "third"]);
+        assert_eq!(new(40 * DAY, 1), ["later"], "its time has come, and no event was needed");
+    }
+}

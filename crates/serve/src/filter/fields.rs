@@ -1,0 +1,236 @@
+//! Whether the fields of a filter exist. A filter on a field that no item has would match nothing, and its negation
+//! everything, without a sign that something is wrong.
+//!
+//! In: a filter and the catalogue as a whole. Out: nothing, or the first field that no item has, with the names that are
+//! near it. Fields of the vocabulary (`brand`, `stock` …) exist, whether or not items have them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::parse::own_names;
+use super::{Choice, Filter, Node, Test};
+use crate::Shop;
+
+/// A field that no item has, or that has no numbers to compare with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct UnknownField {
+    /// The name in the filter.
+    pub name: Box<str>,
+    /// Names of fields that are near it, the nearest first.
+    pub near: Vec<String>,
+    /// The field exists, and the filter compares numbers where all items have texts.
+    pub is_text: bool,
+}
+
+impl fmt::Display for UnknownField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, near, is_text } = self;
+        if *is_text {
+            return write!(
+                f,
+                "the field {name:?} has no numbers that a range could be compared with, only texts; send numbers, or \
+                 name its values"
+            );
+        }
+        write!(f, "no item has the field {name:?}")?;
+        match near.as_slice() {
+            [] => write!(f, "; the fields of all shops are {}", own_names().collect::<Vec<_>>().join(", ")),
+            [one] => write!(f, "; did you mean {one}?"),
+            several => write!(f, "; did you mean one of {}?", several.join(", ")),
+        }
+    }
+}
+
+/// Names that other systems have for fields of the vocabulary, and that no spelling leads to.
+const OTHER_NAMES: [(&str, &str); 12] = [
+    ("availability", "available"),
+    ("collection", "category"),
+    ("cost", "price"),
+    ("date", "published_at"),
+    ("in_stock", "available"),
+    ("inventory", "stock"),
+    ("label", "tag"),
+    ("language", "locale"),
+    ("manufacturer", "brand"),
+    ("name", "title"),
+    ("sku", "id"),
+    ("vendor", "brand"),
+];
+
+/// Near names that are told, at most.
+const N_NEAR: usize = 3;
+
+impl Shop<'_> {
+    /// Checks that items have the fields that a filter names. A shop without a single item has no fields yet, and
+    /// everything is accepted.
+    ///
+    /// # Errors
+    /// The first field that no item has.
+    pub fn check_filter(&self, filter: &Filter) -> Result<(), UnknownField> {
+        if self.facts.items.is_empty() {
+            return Ok(());
+        }
+        let overview = self.facts.overview();
+        for (name, choices) in filter.attributes() {
+            if !overview.has_attribute(name) {
+                return Err(UnknownField { name: name.into(), near: self.near(name), is_text: false });
+            }
+            let is_range = choices.iter().all(|choice| matches!(choice, Choice::Range(_)));
+            if is_range && !overview.has_numbers(name) {
+                return Err(UnknownField { name: name.into(), near: Vec::new(), is_text: true });
+            }
+        }
+        Ok(())
+    }
+
+    /// The fields whose names are nearest to `name`, best first.
+    fn near(&self, name: &str) -> Vec<String> {
+        let attributes = self.facts.overview().attributes();
+        let own = OTHER_NAMES.iter().filter(|(other, _)| singular(&folded(name)) == *other).map(|(_, own)| (0, *own));
+        let spelt = own_names()
+            .map(|own| -> &str { own })
+            .chain(attributes)
+            .filter_map(|known| Some((distance(name, known)?, known)));
+        let found: BTreeSet<(usize, &str)> = own.chain(spelt).collect();
+        let mut near: Vec<String> = Vec::new();
+        for (_, known) in found {
+            if near.len() < N_NEAR && !near.iter().any(|told| told == known) {
+                near.push(known.into());
+            }
+        }
+        near
+    }
+}
+
+impl Filter {
+    /// The attributes that the filter names, with what it compares them with.
+    fn attributes(&self) -> Vec<(&str, &[Choice])> {
+        fn collect<'f>(node: &'f Node, found: &mut Vec<(&'f str, &'f [Choice])>) {
+            match node {
+                Node::All(parts) | Node::Any(parts) => parts.iter().for_each(|part| collect(part, found)),
+                Node::Not(part) => collect(part, found),
+                Node::Test(Test::Attribute(name, choices)) => found.push((name, choices)),
+                Node::Test(_) => {}
+            }
+        }
+        let mut found = Vec::new();
+        collect(&self.root, &mut found);
+        found
+    }
+}
+
+/// How far two names are apart: 0 if they differ in case, separators or the plural, otherwise one more than the letters
+/// that differ; `None` if they are not near.
+fn distance(name: &str, known: &str) -> Option<usize> {
+    let (name, known) = (folded(name), folded(known));
+    let (one, other) = (singular(&name), singular(&known));
+    if one == other {
+        return Some(0);
+    }
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let longest = one.len().max(other.len());
+    if longest > 64 {
+        return None;
+    }
+    let edits = edits(&one, &other);
+    let most = if longest <= 3 { 1 } else { 2 };
+    let is_part = one.len().min(other.len()) >= 3 && (one.starts_with(&other) || other.starts_with(&one));
+    (edits <= most || is_part).then_some(1 + edits)
+}
+
+/// A name without its case and separators.
+fn folded(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// A name without the ending of an English plural.
+fn singular(name: &str) -> String {
+    match name.strip_suffix("ies") {
+        Some(stem) if !stem.is_empty() => format!("{stem}y"),
+        _ => name.strip_suffix('s').filter(|stem| stem.len() > 1).unwrap_or(name).into(),
+    }
+}
+
+/// Letters to insert, delete or replace, or neighbours to swap, to make one text of the other.
+fn edits(one: &[char], other: &[char]) -> usize {
+    let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];
+    for i in 1..=one.len() {
+        let mut row = vec![i];
+        for j in 1..=other.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[one.len()][other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_event::{Attribute, Item, Timestamp};
+    use accrue_store::{Body, Facts, Offset, Record};
+
+    use super::*;
+    use crate::fixture::{Fixture, Size};
+
+    /// What is wrong with a filter in a shop whose one item has a colour, a size in words and a weight.
+    fn fault(filter: &str) -> Option<UnknownField> {
+        let fixture = Fixture::new(Size { n_items: 10, n_unmet: 0, n_events: 10, ..Size::default() });
+        let mut item = Item::bare("mug".into());
+        item.attributes.insert("colour".into(), Attribute::Text("red".into()));
+        item.attributes.insert("size".into(), Attribute::Text("38".into()));
+        item.attributes.insert("weight_g".into(), Attribute::Number(300.0));
+        let mut facts = Facts::new(1);
+        let record = Record { offset: Offset(0), received_at: Timestamp(0), body: Body::Item(Box::new(item)) };
+        facts.apply(&record);
+        let shop = Shop { facts: &facts, ..fixture.shop() };
+        shop.check_filter(&Filter::parse(filter).unwrap()).err()
+    }
+
+    #[test]
+    fn fields_of_the_vocabulary_and_of_any_item_are_known() {
+        for filter in [
+            "brand:Acme AND NOT tag:used",
+            "price:1..2 OR stock:>3",
+            "colour:red AND attributes.size:38",
+            "NOT weight_g:100..400",
+            "weight_g>=100",
+            "size:(38 OR 40)",
+        ] {
+            assert_eq!(fault(filter), None, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_no_item_has_is_told_with_near_names_wherever_it_stands() {
+        let near = |filter: &str| fault(filter).map(|fault| fault.near.join(" ")).unwrap_or_default();
+        assert_eq!(near("categories:mugs"), "category");
+        assert_eq!(near("NOT tags:used"), "tag");
+        assert_eq!(near("price:1..2 AND (brand:Acme OR prize:1..10)"), "price");
+        assert_eq!(near("Colour:red"), "colour");
+        assert_eq!(near("color:red"), "colour");
+        assert_eq!(near("attributes.colours:red"), "colour");
+        assert_eq!(near("weight>100"), "weight_g");
+        assert_eq!(near("vendor:Acme"), "brand");
+        let none = fault("xyzzy:1").unwrap();
+        assert!(none.near.is_empty() && none.to_string().contains("category"), "{none}");
+        assert!(fault("categories:mugs").unwrap().to_string().ends_with("did you mean category?"));
+    }
+
+    #[test]
+    fn a_range_over_texts_alone_is_told() {
+        assert!(fault("NOT size:36..40").unwrap().is_text);
+        assert!(fault("colour>3").unwrap().to_string().contains("numbers"));
+    }
+
+    #[test]
+    fn an_empty_shop_accepts_every_field() {
+        let fixture = Fixture::new(Size { n_items: 10, n_unmet: 0, n_events: 10, ..Size::default() });
+        let shop = Shop { facts: &Facts::new(1), ..fixture.shop() };
+        assert_eq!(shop.check_filter(&Filter::parse("prize:1..10").unwrap()), Ok(()));
+    }
+}
