@@ -65,7 +65,9 @@ fn connections(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     );
     let folder = Folder::new()?;
     fill(folder.path(), &bed.config, retail_corpus(bed.size.pick(2_000, 100_000, 350_000)), bed.note)?;
-    let server = Process::start(&folder)?;
+    let server = Process::start(&folder, |command| {
+        command.env("ACCRUE_HTTP_MAX_CONNECTIONS_PER_PEER", "4096");
+    })?;
     let address = server.address;
     visit(address, window / 2)?;
     let rss_before = server.memory_bytes();
@@ -240,16 +242,17 @@ fn recover(address: SocketAddr, p99_ms: f64, window: Duration) -> anyhow::Result
 }
 
 /// `accrue serve` over a folder.
-struct Process {
+pub(super) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Process {
-    fn start(folder: &Folder) -> anyhow::Result<Self> {
+    pub fn start(folder: &Folder, configure: impl FnOnce(&mut Command)) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data"]).arg(folder.path());
-        command.env("ACCRUE_HTTP_MAX_CONNECTIONS_PER_PEER", "4096").current_dir(folder.path());
+        command.current_dir(folder.path());
+        configure(&mut command);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("the server has no stdout")?).read_line(&mut line)?;
@@ -258,7 +261,7 @@ impl Process {
     }
 
     /// Resident memory; 0 if the system does not provide it.
-    fn memory_bytes(&self) -> u64 {
+    pub fn memory_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1024

@@ -20,6 +20,7 @@ mod learning;
 mod machine;
 mod measure;
 mod memory;
+mod published;
 mod recovery;
 mod reset;
 mod run;

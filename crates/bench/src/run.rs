@@ -10,7 +10,8 @@ use super::bed::Bed;
 use super::bench::Bench;
 use super::measure::{Measure, Size, measured};
 use super::{
-    checkpoint, connections, freshness, guard, ingest, learning, machine, memory, recovery, reset, search, serving,
+    checkpoint, connections, freshness, guard, ingest, learning, machine, memory, published, recovery, reset, search,
+    serving,
 };
 
 /// What to measure.
@@ -32,6 +33,7 @@ const BENCHES: &[&[Bench]] = &[
     ingest::BENCHES,
     serving::BENCHES,
     connections::BENCHES,
+    published::BENCHES,
     search::BENCHES,
     learning::BENCHES,
     guard::BENCHES,

@@ -23,12 +23,15 @@ use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
-use crate::status::{GuardStatus, Status};
+use crate::status::{GuardStatus, PublishedStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
 use crate::write::patch::patch_record;
+
+/// Bytes of records after which a page of the quarantine ends.
+const QUARANTINE_PAGE_BYTES: usize = 4 << 20;
 
 /// A shop's data folder, opened. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
@@ -334,7 +337,8 @@ impl Engine {
         self.running().with_shop(read)
     }
 
-    /// Records in quarantine from `from` on, at most `limit`, optionally of one reason.
+    /// Records in quarantine from `from` on, optionally of one reason, and the offset of the one that follows them: at most
+    /// `limit`, and fewer where they are long.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -343,19 +347,24 @@ impl Engine {
         from: Offset,
         limit: usize,
         reason: Option<&str>,
-    ) -> Result<Vec<QuarantinedRecord>, EngineError> {
+    ) -> Result<(Vec<QuarantinedRecord>, Option<Offset>), EngineError> {
         let running = self.running();
         let offsets: Vec<Offset> = {
             let facts = running.shared.facts.read();
             let wanted =
                 facts.quarantine.range(from..).filter(|(_, known)| reason.is_none_or(|sought| sought == &***known));
-            wanted.map(|(&offset, _)| offset).take(limit).collect()
+            wanted.map(|(&offset, _)| offset).take(limit.saturating_add(1)).collect()
         };
         let mut log = running.log.lock();
         let mut records = Vec::with_capacity(offsets.len());
+        let mut n_bytes = 0;
         for offset in offsets {
+            if records.len() == limit || n_bytes > QUARANTINE_PAGE_BYTES {
+                return Ok((records, Some(offset)));
+            }
             let Some(record) = log.get(offset)? else { continue };
             if let Body::Quarantined { kind, reason, detail, raw, .. } = record.body {
+                n_bytes += raw.len();
                 let (reason, detail, raw) = (reason.into(), detail.into(), raw.into());
                 records.push(QuarantinedRecord {
                     offset: offset.0,
@@ -367,7 +376,7 @@ impl Engine {
                 });
             }
         }
-        Ok(records)
+        Ok((records, None))
     }
 
     /// The state of the engine.
@@ -398,6 +407,7 @@ impl Engine {
             repairs: counts(&facts.counters.repairs),
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
+            published: PublishedStatus::of(&facts.published),
             served_lost: shared.served.n_lost(),
             repeats_passed: learner.n_repeats_skipped,
             members: version.ensemble.members.reports(),

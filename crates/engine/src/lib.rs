@@ -54,7 +54,7 @@ pub use forget::at_rest::{Forgotten, finish_forgetting, forget, traces};
 pub use forget::status::{Erased, ErasureState, ErasureStatus};
 pub use offline::{Replay, UserList, digest, recommendations, replay};
 pub use retention::at_rest::{Compacted, compact};
-pub use status::{CheckpointStatus, GuardStatus, IndexState, IndexStatus, Status};
+pub use status::{CheckpointStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status};
 pub use versions::Versions;
 pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 pub use write::check::with_kind_in_code;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use accrue_event::Timestamp;
 use accrue_model::MemberReport;
 use accrue_serve::search::SearchError;
+use accrue_store::{InertReason, PublishedCounts};
 use accrue_train::{Quality, Tally};
 use serde::Serialize;
 
@@ -50,6 +51,8 @@ pub struct Status {
     pub reasons: BTreeMap<String, u64>,
     /// Events not kept because their id was known.
     pub duplicates: u64,
+    /// What came with published keys.
+    pub published: PublishedStatus,
     /// Answers that were to be recorded and could not, since the start.
     pub served_lost: u64,
     /// Choices that were not learned, because their shopper had made the same choice too often on that day.
@@ -66,6 +69,28 @@ pub struct Status {
     pub guard: GuardStatus,
     /// The challenger, and the verdicts on those before it.
     pub challenger: ChallengerStatus,
+}
+
+/// What published keys caused so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PublishedStatus {
+    /// Guests who are known from their events alone.
+    pub shoppers: u64,
+    /// Events that are kept and have no effect, by reason.
+    pub inert: BTreeMap<String, u64>,
+    /// Refused records that were counted and not put into quarantine.
+    pub refusals_counted: u64,
+}
+
+impl PublishedStatus {
+    pub(crate) fn of(counts: &PublishedCounts) -> Self {
+        let inert = |why: InertReason| (why.name().to_owned(), counts.inert.get(&why).copied().unwrap_or(0));
+        Self {
+            shoppers: counts.n_shoppers,
+            inert: InertReason::ALL.map(inert).into(),
+            refusals_counted: counts.n_counted,
+        }
+    }
 }
 
 /// The newest checkpoint, from which the next start goes on.

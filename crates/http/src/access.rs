@@ -3,12 +3,14 @@
 //! In: a request's method, route and headers, and the time. Out: admission, or a problem. One table says what a route
 //! needs, and it fails closed: a route that it does not name needs `admin`.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
-use parking_lot::Mutex;
 
+use super::caller::{Caller, KnownKey, Network, client_address, too_fast};
 use super::problem::{Code, Problem};
 use super::settings::{HttpSettings, Key, Scope, is_local_name};
 
@@ -22,7 +24,7 @@ static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) enum Access {
     /// Nothing: probes, the description of the interface, and the page that introduces it.
     Open,
-    /// A key with this scope, or with `admin`. `Publish` is included in `write`.
+    /// A key with this scope, or with `admin`. `Publish` is included in `write`, and `Search` in `read`.
     Needs(Scope),
 }
 
@@ -32,6 +34,8 @@ pub(super) struct Asked<'r> {
     pub(super) uri: &'r Uri,
     pub(super) version: Version,
     pub(super) headers: &'r HeaderMap,
+    /// The address that is connected.
+    pub(super) connected: Option<IpAddr>,
 }
 
 /// What a method of a route needs. `None` is an address without a route.
@@ -46,7 +50,10 @@ pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
         }
         "/v1/items/{id}" | "/v1/users/{id}" if reads => Access::Needs(Scope::Read),
         "/metrics" | "/v1/versions" | "/v1/quality" | "/v1/status" => Access::Needs(Scope::Read),
-        page if is_page(Some(page)) => Access::Needs(Scope::Read),
+        "/v1/recommend/{user}" | "/v1/recommend/batch" => Access::Needs(Scope::Read),
+        // Without a user these tell nothing about persons.
+        page if is_page(Some(page)) => Access::Needs(Scope::Search),
+        "/v1/suggest" => Access::Needs(Scope::Search),
         _ => Access::Needs(Scope::Admin),
     }
 }
@@ -69,38 +76,36 @@ pub(super) fn is_page(route: Option<&str>) -> bool {
 
 /// The keys, and whether requests without one are admitted.
 pub(super) struct AccessControl {
-    keys: Vec<Guarded>,
+    keys: Vec<Arc<KnownKey>>,
+    trusted_proxies: Vec<Network>,
     is_loopback: bool,
-}
-
-/// A key with the rest of its rate.
-struct Guarded {
-    key: Key,
-    bucket: Option<Mutex<Bucket>>,
 }
 
 impl AccessControl {
     pub(super) fn new(settings: &HttpSettings, is_loopback: bool) -> Self {
         let now = Instant::now();
-        let guarded = |key: &Key| Guarded {
-            key: key.clone(),
-            bucket: key.rate_limit_per_s.map(|per_s| Mutex::new(Bucket::full(per_s, now))),
-        };
-        Self { keys: settings.keys.iter().map(guarded).collect(), is_loopback }
+        let trusted_proxies = settings.trusted_proxies.iter().filter_map(|text| Network::parse(text)).collect();
+        let keys = settings.keys.iter().map(|key| Arc::new(KnownKey::new(key, now))).collect();
+        Self { keys, trusted_proxies, is_loopback }
     }
 
     /// Admits a request, or says why not.
-    pub(super) fn admit(&self, access: Access, asked: Asked<'_>, now: Instant) -> Result<(), Problem> {
-        let Access::Needs(scope) = access else { return Ok(()) };
+    pub(super) fn admit(&self, access: Access, asked: Asked<'_>, now: Instant) -> Result<Caller, Problem> {
+        let Access::Needs(scope) = access else { return Ok(Caller::default()) };
         let headers = asked.headers;
         if self.keys.is_empty() {
-            return self.admit_without_keys(asked);
+            return self.admit_without_keys(asked).map(|()| Caller::default());
         }
+        let admit = |known: &Arc<KnownKey>| {
+            let address = client_address(asked.connected, headers, &self.trusted_proxies);
+            known.admit(scope, headers, address, now)?;
+            Ok(Caller::new(Arc::clone(known), address))
+        };
         if let Some(given) = given_key(headers) {
-            let Some(guarded) = self.find(given) else {
+            let Some(known) = self.find(given) else {
                 return Err(unauthorized(Code::UnknownKey, "the key is not among those of this server"));
             };
-            return guarded.admit(scope, headers, now);
+            return admit(known);
         }
         let in_address = if scope == Scope::Publish { key_in_address(asked.uri) } else { None };
         let Some(given) = in_address else {
@@ -109,21 +114,21 @@ impl AccessControl {
         };
         // Addresses end up in logs and histories, so that a secret must not be one. The answer is the same for a
         // secret key and an unknown one.
-        match self.find(&given).filter(|guarded| guarded.is_published()) {
-            Some(guarded) => guarded.admit(scope, headers, now),
+        match self.find(&given).filter(|known| known.key.is_public()) {
+            Some(known) => admit(known),
             None => {
-                let detail = "the key in the address is not among those with the scope `publish` alone; send others as `X-Api-Key: KEY`";
+                let detail = "the key in the address is not among those with the scopes `publish` and `search` alone; send others as `X-Api-Key: KEY`";
                 Err(unauthorized(Code::UnknownKey, detail))
             }
         }
     }
 
     /// Every key is compared in full, so that the time does not depend on how close a guess is.
-    fn find(&self, given: &[u8]) -> Option<&Guarded> {
+    fn find(&self, given: &[u8]) -> Option<&Arc<KnownKey>> {
         let mut found = None;
-        for guarded in &self.keys {
-            if equal_in_constant_time(guarded.key.key.as_bytes(), given) {
-                found = Some(guarded);
+        for known in &self.keys {
+            if equal_in_constant_time(known.key.key.as_bytes(), given) {
+                found = Some(known);
             }
         }
         found
@@ -178,12 +183,12 @@ impl AccessControl {
     /// The origin of the calling page, if some key allows it: the value of `Access-Control-Allow-Origin`.
     pub(super) fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
-        self.keys.iter().any(|guarded| guarded.allows(origin)).then(|| origin.clone())
+        self.keys.iter().any(|known| known.allows(origin)).then(|| origin.clone())
     }
 
     /// Whether answers depend on the origin of the calling page, which caches must know.
     pub(super) fn varies_by_origin(&self) -> bool {
-        self.keys.iter().any(|guarded| !guarded.key.origins.is_empty())
+        self.keys.iter().any(|known| !known.key.origins.is_empty())
     }
 
     /// The answer to a browser's preflight request.
@@ -210,17 +215,13 @@ impl AccessControl {
     }
 }
 
-impl Guarded {
-    /// Whether the key permits nothing but sending events, so that every visitor may know it.
-    fn is_published(&self) -> bool {
-        self.key.scopes.iter().all(|scope| *scope == Scope::Publish)
-    }
-
-    fn admit(&self, scope: Scope, headers: &HeaderMap, now: Instant) -> Result<(), Problem> {
+impl KnownKey {
+    fn admit(&self, scope: Scope, headers: &HeaderMap, address: Option<IpAddr>, now: Instant) -> Result<(), Problem> {
         let Key { name, scopes, origins, .. } = &self.key;
         let opens = scopes.contains(&scope)
             || scopes.contains(&Scope::Admin)
-            || (scope == Scope::Publish && scopes.contains(&Scope::Write));
+            || (scope == Scope::Publish && scopes.contains(&Scope::Write))
+            || (scope == Scope::Search && scopes.contains(&Scope::Read));
         if !opens {
             let detail =
                 format!("this needs a key with the scope `{}`; the key {name:?} does not have it", scope.name());
@@ -233,14 +234,7 @@ impl Guarded {
             let detail = format!("the key {name:?} is not for pages of {}", String::from_utf8_lossy(origin.as_bytes()));
             return Err(Problem::new(Code::OriginNotAllowed, detail));
         }
-        let wait_s = self.bucket.as_ref().and_then(|bucket| bucket.lock().take(now).err());
-        match wait_s {
-            None => Ok(()),
-            Some(wait_s) => {
-                let detail = format!("the key {name:?} sends faster than its rate; try again in {wait_s} s");
-                Err(Problem::new(Code::RateLimited, detail).retry_after(wait_s))
-            }
-        }
+        self.rates.enter(address, now).map_err(|wait_s| too_fast(&self.key, wait_s))
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {
@@ -248,35 +242,6 @@ impl Guarded {
             .origins
             .iter()
             .any(|allowed| allowed == "*" || allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
-    }
-}
-
-/// A token bucket: one token a request, refilled evenly, that holds the tokens of two seconds.
-struct Bucket {
-    per_s: f64,
-    tokens: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn full(per_s: f64, at: Instant) -> Self {
-        Self { per_s, tokens: Self::capacity(per_s), at }
-    }
-
-    fn capacity(per_s: f64) -> f64 {
-        (2.0 * per_s).max(1.0)
-    }
-
-    /// Takes a token, or returns after how many seconds there will be one.
-    fn take(&mut self, now: Instant) -> Result<(), u64> {
-        let passed_s = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + passed_s * self.per_s).min(Self::capacity(self.per_s));
-        self.at = self.at.max(now);
-        if self.tokens < 1.0 {
-            return Err(((1.0 - self.tokens) / self.per_s).ceil().max(1.0) as u64);
-        }
-        self.tokens -= 1.0;
-        Ok(())
     }
 }
 
@@ -360,8 +325,6 @@ fn is_local_page(address: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const SECRET: &str = "0123456789abcdef";
@@ -373,6 +336,7 @@ mod tests {
             scopes: scopes.iter().copied().collect(),
             origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
             rate_limit_per_s,
+            rate_limit_per_address_per_s: None,
         }
     }
 
@@ -399,7 +363,7 @@ mod tests {
         pairs: &[(&str, &str)],
     ) -> Option<Code> {
         let (uri, headers) = (uri.parse().unwrap(), headers(pairs));
-        let asked = Asked { uri: &uri, version, headers: &headers };
+        let asked = Asked { uri: &uri, version, headers: &headers, connected: None };
         control.admit(Access::Needs(needs), asked, Instant::now()).err().map(|problem| problem.code())
     }
 
@@ -474,18 +438,19 @@ mod tests {
 
     #[test]
     fn a_key_admits_to_the_routes_of_its_scopes() {
-        let check = |scopes: &[Scope], opens: [bool; 4]| {
+        let check = |scopes: &[Scope], opens: [bool; 5]| {
             let control = access_control(vec![key(scopes, &[], None)], true);
-            let all = [Scope::Read, Scope::Write, Scope::Admin, Scope::Publish];
+            let all = [Scope::Read, Scope::Write, Scope::Admin, Scope::Publish, Scope::Search];
             for (scope, open) in all.into_iter().zip(opens) {
                 let expected = (!open).then_some(Code::MissingScope);
                 assert_eq!(code(&control, scope, &[("x-api-key", SECRET)]), expected, "{scopes:?} for {scope:?}");
             }
         };
-        check(&[Scope::Read], [true, false, false, false]);
-        check(&[Scope::Write], [false, true, false, true]);
-        check(&[Scope::Publish], [false, false, false, true]);
-        check(&[Scope::Admin], [true; 4]);
+        check(&[Scope::Read], [true, false, false, false, true]);
+        check(&[Scope::Write], [false, true, false, true, false]);
+        check(&[Scope::Publish], [false, false, false, true, false]);
+        check(&[Scope::Search], [false, false, false, false, true]);
+        check(&[Scope::Admin], [true; 5]);
     }
 
     #[test]
@@ -526,20 +491,6 @@ mod tests {
         assert_eq!(code(&control, Scope::Publish, &with("https://evil.example")), Some(Code::OriginNotAllowed));
         assert_eq!(control.allowed_origin(&headers(&with("https://shop.example"))).unwrap(), "https://shop.example");
         assert_eq!(control.allowed_origin(&headers(&with("https://evil.example"))), None);
-    }
-
-    #[test]
-    fn a_bucket_gives_its_rate_and_a_burst() {
-        let start = Instant::now();
-        let mut bucket = Bucket::full(0.5, start);
-        assert_eq!(bucket.take(start), Ok(()));
-        assert_eq!(bucket.take(start), Err(2));
-        assert_eq!(bucket.take(start + Duration::from_millis(1500)), Err(1));
-        assert_eq!(bucket.take(start + Duration::from_secs(2)), Ok(()));
-        let mut fast = Bucket::full(10.0, start);
-        assert_eq!((0..30).filter(|_| fast.take(start).is_ok()).count(), 20);
-        let later = start + Duration::from_secs(60);
-        assert_eq!((0..30).filter(|_| fast.take(later).is_ok()).count(), 20);
     }
 
     #[test]

@@ -10,13 +10,16 @@ use std::time::Duration;
 use accrue_event::{Mismatch, MismatchKind, Tree};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
-use super::large::Place;
+use super::caller::Caller;
+use super::large::{LargeBodies, Place};
 use super::problem::{Code, Problem};
 use super::server::Server;
+use super::settings::HttpSettings;
 
 /// Above this a body counts as large: few are held at a time, and they are processed off the async threads.
 const LARGE_BYTES: usize = 64 << 10;
@@ -56,8 +59,10 @@ impl Server {
     pub(super) async fn await_body(&self, request: &mut Request) -> Result<Option<Place<'_>>, Problem> {
         let encoding = Encoding::of(request.headers())?;
         let body = std::mem::take(request.body_mut());
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+        let large_bodies = self.large_bodies_of(&caller);
         let mut permit = None;
-        let reading = self.receive(body, self.settings.body_limit_bytes, &mut permit);
+        let reading = receive(body, self.body_limit_of(&caller), large_bodies, &mut permit);
         let sent = match tokio::time::timeout(Duration::from_secs(self.settings.request_timeout_s), reading).await {
             Ok(sent) => sent?,
             Err(_) => {
@@ -68,7 +73,7 @@ impl Server {
         permit.iter().for_each(Place::is_whole);
         // The decompressed size is not known yet, so it counts as large.
         if encoding != Encoding::Plain && permit.is_none() {
-            permit = Some(self.large_body()?);
+            permit = Some(large_bodies.place().ok_or_else(too_many_large)?);
             permit.iter().for_each(Place::is_whole);
         }
         *request.body_mut() = Body::from(sent);
@@ -76,9 +81,9 @@ impl Server {
     }
 
     /// The whole body of a request, decompressed.
-    pub(super) async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Plain, Problem> {
-        let limit = self.settings.body_limit_bytes;
-        let encoding = Encoding::of(headers)?;
+    pub(super) async fn read_body(&self, parts: &Parts, body: Body) -> Result<Plain, Problem> {
+        let limit = self.body_limit_of(&parts.extensions.get::<Caller>().cloned().unwrap_or_default());
+        let encoding = Encoding::of(&parts.headers)?;
         let sent = axum::body::to_bytes(body, limit).await;
         let sent = sent.map_err(|error| Problem::new(Code::BrokenBody, error.to_string()))?;
         if encoding == Encoding::Plain {
@@ -88,62 +93,70 @@ impl Server {
         Ok(Plain { bytes: bytes.into() })
     }
 
-    /// The bytes as sent. Refuses before reading if the declared length exceeds the limit.
-    async fn receive<'s>(
-        &'s self,
-        mut body: Body,
-        limit: usize,
-        permit: &mut Option<Place<'s>>,
-    ) -> Result<Bytes, Problem> {
-        let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        if declared > limit {
-            return Err(too_large(limit));
-        }
-        // What was only announced takes no permit: it may never come.
-        let mut first = Bytes::new();
-        let mut all = Vec::new();
-        loop {
-            let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
-            let frame = match permit.as_ref() {
-                None => next.await,
-                Some(place) => tokio::select! {
-                    frame = next => frame,
-                    () = place.gave_way() => return Err(too_many_large()),
-                },
-            };
-            let data = match frame {
-                None => break,
-                Some(Err(error)) => return Err(Problem::new(Code::BrokenBody, error.to_string())),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => data,
-                    Err(_trailers) => continue,
-                },
-            };
-            let n_bytes = first.len().max(all.len()) + data.len();
-            if n_bytes > limit {
-                return Err(too_large(limit));
-            }
-            if n_bytes > LARGE_BYTES && permit.is_none() {
-                *permit = Some(self.large_body()?);
-            }
-            permit.iter().for_each(|place| place.received(data.len()));
-            // Most bodies come in one piece and are not copied.
-            match (first.is_empty(), all.is_empty()) {
-                (true, _) => first = data,
-                (false, true) => {
-                    all.reserve(n_bytes.max(declared.min(2 * LARGE_BYTES)));
-                    all.extend_from_slice(&first);
-                    all.extend_from_slice(&data);
-                }
-                (false, false) => all.extend_from_slice(&data),
-            }
-        }
-        Ok(if all.is_empty() { first } else { all.into() })
+    /// Most bytes of a caller's body.
+    fn body_limit_of(&self, caller: &Caller) -> usize {
+        let HttpSettings { body_limit_bytes, published_body_limit_bytes, .. } = self.settings;
+        if caller.is_public() { published_body_limit_bytes.min(body_limit_bytes) } else { body_limit_bytes }
     }
 
-    fn large_body(&self) -> Result<Place<'_>, Problem> {
-        self.large_bodies.place().ok_or_else(too_many_large)
+    /// The places for a caller's large bodies: keys that every visitor can read have their own, so that they leave those
+    /// of the shop free.
+    fn large_bodies_of(&self, caller: &Caller) -> &LargeBodies {
+        if caller.is_public() { &self.published_large_bodies } else { &self.large_bodies }
     }
+}
+
+/// The bytes as sent. Refuses before reading if the declared length exceeds the limit.
+async fn receive<'s>(
+    mut body: Body,
+    limit: usize,
+    large_bodies: &'s LargeBodies,
+    permit: &mut Option<Place<'s>>,
+) -> Result<Bytes, Problem> {
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if declared > limit {
+        return Err(too_large(limit));
+    }
+    // What was only announced takes no permit: it may never come.
+    let mut first = Bytes::new();
+    let mut all = Vec::new();
+    loop {
+        let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let frame = match permit.as_ref() {
+            None => next.await,
+            Some(place) => tokio::select! {
+                frame = next => frame,
+                () = place.gave_way() => return Err(too_many_large()),
+            },
+        };
+        let data = match frame {
+            None => break,
+            Some(Err(error)) => return Err(Problem::new(Code::BrokenBody, error.to_string())),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => data,
+                Err(_trailers) => continue,
+            },
+        };
+        let n_bytes = first.len().max(all.len()) + data.len();
+        if n_bytes > limit {
+            return Err(too_large(limit));
+        }
+        if n_bytes > LARGE_BYTES && permit.is_none() {
+            *permit = Some(large_bodies.place().ok_or_else(too_many_large)?);
+        }
+        permit.iter().for_each(|place| place.received(data.len()));
+        // Most bodies come in one piece and are not copied.
+        match (first.is_empty(), all.is_empty()) {
+            (true, _) => first = data,
+            (false, true) => {
+                all.reserve(n_bytes.max(declared.min(2 * LARGE_BYTES)));
+                all.extend_from_slice(&first);
+                all.extend_from_slice(&data);
+            }
+            (false, false) => all.extend_from_slice(&data),
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
 }
 
 fn too_many_large() -> Problem {
@@ -228,7 +241,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Server>> for Json<T> {
         if Form::of(&parts.headers)? == Form::Lines {
             return Err(Problem::new(Code::UnsupportedMediaType, "send one JSON object as `application/json`"));
         }
-        let plain = server.read_body(&parts.headers, body).await?;
+        let plain = server.read_body(&parts, body).await?;
         read_json(&plain.bytes).map(Self)
     }
 }

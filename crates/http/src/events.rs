@@ -1,18 +1,28 @@
 //! `POST /v1/events`: what shoppers do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use accrue_engine::{Incoming, Ingested, Sender};
 use accrue_event::RawEvent;
+use axum::Extension;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 
 use super::body::{Form, by_size};
+use super::caller::Caller;
 use super::ingested::{IngestedBody, refuse_if_nothing_taken};
-use super::problem::{Problem, ProblemDocument};
+use super::problem::{Code, Problem, ProblemDocument};
 use super::records::{Batch, Record};
 use super::schema::EventRecord;
 use super::server::Server;
+
+/// Events of keys that every visitor can read that may be in the writer's queue at a time, so that the shop's own never
+/// wait for long behind them; a larger batch waits until it is alone.
+pub(super) const PUBLISHED_AT_A_TIME: u32 = 2_048;
+/// Milliseconds that events of such a key wait for room in the queue.
+const PUBLISHED_WAIT_MS: u64 = 2_000;
 
 impl Server {
     /// Reads a request's body as a batch of at most `most` records.
@@ -23,9 +33,27 @@ impl Server {
     ) -> Result<Batch<R>, Problem> {
         let (parts, body) = request.into_parts();
         let form = Form::of(&parts.headers)?;
-        let plain = self.read_body(&parts.headers, body).await?;
+        let plain = self.read_body(&parts, body).await?;
         let bytes = plain.bytes.clone();
-        by_size(bytes.len(), move || Batch::read(&bytes, form, most)).await
+        let n_bytes = bytes.len();
+        let batch: Batch<R> = by_size(n_bytes, move || Batch::read(&bytes, form, most)).await?;
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
+        caller.charge_batch(batch.records.len(), n_bytes)?;
+        Ok(batch)
+    }
+
+    /// Has events taken in that everybody could have sent.
+    async fn ingest_published(&self, records: Vec<Incoming<RawEvent>>, caller: &Caller) -> Result<Ingested, Problem> {
+        let n_events = u32::try_from(records.len()).unwrap_or(u32::MAX).min(PUBLISHED_AT_A_TIME);
+        let room = self.published_writes.acquire_many(n_events);
+        let waiting = tokio::time::timeout(Duration::from_millis(PUBLISHED_WAIT_MS), room).await;
+        let Ok(Ok(_room)) = waiting else {
+            let detail = "too many events of published keys at a time; try again shortly";
+            return Err(Problem::new(Code::Overloaded, detail).retry_after(1));
+        };
+        let ingested = self.engine.ingest_from(caller.sender(), records).await?;
+        caller.fine(ingested.quarantined.len() + ingested.refused_again.len());
+        Ok(ingested)
     }
 }
 
@@ -43,7 +71,11 @@ fn is_plain_text(headers: &HeaderMap) -> bool {
 /// a time (`at`): an event without both is a new one each time.
 ///
 /// A browser's `navigator.sendBeacon` can set neither the type of a text nor a header: `text/plain` is read as JSON here,
-/// and a key with the scope `publish` alone may be in the address, as `?key=`.
+/// and a key with no other scopes than `publish` and `search` may be in the address, as `?key=`.
+///
+/// What comes with a key without the scope `write` could have been sent by anybody, and is kept apart: its ids are in a
+/// namespace of the key (`@publish:KEY:ID`); it belongs to its `session`, whatever `user` it names; and it has no effect
+/// if neither the catalogue nor an event of the shop's own names its item. Of such a key the rate counts events.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -61,6 +93,7 @@ fn is_plain_text(headers: &HeaderMap) -> bool {
 )]
 pub(super) async fn post_events(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     mut request: Request,
 ) -> Result<Json<IngestedBody>, Problem> {
     if is_plain_text(request.headers()) {
@@ -70,7 +103,10 @@ pub(super) async fn post_events(
     if records.is_empty() {
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }
-    let ingested = server.engine.ingest_async(records).await?;
+    let ingested = match caller.sender() {
+        Sender::Shop => server.engine.ingest_async(records).await?,
+        Sender::Published(_) => server.ingest_published(records, &caller).await?,
+    };
     refuse_if_nothing_taken(&ingested)?;
     Ok(Json(ingested.into()))
 }

@@ -20,7 +20,8 @@ pub(super) struct IngestedBody {
     /// Known already by id, or refused before; nothing was changed.
     #[schema(example = 0)]
     duplicates: u64,
-    /// Refused; kept with the reason until they are released or dropped.
+    /// Refused; kept with the reason until they are released or dropped. Of a published key at most as many an hour as
+    /// `check.published.kept_refusals_per_hour` says; further ones are counted by reason.
     quarantined: Vec<RefusedBody>,
     /// The log's end after this batch: its records are before this offset. An answer with an `offset` at least as high
     /// has learned from them.

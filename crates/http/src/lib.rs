@@ -11,6 +11,7 @@
 
 mod access;
 mod body;
+mod caller;
 mod connection;
 mod events;
 mod fields;
@@ -26,6 +27,7 @@ mod probes;
 mod problem;
 mod quality;
 mod quarantine;
+mod rates;
 mod recommend;
 mod records;
 mod request_id;

@@ -190,7 +190,7 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 /// What connections are counted by: an IPv4 address, or an IPv6 network as one customer gets it.
-fn peer(address: IpAddr) -> IpAddr {
+pub(super) fn peer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         address => address,

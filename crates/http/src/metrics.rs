@@ -249,6 +249,19 @@ fn render_counts(page: &mut Page, status: &Status) {
         "Events that were not stored because their id was known.",
         status.duplicates,
     );
+    let published = &status.published;
+    let help = "Guests known from events of published keys alone.";
+    page.one("accrue_published_shoppers", "gauge", help, published.shoppers);
+    page.head(
+        "accrue_published_inert_total",
+        "counter",
+        "Events of published keys that are kept and have no effect, by reason.",
+    );
+    for (reason, count) in &published.inert {
+        page.sample("accrue_published_inert_total", &format!("reason=\"{}\"", escape(reason)), count);
+    }
+    let help = "Refused records of published keys that were counted and not put into quarantine.";
+    page.one("accrue_published_refusals_counted_total", "counter", help, published.refusals_counted);
     page.one(
         "accrue_served_lost_total",
         "counter",
@@ -282,7 +295,7 @@ fn render_check(page: &mut Page, status: &Status) {
     for (repair, count) in &status.repairs {
         page.sample("accrue_repairs_total", &format!("repair=\"{}\"", escape(repair)), count);
     }
-    page.head("accrue_refusals_total", "counter", "Incoming records put into quarantine, by reason.");
+    page.head("accrue_refusals_total", "counter", "Incoming records refused, by reason.");
     for (reason, count) in &status.reasons {
         page.sample("accrue_refusals_total", &format!("reason=\"{}\"", escape(reason)), count);
     }

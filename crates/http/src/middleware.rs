@@ -93,9 +93,15 @@ async fn admitted(
         let close = HeaderValue::from_static("close");
         return overloaded("too many connections at a time").header(header::CONNECTION, close).into_response();
     }
-    let asked = Asked { uri: request.uri(), version: request.version(), headers: request.headers() };
-    if let Err(problem) = server.access.admit(access, asked, started) {
-        return problem.into_response();
+    let asked = Asked {
+        uri: request.uri(),
+        version: request.version(),
+        headers: request.headers(),
+        connected: connection.as_ref().map(|connection| connection.peer),
+    };
+    match server.access.admit(access, asked, started) {
+        Ok(caller) => drop(request.extensions_mut().insert(caller)),
+        Err(problem) => return problem.into_response(),
     }
     // A request counts as being served when it is here as a whole: what waits for its client is no work.
     let mut _permit = None;

@@ -9,12 +9,13 @@ use accrue_serve::{
     Grouping, IncompleteItems, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor,
 };
 use accrue_store::Assignment;
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{self, off_worker};
+use super::caller::Caller;
 use super::fields::{DescriptionBody, FieldNames, Fields};
 use super::ingested::RefusedBody;
 use super::params::{At, Id, MAX_OFFSET, N, Params};
@@ -26,6 +27,8 @@ use super::server::Server;
 const MAX_ITEMS: usize = 1000;
 /// Events that a request may carry.
 const MAX_EVENTS: usize = 1000;
+/// In `degraded`: the key of the request may not ask about users, or for reasons.
+pub(super) const PERSONS_LEFT_OUT: &str = "persons_left_out";
 /// Requests of a batch.
 const MAX_REQUESTS: usize = 100;
 
@@ -172,6 +175,15 @@ pub(super) struct RecommendBody {
 }
 
 impl RecommendBody {
+    /// Without what a caller with a key for browsers may not ask; whether anything was left out.
+    fn without_persons(self, caller: &Caller) -> (Self, bool) {
+        if caller.may_know_persons() {
+            return (self, false);
+        }
+        let is_changed = self.user.is_some() || self.explain;
+        (Self { user: None, explain: false, ..self }, is_changed)
+    }
+
     /// The request in plain values, within its bounds; `at` is its position in the body.
     fn into_request(self, at: At<'_>, engine: &Engine) -> Result<Asked, Problem> {
         let fields = self.fields.read(at)?;
@@ -387,6 +399,9 @@ pub(super) fn took_ms(started: Instant) -> f64 {
 }
 
 /// Recommend items
+///
+/// For a key with the scope `search` and without `read`, `user` and `explain` are left out, and `degraded` says
+/// `persons_left_out`: such a key stands in pages, and everybody could ask about everybody. A `session` is used.
 #[utoipa::path(
     post,
     path = "/v1/recommend",
@@ -399,11 +414,16 @@ pub(super) fn took_ms(started: Instant) -> f64 {
 )]
 pub(super) async fn recommend(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     body::Json(body): body::Json<RecommendBody>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
+    let (body, is_changed) = body.without_persons(&caller);
     let asked = body.into_request(At(""), &server.engine)?;
-    Ok(Json(server.recommend(asked, started)?))
+    caller.charge_page(asked.request.n)?;
+    let mut answer = server.recommend(asked, started)?;
+    answer.degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
+    Ok(Json(answer))
 }
 
 /// The query parameters of `GET /v1/recommend/{user}`.
@@ -616,11 +636,13 @@ impl ListParams {
 )]
 pub(super) async fn similar(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     Id(id): Id,
     Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (list, fields) = params.into_request(&server.engine)?;
+    caller.charge_page(list.n)?;
     let recommendation = server.engine.similar(&ItemId::new(id), &list)?;
     Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }
@@ -638,10 +660,12 @@ pub(super) async fn similar(
 )]
 pub(super) async fn trending(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (list, fields) = params.into_request(&server.engine)?;
+    caller.charge_page(list.n)?;
     let recommendation = server.engine.trending(&list)?;
     Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }
@@ -659,10 +683,12 @@ pub(super) async fn trending(
 )]
 pub(super) async fn new_items(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<ListParams>,
 ) -> Result<Json<RecommendationBody>, Problem> {
     let started = Instant::now();
     let (list, fields) = params.into_request(&server.engine)?;
+    caller.charge_page(list.n)?;
     let recommendation = server.engine.new_items(&list)?;
     Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }

@@ -11,6 +11,7 @@ use accrue_event::SettingFault;
 use axum::Router;
 use axum::http::{Method, Uri};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -105,6 +106,8 @@ fn build(
         connections,
         turns: Turns::new(n_turns),
         large_bodies: LargeBodies::new(settings.max_large_bodies),
+        published_large_bodies: LargeBodies::new((settings.max_large_bodies / 4).max(1)),
+        published_writes: Semaphore::new(events::PUBLISHED_AT_A_TIME as usize),
         openapi: serde_json::to_vec(&openapi).expect("a description is plain data").into(),
         settings,
     });

@@ -6,16 +6,17 @@ use std::time::Instant;
 
 use accrue_engine::Answered;
 use accrue_serve::{SearchAnswer, SearchRequest, Visitor};
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body;
+use super::caller::Caller;
 use super::fields::FieldNames;
 use super::params::{At, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
-use super::recommend::{ArmBody, RecommendedBody, VariantsBody, took_ms};
+use super::recommend::{ArmBody, PERSONS_LEFT_OUT, RecommendedBody, VariantsBody, took_ms};
 use super::server::Server;
 
 /// Longest text to search for, in bytes.
@@ -130,11 +131,23 @@ pub(super) struct SearchAnswerBody {
     hits: Vec<RecommendedBody>,
 }
 
+impl SearchBody {
+    /// Without what a caller with a key for browsers may not ask; whether anything was left out.
+    fn without_persons(self, caller: &Caller) -> (Self, bool) {
+        if caller.may_know_persons() {
+            return (self, false);
+        }
+        let is_changed = self.user.is_some() || self.explain;
+        (Self { user: None, explain: false, ..self }, is_changed)
+    }
+}
+
 impl Server {
-    fn search(&self, body: SearchBody) -> Result<Json<SearchAnswerBody>, Problem> {
+    fn search(&self, body: SearchBody, caller: &Caller) -> Result<Json<SearchAnswerBody>, Problem> {
         let started = Instant::now();
         let at = At("");
         let fields = body.fields.read(at)?;
+        let (body, is_changed) = body.without_persons(caller);
         at.text("query", &body.query, MAX_QUERY_BYTES)?;
         let request = SearchRequest {
             query: body.query,
@@ -151,9 +164,11 @@ impl Server {
             part: None,
             explain: body.explain,
         };
+        caller.charge_page(request.n)?;
         let search_id = self.ids.next();
         let Answered { answer, arm } = self.engine.search(&search_id, request)?;
-        let SearchAnswer { version, total, degraded, hits, .. } = answer;
+        let SearchAnswer { version, total, mut degraded, hits, .. } = answer;
+        degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
         if total == 0 {
             self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
         }
@@ -164,6 +179,9 @@ impl Server {
 }
 
 /// Search the catalogue
+///
+/// For a key with the scope `search` and without `read`, `user` and `explain` are left out, and `degraded` says
+/// `persons_left_out`.
 #[utoipa::path(
     post,
     path = "/v1/search",
@@ -176,9 +194,10 @@ impl Server {
 )]
 pub(super) async fn post_search(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     body::Json(body): body::Json<SearchBody>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
-    server.search(body)
+    server.search(body, &caller)
 }
 
 /// Search the catalogue with query parameters
@@ -194,21 +213,12 @@ pub(super) async fn post_search(
 )]
 pub(super) async fn get_search(
     State(server): State<Arc<Server>>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<SearchParams>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
     let SearchParams { q: query, user, session, device, n, offset, filter, variants, personalisation, fields, explain } =
         params;
-    server.search(SearchBody {
-        query,
-        user,
-        session,
-        device,
-        n,
-        offset,
-        filter,
-        variants,
-        personalisation,
-        fields,
-        explain,
-    })
+    let body =
+        SearchBody { query, user, session, device, n, offset, filter, variants, personalisation, fields, explain };
+    server.search(body, &caller)
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use accrue_engine::Engine;
 use axum::body::Bytes;
+use tokio::sync::Semaphore;
 
 use super::access::AccessControl;
 use super::large::LargeBodies;
@@ -29,6 +30,10 @@ pub(crate) struct Server {
     pub turns: Arc<Turns>,
     /// The large bodies that are held.
     pub large_bodies: LargeBodies,
+    /// Those that came with a key that every visitor can read.
+    pub published_large_bodies: LargeBodies,
+    /// Room in the writer's queue for events of such keys, counted in events.
+    pub published_writes: Semaphore,
     /// The description of the interface, written once.
     pub openapi: Bytes,
 }

@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use accrue_event::SettingFault;
 use serde::{Deserialize, Serialize};
 
+use super::caller::Network;
+
 /// Settings of the HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -17,6 +19,11 @@ pub struct HttpSettings {
     pub keys: Vec<Key>,
     /// Most bytes of a request's body, after decompression.
     pub body_limit_bytes: usize,
+    /// The same for keys that every visitor can read.
+    pub published_body_limit_bytes: usize,
+    /// Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` tells a client's address. This machine's
+    /// own are among them.
+    pub trusted_proxies: Vec<String>,
     /// Most events in one request.
     pub max_events: usize,
     /// Most items in one request.
@@ -52,9 +59,13 @@ pub struct Key {
     /// Web origins (`https://shop.example`, or `*`) whose pages may use it; empty allows no other site's page.
     #[serde(default)]
     pub origins: Vec<String>,
-    /// Requests per second, on average; twice as many in a burst.
+    /// Requests per second, on average; twice as many in a burst. Of a key with the scopes `publish` and `search` alone,
+    /// which every visitor can read: events and pages per second, 1,000 if left out; those of ten seconds in a burst.
     #[serde(default)]
     pub rate_limit_per_s: Option<f64>,
+    /// The same for each address. Of a key that every visitor can read a quarter of its rate if left out.
+    #[serde(default)]
+    pub rate_limit_per_address_per_s: Option<f64>,
 }
 
 /// What a key permits.
@@ -69,6 +80,8 @@ pub enum Scope {
     Admin,
     /// Only sending events: for browsers, where every visitor can read the key.
     Publish,
+    /// Search, suggestions and lists, without reasons and without users: for browsers as well.
+    Search,
 }
 
 impl Scope {
@@ -79,6 +92,7 @@ impl Scope {
             Scope::Write => "write",
             Scope::Admin => "admin",
             Scope::Publish => "publish",
+            Scope::Search => "search",
         }
     }
 }
@@ -89,6 +103,8 @@ impl Default for HttpSettings {
             listen: "127.0.0.1:7171".into(),
             keys: Vec::new(),
             body_limit_bytes: 10 << 20,
+            published_body_limit_bytes: 1 << 20,
+            trusted_proxies: Vec::new(),
             max_events: 10_000,
             max_items: 100_000,
             max_concurrent_requests: 1024,
@@ -112,11 +128,17 @@ impl fmt::Debug for Key {
             .field("scopes", &self.scopes)
             .field("origins", &self.origins)
             .field("rate_limit_per_s", &self.rate_limit_per_s)
+            .field("rate_limit_per_address_per_s", &self.rate_limit_per_address_per_s)
             .finish()
     }
 }
 
 impl Key {
+    /// Whether the key permits nothing but what every visitor may do, so that it may stand in a page.
+    pub(super) fn is_public(&self) -> bool {
+        self.scopes.iter().all(|scope| matches!(scope, Scope::Publish | Scope::Search))
+    }
+
     fn validate(&self, earlier: &[Self]) -> Result<(), SettingFault> {
         // A fault is logged, so it must not hold the secret.
         if self.key.len() < 16 || !self.key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -124,13 +146,18 @@ impl Key {
             return Err(SettingFault::new("key", "too short or not visible ASCII", expected));
         }
         if self.scopes.is_empty() {
-            return Err(SettingFault::new("scopes", "empty", "at least one of read, write, admin, publish"));
+            return Err(SettingFault::new("scopes", "empty", "at least one of read, write, admin, publish, search"));
         }
         if earlier.iter().any(|other| other.key == self.key) {
             return Err(SettingFault::new("key", "that of an earlier key", "different from all others"));
         }
-        if let Some(rate) = self.rate_limit_per_s.filter(|rate| !rate.is_finite() || *rate <= 0.0) {
-            return Err(SettingFault::new("rate_limit_per_s", rate, "above 0"));
+        for (name, rate) in [
+            ("rate_limit_per_s", self.rate_limit_per_s),
+            ("rate_limit_per_address_per_s", self.rate_limit_per_address_per_s),
+        ] {
+            if let Some(rate) = rate.filter(|rate| !rate.is_finite() || *rate <= 0.0) {
+                return Err(SettingFault::new(name, rate, "above 0"));
+            }
         }
         match self.origins.iter().find(|origin| !is_origin(origin)) {
             Some(origin) => Err(SettingFault::new("origins", origin, "origins such as https://shop.example")),
@@ -146,6 +173,10 @@ impl HttpSettings {
     /// The first fault found; its key does not name the table `http`.
     pub fn validate(&self) -> Result<(), SettingFault> {
         SettingFault::check("body_limit_bytes", self.body_limit_bytes, 1..)?;
+        SettingFault::check("published_body_limit_bytes", self.published_body_limit_bytes, 1..)?;
+        if let Some(wrong) = self.trusted_proxies.iter().find(|text| Network::parse(text).is_none()) {
+            return Err(SettingFault::new("trusted_proxies", wrong, "addresses or networks, such as 10.0.0.0/8"));
+        }
         SettingFault::check("max_events", self.max_events, 1..)?;
         SettingFault::check("max_items", self.max_items, 1..)?;
         SettingFault::check("max_concurrent_requests", self.max_concurrent_requests, 1..)?;
@@ -200,6 +231,7 @@ mod tests {
             scopes: [Scope::Publish].into(),
             origins: Vec::new(),
             rate_limit_per_s: None,
+            rate_limit_per_address_per_s: None,
         }
     }
 

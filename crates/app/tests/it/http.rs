@@ -60,6 +60,7 @@ impl Shop {
             scopes: [scope].into(),
             origins: Vec::new(),
             rate_limit_per_s: None,
+            rate_limit_per_address_per_s: None,
         };
         let web = Key {
             origins: vec![SHOP_ORIGIN.into()],
@@ -1037,6 +1038,7 @@ fn a_beacon_of_a_browser_delivers_events() {
         scopes: scopes.iter().copied().collect(),
         origins: vec![SHOP_ORIGIN.into()],
         rate_limit_per_s: None,
+        rate_limit_per_address_per_s: None,
     };
     settings.keys = vec![published("web", WEB_KEY, &[Scope::Publish]), published("own", WRITE_KEY, &[Scope::Write])];
     let shop = Shop::open(settings);
@@ -1069,6 +1071,7 @@ fn the_script_for_browsers_sends_events_that_the_server_takes() {
         scopes: [Scope::Publish].into(),
         origins: vec![SHOP_ORIGIN.into()],
         rate_limit_per_s: None,
+        rate_limit_per_address_per_s: None,
     };
     let shop = Shop::open(HttpSettings { keys: vec![key], ..Default::default() });
     let url = format!("http://{}/v1/events?key={WEB_KEY}", shop.address);

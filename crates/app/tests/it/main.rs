@@ -18,6 +18,7 @@ mod fitted;
 mod forget;
 mod http;
 mod init;
+mod keys;
 mod mappings;
 mod poison;
 mod recover;

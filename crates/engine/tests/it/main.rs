@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
 mod challengers;
+mod published;
 mod retention;

@@ -3,7 +3,7 @@
 use accrue_event::{ItemId, RecordKind};
 
 use super::*;
-use crate::Record;
+use crate::{InertReason, PublishedRecord, Record};
 
 struct Folder(PathBuf);
 
@@ -130,7 +130,9 @@ fn the_key_is_read_from_the_bytes_of_a_body() {
     let bodies = [
         (Body::Event(event.clone()), true),
         (refused, true),
-        (Body::Released { of: Offset(300), event }, true),
+        (Body::Released { of: Offset(300), event: event.clone() }, true),
+        (Body::Published(Box::new(PublishedRecord::Inert { event, why: InertReason::UnknownItem })), true),
+        (Body::Published(Box::new(PublishedRecord::Refusals { kept: 1, counted: vec![("no_item".into(), 2)] })), false),
         (Body::Tombstone, false),
         (Body::Dropped { of: Offset(7) }, false),
         (retired(1), false),

@@ -19,7 +19,8 @@ use accrue_event::{
 use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{
-    Assignment, Body, CheckedEvent, Checkpoints, Log, LogReader, LogSettings, Offset, Page, Record, Served,
+    Assignment, Body, CheckedEvent, Checkpoints, InertReason, Log, LogReader, LogSettings, Offset, Page,
+    PublishedRecord, Record, Served,
 };
 use accrue_train::{Challenge, LearnSettings, digest, recover, save};
 use serde::{Deserialize, Serialize};
@@ -190,6 +191,14 @@ fn every_kind() -> Vec<Body> {
         Body::ChallengeRefused { challenge: challenge.to_record().into(), why: "worse".into() },
         Body::Promoted { challenge: challenge.to_record().into(), why: "not worse".into() },
     ];
+    let mut inert = checked(event("@publish:web:e-inert", EventType::View, None, Some("s1")));
+    (inert.event.query, inert.event.properties) = (None, BTreeMap::new());
+    let published = [
+        PublishedRecord::Inert { event: inert, why: InertReason::UnknownItem },
+        PublishedRecord::Refusals { kept: 1, counted: vec![("no_item".into(), 2)] },
+    ];
+    bodies.extend(published.map(|record| Body::Published(Box::new(record))));
+    bodies.push(Body::Event(checked(event("@publish:web:e1", EventType::View, Some("ann"), Some("s1")))));
     bodies.extend(of_types);
     bodies.push(Body::Merged { session: "guest-1".into(), user: "ann".into() });
     bodies
@@ -228,7 +237,7 @@ fn write_a_folder_of_the_present_format() {
     drop(log);
     std::fs::remove_file(folder.join("log/lock")).unwrap();
     let expected = held(&folder);
-    assert_eq!(expected.kinds.len(), 18, "every kind of record: {:?}", expected.kinds);
+    assert_eq!(expected.kinds.len(), 19, "every kind of record: {:?}", expected.kinds);
     std::fs::write(folder.join("expected.toml"), toml::to_string(&expected).unwrap()).unwrap();
 }
 

@@ -1,0 +1,93 @@
+//! Events of published keys: what they may leave behind is decided once, written down, and found again by a replay.
+
+use accrue_engine::{Config, Engine, Incoming, Ingested, Sender, digest, replay};
+use accrue_event::{Namespace, RawEvent};
+
+fn batch(lines: impl IntoIterator<Item = String>) -> Vec<Incoming<RawEvent>> {
+    lines.into_iter().map(|line| Incoming::Record(serde_json::from_str(&line).unwrap())).collect()
+}
+
+fn event(id: &str, kind: &str, session: &str, item: &str) -> String {
+    format!(r#"{{"id":"{id}","type":"{kind}","session":"{session}","item":"{item}","at":1760000000000}}"#)
+}
+
+fn publish(engine: &Engine, lines: impl IntoIterator<Item = String>) -> Ingested {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(engine.ingest_from(Sender::Published(Namespace::of_key("web")), batch(lines))).unwrap()
+}
+
+#[test]
+fn guests_of_published_keys_are_bounded_and_a_replay_finds_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.check.published.max_shoppers = 30;
+    config.check.published.kept_refusals_per_hour = 4;
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    engine
+        .ingest(batch((0..50).map(|n| event(&format!("own{n}"), "view", &format!("g{}", n % 5), &format!("i{n}")))))
+        .unwrap();
+    let n_shoppers = engine.status().n_shoppers;
+    let guests = |range: std::ops::Range<u64>| {
+        range.map(|n| event(&format!("e{n}"), "view", &format!("p{n}"), &format!("i{}", n % 50))).collect::<Vec<_>>()
+    };
+    assert_eq!(publish(&engine, guests(0..25)).accepted, 25);
+    assert_eq!(
+        publish(&engine, guests(25..80)).accepted,
+        55,
+        "those beyond the limit are taken in, and have no effect"
+    );
+    assert_eq!(publish(&engine, guests(0..80)).duplicates, 80, "all of them are known");
+    let known = (0..10).map(|n| event(&format!("again{n}"), "cart", &format!("p{n}"), "i1"));
+    assert_eq!(publish(&engine, known).accepted, 10, "a guest who is known stays so");
+    let refused = (0..9).map(|n| event(&format!("bad{n}"), "view", &format!("p{n}"), ""));
+    assert_eq!(publish(&engine, refused).quarantined.len(), 9);
+    let status = engine.status();
+    assert_eq!((status.n_shoppers - n_shoppers, status.published.shoppers), (30, 30));
+    assert_eq!(status.published.inert["too_many_shoppers"], 50);
+    assert_eq!((status.n_quarantined, status.published.refusals_counted), (4, 5));
+    engine.wait_until_learned();
+    engine.close().unwrap();
+    let before = digest(dir.path(), &config, None).unwrap();
+    assert!(before.parts.contains_key("facts.published"));
+    assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+    // Opened again, it goes on with the same counts.
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    assert_eq!(publish(&engine, guests(80..90)).accepted, 10);
+    assert_eq!(engine.status().published.inert["too_many_shoppers"], 60);
+    engine.close().unwrap();
+}
+
+#[test]
+fn what_waits_in_the_same_group_decides_as_if_it_came_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let n_inert = runtime.block_on(async {
+        let own = engine.ingest_from(Sender::Shop, batch([event("a", "view", "g", "new")]));
+        let web = Sender::Published(Namespace::of_key("web"));
+        let published =
+            engine.ingest_from(web, batch([event("b", "view", "p", "new"), event("c", "view", "p", "invented")]));
+        let (own, published) = tokio::join!(own, published);
+        assert_eq!((own.unwrap().accepted, published.unwrap().accepted), (1, 2));
+        engine.status().published.inert["unknown_item"]
+    });
+    assert_eq!((n_inert, engine.status().n_items), (1, 1));
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_merge_brings_what_pages_reported_of_the_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    engine.ingest(batch([event("a", "view", "s1", "i1"), event("b", "view", "other", "i2")])).unwrap();
+    publish(&engine, [event("c", "view", "s1", "i2")]);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(engine.merge("s1".into(), "ann".into())).unwrap();
+    let ann = accrue_event::Shopper::User("ann".into());
+    let n_events = engine
+        .with_shop(|shop| shop.facts.shopper(&ann).map_or(0, |shopper| shop.facts.histories.get(shopper).past().len()));
+    assert_eq!(n_events, 2);
+    engine.wait_until_learned();
+    engine.close().unwrap();
+    assert_eq!(replay(dir.path(), &Config::default(), None, true).unwrap().equal, Some(true));
+}

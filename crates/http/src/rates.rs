@@ -1,0 +1,209 @@
+//! How fast a key may be used: by all of its clients, and by each address.
+//!
+//! In: the time, and what a request costs in tokens. Out: whether it may go on, or after how many seconds to try again. A
+//! request of events costs as many tokens as it has events, which is known when its body was read: it enters with one
+//! token and may then run the bucket into debt, so that a batch is never too large to be sent at all.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Tokens per second of a key that every visitor can read, where the settings name no rate.
+const PUBLISHED_PER_S: f64 = 1_000.0;
+/// Seconds whose tokens a bucket holds: of a key that visitors can read, whose clients send in batches, and of others.
+const PUBLISHED_BURST_S: f64 = 10.0;
+const BURST_S: f64 = 2.0;
+/// One address may use this share of such a key's rate, where the settings name none.
+const SHARE_OF_ADDRESS: f64 = 0.25;
+/// Seconds for which a debt can stop an address, at most.
+const DEBT_S: f64 = 60.0;
+/// Addresses that are counted apart; beyond it, those that came last share one count.
+const MAX_ADDRESSES: usize = 10_000;
+/// How often the addresses are looked through for such as say nothing, at most.
+const SWEPT_AFTER: Duration = Duration::from_secs(1);
+
+/// A token bucket: refilled evenly, up to the tokens of some seconds.
+struct Bucket {
+    per_s: f64,
+    most: f64,
+    tokens: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn full(per_s: f64, burst_s: f64, at: Instant) -> Self {
+        let most = (burst_s * per_s).max(1.0);
+        Self { per_s, most, tokens: most, at }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed_s = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + passed_s * self.per_s).min(self.most);
+        self.at = self.at.max(now);
+    }
+
+    /// Seconds until there are `least` tokens, if there are not.
+    fn wait(&mut self, least: f64, now: Instant) -> Result<(), u64> {
+        self.refill(now);
+        let missing = least - self.tokens;
+        if missing > 0.0 { Err((missing / self.per_s).ceil().max(1.0) as u64) } else { Ok(()) }
+    }
+
+    fn spend(&mut self, tokens: f64) {
+        self.tokens = (self.tokens - tokens).max(-DEBT_S * self.per_s);
+    }
+}
+
+/// The rates of one key.
+pub(super) struct Rates {
+    of_key: Option<Mutex<Bucket>>,
+    of_addresses: Option<Addresses>,
+}
+
+struct Addresses {
+    per_s: f64,
+    counted: Mutex<Counted>,
+}
+
+struct Counted {
+    buckets: HashMap<IpAddr, Bucket>,
+    /// When those that say nothing were last removed.
+    swept: Instant,
+}
+
+impl Rates {
+    /// The rates as the settings give them. A key that visitors can read has limits in any case.
+    pub(super) fn new(is_published: bool, per_s: Option<f64>, per_address_per_s: Option<f64>, now: Instant) -> Self {
+        let per_s = per_s.or(is_published.then_some(PUBLISHED_PER_S));
+        let share = per_s.filter(|_| is_published).map(|per_s| SHARE_OF_ADDRESS * per_s);
+        let burst_s = if is_published { PUBLISHED_BURST_S } else { BURST_S };
+        Self {
+            of_key: per_s.map(|per_s| Mutex::new(Bucket::full(per_s, burst_s, now))),
+            of_addresses: per_address_per_s
+                .or(share)
+                .map(|per_s| Addresses { per_s, counted: Mutex::new(Counted { buckets: HashMap::new(), swept: now }) }),
+        }
+    }
+
+    /// Takes the token that each request costs.
+    pub(super) fn enter(&self, address: Option<IpAddr>, now: Instant) -> Result<(), u64> {
+        if let (Some(addresses), Some(address)) = (&self.of_addresses, address) {
+            addresses.with(address, now, |bucket| {
+                bucket.wait(1.0, now)?;
+                bucket.spend(1.0);
+                Ok::<(), u64>(())
+            })?;
+        }
+        let Some(bucket) = &self.of_key else { return Ok(()) };
+        let mut bucket = bucket.lock();
+        bucket.wait(1.0, now)?;
+        bucket.spend(1.0);
+        Ok(())
+    }
+
+    /// Takes what a request costs beyond that. It may leave a debt, but none is let in while there is one.
+    pub(super) fn charge(&self, address: Option<IpAddr>, tokens: f64, now: Instant) -> Result<(), u64> {
+        if let (Some(addresses), Some(address)) = (&self.of_addresses, address) {
+            // What was read has cost time, so that it is spent in any case.
+            addresses.with(address, now, |bucket| {
+                let wait = bucket.wait(0.0, now);
+                bucket.spend(tokens);
+                wait
+            })?;
+        }
+        let Some(bucket) = &self.of_key else { return Ok(()) };
+        let mut bucket = bucket.lock();
+        bucket.wait(0.0, now)?;
+        bucket.spend(tokens);
+        Ok(())
+    }
+
+    /// Takes from the address alone, which what it sent has cost the others.
+    pub(super) fn fine(&self, address: Option<IpAddr>, tokens: f64, now: Instant) {
+        if let (Some(addresses), Some(address)) = (&self.of_addresses, address) {
+            addresses.with(address, now, |bucket| bucket.spend(tokens));
+        }
+    }
+}
+
+impl Addresses {
+    fn with<T>(&self, address: IpAddr, now: Instant, f: impl FnOnce(&mut Bucket) -> T) -> T {
+        let mut counted = self.counted.lock();
+        let Counted { buckets, swept } = &mut *counted;
+        let is_full = buckets.len() >= MAX_ADDRESSES && !buckets.contains_key(&address);
+        if is_full && now.saturating_duration_since(*swept) >= SWEPT_AFTER {
+            *swept = now;
+            // A full bucket says nothing.
+            buckets.retain(|_, bucket| {
+                bucket.refill(now);
+                bucket.tokens < bucket.most
+            });
+        }
+        let is_counted = buckets.len() < MAX_ADDRESSES || buckets.contains_key(&address);
+        let counted_as = if is_counted { address } else { Ipv4Addr::UNSPECIFIED.into() };
+        f(buckets.entry(counted_as).or_insert_with(|| Bucket::full(self.per_s, PUBLISHED_BURST_S, now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(n: u32) -> Option<IpAddr> {
+        Some(Ipv4Addr::from_bits(0x0a00_0000 + n).into())
+    }
+
+    #[test]
+    fn a_key_gives_its_rate_and_a_burst() {
+        let start = Instant::now();
+        let slow = Rates::new(false, Some(0.5), None, start);
+        assert_eq!(slow.enter(None, start), Ok(()));
+        assert_eq!(slow.enter(None, start), Err(2));
+        assert_eq!(slow.enter(None, start + Duration::from_millis(1500)), Err(1));
+        assert_eq!(slow.enter(None, start + Duration::from_secs(2)), Ok(()));
+        let fast = Rates::new(false, Some(10.0), None, start);
+        assert_eq!((0..30).filter(|_| fast.enter(None, start).is_ok()).count(), 20);
+        let later = start + Duration::from_secs(60);
+        assert_eq!((0..30).filter(|_| fast.enter(None, later).is_ok()).count(), 20);
+        let unlimited = Rates::new(false, None, None, start);
+        assert!((0..1000).all(|n| unlimited.enter(address(n), start).is_ok()));
+    }
+
+    #[test]
+    fn a_batch_is_paid_for_before_the_next_one_enters() {
+        let start = Instant::now();
+        let rates = Rates::new(true, Some(100.0), None, start);
+        assert_eq!(rates.enter(None, start), Ok(()));
+        assert_eq!(rates.charge(None, 2_999.0, start), Ok(()), "a full bucket of 1,000 tokens lets a larger batch in");
+        assert_eq!(rates.charge(None, 5.0, start), Err(20), "one that entered at the same time");
+        assert_eq!(rates.enter(None, start + Duration::from_secs(19)), Err(2));
+        assert_eq!(rates.enter(None, start + Duration::from_secs(21)), Ok(()));
+    }
+
+    #[test]
+    fn an_address_uses_up_its_share_and_not_that_of_others() {
+        let start = Instant::now();
+        let rates = Rates::new(true, Some(100.0), None, start);
+        assert_eq!(rates.charge(address(1), 251.0, start), Ok(()));
+        assert_eq!(rates.enter(address(1), start), Err(1));
+        assert_eq!(rates.enter(address(2), start), Ok(()));
+        rates.fine(address(2), 10_000.0, start);
+        assert_eq!(rates.enter(address(2), start), Err(61), "a debt has a bound");
+        assert_eq!(rates.enter(None, start), Ok(()), "an address that is not known has no limit of its own");
+    }
+
+    #[test]
+    fn the_addresses_that_are_counted_are_bounded() {
+        let start = Instant::now();
+        let rates = Rates::new(true, Some(1e9), Some(0.1), start);
+        for n in 0..20_000 {
+            let _ = rates.enter(address(n), start);
+        }
+        let n_counted = || rates.of_addresses.as_ref().map_or(0, |addresses| addresses.counted.lock().buckets.len());
+        assert_eq!(n_counted(), MAX_ADDRESSES + 1);
+        assert_eq!(rates.enter(address(50_000), start + Duration::from_secs(3600)), Ok(()));
+        assert_eq!(n_counted(), 1);
+    }
+}
