@@ -2,7 +2,7 @@
 //!
 //! What an operator decides about versions and challengers is in `operator.rs`, forgetting in `forget/`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,6 +147,29 @@ impl Engine {
     pub fn put_items_blocking(&self, items: Vec<RawItem>, sync: bool) -> Result<Ingested, EngineError> {
         let items = items.into_iter().map(Incoming::Record).collect();
         self.ask_blocking(|reply| Job::Items(items, sync, reply))
+    }
+
+    /// Retires every item that is not listed, for a catalogue that came in several batches; returns how many. The list names
+    /// also the items whose records were refused, see [`Engine::item_id`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn retire_absent_blocking(&self, listed: BTreeSet<ItemId>) -> Result<u64, EngineError> {
+        let (count, counted) = std::sync::mpsc::channel();
+        let edit = move |facts: &Facts, _: &Check| {
+            let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
+            let bodies: Vec<Body> = absent.map(|entry| Body::ItemRetired(entry.item.id.clone())).collect();
+            // The receiver waits for the answer of this very job.
+            let _ = count.send(bodies.len() as u64);
+            Ok(bodies)
+        };
+        self.ask_blocking(|reply| Job::Edit(Box::new(edit), reply))?;
+        Ok(counted.recv().unwrap_or_default())
+    }
+
+    /// The item that a description is about, also where the description itself is refused; `None` if its id cannot be read.
+    pub fn item_id(&self, raw: &RawItem) -> Option<ItemId> {
+        self.inner.rules.item_id(raw)
     }
 
     /// New or changed descriptions of users. Those that have not changed count as duplicates; refused ones go into quarantine.

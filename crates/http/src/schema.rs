@@ -82,7 +82,7 @@ pub struct ItemRecord {
     pub available: Option<bool>,
     /// Pieces in stock; 0 hides the item.
     pub stock: Option<u32>,
-    /// When it was published in the shop.
+    /// When it was published in the shop; it is not shown before, and `/v1/new` goes by it.
     pub published_at: Option<String>,
     /// Any other fields; filters refer to them by name.
     pub attributes: Option<AttributesRecord>,

@@ -46,6 +46,7 @@ Examples:
   accrue ingest sales.tsv.zst --mapping examples/online-retail/mapping.toml
   accrue ingest clicks.csv --map \"item=sku,user=customer,type='click'\"
   accrue ingest items.csv --items
+  accrue ingest items.csv --items --sync  what the file lacks is retired
   accrue ingest stock.csv --items --patch only the columns of the file change
   zcat events.gz | accrue ingest - --format ndjson --json
   accrue ingest new.csv --check           only check; nothing is written
@@ -83,6 +84,9 @@ pub(super) struct Arguments {
     /// The files name known products and the fields of them that change; the others stay. In JSON, null clears a field
     #[arg(long, conflicts_with = "users")]
     patch: bool,
+    /// The files are the whole catalogue: products that they do not name are retired
+    #[arg(long, conflicts_with_all = ["users", "patch"])]
+    sync: bool,
     /// The files describe customers
     #[arg(long)]
     users: bool,
@@ -140,12 +144,21 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         end
     } else {
         let engine = Engine::open(&context.config.data, &context.config.engine)?;
-        let mut feed = Feed::new(engine.clone(), arguments.patch);
+        let mut feed = Feed::new(engine.clone(), arguments.patch).for_whole_catalogue(arguments.sync);
         let pumped = pump(&arguments.files, &settings, &mut feed, &mut summary, &stop, context.output);
         summary.describe(feed.described());
         summary.finish(started.elapsed());
+        let retired = match &pumped {
+            Ok(End::Whole) => feed.retire_absent(),
+            _ => Ok(None),
+        };
         learn(&engine, &stop, context.output);
         engine.close()?;
+        match retired? {
+            None => {}
+            Some(Ok(n)) => summary.retire(n, engine.status().log_end),
+            Some(Err(why)) => context.output.note(&format!("no product was retired: {why}")),
+        }
         pumped?
     };
     if arguments.check {
@@ -342,10 +355,10 @@ fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
         (None, Some(argument)) => mapping_argument(argument, kind.unwrap_or_default())?,
         (None, None) => Mapping { kind: kind.unwrap_or_default(), ..Mapping::default() },
     };
-    if arguments.patch && mapping.kind != RecordKind::Items {
+    if (arguments.patch || arguments.sync) && mapping.kind != RecordKind::Items {
         let hint = "add --items, or set `kind = \"items\"` in the mapping";
         return Err(
-            Problem::new("--patch changes fields of products, and these files hold something else", hint).into()
+            Problem::new("--patch and --sync are for products, and these files hold something else", hint).into()
         );
     }
     Ok(ReadSettings {

@@ -191,6 +191,28 @@ fn a_file_of_changes_leaves_all_other_fields_alone() {
 }
 
 #[test]
+fn a_whole_catalogue_retires_what_it_lacks_and_nothing_that_it_names() {
+    let place = Place::new();
+    place.write("full.csv", "id,title,price\nA,Blue mug,10\nB,Red mug,12\nC,Old mug,3\n");
+    place.json(&["ingest", "full.csv", "--items", "--json"], 0);
+    // B is refused, and stays as it was.
+    place.write("next.csv", "id,title,price\nA,Blue mug,11\nB,Red mug,dear\n");
+    let synced = place.json(&["ingest", "next.csv", "--items", "--sync", "--json"], 0);
+    assert_eq!((counts(&synced), &synced["retired"]), ((2, 1, 0, 1), &1.into()));
+    let ids = || {
+        let exported = text(&place.run(&["export", "catalogue"]).stdout);
+        let item = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+        let known = |item: &Value| item["retired"] != true;
+        exported.lines().map(item).filter(known).map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(), ["A", "B"]);
+    place.write("nameless.csv", "id,title,price\nA,Blue mug,11\n,Red mug,12\n");
+    let nameless = place.run(&["ingest", "nameless.csv", "--items", "--sync"]);
+    assert!(text(&nameless.stderr).contains("no product was retired"), "{}", text(&nameless.stderr));
+    assert_eq!(ids(), ["A", "B"]);
+}
+
+#[test]
 fn compressed_ndjson_from_stdin_is_ingested() {
     let place = Place::new();
     let ndjson = "{\"type\":\"view\",\"user\":\"u1\",\"item\":\"mug\",\"at\":\"2026-11-01T10:00:00Z\"}\nnonsense\n";

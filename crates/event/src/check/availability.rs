@@ -48,7 +48,8 @@ const HIDE_IF_FALSE: &[&str] =
     &["active01", "enabled", "isactive", "isenabled", "ispublished", "isvisible", "published", "visible"];
 
 /// Names of attributes that hide an item where they hold one of [`HIDDEN_STATES`].
-const STATES: &[&str] = &["catalogvisibility", "productstatus", "publicationstatus", "status", "visibility"];
+const STATES: &[&str] =
+    &["catalogvisibility", "productstatus", "publicationstatus", "status", "visibility", "visibilityincatalog"];
 
 /// States of a product in which shop systems do not show it.
 const HIDDEN_STATES: &[&str] = &[

@@ -6,6 +6,7 @@ mod backup;
 mod checkpoint;
 mod crash;
 mod damage;
+mod facts;
 mod fixture;
 mod log;
 mod pages;

@@ -1,9 +1,9 @@
 //! Batches into the engine: events in order, products and customers through their own calls.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use accrue_engine::{Engine, EngineError, Incoming, Ingested, Refused};
-use accrue_event::{ItemId, RawItem, RawValue, clean_id};
+use accrue_event::{ItemId, RawItem, RawValue, Reason, clean_id};
 use accrue_ingest::Entry;
 
 use super::Sink;
@@ -17,15 +17,49 @@ pub(super) struct Feed {
     lacking: Described,
     /// Items are changes of some fields.
     is_patch: bool,
+    /// The items that the files name, where they are the whole catalogue.
+    listed: Option<Listed>,
+}
+
+/// The items that files name, of records that were refused too.
+#[derive(Default)]
+struct Listed {
+    ids: BTreeSet<ItemId>,
+    /// Records of which the item cannot be read.
+    n_nameless: u64,
+    n_taken: u64,
 }
 
 impl Feed {
     pub fn new(engine: Engine, is_patch: bool) -> Self {
-        Self { engine, described: HashMap::new(), lacking: Described::default(), is_patch }
+        Self { engine, described: HashMap::new(), lacking: Described::default(), is_patch, listed: None }
+    }
+
+    /// The files are the whole catalogue.
+    pub fn for_whole_catalogue(self, is_whole: bool) -> Self {
+        Self { listed: is_whole.then(Listed::default), ..self }
+    }
+
+    /// Retires the items that the files do not name; `None` if the files are not the whole catalogue. A file of which nothing
+    /// was taken is no catalogue, and a record of which the item cannot be read may be about any item: then nothing is
+    /// retired, and the reason is returned.
+    pub fn retire_absent(&mut self) -> Result<Option<Result<u64, String>>, EngineError> {
+        Ok(match self.listed.take() {
+            None => None,
+            Some(Listed { n_taken: 0, .. }) => Some(Err("no product was taken".into())),
+            Some(Listed { n_nameless: 0, ids, .. }) => Some(Ok(self.engine.retire_absent_blocking(ids)?)),
+            Some(Listed { n_nameless, .. }) => {
+                Some(Err(format!("{n_nameless} records cannot be read, and each may be about any product")))
+            }
+        })
     }
 
     /// The part of a line's description of an item that is still unknown; fields of the catalogue stay.
-    fn news(&mut self, told: RawItem) -> Option<RawItem> {
+    fn news(&mut self, mut told: RawItem) -> Option<RawItem> {
+        // A line at price 0 is a correction or a present, and says nothing about what the item costs.
+        if matches!(told.price, RawValue::Int(0)) || matches!(told.price, RawValue::Float(price) if price == 0.0) {
+            told.price = RawValue::Null;
+        }
         let id = item_id(&told)?;
         let fields = present(&told);
         let known = self.described.get(id.as_str()).copied().unwrap_or(0);
@@ -51,6 +85,21 @@ impl Sink for Feed {
     }
 
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError> {
+        if let Some(listed) = &mut self.listed {
+            for entry in &batch {
+                match entry {
+                    Entry::Item(item) => match self.engine.item_id(item) {
+                        Some(id) => drop(listed.ids.insert(id)),
+                        None => listed.n_nameless += 1,
+                    },
+                    // A rule of the mapping refuses what is no product.
+                    Entry::Unreadable(refusal) => {
+                        listed.n_nameless += u64::from(refusal.rejection.reason == Reason::Malformed);
+                    }
+                    Entry::Event(..) | Entry::Patch(_) | Entry::User(_) => {}
+                }
+            }
+        }
         let mut ingested = Ingested::default();
         let mut events = Part::default();
         let mut items = Part::default();
@@ -92,6 +141,10 @@ impl Sink for Feed {
         if !events.entries.is_empty() {
             let taken = self.engine.ingest(events.entries)?;
             add(&mut ingested, taken, &events.places);
+        }
+        if let Some(listed) = &mut self.listed {
+            let refused_again = ingested.refused_again.len() as u64;
+            listed.n_taken += ingested.accepted + ingested.repaired + ingested.duplicates - refused_again;
         }
         ingested.offset = ingested.offset.max(self.engine.status().log_end);
         ingested.quarantined.sort_by_key(|refused| refused.index);

@@ -29,6 +29,9 @@ pub(super) struct Summary {
     /// `null` if nothing was written.
     offset: Option<u64>,
     seconds: f64,
+    /// Products that were retired because a whole catalogue lacks them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retired: Option<u64>,
     /// How many of the duplicates are refused records.
     #[serde(skip)]
     refused_again: u64,
@@ -68,6 +71,12 @@ impl Summary {
             }
             *self.quarantined.entry(reason).or_default() += 1;
         }
+    }
+
+    /// Counts products that were retired.
+    pub fn retire(&mut self, n: u64, offset: u64) {
+        self.retired = Some(n);
+        self.offset = self.offset.map(|known| known.max(offset));
     }
 
     /// Counts lines that the mapping leaves out.
@@ -112,6 +121,9 @@ impl Summary {
             vec![if self.is_patch { "unchanged" } else { "duplicates" }.into(), count(self.duplicates)],
             vec![if self.is_patch { "refused" } else { "quarantined" }.into(), count(refused)],
         ];
+        if let Some(retired) = self.retired {
+            rows.push(vec!["retired".into(), count(retired)]);
+        }
         if self.refused_again > 0 {
             rows.insert(4, vec!["  refused before".into(), count(self.refused_again)]);
         }
