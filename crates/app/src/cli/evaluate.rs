@@ -30,7 +30,7 @@ Examples:
   accrue evaluate --protocol stream --model blend --train sim --set sim.days=60 --set sim.upheaval=20 \\
       --set types=click,purchase --set mode=every:1000 --against online.tsv
 
-Every protocol but `off-policy` reads tables with named columns: CSV, TSV, NDJSON, Parquet (in builds with it), plain or
+Every protocol with a file reads tables with named columns: CSV, TSV, NDJSON, Parquet (in builds with it), plain or
 compressed. Columns called user_id, item_id, rating, timestamp and the like are known; others are named by --map or
 --mapping. The order of a history is that of its times. All events count in which a shopper wants the item; types=TYPE,…
 says which. Rows that are left out are counted. Beside tables there are the forms of published data sets, plain or .zst:
@@ -269,7 +269,8 @@ pub(super) fn time(text: &str) -> Result<Duration, Expected> {
 /// Refuses files that the protocol does not read.
 fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
     let is_stream = matches!(protocol, "stream" | "risk");
-    let reads_tables = !matches!(protocol, evaluation::ARMS | evaluation::OFF_POLICY);
+    let reads_tables = protocol != evaluation::ARMS;
+    let predicts = reads_tables && !matches!(protocol, evaluation::OFF_POLICY | "risk");
     let unused = [
         ("--train", arguments.train.is_some() && protocol == evaluation::ARMS),
         ("--test", arguments.test.is_some() && (is_stream || protocol == evaluation::ARMS)),
@@ -278,7 +279,7 @@ fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
         ("--mapping", arguments.mapping.is_some() && !reads_tables),
         ("--map", arguments.map.is_some() && !reads_tables),
         ("--columns", arguments.columns.is_some() && !reads_tables),
-        ("--predictions", arguments.predictions.is_some() && !reads_tables),
+        ("--predictions", arguments.predictions.is_some() && !predicts),
         ("--against", arguments.against.is_some() && protocol != "stream"),
     ];
     match unused.into_iter().find(|&(_, is_unused)| is_unused) {

@@ -62,6 +62,11 @@ pub(super) fn of_several(reports: &[Value]) -> String {
             header.push("95 % interval".into());
         }
     }
+    // The main metric of users that were trained on, and of users that were not.
+    let are_apart = reports.iter().any(|report| report["by_user"].is_array());
+    if are_apart {
+        header.extend(["trained on", "never trained on"].map(String::from));
+    }
     header.extend(["parameters", "train s"].map(String::from));
     let mut sorted: Vec<&Value> = reports.iter().collect();
     let sign = if main == "rmse" { 1.0 } else { -1.0 };
@@ -76,6 +81,14 @@ pub(super) fn of_several(reports: &[Value]) -> String {
                 row.push(interval(&report["ci95"][name.as_str()]));
             }
         }
+        if are_apart {
+            let of_users = |trained_on: bool| {
+                let mut kinds = report["by_user"].as_array().into_iter().flatten();
+                let kind = kinds.find(|kind| kind["trained_on"] == trained_on);
+                kind.map_or_else(String::new, |kind| figure(&kind["metrics"][&main]))
+            };
+            row.extend([of_users(true), of_users(false)]);
+        }
         row.push(count(report["n_params"].as_u64().unwrap_or(0)));
         row.push(format!("{:.1}", report["cost"]["train_s"].as_f64().unwrap_or(0.0)));
         rows.push(row);
@@ -83,12 +96,7 @@ pub(super) fn of_several(reports: &[Value]) -> String {
     let mut text =
         format!("{}: {} predictions, seed {}\n\n", word(&first["protocol"]), n(&first["n_eval"]), word(&first["seed"]));
     text += &columns(&rows);
-    let apart: String = reports
-        .iter()
-        .filter(|report| report["by_user"].is_array())
-        .map(|report| format!("\n{}:{}", word(&report["model"]), apart(report)))
-        .collect();
-    text + &apart + &left_out(first)
+    text + &left_out(first)
 }
 
 fn headline(report: &Value) -> String {

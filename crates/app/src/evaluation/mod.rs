@@ -32,7 +32,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use predictions::Predicted;
-use table::{TableSettings, is_table, known_columns, read_table};
+use table::{TableSettings, is_table, known_columns, read_bandit, read_table};
 
 /// Records read at once.
 const BATCH: usize = 4_096;
@@ -287,7 +287,9 @@ fn off_policy(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::R
     let Some(test) = request.test.clone() else {
         bail!("{OFF_POLICY} needs a test file: the log of the policy to estimate");
     };
-    let (train, settings) = (request.train.clone(), run.settings.to_vec());
+    let tables = TableSettings::of(request);
+    let (train, test) = (read_bandit(&request.train, &tables)?, read_bandit(&test, &tables)?);
+    let settings = run.settings.to_vec();
     Ok(serde_json::to_value(evaluate_open_bandit(&OpenBanditRequest { train, test, settings, seed })?)?)
 }
 

@@ -13,6 +13,7 @@ use accrue_event::{
     Check, CheckSettings, EventType, Mapping, Outcome, RateSettings, RawEvent, RawValue, RuleStatistics, Timestamp,
 };
 use accrue_ingest::{Entry, Format, Progress, ReadSettings, Reader};
+use accrue_lab::read::{BanditCells, BanditData};
 use accrue_lab::{Row, Table};
 use anyhow::{Context as _, bail};
 
@@ -163,7 +164,8 @@ pub fn known_columns(path: &Path, settings: &TableSettings) -> anyhow::Result<Ma
     for entry in reader.next_batch(LOOKED_AT)?.entries {
         let Entry::Event(event, _) = entry else { continue };
         let has = |value: &RawValue| !value.is_missing() && *value != RawValue::text(STAND_IN);
-        event.fields().filter(|(_, value)| has(value)).for_each(|(name, _)| see(name));
+        // The reader gives each event an id.
+        event.fields().filter(|(name, value)| *name != "id" && has(value)).for_each(|(name, _)| see(name));
         event.properties.iter().for_each(|(name, _)| see(name));
     }
     let mut mapping = settings.named.clone();
@@ -242,6 +244,60 @@ pub fn read_table(
                 Err(reason) => *refused.entry(reason).or_default() += 1,
             }
         }
+    }
+}
+
+/// A log of shown items and clicks. CSV is left to the reader of its published form, unless columns are named.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read_bandit(path: &Path, settings: &TableSettings) -> anyhow::Result<BanditData> {
+    let is_plain = settings.mapping.is_none() && settings.columns.is_none() && settings.named == Mapping::default();
+    if is_plain && !matches!(Format::from_name(path), Some(Format::Parquet | Format::Ndjson | Format::Tsv)) {
+        return Ok(BanditData::File(path.into()));
+    }
+    let mut mapping = settings.mapping.clone().unwrap_or_else(|| settings.named.clone());
+    for (field, column) in [("item", "item_id"), ("type", "'impression'"), ("session", "'-'")] {
+        let is_named = mapping.fields.contains_key(field) || mapping.constants.contains_key(field);
+        if !is_named {
+            let one = Mapping::from_pairs([(field, column)])?;
+            mapping.fields.extend(one.fields);
+            mapping.constants.extend(one.constants);
+        }
+    }
+    let read_settings = ReadSettings { mapping, columns: settings.columns.clone(), ..ReadSettings::default() };
+    let mut reader = Reader::open(path, &read_settings, &Progress::default())?;
+    let mut rows = Vec::new();
+    loop {
+        let batch = reader.next_batch(BATCH)?;
+        if batch.entries.is_empty() {
+            return Ok(BanditData::Cells(path.into(), rows));
+        }
+        for entry in batch.entries {
+            let Entry::Event(event, _) = entry else { bail!("{}: a row cannot be read", path.display()) };
+            let property =
+                |name: &str| event.properties.iter().find(|(own, _)| **own == *name).map(|(_, value)| cell(value));
+            let features = event.properties.iter().filter(|(name, _)| name.starts_with("user_feature"));
+            let features: Vec<String> = features.map(|(_, value)| cell(value)).collect();
+            rows.push(BanditCells {
+                item: cell(&event.item),
+                position: cell(&event.position),
+                click: property("click").unwrap_or_default(),
+                propensity: property("propensity_score").unwrap_or_default(),
+                user: if features.is_empty() { cell(&event.user) } else { features.join(":") },
+            });
+        }
+    }
+}
+
+/// A value as the text of a cell; whole numbers without a fraction, marks as 0 and 1.
+fn cell(value: &RawValue) -> String {
+    match value {
+        RawValue::Text(text) => text.to_string(),
+        RawValue::Int(number) => number.to_string(),
+        RawValue::Bool(is_set) => u8::from(*is_set).to_string(),
+        RawValue::Float(number) => number.to_string(),
+        _ => String::new(),
     }
 }
 

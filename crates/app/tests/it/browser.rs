@@ -37,7 +37,7 @@ impl Browser {
             },
         };
         let options =
-            json!({"args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=900,760"]});
+            json!({"args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=900,1080"]});
         let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}});
         let (status, answer) = drive(&address, "POST", "/session", &wanted.to_string());
         let session = answer["value"]["sessionId"].as_str().unwrap_or_default().to_owned();
@@ -278,7 +278,7 @@ fn invented_shop() -> (String, String) {
     for (k, kind) in kinds.iter().enumerate() {
         for (c, colour) in colours.iter().enumerate() {
             let (id, price) = (format!("sku-{}", k * 10 + c), 4.5 + (k * 7 + c) as f64);
-            items.push(json!({"id": id, "title": format!("{kind}, {colour}"), "price": price, "available": true}));
+            items.push(json!({"id": id, "title": format!("{kind}, {colour}"), "price": price, "currency": "EUR", "available": true}));
         }
     }
     let event = |number: u64| {
@@ -317,6 +317,8 @@ fn the_page_at_the_root_recommends_and_searches_by_titles_in_a_real_browser() {
         lines
     };
     let trending = lines("items");
+    let asks_for_a_key = browser.run("return document.querySelector('#key-form').offsetParent !== null");
+    assert_eq!(asks_for_a_key, false, "without keys there is none to ask for");
     assert!(trending.len() > 3 && trending.iter().all(|line| line.contains(", ")), "{trending:?}");
     // A shopper's own list, with what it goes by.
     browser.run("document.querySelector('#items').replaceChildren()");
@@ -327,7 +329,7 @@ fn the_page_at_the_root_recommends_and_searches_by_titles_in_a_real_browser() {
     browser.run("document.querySelector('#query').value = 'green mug'");
     browser.click("#search button");
     let hits = lines("hits");
-    assert!(hits[0].contains("Mug, green"), "{hits:?}");
+    assert!(hits[0].starts_with("Mug, green · 6.50 EUR"), "{hits:?}");
     let messages = browser.run("return [...document.querySelectorAll('.problem')].map((line) => line.textContent)");
     assert_eq!(messages, json!([]), "no request failed");
     if let Some(pictures) = std::env::var_os("ACCRUE_PICTURES") {

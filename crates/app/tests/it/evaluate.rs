@@ -272,6 +272,17 @@ fn a_policy_is_estimated_from_the_log_of_another_or_refused() {
         assert!(low < actual && actual < high && high - low < 0.06, "{name}: {report}");
     }
     assert!(report["metrics"]["logged"].as_f64().unwrap() < report["ci95"]["dr"][0].as_f64().unwrap());
+    // The same log with tabs between its cells, which is read as a table.
+    for name in ["even", "other"] {
+        let text = std::fs::read_to_string(folder.path().join(format!("{name}.csv"))).unwrap();
+        write(folder.path(), &format!("{name}.tsv"), &text.replace(',', "\t"));
+    }
+    let table = {
+        let as_tsv = |text: &&str| text.replace(".csv", ".tsv");
+        let arguments: Vec<String> = arguments.iter().map(as_tsv).collect();
+        json(folder.path(), &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert_eq!(table["metrics"], report["metrics"]);
     let refused = run(folder.path(), &[&arguments[..], &["--set", "least_effective=5000"]].concat());
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("at least 5000 are required"));

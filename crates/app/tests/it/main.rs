@@ -12,6 +12,7 @@ mod crash;
 mod datasets;
 mod demo;
 mod evaluate;
+mod examples;
 mod experiment;
 mod faults;
 mod fitted;

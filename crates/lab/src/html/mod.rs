@@ -20,7 +20,7 @@ h1{font-size:1.6rem;line-height:1.25;margin-bottom:.4rem}h2{font-size:1.1rem;mar
 table{border-collapse:collapse}td,th{padding:.25rem 1.2rem .25rem 0;border-bottom:1px solid var(--line);text-align:left}\
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}tr.main td{font-weight:600}.soft{color:var(--soft)}\
 pre{background:var(--card);padding:.6rem .8rem;border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere;font-size:13px}\
-details{margin:.8rem 0}summary{cursor:pointer;color:var(--a)}svg{max-width:100%;height:auto;margin:.4rem 0}\
+details{margin:.8rem 0}td details{margin:0}summary{cursor:pointer;color:var(--a)}svg{max-width:100%;height:auto;margin:.4rem 0}\
 svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .soft{fill:var(--soft)}svg .a{fill:var(--a)}\
 svg .few{fill:none;stroke:var(--a);stroke-dasharray:3 3}svg .whisker{stroke:var(--ink);fill:none}\
 svg .base{stroke:var(--b);stroke-width:3}svg .line{fill:none;stroke:var(--a);stroke-width:2}svg .axis{stroke:var(--line)}\
@@ -31,6 +31,8 @@ const SMALL: u64 = 100;
 /// Names of metrics in the order in which they are looked at, without their cutoffs.
 const ORDER: [&str; 13] =
     ["ndcg", "hr", "p", "recall", "mrr", "map", "precision", "f1", "rmse", "mae", "within_half", "coverage", "novelty"];
+/// Metrics in the table of several runs.
+const COMPARED: usize = 3;
 /// Metrics that are shown at once; the others can be unfolded.
 const FIRST: usize = 6;
 /// Trials that are shown at once.
@@ -121,6 +123,11 @@ fn count(value: &Value) -> String {
     text
 }
 
+/// A number of predictions, in words.
+fn predictions(n: &Value) -> String {
+    if n.as_u64() == Some(1) { "1 prediction".into() } else { format!("{} predictions", count(n)) }
+}
+
 fn interval(value: &Value) -> Option<(f64, f64)> {
     match value.as_array().map(Vec::as_slice) {
         Some([low, high]) => Some((number(low), number(high))),
@@ -189,7 +196,7 @@ fn data_set(report: &Value, run: &Run) -> String {
             parts.push(format!("{} {name}", count(&data[key])));
         }
     }
-    parts.push(format!("{} predictions", count(&report["n_eval"])));
+    parts.push(predictions(&report["n_eval"]));
     parts.push(format!("{} parameters", count(&report["n_params"])));
     parts.push(format!("seed {}", escaped(&report["seed"])));
     parts.join(" · ")
@@ -228,12 +235,42 @@ fn picture(reports: &[Value]) -> String {
         let sign = if is_error(&main) { 1.0 } else { -1.0 };
         bars.sort_by(|a, b| (sign * a.value).total_cmp(&(sign * b.value)));
     }
+    let compared = if reports.len() > 1 { compared(reports) } else { String::new() };
     let direction = if is_error(&main) { " (less is better)" } else { "" };
-    let mut page = format!("<h2>{}{direction}, with 95 % intervals</h2>{}", text(&main), plot::bars(&bars));
+    let mut page = format!("<h2>{}{direction}, with 95 % intervals</h2>{}{compared}", text(&main), plot::bars(&bars));
     if reports.len() > 1 && reports.iter().all(|report| report["protocol"] == "stream") {
         page += &policies(reports);
     }
     page
+}
+
+/// The runs in a table: the metrics that matter, users apart, and what they cost.
+fn compared(reports: &[Value]) -> String {
+    let main = main_metric(&reports[0]);
+    let names: Vec<String> = in_order(&reports[0]).into_iter().take(COMPARED).collect();
+    let are_apart = reports.iter().any(|report| report["by_user"].is_array());
+    let mut page = String::from("<table><tr><th>model");
+    let mut header: Vec<String> = names.iter().map(|name| text(name)).collect();
+    if are_apart {
+        header.extend(["users trained on", "never trained on"].map(String::from));
+    }
+    header.extend(["parameters", "seconds to learn"].map(String::from));
+    header.iter().for_each(|name| append(&mut page, format_args!("<th class=n>{name}")));
+    for report in reports {
+        append(&mut page, format_args!("</tr><tr><td>{}", label(report)));
+        let of_users = |trained_on: bool| {
+            let kinds = report["by_user"].as_array().into_iter().flatten();
+            let kind = kinds.into_iter().find(|kind| kind["trained_on"] == trained_on);
+            kind.map_or_else(String::new, |kind| shown(number(&kind["metrics"][&main])))
+        };
+        let mut cells: Vec<String> = names.iter().map(|name| escaped(&report["metrics"][name])).collect();
+        if are_apart {
+            cells.extend([of_users(true), of_users(false)]);
+        }
+        cells.extend([count(&report["n_params"]), format!("{:.1}", number(&report["cost"]["train_s"]))]);
+        cells.iter().for_each(|cell| append(&mut page, format_args!("<td class=n>{cell}")));
+    }
+    page + "</tr></table>"
 }
 
 /// Runs of the stream protocol: quality over the CPU seconds of learning (logarithmic).
@@ -298,7 +335,7 @@ fn apart(report: &Value) -> String {
         value: number(&kind["metrics"][&main]),
         interval: interval(&kind["ci95"][&main]),
         is_small: kind["n_eval"].as_u64().unwrap_or(0) < SMALL,
-        note: format!("{} predictions", count(&kind["n_eval"])),
+        note: predictions(&kind["n_eval"]),
         ..Bar::default()
     };
     let bars: Vec<Bar> = kinds.iter().map(bar).collect();
@@ -314,7 +351,7 @@ fn groups(groups: &Value, title: &str) -> String {
             let (from, to) = (escaped(&group["from"]), escaped(&group["to"]));
             let is_small = group["n_eval"].as_u64().unwrap_or(0) < SMALL;
             has_small |= is_small;
-            let few = if is_small { format!(", only {} predictions", count(&group["n_eval"])) } else { String::new() };
+            let few = if is_small { format!(" · only {}", predictions(&group["n_eval"])) } else { String::new() };
             let lift = group["lift"].as_f64().map_or("–".into(), |lift| format!("{lift:.1}×"));
             Bar {
                 label: if from == to { from } else { format!("{from} – {to}") },
@@ -442,7 +479,7 @@ mod tests {
             "Figures of",
             "<td>mrr@20<td",
             "<td>hr@5<td",
-            "only 9 predictions",
+            "· only 9 predictions",
             "polyline",
             "<td>k<td class=n>5",
         ];

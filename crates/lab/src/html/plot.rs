@@ -4,8 +4,8 @@ use super::{append, shown};
 
 /// Width of a plot, the room for labels on the left, and for values on the right.
 const WIDTH: f64 = 680.0;
-const LABELS: f64 = 190.0;
-const VALUES: f64 = 130.0;
+const LABELS: f64 = 160.0;
+const VALUES: f64 = 170.0;
 /// Height of a bar with the space below it.
 const STEP: f64 = 30.0;
 const BAR: f64 = 16.0;

@@ -6,7 +6,6 @@
 //! constant.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use accrue_event::SettingFault;
 use serde::Serialize;
@@ -14,7 +13,7 @@ use serde::Serialize;
 use super::{Cell, Decision, OffPolicySettings, clustered, estimate};
 use crate::cost::Stopwatch;
 use crate::metrics::Interval;
-use crate::read::{BanditLine, Vocabulary, read_bandit};
+use crate::read::{BanditData, BanditLine, Vocabulary, read_bandit};
 use crate::settings::Pairs;
 use crate::{Cost, LabError};
 
@@ -22,9 +21,9 @@ use crate::{Cost, LabError};
 #[derive(Clone, Debug)]
 pub struct OpenBanditRequest {
     /// The log to estimate from.
-    pub train: PathBuf,
+    pub train: BanditData,
     /// The log of the target policy.
-    pub test: PathBuf,
+    pub test: BanditData,
     /// `clip`, `least_effective`, `folds`, `smoothing`.
     pub settings: Vec<(String, String)>,
     /// The seed that assigns users to folds.
@@ -71,7 +70,7 @@ pub fn evaluate_open_bandit(request: &OpenBanditRequest) -> Result<OpenBanditRep
     let estimates = stopwatch.evaluating(|| estimate(&decisions, &settings))?;
     let click = |line: &BanditLine| (line.user, f64::from(u8::from(line.clicked)), 1.0);
     let actual =
-        clustered(own.iter().map(click)).ok_or_else(|| LabError::TooFewUsers { path: request.test.clone() })?;
+        clustered(own.iter().map(click)).ok_or_else(|| LabError::TooFewUsers { path: request.test.path().clone() })?;
     let (mut metrics, mut ci95) = (BTreeMap::new(), BTreeMap::new());
     let found =
         [("logged", estimates.logged), ("ips", estimates.ips), ("snips", estimates.snips), ("dr", estimates.dr)];

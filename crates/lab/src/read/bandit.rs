@@ -2,7 +2,7 @@
 //! in the Open Bandit Dataset (Saito et al. 2020). The columns whose names begin with `user_feature` together identify
 //! users; other columns are ignored.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::Vocabulary;
 use super::lines::{LineFault, ReadError, for_each_line, id, number, shown};
@@ -25,11 +25,84 @@ pub struct BanditLine {
     pub user: u32,
 }
 
+/// The texts of one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BanditCells {
+    /// The item.
+    pub item: String,
+    /// The position.
+    pub position: String,
+    /// 1 if it was clicked, otherwise 0.
+    pub click: String,
+    /// The probability of showing the item at this position.
+    pub propensity: String,
+    /// What identifies the user.
+    pub user: String,
+}
+
+/// Where the lines come from.
+#[derive(Clone, Debug)]
+pub enum BanditData {
+    /// A file with commas between its cells.
+    File(PathBuf),
+    /// A table that the caller has read, and its file for messages.
+    Cells(PathBuf, Vec<BanditCells>),
+}
+
+impl From<PathBuf> for BanditData {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+impl BanditData {
+    /// The file.
+    pub fn path(&self) -> &PathBuf {
+        match self {
+            Self::File(path) | Self::Cells(path, _) => path,
+        }
+    }
+}
+
+impl BanditLine {
+    fn of(cells: &BanditCells, items: &mut Vocabulary, users: &mut Vocabulary) -> Result<Self, LineFault> {
+        let whole = |word: &str| word.parse::<u32>().map_err(|_| LineFault::NotAWholeNumber(shown(word)));
+        let propensity = f64::from(number(&cells.propensity)?);
+        if !(propensity > 0.0 && propensity <= 1.0) {
+            return Err(LineFault::Propensity(propensity));
+        }
+        Ok(Self {
+            item: items.number(id(&cells.item)?),
+            position: whole(&cells.position)?,
+            clicked: match whole(&cells.click)? {
+                clicked @ (0 | 1) => clicked == 1,
+                other => return Err(LineFault::Click(other)),
+            },
+            propensity,
+            user: users.number(&cells.user),
+        })
+    }
+}
+
 /// Reads the lines in file order.
 ///
 /// # Errors
 /// [`ReadError`] with file, line and what was expected.
-pub fn read_bandit(path: &Path, items: &mut Vocabulary, users: &mut Vocabulary) -> Result<Vec<BanditLine>, ReadError> {
+pub fn read_bandit(
+    data: &BanditData,
+    items: &mut Vocabulary,
+    users: &mut Vocabulary,
+) -> Result<Vec<BanditLine>, ReadError> {
+    let path = match data {
+        BanditData::File(path) => path,
+        BanditData::Cells(path, rows) => {
+            let line = |(row, cells): (usize, &BanditCells)| {
+                let wrong = |found| ReadError::Row { path: path.clone(), row: row + 1, found, expected: EXPECTED };
+                BanditLine::of(cells, items, users).map_err(wrong)
+            };
+            return rows.iter().enumerate().map(line).collect();
+        }
+    };
     let mut columns: Option<Columns> = None;
     let mut lines = Vec::new();
     for_each_line(path, EXPECTED, |_, text| {
@@ -38,26 +111,17 @@ pub fn read_bandit(path: &Path, items: &mut Vocabulary, users: &mut Vocabulary) 
             columns = Some(Columns::find(&words)?);
             return Ok(());
         };
-        let word = |column: usize| words.get(column).copied().ok_or(LineFault::Columns(words.len()));
-        let whole = |column| {
-            let word = word(column)?;
-            word.parse::<u32>().map_err(|_| LineFault::NotAWholeNumber(shown(word)))
+        let word =
+            |column: usize| words.get(column).map(|word| word.to_string()).ok_or(LineFault::Columns(words.len()));
+        let features = columns.users.iter().map(|&column| word(column)).collect::<Result<Vec<_>, _>>()?;
+        let cells = BanditCells {
+            item: word(columns.item)?,
+            position: word(columns.position)?,
+            click: word(columns.click)?,
+            propensity: word(columns.propensity)?,
+            user: features.join(":"),
         };
-        let propensity = f64::from(number(word(columns.propensity)?)?);
-        if !(propensity > 0.0 && propensity <= 1.0) {
-            return Err(LineFault::Propensity(propensity));
-        }
-        let features = columns.users.iter().map(|&column| word(column)).collect::<Result<Vec<_>, _>>()?.join(":");
-        lines.push(BanditLine {
-            item: items.number(id(word(columns.item)?)?),
-            position: whole(columns.position)?,
-            clicked: match whole(columns.click)? {
-                clicked @ (0 | 1) => clicked == 1,
-                other => return Err(LineFault::Click(other)),
-            },
-            propensity,
-            user: users.number(&features),
-        });
+        lines.push(BanditLine::of(&cells, items, users)?);
         Ok(())
     })?;
     Ok(lines)
@@ -99,7 +163,7 @@ mod tests {
         let path = dir.path().join("log.csv");
         std::fs::write(&path, text).unwrap();
         let (mut items, mut users) = Default::default();
-        read_bandit(&path, &mut items, &mut users)
+        read_bandit(&path.into(), &mut items, &mut users)
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod table;
 mod timed;
 mod vocabulary;
 
-pub use bandit::{BanditLine, read_bandit};
+pub use bandit::{BanditCells, BanditData, BanditLine, read_bandit};
 pub use histories::{HistoryFile, read_histories};
 pub use lines::{LineFault, ReadError, open};
 pub use ratings::{RatingFile, read_ratings};
