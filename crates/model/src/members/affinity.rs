@@ -50,7 +50,8 @@ const MAX_EXAMINED: f32 = 3.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AffinitySettings {
-    /// Whether the model learns. Off by default: it needs events with `scene`, `query` or `device`, or described users.
+    /// Whether the model learns. Off by default: it needs events with `scene`, `query` or `device`, or described users, and
+    /// where users' attributes were measured they added nothing.
     pub enabled: bool,
     /// Values that are counted, at most: scenes, search texts, devices, and values of attributes.
     pub values: usize,
