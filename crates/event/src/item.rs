@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attribute, Attributes, ItemId, Timestamp, UserId};
+use crate::{Attributes, ItemId, Timestamp, UserId};
 
 /// A product. Every field except the id may be unknown: an item that only events mention has nothing but an id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,8 +118,7 @@ impl ItemPatch {
         fn changed<T: Clone + PartialEq>(before: &T, after: &T) -> Option<T> {
             (before != after).then(|| after.clone())
         }
-        let is_new = |(name, value): &(&Box<str>, &Attribute)| before.attributes.get(*name) != Some(*value);
-        let attributes = after.attributes.iter().filter(is_new);
+        let attributes = after.attributes.iter().filter(|&(name, value)| before.attributes.get(name) != Some(value));
         let patch = Self {
             title: changed(&before.title, &after.title).flatten(),
             description: changed(&before.description, &after.description).flatten(),

@@ -85,7 +85,7 @@ impl<R: Read> Rows<R> {
         if bytes.iter().all(|byte| *byte == self.dialect.delimiter) {
             return;
         }
-        if bytes.first().is_some() && bytes.first() == self.dialect.comment.as_ref() {
+        if !bytes.is_empty() && bytes.first() == self.dialect.comment.as_ref() {
             return;
         }
         let Some(text) = self.encoding.text(bytes, self.lines.buffered()) else {
@@ -167,7 +167,7 @@ pub(super) fn read_header<R: Read>(lines: &mut Lines<R>, dialect: Dialect, n_bef
         };
         let line = trim_end(lines.peek(len));
         let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
-        let is_comment = line.first().is_some() && line.first() == dialect.comment.as_ref();
+        let is_comment = !line.is_empty() && line.first() == dialect.comment.as_ref();
         let is_before = !is_comment && n_passed < n_before;
         n_passed += usize::from(is_before);
         if !is_before && !is_comment && named_delimiter(line).is_none() && !line.trim_ascii().is_empty() {

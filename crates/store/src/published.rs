@@ -15,6 +15,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// A record about events of a published key. The order of the variants is part of the format: add at the end only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "a record is on its way to the log, and is not kept in memory")]
 pub enum PublishedRecord {
     /// An event that is kept, so that it is known when it is sent again, and has no effect: an identity step.
     Inert {

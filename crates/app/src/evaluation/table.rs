@@ -175,9 +175,9 @@ pub fn known_columns(path: &Path, settings: &TableSettings) -> anyhow::Result<Ma
             continue;
         }
         // Of several known columns, that of the more usual name.
-        let rank = |name: &&Box<str>| known.iter().position(|known| is_same(name, known));
-        if let Some(column) = names.iter().filter(|name| rank(name).is_some()).min_by_key(rank) {
-            mapping.fields.extend(Mapping::from_pairs([(field, &**column)])?.fields);
+        let rank = |name: &&str| known.iter().position(|known| is_same(name, known));
+        if let Some(column) = names.iter().map(|name| &**name).filter(|name| rank(name).is_some()).min_by_key(rank) {
+            mapping.fields.extend(Mapping::from_pairs([(field, column)])?.fields);
         }
     }
     let has = |field: &str| {

@@ -204,6 +204,15 @@ fn the_script_sends_what_a_visitor_does_from_a_real_browser() {
     );
     std::fs::write(&config, keys).unwrap();
     let data = folder.path().join("data");
+    // What a browser reports of items that the shop has not described has no effect.
+    let items = folder.path().join("items.ndjson");
+    std::fs::write(
+        &items,
+        ["sku-9", "sku-3", "sku-far"].map(|id| json!({"id": id, "title": id}).to_string()).join("\n"),
+    )
+    .unwrap();
+    let ingest = [Path::new("ingest"), &items, Path::new("--items"), Path::new("--data"), &data];
+    assert!(Command::new(env!("CARGO_BIN_EXE_accrue")).args(ingest).env_clear().status().unwrap().success());
     let mut serve = Command::new(env!("CARGO_BIN_EXE_accrue"));
     serve
         .args(["serve", "--listen", &address.to_string(), "--data"])

@@ -112,8 +112,8 @@ impl Indexer {
             let change = changes.recv_timeout(PATIENCE);
             let ended = matches!(change, Err(RecvTimeoutError::Disconnected));
             let must_stop = self.shared.must_stop();
-            let changes = change.into_iter().chain(changes.try_iter().take(CHANGES));
-            let done = changes.map(|change| apply(index, change)).collect::<Result<(), _>>();
+            let mut changes = change.into_iter().chain(changes.try_iter().take(CHANGES));
+            let done = changes.try_for_each(|change| apply(index, change));
             let done = done.and_then(|()| match ended && !must_stop {
                 true => index.commit().map(|()| true),
                 false => index.commit_if_due(started.elapsed().as_millis() as u64),
