@@ -75,7 +75,7 @@ impl Descriptor {
 }
 
 /// The descriptors of a shopper with these attributes, sorted, each once. Few shoppers have the same number, so numbers
-/// count in [steps](step), also those that were sent as texts. A long text does not count: it describes one shopper.
+/// count in steps, also those that were sent as texts. A long text does not count: it describes one shopper.
 pub fn shopper_descriptors(attributes: &Attributes) -> Vec<Descriptor> {
     let mut descriptors = Vec::new();
     for (name, attribute) in attributes {

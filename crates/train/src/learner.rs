@@ -126,7 +126,7 @@ struct Unsaved {
     shadow: Option<Box<Shadow>>,
 }
 
-/// Two learners are equal if they have learned the same: everything is compared but [`Unsaved`].
+/// Two learners are equal if they have learned the same: everything is compared but what is not saved.
 impl PartialEq for Learner {
     fn eq(&self, other: &Self) -> bool {
         // Without `..`, so that a new field cannot be forgotten.

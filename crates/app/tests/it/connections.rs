@@ -59,8 +59,10 @@ fn large_bodies_that_stopped_arriving_make_room() {
     let mut slow: Vec<_> = (0..2).map(|_| shop.begin_post("/v1/events", large.len())).collect();
     for stream in &mut slow {
         stream.write_all(&large.as_bytes()[..70_000]).unwrap();
+        // The first is the slowest: it has had more time for as many bytes.
+        std::thread::sleep(Duration::from_millis(700));
     }
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(800));
     assert_eq!(shop.send("POST", "/v1/events", &[], large.as_bytes()).status, 200);
     Answer::read(&mut slow[0]).problem(503, "overloaded");
 }
