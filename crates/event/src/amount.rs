@@ -195,13 +195,15 @@ fn digits(core: &str, decimal: Decimal) -> Option<f64> {
     let groups: Vec<&str> = whole.split(|c: char| matches!(c, '.' | ',') || is_group_only(c)).collect();
     let separators: Vec<char> = whole.chars().filter(|c| !c.is_ascii_digit()).collect();
     // One kind of sign between groups; a decimal point without digits before it is `.5`.
-    let is_grouped = separators.iter().all(|sign| *sign == separators[0])
+    let is_grouped = || {
+        separators.iter().all(|sign| *sign == separators[0])
         && !groups[0].is_empty()
         && groups[0].len() <= 3
         && groups.last().is_some_and(|last| last.len() == 3)
         // Of three digits each, or two, as in India (`1,23,456`).
-        && groups[1..groups.len() - 1].iter().all(|group| group.len() == 3 || (group.len() == 2 && groups[0].len() < 3));
-    if groups.len() > 1 && !is_grouped {
+        && groups[1..groups.len() - 1].iter().all(|group| group.len() == 3 || (group.len() == 2 && groups[0].len() < 3))
+    };
+    if groups.len() > 1 && !is_grouped() {
         return None;
     }
     let plain = format!("{}.{}", groups.concat(), if fraction.is_empty() { "0" } else { fraction });
@@ -289,6 +291,17 @@ mod tests {
         ];
         for (text, number, currency) in cases {
             check(text, Decimal::Any, Some((*number, *currency)));
+        }
+    }
+
+    #[test]
+    fn whole_numbers_of_any_length_are_read() {
+        for n in [7, 85, 850, 999, 8_500, 85_000, 850_000, 8_500_000] {
+            for decimal in [Decimal::Any, Decimal::Comma, Decimal::Point] {
+                check(&n.to_string(), decimal, Some((f64::from(n), None)));
+                check(&format!("{n} EUR"), decimal, Some((f64::from(n), Some("EUR"))));
+            }
+            check(&format!("{n}.50"), Decimal::Any, Some((f64::from(n) + 0.5, None)));
         }
     }
 
