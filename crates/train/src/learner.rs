@@ -373,7 +373,10 @@ impl Learner {
         if self.progress.n_learned == 0 {
             let (progress, descriptions) = (self.progress.clone(), std::mem::take(&mut self.descriptions));
             let unsaved = Unsaved { ignored: std::mem::take(&mut self.unsaved.ignored), ..Unsaved::default() };
-            *self = Self { progress, descriptions, unsaved, ..Self::new(settings) };
+            let mut fresh = Self { progress, descriptions, unsaved, ..Self::new(settings) };
+            // What was told of items is known to the models whatever their settings are.
+            fresh.current.take_catalogue(&self.current);
+            *self = fresh;
             return Ok(());
         }
         self.current.set_settings(&settings.models, self.settings.seed);

@@ -70,7 +70,12 @@ impl Shape {
                 (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
                 (None, None) => RawValue::Int(number),
             },
-            RawValue::Float(number) => RawValue::Float(self.scale.map_or(number, |factor| scaled(number, factor))),
+            RawValue::Float(0.0) if self.is_parent => RawValue::Null,
+            RawValue::Float(number) => match (self.scale, &self.prefix) {
+                (Some(factor), _) => RawValue::Float(scaled(number, factor)),
+                (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
+                (None, None) => RawValue::Float(number),
+            },
             value => value,
         }
     }

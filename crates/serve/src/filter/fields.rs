@@ -47,7 +47,7 @@ const OTHER_NAMES: [(&str, &str); 12] = [
     ("collection", "category"),
     ("cost", "price"),
     ("date", "published_at"),
-    ("in_stock", "available"),
+    ("instock", "available"),
     ("inventory", "stock"),
     ("label", "tag"),
     ("language", "locale"),
@@ -216,6 +216,10 @@ mod tests {
         assert_eq!(near("attributes.colours:red"), "colour");
         assert_eq!(near("weight>100"), "weight_g");
         assert_eq!(near("vendor:Acme"), "brand");
+        assert!(near("in_stock:true").contains("available"));
+        for (name, field) in OTHER_NAMES {
+            assert!(near(&format!("{name}:x")).split(' ').any(|told| told == field), "{name}");
+        }
         let none = fault("xyzzy:1").unwrap();
         assert!(none.near.is_empty() && none.to_string().contains("category"), "{none}");
         assert!(fault("categories:mugs").unwrap().to_string().ends_with("did you mean category?"));

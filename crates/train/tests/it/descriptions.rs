@@ -95,3 +95,18 @@ fn a_learner_that_stops_anywhere_goes_on_to_the_same_bytes() {
         assert!(postcard::to_stdvec(&resumed).unwrap() == whole, "{stop}");
     }
 }
+
+#[test]
+fn settings_that_come_before_the_first_event_leave_the_catalogue_known() {
+    let mut records = shop::records(N_ITEMS as usize, 1);
+    let mut changed = settings(Part::Blend);
+    changed.models.blend.rate *= 2.0;
+    records.push(record(records.len(), Body::Settings(changed.to_record().into())));
+    let facts = facts(&records);
+    let mut learner = Learner::new(settings(Part::Blend));
+    follow(&mut learner, &facts, &records);
+    assert_eq!(learner.settings().models.blend.rate, changed.models.blend.rate);
+    let ensemble = learner.ensemble();
+    assert!((0..N_ITEMS as u32).all(|item| ensemble.first_seen_ms(item).is_some()));
+    assert!(!ensemble.catalogue.description(0).0.is_empty(), "descriptions are known as well");
+}
