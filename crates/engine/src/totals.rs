@@ -21,7 +21,7 @@ const MAX_FILTERS: usize = 256;
 /// A count that took less is taken again after every change of the catalogue.
 const CHEAP: Duration = Duration::from_millis(2);
 /// A count that took longer is kept this many times as long as it took.
-const REST: u32 = 50;
+const MULTIPLE: u32 = 50;
 
 /// The counts of the latest requests.
 #[derive(Debug, Default)]
@@ -44,8 +44,8 @@ impl Count {
     /// Whether the count still holds for the catalogue in the state `of`.
     fn holds(&self, of: Offset, now: Instant) -> bool {
         let age = now.duration_since(self.at);
-        let rests = self.took >= CHEAP && age < self.took * REST;
-        age < KEPT && (self.of == of || rests)
+        let is_costly = self.took >= CHEAP && age < self.took * MULTIPLE;
+        is_costly || (age < KEPT && self.of == of)
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_holds_until_the_catalogue_changes_or_while_it_rests() {
+    fn a_count_holds_until_the_catalogue_changes_and_longer_where_counting_takes_long() {
         let at = Instant::now();
         let holds = |took: u64, of: u64, age: u64| {
             let count = Count { n: 1, of: Offset(1), at, took: Duration::from_millis(took) };
@@ -83,6 +83,6 @@ mod tests {
         };
         assert!(holds(1, 1, 4_000) && !holds(1, 1, 6_000), "for a few seconds");
         assert!(!holds(1, 2, 10), "a cheap count is taken again after a change");
-        assert!(holds(10, 2, 400) && !holds(10, 2, 600), "a dear one after a rest");
+        assert!(holds(10, 2, 400) && !holds(10, 2, 600), "a costly one after fifty times its time");
     }
 }
