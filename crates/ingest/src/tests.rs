@@ -272,10 +272,12 @@ proptest! {
         // A line may hold many elements of an array, or a part of a value.
         let is_array = !has_header && body.trim_ascii_start().starts_with(b"[");
         let is_object = !has_header && body.trim_ascii_start().starts_with(b"{");
-        if end.is_none() && name == "a.ndjson" && !is_array {
+        // Zeros at the beginning may be recognised as UTF-16, which has other lines.
+        let may_be_wide = !has_header && body.contains(&0);
+        if end.is_none() && name == "a.ndjson" && !is_array && !may_be_wide {
             prop_assert_eq!(records.len(), lines + usize::from(has_header));
         }
-        if !is_array && !is_object {
+        if !is_array && !is_object && !may_be_wide {
             prop_assert!(records.len() <= bytes.split(|byte| matches!(byte, b'\n' | b'\r')).count());
         }
     }

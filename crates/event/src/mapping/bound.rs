@@ -366,9 +366,9 @@ impl BoundMapping {
         }
         for field in &self.fields {
             // An empty cell does not replace the constant.
-            let value = self.value(row, field);
-            if !value.is_missing() {
-                change(field.field, Change::Set(value));
+            match self.value(row, field) {
+                RawValue::Null => {}
+                value => change(field.field, Change::Set(value)),
             }
             if self.kind == RecordKind::Items
                 && field.field == "price"
