@@ -19,6 +19,7 @@ mod raw;
 mod raw_patch;
 mod raw_value;
 mod record_kind;
+mod same_text;
 mod setting_fault;
 mod settings;
 mod time;
@@ -42,6 +43,7 @@ pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_patch::RawPatch;
 pub use raw_value::RawValue;
 pub use record_kind::RecordKind;
+pub use same_text::normalised;
 pub use setting_fault::SettingFault;
 pub use settings::{
     CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, PublishedSettings, RateSettings, default_weight,

@@ -127,7 +127,7 @@ fn event(number: u64, size: Size, draws: &mut Draws) -> Event {
     }
 }
 
-fn index(items: &[Item]) -> SearchReader {
+pub(crate) fn index(items: &[Item]) -> SearchReader {
     let mut index = SearchIndex::open(None, SearchSettings::default()).unwrap();
     for (place, item) in items.iter().enumerate() {
         index.upsert(place as u32, item).unwrap();

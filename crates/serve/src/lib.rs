@@ -15,6 +15,10 @@ pub mod search;
 mod shop;
 
 pub use catalogue::{CatalogueSettings, IncompleteItems, UnknownItems};
+pub use find::{
+    Facet, FacetCounts, FacetError, MAX_FACETS, MAX_RANGES, MAX_SORT_FIELDS, MAX_VALUES, NumberCounts, RangeCount,
+    Sort, SortError, ValueCount,
+};
 pub use request::{
     CitedEvent, Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer,
     SearchRequest, Seen, Visitor,

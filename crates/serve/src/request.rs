@@ -3,8 +3,8 @@
 use accrue_event::{Event, EventType, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
 
-use crate::IncompleteItems;
 use crate::filter::Filter;
+use crate::{Facet, FacetCounts, IncompleteItems, Sort};
 use accrue_model::{Exploration, Part, Thompson};
 use accrue_store::Circumstances;
 
@@ -235,6 +235,10 @@ pub struct SearchRequest {
     pub offset: usize,
     /// What may be shown.
     pub filter: Option<Filter>,
+    /// What is counted over all matches, at most [`MAX_FACETS`](crate::MAX_FACETS).
+    pub facets: Vec<Facet>,
+    /// The order of the hits; `None` is by score.
+    pub sort: Option<Sort>,
     /// Whether variants of a product count as one.
     pub grouping: Grouping,
     /// How far the shopper's own scores may move a hit; 0 is neutral, 1 is strong.
@@ -265,6 +269,8 @@ impl Default for SearchRequest {
             n: 10,
             offset: 0,
             filter: None,
+            facets: Vec::new(),
+            sort: None,
             grouping: Grouping::Product,
             personalisation: 0.5,
             part: None,
@@ -284,6 +290,8 @@ pub struct SearchAnswer {
     pub total: usize,
     /// What could not be done as requested.
     pub degraded: Vec<&'static str>,
-    /// Best first.
+    /// Best first, or in the order asked for.
     pub hits: Vec<Recommended>,
+    /// The counts of each facet asked for.
+    pub facets: Vec<FacetCounts>,
 }

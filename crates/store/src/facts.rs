@@ -12,10 +12,11 @@ use accrue_event::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::columns::Columns;
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Described, Histories, Interaction, ItemIdx, Offset, Overview,
-    PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource, ShopperIdx, StoreError,
-    Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Histories, Interaction,
+    ItemIdx, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource,
+    ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -136,6 +137,9 @@ pub struct Facts {
     /// Which items are variants of one product; follows from the catalogue like the overview.
     #[serde(skip)]
     pub products: Products,
+    /// Fields of the whole catalogue, as far as they were asked for.
+    #[serde(skip)]
+    columns: Columns,
     /// The descriptions of users, by their index.
     users: PagedMap<ShopperIdx, User, USERS>,
     /// The latest events of each shopper.
@@ -171,6 +175,7 @@ impl Facts {
             catalogue: PagedVec::default(),
             overview: Overview::default(),
             products: Products::default(),
+            columns: Columns::default(),
             users: PagedMap::default(),
             histories: Histories::new(history_capacity),
             quarantine: PagedMap::default(),
@@ -235,6 +240,7 @@ impl Facts {
             let (items, catalogue): (Vocabulary, PagedVec<Arc<CatalogueEntry>, ENTRIES>) = (items?, catalogue?);
             Some(Self {
                 products: Products::of_catalogue(&items, &catalogue),
+                columns: Columns::default(),
                 items,
                 shoppers: shoppers?,
                 types: types?,
@@ -385,6 +391,7 @@ impl Facts {
         self.overview.remove(index, entry);
         edit(Arc::make_mut(entry));
         self.overview.add(index, entry);
+        self.columns.change(index, entry);
         self.products.change(index, parent.as_deref(), &self.items, &self.catalogue);
         self.catalogue_changed = offset.next();
     }
@@ -483,14 +490,23 @@ impl Facts {
     /// An item's description, with what it lacks from its product.
     pub fn described(&self, item: ItemIdx) -> Option<Described<'_>> {
         let own = &self.entry(item)?.item;
-        let Some(product) = self.products.of(item) else { return Some(own.into()) };
-        match self.products.describing(product, &self.catalogue).filter(|&other| other != item) {
-            Some(other) => {
-                let is_parent = self.products.parent(product) == Some(other);
-                Some(Described::with(own, &self.entry(other)?.item, is_parent))
-            }
+        match self.completing(item) {
+            Some((other, is_parent)) => Some(Described::with(own, &self.entry(other)?.item, is_parent)),
             None => Some(own.into()),
         }
+    }
+
+    /// The item whose description has what that of `item` lacks, and whether it is the parent, which has attributes for its
+    /// variants too.
+    pub fn completing(&self, item: ItemIdx) -> Option<(ItemIdx, bool)> {
+        let product = self.products.of(item)?;
+        let other = self.products.describing(product, &self.catalogue).filter(|&other| other != item)?;
+        Some((other, self.products.parent(product) == Some(other)))
+    }
+
+    /// A field of the whole catalogue. It is made when it is first asked for.
+    pub fn column(&self, field: &ColumnField) -> Arc<Column> {
+        self.columns.get(field, &self.catalogue)
     }
 
     /// The items whose descriptions may change with that of `item`, because it describes their product.

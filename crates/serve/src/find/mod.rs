@@ -1,0 +1,166 @@
+//! Search: what matches a query, counted, ordered for the shopper, and cut into pages.
+//!
+//! In: a request, and the shop that answers it. Out: the hits of the page with the reasons that sum to their scores, the
+//! number of all products that match, and the counts of the facets. The stages, each a file:
+//!
+//! | stage | what it does |
+//! |---|---|
+//! | match | the index names every item that matches ([`crate::search`]); those that may not be shown or fail the filter are gone before anything is counted (below) |
+//! | [`facets`] | counts values over all matches, by product; [`ranges`] chooses where ranges of numbers end |
+//! | [`rank`] | orders by how well the text matches, what sells and what the shopper likes |
+//! | [`sort`] | orders by a field instead, if the request says so |
+//! | variants | of each product one item stands in the list: the best, or the first in the order asked for |
+//! | cut | the page |
+//!
+//! All pages are cut from one list, whatever their offset; by score it ends after [`MAX_DEPTH`] products, and a page that
+//! asks for more says `too_deep`.
+//!
+//! A query without words lists what passes the filter, a category for instance, by what sells and by taste. As on pages of
+//! recommendations, incomplete items are left out there, because the shopper does not ask for them by words.
+//!
+//! In an order by a field, items that lack a word of the query are left out as soon as any item has all of them: ranked
+//! by score they come last, where they do no harm; in the order of prices they would come first.
+
+mod facets;
+mod ranges;
+mod rank;
+mod sort;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+
+use accrue_store::ItemIdx;
+
+use self::facets::Counting;
+pub use self::facets::{Facet, FacetCounts, FacetError, MAX_FACETS, MAX_VALUES, ValueCount};
+pub use self::ranges::{MAX_RANGES, NumberCounts, RangeCount};
+use self::rank::{BREADTH, Found};
+pub use self::sort::{MAX_SORT_FIELDS, Sort, SortError};
+use crate::filter::{FacetField, Narrowed, Passes};
+use crate::page::Variants;
+use crate::search::{Admitted, MAX_DEPTH, Match, Retrieved, SearchError, SearchReader};
+use crate::shop::Product;
+use crate::{SearchAnswer, SearchRequest, Shop};
+
+/// An item that matches and may be shown, or would be but for the selection in one facet.
+#[derive(Clone, Copy)]
+struct Matched {
+    found: Match,
+    passes: Passes,
+}
+
+impl Shop<'_> {
+    /// Answers a search over `index`.
+    ///
+    /// # Errors
+    /// Only when the index's files cannot be read.
+    pub fn search(&self, index: &SearchReader, request: &SearchRequest) -> Result<SearchAnswer, SearchError> {
+        let (retrieved, matched) = self.matches(index, request)?;
+        let facets = self.count(&matched, request);
+        let mut answer = Answer { total: retrieved.total, degraded: Vec::new(), page: Vec::new(), is_own: true };
+        match &request.sort {
+            None => self.by_score(&retrieved, request, &mut answer),
+            Some(sort) => self.by_field(sort, &matched, request, &mut answer),
+        }
+        let Answer { total, degraded, page, is_own } = answer;
+        let reasons = if request.explain {
+            index.explain(&request.query, &page.iter().map(|found| found.item).collect::<Vec<_>>())?
+        } else {
+            Vec::new()
+        };
+        let reasons = reasons.into_iter().map(Some).chain(std::iter::repeat(None));
+        let hits = page.iter().zip(reasons).map(|(found, fields)| self.hit(found, fields.as_deref(), is_own)).collect();
+        let (version, offset) = (self.version.number, self.version.offset);
+        Ok(SearchAnswer { version, offset, total, degraded, hits, facets })
+    }
+
+    /// What matches: the candidates for an order by score, and, if the request has facets or another order, every match.
+    fn matches(&self, index: &SearchReader, request: &SearchRequest) -> Result<(Retrieved, Vec<Matched>), SearchError> {
+        let fields: Vec<&FacetField> = request.facets.iter().map(|facet| &facet.field).collect();
+        let narrowed = request.filter.as_ref().map(|filter| filter.narrowed(&fields));
+        let keeps_all = request.sort.is_some() || !request.facets.is_empty();
+        let all = RefCell::new(Vec::new());
+        let is_open = request.query.trim().is_empty();
+        let admit = |found: Match| {
+            let item = found.item_idx;
+            let passes = self.passes(item, narrowed.as_ref(), is_open);
+            if passes == Passes::No {
+                return None;
+            }
+            if keeps_all {
+                all.borrow_mut().push(Matched { found, passes });
+            }
+            let is_hit = passes == Passes::All;
+            is_hit.then(|| {
+                let product = match self.counted(item, request.grouping) {
+                    Product::OfVariants(product) => Some(product),
+                    Product::Alone(_) => None,
+                };
+                let score = if request.sort.is_none() { self.worth(&found) } else { found.lexical };
+                Admitted { score, product }
+            })
+        };
+        let depth = if request.sort.is_some() { 1 } else { request.offset.saturating_add(request.n).max(BREADTH) };
+        let retrieved = index.retrieve(&request.query, &admit, depth)?;
+        let mut all = all.into_inner();
+        let is_whole = |matched: &Matched| matched.found.has_all;
+        if request.sort.is_some() && all.iter().any(|matched| matched.passes == Passes::All && is_whole(matched)) {
+            all.retain(is_whole);
+        }
+        Ok((retrieved, all))
+    }
+
+    fn passes(&self, item: ItemIdx, narrowed: Option<&Narrowed<'_>>, is_open: bool) -> Passes {
+        let may = if is_open { self.may_recommend(item, None) } else { self.shown(item, None).is_some() };
+        match narrowed {
+            _ if !may => Passes::No,
+            None => Passes::All,
+            Some(narrowed) => self.facts.described(item).map_or(Passes::No, |item| narrowed.passes(item)),
+        }
+    }
+
+    fn count(&self, matched: &[Matched], request: &SearchRequest) -> Vec<FacetCounts> {
+        let mut counting = Counting::new(self, &request.facets);
+        if !request.facets.is_empty() {
+            for Matched { found, passes } in matched {
+                counting.take(found.item_idx, self.counted(found.item_idx, request.grouping), *passes);
+            }
+        }
+        counting.into_counts()
+    }
+
+    fn by_score(&self, retrieved: &Retrieved, request: &SearchRequest, answer: &mut Answer) {
+        let (mut found, behind) = self.first_products(&retrieved.candidates, request.grouping);
+        answer.is_own = request.personalisation == 0.0 || found.is_empty() || self.add_taste(request, &mut found);
+        if !answer.is_own {
+            answer.degraded.push("cold_user");
+        }
+        found.extend(behind);
+        let mut variants = Variants::new(self, request.grouping);
+        found.retain(|found| variants.is_first(found.item));
+        let n_listed = found.len();
+        answer.page = found.into_iter().skip(request.offset).take(request.n).collect();
+        if n_listed >= MAX_DEPTH && retrieved.total > MAX_DEPTH && answer.page.len() < request.n {
+            answer.degraded.push("too_deep");
+        }
+    }
+
+    fn by_field(&self, sort: &Sort, matched: &[Matched], request: &SearchRequest, answer: &mut Answer) {
+        let hits = matched.iter().filter(|matched| matched.passes == Passes::All).map(|matched| matched.found);
+        let end = request.offset.saturating_add(request.n);
+        let (first, total) = self.sorted(sort, hits, request.grouping, end);
+        answer.total = total;
+        let page = first.iter().skip(request.offset);
+        answer.page = page.map(|found| Found::new(found, self.worth(found))).collect();
+    }
+}
+
+/// An answer in the making.
+struct Answer {
+    total: usize,
+    degraded: Vec<&'static str>,
+    page: Vec<Found>,
+    /// Whether the taste is the shopper's own.
+    is_own: bool,
+}
