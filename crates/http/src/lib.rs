@@ -37,6 +37,7 @@ mod search;
 mod server;
 mod settings;
 mod status;
+mod suggest;
 mod turns;
 mod users;
 mod versions;

@@ -13,6 +13,7 @@ mod page;
 mod request;
 pub mod search;
 mod shop;
+mod suggest;
 
 pub use catalogue::{CatalogueSettings, IncompleteItems, UnknownItems};
 pub use find::{
@@ -24,3 +25,4 @@ pub use request::{
     SearchRequest, Seen, Visitor,
 };
 pub use shop::Shop;
+pub use suggest::{MAX_SUGGESTIONS, SuggestRequest, Suggestion, SuggestionKind, Suggestions};
