@@ -270,7 +270,7 @@ impl Engine {
         self.ask(|reply| Job::Drop(offsets, reply)).await
     }
 
-    async fn edit(
+    pub(crate) async fn edit(
         &self,
         edit: impl FnOnce(&Facts, &Check) -> Result<Vec<Body>, EngineError> + Send + 'static,
     ) -> Result<(), EngineError> {

@@ -22,6 +22,7 @@ mod record_kind;
 mod same_text;
 mod setting_fault;
 mod settings;
+mod shop_rule;
 mod time;
 mod tree;
 
@@ -48,5 +49,6 @@ pub use setting_fault::SettingFault;
 pub use settings::{
     CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, PublishedSettings, RateSettings, default_weight,
 };
+pub use shop_rule::{RuleAction, ShopRule};
 pub use time::Timestamp;
 pub use tree::{Mismatch, MismatchKind, Tree};

@@ -32,6 +32,7 @@ mod recommend;
 mod records;
 mod request_id;
 mod router;
+mod rules;
 pub mod schema;
 mod search;
 mod server;

@@ -169,7 +169,7 @@ impl From<EngineError> for Problem {
                     Resource::User => Code::UserNotFound,
                     Resource::Version => Code::VersionNotFound,
                     Resource::QuarantinedRecord => Code::RecordNotFound,
-                    Resource::SuspectWindow => Code::NotFound,
+                    Resource::SuspectWindow | Resource::Rule => Code::NotFound,
                 };
                 Problem::new(code, detail)
             }
@@ -178,6 +178,7 @@ impl From<EngineError> for Problem {
             }
             EngineError::Conflict { .. } => Problem::new(Code::Conflict, detail),
             EngineError::Train(refused) if refused.is_of_retention() => Problem::new(Code::Conflict, detail),
+            EngineError::Rules(fault) => Problem::new(Code::InvalidValue, detail).field(fault.field),
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
             EngineError::Store(StoreError::DiskFull { .. } | StoreError::ReadOnly { .. }) => {
                 tracing::error!(error = %detail, "the data folder cannot be written");

@@ -25,8 +25,8 @@ use super::server::Server;
 use super::settings::HttpSettings;
 use super::turns::Turns;
 use super::{
-    events, forget, items, listener, middleware, probes, quality, quarantine, recommend, search, status, suggest,
-    users, versions,
+    events, forget, items, listener, middleware, probes, quality, quarantine, recommend, rules, search, status,
+    suggest, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -146,6 +146,8 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(recommend::new_items))
         .routes(routes!(search::post_search, search::get_search))
         .routes(routes!(suggest::suggest))
+        .routes(routes!(rules::list, rules::replace, rules::add, rules::clear))
+        .routes(routes!(rules::remove))
         .routes(routes!(quality::quality))
         .routes(routes!(status::status))
         .routes(routes!(versions::list))

@@ -11,6 +11,7 @@ mod fixture;
 mod lists;
 mod page;
 mod request;
+mod rules;
 pub mod search;
 mod shop;
 mod suggest;
@@ -24,5 +25,6 @@ pub use request::{
     CitedEvent, Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer,
     SearchRequest, Seen, Visitor,
 };
+pub use rules::{MAX_RULE_ITEMS, MAX_RULES, RuleFault, Rules};
 pub use shop::Shop;
 pub use suggest::{MAX_SUGGESTIONS, SuggestRequest, Suggestion, SuggestionKind, Suggestions};

@@ -25,6 +25,8 @@ const MAX_CUSTOM_TYPES: usize = 54;
 const ENTRIES: usize = 16;
 const USERS: usize = 64;
 const REASONS: usize = 4_096;
+/// The section of the shop's rules.
+const SHOP_RULES: &str = "facts/shop_rules";
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +49,15 @@ impl CatalogueEntry {
     pub fn can_be_shown(&self) -> bool {
         !self.retired && self.item.can_be_shown()
     }
+}
+
+/// The rules of a shop as the log has them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleTexts {
+    /// A list of [`accrue_event::ShopRule`]; empty if there never were rules.
+    pub json: Box<str>,
+    /// The offset after the latest change.
+    pub since: Offset,
 }
 
 /// The names in an event, which an [`Interaction`] has only as numbers.
@@ -157,6 +168,9 @@ pub struct Facts {
     pub published: PublishedCounts,
     /// The settings in force.
     pub settings: Box<str>,
+    /// The rules of the shop.
+    #[serde(skip)]
+    pub shop_rules: RuleTexts,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -184,6 +198,7 @@ impl Facts {
             duplicates: [0; 2],
             published: PublishedCounts::default(),
             settings: Box::default(),
+            shop_rules: RuleTexts::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -207,6 +222,9 @@ impl Facts {
             writer.value("facts/published", 1, &published)?;
         }
         writer.value("facts/settings", 1, &self.settings)?;
+        if let Some(rules) = self.rule_texts() {
+            writer.value(SHOP_RULES, 1, rules)?;
+        }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
 
@@ -214,6 +232,11 @@ impl Facts {
     pub fn published(&self) -> Option<(&PublishedCounts, &PublishedStatistics)> {
         let both = (&self.published, self.statistics.published());
         (both != (&PublishedCounts::default(), &PublishedStatistics::default())).then_some(both)
+    }
+
+    /// The rules of the shop; `None` if there never were any.
+    pub fn rule_texts(&self) -> Option<&RuleTexts> {
+        (self.shop_rules != RuleTexts::default()).then_some(&self.shop_rules)
     }
 
     /// Reads the facts from a checkpoint; `None` if this build cannot use a part, because every part is needed.
@@ -232,6 +255,10 @@ impl Facts {
                 None => Some(Default::default()),
                 Some(_) => source.value("facts/published", 1)?,
             };
+        let shop_rules: Option<RuleTexts> = match source.checkpoint().section_version(SHOP_RULES) {
+            None => Some(RuleTexts::default()),
+            Some(_) => source.value(SHOP_RULES, 1)?,
+        };
         let assemble = || {
             let (mut statistics, counters, duplicates): (RuleStatistics, _, _) = rules?;
             let (published, published_statistics) = published?;
@@ -254,6 +281,7 @@ impl Facts {
                 duplicates,
                 published,
                 settings: settings?,
+                shop_rules: shop_rules?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -316,6 +344,7 @@ impl Facts {
                 }
             }
             Body::Settings(settings) => self.settings = settings.clone(),
+            Body::Rules(rules) => self.shop_rules = RuleTexts { json: rules.clone(), since: record.offset.next() },
             Body::Duplicates { same, conflicting } => {
                 self.duplicates[0] += same;
                 self.duplicates[1] += conflicting;

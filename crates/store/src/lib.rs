@@ -30,7 +30,7 @@ pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_desc
 pub use columns::{Column, ColumnField, MAX_COLUMNS};
 pub use erasure::PendingErasure;
 pub use error::StoreError;
-pub use facts::{CatalogueEntry, Fact, Facts, Names, session_hash, shopper_name};
+pub use facts::{CatalogueEntry, Fact, Facts, Names, RuleTexts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use overview::Overview;

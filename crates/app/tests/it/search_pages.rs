@@ -138,3 +138,36 @@ fn what_begins_like_the_text_is_suggested_while_it_may_be_shown() {
     shop.get("/v1/suggest?q=a&n=51").problem(400, "invalid_value");
     shop.get(&format!("/v1/suggest?q={}", "a".repeat(2_000))).problem(400, "invalid_value");
 }
+
+#[test]
+fn rules_of_the_shop_hold_from_the_next_answer_on() {
+    let shop = shop();
+    let found = || {
+        let answer = shop.get("/v1/search?q=linen&explain=true").json();
+        ids(&answer).join(" ")
+    };
+    assert_eq!(shop.get("/v1/rules").json(), json!({"offset": 0, "rules": []}));
+    let pin = json!({"name": "linen week", "action": "pin", "query": "Linen", "items": ["bag", "cap"]});
+    let rules = shop.post("/v1/rules", &pin).json();
+    assert_eq!(rules["rules"], json!([pin]));
+    assert!(found().starts_with("bag cap"), "{}", found());
+    let hit = &shop.get("/v1/search?q=linen&explain=true").json()["hits"][0];
+    assert!(hit["reasons"].to_string().contains("pinned by rule linen week"), "{hit}");
+    let all = json!({"rules": [{"name": "no caps", "action": "hide", "filter": "category:hats"}]});
+    assert_eq!(shop.json("PUT", "/v1/rules", &all).json()["rules"], all["rules"]);
+    assert_eq!(shop.get("/v1/search?q=linen").json()["total"], 2);
+    assert_eq!(shop.get("/v1/recommend/anybody?n=10").json()["total"], 2);
+
+    let problem = shop.post("/v1/rules", &json!({"name": "x", "action": "boost", "filter": "price:"}));
+    assert_eq!(problem.problem(400, "invalid_value")["field"], "factor");
+    let body = json!({"rules": [{"name": "x", "action": "explode", "items": ["a"]}]});
+    shop.json("PUT", "/v1/rules", &body).problem(400, "invalid_body");
+    let body = json!({"rules": [{"name": "x", "action": "hide", "filter": "price:"}]});
+    assert_eq!(shop.json("PUT", "/v1/rules", &body).problem(400, "invalid_value")["field"], "rules[0].filter");
+    assert_eq!(shop.get("/v1/search?q=linen").json()["total"], 2, "nothing changed");
+
+    shop.send("DELETE", "/v1/rules/nothing", &[], b"").problem(404, "not_found");
+    assert_eq!(shop.send("DELETE", "/v1/rules/no%20caps", &[], b"").json()["rules"], json!([]));
+    assert_eq!(shop.get("/v1/search?q=linen").json()["total"], 4);
+    assert_eq!(shop.send("DELETE", "/v1/rules", &[], b"").status, 200);
+}
