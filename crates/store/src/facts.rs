@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::columns::Columns;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Histories, Interaction,
-    ItemIdx, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource,
-    ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    ItemIdx, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, Searches,
+    SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -27,6 +27,8 @@ const USERS: usize = 64;
 const REASONS: usize = 4_096;
 /// The section of the shop's rules.
 const SHOP_RULES: &str = "facts/shop_rules";
+/// The section of choices after searches.
+const SEARCHES: &str = "facts/searches";
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,6 +173,9 @@ pub struct Facts {
     /// The rules of the shop.
     #[serde(skip)]
     pub shop_rules: RuleTexts,
+    /// What was chosen after searches.
+    #[serde(skip)]
+    pub searches: Searches,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -199,6 +204,7 @@ impl Facts {
             published: PublishedCounts::default(),
             settings: Box::default(),
             shop_rules: RuleTexts::default(),
+            searches: Searches::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -224,6 +230,9 @@ impl Facts {
         writer.value("facts/settings", 1, &self.settings)?;
         if let Some(rules) = self.rule_texts() {
             writer.value(SHOP_RULES, 1, rules)?;
+        }
+        if self.searches != Searches::default() {
+            writer.value(SEARCHES, 1, &self.searches)?;
         }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -259,6 +268,10 @@ impl Facts {
             None => Some(RuleTexts::default()),
             Some(_) => source.value(SHOP_RULES, 1)?,
         };
+        let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
+            None => Some(Searches::default()),
+            Some(_) => source.value(SEARCHES, 1)?,
+        };
         let assemble = || {
             let (mut statistics, counters, duplicates): (RuleStatistics, _, _) = rules?;
             let (published, published_statistics) = published?;
@@ -282,6 +295,7 @@ impl Facts {
                 published,
                 settings: settings?,
                 shop_rules: shop_rules?,
+                searches: searches?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -389,7 +403,8 @@ impl Facts {
             self.types.intern(name);
         }
         if let Some(item) = &event.item {
-            self.intern_item(offset, item);
+            let item = self.intern_item(offset, item);
+            self.searches.observe(event, item);
         }
         if let Some(interaction) = self.interaction(event) {
             self.histories.push(&interaction);

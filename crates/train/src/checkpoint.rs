@@ -484,6 +484,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if let Some(rules) = facts.rule_texts() {
         parts.insert("facts.shop_rules".to_string(), checksum(rules));
     }
+    if facts.searches != Default::default() {
+        parts.insert("facts.searches".to_string(), checksum(&facts.searches));
+    }
     ensemble.members.visit(&mut Checksums(&mut parts));
     Ok(Digest { offset: facts.end.0, log: format!("{:032x}", log.digest(facts.end)?), state: checksum(&parts), parts })
 }

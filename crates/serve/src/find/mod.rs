@@ -37,11 +37,11 @@ use accrue_store::ItemIdx;
 use self::facets::Counting;
 pub use self::facets::{Facet, FacetCounts, FacetError, MAX_FACETS, MAX_VALUES, ValueCount};
 pub use self::ranges::{MAX_RANGES, NumberCounts, RangeCount};
-use self::rank::{BREADTH, Found};
+use self::rank::{BREADTH, Found, Known};
 pub use self::sort::{MAX_SORT_FIELDS, Sort, SortError};
 use crate::filter::{FacetField, Narrowed, Passes};
 use crate::page::Variants;
-use crate::rules::{ActiveRules, Pin, with_pins};
+use crate::rules::{Pin, with_pins};
 use crate::search::{Admitted, MAX_DEPTH, Match, MatchedField, Retrieved, SearchError, SearchReader};
 use crate::shop::Product;
 use crate::{Grouping, SearchAnswer, SearchRequest, Shop};
@@ -59,12 +59,12 @@ impl Shop<'_> {
     /// # Errors
     /// Only when the index's files cannot be read.
     pub fn search(&self, index: &SearchReader, request: &SearchRequest) -> Result<SearchAnswer, SearchError> {
-        let rules = ActiveRules::of(self, Some(&request.query), request.filter.as_ref());
-        let Matches { retrieved, all: matched, pinned } = self.matches(index, request, &rules)?;
+        let known = Known::of(self, request);
+        let Matches { retrieved, all: matched, pinned } = self.matches(index, request, &known)?;
         let facets = self.count(&matched, request);
         let mut answer = Answer { total: retrieved.total, degraded: Vec::new(), page: Vec::new(), is_own: true };
         match &request.sort {
-            None => self.by_score(&retrieved, &pinned, request, &rules, &mut answer),
+            None => self.by_score(&retrieved, &pinned, request, &known, &mut answer),
             Some(sort) => self.by_field(sort, &matched, request, &mut answer),
         }
         let Answer { total, degraded, page, is_own } = answer;
@@ -75,7 +75,7 @@ impl Shop<'_> {
         };
         let reasons = reasons.into_iter().map(Some).chain(std::iter::repeat(None));
         let hit =
-            |(found, fields): (&Found, Option<Vec<MatchedField>>)| self.hit(found, fields.as_deref(), is_own, &rules);
+            |(found, fields): (&Found, Option<Vec<MatchedField>>)| self.hit(found, fields.as_deref(), is_own, &known);
         let hits = page.iter().zip(reasons).map(hit).collect();
         let (version, offset) = (self.version.number, self.version.offset);
         Ok(SearchAnswer { version, offset, total, degraded, hits, facets })
@@ -87,8 +87,9 @@ impl Shop<'_> {
         &self,
         index: &SearchReader,
         request: &SearchRequest,
-        rules: &ActiveRules<'r>,
+        known: &Known<'r>,
     ) -> Result<Matches<'r>, SearchError> {
+        let rules = &known.rules;
         let fields: Vec<&FacetField> = request.facets.iter().map(|facet| &facet.field).collect();
         let narrowed = request.filter.as_ref().map(|filter| filter.narrowed(&fields));
         let keeps_all = request.sort.is_some() || !request.facets.is_empty();
@@ -119,7 +120,7 @@ impl Shop<'_> {
                     Product::OfVariants(product) => Some(product),
                     Product::Alone(_) => None,
                 };
-                let score = if request.sort.is_none() { self.found(&found, rules).rank() } else { found.lexical };
+                let score = if request.sort.is_none() { self.found(&found, known).rank() } else { found.lexical };
                 Admitted { score, product }
             })
         };
@@ -141,8 +142,8 @@ impl Shop<'_> {
         Ok(Matches { retrieved, all, pinned })
     }
 
-    /// The pinned items that may be shown, one of each product, as matches, and whether each is one hit more: an item that
-    /// does not match is pinned all the same. `met` has the matches of their products.
+    /// The pinned items that may be shown, one of each product, as matches, and whether each is one hit more: an item
+    /// that does not match is pinned all the same. `met` has the matches of their products.
     fn pinned<'r>(
         &self,
         pins: &[Pin<'r>],
@@ -189,10 +190,10 @@ impl Shop<'_> {
         retrieved: &Retrieved,
         pinned: &[(Pin<'_>, Match)],
         request: &SearchRequest,
-        rules: &ActiveRules<'_>,
+        known: &Known<'_>,
         answer: &mut Answer,
     ) {
-        let (mut found, behind) = self.first_products(&retrieved.candidates, request.grouping, rules);
+        let (mut found, behind) = self.first_products(&retrieved.candidates, request.grouping, known);
         answer.is_own = request.personalisation == 0.0 || found.is_empty() || self.add_taste(request, &mut found);
         if !answer.is_own {
             answer.degraded.push("cold_user");
@@ -203,7 +204,7 @@ impl Shop<'_> {
         let products: HashSet<Product> =
             pinned.iter().map(|(pin, _)| self.counted(pin.item, request.grouping)).collect();
         found.retain(|found| !products.contains(&self.counted(found.item, request.grouping)));
-        let found = with_pins(found, pinned.iter().map(|(pin, found)| (pin.place, self.found(found, rules))));
+        let found = with_pins(found, pinned.iter().map(|(pin, found)| (pin.place, self.found(found, known))));
         let n_listed = found.len();
         answer.page = found.into_iter().skip(request.offset).take(request.n).collect();
         if n_listed >= MAX_DEPTH && retrieved.total > MAX_DEPTH && answer.page.len() < request.n {
@@ -218,7 +219,7 @@ impl Shop<'_> {
         answer.total = total;
         let page = first.iter().skip(request.offset);
         // In an order by a field no rule moves a hit.
-        answer.page = page.map(|found| self.found(found, &ActiveRules::default())).collect();
+        answer.page = page.map(|found| self.found(found, &Known::default())).collect();
     }
 }
 
