@@ -9,7 +9,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use accrue_event::UserId;
-use accrue_serve::search::SearchError;
 use accrue_store::{Log, LogReader, Noted, Offset, PendingErasure};
 use accrue_train::{Traces, digest, erase, find_traces, rebuild, refuse_if_pruned};
 use serde::Serialize;
@@ -17,7 +16,7 @@ use serde::Serialize;
 use super::mentions::mentions;
 use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
-use crate::folder::{checkpoints_in, search_in};
+use crate::folder::{checkpoints_in, remove_search};
 
 /// What forgetting did, or would do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -141,15 +140,6 @@ fn carry_out(
     let state = digest(&mut reader, &recovered.facts, &recovered.learner)?.state;
     PendingErasure::of(dir).end()?;
     Ok(CarriedOut { checkpoints_removed, replayed: end.0 - from.0, state })
-}
-
-/// Removes the search index; the next opening builds it again.
-pub(crate) fn remove_search(dir: &Path) -> Result<(), EngineError> {
-    let path = search_in(dir);
-    match std::fs::remove_dir_all(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(SearchError::Io { path, source }.into()),
-        _ => Ok(()),
-    }
 }
 
 fn report(

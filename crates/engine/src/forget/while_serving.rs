@@ -19,14 +19,14 @@ use accrue_event::UserId;
 use accrue_store::{Facts, Log, LogReader, PendingErasure};
 use accrue_train::{Recovered, Traces, erase, find_traces, recover, refuse_if_pruned};
 
-use super::at_rest::{finish_forgetting, remove_search};
+use super::at_rest::finish_forgetting;
 use super::mentions::mentions;
 use super::status::{Begun, Erased, ErasureState, ErasureStatus};
 use crate::backoff::Backoff;
 use crate::config::learn_settings;
 use crate::engine::Engine;
 use crate::error::{EngineError, Resource};
-use crate::folder::checkpoints_in;
+use crate::folder::{checkpoints_in, remove_search};
 use crate::learn::fits;
 use crate::running::{Running, Shutdown, thread};
 
