@@ -5,4 +5,5 @@
 mod challengers;
 mod forgetting;
 mod published;
+mod reopening;
 mod retention;
