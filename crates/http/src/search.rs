@@ -57,7 +57,7 @@ pub(super) struct SearchBody {
     facets: FieldNames,
     /// The order of the hits: `price`, `published_at`, `title`, `popularity`, `stock`, `brand`, `id` or an attribute,
     /// each with `:asc` or `:desc`, as a list or with commas between them; at most 4. By score if left out, or
-    /// `relevance`. Items without the field come last. Hits then have all words of the query, if any item has them all.
+    /// `relevance`. Items without the field come last.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "price:asc")]
     sort: FieldNames,

@@ -29,7 +29,7 @@ pub use checkpoint::{
 };
 pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_descriptors};
 pub use columns::{Column, ColumnField, MAX_COLUMNS};
-pub use erasure::PendingErasure;
+pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
 pub use facts::{CatalogueEntry, Fact, Facts, Names, RuleTexts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};

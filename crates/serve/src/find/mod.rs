@@ -18,9 +18,6 @@
 //!
 //! A query without words lists what passes the filter, a category for instance, by what sells and by taste. As on pages
 //! of recommendations, incomplete items are left out there, because the shopper does not ask for them by words.
-//!
-//! In an order by a field, items that lack a word of the query are left out as soon as any item has all of them: ranked
-//! by score they come last, where they do no harm; in the order of prices they would come first.
 
 mod facets;
 mod ranges;
@@ -134,10 +131,6 @@ impl Shop<'_> {
             retrieved.total += usize::from(is_new);
             all.extend((is_new && keeps_all).then_some(Matched { found, passes: Passes::All }));
             pinned.push((pin, found));
-        }
-        let is_whole = |matched: &Matched| matched.found.has_all;
-        if request.sort.is_some() && all.iter().any(|matched| matched.passes == Passes::All && is_whole(matched)) {
-            all.retain(is_whole);
         }
         Ok(Matches { retrieved, all, pinned })
     }
