@@ -105,16 +105,19 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
         let pinned = Pinned::new(&situation, &retrieval);
         let mut variants = Variants::new(&shop, request.grouping);
         let mut room = Room::new(&situation);
-        let mut list = Vec::new();
+        let (mut list, mut buried) = (Vec::new(), Vec::new());
         while list.len() < places.end
             && let Some(tier) = retrieval.next_tier()
         {
             let of_tier = slots::behind(&places, list.len());
             let ranked = rank(&situation, tier).filter(|candidate| pinned.is_free(&situation, candidate.item));
-            let ranked = reorder(&situation, ranked).into_iter();
+            let ranked = reorder(&situation, ranked, &mut buried).into_iter();
             let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
             let placed = room.fill(&situation, distinct, diversify::reach(&situation, &of_tier));
             list.extend(diversify(&situation, placed, of_tier));
+        }
+        if list.len() < places.end {
+            list.extend(buried.into_iter().filter(|candidate| variants.is_first(candidate.item)));
         }
         let total = match request.n_on_sale {
             Some(n_on_sale) => retrieval.total(n_on_sale),
