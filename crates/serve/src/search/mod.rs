@@ -29,19 +29,30 @@
 //! [`SearchReader::explain`] for the final page. Facets count in `admit`, which is called once for each match.
 
 mod analysis;
+mod best;
 #[cfg(test)]
 mod chorus;
+mod cursor;
+mod document;
+mod explain;
 mod index;
+mod plan;
 mod query;
 mod reader;
+mod schema;
 mod score;
+mod snapshot;
+mod spelling;
+mod synonyms;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 use std::path::PathBuf;
 
 pub use index::{Opened, SearchIndex};
-pub use reader::SearchReader;
+pub use reader::{ReadQuery, SearchReader};
+pub use synonyms::{MAX_SYNONYMS_BYTES, SynonymError, Synonyms};
 /// A language with a stemmer.
 pub use tantivy::tokenizer::Language;
 
@@ -74,6 +85,8 @@ pub struct SearchSettings {
     pub b: f32,
     /// Factor on the score of items that have every concept of a query.
     pub all_terms: f32,
+    /// Whether words that have one meaning in every shop (`xmas`, `christmas`) find each other.
+    pub common_synonyms: bool,
 }
 
 impl Default for SearchSettings {
@@ -85,6 +98,7 @@ impl Default for SearchSettings {
             k1: 1.2,
             b: 0.75,
             all_terms: 1.25,
+            common_synonyms: true,
         }
     }
 }
@@ -134,6 +148,8 @@ pub enum SearchField {
     Categories,
     /// The description.
     Description,
+    /// An attribute.
+    Attributes,
 }
 
 /// An item that has a word of the query, as retrieval asks about it.
@@ -143,7 +159,8 @@ pub struct Match {
     pub item_idx: u32,
     /// How well its texts match; 0 where the query is blank.
     pub lexical: f32,
-    /// Whether it has all words of the query that any item has, or a code that the query names.
+    /// Whether it has all words of the query that any item has, as they are and not only as the beginning of longer ones, or a code
+    /// that the query names.
     pub has_all: bool,
 }
 
@@ -174,6 +191,10 @@ pub struct Retrieved {
     pub total: usize,
     /// The best products. Of each, up to [`VARIANTS_KEPT`] of the variants that match best.
     pub candidates: Vec<Candidate>,
+    /// The query as it was searched, if a word of it was taken for a mistyped one.
+    pub corrected: Option<Box<str>>,
+    /// Words of the query that the candidates may lack, because no item has all of them.
+    pub dropped: Vec<Box<str>>,
 }
 
 /// Why an index cannot be opened, written or read.
