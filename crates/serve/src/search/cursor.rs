@@ -19,14 +19,16 @@ pub(super) struct Cursor {
 enum List {
     Term(Box<SegmentPostings>),
     /// Documents in ascending order; the place of the first word in each.
-    Together { documents: Vec<(u32, u32)>, at: usize },
+    Together {
+        documents: Vec<(u32, u32)>,
+        at: usize,
+    },
 }
 
 impl Cursor {
     /// `None` if the segment has no such document.
     pub(super) fn open(segment: &Segment, looked: &Looked, positions: bool) -> Result<Option<Self>, SearchError> {
-        let option =
-            if positions { IndexRecordOption::WithFreqsAndPositions } else { IndexRecordOption::WithFreqs };
+        let option = if positions { IndexRecordOption::WithFreqsAndPositions } else { IndexRecordOption::WithFreqs };
         let list = match &*looked.terms {
             [term] => match segment.postings(looked.place, term, option)? {
                 Some(postings) => List::Term(Box::new(postings)),

@@ -5,9 +5,7 @@ use tantivy::TantivyDocument;
 use tantivy::tokenizer::{PreTokenizedString, Token};
 
 use super::MAX_FIELD_BYTES;
-use super::analysis::{
-    Analyzer, Kind, Word, code, codes_inside, compose, compounds, head, is_apostrophe, pinyin,
-};
+use super::analysis::{Analyzer, Kind, Word, code, codes_inside, compose, compounds, head, is_apostrophe, pinyin};
 use super::schema::{CODE, FOLDED_ID, Fields, PLACE_BITS, PLACE_MAX, RAW_ID};
 
 /// Longer joined words are not indexed.
@@ -82,13 +80,7 @@ impl Tokens {
         }
     }
 
-    fn add_field(
-        &mut self,
-        analyzer: &Analyzer,
-        field: usize,
-        joins: Joins,
-        texts: &mut dyn Iterator<Item = &str>,
-    ) {
+    fn add_field(&mut self, analyzer: &Analyzer, field: usize, joins: Joins, texts: &mut dyn Iterator<Item = &str>) {
         let mut place = 0;
         let mut at = |n: usize| {
             let position = (field << PLACE_BITS) + PLACE_MAX.min(place);
@@ -171,7 +163,8 @@ fn is_joined(text: &str, one: &Word, other: &Word, joins: Joins) -> bool {
         return false;
     }
     let Some(between) = text.get(one.surface.end..other.surface.start) else { return false };
-    let is_tight = between.chars().all(|c| is_apostrophe(c) || matches!(c, '-' | '‐' | '‑' | '–' | '&' | '.' | '/' | '+'));
+    let is_tight =
+        between.chars().all(|c| is_apostrophe(c) || matches!(c, '-' | '‐' | '‑' | '–' | '&' | '.' | '/' | '+'));
     let is_blank = between == " " || between == "\u{a0}";
     (is_tight && between.chars().nth(1).is_none())
         || (joins == Joins::All && (is_blank || between == " & "))

@@ -6,27 +6,28 @@
 //! so a retired item is gone before any commit, and what sells well is not lost among thousands that match alike. The index is derived: it carries the log offset that it covers, and a folder that cannot be
 //! read is emptied and filled again.
 //!
-//! **Terms.** A query has no syntax: operators and quotes are punctuation. Text is composed (NFKC), lower-cased, split
-//! into words, stemmed in the item's language and folded to plain letters; Han text is split by jieba's dictionary,
-//! kana into pairs; an emoji or another symbol is a word of its own. Title, brand, categories and description make one field (measured better than a field each); a
-//! term's position encodes the field it came from. Stop words are indexed, but are used in a query only if it has no
+//! **Terms.** A query has no syntax: operators and quotes are punctuation. Text is composed (NFKC), split into words,
+//! lower-cased, stemmed in the item's language and folded to plain letters (`analysis`). Title, brand, categories and
+//! description make one field (measured better than a field each); a term's position encodes the field it came from. Words of
+//! attributes have a field of their own and are worth less. Stop words are indexed, but are used in a query only if it has no
 //! other words. A blank query restricts nothing: all items in the order of their indices, with score 0. A query that is not
 //! blank and has no term (signs alone) finds only an item with that id.
 //!
+//! **Concepts.** A word of a query is a concept with all the ways in which items may write it: stems, neighbours joined, marks
+//! left out, synonyms, compounds that end with it; for the last word also its completions; and for a word that the catalogue does
+//! not have, the words that it may have been (`query` reads the text, `plan` looks it up, `spelling` guesses). An item must have
+//! every concept. If none that may be shown has, more words are taken for typing errors, and then those that tell least are
+//! left out (`reader`).
+//!
 //! **Score.** `Σ idf · tf·(k1+1) / (tf + k1·(1 − b + b·length/mean length))` over the query's concepts, with
-//! `idf = ln(1 + (n − df + ½)/(df + ½))` (Robertson & Zaragoza, *The Probabilistic Relevance Framework*, 2009). A concept is a
-//! word with its alternative stems, of which the best one counts. Any concept is enough to match; an item that has all of two or
-//! more gets its sum times [`SearchSettings::all_terms`]. A word that names a code (`dv7-1211ea`, written with or without its
-//! punctuation) adds the code's idf; an id, alone or as one word of the query, adds [`EXACT_ID`] and so comes first.
+//! `idf = ln(1 + (n − df + ½)/(df + ½))` (Robertson & Zaragoza, *The Probabilistic Relevance Framework*, 2009). Of the ways to
+//! write a concept the best one counts. A word that names a code (`dv7-1211ea`, written with or without its punctuation) adds the
+//! code's idf; an id, alone or as one word of the query, adds [`EXACT_ID`] and so comes first.
 //!
 //! **Same items, same scores.** `n`, `df` and the mean length are counted over the items that are in the index now,
 //! never over deleted ones, and each score is summed in the query's order. So scores do not depend on segments, merges,
 //! deletes and the grouping of commits; equal scores are ordered by item index. (The scores of tantivy's own scorer
 //! depend on all of them.)
-//!
-//! **Extensions.** Typo tolerance and synonyms are further alternatives of a concept (`query::Concept`), found before
-//! stemming. Semantic vectors and a learned ranking take the candidates of [`SearchReader::retrieve`] and call
-//! [`SearchReader::explain`] for the final page. Facets count in `admit`, which is called once for each match.
 
 mod analysis;
 mod best;
@@ -47,6 +48,8 @@ mod synonyms;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
+#[cfg(test)]
+mod word_tests;
 
 use std::path::PathBuf;
 

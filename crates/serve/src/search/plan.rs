@@ -18,10 +18,12 @@ use super::{SearchError, SearchSettings};
 /// What a word is worth that two neighbours make together, in comparison with the word itself.
 const FORM: f32 = 0.95;
 /// What a word is worth that stands in an attribute.
-const ATTRIBUTE: f32 = 0.5;
+const ATTRIBUTE: f32 = 0.25;
 /// What a compound is worth that ends with the word: if the rest is a word of the catalogue, and if not.
 const COMPOUND: f32 = 0.6;
 const COMPOUND_OF_UNKNOWN: f32 = 0.5;
+/// What a synonym is worth if the catalogue has the word itself, in comparison with one of a word that it does not have.
+const BESIDE_OWN: f32 = 0.55;
 /// Compounds that are searched for.
 const MAX_COMPOUNDS: usize = 64;
 /// Fewer letters are the end of too many words; without a look at the rest of the word, one more is needed.
@@ -29,6 +31,13 @@ const MIN_END_CHARS: usize = 3;
 const MIN_REST_CHARS: usize = 3;
 /// What a guess is worth.
 const GUESSED: f32 = 0.9;
+/// What a guess is worth in the place of a word that the catalogue has, in comparison with that word.
+const RARE: f32 = 0.2;
+/// A word that at most so many items have may be mistyped in them, if it has so many letters and a word near it is so many
+/// times commoner.
+const MAX_RARE: u64 = 2;
+const MIN_RARE_CHARS: usize = 6;
+const MUCH_COMMONER: u64 = 15;
 /// What the completions of a known word are worth.
 const FAINT: f32 = 0.05;
 /// Less likely guesses are left out.
@@ -37,6 +46,8 @@ const LEAST_LIKELY: f32 = 0.12;
 const MIN_OPEN_CHARS: usize = 3;
 /// Ids and codes that are searched for by their beginning.
 const MAX_CODES: usize = 32;
+/// How much of its weight a word of one or two letters tells.
+const SHORT: f32 = 0.4;
 /// What splitting a word in two costs the logarithm of its likelihood.
 const SPLIT: f32 = 2.6;
 
@@ -118,25 +129,39 @@ impl Snapshot {
                 self.add_faint(concept, planned)?;
             }
             let is_spelled = typos == Typos::Off || concept.is_code || concept.kind != Kind::Letters;
-            let may_guess = !is_spelled && if is_known { typos == Typos::All } else { covered & (1 << i) == 0 };
+            let may_guess = !is_spelled
+                && match is_known {
+                    true => typos == Typos::All || self.is_rare(concept)?,
+                    false => covered & (1 << i) == 0,
+                };
             if may_guess || (!is_known && is_last && covered & (1 << i) == 0) {
                 self.add_guesses(concept, planned, may_guess, is_last, n_known > 0)?;
             }
         }
         let mut needed = covered;
         for (i, concept) in concepts.iter_mut().enumerate() {
-            concept.telling = concept.lists.iter().map(|looked| looked.weight).fold(0.0, f32::max);
+            let weight = concept.lists.iter().map(|looked| looked.weight).fold(0.0, f32::max);
+            // One or two letters are rare in a catalogue, and yet tell little.
+            let is_short = concept.surface.chars().nth(2).is_none() && concept.surface.is_ascii();
+            concept.telling = if is_short { SHORT * weight } else { weight };
             needed |= u32::from(!concept.lists.is_empty()) << i;
         }
         Ok(Plan { concepts, codes, all_terms: settings.all_terms, open: query.is_blank, needed })
     }
 
+    /// Whether so few items have the word that it may be mistyped in them.
+    fn is_rare(&self, concept: &Concept) -> Result<bool, SearchError> {
+        let is_long = concept.plain.chars().nth(MIN_RARE_CHARS - 1).is_some();
+        Ok(is_long && (1..=MAX_RARE).contains(&self.document_frequency(In::Word, &concept.plain)?))
+    }
+
     /// The lists of the word itself.
     fn full(&self, concept: &Concept) -> Result<Vec<Looked>, SearchError> {
         let mut lists: Vec<Looked> = Vec::new();
-        for Alternative { terms, worth, is_joined } in &concept.alternatives {
+        for Alternative { terms, worth, is_joined, is_synonym } in &concept.alternatives {
+            let worth = if *is_synonym && !lists.is_empty() { worth * BESIDE_OWN } else { *worth };
             let [term] = &**terms else {
-                lists.extend(self.phrase(terms, *worth, lists.first().map(|own| own.weight))?);
+                lists.extend(self.phrase(terms, worth, lists.first().map(|own| own.weight))?);
                 continue;
             };
             for (place, of_place) in [(In::Text, 1.0), (In::Form, FORM), (In::Attribute, ATTRIBUTE)] {
@@ -244,12 +269,21 @@ impl Snapshot {
     ) -> Result<(), SearchError> {
         let is_known = !planned.lists.is_empty();
         let own = planned.lists.first().map_or(f32::INFINITY, |own| own.weight);
-        let guesses = if may_guess { self.guesses(&concept.plain, beside_known)? } else { Vec::new() };
+        let mut guesses = if may_guess { self.guesses(&concept.plain, beside_known)? } else { Vec::new() };
+        if is_known {
+            // A word that is rarer still is no better guess.
+            guesses.retain(|guess| guess.word != concept.plain && guess.df >= MAX_RARE * MUCH_COMMONER);
+        }
         let mut completions = match is_last && !is_known && concept.plain.chars().nth(1).is_some() {
             true => self.completions(&concept.plain, false)?,
             false => Vec::new(),
         };
-        if guesses.is_empty() && completions.is_empty() && may_guess && is_last && concept.plain.chars().nth(4).is_some() {
+        if guesses.is_empty()
+            && completions.is_empty()
+            && may_guess
+            && is_last
+            && concept.plain.chars().nth(4).is_some()
+        {
             completions = self.completions(&concept.plain, true)?;
         }
         let split = if may_guess && !is_known { self.split(&concept.plain)? } else { None };
@@ -263,12 +297,12 @@ impl Snapshot {
                 self.add_word(&completion.word, of_completions * likelihood, !is_known, None, &mut planned.lists)?;
             }
         }
-        let df = guesses.iter().map(|guess| guess.df).max().unwrap_or(0);
-        let of_guesses = GUESSED * idf(self.n_texts, df).min(own);
         for guess in guesses {
             let Some(likelihood) = likelihood(guess.score) else { break };
             let nth = Some(planned.guesses.len());
-            self.add_word(&guess.word, of_guesses * likelihood.sqrt(), !is_known, nth, &mut planned.lists)?;
+            let weight = self.weight_of(&guess.word, guess.df)?.min(own) * likelihood.sqrt();
+            let weight = if is_known { RARE * weight } else { weight };
+            self.add_word(&guess.word, weight, !is_known, nth, &mut planned.lists)?;
             planned.guesses.push(guess);
         }
         if let Some((score, guess)) = split
@@ -282,6 +316,15 @@ impl Snapshot {
             planned.guesses.push(guess);
         }
         Ok(())
+    }
+
+    /// What a word of the catalogue would be worth in a query.
+    fn weight_of(&self, word: &str, df: u64) -> Result<f32, SearchError> {
+        let df = match self.document_frequency(In::Text, &self.analyzers[0].stem(word))? {
+            0 => df,
+            df => df,
+        };
+        Ok(idf(self.n_texts, df))
     }
 
     /// Adds the lists of a word that is not the concept's own.
@@ -301,7 +344,8 @@ impl Snapshot {
         terms.dedup();
         for term in terms {
             for (place, of_place) in [(In::Text, 1.0), (In::Form, FORM), (In::Attribute, ATTRIBUTE)] {
-                let is_there = lists.iter().any(|known| known.place == place && known.terms == [self.term(place, &term)]);
+                let is_there =
+                    lists.iter().any(|known| known.place == place && known.terms == [self.term(place, &term)]);
                 if !is_there && self.document_frequency(place, &term)? > 0 {
                     lists.push(self.looked(place, &term, weight * of_place, is_full, guess));
                 }

@@ -43,6 +43,8 @@ pub(super) struct Alternative {
     pub worth: f32,
     /// It joins words of the query, so that neighbours in a title that would be joined too are no other spelling.
     pub is_joined: bool,
+    /// It is another word of the same meaning.
+    pub is_synonym: bool,
 }
 
 /// A word, or the whole query, read as an id or a code.
@@ -111,7 +113,9 @@ fn concepts(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Mea
             other.surface.len() > own.len() && other.surface.start <= own.start && own.end <= other.surface.end
         })
     };
-    all.retain(|concept| concept.kind != Kind::Han || concept.plain.chars().nth(1).is_some() || !covered(&concept.range));
+    all.retain(|concept| {
+        concept.kind != Kind::Han || concept.plain.chars().nth(1).is_some() || !covered(&concept.range)
+    });
     if all.iter().any(|concept| !stop.has(&concept.surface)) {
         all.retain(|concept| !stop.has(&concept.surface));
     }
@@ -135,7 +139,12 @@ impl Concept {
             plain: word.plain.clone(),
             kind: word.kind,
             is_code: has_digit(word_around(text, &word.surface)),
-            alternatives: vec![Alternative { terms: vec![word.term.clone()], worth: 1.0, is_joined: false }],
+            alternatives: vec![Alternative {
+                terms: vec![word.term.clone()],
+                worth: 1.0,
+                is_joined: false,
+                is_synonym: false,
+            }],
         };
         if let Some(other) = &word.other {
             concept.add(vec![other.clone()], 1.0);
@@ -145,13 +154,18 @@ impl Concept {
 
     fn add(&mut self, terms: Vec<String>, worth: f32) {
         if self.alternatives.iter().all(|known| known.terms != terms) {
-            self.alternatives.push(Alternative { terms, worth, is_joined: false });
+            self.alternatives.push(Alternative { terms, worth, is_joined: false, is_synonym: worth < 1.0 });
         }
     }
 
     fn add_joined(&mut self, term: String) {
         if self.alternatives.iter().all(|known| known.terms != [&*term]) {
-            self.alternatives.push(Alternative { terms: vec![term], worth: JOINED, is_joined: true });
+            self.alternatives.push(Alternative {
+                terms: vec![term],
+                worth: JOINED,
+                is_joined: true,
+                is_synonym: false,
+            });
         }
     }
 }

@@ -147,10 +147,8 @@ impl ReadQuery {
         let mut retrieved = self.collect(kept, admit, limit)?;
         if retrieved.total == 0 && kept.count_ones() > 1 {
             if self.typos == Typos::Unknown {
-                let exact = std::mem::replace(
-                    &mut self.plan,
-                    self.snapshot.plan(&self.query, &self.settings, Typos::All)?,
-                );
+                let exact =
+                    std::mem::replace(&mut self.plan, self.snapshot.plan(&self.query, &self.settings, Typos::All)?);
                 retrieved = self.collect(self.plan.needed, admit, limit)?;
                 match retrieved.total {
                     0 => self.plan = exact,
@@ -236,9 +234,11 @@ impl ReadQuery {
             return Ok(None);
         }
         let guesses = self.snapshot.guesses_of(&self.plan, first)?;
-        let words = guesses.iter().zip(&self.plan.concepts).enumerate().filter_map(|(i, (guess, concept))| {
-            Some((i, &*concept.guesses.get((*guess)?)?.word))
-        });
+        let words = guesses
+            .iter()
+            .zip(&self.plan.concepts)
+            .enumerate()
+            .filter_map(|(i, (guess, concept))| Some((i, &*concept.guesses.get((*guess)?)?.word)));
         let words: Vec<(usize, &str)> = words.collect();
         Ok((!words.is_empty()).then(|| self.query.rewritten(&words)))
     }

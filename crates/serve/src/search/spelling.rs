@@ -24,7 +24,7 @@ pub(super) struct Guess {
 /// Longer words are not corrected.
 const MAX_CHARS: usize = 32;
 /// From this many letters a word is corrected by itself; a shorter one only beside another word that is known.
-const MIN_CHARS: usize = 5;
+const MIN_CHARS: usize = 4;
 /// The shortest word that is corrected at all.
 const SHORTEST: usize = 3;
 /// From this many letters, in the longer of two words, they may differ by two edits.
@@ -38,7 +38,9 @@ const MAX_COMPLETIONS_READ: usize = 1024;
 const UNFINISHED: f32 = 0.35;
 const PER_LETTER: f32 = 0.08;
 /// How much the logarithm of the frequency counts against the cost of an edit.
-const FREQUENCY: f32 = 0.35;
+const FREQUENCY: f32 = 0.2;
+/// What an item counts that has a word in an attribute alone.
+const IN_ATTRIBUTES: f32 = 0.05;
 /// How much an edit of cost 1 lowers the logarithm of the likelihood.
 const EDIT: f32 = 2.2;
 /// What writing two words as one adds to the cost.
@@ -62,20 +64,27 @@ impl Snapshot {
                 if !is_word || edits > allowed || scored.iter().any(|other| other.word == known.word) {
                     continue;
                 }
-                let score = FREQUENCY * ln(known.df as f32 + 1.0) - EDIT * (cost + more);
+                let score = FREQUENCY * self.frequency(&known)? - EDIT * (cost + more);
                 scored.push(Guess { score, word: known.word, df: known.df });
             }
             Ok(())
         };
-        let first_may_differ = n_chars >= MIN_CHARS;
+        let first_may_differ = n_chars > MIN_CHARS || (beside_known && n_chars == MIN_CHARS);
         add(In::Word, if first_may_differ { &Near::One } else { &Near::OneAfterFirst }, 0.0)?;
-        if n_chars > MIN_CHARS {
+        if n_chars > 5 {
             add(In::Form, &Near::OneAfterFirst, JOINED)?;
             add(In::Word, &Near::TwoAfterFirst, 0.0)?;
         }
         scored.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.word.cmp(&b.word)));
         scored.truncate(MAX_GUESSES);
         Ok(scored)
+    }
+
+    /// The logarithm of how many items have a word in their texts; those that have it in an attribute alone count little, because
+    /// the words of attributes are repeated in every item of a kind.
+    fn frequency(&self, known: &Known) -> Result<f32, SearchError> {
+        let in_text = self.document_frequency(In::Text, &self.analyzers[0].stem(&known.word))?;
+        Ok(ln(1.0 + in_text as f32 + IN_ATTRIBUTES * known.df as f32))
     }
 
     /// Words that `word` is the beginning of, or with `is_mistyped` nearly the beginning; the likelier ones first.
@@ -134,7 +143,11 @@ fn distance(typed: &str, meant: &str) -> (f32, f32) {
                 let cost = replacement(typed[i - 1], meant[j - 1]);
                 step((i - 1) * width + j - 1, if cost > 0.0 { cost + first } else { 0.0 });
             }
-            if i > 1 && j > 1 && typed[i - 1] == meant[j - 2] && typed[i - 2] == meant[j - 1] && typed[i - 1] != typed[i - 2]
+            if i > 1
+                && j > 1
+                && typed[i - 1] == meant[j - 2]
+                && typed[i - 2] == meant[j - 1]
+                && typed[i - 1] != typed[i - 2]
             {
                 step((i - 2) * width + j - 2, SWAPPED);
             }
