@@ -11,7 +11,7 @@ use accrue_engine::learn_settings;
 use accrue_event::{Item, ItemId, Timestamp};
 use accrue_kernel::Draws;
 use accrue_serve::search::{SearchIndex, SearchReader};
-use accrue_serve::{SearchRequest, Shop};
+use accrue_serve::{Rules, SearchRequest, Shop};
 use accrue_store::{Body, Facts, Offset, Record};
 use accrue_train::Learner;
 
@@ -54,7 +54,8 @@ fn search(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     bed.note(format!("  {:.0} documents/s indexed", f64::from(n_items) / started.elapsed().as_secs_f64()));
     let version = Learner::new(learn_settings(&bed.config)).publish();
     let now_ms = facts.stream_time.0;
-    let shop = Shop { facts: &facts, version: &version, now_ms, catalogue: bed.config.catalogue };
+    let (catalogue, rules) = (bed.config.catalogue, Rules::NONE);
+    let shop = Shop { facts: &facts, version: &version, now_ms, catalogue, rules };
     let reader = index.reader();
     let mut took = Vec::new();
     let title_words = ask(bed, &shop, &reader, n_queries, &mut took, |query| {

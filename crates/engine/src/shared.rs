@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use accrue_event::ItemPatch;
 use accrue_model::Version;
+use accrue_serve::Suggestions;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
 use accrue_train::{Learner, Quality, Tally};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     pub mailbox: Mailbox,
     pub checkpoint: Mutex<CheckpointStatus>,
     pub search: Mutex<IndexStatus>,
+    /// What can be suggested, kept by the index's thread.
+    pub suggestions: RwLock<Suggestions>,
     /// Held while segments are removed, and while an erasure verifies that the records that it needs still exist.
     pub pruning: Mutex<()>,
 }
@@ -97,6 +100,7 @@ impl Shared {
             progressed: Condvar::new(),
             index: Mutex::default(),
             search: Mutex::default(),
+            suggestions: RwLock::default(),
             served: ServedQueue::new(record_share),
             mailbox: Mailbox::default(),
             checkpoint: Mutex::default(),

@@ -27,8 +27,8 @@ const MULTIPLE: u32 = 50;
 #[derive(Debug, Default)]
 pub(crate) struct Totals(Mutex<BTreeMap<Key, Count>>);
 
-/// What decides which items a list may have.
-type Key = (String, Grouping, Option<IncompleteItems>);
+/// What decides which items a list may have; the offset is that of the rules.
+type Key = (String, Grouping, Option<IncompleteItems>, Offset);
 
 /// How many items there were.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl Totals {
     /// How many products (or items) of the shop a list may have.
     pub fn n_on_sale(&self, shop: &Shop<'_>, list: &ListRequest) -> usize {
         let filter = list.filter.as_ref().map_or_else(String::new, Filter::to_string);
-        let key = (filter, list.grouping, list.incomplete);
+        let key = (filter, list.grouping, list.incomplete, shop.facts.shop_rules.since);
         let (of, begun) = (shop.facts.catalogue_changed, Instant::now());
         if let Some(count) = self.0.lock().get(&key).filter(|count| count.holds(of, begun)) {
             return count.n;

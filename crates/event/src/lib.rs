@@ -19,8 +19,10 @@ mod raw;
 mod raw_patch;
 mod raw_value;
 mod record_kind;
+mod same_text;
 mod setting_fault;
 mod settings;
+mod shop_rule;
 mod time;
 mod tree;
 
@@ -42,9 +44,11 @@ pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_patch::RawPatch;
 pub use raw_value::RawValue;
 pub use record_kind::RecordKind;
+pub use same_text::normalised;
 pub use setting_fault::SettingFault;
 pub use settings::{
     CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, PublishedSettings, RateSettings, default_weight,
 };
+pub use shop_rule::{RuleAction, ShopRule};
 pub use time::Timestamp;
 pub use tree::{Mismatch, MismatchKind, Tree};

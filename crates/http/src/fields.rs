@@ -5,7 +5,8 @@
 
 use accrue_engine::Engine;
 use accrue_event::{Attributes, ItemId, Timestamp};
-use accrue_serve::Recommended;
+use accrue_serve::filter::UnknownField;
+use accrue_serve::{Facet, FacetError, MAX_FACETS, MAX_SORT_FIELDS, Recommended, Sort, SortError};
 use accrue_store::Described;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -120,6 +121,58 @@ impl FieldNames {
         }
         Ok(Fields(fields))
     }
+}
+
+impl Fields {
+    /// What a hit of a search has if the request does not say.
+    pub(super) fn title_and_price() -> Self {
+        Self(vec![Field::Title, Field::Price])
+    }
+}
+
+impl FieldNames {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| name.trim()).filter(|name| !name.is_empty())
+    }
+
+    /// The fields whose values are to be counted, each once.
+    pub(super) fn facets(&self, at: At<'_>, engine: &Engine) -> Result<Vec<Facet>, Problem> {
+        let mut facets: Vec<Facet> = Vec::new();
+        at.list("facets", self.0.len(), MAX_FACETS)?;
+        for name in self.names() {
+            at.text("facets", name, MAX_NAME_BYTES)?;
+            if facets.iter().any(|facet| &*facet.name == name) {
+                continue;
+            }
+            let facet = engine.with_shop(|shop| shop.facet(name));
+            facets.push(facet.map_err(|error| {
+                let problem = at.fault("facets", &error.to_string());
+                match error {
+                    FacetError::Unknown(unknown) => near(problem, &unknown),
+                    FacetError::NotCounted(_) => problem,
+                }
+            })?);
+        }
+        Ok(facets)
+    }
+
+    /// The order of the hits.
+    pub(super) fn sort(&self, at: At<'_>, engine: &Engine) -> Result<Option<Sort>, Problem> {
+        at.list("sort", self.0.len(), MAX_SORT_FIELDS)?;
+        self.names().try_for_each(|name| at.text("sort", name, MAX_NAME_BYTES))?;
+        engine.with_shop(|shop| shop.sort(self.names())).map_err(|error| {
+            let problem = at.fault("sort", &error.to_string());
+            match error {
+                SortError::Unknown(unknown) => near(problem, &unknown),
+                _ => problem,
+            }
+        })
+    }
+}
+
+/// A problem with the name that no item has, and those that are near it.
+fn near(problem: Problem, unknown: &UnknownField) -> Problem {
+    problem.member("name", &*unknown.name).member("near", &unknown.near[..])
 }
 
 /// What was asked for of an item's description. What the item does not have is absent.

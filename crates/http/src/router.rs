@@ -25,8 +25,8 @@ use super::server::Server;
 use super::settings::HttpSettings;
 use super::turns::Turns;
 use super::{
-    events, forget, items, listener, middleware, probes, quality, quarantine, recommend, search, status, users,
-    versions,
+    events, forget, items, listener, middleware, probes, quality, quarantine, recommend, rules, search, status,
+    suggest, synonyms, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -145,6 +145,10 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(recommend::trending))
         .routes(routes!(recommend::new_items))
         .routes(routes!(search::post_search, search::get_search))
+        .routes(routes!(suggest::suggest))
+        .routes(routes!(synonyms::list, synonyms::replace))
+        .routes(routes!(rules::list, rules::replace, rules::add, rules::clear))
+        .routes(routes!(rules::remove))
         .routes(routes!(quality::quality))
         .routes(routes!(status::status))
         .routes(routes!(versions::list))

@@ -6,7 +6,7 @@ use accrue_model::{Context, Ensemble, Prepared, Settings, Step, TypeWeights, Ver
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Histories, Offset, Record};
 
 use crate::search::{SearchIndex, SearchReader, SearchSettings};
-use crate::{CatalogueSettings, Shop, Visitor};
+use crate::{CatalogueSettings, Rules, Shop, Visitor};
 
 const STREAM: u64 = 0x5445_5354;
 const START_MS: i64 = 1_790_000_000_000;
@@ -87,7 +87,8 @@ impl Fixture {
 
     pub fn shop(&self) -> Shop<'_> {
         let now_ms = self.facts.stream_time.0;
-        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue: CatalogueSettings::DEFAULT }
+        let catalogue = CatalogueSettings::DEFAULT;
+        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue, rules: Rules::NONE }
     }
 }
 
@@ -127,7 +128,7 @@ fn event(number: u64, size: Size, draws: &mut Draws) -> Event {
     }
 }
 
-fn index(items: &[Item]) -> SearchReader {
+pub(crate) fn index(items: &[Item]) -> SearchReader {
     let mut index = SearchIndex::open(None, SearchSettings::default()).unwrap();
     for (place, item) in items.iter().enumerate() {
         index.upsert(place as u32, item).unwrap();

@@ -10,7 +10,8 @@ use accrue_store::{
 };
 
 use crate::filter::Filter;
-use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Visitor};
+use crate::rules::ActiveRules;
+use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct Shop<'a> {
     pub now_ms: i64,
     /// Which items are shown.
     pub catalogue: CatalogueSettings,
+    /// What the shop pins, boosts, buries and hides.
+    pub rules: &'a Rules,
 }
 
 /// Events of an inline history that are used; the oldest beyond it are ignored.
@@ -177,9 +180,11 @@ impl<'a> Shop<'a> {
     /// How many products a list may have; items, if each variant counts. Looks at the whole catalogue.
     pub fn n_on_sale(&self, list: &ListRequest) -> usize {
         let shop = self.with_incomplete(list.incomplete);
+        let rules = ActiveRules::of(self, None, list.filter.as_ref());
         let mut products = HashSet::new();
         let counts = |&item: &ItemIdx| {
             shop.may_recommend(item, list.filter.as_ref())
+                && !rules.hides(self, item)
                 && match shop.counted(item, list.grouping) {
                     Product::OfVariants(product) => products.insert(product),
                     Product::Alone(_) => true,

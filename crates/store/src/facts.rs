@@ -12,10 +12,11 @@ use accrue_event::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::columns::Columns;
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Described, Histories, Interaction, ItemIdx, Offset, Overview,
-    PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource, ShopperIdx, StoreError,
-    Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Histories, Interaction,
+    ItemIdx, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource,
+    ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -24,6 +25,10 @@ const MAX_CUSTOM_TYPES: usize = 54;
 const ENTRIES: usize = 16;
 const USERS: usize = 64;
 const REASONS: usize = 4_096;
+/// The section of the shop's rules.
+const SHOP_RULES: &str = "facts/shop_rules";
+/// The section of the shop's synonyms.
+const SYNONYMS: &str = "facts/synonyms";
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +51,15 @@ impl CatalogueEntry {
     pub fn can_be_shown(&self) -> bool {
         !self.retired && self.item.can_be_shown()
     }
+}
+
+/// The rules of a shop as the log has them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleTexts {
+    /// A list of [`accrue_event::ShopRule`]; empty if there never were rules.
+    pub json: Box<str>,
+    /// The offset after the latest change.
+    pub since: Offset,
 }
 
 /// The names in an event, which an [`Interaction`] has only as numbers.
@@ -136,6 +150,9 @@ pub struct Facts {
     /// Which items are variants of one product; follows from the catalogue like the overview.
     #[serde(skip)]
     pub products: Products,
+    /// Fields of the whole catalogue, as far as they were asked for.
+    #[serde(skip)]
+    columns: Columns,
     /// The descriptions of users, by their index.
     users: PagedMap<ShopperIdx, User, USERS>,
     /// The latest events of each shopper.
@@ -153,6 +170,12 @@ pub struct Facts {
     pub published: PublishedCounts,
     /// The settings in force.
     pub settings: Box<str>,
+    /// The rules of the shop.
+    #[serde(skip)]
+    pub shop_rules: RuleTexts,
+    /// The shop's synonyms, a rule a line; empty if there are none.
+    #[serde(skip)]
+    pub synonyms: Box<str>,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -171,6 +194,7 @@ impl Facts {
             catalogue: PagedVec::default(),
             overview: Overview::default(),
             products: Products::default(),
+            columns: Columns::default(),
             users: PagedMap::default(),
             histories: Histories::new(history_capacity),
             quarantine: PagedMap::default(),
@@ -179,6 +203,8 @@ impl Facts {
             duplicates: [0; 2],
             published: PublishedCounts::default(),
             settings: Box::default(),
+            shop_rules: RuleTexts::default(),
+            synonyms: Box::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -202,6 +228,12 @@ impl Facts {
             writer.value("facts/published", 1, &published)?;
         }
         writer.value("facts/settings", 1, &self.settings)?;
+        if let Some(rules) = self.rule_texts() {
+            writer.value(SHOP_RULES, 1, rules)?;
+        }
+        if !self.synonyms.is_empty() {
+            writer.value(SYNONYMS, 1, &self.synonyms)?;
+        }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
 
@@ -209,6 +241,11 @@ impl Facts {
     pub fn published(&self) -> Option<(&PublishedCounts, &PublishedStatistics)> {
         let both = (&self.published, self.statistics.published());
         (both != (&PublishedCounts::default(), &PublishedStatistics::default())).then_some(both)
+    }
+
+    /// The rules of the shop; `None` if there never were any.
+    pub fn rule_texts(&self) -> Option<&RuleTexts> {
+        (self.shop_rules != RuleTexts::default()).then_some(&self.shop_rules)
     }
 
     /// Reads the facts from a checkpoint; `None` if this build cannot use a part, because every part is needed.
@@ -227,6 +264,14 @@ impl Facts {
                 None => Some(Default::default()),
                 Some(_) => source.value("facts/published", 1)?,
             };
+        let shop_rules: Option<RuleTexts> = match source.checkpoint().section_version(SHOP_RULES) {
+            None => Some(RuleTexts::default()),
+            Some(_) => source.value(SHOP_RULES, 1)?,
+        };
+        let synonyms: Option<Box<str>> = match source.checkpoint().section_version(SYNONYMS) {
+            None => Some(Box::default()),
+            Some(_) => source.value(SYNONYMS, 1)?,
+        };
         let assemble = || {
             let (mut statistics, counters, duplicates): (RuleStatistics, _, _) = rules?;
             let (published, published_statistics) = published?;
@@ -235,6 +280,7 @@ impl Facts {
             let (items, catalogue): (Vocabulary, PagedVec<Arc<CatalogueEntry>, ENTRIES>) = (items?, catalogue?);
             Some(Self {
                 products: Products::of_catalogue(&items, &catalogue),
+                columns: Columns::default(),
                 items,
                 shoppers: shoppers?,
                 types: types?,
@@ -248,6 +294,8 @@ impl Facts {
                 duplicates,
                 published,
                 settings: settings?,
+                shop_rules: shop_rules?,
+                synonyms: synonyms?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -310,6 +358,8 @@ impl Facts {
                 }
             }
             Body::Settings(settings) => self.settings = settings.clone(),
+            Body::Synonyms(synonyms) => self.synonyms = synonyms.clone(),
+            Body::Rules(rules) => self.shop_rules = RuleTexts { json: rules.clone(), since: record.offset.next() },
             Body::Duplicates { same, conflicting } => {
                 self.duplicates[0] += same;
                 self.duplicates[1] += conflicting;
@@ -385,6 +435,7 @@ impl Facts {
         self.overview.remove(index, entry);
         edit(Arc::make_mut(entry));
         self.overview.add(index, entry);
+        self.columns.change(index, entry);
         self.products.change(index, parent.as_deref(), &self.items, &self.catalogue);
         self.catalogue_changed = offset.next();
     }
@@ -483,14 +534,23 @@ impl Facts {
     /// An item's description, with what it lacks from its product.
     pub fn described(&self, item: ItemIdx) -> Option<Described<'_>> {
         let own = &self.entry(item)?.item;
-        let Some(product) = self.products.of(item) else { return Some(own.into()) };
-        match self.products.describing(product, &self.catalogue).filter(|&other| other != item) {
-            Some(other) => {
-                let is_parent = self.products.parent(product) == Some(other);
-                Some(Described::with(own, &self.entry(other)?.item, is_parent))
-            }
+        match self.completing(item) {
+            Some((other, is_parent)) => Some(Described::with(own, &self.entry(other)?.item, is_parent)),
             None => Some(own.into()),
         }
+    }
+
+    /// The item whose description has what that of `item` lacks, and whether it is the parent, which has attributes for its
+    /// variants too.
+    pub fn completing(&self, item: ItemIdx) -> Option<(ItemIdx, bool)> {
+        let product = self.products.of(item)?;
+        let other = self.products.describing(product, &self.catalogue).filter(|&other| other != item)?;
+        Some((other, self.products.parent(product) == Some(other)))
+    }
+
+    /// A field of the whole catalogue. It is made when it is first asked for.
+    pub fn column(&self, field: &ColumnField) -> Arc<Column> {
+        self.columns.get(field, &self.catalogue)
     }
 
     /// The items whose descriptions may change with that of `item`, because it describes their product.

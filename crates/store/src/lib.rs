@@ -6,6 +6,7 @@
 mod backup;
 mod checkpoint;
 mod circumstances;
+mod columns;
 mod erasure;
 mod error;
 mod facts;
@@ -26,9 +27,10 @@ pub use checkpoint::{
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
 };
 pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_descriptors};
+pub use columns::{Column, ColumnField, MAX_COLUMNS};
 pub use erasure::PendingErasure;
 pub use error::StoreError;
-pub use facts::{CatalogueEntry, Fact, Facts, Names, session_hash, shopper_name};
+pub use facts::{CatalogueEntry, Fact, Facts, Names, RuleTexts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use overview::Overview;

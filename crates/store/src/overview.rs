@@ -105,6 +105,11 @@ impl Overview {
         self.attributes.get(name).is_some_and(|(_, n_numbers)| *n_numbers > 0)
     }
 
+    /// Whether every described item that has this attribute has a number.
+    pub fn has_numbers_only(&self, name: &str) -> bool {
+        self.attributes.get(name).is_some_and(|(n, n_numbers)| n == n_numbers)
+    }
+
     /// The attributes that described items have, by name.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
         self.attributes.keys().map(|name| &**name)

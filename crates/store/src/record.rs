@@ -129,6 +129,10 @@ pub enum Body {
     },
     /// About events of a published key.
     Published(Box<PublishedRecord>),
+    /// The rules of the shop in force from here on, as JSON: a list of [`accrue_event::ShopRule`].
+    Rules(Box<str>),
+    /// The shop's synonyms in force from here on, a rule a line.
+    Synonyms(Box<str>),
 }
 
 /// A checked event with its repairs.

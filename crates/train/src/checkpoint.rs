@@ -481,6 +481,12 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if let Some(published) = facts.published() {
         parts.insert("facts.published".to_string(), checksum(&published));
     }
+    if let Some(rules) = facts.rule_texts() {
+        parts.insert("facts.shop_rules".to_string(), checksum(rules));
+    }
+    if !facts.synonyms.is_empty() {
+        parts.insert("facts.synonyms".to_string(), checksum(&facts.synonyms));
+    }
     ensemble.members.visit(&mut Checksums(&mut parts));
     Ok(Digest { offset: facts.end.0, log: format!("{:032x}", log.digest(facts.end)?), state: checksum(&parts), parts })
 }

@@ -25,5 +25,6 @@ mod poison;
 mod recover;
 mod resets;
 mod retention;
+mod search_pages;
 mod server;
 mod versions;

@@ -71,9 +71,10 @@ impl Shop<'_> {
             return Ok(());
         }
         let overview = self.facts.overview();
+        let own: Vec<&str> = own_names().collect();
         for (name, choices) in filter.attributes() {
             if !overview.has_attribute(name) {
-                return Err(UnknownField { name: name.into(), near: self.near(name), is_text: false });
+                return Err(UnknownField { name: name.into(), near: self.near(name, &own), is_text: false });
             }
             let is_range = choices.iter().all(|choice| matches!(choice, Choice::Range(_)));
             if is_range && !overview.has_numbers(name) {
@@ -83,15 +84,14 @@ impl Shop<'_> {
         Ok(())
     }
 
-    /// The fields whose names are nearest to `name`, best first.
-    fn near(&self, name: &str) -> Vec<String> {
+    /// The fields whose names are nearest to `name`, best first: attributes, and those of `own`, the fields of the
+    /// vocabulary that may be named in its place.
+    pub(crate) fn near(&self, name: &str, own: &[&str]) -> Vec<String> {
         let attributes = self.facts.overview().attributes();
-        let own = OTHER_NAMES.iter().filter(|(other, _)| singular(&folded(name)) == *other).map(|(_, own)| (0, *own));
-        let spelt = own_names()
-            .map(|own| -> &str { own })
-            .chain(attributes)
-            .filter_map(|known| Some((distance(name, known)?, known)));
-        let found: BTreeSet<(usize, &str)> = own.chain(spelt).collect();
+        let is_meant = |(other, known): &&(&str, &str)| singular(&folded(name)) == *other && own.contains(known);
+        let other = OTHER_NAMES.iter().filter(is_meant).map(|(_, known)| (0, *known));
+        let spelt = own.iter().copied().chain(attributes).filter_map(|known| Some((distance(name, known)?, known)));
+        let found: BTreeSet<(usize, &str)> = other.chain(spelt).collect();
         let mut near: Vec<String> = Vec::new();
         for (_, known) in found {
             if near.len() < N_NEAR && !near.iter().any(|told| told == known) {

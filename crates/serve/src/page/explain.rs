@@ -38,7 +38,7 @@ pub(super) fn explain(situation: &Situation<'_>, page: &[Candidate]) -> Vec<Vec<
         let shares = events.iter().zip(&without).map(|(&event, scores)| (event, by_models - scores[place]));
         let mut reasons = cited(situation, candidate.item, shares.collect(), by_models);
         add_rest(situation, candidate.item, by_models, &mut reasons);
-        reasons.extend(candidate.shares.iter().map(|share| Reason::plain(share.code, share.text, share.added)));
+        reasons.extend(candidate.shares.iter().map(|share| Reason::plain(share.code, &share.text, share.added)));
         reasons
     };
     page.iter().enumerate().map(explain_one).collect()

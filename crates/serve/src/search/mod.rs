@@ -88,6 +88,8 @@ pub struct SearchSettings {
     pub b: f32,
     /// Factor on the score of items that have every concept of a query.
     pub all_terms: f32,
+    /// A file of words of one meaning, a line for each group: `brolly, umbrella` or `notebook => laptop`.
+    pub synonyms: Option<PathBuf>,
     /// Whether words that have one meaning in every shop (`xmas`, `christmas`) find each other.
     pub common_synonyms: bool,
 }
@@ -101,6 +103,7 @@ impl Default for SearchSettings {
             k1: 1.2,
             b: 0.75,
             all_terms: 1.25,
+            synonyms: None,
             common_synonyms: true,
         }
     }
@@ -198,6 +201,8 @@ pub struct Retrieved {
     pub corrected: Option<Box<str>>,
     /// Words of the query that the candidates may lack, because no item has all of them.
     pub dropped: Vec<Box<str>>,
+    /// How often matches were looked for: more than once if nothing with all words was admitted.
+    pub n_rounds: u32,
 }
 
 /// Why an index cannot be opened, written or read.

@@ -144,12 +144,14 @@ impl ReadQuery {
     ) -> Result<Retrieved, SearchError> {
         let limit = limit.min(MAX_DEPTH);
         let mut kept = self.plan.needed;
+        let mut n_rounds = 1;
         let mut retrieved = self.collect(kept, admit, limit)?;
         if retrieved.total == 0 && kept.count_ones() > 1 {
             if self.typos == Typos::Unknown {
                 let exact =
                     std::mem::replace(&mut self.plan, self.snapshot.plan(&self.query, &self.settings, Typos::All)?);
                 retrieved = self.collect(self.plan.needed, admit, limit)?;
+                n_rounds += 1;
                 match retrieved.total {
                     0 => self.plan = exact,
                     _ => kept = self.plan.needed,
@@ -159,12 +161,14 @@ impl ReadQuery {
                 for some in self.most_telling(kept)? {
                     kept = some;
                     retrieved = self.collect(kept, admit, limit)?;
+                    n_rounds += 1;
                     if retrieved.total > 0 {
                         break;
                     }
                 }
             }
         }
+        retrieved.n_rounds = n_rounds;
         if let Some(first) = retrieved.candidates.first() {
             retrieved.corrected = self.corrected(first.found.item_idx)?;
             retrieved.dropped = self.dropped(kept);

@@ -76,6 +76,12 @@ impl Synonyms {
         Ok(Self { rules })
     }
 
+    /// These rules and others.
+    pub fn and(mut self, other: Self) -> Self {
+        self.rules.extend(other.rules);
+        self
+    }
+
     /// Lines with a rule.
     pub fn len(&self) -> usize {
         self.rules.len()
