@@ -1,8 +1,8 @@
 // see README.md
 {
 let d = document, {url, user} = d.currentScript.dataset, s = sessionStorage, on = addEventListener
-let queue = [], timer
-s.accrue ||= "s" + Math.random()
+let queue = [], timer, early = window.accrue?.q
+s.accrue ||= crypto.getRandomValues(new Uint32Array(4)).join("-")
 let send = () => {
   timer = 0
   queue[0] && navigator.sendBeacon(url, JSON.stringify(queue.splice(0)))
@@ -15,7 +15,8 @@ let tell = (type, {item, rec, pos}) => add(type, item, rec && {recommendation_id
 let seen = new IntersectionObserver(all => all.map(({isIntersecting, target: t}) =>
   isIntersecting && (seen.unobserve(t), tell("impression", t.dataset))), {threshold: .5})
 add.watch = () => d.querySelectorAll("[data-item]").forEach(e => seen.observe(e))
-on("DOMContentLoaded", add.watch)
+early?.map(call => add(...call))
+d.readyState == "loading" ? on("DOMContentLoaded", add.watch) : add.watch()
 on("click", ({target: t}) => {
   let e = t.closest("[data-item]")
   e && tell(t.closest("[data-cart]") ? "cart" : "click", e.dataset)

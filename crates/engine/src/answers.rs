@@ -69,6 +69,7 @@ impl Engine {
             Ok(answer)
         })?;
         let Answered { answer, arm } = &answered;
+        self.running().shared.recent_searches.remember(id, &query);
         self.record(id, || {
             let page = Page::Search { query: query.into() };
             served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)

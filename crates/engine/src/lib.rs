@@ -30,6 +30,7 @@ mod learn;
 mod offline;
 pub mod online_model;
 mod operator;
+mod recent_searches;
 mod retention;
 mod rules;
 mod running;

@@ -14,6 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::challenger::mailbox::Mailbox;
+use crate::recent_searches::RecentSearches;
 use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
 use crate::write::index_change::IndexChange;
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
     pub progressed: Condvar,
     pub index: Mutex<Option<Sender<IndexChange>>>,
     pub served: ServedQueue,
+    pub recent_searches: RecentSearches,
     pub mailbox: Mailbox,
     pub checkpoint: Mutex<CheckpointStatus>,
     pub search: Mutex<IndexStatus>,
@@ -102,6 +104,7 @@ impl Shared {
             search: Mutex::default(),
             suggestions: RwLock::default(),
             served: ServedQueue::new(record_share),
+            recent_searches: RecentSearches::default(),
             mailbox: Mailbox::default(),
             checkpoint: Mutex::default(),
             pruning: Mutex::default(),

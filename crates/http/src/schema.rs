@@ -107,14 +107,14 @@ pub struct UserRecord {
 pub struct RuleRecord {
     /// Its name in reasons; each name once.
     pub name: String,
-    /// `pin` gives items places of their own, `boost` multiplies their scores, `bury` puts them behind all others, `hide`
-    /// leaves them out.
+    /// `pin` gives items places of their own, `boost` multiplies their scores, `bury` puts them behind all others,
+    /// `hide` leaves them out.
     #[schema(example = "boost")]
     pub action: String,
     /// The search that it holds for: the same words, whatever their case and marks.
     pub query: Option<String>,
-    /// The category whose pages it holds for: those whose filter has `category:NAME`, joined by `AND` at its top. Without a
-    /// query and a category, a rule holds everywhere.
+    /// The category whose pages it holds for: those whose filter has `category:NAME`, joined by `AND` at its top.
+    /// Without a query and a category, a rule holds everywhere.
     pub category: Option<String>,
     /// The items; a parent stands for its variants.
     pub items: Option<Vec<String>>,

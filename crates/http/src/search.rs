@@ -30,8 +30,8 @@ const PERSONALISATION: f32 = 0.5;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"query": "red mug", "user": "u1", "n": 20, "filter": "price:..20"}))]
 pub(super) struct SearchBody {
-    /// What the shopper typed (also read as `q`). Without words, everything that passes the filter is listed, ordered by what
-    /// sells and by what the shopper likes: the page of a category. It may be left out where there is a filter.
+    /// What the shopper typed (also read as `q`). Without words, everything that passes the filter is listed, ordered
+    /// by what sells and by what the shopper likes: the page of a category. It may be left out where there is a filter.
     #[serde(alias = "q")]
     query: Option<String>,
     /// The customer.
@@ -49,15 +49,15 @@ pub(super) struct SearchBody {
     offset: Option<usize>,
     /// What may be shown.
     filter: Option<String>,
-    /// Fields whose values are counted over all matches: `brand`, `category`, `tag`, `price`, `stock`, `currency`, `locale`
-    /// or attributes, as a list or with commas between them; at most 20. A condition of the filter that names only a
-    /// facet's own field, joined by `AND` and without `NOT`, does not restrict that facet.
+    /// Fields whose values are counted over all matches: `brand`, `category`, `tag`, `price`, `stock`, `currency`,
+    /// `locale` or attributes, as a list or with commas between them; at most 20. A condition of the filter that names
+    /// only a facet's own field, joined by `AND` and without `NOT`, does not restrict that facet.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, example = json!(["brand", "category", "price"]))]
     facets: FieldNames,
-    /// The order of the hits: `price`, `published_at`, `title`, `popularity`, `stock`, `brand`, `id` or an attribute, each
-    /// with `:asc` or `:desc`, as a list or with commas between them; at most 4. By score if left out, or `relevance`. Items
-    /// without the field come last. Hits then have all words of the query, if any item has them all.
+    /// The order of the hits: `price`, `published_at`, `title`, `popularity`, `stock`, `brand`, `id` or an attribute,
+    /// each with `:asc` or `:desc`, as a list or with commas between them; at most 4. By score if left out, or
+    /// `relevance`. Items without the field come last.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "price:asc")]
     sort: FieldNames,
@@ -73,8 +73,8 @@ pub(super) struct SearchBody {
     #[serde(alias = "personalization")]
     #[schema(minimum = 0, maximum = 1, default = 0.5)]
     personalisation: Option<f32>,
-    /// What the answer says of each hit beside its id: names such as `title`, `price`, `image`, `attributes.colour`, as a
-    /// list or with commas between them; `title,price` if left out. A variant has from its product what it lacks.
+    /// What the answer says of each hit beside its id: names such as `title`, `price`, `image`, `attributes.colour`, as
+    /// a list or with commas between them; `title,price` if left out. A variant has from its product what it lacks.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, example = json!(["title", "price", "image"]))]
     fields: Option<FieldNames>,
@@ -88,8 +88,8 @@ pub(super) struct SearchBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SearchParams {
-    /// What the shopper typed (also read as `query`). Without words, everything that passes the filter is listed, ordered by
-    /// what sells and by what the shopper likes. It may be left out where there is a filter.
+    /// What the shopper typed (also read as `query`). Without words, everything that passes the filter is listed,
+    /// ordered by what sells and by what the shopper likes. It may be left out where there is a filter.
     #[serde(alias = "query")]
     #[param(example = "red mug")]
     q: Option<String>,
@@ -126,8 +126,8 @@ pub(super) struct SearchParams {
     /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
     #[serde(alias = "personalization")]
     personalisation: Option<f32>,
-    /// What the answer says of each hit beside its id, with commas between the names; `title,price` if left out. A variant
-    /// has from its product what it lacks.
+    /// What the answer says of each hit beside its id, with commas between the names; `title,price` if left out. A
+    /// variant has from its product what it lacks.
     #[serde(default)]
     #[param(value_type = Option<String>, example = "title,price,image")]
     fields: Option<FieldNames>,
@@ -162,8 +162,8 @@ pub(super) struct SearchAnswerBody {
     /// Time inside the server, in milliseconds.
     #[schema(example = 1.3)]
     took_ms: f64,
-    /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, and until it is built
-    /// again latest changes of the catalogue are missing.
+    /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, and
+    /// until it is built again latest changes of the catalogue are missing.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
     /// What was searched for, if a word of the query was taken for a mistyped one.

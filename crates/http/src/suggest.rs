@@ -63,8 +63,8 @@ pub(super) struct SuggestionBody {
 
 /// Suggest what a shopper may want
 ///
-/// Titles, brands and categories whose words begin like what was typed, also with typing errors. Only what a page may show
-/// is suggested. For a key with the scope `search` and without `read`, `user` is left out, and `degraded` says
+/// Titles, brands and categories whose words begin like what was typed, also with typing errors. Only what a page may
+/// show is suggested. For a key with the scope `search` and without `read`, `user` is left out, and `degraded` says
 /// `persons_left_out`.
 #[utoipa::path(
     get,

@@ -1,11 +1,12 @@
 //! One field of the whole catalogue as numbers: what counting the values of a field reads instead of every description.
 //!
-//! In: descriptions, one change at a time. Out: for each item the codes of its own values, and what the codes stand for.
-//! What a variant has from its product is not here; [`Facts::completing`](crate::Facts::completing) says where to look.
+//! In: descriptions, one change at a time. Out: for each item the codes of its own values, and what the codes stand
+//! for. What a variant has from its product is not here; [`Facts::completing`](crate::Facts::completing) says where to
+//! look.
 //!
-//! A column is made when it is first asked for, and follows every change of the catalogue from then on. It is derived from
-//! the catalogue, so it is neither saved nor part of a digest. At most [`MAX_COLUMNS`] are kept, and one whose values have
-//! changed so often that most of what it remembers is out of use is made again.
+//! A column is made when it is first asked for, and follows every change of the catalogue from then on. It is derived
+//! from the catalogue, so it is neither saved nor part of a digest. At most [`MAX_COLUMNS`] are kept, and one whose
+//! values have changed so often that most of what it remembers is out of use is made again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -86,7 +87,8 @@ impl Column {
         self.numbers.get(item as usize).copied().filter(|number| !number.is_nan())
     }
 
-    /// The group of a code: values that differ in case or composition alone are one value to a filter, and in one group.
+    /// The group of a code: values that differ in case or composition alone are one value to a filter, and in one
+    /// group.
     pub fn group(&self, code: u32) -> u32 {
         self.spellings[code as usize].group
     }

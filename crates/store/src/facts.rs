@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::columns::Columns;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Histories, Interaction,
-    ItemIdx, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource,
-    ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    ItemIdx, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, Searches,
+    SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -29,6 +29,8 @@ const REASONS: usize = 4_096;
 const SHOP_RULES: &str = "facts/shop_rules";
 /// The section of the shop's synonyms.
 const SYNONYMS: &str = "facts/synonyms";
+/// The section of choices after searches.
+const SEARCHES: &str = "facts/searches";
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -176,6 +178,9 @@ pub struct Facts {
     /// The shop's synonyms, a rule a line; empty if there are none.
     #[serde(skip)]
     pub synonyms: Box<str>,
+    /// What was chosen after searches.
+    #[serde(skip)]
+    pub searches: Searches,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -205,6 +210,7 @@ impl Facts {
             settings: Box::default(),
             shop_rules: RuleTexts::default(),
             synonyms: Box::default(),
+            searches: Searches::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -233,6 +239,9 @@ impl Facts {
         }
         if !self.synonyms.is_empty() {
             writer.value(SYNONYMS, 1, &self.synonyms)?;
+        }
+        if self.searches != Searches::default() {
+            writer.value(SEARCHES, 1, &self.searches)?;
         }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -272,6 +281,10 @@ impl Facts {
             None => Some(Box::default()),
             Some(_) => source.value(SYNONYMS, 1)?,
         };
+        let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
+            None => Some(Searches::default()),
+            Some(_) => source.value(SEARCHES, 1)?,
+        };
         let assemble = || {
             let (mut statistics, counters, duplicates): (RuleStatistics, _, _) = rules?;
             let (published, published_statistics) = published?;
@@ -296,6 +309,7 @@ impl Facts {
                 settings: settings?,
                 shop_rules: shop_rules?,
                 synonyms: synonyms?,
+                searches: searches?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -404,7 +418,8 @@ impl Facts {
             self.types.intern(name);
         }
         if let Some(item) = &event.item {
-            self.intern_item(offset, item);
+            let item = self.intern_item(offset, item);
+            self.searches.observe(event, item);
         }
         if let Some(interaction) = self.interaction(event) {
             self.histories.push(&interaction);

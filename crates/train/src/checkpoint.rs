@@ -202,16 +202,17 @@ pub fn recover(
         }
         found => found?.flatten(),
     };
+    let settings = settings_for(log, settings)?;
     let mut recovered = match found {
         None => Recovered {
             facts: Facts::new(settings.history_capacity),
-            learner: Learner::new(settings.clone()),
+            learner: Learner::new(settings),
             checkpoint: None,
             skipped,
             unread: Vec::new(),
         },
         Some(found) => {
-            let (facts, learner, unread) = load(&found.checkpoint, log, settings)?;
+            let (facts, learner, unread) = load(&found.checkpoint, log, &settings)?;
             let checkpoint = Some(found.checkpoint.header().offset);
             Recovered { facts, learner, checkpoint, skipped: found.skipped, unread }
         }
@@ -219,6 +220,22 @@ pub fn recover(
     recovered.learner.share_histories(&recovered.facts, usize::MAX);
     recovered.read_on(log, until)?;
     Ok(recovered)
+}
+
+/// The settings with the seed and the length of histories that the log began with. They cannot change with time: a state that was
+/// learned with others could not be computed again from the log.
+fn settings_for(log: &mut LogReader, settings: &LearnSettings) -> Result<LearnSettings, TrainError> {
+    let mut first = None;
+    if log.start() == Offset(0) && log.end() > Offset(0) {
+        log.read(Offset(0), 1, |record| {
+            if let Body::Settings(text) = record.body {
+                first = Some(text);
+            }
+        })?;
+    }
+    let Some(text) = first else { return Ok(settings.clone()) };
+    let first = LearnSettings::from_record(&text).map_err(|error| TrainError::Settings(error.to_string()))?.settings;
+    Ok(LearnSettings { seed: first.seed, history_capacity: first.history_capacity, ..settings.clone() })
 }
 
 /// Refuses a log that has lost records or was replaced by another one: the checkpoint's state was not computed from it.
@@ -486,6 +503,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     }
     if !facts.synonyms.is_empty() {
         parts.insert("facts.synonyms".to_string(), checksum(&facts.synonyms));
+    }
+    if facts.searches != Default::default() {
+        parts.insert("facts.searches".to_string(), checksum(&facts.searches));
     }
     ensemble.members.visit(&mut Checksums(&mut parts));
     Ok(Digest { offset: facts.end.0, log: format!("{:032x}", log.digest(facts.end)?), state: checksum(&parts), parts })

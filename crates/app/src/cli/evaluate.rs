@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::evaluation_table;
-use super::ingest::{mapping_argument, mapping_file};
+use super::ingest::{mapping_argument, mapping_file, recognised_events};
 use super::output::Output;
 use super::problem::{Expected, Problem};
 use super::{Context, Exit};
@@ -143,7 +143,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         models: arguments.models.clone(),
         train: arguments.train.clone().unwrap_or_default(),
         test: arguments.test.clone(),
-        mapping: arguments.mapping.as_ref().map(|path| mapping_file(path, None)).transpose()?,
+        mapping: mapping_of(&arguments, context.output)?,
         named: match &arguments.map {
             Some(pairs) if *protocol == evaluation::SEARCH => mapping_argument(pairs, RecordKind::Items)?,
             Some(pairs) => mapping_argument(pairs, RecordKind::Events)?,
@@ -164,6 +164,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         }
         reports => reports?,
     };
+    reports.iter().for_each(|report| note_few_predictions(report, context.output));
     if let Some(page) = &arguments.html {
         write_page(page, &reports, &arguments)?;
     }
@@ -178,6 +179,28 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     }
     Ok(Exit::Success)
 }
+
+/// The mapping that was given, or that of a known system's export.
+fn mapping_of(arguments: &Arguments, output: Output) -> anyhow::Result<Option<Mapping>> {
+    let is_told = arguments.map.is_some() || arguments.columns.is_some();
+    Ok(match (&arguments.mapping, &arguments.train) {
+        (Some(path), _) => Some(mapping_file(path, None)?),
+        (None, Some(train)) if !is_told => recognised_events(train, output),
+        (None, _) => None,
+    })
+}
+
+/// Tells how to get more predictions from a small stream.
+fn note_few_predictions(report: &Value, output: Output) {
+    let every = &report["settings"]["every"];
+    let is_sampled = report["protocol"] == "stream" && every.as_str().map_or(every != 1, |every| every != "1");
+    if let Some(n) = report["n_eval"].as_u64().filter(|&n| is_sampled && n < FEW_PREDICTIONS) {
+        output.note(&format!("only {n} predictions: one choice in {every} is predicted; --set every=1 predicts all"));
+    }
+}
+
+/// Fewer predictions than this say little.
+const FEW_PREDICTIONS: u64 = 500;
 
 /// Settings of protocols that an earlier report states beside those of its model.
 const OF_PROTOCOLS: [&str; 9] = ["on", "seen", "at", "share", "negatives", "refit", "folds", "split", "types"];

@@ -16,7 +16,7 @@ use accrue_engine::online_model::OnlineModel;
 use accrue_engine::{Config, learn_settings};
 use accrue_event::{
     Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RecordKind, RuleStatistics,
-    Timestamp, User,
+    Timestamp, Tree, User,
 };
 use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
 use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
@@ -30,6 +30,7 @@ use accrue_model::Part;
 use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
 use anyhow::{Context as _, bail, ensure};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use predictions::Predicted;
@@ -471,7 +472,7 @@ fn with_model_settings(
     for (key, text) in model.settings().into_iter().chain(pairs.iter().map(|(&key, &text)| (key, text))) {
         let path = key.strip_prefix("model.").unwrap_or(key);
         let mut table = toml::Table::try_from(&settings)?;
-        let changed = set(&mut table, path, text).and_then(|()| Ok(table.try_into()?));
+        let changed = set(&mut table, path, text).and_then(|()| Ok(Tree::deserialize(table)?.read()?));
         settings = changed.with_context(|| format!("--set {key}={text}"))?;
     }
     settings.part = model.part;
@@ -514,6 +515,7 @@ fn read(
     let mut check = Check::new(settings, RuleStatistics::default())?;
     let mut items: BTreeMap<ItemId, Item> = BTreeMap::new();
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
+    let mut example: Option<String> = None;
     let mut data = StreamData::default();
     let mapping = match &request.mapping {
         Some(mapping) => mapping.clone(),
@@ -527,11 +529,14 @@ fn read(
             break;
         }
         for entry in batch.entries {
-            let mut refuse = |code: &str| *refused.entry(code.to_string()).or_default() += 1;
+            let mut refuse = |code: &str, why: &dyn std::fmt::Display| {
+                example.get_or_insert_with(|| why.to_string());
+                *refused.entry(code.to_string()).or_default() += 1;
+            };
             let (event, description) = match entry {
                 Entry::Event(event, item) => (event, item),
                 Entry::Unreadable(refusal) => {
-                    refuse(refusal.rejection.reason.code());
+                    refuse(refusal.rejection.reason.code(), &refusal.rejection);
                     continue;
                 }
                 Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {
@@ -541,10 +546,10 @@ fn read(
             let known = |id: &ItemId| items.get(id).map(|item| KnownItem { price: item.price, category: None });
             // No event of a file is late, so the clock is at the end of time.
             match check.judge(&event, Timestamp(i64::MAX / 4), known) {
-                Outcome::Quarantined(rejection) => refuse(rejection.reason.code()),
+                Outcome::Quarantined(rejection) => refuse(rejection.reason.code(), &rejection),
                 Outcome::Accepted(event) | Outcome::Repaired(event, _) => {
                     if types.is_some_and(|types| !types.iter().any(|kept| kept == event.event_type.name())) {
-                        refuse("other_type");
+                        refuse("other_type", &format_args!("its type is `{}`", event.event_type.name()));
                         continue;
                     }
                     check.observe(&event, event.item.as_ref().and_then(known));
@@ -558,6 +563,14 @@ fn read(
                 }
             }
         }
+    }
+    if let Some(example) = example.filter(|_| data.events.is_empty()) {
+        let n: u64 = refused.values().sum();
+        bail!(
+            "{}: none of its {n} records can be used; the first: {example} (docs/mapping.md says how to name the form of times, \
+             numbers and types)",
+            request.train.display()
+        );
     }
     if let Some(path) = &request.users {
         data.users = read_users(path, &check)?;

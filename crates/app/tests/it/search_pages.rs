@@ -171,3 +171,29 @@ fn rules_of_the_shop_hold_from_the_next_answer_on() {
     assert_eq!(shop.get("/v1/search?q=linen").json()["total"], 4);
     assert_eq!(shop.send("DELETE", "/v1/rules", &[], b"").status, 200);
 }
+
+#[test]
+fn clicks_of_several_shoppers_move_the_next_identical_search_and_make_a_suggestion() {
+    let shop = shop();
+    let before = shop.get("/v1/search?q=linen").json();
+    let order = ids(&before);
+    let last = order[order.len() - 1].to_owned();
+    for (n, user) in ["ann", "bob", "eve"].into_iter().enumerate() {
+        let found = shop.get(&format!("/v1/search?q=linen&user={user}")).json();
+        let position = ids(&found).iter().position(|id| *id == last).unwrap();
+        let click = json!({"type": "click", "user": user, "item": last, "recommendation_id": found["search_id"],
+            "position": position, "at": format!("2026-03-01T10:00:0{n}Z")});
+        let now = shop.get("/v1/search?q=linen&personalisation=0&explain=true").json();
+        assert!(!now.to_string().contains("chosen_after_search"), "not before {user}");
+        assert_eq!(shop.post("/v1/events", &json!([click])).json()["accepted"], 1);
+    }
+    // The facts are current at the acknowledgement, so no wait is needed.
+    let after = shop.get("/v1/search?q=LINEN&personalisation=0&explain=true").json();
+    assert_eq!(ids(&after)[0], last, "{after}");
+    assert!(after["hits"][0]["reasons"].to_string().contains("chosen_after_search"));
+    let other = shop.get("/v1/search?q=linen%20shirt&explain=true").json();
+    assert!(!other.to_string().contains("chosen_after_search"), "another query");
+    let suggested = shop.get("/v1/suggest?q=lin").json();
+    assert_eq!(suggested["suggestions"][0], json!({"text": "linen", "kind": "query"}));
+    assert!(shop.engine.item(&last.as_str().into()).is_some());
+}

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use accrue_event::{
-    ContentIds, EventId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, Rejection, Repair,
+    ContentIds, Event, EventId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, Rejection, Repair,
     arrival_id, content_hash, lacks_id,
 };
 use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
@@ -16,6 +16,16 @@ use super::published::inert_body;
 use super::writer::Writer;
 use crate::clock::Arrival;
 use crate::error::EngineError;
+use crate::shared::Shared;
+
+/// Adds what was searched for to an event that names the answer of a search.
+fn fill_query(shared: &Shared, event: &mut Event) {
+    if event.query.is_none()
+        && let Some(answer) = &event.recommendation_id
+    {
+        event.query = shared.recent_searches.words(answer);
+    }
+}
 
 /// A batch after each of its events was judged by itself.
 #[derive(Default)]
@@ -43,6 +53,7 @@ impl Writer {
         let facts = shared.facts.read();
         let mut judged = self.judge_each(batch, sender, arrival, before as u64, &facts);
         let mut same = self.drop_known_refusals(&mut judged, group)?;
+        judged.passed.iter_mut().for_each(|checked| fill_query(&shared, &mut checked.event));
         let Judged { passed, refusals, .. } = judged;
         same += match sender {
             Sender::Shop => self.refuse(refusals, group, &mut outcome, bodies)?,

@@ -1,11 +1,11 @@
 //! A filter beside facets: which of its conditions are a shopper's selection within a facet.
 //!
-//! In: a filter and the fields that are counted. Out: for each item whether it passes, or fails nothing but the selection
-//! of one facet. Such an item is no hit, and it is counted in that facet, which so shows what else could be chosen: the
-//! usual rule of shops, where a click on a second brand adds to the first.
+//! In: a filter and the fields that are counted. Out: for each item whether it passes, or fails nothing but the
+//! selection of one facet. Such an item is no hit, and it is counted in that facet, which so shows what else could be
+//! chosen: the usual rule of shops, where a click on a second brand adds to the first.
 //!
-//! A selection is a condition that `AND` joins at the top of the filter, that names only the facet's field, and that has no
-//! `NOT` in it. What `NOT` excludes stays out of all counts.
+//! A selection is a condition that `AND` joins at the top of the filter, that names only the facet's field, and that
+//! has no `NOT` in it. What `NOT` excludes stays out of all counts.
 
 use accrue_store::{ColumnField, Described};
 

@@ -1,8 +1,8 @@
 //! Facets: how many of the products that match have each value of a field.
 //!
 //! In: the names of fields, and every match. Out: for each field its values with their counts, or how its numbers are
-//! spread. Counts are exact: over all matches and not those of the page, and by product: a product counts once for a value,
-//! however many of its variants have it, and only for variants that may be shown and pass the filter.
+//! spread. Counts are exact: over all matches and not those of the page, and by product: a product counts once for a
+//! value, however many of its variants have it, and only for variants that may be shown and pass the filter.
 //!
 //! The values of a field are read from a column of the catalogue ([`accrue_store::Column`]), so counting costs a few
 //! nanoseconds for each match and facet.
@@ -72,8 +72,8 @@ const COUNTED: [&str; 7] = ["brand", "category", "tag", "price", "stock", "curre
 const NOT_COUNTED: [&str; 6] = ["id", "title", "description", "parent", "published_at", "available"];
 
 impl Shop<'_> {
-    /// The facet of a name: a field in the words of filters, `attributes.NAME`, or just `NAME`. In a shop without a single
-    /// item every name may be that of an attribute.
+    /// The facet of a name: a field in the words of filters, `attributes.NAME`, or just `NAME`. In a shop without a
+    /// single item every name may be that of an attribute.
     ///
     /// # Errors
     /// If no item has such a field.

@@ -18,9 +18,6 @@
 //!
 //! A query without words lists what passes the filter, a category for instance, by what sells and by taste. As on pages
 //! of recommendations, incomplete items are left out there, because the shopper does not ask for them by words.
-//!
-//! In an order by a field, items that lack a word of the query are left out as soon as any item has all of them: ranked
-//! by score they come last, where they do no harm; in the order of prices they would come first.
 
 mod facets;
 mod ranges;
@@ -37,11 +34,11 @@ use accrue_store::ItemIdx;
 use self::facets::Counting;
 pub use self::facets::{Facet, FacetCounts, FacetError, MAX_FACETS, MAX_VALUES, ValueCount};
 pub use self::ranges::{MAX_RANGES, NumberCounts, RangeCount};
-use self::rank::{BREADTH, Found};
+use self::rank::{BREADTH, Found, Known};
 pub use self::sort::{MAX_SORT_FIELDS, Sort, SortError};
 use crate::filter::{FacetField, Narrowed, Passes};
 use crate::page::Variants;
-use crate::rules::{ActiveRules, Pin, with_pins};
+use crate::rules::{Pin, with_pins};
 use crate::search::{Admitted, MAX_DEPTH, Match, MatchedField, ReadQuery, Retrieved, SearchError, SearchReader};
 use crate::shop::Product;
 use crate::{Grouping, SearchAnswer, SearchRequest, Shop};
@@ -59,13 +56,13 @@ impl Shop<'_> {
     /// # Errors
     /// Only when the index's files cannot be read.
     pub fn search(&self, index: &SearchReader, request: &SearchRequest) -> Result<SearchAnswer, SearchError> {
-        let rules = ActiveRules::of(self, Some(&request.query), request.filter.as_ref());
+        let known = Known::of(self, request);
         let mut query = index.read(&request.query, request.typo)?;
-        let Matches { retrieved, all: matched, pinned } = self.matches(&mut query, request, &rules)?;
+        let Matches { retrieved, all: matched, pinned } = self.matches(&mut query, request, &known)?;
         let facets = self.count(&matched, request);
         let mut answer = Answer { total: retrieved.total, degraded: Vec::new(), page: Vec::new(), is_own: true };
         match &request.sort {
-            None => self.by_score(&retrieved, &pinned, request, &rules, &mut answer),
+            None => self.by_score(&retrieved, &pinned, request, &known, &mut answer),
             Some(sort) => self.by_field(sort, &matched, request, &mut answer),
         }
         let Answer { total, degraded, page, is_own } = answer;
@@ -76,7 +73,7 @@ impl Shop<'_> {
         };
         let reasons = reasons.into_iter().map(Some).chain(std::iter::repeat(None));
         let hit =
-            |(found, fields): (&Found, Option<Vec<MatchedField>>)| self.hit(found, fields.as_deref(), is_own, &rules);
+            |(found, fields): (&Found, Option<Vec<MatchedField>>)| self.hit(found, fields.as_deref(), is_own, &known);
         let hits = page.iter().zip(reasons).map(hit).collect();
         let (version, offset) = (self.version.number, self.version.offset);
         let Retrieved { corrected, dropped, .. } = retrieved;
@@ -89,8 +86,9 @@ impl Shop<'_> {
         &self,
         query: &mut ReadQuery,
         request: &SearchRequest,
-        rules: &ActiveRules<'r>,
+        known: &Known<'r>,
     ) -> Result<Matches<'r>, SearchError> {
+        let rules = &known.rules;
         let fields: Vec<&FacetField> = request.facets.iter().map(|facet| &facet.field).collect();
         let narrowed = request.filter.as_ref().map(|filter| filter.narrowed(&fields));
         let keeps_all = request.sort.is_some() || !request.facets.is_empty();
@@ -121,7 +119,7 @@ impl Shop<'_> {
                     Product::OfVariants(product) => Some(product),
                     Product::Alone(_) => None,
                 };
-                let score = if request.sort.is_none() { self.found(&found, rules).rank() } else { found.lexical };
+                let score = if request.sort.is_none() { self.found(&found, known).rank() } else { found.lexical };
                 Admitted { score, product }
             })
         };
@@ -143,15 +141,11 @@ impl Shop<'_> {
             all.extend((is_new && keeps_all).then_some(Matched { found, passes: Passes::All }));
             pinned.push((pin, found));
         }
-        let is_whole = |matched: &Matched| matched.found.has_all;
-        if request.sort.is_some() && all.iter().any(|matched| matched.passes == Passes::All && is_whole(matched)) {
-            all.retain(is_whole);
-        }
         Ok(Matches { retrieved, all, pinned })
     }
 
-    /// The pinned items that may be shown, one of each product, as matches, and whether each is one hit more: an item that
-    /// does not match is pinned all the same. `met` has the matches of their products.
+    /// The pinned items that may be shown, one of each product, as matches, and whether each is one hit more: an item
+    /// that does not match is pinned all the same. `met` has the matches of their products.
     fn pinned<'r>(
         &self,
         pins: &[Pin<'r>],
@@ -198,10 +192,10 @@ impl Shop<'_> {
         retrieved: &Retrieved,
         pinned: &[(Pin<'_>, Match)],
         request: &SearchRequest,
-        rules: &ActiveRules<'_>,
+        known: &Known<'_>,
         answer: &mut Answer,
     ) {
-        let (mut found, behind) = self.first_products(&retrieved.candidates, request.grouping, rules);
+        let (mut found, behind) = self.first_products(&retrieved.candidates, request.grouping, known);
         answer.is_own = request.personalisation == 0.0 || found.is_empty() || self.add_taste(request, &mut found);
         if !answer.is_own {
             answer.degraded.push("cold_user");
@@ -212,7 +206,7 @@ impl Shop<'_> {
         let products: HashSet<Product> =
             pinned.iter().map(|(pin, _)| self.counted(pin.item, request.grouping)).collect();
         found.retain(|found| !products.contains(&self.counted(found.item, request.grouping)));
-        let found = with_pins(found, pinned.iter().map(|(pin, found)| (pin.place, self.found(found, rules))));
+        let found = with_pins(found, pinned.iter().map(|(pin, found)| (pin.place, self.found(found, known))));
         let n_listed = found.len();
         answer.page = found.into_iter().skip(request.offset).take(request.n).collect();
         if n_listed >= MAX_DEPTH && retrieved.total > MAX_DEPTH && answer.page.len() < request.n {
@@ -227,7 +221,7 @@ impl Shop<'_> {
         answer.total = total;
         let page = first.iter().skip(request.offset);
         // In an order by a field no rule moves a hit.
-        answer.page = page.map(|found| self.found(found, &ActiveRules::default())).collect();
+        answer.page = page.map(|found| self.found(found, &Known::default())).collect();
     }
 }
 

@@ -1,8 +1,9 @@
 //! The ranges in which a facet counts numbers: a few, with round ends, and with about as many products in each.
 //!
-//! In: the numbers of all matches, each with the product that it counts for. Out: the least, the greatest, and ranges that
-//! cover all of them and do not overlap: `from` is in the range, `to` is not. Prices of shops are far from evenly spread, so
-//! the ends are sixths of the sorted numbers (of a sample of [`SAMPLE`]), rounded to one or one and a half digits.
+//! In: the numbers of all matches, each with the product that it counts for. Out: the least, the greatest, and ranges
+//! that cover all of them and do not overlap: `from` is in the range, `to` is not. Prices of shops are far from evenly
+//! spread, so the ends are sixths of the sorted numbers (of a sample of [`SAMPLE`]), rounded to one or one and a half
+//! digits.
 
 use serde::Serialize;
 
@@ -37,7 +38,8 @@ pub struct RangeCount {
     pub count: usize,
 }
 
-/// How the numbers are spread. `is_single` says that they are `f32` numbers, such as prices, which filters compare as such.
+/// How the numbers are spread. `is_single` says that they are `f32` numbers, such as prices, which filters compare as
+/// such.
 pub(super) fn ranges(numbers: &[(f64, Product)], is_single: bool) -> NumberCounts {
     let Some(min) = numbers.iter().map(|(number, _)| *number).reduce(f64::min) else { return NumberCounts::default() };
     let max = numbers.iter().map(|(number, _)| *number).fold(min, f64::max);

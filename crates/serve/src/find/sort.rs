@@ -1,8 +1,8 @@
 //! Sorting: the hits in the order of a field instead of by score.
 //!
-//! In: the order that a request wants, and every match. Out: a total order of the products. Items that lack the field come
-//! last in both directions, and equal ones are ordered by the next field and then by id, so pages do not repeat. Of a
-//! product that variant stands in the list which comes first in the order: the cheapest under `price:asc`.
+//! In: the order that a request wants, and every match. Out: a total order of the products. Items that lack the field
+//! come last in both directions, and equal ones are ordered by the next field and then by id, so pages do not repeat.
+//! Of a product that variant stands in the list which comes first in the order: the cheapest under `price:asc`.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -70,8 +70,8 @@ pub enum SortError {
 const SORTED: [&str; 7] = ["price", "stock", "published_at", "popularity", "title", "brand", "id"];
 
 impl Shop<'_> {
-    /// Reads an order, such as `price:asc` or `published_at:desc`, from its parts; `None` is by score, which `relevance`
-    /// names too. Without a direction, what is new or popular comes first and everything else ascends.
+    /// Reads an order, such as `price:asc` or `published_at:desc`, from its parts; `None` is by score, which
+    /// `relevance` names too. Without a direction, what is new or popular comes first and everything else ascends.
     ///
     /// # Errors
     /// [`SortError`].

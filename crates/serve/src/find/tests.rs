@@ -359,7 +359,7 @@ fn hits_are_sorted_by_any_field_and_equal_ones_by_the_next() {
 }
 
 #[test]
-fn hits_in_an_order_have_all_words_if_any_item_has() {
+fn hits_in_an_order_are_those_of_the_order_by_score() {
     let named = |id, title: &str, price| mug(id, |item| (item.title, item.price) = (Some(title.into()), Some(price)));
     let catalogue = Catalogue::new(&[
         named(0, "red mug", 9.0),
@@ -369,6 +369,7 @@ fn hits_in_an_order_have_all_words_if_any_item_has() {
     ]);
     let answer = catalogue.search("red mug", None, &["price"], "price:asc");
     assert_eq!((ids(&answer.hits), answer.total), (vec!["m3", "m0"], 2));
+    assert_eq!(answer.total, catalogue.search("red mug", None, &[], "").total);
     assert_eq!(answer.facets[0].numbers.as_ref().unwrap().min, Some(5.0), "counts are those of the hits");
     let answer = catalogue.search("green mug", None, &[], "price:asc");
     assert_eq!(ids(&answer.hits), ["m2", "m3", "m0"], "no item is green");

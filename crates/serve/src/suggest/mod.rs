@@ -1,21 +1,22 @@
 //! Suggestions: what a shopper who is typing may want, before the search.
 //!
-//! In: the beginning of a text, and whose it is. Out: titles, brands and categories that begin like it, best first, in
-//! plain text. Nothing is suggested that a page would not show: of an item that is sold out, retired or not published yet,
-//! nothing, and a brand or category only while it has an item that may be shown.
+//! In: the beginning of a text, and whose it is. Out: past queries, titles, brands and categories that begin like it,
+//! best first, in plain text. Past queries are those of several different shoppers ([`accrue_store::Searches`]), so
+//! that nobody's own text is shown to others. Nothing is suggested that a page would not show: of an item that is sold
+//! out, retired or not published yet, nothing, and a brand or category only while it has an item that may be shown.
 //!
 //! [`Suggestions`] is an index of the words in titles, brands and categories, derived from the catalogue and kept in
-//! memory; one writer sets items, any number of readers ask. Each word of a request must be in a text, the last one as the
-//! beginning of a word. Where fewer texts than wanted have the words as they are written, texts follow whose words differ by
-//! typing errors (`words`): never above exact ones, and never in the first letter or in numbers.
+//! memory; one writer sets items, any number of readers ask. Each word of a request must be in a text, the last one as
+//! the beginning of a word. Where fewer texts than wanted have the words as they are written, texts follow whose words
+//! differ by typing errors (`words`): never above exact ones, and never in the first letter or in numbers.
 //!
 //! ```text
 //! score = begins · (FLOOR + popularity) · (1 + OWN · own)
 //! ```
 //!
-//! `begins` is 1 if the text begins like the request, and less if a later word does; `popularity` is how the best item sells
-//! compared with the leader of the shop; `own` is the part of the shopper's latest choices that are of the same category or
-//! brand. Equal scores are ordered by text.
+//! `begins` is 1 if the text begins like the request, and less if a later word does; `popularity` is how the best item
+//! sells compared with the leader of the shop; `own` is the part of the shopper's latest choices that are of the same
+//! category or brand. Equal scores are ordered by text.
 
 mod words;
 
@@ -50,6 +51,12 @@ const LATER: f32 = 0.7;
 const OWN: f32 = 1.0;
 /// What brands and categories, which lead to many items, are worth beside titles.
 const GROUP: f32 = 1.5;
+
+/// What queries are worth beside titles, and how much must be chosen after one for half of it.
+const QUERY: f32 = 2.0;
+const HALF: f32 = 20.0;
+/// Past queries that are compared for one answer.
+const MAX_QUERIES: usize = 500;
 
 /// What a suggestion is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -197,8 +204,8 @@ impl Suggestions {
         self.free.push(entry);
     }
 
-    /// The entries that have a word for each of `typed`, the last one as a beginning; at most [`MAX_COMPARED`] are looked at.
-    /// With `errors` the words may have typing errors.
+    /// The entries that have a word for each of `typed`, the last one as a beginning; at most [`MAX_COMPARED`] are
+    /// looked at. With `errors` the words may have typing errors.
     fn matching(&self, typed: &[String], with_errors: bool) -> Vec<u32> {
         let Some((last, whole)) = typed.split_last() else { return Vec::new() };
         let mut lists: Vec<Vec<&[u32]>> = Vec::with_capacity(typed.len());
@@ -221,7 +228,8 @@ impl Suggestions {
         found.into_iter().collect()
     }
 
-    /// The entries of each word that `typed` may be: the word itself or, unless it is a `whole` word, one that begins like it.
+    /// The entries of each word that `typed` may be: the word itself or, unless it is a `whole` word, one that begins
+    /// like it.
     fn lists(&self, typed: &str, whole: bool, with_errors: bool) -> Vec<&[u32]> {
         let from =
             |start: &str| self.words.range::<str, _>((std::ops::Bound::Included(start), std::ops::Bound::Unbounded));
@@ -294,21 +302,50 @@ impl Shop<'_> {
         let exact = self.best(suggestions, suggestions.matching(&typed, false), &typed, &liked);
         let mut chosen: Vec<Scored> = exact;
         chosen.truncate(n);
+        let mut n_near = 0;
         if chosen.len() < n && typed.iter().any(|word| errors_allowed(word) > 0) {
             let known: HashSet<u32> = chosen.iter().map(|scored| scored.entry).collect();
             let near = suggestions.matching(&typed, true).into_iter().filter(|entry| !known.contains(entry)).collect();
-            chosen.extend(self.best(suggestions, near, &typed, &liked));
-            chosen.truncate(n);
+            let near = self.best(suggestions, near, &typed, &liked);
+            n_near = near.len().min(n - chosen.len());
+            chosen.extend(near.into_iter().take(n_near));
         }
+        let queries = self.past_queries(&request.query, n);
         let suggestion = |scored: Scored| {
             let Entry { kind, text, .. } = &suggestions.entries[scored.entry as usize];
             let id = (*kind == SuggestionKind::Item).then(|| self.facts.items.name(scored.item)).flatten();
             Suggestion { text: text.clone(), kind: *kind, id: id.map(Box::from) }
         };
-        chosen.into_iter().map(suggestion).collect()
+        let texts = chosen.into_iter().map(|scored| (scored.score, suggestion(scored)));
+        let mut all: Vec<(f32, Suggestion)> = queries.into_iter().chain(texts).collect();
+        // A stable sort: queries come before equal texts, and corrected texts stay behind exact ones.
+        let n_exact = all.len() - n_near;
+        all[..n_exact].sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        all.truncate(n);
+        all.into_iter().map(|(_, suggestion)| suggestion).collect()
     }
 
-    /// The entries that may be shown, best first. Best sellers that match are among them, also if they were not looked at.
+    /// What several different shoppers searched for, and chose something after that may still be shown. What was typed
+    /// already is not suggested again.
+    fn past_queries(&self, typed: &str, n: usize) -> Vec<(f32, Suggestion)> {
+        let common = self.facts.searches.common(typed, MAX_QUERIES, self.facts.stream_time.0);
+        let is_new = |text: &str| words(text) != words(typed);
+        let leads = |items: &[ItemIdx]| items.iter().any(|&item| self.may_recommend(item, None));
+        let mut queries: Vec<(f32, Suggestion)> = common
+            .into_iter()
+            .filter(|(text, items, _)| is_new(text) && !text.contains(['<', '>']) && leads(items))
+            .map(|(text, _, chosen)| {
+                let suggestion = Suggestion { text: text.into(), kind: SuggestionKind::Query, id: None };
+                (QUERY * (FLOOR + chosen / (chosen + HALF)), suggestion)
+            })
+            .collect();
+        queries.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.text.cmp(&other.text)));
+        queries.truncate(n);
+        queries
+    }
+
+    /// The entries that may be shown, best first. Best sellers that match are among them, also if they were not looked
+    /// at.
     fn best(
         &self,
         suggestions: &Suggestions,

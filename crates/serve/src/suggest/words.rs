@@ -1,7 +1,7 @@
 //! Words of suggestions, and how far two of them are apart.
 //!
-//! In: texts as shops and shoppers write them. Out: words without case and marks, and the number of typing errors between a
-//! word that is being typed and one that it may become.
+//! In: texts as shops and shoppers write them. Out: words without case and marks, and the number of typing errors
+//! between a word that is being typed and one that it may become.
 
 use accrue_event::normalised;
 use unicode_normalization::UnicodeNormalization;
@@ -52,9 +52,10 @@ pub(super) fn errors_allowed(word: &str) -> usize {
     }
 }
 
-/// The errors between `typed` and the beginning of `word` that is nearest to it, or all of `word` if it must be `whole`;
-/// `None` if they are more than `most`. An error is a letter that is missing, added or replaced, or two neighbours swapped
-/// (Damerau, *A technique for computer detection and correction of spelling errors*, 1964, in its restricted form).
+/// The errors between `typed` and the beginning of `word` that is nearest to it, or all of `word` if it must be
+/// `whole`; `None` if they are more than `most`. An error is a letter that is missing, added or replaced, or two
+/// neighbours swapped (Damerau, *A technique for computer detection and correction of spelling errors*, 1964, in its
+/// restricted form).
 pub(super) fn errors(typed: &str, word: &str, whole: bool, most: usize) -> Option<usize> {
     let typed: Vec<char> = typed.chars().take(MAX_LETTERS).collect();
     // Letters beyond this cannot make the distance smaller.
