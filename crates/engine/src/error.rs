@@ -49,6 +49,17 @@ pub enum EngineError {
     /// The search index cannot be read or written.
     #[error(transparent)]
     Search(#[from] accrue_serve::search::SearchError),
+    /// Synonyms that cannot be read.
+    #[error(transparent)]
+    Synonyms(#[from] accrue_serve::search::SynonymError),
+    /// The file of synonyms cannot be read.
+    #[error("the synonyms in {}: {message}", path.display())]
+    SynonymsFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        message: String,
+    },
     /// Rules of the shop that cannot be used.
     #[error(transparent)]
     Rules(#[from] accrue_serve::RuleFault),

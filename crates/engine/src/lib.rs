@@ -36,6 +36,7 @@ mod rules;
 mod running;
 mod shared;
 mod status;
+mod synonyms;
 mod totals;
 pub mod traffic;
 mod versions;

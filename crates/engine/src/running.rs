@@ -29,6 +29,7 @@ use crate::retention::while_serving::Retention;
 use crate::rules::ReadRules;
 use crate::shared::Shared;
 use crate::status::CheckpointStatus;
+use crate::synonyms;
 use crate::traffic::Treatment;
 use crate::write::job::{Job, Reply};
 use crate::write::search_index::{self, Indexer};
@@ -135,6 +136,7 @@ impl Running {
         record_settings(&mut log, &mut recovered.facts, &learn_settings(config))?;
         let index = search_index::open(dir, &config.search, &recovered.facts)?;
         let search = index.reader.clone();
+        synonyms::put_in_force(&search, &config.search, &recovered.facts)?;
         let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
 
         let mut learner = recovered.learner;

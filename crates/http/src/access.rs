@@ -49,6 +49,8 @@ pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
             Access::Needs(Scope::Write)
         }
         "/v1/items/{id}" | "/v1/users/{id}" if reads => Access::Needs(Scope::Read),
+        "/v1/search/synonyms" if reads => Access::Needs(Scope::Read),
+        "/v1/search/synonyms" => Access::Needs(Scope::Write),
         "/v1/rules" if reads => Access::Needs(Scope::Read),
         "/v1/rules" | "/v1/rules/{name}" => Access::Needs(Scope::Write),
         "/metrics" | "/v1/versions" | "/v1/quality" | "/v1/status" => Access::Needs(Scope::Read),

@@ -39,6 +39,7 @@ mod server;
 mod settings;
 mod status;
 mod suggest;
+mod synonyms;
 mod turns;
 mod users;
 mod versions;

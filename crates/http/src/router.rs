@@ -26,7 +26,7 @@ use super::settings::HttpSettings;
 use super::turns::Turns;
 use super::{
     events, forget, items, listener, middleware, probes, quality, quarantine, recommend, rules, search, status,
-    suggest, users, versions,
+    suggest, synonyms, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -146,6 +146,7 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(recommend::new_items))
         .routes(routes!(search::post_search, search::get_search))
         .routes(routes!(suggest::suggest))
+        .routes(routes!(synonyms::list, synonyms::replace))
         .routes(routes!(rules::list, rules::replace, rules::add, rules::clear))
         .routes(routes!(rules::remove))
         .routes(routes!(quality::quality))

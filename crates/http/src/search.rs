@@ -65,6 +65,10 @@ pub(super) struct SearchBody {
     #[serde(default)]
     #[schema(inline)]
     variants: VariantsBody,
+    /// Whether a word that the catalogue does not have is taken for a typing error: `auto` (if left out) or `off`.
+    #[serde(default)]
+    #[schema(inline)]
+    typo: TypoBody,
     /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
     #[serde(alias = "personalization")]
     #[schema(minimum = 0, maximum = 1, default = 0.5)]
@@ -115,6 +119,10 @@ pub(super) struct SearchParams {
     #[serde(default)]
     #[param(inline)]
     variants: VariantsBody,
+    /// Whether a word that the catalogue does not have is taken for a typing error: `auto` (if left out) or `off`.
+    #[serde(default)]
+    #[param(inline)]
+    typo: TypoBody,
     /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
     #[serde(alias = "personalization")]
     personalisation: Option<f32>,
@@ -126,6 +134,17 @@ pub(super) struct SearchParams {
     /// Whether each hit comes with its reasons.
     #[serde(default)]
     explain: bool,
+}
+
+/// Whether typing errors are corrected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TypoBody {
+    /// Words that the catalogue does not have.
+    #[default]
+    Auto,
+    /// Every word means what it says.
+    Off,
 }
 
 /// An answer to a search.
@@ -147,6 +166,14 @@ pub(super) struct SearchAnswerBody {
     /// until it is built again latest changes of the catalogue are missing.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
+    /// What was searched for, if a word of the query was taken for a mistyped one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "hot water bottle")]
+    corrected: Option<Box<str>>,
+    /// Words of the query that the hits may lack, because nothing that may be shown has all of them; absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, example = json!([]))]
+    dropped: Vec<Box<str>>,
     /// The experiment that is running, and the shopper's arm of it; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     experiment: Option<ArmBody>,
@@ -261,6 +288,7 @@ impl Server {
             facets: body.facets.facets(at, &self.engine)?,
             sort: body.sort.sort(at, &self.engine)?,
             grouping: body.variants.into(),
+            typo: body.typo == TypoBody::Auto,
             personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
             part: None,
             explain: body.explain,
@@ -268,7 +296,7 @@ impl Server {
         caller.charge_page(request.n)?;
         let search_id = self.ids.next();
         let Answered { answer, arm } = self.engine.search(&search_id, request)?;
-        let SearchAnswer { version, total, mut degraded, hits, facets, .. } = answer;
+        let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
         if total == 0 {
             self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
@@ -277,7 +305,18 @@ impl Server {
         let hits = fields.of(&self.engine, hits);
         let facets = facets.into_iter().map(|counts| (counts.name.clone(), counts.into())).collect();
         let took_ms = took_ms(started);
-        Ok(Json(SearchAnswerBody { search_id, version, total, took_ms, degraded, experiment, hits, facets }))
+        Ok(Json(SearchAnswerBody {
+            search_id,
+            version,
+            total,
+            took_ms,
+            degraded,
+            corrected,
+            dropped,
+            experiment,
+            hits,
+            facets,
+        }))
     }
 }
 
@@ -320,7 +359,7 @@ pub(super) async fn get_search(
     Params(params): Params<SearchParams>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
     let SearchParams { q: query, user, session, device, n, offset, filter, facets, sort, .. } = params;
-    let SearchParams { variants, personalisation, fields, explain, .. } = params;
+    let SearchParams { variants, typo, personalisation, fields, explain, .. } = params;
     let body = SearchBody {
         query,
         user,
@@ -332,6 +371,7 @@ pub(super) async fn get_search(
         facets,
         sort,
         variants,
+        typo,
         personalisation,
         fields,
         explain,

@@ -241,6 +241,8 @@ pub struct SearchRequest {
     pub sort: Option<Sort>,
     /// Whether variants of a product count as one.
     pub grouping: Grouping,
+    /// Whether words that the catalogue does not have are taken for typing errors.
+    pub typo: bool,
     /// How far the shopper's own scores may move a hit; 0 is neutral, 1 is strong.
     pub personalisation: f32,
     /// Which part of the models scores the shopper's taste; `None` is the one that the settings name.
@@ -272,6 +274,7 @@ impl Default for SearchRequest {
             facets: Vec::new(),
             sort: None,
             grouping: Grouping::Product,
+            typo: true,
             personalisation: 0.5,
             part: None,
             explain: false,
@@ -294,4 +297,8 @@ pub struct SearchAnswer {
     pub hits: Vec<Recommended>,
     /// The counts of each facet asked for.
     pub facets: Vec<FacetCounts>,
+    /// The query as it was searched, if a word of it was taken for a mistyped one.
+    pub corrected: Option<Box<str>>,
+    /// Words of the query that the hits may lack, because nothing that may be shown has all of them.
+    pub dropped: Vec<Box<str>>,
 }

@@ -27,6 +27,8 @@ const USERS: usize = 64;
 const REASONS: usize = 4_096;
 /// The section of the shop's rules.
 const SHOP_RULES: &str = "facts/shop_rules";
+/// The section of the shop's synonyms.
+const SYNONYMS: &str = "facts/synonyms";
 /// The section of choices after searches.
 const SEARCHES: &str = "facts/searches";
 
@@ -173,6 +175,9 @@ pub struct Facts {
     /// The rules of the shop.
     #[serde(skip)]
     pub shop_rules: RuleTexts,
+    /// The shop's synonyms, a rule a line; empty if there are none.
+    #[serde(skip)]
+    pub synonyms: Box<str>,
     /// What was chosen after searches.
     #[serde(skip)]
     pub searches: Searches,
@@ -204,6 +209,7 @@ impl Facts {
             published: PublishedCounts::default(),
             settings: Box::default(),
             shop_rules: RuleTexts::default(),
+            synonyms: Box::default(),
             searches: Searches::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
@@ -230,6 +236,9 @@ impl Facts {
         writer.value("facts/settings", 1, &self.settings)?;
         if let Some(rules) = self.rule_texts() {
             writer.value(SHOP_RULES, 1, rules)?;
+        }
+        if !self.synonyms.is_empty() {
+            writer.value(SYNONYMS, 1, &self.synonyms)?;
         }
         if self.searches != Searches::default() {
             writer.value(SEARCHES, 1, &self.searches)?;
@@ -268,6 +277,10 @@ impl Facts {
             None => Some(RuleTexts::default()),
             Some(_) => source.value(SHOP_RULES, 1)?,
         };
+        let synonyms: Option<Box<str>> = match source.checkpoint().section_version(SYNONYMS) {
+            None => Some(Box::default()),
+            Some(_) => source.value(SYNONYMS, 1)?,
+        };
         let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
             None => Some(Searches::default()),
             Some(_) => source.value(SEARCHES, 1)?,
@@ -295,6 +308,7 @@ impl Facts {
                 published,
                 settings: settings?,
                 shop_rules: shop_rules?,
+                synonyms: synonyms?,
                 searches: searches?,
                 stream_time,
                 catalogue_changed,
@@ -358,6 +372,7 @@ impl Facts {
                 }
             }
             Body::Settings(settings) => self.settings = settings.clone(),
+            Body::Synonyms(synonyms) => self.synonyms = synonyms.clone(),
             Body::Rules(rules) => self.shop_rules = RuleTexts { json: rules.clone(), since: record.offset.next() },
             Body::Duplicates { same, conflicting } => {
                 self.duplicates[0] += same;

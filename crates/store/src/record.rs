@@ -131,6 +131,8 @@ pub enum Body {
     Published(Box<PublishedRecord>),
     /// The rules of the shop in force from here on, as JSON: a list of [`accrue_event::ShopRule`].
     Rules(Box<str>),
+    /// The shop's synonyms in force from here on, a rule a line.
+    Synonyms(Box<str>),
 }
 
 /// A checked event with its repairs.

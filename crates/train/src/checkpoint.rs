@@ -501,6 +501,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if let Some(rules) = facts.rule_texts() {
         parts.insert("facts.shop_rules".to_string(), checksum(rules));
     }
+    if !facts.synonyms.is_empty() {
+        parts.insert("facts.synonyms".to_string(), checksum(&facts.synonyms));
+    }
     if facts.searches != Default::default() {
         parts.insert("facts.searches".to_string(), checksum(&facts.searches));
     }

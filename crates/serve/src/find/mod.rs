@@ -39,7 +39,7 @@ pub use self::sort::{MAX_SORT_FIELDS, Sort, SortError};
 use crate::filter::{FacetField, Narrowed, Passes};
 use crate::page::Variants;
 use crate::rules::{Pin, with_pins};
-use crate::search::{Admitted, MAX_DEPTH, Match, MatchedField, Retrieved, SearchError, SearchReader};
+use crate::search::{Admitted, MAX_DEPTH, Match, MatchedField, ReadQuery, Retrieved, SearchError, SearchReader};
 use crate::shop::Product;
 use crate::{Grouping, SearchAnswer, SearchRequest, Shop};
 
@@ -57,7 +57,8 @@ impl Shop<'_> {
     /// Only when the index's files cannot be read.
     pub fn search(&self, index: &SearchReader, request: &SearchRequest) -> Result<SearchAnswer, SearchError> {
         let known = Known::of(self, request);
-        let Matches { retrieved, all: matched, pinned } = self.matches(index, request, &known)?;
+        let mut query = index.read(&request.query, request.typo)?;
+        let Matches { retrieved, all: matched, pinned } = self.matches(&mut query, request, &known)?;
         let facets = self.count(&matched, request);
         let mut answer = Answer { total: retrieved.total, degraded: Vec::new(), page: Vec::new(), is_own: true };
         match &request.sort {
@@ -66,7 +67,7 @@ impl Shop<'_> {
         }
         let Answer { total, degraded, page, is_own } = answer;
         let reasons = if request.explain {
-            index.explain(&request.query, &page.iter().map(|found| found.item).collect::<Vec<_>>())?
+            query.explain(&page.iter().map(|found| found.item).collect::<Vec<_>>())?
         } else {
             Vec::new()
         };
@@ -75,14 +76,15 @@ impl Shop<'_> {
             |(found, fields): (&Found, Option<Vec<MatchedField>>)| self.hit(found, fields.as_deref(), is_own, &known);
         let hits = page.iter().zip(reasons).map(hit).collect();
         let (version, offset) = (self.version.number, self.version.offset);
-        Ok(SearchAnswer { version, offset, total, degraded, hits, facets })
+        let Retrieved { corrected, dropped, .. } = retrieved;
+        Ok(SearchAnswer { version, offset, total, degraded, hits, facets, corrected, dropped })
     }
 
     /// What matches: the candidates for an order by score, and, if the request has facets or another order, every
     /// match.
     fn matches<'r>(
         &self,
-        index: &SearchReader,
+        query: &mut ReadQuery,
         request: &SearchRequest,
         known: &Known<'r>,
     ) -> Result<Matches<'r>, SearchError> {
@@ -122,8 +124,15 @@ impl Shop<'_> {
             })
         };
         let depth = if request.sort.is_some() { 1 } else { request.offset.saturating_add(request.n).max(BREADTH) };
-        let mut retrieved = index.retrieve(&request.query, &admit, depth)?;
+        let mut retrieved = query.retrieve(&admit, depth)?;
         let (mut all, met) = (all.into_inner(), met.into_inner());
+        if retrieved.n_rounds > 1 {
+            // What an earlier round asked about, the last one asked about too.
+            let mut items = HashSet::new();
+            all.reverse();
+            all.retain(|matched: &Matched| items.insert(matched.found.item_idx));
+            all.reverse();
+        }
         let may =
             |item: ItemIdx| self.passes(item, narrowed.as_ref(), is_open) == Passes::All && !rules.hides(self, item);
         let mut pinned = Vec::new();

@@ -168,6 +168,7 @@ impl Shop<'_> {
                 SearchField::Brand => "the brand",
                 SearchField::Categories => "a category or tag",
                 SearchField::Description => "the description",
+                SearchField::Attributes => "an attribute",
             };
             let text = format!("{name} matches {}", field.terms.join(", "));
             hit.reasons.push(Reason::plain("lexical", &text, field.contribution));
