@@ -102,7 +102,8 @@ pub(super) struct Arguments {
     /// Also write each prediction, one per line: the list of each user as JSON (rows, if the name ends in .csv or .tsv)
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
-    /// Predictions of another run of the same stream, to compare with, event by event: ratios with paired 95 % intervals
+    /// Predictions of another run of the same stream, to compare with, event by event: ratios with paired 95 %
+    /// intervals
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
     /// A setting of the model or the protocol; of several models, MODEL.KEY=VALUE is for one
@@ -113,19 +114,24 @@ pub(super) struct Arguments {
     pub settings: Vec<String>,
 }
 
+/// Fewer predictions than this say little: intervals are wide.
+const FEW_PREDICTIONS: u64 = 300;
+
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     if arguments.models == ["list"] {
         context.output.result(&evaluation::models(), evaluation_table::models)?;
         return Ok(Exit::Success);
     }
-    let needs_no_file = arguments.models == [evaluation::SIMULATED];
-    let (Some(protocol), true) = (
-        &arguments.protocol,
-        arguments.train.is_some() || needs_no_file || arguments.protocol.as_deref() == Some(evaluation::ARMS),
-    ) else {
+    let Some(protocol) = &arguments.protocol else {
         let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
-        return Err(Problem::new("--protocol and --train are needed", hint).into());
+        return Err(Problem::new("--protocol is needed", hint).into());
     };
+    let needs_no_file = arguments.models == [evaluation::SIMULATED] || protocol == evaluation::ARMS;
+    if arguments.train.is_none() && !needs_no_file {
+        let hint =
+            "name the file to learn from, such as --train ratings.csv; `accrue evaluate --help` has the forms of each";
+        return Err(Problem::new(format!("--train is needed for the protocol {protocol}"), hint).into());
+    }
     refuse_unused(protocol, &arguments)?;
     let mut settings = Vec::new();
     for text in &arguments.settings {
@@ -158,6 +164,11 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     };
     if let Some(page) = &arguments.html {
         write_page(page, &reports, &arguments)?;
+    }
+    for report in reports.iter().filter(|report| report["protocol"] == "stream") {
+        if let Some(n_eval) = report["n_eval"].as_u64().filter(|&n_eval| n_eval < FEW_PREDICTIONS) {
+            context.output.note(&format!("only {n_eval} events were predicted; --set every=1 predicts each one"));
+        }
     }
     match &*reports {
         [report] => context.output.result(report, evaluation_table::of)?,

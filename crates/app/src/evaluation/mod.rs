@@ -359,7 +359,8 @@ fn fitted(
 /// Rows of tables that were left out, by reason.
 type Refused = BTreeMap<String, u64>;
 
-/// The data of a protocol of fitted models, and what was left out of tables. Takes the settings of tables out of `settings`.
+/// The data of a protocol of fitted models, and what was left out of tables. Takes the settings of tables out of
+/// `settings`.
 fn data(
     config: &Config,
     measure: Measure,
@@ -388,6 +389,7 @@ fn data(
             continue;
         }
         let (table, left_out) = read_table(config, file, &tables, by_session)?;
+        refuse_if_empty(file, table.rows.len(), &left_out)?;
         let all = refused.get_or_insert_default();
         left_out.into_iter().for_each(|(reason, n)| *all.entry(reason).or_default() += n);
         data.push(Data::Table(Arc::new(table)));
@@ -552,10 +554,27 @@ fn read(
             }
         }
     }
+    refuse_if_empty(&request.train, data.events.len(), &refused)?;
     if let Some(path) = &request.users {
         data.users = read_users(path, &check)?;
     }
     Ok((data, refused))
+}
+
+/// Refuses a file of which no row can be used, with the reasons.
+fn refuse_if_empty(path: &Path, n_used: usize, refused: &Refused) -> anyhow::Result<()> {
+    if n_used > 0 {
+        return Ok(());
+    }
+    let n_rows: u64 = refused.values().sum();
+    ensure!(n_rows > 0, "{}: the file has no rows", path.display());
+    let reasons: Vec<String> = refused.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
+    let hint = match refused.keys().next().map(String::as_str) {
+        Some("bad_time") => "say how its times are written: `time_format` in the file of --mapping",
+        Some("other_type") => "name the types of events that it has: --set types=TYPE,…",
+        _ => "check which columns are the user and the item: --map user=COLUMN,item=COLUMN",
+    };
+    bail!("{}: none of its {n_rows} rows can be used ({}); {hint}", path.display(), reasons.join(", "))
 }
 
 /// Reads and checks descriptions of users.

@@ -103,8 +103,8 @@ fn field_of(column: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(_, names)| names.contains(&&*name)).map(|(field, _)| *field)
 }
 
-/// Whether the file is a table, and no file in a protocol's own form of lines. `lines_have_headers` says whether that form
-/// may begin with a header of its own, whose first columns are user and item.
+/// Whether the file is a table, and no file in a protocol's own form of lines. `lines_have_headers` says whether that
+/// form may begin with a header of its own, whose first columns are user and item.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -188,7 +188,8 @@ pub fn known_columns(path: &Path, settings: &TableSettings) -> anyhow::Result<Ma
     if !has("item") || !(has("user") || has("session")) {
         bail!(
             "{}: no column is known as the {}; its columns are {}. Name them: --map user=COLUMN,item=COLUMN, or give a file \
-             without a header its names: --columns user_id,item_id,rating,timestamp",
+             without a header its names: --columns user_id,item_id,rating,timestamp. For an export that `accrue ingest` \
+             recognises name its mapping (--mapping shopify-orders), or evaluate what was taken in: accrue export events",
             path.display(),
             if has("item") { "user" } else { "item" },
             names.join(", ")
