@@ -77,12 +77,12 @@ impl Engine {
         let unfinished = match finish_forgetting(dir, config) {
             Ok(()) => None,
             // A server that answers without those records, and tries again, is better than none.
-            Err(error) if resets.is_some() => Some((PendingErasure::of(dir).offsets()?, error)),
+            Err(error) if resets.is_some() => Some((PendingErasure::of(dir).noted()?, error)),
             Err(error) => return Err(error),
         };
         let running = match &unfinished {
             None => Running::open(dir, config, resets)?,
-            Some((records, _)) => Running::open_without(dir, config, resets, records)?,
+            Some((noted, _)) => Running::open_without(dir, config, resets, &noted.offsets)?,
         };
         let inner = Inner {
             dir: dir.into(),
@@ -96,7 +96,8 @@ impl Engine {
             erasure: Erasure::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
-        if let Some((_, error)) = unfinished {
+        if let Some((noted, error)) = unfinished {
+            engine.inner.erasure.hide(noted.users);
             engine.retry_erasure(&error);
         }
         Ok(engine)

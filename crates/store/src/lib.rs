@@ -28,7 +28,7 @@ pub use checkpoint::{
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
 };
 pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_descriptors};
-pub use erasure::PendingErasure;
+pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
 pub use facts::{CatalogueEntry, Fact, Facts, Names, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};

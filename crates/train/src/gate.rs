@@ -11,7 +11,7 @@
 //! promoted (sequential non-inferiority). The second tests the hypothesis that the challenger is not worse; when its
 //! capital reaches 1/α, or the number of choices is used up, the challenger is refused.
 
-use accrue_event::SettingFault;
+use accrue_event::{SettingFault, Tree};
 use accrue_store::{Fact, Offset};
 use serde::{Deserialize, Serialize};
 
@@ -64,8 +64,9 @@ impl Challenge {
     /// # Errors
     /// If the text is not such a record.
     pub fn from_record(text: &str) -> Result<Recorded<Self>, TrainError> {
-        // Read directly if possible, because a table of TOML cannot hold every number that settings can.
-        if let Ok(record) = toml::from_str::<ChallengeRecord<LearnSettings>>(text)
+        let tree: Tree = toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))?;
+        // Read whole if possible, because a table of TOML cannot hold every number that settings can.
+        if let Ok(record) = tree.read::<ChallengeRecord<LearnSettings>>()
             && record.settings.works()
         {
             return Ok(Recorded { settings: record.into_challenge(|settings| settings), ignored: Vec::new() });

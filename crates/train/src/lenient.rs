@@ -5,6 +5,7 @@
 //! record cannot be corrected: a build that removed or renamed a setting must still replay it. In: a table as TOML.
 //! Out: settings, and the keys that were ignored.
 
+use accrue_event::Tree;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -38,7 +39,8 @@ pub(crate) fn read<T>(text: &str, works: impl Fn(&T) -> bool) -> Result<Recorded
 where
     T: Default + Serialize + DeserializeOwned,
 {
-    match toml::from_str(text) {
+    // Read whole if possible, because a table of TOML cannot hold every number that settings can.
+    match toml::from_str::<Tree>(text)?.read() {
         Ok(settings) if works(&settings) => Ok(Recorded { settings, ignored: Vec::new() }),
         _ => Ok(read_table(toml::from_str(text)?, works)),
     }
@@ -51,7 +53,7 @@ where
 {
     let defaults = T::default();
     let taken = Table::try_from(&defaults).expect("settings are plain tables");
-    let settings_of = |table: &Table| table.clone().try_into::<T>().ok().filter(&works);
+    let settings_of = |table: &Table| Tree::deserialize(table.clone()).ok()?.read().ok().filter(&works);
     let mut taking = Taking { settings: defaults, table: taken, settings_of, left: Vec::new() };
     taking.take(Vec::new(), Value::Table(table));
     // A setting may be valid only with another one that comes later in the table, so those that are left are tried

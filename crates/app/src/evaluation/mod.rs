@@ -15,7 +15,7 @@ use accrue_engine::online_model::OnlineModel;
 use accrue_engine::{Config, learn_settings};
 use accrue_event::{
     Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RecordKind, RuleStatistics,
-    Timestamp, User,
+    Timestamp, Tree, User,
 };
 use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
 use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
@@ -29,6 +29,7 @@ use accrue_model::Part;
 use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
 use anyhow::{Context as _, bail, ensure};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use predictions::Predicted;
@@ -466,7 +467,7 @@ fn with_model_settings(
     for (key, text) in model.settings().into_iter().chain(pairs.iter().map(|(&key, &text)| (key, text))) {
         let path = key.strip_prefix("model.").unwrap_or(key);
         let mut table = toml::Table::try_from(&settings)?;
-        let changed = set(&mut table, path, text).and_then(|()| Ok(table.try_into()?));
+        let changed = set(&mut table, path, text).and_then(|()| Ok(Tree::deserialize(table)?.read()?));
         settings = changed.with_context(|| format!("--set {key}={text}"))?;
     }
     settings.part = model.part;

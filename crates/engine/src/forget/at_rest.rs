@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use accrue_event::UserId;
 use accrue_serve::search::SearchError;
-use accrue_store::{Log, LogReader, Offset, PendingErasure};
+use accrue_store::{Log, LogReader, Noted, Offset, PendingErasure};
 use accrue_train::{Traces, digest, erase, find_traces, rebuild, refuse_if_pruned};
 use serde::Serialize;
 
@@ -70,16 +70,16 @@ pub fn forget(
     let started = Instant::now();
     let mut log = Log::open(dir, (&config.log).into())?;
     let pending = PendingErasure::of(dir);
-    let begun = pending.offsets()?;
+    let begun = find_more(&mut log.reader(), &pending)?;
     if !begun.is_empty() {
-        carry_out(&mut log, dir, config, &begun, |_, _| {})?;
+        carry_out(&mut log, dir, config, &begun.offsets, |_, _| {})?;
     }
     let traces = find_traces(&mut log.reader(), users, mentions)?;
     refuse_if_pruned(&mut log.reader(), &checkpoints_in(dir), &learn_settings(config), users, &traces)?;
     if traces.offsets.is_empty() {
         return Ok(report(users, &traces, 0, 0, None, started));
     }
-    pending.begin(&traces.offsets)?;
+    pending.begin(&traces.offsets, users)?;
     let done = carry_out(&mut log, dir, config, &traces.offsets, &mut progress)?;
     Ok(report(users, &traces, done.checkpoints_removed, done.replayed, Some(done.state), started))
 }
@@ -92,17 +92,28 @@ pub fn forget(
 /// Those of [`forget`].
 pub fn finish_forgetting(dir: &Path, config: &Config) -> Result<(), EngineError> {
     let pending = PendingErasure::of(dir);
-    let begun = pending.offsets()?;
-    if !begun.is_empty() {
+    if !pending.noted()?.is_empty() {
+        let mut log = Log::open(dir, (&config.log).into())?;
+        let begun = find_more(&mut log.reader(), &pending)?;
         tracing::warn!(
-            n_records = begun.len(),
+            n_records = begun.offsets.len(),
             "an erasure was interrupted; its records are erased before anything is served"
         );
-        erase(&mut Log::open(dir, (&config.log).into())?, &checkpoints_in(dir), &begun)?;
+        erase(&mut log, &checkpoints_in(dir), &begun.offsets)?;
         remove_search(dir)?;
         pending.end()?;
     }
     Ok(())
+}
+
+/// What was begun, with the records that its people left between the note and the end of the process that wrote it.
+fn find_more(log: &mut LogReader, pending: &PendingErasure) -> Result<Noted, EngineError> {
+    let begun = pending.noted()?;
+    if begun.users.is_empty() {
+        return Ok(begun);
+    }
+    let found = find_traces(log, &begun.users, mentions)?;
+    Ok(pending.begin(&found.offsets, &begun.users)?)
 }
 
 /// What [`carry_out`] did.
