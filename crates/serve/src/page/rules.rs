@@ -11,12 +11,13 @@ use accrue_store::ItemIdx;
 use super::retrieve::Retrieval;
 use super::scene::is_again;
 use super::{Candidate, Share, Situation};
+use crate::ReasonCode;
 use crate::rules::with_pins;
 use crate::shop::Product;
 
 /// What boosts added to a score.
 fn share(text: String, added: f32) -> Share {
-    Share { code: "rule", text: text.into(), added }
+    Share { code: ReasonCode::Rule, text: text.into(), added }
 }
 
 /// The candidates of a tier, which are given best first, after boosts. Those that a rule buries go to `buried`, which
