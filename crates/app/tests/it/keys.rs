@@ -81,7 +81,8 @@ fn an_own_event_cannot_have_the_id_of_a_published_one() {
     assert_eq!(send(&shop, WEB_KEY, &json!([view("order-1")]))["accepted"], 1);
     // Also with white space around it, and also if such an event is known.
     for id in ["@publish:web:order-1", " @publish:web:order-2 ", "@publish:"] {
-        let answer = ask(&shop, OWN_KEY, "POST", "/v1/events", &json!([view(id), view(&format!("own{}", id.trim()))])).json();
+        let answer =
+            ask(&shop, OWN_KEY, "POST", "/v1/events", &json!([view(id), view(&format!("own{}", id.trim()))])).json();
         assert_eq!((&answer["accepted"], &answer["duplicates"]), (&json!(1), &json!(0)), "{id}: {answer}");
         assert_eq!(answer["quarantined"][0]["reason"], "reserved_id", "{id}: {answer}");
     }
@@ -222,6 +223,36 @@ fn the_rate_of_a_published_key_counts_events() {
     let wait: u32 = limited.header("retry-after").unwrap().parse().unwrap();
     assert!((50..=62).contains(&wait), "a debt of a minute at most: {wait}");
     assert_eq!(send(&shop, OWN_KEY, &json!(batch))["repaired"], 50, "of other keys it counts requests");
+}
+
+#[test]
+fn a_body_that_is_refused_is_paid_for() {
+    let web = || {
+        let key = Key {
+            name: "web".into(),
+            key: WEB_KEY.into(),
+            scopes: [Scope::Publish].into(),
+            origins: Vec::new(),
+            rate_limit_per_s: Some(100.0),
+            rate_limit_per_address_per_s: None,
+            weight: None,
+        };
+        Shop::open(HttpSettings { keys: vec![key], ..Default::default() })
+    };
+    let packed = |plain: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut gzip, plain).unwrap();
+        gzip.finish().unwrap()
+    };
+    // A kilobyte that becomes a megabyte costs as much as that, whatever is wrong with it.
+    let blank = packed(&vec![b' '; 1 << 20]);
+    let cut = &blank[..blank.len() - 8];
+    let headers = [("x-api-key", WEB_KEY), ("content-type", "application/json"), ("content-encoding", "gzip")];
+    for (body, code) in [(&blank[..], "malformed_json"), (cut, "broken_encoding")] {
+        let shop = web();
+        shop.send("POST", "/v1/events", &headers, body).problem(400, code);
+        shop.send("POST", "/v1/events", &headers, body).problem(429, "rate_limited");
+    }
 }
 
 #[test]
