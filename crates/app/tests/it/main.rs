@@ -21,6 +21,7 @@ mod forget;
 mod http;
 mod init;
 mod keys;
+mod map;
 mod mappings;
 mod operate;
 mod pages;
