@@ -1,5 +1,7 @@
 //! The input and the results of the writer, as plain values.
 
+use std::net::IpAddr;
+
 use accrue_event::{EventId, Namespace, RawEvent, RecordKind, Refusal, Timestamp};
 use serde::Serialize;
 
@@ -27,19 +29,24 @@ pub enum Sender {
     /// the ids of published keys' events.
     #[default]
     Operator,
-    /// A client with a key that is published in a page. The key's name makes the namespace of the ids.
-    Published(Namespace),
+    /// A client with a key that is published in a page.
+    Published {
+        /// The namespace of the ids, which the key's name makes.
+        namespace: Namespace,
+        /// The client's address, as far as it is known.
+        address: Option<IpAddr>,
+    },
 }
 
 impl Sender {
     /// Whether the events came with a published key.
     pub fn is_published(&self) -> bool {
-        matches!(self, Self::Published(_))
+        matches!(self, Self::Published { .. })
     }
 
     /// Moves the id of an event into the sender's namespace.
     pub(crate) fn claim(&self, raw: &mut RawEvent) {
-        if let Self::Published(namespace) = self {
+        if let Self::Published { namespace, .. } = self {
             namespace.claim(raw);
         }
     }
@@ -48,7 +55,7 @@ impl Sender {
     pub(crate) fn id(&self, id: EventId) -> EventId {
         match self {
             Self::Shop | Self::Operator => id,
-            Self::Published(namespace) => namespace.id(&id),
+            Self::Published { namespace, .. } => namespace.id(&id),
         }
     }
 }

@@ -119,7 +119,7 @@ impl Writer {
             ids.assign(&mut raw);
             sender.claim(&mut raw);
             let outcome = self.check.judge(&raw, arrival.clock, |item| facts.known_item(item));
-            let outcome = if sender.is_published() { outcome } else { unknown.admit(outcome) };
+            let outcome = if sender.is_published() { self.bounded(outcome) } else { unknown.admit(outcome) };
             match outcome {
                 Outcome::Accepted(event) => passed.push(CheckedEvent { event, repairs: Vec::new(), raw: None }),
                 Outcome::Repaired(mut event, mut repairs) => {
@@ -185,7 +185,7 @@ impl Writer {
         let named = checked.event.item.as_ref();
         let item = named.and_then(|item| facts.known_item(item));
         let inert = if sender.is_published() {
-            self.admit_published(&checked.event, facts, arrival.stamp, group).err()
+            self.admit_published(&checked.event, sender, facts, arrival.stamp, group).err()
         } else {
             group.items.extend(named.filter(|_| item.is_none()).cloned());
             None
