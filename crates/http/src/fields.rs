@@ -4,7 +4,7 @@
 //! description, with what a variant has from its product. So a page can be drawn from one answer.
 
 use accrue_engine::Engine;
-use accrue_event::{Attributes, ItemId, Timestamp};
+use accrue_event::{Attributes, ItemId, Price, Timestamp};
 use accrue_serve::Recommended;
 use accrue_store::Described;
 use serde::de::{SeqAccess, Visitor};
@@ -141,7 +141,7 @@ pub(super) struct DescriptionBody {
     tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 8.9)]
-    price: Option<f32>,
+    price: Option<Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_price_is_written_as_it_was_sent_and_what_is_lacking_is_absent() {
         let mut item = Item::bare("mug".into());
-        (item.title, item.price) = (Some("Red mug".into()), Some(8.9));
+        (item.title, item.price) = (Some("Red mug".into()), Price::new(8.9));
         item.attributes.insert("colour".into(), Attribute::Text("red".into()));
         let mut body = DescriptionBody::default();
         for field in &read(r#""title,price,image,attributes.colour,attributes.size""#).unwrap().0 {

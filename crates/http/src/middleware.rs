@@ -74,7 +74,7 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     server.metrics.observe(&method, route, status, took);
     tracing::info!(
         target: "accrue::access",
-        method = method.as_str(), route, status, took_ms = took.as_secs_f64() * 1e3, request_id,
+        method = method.as_str(), route, status, took_ms = took.as_micros() as f64 / 1e3, request_id,
     );
     response
 }

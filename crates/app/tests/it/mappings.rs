@@ -34,7 +34,7 @@ fn ingested(file: &Path, arguments: &[&str], exported: &str) -> (Value, String, 
 /// A system, its file, what its records are, and how many of them go in and are left out.
 const EXAMPLES: &[(&str, &str, &str, u64, u64)] = &[
     ("shopify-products", "csv", "catalogue", 5, 1),
-    ("shopify-orders", "csv", "events", 4, 1),
+    ("shopify-orders", "csv", "events", 5, 1),
     ("shopify-api-products", "json", "catalogue", 3, 0),
     ("shopify-api-orders", "json", "events", 2, 1),
     ("shopify-pixel", "ndjson", "events", 5, 1),
@@ -94,13 +94,21 @@ fn products_keep_their_texts_prices_and_availability() {
     assert_eq!(medium["description"], "Woven in Porto, 100 % linen.");
     assert_eq!(medium["image"], "https://cdn.shop.example/linen-m.jpg");
     assert_eq!(medium["tags"], serde_json::json!(["linen", "summer"]));
-    assert_eq!(find(&shopify, "id", "LS-L")["stock"], Value::Null, "sold beyond the stock");
-    assert_eq!(find(&shopify, "id", "tea-mug")["price"], 16.5);
+    assert_eq!(medium["attributes"], serde_json::json!({"Size": "M", "Colour": "Blue"}));
+    assert_eq!(medium["categories"], serde_json::json!(["Shirts", "Apparel & Accessories", "Clothing"]));
+    let large = find(&shopify, "id", "LS-L");
+    assert_eq!(large["stock"], Value::Null, "sold beyond the stock");
+    assert_eq!(large["image"], "https://cdn.shop.example/linen-1.jpg", "the picture beside it is another of the product");
+    let mug = find(&shopify, "id", "Tea mug");
+    assert_eq!((&mug["price"], &mug["attributes"]), (&16.5.into(), &serde_json::json!({})));
     assert_eq!(find(&shopify, "id", "OL-1")["available"], false, "a draft");
     let woo = items("woocommerce-products.csv");
     let small = find(&woo, "id", "SHIRT-S");
     assert_eq!((&small["parent"], &small["price"]), (&"SHIRT".into(), &39.9.into()));
-    assert_eq!(find(&woo, "id", "SHIRT")["categories"], serde_json::json!(["Clothing", "Shirts"]));
+    let shirt = find(&woo, "id", "SHIRT");
+    assert_eq!(shirt["categories"], serde_json::json!(["Clothing", "Shirts", "Home, Garden"]));
+    assert_eq!((&shirt["attributes"]["Size"], &small["attributes"]["Size"]), (&serde_json::json!(["S", "M"]), &serde_json::json!(["S"])));
+    assert_eq!(find(&woo, "id", "47")["categories"], serde_json::json!(["Kitchen"]));
     assert_eq!(find(&woo, "id", "46")["available"], false);
     assert_eq!(find(&woo, "id", "OL-1")["available"], false, "a draft");
     let rest = items("woocommerce-api-products.json");
@@ -126,10 +134,13 @@ fn orders_and_clicks_keep_shopper_item_and_time() {
     let events = |name: &str| ingested(&example(name), &[], "events").2;
     let orders = events("shopify-orders.csv");
     let second = &orders[1];
-    assert_eq!((&second["item"], &second["user"]), (&"tea-mug".into(), &"ana@mail.example".into()));
+    assert_eq!((&second["item"], &second["user"]), (&"Tea mug".into(), &"ana@mail.example".into()));
     assert_eq!((&second["at"], &second["quantity"]), (&"2026-03-01T09:01:58Z".into(), &2.into()));
-    assert_eq!((&orders[2]["user"], &orders[2]["session"]), (&Value::Null, &"#1002".into()));
-    assert_eq!(orders[3]["type"], "return");
+    assert_eq!((&orders[3]["user"], &orders[3]["session"]), (&Value::Null, &"#1002".into()));
+    assert_eq!((&orders[4]["type"], &orders[4]["user"]), (&"return".into(), &"ana@mail.example".into()));
+    let described = ingested(&example("shopify-orders.csv"), &[], "catalogue").2;
+    let described: Vec<&str> = described.iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(described, ["LS-S", "LS-M"], "a tip is no product");
     let ga4 = events("ga4-bigquery.ndjson");
     let bought: Vec<&Value> =
         ga4.iter().filter(|event| event["type"] == "purchase").map(|event| &event["item"]).collect();

@@ -178,6 +178,7 @@ fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
     let moved = |refused: Refused| Refused { index: places[refused.index], ..refused };
     total.quarantined.extend(part.quarantined.into_iter().map(moved));
     total.refused_again.extend(part.refused_again.into_iter().map(moved));
+    total.add_notes(part.repairs, part.misspelt);
     total.offset = total.offset.max(part.offset);
 }
 
