@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_patch_between_two_items_makes_one_of_the_other_or_there_is_none() {
-        let before = Item { title: Some("Mug".into()), price: Price::new(9.0), stock: Some(3), ..Item::bare("mug".into()) };
+        let before =
+            Item { title: Some("Mug".into()), price: Price::new(9.0), stock: Some(3), ..Item::bare("mug".into()) };
         let after = Item { stock: Some(4), tags: vec!["gift".into()], ..before.clone() };
         let patch = ItemPatch::between(&before, &after).unwrap();
         assert_eq!(patch, ItemPatch { stock: Some(4), tags: Some(vec!["gift".into()]), ..ItemPatch::default() });

@@ -29,8 +29,8 @@ mod tree;
 pub use amount::Decimal;
 pub use attribute::{Attribute, Attributes};
 pub use check::{
-    Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal, Rejection, Repair, RuleCounters,
-    RuleStatistics, clean_id, is_placeholder,
+    Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal,
+    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder,
 };
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};

@@ -5,8 +5,8 @@
 /// Longest name that is compared, in characters.
 const MAX_CHARS: usize = 64;
 
-/// How far a name is from a known one: 0 if they differ in case, separators or the plural alone, otherwise the letters to
-/// insert, delete or replace and the neighbours to swap; `None` if they are not near.
+/// How far a name is from a known one: 0 if they differ in case, separators or the plural alone, otherwise the letters
+/// to insert, delete or replace and the neighbours to swap; `None` if they are not near.
 ///
 /// ```
 /// use accrue_event::misspelling;

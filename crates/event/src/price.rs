@@ -1,12 +1,13 @@
 //! Prices: exact decimals of at most 15 significant digits.
 //!
-//! In: numbers as they were sent. Out: a [`Price`], which is compared, printed and stored as the decimal that was meant.
-//! Binary floating-point numbers name decimals: two decimals of at most 15 significant digits never have the same nearest
-//! `f64`, their order is that of these, and the shortest text of such an `f64` is the decimal. A price is therefore kept as
-//! that `f64`, and nothing is computed with it.
+//! In: numbers as they were sent. Out: a [`Price`], which is compared, printed and stored as the decimal that was
+//! meant. Binary floating-point numbers name decimals: two decimals of at most 15 significant digits never have the
+//! same nearest `f64`, their order is that of these, and the shortest text of such an `f64` is the decimal. A price is
+//! therefore kept as that `f64`, and nothing is computed with it.
 //!
-//! In the log and in checkpoints a price has the four bytes of an `f32` where the shortest text of that is the price, as all
-//! prices had before. Other prices, mostly of more than seven digits, have a NaN in that place and eight bytes behind it.
+//! In the log and in checkpoints a price has the four bytes of an `f32` where the shortest text of that is the price,
+//! as all prices had before. Other prices, mostly of more than seven digits, have a NaN in that place and eight bytes
+//! behind it.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -33,8 +34,8 @@ impl Price {
     /// No price at all: a gift.
     pub const ZERO: Self = Self(0.0);
 
-    /// The price that a number stands for, to 15 significant digits; `None` if it is negative or not finite, also in the
-    /// precision of [`Price::to_f32`].
+    /// The price that a number stands for, to 15 significant digits; `None` if it is negative or not finite, also in
+    /// the precision of [`Price::to_f32`].
     pub fn new(number: f64) -> Option<Self> {
         // Adding 0 turns -0.0 into 0.0.
         (number >= 0.0 && (number as f32).is_finite()).then(|| Self(decimal(number) + 0.0))

@@ -20,8 +20,8 @@ pub(super) struct IngestedBody {
     /// Accepted after repairs (white space, a missing price, a clock a little ahead …).
     #[schema(example = 0)]
     repaired: u64,
-    /// How many of the repaired records each repair was made to, by its code; a record may have several. `GET /metrics` counts
-    /// them for events.
+    /// How many of the repaired records each repair was made to, by its code; a record may have several. `GET /metrics`
+    /// counts them for events.
     #[schema(example = json!({"price_from_item": 1}))]
     repairs: BTreeMap<Box<str>, u64>,
     /// Names that were kept as attributes or properties, and are near the name of a field that the record lacks.

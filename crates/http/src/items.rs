@@ -303,12 +303,12 @@ pub(super) struct PatchedBody {
 
 /// Change some fields of many items
 ///
-/// For feeds of stock and prices. Each record has the `id` of an item and the fields to change, with the names of a whole
-/// description: those that are left out stay as they are, and `null` clears a field. Records of one item build on each
-/// other in their order. The bounds of the check hold for the item after the change. A record with a price, a stock, an
-/// availability or a date of publication that cannot be read is refused, and changes nothing. A record for an item that the
-/// catalogue does not have is refused, also if events name the item; if no record is taken, the answer is 422 with the
-/// reasons.
+/// For feeds of stock and prices. Each record has the `id` of an item and the fields to change, with the names of a
+/// whole description: those that are left out stay as they are, and `null` clears a field. Records of one item build on
+/// each other in their order. The bounds of the check hold for the item after the change. A record with a price, a
+/// stock, an availability or a date of publication that cannot be read is refused, and changes nothing. A record for an
+/// item that the catalogue does not have is refused, also if events name the item; if no record is taken, the answer is
+/// 422 with the reasons.
 #[utoipa::path(
     patch,
     path = "/v1/items",

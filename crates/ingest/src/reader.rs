@@ -3,7 +3,9 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use accrue_event::{BoundMapping, ContentIds, Decimal, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection, listed};
+use accrue_event::{
+    BoundMapping, ContentIds, Decimal, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection, listed,
+};
 
 use super::dialect::{Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter};
 use super::encoding::{self, Transcoded};

@@ -193,7 +193,9 @@ fn names_of(line: &[u8], dialect: Dialect) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for name in Cells::default().split(&text, dialect) {
         if name.len() > MAX_NAME_BYTES {
-            return Err(invalid("the first line is no header: it has a cell that is too long for the name of a column"));
+            return Err(invalid(
+                "the first line is no header: it has a cell that is too long for the name of a column",
+            ));
         }
         names.push(name.trim().to_owned());
     }

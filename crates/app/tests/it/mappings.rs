@@ -98,7 +98,10 @@ fn products_keep_their_texts_prices_and_availability() {
     assert_eq!(medium["categories"], serde_json::json!(["Shirts", "Apparel & Accessories", "Clothing"]));
     let large = find(&shopify, "id", "LS-L");
     assert_eq!(large["stock"], Value::Null, "sold beyond the stock");
-    assert_eq!(large["image"], "https://cdn.shop.example/linen-1.jpg", "the picture beside it is another of the product");
+    assert_eq!(
+        large["image"], "https://cdn.shop.example/linen-1.jpg",
+        "the picture beside it is another of the product"
+    );
     let mug = find(&shopify, "id", "Tea mug");
     assert_eq!((&mug["price"], &mug["attributes"]), (&16.5.into(), &serde_json::json!({})));
     assert_eq!(find(&shopify, "id", "OL-1")["available"], false, "a draft");
@@ -107,7 +110,10 @@ fn products_keep_their_texts_prices_and_availability() {
     assert_eq!((&small["parent"], &small["price"]), (&"SHIRT".into(), &39.9.into()));
     let shirt = find(&woo, "id", "SHIRT");
     assert_eq!(shirt["categories"], serde_json::json!(["Clothing", "Shirts", "Home, Garden"]));
-    assert_eq!((&shirt["attributes"]["Size"], &small["attributes"]["Size"]), (&serde_json::json!(["S", "M"]), &serde_json::json!(["S"])));
+    assert_eq!(
+        (&shirt["attributes"]["Size"], &small["attributes"]["Size"]),
+        (&serde_json::json!(["S", "M"]), &serde_json::json!(["S"]))
+    );
     assert_eq!(find(&woo, "id", "47")["categories"], serde_json::json!(["Kitchen"]));
     assert_eq!(find(&woo, "id", "46")["available"], false);
     assert_eq!(find(&woo, "id", "OL-1")["available"], false, "a draft");

@@ -90,8 +90,9 @@ impl Ingested {
             *self.repairs.entry(code).or_default() += n;
         }
         for found in misspelt {
-            match self.misspelt.iter_mut().find(|known| known.name == found.name && known.near == found.near) {
-                Some(known) => known.records += found.records,
+            let known = self.misspelt.iter().position(|known| known.name == found.name && known.near == found.near);
+            match known {
+                Some(place) => self.misspelt[place].records += found.records,
                 None if self.misspelt.len() < MAX_MISSPELT => self.misspelt.push(found),
                 None => {}
             }

@@ -5,8 +5,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use accrue_event::{
-    ContentIds, EventId, MisspeltField, MisspeltFields, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, Rejection, Repair,
-    arrival_id, content_hash, lacks_id,
+    ContentIds, EventId, MisspeltField, MisspeltFields, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind,
+    Refusal, Rejection, Repair, arrival_id, content_hash, lacks_id,
 };
 use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 

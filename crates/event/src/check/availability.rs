@@ -1,8 +1,8 @@
 //! Whether an item may be shown, read from the words that shop systems use for it.
 //!
-//! A word that is not understood refuses the record, and so does one in place of the number of pieces: what the catalogue has
-//! stays, and neither is a product shown that may be sold out, nor one taken off sale by a typing error. Attributes in which
-//! shop systems mark drafts and removed products hide an item, whatever its availability says.
+//! A word that is not understood refuses the record, and so does one in place of the number of pieces: what the
+//! catalogue has stays, and neither is a product shown that may be sold out, nor one taken off sale by a typing error.
+//! Attributes in which shop systems mark drafts and removed products hide an item, whatever its availability says.
 
 use super::number::excerpt;
 use super::repairs::Repairs;

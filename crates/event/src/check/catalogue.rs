@@ -1,6 +1,6 @@
-//! The check of items and users. A fault in an optional text loses only that field. A price, a stock, an availability or a date
-//! of publication that cannot be read refuses the record, of a whole description as of a change: they decide what shoppers are
-//! shown, and neither of the two possible guesses is right. What the catalogue has of the item stays.
+//! The check of items and users. A fault in an optional text loses only that field. A price, a stock, an availability
+//! or a date of publication that cannot be read refuses the record, of a whole description as of a change: they decide
+//! what shoppers are shown, and neither of the two possible guesses is right. What the catalogue has of the item stays.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! Names of attributes and properties that are probably misspelt fields: `stok`, `titel`, `publishedAt`. The check keeps them
-//! as attributes, because a shop may have such a field; here they are found, so that the sender can be told.
+//! Names of attributes and properties that are probably misspelt fields: `stok`, `titel`, `publishedAt`. The check
+//! keeps them as attributes, because a shop may have such a field; here they are found, so that the sender can be told.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,7 +41,9 @@ const MIN_LETTERS: usize = 4;
 impl MisspeltFields {
     /// Looks at the names of an item's attributes.
     pub fn look_at_item(&mut self, item: &RawItem) {
-        self.look(RecordKind::Items, &item.attributes, |field| item.field(field).is_some_and(|value| !value.is_missing()));
+        self.look(RecordKind::Items, &item.attributes, |field| {
+            item.field(field).is_some_and(|value| !value.is_missing())
+        });
     }
 
     /// Looks at the names of an event's properties.
@@ -62,10 +64,10 @@ impl MisspeltFields {
                 continue;
             }
             let Some(near) = self.near(kind, name).filter(|field| !is_given(field)) else { continue };
-            match self.found.get_mut(name) {
-                Some((_, n)) => *n += 1,
-                None if self.found.len() < MAX_TOLD => drop(self.found.insert(name.clone(), (near, 1))),
-                None => {}
+            if let Some((_, n)) = self.found.get_mut(name) {
+                *n += 1;
+            } else if self.found.len() < MAX_TOLD {
+                self.found.insert(name.clone(), (near, 1));
             }
         }
     }
@@ -94,7 +96,8 @@ fn near_field(kind: RecordKind, name: &str) -> Option<&'static str> {
     let fields = || kind.fields().iter().copied().filter(is_long);
     match kind {
         RecordKind::Items => {
-            // The check finds these fields under their other names, and so a name that is near one of those is near the field.
+            // The check finds these fields under their other names, and so a name that is near one of those is near the
+            // field.
             let others = usual::other_names().chain(availability::other_names());
             if others.clone().any(|(_, other)| misspelling(name, other) == Some(0)) {
                 return None;
@@ -139,10 +142,16 @@ mod tests {
 
     #[test]
     fn attributes_of_the_shop_and_names_of_other_systems_are_not() {
-        for name in ["colour", "size", "style", "material", "season", "name", "availability", "image_link", "ean", "ids"] {
+        for name in
+            ["colour", "size", "style", "material", "season", "name", "availability", "image_link", "ean", "ids"]
+        {
             assert_eq!(of_item(&format!(r#"{{"id":"a","{name}":"x"}}"#)), []);
         }
-        assert_eq!(of_item(r#"{"id":"a","title":"Tasse","titel":"x","price":1,"prices":[1]}"#), [], "the item has the field");
+        assert_eq!(
+            of_item(r#"{"id":"a","title":"Tasse","titel":"x","price":1,"prices":[1]}"#),
+            [],
+            "the item has the field"
+        );
         assert_eq!(of_item(r#"{"id":"a","stok":""}"#), []);
     }
 

@@ -1,6 +1,8 @@
 //! Finds the columns that a mapping names, and those that it need not name.
 
-use super::bound::{BoundField, BoundMapping, BoundProperty, BoundRule, Column, Piece, PropertyName, Source, is_dropped};
+use super::bound::{
+    BoundField, BoundMapping, BoundProperty, BoundRule, Column, Piece, PropertyName, Source, is_dropped,
+};
 use super::cell::Reading;
 use super::error::MappingError;
 use super::fill::{FillDown, Filling};
@@ -82,6 +84,8 @@ impl<'m> Binding<'m> {
                 Err(error) => return Err(error),
             }
         }
+        // Not every export has them.
+        let pairs = mapping.pairs.iter().filter_map(|name| self.place("pairs", name).ok()).collect();
         let mut rules = Vec::new();
         for (idx, rule) in mapping.rule.iter().enumerate() {
             match self.rule(rule, idx + 1) {
@@ -111,6 +115,7 @@ impl<'m> Binding<'m> {
             fields,
             constants: constants(mapping),
             rest,
+            pairs,
             item,
             currency: mapping.currency.clone().map_or(RawValue::Null, RawValue::Text),
             rules,
@@ -294,7 +299,8 @@ impl<'m> Binding<'m> {
             RecordKind::Users => Vec::new(),
         };
         if self.is_table && self.mapping.kind == RecordKind::Items && !group.is_empty() {
-            // Of several columns of pictures, the first has that of the variant, and the others have those of the product.
+            // Of several columns of pictures, the first has that of the variant, and the others have those of the
+            // product.
             let images = cells_of("image");
             let of_product = images.get(1..).unwrap_or_default();
             columns.extend(of_product.iter().map(|column| (*column, Filling::OfGroup)));

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::Names;
 use super::cell::{Cell, Reading};
 use super::fill::FillDown;
 use super::object::{Object, Path};
-use super::Names;
 use super::rule::{Test, reason};
 use super::shape::{Shape, split};
 use crate::amount::{self, Decimal};
@@ -55,6 +55,8 @@ pub struct BoundMapping {
     pub(super) fields: Vec<BoundField>,
     pub(super) constants: Vec<(&'static str, RawValue)>,
     pub(super) rest: Vec<BoundProperty>,
+    /// The columns that hold lists of properties.
+    pub(super) pairs: Vec<usize>,
     pub(super) item: Vec<BoundField>,
     pub(super) currency: RawValue,
     pub(super) rules: Vec<BoundRule>,
@@ -233,6 +235,9 @@ impl BoundMapping {
         let this = &*self;
         rest.reserve_exact(this.rest.len());
         rest.extend(this.rest.iter().filter_map(|property| this.property(row, property)));
+        for column in &this.pairs {
+            rest.extend(pairs(&this.text(row, *column)));
+        }
         match this.kind {
             RecordKind::Events => {
                 let mut event = RawEvent { properties: rest, ..RawEvent::default() };
@@ -255,10 +260,9 @@ impl BoundMapping {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: item.to_json().into() },
                     // Shopify has a row of its own for each further picture of a product.
-                    _
-                        if item.id.is_missing()
-                            && item.price.is_missing()
-                            && this.fill.as_ref().is_some_and(FillDown::continues_group) =>
+                    _ if item.id.is_missing()
+                        && item.price.is_missing()
+                        && this.fill.as_ref().is_some_and(FillDown::continues_group) =>
                     {
                         Mapped::Skipped
                     }
@@ -296,7 +300,8 @@ impl BoundMapping {
             change(field, Change::Set(value.clone()));
         }
         for field in &self.fields {
-            // An empty cell does not replace the constant, nor does one of white space, which elsewhere is a text as it is.
+            // An empty cell does not replace the constant, nor does one of white space, which elsewhere is a text as it
+            // is.
             match self.value(row, field) {
                 RawValue::Null => {}
                 value if value.is_missing() && self.has_constant(field.field) => {}
@@ -465,6 +470,31 @@ impl BoundMapping {
 
 /// Elements of the columns of one field that are collected: the check keeps fewer.
 const MAX_COLLECTED: usize = 1000;
+
+/// Properties in one text: `colour=red,size=S,note=one, two`. A part without a name belongs to the one before it.
+fn pairs(text: &str) -> Vec<(Box<str>, RawValue)> {
+    let mut found: Vec<(&str, String)> = Vec::new();
+    for part in text.split(',') {
+        match part.split_once('=') {
+            Some((name, value)) if found_name(name) && found.len() < MAX_COLLECTED => {
+                found.push((name.trim(), value.trim().to_owned()));
+            }
+            _ => {
+                if let Some((_, value)) = found.last_mut() {
+                    value.extend([",", part]);
+                }
+            }
+        }
+    }
+    let given = found.into_iter().filter(|(_, value)| !value.trim().is_empty());
+    given.map(|(name, value)| (name.into(), RawValue::text(value))).collect()
+}
+
+/// Whether what stands before a `=` is the name of a property, and not a part of a text or an address.
+fn found_name(name: &str) -> bool {
+    let name = name.trim();
+    (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ' '))
+}
 
 /// Whether a cell has a value that its text does not show.
 fn is_compound<C: Cell>(cell: &C, reading: Reading) -> bool {

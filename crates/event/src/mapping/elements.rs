@@ -1,7 +1,8 @@
-//! Objects as rows: the cells that paths lead to, what the mapping does not name, and a record for each element of an array.
+//! Objects as rows: the cells that paths lead to, what the mapping does not name, and a record for each element of an
+//! array.
 //!
-//! Each record has a copy of what stands around its array, so an object of which the copies would take too much memory is
-//! refused.
+//! Each record has a copy of what stands around its array, so an object of which the copies would take too much memory
+//! is refused.
 
 use super::bound::{BoundMapping, Column, Mapped, Source, is_dropped};
 use super::cell::Cell as _;
@@ -16,8 +17,9 @@ const MAX_EXPANDED_BYTES: usize = 64 << 20;
 const MAX_NOTES: usize = 64;
 
 impl BoundMapping {
-    /// The records of an object with the platform's names (see [`Mapping::bind_objects`](super::Mapping::bind_objects)): one, or one for each element of the
-    /// array in which the mapping finds the item.
+    /// The records of an object with the platform's names (see
+    /// [`Mapping::bind_objects`](super::Mapping::bind_objects)): one, or one for each element of the array in which the
+    /// mapping finds the item.
     pub fn apply_object(&mut self, object: Object) -> Vec<Mapped> {
         self.open_arrays(&object);
         let elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
@@ -32,6 +34,13 @@ impl BoundMapping {
         for (place, element) in elements.iter().enumerate() {
             let (row, rest) = self.row_of(&object, Some(element));
             let mut mapped = self.record(&row, rest);
+            // An element without an id, such as GA4's `(not set)`, is no product, and the others are.
+            if let Mapped::Event { event, .. } = &mapped
+                && event.item.is_missing()
+                && event.query.is_missing()
+            {
+                mapped = Mapped::Skipped;
+            }
             if let Mapped::Event { event, .. } = &mut mapped
                 && place > 0
                 && !self.is_id_inside
@@ -45,8 +54,8 @@ impl BoundMapping {
         records
     }
 
-    /// Refuses an object of which the elements would take much more memory than the object, because each has a copy of what is
-    /// outside its array.
+    /// Refuses an object of which the elements would take much more memory than the object, because each has a copy of
+    /// what is outside its array.
     fn refuse_expansion(&mut self, object: &Object, elements: &[Vec<usize>]) -> Option<Mapped> {
         let (row, rest) = self.row_of(object, elements.first().map(Vec::as_slice));
         let outside = self.columns.iter().zip(&row).filter(|(column, _)| column.n_shared == 0);

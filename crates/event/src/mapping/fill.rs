@@ -10,8 +10,8 @@ pub(super) enum Filling {
     FromAbove,
     /// An empty cell has the first value of the group.
     FromFirst,
-    /// Every cell has the first value of the group, because the column describes the group and not the row: Shopify puts the
-    /// further pictures of a product beside its variants.
+    /// Every cell has the first value of the group, because the column describes the group and not the row: Shopify
+    /// puts the further pictures of a product beside its variants.
     OfGroup,
 }
 
@@ -35,8 +35,8 @@ pub(super) struct FillDown {
 }
 
 impl FillDown {
-    /// Fills columns among rows of which one of the columns `group` has the same text. Of several entries for one column the
-    /// first counts.
+    /// Fills columns among rows of which one of the columns `group` has the same text. Of several entries for one
+    /// column the first counts.
     pub fn new(columns: impl IntoIterator<Item = (usize, Filling)>, group: Vec<usize>) -> Self {
         let mut filled: Vec<Filled> = Vec::new();
         for (column, filling) in columns {

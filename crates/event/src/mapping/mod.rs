@@ -89,7 +89,8 @@ pub struct Mapping {
     pub fields: BTreeMap<Box<str>, Names>,
     /// Field of an item that takes the values of all its columns, and not only those of the first that has one.
     pub collect: Vec<Box<str>>,
-    /// Property = column, for properties that are to have another name. The name may be in a column too: `{Option1 Name}`.
+    /// Property = column, for properties that are to have another name. The name may be in a column too: `{Option1
+    /// Name}`.
     pub properties: BTreeMap<Box<str>, Names>,
     /// Properties that are numbers. Cells of all other properties are texts, so that `007` keeps its zeros.
     pub numbers: Vec<Box<str>>,
@@ -97,6 +98,10 @@ pub struct Mapping {
     pub constants: BTreeMap<Box<str>, Box<str>>,
     /// Fields whose text is converted to lower case.
     pub lowercase: Vec<Box<str>>,
+    /// Fields whose text has `\n` in place of line ends, as WooCommerce writes it.
+    pub unescape: Vec<Box<str>>,
+    /// Columns whose text is a list of properties: `colour=red,size=S`.
+    pub pairs: Vec<Box<str>>,
     /// Field = text to put before an id, so that the ids of two platforms differ.
     pub prefix: BTreeMap<Box<str>, Box<str>>,
     /// Field = text, or texts, that a value loses at its beginning, such as `gid://shopify/Product/`.
@@ -149,6 +154,7 @@ impl Mapping {
         known_fields("optional", self.optional.iter().filter(|name| !is_property(name)), fields)?;
         known_fields("collect", self.collect.iter(), LISTS)?;
         known_fields("lowercase", self.lowercase.iter(), fields)?;
+        known_fields("unescape", self.unescape.iter(), fields)?;
         known_fields("scale", self.scale.keys(), fields)?;
         known_fields("uppercase", self.uppercase.iter(), fields)?;
         known_fields("item", self.item.keys(), RawItem::FIELDS)?;

@@ -17,6 +17,7 @@ pub(super) struct Shape {
     scale: Option<f64>,
     uppercase: bool,
     lowercase: bool,
+    unescape: bool,
     /// Names a customer, for whom an e-mail address is one id however it is written.
     is_customer: bool,
     /// Elements of lists that say nothing.
@@ -58,6 +59,7 @@ impl Shape {
             scale: mapping.scale.get(field).copied().filter(|_| own || field == "price"),
             uppercase: own && mapping.uppercase.iter().any(|name| **name == *field),
             lowercase: own && mapping.lowercase.iter().any(|name| **name == *field),
+            unescape: own && mapping.unescape.iter().any(|name| **name == *field),
             is_customer: match kind {
                 RecordKind::Events => matches!(field, "user" | "session"),
                 RecordKind::Users => field == "id",
@@ -100,6 +102,9 @@ impl Shape {
         if let Some(rest) = self.strip.iter().find_map(|start| text.trim_start().strip_prefix(start)) {
             text = rest.into();
         }
+        if self.unescape && text.contains('\\') {
+            text = text.replace("\\r", "").replace("\\n", "\n").replace("\\t", "\t").into();
+        }
         if let Some(separators) = &self.separators {
             return split(&text, separators, &self.empty);
         }
@@ -123,14 +128,19 @@ impl Shape {
 fn is_address(text: &str) -> bool {
     let text = text.trim();
     let is_plain = text.len() <= 254 && !text.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ',' | ';'));
-    is_plain && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
+    is_plain
+        && text
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
 }
 
 /// The elements of a list in a text, each once, without those that say nothing.
 pub(super) fn split(text: &str, separators: &Names, empty: &[Box<str>]) -> RawValue {
     let mut parts = vec![text];
     let unmarked = |part: &str| match part.contains('\\') {
-        true => separators.iter().fold(part.to_owned(), |part, separator| part.replace(&format!("\\{separator}"), separator)),
+        true => separators
+            .iter()
+            .fold(part.to_owned(), |part, separator| part.replace(&format!("\\{separator}"), separator)),
         false => part.to_owned(),
     };
     for separator in separators.iter() {

@@ -363,21 +363,30 @@ fn a_variant_without_a_picture_has_the_first_of_its_product() {
         &["hat", "H-2", "", "", "hat.jpg"],
     ];
     let images: Vec<_> = items(mapping, &header, rows).iter().map(|item| item["image"].clone()).collect();
-    assert_eq!(images, ["1.jpg".into(), "blue.jpg".into(), "1.jpg".into(), "1.jpg".into(), serde_json::Value::Null, "hat.jpg".into()]);
+    assert_eq!(
+        images,
+        ["1.jpg".into(), "blue.jpg".into(), "1.jpg".into(), "1.jpg".into(), serde_json::Value::Null, "hat.jpg".into()]
+    );
     // One column of pictures has those of the variants, and the first where there is none.
     let mapping = "[fields]\nid = 'sku'\nparent = 'handle'\nimage = 'image'\n";
     let rows: &[&[&str]] = &[&["s", "1", "a.jpg"], &["s", "2", "b.jpg"], &["s", "3", ""]];
-    let images: Vec<_> = items(mapping, &["handle", "sku", "image"], rows).iter().map(|item| item["image"].clone()).collect();
+    let images: Vec<_> =
+        items(mapping, &["handle", "sku", "image"], rows).iter().map(|item| item["image"].clone()).collect();
     assert_eq!(images, ["a.jpg", "b.jpg", "a.jpg"]);
 }
 
 #[test]
 fn a_field_can_collect_the_values_of_its_columns() {
-    let mapping = "collect = ['categories']\nempty = ['Root']\n[fields]\nid = 'sku'\ncategories = ['type', 'path', 'more']\n";
+    let mapping =
+        "collect = ['categories']\nempty = ['Root']\n[fields]\nid = 'sku'\ncategories = ['type', 'path', 'more']\n";
     let header = ["sku", "type", "path", "more"];
-    let rows: &[&[&str]] = &[&["1", "Shirts", "Root > Clothing > Shirts", ""], &["2", "", " ", "Mugs"], &["3", "", "", ""]];
+    let rows: &[&[&str]] =
+        &[&["1", "Shirts", "Root > Clothing > Shirts", ""], &["2", "", " ", "Mugs"], &["3", "", "", ""]];
     let found: Vec<_> = items(mapping, &header, rows).iter().map(|item| item["categories"].clone()).collect();
-    assert_eq!(found, [serde_json::json!(["Shirts", "Clothing"]), serde_json::json!(["Mugs"]), serde_json::Value::Null]);
+    assert_eq!(
+        found,
+        [serde_json::json!(["Shirts", "Clothing"]), serde_json::json!(["Mugs"]), serde_json::Value::Null]
+    );
     let wrong: Mapping = toml::from_str("kind = 'items'\ncollect = ['title']").unwrap();
     assert!(matches!(wrong.validate(), Err(MappingError::NoField { table: "collect", .. })));
 }
@@ -439,11 +448,8 @@ fn elements_of_an_array_take_no_more_memory_than_allowed() {
         let drop_columns = drop.iter().map(|name| (*name).into()).collect();
         let mapping = Mapping { drop_columns, ..mapping.clone() };
         let elements: Vec<String> = (0..n).map(|n| format!(r#"{{"id":"{n}"}}"#)).collect();
-        let json = format!(
-            r#"{{"user":"u","at":1,"note":"{}","items":[{}]}}"#,
-            "x".repeat(n_bytes),
-            elements.join(",")
-        );
+        let json =
+            format!(r#"{{"user":"u","at":1,"note":"{}","items":[{}]}}"#, "x".repeat(n_bytes), elements.join(","));
         mapping.bind_objects().unwrap().apply_object(serde_json::from_str(&json).unwrap())
     };
     assert_eq!(records(1_000, 1_000, &[]).len(), 1_000);
@@ -452,4 +458,27 @@ fn elements_of_an_array_take_no_more_memory_than_allowed() {
         assert!(rejection.reason == Reason::Malformed && rejection.detail.contains("drop_columns"), "{rejection}");
     }
     assert_eq!(records(1_000, 1 << 20, &["note"]).len(), 1_000);
+}
+
+#[test]
+fn lists_of_properties_and_written_line_ends_are_read() {
+    let mapping = "pairs = ['more', 'absent']\nunescape = ['description']\ndrop_columns = ['*']\n[fields]\nid = 'sku'\ndescription = 'text'\n";
+    let rows: &[&[&str]] = &[
+        &["1", r"Soft\n\nand warm", "color=Blue,note=one, two,size = S,empty=,url=https://a.example/?b=c"],
+        &["2", "", ""],
+    ];
+    let found = items(mapping, &["sku", "text", "more"], rows);
+    assert_eq!(found[0]["description"], "Soft\n\nand warm");
+    let expected =
+        serde_json::json!({"color": "Blue", "note": "one, two", "size": "S", "url": "https://a.example/?b=c"});
+    assert_eq!((&found[0]["attributes"], &found[1]["attributes"]), (&expected, &serde_json::Value::Null));
+}
+
+#[test]
+fn an_element_of_an_event_without_an_item_is_left_out() {
+    let mapping: Mapping =
+        toml::from_str("empty = ['(not set)']\n[fields]\ntype = 'name'\nitem = 'items[].id'\n").unwrap();
+    let json = r#"{"name":"view","user":"u","at":1,"items":[{"id":"A"},{"id":"(not set)"},{"id":"B"}]}"#;
+    let records = mapping.bind_objects().unwrap().apply_object(serde_json::from_str(json).unwrap());
+    assert!(matches!(records[..], [Mapped::Event { .. }, Mapped::Skipped, Mapped::Event { .. }]), "{records:?}");
 }

@@ -35,7 +35,8 @@ pub(super) fn compact(name: &str) -> String {
     folded(name)
 }
 
-/// The fields of which a name is a usual one: their own, or one of those of other systems, in the singular or the plural.
+/// The fields of which a name is a usual one: their own, or one of those of other systems, in the singular or the
+/// plural.
 pub fn fields_named(kind: RecordKind, name: &str) -> impl Iterator<Item = &'static str> {
     let wanted = singular(&folded(name));
     kind.fields().iter().copied().filter(move |field| {

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use accrue_engine::{EngineError, Ingested, Refused, with_kind_in_code};
 use accrue_event::{
-    Check, CheckSettings, Item, ItemId, KnownItem, MisspeltFields, Outcome, RawEvent, RawItem, RawPatch, RawValue, RecordKind, Refusal,
-    RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
+    Check, CheckSettings, Item, ItemId, KnownItem, MisspeltFields, Outcome, RawEvent, RawItem, RawPatch, RawValue,
+    RecordKind, Refusal, RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
 };
 use accrue_ingest::Entry;
 use xxhash_rust::xxh3::xxh3_128;

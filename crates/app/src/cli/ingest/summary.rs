@@ -150,7 +150,10 @@ impl Summary {
         text.push_str(&self.items.text());
         for MisspeltField { name, near, records } in &self.misspelt {
             let what = if *records == 1 { "record" } else { "records" };
-            text.push_str(&format!("\n`{name}` is kept under its name ({} {what}); was `{near}` meant?", count(*records)));
+            text.push_str(&format!(
+                "\n`{name}` is kept under its name ({} {what}); was `{near}` meant?",
+                count(*records)
+            ));
         }
         if !self.misspelt.is_empty() {
             text.push('\n');
