@@ -140,7 +140,7 @@ pub(super) struct DescriptionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = 8.9)]
+    #[schema(value_type = Option<f64>, example = 8.9)]
     price: Option<Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,

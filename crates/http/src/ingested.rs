@@ -22,7 +22,7 @@ pub(super) struct IngestedBody {
     repaired: u64,
     /// How many of the repaired records each repair was made to, by its code; a record may have several. `GET /metrics`
     /// counts them for events.
-    #[schema(example = json!({"price_from_item": 1}))]
+    #[schema(value_type = BTreeMap<String, u64>, example = json!({"price_from_item": 1}))]
     repairs: BTreeMap<Box<str>, u64>,
     /// Names that were kept as attributes or properties, and are near the name of a field that the record lacks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,10 +57,10 @@ pub(super) struct RefusedBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MisspeltBody {
     /// The name as it was sent.
-    #[schema(example = "stok")]
+    #[schema(value_type = String, example = "stok")]
     name: Box<str>,
     /// The field that was probably meant.
-    #[schema(example = "stock")]
+    #[schema(value_type = String, example = "stock")]
     near: Box<str>,
     /// Number of records.
     #[schema(example = 1)]

@@ -286,7 +286,7 @@ pub(super) struct PatchedBody {
     #[schema(example = 0)]
     repaired: u64,
     /// How many of the repaired records each repair was made to, by its code; a record may have several.
-    #[schema(example = json!({}))]
+    #[schema(value_type = BTreeMap<String, u64>, example = json!({}))]
     repairs: BTreeMap<Box<str>, u64>,
     /// Names that were kept as attributes, and are near the name of a field that the record lacks.
     #[serde(skip_serializing_if = "Vec::is_empty")]

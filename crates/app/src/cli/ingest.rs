@@ -178,7 +178,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         }
         if feed.n_left_unknown() > 0 {
             context.output.note(&format!(
-                "{} items that the events name are not among the products of the catalogue, and stay unknown",
+                "items of the events that the catalogue lacks and that stay unknown: {}",
                 count(feed.n_left_unknown() as u64)
             ));
         }
