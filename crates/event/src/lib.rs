@@ -42,7 +42,7 @@ pub use mapping::{
 };
 pub use near::{misspelling, nearest};
 pub use price::Price;
-pub use published::Namespace;
+pub use published::{Namespace, PUBLISHED_PREFIX};
 pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_patch::RawPatch;
 pub use raw_value::RawValue;

@@ -1,11 +1,14 @@
-//! Forgetting: every record of a person becomes a tombstone, and what was learned with them is learned again without them.
+//! Forgetting: every record of a person becomes a tombstone, and what was learned with them is learned again without
+//! them.
 //!
-//! In: a data folder's log and checkpoints, and users. Out: the log with tombstones, no checkpoint that includes one of the records, and
-//! both folds computed again. They have the same bytes as if the tombstones had been there from the start, because a tombstone is a step
-//! that changes nothing: offsets, and with them all random numbers, stay the same. It can be repeated after a crash at any moment.
+//! In: a data folder's log and checkpoints, and users. Out: the log with tombstones, no checkpoint that includes one of
+//! the records, and both folds computed again. They have the same bytes as if the tombstones had been there from the
+//! start, because a tombstone is a step that changes nothing: offsets, and with them all random numbers, stay the same.
+//! It can be repeated after a crash at any moment.
 //!
-//! A person's records are the events, descriptions and served answers that name the user; those of guests who were merged
-//! into the user; the merges; and refused records that mention one of these names. Copies elsewhere (backups, the shop's own files) are not touched.
+//! A person's records are the events, descriptions and served answers that name the user; those of guests who were
+//! merged into the user; the merges; and refused records that mention one of these names. Copies elsewhere (backups,
+//! the shop's own files) are not touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -118,8 +121,8 @@ pub fn find_traces(
 }
 
 impl Traces {
-    /// Searches the records that were appended since the last search. If a guest was merged into one of the users in between, the whole
-    /// log is searched again, because earlier records may be the guest's; then `false` is returned.
+    /// Searches the records that were appended since the last search. If a guest was merged into one of the users in
+    /// between, the whole log is searched again, because earlier records may be the guest's; then `false` is returned.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -181,11 +184,12 @@ fn walk(log: &mut LogReader, range: Range<Offset>, mut f: impl FnMut(&Record)) -
     Ok(())
 }
 
-/// Refuses to forget users if records of theirs were learned and then pruned, or if the log cannot be learned again from before their
-/// first record on. A log that was never pruned is not refused.
+/// Refuses to forget users if records of theirs were learned and then pruned, or if the log cannot be learned again
+/// from before their first record on. A log that was never pruned is not refused.
 ///
 /// # Errors
-/// [`TrainError::Pruned`], [`TrainError::NoCheckpointBefore`] or [`TrainError::LooksBehindStart`]; or if a file cannot be read.
+/// [`TrainError::Pruned`], [`TrainError::NoCheckpointBefore`] or [`TrainError::LooksBehindStart`]; or if a file cannot
+/// be read.
 pub fn refuse_if_pruned(
     log: &mut LogReader,
     checkpoints: &Checkpoints,
@@ -221,8 +225,8 @@ pub fn refuse_if_pruned(
     }
 }
 
-/// Removes the checkpoints that include one of these records, then turns the records into tombstones. Returns the number of removed
-/// checkpoints. Repeating it has no further effect.
+/// Removes the checkpoints that include one of these records, then turns the records into tombstones. Returns the
+/// number of removed checkpoints. Repeating it has no further effect.
 ///
 /// # Errors
 /// If a file cannot be read or written. It may be repeated then.
@@ -234,7 +238,8 @@ pub fn erase(log: &mut Log, checkpoints: &Checkpoints, offsets: &[Offset]) -> Re
     Ok(removed)
 }
 
-/// Folds the log again from the newest remaining checkpoint, and saves the result. `progress` is called with the offset reached.
+/// Folds the log again from the newest remaining checkpoint, and saves the result. `progress` is called with the offset
+/// reached.
 ///
 /// # Errors
 /// If the log cannot be read or the checkpoint not written.

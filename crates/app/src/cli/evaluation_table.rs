@@ -200,14 +200,17 @@ fn search(report: &Value) -> String {
             format!("{:.1}", trial["seconds"].as_f64().unwrap_or(0.0)),
         ]);
     }
+    let is_first = rows.get(1).is_none_or(|best| !best[0].is_empty());
+    let why = "The one chosen is the cheapest of those that validation cannot tell apart from the best.\n";
     let seconds = |key: &str| budget[key].as_f64().unwrap_or(0.0);
     format!(
-        "\n{} trials in {:.0} s, {:.0} s with the final fit, of {:.0} s that were given; the best:\n{}",
+        "\n{} trials in {:.0} s, {:.0} s with the final fit, of {:.0} s that were given; the best:\n{}{}",
         trials.len(),
         seconds("search_s"),
         seconds("total_s"),
         seconds("given_s"),
-        columns(&rows)
+        columns(&rows),
+        if is_first { "" } else { why }
     )
 }
 
