@@ -431,7 +431,13 @@ impl Facts {
             Body::Promoted { challenge, why } => Fact::Promoted { challenge, why },
             Body::WindowReleased { from, to } => Fact::WindowReleased { from: *from, to: *to },
             Body::ChallengeRefused { challenge, why } => Fact::ChallengeRefused { challenge, why },
-            _ => Fact::Nothing,
+            Body::Tombstone
+            | Body::Quarantined { .. }
+            | Body::Dropped { .. }
+            | Body::ItemRetired(_)
+            | Body::Duplicates { .. }
+            | Body::Served(_)
+            | Body::Published(_) => Fact::Nothing,
         }
     }
 

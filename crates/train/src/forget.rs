@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use accrue_event::{Event, SessionId, Shopper, UserId};
-use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, PublishedRecord, Record, StoreError};
+use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, Record, StoreError};
 
 use crate::checkpoint::{CHUNK, find_look_back};
 use crate::{LearnSettings, Recovered, TrainError, recover, save};
@@ -78,20 +78,18 @@ impl People<'_> {
 
     fn of_record(&self, record: &Record, mentions: &impl Fn(&str, &str) -> bool) -> Option<&UserId> {
         match &record.body {
-            Body::Event(checked) | Body::Released { event: checked, .. } => self.of_event(&checked.event),
-            Body::Published(record) => match &**record {
-                PublishedRecord::Inert { event, .. } => self.of_event(&event.event),
-                PublishedRecord::Refusals { .. } => None,
-            },
-            Body::User(user) => self.users.get(&user.id),
-            Body::UserRemoved(user) | Body::Merged { user, .. } => self.users.get(user),
-            Body::Served(served) => self.of(served.user.as_ref(), served.session.as_ref()),
             Body::Quarantined { raw, .. } => {
                 let guests = self.guests.iter().map(|(session, user)| (session.as_str(), user));
                 let mut names = self.users.iter().map(|user| (user.as_str(), user)).chain(guests);
                 names.find(|(name, _)| mentions(raw, name)).map(|(_, user)| user)
             }
-            _ => None,
+            body => match body.event() {
+                Some(checked) => self.of_event(&checked.event),
+                None => {
+                    let (user, session) = body.names();
+                    self.of(user, session)
+                }
+            },
         }
     }
 }

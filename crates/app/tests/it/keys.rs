@@ -81,7 +81,8 @@ fn an_own_event_cannot_have_the_id_of_a_published_one() {
     assert_eq!(send(&shop, WEB_KEY, &json!([view("order-1")]))["accepted"], 1);
     // Also with white space around it, and also if such an event is known.
     for id in ["@publish:web:order-1", " @publish:web:order-2 ", "@publish:"] {
-        let answer = ask(&shop, OWN_KEY, "POST", "/v1/events", &json!([view(id), view(&format!("own{id}"))])).json();
+        let answer =
+            ask(&shop, OWN_KEY, "POST", "/v1/events", &json!([view(id), view(&format!("own{}", id.trim()))])).json();
         assert_eq!((&answer["accepted"], &answer["duplicates"]), (&json!(1), &json!(0)), "{id}: {answer}");
         assert_eq!(answer["quarantined"][0]["reason"], "reserved_id", "{id}: {answer}");
     }

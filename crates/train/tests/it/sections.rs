@@ -11,7 +11,7 @@ use crate::shop;
 const END: u64 = 3_000;
 const CHECKPOINT: u64 = 2_500;
 
-/// The blend with a network and a fitted model in it, so that every model is on; versions are sealed early.
+/// The blend with a network and a fitted model in it; members that are off by default stay off. Versions are sealed early.
 fn settings() -> LearnSettings {
     let mut settings = shop::fitting(shop::settings_with(Part::Blend, SequenceKind::Gru), Kind::Als);
     settings.guard.version_every = 1_000;
