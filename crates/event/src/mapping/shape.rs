@@ -80,6 +80,10 @@ impl Shape {
             RawValue::Int(0) if self.is_parent => RawValue::Null,
             RawValue::Text(text) if self.is_parent && text.trim() == "0" => RawValue::Null,
             RawValue::Text(text) => self.apply_to_text(text),
+            RawValue::List(mut values) if !self.empty.is_empty() => {
+                values.retain(|value| !matches!(value, RawValue::Text(text) if is_empty(&self.empty, text)));
+                if values.is_empty() { RawValue::Null } else { RawValue::List(values) }
+            }
             RawValue::Int(number) => match (self.scale, &self.prefix) {
                 (Some(factor), _) => RawValue::Float(scaled(number as f64, factor)),
                 (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
