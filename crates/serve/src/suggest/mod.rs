@@ -436,7 +436,7 @@ fn has_all(text: &str, typed: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use accrue_event::{Event, EventType, Price, Timestamp};
+    use accrue_event::{Event, EventType, Timestamp};
     use accrue_store::{Body, CheckedEvent, Facts, Record};
 
     use super::*;
@@ -446,7 +446,7 @@ mod tests {
         let mut item = Item::bare(format!("i{id}").as_str().into());
         (item.title, item.brand) = (Some(title.into()), Some(brand.into()));
         item.categories = vec![category.into()];
-        item.price = Price::new(5.0);
+        item.price = accrue_event::Price::new(5.0);
         item
     }
 
