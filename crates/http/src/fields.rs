@@ -1,12 +1,12 @@
 //! `fields`: what an answer says of each item beside its id and score.
 //!
-//! In: names of fields, as a list or with commas between them, and the facts. Out: those fields of each item's
+//! In: names of fields, as a list or with commas between them, and an item. Out: those fields of the item's
 //! description, with what a variant has from its product. So a page can be drawn from one answer.
 
 use accrue_engine::Engine;
-use accrue_event::{Attributes, ItemId, Timestamp};
+use accrue_event::{Attributes, Price, Timestamp};
 use accrue_serve::filter::UnknownField;
-use accrue_serve::{Facet, FacetError, MAX_FACETS, MAX_SORT_FIELDS, Recommended, Sort, SortError};
+use accrue_serve::{Facet, FacetError, MAX_FACETS, MAX_SORT_FIELDS, Sort, SortError};
 use accrue_store::Described;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 
 use super::params::At;
 use super::problem::Problem;
-use super::recommend::RecommendedBody;
 use super::schema::AttributesRecord;
 
 /// Names in one request, at most.
@@ -193,8 +192,8 @@ pub(super) struct DescriptionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = 8.9)]
-    price: Option<f32>,
+    #[schema(value_type = Option<f64>, example = 8.9)]
+    price: Option<Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,21 +243,16 @@ impl DescriptionBody {
 }
 
 impl Fields {
-    /// The items of an answer with what was asked for.
-    pub(super) fn of(&self, engine: &Engine, items: Vec<Recommended>) -> Vec<RecommendedBody> {
-        let mut bodies: Vec<RecommendedBody> = items.into_iter().map(RecommendedBody::from).collect();
-        if self.0.is_empty() {
-            return bodies;
-        }
-        engine.with_shop(|shop| {
-            let described = |id: &ItemId| shop.facts.described(shop.facts.items.get(id.as_str())?);
-            for body in &mut bodies {
-                // An item of an answer was known a moment ago, and items do not vanish.
-                let Some(item) = described(&body.id) else { continue };
-                self.0.iter().for_each(|field| body.description.add(field, item));
-            }
-        });
-        bodies
+    /// Whether nothing is asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is asked for of an item.
+    pub(super) fn describe(&self, item: Described<'_>) -> DescriptionBody {
+        let mut body = DescriptionBody::default();
+        self.0.iter().for_each(|field| body.add(field, item));
+        body
     }
 }
 
@@ -289,12 +283,9 @@ mod tests {
     #[test]
     fn a_price_is_written_as_it_was_sent_and_what_is_lacking_is_absent() {
         let mut item = Item::bare("mug".into());
-        (item.title, item.price) = (Some("Red mug".into()), Some(8.9));
+        (item.title, item.price) = (Some("Red mug".into()), Price::new(8.9));
         item.attributes.insert("colour".into(), Attribute::Text("red".into()));
-        let mut body = DescriptionBody::default();
-        for field in &read(r#""title,price,image,attributes.colour,attributes.size""#).unwrap().0 {
-            body.add(field, (&item).into());
-        }
+        let body = read(r#""title,price,image,attributes.colour,attributes.size""#).unwrap().describe((&item).into());
         let text = serde_json::to_string(&body).unwrap();
         assert_eq!(text, r#"{"title":"Red mug","price":8.9,"attributes":{"colour":"red"}}"#);
     }

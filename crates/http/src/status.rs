@@ -89,16 +89,19 @@ pub(super) struct CheckpointBody {
     last_success: Option<Timestamp>,
 }
 
-/// The parts that failed, by the names that the status uses.
+/// The parts that may fail, by the names that the status uses.
+pub(super) const PARTS: [&str; 5] = ["writer", "learner", "search_index", "checkpoint", "forgetting"];
+
+/// Those that failed.
 pub(super) fn degraded(status: &Status) -> Vec<&'static str> {
-    let parts = [
-        ("writer", status.poisoned.is_some()),
-        ("learner", status.learner_failed.is_some()),
-        ("search_index", status.search.state != IndexState::Current),
-        ("checkpoint", status.checkpoint.failed.is_some()),
-        ("forgetting", status.erasure_failed.is_some()),
+    let failed = [
+        status.poisoned.is_some(),
+        status.learner_failed.is_some(),
+        status.search.state != IndexState::Current,
+        status.checkpoint.failed.is_some(),
+        status.erasure_failed.is_some(),
     ];
-    parts.into_iter().filter(|(_, failed)| *failed).map(|(part, _)| part).collect()
+    PARTS.into_iter().zip(failed).filter(|(_, failed)| *failed).map(|(part, _)| part).collect()
 }
 
 /// The parts of the server, and what failed in them

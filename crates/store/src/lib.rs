@@ -1,7 +1,8 @@
 //! The log, and the facts that are folded from it.
 //!
-//! In: checked events, catalogue and user edits, served answers. Out: records by offset, durable and in order, and the facts derived from
-//! them (vocabulary, catalogue, histories, quarantine). This crate neither learns nor checks records.
+//! In: checked events, catalogue and user edits, served answers. Out: records by offset, durable and in order, and the
+//! facts derived from them (vocabulary, catalogue, histories, quarantine). This crate neither learns nor checks
+//! records.
 
 mod backup;
 mod checkpoint;
@@ -19,6 +20,7 @@ mod published;
 mod record;
 mod searches;
 mod served;
+mod shared_descriptors;
 mod split;
 mod vocabulary;
 
@@ -41,5 +43,6 @@ pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record};
 pub use searches::{Chosen, Searches};
 pub use served::{Assignment, Page, Served};
+pub use shared_descriptors::SharedDescriptors;
 pub use split::{Share, Split, shopper_hash};
 pub use vocabulary::Vocabulary;

@@ -40,17 +40,23 @@ pub enum InertReason {
     UnknownItem,
     /// So many guests are known from events of published keys alone that this one cannot be added.
     TooManyShoppers,
+    /// It is a purchase or a return, which only the shop's own backend may report.
+    Order,
+    /// So many other sessions of its address were about the item within the hour.
+    TooManySessions,
 }
 
 impl InertReason {
     /// All reasons.
-    pub const ALL: [Self; 2] = [Self::UnknownItem, Self::TooManyShoppers];
+    pub const ALL: [Self; 4] = [Self::UnknownItem, Self::TooManyShoppers, Self::Order, Self::TooManySessions];
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::UnknownItem => "unknown_item",
             Self::TooManyShoppers => "too_many_shoppers",
+            Self::Order => "order",
+            Self::TooManySessions => "too_many_sessions",
         }
     }
 }

@@ -109,7 +109,8 @@ pub(super) struct Arguments {
     /// Also write each prediction, one per line: the list of each user as JSON (rows, if the name ends in .csv or .tsv)
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
-    /// Predictions of another run of the same stream, to compare with, event by event: ratios with paired 95 % intervals
+    /// Predictions of another run of the same stream, to compare with, event by event: ratios with paired 95 %
+    /// intervals
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
     /// A setting of the model or the protocol; of several models, MODEL.KEY=VALUE is for one
@@ -120,18 +121,25 @@ pub(super) struct Arguments {
     pub settings: Vec<String>,
 }
 
+/// Fewer predictions than this say little: intervals are wide.
+const FEW_PREDICTIONS: u64 = 300;
+
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     if arguments.models == ["list"] {
         context.output.result(&evaluation::models(), evaluation_table::models)?;
         return Ok(Exit::Success);
     }
-    let needs_no_file = arguments.models == [evaluation::SIMULATED];
-    let learns_nothing = matches!(arguments.protocol.as_deref(), Some(evaluation::ARMS | evaluation::SEARCH));
-    let (Some(protocol), true) = (&arguments.protocol, arguments.train.is_some() || needs_no_file || learns_nothing)
-    else {
+    let Some(protocol) = &arguments.protocol else {
         let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
-        return Err(Problem::new("--protocol and --train are needed", hint).into());
+        return Err(Problem::new("--protocol is needed", hint).into());
     };
+    let learns_nothing = protocol == evaluation::ARMS || protocol == evaluation::SEARCH;
+    let needs_no_file = arguments.models == [evaluation::SIMULATED] || learns_nothing;
+    if arguments.train.is_none() && !needs_no_file {
+        let hint =
+            "name the file to learn from, such as --train ratings.csv; `accrue evaluate --help` has the forms of each";
+        return Err(Problem::new(format!("--train is needed for the protocol {protocol}"), hint).into());
+    }
     refuse_unused(protocol, &arguments)?;
     let mut settings = Vec::new();
     for text in &arguments.settings {
@@ -164,9 +172,13 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         }
         reports => reports?,
     };
-    reports.iter().for_each(|report| note_few_predictions(report, context.output));
     if let Some(page) = &arguments.html {
         write_page(page, &reports, &arguments)?;
+    }
+    for report in reports.iter().filter(|report| report["protocol"] == "stream") {
+        if let Some(n_eval) = report["n_eval"].as_u64().filter(|&n_eval| n_eval < FEW_PREDICTIONS) {
+            context.output.note(&format!("only {n_eval} events were predicted; --set every=1 predicts each one"));
+        }
     }
     match &*reports {
         [report] => context.output.result(report, evaluation_table::of)?,
@@ -189,18 +201,6 @@ fn mapping_of(arguments: &Arguments, output: Output) -> anyhow::Result<Option<Ma
         (None, _) => None,
     })
 }
-
-/// Tells how to get more predictions from a small stream.
-fn note_few_predictions(report: &Value, output: Output) {
-    let every = &report["settings"]["every"];
-    let is_sampled = report["protocol"] == "stream" && every.as_str().map_or(every != 1, |every| every != "1");
-    if let Some(n) = report["n_eval"].as_u64().filter(|&n| is_sampled && n < FEW_PREDICTIONS) {
-        output.note(&format!("only {n} predictions: one choice in {every} is predicted; --set every=1 predicts all"));
-    }
-}
-
-/// Fewer predictions than this say little.
-const FEW_PREDICTIONS: u64 = 500;
 
 /// Settings of protocols that an earlier report states beside those of its model.
 const OF_PROTOCOLS: [&str; 9] = ["on", "seen", "at", "share", "negatives", "refit", "folds", "split", "types"];

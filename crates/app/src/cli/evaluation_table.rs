@@ -1,5 +1,6 @@
 //! Evaluations as tables for people. `--json` prints everything; a table has what one looks at first.
 
+use accrue_lab::main_metric;
 use serde_json::Value;
 
 use super::output::{columns, count};
@@ -114,17 +115,6 @@ fn headline(report: &Value) -> String {
         text += "On validation data, not on the test.\n";
     }
     text + "\n"
-}
-
-/// The metric by which models are compared.
-fn main_metric(report: &Value) -> String {
-    let main = report["main_metric"].as_str();
-    let of_protocol = || match report["protocol"].as_str() {
-        Some("ratings") => "rmse",
-        Some("off-policy") => "dr",
-        _ => "ndcg@20",
-    };
-    main.unwrap_or_else(of_protocol).to_string()
 }
 
 /// The main metric, then the others: the usual ones first, short lists before long ones.

@@ -367,7 +367,8 @@ fn fitted(
 /// Rows of tables that were left out, by reason.
 type Refused = BTreeMap<String, u64>;
 
-/// The data of a protocol of fitted models, and what was left out of tables. Takes the settings of tables out of `settings`.
+/// The data of a protocol of fitted models, and what was left out of tables. Takes the settings of tables out of
+/// `settings`.
 fn data(
     config: &Config,
     measure: Measure,
@@ -396,6 +397,7 @@ fn data(
             continue;
         }
         let (table, left_out) = read_table(config, file, &tables, by_session)?;
+        refuse_if_empty(file, table.rows.len(), &left_out)?;
         let all = refused.get_or_insert_default();
         left_out.into_iter().for_each(|(reason, n)| *all.entry(reason).or_default() += n);
         data.push(Data::Table(Arc::new(table)));
@@ -515,7 +517,6 @@ fn read(
     let mut check = Check::new(settings, RuleStatistics::default())?;
     let mut items: BTreeMap<ItemId, Item> = BTreeMap::new();
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
-    let mut example: Option<String> = None;
     let mut data = StreamData::default();
     let mapping = match &request.mapping {
         Some(mapping) => mapping.clone(),
@@ -529,14 +530,11 @@ fn read(
             break;
         }
         for entry in batch.entries {
-            let mut refuse = |code: &str, why: &dyn std::fmt::Display| {
-                example.get_or_insert_with(|| why.to_string());
-                *refused.entry(code.to_string()).or_default() += 1;
-            };
+            let mut refuse = |code: &str| *refused.entry(code.to_string()).or_default() += 1;
             let (event, description) = match entry {
                 Entry::Event(event, item) => (event, item),
                 Entry::Unreadable(refusal) => {
-                    refuse(refusal.rejection.reason.code(), &refusal.rejection);
+                    refuse(refusal.rejection.reason.code());
                     continue;
                 }
                 Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {
@@ -546,10 +544,10 @@ fn read(
             let known = |id: &ItemId| items.get(id).map(|item| KnownItem { price: item.price, category: None });
             // No event of a file is late, so the clock is at the end of time.
             match check.judge(&event, Timestamp(i64::MAX / 4), known) {
-                Outcome::Quarantined(rejection) => refuse(rejection.reason.code(), &rejection),
+                Outcome::Quarantined(rejection) => refuse(rejection.reason.code()),
                 Outcome::Accepted(event) | Outcome::Repaired(event, _) => {
                     if types.is_some_and(|types| !types.iter().any(|kept| kept == event.event_type.name())) {
-                        refuse("other_type", &format_args!("its type is `{}`", event.event_type.name()));
+                        refuse("other_type");
                         continue;
                     }
                     check.observe(&event, event.item.as_ref().and_then(known));
@@ -564,18 +562,27 @@ fn read(
             }
         }
     }
-    if let Some(example) = example.filter(|_| data.events.is_empty()) {
-        let n: u64 = refused.values().sum();
-        bail!(
-            "{}: none of its {n} records can be used; the first: {example} (docs/mapping.md says how to name the form of times, \
-             numbers and types)",
-            request.train.display()
-        );
-    }
+    refuse_if_empty(&request.train, data.events.len(), &refused)?;
     if let Some(path) = &request.users {
         data.users = read_users(path, &check)?;
     }
     Ok((data, refused))
+}
+
+/// Refuses a file of which no row can be used, with the reasons.
+fn refuse_if_empty(path: &Path, n_used: usize, refused: &Refused) -> anyhow::Result<()> {
+    if n_used > 0 {
+        return Ok(());
+    }
+    let n_rows: u64 = refused.values().sum();
+    ensure!(n_rows > 0, "{}: the file has no rows", path.display());
+    let reasons: Vec<String> = refused.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
+    let hint = match refused.keys().next().map(String::as_str) {
+        Some("bad_time") => "say how its times are written: `time_format` in the file of --mapping",
+        Some("other_type") => "name the types of events that it has: --set types=TYPE,…",
+        _ => "check which columns are the user and the item: --map user=COLUMN,item=COLUMN",
+    };
+    bail!("{}: none of its {n_rows} rows can be used ({}); {hint}", path.display(), reasons.join(", "))
 }
 
 /// Reads and checks descriptions of users.

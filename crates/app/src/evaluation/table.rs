@@ -10,8 +10,7 @@ use std::path::Path;
 
 use accrue_engine::Config;
 use accrue_event::{
-    Check, CheckSettings, EventType, Mapping, Outcome, RateSettings, RawEvent, RawValue, Rejection, RuleStatistics,
-    Timestamp,
+    Check, CheckSettings, EventType, Mapping, Outcome, RateSettings, RawEvent, RawValue, RuleStatistics, Timestamp,
 };
 use accrue_ingest::{Entry, Format, Progress, ReadSettings, Reader, Sample};
 use accrue_lab::read::{BanditCells, BanditData};
@@ -104,8 +103,8 @@ fn field_of(column: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(_, names)| names.contains(&&*name)).map(|(field, _)| *field)
 }
 
-/// Whether the file is a table, and no file in a protocol's own form of lines. `lines_have_headers` says whether that form
-/// may begin with a header of its own, whose first columns are user and item.
+/// Whether the file is a table, and no file in a protocol's own form of lines. `lines_have_headers` says whether that
+/// form may begin with a header of its own, whose first columns are user and item.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -191,7 +190,8 @@ pub fn known_columns(path: &Path, settings: &TableSettings) -> anyhow::Result<Ma
         let names = Sample::open(path, &plain).map_or_else(|_| names.join(", "), |sample| sample.columns.join(", "));
         bail!(
             "{}: no column is known as the {}; its columns are {}. Name them: --map user=COLUMN,item=COLUMN, or give a file \
-             without a header its names: --columns user_id,item_id,rating,timestamp",
+             without a header its names: --columns user_id,item_id,rating,timestamp. For an export that `accrue ingest` \
+             recognises name its mapping (--mapping shopify-orders), or evaluate what was taken in: accrue export events",
             path.display(),
             if has("item") { "user" } else { "item" },
             names
@@ -229,34 +229,22 @@ pub fn read_table(
     let check = Check::new(CheckSettings { rates, ..config.check.clone() }, RuleStatistics::default())?;
     let mut table = Table { path: path.into(), ..Table::default() };
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
-    let mut example: Option<String> = None;
     loop {
         let batch = reader.next_batch(BATCH)?;
         if batch.entries.is_empty() {
-            if let Some(example) = example.filter(|_| table.rows.is_empty()) {
-                let n: u64 = refused.values().sum();
-                bail!(
-                    "{}: none of its {n} rows can be used; the first: {example} (docs/mapping.md says how to name the form of \
-                     times, numbers and types)",
-                    path.display()
-                );
-            }
             return Ok((table, refused));
         }
         for entry in batch.entries {
             let row = match entry {
                 Entry::Event(event, _) => row_of(event, &check, settings, by_session, &mut table),
-                Entry::Unreadable(refusal) => Err(LeftOut::Refused(refusal.rejection)),
+                Entry::Unreadable(refusal) => Err(refusal.rejection.reason.code().to_string()),
                 Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {
                     bail!("{}: the mapping is for events here", path.display())
                 }
             };
             match row {
                 Ok(row) => table.rows.push(row),
-                Err(reason) => {
-                    example.get_or_insert_with(|| reason.to_string());
-                    *refused.entry(reason.code().to_owned()).or_default() += 1;
-                }
+                Err(reason) => *refused.entry(reason).or_default() += 1,
             }
         }
     }
@@ -316,26 +304,6 @@ fn cell(value: &RawValue) -> String {
     }
 }
 
-/// Why an event is no row.
-#[derive(Debug, thiserror::Error)]
-enum LeftOut {
-    /// It cannot be read, or does not pass the check.
-    #[error("{0}")]
-    Refused(Rejection),
-    /// Its type is no choice.
-    #[error("its type is `{0}`, which is no choice")]
-    OtherType(String),
-}
-
-impl LeftOut {
-    fn code(&self) -> &str {
-        match self {
-            Self::Refused(rejection) => rejection.reason.code(),
-            Self::OtherType(_) => "other_type",
-        }
-    }
-}
-
 /// The row of an event, or the reason why it is none.
 fn row_of(
     event: RawEvent,
@@ -343,7 +311,7 @@ fn row_of(
     settings: &TableSettings,
     by_session: bool,
     table: &mut Table,
-) -> Result<Row, LeftOut> {
+) -> Result<Row, String> {
     let number = match &event.at {
         RawValue::Int(number) => Some(*number as f64),
         RawValue::Float(number) => Some(*number),
@@ -363,7 +331,7 @@ fn row_of(
         ..RawEvent::default()
     };
     let checked = match check.judge(&checked, Timestamp(i64::MAX / 4), |_| None) {
-        Outcome::Quarantined(rejection) => return Err(LeftOut::Refused(rejection)),
+        Outcome::Quarantined(rejection) => return Err(rejection.reason.code().to_string()),
         Outcome::Accepted(checked) | Outcome::Repaired(checked, _) => checked,
     };
     let name = checked.event_type.name();
@@ -375,7 +343,7 @@ fn row_of(
         ),
     };
     if !is_choice {
-        return Err(LeftOut::OtherType(name.to_owned()));
+        return Err("other_type".into());
     }
     let (user, session) = (checked.user.as_ref().map(|id| id.as_str()), checked.session.as_ref().map(|id| id.as_str()));
     let (first, second) = if by_session { (session, user) } else { (user, session) };
@@ -466,13 +434,6 @@ mod tests {
         let types = Some(vec!["return".to_string()]);
         let (table, _) = read("events.csv", text, &TableSettings { types, ..TableSettings::default() }).unwrap();
         assert_eq!(table.rows.len(), 1);
-    }
-
-    #[test]
-    fn a_file_of_which_no_row_can_be_used_says_why() {
-        let text = "user_id,item_id,at\n1,a,15.11.2023 13:42\n2,b,16.11.2023 09:00\n";
-        let error = read("times.csv", text, &TableSettings::default()).unwrap_err().to_string();
-        assert!(error.contains("none of its 2 rows") && error.contains("15.11.2023 13:42"), "{error}");
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! The check of a batch: each record is judged, compared with what the log holds, and becomes a record of the log or a count.
+//! The check of a batch: each record is judged, compared with what the log holds, and becomes a record of the log or a
+//! count.
 //!
 //! Verdicts depend on the batch as it was sent and on the content of the log, never on how batches were grouped.
 
 use std::collections::{BTreeSet, HashSet};
 
 use accrue_event::{
-    ContentIds, Event, EventId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, Rejection, Repair,
-    arrival_id, content_hash, lacks_id,
+    ContentIds, Event, EventId, ItemId, MisspeltField, MisspeltFields, Outcome, PUBLISHED_PREFIX, RawEvent, RawItem,
+    RawUser, Reason, RecordKind, Refusal, Rejection, Repair, arrival_id, content_hash, lacks_id,
 };
 use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
@@ -35,6 +36,8 @@ struct Judged {
     refusals: Vec<(usize, Refusal)>,
     /// Of the refusals by the check: the place in `refusals`, and the event's id if it can be read.
     rejected_ids: Vec<(usize, Option<EventId>)>,
+    /// Names of properties that are near those of fields.
+    misspelt: Vec<MisspeltField>,
 }
 
 impl Writer {
@@ -51,15 +54,15 @@ impl Writer {
         let mut outcome = Ingested::default();
         let shared = self.shared.clone();
         let facts = shared.facts.read();
-        let mut judged = self.judge_each(batch, sender, arrival, before as u64, &facts);
+        let mut judged = self.judge_each(batch, sender, arrival, before as u64, &facts, group);
         let mut same = self.drop_known_refusals(&mut judged, group)?;
         judged.passed.iter_mut().for_each(|checked| fill_query(&shared, &mut checked.event));
-        let Judged { passed, refusals, .. } = judged;
-        same += match sender {
-            Sender::Shop => self.refuse(refusals, group, &mut outcome, bodies)?,
-            Sender::Published(_) => {
-                self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
-            }
+        let Judged { passed, refusals, misspelt, .. } = judged;
+        outcome.misspelt = misspelt;
+        same += if sender.is_published() {
+            self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
+        } else {
+            self.refuse(refusals, group, &mut outcome, bodies)?
         };
         let mut conflicting = 0;
         let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
@@ -76,7 +79,7 @@ impl Writer {
                 Some(Content::Hash(_)) => conflicting += 1,
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
-                    *(if checked.repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
+                    outcome.take(checked.repairs.iter().map(|code| &**code));
                     bodies.push(self.admit(checked, sender, arrival, &facts, group));
                 }
             }
@@ -96,10 +99,13 @@ impl Writer {
         arrival: Arrival,
         n_before: u64,
         facts: &Facts,
+        group: &NewInGroup,
     ) -> Judged {
         let mut judged = Judged { passed: Vec::with_capacity(batch.len()), ..Judged::default() };
-        let Judged { passed, refusals, rejected_ids } = &mut judged;
+        let Judged { passed, refusals, rejected_ids, .. } = &mut judged;
+        let mut misspelt = MisspeltFields::default();
         let mut ids = ContentIds::default();
+        let mut unknown = UnknownItems::new(facts, group, self.check.settings().max_unknown_items);
         for (index, incoming) in batch.into_iter().enumerate() {
             let mut raw = match incoming {
                 Incoming::Record(raw) => raw,
@@ -109,9 +115,17 @@ impl Writer {
                 }
             };
             let lacks_id = lacks_id(&raw);
+            if *sender == Sender::Shop && self.check.event_id(&raw).is_some_and(|id| id.is_published()) {
+                // Its id is not looked up: the event of a published key that has it is another one.
+                refusals.push((index, Refusal::of(RecordKind::Events, reserved_id(), raw.to_json())));
+                continue;
+            }
             ids.assign(&mut raw);
             sender.claim(&mut raw);
-            match self.check.judge(&raw, arrival.clock, |item| facts.known_item(item)) {
+            misspelt.look_at_event(&raw);
+            let outcome = self.check.judge(&raw, arrival.clock, |item| facts.known_item(item));
+            let outcome = if sender.is_published() { self.bounded(outcome) } else { unknown.admit(outcome) };
+            match outcome {
                 Outcome::Accepted(event) => passed.push(CheckedEvent { event, repairs: Vec::new(), raw: None }),
                 Outcome::Repaired(mut event, mut repairs) => {
                     let was_filled = repairs.contains(&Repair::AtFilled);
@@ -133,14 +147,15 @@ impl Writer {
                 }
             }
         }
+        judged.misspelt = misspelt.into_vec();
         judged
     }
 
-    /// Drops the refusals of events whose id is known, and returns their number. An event that the log has is a duplicate even if the
-    /// rules would refuse it now: a batch that is sent again because its answer was lost must not be refused for the rate that it caused
-    /// itself.
+    /// Drops the refusals of events whose id is known, and returns their number. An event that the log has is a
+    /// duplicate even if the rules would refuse it now: a batch that is sent again because its answer was lost must not
+    /// be refused for the rate that it caused itself.
     fn drop_known_refusals(&self, judged: &mut Judged, group: &NewInGroup) -> Result<u64, EngineError> {
-        let Judged { passed, refusals, rejected_ids } = judged;
+        let Judged { passed, refusals, rejected_ids, .. } = judged;
         // Most batches have no rejected event.
         if rejected_ids.is_empty() {
             return Ok(0);
@@ -175,12 +190,11 @@ impl Writer {
     ) -> Body {
         let named = checked.event.item.as_ref();
         let item = named.and_then(|item| facts.known_item(item));
-        let inert = match sender {
-            Sender::Shop => {
-                group.items.extend(named.filter(|_| item.is_none()).cloned());
-                None
-            }
-            Sender::Published(_) => self.admit_published(&checked.event, facts, arrival.stamp, group).err(),
+        let inert = if sender.is_published() {
+            self.admit_published(&checked.event, sender, facts, arrival.stamp, group).err()
+        } else {
+            group.items.extend(named.filter(|_| item.is_none()).cloned());
+            None
         };
         match inert {
             Some(why) => inert_body(checked, why),
@@ -191,9 +205,9 @@ impl Writer {
         }
     }
 
-    /// Takes descriptions of items in; with `sync`, retires the items that the list does not name. A record that the check refuses still
-    /// names its item, so that a fault in a feed never takes items out of the shop; if the item of a refused record cannot be read, any
-    /// item may be meant, and none is retired.
+    /// Takes descriptions of items in; with `sync`, retires the items that the list does not name. A record that the
+    /// check refuses still names its item, so that a fault in a feed never takes items out of the shop; if the item of
+    /// a refused record cannot be read, any item may be meant, and none is retired.
     pub fn items(&mut self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
         let mut bodies = Vec::new();
         let mut refusals = Vec::new();
@@ -203,7 +217,9 @@ impl Writer {
         let mut listed = BTreeSet::new();
         let records = readable(items, &mut refusals);
         let mut names_all = refusals.is_empty();
+        let mut misspelt = MisspeltFields::default();
         for (index, raw) in records {
+            misspelt.look_at_item(&raw);
             match self.check.judge_item(&raw) {
                 Err(rejection) => {
                     match self.check.item_id(&raw) {
@@ -220,11 +236,12 @@ impl Writer {
                         outcome.duplicates += 1;
                         continue;
                     }
-                    *(if repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
+                    outcome.take(repairs.iter().map(Repair::code));
                     bodies.push(Body::Item(Box::new(item)));
                 }
             }
         }
+        outcome.misspelt = misspelt.into_vec();
         // A feed of which nothing can be used is no catalogue.
         let any_taken = outcome.accepted + outcome.repaired + outcome.duplicates > 0;
         if sync && names_all && any_taken {
@@ -250,7 +267,7 @@ impl Writer {
                 }
                 Ok((user, _)) if facts.described_user(&user.id) == Some(&user) => outcome.duplicates += 1,
                 Ok((user, repairs)) => {
-                    *(if repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
+                    outcome.take(repairs.iter().map(Repair::code));
                     bodies.push(Body::User(user));
                 }
             }
@@ -311,6 +328,51 @@ impl Writer {
             _ => None,
         }))
     }
+}
+
+/// The items that events of a batch name and nothing has named before, as far as there is room for them. Each takes
+/// memory for good, because records before and after refer to it: a tracker that sends something else as the item, such
+/// as a time, would otherwise fill the memory.
+struct UnknownItems<'a> {
+    facts: &'a Facts,
+    group: &'a NewInGroup,
+    of_batch: HashSet<ItemId>,
+    most: u64,
+}
+
+impl<'a> UnknownItems<'a> {
+    fn new(facts: &'a Facts, group: &'a NewInGroup, most: u64) -> Self {
+        Self { facts, group, of_batch: HashSet::new(), most }
+    }
+
+    /// Refuses an event about a further item if there is no room.
+    fn admit(&mut self, outcome: Outcome) -> Outcome {
+        let (Outcome::Accepted(event) | Outcome::Repaired(event, _)) = &outcome else { return outcome };
+        let Some(item) = &event.item else { return outcome };
+        let is_named = self.facts.items.get(item.as_str()).is_some()
+            || self.group.items.contains(item)
+            || self.of_batch.contains(item);
+        if is_named {
+            return outcome;
+        }
+        let n_unknown = self.facts.overview().n_unknown() + (self.group.items.len() + self.of_batch.len()) as u64;
+        if n_unknown < self.most {
+            self.of_batch.insert(item.clone());
+            return outcome;
+        }
+        let detail = format!(
+            "item: {item} is not in the catalogue, and events name {n_unknown} such items already (check.max_unknown_items); \
+             send the catalogue, or correct what sends these ids, and release the event",
+        );
+        Outcome::Quarantined(Rejection::new(Reason::TooManyUnknownItems, detail))
+    }
+}
+
+/// Why an event of the shop's own cannot have the id of a published key's event.
+pub(super) fn reserved_id() -> Rejection {
+    let detail =
+        format!("id: ids that begin with {PUBLISHED_PREFIX} are those of events of published keys; send another");
+    Rejection::new(Reason::ReservedId, detail)
 }
 
 /// The content of an event in the log, as far as it is kept.

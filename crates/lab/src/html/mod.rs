@@ -147,8 +147,8 @@ fn append(page: &mut String, text: std::fmt::Arguments<'_>) {
     page.write_fmt(text).expect("writing to a String cannot fail");
 }
 
-/// The metric by which runs are compared.
-fn main_metric(report: &Value) -> String {
+/// The metric by which runs are compared. Reports of earlier builds, which may be compared with, do not all name it.
+pub fn main_metric(report: &Value) -> String {
     let of_protocol = || match report["protocol"].as_str() {
         Some("ratings") => "rmse",
         Some("off-policy") => "dr",

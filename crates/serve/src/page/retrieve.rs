@@ -17,7 +17,7 @@ use super::scene::is_again;
 use super::seen::{KeptOff, bought};
 use super::{Share, Situation};
 use crate::rules::ActiveRules;
-use crate::{Shop, filter::Filter};
+use crate::{ReasonCode, Shop, filter::Filter};
 
 /// With fewer acceptable candidates than this, the whole catalogue is scored.
 const ENOUGH: usize = 100;
@@ -30,7 +30,7 @@ const MAX_LOOKED_AT: usize = 1024;
 
 /// Text for an item that the scan of the catalogue found.
 pub(super) const SCANNED: Share =
-    Share { code: "catalogue", text: Cow::Borrowed("from the rest of the shop"), added: 0.0 };
+    Share { code: ReasonCode::Catalogue, text: Cow::Borrowed("from the rest of the shop"), added: 0.0 };
 
 /// Items of one tier, each once.
 pub(super) struct Tier {

@@ -1,4 +1,4 @@
-//! Rules of the shop on a page of recommendations: boosts and burials within a tier, and pins at their places.
+//! Rules of the shop on a page of recommendations: boosts within a tier, burials behind all tiers, pins at their places.
 //!
 //! Scores are logarithms of probabilities up to a common term, so a boost by a factor adds the factor's logarithm: it
 //! multiplies the item's probability. What is hidden is left out where candidates are accepted.
@@ -11,27 +11,33 @@ use accrue_store::ItemIdx;
 use super::retrieve::Retrieval;
 use super::scene::is_again;
 use super::{Candidate, Share, Situation};
+use crate::ReasonCode;
 use crate::rules::with_pins;
 use crate::shop::Product;
 
 /// What boosts added to a score.
 fn share(text: String, added: f32) -> Share {
-    Share { code: "rule", text: text.into(), added }
+    Share { code: ReasonCode::Rule, text: text.into(), added }
 }
 
-/// The candidates of a tier, which are given best first, after boosts and burials.
-pub(super) fn reorder(situation: &Situation<'_>, ranked: impl Iterator<Item = Candidate>) -> Vec<Candidate> {
+/// The candidates of a tier, which are given best first, after boosts. Those that a rule buries go to `buried`, which
+/// follows behind the last tier.
+pub(super) fn reorder(
+    situation: &Situation<'_>,
+    ranked: impl Iterator<Item = Candidate>,
+    buried: &mut Vec<Candidate>,
+) -> Vec<Candidate> {
     let Situation { shop, rules, .. } = situation;
-    let mut ranked: Vec<Candidate> = ranked.collect();
+    let mut free: Vec<Candidate> = Vec::new();
     if !rules.reorders() {
-        return ranked;
+        free.extend(ranked);
+        return free;
     }
-    let mut buried = HashSet::new();
-    for candidate in &mut ranked {
+    for mut candidate in ranked {
         let item = candidate.item;
         if let Some(rule) = rules.buries(shop, item) {
-            buried.insert(item);
             candidate.shares.push(share(format!("put behind others by rule {rule}"), 0.0));
+            buried.push(candidate);
             continue;
         }
         let added = ln(rules.boost(shop, item));
@@ -40,10 +46,10 @@ pub(super) fn reorder(situation: &Situation<'_>, ranked: impl Iterator<Item = Ca
             candidate.score += added;
             candidate.shares.push(share(format!("{verb} by rule {}", rules.boosted_by(shop, item)), added));
         }
+        free.push(candidate);
     }
-    let is_buried = |candidate: &Candidate| buried.contains(&candidate.item);
-    ranked.sort_by(|a, b| is_buried(a).cmp(&is_buried(b)).then(b.score.total_cmp(&a.score)).then(a.item.cmp(&b.item)));
-    ranked
+    free.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
+    free
 }
 
 /// The items with places of their own that the page may show, in the order of their places.

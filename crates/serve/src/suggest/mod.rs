@@ -388,12 +388,11 @@ impl Shop<'_> {
         let (standing, item) = best?;
         let own = match entry.kind {
             _ if liked.is_empty() => 0.0,
-            SuggestionKind::Item => {
-                let described = self.facts.described(item);
-                let groups =
-                    described.iter().flat_map(|item| item.categories().iter().map(|text| &**text).chain(item.brand()));
-                groups.filter_map(|group| liked.get(&*normalised(group))).fold(0.0, |most, &own| own.max(most))
-            }
+            SuggestionKind::Item => self.facts.described(item).map_or(0.0, |item| {
+                let part = |text: &str| liked.get(&*normalised(text)).copied().unwrap_or(0.0);
+                let category = item.categories().iter().map(|text| part(text)).fold(0.0, f32::max);
+                0.5 * (category + item.brand().map_or(0.0, part))
+            }),
             _ => liked.get(&*normalised(&entry.text)).copied().unwrap_or(0.0),
         };
         let begins = if begins_like(&entry.text, &typed[0]) { 1.0 } else { LATER };
@@ -447,7 +446,7 @@ mod tests {
         let mut item = Item::bare(format!("i{id}").as_str().into());
         (item.title, item.brand) = (Some(title.into()), Some(brand.into()));
         item.categories = vec![category.into()];
-        item.price = Some(5.0);
+        item.price = accrue_event::Price::new(5.0);
         item
     }
 
@@ -516,7 +515,7 @@ mod tests {
     fn typing_errors_are_forgiven_after_what_matches_as_it_is_written() {
         let shop = shop();
         assert_eq!(shop.anybody("hot wtaer botle"), ["item hot water bottle"]);
-        assert_eq!(shop.anybody("luch"), ["item red lunch bag", "item lunchbox"]);
+        assert_eq!(shop.anybody("luch"), ["item lunchbox", "item red lunch bag"]);
         assert_eq!(shop.anybody("kunch"), [""; 0], "not in the first letter");
     }
 
@@ -526,9 +525,9 @@ mod tests {
         let mut sold_out = item(1, "Bagpipe", "Bolt", "Music");
         sold_out.stock = Some(0);
         shop.describe(1, &sold_out);
-        assert_eq!((shop.anybody("bagp"), shop.anybody("bol")), (vec![], vec![]));
+        assert_eq!((shop.anybody("bagpip"), shop.anybody("bol")), (vec![], vec![]));
         shop.describe(1, &item(1, "Violin", "Bolt", "Music"));
-        assert_eq!((shop.anybody("bagp").len(), shop.anybody("viol").len(), shop.anybody("bolt").len()), (0, 1, 1));
+        assert_eq!((shop.anybody("bagpip").len(), shop.anybody("viol").len(), shop.anybody("bolt").len()), (0, 1, 1));
         shop.suggestions.set(1, None);
         assert_eq!((shop.anybody("viol").len(), shop.anybody("music").len()), (0, 0));
         (0..4).for_each(|place| shop.suggestions.set(place, None));
