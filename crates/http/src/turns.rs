@@ -30,6 +30,8 @@ const MAX_CALLERS: usize = 10_000;
 const SWEPT_AFTER: Duration = Duration::from_secs(1);
 /// Seconds of computation that are next to nothing.
 const NEXT_TO_NOTHING_S: f64 = 1e-6;
+/// Amounts that differ by less than one part in this many of a doubling count as equal.
+const STEPS_PER_DOUBLING: f64 = 1024.0;
 
 /// Whom the time of a page counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +72,7 @@ pub(super) struct Turns {
 struct Queue {
     free: usize,
     next: u64,
+    began: Instant,
     /// Ordered by the time that the caller has used, then by that of the connection, then by arrival.
     waiting: BTreeMap<Place, oneshot::Sender<Turn>>,
     /// Mean seconds of a page, over about the last hundred.
@@ -79,7 +82,7 @@ struct Queue {
     swept: Instant,
 }
 
-/// Microseconds of the caller, by its weight; microseconds of the connection; the number of the request.
+/// The amount that the caller has used, by its weight; that of the connection; the number of the request.
 type Place = (u64, u64, u64);
 
 /// What decides about the place of a page in the queue.
@@ -102,13 +105,20 @@ pub(super) struct Turn {
 
 impl Queue {
     fn place(&mut self, claim: &Claim, now: Instant) -> Place {
-        let micros = |seconds: f64| (seconds * 1e6) as u64;
-        let of_caller_s = match claim.payer {
-            Some(payer) => self.used.get(&payer).map_or(0.0, |usage| usage.seconds_at(now) / claim.weight),
-            None => claim.of_connection_s,
+        let of_connection = self.amount(claim.of_connection_s, now);
+        let of_caller = match claim.payer {
+            Some(payer) => self.used.get(&payer).map_or(0, |usage| self.amount(usage.used_s / claim.weight, usage.at)),
+            None => of_connection,
         };
         self.next += 1;
-        (micros(of_caller_s), micros(claim.of_connection_s), self.next)
+        (of_caller, of_connection, self.next)
+    }
+
+    /// What the seconds that were used up to `at` amount to beside others. As all of them halve in the same time,
+    /// `log₂ s + t` orders them as their values at any one moment do, and does not depend on when it is computed.
+    fn amount(&self, used_s: f64, at: Instant) -> u64 {
+        let doublings = (used_s / NEXT_TO_NOTHING_S).log2() + at.saturating_duration_since(self.began).as_secs_f64();
+        if used_s > NEXT_TO_NOTHING_S { (doublings * STEPS_PER_DOUBLING) as u64 } else { 0 }
     }
 
     fn charge(&mut self, payer: Payer, took: Duration, now: Instant) {
@@ -128,6 +138,7 @@ impl Turns {
         let queue = Queue {
             free: n_turns,
             next: 0,
+            began: Instant::now(),
             waiting: BTreeMap::new(),
             page_s: 0.0,
             used: HashMap::new(),
