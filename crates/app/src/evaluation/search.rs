@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use accrue_event::{Check, Item, Mapping, RecordKind, RuleStatistics};
+use accrue_event::{Check, Item, RecordKind, RuleStatistics};
 use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
 use accrue_lab::search::{SearchReport, SearchedQuery, compare_searches, mistyped, read_judgments};
 use accrue_serve::search::{Admitted, Match, SearchIndex, Synonyms};
