@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use accrue_engine::learn_settings;
-use accrue_event::{Item, ItemId, Timestamp};
+use accrue_event::{Item, ItemId, Price, Timestamp};
 use accrue_kernel::Draws;
 use accrue_serve::search::{SearchIndex, SearchReader};
 use accrue_serve::{Rules, SearchRequest, Shop};
@@ -113,7 +113,7 @@ pub(super) fn described(item: u32) -> Item {
     described.brand = Some(word(rank(&mut draws)).into());
     let n_categories = 1 + draws.below(3);
     described.categories = (0..n_categories).map(|_| format!("group {}", draws.below(300)).into()).collect();
-    described.price = Some(0.99 + draws.below(10_000) as f32 / 100.0);
+    described.price = Price::new(0.99 + draws.below(10_000) as f64 / 100.0);
     described
 }
 

@@ -4,7 +4,7 @@
 //! description, with what a variant has from its product. So a page can be drawn from one answer.
 
 use accrue_engine::Engine;
-use accrue_event::{Attributes, Timestamp};
+use accrue_event::{Attributes, Price, Timestamp};
 use accrue_serve::filter::UnknownField;
 use accrue_serve::{Facet, FacetError, MAX_FACETS, MAX_SORT_FIELDS, Sort, SortError};
 use accrue_store::Described;
@@ -192,8 +192,8 @@ pub(super) struct DescriptionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = 8.9)]
-    price: Option<f32>,
+    #[schema(value_type = Option<f64>, example = 8.9)]
+    price: Option<Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn a_price_is_written_as_it_was_sent_and_what_is_lacking_is_absent() {
         let mut item = Item::bare("mug".into());
-        (item.title, item.price) = (Some("Red mug".into()), Some(8.9));
+        (item.title, item.price) = (Some("Red mug".into()), Price::new(8.9));
         item.attributes.insert("colour".into(), Attribute::Text("red".into()));
         let body = read(r#""title,price,image,attributes.colour,attributes.size""#).unwrap().describe((&item).into());
         let text = serde_json::to_string(&body).unwrap();

@@ -1,6 +1,6 @@
 //! A small shop for tests: a catalogue, customers with a past, and models that learned from it. The same for the same seed.
 
-use accrue_event::{Event, EventType, Item, Timestamp};
+use accrue_event::{Event, EventType, Item, Price, Timestamp};
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, Settings, Step, TypeWeights, Version};
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Histories, Offset, Record};
@@ -98,7 +98,7 @@ fn item(number: u64, size: Size, draws: &mut Draws) -> Item {
     item.title = Some(format!("mug number {number} of brand{brand}").into());
     item.brand = Some(format!("brand{brand}").into());
     item.categories = vec![format!("category{}", draws.below(4)).into()];
-    item.price = Some(1.0 + draws.below(99) as f32);
+    item.price = Price::new(1.0 + f64::from(draws.below(99) as f32));
     if number % size.variant_each <= 1 {
         item.parent = Some(format!("p{}", number / size.variant_each).into());
     }

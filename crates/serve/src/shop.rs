@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use accrue_event::{Event, EventType, Shopper};
+use accrue_event::{Event, EventType, Shopper, UserId};
 use accrue_model::{Context, Prepared, Version};
 use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemIdx, ProductIdx, session_hash};
 
@@ -115,8 +115,12 @@ impl<'a> Shop<'a> {
         let own = user.or_else(guest);
         // What the page itself reported of this visit. The request names the session, which nobody else knows.
         let visit = visitor.session.clone().and_then(|session| of(Shopper::PublishedGuest(session)));
-        // A user whom no event of the shop's own names has nothing that could be imitated.
-        let claimed = || visitor.user.clone().and_then(|user| of(Shopper::PublishedUser(user)));
+        // A user whom nothing of the shop's own names, neither an event nor a description, has nothing to imitate.
+        let is_own = |user: &UserId| self.facts.shopper(&Shopper::User(user.clone())).is_some();
+        let claimed = || {
+            let user = visitor.user.clone().filter(|user| !is_own(user))?;
+            of(Shopper::PublishedUser(user))
+        };
         match (own, visit) {
             (Some(mut own), Some(visit)) => {
                 own.absorb(&visit, INLINE_CAPACITY);

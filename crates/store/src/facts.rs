@@ -73,6 +73,8 @@ pub struct Names<'a> {
     pub source: Option<&'a str>,
     /// [`shopper_hash`] of the visitor whom the event names.
     pub shopper: u64,
+    /// Whether the event came with a published key.
+    pub is_published: bool,
     /// Where and how the shopper looked.
     pub circumstances: Circumstances<'a>,
 }
@@ -520,7 +522,8 @@ impl Facts {
         let shopper = event.shopper();
         let own_type = Some(&event.event_type).filter(|event_type| matches!(event_type, EventType::Custom(_)));
         let (source, circumstances) = (event.source.as_deref(), Circumstances::of(event));
-        let names = Names { own_type, source, shopper: shopper_hash(&event.visitor()), circumstances };
+        let (shopper_hash, is_published) = (shopper_hash(&event.visitor()), event.id.is_published());
+        let names = Names { own_type, source, shopper: shopper_hash, is_published, circumstances };
         match self.numbered(event, &shopper) {
             None => Fact::Nothing,
             Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),

@@ -49,11 +49,11 @@ pub use parse::{FilterError, MAX_DEPTH, MAX_LEN};
 /// A condition on items, parsed once and evaluated often.
 ///
 /// ```
-/// use accrue_event::Item;
+/// use accrue_event::{Item, Price};
 /// use accrue_serve::filter::Filter;
 ///
 /// let mut mug = Item::bare("mug".into());
-/// mug.price = Some(12.5);
+/// mug.price = Price::new(12.5);
 /// mug.brand = Some("ACME".into());
 /// let filter = Filter::parse("price:10..20 AND brand:(Acme OR Bolt) AND NOT category:used").unwrap();
 /// assert!(filter.matches(&mug));
@@ -181,9 +181,8 @@ impl Test {
     fn matches(&self, described: Described<'_>) -> bool {
         let item = described.own();
         match self {
-            // Prices are stored as f32, so 9.99 must be compared as an f32 too.
             Test::Number(NumberField::Price, spans) => {
-                item.price.is_some_and(|price| spans.iter().any(|span| span.map(|n| n.0 as f32).holds(price)))
+                item.price.is_some_and(|price| spans.iter().any(|span| span.map(|n| n.0).holds(price.to_f64())))
             }
             Test::Number(NumberField::Stock, spans) => {
                 item.stock.is_some_and(|stock| spans.iter().any(|span| span.map(|n| n.0).holds(f64::from(stock))))

@@ -107,14 +107,14 @@ fn selects(part: &Node, facet: &FacetField) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use accrue_event::Item;
+    use accrue_event::{Item, Price};
 
     use super::*;
 
     #[test]
     fn an_item_that_only_the_selection_of_one_facet_leaves_out_counts_there() {
         let mut item = Item::bare("mug".into());
-        (item.brand, item.price, item.categories) = (Some("Acme".into()), Some(9.0), vec!["mugs".into()]);
+        (item.brand, item.price, item.categories) = (Some("Acme".into()), Price::new(9.0), vec!["mugs".into()]);
         let passes = |filter: &str| {
             let facets = [&FacetField::Column(ColumnField::Brand), &FacetField::Price];
             Filter::parse(filter).unwrap().narrowed(&facets).passes((&item).into())

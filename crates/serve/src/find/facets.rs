@@ -248,7 +248,7 @@ fn described_by(shop: &Shop<'_>, field: &ColumnField, column: &Column, item: Ite
 
 fn number(field: &FacetField, item: &accrue_event::Item) -> Option<f64> {
     match field {
-        FacetField::Price => item.price.map(f64::from),
+        FacetField::Price => item.price.map(accrue_event::Price::to_f64),
         FacetField::Stock => item.stock.map(f64::from),
         FacetField::Column(_) => None,
     }

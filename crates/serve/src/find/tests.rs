@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use accrue_event::{Attribute, Item, Timestamp};
+use accrue_event::{Attribute, Item, Price, Timestamp};
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
 use proptest::prelude::*;
 
@@ -154,7 +154,7 @@ fn described(place: usize, (brand, colour, categories, price, size, parent, avai
     mug(place, |item| {
         item.brand = brand.map(|brand| ["Acme", "Bolt", "ACME", "Éclair"][brand].into());
         item.categories = categories.iter().map(|&one| ["mugs", "gifts", "Mugs", "sale"][one].into()).collect();
-        item.price = price.map(|price| f32::from(price) / 10.0 + 0.05);
+        item.price = price.and_then(|price| Price::new(f64::from(price) / 10.0 + 0.05));
         // Items of one parent are variants; the first items are parents themselves.
         item.parent = parent.filter(|parent| *parent != place).map(|parent| format!("m{parent}").into());
         item.available = *available;
@@ -265,7 +265,7 @@ proptest! {
         items.push(mug(99, |item| {
             item.attributes.insert("colour".into(), Attribute::Text("red".into()));
             item.attributes.insert("size".into(), Attribute::Number(38.0));
-            (item.brand, item.price, item.categories) = (Some("Bolt".into()), Some(10.0), vec!["sale".into()]);
+            (item.brand, item.price, item.categories) = (Some("Bolt".into()), Price::new(10.0), vec!["sale".into()]);
         }));
         let mut catalogue = Catalogue::new(&items);
         for round in 0..2 {
@@ -305,7 +305,7 @@ proptest! {
             let whole = catalogue.search("mug", None, &[], sort);
             prop_assert_eq!(whole.hits.len(), whole.total);
             prop_assert_eq!(whole.total, catalogue.search("mug", None, &[], "").total);
-            let turned = |price: f32| if is_descending { -price } else { price };
+            let turned = |price: Price| if is_descending { -price.to_f64() } else { price.to_f64() };
             let key = |hit: &Recommended| {
                 let item = item(hit);
                 (item.price.is_none(), item.price.map_or(0.0, turned), item.id.to_string())
@@ -318,7 +318,7 @@ proptest! {
                 let own = item(hit);
                 for other in catalogue.facts.entries().iter().filter(|entry| entry.can_be_shown()) {
                     let is_variant = catalogue.shop().product(of(other.item.id.as_str())) == product;
-                    let price = |item: &Item| item.price.map_or(f32::MAX, turned);
+                    let price = |item: &Item| item.price.map_or(f64::MAX, turned);
                     prop_assert!(!is_variant || price(&other.item) >= price(&own));
                 }
             }
@@ -360,7 +360,8 @@ fn hits_are_sorted_by_any_field_and_equal_ones_by_the_next() {
 
 #[test]
 fn hits_in_an_order_are_those_of_the_order_by_score() {
-    let named = |id, title: &str, price| mug(id, |item| (item.title, item.price) = (Some(title.into()), Some(price)));
+    let named =
+        |id, title: &str, price| mug(id, |item| (item.title, item.price) = (Some(title.into()), Price::new(price)));
     let catalogue = Catalogue::new(&[
         named(0, "red mug", 9.0),
         named(1, "red spoon", 1.0),
@@ -390,8 +391,8 @@ fn a_search_without_words_lists_a_category_without_incomplete_items() {
     let own = answer.facets[0].values.iter().find(|value| &*value.value == "category1").unwrap();
     assert_eq!(own.count, answer.total);
 
-    let free = mug(1, |item| item.price = Some(0.0));
-    let catalogue = Catalogue::new(&[mug(0, |item| item.price = Some(5.0)), free]);
+    let free = mug(1, |item| item.price = Price::new(0.0));
+    let catalogue = Catalogue::new(&[mug(0, |item| item.price = Price::new(5.0)), free]);
     assert_eq!(catalogue.search("", None, &[], "").total, 1);
     assert_eq!(catalogue.search("mug", None, &[], "").total, 2);
 }
