@@ -154,7 +154,7 @@ fn described(place: usize, (brand, colour, categories, price, size, parent, avai
     mug(place, |item| {
         item.brand = brand.map(|brand| ["Acme", "Bolt", "ACME", "Éclair"][brand].into());
         item.categories = categories.iter().map(|&one| ["mugs", "gifts", "Mugs", "sale"][one].into()).collect();
-        item.price = price.and_then(|price| Price::new(f64::from(price) / 10.0 + 0.05));
+        item.price = price.and_then(|price| Price::new(f64::from(price) / 10.0));
         // Items of one parent are variants; the first items are parents themselves.
         item.parent = parent.filter(|parent| *parent != place).map(|parent| format!("m{parent}").into());
         item.available = *available;
