@@ -20,8 +20,7 @@ use super::server::Server;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SuggestParams {
-    /// What the shopper has typed so far (also read as `query`).
-    #[serde(alias = "query")]
+    /// What the shopper has typed so far.
     #[param(example = "red mu")]
     q: String,
     /// The customer, whose categories come first.

@@ -194,6 +194,7 @@ fn clicks_of_several_shoppers_move_the_next_identical_search_and_make_a_suggesti
     let other = shop.get("/v1/search?q=linen%20shirt&explain=true").json();
     assert!(!other.to_string().contains("chosen_after_search"), "another query");
     let suggested = shop.get("/v1/suggest?q=lin").json();
-    assert_eq!(suggested["suggestions"][0], json!({"text": "linen", "kind": "query"}));
+    let query = json!({"text": "linen", "kind": "query"});
+    assert!(suggested["suggestions"].as_array().unwrap().contains(&query), "{suggested}");
     assert!(shop.engine.item(&last.as_str().into()).is_some());
 }

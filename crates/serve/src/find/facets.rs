@@ -222,14 +222,13 @@ impl Counter {
     }
 
     fn into_counts(self) -> FacetCounts {
-        let is_single = self.field == FacetField::Price;
         let mut values =
             self.column.as_ref().map_or_else(Vec::new, |column| values(column, &self.by_group, &self.by_code));
         if self.numbers.is_some() && values.len() > MAX_NUMBERS {
             values.clear();
         }
         values.truncate(MAX_VALUES);
-        let numbers = self.numbers.map(|numbers| ranges(&numbers, is_single));
+        let numbers = self.numbers.map(|numbers| ranges(&numbers));
         FacetCounts { name: self.name, values, numbers }
     }
 }

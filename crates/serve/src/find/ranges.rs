@@ -38,19 +38,15 @@ pub struct RangeCount {
     pub count: usize,
 }
 
-/// How the numbers are spread. `is_single` says that they are `f32` numbers, such as prices, which filters compare as
-/// such.
-pub(super) fn ranges(numbers: &[(f64, Product)], is_single: bool) -> NumberCounts {
+/// How the numbers are spread.
+pub(super) fn ranges(numbers: &[(f64, Product)]) -> NumberCounts {
     let Some(min) = numbers.iter().map(|(number, _)| *number).reduce(f64::min) else { return NumberCounts::default() };
     let max = numbers.iter().map(|(number, _)| *number).fold(min, f64::max);
-    let shown = |number: f64| if is_single { as_written(number) } else { number };
-    let (min, max) = (shown(min), shown(max));
     let ends = ends(numbers, min, max);
-    let compared: Vec<f64> = ends.iter().map(|&end| if is_single { f64::from(end as f32) } else { end }).collect();
     let mut counts = vec![0; ends.len() - 1];
     let mut of_products = Vec::new();
     for &(number, product) in numbers {
-        let range = compared.partition_point(|&end| end <= number).clamp(1, counts.len()) - 1;
+        let range = ends.partition_point(|&end| end <= number).clamp(1, counts.len()) - 1;
         match product {
             Product::Alone(_) => counts[range] += 1,
             Product::OfVariants(product) => of_products.push((product, range)),
@@ -78,11 +74,6 @@ fn ends(numbers: &[(f64, Product)], min: f64, max: f64) -> Vec<f64> {
     }
     ends.push(above(max));
     ends
-}
-
-/// The number that an `f32` was read from.
-fn as_written(number: f64) -> f64 {
-    (number as f32).to_string().parse().unwrap_or(number)
 }
 
 /// The greatest round number that is not above `x`.
@@ -154,7 +145,7 @@ mod tests {
     fn of(numbers: &[f64]) -> NumberCounts {
         let numbers: Vec<(f64, Product)> =
             numbers.iter().zip(0..).map(|(&number, item)| (number, Product::Alone(item))).collect();
-        ranges(&numbers, false)
+        ranges(&numbers)
     }
 
     #[test]
@@ -176,15 +167,8 @@ mod tests {
     #[test]
     fn a_product_counts_once_in_a_range() {
         let numbers = [(5.0, Product::OfVariants(0)), (5.0, Product::OfVariants(0)), (500.0, Product::OfVariants(0))];
-        let counts = ranges(&numbers, false).ranges;
+        let counts = ranges(&numbers).ranges;
         assert!(counts.len() >= 2 && counts.iter().all(|range| range.count == 1), "{counts:?}");
-    }
-
-    #[test]
-    fn a_price_is_told_as_it_was_sent() {
-        let price = f64::from(9.99_f32);
-        let counts = ranges(&[(price, Product::Alone(0))], true);
-        assert_eq!((counts.min, counts.max), (Some(9.99), Some(9.99)));
     }
 
     proptest! {

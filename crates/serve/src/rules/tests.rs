@@ -88,7 +88,8 @@ fn rules_pin_boost_bury_and_hide_in_searches_and_on_pages_and_are_reasons() {
         let number = fixture.facts.items.get(boosted.id.as_str()).unwrap();
         assert_eq!(fixture.facts.entry(number).unwrap().item.brand.as_deref(), Some("brand3"));
     }
-    let list = |shop: &Shop<'_>| shop.trending(&ListRequest { n: 1000, ..ListRequest::default() }).items;
+    let every = ListRequest { n: 1000, grouping: Grouping::Item, ..ListRequest::default() };
+    let list = |shop: &Shop<'_>| shop.trending(&every).items;
     assert!(place(&list(&plain), "i0").is_some() && place(&list(&shop), "i0").is_none());
     let (all, visible) = (ListRequest::default(), ListRequest { grouping: Grouping::Item, ..ListRequest::default() });
     assert_eq!(plain.n_on_sale(&visible) - 1, shop.n_on_sale(&visible));
