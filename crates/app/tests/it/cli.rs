@@ -181,7 +181,8 @@ fn a_file_of_changes_leaves_all_other_fields_alone() {
     assert_eq!((&items[0]["stock"], &items[0]["price"]), (&7.into(), &Value::Null));
     assert_eq!(items[0]["attributes"], serde_json::json!({"size": "L"}));
     assert_eq!((items.len(), &items[1]["title"], &items[1]["stock"]), (2, &"Red mug".into(), &0.into()));
-    let refused = place.run(&["ingest", "stock.csv", "--patch"]);
+    place.write("views.csv", "user,item,type,at\nu1,A,view,1760000000000\n");
+    let refused = place.run(&["ingest", "views.csv", "--patch"]);
     assert!(text(&refused.stderr).contains("add --items"), "{}", text(&refused.stderr));
     assert_eq!(
         text(&place.run(&["quarantine", "list"]).stdout).matches("absent").count(),
