@@ -39,8 +39,8 @@ pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{
-    BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, Names, Object, Reading, fields_named,
-    listed, usual_column,
+    BoundMapping, Cell, Condition, Family, FamilyFinder, Mapped, Mapping, MappingError, MappingRule, Names, Object,
+    Pairs, Reading, Sale, Sales, Variants, fields_named, is_answer, listed, usual_column,
 };
 pub use near::{misspelling, nearest};
 pub use price::Price;

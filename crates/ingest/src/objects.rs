@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use accrue_event::{BoundMapping, Mismatch, Object, RawEvent, RawPatch, RawValue, RecordKind, Tree};
+use accrue_event::{BoundMapping, Mismatch, Object, RawEvent, RawPatch, RawValue, RecordKind, Sales, Tree};
 use serde::de::DeserializeOwned;
 
 use super::entry::{Batch, Entry, unreadable};
@@ -54,13 +54,24 @@ impl Parser {
         }
         match read::<Object>(text) {
             Ok(object) => {
-                self.mapping
-                    .apply_object(object)
-                    .into_iter()
-                    .for_each(|mapped| batch.push_mapped(number, kind, mapped));
+                let records = object.into_records(|name| self.mapping.leads_into(name));
+                for record in records {
+                    let mapped = self.mapping.apply_object(record);
+                    mapped.into_iter().for_each(|mapped| batch.push_mapped(number, kind, mapped));
+                }
             }
             Err(why) => batch.push(number, unreadable(number, kind, &why.to_string(), text)),
         }
+    }
+
+    /// Whether the mapping leads into a field of objects.
+    pub fn leads_into(&self, name: &str) -> bool {
+        self.mapping.leads_into(name)
+    }
+
+    /// What became of the prices of sales.
+    pub fn sales(&self) -> Sales {
+        self.mapping.sales()
     }
 
     /// Which names were recognised since the last call.
@@ -97,6 +108,10 @@ impl<R: Read + Send> Source for Objects<R> {
 
     fn take_notes(&mut self) -> Vec<String> {
         self.parser.take_notes()
+    }
+
+    fn sales(&self) -> Sales {
+        self.parser.sales()
     }
 
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {

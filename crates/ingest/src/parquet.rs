@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use accrue_event::{BoundMapping, Object, RawValue};
+use accrue_event::{BoundMapping, Family, Object, RawValue, Sales};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
@@ -65,6 +66,14 @@ pub(super) struct ParquetRows {
 impl Source for ParquetRows {
     fn n_read(&self) -> u64 {
         self.n_read
+    }
+
+    fn sales(&self) -> Sales {
+        self.mapping.sales()
+    }
+
+    fn set_family(&mut self, family: Arc<Family>) {
+        self.mapping.set_family(family);
     }
 
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {

@@ -1,10 +1,12 @@
 //! A file from its first byte to its last record, whatever it is written in.
 
 use std::io::{Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use accrue_event::{
-    BoundMapping, ContentIds, Decimal, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection, listed,
+    BoundMapping, ContentIds, Decimal, Family, FamilyFinder, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection,
+    Sales, listed,
 };
 
 use super::dialect::{Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter};
@@ -48,15 +50,28 @@ pub struct Reader {
     failure: Option<ReadError>,
     notes: Vec<String>,
     needs_time: bool,
+    /// The file and how it is read, if its rows need what others of the file say of them.
+    family: Option<(PathBuf, ReadSettings)>,
 }
 
+/// Rows that are read at once where a file is read before for what its rows need of others.
+const FAMILY_BATCH: usize = 4096;
+
 /// Bytes from which line ends, delimiter and the like are recognised.
-const LOOK_AHEAD_BYTES: usize = 64 << 10;
+pub(super) const LOOK_AHEAD_BYTES: usize = 64 << 10;
 
 impl Reader {
     /// Reads from a source; `name` is what messages call it.
     pub fn new(name: String, source: Box<dyn Source>) -> Self {
-        Self { name, source, ids: ContentIds::default(), failure: None, notes: Vec::new(), needs_time: false }
+        Self {
+            name,
+            source,
+            ids: ContentIds::default(),
+            failure: None,
+            notes: Vec::new(),
+            needs_time: false,
+            family: None,
+        }
     }
 
     /// Opens a file (`-` is standard input), reads its header and fits the mapping to it.
@@ -65,7 +80,32 @@ impl Reader {
             return Self::open_parquet(path, settings, progress);
         }
         let input = Input::open(path, progress)?;
-        Self::of_input(input, path, settings, progress)
+        let reader = Self::of_input(input, path, settings, progress)?;
+        let can_be_read_again = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+        let needs_family = settings.mapping.variants.is_some() && can_be_read_again;
+        Ok(Self { family: needs_family.then(|| (path.to_owned(), settings.clone())), ..reader })
+    }
+
+    /// Reads the whole file once for what its rows need of others.
+    fn find_family(path: &Path, settings: ReadSettings) -> Result<Option<Family>, ReadError> {
+        let name = || path.display().to_string();
+        let finder = FamilyFinder::of(&settings.mapping);
+        let Some(mut finder) = finder.map_err(|source| ReadError::Mapping { name: name(), source })? else {
+            return Ok(None);
+        };
+        let settings = ReadSettings { mapping: finder.mapping().clone(), ..settings };
+        let mut reader = Self::open(path, &settings, &Progress::default())?;
+        loop {
+            let batch = reader.next_batch(FAMILY_BATCH)?;
+            if batch.entries.is_empty() && batch.n_skipped == 0 {
+                return Ok(Some(finder.finish()));
+            }
+            for entry in &batch.entries {
+                if let Entry::Item(item) = entry {
+                    finder.add(item);
+                }
+            }
+        }
     }
 
     /// Reads `bytes` as if they were the file of that name.
@@ -91,6 +131,11 @@ impl Reader {
     pub fn next_batch(&mut self, n: usize) -> Result<Batch, ReadError> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
+        }
+        if let Some((path, settings)) = self.family.take()
+            && let Some(family) = Self::find_family(&path, settings)?
+        {
+            self.source.set_family(Arc::new(family));
         }
         let mut batch = Batch::with_capacity(n);
         while batch.entries.len() < n {
@@ -132,6 +177,11 @@ impl Reader {
         notes
     }
 
+    /// What became of the prices of sales so far.
+    pub fn sales(&self) -> Sales {
+        self.source.sales()
+    }
+
     fn of_input(input: Input, path: &Path, settings: &ReadSettings, progress: &Progress) -> Result<Self, ReadError> {
         let Input { name, bytes } = input;
         let broken = |source| ReadError::Broken { name: name.clone(), line: 0, source };
@@ -152,11 +202,11 @@ impl Reader {
                 let bound = mapping.bind_objects();
                 let bound = bound.map_err(|source| ReadError::Mapping { name: name.clone(), source })?;
                 let parser = Parser::new(bound, is_plain).for_patches(settings.is_patch);
-                let begin = records_begin(start, Format::is_by_line(path));
+                let begin = records_begin(start, Format::is_by_line(path), &|name| parser.leads_into(name));
                 match begin {
                     Some(begin) => {
-                        lines.pass(begin);
-                        Box::new(Values::new(lines, parser))
+                        lines.pass(begin.n_before);
+                        Box::new(Values::new(lines, parser, begin.n_open))
                     }
                     None => Box::new(Objects::new(lines, parser)),
                 }

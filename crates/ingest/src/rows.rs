@@ -1,8 +1,9 @@
 //! Rows of cells under a header: CSV and TSV.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
-use accrue_event::BoundMapping;
+use accrue_event::{BoundMapping, Family, Sales};
 
 use super::dialect::{Dialect, named_delimiter};
 use super::encoding::Guess;
@@ -126,6 +127,16 @@ impl<R: Read + Send> Source for Rows<R> {
             notes.push("windows-1252".into());
         }
         notes
+    }
+
+    fn sales(&self) -> Sales {
+        self.mapping.as_ref().map(BoundMapping::sales).unwrap_or_default()
+    }
+
+    fn set_family(&mut self, family: Arc<Family>) {
+        if let Some(mapping) = &mut self.mapping {
+            mapping.set_family(family);
+        }
     }
 
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {

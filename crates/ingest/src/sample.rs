@@ -55,8 +55,9 @@ impl Sample {
         match format {
             Format::Parquet => Self::of_parquet(path),
             Format::Ndjson => {
-                let begin = records_begin(start, Format::is_by_line(path)).unwrap_or(0);
-                Ok(Self::of_objects(objects(&start[begin..])))
+                let begin = records_begin(start, Format::is_by_line(path), &|_| false);
+                let n_before = begin.map_or(0, |begin| begin.n_before);
+                Ok(Self::of_objects(objects(&start[n_before..])))
             }
             Format::Csv | Format::Tsv => {
                 let table = Table::recognise(&name, start, format, settings)?;
@@ -86,7 +87,7 @@ impl Sample {
         let mut sample = Self::default();
         // Looked up only.
         let mut places: HashMap<String, usize> = HashMap::new();
-        for object in objects.take(MAX_RECORDS) {
+        for object in objects.flat_map(|object| object.into_records(|_| false)).take(MAX_RECORDS) {
             let mut row = vec![String::new(); sample.columns.len()];
             for (path, text) in object.leaves() {
                 let place = match places.get(&path) {

@@ -1,6 +1,9 @@
 //! Where records come from.
 
 use std::io;
+use std::sync::Arc;
+
+use accrue_event::{Family, Sales};
 
 use super::entry::Batch;
 
@@ -22,4 +25,12 @@ pub trait Source: Send {
     fn take_notes(&mut self) -> Vec<String> {
         Vec::new()
     }
+
+    /// What became of the prices of sales so far.
+    fn sales(&self) -> Sales {
+        Sales::default()
+    }
+
+    /// Has the following records completed by what others of the file say of them.
+    fn set_family(&mut self, _: Arc<Family>) {}
 }

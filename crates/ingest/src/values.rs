@@ -5,113 +5,130 @@
 
 use std::io::{self, Read};
 
+use accrue_event::{Sales, is_answer};
+
 use super::entry::{Batch, MAX_LINE_BYTES, unreadable};
 use super::lines::Lines;
 use super::objects::Parser;
+use super::reader::LOOK_AHEAD_BYTES;
 use super::source::Source;
 
-/// Names under which REST interfaces wrap an array of records.
-const WRAPPERS: [&str; 14] = [
-    "products",
-    "orders",
-    "customers",
-    "events",
-    "items",
-    "data",
-    "results",
-    "records",
-    "variants",
-    "users",
-    "value",
-    "entries",
-    "Items",
-    "Feedback",
-];
+/// Where the records of a text begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Begin {
+    /// Bytes before the first record.
+    pub n_before: usize,
+    /// How many brackets are open there.
+    pub n_open: usize,
+}
 
-/// What such interfaces say of the page of records before the array.
-const OF_THE_PAGE: [&str; 14] = [
-    "count",
-    "cursor",
-    "has_more",
-    "hasmore",
-    "limit",
-    "next",
-    "object",
-    "offset",
-    "page",
-    "page_size",
-    "per_page",
-    "previous",
-    "status",
-    "total",
-];
+/// Objects in one another that are looked into for the array of an answer.
+const MAX_DEPTH: usize = 3;
 
-/// Bytes before the first record, if this is the start of an array or of values over several lines; `None` if each line
-/// is an object. A file whose name says so (`is_by_line`) has an object on each line unless it is an array, so that a
-/// damaged line costs only itself.
-pub(super) fn records_begin(start: &[u8], is_by_line: bool) -> Option<usize> {
+/// Where the first record begins, if this is the start of an array, of an answer with one, or of values over several lines; `None`
+/// if each line is an object. A file whose name says so (`is_by_line`) has an object on each line unless it is an array, so that a
+/// damaged line costs only itself. `is_named` says which fields of a record the mapping leads into.
+pub(super) fn records_begin(start: &[u8], is_by_line: bool, is_named: &dyn Fn(&str) -> bool) -> Option<Begin> {
     let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start);
     let skipped = start.len() - text.len();
     let blank = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let first = blank(text);
-    match text.get(first)? {
-        b'[' => return Some(skipped + first + 1),
+    let first = skipped + blank(text);
+    match start.get(first)? {
+        b'[' => return Some(Begin { n_before: first + 1, n_open: 1 }),
         b'{' if !is_by_line => {}
         _ => return None,
     }
-    let object = &text[first..];
-    if let Some(inside) = wrapped_array(object) {
-        return Some(skipped + first + inside);
+    let object = &start[first..];
+    if let Some((inside, n_open)) = array_of_answer(object, is_named, 0)
+        && !is_one_of_many(object)
+    {
+        return Some(Begin { n_before: first + inside, n_open });
     }
     // An object that goes on after its first line.
     let line_end = object.iter().position(|byte| *byte == b'\n')?;
     let (mut depth, mut scan) = (0, Scan::default());
     object[..line_end].iter().for_each(|byte| depth = scan.step(*byte, depth));
     let next = object[line_end..].trim_ascii_start();
-    (depth > 0 && !next.starts_with(b"{")).then_some(skipped + first)
+    (depth > 0 && !next.starts_with(b"{")).then_some(Begin { n_before: first, n_open: 0 })
 }
 
-/// Bytes up to the first element of `{"products": [{…`, if the object begins so and is not one of many.
-fn wrapped_array(object: &[u8]) -> Option<usize> {
-    let mut rest = object.strip_prefix(b"{")?;
-    let (name, rest) = loop {
-        let (name, value) = member(rest)?;
-        match value.strip_prefix(b"[") {
-            Some(inside) if WRAPPERS.contains(&name) => break (name, inside),
-            _ if OF_THE_PAGE.contains(&&*name.to_ascii_lowercase()) => rest = behind_single(value)?,
-            _ => return None,
-        }
-    };
-    if !rest.trim_ascii_start().starts_with(b"{") {
-        return None;
-    }
-    // Objects of which each has a list of this name stand on lines of their own. `items` is what events have.
+/// Whether the object is whole on its line and another one follows: then each line is read for itself.
+fn is_one_of_many(object: &[u8]) -> bool {
     let first_line = object.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let (mut depth, mut scan) = (0, Scan::default());
     first_line.iter().for_each(|byte| depth = scan.step(*byte, depth));
-    let is_one_of_many =
-        depth == 0 && (name == "items" || object[first_line.len()..].trim_ascii_start().starts_with(b"{"));
-    (!is_one_of_many).then_some(object.len() - rest.len())
+    depth == 0 && object[first_line.len()..].trim_ascii_start().starts_with(b"{")
 }
 
-/// The name of the member that begins here, and what is behind its colon.
-fn member(object: &[u8]) -> Option<(&str, &[u8])> {
-    let rest = object.trim_ascii_start().strip_prefix(b"\"")?;
-    let name_end = rest.iter().position(|byte| *byte == b'"')?;
-    let value = rest[name_end + 1..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    Some((std::str::from_utf8(&rest[..name_end]).ok()?, value))
-}
-
-/// What is behind a value that is no list and no object, and the comma after it.
-fn behind_single(value: &[u8]) -> Option<&[u8]> {
-    let mut scan = Scan::default();
-    for (place, byte) in value.iter().enumerate() {
-        let was_quoted = scan.is_quoted;
-        if scan.step(*byte, 0) != 0 {
+/// Bytes up to the first record of `{"total": 7, "products": [{…`, and how many brackets are open there, if the object is an answer
+/// of an interface as far as it can be seen.
+fn array_of_answer(object: &[u8], is_named: &dyn Fn(&str) -> bool, depth: usize) -> Option<(usize, usize)> {
+    let mut place = 1;
+    let mut beside: Vec<&str> = Vec::new();
+    let mut found: Option<(&str, usize, usize)> = None;
+    let skip_blank = |place: usize| {
+        let rest = object.get(place..).unwrap_or_default();
+        place + rest.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b',').count()
+    };
+    loop {
+        place = skip_blank(place);
+        if object.get(place) != Some(&b'"') {
+            break;
+        }
+        let name_len = value_len(&object[place..])?;
+        let name = std::str::from_utf8(&object[place + 1..place + name_len - 1]).ok()?;
+        if is_named(name) {
             return None;
         }
-        if !was_quoted && *byte == b',' {
-            return Some(&value[place + 1..]);
+        place = skip_blank(place + name_len);
+        if object.get(place) != Some(&b':') {
+            break;
+        }
+        place = skip_blank(place + 1);
+        let value = object.get(place..).unwrap_or_default();
+        let inside = match value {
+            [b'[', elements @ ..] if elements.trim_ascii_start().starts_with(b"{") => Some((1, 2)),
+            [b'{', ..] if depth < MAX_DEPTH => {
+                array_of_answer(value, is_named, depth + 1).map(|(n, open)| (n, open + 1))
+            }
+            [b'[' | b'{', ..] => None,
+            _ => {
+                beside.push(name);
+                None
+            }
+        };
+        if let (Some((inside, n_open)), None) = (inside, found) {
+            found = Some((name, place + inside, n_open));
+        }
+        // What is behind the end of the buffer is not seen.
+        let Some(len) = value_len(value) else { break };
+        place += len;
+    }
+    let (name, inside, n_open) = found?;
+    // What is in an inner object was judged there.
+    let is_answer = n_open > 2 && is_answer("data", beside.iter().copied());
+    (is_answer || is_answer_with(name, &beside)).then_some((inside, n_open))
+}
+
+fn is_answer_with(name: &str, beside: &[&str]) -> bool {
+    is_answer(name, beside.iter().copied())
+}
+
+/// The length of the JSON value at the beginning, if it ends.
+fn value_len(bytes: &[u8]) -> Option<usize> {
+    let (mut depth, mut scan) = (0, Scan::default());
+    for (place, byte) in bytes.iter().enumerate() {
+        let was_quoted = scan.is_quoted;
+        if depth == 0
+            && !was_quoted
+            && place > 0
+            && matches!(byte, b',' | b'}' | b']' | b':' | b' ' | b'\n' | b'\r' | b'\t')
+        {
+            return Some(place);
+        }
+        depth = scan.step(*byte, depth);
+        if depth == 0 && place > 0 && !scan.is_quoted && (was_quoted || matches!(byte, b'}' | b']')) {
+            return Some(place + 1);
         }
     }
     None
@@ -151,25 +168,50 @@ impl Scan {
 pub(super) struct Values<R> {
     lines: Lines<R>,
     parser: Parser,
+    /// Brackets that are open around the records.
+    n_open: usize,
     is_at_end: bool,
 }
 
 impl<R: Read> Values<R> {
-    /// Values from what is not taken of `lines`.
-    pub fn new(lines: Lines<R>, parser: Parser) -> Self {
-        Self { lines, parser, is_at_end: false }
+    /// Values from what is not taken of `lines`, where so many brackets are open.
+    pub fn new(lines: Lines<R>, parser: Parser, n_open: usize) -> Self {
+        Self { lines, parser, n_open, is_at_end: false }
     }
 
     /// Passes over what stands between values; `false` at the end of the array or file.
     fn find_begin(&mut self) -> io::Result<bool> {
         loop {
             match self.lines.start(1)?.first() {
-                None | Some(b']') => return Ok(false),
+                None => return Ok(false),
+                Some(b']' | b'}') if self.n_open > 0 => self.leave_answer()?,
+                Some(b']') => return Ok(false),
                 Some(b',') => self.lines.pass(1),
                 Some(byte) if byte.is_ascii_whitespace() => self.lines.pass(1),
                 Some(_) => return Ok(true),
             }
         }
+    }
+
+    /// Passes over the end of an array and of the answer around it. A file may hold several answers, a page each.
+    fn leave_answer(&mut self) -> io::Result<()> {
+        let (mut depth, mut scan) = (i64::try_from(self.n_open).unwrap_or(i64::MAX), Scan::default());
+        while depth > 0 {
+            let Some(byte) = self.lines.start(1)?.first().copied() else { break };
+            depth = scan.step(byte, depth);
+            self.lines.pass(1);
+        }
+        self.n_open = 0;
+        while self.lines.start(1)?.first().is_some_and(u8::is_ascii_whitespace) {
+            self.lines.pass(1);
+        }
+        let parser = &self.parser;
+        let ahead = self.lines.start(LOOK_AHEAD_BYTES)?;
+        if let Some(begin) = records_begin(ahead, false, &|name| parser.leads_into(name)) {
+            self.lines.pass(begin.n_before);
+            self.n_open = begin.n_open;
+        }
+        Ok(())
     }
 
     /// The length of the value that begins here, and whether it is whole.
@@ -206,6 +248,10 @@ impl<R: Read + Send> Source for Values<R> {
 
     fn take_notes(&mut self) -> Vec<String> {
         self.parser.take_notes()
+    }
+
+    fn sales(&self) -> Sales {
+        self.parser.sales()
     }
 
     fn next(&mut self, batch: &mut Batch) -> io::Result<bool> {

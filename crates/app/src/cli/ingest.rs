@@ -4,6 +4,7 @@
 //! Ids come from the content, so a file whose ingest was stopped is read again from the start, and records that the log
 //! has count as duplicates.
 
+mod complete;
 mod described;
 mod dry_run;
 mod feed;
@@ -96,6 +97,12 @@ pub(super) struct Arguments {
     /// Events without a time are of now; otherwise they are refused
     #[arg(long)]
     now: bool,
+    /// The time for which the files are read: it decides which prices of sales are valid [default: now]
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<String>,
+    /// The address under which pictures lie of which the files have only paths
+    #[arg(long, value_name = "URL")]
+    image_base: Option<String>,
     /// Only check, against an empty shop; nothing is written
     #[arg(long)]
     check: bool,
@@ -130,18 +137,11 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         };
         return guess::run(&context, path, &settings, kind_of(&arguments));
     }
-    let is_given = arguments.mapping.is_some() || arguments.map.is_some();
-    let mut files: Vec<Named> = arguments
-        .files
-        .iter()
-        .map(|path| {
-            let mut settings = settings.clone();
-            if !is_given {
-                recognise(path, &arguments, &mut settings, context.output);
-            }
-            Named { path: path.clone(), settings }
-        })
-        .collect();
+    let mut files = Vec::with_capacity(arguments.files.len());
+    for path in &arguments.files {
+        let settings = settings_for(path, &arguments, settings.clone(), context.output)?;
+        files.push(Named { path: path.clone(), settings });
+    }
     // Products first, so that events find theirs.
     files.sort_by_key(|file| file.settings.mapping.kind != RecordKind::Items);
     if let Some(other) = files.iter().find(|file| file.settings.mapping.kind != RecordKind::Items)
@@ -301,6 +301,9 @@ fn pump(
                     }
                 };
                 if batch.entries.is_empty() && batch.n_skipped == 0 {
+                    if let Some(note) = complete::note_on_sales(reader.name(), reader.sales()) {
+                        bar.suspend(|| output.note(&note));
+                    }
                     break;
                 }
                 // The feeder closes the channel only if it failed; its result says why.
@@ -359,24 +362,50 @@ fn kind_of(arguments: &Arguments) -> Option<RecordKind> {
     }
 }
 
-/// Uses the mapping of a known system if a file is an export of it, or takes it for products if it cannot be events,
-/// and says so.
-fn recognise(path: &Path, arguments: &Arguments, settings: &mut ReadSettings, output: Output) {
-    let kind = kind_of(arguments);
+/// How a file is read: by the mapping that the command line names, or by one that is recognised.
+fn settings_for(
+    path: &Path,
+    arguments: &Arguments,
+    mut settings: ReadSettings,
+    output: Output,
+) -> Result<ReadSettings, Problem> {
     // A pipe can be read only once; what is wrong with a file is told when it is read.
-    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
-        return;
+    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let sample = is_file.then(|| Sample::open(path, &settings).ok()).flatten();
+    if let Some(sample) = &sample {
+        match &arguments.mapping {
+            Some(mapping) => translate(mapping, sample, &mut settings),
+            None if arguments.map.is_none() => recognise(path, sample, arguments, &mut settings, output),
+            None => {}
+        }
     }
-    let Ok(sample) = Sample::open(path, settings) else { return };
+    complete::complete(&mut settings.mapping, arguments.as_of.as_deref(), arguments.image_base.as_deref())?;
+    if let Some(note) = sample.and_then(|sample| complete::note_on_images(&settings.mapping, &sample)) {
+        output.note(&note);
+    }
+    Ok(settings)
+}
+
+/// Gives the mapping of a system the names that the columns have in this file.
+fn translate(mapping: &Path, sample: &Sample, settings: &mut ReadSettings) {
+    let system = Some(mapping).filter(|path| !path.exists()).and_then(|path| System::named(path.to_str()?));
+    if let Some(mapping) = system.and_then(|system| system.mapping_for(sample).ok()) {
+        settings.mapping = mapping;
+    }
+}
+
+/// Uses the mapping of a known system if a file is an export of it, or takes it for products if it cannot be events, and says so.
+fn recognise(path: &Path, sample: &Sample, arguments: &Arguments, settings: &mut ReadSettings, output: Output) {
+    let kind = kind_of(arguments);
     let file = match &arguments.files[..] {
         [_] => String::new(),
         _ => format!("{}: ", path.display()),
     };
-    if let Some((system, mapping)) = System::recognise(&sample, kind) {
+    if let Some((system, mapping)) = System::recognise(sample, kind) {
         settings.mapping = mapping;
         let System { title, name, .. } = system;
         output.note(&format!("{file}recognised {title}; used --mapping {name}, which `--guess` prints"));
-    } else if kind.is_none() && guess::describes_products(&sample) {
+    } else if kind.is_none() && guess::describes_products(sample) {
         settings.mapping.kind = RecordKind::Items;
         output.note(&format!("{file}recognised products, as with --items: there is no column for a shopper"));
     }

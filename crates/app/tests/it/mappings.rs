@@ -41,12 +41,12 @@ const EXAMPLES: &[(&str, &str, &str, u64, u64)] = &[
     ("woocommerce-products", "csv", "catalogue", 5, 0),
     ("woocommerce-api-products", "json", "catalogue", 3, 0),
     ("woocommerce-api-orders", "json", "events", 3, 1),
-    ("magento-products", "csv", "catalogue", 3, 2),
+    ("magento-products", "csv", "catalogue", 6, 2),
     ("prestashop-products", "csv", "catalogue", 3, 0),
     ("ga4-bigquery", "ndjson", "events", 4, 1),
     ("segment", "ndjson", "events", 4, 2),
     ("snowplow", "ndjson", "events", 4, 2),
-    ("opensearch-ubi", "ndjson", "events", 2, 1),
+    ("opensearch-ubi", "ndjson", "events", 3, 0),
     ("google-merchant", "tsv", "catalogue", 3, 0),
     ("meta-catalogue", "csv", "catalogue", 3, 0),
     ("gorse-items", "ndjson", "catalogue", 3, 0),
@@ -154,8 +154,16 @@ fn orders_and_clicks_keep_shopper_item_and_time() {
         ga4.iter().filter(|event| event["type"] == "purchase").map(|event| &event["item"]).collect();
     assert_eq!(bought, ["LS-S", "TM"]);
     assert_eq!(find(&ga4, "type", "search")["query"], "linen");
+    assert_eq!(find(&ga4, "type", "view")["position"], 3);
+    let described = ingested(&example("ga4-bigquery.ndjson"), &[], "catalogue").2;
+    let shirt = find(&described, "id", "LS-S");
+    assert_eq!((&shirt["currency"], &shirt["categories"]), (&"EUR".into(), &serde_json::json!(["Shirts", "Linen"])));
     let ubi = events("opensearch-ubi.ndjson");
-    assert_eq!((&ubi[0]["item"], &ubi[0]["properties"]["query_id"]), (&"LS-S".into(), &"q-1".into()));
+    assert_eq!((&ubi[0]["type"], &ubi[0]["query"]), (&"search".into(), &"linen".into()));
+    assert_eq!((&ubi[1]["item"], &ubi[1]["position"]), (&"LS-S".into(), &2.into()), "from 0");
+    let described = ingested(&example("opensearch-ubi.ndjson"), &[], "catalogue").2;
+    assert_eq!(described[0]["title"], "Linen shirt");
+    assert_eq!((&ubi[1]["item"], &ubi[1]["properties"]["query_id"]), (&"LS-S".into(), &"q-1".into()));
     let segment = events("segment.ndjson");
     let ids: Vec<&str> = segment.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["m-1", "m-2", "m-4", "m-4#2"]);
@@ -163,6 +171,176 @@ fn orders_and_clicks_keep_shopper_item_and_time() {
     assert_eq!(find(&described, "id", "794")["title"], "Linen shirt", "an id that is a number");
     let pixel = events("shopify-pixel.ndjson");
     assert_eq!((&pixel[4]["item"], &pixel[4]["user"], &pixel[4]["quantity"]), (&"TM".into(), &"77".into(), &2.into()));
+}
+
+#[test]
+fn products_on_sale_have_the_price_of_today() {
+    for (name, id, price) in [
+        ("woocommerce-products.csv", "47", 16.5),
+        ("woocommerce-products.csv", "SHIRT-S", 39.9),
+        ("woocommerce-api-products.json", "795", 29.0),
+        ("magento-products.csv", "LAMP", 80.0),
+        ("magento-products.csv", "MUG", 14.9),
+        ("google-merchant.tsv", "LS-S", 49.0),
+        ("meta-catalogue.csv", "LS-S", 49.0),
+    ] {
+        let (_, said, items) = ingested(&example(name), &[], "catalogue");
+        assert_eq!(find(&items, "id", id)["price"], price, "{name}");
+        assert!(said.contains("over; the usual price was taken"), "{name}: {said}");
+    }
+    // At an earlier time the sale was valid, and what happens later is said.
+    let (_, said, items) = ingested(&example("google-merchant.tsv"), &["--as-of", "2024-11-25T00:00:00Z"], "catalogue");
+    assert_eq!(find(&items, "id", "LS-S")["price"], 39.0);
+    assert!(said.contains("the next changes at 2024-12-01T23:30:00Z: ingest a new export then"), "{said}");
+}
+
+#[test]
+fn what_a_line_says_of_an_item_stays_when_a_later_one_adds_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.ndjson");
+    let call = |id: &str, more: &str| {
+        format!(
+            r#"{{"type":"track","event":"Product Viewed","messageId":"{id}","anonymousId":"a","timestamp":"2026-03-01T09:00:00Z","properties":{{"product_id":"U","name":"Uno",{more}}}}}"#
+        )
+    };
+    let lines = [call("1", "\"price\":9"), call("2", "\"price\":3,\"currency\":\"EUR\"")];
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let (_, _, items) = ingested(&file, &[], "catalogue");
+    assert_eq!((&items[0]["price"], &items[0]["currency"]), (&9.0.into(), &"EUR".into()));
+}
+
+#[test]
+fn what_can_be_ordered_is_not_sold_out_and_variants_have_their_products() {
+    let items = |name: &str| ingested(&example(name), &[], "catalogue").2;
+    let magento = items("magento-products.csv");
+    let shirt = find(&magento, "id", "SHIRT");
+    assert_eq!((&shirt["price"], &shirt["stock"], &shirt["available"]), (&49.0.into(), &Value::Null, &true.into()));
+    let small = find(&magento, "id", "SHIRT-S");
+    assert_eq!(
+        (&small["parent"], &small["attributes"]["size"], &small["available"]),
+        (&"SHIRT".into(), &"S".into(), &true.into())
+    );
+    assert_eq!(shirt["categories"], serde_json::json!(["Clothing", "Shirts"]), "not the root of all categories");
+    assert_eq!(find(&magento, "id", "MUG")["attributes"]["care"], "Dishwasher, low heat");
+    for id in ["SET", "CARD"] {
+        let item = find(&magento, "id", id);
+        assert_eq!((&item["stock"], &item["available"]), (&Value::Null, &true.into()), "{id}");
+    }
+    let woo = items("woocommerce-products.csv");
+    assert_eq!(find(&woo, "id", "SHIRT")["price"], 39.9, "the lowest of its variations");
+    assert_eq!(find(&woo, "id", "SHIRT")["brand"], "Maré");
+    assert_eq!(find(&woo, "id", "OL-1")["stock"], Value::Null, "can be ordered");
+    let description = find(&woo, "id", "47")["description"].as_str().unwrap();
+    assert!(description.starts_with("Holds 0.3 l.") && !description.contains('\\'), "{description}");
+    let rest = items("woocommerce-api-products.json");
+    let hat = find(&rest, "id", "795");
+    assert_eq!((&hat["stock"], &hat["available"]), (&Value::Null, &true.into()));
+    assert_eq!(find(&rest, "id", "794")["attributes"]["Size"], serde_json::json!(["S", "M"]));
+}
+
+#[test]
+fn pictures_lie_where_the_command_line_says() {
+    let file = example("magento-products.csv");
+    let (_, said, items) = ingested(&file, &[], "catalogue");
+    assert!(said.contains("say where they lie: --image-base"), "{said}");
+    assert_eq!(find(&items, "id", "MUG")["image"], "/m/u/mug.jpg");
+    let base = "https://shop.example/media/catalog/product";
+    let (_, said, items) = ingested(&file, &["--image-base", base], "catalogue");
+    assert!(!said.contains("--image-base"), "{said}");
+    assert_eq!(find(&items, "id", "MUG")["image"], "https://shop.example/media/catalog/product/m/u/mug.jpg");
+}
+
+#[test]
+fn exports_in_other_languages_and_spellings_are_recognised() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    };
+    let presta = [
+        r#""ID produit";"Image";"Nom";"Référence";"Catégorie";"Prix (HT)";"Prix (TTC)";"Quantité";"État";"Position""#,
+        r#""ID";"Imagen";"Nombre";"Referencia";"Categoría";"Precio";"Precio con IVA";"Cantidad";"Estado";"Posición""#,
+        r#""Produkt-ID";"Bild";"Name";"Artikel-Nr.";"Kategorie";"Preis (o. St.)";"Preis (m. St.)";"Menge";"Zustand";"Position""#,
+        r#""ID prodotto";"Immagine";"Nome";"Riferimento";"Categoria";"Prezzo (IVA escl.)";"Prezzo (IVA incl.)";"Quantità";"Stato";"Posizione""#,
+    ];
+    for (place, header) in presta.into_iter().enumerate() {
+        let row = r#""7";"https://shop.example/7.jpg";"Tasse";"TM";"Cuisine";"1 000,00 €";"1 200,50 €";"4";"0";"1""#;
+        let file = write(&format!("p{place}.csv"), &format!("{header}\n{row}\n"));
+        for arguments in [&[][..], &["--mapping", "prestashop-products"]] {
+            let (_, said, items) = ingested(&file, arguments, "catalogue");
+            let item = find(&items, "id", "7");
+            assert_eq!(
+                (&item["title"], &item["price"], &item["stock"]),
+                (&"Tasse".into(), &1200.5.into(), &4.into()),
+                "{said}"
+            );
+            assert_eq!((&item["available"], &item["currency"]), (&false.into(), &"EUR".into()), "{said}");
+        }
+    }
+    // Columns were chosen, so that their places say nothing.
+    let text = "ID,Type,UGS,Nom,Publié,Visibilité dans le catalogue,En stock ?,Stock,Tarif promo,Tarif régulier,Catégories,Images,Parent,Nom de l’attribut 1,Valeur(s) de l’attribut 1,Nom de l’attribut 2,Valeur(s) de l’attribut 2\n\
+                1,simple,TM,Tasse,1,visible,1,4,,\"16,50\",Cuisine,https://shop.example/7.jpg,,Couleur,\"Bleu, Vert\",Taille,M\n";
+    let file = write("w.csv", text);
+    let (_, said, items) = ingested(&file, &[], "catalogue");
+    assert!(said.contains("WooCommerce"), "{said}");
+    assert_eq!(
+        (&items[0]["id"], &items[0]["price"], &items[0]["categories"][0]),
+        (&"TM".into(), &16.5.into(), &"Cuisine".into())
+    );
+    assert_eq!(items[0]["attributes"], serde_json::json!({"Couleur": ["Bleu", "Vert"], "Taille": ["M"]}));
+    let guess = run(folder.path(), &["ingest", "--guess", "w.csv", "--data", "d"]);
+    assert!(text_of(&guess).contains("price = \"Tarif régulier\""), "{}", text_of(&guess));
+    let feed = "id\ttitle\tlink\timage link\tavailability\tprice\tsale price\tsale price effective date\titem group id\n\
+                1\tMug\thttps://s.example/1\thttps://s.example/1.jpg\tin_stock\t9.00 EUR\t5.00 EUR\t2024-01-01/2024-02-01\tG\n";
+    let (_, said, items) = ingested(&write("f.tsv", feed), &[], "catalogue");
+    assert!(said.contains("google-merchant"), "{said}");
+    assert_eq!(
+        (&items[0]["price"], &items[0]["parent"], &items[0]["image"]),
+        (&9.0.into(), &"G".into(), &"https://s.example/1.jpg".into())
+    );
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stdout)
+}
+
+#[test]
+fn answers_of_interfaces_are_unwrapped() {
+    let folder = tempfile::tempdir().unwrap();
+    let products = r#"[{"ItemId":"1","IsHidden":false,"Categories":["a"],"Comment":"Mug"},{"ItemId":"2","IsHidden":false,"Categories":["a"],"Comment":"Cup"}]"#;
+    let plain = r#"[{"sku":"1","name":"Mug","price":9},{"sku":"2","name":"Cup","price":8}]"#;
+    let pretty = |text: &str| serde_json::to_string_pretty(&serde_json::from_str::<Value>(text).unwrap()).unwrap();
+    for (place, text) in [
+        format!(r#"{{"Cursor":"","Items":{products}}}"#),
+        format!(r#"{{"Items":{products},"Cursor":""}}"#),
+        pretty(&format!(r#"{{"Cursor":"x","Items":{products}}}"#)),
+        format!(r#"{{"count":2,"next":null,"results":{plain}}}"#),
+        format!(r#"{{"took":3,"hits":{{"total":{{"value":2}},"hits":{plain}}}}}"#),
+        format!(r#"{{"data":{{"products":{plain}}}}}"#),
+        // Pages, one after the other.
+        r#"{"total":2,"products":[{"sku":"1","name":"Mug","price":9}]}{"total":2,"products":[{"sku":"2","name":"Cup","price":8}]}"#.into(),
+        "{\"total\":2,\"products\":[{\"sku\":\"1\",\"name\":\"Mug\"}]}\n{\"total\":2,\"products\":[{\"sku\":\"2\",\"name\":\"Cup\"}]}\n".into(),
+        "{\"_index\":\"i\",\"_source\":{\"sku\":\"1\",\"name\":\"Mug\"}}\n{\"_index\":\"i\",\"_source\":{\"sku\":\"2\",\"name\":\"Cup\"}}\n".into(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = folder.path().join(format!("{place}.json"));
+        std::fs::write(&file, &text).unwrap();
+        let (summary, said, items) = ingested(&file, &[], "catalogue");
+        let titles: Vec<&Value> = items.iter().map(|item| &item["title"]).collect();
+        assert_eq!(titles, ["Mug", "Cup"], "{text}: {said}{summary}");
+    }
+    // An event on several items is no answer.
+    let file = folder.path().join("e.json");
+    std::fs::write(
+        &file,
+        r#"{"type":"purchase","user":"u1","at":"2026-01-01T00:00:00Z","items":[{"item":"A"},{"item":"B"}]}"#,
+    )
+    .unwrap();
+    let (_, _, events) = ingested(&file, &["--map", "item=items[].item"], "events");
+    assert_eq!(events.len(), 2);
 }
 
 #[test]

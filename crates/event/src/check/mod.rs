@@ -39,7 +39,7 @@ use repairs::Repairs;
 pub use rules::{clean_id, is_placeholder};
 use text::Lines;
 pub(crate) use text::prefix;
-pub(crate) use time::OTHER_NAMES as OTHER_NAMES_OF_TIME;
+pub(crate) use time::{OTHER_NAMES as OTHER_NAMES_OF_TIME, read_time};
 
 /// The rules with their settings, and the statistics of the stream so far.
 ///
@@ -137,7 +137,9 @@ impl Check {
         match &item {
             Some(item) => self.match_item(item.as_str())?,
             None if event_type == EventType::Search => {}
-            None => return Err(Rejection::new(Reason::NoItem, format!("item: a {event_type} needs one"))),
+            None => {
+                return Err(Rejection::new(Reason::NoItem, format!("item: {} needs one", with_article(&event_type))));
+            }
         }
         let query = rules::free_text(&raw.query, settings.max_query_bytes, Lines::Join, repairs);
         if query.is_none() && event_type == EventType::Search {
@@ -183,6 +185,13 @@ impl Check {
         self.judge_in_stream(&event)?;
         Ok(event)
     }
+}
+
+/// A type of events with its article.
+fn with_article(event_type: &EventType) -> String {
+    let name = event_type.to_string();
+    let article = if name.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 /// The time of an event as it was sent, and the place of the property that has it, if it has another name: then it is not a property.

@@ -202,7 +202,7 @@ pub(super) fn judge_at(
 }
 
 /// Reads RFC 3339, `YYYY-MM-DD HH:MM:SS` (as UTC), or a number since the epoch, also in a text.
-pub(super) fn read_time(value: &RawValue) -> Option<Timestamp> {
+pub(crate) fn read_time(value: &RawValue) -> Option<Timestamp> {
     match value {
         RawValue::Int(number) => Some(from_epoch(*number)),
         RawValue::Float(number) => from_epoch_fraction(*number),

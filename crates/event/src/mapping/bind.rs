@@ -1,13 +1,14 @@
 //! Finds the columns that a mapping names, and those that it need not name.
 
-use super::bound::{
-    BoundField, BoundMapping, BoundProperty, BoundRule, Column, Piece, PropertyName, Source, is_dropped,
-};
+use super::bound::{BoundMapping, is_dropped};
 use super::cell::Reading;
 use super::error::MappingError;
 use super::fill::{FillDown, Filling};
 use super::object::Path;
+use super::pairs::BoundPairs;
+use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
 use super::rule::MappingRule;
+use super::sale::{BoundSale, Sales};
 use super::shape::Shape;
 use super::vocabulary::{compact, other_names};
 use super::{Mapping, Names};
@@ -84,8 +85,6 @@ impl<'m> Binding<'m> {
                 Err(error) => return Err(error),
             }
         }
-        // Not every export has them.
-        let pairs = mapping.pairs.iter().filter_map(|name| self.place("pairs", name).ok()).collect();
         let mut rules = Vec::new();
         for (idx, rule) in mapping.rule.iter().enumerate() {
             match self.rule(rule, idx + 1) {
@@ -93,6 +92,8 @@ impl<'m> Binding<'m> {
                 bound => rules.push(bound?),
             }
         }
+        let pairs = self.pairs(&mut rest)?;
+        let sale = self.sale()?;
         let fill = self.fill_down(&fields, &rest)?;
         let n_paths = self.columns.len() - self.n_header;
         let roots: Vec<Path> = self.columns[self.n_header..].iter().filter_map(|name| Path::parse(name)).collect();
@@ -115,7 +116,6 @@ impl<'m> Binding<'m> {
             fields,
             constants: constants(mapping),
             rest,
-            pairs,
             item,
             currency: mapping.currency.clone().map_or(RawValue::Null, RawValue::Text),
             rules,
@@ -123,6 +123,11 @@ impl<'m> Binding<'m> {
             drop_columns: mapping.drop_columns.clone(),
             decimal: mapping.decimal,
             fill,
+            pairs,
+            sale,
+            sales: Sales::default(),
+            family: None,
+            beside_elements: Vec::new(),
             notes: self.notes,
         };
         bound.relate_arrays();
@@ -246,6 +251,49 @@ impl<'m> Binding<'m> {
         Ok(BoundProperty { name, separators, sources, reading })
     }
 
+    /// The pairs of an array or of one cell. Those of columns are added to the other properties.
+    fn pairs(&mut self, rest: &mut Vec<BoundProperty>) -> Result<Vec<BoundPairs>, MappingError> {
+        let mut bound = Vec::new();
+        for pairs in &self.mapping.pairs {
+            if let Some(column) = &pairs.column {
+                match self.source("pairs", column) {
+                    Ok(source) => bound.push(BoundPairs::of_cell(pairs, source)),
+                    Err(error) if !self.is_table => return Err(error),
+                    // Not every export has it.
+                    Err(_) => {}
+                }
+                continue;
+            }
+            if !self.is_table {
+                bound.extend(BoundPairs::of_array(pairs));
+                continue;
+            }
+            for place in 0..self.n_header {
+                let Some(values) = pairs.columns_for(&self.columns[place]) else { continue };
+                let values: Names = values.iter().map(String::as_str).collect();
+                if let Ok(sources) = self.sources("pairs", &values) {
+                    self.used[place] = true;
+                    let name = PropertyName::Joined(vec![Piece::Cell(place)]);
+                    let separators = Some(&pairs.separators).filter(|texts| texts.iter().next().is_some()).cloned();
+                    rest.push(BoundProperty { name, separators, sources, reading: Reading::Text });
+                }
+            }
+        }
+        Ok(bound)
+    }
+
+    /// The columns of a price that is valid for some time, as far as the file has them.
+    fn sale(&mut self) -> Result<Option<BoundSale>, MappingError> {
+        let mapping = self.mapping;
+        let Some(sale) = &mapping.sale else { return Ok(None) };
+        let Ok(sources) = self.sources("sale", &sale.price) else { return Ok(None) };
+        let shape = Shape::of("price", mapping, RecordKind::Items);
+        let price = BoundField { field: "price", sources, other_names: &[], is_collected: false, shape };
+        let times =
+            [&sale.from, &sale.until, &sale.period].map(|names| self.sources("sale", names).unwrap_or_default());
+        Ok(Some(BoundSale::new(mapping, sale, price, times)))
+    }
+
     /// The place of a column in a row.
     fn place(&mut self, table: &'static str, name: &str) -> Result<usize, MappingError> {
         if let Some(place) = self.columns.iter().position(|known| **known == *name) {
@@ -323,10 +371,10 @@ impl<'m> Binding<'m> {
             let (is_collected, shape) = (is_collected(mapping, field), Shape::of(field, mapping, mapping.kind));
             copy.push(BoundField { field, sources, other_names: &[], is_collected, shape });
         }
-        let when = match &rule.when {
-            Some(when) => Some((self.place("rule.when", &when.column)?, when.test(number)?)),
-            None => None,
-        };
+        let mut when = Vec::new();
+        for condition in rule.conditions() {
+            when.push((self.place("rule.when", &condition.column)?, condition.test(number)?));
+        }
         let column = rule.when.as_ref().map_or("the row", |when| &*when.column);
         Ok(BoundRule {
             when,
@@ -337,6 +385,7 @@ impl<'m> Binding<'m> {
             quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
             skip: rule.skip,
             describes: rule.describe != Some(false),
+            unless_variant: rule.unless_variant,
         })
     }
 

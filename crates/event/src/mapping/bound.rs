@@ -1,13 +1,17 @@
 //! A mapping for one header or for objects: columns are resolved and patterns are compiled, once for many rows.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use super::Names;
 use super::cell::{Cell, Reading};
+use super::family::Family;
 use super::fill::FillDown;
 use super::object::{Object, Path};
-use super::rule::{Test, reason};
-use super::shape::{Shape, split};
+use super::pairs::BoundPairs;
+use super::parts::{BoundField, BoundProperty, BoundRule, Column, Piece, PropertyName, Source};
+use super::rule::reason;
+use super::sale::{BoundSale, Sales};
+use super::shape::split;
 use crate::amount::{self, Decimal};
 use crate::check::prefix;
 use crate::raw::{RawEvent, RawItem, RawUser};
@@ -55,8 +59,6 @@ pub struct BoundMapping {
     pub(super) fields: Vec<BoundField>,
     pub(super) constants: Vec<(&'static str, RawValue)>,
     pub(super) rest: Vec<BoundProperty>,
-    /// The columns that hold lists of properties.
-    pub(super) pairs: Vec<usize>,
     pub(super) item: Vec<BoundField>,
     pub(super) currency: RawValue,
     pub(super) rules: Vec<BoundRule>,
@@ -64,111 +66,13 @@ pub struct BoundMapping {
     pub(super) drop_columns: Vec<Box<str>>,
     pub(super) decimal: Decimal,
     pub(super) fill: Option<FillDown>,
+    pub(super) pairs: Vec<BoundPairs>,
+    pub(super) sale: Option<BoundSale>,
+    pub(super) sales: Sales,
+    pub(super) family: Option<Arc<Family>>,
+    /// Columns outside the array of the records that stand in for ones inside it, and are not those of an element.
+    pub(super) beside_elements: Vec<usize>,
     pub(super) notes: Vec<String>,
-}
-
-/// A column by its name, and the path that its name describes.
-#[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub name: Box<str>,
-    pub path: Option<Path>,
-    /// How many arrays of the path are those of which each element is a record.
-    pub n_shared: usize,
-}
-
-/// A field and how its value is made.
-#[derive(Clone, Debug)]
-pub(super) struct BoundField {
-    pub field: &'static str,
-    /// Where the value is; the first that has one counts.
-    pub sources: Vec<Source>,
-    /// Names under which objects may have the field; a table's header was searched for them before.
-    pub other_names: &'static [&'static str],
-    /// The values of all sources make a list.
-    pub is_collected: bool,
-    pub shape: Shape,
-}
-
-/// Where a value is.
-#[derive(Clone, Debug)]
-pub(super) enum Source {
-    Cell(usize),
-    /// Texts and cells, one behind the other: `{Handle}-{Option1 Value}`. Without a value if one of the cells has none.
-    Joined(Vec<Piece>),
-}
-
-impl Source {
-    /// The places of all cells.
-    pub fn cells(&self) -> Vec<usize> {
-        match self {
-            Self::Cell(place) => vec![*place],
-            Self::Joined(pieces) => pieces.iter().filter_map(Piece::cell).collect(),
-        }
-    }
-
-    /// The place of the cell, if it is one.
-    pub fn cell(&self) -> Option<usize> {
-        match self {
-            Self::Cell(place) => Some(*place),
-            Self::Joined(_) => None,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Piece {
-    Text(Box<str>),
-    Cell(usize),
-}
-
-impl Piece {
-    fn cell(&self) -> Option<usize> {
-        match self {
-            Self::Cell(place) => Some(*place),
-            Self::Text(_) => None,
-        }
-    }
-}
-
-/// The name of a property.
-#[derive(Clone, Debug)]
-pub(super) enum PropertyName {
-    Fixed(Box<str>),
-    /// Texts and cells: `{Option1 Name}`. There is no property if one of the cells is empty.
-    Joined(Vec<Piece>),
-}
-
-impl PropertyName {
-    /// The places of the cells in it.
-    pub fn cells(&self) -> Vec<usize> {
-        match self {
-            Self::Fixed(_) => Vec::new(),
-            Self::Joined(pieces) => pieces.iter().filter_map(Piece::cell).collect(),
-        }
-    }
-}
-
-/// A property and the cell that it is made from.
-#[derive(Clone, Debug)]
-pub(super) struct BoundProperty {
-    pub name: PropertyName,
-    /// What is between the elements of a list.
-    pub separators: Option<Names>,
-    pub sources: Vec<Source>,
-    pub reading: Reading,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct BoundRule {
-    pub when: Option<(usize, Test)>,
-    pub set: Vec<(&'static str, RawValue)>,
-    pub copy: Vec<BoundField>,
-    pub clear: Vec<&'static str>,
-    pub absolute: Vec<&'static str>,
-    pub quarantine: Option<(Box<str>, Box<str>)>,
-    pub skip: bool,
-    /// Whether the row says something of the item of its event.
-    pub describes: bool,
 }
 
 /// What the rules say of a row as a whole.
@@ -232,16 +136,15 @@ impl BoundMapping {
             let empty = &self.empty;
             fill.next(row, |text| is_empty(empty, text));
         }
+        let sale = self.sale_price(row);
         let this = &*self;
         rest.reserve_exact(this.rest.len());
+        rest.extend(this.pairs_of_cells(row));
         rest.extend(this.rest.iter().filter_map(|property| this.property(row, property)));
-        for column in &this.pairs {
-            rest.extend(pairs(&this.text(row, *column)));
-        }
         match this.kind {
             RecordKind::Events => {
                 let mut event = RawEvent { properties: rest, ..RawEvent::default() };
-                match this.fill(row, |field, value| set(event.field_mut(field), value)) {
+                match this.fill(row, None, |field, value| set(event.field_mut(field), value)) {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
                     fate => {
@@ -256,7 +159,11 @@ impl BoundMapping {
             RecordKind::Items => {
                 let mut item = RawItem { attributes: rest, ..RawItem::default() };
                 item.currency.clone_from(&this.currency);
-                match this.fill(row, |field, value| set(item.field_mut(field), value)) {
+                let fate = this.fill(row, sale, |field, value| set(item.field_mut(field), value));
+                if let Some(family) = &this.family {
+                    family.complete(&mut item);
+                }
+                match fate {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: item.to_json().into() },
                     // Shopify has a row of its own for each further picture of a product.
@@ -271,7 +178,7 @@ impl BoundMapping {
             }
             RecordKind::Users => {
                 let mut user = RawUser { attributes: rest, ..RawUser::default() };
-                match this.fill(row, |field, value| set(user.field_mut(field), value)) {
+                match this.fill(row, None, |field, value| set(user.field_mut(field), value)) {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
                     Fate::Record | Fate::Undescribed => Mapped::User(user),
@@ -294,8 +201,9 @@ impl BoundMapping {
         Some((name, value))
     }
 
-    /// Sets the fields of a record: first constants, then cells, then rules. A rule may refuse or skip the row.
-    fn fill<C: Cell>(&self, row: &[C], mut change: impl FnMut(&'static str, Change)) -> Fate {
+    /// Sets the fields of a record: first constants, then cells, then the price of a sale, then rules. A rule may refuse or skip
+    /// the row.
+    fn fill<C: Cell>(&self, row: &[C], sale: Option<RawValue>, mut change: impl FnMut(&'static str, Change)) -> Fate {
         for (field, value) in &self.constants {
             change(field, Change::Set(value.clone()));
         }
@@ -314,9 +222,12 @@ impl BoundMapping {
                 change("currency", Change::Set(RawValue::Text(code)));
             }
         }
+        if let Some(price) = sale {
+            change("price", Change::Set(price));
+        }
         let mut fate = Fate::Record;
         for rule in &self.rules {
-            if !self.holds(rule, row) {
+            if !self.holds(rule, row) || (rule.unless_variant && self.is_variant(row)) {
                 continue;
             }
             if !rule.describes {
@@ -347,13 +258,26 @@ impl BoundMapping {
     }
 
     fn holds<C: Cell>(&self, rule: &BoundRule, row: &[C]) -> bool {
-        let Some((column, test)) = &rule.when else { return true };
-        let text = self.text(row, *column);
-        test.holds(&text, is_empty(&self.empty, &text), Reading::Amount(self.decimal))
+        rule.when.iter().all(|(column, test)| {
+            let text = self.text(row, *column);
+            test.holds(&text, is_empty(&self.empty, &text), Reading::Amount(self.decimal))
+        })
+    }
+
+    /// Whether a product of the file names the item of this row as its variant.
+    fn is_variant<C: Cell>(&self, row: &[C]) -> bool {
+        let Some(family) = &self.family else { return false };
+        let id = self.fields.iter().find(|field| field.field == "id");
+        id.is_some_and(|id| family.is_variant(&self.value(row, id)))
+    }
+
+    /// Has rows completed by what others of the file say of them.
+    pub fn set_family(&mut self, family: Arc<Family>) {
+        self.family = Some(family);
     }
 
     fn refuse<C: Cell>(&self, code: &str, column: &str, rule: &BoundRule, row: &[C]) -> Rejection {
-        let text = rule.when.as_ref().map_or(Cow::Borrowed(""), |(place, _)| self.text(row, *place));
+        let text = rule.when.first().map_or(Cow::Borrowed(""), |(place, _)| self.text(row, *place));
         let near = prefix(&text, 80);
         Rejection::new(reason(code), format!("a rule of the mapping refuses {column} {near:?}"))
     }
@@ -380,7 +304,7 @@ impl BoundMapping {
         says_anything.then(|| Box::new(item))
     }
 
-    fn value<C: Cell>(&self, row: &[C], field: &BoundField) -> RawValue {
+    pub(super) fn value<C: Cell>(&self, row: &[C], field: &BoundField) -> RawValue {
         if !field.is_collected {
             return field.shape.apply(self.first(row, &field.sources, field.shape.reading));
         }
@@ -401,7 +325,7 @@ impl BoundMapping {
     }
 
     /// The value of the first source that has one.
-    fn first<C: Cell>(&self, row: &[C], sources: &[Source], reading: Reading) -> RawValue {
+    pub(super) fn first<C: Cell>(&self, row: &[C], sources: &[Source], reading: Reading) -> RawValue {
         if let [source] = sources {
             return self.source(row, source, reading);
         }
@@ -409,7 +333,7 @@ impl BoundMapping {
         values.find(|value| !value.is_missing()).unwrap_or_default()
     }
 
-    fn source<C: Cell>(&self, row: &[C], source: &Source, reading: Reading) -> RawValue {
+    pub(super) fn source<C: Cell>(&self, row: &[C], source: &Source, reading: Reading) -> RawValue {
         match source {
             Source::Cell(place) => self.cell(row, *place, reading),
             Source::Joined(pieces) => self.joined(row, pieces).map_or(RawValue::Null, |text| reading.of(&text)),
@@ -470,31 +394,6 @@ impl BoundMapping {
 
 /// Elements of the columns of one field that are collected: the check keeps fewer.
 const MAX_COLLECTED: usize = 1000;
-
-/// Properties in one text: `colour=red,size=S,note=one, two`. A part without a name belongs to the one before it.
-fn pairs(text: &str) -> Vec<(Box<str>, RawValue)> {
-    let mut found: Vec<(&str, String)> = Vec::new();
-    for part in text.split(',') {
-        match part.split_once('=') {
-            Some((name, value)) if found_name(name) && found.len() < MAX_COLLECTED => {
-                found.push((name.trim(), value.trim().to_owned()));
-            }
-            _ => {
-                if let Some((_, value)) = found.last_mut() {
-                    value.extend([",", part]);
-                }
-            }
-        }
-    }
-    let given = found.into_iter().filter(|(_, value)| !value.trim().is_empty());
-    given.map(|(name, value)| (name.into(), RawValue::text(value))).collect()
-}
-
-/// Whether what stands before a `=` is the name of a property, and not a part of a text or an address.
-fn found_name(name: &str) -> bool {
-    let name = name.trim();
-    (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ' '))
-}
 
 /// Whether a cell has a value that its text does not show.
 fn is_compound<C: Cell>(cell: &C, reading: Reading) -> bool {

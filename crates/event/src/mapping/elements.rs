@@ -4,12 +4,13 @@
 //! Each record has a copy of what stands around its array, so an object of which the copies would take too much memory
 //! is refused.
 
-use super::bound::{BoundMapping, Column, Mapped, Source, is_dropped};
+use super::bound::{BoundMapping, Mapped, is_dropped};
 use super::cell::Cell as _;
 use super::object::{Nested, Object, Path};
+use super::parts::{BoundField, Column, Source};
 use super::vocabulary::compact;
 use crate::raw::RawEvent;
-use crate::{RawValue, Reason, Rejection};
+use crate::{RawValue, Reason, RecordKind, Rejection};
 
 /// Bytes that the records of one object may take together.
 const MAX_EXPANDED_BYTES: usize = 64 << 20;
@@ -98,8 +99,27 @@ impl BoundMapping {
                 _ => 0,
             };
         }
+        self.beside_elements = self.beside_elements();
         let ids = self.fields.iter().filter(|field| field.field == "id").flat_map(|field| &field.sources);
         self.is_id_inside = ids.filter_map(Source::cell).any(|place| self.columns[place].n_shared > 0);
+    }
+
+    /// The columns outside the array of the records that stand in for columns inside it, in fields of which each element has its
+    /// own: the category of a list of products is not that of the products on it, and the total of an order is not the price of a
+    /// line.
+    fn beside_elements(&self) -> Vec<usize> {
+        let is_own = |field: &&BoundField| matches!(field.field, "price" | "quantity" | "value" | "position");
+        let of_event = self.fields.iter().filter(|field| self.kind == RecordKind::Events && is_own(field));
+        let of_item = self.item.iter().filter(|field| !matches!(field.field, "currency" | "locale"));
+        let mut beside = Vec::new();
+        for field in of_event.chain(of_item) {
+            let cells: Vec<usize> = field.sources.iter().filter_map(Source::cell).collect();
+            let is_inside = |place: &usize| self.columns[*place].n_shared > 0;
+            if cells.iter().any(is_inside) {
+                beside.extend(cells.into_iter().filter(|place| !is_inside(place)));
+            }
+        }
+        beside
     }
 
     /// The cells of an object or of one element in it, and what the mapping does not name.
@@ -109,6 +129,9 @@ impl BoundMapping {
             _ => None,
         });
         let mut row: Vec<RawValue> = self.columns.iter().map(|column| column.value(object, &inner, element)).collect();
+        if element.is_some() {
+            self.beside_elements.iter().for_each(|place| row[*place] = RawValue::Null);
+        }
         let mut taken: Vec<&str> = Vec::new();
         for field in self.fields.iter().filter(|field| !field.other_names.is_empty()) {
             let [Source::Cell(place)] = field.sources[..] else { continue };
@@ -133,7 +156,7 @@ impl BoundMapping {
             }
         }
         let is_left = |name: &str| !self.names(name) && !taken.contains(&name);
-        let mut rest = Vec::new();
+        let mut rest = self.pairs_of_object(object, element);
         for (name, value) in &object.0 {
             match value {
                 Nested::Object(inner) if matches!(&**name, "properties" | "attributes") => {
@@ -148,11 +171,18 @@ impl BoundMapping {
         (row, rest)
     }
 
+    /// Whether a path of the mapping begins at a field of objects.
+    pub fn leads_into(&self, name: &str) -> bool {
+        let mut paths = self.columns.iter().filter_map(|column| column.path.as_ref());
+        paths.any(|path| path.root() == name) || self.pairs.iter().any(|pairs| pairs.root() == Some(name))
+    }
+
     /// Whether the mapping says what becomes of a field of an object.
     fn names(&self, name: &str) -> bool {
         let is_named =
             |column: &Column| *column.name == *name || column.path.as_ref().is_some_and(|path| path.root() == name);
-        self.columns.iter().any(is_named) || is_dropped(&self.drop_columns, name)
+        let is_pairs = self.pairs.iter().any(|pairs| pairs.root() == Some(name));
+        self.columns.iter().any(is_named) || is_pairs || is_dropped(&self.drop_columns, name)
     }
 }
 

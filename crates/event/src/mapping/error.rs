@@ -71,6 +71,26 @@ pub enum MappingError {
         /// The name.
         name: Box<str>,
     },
+    /// A key that only items have.
+    #[error("`{key}` is about items, but `kind` is not `items`")]
+    OnlyOfItems {
+        /// The key.
+        key: &'static str,
+    },
+    /// Pairs that name neither a column nor both of two.
+    #[error("pairs {pairs}: needs `name` and `value` with a `*` or `[]` in the name, or `column`")]
+    Pairs {
+        /// The number of the entry, from 1.
+        pairs: usize,
+    },
+    /// An expression for the ids of variants that is none.
+    #[error("`variants.id`: `{pattern}` is not a regular expression: {source}")]
+    VariantPattern {
+        /// The pattern.
+        pattern: Box<str>,
+        /// The fault of the pattern.
+        source: regex_lite::Error,
+    },
     /// Columns of items in a source without events.
     #[error("`item` describes the items of events, but `kind` is not `events`; use `fields`")]
     ItemBesideNothing,

@@ -9,11 +9,18 @@ mod bound;
 mod cell;
 mod elements;
 mod error;
+mod family;
 mod fill;
 mod names;
 mod object;
+mod pairs;
+mod parts;
+mod response;
 mod rule;
+mod sale;
 mod shape;
+#[cfg(test)]
+mod system_tests;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -22,16 +29,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RecordKind;
 use crate::amount::Decimal;
 use crate::raw::RawItem;
+use crate::{RecordKind, Timestamp};
 
 pub use bound::{BoundMapping, Mapped};
 pub use cell::{Cell, Reading};
 pub use error::{MappingError, listed};
+pub use family::{Family, FamilyFinder, Variants};
 pub use names::Names;
 pub use object::Object;
+pub use pairs::Pairs;
+pub use response::is_answer;
 pub use rule::{Condition, MappingRule};
+pub use sale::{Sale, Sales};
 pub use vocabulary::{fields_named, usual_column};
 
 use error::known_fields;
@@ -74,6 +85,9 @@ pub struct Mapping {
     pub time_format: Option<Box<str>>,
     /// The zone of times that state none, such as `Europe/Berlin`; otherwise UTC.
     pub time_zone: Option<Box<str>>,
+    /// The time for which the file is read: it decides which sales are valid. Otherwise the caller's time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
     /// Texts that mean "no value", such as `NULL` or `nan`.
     pub empty: Vec<Box<str>>,
     /// Columns to leave out; a name that ends in `*` means all that begin so, and `*` all that the mapping does not name.
@@ -92,28 +106,38 @@ pub struct Mapping {
     /// Property = column, for properties that are to have another name. The name may be in a column too: `{Option1
     /// Name}`.
     pub properties: BTreeMap<Box<str>, Names>,
+    /// Attributes whose names are values of the file.
+    pub pairs: Vec<Pairs>,
     /// Properties that are numbers. Cells of all other properties are texts, so that `007` keeps its zeros.
     pub numbers: Vec<Box<str>>,
     /// Field = text, for rows without a value of their own.
     pub constants: BTreeMap<Box<str>, Box<str>>,
     /// Fields whose text is converted to lower case.
     pub lowercase: Vec<Box<str>>,
-    /// Fields whose text has `\n` in place of line ends, as WooCommerce writes it.
-    pub unescape: Vec<Box<str>>,
-    /// Columns whose text is a list of properties: `colour=red,size=S`.
-    pub pairs: Vec<Box<str>>,
     /// Field = text to put before an id, so that the ids of two platforms differ.
     pub prefix: BTreeMap<Box<str>, Box<str>>,
     /// Field = text, or texts, that a value loses at its beginning, such as `gid://shopify/Product/`.
     pub strip: BTreeMap<Box<str>, Names>,
     /// Field = factor that converts a number to our unit.
     pub scale: BTreeMap<Box<str>, f64>,
+    /// Field = number to add, such as -1 for positions that count from 1.
+    pub shift: BTreeMap<Box<str>, f64>,
+    /// Fields in whose texts `\\n` stands for a line end, and `'` before a sign keeps spreadsheets from computing.
+    pub unescape: Vec<Box<str>>,
+    /// The address under which pictures lie that are only paths.
+    pub image_base: Option<Box<str>>,
     /// Fields whose text is converted to upper case, for ids that are written in both cases.
     pub uppercase: Vec<Box<str>>,
     /// Field of an item = column, for rows that describe the item as well as the event.
     pub item: BTreeMap<Box<str>, Names>,
     /// Field of an item, or property = the text, or texts, between the elements of its list.
     pub separators: BTreeMap<Box<str>, Names>,
+    /// A price that is valid for some time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sale: Option<Sale>,
+    /// How a file tells which items are variants of one product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variants: Option<Variants>,
     /// Rules that depend on a row's cells, in order.
     pub rule: Vec<MappingRule>,
 }
@@ -154,14 +178,23 @@ impl Mapping {
         known_fields("optional", self.optional.iter().filter(|name| !is_property(name)), fields)?;
         known_fields("collect", self.collect.iter(), LISTS)?;
         known_fields("lowercase", self.lowercase.iter(), fields)?;
-        known_fields("unescape", self.unescape.iter(), fields)?;
         known_fields("scale", self.scale.keys(), fields)?;
+        known_fields("shift", self.shift.keys(), fields)?;
+        known_fields("unescape", self.unescape.iter(), fields)?;
         known_fields("uppercase", self.uppercase.iter(), fields)?;
         known_fields("item", self.item.keys(), RawItem::FIELDS)?;
         known_fields("separators", self.separators.keys().filter(|name| !is_property(name)), RawItem::FIELDS)?;
         if self.kind != RecordKind::Events && !self.item.is_empty() {
             return Err(MappingError::ItemBesideNothing);
         }
+        let of_items = [("sale", self.sale.is_some()), ("variants", self.variants.is_some())];
+        if let Some((key, _)) = of_items.into_iter().find(|(_, given)| *given && self.kind != RecordKind::Items) {
+            return Err(MappingError::OnlyOfItems { key });
+        }
+        for (idx, pairs) in self.pairs.iter().enumerate() {
+            pairs.validate(idx + 1)?;
+        }
+        self.variants.as_ref().map_or(Ok(None), Variants::expression)?;
         self.zone()?;
         for (field, factor) in &self.scale {
             if !factor.is_finite() || *factor == 0.0 {
@@ -183,12 +216,18 @@ impl Mapping {
         Ok(Some(zone))
     }
 
+    /// Every column that the mapping names.
+    pub fn column_names(&self) -> impl Iterator<Item = &str> {
+        self.columns().map(|(_, column)| column)
+    }
+
     /// Every column that the mapping names, with the table that names it.
     fn columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let fields = self.fields.values().flat_map(Names::iter).map(|column| ("fields", column));
         let properties = self.properties.values().flat_map(Names::iter).map(|column| ("properties", column));
         let item = self.item.values().flat_map(Names::iter).map(|column| ("item", column));
         let rules = self.rule.iter().flat_map(MappingRule::columns).map(|column| ("rule", column));
-        fields.chain(properties).chain(item).chain(rules)
+        let sale = self.sale.iter().flat_map(Sale::columns).map(|column| ("sale", column));
+        fields.chain(properties).chain(item).chain(rules).chain(sale)
     }
 }

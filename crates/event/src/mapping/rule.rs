@@ -17,6 +17,12 @@ use crate::raw_value::RawValue;
 pub struct MappingRule {
     /// The test.
     pub when: Option<Condition>,
+    /// Further tests, all of which must hold too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub and: Vec<Condition>,
+    /// Leaves rows alone that a product of the file names as its variants; see `[variants]`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unless_variant: bool,
     /// Field = text to set.
     pub set: BTreeMap<Box<str>, Box<str>>,
     /// Field = column whose text is copied.
@@ -64,9 +70,14 @@ pub struct Condition {
 }
 
 impl MappingRule {
+    /// All tests.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.when.iter().chain(&self.and)
+    }
+
     /// The columns that the rule reads.
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
-        self.when.iter().map(|when| &*when.column).chain(self.copy.values().flat_map(Names::iter))
+        self.conditions().map(|when| &*when.column).chain(self.copy.values().flat_map(Names::iter))
     }
 
     pub(super) fn validate(&self, rule: usize, fields: &'static [&'static str]) -> Result<(), MappingError> {
@@ -81,7 +92,7 @@ impl MappingRule {
         if let Some(code) = self.quarantine.as_ref().filter(|code| !is_code(code)) {
             return Err(MappingError::ReasonCode { rule, code: code.clone() });
         }
-        self.when.as_ref().map_or(Ok(()), |when| when.test(rule).map(drop))
+        self.conditions().try_for_each(|when| when.test(rule).map(drop))
     }
 }
 

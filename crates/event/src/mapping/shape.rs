@@ -15,9 +15,13 @@ pub(super) struct Shape {
     pub reading: Reading,
     time: Option<TimeShape>,
     scale: Option<f64>,
+    shift: Option<f64>,
+    /// A position below 0 is 0: some senders count from 0 although the system's own code counts from 1.
+    is_position: bool,
+    is_unescaped: bool,
+    image_base: Option<Box<str>>,
     uppercase: bool,
     lowercase: bool,
-    unescape: bool,
     /// Names a customer, for whom an e-mail address is one id however it is written.
     is_customer: bool,
     /// Elements of lists that say nothing.
@@ -57,9 +61,12 @@ impl Shape {
             reading,
             time,
             scale: mapping.scale.get(field).copied().filter(|_| own || field == "price"),
+            shift: mapping.shift.get(field).copied().filter(|_| own),
+            is_position: field == "position",
+            is_unescaped: own && mapping.unescape.iter().any(|name| **name == *field),
+            image_base: mapping.image_base.clone().filter(|_| field == "image"),
             uppercase: own && mapping.uppercase.iter().any(|name| **name == *field),
             lowercase: own && mapping.lowercase.iter().any(|name| **name == *field),
-            unescape: own && mapping.unescape.iter().any(|name| **name == *field),
             is_customer: match kind {
                 RecordKind::Events => matches!(field, "user" | "session"),
                 RecordKind::Users => field == "id",
@@ -80,10 +87,15 @@ impl Shape {
             RawValue::Int(0) if self.is_parent => RawValue::Null,
             RawValue::Text(text) if self.is_parent && text.trim() == "0" => RawValue::Null,
             RawValue::Text(text) => self.apply_to_text(text),
-            RawValue::List(mut values) if !self.empty.is_empty() => {
+            RawValue::List(mut values) if self.changes_lists() => {
                 values.retain(|value| !matches!(value, RawValue::Text(text) if is_empty(&self.empty, text)));
+                if self.image_base.is_some() || self.is_unescaped {
+                    values = values.into_iter().map(|value| self.apply(value)).collect();
+                }
                 if values.is_empty() { RawValue::Null } else { RawValue::List(values) }
             }
+            RawValue::Int(number) if self.shift.is_some() => self.shifted(number as f64),
+            RawValue::Float(number) if self.shift.is_some() => self.shifted(number),
             RawValue::Int(number) => match (self.scale, &self.prefix) {
                 (Some(factor), _) => RawValue::Float(scaled(number as f64, factor)),
                 (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
@@ -99,15 +111,28 @@ impl Shape {
         }
     }
 
+    fn changes_lists(&self) -> bool {
+        !self.empty.is_empty() || self.image_base.is_some() || self.is_unescaped
+    }
+
+    /// A number with what `shift` adds to it.
+    fn shifted(&self, number: f64) -> RawValue {
+        let shifted = number + self.shift.unwrap_or_default();
+        number_of(if self.is_position { shifted.max(0.0) } else { shifted })
+    }
+
     fn apply_to_text(&self, mut text: Box<str>) -> RawValue {
         if let Some(time) = &self.time {
             return time.apply(text);
         }
+        if self.is_unescaped {
+            text = unescaped_text(&text).unwrap_or(text);
+        }
         if let Some(rest) = self.strip.iter().find_map(|start| text.trim_start().strip_prefix(start)) {
             text = rest.into();
         }
-        if self.unescape && text.contains('\\') {
-            text = text.replace("\\r", "").replace("\\n", "\n").replace("\\t", "\t").into();
+        if let Some(base) = &self.image_base {
+            return self.pictures(&text, base);
         }
         if let Some(separators) = &self.separators {
             return split(&text, separators, &self.empty);
@@ -126,6 +151,64 @@ impl Shape {
             None => RawValue::Text(text),
         }
     }
+}
+
+impl Shape {
+    /// Addresses of pictures, of which those that are only paths lie under `base`.
+    fn pictures(&self, text: &str, base: &str) -> RawValue {
+        let whole = |path: &str| {
+            let path = path.trim();
+            let is_address = path.contains("://") || path.starts_with("//") || path.starts_with("data:");
+            match is_address || path.is_empty() {
+                true => path.to_owned(),
+                false => format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/')),
+            }
+        };
+        match &self.separators {
+            None => RawValue::text(whole(text)),
+            Some(separators) => match split(text, separators, &self.empty) {
+                RawValue::List(paths) => {
+                    let whole = |path| match path {
+                        RawValue::Text(path) => RawValue::text(whole(&path)),
+                        other => other,
+                    };
+                    RawValue::List(paths.into_iter().map(whole).collect())
+                }
+                other => other,
+            },
+        }
+    }
+}
+
+/// A text without what its writer escaped: line ends as `\n`, and an apostrophe before a sign with which a formula begins. `None`
+/// if nothing is escaped.
+fn unescaped_text(text: &str) -> Option<Box<str>> {
+    let formula = text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@']));
+    let text = formula.unwrap_or(text);
+    if !text.contains('\\') {
+        return formula.map(Into::into);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let meant = match (c, chars.peek()) {
+            ('\\', Some('n')) => '\n',
+            ('\\', Some('r')) => '\r',
+            ('\\', Some('t')) => '\t',
+            ('\\', Some('\\')) => '\\',
+            _ => {
+                plain.push(c);
+                continue;
+            }
+        };
+        plain.push(meant);
+        chars.next();
+    }
+    Some(plain.into())
+}
+
+fn number_of(number: f64) -> RawValue {
+    if number.fract() == 0.0 && number.abs() < 9e15 { RawValue::Int(number as i64) } else { RawValue::Float(number) }
 }
 
 /// Whether a text is an e-mail address: no customer has two that differ in their case.
@@ -198,6 +281,11 @@ impl TimeShape {
             None => Timestamp::parse_local(text.trim(), zone?),
         }
     }
+}
+
+/// Whether a format of times has no time of the day.
+pub(super) fn is_date_alone(format: &str) -> bool {
+    !["%H", "%I", "%k", "%l", "%M", "%T", "%R", "%s"].iter().any(|letter| format.contains(letter))
 }
 
 pub(super) fn read_format(format: &str, text: &str, default: Option<&TimeZone>) -> Option<Timestamp> {

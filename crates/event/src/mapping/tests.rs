@@ -462,7 +462,7 @@ fn elements_of_an_array_take_no_more_memory_than_allowed() {
 
 #[test]
 fn lists_of_properties_and_written_line_ends_are_read() {
-    let mapping = "pairs = ['more', 'absent']\nunescape = ['description']\ndrop_columns = ['*']\n[fields]\nid = 'sku'\ndescription = 'text'\n";
+    let mapping = "unescape = ['description']\ndrop_columns = ['*']\n[fields]\nid = 'sku'\ndescription = 'text'\n[[pairs]]\ncolumn = 'more'\n[[pairs]]\ncolumn = 'absent'\n";
     let rows: &[&[&str]] = &[
         &["1", r"Soft\n\nand warm", "color=Blue,note=one, two,size = S,empty=,url=https://a.example/?b=c"],
         &["2", "", ""],

@@ -85,7 +85,7 @@ impl Feed {
 
     /// The part of a line's description of an item that is still unknown; fields of the catalogue stay. A line makes no
     /// item of a catalogue that has products of its own: what it names may be sold no more, or may be a tip.
-    fn news(&mut self, mut told: RawItem) -> Option<RawItem> {
+    fn news(&mut self, mut told: RawItem, batch: &mut News) -> Option<()> {
         // A line at price 0 is a correction or a present, and says nothing about what the item costs.
         if matches!(told.price, RawValue::Int(0)) || matches!(told.price, RawValue::Float(price) if price == 0.0) {
             told.price = RawValue::Null;
@@ -104,7 +104,8 @@ impl Feed {
             }
             return None;
         }
-        let mut whole = item.and_then(|item| as_raw(&item)).unwrap_or_default();
+        let held = batch.places.get(id.as_str()).map(|place| batch.items[*place].clone());
+        let mut whole = held.or_else(|| item.and_then(|item| as_raw(&item))).unwrap_or_default();
         let known = present(&whole);
         for (name, value) in told.fields().filter(|(_, value)| !value.is_missing()) {
             if let Some(field) = whole.field_mut(name).filter(|field| field.is_missing()) {
@@ -112,7 +113,10 @@ impl Feed {
             }
         }
         self.described.insert(id.as_str().into(), known | fields);
-        (fields & !known != 0).then_some(whole)
+        if fields & !known != 0 {
+            batch.put(id.as_str(), whole);
+        }
+        Some(())
     }
 }
 
@@ -142,11 +146,13 @@ impl Sink for Feed {
         let mut items = Part::default();
         let mut patches = Part::default();
         let mut users = Part::default();
-        let mut news = Vec::new();
+        let mut news = News::default();
         for (index, entry) in batch.into_iter().enumerate() {
             match entry {
                 Entry::Event(event, item) => {
-                    news.extend(item.and_then(|item| self.news(*item)));
+                    if let Some(item) = item {
+                        self.news(*item, &mut news);
+                    }
                     events.push(index, Incoming::Record(event));
                 }
                 // A refused record is not read, so any kind will do.
@@ -158,8 +164,8 @@ impl Sink for Feed {
             }
         }
         // Items first, so that the check knows their prices.
-        if !news.is_empty() {
-            self.engine.put_items_blocking(news, false)?;
+        if !news.items.is_empty() {
+            self.engine.put_items_blocking(news.items, false)?;
         }
         if !items.entries.is_empty() {
             let ids: Vec<ItemId> = items.entries.iter().filter_map(item_id).collect();
@@ -202,6 +208,25 @@ fn is_more_than_a_line(item: &Item) -> bool {
         || published_at.is_some()
         || !tags.is_empty()
         || !attributes.is_empty()
+}
+
+/// What the lines of a batch say of items, each item once: a later line adds to what an earlier one says.
+#[derive(Default)]
+struct News {
+    items: Vec<RawItem>,
+    places: HashMap<Box<str>, usize>,
+}
+
+impl News {
+    fn put(&mut self, id: &str, item: RawItem) {
+        match self.places.get(id) {
+            Some(place) => self.items[*place] = item,
+            None => {
+                self.places.insert(id.into(), self.items.len());
+                self.items.push(item);
+            }
+        }
+    }
 }
 
 /// The entries of one kind, with their positions in the batch.

@@ -54,10 +54,11 @@ pub(super) fn run(
         return Err(Problem::new(format!("{}: no columns were found", path.display()), hint).into());
     }
     let text = match System::recognise(&sample, kind) {
-        Some((system, _)) => format!("# {} is {}.\n#\n{}", path.display(), system.title, system.text),
+        Some((system, _)) => format!("# {} is {}.\n#\n{}", path.display(), system.title, system.text_for(&sample)),
         None => written(&sample, kind, &path.display().to_string()),
     };
-    let mapping: Mapping = toml::from_str(&text)?;
+    let mut mapping: Mapping = toml::from_str(&text)?;
+    super::complete::complete(&mut mapping, None, None)?;
     let mut dry_run = DryRun::new(&context.config.engine.check, settings.is_patch)?;
     let mut records = Vec::new();
     let read = Reader::open(path, &ReadSettings { mapping, ..settings.clone() }, &Progress::default());

@@ -1,6 +1,8 @@
 //! Mappings for the exports of common shop systems, and how such an export is recognised. `docs/mapping.md` describes each, with
 //! a file that a test ingests.
 
+mod translated;
+
 use accrue_event::{Mapping, RecordKind};
 use accrue_ingest::Sample;
 
@@ -11,7 +13,7 @@ pub(super) struct System {
     pub name: &'static str,
     /// What it is, for messages.
     pub title: &'static str,
-    /// Columns, or beginnings of paths, that together only this export has.
+    /// Columns, or beginnings of paths, that together only this export has; of those between `|` one is enough.
     signature: &'static [&'static str],
     /// The mapping as a file would have it.
     pub text: &'static str,
@@ -41,16 +43,12 @@ systems! {
     "woocommerce-api-orders", "orders of WooCommerce's REST interface", ["order_key", "date_created_gmt", "line_items[].product_id"];
     "magento-products", "Magento's export of products", ["sku", "store_view_code", "product_type", "product_online", "visibility"];
     "prestashop-products", "PrestaShop's export of products", ["Product ID", "Reference", "Price (tax incl.)", "Quantity", "Status"];
-    "prestashop-products", "PrestaShop's export of products", ["ID produit", "Référence", "Prix (TTC)", "Quantité", "État"];
-    "prestashop-products", "PrestaShop's export of products", ["ID de producto", "Referencia", "Precio (imp. incl.)", "Cantidad", "Estado"];
-    "prestashop-products", "PrestaShop's export of products", ["ID prodotto", "Riferimento", "Prezzo (tasse incl.)", "Quantità", "Stato"];
     "ga4-bigquery", "Google Analytics' export to BigQuery", ["event_name", "event_timestamp", "user_pseudo_id"];
     "segment", "calls of Segment", ["type", "messageId", "anonymousId", "event", "properties"];
     "snowplow", "events of Snowplow", ["domain_userid", "derived_tstamp", "unstruct_event_com_snowplowanalytics_snowplow_ecommerce_snowplow_ecommerce_action_1"];
     "opensearch-ubi", "events of OpenSearch UBI", ["action_name", "client_id", "event_attributes"];
-    "meta-catalogue", "a feed for a catalogue of Meta", ["id", "title", "image_link", "availability", "price", "sale_price", "condition", "quantity_to_sell_on_facebook"];
-    "meta-catalogue", "a feed for a catalogue of Meta", ["id", "title", "image_link", "availability", "price", "sale_price", "condition", "fb_product_category"];
-    "google-merchant", "a feed for Google Merchant Center", ["id", "title", "image_link", "availability", "price", "sale_price", "condition", "link", "google_product_category"];
+    "meta-catalogue", "a feed for a catalogue of Meta", ["id", "title", "image_link", "availability", "price", "condition", "fb_product_category|quantity_to_sell_on_facebook|rich_text_description|origin_country|video[0].url|style[0]"];
+    "google-merchant", "a feed for Google Merchant Center", ["id", "title", "link", "image_link", "availability", "price"];
     "gorse-items", "Gorse's items", ["ItemId", "IsHidden"];
     "gorse-feedback", "Gorse's feedback", ["FeedbackType", "ItemId", "UserId"];
 }
@@ -64,23 +62,54 @@ impl System {
     /// The system that wrote a file, if the file has all columns that its mapping needs. `kind` is what the command line says
     /// that the file describes.
     pub fn recognise(sample: &Sample, kind: Option<RecordKind>) -> Option<(&'static Self, Mapping)> {
-        let has = |name: &str| {
-            sample.columns.iter().any(|column| match column.strip_prefix(name) {
-                Some(rest) => rest.is_empty() || rest.starts_with(['.', '[']),
-                None => false,
-            })
-        };
-        SYSTEMS.iter().filter(|system| system.signature.iter().all(|name| has(name))).find_map(|system| {
-            let mapping = system.mapping().ok()?;
+        SYSTEMS.iter().filter(|system| system.is_signed_by(sample)).find_map(|system| {
+            let mapping = system.mapping_for(sample).ok()?;
             let header: Vec<&str> = sample.columns.iter().map(String::as_str).collect();
             let fits = !sample.is_table || mapping.bind(&header).is_ok();
             (fits && kind.is_none_or(|kind| kind == mapping.kind)).then_some((system, mapping))
         })
     }
 
-    /// The mapping.
-    pub fn mapping(&self) -> Result<Mapping, toml::de::Error> {
-        toml::from_str(self.text)
+    fn is_signed_by(&self, sample: &Sample) -> bool {
+        let translated = translated::columns(self.name, sample);
+        let has = |name: &str| {
+            let is_column = sample.columns.iter().any(|column| match column.strip_prefix(name) {
+                Some(rest) => rest.is_empty() || rest.starts_with(['.', '[']),
+                None => sample.is_table && translated::is_same(column, name),
+            });
+            is_column || translated.iter().any(|(english, _)| *english == name)
+        };
+        self.signature.iter().all(|names| names.split('|').any(has))
+    }
+
+    /// The mapping as a file would have it, with the names that the columns have in this one.
+    pub fn text_for(&self, sample: &Sample) -> String {
+        let mut text = self.text.to_owned();
+        if !sample.is_table {
+            return text;
+        }
+        let quoted = |name: &str| toml::Value::String(name.to_owned()).to_string();
+        for (english, column) in translated::columns(self.name, sample) {
+            text = text.replace(&format!("\"{english}\""), &quoted(&column));
+            // Columns that stand for several.
+            if english.contains('1') {
+                let several = format!("\"{}\"", english.replacen('1', "*", 1));
+                text = text.replace(&several, &quoted(&column.replacen('1', "*", 1)));
+            }
+        }
+        // `image link` for `image_link`.
+        let Ok(mapping) = toml::from_str::<Mapping>(&text) else { return text };
+        for name in mapping.column_names().filter(|name| !sample.columns.iter().any(|column| column == name)) {
+            if let Some(column) = sample.columns.iter().find(|column| translated::is_same(column, name)) {
+                text = text.replace(&format!("\"{name}\""), &quoted(column));
+            }
+        }
+        text
+    }
+
+    /// The mapping for this file.
+    pub fn mapping_for(&self, sample: &Sample) -> Result<Mapping, toml::de::Error> {
+        toml::from_str(&self.text_for(sample))
     }
 }
 
@@ -91,7 +120,8 @@ mod tests {
     #[test]
     fn every_mapping_is_valid() {
         for system in SYSTEMS {
-            let mapping = system.mapping().unwrap_or_else(|error| panic!("{}: {error}", system.name));
+            let mapping: Result<Mapping, _> = toml::from_str(system.text);
+            let mapping = mapping.unwrap_or_else(|error| panic!("{}: {error}", system.name));
             mapping.validate().unwrap_or_else(|error| panic!("{}: {error}", system.name));
             assert!(System::named(system.name).is_some());
         }

@@ -1,0 +1,210 @@
+//! Products and their variants over a whole file: `[variants]`.
+//!
+//! A system may name the variants in the row of their product (Magento's `configurable_variations`), before or after their own
+//! rows, and may leave out the price of a product, because only its variants have one. What a row needs of others is found by
+//! reading the file once before: ids, parents, prices and that column.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use regex_lite::Regex;
+use serde::{Deserialize, Serialize};
+
+use super::error::MappingError;
+use super::{Mapping, Names};
+use crate::raw::RawItem;
+use crate::{RawValue, RecordKind, clean_id};
+
+/// How a file tells what belongs together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Variants {
+    /// The column of a product's row that names its variants.
+    pub column: Option<Box<str>>,
+    /// A regular expression of which the first group is the id of a variant in that column; otherwise ids stand between commas.
+    pub id: Option<Box<str>>,
+    /// Whether a product without a price has the lowest one of its variants.
+    pub lowest_price: bool,
+}
+
+/// The field that carries the column with the variants while a file is read before.
+const CARRIER: &str = "description";
+
+/// Variants of a file that are remembered. Beyond, they are as they would be without this.
+const MAX_REMEMBERED: usize = 5_000_000;
+
+/// What the rows of a file need of others.
+#[derive(Clone, Debug, Default)]
+pub struct Family {
+    /// The product of each variant. Looked up only, as the others are.
+    parents: HashMap<Box<str>, Box<str>>,
+    /// The lowest price among the variants of a product.
+    lowest: HashMap<Box<str>, RawValue>,
+    /// Products that are not sold, and whose variants are not either.
+    hidden: HashSet<Box<str>>,
+}
+
+impl Family {
+    /// Whether a product of the file names this item as its variant.
+    pub(super) fn is_variant(&self, id: &RawValue) -> bool {
+        key(id).is_some_and(|id| self.parents.contains_key(&*id))
+    }
+
+    /// Adds to an item what it has from others.
+    pub(super) fn complete(&self, item: &mut RawItem) {
+        let Some(id) = key(&item.id) else { return };
+        if item.parent.is_missing()
+            && let Some(parent) = self.parents.get(&*id)
+        {
+            item.parent = RawValue::Text(parent.clone());
+        }
+        if let Some(parent) = key(&item.parent).filter(|parent| self.hidden.contains(&**parent))
+            && parent != id
+        {
+            item.available = RawValue::text("no");
+        }
+        if item.price.is_missing()
+            && let Some(price) = self.lowest.get(&*id)
+        {
+            item.price = price.clone();
+        }
+    }
+}
+
+/// Finds what the rows of a file need of others, from all of its rows.
+#[derive(Clone, Debug)]
+pub struct FamilyFinder {
+    mapping: Mapping,
+    id: Option<Regex>,
+    names_variants: bool,
+    lowest_price: bool,
+    prices: HashMap<Box<str>, RawValue>,
+    found: Family,
+}
+
+impl FamilyFinder {
+    /// `None` if the mapping needs nothing of the kind.
+    ///
+    /// # Errors
+    /// If the expression for ids is none.
+    pub fn of(mapping: &Mapping) -> Result<Option<Self>, MappingError> {
+        let Some(variants) = mapping.variants.as_ref().filter(|_| mapping.kind == RecordKind::Items) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            mapping: mapping_to_find(mapping, variants),
+            id: variants.expression()?,
+            names_variants: variants.column.is_some(),
+            lowest_price: variants.lowest_price,
+            prices: HashMap::new(),
+            found: Family::default(),
+        }))
+    }
+
+    /// The mapping with which the file is to be read.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// Takes in a row.
+    pub fn add(&mut self, item: &RawItem) {
+        let Some(id) = key(&item.id) else { return };
+        let is_full = self.prices.len().max(self.found.parents.len()) >= MAX_REMEMBERED;
+        if is_full {
+            return;
+        }
+        if self.lowest_price && price(&item.price).is_some() {
+            self.prices.insert(id.clone(), item.price.clone());
+        }
+        if let Some(parent) = key(&item.parent) {
+            self.found.parents.insert(id.clone(), parent);
+        }
+        if let RawValue::Text(text) = &item.description
+            && self.names_variants
+        {
+            let variants: Vec<&str> = match &self.id {
+                Some(expression) => {
+                    expression.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str())).collect()
+                }
+                None => text.split(',').collect(),
+            };
+            let variants = variants.into_iter().filter_map(|variant| key(&RawValue::text(variant)));
+            self.found.parents.extend(variants.map(|variant| (variant, id.clone())));
+        }
+        if is_no(&item.available) {
+            self.found.hidden.insert(id);
+        }
+    }
+
+    /// What was found.
+    pub fn finish(mut self) -> Family {
+        for (variant, parent) in &self.found.parents {
+            let Some(own) = self.prices.get(variant) else { continue };
+            let lowest = self.found.lowest.entry(parent.clone()).or_insert_with(|| own.clone());
+            if price(own) < price(lowest) {
+                *lowest = own.clone();
+            }
+        }
+        self.found
+    }
+}
+
+/// A mapping for ids, parents, prices, whether items are sold, and the column with the variants.
+fn mapping_to_find(mapping: &Mapping, variants: &Variants) -> Mapping {
+    let keep = |field: &str| matches!(field, "id" | "parent" | "price" | "available");
+    let mut fields = mapping.fields.clone();
+    fields.retain(|field, _| keep(field));
+    fields.extend(variants.column.as_deref().map(|column| (CARRIER.into(), Names::from(column))));
+    let mut whole = Mapping {
+        fields,
+        optional: ["parent", "price", "available", CARRIER].map(Into::into).into(),
+        drop_columns: vec!["*".into()],
+        // A rule that asks whether a row is a variant waits for the answer.
+        rule: mapping.rule.iter().filter(|rule| !rule.unless_variant).cloned().collect(),
+        variants: None,
+        properties: BTreeMap::new(),
+        pairs: Vec::new(),
+        fill_down: Vec::new(),
+        collect: Vec::new(),
+        ..mapping.clone()
+    };
+    whole.separators.retain(|field, _| keep(field));
+    whole.prefix.retain(|field, _| keep(field));
+    whole
+}
+
+impl Variants {
+    /// The expression for ids.
+    pub(super) fn expression(&self) -> Result<Option<Regex>, MappingError> {
+        let compile = |pattern: &Box<str>| {
+            Regex::new(pattern).map_err(|source| MappingError::VariantPattern { pattern: pattern.clone(), source })
+        };
+        self.id.as_ref().map(compile).transpose()
+    }
+}
+
+/// An id as the check will have it.
+fn key(id: &RawValue) -> Option<Box<str>> {
+    match id {
+        RawValue::Text(text) if !id.is_missing() => Some((*clean_id(text)).into()),
+        RawValue::Int(number) => Some(number.to_string().into()),
+        _ => None,
+    }
+}
+
+fn price(value: &RawValue) -> Option<f64> {
+    match value {
+        RawValue::Int(number) => Some(*number as f64),
+        RawValue::Float(number) => Some(*number),
+        _ => None,
+    }
+    .filter(|price| *price > 0.0)
+}
+
+fn is_no(available: &RawValue) -> bool {
+    match available {
+        RawValue::Text(text) => matches!(text.trim(), "no" | "0" | "false"),
+        RawValue::Int(number) => *number == 0,
+        RawValue::Bool(value) => !value,
+        _ => false,
+    }
+}

@@ -1,0 +1,196 @@
+//! Prices that are valid for some time only: `[sale]`.
+//!
+//! In: the cells of a row and the time for which the file is read. Out: the sale's price if it is valid then. A mapping has no
+//! clock, so the caller says the time; without one, a price with dates is not valid.
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::bound::BoundMapping;
+use super::cell::{Cell, Reading};
+use super::parts::{BoundField, Source};
+use super::shape::{is_date_alone, read_format};
+use super::{Mapping, Names};
+use crate::check::read_time;
+use crate::{RawValue, Timestamp};
+
+/// Milliseconds in a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// The columns of a price that is valid for some time. A file may lack them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sale {
+    /// The price. Without one, or with 0, there is no sale.
+    pub price: Names,
+    /// When it begins to be valid; without a value, always before.
+    pub from: Names,
+    /// When it ends; a date alone is valid for that day. Without a value, never.
+    pub until: Names,
+    /// Both, with a `/` between them.
+    pub period: Names,
+    /// The format of these times, if it is neither that of the mapping nor a standard one.
+    pub time_format: Option<Box<str>>,
+}
+
+impl Sale {
+    /// The columns that are named.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        [&self.price, &self.from, &self.until, &self.period].into_iter().flat_map(Names::iter)
+    }
+}
+
+/// What became of the prices with a sale's price beside them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sales {
+    /// Items with a sale's price that is valid for some time.
+    pub n_dated: u64,
+    /// Those that have it, because it is valid.
+    pub n_valid: u64,
+    /// Those that do not have it any more.
+    pub n_over: u64,
+    /// Those that do not have it yet.
+    pub n_ahead: u64,
+    /// The next time at which one of these prices begins or ends.
+    pub next_change: Option<Timestamp>,
+}
+
+impl Sales {
+    fn add(&mut self, verdict: &Verdict) {
+        let Verdict::Dated { state, change } = verdict else { return };
+        self.n_dated += 1;
+        match state {
+            State::Valid => self.n_valid += 1,
+            State::Over => self.n_over += 1,
+            State::Ahead => self.n_ahead += 1,
+            State::Unreadable => {}
+        }
+        self.next_change = self.next_change.into_iter().chain(*change).min();
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Valid,
+    Over,
+    Ahead,
+    /// A time that cannot be read: the price is not taken.
+    Unreadable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    None,
+    /// A price without dates.
+    Always,
+    /// A price with dates, and when it begins or ends next.
+    Dated {
+        state: State,
+        change: Option<Timestamp>,
+    },
+}
+
+/// A sale's columns in a file.
+#[derive(Clone, Debug)]
+pub(super) struct BoundSale {
+    pub price: BoundField,
+    pub from: Vec<Source>,
+    pub until: Vec<Source>,
+    pub period: Vec<Source>,
+    /// Formats of times, the more certain ones first.
+    formats: Vec<Box<str>>,
+    zone: Option<TimeZone>,
+    as_of: Option<Timestamp>,
+}
+
+impl BoundSale {
+    pub fn new(mapping: &Mapping, sale: &Sale, price: BoundField, [from, until, period]: [Vec<Source>; 3]) -> Self {
+        let formats = [&sale.time_format, &mapping.time_format].into_iter().flatten().cloned().collect();
+        Self { price, from, until, period, formats, zone: mapping.zone().ok().flatten(), as_of: mapping.as_of }
+    }
+
+    fn state(&self, from: &RawValue, until: &RawValue) -> Verdict {
+        if from.is_missing() && until.is_missing() {
+            return Verdict::Always;
+        }
+        let unreadable = Verdict::Dated { state: State::Unreadable, change: None };
+        let Some(now) = self.as_of else { return unreadable };
+        let (Ok(from), Ok(until)) = (self.time(from), self.time(until)) else { return unreadable };
+        let from = from.map(|(from, _)| from);
+        // A date alone is valid until the day is over.
+        let until =
+            until.map(|(until, is_date)| if is_date { Timestamp(until.0.saturating_add(DAY_MS)) } else { until });
+        let (state, change) = match (from, until) {
+            (_, Some(until)) if until <= now => (State::Over, None),
+            (Some(from), _) if from > now => (State::Ahead, Some(from)),
+            (_, until) => (State::Valid, until),
+        };
+        Verdict::Dated { state, change }
+    }
+
+    /// A time and whether it is a date alone; `None` for an empty cell, an error for what is no time.
+    fn time(&self, value: &RawValue) -> Result<Option<(Timestamp, bool)>, ()> {
+        let RawValue::Text(text) = value else {
+            return if value.is_missing() { Ok(None) } else { read_time(value).map(|at| Some((at, false))).ok_or(()) };
+        };
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let zone = self.zone.as_ref();
+        let formatted =
+            self.formats.iter().find_map(|format| Some((read_format(format, text, zone)?, is_date_alone(format))));
+        let local = || {
+            let at = Timestamp::parse_local(text, zone?)?;
+            Some((at, is_short(text)))
+        };
+        let standard = || read_time(&RawValue::text(with_colon(text))).map(|at| (at, is_short(text)));
+        formatted.or_else(local).or_else(standard).map(Some).ok_or(())
+    }
+}
+
+/// Whether a text is too short for a date with a time.
+fn is_short(text: &str) -> bool {
+    text.len() <= "2026-01-31".len() && text.contains(['-', '/', '.'])
+}
+
+/// A time whose offset is written as `-0800`, with the colon that RFC 3339 has there.
+fn with_colon(text: &str) -> String {
+    let Some(place) = text.len().checked_sub(5).filter(|place| text.is_char_boundary(*place)) else {
+        return text.into();
+    };
+    let (time, offset) = text.split_at(place);
+    let is_offset = offset.starts_with(['+', '-']) && offset[1..].bytes().all(|byte| byte.is_ascii_digit());
+    match is_offset && time.contains('T') {
+        true => format!("{time}{}:{}", &offset[..3], &offset[3..]),
+        false => text.into(),
+    }
+}
+
+impl BoundMapping {
+    /// The price of a sale that is valid, and counts it.
+    pub(super) fn sale_price<C: Cell>(&mut self, row: &[C]) -> Option<RawValue> {
+        let sale = self.sale.as_ref()?;
+        let price = self.value(row, &sale.price);
+        let is_nothing = price.is_missing() || matches!(price, RawValue::Int(0)) || price == RawValue::Float(0.0);
+        let verdict = if is_nothing { Verdict::None } else { self.verdict(row, sale) };
+        self.sales.add(&verdict);
+        let is_valid = matches!(verdict, Verdict::Always | Verdict::Dated { state: State::Valid, .. });
+        is_valid.then_some(price)
+    }
+
+    fn verdict<C: Cell>(&self, row: &[C], sale: &BoundSale) -> Verdict {
+        let text = |sources: &[Source]| self.first(row, sources, Reading::Text);
+        let (mut from, mut until) = (text(&sale.from), text(&sale.until));
+        if let RawValue::Text(period) = text(&sale.period) {
+            let (start, end) = period.split_once('/').unwrap_or((&period, ""));
+            (from, until) = (RawValue::text(start.trim()), RawValue::text(end.trim()));
+        }
+        sale.state(&from, &until)
+    }
+
+    /// What became of the prices of sales so far.
+    pub fn sales(&self) -> Sales {
+        self.sales
+    }
+}

@@ -1,0 +1,198 @@
+//! Abilities of mappings that the exports of several systems need.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::RawValue;
+use crate::raw::RawItem;
+
+fn mapping(toml: &str) -> Mapping {
+    toml::from_str(toml).unwrap()
+}
+
+fn item(mapped: Mapped) -> Option<RawItem> {
+    match mapped {
+        Mapped::Item(item) => Some(item),
+        Mapped::Skipped => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn items(toml: &str, header: &[&str], rows: &[&[&str]]) -> Vec<String> {
+    let mut bound = mapping(toml).bind(header).unwrap();
+    rows.iter().filter_map(|row| item(bound.apply(row))).map(|item| item.to_json()).collect()
+}
+
+fn of_object(toml: &str, json: &str) -> Vec<Mapped> {
+    mapping(toml).bind_objects().unwrap().apply_object(serde_json::from_str(json).unwrap())
+}
+
+/// The price of a row on the first of June 2026, with its sale.
+fn price(more: &str, sale: &str, from: &str, until: &str) -> String {
+    let toml = format!(
+        "kind = 'items'\nas_of = '2026-06-01T12:00:00Z'\n[fields]\nprice = 'p'\n[sale]\nprice = 's'\nfrom = 'f'\nuntil = 'u'\n{more}"
+    );
+    items(&toml, &["p", "s", "f", "u"], &[&["20", sale, from, until]]).remove(0)
+}
+
+#[test]
+fn the_price_of_a_sale_counts_while_it_is_valid() {
+    let (usual, reduced) = (r#"{"price":20}"#, r#"{"price":5}"#);
+    for (from, until, expected) in [
+        ("", "", reduced),
+        ("2025-01-01 00:00:00", "2025-02-01 23:59:59", usual),
+        ("2026-05-01", "2026-06-01", reduced),
+        ("2026-05-01", "2026-05-31", usual),
+        ("2026-06-02", "", usual),
+        ("2026-06-01T13:00:00+02:00", "", reduced),
+        ("", "2026-06-01T11:59:59Z", usual),
+        ("1767225600", "1798761600", reduced),
+        ("", "soon", usual),
+    ] {
+        assert_eq!(price("", "5", from, until), expected, "{from}/{until}");
+    }
+    assert_eq!((price("", "", "", ""), price("", "0.00", "", "")), (usual.to_owned(), usual.to_owned()));
+    let american = "time_format = '%m/%d/%y'";
+    assert_eq!(price(american, "5", "6/1/26", "6/1/26"), reduced);
+    assert_eq!(price(american, "5", "1/1/25", "1/31/25"), usual);
+}
+
+#[test]
+fn a_period_has_both_ends_and_its_sales_are_counted() {
+    let toml = "kind = 'items'\nas_of = '2026-06-01T12:00:00Z'\n[fields]\nid = 'id'\nprice = 'price'\n[sale]\nprice = 'sale'\nperiod = 'when'";
+    let header = ["id", "price", "sale", "when"];
+    let rows: [&[&str]; 5] = [
+        &["over", "9 EUR", "8 EUR", "2025-01-01T13:00-0800/2025-02-01T15:30-0800"],
+        &["valid", "9 EUR", "8 EUR", "2026-01-01T09:30-08:00/2026-12-31T23:59-08:00"],
+        &["ahead", "9 EUR", "8 EUR", "2026-07-01/2026-07-31"],
+        &["open", "9 EUR", "8 EUR", ""],
+        &["none", "9 EUR", "", "2026-01-01/2026-12-31"],
+    ];
+    let mut bound = mapping(toml).bind(&header).unwrap();
+    let prices: Vec<RawValue> = rows.iter().map(|row| item(bound.apply(row)).unwrap().price).collect();
+    assert_eq!(prices, [9, 8, 9, 8, 9].map(RawValue::Int));
+    let sales = bound.sales();
+    assert_eq!((sales.n_dated, sales.n_valid, sales.n_over, sales.n_ahead), (3, 1, 1, 1));
+    assert_eq!(sales.next_change, Timestamp::parse("2026-07-01T00:00:00Z"));
+    // Without a time, nothing says that a sale with dates is valid.
+    let mut bound = Mapping { as_of: None, ..mapping(toml) }.bind(&header).unwrap();
+    assert_eq!(item(bound.apply(rows[1])).unwrap().price, RawValue::Int(9));
+    assert_eq!(item(bound.apply(rows[3])).unwrap().price, RawValue::Int(8));
+}
+
+#[test]
+fn attributes_have_names_from_columns_arrays_and_one_cell() {
+    let toml = "kind = 'items'\ndrop_columns = ['*']\nfields = { id = 'ID' }\n[[pairs]]\nname = 'Attribute * name'\nvalue = 'Attribute * value(s)'\nseparators = ', '";
+    let header = ["ID", "Attribute 1 name", "Attribute 1 value(s)", "Attribute 12 name", "Attribute 12 value(s)"];
+    let rows: [&[&str]; 2] = [&["1", "Color", "Blue, Green", "Size", "M"], &["2", "", "", "Size", ""]];
+    assert_eq!(
+        items(toml, &header, &rows),
+        [r#"{"id":"1","attributes":{"Color":["Blue","Green"],"Size":["M"]}}"#, r#"{"id":"2"}"#]
+    );
+    let toml = "kind = 'items'\ndrop_columns = ['*']\nfields = { id = 'id' }\n[[pairs]]\nname = 'attributes[].name'\nvalue = ['attributes[].options', 'attributes[].option']";
+    let product = r#"{"id":1,"attributes":[{"name":"Color","options":["Blue","Green"]},{"name":"Size","option":"M"},{"name":"Fit","options":[]}]}"#;
+    let [Mapped::Item(item)] = &of_object(toml, product)[..] else { panic!("an item") };
+    assert_eq!(item.to_json(), r#"{"id":1,"attributes":{"Color":["Blue","Green"],"Size":"M"}}"#);
+    // Each element has its own.
+    let toml = "kind = 'items'\ndrop_columns = ['*']\nfields = { id = 'variants[].id' }\n[[pairs]]\nname = 'variants[].options[].name'\nvalue = 'variants[].options[].value'";
+    let product = r#"{"variants":[{"id":1,"options":[{"name":"Size","value":"S"}]},{"id":2,"options":[{"name":"Size","value":"M"}]}]}"#;
+    let sizes: Vec<String> =
+        of_object(toml, product).into_iter().filter_map(item_of).map(|item| item.to_json()).collect();
+    assert_eq!(sizes, [r#"{"id":1,"attributes":{"Size":"S"}}"#, r#"{"id":2,"attributes":{"Size":"M"}}"#]);
+    let toml = "kind = 'items'\ndrop_columns = ['*']\nfields = { id = 'sku' }\n[[pairs]]\ncolumn = 'additional'\nseparators = '|'";
+    let row: &[&str] = &["1", "color=Red,activity=Gym|Hiking,care=Wash cold, dry flat"];
+    let expected =
+        r#"{"id":"1","attributes":{"color":"Red","activity":["Gym","Hiking"],"care":"Wash cold, dry flat"}}"#;
+    assert_eq!(items(toml, &["sku", "additional"], &[row]), [expected]);
+    assert_eq!(items(toml, &["sku"], &[&["1"]]), [r#"{"id":"1"}"#], "not every export has the column");
+    for wrong in ["name = 'a'\nvalue = 'b'", "name = 'a *'", "value = 'b'", "column = 'a'\nname = 'b *'"] {
+        assert!(mapping(&format!("[[pairs]]\n{wrong}")).validate().is_err(), "{wrong}");
+    }
+}
+
+fn item_of(mapped: Mapped) -> Option<RawItem> {
+    item(mapped)
+}
+
+#[test]
+fn escapes_positions_and_paths_of_pictures_are_read() {
+    let toml = "kind = 'items'\nunescape = ['title', 'description']\nimage_base = 'https://shop.example/media/'\nseparators = { image = ',' }";
+    let row: &[&str] = &["'-10 % mug", r"Soft.\n\n<b>Warm</b> C:\\temp", "/m/a.jpg, https://cdn.example/b.jpg"];
+    let expected = r#"{"title":"-10 % mug","description":"Soft.\n\n<b>Warm</b> C:\\temp","image":["https://shop.example/media/m/a.jpg","https://cdn.example/b.jpg"]}"#;
+    assert_eq!(items(toml, &["title", "description", "image"], &[row]), [expected]);
+    let events = |position: &str| {
+        let json = format!(r#"{{"type":"click","user":"u","item":"A","position":{position}}}"#);
+        let [Mapped::Event { event, .. }] = &of_object("shift = { position = -1 }", &json)[..] else {
+            panic!("an event")
+        };
+        event.position.clone()
+    };
+    assert_eq!([events("3"), events("1"), events("0"), events("\"2\"")], [2, 0, 0, 1].map(RawValue::Int));
+}
+
+#[test]
+fn what_stands_beside_an_array_is_not_that_of_its_elements() {
+    let toml = "drop_columns = ['*']\n[fields]\nuser = 'u'\ntype = 'event'\nitem = ['p.products[].id', 'p.id']\nprice = ['p.products[].price', 'p.price']\n\
+                [item]\ntitle = ['p.products[].name', 'p.name']\ncategories = ['p.products[].category', 'p.category']\ncurrency = ['p.products[].currency', 'p.currency']";
+    let list = r#"{"u":"1","event":"view","p":{"category":"Deals","price":99,"currency":"EUR","products":[{"id":"a","name":"A","price":5,"category":"Mugs"},{"id":"b","name":"B"}]}}"#;
+    let records = of_object(toml, list);
+    let [Mapped::Event { item: Some(a), .. }, Mapped::Event { item: Some(b), event }] = &records[..] else {
+        panic!("{records:?}")
+    };
+    assert_eq!(
+        (&a.categories, &b.categories, &b.currency),
+        (&RawValue::text("Mugs"), &RawValue::Null, &RawValue::text("EUR"))
+    );
+    assert_eq!(event.price, RawValue::Null);
+    let single = r#"{"u":"1","event":"view","p":{"id":"a","name":"A","category":"Games","price":7}}"#;
+    let [Mapped::Event { item: Some(item), event }] = &of_object(toml, single)[..] else { panic!("an event") };
+    assert_eq!((&item.categories, &event.price), (&RawValue::text("Games"), &RawValue::Int(7)));
+}
+
+#[test]
+fn a_rule_may_have_several_tests() {
+    let toml = "kind = 'items'\n[[rule]]\noptional = true\nwhen = { column = 'manage', equals = '0' }\nand = [{ column = 'by_config', not_matches = '^1$' }]\nclear = ['stock']\n\
+                drop_columns = ['manage']";
+    assert!(toml::from_str::<Mapping>(toml).is_err(), "drop_columns is no key of rules");
+    let toml = "kind = 'items'\ndrop_columns = ['manage', 'by_config']\n[[rule]]\noptional = true\nwhen = { column = 'manage', equals = '0' }\nand = [{ column = 'by_config', not_matches = '^1$' }]\nclear = ['stock']";
+    let rows: [&[&str]; 3] = [&["0", "0", ""], &["0", "0", "1"], &["0", "1", "0"]];
+    assert_eq!(items(toml, &["stock", "manage", "by_config"], &rows), ["{}", r#"{"stock":0}"#, r#"{"stock":0}"#]);
+    assert_eq!(items(toml, &["stock", "manage"], &[&["0", "0"]]), [r#"{"stock":0}"#]);
+}
+
+#[test]
+fn variants_are_found_from_the_rows_of_their_products() {
+    let toml = "kind = 'items'\ndrop_columns = ['*']\noptional = ['available']\nfields = { id = 'sku', price = 'price' }\n\
+                [variants]\ncolumn = 'children'\nid = 'sku=([^,|]+)'\nlowest_price = true\n\
+                [[rule]]\nwhen = { column = 'visible', equals = 'no' }\nunless_variant = true\nskip = true\n\
+                [[rule]]\nwhen = { column = 'online', equals = '0' }\nset = { available = 'no' }";
+    let header = ["sku", "price", "visible", "online", "children"];
+    let rows: [&[&str]; 6] = [
+        &["S", "22", "no", "1", ""],
+        &["SHIRT", "", "yes", "1", "sku=S,size=S|sku=M,size=M"],
+        &["M", "20.5", "no", "1", ""],
+        &["PART", "3", "no", "1", ""],
+        &["OFF", "", "yes", "0", "sku=O,size=S"],
+        &["O", "5", "no", "1", ""],
+    ];
+    let mapping = mapping(toml);
+    let mut finder = FamilyFinder::of(&mapping).unwrap().unwrap();
+    let mut first = finder.mapping().bind(&header).unwrap();
+    rows.iter().filter_map(|row| item(first.apply(row))).for_each(|item| finder.add(&item));
+    let mut bound = mapping.bind(&header).unwrap();
+    bound.set_family(Arc::new(finder.finish()));
+    let found: Vec<String> = rows.iter().filter_map(|row| item(bound.apply(row))).map(|item| item.to_json()).collect();
+    let expected = [
+        r#"{"id":"S","parent":"SHIRT","price":22}"#,
+        r#"{"id":"SHIRT","price":20.5}"#,
+        r#"{"id":"M","parent":"SHIRT","price":20.5}"#,
+        r#"{"id":"OFF","price":5,"available":"no"}"#,
+        r#"{"id":"O","parent":"OFF","price":5,"available":"no"}"#,
+    ];
+    assert_eq!(found, expected);
+    assert!(mapping_of_events().is_err());
+}
+
+fn mapping_of_events() -> Result<(), MappingError> {
+    mapping("[variants]\nlowest_price = true").validate()
+}
