@@ -11,6 +11,7 @@ use accrue_event::{CheckSettings, SettingFault, Timestamp};
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
+use crate::content::ContentConfig;
 use crate::traffic::{ArmLearning, ExperimentSettings, ServeConfig};
 
 /// All settings of an engine.
@@ -39,6 +40,8 @@ pub struct Config {
     pub search: accrue_serve::search::SearchSettings,
     /// What is kept of answers.
     pub serve: ServeConfig,
+    /// Which encoder describes items by vectors.
+    pub content: ContentConfig,
 }
 
 /// When models learn, publish and are saved.
