@@ -234,7 +234,14 @@ impl Config {
         self.serve.validate(self.model.part).map_err(|fault| fault.within("serve"))?;
         self.learn.validate().map_err(|fault| fault.within("learn"))?;
         SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
-        self.model.validate()
+        self.models().validate()
+    }
+
+    /// The settings of the models: with an encoder, content is one of them.
+    pub fn models(&self) -> accrue_model::Settings {
+        let mut models = self.model.clone();
+        models.content.enabled |= self.content.is_on();
+        models
     }
 }
 
@@ -285,7 +292,7 @@ pub fn learn_settings(config: &Config) -> LearnSettings {
         impressions: config.learn.impressions.clone(),
         guard: config.learn.guard.clone(),
         weights: config.check.types.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
-        models: config.model.clone(),
+        models: config.models(),
         arms: own_arms.map(ExperimentSettings::split),
     }
 }

@@ -13,6 +13,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::challenger::mailbox::Mailbox;
+use crate::content::ContentStatus;
 use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
 use crate::write::index_change::IndexChange;
@@ -74,6 +75,9 @@ pub(crate) struct Shared {
     /// `progress` has changed.
     pub progressed: Condvar,
     pub index: Mutex<Option<Sender<IndexChange>>>,
+    /// To the encoder's thread: items whose texts may have changed.
+    pub changed_texts: Mutex<Option<Sender<ItemIdx>>>,
+    pub content: Mutex<ContentStatus>,
     pub served: ServedQueue,
     pub mailbox: Mailbox,
     pub checkpoint: Mutex<CheckpointStatus>,
@@ -97,6 +101,8 @@ impl Shared {
             progressed: Condvar::new(),
             index: Mutex::default(),
             search: Mutex::default(),
+            changed_texts: Mutex::default(),
+            content: Mutex::default(),
             served: ServedQueue::new(record_share),
             mailbox: Mailbox::default(),
             checkpoint: Mutex::default(),
@@ -152,6 +158,10 @@ impl Shared {
     }
 
     fn send_to_index(&self, facts: &Facts, edited: &[ItemIdx], new: Range<ItemIdx>) {
+        if let Some(encoder) = &*self.changed_texts.lock() {
+            // The encoder's thread outlives the writer, unless it has panicked.
+            edited.iter().copied().chain(new.clone()).for_each(|item| drop(encoder.send(item)));
+        }
         let index = self.index.lock();
         let Some(index) = index.as_ref().filter(|_| !edited.is_empty() || !new.is_empty()) else { return };
         for item in edited.iter().copied().chain(new) {

@@ -13,9 +13,9 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Described, Histories, Interaction, ItemIdx, Offset, Overview,
-    PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource, ShopperIdx, StoreError,
-    Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Described, Encoded, Histories, Interaction, ItemIdx,
+    ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record,
+    SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -24,6 +24,7 @@ const MAX_CUSTOM_TYPES: usize = 54;
 const ENTRIES: usize = 16;
 const USERS: usize = 64;
 const REASONS: usize = 4_096;
+const ENCODED: usize = 256;
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub enum Fact<'a> {
     Described(ItemIdx, &'a Item),
     /// Some fields of an item changed.
     Patched(ItemIdx, &'a ItemPatch),
+    /// An encoder computed a vector for an item.
+    Encoded(ItemIdx, &'a ItemVector),
     /// A user got a new description.
     UserDescribed(ShopperIdx, &'a User),
     /// The description of a user was removed.
@@ -151,6 +154,9 @@ pub struct Facts {
     /// What published keys caused.
     #[serde(skip)]
     pub published: PublishedCounts,
+    /// Which text of each item was encoded last; shorter than the catalogue where items at its end have no vector.
+    #[serde(skip)]
+    encoded: PagedVec<Encoded, ENCODED>,
     /// The settings in force.
     pub settings: Box<str>,
     /// The largest `at` of the events so far.
@@ -178,6 +184,7 @@ impl Facts {
             counters: RuleCounters::default(),
             duplicates: [0; 2],
             published: PublishedCounts::default(),
+            encoded: PagedVec::default(),
             settings: Box::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
@@ -201,6 +208,9 @@ impl Facts {
         if let Some(published) = self.published() {
             writer.value("facts/published", 1, &published)?;
         }
+        if let Some(encoded) = self.encoded_items() {
+            writer.value("facts/encoded", 1, encoded)?;
+        }
         writer.value("facts/settings", 1, &self.settings)?;
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -209,6 +219,21 @@ impl Facts {
     pub fn published(&self) -> Option<(&PublishedCounts, &PublishedStatistics)> {
         let both = (&self.published, self.statistics.published());
         (both != (&PublishedCounts::default(), &PublishedStatistics::default())).then_some(both)
+    }
+
+    /// Which text of each item was encoded last; `None` if no item ever got a vector.
+    pub fn encoded_items(&self) -> Option<&PagedVec<Encoded, ENCODED>> {
+        (!self.encoded.is_empty()).then_some(&self.encoded)
+    }
+
+    /// Which text of an item was encoded last.
+    pub fn encoded(&self, item: ItemIdx) -> Encoded {
+        self.encoded.get(item as usize).copied().unwrap_or_default()
+    }
+
+    /// How many items have a vector of a space.
+    pub fn n_encoded(&self, space: u64) -> u64 {
+        self.encoded.iter().filter(|encoded| encoded.space == space).count() as u64
     }
 
     /// Reads the facts from a checkpoint; `None` if this build cannot use a part, because every part is needed.
@@ -227,6 +252,11 @@ impl Facts {
                 None => Some(Default::default()),
                 Some(_) => source.value("facts/published", 1)?,
             };
+        let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
+            // No item had a vector.
+            None => Some(PagedVec::default()),
+            Some(_) => source.value("facts/encoded", 1)?,
+        };
         let assemble = || {
             let (mut statistics, counters, duplicates): (RuleStatistics, _, _) = rules?;
             let (published, published_statistics) = published?;
@@ -247,6 +277,7 @@ impl Facts {
                 counters,
                 duplicates,
                 published,
+                encoded: encoded?,
                 settings: settings?,
                 stream_time,
                 catalogue_changed,
@@ -315,6 +346,13 @@ impl Facts {
                 self.duplicates[1] += conflicting;
             }
             Body::Published(published) => self.apply_published(record.received_at, published),
+            Body::Encoded(vector) => {
+                // An item that no record has named has nothing that could have been encoded.
+                if let Some(item) = self.items.get(vector.item.as_str()) {
+                    let encoded = Encoded { space: vector.space, text: vector.text };
+                    *self.encoded.get_mut_or_grow(item as usize) = encoded;
+                }
+            }
         }
         self.end = record.offset.next();
     }
@@ -402,6 +440,7 @@ impl Facts {
             Body::ItemPatched { id, patch } => item(id).map_or(Fact::Nothing, |index| Fact::Patched(index, patch)),
             Body::User(user) => shopper(&user.id).map_or(Fact::Nothing, |shopper| Fact::UserDescribed(shopper, user)),
             Body::UserRemoved(user) => shopper(user).map_or(Fact::Nothing, Fact::UserRemoved),
+            Body::Encoded(vector) => item(&vector.item).map_or(Fact::Nothing, |index| Fact::Encoded(index, vector)),
             Body::Merged { session, user } => {
                 let guest = self.shoppers.get(&guest_name(session.as_str()));
                 let published = self.shopper(&Shopper::PublishedGuest(session.clone()));

@@ -18,6 +18,7 @@ mod published;
 mod record;
 mod served;
 mod split;
+mod vector;
 mod vocabulary;
 
 pub use backup::{Backup, backup, restore};
@@ -38,4 +39,5 @@ pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record};
 pub use served::{Assignment, Page, Served};
 pub use split::{Share, Split, shopper_hash};
+pub use vector::{Encoded, ItemVector};
 pub use vocabulary::Vocabulary;

@@ -3,7 +3,7 @@
 use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{PublishedRecord, Served};
+use crate::{ItemVector, PublishedRecord, Served};
 
 /// The number of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,6 +129,8 @@ pub enum Body {
     },
     /// About events of a published key.
     Published(Box<PublishedRecord>),
+    /// What an encoder computed for an item.
+    Encoded(Box<ItemVector>),
 }
 
 /// A checked event with its repairs.

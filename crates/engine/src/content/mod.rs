@@ -1,4 +1,9 @@
-//! Settings of content: which encoder computes the vectors of items.
+//! Content: the encoder that computes the vectors of items, its settings, its thread and its state.
+
+mod status;
+pub(crate) mod thread;
+
+pub use status::{ContentState, ContentStatus};
 
 use accrue_encode::EncoderSettings;
 use serde::{Deserialize, Serialize};
