@@ -13,7 +13,7 @@ const mug = element({ item: "sku-9", rec: "67408f1ab3c2-1f", pos: "2" });
 const button = element({ item: "sku-3" }, true);
 Object.assign(globalThis, {
   window: globalThis,
-  document: { currentScript: { dataset: { url } }, querySelectorAll: () => [mug, button] },
+  document: { readyState: "loading", currentScript: { dataset: { url } }, querySelectorAll: () => [mug, button] },
   sessionStorage: {},
   addEventListener: (type, listener) => (listeners[type] = listener),
   IntersectionObserver: class {
@@ -32,7 +32,15 @@ Object.assign(globalThis, {
 Object.defineProperty(globalThis, "navigator", {
   value: { sendBeacon: (address, body) => console.log(JSON.stringify({ address, body })) },
 });
-eval(fs.readFileSync(path.join(__dirname, "accrue.js"), "utf8"));
+globalThis.crypto ??= require("crypto").webcrypto;
+const script = fs.readFileSync(path.join(__dirname, "accrue.js"), "utf8");
+// Loaded late, after a consent: the page is complete.
+document.readyState = "complete";
+eval(script);
+if (observed.size !== 2) throw new Error("a script that is loaded late watches at once");
+document.readyState = "loading";
+eval(script);
+if (observed.size !== 0) throw new Error("elements are watched when the page is complete");
 listeners.DOMContentLoaded();
 accrue("view", "sku-9");
 sees([...observed].map((target) => ({ target, isIntersecting: target === mug })));

@@ -414,14 +414,10 @@ impl Layers {
 
 /// The settings in a table. `place` names the source of a key.
 fn read(table: &Table, place: impl Fn(&str) -> String) -> Result<Config, ConfigError> {
-    let error = match table.clone().try_into() {
-        Ok(config) => return Ok(config),
-        Err(error) => error,
-    };
-    // Read again as plain values, because those errors are data.
     let tree = Tree::deserialize(table.clone()).map_err(|error| ConfigError::Syntax { place: place(""), error })?;
-    let Err(mismatch) = tree.read::<Config>() else {
-        return Err(ConfigError::Syntax { place: place(""), error });
+    let mismatch = match tree.read() {
+        Ok(config) => return Ok(config),
+        Err(mismatch) => mismatch,
     };
     let place = place(&mismatch.path);
     if let Some(new) = moved_to(&mismatch.path) {

@@ -1,11 +1,14 @@
-//! Answers to visitors: the one place where a request is assigned to an arm of the experiment, and where answers are passed on to be
-//! recorded.
+//! Answers to visitors: the one place where a request is assigned to an arm of the experiment, and where answers are
+//! passed on to be recorded.
 //!
-//! In: a request, and the id of its answer. What traffic decides about it ([`Treatment`]: the arm, the version of the models, the
-//! part that scores, what is drawn by chance) is decided once and holds for the answer and for its record. Out: the answer, and
-//! the arm that it was made for. People who are being forgotten are already treated as unknown visitors, also in the record.
+//! In: a request, and the id of its answer. What traffic decides about it ([`Treatment`]: the arm, the version of the
+//! models, the part that scores, what is drawn by chance) is decided once and holds for the answer and for its record.
+//! Out: the answer, and the arm that it was made for. People who are being forgotten are already treated as unknown
+//! visitors, also in the record.
 
-use accrue_serve::{RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Shop, Visitor};
+use accrue_serve::{
+    Degraded, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Shop, Visitor,
+};
 use accrue_store::{Assignment, Offset, Page, Served};
 
 use crate::engine::Engine;
@@ -24,8 +27,9 @@ pub struct Answered<T> {
 }
 
 impl Engine {
-    /// Recommendations. CPU-bound, about a millisecond. `id` names the answer: by it the answer is among those that are drawn by
-    /// chance and among those that are recorded, or not. What the request itself says goes before what the arm says.
+    /// Recommendations. CPU-bound, about a millisecond. `id` names the answer: by it the answer is among those that are
+    /// drawn by chance and among those that are recorded, or not. What the request itself says goes before what the arm
+    /// says.
     ///
     /// # Errors
     /// None at present; requests are checked where they are read.
@@ -44,6 +48,7 @@ impl Engine {
             Ok(shop.recommend(&request))
         })?;
         let Answered { answer, arm } = &answered;
+        debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         self.record(id, || Served {
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),
@@ -64,11 +69,12 @@ impl Engine {
             let request = SearchRequest { visitor: visitor.clone(), part, ..request };
             let mut answer = shop.search(&running.search, &request)?;
             if running.shared.search.lock().state != IndexState::Current {
-                answer.degraded.push("stale_index");
+                answer.degraded.push(Degraded::StaleIndex.name());
             }
             Ok(answer)
         })?;
         let Answered { answer, arm } = &answered;
+        debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         self.record(id, || {
             let page = Page::Search { query: query.into() };
             served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
@@ -97,7 +103,8 @@ impl Engine {
         if is_hidden { Visitor::default() } else { visitor }
     }
 
-    /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not wait.
+    /// Has an answer written into the log with the next group, if it is one of the share that is recorded. Does not
+    /// wait.
     fn record(&self, id: &str, served: impl FnOnce() -> Served) {
         let running = self.running();
         let shared = &running.shared;

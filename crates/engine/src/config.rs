@@ -48,7 +48,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearnConfig {
-    /// Seed of all random numbers, together with the offset.
+    /// Seed of all random numbers, together with the offset. A data folder keeps the seed that it began with.
     pub seed: u64,
     /// Milliseconds between publications while there is something new.
     pub publish_every_ms: u64,
@@ -56,7 +56,7 @@ pub struct LearnConfig {
     pub checkpoint_every_events: u64,
     /// Checkpoints kept; the oldest are deleted.
     pub checkpoints_kept: usize,
-    /// Events remembered of a shopper.
+    /// Events remembered of a shopper. A data folder keeps the value that it began with.
     pub history_capacity: usize,
     /// How many choices of one item by one shopper, of one type, are learned on one day; 0 for no limit.
     pub same_item_a_day: u32,

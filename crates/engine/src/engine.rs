@@ -64,7 +64,8 @@ impl Engine {
         Self::start(dir, config, None)
     }
 
-    /// [`Engine::open`] for a server, which runs for long: it also trains challengers, periodically as `learn.reset` says, and on request.
+    /// [`Engine::open`] for a server, which runs for long: it also trains challengers, periodically as `learn.reset`
+    /// says, and on request.
     ///
     /// # Errors
     /// Those of [`Engine::open`].
@@ -76,12 +77,12 @@ impl Engine {
         let unfinished = match finish_forgetting(dir, config) {
             Ok(()) => None,
             // A server that answers without those records, and tries again, is better than none.
-            Err(error) if resets.is_some() => Some((PendingErasure::of(dir).offsets()?, error)),
+            Err(error) if resets.is_some() => Some((PendingErasure::of(dir).noted()?, error)),
             Err(error) => return Err(error),
         };
         let running = match &unfinished {
             None => Running::open(dir, config, resets)?,
-            Some((records, _)) => Running::open_without(dir, config, resets, records)?,
+            Some((noted, _)) => Running::open_without(dir, config, resets, &noted.offsets)?,
         };
         let inner = Inner {
             dir: dir.into(),
@@ -95,7 +96,8 @@ impl Engine {
             erasure: Erasure::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
-        if let Some((_, error)) = unfinished {
+        if let Some((noted, error)) = unfinished {
+            engine.inner.erasure.hide(noted.users);
             engine.retry_erasure(&error);
         }
         Ok(engine)
@@ -110,20 +112,20 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Poisoned`], [`EngineError::Closing`].
     pub fn ingest(&self, batch: Vec<Incoming<RawEvent>>) -> Result<Ingested, EngineError> {
-        self.ask_blocking(|reply| Job::Events(batch, Sender::Shop, reply))
+        self.ask_blocking(|reply| Job::Events(batch, Sender::Operator, reply))
     }
 
-    /// The same without blocking the caller's thread; refuses at once when too many writes wait.
+    /// [`Engine::ingest_from`] the [operator](Sender::Operator).
     ///
     /// # Errors
     /// Those of [`Engine::ingest`], and [`EngineError::Overloaded`].
     pub async fn ingest_async(&self, batch: Vec<impl Into<Incoming<RawEvent>>>) -> Result<Ingested, EngineError> {
         let batch = batch.into_iter().map(Into::into).collect();
-        self.ingest_from(Sender::Shop, batch).await
+        self.ingest_from(Sender::Operator, batch).await
     }
 
-    /// [`Engine::ingest_async`] for events that others than the shop may have sent. Those with a published key have ids,
-    /// shoppers and statistics of its own, and creates no items.
+    /// [`Engine::ingest`] without blocking the caller's thread; refuses at once when too many writes wait. Events with
+    /// a published key have ids, shoppers and statistics of the key's own, and create no items.
     ///
     /// # Errors
     /// Those of [`Engine::ingest_async`].
@@ -131,8 +133,8 @@ impl Engine {
         self.ask(|reply| Job::Events(batch, sender, reply)).await
     }
 
-    /// New or changed items; with `sync`, items that are absent from the list are retired. Items whose description has not changed
-    /// count as duplicates; refused ones go into quarantine.
+    /// New or changed items; with `sync`, items that are absent from the list are retired. Items whose description has
+    /// not changed count as duplicates; refused ones go into quarantine.
     ///
     /// # Errors
     /// Those of [`Engine::ingest_async`].
@@ -149,8 +151,8 @@ impl Engine {
         self.ask_blocking(|reply| Job::Items(items, sync, reply))
     }
 
-    /// Retires every item that is not listed, for a catalogue that came in several batches; returns how many. The list names
-    /// also the items whose records were refused, see [`Engine::item_id`].
+    /// Retires every item that is not listed, for a catalogue that came in several batches; returns how many. The list
+    /// names also the items whose records were refused, see [`Engine::item_id`].
     ///
     /// # Errors
     /// Those of [`Engine::ingest`].
@@ -167,12 +169,14 @@ impl Engine {
         Ok(counted.recv().unwrap_or_default())
     }
 
-    /// The item that a description is about, also where the description itself is refused; `None` if its id cannot be read.
+    /// The item that a description is about, also where the description itself is refused; `None` if its id cannot be
+    /// read.
     pub fn item_id(&self, raw: &RawItem) -> Option<ItemId> {
         self.inner.rules.item_id(raw)
     }
 
-    /// New or changed descriptions of users. Those that have not changed count as duplicates; refused ones go into quarantine.
+    /// New or changed descriptions of users. Those that have not changed count as duplicates; refused ones go into
+    /// quarantine.
     ///
     /// # Errors
     /// Those of [`Engine::ingest_async`].
@@ -189,8 +193,8 @@ impl Engine {
         self.ask_blocking(|reply| Job::Users(users, reply))
     }
 
-    /// Changes some fields of items, through the check. Patches of items that the catalogue does not have are refused, and
-    /// refused patches are not kept.
+    /// Changes some fields of items, through the check. Patches of items that the catalogue does not have are refused,
+    /// and refused patches are not kept.
     ///
     /// # Errors
     /// Those of [`Engine::ingest_async`].
@@ -254,7 +258,8 @@ impl Engine {
         self.edit(move |_, _| Ok(vec![Body::Merged { session, user }])).await
     }
 
-    /// Judges quarantined records again under the rules of now, and takes in those that pass; returns what became of them.
+    /// Judges quarantined records again under the rules of now, and takes in those that pass; returns what became of
+    /// them.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
@@ -304,15 +309,14 @@ impl Engine {
         self.running().shared.facts.read().user(id)
     }
 
-    /// Items like this one.
+    /// Items like this one. How many there are in all is not counted.
     ///
     /// # Errors
     /// [`EngineError::NotFound`].
     pub fn similar(&self, id: &ItemId, list: &ListRequest) -> Result<Recommendation, EngineError> {
         self.with_shop(|shop| {
             let item = shop.facts.items.get(id.as_str()).ok_or_else(|| unknown_item(id))?;
-            let total = shop.n_others(item, self.inner.totals.n_on_sale(&shop, list), list);
-            Ok(Recommendation { total, ..shop.similar(item, list) })
+            Ok(shop.similar(item, list))
         })
     }
 
@@ -322,7 +326,7 @@ impl Engine {
     /// None at present.
     pub fn trending(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
         Ok(self.with_shop(|shop| {
-            let total = self.inner.totals.n_on_sale(&shop, list);
+            let total = Some(self.inner.totals.n_popular(&shop, list));
             Recommendation { total, ..shop.trending(list) }
         }))
     }
@@ -333,13 +337,14 @@ impl Engine {
     /// None at present.
     pub fn new_items(&self, list: &ListRequest) -> Result<Recommendation, EngineError> {
         Ok(self.with_shop(|shop| {
-            let total = self.inner.totals.n_on_sale(&shop, list);
+            let total = Some(self.inner.totals.n_on_sale(&shop, list));
             Recommendation { total, ..shop.new_items(list) }
         }))
     }
 
-    /// The events of a history that is given with a request: those that the check accepts, by the same rules as for events that are
-    /// stored (except those about rates and outliers, which need a stream), and the others with the reason. Nothing is stored.
+    /// The events of a history that is given with a request: those that the check accepts, by the same rules as for
+    /// events that are stored (except those about rates and outliers, which need a stream), and the others with the
+    /// reason. Nothing is stored.
     pub fn judge_inline(&self, events: Vec<RawEvent>) -> (Vec<Event>, Vec<Refused>) {
         let running = self.running();
         let facts = running.shared.facts.read();
@@ -360,8 +365,8 @@ impl Engine {
         self.running().with_shop(read)
     }
 
-    /// Records in quarantine from `from` on, optionally of one reason, and the offset of the one that follows them: at most
-    /// `limit`, and fewer where they are long.
+    /// Records in quarantine from `from` on, optionally of one reason, and the offset of the one that follows them: at
+    /// most `limit`, and fewer where they are long.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -460,8 +465,8 @@ impl Engine {
         (learned.0, applied.0)
     }
 
-    /// [`Engine::wait_until_learned`], which ends as soon as `go_on` returns `false`. It hears several times a second how many records of
-    /// the log are learned, and how many there are to learn.
+    /// [`Engine::wait_until_learned`], which ends as soon as `go_on` returns `false`. It hears several times a second
+    /// how many records of the log are learned, and how many there are to learn.
     pub fn wait_until_learned_while(&self, mut go_on: impl FnMut(u64, u64) -> bool) {
         let running = self.running();
         let shared = &running.shared;
@@ -483,8 +488,9 @@ impl Engine {
         }
     }
 
-    /// Stops taking writes, gives the learner two seconds to catch up, writes a checkpoint where it is, closes the log. What is left to
-    /// learn is learned after the next opening, and so is an erasure finished that is under way. Safe to call twice.
+    /// Stops taking writes, gives the learner two seconds to catch up, writes a checkpoint where it is, closes the log.
+    /// What is left to learn is learned after the next opening, and so is an erasure finished that is under way. Safe
+    /// to call twice.
     ///
     /// # Errors
     /// [`EngineError::Poisoned`] if the log had failed before.

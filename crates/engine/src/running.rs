@@ -81,7 +81,7 @@ impl Running {
         let log = Log::open(dir, (&config.log).into())?;
         let checkpoints = checkpoints_in(dir);
         let recovered = recover(&mut log.reader(), &checkpoints, &learn_settings(config), log.end(), true)?;
-        recovered.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        warn(&recovered, config);
         Self::start(log, recovered, checkpoints, dir, config, resets)
     }
 
@@ -100,7 +100,7 @@ impl Running {
         let first = records.iter().min().copied().unwrap_or(log.end());
         let mut recovered = recover(&mut reader, &checkpoints, &learn_settings(config), first, true)?;
         recovered.read_on(&mut reader, log.end())?;
-        recovered.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        warn(&recovered, config);
         Self::start_hiding(log, recovered, checkpoints, dir, config, resets, records)
     }
 
@@ -277,6 +277,22 @@ impl Running {
         match &*shared.poisoned.load() {
             Some(cause) => Err(EngineError::Poisoned(cause.to_string())),
             None => Ok(()),
+        }
+    }
+}
+
+/// Says what is wrong with the folder, and which settings the folder keeps in place of those that are given.
+fn warn(recovered: &Recovered, config: &Config) {
+    recovered.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let kept = recovered.learner.settings();
+    for (key, kept, given) in [
+        ("learn.seed", kept.seed, config.learn.seed),
+        ("learn.history_capacity", kept.history_capacity as u64, config.learn.history_capacity as u64),
+    ] {
+        if kept != given {
+            tracing::warn!(
+                "{key} is {kept} in this data folder, since its first record; {given} would need a new folder"
+            );
         }
     }
 }

@@ -1,9 +1,10 @@
 //! How many products are on sale under each filter, for the totals of answers.
 //!
-//! Counting looks at the whole catalogue, which costs more than the rest of a page. So a count is kept until the catalogue
-//! changes, or for a few seconds, because an item may reach its date of publication without a change. Where counting takes
-//! long, a count is also kept a while after a change, so that a large shop whose stock changes all the time does not spend
-//! more than a small share of its time on counting.
+//! Counting looks at the whole catalogue, which costs more than the rest of a page. So a count is kept until the
+//! catalogue changes, or for a few seconds, because an item may reach its date of publication without a change. Where
+//! counting takes long, a count is also kept a while after a change, so that a large shop whose stock changes all the
+//! time does not spend more than a small share of its time on counting. A count of what is popular also ends when the
+//! models have learned more.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -28,21 +29,31 @@ const MULTIPLE: u32 = 50;
 pub(crate) struct Totals(Mutex<BTreeMap<Key, Count>>);
 
 /// What decides which items a list may have.
-type Key = (String, Grouping, Option<IncompleteItems>);
+type Key = (Counted, String, Grouping, Option<IncompleteItems>);
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Counted {
+    OnSale,
+    Popular,
+}
+
+/// What a count follows from: the catalogue, and for what is popular also what the models have learned.
+type State = (Offset, u64);
 
 /// How many items there were.
 #[derive(Clone, Copy, Debug)]
 struct Count {
     n: usize,
-    /// The state of the catalogue that was counted.
-    of: Offset,
+    /// The state that was counted.
+    of: State,
     at: Instant,
     took: Duration,
 }
 
 impl Count {
-    /// Whether the count still holds for the catalogue in the state `of`.
-    fn holds(&self, of: Offset, now: Instant) -> bool {
+    /// Whether the count still holds in the state `of`.
+    fn holds(&self, of: State, now: Instant) -> bool {
         let age = now.duration_since(self.at);
         let is_costly = self.took >= CHEAP && age < self.took * MULTIPLE;
         is_costly || (age < KEPT && self.of == of)
@@ -50,16 +61,26 @@ impl Count {
 }
 
 impl Totals {
-    /// How many products (or items) of the shop a list may have.
+    /// How many products (or items) of the shop a list of everything may have.
     pub fn n_on_sale(&self, shop: &Shop<'_>, list: &ListRequest) -> usize {
+        self.n(Counted::OnSale, list, (shop.facts.catalogue_changed, 0), || shop.n_on_sale(list))
+    }
+
+    /// How many of them a list of what is popular may have.
+    pub fn n_popular(&self, shop: &Shop<'_>, list: &ListRequest) -> usize {
+        let of = (shop.facts.catalogue_changed, shop.version.offset);
+        self.n(Counted::Popular, list, of, || shop.n_popular(list))
+    }
+
+    fn n(&self, counted: Counted, list: &ListRequest, of: State, count: impl FnOnce() -> usize) -> usize {
         let filter = list.filter.as_ref().map_or_else(String::new, Filter::to_string);
-        let key = (filter, list.grouping, list.incomplete);
-        let (of, begun) = (shop.facts.catalogue_changed, Instant::now());
+        let key = (counted, filter, list.grouping, list.incomplete);
+        let begun = Instant::now();
         if let Some(count) = self.0.lock().get(&key).filter(|count| count.holds(of, begun)) {
             return count.n;
         }
         // Without the lock: others answer meanwhile, and the same count twice does no harm.
-        let n = shop.n_on_sale(list);
+        let n = count();
         let count = Count { n, of, at: begun, took: begun.elapsed() };
         let mut counts = self.0.lock();
         if counts.len() >= MAX_FILTERS {
@@ -78,8 +99,8 @@ mod tests {
     fn a_count_holds_until_the_catalogue_changes_and_longer_where_counting_takes_long() {
         let at = Instant::now();
         let holds = |took: u64, of: u64, age: u64| {
-            let count = Count { n: 1, of: Offset(1), at, took: Duration::from_millis(took) };
-            count.holds(Offset(of), at + Duration::from_millis(age))
+            let count = Count { n: 1, of: (Offset(1), 7), at, took: Duration::from_millis(took) };
+            count.holds((Offset(of), 7), at + Duration::from_millis(age))
         };
         assert!(holds(1, 1, 4_000) && !holds(1, 1, 6_000), "for a few seconds");
         assert!(!holds(1, 2, 10), "a cheap count is taken again after a change");

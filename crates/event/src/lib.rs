@@ -37,7 +37,7 @@ pub use item::{Item, ItemPatch, User};
 pub use mapping::{
     BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, Names, Object, Reading, usual_column,
 };
-pub use published::Namespace;
+pub use published::{Namespace, PUBLISHED_PREFIX};
 pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_patch::RawPatch;
 pub use raw_value::RawValue;

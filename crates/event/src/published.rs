@@ -9,9 +9,9 @@ use crate::check::clean_id;
 use crate::raw::RawEvent;
 use crate::{EventId, RawValue};
 
-/// How the ids of published events begin. An own event with such an id counts as published, which takes rights from it
-/// and gives it none.
-const PREFIX: &str = "@publish:";
+/// How the ids of published events begin. An event of the shop's own with such an id is refused, so that none is taken
+/// for a published one.
+pub const PUBLISHED_PREFIX: &str = "@publish:";
 /// Longest name of a key in an id; a longer one is cut.
 const MAX_KEY_BYTES: usize = 64;
 
@@ -23,7 +23,7 @@ impl Namespace {
     /// The namespace of the key of this name. Keys of one name share it, so that a key can be replaced by another one.
     pub fn of_key(name: &str) -> Self {
         let name = crate::check::prefix(name, MAX_KEY_BYTES);
-        Self(format!("{PREFIX}{}:", name.replace('%', "%25").replace(':', "%3A")).into())
+        Self(format!("{PUBLISHED_PREFIX}{}:", name.replace('%', "%25").replace(':', "%3A")).into())
     }
 
     /// Moves the id of an event into the namespace. A value that no rule reads as an id is left as it is.
@@ -47,21 +47,21 @@ impl Namespace {
 impl EventId {
     /// Whether the event came with a published key.
     pub fn is_published(&self) -> bool {
-        self.as_str().starts_with(PREFIX)
+        self.as_str().starts_with(PUBLISHED_PREFIX)
     }
 
     /// The name of the published key, as ids have it.
     pub fn published_by(&self) -> Option<&str> {
-        self.as_str().strip_prefix(PREFIX)?.split(':').next()
+        self.as_str().strip_prefix(PUBLISHED_PREFIX)?.split(':').next()
     }
 }
 
 /// Bytes that a namespace adds to an id.
 pub(crate) fn namespace_bytes(id: &str) -> usize {
-    let Some(rest) = id.strip_prefix(PREFIX) else { return 0 };
+    let Some(rest) = id.strip_prefix(PUBLISHED_PREFIX) else { return 0 };
     // A colon in the name of a key takes three bytes.
     let name = rest.find(':').filter(|end| *end <= 3 * MAX_KEY_BYTES);
-    name.map_or(0, |end| PREFIX.len() + end + 1)
+    name.map_or(0, |end| PUBLISHED_PREFIX.len() + end + 1)
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub struct CheckSettings {
     pub types: BTreeMap<Box<str>, f32>,
     /// Further names of types, in addition to the built-in aliases such as `buy` for `purchase`.
     pub aliases: BTreeMap<Box<str>, Box<str>>,
+    /// Most items that only events name and the catalogue does not describe; events about further ones are refused.
+    pub max_unknown_items: u64,
     /// A pattern that an item's id must match; `None` accepts every id.
     pub item_pattern: Option<Box<str>>,
 }
@@ -108,7 +110,8 @@ pub struct CoordinatedSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishedSettings {
-    /// Most guests who are known from events of published keys alone; events of further ones are kept and have no effect.
+    /// Most guests who are known from events of published keys alone; events of further ones are kept and have no
+    /// effect.
     pub max_shoppers: u64,
     /// Most such guests that become known within an hour.
     pub new_shoppers_per_hour: u64,
@@ -116,6 +119,9 @@ pub struct PublishedSettings {
     pub kept_refusals_per_hour: u64,
     /// Longest refused record that is kept whole, in bytes; of a longer one the beginning is kept.
     pub max_kept_bytes: usize,
+    /// Whether purchases and returns have an effect. Anyone can send them with such a key, so they are kept and count
+    /// for nothing, unless the shop has no backend that could report them.
+    pub purchases: bool,
 }
 
 impl Default for CheckSettings {
@@ -140,6 +146,7 @@ impl Default for CheckSettings {
             published: PublishedSettings::default(),
             types: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            max_unknown_items: 1_000_000,
             item_pattern: None,
         }
     }
@@ -164,6 +171,7 @@ impl Default for PublishedSettings {
             new_shoppers_per_hour: 50_000,
             kept_refusals_per_hour: 1_000,
             max_kept_bytes: 2_048,
+            purchases: false,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Access control: keys with their scopes, rates and origins, and the rule for a server without keys.
 //!
-//! In: a request's method, route and headers, and the time. Out: admission, or a problem. One table says what a route
-//! needs, and it fails closed: a route that it does not name needs `admin`.
+//! In: what a route needs ([`super::route_table`]), a request's headers, and the time. Out: admission, or a problem.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,42 +37,6 @@ pub(super) struct Asked<'r> {
     pub(super) connected: Option<IpAddr>,
 }
 
-/// What a method of a route needs. `None` is an address without a route.
-pub(super) fn access(method: &Method, route: Option<&str>) -> Access {
-    let Some(route) = route else { return Access::Open };
-    let reads = method == Method::GET || method == Method::HEAD;
-    match route {
-        "/" | "/healthz" | "/readyz" | "/openapi.json" => Access::Open,
-        "/v1/events" => Access::Needs(Scope::Publish),
-        "/v1/items" | "/v1/items/{id}" | "/v1/users/{id}" | "/v1/users/{id}/merge" if !reads => {
-            Access::Needs(Scope::Write)
-        }
-        "/v1/items/{id}" | "/v1/users/{id}" if reads => Access::Needs(Scope::Read),
-        "/metrics" | "/v1/versions" | "/v1/quality" | "/v1/status" => Access::Needs(Scope::Read),
-        "/v1/recommend/{user}" | "/v1/recommend/batch" => Access::Needs(Scope::Read),
-        // Without a user these tell nothing about persons.
-        page if is_page(Some(page)) => Access::Needs(Scope::Search),
-        "/v1/suggest" => Access::Needs(Scope::Search),
-        _ => Access::Needs(Scope::Admin),
-    }
-}
-
-/// Whether a route computes a page: what it needs is a core, and each page waits for its turn.
-pub(super) fn is_page(route: Option<&str>) -> bool {
-    matches!(
-        route,
-        Some(
-            "/v1/recommend"
-                | "/v1/recommend/{user}"
-                | "/v1/recommend/batch"
-                | "/v1/items/{id}/similar"
-                | "/v1/search"
-                | "/v1/trending"
-                | "/v1/new"
-        )
-    )
-}
-
 /// The keys, and whether requests without one are admitted.
 pub(super) struct AccessControl {
     keys: Vec<Arc<KnownKey>>,
@@ -85,7 +48,8 @@ impl AccessControl {
     pub(super) fn new(settings: &HttpSettings, is_loopback: bool) -> Self {
         let now = Instant::now();
         let trusted_proxies = settings.trusted_proxies.iter().filter_map(|text| Network::parse(text)).collect();
-        let keys = settings.keys.iter().map(|key| Arc::new(KnownKey::new(key, now))).collect();
+        let keys = settings.keys.iter().enumerate();
+        let keys = keys.map(|(number, key)| Arc::new(KnownKey::new(key, number, now))).collect();
         Self { keys, trusted_proxies, is_loopback }
     }
 
@@ -121,6 +85,15 @@ impl AccessControl {
                 Err(unauthorized(Code::UnknownKey, detail))
             }
         }
+    }
+
+    /// The name of the key that a request has, for the log; `None` if it has none that is known.
+    pub(super) fn key_name(&self, uri: &Uri, headers: &HeaderMap) -> Option<&str> {
+        let known = match given_key(headers) {
+            Some(given) => self.find(given),
+            None => self.find(&key_in_address(uri)?),
+        };
+        known.map(|known| &*known.key.name)
     }
 
     /// Every key is compared in full, so that the time does not depend on how close a guess is.
@@ -223,8 +196,7 @@ impl KnownKey {
             || (scope == Scope::Publish && scopes.contains(&Scope::Write))
             || (scope == Scope::Search && scopes.contains(&Scope::Read));
         if !opens {
-            let detail =
-                format!("this needs a key with the scope `{}`; the key {name:?} does not have it", scope.name());
+            let detail = format!("this needs a key with {}, which the key {name:?} does not have", admitting(scope));
             return Err(Problem::new(Code::MissingScope, detail).member("scope", scope.name()));
         }
         if let Some(origin) = headers.get(header::ORIGIN)
@@ -242,6 +214,17 @@ impl KnownKey {
             .origins
             .iter()
             .any(|allowed| allowed == "*" || allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
+    }
+}
+
+/// The scopes that open a route, for a message.
+fn admitting(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Publish => "the scope `write` (programs of the shop) or `publish` (pages that visitors see)",
+        Scope::Search => "the scope `read` (programs of the shop) or `search` (pages that visitors see)",
+        Scope::Read => "the scope `read` or `admin`",
+        Scope::Write => "the scope `write` or `admin`",
+        Scope::Admin => "the scope `admin`",
     }
 }
 
@@ -337,6 +320,7 @@ mod tests {
             origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
             rate_limit_per_s,
             rate_limit_per_address_per_s: None,
+            weight: None,
         }
     }
 
@@ -491,14 +475,5 @@ mod tests {
         assert_eq!(code(&control, Scope::Publish, &with("https://evil.example")), Some(Code::OriginNotAllowed));
         assert_eq!(control.allowed_origin(&headers(&with("https://shop.example"))).unwrap(), "https://shop.example");
         assert_eq!(control.allowed_origin(&headers(&with("https://evil.example"))), None);
-    }
-
-    #[test]
-    fn a_route_that_the_table_does_not_name_needs_admin() {
-        assert_eq!(access(&Method::GET, Some("/v1/secrets")), Access::Needs(Scope::Admin));
-        assert_eq!(access(&Method::GET, Some("/v1/quarantine")), Access::Needs(Scope::Admin));
-        assert_eq!(access(&Method::PATCH, Some("/v1/items/{id}")), Access::Needs(Scope::Write));
-        assert_eq!(access(&Method::GET, Some("/v1/items/{id}")), Access::Needs(Scope::Read));
-        assert_eq!(access(&Method::GET, None), Access::Open);
     }
 }

@@ -11,17 +11,21 @@ use accrue_engine::Sender;
 use accrue_event::Namespace;
 use axum::http::{HeaderMap, HeaderName};
 
-use super::listener::peer;
+use super::connection::{Connection, peer};
 use super::problem::{Code, Problem};
 use super::rates::Rates;
 use super::settings::{Key, Scope};
+use super::turns::{Claim, Payer};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
 /// Bytes of a body, decompressed, that cost a token where its events cost less.
 const BYTES_PER_TOKEN: usize = 512;
 /// What a refused event costs its sender beside an accepted one.
 const COST_OF_REFUSAL: f64 = 9.0;
+/// As how many visitors a key of the shop's own counts where pages wait for their turn, if the settings do not say.
+const WEIGHT_OF_OWN_KEY: f64 = 100.0;
 /// Items of a page that cost a token.
 const ITEMS_PER_TOKEN: usize = 10;
 
@@ -30,15 +34,24 @@ pub(super) struct KnownKey {
     pub(super) key: Key,
     pub(super) rates: Rates,
     sender: Sender,
+    /// Its place in the settings.
+    number: usize,
 }
 
 impl KnownKey {
-    pub(super) fn new(key: &Key, now: Instant) -> Self {
-        let is_own = key.scopes.contains(&Scope::Write) || key.scopes.contains(&Scope::Admin);
+    pub(super) fn new(key: &Key, number: usize, now: Instant) -> Self {
+        let sender = if key.scopes.contains(&Scope::Admin) {
+            Sender::Operator
+        } else if key.scopes.contains(&Scope::Write) {
+            Sender::Shop
+        } else {
+            Sender::Published(Namespace::of_key(&key.name))
+        };
         Self {
             rates: Rates::new(key.is_public(), key.rate_limit_per_s, key.rate_limit_per_address_per_s, now),
-            sender: if is_own { Sender::Shop } else { Sender::Published(Namespace::of_key(&key.name)) },
+            sender,
             key: key.clone(),
+            number,
         }
     }
 }
@@ -55,9 +68,9 @@ impl Caller {
         Self { key: Some(key), address }
     }
 
-    /// As whom its events are taken in.
+    /// As whom its events are taken in. A caller without a key is one of this machine.
     pub(super) fn sender(&self) -> Sender {
-        self.key.as_ref().map_or(Sender::Shop, |known| known.sender.clone())
+        self.key.as_ref().map_or(Sender::Operator, |known| known.sender.clone())
     }
 
     /// Whether every visitor can have the key.
@@ -70,6 +83,18 @@ impl Caller {
         self.key
             .as_ref()
             .is_none_or(|known| known.key.scopes.contains(&Scope::Read) || known.key.scopes.contains(&Scope::Admin))
+    }
+
+    /// What decides when a page of this caller is computed.
+    pub(super) fn claim(&self, connection: Option<&Connection>) -> Claim {
+        let of_connection_s = connection.map_or(0.0, Connection::used_s);
+        let (payer, weight) = match self.key.as_ref().filter(|known| !known.key.is_public()) {
+            Some(known) => (Some(Payer::Key(known.number)), known.key.weight.unwrap_or(WEIGHT_OF_OWN_KEY)),
+            None if self.key.is_some() => (self.address.map(Payer::Address), 1.0),
+            // Without keys all callers are programs of this machine.
+            None => (connection.map(|connection| Payer::Address(connection.peer)), 1.0),
+        };
+        Claim { payer, weight, of_connection_s }
     }
 
     /// Pays for a batch that was read.
@@ -90,9 +115,9 @@ impl Caller {
     }
 
     /// Makes refused events cost their sender more than accepted ones.
-    pub(super) fn fine(&self, n_refused: usize) {
+    pub(super) fn charge_refused(&self, n_refused: usize) {
         if let Some(known) = self.key.as_ref().filter(|known| known.key.is_public() && n_refused > 0) {
-            known.rates.fine(self.address, COST_OF_REFUSAL * n_refused as f64, Instant::now());
+            known.rates.charge_address(self.address, COST_OF_REFUSAL * n_refused as f64, Instant::now());
         }
     }
 }
@@ -111,7 +136,8 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Reads `10.0.0.0/8` or `10.1.2.3`.
+    /// Reads `10.0.0.0/8`, `2001:db8::/56` or `10.1.2.3`. An IPv4 network in IPv6 notation (`::ffff:10.0.0.0/104`) is
+    /// the IPv4 network.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -119,8 +145,14 @@ impl Network {
         };
         let address: IpAddr = address.trim().parse().ok()?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Some(bits), |prefix| prefix.trim().parse().ok())?;
-        (prefix <= bits).then_some(Self { address, prefix })
+        let prefix: u32 = prefix.map_or(Some(bits), |prefix| prefix.trim().parse().ok())?;
+        if prefix > bits {
+            return None;
+        }
+        match (address, address.to_canonical()) {
+            (IpAddr::V6(_), address @ IpAddr::V4(_)) if prefix >= 96 => Some(Self { address, prefix: prefix - 96 }),
+            _ => Some(Self { address, prefix }),
+        }
     }
 
     fn contains(&self, address: IpAddr) -> bool {
@@ -138,20 +170,63 @@ impl Network {
     }
 }
 
-/// The address of a client: that of the connection, or, if a trusted proxy made the connection, the last one that no
-/// trusted proxy has. A proxy on this machine is trusted. `None` if a proxy does not say.
+/// What the client of a request counts as, see [`peer`]: the address of the connection, or, if a trusted proxy made the
+/// connection, the last address in its header that no trusted proxy has. A proxy on this machine is trusted. `None` if
+/// a proxy does not say.
+///
+/// `X-Forwarded-For` is read, and `Forwarded` (RFC 7239) where there is no such header.
 pub(super) fn client_address(connected: Option<IpAddr>, headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
-    // An IPv6 peer is known as its network.
-    let is_local = |address: IpAddr| address.is_loopback() || address == peer(std::net::Ipv6Addr::LOCALHOST.into());
-    let is_trusted = |address: IpAddr| is_local(address) || trusted.iter().any(|network| network.contains(address));
-    let connected = connected?;
+    let is_trusted = |address: IpAddr| address.is_loopback() || trusted.iter().any(|network| network.contains(address));
+    let connected = connected?.to_canonical();
     if !is_trusted(connected) {
-        return Some(connected);
+        return Some(peer(connected));
     }
-    let values = headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    let forwarded: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let address = forwarded.iter().rev().map_while(|text| text.parse::<IpAddr>().ok()).find(|at| !is_trusted(*at));
+    let elements = |name: &HeaderName| -> Vec<&str> {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).collect()
+    };
+    let client = |addresses: &mut dyn Iterator<Item = Option<IpAddr>>| {
+        addresses.map_while(|address| address).find(|address| !is_trusted(*address))
+    };
+    let address = if headers.contains_key(&X_FORWARDED_FOR) {
+        client(&mut elements(&X_FORWARDED_FOR).into_iter().rev().map(node))
+    } else {
+        client(&mut elements(&FORWARDED).into_iter().rev().map(|element| node(for_of(element)?)))
+    };
     address.map(peer)
+}
+
+/// The value of `for` in an element of `Forwarded`, such as `for="[2001:db8::1]:443";proto=https`.
+fn for_of(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then_some(value)
+    })
+}
+
+/// The address in a proxy's notation, with or without quotation marks, brackets, a port and a zone.
+fn node(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).trim();
+    let address = match text.strip_prefix('[') {
+        Some(bracketed) => {
+            let (address, port) = bracketed.split_once(']')?;
+            (port.is_empty() || is_port(port.strip_prefix(':')?)).then_some(address)?
+        }
+        None => match text.split_once(':') {
+            // Only an IPv6 address has more than one colon.
+            Some((address, port)) if !port.contains(':') => is_port(port).then_some(address)?,
+            _ => text,
+        },
+    };
+    // A link-local address may name the interface of the proxy.
+    let address = address.split_once('%').map_or(address, |(address, _)| address);
+    Some(address.parse::<IpAddr>().ok()?.to_canonical())
+}
+
+/// Whether this is a port, or, as RFC 7239 permits, a name in place of one.
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 #[cfg(test)]
@@ -172,23 +247,89 @@ mod tests {
     }
 
     #[test]
+    fn a_network_in_ipv6_notation_is_the_ipv4_network() {
+        let mapped = Network::parse("::ffff:10.0.0.0/104").unwrap();
+        assert_eq!(mapped, Network::parse("10.0.0.0/8").unwrap());
+        assert!(Network::parse("::ffff:10.1.2.3").unwrap().contains("10.1.2.3".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_address_is_read_in_every_notation_of_proxies() {
+        for (text, expected) in [
+            ("1.2.3.4", Some("1.2.3.4")),
+            (" 1.2.3.4:5678 ", Some("1.2.3.4")),
+            ("\"1.2.3.4:5678\"", Some("1.2.3.4")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("[2001:db8::1]:443", Some("2001:db8::1")),
+            ("\"[2001:db8::1]:_port\"", Some("2001:db8::1")),
+            ("::ffff:1.2.3.4", Some("1.2.3.4")),
+            ("[::ffff:1.2.3.4]:80", Some("1.2.3.4")),
+            ("fe80::1%eth0", Some("fe80::1")),
+            ("unknown", None),
+            ("_hidden", None),
+            ("", None),
+            ("1.2.3.4:", None),
+            ("[2001:db8::1", None),
+            ("[2001:db8::1]443", None),
+            ("shop.example:80", None),
+        ] {
+            assert_eq!(node(text), expected.map(|address| address.parse().unwrap()), "{text:?}");
+        }
+    }
+
+    /// The client of a connection from `connected` with these headers.
+    fn client(connected: &str, trusted: &[&str], headers: &[(&HeaderName, &str)]) -> Option<String> {
+        let trusted: Vec<Network> = trusted.iter().map(|text| Network::parse(text).unwrap()).collect();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        let found = client_address(Some(connected.parse().unwrap()), &map, &trusted);
+        found.map(|address| address.to_string())
+    }
+
+    #[test]
     fn a_client_is_known_by_what_trusted_proxies_say() {
-        let trusted = [Network::parse("10.0.0.0/8").unwrap()];
         let check = |connected: &str, forwarded: &[&str], expected: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            for value in forwarded {
-                headers.append(&X_FORWARDED_FOR, value.parse().unwrap());
-            }
-            let found = client_address(Some(connected.parse().unwrap()), &headers, &trusted);
-            assert_eq!(found, expected.map(|address| address.parse().unwrap()), "{connected} {forwarded:?}");
+            let headers: Vec<_> = forwarded.iter().map(|value| (&X_FORWARDED_FOR, *value)).collect();
+            let found = client(connected, &["10.0.0.0/8"], &headers);
+            assert_eq!(found.as_deref(), expected, "{connected} {forwarded:?}");
         };
         check("9.9.9.9", &["1.1.1.1"], Some("9.9.9.9"));
         check("10.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.7"], Some("1.1.1.1"));
         check("10.0.0.1", &["6.6.6.6", "1.1.1.1"], Some("1.1.1.1"));
+        check("10.0.0.1", &["6.6.6.6, 1.1.1.1:4711, 10.0.0.7:80"], Some("1.1.1.1"));
+        check("::ffff:10.0.0.1", &["::ffff:1.1.1.1"], Some("1.1.1.1"));
         check("127.0.0.1", &["1.1.1.1"], Some("1.1.1.1"));
         check("127.0.0.1", &[], None);
-        check("::", &[], None);
+        check("::1", &[], None);
         check("10.0.0.1", &["1.1.1.1, unknown"], None);
         check("10.0.0.1", &["2001:db8:1:2:3::4"], Some("2001:db8:1:2::"));
+    }
+
+    #[test]
+    fn a_trusted_proxy_may_be_one_address_of_ipv6() {
+        let forwarded = [(&X_FORWARDED_FOR, "1.1.1.1")];
+        for trusted in ["2001:db8::5", "2001:db8::4/126", "2001:db8::/64", "2001:db8::/32"] {
+            assert_eq!(client("2001:db8::5", &[trusted], &forwarded).as_deref(), Some("1.1.1.1"), "{trusted}");
+        }
+        let of_another = client("2001:db8::9", &["2001:db8::5"], &forwarded);
+        assert_eq!(of_another.as_deref(), Some("2001:db8::"), "a neighbour in its network is no proxy");
+    }
+
+    #[test]
+    fn the_standard_header_is_read_where_the_usual_one_is_absent() {
+        let check = |forwarded: &[&str], expected: Option<&str>| {
+            let headers: Vec<_> = forwarded.iter().map(|value| (&FORWARDED, *value)).collect();
+            assert_eq!(client("10.0.0.1", &["10.0.0.0/8"], &headers).as_deref(), expected, "{forwarded:?}");
+        };
+        check(&["for=1.1.1.1"], Some("1.1.1.1"));
+        check(&["for=6.6.6.6, For=\"1.1.1.1:80\";proto=https, for=10.0.0.7"], Some("1.1.1.1"));
+        check(&["proto=https;for=\"[2001:db8:1:2:3::4]:443\";by=10.0.0.1"], Some("2001:db8:1:2::"));
+        check(&["for=6.6.6.6", "for=unknown"], None);
+        check(&["proto=https"], None);
+        let both = [(&X_FORWARDED_FOR, "1.1.1.1"), (&FORWARDED, "for=6.6.6.6")];
+        assert_eq!(client("10.0.0.1", &["10.0.0.0/8"], &both).as_deref(), Some("1.1.1.1"));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use super::settings::HttpSettings;
+use super::turns::Usage;
 
 /// Most bytes of a request's line and headers.
 const HEAD_BYTES: usize = 64 << 10;
@@ -46,6 +47,8 @@ pub(super) enum Phase {
 
 /// The state of a connection, which its task, the accepting loop and the middleware share.
 pub(super) struct Connection {
+    /// The address at its other end.
+    pub(super) address: IpAddr,
     /// The address, or the network, that the connection counts for.
     pub(super) peer: IpAddr,
     /// Whether it was accepted beyond the limit of connections. Then only probes are answered.
@@ -60,9 +63,8 @@ struct State {
     since: Instant,
     /// When the client last took a part of the answer.
     taken: Instant,
-    /// Seconds of computation that its requests took; halves every second.
-    used_s: f64,
-    used_at: Instant,
+    /// The computation of its pages.
+    used: Usage,
 }
 
 /// How long each phase may take.
@@ -82,10 +84,11 @@ impl Limits {
 }
 
 impl Connection {
-    pub(super) fn new(peer: IpAddr, is_extra: bool) -> Arc<Self> {
+    pub(super) fn new(address: IpAddr, is_extra: bool) -> Arc<Self> {
         let now = Instant::now();
-        let state = State { phase: Phase::New, since: now, taken: now, used_s: 0.0, used_at: now };
-        Arc::new(Self { peer, is_extra, state: Mutex::new(state), evicted: Notify::new() })
+        let state = State { phase: Phase::New, since: now, taken: now, used: Usage::none(now) };
+        let (address, peer) = (address.to_canonical(), peer(address));
+        Arc::new(Self { address, peer, is_extra, state: Mutex::new(state), evicted: Notify::new() })
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -128,22 +131,22 @@ impl Connection {
         self.evicted.notify_one();
     }
 
-    /// Microseconds of computation that the latest requests took: the more, the later is its turn.
-    pub(super) fn used_us(&self) -> u64 {
-        (self.state.lock().used_now() * 1e6) as u64
+    /// Seconds of computation that its latest pages took.
+    pub(super) fn used_s(&self) -> f64 {
+        self.state.lock().used.seconds_at(Instant::now())
     }
 
-    /// Adds the time that a request took to compute.
+    /// Adds the time that a page took to compute.
     pub(super) fn charge(&self, took: Duration) {
-        let mut state = self.state.lock();
-        state.used_s = state.used_now() + took.as_secs_f64();
-        state.used_at = Instant::now();
+        self.state.lock().used.add(took, Instant::now());
     }
 }
 
-impl State {
-    fn used_now(&self) -> f64 {
-        self.used_s * (-self.used_at.elapsed().as_secs_f64()).exp2()
+/// What connections are counted by: an IPv4 address, or an IPv6 network as one customer gets it.
+pub(super) fn peer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
     }
 }
 
@@ -271,5 +274,18 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_customer_are_one_peer() {
+        let parsed = |text: &str| peer(text.parse().unwrap());
+        assert_eq!(parsed("2001:db8:1:2:3::4"), parsed("2001:db8:1:2:ffff::"));
+        assert_ne!(parsed("2001:db8:1:2::"), parsed("2001:db8:1:3::"));
+        assert_eq!(parsed("::ffff:10.0.0.1"), parsed("10.0.0.1"));
     }
 }

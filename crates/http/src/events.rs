@@ -52,7 +52,7 @@ impl Server {
             return Err(Problem::new(Code::Overloaded, detail).retry_after(1));
         };
         let ingested = self.engine.ingest_from(caller.sender(), records).await?;
-        caller.fine(ingested.quarantined.len() + ingested.refused_again.len());
+        caller.charge_refused(ingested.quarantined.len() + ingested.refused_again.len());
         Ok(ingested)
     }
 }
@@ -66,16 +66,18 @@ fn is_plain_text(headers: &HeaderMap) -> bool {
 /// Send events
 ///
 /// A JSON array, one object, or one object per line (`application/x-ndjson`); plain, gzip or zstd. After the answer the
-/// events are durable, and the next recommendation for their shoppers uses them. One bad record never fails its batch; if
-/// no record is taken, the answer is 422 with the reasons. Sending a batch again is safe where its events have an `id` or
-/// a time (`at`): an event without both is a new one each time.
+/// events are durable, and the next recommendation for their shoppers uses them. One bad record never fails its batch;
+/// if no record is taken, the answer is 422 with the reasons. Sending a batch again is safe where its events have an
+/// `id` or a time (`at`): an event without both is a new one each time.
 ///
-/// A browser's `navigator.sendBeacon` can set neither the type of a text nor a header: `text/plain` is read as JSON here,
-/// and a key with no other scopes than `publish` and `search` may be in the address, as `?key=`.
+/// A browser's `navigator.sendBeacon` can set neither the type of a text nor a header: `text/plain` is read as JSON
+/// here, and a key with no other scopes than `publish` and `search` may be in the address, as `?key=`.
 ///
 /// What comes with a key without the scope `write` could have been sent by anybody, and is kept apart: its ids are in a
-/// namespace of the key (`@publish:KEY:ID`); it belongs to its `session`, whatever `user` it names; and it has no effect
-/// if neither the catalogue nor an event of the shop's own names its item. Of such a key the rate counts events.
+/// namespace of the key (`@publish:KEY:ID`); it belongs to its `session`, whatever `user` it names; and it has no
+/// effect if neither the catalogue nor an event of the shop's own names its item, or if it is a purchase or a return,
+/// which the shop's backend reports (`check.published.purchases`). Of such a key the rate counts events. With a key
+/// that has `write` and not `admin`, an `id` that begins with `@publish:` is refused (`reserved_id`).
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -104,8 +106,8 @@ pub(super) async fn post_events(
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }
     let ingested = match caller.sender() {
-        Sender::Shop => server.engine.ingest_async(records).await?,
         Sender::Published(_) => server.ingest_published(records, &caller).await?,
+        own => server.engine.ingest_from(own, records).await?,
     };
     refuse_if_nothing_taken(&ingested)?;
     Ok(Json(ingested.into()))

@@ -1,11 +1,9 @@
 //! `fields`: what an answer says of each item beside its id and score.
 //!
-//! In: names of fields, as a list or with commas between them, and the facts. Out: those fields of each item's
+//! In: names of fields, as a list or with commas between them, and an item. Out: those fields of the item's
 //! description, with what a variant has from its product. So a page can be drawn from one answer.
 
-use accrue_engine::Engine;
-use accrue_event::{Attributes, ItemId, Timestamp};
-use accrue_serve::Recommended;
+use accrue_event::{Attributes, Timestamp};
 use accrue_store::Described;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,7 +11,6 @@ use utoipa::ToSchema;
 
 use super::params::At;
 use super::problem::Problem;
-use super::recommend::RecommendedBody;
 use super::schema::AttributesRecord;
 
 /// Names in one request, at most.
@@ -191,21 +188,16 @@ impl DescriptionBody {
 }
 
 impl Fields {
-    /// The items of an answer with what was asked for.
-    pub(super) fn of(&self, engine: &Engine, items: Vec<Recommended>) -> Vec<RecommendedBody> {
-        let mut bodies: Vec<RecommendedBody> = items.into_iter().map(RecommendedBody::from).collect();
-        if self.0.is_empty() {
-            return bodies;
-        }
-        engine.with_shop(|shop| {
-            let described = |id: &ItemId| shop.facts.described(shop.facts.items.get(id.as_str())?);
-            for body in &mut bodies {
-                // An item of an answer was known a moment ago, and items do not vanish.
-                let Some(item) = described(&body.id) else { continue };
-                self.0.iter().for_each(|field| body.description.add(field, item));
-            }
-        });
-        bodies
+    /// Whether nothing is asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is asked for of an item.
+    pub(super) fn describe(&self, item: Described<'_>) -> DescriptionBody {
+        let mut body = DescriptionBody::default();
+        self.0.iter().for_each(|field| body.add(field, item));
+        body
     }
 }
 
@@ -238,10 +230,7 @@ mod tests {
         let mut item = Item::bare("mug".into());
         (item.title, item.price) = (Some("Red mug".into()), Some(8.9));
         item.attributes.insert("colour".into(), Attribute::Text("red".into()));
-        let mut body = DescriptionBody::default();
-        for field in &read(r#""title,price,image,attributes.colour,attributes.size""#).unwrap().0 {
-            body.add(field, (&item).into());
-        }
+        let body = read(r#""title,price,image,attributes.colour,attributes.size""#).unwrap().describe((&item).into());
         let text = serde_json::to_string(&body).unwrap();
         assert_eq!(text, r#"{"title":"Red mug","price":8.9,"attributes":{"colour":"red"}}"#);
     }

@@ -6,13 +6,16 @@
 //!
 //! Recommendations and searches take about a millisecond of one core and run where the request is read, as many at a
 //! time as there are cores ([`N_SPARE_THREADS`] threads are left for the rest); what may take longer (large bodies,
-//! batches of requests, decompression) runs on the threads for blocking work. Writes wait for the engine's writer without
-//! holding a thread.
+//! batches of requests, decompression) runs on the threads for blocking work. Writes wait for the engine's writer
+//! without holding a thread.
 
 mod access;
+mod answer;
 mod body;
 mod caller;
 mod connection;
+#[cfg(test)]
+mod documented;
 mod events;
 mod fields;
 mod forget;
@@ -20,6 +23,7 @@ mod ingested;
 mod items;
 mod large;
 mod listener;
+mod lists;
 mod metrics;
 mod middleware;
 mod params;
@@ -31,6 +35,7 @@ mod rates;
 mod recommend;
 mod records;
 mod request_id;
+mod route_table;
 mod router;
 pub mod schema;
 mod search;

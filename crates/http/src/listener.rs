@@ -1,13 +1,13 @@
 //! Accepting connections, and how many may be open at a time: in total and for each peer.
 //!
 //! At a limit, a new connection takes the place of one that keeps the server waiting: first those that have sent no
-//! request, then those that take no answer or send no body, then idle ones, each time the one that has waited longest. If
-//! all of them work, a few more are accepted for the probes; other requests on these are answered 503.
+//! request, then those that take no answer or send no body, then idle ones, each time the one that has waited longest.
+//! If all of them work, a few more are accepted for the probes; other requests on these are answered 503.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::connection::{self, Connection, Limits, Phase};
+use super::connection::{self, Connection, Limits, Phase, peer};
 use super::settings::HttpSettings;
 
 /// Connections beyond the limit, which are for probes.
@@ -57,8 +57,9 @@ impl Connections {
         (open.connections.len(), open.n_evicted)
     }
 
-    /// Makes room for a connection of that peer, and enters it. `None` if not even the reserve has room.
-    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Entered> {
+    /// Makes room for a connection from that address, and enters it. `None` if not even the reserve has room.
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entered> {
+        let peer = peer(address);
         let mut open = self.open.lock();
         let is_full_for_peer = open.per_peer.get(&peer).is_some_and(|n| *n >= self.most_per_peer);
         let is_full = open.connections.len() - open.n_extra >= self.most;
@@ -70,7 +71,7 @@ impl Connections {
         if is_extra && open.n_extra >= N_EXTRA && !open.evict(None, true) {
             return None;
         }
-        let connection = Connection::new(peer, is_extra);
+        let connection = Connection::new(address, is_extra);
         let number = open.next;
         open.next += 1;
         open.add(number, &connection);
@@ -167,7 +168,7 @@ pub(super) async fn serve(
             }
         };
         // Without room even in the reserve, the connection is closed at once.
-        let Some(entered) = connections.enter(peer(address.ip())) else { continue };
+        let Some(entered) = connections.enter(address.ip()) else { continue };
         tokio::spawn(one(stream, entered, router.clone(), limits, stopped.clone()));
     }
     drop((listener, stopped));
@@ -187,14 +188,6 @@ async fn one(stream: TcpStream, entered: Entered, router: Router, limits: Limits
 fn is_of_the_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset)
-}
-
-/// What connections are counted by: an IPv4 address, or an IPv6 network as one customer gets it.
-pub(super) fn peer(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
-    }
 }
 
 /// Raises the limit of open files as far as the system allows, and returns how many connections it leaves room for.
@@ -281,13 +274,5 @@ mod tests {
         assert!(!next.connection.is_extra);
         let open = connections.open.lock();
         assert!(open.connections.contains_key(&other.number) && !open.connections.contains_key(&own.number));
-    }
-
-    #[test]
-    fn addresses_of_one_customer_are_one_peer() {
-        let parsed = |text: &str| peer(text.parse().unwrap());
-        assert_eq!(parsed("2001:db8:1:2:3::4"), parsed("2001:db8:1:2:ffff::"));
-        assert_ne!(parsed("2001:db8:1:2::"), parsed("2001:db8:1:3::"));
-        assert_eq!(parsed("::ffff:10.0.0.1"), parsed("10.0.0.1"));
     }
 }

@@ -16,9 +16,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::access::{Access, Asked, access, is_page};
+use super::access::{Access, Asked};
 use super::connection::{Connection, Phase};
 use super::problem::{Code, Problem};
+use super::route_table::Route;
 use super::server::Server;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,9 +49,11 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let route = route.as_ref().map(MatchedPath::as_str);
     let request_id = request_id(&server, request.headers());
     let origin = server.access.allowed_origin(request.headers());
+    let key = server.access.key_name(request.uri(), request.headers()).map(str::to_owned);
+    let route_entry = server.routes.find(&method, route);
     let answered = match server.access.preflight(&method, request.headers()) {
         Some(preflight) => preflight,
-        None => admitted(&server, access(&method, route), is_page(route), request, next, started).await,
+        None => admitted(&server, &route_entry, request, next, started).await,
     };
     let mut response = match answered.extensions().get::<Problem>() {
         Some(problem) => with_headers_of(&answered, problem.render(&request_id)),
@@ -72,21 +75,18 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let took = started.elapsed();
     let route = route.unwrap_or("unmatched");
     server.metrics.observe(&method, route, status, took);
-    tracing::info!(
-        target: "accrue::access",
-        method = method.as_str(), route, status, took_ms = took.as_secs_f64() * 1e3, request_id,
-    );
+    let (method, took_ms, key) = (method.as_str(), took.as_secs_f64() * 1e3, key.as_deref().unwrap_or("-"));
+    // Probes come every few seconds, and say nothing as long as they succeed.
+    if route_entry.access == Access::Open && status < 400 {
+        tracing::debug!(target: "accrue::access", method, route, status, took_ms, key, request_id);
+    } else {
+        tracing::info!(target: "accrue::access", method, route, status, took_ms, key, request_id);
+    }
     response
 }
 
-async fn admitted(
-    server: &Server,
-    access: Access,
-    is_page: bool,
-    mut request: Request,
-    next: Next,
-    started: Instant,
-) -> Response {
+async fn admitted(server: &Server, route: &Route, mut request: Request, next: Next, started: Instant) -> Response {
+    let access = route.access;
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
     // Probes are answered even when the server is busy.
     if access != Access::Open && connection.as_ref().is_some_and(|connection| connection.is_extra) {
@@ -97,12 +97,16 @@ async fn admitted(
         uri: request.uri(),
         version: request.version(),
         headers: request.headers(),
-        connected: connection.as_ref().map(|connection| connection.peer),
+        connected: connection.as_ref().map(|connection| connection.address),
     };
-    match server.access.admit(access, asked, started) {
-        Ok(caller) => drop(request.extensions_mut().insert(caller)),
+    let caller = match server.access.admit(access, asked, started) {
+        Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
+    };
+    if let Err(problem) = route.check_query(request.uri()) {
+        return problem.into_response();
     }
+    request.extensions_mut().insert(caller.clone());
     // A request counts as being served when it is here as a whole: what waits for its client is no work.
     let mut _permit = None;
     if access != Access::Open && !request.body().is_end_stream() {
@@ -118,8 +122,8 @@ async fn admitted(
         return overloaded("too many requests at a time").into_response();
     }
     let mut turn = None;
-    if is_page {
-        turn = server.turns.take(connection.as_ref().map_or(0, |connection| connection.used_us())).await;
+    if route.is_page {
+        turn = server.turns.take(caller.claim(connection.as_deref())).await;
         if turn.is_none() {
             return overloaded("too many pages at a time").into_response();
         }

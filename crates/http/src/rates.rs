@@ -1,8 +1,15 @@
 //! How fast a key may be used: by all of its clients, and by each address.
 //!
-//! In: the time, and what a request costs in tokens. Out: whether it may go on, or after how many seconds to try again. A
-//! request of events costs as many tokens as it has events, which is known when its body was read: it enters with one
-//! token and may then run the bucket into debt, so that a batch is never too large to be sent at all.
+//! In: the time, and what a request costs in tokens. Out: whether it may go on, or after how many seconds to try again.
+//! A request of events costs as many tokens as it has events, which is known when its body was read: it enters with one
+//! token and may then leave the bucket below zero, so that a batch is never too large to be sent at all.
+//!
+//! A request is charged to the bucket of its address and to that of its key, in this order, so that one address never
+//! spends what belongs to the others:
+//!
+//! - one that is not let in, whichever bucket is empty, is charged to neither;
+//! - one whose body was read has cost time, and is charged to its address in any case; to its key only if it goes on;
+//! - what refused events cost beyond that is charged to their address alone.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,11 +24,11 @@ const PUBLISHED_BURST_S: f64 = 10.0;
 const BURST_S: f64 = 2.0;
 /// One address may use this share of such a key's rate, where the settings name none.
 const SHARE_OF_ADDRESS: f64 = 0.25;
-/// Seconds for which a debt can stop an address, at most.
-const DEBT_S: f64 = 60.0;
+/// Seconds that a bucket below zero takes to fill up to zero, at most.
+const MAX_WAIT_S: f64 = 60.0;
 /// Addresses that are counted apart; beyond it, those that came last share one count.
 const MAX_ADDRESSES: usize = 10_000;
-/// How often the addresses are looked through for such as say nothing, at most.
+/// How often the addresses whose buckets are full are removed, at most.
 const SWEPT_AFTER: Duration = Duration::from_secs(1);
 
 /// A token bucket: refilled evenly, up to the tokens of some seconds.
@@ -52,7 +59,7 @@ impl Bucket {
     }
 
     fn spend(&mut self, tokens: f64) {
-        self.tokens = (self.tokens - tokens).max(-DEBT_S * self.per_s);
+        self.tokens = (self.tokens - tokens).max(-MAX_WAIT_S * self.per_s);
     }
 }
 
@@ -69,7 +76,7 @@ struct Addresses {
 
 struct Counted {
     buckets: HashMap<IpAddr, Bucket>,
-    /// When those that say nothing were last removed.
+    /// When those with full buckets were last removed.
     swept: Instant,
 }
 
@@ -89,24 +96,25 @@ impl Rates {
 
     /// Takes the token that each request costs.
     pub(super) fn enter(&self, address: Option<IpAddr>, now: Instant) -> Result<(), u64> {
-        if let (Some(addresses), Some(address)) = (&self.of_addresses, address) {
-            addresses.with(address, now, |bucket| {
-                bucket.wait(1.0, now)?;
-                bucket.spend(1.0);
-                Ok::<(), u64>(())
-            })?;
-        }
-        let Some(bucket) = &self.of_key else { return Ok(()) };
-        let mut bucket = bucket.lock();
-        bucket.wait(1.0, now)?;
-        bucket.spend(1.0);
-        Ok(())
+        let take = |bucket: &mut Bucket| {
+            bucket.wait(1.0, now)?;
+            bucket.spend(1.0);
+            Ok(())
+        };
+        let of_key = || self.of_key.as_ref().map_or(Ok(()), |bucket| take(&mut bucket.lock()));
+        let (Some(addresses), Some(address)) = (&self.of_addresses, address) else { return of_key() };
+        addresses.with(address, now, |bucket| {
+            bucket.wait(1.0, now)?;
+            of_key()?;
+            bucket.spend(1.0);
+            Ok(())
+        })
     }
 
-    /// Takes what a request costs beyond that. It may leave a debt, but none is let in while there is one.
+    /// Takes what a request costs beyond that. It may leave a bucket below zero; while it is, no request is let in.
     pub(super) fn charge(&self, address: Option<IpAddr>, tokens: f64, now: Instant) -> Result<(), u64> {
         if let (Some(addresses), Some(address)) = (&self.of_addresses, address) {
-            // What was read has cost time, so that it is spent in any case.
+            // What was read has cost time, so its address pays in any case.
             addresses.with(address, now, |bucket| {
                 let wait = bucket.wait(0.0, now);
                 bucket.spend(tokens);
@@ -120,8 +128,8 @@ impl Rates {
         Ok(())
     }
 
-    /// Takes from the address alone, which what it sent has cost the others.
-    pub(super) fn fine(&self, address: Option<IpAddr>, tokens: f64, now: Instant) {
+    /// Takes from the address alone what its refused events cost.
+    pub(super) fn charge_address(&self, address: Option<IpAddr>, tokens: f64, now: Instant) {
         if let (Some(addresses), Some(address)) = (&self.of_addresses, address) {
             addresses.with(address, now, |bucket| bucket.spend(tokens));
         }
@@ -135,7 +143,7 @@ impl Addresses {
         let is_full = buckets.len() >= MAX_ADDRESSES && !buckets.contains_key(&address);
         if is_full && now.saturating_duration_since(*swept) >= SWEPT_AFTER {
             *swept = now;
-            // A full bucket says nothing.
+            // A full bucket is what an address without one would get.
             buckets.retain(|_, bucket| {
                 bucket.refill(now);
                 bucket.tokens < bucket.most
@@ -189,9 +197,33 @@ mod tests {
         assert_eq!(rates.charge(address(1), 251.0, start), Ok(()));
         assert_eq!(rates.enter(address(1), start), Err(1));
         assert_eq!(rates.enter(address(2), start), Ok(()));
-        rates.fine(address(2), 10_000.0, start);
-        assert_eq!(rates.enter(address(2), start), Err(61), "a debt has a bound");
+        rates.charge_address(address(2), 10_000.0, start);
+        assert_eq!(rates.enter(address(2), start), Err(61), "the wait has a bound");
         assert_eq!(rates.enter(None, start), Ok(()), "an address that is not known has no limit of its own");
+    }
+
+    #[test]
+    fn a_refused_request_is_not_charged_to_others() {
+        let start = Instant::now();
+        // The address has nothing left: what it sends is not charged to the key.
+        let rates = Rates::new(true, Some(100.0), None, start);
+        assert_eq!(rates.charge(address(1), 250.0, start), Ok(()));
+        for _ in 0..1_000 {
+            assert!(rates.enter(address(1), start).is_err());
+        }
+        let of_others = (2..6).map(|n| (0..250).filter(|_| rates.enter(address(n), start).is_ok()).count());
+        assert_eq!(of_others.sum::<usize>(), 750, "of the 1,000 tokens of the key");
+        // The key has nothing left: an address that was not let in is not charged.
+        assert!(rates.enter(address(6), start).is_err());
+        let later = start + Duration::from_secs(10);
+        assert_eq!((0..1_000).filter(|_| rates.enter(address(6), later).is_ok()).count(), 250);
+        // A body that was read is charged to its address, and to its key only if it goes on.
+        let rates = Rates::new(true, Some(100.0), None, start);
+        assert_eq!(rates.charge(address(1), 300.0, start), Ok(()));
+        assert!(rates.charge(address(1), 700.0, start).is_err());
+        assert_eq!(rates.charge(None, 701.0, start), Ok(()), "700 tokens were left");
+        let wait = rates.enter(address(1), start + Duration::from_secs(30));
+        assert_eq!(wait, Err(1), "1,000 tokens were taken of its 250, and 25 come in a second");
     }
 
     #[test]

@@ -1,22 +1,21 @@
-//! Recommendations: for a shopper, for a page about items, and for the shop as a whole.
+//! Recommendations for a shopper, and for a page about items.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use accrue_engine::{Answered, Engine, Refused};
-use accrue_event::{EventType, ItemId, RawEvent, RawValue};
-use accrue_serve::{
-    Grouping, IncompleteItems, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor,
-};
-use accrue_store::Assignment;
+use accrue_event::{EventType, RawEvent, RawValue};
+use accrue_serve::{IncompleteItems, RecommendRequest, Seen, Visitor};
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+pub(super) use super::answer::{ArmBody, PERSONS_LEFT_OUT, RecommendedBody, VariantsBody, took_ms};
+use super::answer::{EVENTS_IGNORED, IncompleteBody, RecommendationBody};
 use super::body::{self, off_worker};
 use super::caller::Caller;
-use super::fields::{DescriptionBody, FieldNames, Fields};
+use super::fields::{FieldNames, Fields};
 use super::ingested::RefusedBody;
 use super::params::{At, Id, MAX_OFFSET, N, Params};
 use super::problem::{Problem, ProblemDocument};
@@ -27,49 +26,8 @@ use super::server::Server;
 const MAX_ITEMS: usize = 1000;
 /// Events that a request may carry.
 const MAX_EVENTS: usize = 1000;
-/// In `degraded`: the key of the request may not ask about users, or for reasons.
-pub(super) const PERSONS_LEFT_OUT: &str = "persons_left_out";
 /// Requests of a batch.
 const MAX_REQUESTS: usize = 100;
-
-/// Whether variants of a product (items with one parent) count as one.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum VariantsBody {
-    /// A page shows one variant of a product, and what is excluded, seen or similar counts for all of its variants.
-    #[default]
-    One,
-    /// Each variant is an item of its own.
-    All,
-}
-
-impl From<VariantsBody> for Grouping {
-    fn from(variants: VariantsBody) -> Self {
-        match variants {
-            VariantsBody::One => Grouping::Product,
-            VariantsBody::All => Grouping::Item,
-        }
-    }
-}
-
-/// Whether items at price 0 or without a title are recommended.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum IncompleteBody {
-    /// They are not recommended.
-    Hide,
-    /// They are recommended like all others.
-    Show,
-}
-
-impl From<IncompleteBody> for IncompleteItems {
-    fn from(incomplete: IncompleteBody) -> Self {
-        match incomplete {
-            IncompleteBody::Hide => IncompleteItems::Hide,
-            IncompleteBody::Show => IncompleteItems::Show,
-        }
-    }
-}
 
 /// Reads `keep`, `drop`, or `drop:` with the types of events whose items are left out.
 fn seen(at: At<'_>, text: Option<&str>, engine: &Engine) -> Result<Seen, Problem> {
@@ -119,10 +77,11 @@ pub(super) struct RecommendBody {
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
     session: Option<String>,
-    /// The kind of page. `home` keeps places for what the shopper has not bought yet: as large a part as first purchases
-    /// are expected to be of what this shopper buys next. `again` ("buy it again") has only what the shopper bought and
-    /// did not send back. Other words (`product`, `basket`, `category`, `email`) do not change the order by themselves; what
-    /// is chosen in a scene that events name in their property `scene` counts where the model `affinity` is enabled.
+    /// The kind of page. `home` keeps places for what the shopper has not bought yet: as large a part as first
+    /// purchases are expected to be of what this shopper buys next. `again` ("buy it again") has only what the shopper
+    /// bought and did not send back. Other words (`product`, `basket`, `category`, `email`) do not change the order by
+    /// themselves; what is chosen in a scene that events name in their property `scene` counts where the model
+    /// `affinity` is enabled.
     #[schema(example = "home")]
     scene: Option<String>,
     /// The kind of device (`phone`, `desktop`), as events name it in their property `device`. It counts where the model
@@ -164,8 +123,8 @@ pub(super) struct RecommendBody {
     /// How much diversity weighs against score: 0 to 1.
     #[schema(minimum = 0, maximum = 1, default = 0)]
     diversity: Option<f32>,
-    /// What the answer says of each item beside its id: names such as `title`, `price`, `image`, `attributes.colour`, as a
-    /// list or with commas between them. A variant has from its product what it lacks.
+    /// What the answer says of each item beside its id: names such as `title`, `price`, `image`, `attributes.colour`,
+    /// as a list or with commas between them. A variant has from its product what it lacks.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, example = json!(["title", "price", "image"]))]
     fields: FieldNames,
@@ -250,113 +209,6 @@ fn of_visitor(mut events: Vec<RawEvent>, visitor: &Visitor) -> Vec<RawEvent> {
     events
 }
 
-/// An answer with recommendations.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RecommendationBody {
-    /// Id of this answer; send it back with the events that it leads to.
-    #[schema(example = "67408f1ab3c2-1f")]
-    recommendation_id: String,
-    /// Version of the models that answered.
-    #[schema(example = 412)]
-    version: u64,
-    /// Records of the log that the models have learned from.
-    #[schema(example = 48213)]
-    offset: u64,
-    /// Time inside the server, in milliseconds.
-    #[schema(example = 0.61)]
-    took_ms: f64,
-    /// Products that are on sale, pass the filter and are not left out for this shopper; items with `variants=all`.
-    #[schema(example = 1250)]
-    total: usize,
-    /// What could not be done as requested, such as `cold_user`; empty if everything was done.
-    #[schema(value_type = Vec<String>, example = json!([]))]
-    degraded: Vec<&'static str>,
-    /// Inline events that the check refused, by their place in the request; the answer was made without them, and
-    /// `degraded` says `events_ignored`. Absent if there are none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ignored_events: Vec<RefusedBody>,
-    /// The experiment that is running, and the shopper's arm of it; absent if there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    experiment: Option<ArmBody>,
-    /// Best first.
-    items: Vec<RecommendedBody>,
-}
-
-/// An arm of an experiment.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Arm)]
-pub(super) struct ArmBody {
-    /// The experiment.
-    #[schema(example = "variety")]
-    name: String,
-    /// The shopper's arm.
-    #[schema(example = "b")]
-    arm: String,
-}
-
-impl From<&Assignment> for ArmBody {
-    fn from(assignment: &Assignment) -> Self {
-        Self { name: assignment.experiment.to_string(), arm: assignment.arm.to_string() }
-    }
-}
-
-/// An item of an answer.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RecommendedBody {
-    /// Which item.
-    #[schema(value_type = String, example = "sku-9")]
-    pub(super) id: ItemId,
-    /// Comparable within one answer only.
-    #[schema(example = 0.82)]
-    score: f32,
-    /// What `fields` asks for.
-    #[serde(flatten)]
-    pub(super) description: DescriptionBody,
-    /// The reasons, if requested; their shares sum to the score.
-    #[schema(value_type = Vec<ReasonBody>)]
-    reasons: Vec<Reason>,
-}
-
-/// One term of a score.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Reason)]
-#[allow(dead_code, reason = "documents accrue_serve::Reason, which is serialised unchanged")]
-pub(super) struct ReasonBody {
-    /// Stable code.
-    #[schema(example = "because_of_event")]
-    code: String,
-    /// A sentence for people.
-    #[schema(example = "You viewed Red mug yesterday")]
-    text: String,
-    /// The item of the history that is cited, if any.
-    #[schema(example = "sku-3")]
-    item: Option<String>,
-    /// The event of the history that is cited, if any.
-    event: Option<CitedEventBody>,
-    /// What the reason adds to the score.
-    #[schema(example = 0.4)]
-    share: f32,
-}
-
-/// The event that a reason cites.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = CitedEvent)]
-#[allow(dead_code, reason = "documents accrue_serve::CitedEvent, which is serialised unchanged")]
-pub(super) struct CitedEventBody {
-    /// Its type.
-    #[schema(example = "view")]
-    r#type: String,
-    /// When it happened.
-    #[schema(example = "2026-11-21T10:00:00Z")]
-    at: String,
-}
-
-impl From<Recommended> for RecommendedBody {
-    fn from(Recommended { id, score, reasons }: Recommended) -> Self {
-        Self { id, score, description: DescriptionBody::default(), reasons }
-    }
-}
-
 impl Server {
     /// Answers a request.
     fn recommend(&self, asked: Asked, started: Instant) -> Result<RecommendationBody, Problem> {
@@ -364,38 +216,13 @@ impl Server {
         let recommendation_id = self.ids.next();
         let Answered { answer: mut recommendation, arm } = self.engine.recommend(&recommendation_id, request)?;
         if !ignored.is_empty() {
-            recommendation.degraded.push("events_ignored");
+            recommendation.degraded.push(EVENTS_IGNORED);
         }
         let mut body = self.recommendation(recommendation_id, recommendation, &fields, started);
         body.experiment = arm.as_ref().map(ArmBody::from);
         body.ignored_events = ignored.into_iter().map(RefusedBody::from).collect();
         Ok(body)
     }
-
-    fn recommendation(
-        &self,
-        recommendation_id: String,
-        recommendation: Recommendation,
-        fields: &Fields,
-        started: Instant,
-    ) -> RecommendationBody {
-        RecommendationBody {
-            recommendation_id,
-            version: recommendation.version,
-            offset: recommendation.offset,
-            total: recommendation.total,
-            degraded: recommendation.degraded,
-            ignored_events: Vec::new(),
-            experiment: None,
-            items: fields.of(&self.engine, recommendation.items),
-            took_ms: took_ms(started),
-        }
-    }
-}
-
-/// Milliseconds since then, to the microsecond.
-pub(super) fn took_ms(started: Instant) -> f64 {
-    started.elapsed().as_micros() as f64 / 1e3
 }
 
 /// Recommend items
@@ -433,7 +260,8 @@ pub(super) async fn recommend(
 pub(super) struct RecommendParams {
     /// The visit.
     session: Option<String>,
-    /// The kind of page: `home` keeps places for what the shopper has not bought yet, `again` has only what they bought.
+    /// The kind of page: `home` keeps places for what the shopper has not bought yet, `again` has only what they
+    /// bought.
     #[param(example = "home")]
     scene: Option<String>,
     /// The kind of device: `phone`, `desktop`.
@@ -459,8 +287,8 @@ pub(super) struct RecommendParams {
     incomplete: Option<IncompleteBody>,
     /// How much diversity weighs against score: 0 to 1.
     diversity: Option<f32>,
-    /// What the answer says of each item beside its id, with commas between the names. A variant has from its product what
-    /// it lacks.
+    /// What the answer says of each item beside its id, with commas between the names. A variant has from its product
+    /// what it lacks.
     #[serde(default)]
     #[param(value_type = Option<String>, example = "title,price,image")]
     fields: FieldNames,
@@ -582,113 +410,4 @@ pub(super) async fn recommend_batch(
     };
     let recommendations = off_worker(answer).await?;
     Ok(Json(RecommendationBatch { took_ms: took_ms(started), recommendations }))
-}
-
-/// The query parameters of lists without a shopper.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListParams {
-    /// Number of items: 1 to 1000, 10 if left out.
-    #[param(minimum = 1, maximum = 1000)]
-    n: Option<usize>,
-    /// What may be shown.
-    #[param(example = "category:mugs")]
-    filter: Option<String>,
-    /// Whether variants of a product count as one: `one` (if left out) or `all`.
-    #[serde(default)]
-    #[param(inline)]
-    variants: VariantsBody,
-    /// Whether items at price 0 or without a title may be recommended: `hide` or `show`; what the configuration says if
-    /// left out.
-    #[param(inline)]
-    incomplete: Option<IncompleteBody>,
-    /// What the answer says of each item beside its id, with commas between the names. A variant has from its product what
-    /// it lacks.
-    #[serde(default)]
-    #[param(value_type = Option<String>, example = "title,price,image")]
-    fields: FieldNames,
-}
-
-impl ListParams {
-    fn into_request(self, engine: &Engine) -> Result<(ListRequest, Fields), Problem> {
-        let fields = self.fields.read(At(""))?;
-        let list = ListRequest {
-            n: At("").count("n", self.n, 10, N)?,
-            filter: At("").filter(self.filter.as_deref(), engine)?,
-            grouping: self.variants.into(),
-            incomplete: self.incomplete.map(IncompleteItems::from),
-        };
-        Ok((list, fields))
-    }
-}
-
-/// Items like this one
-#[utoipa::path(
-    get,
-    path = "/v1/items/{id}/similar",
-    tag = "serve",
-    params(("id" = String, Path, description = "The item's id", example = "sku-9"), ListParams),
-    responses(
-        (status = 200, description = "Items, most similar first", body = RecommendationBody),
-        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
-    )
-)]
-pub(super) async fn similar(
-    State(server): State<Arc<Server>>,
-    Extension(caller): Extension<Caller>,
-    Id(id): Id,
-    Params(params): Params<ListParams>,
-) -> Result<Json<RecommendationBody>, Problem> {
-    let started = Instant::now();
-    let (list, fields) = params.into_request(&server.engine)?;
-    caller.charge_page(list.n)?;
-    let recommendation = server.engine.similar(&ItemId::new(id), &list)?;
-    Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
-}
-
-/// The most popular items
-#[utoipa::path(
-    get,
-    path = "/v1/trending",
-    tag = "serve",
-    params(ListParams),
-    responses(
-        (status = 200, description = "Items, most popular first", body = RecommendationBody),
-        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
-    )
-)]
-pub(super) async fn trending(
-    State(server): State<Arc<Server>>,
-    Extension(caller): Extension<Caller>,
-    Params(params): Params<ListParams>,
-) -> Result<Json<RecommendationBody>, Problem> {
-    let started = Instant::now();
-    let (list, fields) = params.into_request(&server.engine)?;
-    caller.charge_page(list.n)?;
-    let recommendation = server.engine.trending(&list)?;
-    Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
-}
-
-/// The newest items
-#[utoipa::path(
-    get,
-    path = "/v1/new",
-    tag = "serve",
-    params(ListParams),
-    responses(
-        (status = 200, description = "Items, newest first", body = RecommendationBody),
-        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
-    )
-)]
-pub(super) async fn new_items(
-    State(server): State<Arc<Server>>,
-    Extension(caller): Extension<Caller>,
-    Params(params): Params<ListParams>,
-) -> Result<Json<RecommendationBody>, Problem> {
-    let started = Instant::now();
-    let (list, fields) = params.into_request(&server.engine)?;
-    caller.charge_page(list.n)?;
-    let recommendation = server.engine.new_items(&list)?;
-    Ok(Json(server.recommendation(server.ids.next(), recommendation, &fields, started)))
 }

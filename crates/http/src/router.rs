@@ -13,7 +13,6 @@ use axum::http::{Method, Uri};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::AccessControl;
@@ -21,11 +20,12 @@ use super::large::LargeBodies;
 use super::metrics::Metrics;
 use super::problem::{Code, Problem, ProblemDocument};
 use super::request_id::RequestIds;
+use super::route_table::Registry;
 use super::server::Server;
-use super::settings::HttpSettings;
+use super::settings::{HttpSettings, Scope};
 use super::turns::Turns;
 use super::{
-    events, forget, items, listener, middleware, probes, quality, quarantine, recommend, search, status, users,
+    events, forget, items, listener, lists, middleware, probes, quality, quarantine, recommend, search, status, users,
     versions,
 };
 
@@ -96,7 +96,8 @@ fn build(
     connections: Option<Arc<listener::Connections>>,
 ) -> Router {
     let n_turns = std::thread::available_parallelism().map_or(1, usize::from);
-    let (routes, openapi) = routes().split_for_parts();
+    let (routes, table) = registry().finish();
+    let (routes, openapi) = routes.split_for_parts();
     let server = Arc::new(Server {
         engine,
         access: AccessControl::new(&settings, is_loopback),
@@ -108,6 +109,7 @@ fn build(
         large_bodies: LargeBodies::new(settings.max_large_bodies),
         published_large_bodies: LargeBodies::new((settings.max_large_bodies / 4).max(1)),
         published_writes: Semaphore::new(events::PUBLISHED_AT_A_TIME as usize),
+        routes: table,
         openapi: serde_json::to_vec(&openapi).expect("a description is plain data").into(),
         settings,
     });
@@ -129,37 +131,41 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     )
 }
 
-fn routes() -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::with_openapi(Interface::openapi())
-        .routes(routes!(events::post_events))
-        .routes(routes!(items::post_items, items::patch_items))
-        .routes(routes!(items::get_item, items::put_item, items::patch_item, items::delete_item))
-        .routes(routes!(recommend::similar))
-        .routes(routes!(users::get_user, users::put_user, users::delete_user))
-        .routes(routes!(users::merge))
-        .routes(routes!(recommend::recommend))
-        .routes(routes!(recommend::recommend_user))
-        .routes(routes!(recommend::recommend_batch))
-        // The path of batches is also that of a user; the description has it as `/v1/recommend/{user}`.
-        .route("/v1/recommend/batch", axum::routing::get(recommend::recommend_user_batch))
-        .routes(routes!(recommend::trending))
-        .routes(routes!(recommend::new_items))
-        .routes(routes!(search::post_search, search::get_search))
-        .routes(routes!(quality::quality))
-        .routes(routes!(status::status))
-        .routes(routes!(versions::list))
-        .routes(routes!(versions::promote))
-        .routes(routes!(versions::rollback))
-        .routes(routes!(versions::release))
-        .routes(routes!(versions::ask, versions::dismiss))
-        .routes(routes!(quarantine::list, quarantine::decide))
-        .routes(routes!(forget::forget, forget::forgetting))
-        .routes(routes!(probes::healthz))
-        .routes(routes!(probes::readyz))
-        .routes(routes!(probes::metrics))
-        .routes(routes!(probes::openapi))
-        // A page for people is no part of the interface's description.
-        .route("/", axum::routing::get(probes::welcome))
+/// All routes: a line for what is new is all that the server needs to know of it, see `docs/add-a-route.md`.
+fn registry() -> Registry {
+    use Scope::{Admin, Publish, Read, Search, Write};
+    Registry::new(Interface::openapi())
+        .needs(Publish, routes!(events::post_events))
+        .needs(Write, routes!(items::post_items, items::patch_items))
+        .needs(Read, routes!(items::get_item))
+        .needs(Write, routes!(items::put_item, items::patch_item, items::delete_item))
+        .page(Search, routes!(lists::similar))
+        .needs(Read, routes!(users::get_user))
+        .needs(Write, routes!(users::put_user, users::delete_user))
+        .needs(Write, routes!(users::merge))
+        // Without a user these tell nothing about persons.
+        .page(Search, routes!(recommend::recommend))
+        .page(Read, routes!(recommend::recommend_user))
+        .page(Read, routes!(recommend::recommend_batch))
+        // The path of batches is also that of a user with this id.
+        .instance("/v1/recommend/batch", "/v1/recommend/{user}", axum::routing::get(recommend::recommend_user_batch))
+        .page(Search, routes!(lists::trending))
+        .page(Search, routes!(lists::new_items))
+        .page(Search, routes!(search::post_search, search::get_search))
+        .needs(Read, routes!(quality::quality))
+        .needs(Read, routes!(status::status))
+        .needs(Read, routes!(versions::list))
+        .needs(Admin, routes!(versions::promote))
+        .needs(Admin, routes!(versions::rollback))
+        .needs(Admin, routes!(versions::release))
+        .needs(Admin, routes!(versions::ask, versions::dismiss))
+        .needs(Admin, routes!(quarantine::list, quarantine::decide))
+        .needs(Admin, routes!(forget::forget, forget::forgetting))
+        .open(routes!(probes::healthz))
+        .open(routes!(probes::readyz))
+        .needs(Read, routes!(probes::metrics))
+        .open(routes!(probes::openapi))
+        .for_people("/", axum::routing::get(probes::welcome))
 }
 
 /// The general part of the interface's description; the routes add themselves.
@@ -200,29 +206,24 @@ impl utoipa::Modify for KeySchemes {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Method;
-
-    use super::super::access::{Access, access};
-    use super::super::settings::Scope;
+    use super::super::access::Access;
+    use super::super::route_table::operations;
     use super::*;
 
     #[test]
     fn every_documented_route_has_its_access() {
-        let openapi = routes().into_openapi();
+        let (routes, table) = registry().finish();
+        let openapi = routes.into_openapi();
         assert!(openapi.paths.paths.len() >= 18);
         for (path, item) in &openapi.paths.paths {
-            let methods = [
-                (Method::GET, &item.get),
-                (Method::POST, &item.post),
-                (Method::PUT, &item.put),
-                (Method::PATCH, &item.patch),
-                (Method::DELETE, &item.delete),
-            ];
-            for (method, operation) in methods.into_iter().filter(|(_, operation)| operation.is_some()) {
-                let needs_admin = access(&method, Some(path)) == Access::Needs(Scope::Admin);
+            for (method, operation) in operations(item) {
+                let route = table.find(&method, Some(path));
+                let needs_admin = route.access == Access::Needs(Scope::Admin);
                 let decides = path == "/v1/quarantine" || path == "/v1/forget" || path.starts_with("/v1/versions/");
                 assert_eq!(needs_admin, decides, "{method} {path}");
-                let summary = operation.as_ref().and_then(|operation| operation.summary.as_deref());
+                let is_unknown = route.check_query(&"/?no_such_parameter=1".parse().unwrap()).is_err();
+                assert_eq!(is_unknown, route.access != Access::Open, "{method} {path} takes any parameter");
+                let summary = operation.summary.as_deref();
                 assert!(summary.is_some_and(|summary| !summary.is_empty()), "{method} {path} has no summary");
             }
         }

@@ -12,6 +12,7 @@ use super::large::LargeBodies;
 use super::listener::Connections;
 use super::metrics::Metrics;
 use super::request_id::RequestIds;
+use super::route_table::RouteTable;
 use super::settings::HttpSettings;
 use super::turns::Turns;
 
@@ -34,6 +35,8 @@ pub(crate) struct Server {
     pub published_large_bodies: LargeBodies,
     /// Room in the writer's queue for events of such keys, counted in events.
     pub published_writes: Semaphore,
+    /// What each route needs and takes.
+    pub routes: RouteTable,
     /// The description of the interface, written once.
     pub openapi: Bytes,
 }

@@ -21,8 +21,8 @@ pub struct HttpSettings {
     pub body_limit_bytes: usize,
     /// The same for keys that every visitor can read.
     pub published_body_limit_bytes: usize,
-    /// Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` tells a client's address. This machine's
-    /// own are among them.
+    /// Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For`, or `Forwarded`, tells a client's
+    /// address. This machine's own are among them.
     pub trusted_proxies: Vec<String>,
     /// Most events in one request.
     pub max_events: usize,
@@ -59,13 +59,18 @@ pub struct Key {
     /// Web origins (`https://shop.example`, or `*`) whose pages may use it; empty allows no other site's page.
     #[serde(default)]
     pub origins: Vec<String>,
-    /// Requests per second, on average; twice as many in a burst. Of a key with the scopes `publish` and `search` alone,
-    /// which every visitor can read: events and pages per second, 1,000 if left out; those of ten seconds in a burst.
+    /// Requests per second, on average; twice as many in a burst. Of a key with the scopes `publish` and `search`
+    /// alone, which every visitor can read: events and pages per second, 1,000 if left out; those of ten seconds in a
+    /// burst.
     #[serde(default)]
     pub rate_limit_per_s: Option<f64>,
     /// The same for each address. Of a key that every visitor can read a quarter of its rate if left out.
     #[serde(default)]
     pub rate_limit_per_address_per_s: Option<f64>,
+    /// As how many visitors a key of the shop's own counts where more pages are asked for than can be computed at once;
+    /// 100 if left out. Of a key that stands in a page each address counts as one.
+    #[serde(default)]
+    pub weight: Option<f64>,
 }
 
 /// What a key permits.
@@ -129,6 +134,7 @@ impl fmt::Debug for Key {
             .field("origins", &self.origins)
             .field("rate_limit_per_s", &self.rate_limit_per_s)
             .field("rate_limit_per_address_per_s", &self.rate_limit_per_address_per_s)
+            .field("weight", &self.weight)
             .finish()
     }
 }
@@ -154,6 +160,7 @@ impl Key {
         for (name, rate) in [
             ("rate_limit_per_s", self.rate_limit_per_s),
             ("rate_limit_per_address_per_s", self.rate_limit_per_address_per_s),
+            ("weight", self.weight),
         ] {
             if let Some(rate) = rate.filter(|rate| !rate.is_finite() || *rate <= 0.0) {
                 return Err(SettingFault::new(name, rate, "above 0"));
@@ -232,6 +239,7 @@ mod tests {
             origins: Vec::new(),
             rate_limit_per_s: None,
             rate_limit_per_address_per_s: None,
+            weight: None,
         }
     }
 

@@ -104,17 +104,20 @@ pub(super) struct CheckpointBody {
     last_success: Option<Timestamp>,
 }
 
-/// The parts that failed, by the names that the status uses.
+/// The parts that may fail, by the names that the status uses.
+pub(super) const PARTS: [&str; 6] = ["writer", "learner", "search_index", "checkpoint", "forgetting", "content"];
+
+/// Those that failed.
 pub(super) fn degraded(status: &Status) -> Vec<&'static str> {
-    let parts = [
-        ("writer", status.poisoned.is_some()),
-        ("learner", status.learner_failed.is_some()),
-        ("search_index", status.search.state != IndexState::Current),
-        ("checkpoint", status.checkpoint.failed.is_some()),
-        ("forgetting", status.erasure_failed.is_some()),
-        ("content", status.content.state == ContentState::Failed),
+    let failed = [
+        status.poisoned.is_some(),
+        status.learner_failed.is_some(),
+        status.search.state != IndexState::Current,
+        status.checkpoint.failed.is_some(),
+        status.erasure_failed.is_some(),
+        status.content.state == ContentState::Failed,
     ];
-    parts.into_iter().filter(|(_, failed)| *failed).map(|(part, _)| part).collect()
+    PARTS.into_iter().zip(failed).filter(|(_, failed)| *failed).map(|(part, _)| part).collect()
 }
 
 /// The parts of the server, and what failed in them

@@ -1,10 +1,14 @@
 //! Turns to compute a page. Only as many pages as there are cores are computed at a time, so that threads are left for
 //! everything else: probes, events, and answers that are being sent.
 //!
-//! The connection whose latest requests took the least time is served first: one that asks without pause waits behind
-//! those that ask now and then. A page that would wait for too long is refused, because its visitor would be gone.
+//! The caller whose latest pages took the least time is served first: one that asks without pause waits behind those
+//! that ask now and then. A caller is a key of the shop's own, or, of a key that stands in pages, an address. A key of
+//! the shop's own asks for many visitors, often over one connection, so it has a weight: its time counts for that much
+//! less. Of one caller's pages, that of the connection which used the least time is first. A page that would wait for
+//! too long is refused, because its visitor would be gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +24,43 @@ const PATIENT_PER_TURN: usize = 4;
 /// How long those may wait.
 const PATIENT_WAIT: Duration = Duration::from_secs(2);
 
+/// Callers whose time is counted, at most; a further one is served like one that has used none.
+const MAX_CALLERS: usize = 10_000;
+/// How often callers who have used next to nothing are removed, at most.
+const SWEPT_AFTER: Duration = Duration::from_secs(1);
+/// Seconds of computation that are next to nothing.
+const NEXT_TO_NOTHING_S: f64 = 1e-6;
+
+/// Whom the time of a page counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Payer {
+    /// A key of the shop's own, by its place in the settings.
+    Key(usize),
+    /// An address.
+    Address(IpAddr),
+}
+
+/// Seconds of computation; halves every second.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usage {
+    used_s: f64,
+    at: Instant,
+}
+
+impl Usage {
+    pub(super) fn none(at: Instant) -> Self {
+        Self { used_s: 0.0, at }
+    }
+
+    pub(super) fn seconds_at(&self, now: Instant) -> f64 {
+        self.used_s * (-now.saturating_duration_since(self.at).as_secs_f64()).exp2()
+    }
+
+    pub(super) fn add(&mut self, took: Duration, now: Instant) {
+        *self = Self { used_s: self.seconds_at(now) + took.as_secs_f64(), at: now };
+    }
+}
+
 /// The turns of a server.
 pub(super) struct Turns {
     n_turns: usize,
@@ -29,34 +70,81 @@ pub(super) struct Turns {
 struct Queue {
     free: usize,
     next: u64,
-    /// Ordered by the time that the connection has used, then by arrival.
-    waiting: BTreeMap<(u64, u64), oneshot::Sender<Turn>>,
+    /// Ordered by the time that the caller has used, then by that of the connection, then by arrival.
+    waiting: BTreeMap<Place, oneshot::Sender<Turn>>,
     /// Mean seconds of a page, over about the last hundred.
     page_s: f64,
+    used: HashMap<Payer, Usage>,
+    /// When callers who have used next to nothing were last removed.
+    swept: Instant,
+}
+
+/// Microseconds of the caller, by its weight; microseconds of the connection; the number of the request.
+type Place = (u64, u64, u64);
+
+/// What decides about the place of a page in the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    /// The caller; `None` if all that is known is the connection.
+    pub payer: Option<Payer>,
+    /// The caller's weight.
+    pub weight: f64,
+    /// Seconds of computation that the latest pages of the connection took.
+    pub of_connection_s: f64,
 }
 
 /// The permission to compute a page; dropping it passes it on.
 pub(super) struct Turn {
     turns: Arc<Turns>,
+    payer: Option<Payer>,
     began: Instant,
+}
+
+impl Queue {
+    fn place(&mut self, claim: &Claim, now: Instant) -> Place {
+        let micros = |seconds: f64| (seconds * 1e6) as u64;
+        let of_caller_s = match claim.payer {
+            Some(payer) => self.used.get(&payer).map_or(0.0, |usage| usage.seconds_at(now) / claim.weight),
+            None => claim.of_connection_s,
+        };
+        self.next += 1;
+        (micros(of_caller_s), micros(claim.of_connection_s), self.next)
+    }
+
+    fn charge(&mut self, payer: Payer, took: Duration, now: Instant) {
+        let is_full = self.used.len() >= MAX_CALLERS;
+        if is_full && now.saturating_duration_since(self.swept) >= SWEPT_AFTER {
+            self.swept = now;
+            self.used.retain(|_, usage| usage.seconds_at(now) > NEXT_TO_NOTHING_S);
+        }
+        if self.used.len() < MAX_CALLERS || self.used.contains_key(&payer) {
+            self.used.entry(payer).or_insert(Usage::none(now)).add(took, now);
+        }
+    }
 }
 
 impl Turns {
     pub(super) fn new(n_turns: usize) -> Arc<Self> {
-        let queue = Queue { free: n_turns, next: 0, waiting: BTreeMap::new(), page_s: 0.0 };
+        let queue = Queue {
+            free: n_turns,
+            next: 0,
+            waiting: BTreeMap::new(),
+            page_s: 0.0,
+            used: HashMap::new(),
+            swept: Instant::now(),
+        };
         Arc::new(Self { n_turns, queue: Mutex::new(queue) })
     }
 
-    /// A turn for a connection whose latest requests took `used_us` microseconds; `None` if it would have to wait for too long.
-    pub(super) async fn take(self: &Arc<Self>, used_us: u64) -> Option<Turn> {
+    /// A turn for the caller's page; `None` if it would have to wait for too long.
+    pub(super) async fn take(self: &Arc<Self>, claim: Claim) -> Option<Turn> {
         let (mut turn, place, limit) = {
             let mut queue = self.queue.lock();
             if queue.free > 0 {
                 queue.free -= 1;
-                return Some(self.turn());
+                return Some(self.turn(claim.payer));
             }
-            let place = (used_us, queue.next);
-            queue.next += 1;
+            let place = queue.place(&claim, Instant::now());
             let is_soon = queue.waiting.len() < PATIENT_PER_TURN * self.n_turns;
             let limit = WAIT + PAGES_TO_WAIT_FOR * Duration::from_secs_f64(queue.page_s);
             let (give, turn) = oneshot::channel();
@@ -64,21 +152,20 @@ impl Turns {
             (turn, place, if is_soon { PATIENT_WAIT } else { limit.min(PATIENT_WAIT) })
         };
         let _leaves = Leaves { turns: self, place };
-        match tokio::time::timeout(limit, &mut turn).await {
-            Ok(given) => given.ok(),
-            Err(_) => None,
-        }
+        let mut given = tokio::time::timeout(limit, &mut turn).await.ok()?.ok()?;
+        given.payer = claim.payer;
+        Some(given)
     }
 
-    fn turn(self: &Arc<Self>) -> Turn {
-        Turn { turns: Arc::clone(self), began: Instant::now() }
+    fn turn(self: &Arc<Self>, payer: Option<Payer>) -> Turn {
+        Turn { turns: Arc::clone(self), payer, began: Instant::now() }
     }
 }
 
 /// Takes a page that no longer waits out of the queue.
 struct Leaves<'t> {
     turns: &'t Turns,
-    place: (u64, u64),
+    place: Place,
 }
 
 impl Drop for Leaves<'_> {
@@ -98,7 +185,12 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let next = {
             let mut queue = self.turns.queue.lock();
-            queue.page_s += (self.began.elapsed().as_secs_f64() - queue.page_s) / 100.0;
+            let now = Instant::now();
+            let took = now.saturating_duration_since(self.began);
+            queue.page_s += (took.as_secs_f64() - queue.page_s) / 100.0;
+            if let Some(payer) = self.payer {
+                queue.charge(payer, took, now);
+            }
             let next = queue.waiting.pop_first();
             if next.is_none() {
                 queue.free += 1;
@@ -107,7 +199,7 @@ impl Drop for Turn {
         };
         if let Some((_, give)) = next {
             // A turn that is not taken comes back and is dropped here, which passes it on.
-            let _ = give.send(self.turns.turn());
+            let _ = give.send(self.turns.turn(None));
         }
     }
 }
@@ -120,47 +212,115 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
     }
 
-    #[test]
-    fn the_connection_that_used_least_is_next() {
+    fn claim(payer: Option<Payer>, weight: f64, of_connection_s: f64) -> Claim {
+        Claim { payer, weight, of_connection_s }
+    }
+
+    fn address(last: u8) -> Option<Payer> {
+        Some(Payer::Address(IpAddr::from([10, 0, 0, last])))
+    }
+
+    /// The order in which pages are computed that wait at the same time, by their places among `claims`.
+    fn order(used: &[(Option<Payer>, u64)], claims: &[Claim]) -> Vec<usize> {
         runtime().block_on(async {
             let turns = Turns::new(1);
-            let first = turns.take(0).await.unwrap();
+            let first = turns.take(claim(None, 1.0, 0.0)).await.unwrap();
+            for (payer, ms) in used {
+                turns.queue.lock().charge(payer.unwrap(), Duration::from_millis(*ms), Instant::now());
+            }
             let order = Arc::new(Mutex::new(Vec::new()));
-            let waiting: Vec<_> = [9000, 10, 500]
-                .map(|used| {
-                    let (turns, order) = (Arc::clone(&turns), Arc::clone(&order));
+            let waiting: Vec<_> = claims
+                .iter()
+                .enumerate()
+                .map(|(number, claim)| {
+                    let (turns, order, claim) = (Arc::clone(&turns), Arc::clone(&order), *claim);
                     tokio::spawn(async move {
-                        let turn = turns.take(used).await;
-                        order.lock().push(used);
+                        let turn = turns.take(claim).await;
+                        order.lock().push(number);
                         drop(turn);
                     })
                 })
-                .into();
+                .collect();
             tokio::task::yield_now().await;
             drop(first);
             for task in waiting {
                 task.await.unwrap();
             }
-            assert_eq!(*order.lock(), [10, 500, 9000]);
             assert_eq!(turns.queue.lock().free, 1);
-        });
+            Arc::try_unwrap(order).unwrap().into_inner()
+        })
+    }
+
+    #[test]
+    fn the_caller_that_used_least_is_next() {
+        let used = [(address(1), 900), (address(2), 1), (address(3), 50)];
+        let claims = [1, 2, 3].map(|last| claim(address(last), 1.0, 0.0));
+        assert_eq!(order(&used, &claims), [1, 2, 0]);
+    }
+
+    #[test]
+    fn of_one_caller_the_connection_that_used_least_is_next() {
+        let key = Some(Payer::Key(0));
+        let claims = [0.9, 0.001, 0.05].map(|of_connection_s| claim(key, 1.0, of_connection_s));
+        assert_eq!(order(&[(key, 400)], &claims), [1, 2, 0]);
+        let unknown = [0.9, 0.001, 0.05].map(|of_connection_s| claim(None, 1.0, of_connection_s));
+        assert_eq!(order(&[], &unknown), [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_key_of_the_shop_counts_as_many_visitors() {
+        let key = Some(Payer::Key(0));
+        let used = [(key, 500), (address(1), 10), (address(2), 2)];
+        let claims = |weight| [claim(address(1), 1.0, 0.0), claim(key, weight, 0.5), claim(address(2), 1.0, 0.0)];
+        assert_eq!(order(&used, &claims(100.0)), [2, 1, 0], "5 ms of each visitor");
+        assert_eq!(order(&used, &claims(1.0)), [2, 0, 1], "without the weight it is the heaviest of all");
+    }
+
+    #[test]
+    fn one_busy_connection_of_the_shop_gets_its_share_beside_many_visitors() {
+        // Two hundred visitors and the shop's backend always have a page waiting; each page takes a millisecond.
+        let mut queue = Arc::into_inner(Turns::new(1)).unwrap().queue.into_inner();
+        let visitors = (0..200).map(|last| claim(address(last), 1.0, 0.0));
+        let callers: Vec<Claim> = [claim(Some(Payer::Key(0)), 100.0, 0.0)].into_iter().chain(visitors).collect();
+        let (mut now, mut n_of_shop) = (Instant::now(), 0);
+        for _ in 0..6_000 {
+            let places: Vec<Place> = callers.iter().map(|claim| queue.place(claim, now)).collect();
+            let next = (0..callers.len()).min_by_key(|&number| places[number]).unwrap();
+            let took = Duration::from_millis(1);
+            now += took;
+            queue.charge(callers[next].payer.unwrap(), took, now);
+            n_of_shop += usize::from(next == 0);
+        }
+        assert!((1_600..2_400).contains(&n_of_shop), "a third: 100 parts of 300, and not 1 of 201: {n_of_shop}");
+    }
+
+    #[test]
+    fn the_callers_that_are_counted_are_bounded() {
+        let mut queue = Arc::into_inner(Turns::new(1)).unwrap().queue.into_inner();
+        let (start, took) = (Instant::now(), Duration::from_millis(1));
+        for n in 0..MAX_CALLERS as u32 + 100 {
+            queue.charge(Payer::Address(IpAddr::from(n.to_be_bytes())), took, start);
+        }
+        assert_eq!(queue.used.len(), MAX_CALLERS);
+        queue.charge(Payer::Key(0), took, start + Duration::from_secs(60));
+        assert_eq!(queue.used.len(), 1);
     }
 
     #[test]
     fn pages_behind_a_long_queue_are_refused_and_turns_are_not_lost() {
         runtime().block_on(async {
             let turns = Turns::new(1);
-            let first = turns.take(0).await.unwrap();
+            let first = turns.take(claim(None, 1.0, 0.0)).await.unwrap();
             let patient: Vec<_> = (0..PATIENT_PER_TURN)
                 .map(|_| {
                     tokio::spawn({
                         let turns = Arc::clone(&turns);
-                        async move { turns.take(0).await.is_some() }
+                        async move { turns.take(claim(None, 1.0, 0.0)).await.is_some() }
                     })
                 })
                 .collect();
             tokio::task::yield_now().await;
-            assert!(turns.take(0).await.is_none());
+            assert!(turns.take(claim(None, 1.0, 0.0)).await.is_none());
             drop(first);
             for task in patient {
                 assert!(task.await.unwrap());

@@ -1,4 +1,5 @@
-//! Piecewise-linear curves with knots at equal distances: where values lie along them, and a step that learns the knots.
+//! Piecewise-linear curves with knots at equal distances: where values lie along them, and a step that learns the
+//! knots.
 //!
 //! In: values, and how they are laid out along a curve. Out: for each value the knot below it and the share of the next
 //! one. The loops have no branches, so that they vectorise; each element has the same bits on every instruction set.
@@ -25,15 +26,17 @@ pub enum Layout {
 }
 
 /// Logarithm to base 2, linear between powers of two (error below 0.09). It is monotone, exact at powers of two, and
-/// has the same bits on every machine, which bins and orders need. Zero and below give −127.
+/// has the same bits on every machine, which bins and orders need. Zero and below give −127. It is meant for numbers:
+/// the result for a `NaN` has no meaning, and [`locate`] does not use it.
 #[inline(always)]
 pub fn log2(x: f32) -> f32 {
     // The bits of a positive number are below 2³¹, so they may be converted as a signed integer, which vectors can do.
     if x <= 0.0 { -127.0 } else { x.to_bits() as i32 as f32 * (1.0 / 8_388_608.0) - 127.0 }
 }
 
-/// The knot below each of `values` `[n]` on a curve of `n_knots`, and the share of the next knot: `knots: [n], shares: [n]`.
-/// Values outside the curve lie at its ends; a `NaN` lies at knot 0, with a share of `NaN`.
+/// The knot below each of `values` `[n]` on a curve of `n_knots`, and the share of the next knot:
+/// `knots: [n], shares: [n]`. Values outside the curve lie at its ends; a `NaN` lies at knot 0, with a share of `NaN`,
+/// so that whatever is computed from it is a `NaN` too and the fault is seen.
 ///
 /// # Panics
 /// If the lengths differ or the curve has fewer than two knots.
@@ -82,7 +85,8 @@ compiled_for_each_set! { fn move_towards_on(share: f32, x: &[f32], y: &mut [f32]
 fn locate_log(low: f32, step: f32, last: f32, values: &[f32], knots: &mut [u32], shares: &mut [f32]) {
     for ((&value, knot), share) in values.iter().zip(knots).zip(shares) {
         let place = if value <= 0.0 { 0.0 } else { within(1.0, 1.0 + (log2(value) - low) / step, last) };
-        (*knot, *share) = split(place, last);
+        // The bits of a NaN would be taken for a large number.
+        (*knot, *share) = split(if value.is_nan() { value } else { place }, last);
     }
 }
 
@@ -139,6 +143,7 @@ mod tests {
     fn expected(layout: Layout, value: f32) -> (u32, f32) {
         let last = (N_KNOTS - 1) as f32;
         let place = match layout {
+            _ if value.is_nan() => value,
             Layout::Log { .. } if value <= 0.0 => 0.0,
             Layout::Log { low, step } => (1.0 + (log2(value) - low) / step).clamp(1.0, last),
             Layout::Linear { low, high } => ((value - low) / (high - low) * last).clamp(0.0, last),
@@ -149,8 +154,9 @@ mod tests {
 
     fn values() -> Vec<f32> {
         let mut draws = Draws::new(3, 0, 0);
-        let edges = [0.0, -0.0, -3.0, 1.0, 0.125, 1e-30, 1e30, f32::MAX, f32::INFINITY, f32::MIN_POSITIVE, 14.0, 15.0];
-        edges.into_iter().chain((0..199).map(|_| 4.0 * draws.normal())).collect()
+        let edges = [0.0, -0.0, -3.0, 1.0, 0.125, 1e-30, 1e30, f32::MAX, f32::MIN_POSITIVE, 14.0, 15.0];
+        let no_numbers = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN];
+        edges.into_iter().chain(no_numbers).chain((0..199).map(|_| 4.0 * draws.normal())).collect()
     }
 
     #[test]
@@ -176,17 +182,11 @@ mod tests {
                 }
                 for ((&value, knot), share) in values.iter().zip(knots).zip(shares) {
                     let (expected_knot, expected_share) = expected(layout, value);
-                    assert_eq!(
-                        (knot, share.to_bits()),
-                        (expected_knot, expected_share.to_bits()),
-                        "{layout:?} {value}"
-                    );
+                    let same = share.to_bits() == expected_share.to_bits() || share.is_nan() && value.is_nan();
+                    assert!(knot == expected_knot && same, "{layout:?} {value}: {knot} {share}");
                 }
             }
         }
-        let (mut knot, mut share) = ([9], [9.0]);
-        locate(Layout::Linear { low: 0.0, high: 1.0 }, N_KNOTS, &[f32::NAN], &mut knot, &mut share);
-        assert!(knot == [0] && share[0].is_nan());
     }
 
     #[test]

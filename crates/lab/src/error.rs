@@ -15,6 +15,21 @@ pub enum LabError {
     /// There is nothing to learn from or to evaluate.
     #[error("{0}")]
     Empty(&'static str),
+    /// A stream of events ends before the part that would be evaluated.
+    #[error(
+        "the {n_events} events are of {days} days, and the first {only_learned} are only learned ({setting}), so nothing is \
+         left to evaluate; say --set {setting}=N with fewer days, or give a longer file"
+    )]
+    TooShort {
+        /// Events of the stream.
+        n_events: usize,
+        /// Days from the first to the last of them, begun ones included.
+        days: i64,
+        /// Days before the first that is evaluated.
+        only_learned: i64,
+        /// The setting that says so.
+        setting: &'static str,
+    },
     /// The files of a protocol contain nothing to learn from or no queries.
     #[error(
         "{}: there is nothing to learn from or nothing to ask; is it a file for protocol `{protocol}`?",

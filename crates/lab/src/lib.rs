@@ -31,7 +31,7 @@ pub use calibration::{Coverage, CoverageSettings, score_coverage};
 pub use cost::Cost;
 pub use error::LabError;
 pub use evaluation::{DataFigures, Prediction, RankingReport, Request, Stage, evaluate_files};
-pub use html::{Run, html};
+pub use html::{Run, html, main_metric};
 pub use metrics::{Hit, Interval, bootstrap};
 pub use paired::{Paired, PairedError, Ratio, Stretch, compare, predictions_from_text, predictions_to_text};
 pub use policy::{Mode, Span};

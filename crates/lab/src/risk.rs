@@ -96,11 +96,20 @@ pub fn evaluate_risk(
 ) -> Result<RiskReport, LabError> {
     let mut events: Vec<Event> = data.events.into_iter().filter(|event| event.item.is_some()).collect();
     events.sort_by_key(|event| event.at);
-    let empty = || LabError::Empty("no event is after the flood; a smaller `at_day` may help");
-    let begins_ms = events.first().ok_or_else(empty)?.at.0 + settings.at_day * DAY_MS;
+    let (Some(first), Some(last)) = (events.first(), events.last()) else {
+        return Err(LabError::Empty("there is no event with an item to learn from"));
+    };
+    let begins_ms = first.at.0 + settings.at_day * DAY_MS;
     let before = events.partition_point(|event| event.at.0 < begins_ms);
-    let (item, item_events_before) = median_item(&events[..before]).ok_or_else(empty)?;
-    let template = events.get(before).ok_or_else(empty)?;
+    let too_short = || LabError::TooShort {
+        n_events: events.len(),
+        days: (last.at.0 - first.at.0) / DAY_MS + 1,
+        only_learned: settings.at_day,
+        setting: "at_day",
+    };
+    let template = events.get(before).ok_or_else(too_short)?;
+    let nothing_before = LabError::Empty("no event is before the flood; say a larger `at_day`");
+    let (item, item_events_before) = median_item(&events[..before]).ok_or(nothing_before)?;
     let flood = flood(template, &item, begins_ms, settings);
     let without = CheckSettings {
         coordinated: accrue_event::CoordinatedSettings { least: 0, ..settings.check.coordinated.clone() },

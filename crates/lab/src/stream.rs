@@ -10,9 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::{Event, Item, Timestamp, User};
 use accrue_model::{Context, Prepared};
-use accrue_store::{
-    Body, CheckedEvent, Circumstances, Fact, Facts, ItemIdx, ItemVector, Offset, Record, shopper_descriptors,
-};
+use accrue_store::{Body, CheckedEvent, Circumstances, Fact, Facts, ItemIdx, ItemVector, Offset, Record};
 use accrue_train::{EarlierRecords, LearnSettings, Learner, Take, TrainError};
 
 use crate::LabError;
@@ -26,8 +24,9 @@ const SHUFFLE: u64 = 0x5348_5546;
 /// Most epochs tried for `epochs = auto`.
 const MAX_EPOCHS: u32 = 6;
 
-const NO_EVENTS: &str = "there is no event to learn from; check the mapping and `from_day`";
-const NO_PREDICTIONS: &str = "there is nothing to predict; check the mapping and `from_day`";
+const NO_EVENTS: &str = "there is no event with an item to learn from";
+const NO_PREDICTIONS: &str =
+    "none of the events after `from_day` is among those that are predicted; say a smaller `every`";
 
 /// How much of its own basket or day a prediction's history contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +198,8 @@ impl Plan {
     fn new(records: &[Record], settings: &StreamSettings) -> Result<Self, LabError> {
         let lines: Vec<usize> = (0..records.len()).filter(|&place| event_of(&records[place]).is_some()).collect();
         let first = lines.first().and_then(|&place| event_of(&records[place]));
-        let begins_ms = first.ok_or(LabError::Empty(NO_EVENTS))?.at.0 + settings.from_day * DAY_MS;
+        let first_ms = first.ok_or(LabError::Empty(NO_EVENTS))?.at.0;
+        let begins_ms = first_ms + settings.from_day * DAY_MS;
         let mut basket_begins: BTreeMap<&str, usize> = BTreeMap::new();
         for &place in lines.iter().rev() {
             if let Some(session) = event_of(&records[place]).and_then(|event| event.session.as_ref()) {
@@ -229,7 +229,17 @@ impl Plan {
             }
         }
         if targets.is_empty() {
-            return Err(LabError::Empty(NO_PREDICTIONS));
+            let last_ms =
+                lines.last().and_then(|&place| event_of(&records[place])).map_or(first_ms, |event| event.at.0);
+            if last_ms >= begins_ms {
+                return Err(LabError::Empty(NO_PREDICTIONS));
+            }
+            return Err(LabError::TooShort {
+                n_events: lines.len(),
+                days: (last_ms - first_ms) / DAY_MS + 1,
+                only_learned: settings.from_day,
+                setting: "from_day",
+            });
         }
         Ok(Self { targets, begins_ms, events: lines })
     }
@@ -371,8 +381,7 @@ impl<'a> Run<'a> {
         let at_ms = event_of(&self.records[place]).map_or(first.at.0, |event| event.at.0);
         let session = first.session.as_ref().map(|session| accrue_store::session_hash(session.as_str()));
         let history = self.facts.histories.get(shopper.unwrap_or(u32::MAX));
-        let user = first.user.as_ref().and_then(|user| self.facts.described_user(user));
-        let descriptors = user.map(|user| shopper_descriptors(&user.attributes)).unwrap_or_default();
+        let descriptors = first.user.as_ref().map(|user| self.facts.descriptors(user)).unwrap_or_default();
         let context = Context::new(history, session, at_ms, self.learner.weights())
             .described(&descriptors)
             .in_circumstances(Circumstances::of(first).before_choice());

@@ -1,9 +1,10 @@
 //! Serving: from a request to a page, out of the facts and the published version.
 //!
-//! In: a request as plain values, the facts (current at the last acknowledgement) and a version. Out: items, best first, each
-//! with the reasons that sum to its score. This crate trains nothing, writes nothing and knows no HTTP.
+//! In: a request as plain values, the facts (current at the last acknowledgement) and a version. Out: items, best
+//! first, each with the reasons that sum to its score. This crate trains nothing, writes nothing and knows no HTTP.
 
 mod catalogue;
+mod codes;
 pub mod filter;
 mod find;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub mod search;
 mod shop;
 
 pub use catalogue::{CatalogueSettings, IncompleteItems, UnknownItems};
+pub use codes::{Degraded, ReasonCode};
 pub use request::{
     CitedEvent, Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer,
     SearchRequest, Seen, Visitor,

@@ -12,7 +12,7 @@ use accrue_model::Scored;
 use accrue_store::ItemIdx;
 
 use crate::page::Variants;
-use crate::{ListRequest, Reason, Recommendation, Recommended, Shop};
+use crate::{Degraded, ListRequest, Reason, ReasonCode, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
 const MAX_COMPARED: usize = 100_000;
@@ -34,7 +34,7 @@ impl Shop<'_> {
         let chosen: Vec<Scored> = neighbours.take(n).collect();
         let mut degraded = Vec::new();
         if chosen.is_empty() {
-            degraded.push("no_neighbours");
+            degraded.push(Degraded::NoNeighbours.name());
         }
         let mut described = Vec::new();
         if chosen.len() < n {
@@ -46,17 +46,9 @@ impl Shop<'_> {
             described.extend(alike.filter(|scored| variants.is_first(scored.item)).take(n_wanted));
         }
         let text = format!("chosen together with {}", self.title(item));
-        let mut items = self.list(chosen, "chosen_together", &text);
-        items.extend(self.list(described, "described_alike", &format!("described like {}", self.title(item))));
+        let mut items = self.list(chosen, ReasonCode::ChosenTogether, &text);
+        items.extend(self.list(described, ReasonCode::DescribedAlike, &format!("described like {}", self.title(item))));
         self.full_list(items, n, degraded)
-    }
-
-    /// Of `n_on_sale` products (or items), those that may be in a list of items like `item`.
-    pub fn n_others(&self, item: ItemIdx, n_on_sale: usize, list: &ListRequest) -> usize {
-        let own = self
-            .with_incomplete(list.incomplete)
-            .may_recommend_product(self.counted(item, list.grouping), list.filter.as_ref());
-        n_on_sale.saturating_sub(usize::from(own))
     }
 
     /// The acceptable items whose descriptions are like that of `item`, most alike first; scores are cosines times
@@ -93,7 +85,7 @@ impl Shop<'_> {
             let mut all = (0..self.facts.items.len() as u32).filter(|&item| is_listed(item)).map(level);
             listed = first(&mut best_first(&mut all).map(|scored| scored.item));
         }
-        self.full_list(self.list(listed, "popular", "popular now"), n, Vec::new())
+        self.full_list(self.list(listed, ReasonCode::Popular, "popular now"), n, Vec::new())
     }
 
     /// The newest items, newest first, by the date of publication, or by the first sight of an item that has none; the
@@ -104,23 +96,22 @@ impl Shop<'_> {
         let newest = self.newest().filter(|&(_, item)| shop.may_recommend(item, list.filter.as_ref()));
         let first = newest.filter(|&(_, item)| variants.is_first(item)).take(n);
         let scored = first.map(|(at_ms, item)| Scored { item, score: at_ms as f32 / 86_400_000.0 });
-        let items = self.list(scored, "new_item", "new in the shop");
+        let items = self.list(scored, ReasonCode::NewItem, "new in the shop");
         self.full_list(items, n, Vec::new())
     }
 
-    /// Items from the newest on, each with the time from which it counts as new. At most [`MAX_COMPARED`] of those with a
-    /// date of publication, and as many of the others.
+    /// Items from the newest on, each with the time from which it counts as new. Looks as far as the result is read.
     fn newest(&self) -> impl Iterator<Item = (i64, ItemIdx)> {
         let (ensemble, overview, now_ms) = (&self.version.ensemble, self.facts.overview(), self.now_ms);
         let published = overview.published(..=Timestamp(now_ms)).map(|(at, item)| (at.0, item));
         let n_items = self.facts.items.len() as u32;
         // Most catalogues have dates for all items or for none.
-        let n_undated = if overview.n_published() < u64::from(n_items) { MAX_COMPARED } else { 0 };
+        let n_undated = if overview.n_published() < u64::from(n_items) { n_items } else { 0 };
         let is_undated =
             |item: &ItemIdx| self.facts.entry(*item).is_some_and(|entry| entry.item.published_at.is_none());
         let first_seen = move |item| ensemble.first_seen_ms(item).unwrap_or(now_ms);
-        let undated = (0..n_items).rev().take(n_undated).filter(is_undated).map(move |item| (first_seen(item), item));
-        let (mut published, mut undated) = (published.take(MAX_COMPARED).peekable(), undated.peekable());
+        let undated = (0..n_undated).rev().filter(is_undated).map(move |item| (first_seen(item), item));
+        let (mut published, mut undated) = (published.peekable(), undated.peekable());
         std::iter::from_fn(move || match (published.peek(), undated.peek()) {
             (Some((at_ms, _)), Some((seen_ms, _))) if at_ms < seen_ms => undated.next(),
             (None, _) => undated.next(),
@@ -135,9 +126,9 @@ impl Shop<'_> {
         self.facts.overview().published(since..=Timestamp(self.now_ms)).map(|(_, item)| item).take(n)
     }
 
-    fn list(&self, picked: impl IntoIterator<Item = Scored>, code: &'static str, text: &str) -> Vec<Recommended> {
+    fn list(&self, picked: impl IntoIterator<Item = Scored>, code: ReasonCode, text: &str) -> Vec<Recommended> {
         let recommended = |scored: Scored| Recommended {
-            reasons: vec![Reason::plain(code, text, scored.score)],
+            reasons: vec![Reason::plain(code.name(), text, scored.score)],
             ..self.recommended(scored.item, scored.score)
         };
         picked.into_iter().map(recommended).collect()
@@ -145,7 +136,7 @@ impl Shop<'_> {
 
     fn full_list(&self, items: Vec<Recommended>, n: usize, mut degraded: Vec<&'static str>) -> Recommendation {
         if items.len() < n {
-            degraded.push("few_candidates");
+            degraded.push(Degraded::FewCandidates.name());
         }
         self.recommendation(items, degraded)
     }
@@ -224,6 +215,21 @@ mod tests {
         assert!(ordered.len() > popularity.n_leaders() + 100);
         ordered.sort_by(|&a, &b| popularity.weekly_level(b).total_cmp(&popularity.weekly_level(a)).then(a.cmp(&b)));
         check(&shop, &ordered, |list| shop.shop().trending(list));
+    }
+
+    #[test]
+    fn totals_of_lists_count_what_they_show_and_nothing_else() {
+        let shop = large_shop();
+        for filter in [None, Some("brand:brand1"), Some("price:3")] {
+            for grouping in [Grouping::Product, Grouping::Item] {
+                let filter = filter.map(|text| Filter::parse(text).unwrap());
+                let list = ListRequest { n: 10_000, filter, grouping, ..ListRequest::default() };
+                let (popular, new) =
+                    (shop.shop().trending(&list).items.len(), shop.shop().new_items(&list).items.len());
+                assert_eq!((shop.shop().n_popular(&list), shop.shop().n_on_sale(&list)), (popular, new));
+                assert!(popular < new, "some items were never chosen: {popular} {new}");
+            }
+        }
     }
 
     #[test]

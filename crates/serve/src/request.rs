@@ -3,8 +3,8 @@
 use accrue_event::{Event, EventType, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
 
-use crate::IncompleteItems;
 use crate::filter::Filter;
+use crate::{IncompleteItems, ReasonCode};
 use accrue_model::{Exploration, Part, Thompson};
 use accrue_store::Circumstances;
 
@@ -72,7 +72,8 @@ pub struct RecommendRequest {
     pub items: Vec<ItemId>,
     /// Items wanted, 1 to 1,000.
     pub n: usize,
-    /// Items to skip from the top, for the next pages. All pages of a request are cut from one list of at most 10,000 places.
+    /// Items to skip from the top, for the next pages. All pages of a request are cut from one list of at most 10,000
+    /// places.
     pub offset: usize,
     /// What may be shown.
     pub filter: Option<Filter>,
@@ -88,8 +89,8 @@ pub struct RecommendRequest {
     pub diversity: Option<f32>,
     /// Which part of the models scores; `None` is the one that the settings name.
     pub part: Option<Part>,
-    /// How many products (or items) are on sale and pass the filter, by [`Shop::n_on_sale`](crate::Shop::n_on_sale), which
-    /// looks at the whole catalogue.
+    /// How many products (or items) are on sale and pass the filter, by [`Shop::n_on_sale`](crate::Shop::n_on_sale),
+    /// which looks at the whole catalogue.
     pub n_on_sale: Option<usize>,
     /// Draws the first places of a first page, with this number as the seed.
     pub explore: Option<(Explore, u64)>,
@@ -156,9 +157,7 @@ impl Default for ListRequest {
 /// One term of a score. The shares of an item's reasons sum to its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reason {
-    /// Stable code: `because_of_event`, `chosen_before` (an event about the item itself), `popular`, `rest_of_history`,
-    /// `new_item`, `circumstances`, `lexical`, `taste`; with a share of 0, because they explain the item's place and not its
-    /// score, `diversity`, `exploration`, `catalogue`, `new_to_you` …
+    /// The name of a [`ReasonCode`].
     pub code: &'static str,
     /// A sentence for people.
     pub text: String,
@@ -173,6 +172,7 @@ pub struct Reason {
 impl Reason {
     /// A reason that cites nothing.
     pub(crate) fn plain(code: &'static str, text: &str, share: f32) -> Self {
+        debug_assert!(ReasonCode::is_known(code), "{code} is not among the codes of reasons");
         Self { code, text: text.to_string(), item: None, event: None, share }
     }
 }
@@ -205,12 +205,12 @@ pub struct Recommendation {
     pub version: u64,
     /// Records of the log that the models have learned from.
     pub offset: u64,
-    /// Products that are on sale, pass the filter and are not kept off this page; items, if each variant is an item of its
-    /// own. 0 if the request does not give [`RecommendRequest::n_on_sale`].
-    pub total: usize,
-    /// What could not be done as requested, in order: `cold_user` (no history, so popular items instead),
-    /// `few_candidates`, `empty_catalogue`, `too_deep` (the page reaches beyond the end of the list) …; empty if
-    /// everything was done.
+    /// How many products (items, if each variant is an item of its own) the request may show in all: those that are on
+    /// sale, pass the filter and are not kept off this page. `None` if it was not counted: for a list of similar items,
+    /// whose end is not known without comparing the item with all others, and where the request does not give
+    /// [`RecommendRequest::n_on_sale`].
+    pub total: Option<usize>,
+    /// What could not be done as requested, as names of [`Degraded`](crate::Degraded); empty if everything was done.
     pub degraded: Vec<&'static str>,
     /// Best first, except for places that were drawn.
     pub items: Vec<Recommended>,

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 
 use accrue_event::{Event, EventType, Shopper};
 use accrue_model::{Context, Prepared, Version};
-use accrue_store::{
-    Circumstances, Descriptor, Facts, History, Interaction, ItemIdx, ProductIdx, session_hash, shopper_descriptors,
-};
+use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemIdx, ProductIdx, session_hash};
 
 use crate::filter::Filter;
 use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Visitor};
@@ -54,7 +52,7 @@ pub(crate) struct VisitorHistory {
     pub history: History,
     /// The current visit.
     pub session: Option<u32>,
-    /// How the shop describes the visitor.
+    /// How the shop describes the visitor, as far as several users are described alike.
     pub descriptors: Vec<Descriptor>,
 }
 
@@ -78,15 +76,15 @@ impl VisitorHistory {
 }
 
 impl<'a> Shop<'a> {
-    /// The stored past of a visitor, or the inline one instead; then the items that the page is about, as if just viewed.
+    /// The stored past of a visitor, or the inline one instead; then the items that the page is about, as if just
+    /// viewed.
     pub(crate) fn past(&self, visitor: &Visitor, inline: Option<&[Event]>, page: &[ItemIdx]) -> VisitorHistory {
         let session = visitor.session.as_ref().map(|session| session_hash(session.as_str()));
         let mut past = match inline {
             Some(events) => self.inline_past(events, session),
             None => VisitorHistory { history: self.stored_history(visitor), session, descriptors: Vec::new() },
         };
-        let user = visitor.user.as_ref().and_then(|user| self.facts.described_user(user));
-        past.descriptors = user.map(|user| shopper_descriptors(&user.attributes)).unwrap_or_default();
+        past.descriptors = visitor.user.as_ref().map(|user| self.facts.descriptors(user)).unwrap_or_default();
         let at_ms = self.facts.stream_time.0;
         for &item in page {
             let view = Interaction {
@@ -171,15 +169,26 @@ impl<'a> Shop<'a> {
     /// An answer by this version of the models.
     pub(crate) fn recommendation(&self, items: Vec<Recommended>, degraded: Vec<&'static str>) -> Recommendation {
         let (version, offset) = (self.version.number, self.version.offset);
-        Recommendation { version, offset, total: 0, degraded, items, ranks: Vec::new(), propensities: Vec::new() }
+        Recommendation { version, offset, total: None, degraded, items, ranks: Vec::new(), propensities: Vec::new() }
     }
 
-    /// How many products a list may have; items, if each variant counts. Looks at the whole catalogue.
+    /// How many products a list of everything may have; items, if each variant counts. Looks at the whole catalogue.
     pub fn n_on_sale(&self, list: &ListRequest) -> usize {
+        self.n_counted(list, |_| true)
+    }
+
+    /// How many of them were ever chosen, which are those that [`Shop::trending`] lists.
+    pub fn n_popular(&self, list: &ListRequest) -> usize {
+        let popularity = self.version.ensemble.popularity();
+        self.n_counted(list, |item| popularity.weekly_level(item) > f32::NEG_INFINITY)
+    }
+
+    fn n_counted(&self, list: &ListRequest, is_listed: impl Fn(ItemIdx) -> bool) -> usize {
         let shop = self.with_incomplete(list.incomplete);
         let mut products = HashSet::new();
         let counts = |&item: &ItemIdx| {
-            shop.may_recommend(item, list.filter.as_ref())
+            is_listed(item)
+                && shop.may_recommend(item, list.filter.as_ref())
                 && match shop.counted(item, list.grouping) {
                     Product::OfVariants(product) => products.insert(product),
                     Product::Alone(_) => true,

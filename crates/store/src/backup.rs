@@ -1,8 +1,9 @@
 //! Backups: a consistent copy of a data folder while a server writes to it, and restoring one.
 //!
-//! A backup contains a prefix of the log, the newest checkpoint at or before its end (as one file that refers to no other), the
-//! configuration, and a manifest with the checksum of every file. The manifest is written last, so a folder without one is not a
-//! complete backup. An erasure does not change earlier backups: after forgetting a person, take a new one and delete the old ones.
+//! A backup contains a prefix of the log, the newest checkpoint at or before its end (as one file that refers to no
+//! other), the configuration, and a manifest with the checksum of every file. The manifest is written last, so a folder
+//! without one is not a complete backup. An erasure does not change earlier backups: after forgetting a person, take a
+//! new one and delete the old ones.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -39,8 +40,10 @@ pub struct Backup {
 /// server may write to it meanwhile, and is not delayed.
 ///
 /// # Errors
-/// If `target` is not empty, or a file is damaged or cannot be written. Then the copy is removed again.
+/// If `target` is not empty or lies in `dir`, or a file is damaged or cannot be written. Then the copy is removed
+/// again.
 pub fn backup(dir: &Path, target: &Path) -> Result<Backup, StoreError> {
+    refuse_inside(dir, target)?;
     fill_empty(target, |unfinished| {
         let mut attempt = 1;
         loop {
@@ -87,6 +90,19 @@ pub fn restore(source: &Path, target: &Path) -> Result<Backup, StoreError> {
 }
 
 /// Fills a folder beside `target` and renames it to `target` when it is complete.
+/// Refuses a target within the data folder: a disk that fails would take both, and a later backup would copy the
+/// earlier.
+fn refuse_inside(dir: &Path, target: &Path) -> Result<(), StoreError> {
+    let Ok(dir) = std::fs::canonicalize(dir) else { return Ok(()) };
+    // The target need not exist yet, but some folder above it does.
+    let target = std::path::absolute(target).map_err(|e| StoreError::io(target, "finding a folder", e))?;
+    let above = target.ancestors().find_map(|folder| std::fs::canonicalize(folder).ok());
+    if above.is_some_and(|above| above.starts_with(&dir)) {
+        return Err(StoreError::BackupInside { path: target, dir });
+    }
+    Ok(())
+}
+
 fn fill_empty(target: &Path, fill: impl FnOnce(&Path) -> Result<Backup, StoreError>) -> Result<Backup, StoreError> {
     match std::fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
@@ -120,7 +136,8 @@ fn clear(dir: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(dir).map_err(|e| StoreError::io(dir, "making a folder", e))
 }
 
-/// Copies the checkpoint first, so that the log, which is copied later, contains every record that the checkpoint includes.
+/// Copies the checkpoint first, so that the log, which is copied later, contains every record that the checkpoint
+/// includes.
 fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
     let (checkpoints, copies) = (Checkpoints::new(dir.join(CHECKPOINTS)), Checkpoints::new(target.join(CHECKPOINTS)));
     let newest = checkpoints.newest()?;
@@ -143,8 +160,8 @@ fn copy_all(dir: &Path, target: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// For a log whose beginning was pruned, copies the first checkpoint from which the remaining records can be folded. Without it, a
-/// person with records before the newest checkpoint could not be forgotten in the restored folder.
+/// For a log whose beginning was pruned, copies the first checkpoint from which the remaining records can be folded.
+/// Without it, a person with records before the newest checkpoint could not be forgotten in the restored folder.
 fn copy_first(from: &Checkpoints, into: &Checkpoints, start: Offset) -> Result<(), StoreError> {
     let is_usable = |offset: &Offset| from.header_of(*offset).is_ok_and(|header| header.resume >= start);
     for offset in from.list()?.into_iter().filter(is_usable) {

@@ -2,12 +2,17 @@
 //!
 //! An erasure changes several files, and a crash may come between any two; what tells whose a record is may itself be erased first.
 //! So the offsets are noted before the first change and the note is removed after the last, and the next start can finish what was
-//! begun. What an erasure that failed has noted stays in the note when another one begins. A checksum comes first, because a damaged
-//! list would have the records of other people erased. In: a data folder. Out: the offsets. Erases nothing itself, and holds no names.
+//! begun. The people are noted too: what they do after the note was written is to be erased with the rest, also if the server
+//! stops before that. What an erasure that failed has noted stays in the note when another one begins. A checksum comes first,
+//! because a damaged list would have the records of other people erased.
+//! In: a data folder. Out: offsets and people. Erases nothing itself.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use accrue_event::UserId;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{Offset, StoreError};
@@ -21,6 +26,22 @@ pub struct PendingErasure {
     dir: PathBuf,
 }
 
+/// What a note says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// The records to erase, ascending.
+    pub offsets: Vec<Offset>,
+    /// Whose they are. Notes of earlier builds do not say it.
+    pub users: BTreeSet<UserId>,
+}
+
+impl Noted {
+    /// Whether nothing is to be erased.
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty() && self.users.is_empty()
+    }
+}
+
 impl PendingErasure {
     /// That of the data folder `dir`, whether there is one or not.
     pub fn of(dir: &Path) -> Self {
@@ -31,11 +52,11 @@ impl PendingErasure {
         self.dir.join(NOTE)
     }
 
-    /// The records whose erasure has begun and did not end.
+    /// What has begun to be erased and was not finished.
     ///
     /// # Errors
     /// If the note cannot be read or is damaged.
-    pub fn offsets(&self) -> Result<Vec<Offset>, StoreError> {
+    pub fn noted(&self) -> Result<Noted, StoreError> {
         let path = self.path();
         match std::fs::read(&path) {
             Ok(bytes) => read(&bytes).ok_or_else(|| StoreError::Corrupt {
@@ -44,33 +65,34 @@ impl PendingErasure {
                        same people again"
                     .into(),
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Noted::default()),
             Err(error) => Err(StoreError::io(&path, "reading the note of an erasure", error)),
         }
     }
 
-    /// Adds these records to the note, durably. Returns all that it names then, ascending: those of an earlier erasure that did not end
-    /// are still to be erased.
+    /// Adds these records of these people to the note, durably. Returns all that it says then: what an earlier erasure that did not
+    /// end has noted is still to be erased.
     ///
     /// # Errors
     /// If the note cannot be read or is damaged, or the folder cannot be written: then the note is what it was.
-    pub fn begin(&self, offsets: &[Offset]) -> Result<Vec<Offset>, StoreError> {
-        let noted = self.offsets()?;
+    pub fn begin(&self, offsets: &[Offset], users: &BTreeSet<UserId>) -> Result<Noted, StoreError> {
+        let noted = self.noted()?;
         let mut all = noted.clone();
-        all.extend_from_slice(offsets);
-        all.sort_unstable();
-        all.dedup();
+        all.offsets.extend_from_slice(offsets);
+        all.offsets.sort_unstable();
+        all.offsets.dedup();
+        all.users.extend(users.iter().cloned());
         if all != noted {
             self.write(&all)?;
         }
         Ok(all)
     }
 
-    fn write(&self, offsets: &[Offset]) -> Result<(), StoreError> {
+    fn write(&self, noted: &Noted) -> Result<(), StoreError> {
         let (path, beside) = (self.path(), self.dir.join("erasure.pending.tmp"));
         let write = || {
             let mut file = std::fs::File::create(&beside)?;
-            let list = postcard::to_stdvec(offsets).map_err(std::io::Error::other)?;
+            let list = postcard::to_stdvec(noted).map_err(std::io::Error::other)?;
             file.write_all(&xxh3_64(&list).to_le_bytes())?;
             file.write_all(&list)?;
             file.sync_all()?;
@@ -102,10 +124,16 @@ impl PendingErasure {
     }
 }
 
-/// The offsets of a note; `None` if its checksum does not fit.
-fn read(note: &[u8]) -> Option<Vec<Offset>> {
-    let (sum, list) = note.split_first_chunk()?;
-    (u64::from_le_bytes(*sum) == xxh3_64(list)).then(|| postcard::from_bytes(list).ok()).flatten()
+/// What a note says; `None` if its checksum does not fit.
+fn read(note: &[u8]) -> Option<Noted> {
+    let (sum, content) = note.split_first_chunk()?;
+    if u64::from_le_bytes(*sum) != xxh3_64(content) {
+        return None;
+    }
+    let (offsets, users) = postcard::take_from_bytes(content).ok()?;
+    // Earlier builds wrote the offsets only.
+    let users = if users.is_empty() { BTreeSet::new() } else { postcard::from_bytes(users).ok()? };
+    Some(Noted { offsets, users })
 }
 
 #[cfg(test)]
@@ -116,41 +144,57 @@ mod tests {
     fn a_damaged_note_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let note = PendingErasure::of(dir.path());
-        assert_eq!(note.offsets().unwrap(), []);
-        let offsets = [Offset(3), Offset(1000)];
-        assert_eq!(note.begin(&offsets).unwrap(), offsets);
-        assert_eq!(note.offsets().unwrap(), offsets);
+        assert_eq!(note.noted().unwrap(), Noted::default());
+        let noted =
+            Noted { offsets: vec![Offset(3), Offset(1000)], users: BTreeSet::from(["ann".into(), "bob".into()]) };
+        assert_eq!(note.begin(&noted.offsets, &noted.users).unwrap(), noted);
+        assert_eq!(note.noted().unwrap(), noted);
         let whole = std::fs::read(note.path()).unwrap();
         for place in 0..whole.len() {
             let mut bent = whole.clone();
             bent[place] ^= 1;
             std::fs::write(note.path(), bent).unwrap();
-            assert!(matches!(note.offsets(), Err(StoreError::Corrupt { .. })), "byte {place}");
+            assert!(matches!(note.noted(), Err(StoreError::Corrupt { .. })), "byte {place}");
             assert!(
-                matches!(note.begin(&[Offset(5)]), Err(StoreError::Corrupt { .. })),
+                matches!(note.begin(&[Offset(5)], &BTreeSet::new()), Err(StoreError::Corrupt { .. })),
                 "byte {place} is not replaced"
             );
             std::fs::write(note.path(), &whole[..place]).unwrap();
-            assert!(matches!(note.offsets(), Err(StoreError::Corrupt { .. })), "{place} bytes");
+            assert!(matches!(note.noted(), Err(StoreError::Corrupt { .. })), "{place} bytes");
         }
         note.end().unwrap();
-        assert_eq!(note.offsets().unwrap(), []);
+        assert_eq!(note.noted().unwrap(), Noted::default());
+    }
+
+    #[test]
+    fn a_note_without_names_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let note = PendingErasure::of(dir.path());
+        let list = postcard::to_stdvec(&[Offset(3), Offset(1000)][..]).unwrap();
+        std::fs::write(note.path(), [&xxh3_64(&list).to_le_bytes()[..], &list].concat()).unwrap();
+        let noted = note.noted().unwrap();
+        assert_eq!((noted.offsets, noted.users), (vec![Offset(3), Offset(1000)], BTreeSet::new()));
     }
 
     #[test]
     fn what_an_erasure_that_did_not_end_has_noted_stays() {
         let dir = tempfile::tempdir().unwrap();
         let note = PendingErasure::of(dir.path());
-        note.begin(&[Offset(7), Offset(3)]).unwrap();
-        assert_eq!(note.begin(&[Offset(5), Offset(7)]).unwrap(), [3, 5, 7].map(Offset));
-        assert_eq!(note.offsets().unwrap(), [3, 5, 7].map(Offset));
-        assert_eq!(note.begin(&[]).unwrap(), [3, 5, 7].map(Offset));
+        let begin = |offsets: &[u64], user: &str| {
+            let offsets: Vec<_> = offsets.iter().copied().map(Offset).collect();
+            note.begin(&offsets, &BTreeSet::from([user.into()]))
+        };
+        begin(&[7, 3], "ann").unwrap();
+        let both = Noted { offsets: [3, 5, 7].map(Offset).into(), users: BTreeSet::from(["ann".into(), "bob".into()]) };
+        assert_eq!(begin(&[5, 7], "bob").unwrap(), both);
+        assert_eq!(note.noted().unwrap(), both);
+        assert_eq!(begin(&[], "ann").unwrap(), both);
         // If the folder cannot be written, the note is what it was.
         std::fs::create_dir(dir.path().join("erasure.pending.tmp")).unwrap();
-        assert!(note.begin(&[Offset(9)]).is_err());
-        assert_eq!(note.offsets().unwrap(), [3, 5, 7].map(Offset));
+        assert!(begin(&[9], "ann").is_err());
+        assert_eq!(note.noted().unwrap(), both);
         note.end().unwrap();
         std::fs::remove_dir(dir.path().join("erasure.pending.tmp")).unwrap();
-        assert_eq!(note.begin(&[Offset(9)]).unwrap(), [Offset(9)], "what has ended is not noted again");
+        assert_eq!(begin(&[9], "ann").unwrap().offsets, [Offset(9)], "what has ended is not noted again");
     }
 }

@@ -134,6 +134,14 @@ pub enum StoreError {
         /// `is missing` or `is there twice`.
         what: &'static str,
     },
+    /// A backup was to be written into the data folder itself.
+    #[error("{}: lies in the data folder {}; write the backup to another disk or folder", path.display(), dir.display())]
+    BackupInside {
+        /// The target.
+        path: PathBuf,
+        /// The data folder.
+        dir: PathBuf,
+    },
     /// The target folder is not empty.
     #[error("{path}: not empty; give an empty or a new folder", path = path.display())]
     NotEmpty {

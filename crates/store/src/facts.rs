@@ -1,8 +1,8 @@
 //! The facts: the part of the state that follows from the log without learning. The first of the two folds.
 //!
 //! In: records in order. Out: names and their indices, the catalogue, histories, the records in quarantine, the rules'
-//! statistics and counters. They are applied before a write is acknowledged, and can be computed again from the log. They
-//! check nothing: the log has the outcome of each check.
+//! statistics and counters. They are applied before a write is acknowledged, and can be computed again from the log.
+//! They check nothing: the log has the outcome of each check.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use accrue_event::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Described, Encoded, Histories, Interaction, ItemIdx,
-    ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record,
-    SectionSource, ShopperIdx, StoreError, Vocabulary, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Described, Descriptor, Encoded, Histories, Interaction, ItemIdx,
+    ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource,
+    SharedDescriptors, ShopperIdx, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -69,8 +69,8 @@ pub enum Fact<'a> {
     Nothing,
     /// A shopper did something with an item.
     Interaction(Interaction, Names<'a>),
-    /// A shopper was shown an item. An impression creates no index. The facts may be ahead of the learner, so it skips shoppers and items
-    /// that it has not met.
+    /// A shopper was shown an item. An impression creates no index. The facts may be ahead of the learner, so it skips
+    /// shoppers and items that it has not met.
     Shown(Interaction, Names<'a>),
     /// An item got a new description.
     Described(ItemIdx, &'a Item),
@@ -128,7 +128,8 @@ pub enum Fact<'a> {
 pub struct Facts {
     /// Names of items.
     pub items: Vocabulary,
-    /// Names of shoppers: `u` + user or `g` + session; of those in events of published keys, `q` + user or `p` + session.
+    /// Names of shoppers: `u` + user or `g` + session; of those in events of published keys, `q` + user or `p` +
+    /// session.
     pub shoppers: Vocabulary,
     /// Names of custom event types.
     types: Vocabulary,
@@ -141,6 +142,9 @@ pub struct Facts {
     pub products: Products,
     /// The descriptions of users, by their index.
     users: PagedMap<ShopperIdx, User, USERS>,
+    /// Which of their attributes count; follows from the descriptions.
+    #[serde(skip)]
+    shared_descriptors: SharedDescriptors,
     /// The latest events of each shopper.
     pub histories: Histories,
     /// The reason of each record in quarantine, by offset.
@@ -178,6 +182,7 @@ impl Facts {
             overview: Overview::default(),
             products: Products::default(),
             users: PagedMap::default(),
+            shared_descriptors: SharedDescriptors::default(),
             histories: Histories::new(history_capacity),
             quarantine: PagedMap::default(),
             statistics: RuleStatistics::default(),
@@ -215,7 +220,8 @@ impl Facts {
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
 
-    /// The counts of published keys, with the statistics of their events; `None` if they sent no event that was accepted or refused.
+    /// The counts of published keys, with the statistics of their events; `None` if they sent no event that was
+    /// accepted or refused.
     pub fn published(&self) -> Option<(&PublishedCounts, &PublishedStatistics)> {
         let both = (&self.published, self.statistics.published());
         (both != (&PublishedCounts::default(), &PublishedStatistics::default())).then_some(both)
@@ -263,6 +269,9 @@ impl Facts {
             statistics.set_published(published_statistics);
             let (stream_time, catalogue_changed, end) = position?;
             let (items, catalogue): (Vocabulary, PagedVec<Arc<CatalogueEntry>, ENTRIES>) = (items?, catalogue?);
+            let users: PagedMap<ShopperIdx, User, USERS> = users?;
+            let mut shared_descriptors = SharedDescriptors::default();
+            users.values().for_each(|user| shared_descriptors.add(&shopper_descriptors(&user.attributes)));
             Some(Self {
                 products: Products::of_catalogue(&items, &catalogue),
                 items,
@@ -270,7 +279,8 @@ impl Facts {
                 types: types?,
                 overview: Overview::of(&catalogue),
                 catalogue,
-                users: users?,
+                users,
+                shared_descriptors,
                 histories: histories?,
                 quarantine: quarantine?,
                 statistics,
@@ -322,11 +332,14 @@ impl Facts {
             Body::ItemRetired(id) => self.edit_item(record.offset, id, |entry| entry.retired = true),
             Body::User(user) => {
                 let shopper = self.shoppers.intern(&user_name(&user.id));
-                self.users.insert(shopper, user.clone());
+                let before = self.users.insert(shopper, user.clone());
+                self.shared_descriptors.add(&shopper_descriptors(&user.attributes));
+                self.uncount_descriptors(before);
             }
             Body::UserRemoved(id) => {
                 if let Some(shopper) = self.shoppers.get(&user_name(id)) {
-                    self.users.remove(&shopper);
+                    let before = self.users.remove(&shopper);
+                    self.uncount_descriptors(before);
                 }
             }
             Body::Merged { session, user } => {
@@ -355,6 +368,12 @@ impl Facts {
             }
         }
         self.end = record.offset.next();
+    }
+
+    fn uncount_descriptors(&mut self, before: Option<User>) {
+        if let Some(before) = before {
+            self.shared_descriptors.remove(&shopper_descriptors(&before.attributes));
+        }
     }
 
     fn apply_published(&mut self, received_at: Timestamp, record: &PublishedRecord) {
@@ -451,12 +470,18 @@ impl Facts {
             Body::Promoted { challenge, why } => Fact::Promoted { challenge, why },
             Body::WindowReleased { from, to } => Fact::WindowReleased { from: *from, to: *to },
             Body::ChallengeRefused { challenge, why } => Fact::ChallengeRefused { challenge, why },
-            _ => Fact::Nothing,
+            Body::Tombstone
+            | Body::Quarantined { .. }
+            | Body::Dropped { .. }
+            | Body::ItemRetired(_)
+            | Body::Duplicates { .. }
+            | Body::Served(_)
+            | Body::Published(_) => Fact::Nothing,
         }
     }
 
-    /// The event with its names resolved; `None` for one that is not an interaction (an impression, a search without an item) or that has
-    /// a name that was never applied.
+    /// The event with its names resolved; `None` for one that is not an interaction (an impression, a search without an
+    /// item) or that has a name that was never applied.
     pub fn interaction(&self, event: &Event) -> Option<Interaction> {
         let is_choice = event.event_type != EventType::Impression;
         is_choice.then(|| self.numbered(event, &event.shopper())).flatten()
@@ -569,6 +594,14 @@ impl Facts {
         self.users.get(&self.shoppers.get(&user_name(id))?)
     }
 
+    /// What pages may use of a user's description: the descriptors that several users have.
+    pub fn descriptors(&self, id: &UserId) -> Vec<Descriptor> {
+        let Some(user) = self.described_user(id) else { return Vec::new() };
+        let mut descriptors = shopper_descriptors(&user.attributes);
+        descriptors.retain(|descriptor| self.shared_descriptors.counts(descriptor));
+        descriptors
+    }
+
     /// A user's description; without attributes for a user that only events have named.
     pub fn user(&self, id: &UserId) -> Option<User> {
         let shopper = self.shoppers.get(&user_name(id))?;
@@ -587,7 +620,8 @@ fn known_item<'a>(items: &Vocabulary, catalogue: &'a [Arc<CatalogueEntry>], id: 
     Some(KnownItem { price: entry.item.price, category: entry.item.categories.first().map(|category| &**category) })
 }
 
-/// A shopper's name in the vocabulary. A user and a guest may have the same name, so the first letter distinguishes them.
+/// A shopper's name in the vocabulary. A user and a guest may have the same name, so the first letter distinguishes
+/// them.
 pub fn shopper_name(shopper: &Shopper) -> String {
     match shopper {
         Shopper::User(user) => user_name(user),

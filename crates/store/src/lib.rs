@@ -1,7 +1,8 @@
 //! The log, and the facts that are folded from it.
 //!
-//! In: checked events, catalogue and user edits, served answers. Out: records by offset, durable and in order, and the facts derived from
-//! them (vocabulary, catalogue, histories, quarantine). This crate neither learns nor checks records.
+//! In: checked events, catalogue and user edits, served answers. Out: records by offset, durable and in order, and the
+//! facts derived from them (vocabulary, catalogue, histories, quarantine). This crate neither learns nor checks
+//! records.
 
 mod backup;
 mod checkpoint;
@@ -17,6 +18,7 @@ mod products;
 mod published;
 mod record;
 mod served;
+mod shared_descriptors;
 mod split;
 mod vector;
 mod vocabulary;
@@ -27,7 +29,7 @@ pub use checkpoint::{
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
 };
 pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_descriptors};
-pub use erasure::PendingErasure;
+pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
 pub use facts::{CatalogueEntry, Fact, Facts, Names, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
@@ -38,6 +40,7 @@ pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record};
 pub use served::{Assignment, Page, Served};
+pub use shared_descriptors::SharedDescriptors;
 pub use split::{Share, Split, shopper_hash};
 pub use vector::{Encoded, ItemVector};
 pub use vocabulary::Vocabulary;

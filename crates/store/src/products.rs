@@ -5,6 +5,7 @@
 //! variant: the parent is an item of its own, or the first variant has the title and the others leave it out. All of
 //! this is derived from the catalogue, so it is not stored but built again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use accrue_event::{Attribute, Item};
@@ -17,18 +18,20 @@ pub type ProductIdx = u32;
 /// An item that is no variant, and not the parent of any.
 const NONE: ProductIdx = ProductIdx::MAX;
 
-/// Products with variants.
+/// Products with variants. A product is known as long as an item names it.
 #[derive(Clone, Debug, Default)]
 pub struct Products {
-    /// The ids that items name as their parent.
-    parents: Vocabulary,
+    /// The products by the ids that items name as their parent. Only looked up, so its order reaches nothing.
+    by_parent: HashMap<Box<str>, ProductIdx>,
+    /// The products by number; one without variants has a number that the next product gets.
     products: Vec<Product>,
+    free: Vec<ProductIdx>,
     /// The product of each item.
     of: Vec<ProductIdx>,
 }
 
 /// A product with variants.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Product {
     /// The item whose id the variants name, if there is one.
     parent: Option<ItemIdx>,
@@ -38,10 +41,18 @@ struct Product {
     titled: Option<ItemIdx>,
 }
 
-/// Derived from the catalogue, so what is equal there is equal here, whatever the order of the changes was.
+/// Equal if every item has the same product; the numbers may differ, because they depend on the order of the changes.
 impl PartialEq for Products {
-    fn eq(&self, _: &Self) -> bool {
-        true
+    fn eq(&self, other: &Self) -> bool {
+        let Self { by_parent, products: _, free: _, of } = self;
+        of.len() == other.of.len()
+            && by_parent.len() == other.by_parent.len()
+            && (0..of.len() as ItemIdx).all(|item| match (self.product_of(item), other.product_of(item)) {
+                (None, None) => true,
+                // The first variant stands for the others, whose product is then the same.
+                (Some(own), Some(others)) => own.is_same(others, item),
+                _ => false,
+            })
     }
 }
 
@@ -58,7 +69,7 @@ impl Products {
 
     /// Takes in an item that is new and has no description yet.
     pub(crate) fn add(&mut self, item: ItemIdx, id: &str) {
-        let product = self.parents.get(id).unwrap_or(NONE);
+        let product = self.named(id);
         if product != NONE {
             self.products[product as usize].parent = Some(item);
         }
@@ -75,12 +86,12 @@ impl Products {
     ) {
         let now = &catalogue[item as usize].item;
         if before != now.parent.as_deref() {
-            if let Some(product) = before.and_then(|parent| self.parents.get(parent)) {
-                self.products[product as usize].leave(item, catalogue);
+            if let Some(parent) = before {
+                self.leave(item, parent, catalogue);
             }
             self.of[item as usize] = match now.parent.as_deref() {
                 Some(parent) => self.join(item, parent, items),
-                None => self.parents.get(now.id.as_str()).unwrap_or(NONE),
+                None => self.named(now.id.as_str()),
             };
         }
         if now.parent.is_some() {
@@ -88,13 +99,46 @@ impl Products {
         }
     }
 
+    /// The product whose parent has this id, or [`NONE`].
+    fn named(&self, id: &str) -> ProductIdx {
+        self.by_parent.get(id).copied().unwrap_or(NONE)
+    }
+
+    fn leave(&mut self, item: ItemIdx, parent: &str, catalogue: &[Arc<CatalogueEntry>]) {
+        let number = self.named(parent);
+        let Some(product) = self.products.get_mut(number as usize) else { return };
+        product.leave(item, catalogue);
+        if !product.variants.is_empty() {
+            return;
+        }
+        // No item names it any more, so its parent is an item like any other.
+        let parent_item = std::mem::take(product).parent;
+        self.by_parent.remove(parent);
+        self.free.push(number);
+        if let Some(of) = parent_item.and_then(|parent| self.of.get_mut(parent as usize)).filter(|of| **of == number) {
+            *of = NONE;
+        }
+    }
+
     fn join(&mut self, item: ItemIdx, parent: &str, items: &Vocabulary) -> ProductIdx {
-        let number = self.parents.intern(parent);
-        if number as usize == self.products.len() {
-            let parent = items.get(parent);
-            self.products.push(Product { parent, ..Product::default() });
+        let mut number = self.named(parent);
+        if number == NONE {
+            let parent_item = items.get(parent);
+            let product = Product { parent: parent_item, ..Product::default() };
+            number = match self.free.pop() {
+                Some(number) => {
+                    self.products[number as usize] = product;
+                    number
+                }
+                None => {
+                    self.products.push(product);
+                    self.products.len() as ProductIdx - 1
+                }
+            };
+            self.by_parent.insert(parent.into(), number);
             // An item that names a parent itself is a variant of that one.
-            if let Some(of) = parent.and_then(|parent| self.of.get_mut(parent as usize)).filter(|of| **of == NONE) {
+            if let Some(of) = parent_item.and_then(|parent| self.of.get_mut(parent as usize)).filter(|of| **of == NONE)
+            {
                 *of = number;
             }
         }
@@ -103,6 +147,10 @@ impl Products {
             variants.insert(place, item);
         }
         number
+    }
+
+    fn product_of(&self, item: ItemIdx) -> Option<&Product> {
+        self.of(item).map(|number| &self.products[number as usize])
     }
 
     /// The product that the item is a variant of, or the parent of.
@@ -130,6 +178,12 @@ impl Products {
 }
 
 impl Product {
+    /// Whether two are the same product of an item. All of it is compared once, at its first variant.
+    fn is_same(&self, other: &Self, item: ItemIdx) -> bool {
+        let first = |product: &Self| product.variants.first().copied();
+        first(self) == first(other) && (first(self) != Some(item) || self == other)
+    }
+
     fn leave(&mut self, item: ItemIdx, catalogue: &[Arc<CatalogueEntry>]) {
         if let Ok(place) = self.variants.binary_search(&item) {
             self.variants.remove(place);
@@ -321,6 +375,45 @@ mod tests {
     }
 
     #[test]
+    fn a_product_that_no_item_names_is_gone() {
+        let describe = |item: Item| Body::Item(Box::new(item));
+        let facts = fold([
+            describe(variant("shirt", None, Some("Shirt"))),
+            describe(variant("red", Some("shirt"), None)),
+            describe(variant("red", None, Some("Red shirt"))),
+        ]);
+        let of = |facts: &Facts, id: &str| facts.products.of(facts.items.get(id).unwrap());
+        assert_eq!((of(&facts, "shirt"), of(&facts, "red")), (None, None), "they are two items");
+        // A shop that names other products all the time does not fill the memory.
+        let busy = fold((0..1_000).map(|n| describe(variant("red", Some(&format!("shirt {n}")), None))));
+        assert_eq!((busy.products.products.len(), busy.products.by_parent.len()), (1, 1));
+        // The parent of a product may be a variant of another one.
+        let nested = fold([
+            describe(variant("a", Some("b"), None)),
+            describe(variant("b", Some("c"), None)),
+            describe(variant("a", None, None)),
+        ]);
+        assert!(of(&nested, "a").is_none() && of(&nested, "b").is_some());
+        for facts in [facts, busy, nested] {
+            assert!(facts.products == super::Products::of_catalogue(&facts.items, facts.entries()));
+        }
+    }
+
+    #[test]
+    fn products_differ_if_an_item_has_another_one() {
+        let one = items([variant("a", Some("p"), None), variant("b", Some("p"), None)]);
+        let titled = items([variant("a", Some("p"), None), variant("b", Some("p"), Some("B"))]);
+        let apart = items([variant("a", Some("p"), None), variant("b", Some("q"), None)]);
+        let alone = items([variant("a", Some("p"), None), variant("b", None, None)]);
+        let all = [one, titled, apart, alone];
+        for (place, facts) in all.iter().enumerate() {
+            for (other_place, other) in all.iter().enumerate() {
+                assert_eq!(facts.products == other.products, place == other_place, "{place} {other_place}");
+            }
+        }
+    }
+
+    #[test]
     fn products_follow_changes_and_are_the_same_when_built_again() {
         let named = |id: &str| variant(id, Some("p"), None);
         let describe = |item: Item| Body::Item(Box::new(item));
@@ -344,16 +437,6 @@ mod tests {
         assert!(are_one(&facts, &["a", "b"]) && are_one(&facts, &["c", "q"]) && !are_one(&facts, &["a", "c"]));
         assert_eq!(facts.products.of(facts.items.get("d").unwrap()), None);
         let again = super::Products::of_catalogue(&facts.items, facts.entries());
-        for item in 0..facts.items.len() as u32 {
-            let of = |products: &super::Products| {
-                let product = products.of(item)?;
-                Some((
-                    products.parent(product),
-                    products.variants(product).to_vec(),
-                    products.describing(product, facts.entries()),
-                ))
-            };
-            assert_eq!(of(&facts.products), of(&again), "{item}");
-        }
+        assert!(facts.products == again);
     }
 }

@@ -40,17 +40,20 @@ pub enum InertReason {
     UnknownItem,
     /// So many guests are known from events of published keys alone that this one cannot be added.
     TooManyShoppers,
+    /// It is a purchase or a return, which only the shop's own backend may report.
+    Order,
 }
 
 impl InertReason {
     /// All reasons.
-    pub const ALL: [Self; 2] = [Self::UnknownItem, Self::TooManyShoppers];
+    pub const ALL: [Self; 3] = [Self::UnknownItem, Self::TooManyShoppers, Self::Order];
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::UnknownItem => "unknown_item",
             Self::TooManyShoppers => "too_many_shoppers",
+            Self::Order => "order",
         }
     }
 }

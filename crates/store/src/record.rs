@@ -34,7 +34,9 @@ pub struct Record {
     pub body: Body,
 }
 
-/// The content of a record. The order of the variants is part of the format: add new ones at the end only.
+/// The content of a record. The order of the variants is part of the format: add new ones at the end only. The log stores
+/// bodies with `postcard`, which has no names of fields, so that a field can never be added to a variant or to a type in it:
+/// that takes a new variant. `docs/internals/extending.md` has the places that a new variant needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Body {
     /// An erased record, which changes no state.
@@ -131,6 +133,62 @@ pub enum Body {
     Published(Box<PublishedRecord>),
     /// What an encoder computed for an item.
     Encoded(Box<ItemVector>),
+}
+
+impl Body {
+    /// The event that the record is about.
+    pub fn event(&self) -> Option<&CheckedEvent> {
+        match self {
+            Self::Event(checked) | Self::Released { event: checked, .. } => Some(checked),
+            Self::Published(record) => match &**record {
+                PublishedRecord::Inert { event, .. } => Some(event),
+                PublishedRecord::Refusals { .. } => None,
+            },
+            Self::Tombstone
+            | Self::Quarantined { .. }
+            | Self::Dropped { .. }
+            | Self::Item(_)
+            | Self::ItemPatched { .. }
+            | Self::ItemRetired(_)
+            | Self::User(_)
+            | Self::UserRemoved(_)
+            | Self::Merged { .. }
+            | Self::Settings(_)
+            | Self::Duplicates { .. }
+            | Self::Served(_)
+            | Self::Chosen { .. }
+            | Self::Promoted { .. }
+            | Self::WindowReleased { .. }
+            | Self::ChallengeRefused { .. }
+            | Self::Encoded(_) => None,
+        }
+    }
+
+    /// The user and the guest that the record names. A refused record may name more, in a form that was not read.
+    pub fn names(&self) -> (Option<&UserId>, Option<&SessionId>) {
+        match self {
+            Self::User(user) => (Some(&user.id), None),
+            Self::UserRemoved(user) => (Some(user), None),
+            Self::Merged { session, user } => (Some(user), Some(session)),
+            Self::Served(served) => (served.user.as_ref(), served.session.as_ref()),
+            Self::Event(_) | Self::Released { .. } | Self::Published(_) => self
+                .event()
+                .map_or((None, None), |checked| (checked.event.user.as_ref(), checked.event.session.as_ref())),
+            Self::Tombstone
+            | Self::Quarantined { .. }
+            | Self::Dropped { .. }
+            | Self::Item(_)
+            | Self::ItemPatched { .. }
+            | Self::ItemRetired(_)
+            | Self::Settings(_)
+            | Self::Duplicates { .. }
+            | Self::Chosen { .. }
+            | Self::Promoted { .. }
+            | Self::WindowReleased { .. }
+            | Self::ChallengeRefused { .. }
+            | Self::Encoded(_) => (None, None),
+        }
+    }
 }
 
 /// A checked event with its repairs.

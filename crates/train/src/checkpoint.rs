@@ -1,7 +1,8 @@
 //! Saving, resuming and verifying both folds.
 //!
-//! A checkpoint contains the facts and the learned state, each at its own offset. Recovery loads the newest sound one and folds the rest
-//! of the log into the facts. The learner stays where the checkpoint had it, and catches up while the server already answers.
+//! A checkpoint contains the facts and the learned state, each at its own offset. Recovery loads the newest sound one
+//! and folds the rest of the log into the facts. The learner stays where the checkpoint had it, and catches up while
+//! the server already answers.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -86,7 +87,8 @@ pub enum TrainError {
         /// The log's beginning.
         start: Offset,
     },
-    /// The server stops before the earlier records were read to their end. What was being learned from them must not be used.
+    /// The server stops before the earlier records were read to their end. What was being learned from them must not be
+    /// used.
     #[error("the server stops")]
     Stopped,
     /// A record that needs earlier ones was passed without access to them; a fault of the caller.
@@ -137,9 +139,10 @@ impl TrainError {
 /// Number of records read at once.
 pub(crate) const CHUNK: usize = 4_096;
 
-/// Writes a checkpoint: `facts` at their offset, and `learner` at its own, which is not later. `facts` may be the guard of a lock; it is
-/// dropped as soon as the facts are written, because the learner's part takes longer and needs no lock. `last_record` returns the
-/// checksum of the record before an offset ([`LogReader::sum_before`]), which binds the checkpoint to its log.
+/// Writes a checkpoint: `facts` at their offset, and `learner` at its own, which is not later. `facts` may be the guard
+/// of a lock; it is dropped as soon as the facts are written, because the learner's part takes longer and needs no
+/// lock. `last_record` returns the checksum of the record before an offset ([`LogReader::sum_before`]), which binds the
+/// checkpoint to its log.
 ///
 /// # Errors
 /// If the folder cannot be written. Then no unfinished file is left in it.
@@ -178,11 +181,13 @@ pub struct Recovered {
     pub unread: Vec<Unread>,
 }
 
-/// Loads the newest sound checkpoint at or before `until` (if `from_checkpoint`) and folds the log's facts up to `until`. Of a section
-/// that this build cannot use only that part is lost: facts are folded again from the log, a part of the models restarts empty.
+/// Loads the newest sound checkpoint at or before `until` (if `from_checkpoint`) and folds the log's facts up to
+/// `until`. Of a section that this build cannot use only that part is lost: facts are folded again from the log, a part
+/// of the models restarts empty.
 ///
 /// # Errors
-/// If the log cannot be read, or begins after what the checkpoints cover, or is not the one that a checkpoint was made from.
+/// If the log cannot be read, or begins after what the checkpoints cover, or is not the one that a checkpoint was made
+/// from.
 pub fn recover(
     log: &mut LogReader,
     checkpoints: &Checkpoints,
@@ -202,16 +207,17 @@ pub fn recover(
         }
         found => found?.flatten(),
     };
+    let settings = settings_for(log, settings)?;
     let mut recovered = match found {
         None => Recovered {
             facts: Facts::new(settings.history_capacity),
-            learner: Learner::new(settings.clone()),
+            learner: Learner::new(settings),
             checkpoint: None,
             skipped,
             unread: Vec::new(),
         },
         Some(found) => {
-            let (facts, learner, unread) = load(&found.checkpoint, log, settings)?;
+            let (facts, learner, unread) = load(&found.checkpoint, log, &settings)?;
             let checkpoint = Some(found.checkpoint.header().offset);
             Recovered { facts, learner, checkpoint, skipped: found.skipped, unread }
         }
@@ -219,6 +225,22 @@ pub fn recover(
     recovered.learner.share_histories(&recovered.facts, usize::MAX);
     recovered.read_on(log, until)?;
     Ok(recovered)
+}
+
+/// The settings with the seed and the length of histories that the log began with. They cannot change with time: a state that was
+/// learned with others could not be computed again from the log.
+fn settings_for(log: &mut LogReader, settings: &LearnSettings) -> Result<LearnSettings, TrainError> {
+    let mut first = None;
+    if log.start() == Offset(0) && log.end() > Offset(0) {
+        log.read(Offset(0), 1, |record| {
+            if let Body::Settings(text) = record.body {
+                first = Some(text);
+            }
+        })?;
+    }
+    let Some(text) = first else { return Ok(settings.clone()) };
+    let first = LearnSettings::from_record(&text).map_err(|error| TrainError::Settings(error.to_string()))?.settings;
+    Ok(LearnSettings { seed: first.seed, history_capacity: first.history_capacity, ..settings.clone() })
 }
 
 /// Refuses a log that has lost records or was replaced by another one: the checkpoint's state was not computed from it.

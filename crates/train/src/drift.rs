@@ -1,14 +1,14 @@
 //! Drift: whether the choices of shoppers have changed, so that the models predict them less well than before.
 //!
-//! In: the place at which the blend ranked each choice before learning it (prequential; Dawid 1984). The error of a place is 1 minus its
-//! gain, `1 / log2(1 + rank)` for the first 20 ranks and 0 after them. Out: the window over which the error has one mean, with its width
-//! and mean; changes of that mean; and, for a while after a change for the worse, a larger learning-rate multiplier. Drift undoes nothing.
-//! The guard asks whether learning did harm, drift asks whether the shop has changed. The state is part of the fold, so a replay finds
-//! the same changes at the same offsets.
+//! In: the place at which the blend ranked each choice before learning it (prequential; Dawid 1984). The error of a
+//! place is 1 minus its gain, `1 / log2(1 + rank)` for the first 20 ranks and 0 after them. Out: the window over which
+//! the error has one mean, with its width and mean; changes of that mean; and, for a while after a change for the
+//! worse, a larger learning-rate multiplier. Drift undoes nothing. The guard asks whether learning did harm, drift asks
+//! whether the shop has changed. The state is part of the fold, so a replay finds the same changes at the same offsets.
 //!
-//! The detector is ADWIN (Bifet, Gavaldà: "Learning from time-changing data with adaptive windowing", SDM 2007), second version:
-//! the window is an exponential histogram of buckets, and its older end is dropped while for some cut into n₀ older and n₁ newer
-//! values the means differ by at least
+//! The detector is ADWIN (Bifet, Gavaldà: "Learning from time-changing data with adaptive windowing", SDM 2007), second
+//! version: the window is an exponential histogram of buckets, and its older end is dropped while for some cut into n₀
+//! older and n₁ newer values the means differ by at least
 //!
 //! ```text
 //! ε = √(2/m · σ² · ln(2/δ')) + 2/(3m) · ln(2/δ')      1/m = 1/n₀ + 1/n₁      δ' = δ / ln n
@@ -286,7 +286,8 @@ mod tests {
 
     #[test]
     fn stationary_streams_have_almost_no_changes() {
-        // 300 streams of 20,000 values: coins of many probabilities, and values in between. A rate of δ = .002 per test would be 375 changes.
+        // 300 streams of 20,000 values: coins of many probabilities, and values in between. A rate of δ = .002 per test
+        // would be 375 changes.
         let mut n_false = 0;
         for seed in 0..100 {
             let chance = 0.02 + 0.96 * uniform(seed, u64::MAX);

@@ -1,17 +1,20 @@
-//! Forgetting: every record of a person becomes a tombstone, and what was learned with them is learned again without them.
+//! Forgetting: every record of a person becomes a tombstone, and what was learned with them is learned again without
+//! them.
 //!
-//! In: a data folder's log and checkpoints, and users. Out: the log with tombstones, no checkpoint that includes one of the records, and
-//! both folds computed again. They have the same bytes as if the tombstones had been there from the start, because a tombstone is a step
-//! that changes nothing: offsets, and with them all random numbers, stay the same. It can be repeated after a crash at any moment.
+//! In: a data folder's log and checkpoints, and users. Out: the log with tombstones, no checkpoint that includes one of
+//! the records, and both folds computed again. They have the same bytes as if the tombstones had been there from the
+//! start, because a tombstone is a step that changes nothing: offsets, and with them all random numbers, stay the same.
+//! It can be repeated after a crash at any moment.
 //!
-//! A person's records are the events, descriptions and served answers that name the user; those of guests who were merged
-//! into the user; the merges; and refused records that mention one of these names. Copies elsewhere (backups, the shop's own files) are not touched.
+//! A person's records are the events, descriptions and served answers that name the user; those of guests who were
+//! merged into the user; the merges; and refused records that mention one of these names. Copies elsewhere (backups,
+//! the shop's own files) are not touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use accrue_event::{Event, SessionId, Shopper, UserId};
-use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, PublishedRecord, Record, StoreError};
+use accrue_store::{Body, Checkpoints, Log, LogReader, Offset, Record, StoreError};
 
 use crate::checkpoint::{CHUNK, find_look_back};
 use crate::{LearnSettings, Recovered, TrainError, recover, save};
@@ -75,20 +78,18 @@ impl People<'_> {
 
     fn of_record(&self, record: &Record, mentions: &impl Fn(&str, &str) -> bool) -> Option<&UserId> {
         match &record.body {
-            Body::Event(checked) | Body::Released { event: checked, .. } => self.of_event(&checked.event),
-            Body::Published(record) => match &**record {
-                PublishedRecord::Inert { event, .. } => self.of_event(&event.event),
-                PublishedRecord::Refusals { .. } => None,
-            },
-            Body::User(user) => self.users.get(&user.id),
-            Body::UserRemoved(user) | Body::Merged { user, .. } => self.users.get(user),
-            Body::Served(served) => self.of(served.user.as_ref(), served.session.as_ref()),
             Body::Quarantined { raw, .. } => {
                 let guests = self.guests.iter().map(|(session, user)| (session.as_str(), user));
                 let mut names = self.users.iter().map(|user| (user.as_str(), user)).chain(guests);
                 names.find(|(name, _)| mentions(raw, name)).map(|(_, user)| user)
             }
-            _ => None,
+            body => match body.event() {
+                Some(checked) => self.of_event(&checked.event),
+                None => {
+                    let (user, session) = body.names();
+                    self.of(user, session)
+                }
+            },
         }
     }
 }
@@ -118,8 +119,8 @@ pub fn find_traces(
 }
 
 impl Traces {
-    /// Searches the records that were appended since the last search. If a guest was merged into one of the users in between, the whole
-    /// log is searched again, because earlier records may be the guest's; then `false` is returned.
+    /// Searches the records that were appended since the last search. If a guest was merged into one of the users in
+    /// between, the whole log is searched again, because earlier records may be the guest's; then `false` is returned.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -181,11 +182,12 @@ fn walk(log: &mut LogReader, range: Range<Offset>, mut f: impl FnMut(&Record)) -
     Ok(())
 }
 
-/// Refuses to forget users if records of theirs were learned and then pruned, or if the log cannot be learned again from before their
-/// first record on. A log that was never pruned is not refused.
+/// Refuses to forget users if records of theirs were learned and then pruned, or if the log cannot be learned again
+/// from before their first record on. A log that was never pruned is not refused.
 ///
 /// # Errors
-/// [`TrainError::Pruned`], [`TrainError::NoCheckpointBefore`] or [`TrainError::LooksBehindStart`]; or if a file cannot be read.
+/// [`TrainError::Pruned`], [`TrainError::NoCheckpointBefore`] or [`TrainError::LooksBehindStart`]; or if a file cannot
+/// be read.
 pub fn refuse_if_pruned(
     log: &mut LogReader,
     checkpoints: &Checkpoints,
@@ -221,8 +223,8 @@ pub fn refuse_if_pruned(
     }
 }
 
-/// Removes the checkpoints that include one of these records, then turns the records into tombstones. Returns the number of removed
-/// checkpoints. Repeating it has no further effect.
+/// Removes the checkpoints that include one of these records, then turns the records into tombstones. Returns the
+/// number of removed checkpoints. Repeating it has no further effect.
 ///
 /// # Errors
 /// If a file cannot be read or written. It may be repeated then.
@@ -234,7 +236,8 @@ pub fn erase(log: &mut Log, checkpoints: &Checkpoints, offsets: &[Offset]) -> Re
     Ok(removed)
 }
 
-/// Folds the log again from the newest remaining checkpoint, and saves the result. `progress` is called with the offset reached.
+/// Folds the log again from the newest remaining checkpoint, and saves the result. `progress` is called with the offset
+/// reached.
 ///
 /// # Errors
 /// If the log cannot be read or the checkpoint not written.

@@ -1,16 +1,17 @@
-//! The gate: a challenger is trained on the log (`learner/challenger.rs`), compared with the current model on the same choices
-//! (`learner/shadow.rs`), and replaces the current model only if it is not worse.
+//! The gate: a challenger is trained on the log (`learner/challenger.rs`), compared with the current model on the same
+//! choices (`learner/shadow.rs`), and replaces the current model only if it is not worse.
 //!
-//! In: the gains of both models. Out: a [`Verdict`]. Training is part of the fold: the state that a promotion puts in force is a
-//! function of the log up to there, whichever process computed it and when. The verdict is not, because it may depend on measured
-//! latency; so it is written into the log as a record, with the description of the challenger ([`Challenge`]).
+//! In: the gains of both models. Out: a [`Verdict`]. Training is part of the fold: the state that a promotion puts in
+//! force is a function of the log up to there, whichever process computed it and when. The verdict is not, because it
+//! may depend on measured latency; so it is written into the log as a record, with the description of the challenger
+//! ([`Challenge`]).
 //!
-//! Two sequential tests ([`Capital`]) run over the choices that both models predicted before learning them. The first tests the
-//! hypothesis that the challenger is worse by the margin; when its capital reaches 1/α, the challenger is promoted (sequential
-//! non-inferiority). The second tests the hypothesis that the challenger is not worse; when its capital reaches 1/α, or the number of
-//! choices is used up, the challenger is refused.
+//! Two sequential tests ([`Capital`]) run over the choices that both models predicted before learning them. The first
+//! tests the hypothesis that the challenger is worse by the margin; when its capital reaches 1/α, the challenger is
+//! promoted (sequential non-inferiority). The second tests the hypothesis that the challenger is not worse; when its
+//! capital reaches 1/α, or the number of choices is used up, the challenger is refused.
 
-use accrue_event::SettingFault;
+use accrue_event::{SettingFault, Tree};
 use accrue_store::{Fact, Offset};
 use serde::{Deserialize, Serialize};
 
@@ -23,19 +24,21 @@ use crate::{LearnSettings, TrainError};
 pub struct Challenge {
     /// Settings that it learns with. The seed and the length of histories are those of the current model.
     pub settings: LearnSettings,
-    /// It learns from the choices from this record on. Descriptions of items and histories are read from the beginning of the log.
+    /// It learns from the choices from this record on. Descriptions of items and histories are read from the beginning
+    /// of the log.
     pub from: Offset,
     /// Number of passes over these records.
     pub passes: u32,
-    /// Every pass but the last ends before this record, which is fixed when the challenger begins: a replay could not repeat passes
-    /// that end wherever the log happened to end.
+    /// Every pass but the last ends before this record, which is fixed when the challenger begins: a replay could not
+    /// repeat passes that end wherever the log happened to end.
     pub until: Offset,
-    /// The checksum of the suspect windows when it began ([`crate::Lineage::windows_digest`]). It is set for a challenger that is judged
-    /// while events arrive: records may be undone or released between the verdict and its record, and then the promotion changes
-    /// nothing. `None` where nothing can arrive in between.
+    /// The checksum of the suspect windows when it began ([`crate::Lineage::windows_digest`]). It is set for a
+    /// challenger that is judged while events arrive: records may be undone or released between the verdict and its
+    /// record, and then the promotion changes nothing. `None` where nothing can arrive in between.
     #[serde(rename = "footing", skip_serializing_if = "Option::is_none")]
     pub windows_digest: Option<String>,
-    /// Whether an operator requested it. A challenger with a `windows_digest` that was not requested is a periodic reset.
+    /// Whether an operator requested it. A challenger with a `windows_digest` that was not requested is a periodic
+    /// reset.
     #[serde(rename = "asked", skip_serializing_if = "std::ops::Not::not")]
     pub requested: bool,
 }
@@ -61,8 +64,9 @@ impl Challenge {
     /// # Errors
     /// If the text is not such a record.
     pub fn from_record(text: &str) -> Result<Recorded<Self>, TrainError> {
-        // Read directly if possible, because a table of TOML cannot hold every number that settings can.
-        if let Ok(record) = toml::from_str::<ChallengeRecord<LearnSettings>>(text)
+        let tree: Tree = toml::from_str(text).map_err(|error| TrainError::Settings(error.to_string()))?;
+        // Read whole if possible, because a table of TOML cannot hold every number that settings can.
+        if let Ok(record) = tree.read::<ChallengeRecord<LearnSettings>>()
             && record.settings.works()
         {
             return Ok(Recorded { settings: record.into_challenge(|settings| settings), ignored: Vec::new() });
@@ -78,8 +82,8 @@ impl Challenge {
         Ok(Recorded { settings, ignored })
     }
 
-    /// Whether a record describes a reset. Its settings are not read, so that a record with settings that this build does not know is
-    /// recognised too.
+    /// Whether a record describes a reset. Its settings are not read, so that a record with settings that this build
+    /// does not know is recognised too.
     pub(crate) fn is_reset(text: &str) -> bool {
         #[derive(Deserialize)]
         struct Kind {

@@ -1,14 +1,15 @@
 //! Impressions that wait for their label. An impression without a choice within a window is a negative.
 //!
-//! A choice may follow minutes after an impression, so an impression says nothing when it arrives. In: impressions and choices, in log
-//! order. Out: the pairs of shopper and item whose window has passed, one negative step each. Windows begin and end in stream time, the
-//! largest `at` of the events so far, so they end in the order in which they began, whatever clocks the shop's pages have. A choice
-//! within the window removes the impression; a second impression of the same item begins the window again. The number of waiting
-//! impressions is bounded: beyond `capacity` the oldest ones get no label, and are counted.
+//! A choice may follow minutes after an impression, so an impression says nothing when it arrives. In: impressions and
+//! choices, in log order. Out: the pairs of shopper and item whose window has passed, one negative step each. Windows
+//! begin and end in stream time, the largest `at` of the events so far, so they end in the order in which they began,
+//! whatever clocks the shop's pages have. A choice within the window removes the impression; a second impression of the
+//! same item begins the window again. The number of waiting impressions is bounded: beyond `capacity` the oldest ones
+//! get no label, and are counted.
 //!
-//! Chapelle, *Modeling delayed feedback in display advertising* (KDD 2014) explains why a missing click is not a label until
-//! enough time has passed; a fixed window is the simplest solution (He et al., *Practical lessons from predicting clicks on ads at Facebook*,
-//! 2014, §5).
+//! Chapelle, *Modeling delayed feedback in display advertising* (KDD 2014) explains why a missing click is not a label
+//! until enough time has passed; a fixed window is the simplest solution (He et al., *Practical lessons from predicting
+//! clicks on ads at Facebook*, 2014, §5).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -131,7 +132,8 @@ impl Impressions {
         None
     }
 
-    /// Removes the pair of a window, and returns whether it still waited: a choice or a later impression may have removed it.
+    /// Removes the pair of a window, and returns whether it still waited: a choice or a later impression may have
+    /// removed it.
     fn close(&mut self, window: &Window) -> bool {
         let pair = (window.shopper, window.item);
         let waits = self.waiting.get(&pair) == Some(&window.offset);

@@ -1,7 +1,9 @@
-//! The learner: one step per fact, in log order. Before some steps it predicts, so that the quality of the models is known.
+//! The learner: one step per fact, in log order. Before some steps it predicts, so that the quality of the models is
+//! known.
 //!
-//! In: facts with their offsets. Out: a [`Version`] whenever the caller asks for one. It keeps histories of its own, because those of the
-//! facts may be ahead: what a shopper did later must not be known when an earlier event is learned.
+//! In: facts with their offsets. Out: a [`Version`] whenever the caller asks for one. It keeps histories of its own,
+//! because those of the facts may be ahead: what a shopper did later must not be known when an earlier event is
+//! learned.
 
 mod challenger;
 mod replacement;
@@ -65,7 +67,8 @@ pub struct Learner {
     unsaved: Unsaved,
 }
 
-/// How far the current model is between two versions: it decides when one is sealed or confirmed and when a probation may end.
+/// How far the current model is between two versions: it decides when one is sealed or confirmed and when a probation
+/// may end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct VersionStage {
     /// Whether the current model was rolled back and has not been cleared since: then the good version serves.
@@ -74,8 +77,8 @@ struct VersionStage {
     since_sealed: u64,
     /// Choices since the end of the good version, whether they were learned or not.
     since_good: u64,
-    /// Number of choices that the last alarm undid. On probation the current model must learn as many before it may be cleared, because
-    /// the same harm would not show earlier.
+    /// Number of choices that the last alarm undid. On probation the current model must learn as many before it may be
+    /// cleared, because the same harm would not show earlier.
     undone: u64,
     /// Rollbacks by alarm so far, those on probation not counted.
     n_alarms: u64,
@@ -114,8 +117,9 @@ struct Progress {
 struct Unsaved {
     /// Settings of records that this build does not know, with the record that first had each.
     ignored: Vec<(Offset, IgnoredSetting)>,
-    /// The items that this pass over the log has met. It is needed in later passes, and where items are announced before the records
-    /// that describe them, because then the models know more items than the pass has met. `None` in the fold, a first pass.
+    /// The items that this pass over the log has met. It is needed in later passes, and where items are announced
+    /// before the records that describe them, because then the models know more items than the pass has met. `None` in
+    /// the fold, a first pass.
     met: Option<Vec<bool>>,
     /// The next shopper whose history [`Learner::share_histories`] compares.
     share_from: usize,
@@ -221,8 +225,8 @@ impl Learner {
         good.map_or(&self.current.shared, |(_, state)| &state.shared)
     }
 
-    /// Fits that have begun and are not in force yet. The learner computes each when it is due. Computing one earlier, on another thread,
-    /// saves the learner the wait and changes nothing else.
+    /// Fits that have begun and are not in force yet. The learner computes each when it is due. Computing one earlier,
+    /// on another thread, saves the learner the wait and changes nothing else.
     pub fn pending_fits(&self) -> impl Iterator<Item = &Arc<PendingFit>> {
         self.current.models().chain(self.shadow_model()).filter_map(Ensemble::pending_fit)
     }
@@ -247,7 +251,8 @@ impl Learner {
         self.stage.n_alarms
     }
 
-    /// Mean NDCG@20 of `model` over the trusted holdout choices, and their number. The guard tests one of them at a time.
+    /// Mean NDCG@20 of `model` over the trusted holdout choices, and their number. The guard tests one of them at a
+    /// time.
     pub fn holdout_ndcg(&self, model: &Ensemble) -> (f64, usize) {
         let ndcg = self.guard.holdout_ndcg(model, &self.weights, &mut Prepared::default());
         (ndcg, self.guard.n_holdout())
@@ -268,14 +273,14 @@ impl Learner {
         &self.settings
     }
 
-    /// Settings in the records taken so far that this build does not know or cannot use, each with the record that first had it. They
-    /// have their defaults.
+    /// Settings in the records taken so far that this build does not know or cannot use, each with the record that
+    /// first had it. They have their defaults.
     pub fn ignored_settings(&self) -> &[(Offset, IgnoredSetting)] {
         &self.unsaved.ignored
     }
 
-    /// Sections that could not be read from a checkpoint, and were learned from an offset on instead. With any, the state is not a fold of
-    /// the log alone, and a replay reaches another one.
+    /// Sections that could not be read from a checkpoint, and were learned from an offset on instead. With any, the
+    /// state is not a fold of the log alone, and a replay reaches another one.
     pub fn restarted(&self) -> &[RestartedSection] {
         &self.restarted
     }
@@ -285,8 +290,9 @@ impl Learner {
         &self.weights
     }
 
-    /// Makes the histories of the next `n` shoppers, in turn, share the memory of those in `facts` where both are equal. If it is called
-    /// with as many shoppers as records are learned, only shoppers with events in between have a second copy.
+    /// Makes the histories of the next `n` shoppers, in turn, share the memory of those in `facts` where both are
+    /// equal. If it is called with as many shoppers as records are learned, only shoppers with events in between have a
+    /// second copy.
     pub fn share_histories(&mut self, facts: &Facts, n: usize) {
         let next = &mut self.unsaved.share_from;
         let from = if *next < self.histories.len() { *next } else { 0 };
@@ -495,8 +501,8 @@ impl Learner {
         }
     }
 
-    /// Labels impressions as far as this event tells: those whose window has passed were not followed by a choice, and one of the item
-    /// that is chosen now was.
+    /// Labels impressions as far as this event tells: those whose window has passed were not followed by a choice, and
+    /// one of the item that is chosen now was.
     fn label(&mut self, event: &Interaction, weight: f32) {
         self.impressions.observe(event.at_ms);
         while let Some(unchosen) = self.impressions.next_unchosen() {
@@ -517,8 +523,8 @@ impl Learner {
         }
     }
 
-    /// Learns from an impression without a choice: a negative step under the impression's offset, with the shopper's history as it is
-    /// now.
+    /// Learns from an impression without a choice: a negative step under the impression's offset, with the shopper's
+    /// history as it is now.
     fn learn_unchosen(&mut self, Shown { shopper, item, offset, name }: Shown) {
         let at_ms = self.impressions.stream_ms();
         self.descriptions.read(shopper, &mut self.unsaved.descriptors);
@@ -536,7 +542,8 @@ impl Learner {
         self.current.learn_unchosen(&step, name);
     }
 
-    /// Seals a version, or confirms the sealed one, when enough choices have been learned and no test suspects strong harm.
+    /// Seals a version, or confirms the sealed one, when enough choices have been learned and no test suspects strong
+    /// harm.
     fn advance(&mut self, end: Offset) {
         let guard = &self.settings.guard;
         if self.guard.holds() {
@@ -595,7 +602,8 @@ impl Learner {
         self.current
     }
 
-    /// Makes an item known to the models without learning from it: the shop's items are known also while the models do not learn.
+    /// Makes an item known to the models without learning from it: the shop's items are known also while the models do
+    /// not learn.
     pub fn see_item(&mut self, item: ItemIdx, at_ms: i64) {
         self.current.see_item(item, at_ms);
         // Also the states that the guard compares, so that to them an item does not look newer than it is.
@@ -621,15 +629,16 @@ impl Learner {
         }
     }
 
-    /// Begins another pass over the same events: forgets histories, descriptions and which items have occurred, and keeps what was
-    /// learned.
+    /// Begins another pass over the same events: forgets histories, descriptions and which items have occurred, and
+    /// keeps what was learned.
     pub fn begin_epoch(&mut self) {
         self.histories = Histories::new(self.settings.history_capacity);
         self.descriptions = Descriptions::default();
         self.unsaved.met = Some(Vec::new());
     }
 
-    /// An immutable copy of the models that answer. It shares memory with them, and with earlier copies, until they change.
+    /// An immutable copy of the models that answer. It shares memory with them, and with earlier copies, until they
+    /// change.
     pub fn publish(&mut self) -> Version {
         self.current.refresh();
         match self.stage.on_probation.then(|| self.publish_good()).flatten() {
@@ -638,7 +647,8 @@ impl Learner {
         }
     }
 
-    /// An immutable copy of the good version, which knows the items that are sold now; `None` while there is no good version.
+    /// An immutable copy of the good version, which knows the items that are sold now; `None` while there is no good
+    /// version.
     pub fn publish_good(&self) -> Option<Version> {
         let (number, state) = self.lineage.good()?;
         let mut state = state.clone();

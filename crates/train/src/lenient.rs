@@ -1,9 +1,11 @@
-//! Reading settings from the log leniently: the settings that this build knows are used, the others are ignored and reported.
+//! Reading settings from the log leniently: the settings that this build knows are used, the others are ignored and
+//! reported.
 //!
-//! An unknown key in a configuration file is a mistake that the operator can correct, so it is refused. A settings record cannot be
-//! corrected: a build that removed or renamed a setting must still replay it. In: a table as TOML. Out: settings, and the keys that were
-//! ignored.
+//! An unknown key in a configuration file is a mistake that the operator can correct, so it is refused. A settings
+//! record cannot be corrected: a build that removed or renamed a setting must still replay it. In: a table as TOML.
+//! Out: settings, and the keys that were ignored.
 
+use accrue_event::Tree;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -37,7 +39,8 @@ pub(crate) fn read<T>(text: &str, works: impl Fn(&T) -> bool) -> Result<Recorded
 where
     T: Default + Serialize + DeserializeOwned,
 {
-    match toml::from_str(text) {
+    // Read whole if possible, because a table of TOML cannot hold every number that settings can.
+    match toml::from_str::<Tree>(text)?.read() {
         Ok(settings) if works(&settings) => Ok(Recorded { settings, ignored: Vec::new() }),
         _ => Ok(read_table(toml::from_str(text)?, works)),
     }
@@ -50,10 +53,11 @@ where
 {
     let defaults = T::default();
     let taken = Table::try_from(&defaults).expect("settings are plain tables");
-    let settings_of = |table: &Table| table.clone().try_into::<T>().ok().filter(&works);
+    let settings_of = |table: &Table| Tree::deserialize(table.clone()).ok()?.read().ok().filter(&works);
     let mut taking = Taking { settings: defaults, table: taken, settings_of, left: Vec::new() };
     taking.take(Vec::new(), Value::Table(table));
-    // A setting may be valid only with another one that comes later in the table, so those that are left are tried again.
+    // A setting may be valid only with another one that comes later in the table, so those that are left are tried
+    // again.
     loop {
         let left = std::mem::take(&mut taking.left);
         let n_left = left.len();

@@ -1,7 +1,7 @@
 //! Learning: the second fold over the log, and how it is saved, resumed and verified.
 //!
-//! In: facts in log order. Out: published versions, checkpoints, prequential quality, digests. This crate answers no request and reads
-//! no clock. The caller decides when to publish and when to save, because neither changes the state.
+//! In: facts in log order. Out: published versions, checkpoints, prequential quality, digests. This crate answers no
+//! request and reads no clock. The caller decides when to publish and when to save, because neither changes the state.
 
 mod checkpoint;
 mod descriptions;

@@ -1,9 +1,9 @@
-//! The state of all models: the shared models, which learn from all shoppers, and, during an experiment whose arms learn apart, models of
-//! each arm, which learn from the shoppers of that arm alone.
+//! The state of all models: the shared models, which learn from all shoppers, and, during an experiment whose arms
+//! learn apart, models of each arm, which learn from the shoppers of that arm alone.
 //!
-//! The shared models do not depend on the arms: with and without them they reach the same bytes. The models of an arm begin as a copy of
-//! the shared ones (copy-on-write, so that equal parts take memory once), and differ only by what they learned since. They are sealed,
-//! kept and undone with the version that they belong to.
+//! The shared models do not depend on the arms: with and without them they reach the same bytes. The models of an arm
+//! begin as a copy of the shared ones (copy-on-write, so that equal parts take memory once), and differ only by what
+//! they learned since. They are sealed, kept and undone with the version that they belong to.
 
 use accrue_model::{Ensemble, Prepared, Settings, Step};
 use accrue_store::{CheckpointWriter, ItemIdx, SectionSource, Split, StoreError};
@@ -56,8 +56,8 @@ impl ModelState {
         self.arms.as_ref().map(|arms| arms.split.arm_of(shopper))
     }
 
-    /// Gives each arm of `split` models that begin as copies of the shared ones. With the same split as before nothing changes. Returns
-    /// whether arms began or ended.
+    /// Gives each arm of `split` models that begin as copies of the shared ones. With the same split as before nothing
+    /// changes. Returns whether arms began or ended.
     pub(crate) fn split_by(&mut self, split: Option<&Split>) -> bool {
         if self.arms.as_ref().map(|arms| &arms.split) == split {
             return false;

@@ -1,4 +1,5 @@
-//! Prequential quality: predict a choice, then learn it, and count how often the prediction was right (Dawid 1984; Gama 2013).
+//! Prequential quality: predict a choice, then learn it, and count how often the prediction was right (Dawid 1984; Gama
+//! 2013).
 
 use accrue_model::{Ensemble, Prepared, Step};
 use accrue_store::Split;
@@ -42,7 +43,8 @@ impl Hits {
     }
 }
 
-/// How well the models of one arm predict the choices of its shoppers, and how well the shared models predict the same choices.
+/// How well the models of one arm predict the choices of its shoppers, and how well the shared models predict the same
+/// choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ArmQuality {
     /// Choices of its shoppers since the arm began.
@@ -85,8 +87,8 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// Ranks a list before the choice is learned, and counts the place of the chosen item in it. `models` are those that serve, `split` is
-    /// the experiment's, and `shopper` is the hash of the shopper's name.
+    /// Ranks a list before the choice is learned, and counts the place of the chosen item in it. `models` are those
+    /// that serve, `split` is the experiment's, and `shopper` is the hash of the shopper's name.
     pub(crate) fn predict(
         &mut self,
         models: &ModelState,

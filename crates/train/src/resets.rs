@@ -1,13 +1,14 @@
 //! When the current model is trained again from the beginning of the log, and the verdicts on challengers so far.
 //!
-//! A model that learns from every event carries its whole past: early steps at high rates, windows that were undone later, choices among
-//! items that are gone. A *periodic reset* trains the same settings again by replay beside the current model, and replaces it through
-//! the gate (`gate.rs`). In: verdicts in the log. Out: whether a reset is due. Nothing is trained here, and the period is counted in
-//! learned events and not by a clock, so that it is the same after a restart.
+//! A model that learns from every event carries its whole past: early steps at high rates, windows that were undone
+//! later, choices among items that are gone. A *periodic reset* trains the same settings again by replay beside the
+//! current model, and replaces it through the gate (`gate.rs`). In: verdicts in the log. Out: whether a reset is due.
+//! Nothing is trained here, and the period is counted in learned events and not by a clock, so that it is the same
+//! after a restart.
 //!
-//! A log with promotions costs a replay more than one pass, because each promoted state is trained again at its record. If a reset
-//! happens whenever the log has grown by the share g, there are at most (1 + g) / g further passes, however long the log is: the offsets
-//! n, n / (1 + g), n / (1 + g)² … sum to n (1 + g) / g.
+//! A log with promotions costs a replay more than one pass, because each promoted state is trained again at its record.
+//! If a reset happens whenever the log has grown by the share g, there are at most (1 + g) / g further passes, however
+//! long the log is: the offsets n, n / (1 + g), n / (1 + g)² … sum to n (1 + g) / g.
 
 use accrue_event::SettingFault;
 use accrue_store::Offset;
@@ -125,7 +126,8 @@ impl Resets {
         self.last.as_ref()
     }
 
-    /// A challenger became the current model. Whatever its settings, it was trained from the log, so the period begins again.
+    /// A challenger became the current model. Whatever its settings, it was trained from the log, so the period begins
+    /// again.
     pub(crate) fn promote(&mut self, offset: Offset, why: &str, n_learned: u64) {
         self.n_promoted += 1;
         self.is_due_now = false;
@@ -134,7 +136,8 @@ impl Resets {
         self.last = Some(Judged { offset, promoted: true, why: why.into() });
     }
 
-    /// A challenger was refused. Only the refusal of a reset counts as an attempt; those that an operator requested do not.
+    /// A challenger was refused. Only the refusal of a reset counts as an attempt; those that an operator requested do
+    /// not.
     pub(crate) fn refuse(&mut self, offset: Offset, why: &str, of_reset: Option<u64>) {
         self.n_refused += 1;
         if let Some(n_learned) = of_reset {
@@ -145,8 +148,8 @@ impl Resets {
         self.last = Some(Judged { offset, promoted: false, why: why.into() });
     }
 
-    /// A promotion changed nothing, because records were undone or released before it. It says nothing about the challenger, so it is not
-    /// an attempt.
+    /// A promotion changed nothing, because records were undone or released before it. It says nothing about the
+    /// challenger, so it is not an attempt.
     pub(crate) fn skip_promotion(&mut self, offset: Offset, why: &str) {
         self.n_refused += 1;
         self.last = Some(Judged { offset, promoted: false, why: why.into() });

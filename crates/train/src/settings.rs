@@ -18,8 +18,8 @@ pub struct LearnSettings {
     pub seed: u64,
     /// Events kept of each shopper.
     pub history_capacity: usize,
-    /// How many choices of one item by one shopper, of one type, are learned on one day (UTC). More of them come from a program, or add no
-    /// information. 0 for no limit.
+    /// How many choices of one item by one shopper, of one type, are learned on one day (UTC). More of them come from a
+    /// program, or add no information. 0 for no limit.
     pub same_item_a_day: u32,
     /// One choice in this many is predicted before it is learned (more in a young shop); [`u64::MAX`] for none.
     pub predict_one_in: u64,
@@ -75,9 +75,9 @@ impl LearnSettings {
         format!("{:016x}", xxhash_rust::xxh3::xxh3_64(format!("{differing:?}").as_bytes())).into()
     }
 
-    /// Reads what [`LearnSettings::to_record`] wrote, in this build or another. Settings that this build does not know or cannot use are
-    /// ignored and get their defaults. A value that can be used is used even outside the bounds of a configuration, because it was in
-    /// force.
+    /// Reads what [`LearnSettings::to_record`] wrote, in this build or another. Settings that this build does not know
+    /// or cannot use are ignored and get their defaults. A value that can be used is used even outside the bounds of a
+    /// configuration, because it was in force.
     ///
     /// # Errors
     /// If the text is not TOML.

@@ -1,8 +1,9 @@
 //! Versions: the states of the models at certain offsets, what became of each, and the states that can be restored.
 //!
-//! A version opens when the one before it is sealed. After a number of choices it is *sealed*, and after some more without an alarm it is
-//! confirmed as the *good version*. An alarm rolls the current model back to the good version: what was learned since is sealed as
-//! *rolled back*, and its records become a *suspect window*. All of this is part of the fold.
+//! A version opens when the one before it is sealed. After a number of choices it is *sealed*, and after some more
+//! without an alarm it is confirmed as the *good version*. An alarm rolls the current model back to the good version:
+//! what was learned since is sealed as *rolled back*, and its records become a *suspect window*. All of this is part of
+//! the fold.
 
 use accrue_store::Offset;
 use serde::{Deserialize, Serialize};
@@ -193,8 +194,8 @@ impl Lineage {
         &self.windows
     }
 
-    /// Checksum of the suspect windows. A challenger that began under another checksum learned records that it should have left out, or
-    /// left out records that it should have learned.
+    /// Checksum of the suspect windows. A challenger that began under another checksum learned records that it should
+    /// have left out, or left out records that it should have learned.
     pub fn windows_digest(&self) -> String {
         let mut hashed = xxhash_rust::xxh3::Xxh3::new();
         for window in &self.windows {
@@ -327,8 +328,8 @@ impl Lineage {
         self.good = number;
     }
 
-    /// Undoes the current model and the sealed version before it, and returns the state of version `to`, from which learning goes on. The
-    /// records after that version become a suspect window.
+    /// Undoes the current model and the sealed version before it, and returns the state of version `to`, from which
+    /// learning goes on. The records after that version become a suspect window.
     ///
     /// # Panics
     /// If the state of `to` is not kept.

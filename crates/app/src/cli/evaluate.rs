@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::evaluation_table;
-use super::ingest::{mapping_argument, mapping_file};
+use super::ingest::{mapping_argument, mapping_file, recognised_events};
 use super::output::Output;
 use super::problem::{Expected, Problem};
 use super::{Context, Exit};
@@ -102,7 +102,8 @@ pub(super) struct Arguments {
     /// Also write each prediction, one per line: the list of each user as JSON (rows, if the name ends in .csv or .tsv)
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
-    /// Predictions of another run of the same stream, to compare with, event by event: ratios with paired 95 % intervals
+    /// Predictions of another run of the same stream, to compare with, event by event: ratios with paired 95 %
+    /// intervals
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
     /// A setting of the model or the protocol; of several models, MODEL.KEY=VALUE is for one
@@ -113,19 +114,24 @@ pub(super) struct Arguments {
     pub settings: Vec<String>,
 }
 
+/// Fewer predictions than this say little: intervals are wide.
+const FEW_PREDICTIONS: u64 = 300;
+
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
     if arguments.models == ["list"] {
         context.output.result(&evaluation::models(), evaluation_table::models)?;
         return Ok(Exit::Success);
     }
-    let needs_no_file = arguments.models == [evaluation::SIMULATED];
-    let (Some(protocol), true) = (
-        &arguments.protocol,
-        arguments.train.is_some() || needs_no_file || arguments.protocol.as_deref() == Some(evaluation::ARMS),
-    ) else {
+    let Some(protocol) = &arguments.protocol else {
         let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
-        return Err(Problem::new("--protocol and --train are needed", hint).into());
+        return Err(Problem::new("--protocol is needed", hint).into());
     };
+    let needs_no_file = arguments.models == [evaluation::SIMULATED] || protocol == evaluation::ARMS;
+    if arguments.train.is_none() && !needs_no_file {
+        let hint =
+            "name the file to learn from, such as --train ratings.csv; `accrue evaluate --help` has the forms of each";
+        return Err(Problem::new(format!("--train is needed for the protocol {protocol}"), hint).into());
+    }
     refuse_unused(protocol, &arguments)?;
     let mut settings = Vec::new();
     for text in &arguments.settings {
@@ -137,7 +143,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         models: arguments.models.clone(),
         train: arguments.train.clone().unwrap_or_default(),
         test: arguments.test.clone(),
-        mapping: arguments.mapping.as_ref().map(|path| mapping_file(path, None)).transpose()?,
+        mapping: mapping_of(&arguments, context.output)?,
         named: match &arguments.map {
             Some(pairs) => mapping_argument(pairs, RecordKind::Events)?,
             None => Mapping::default(),
@@ -159,6 +165,11 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     if let Some(page) = &arguments.html {
         write_page(page, &reports, &arguments)?;
     }
+    for report in reports.iter().filter(|report| report["protocol"] == "stream") {
+        if let Some(n_eval) = report["n_eval"].as_u64().filter(|&n_eval| n_eval < FEW_PREDICTIONS) {
+            context.output.note(&format!("only {n_eval} events were predicted; --set every=1 predicts each one"));
+        }
+    }
     match &*reports {
         [report] => context.output.result(report, evaluation_table::of)?,
         reports => context.output.result(&reports, |reports| evaluation_table::of_several(reports))?,
@@ -169,6 +180,16 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         }
     }
     Ok(Exit::Success)
+}
+
+/// The mapping that was given, or that of a known system's export.
+fn mapping_of(arguments: &Arguments, output: Output) -> anyhow::Result<Option<Mapping>> {
+    let is_told = arguments.map.is_some() || arguments.columns.is_some();
+    Ok(match (&arguments.mapping, &arguments.train) {
+        (Some(path), _) => Some(mapping_file(path, None)?),
+        (None, Some(train)) if !is_told => recognised_events(train, output),
+        (None, _) => None,
+    })
 }
 
 /// Settings of protocols that an earlier report states beside those of its model.

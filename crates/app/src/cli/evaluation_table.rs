@@ -1,5 +1,6 @@
 //! Evaluations as tables for people. `--json` prints everything; a table has what one looks at first.
 
+use accrue_lab::main_metric;
 use serde_json::Value;
 
 use super::output::{columns, count};
@@ -116,17 +117,6 @@ fn headline(report: &Value) -> String {
     text + "\n"
 }
 
-/// The metric by which models are compared.
-fn main_metric(report: &Value) -> String {
-    let main = report["main_metric"].as_str();
-    let of_protocol = || match report["protocol"].as_str() {
-        Some("ratings") => "rmse",
-        Some("off-policy") => "dr",
-        _ => "ndcg@20",
-    };
-    main.unwrap_or_else(of_protocol).to_string()
-}
-
 /// The main metric, then the others: the usual ones first, short lists before long ones.
 fn in_order<'a>(names: impl Iterator<Item = &'a String>, main: &str) -> Vec<String> {
     let key = |name: &String| {
@@ -200,14 +190,17 @@ fn search(report: &Value) -> String {
             format!("{:.1}", trial["seconds"].as_f64().unwrap_or(0.0)),
         ]);
     }
+    let is_first = rows.get(1).is_none_or(|best| !best[0].is_empty());
+    let why = "The one chosen is the cheapest of those that validation cannot tell apart from the best.\n";
     let seconds = |key: &str| budget[key].as_f64().unwrap_or(0.0);
     format!(
-        "\n{} trials in {:.0} s, {:.0} s with the final fit, of {:.0} s that were given; the best:\n{}",
+        "\n{} trials in {:.0} s, {:.0} s with the final fit, of {:.0} s that were given; the best:\n{}{}",
         trials.len(),
         seconds("search_s"),
         seconds("total_s"),
         seconds("given_s"),
-        columns(&rows)
+        columns(&rows),
+        if is_first { "" } else { why }
     )
 }
 

@@ -348,6 +348,15 @@ fn recognise(arguments: &Arguments, settings: &mut ReadSettings, output: Output)
     }
 }
 
+/// The mapping of a known system's export of events, if the file is one.
+pub(super) fn recognised_events(path: &Path, output: Output) -> Option<Mapping> {
+    let sample = Some(path).filter(|path| path.is_file())?;
+    let (system, mapping) =
+        System::recognise(&Sample::open(sample, &ReadSettings::default()).ok()?, Some(RecordKind::Events))?;
+    output.note(&format!("recognised {}; used --mapping {}", system.title, system.name));
+    Some(mapping)
+}
+
 fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
     let kind = kind_of(arguments);
     let mapping = match (&arguments.mapping, &arguments.map) {

@@ -16,7 +16,7 @@ use accrue_engine::online_model::OnlineModel;
 use accrue_engine::{Config, learn_settings};
 use accrue_event::{
     Check, CheckSettings, Event, Item, ItemId, KnownItem, Mapping, Outcome, RateSettings, RecordKind, RuleStatistics,
-    Timestamp, User,
+    Timestamp, Tree, User,
 };
 use accrue_ingest::{Entry, Progress, ReadSettings, Reader};
 use accrue_lab::off_policy::{CoverageSettings, OpenBanditRequest, coverage, evaluate_open_bandit};
@@ -31,6 +31,7 @@ use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
 use accrue_store::ItemVector;
 use anyhow::{Context as _, bail, ensure};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use predictions::Predicted;
@@ -384,7 +385,8 @@ fn fitted(
 /// Rows of tables that were left out, by reason.
 type Refused = BTreeMap<String, u64>;
 
-/// The data of a protocol of fitted models, and what was left out of tables. Takes the settings of tables out of `settings`.
+/// The data of a protocol of fitted models, and what was left out of tables. Takes the settings of tables out of
+/// `settings`.
 fn data(
     config: &Config,
     measure: Measure,
@@ -413,6 +415,7 @@ fn data(
             continue;
         }
         let (table, left_out) = read_table(config, file, &tables, by_session)?;
+        refuse_if_empty(file, table.rows.len(), &left_out)?;
         let all = refused.get_or_insert_default();
         left_out.into_iter().for_each(|(reason, n)| *all.entry(reason).or_default() += n);
         data.push(Data::Table(Arc::new(table)));
@@ -491,7 +494,7 @@ fn with_model_settings(
     for (key, text) in model.settings().into_iter().chain(pairs.iter().map(|(&key, &text)| (key, text))) {
         let path = key.strip_prefix("model.").unwrap_or(key);
         let mut table = toml::Table::try_from(&settings)?;
-        let changed = set(&mut table, path, text).and_then(|()| Ok(table.try_into()?));
+        let changed = set(&mut table, path, text).and_then(|()| Ok(Tree::deserialize(table)?.read()?));
         settings = changed.with_context(|| format!("--set {key}={text}"))?;
     }
     settings.part = model.part;
@@ -579,10 +582,27 @@ fn read(
             }
         }
     }
+    refuse_if_empty(&request.train, data.events.len(), &refused)?;
     if let Some(path) = &request.users {
         data.users = read_users(path, &check)?;
     }
     Ok((data, refused))
+}
+
+/// Refuses a file of which no row can be used, with the reasons.
+fn refuse_if_empty(path: &Path, n_used: usize, refused: &Refused) -> anyhow::Result<()> {
+    if n_used > 0 {
+        return Ok(());
+    }
+    let n_rows: u64 = refused.values().sum();
+    ensure!(n_rows > 0, "{}: the file has no rows", path.display());
+    let reasons: Vec<String> = refused.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
+    let hint = match refused.keys().next().map(String::as_str) {
+        Some("bad_time") => "say how its times are written: `time_format` in the file of --mapping",
+        Some("other_type") => "name the types of events that it has: --set types=TYPE,…",
+        _ => "check which columns are the user and the item: --map user=COLUMN,item=COLUMN",
+    };
+    bail!("{}: none of its {n_rows} rows can be used ({}); {hint}", path.display(), reasons.join(", "))
 }
 
 /// Reads and checks descriptions of users.

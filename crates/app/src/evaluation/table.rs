@@ -12,7 +12,7 @@ use accrue_engine::Config;
 use accrue_event::{
     Check, CheckSettings, EventType, Mapping, Outcome, RateSettings, RawEvent, RawValue, RuleStatistics, Timestamp,
 };
-use accrue_ingest::{Entry, Format, Progress, ReadSettings, Reader};
+use accrue_ingest::{Entry, Format, Progress, ReadSettings, Reader, Sample};
 use accrue_lab::read::{BanditCells, BanditData};
 use accrue_lab::{Row, Table};
 use anyhow::{Context as _, bail};
@@ -103,8 +103,8 @@ fn field_of(column: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(_, names)| names.contains(&&*name)).map(|(field, _)| *field)
 }
 
-/// Whether the file is a table, and no file in a protocol's own form of lines. `lines_have_headers` says whether that form
-/// may begin with a header of its own, whose first columns are user and item.
+/// Whether the file is a table, and no file in a protocol's own form of lines. `lines_have_headers` says whether that
+/// form may begin with a header of its own, whose first columns are user and item.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -186,12 +186,15 @@ pub fn known_columns(path: &Path, settings: &TableSettings) -> anyhow::Result<Ma
             || mapping.fields.contains_key(field)
     };
     if !has("item") || !(has("user") || has("session")) {
+        // As the file writes them: the reader has given some of them the names of fields.
+        let names = Sample::open(path, &plain).map_or_else(|_| names.join(", "), |sample| sample.columns.join(", "));
         bail!(
             "{}: no column is known as the {}; its columns are {}. Name them: --map user=COLUMN,item=COLUMN, or give a file \
-             without a header its names: --columns user_id,item_id,rating,timestamp",
+             without a header its names: --columns user_id,item_id,rating,timestamp. For an export that `accrue ingest` \
+             recognises name its mapping (--mapping shopify-orders), or evaluate what was taken in: accrue export events",
             path.display(),
             if has("item") { "user" } else { "item" },
-            names.join(", ")
+            names
         );
     }
     if !has("type") {

@@ -19,6 +19,7 @@ fn shop() -> Shop {
         origins: Vec::new(),
         rate_limit_per_s: None,
         rate_limit_per_address_per_s: None,
+        weight: None,
     };
     let keys = vec![
         key("own", OWN_KEY, &[Scope::Read, Scope::Write]),
@@ -74,10 +75,51 @@ fn the_ids_of_a_published_key_take_none_from_others() {
 }
 
 #[test]
+fn an_own_event_cannot_have_the_id_of_a_published_one() {
+    let shop = shop();
+    let view = |id: &str| json!({"id": id, "type": "view", "user": "u1", "session": "x", "item": "i1", "at": 1_760_000_000_000_u64});
+    assert_eq!(send(&shop, WEB_KEY, &json!([view("order-1")]))["accepted"], 1);
+    // Also with white space around it, and also if such an event is known.
+    for id in ["@publish:web:order-1", " @publish:web:order-2 ", "@publish:"] {
+        let answer =
+            ask(&shop, OWN_KEY, "POST", "/v1/events", &json!([view(id), view(&format!("own{}", id.trim()))])).json();
+        assert_eq!((&answer["accepted"], &answer["duplicates"]), (&json!(1), &json!(0)), "{id}: {answer}");
+        assert_eq!(answer["quarantined"][0]["reason"], "reserved_id", "{id}: {answer}");
+    }
+    // Released, it would still have that id.
+    let held = ask(&shop, ADMIN_KEY, "GET", "/v1/quarantine?reason=reserved_id", &Value::Null).json();
+    let offsets: Vec<&Value> = held["records"].as_array().unwrap().iter().map(|record| &record["offset"]).collect();
+    assert_eq!(offsets.len(), 3, "{held}");
+    let released =
+        ask(&shop, ADMIN_KEY, "POST", "/v1/quarantine", &json!({"action": "release", "offsets": offsets})).json();
+    assert!(!released.to_string().contains("\"accepted\":1"), "{released}");
+    // What was exported may come in again with every right.
+    assert_eq!(send(&shop, ADMIN_KEY, &json!([view("@publish:web:order-1")]))["duplicates"], 1);
+}
+
+#[test]
+fn a_purchase_of_a_page_counts_for_nothing() {
+    let shop = shop();
+    let events = |kind: &str, item: &str| -> Value {
+        (0..5).map(|n| json!({"id": format!("{kind}-{n}"), "type": kind, "user": format!("u{n}"), "session": format!("s{n}"), "item": item, "price": 5})).collect()
+    };
+    send(&shop, OWN_KEY, &events("purchase", "i1"));
+    let published = send(&shop, WEB_KEY, &events("purchase", "i2"));
+    assert_eq!(published["repaired"], 5, "it is taken, so that it is not sent again: {published}");
+    assert_eq!(send(&shop, WEB_KEY, &events("purchase", "i2"))["duplicates"], 5);
+    send(&shop, WEB_KEY, &events("return", "i1"));
+    shop.engine.wait_until_learned();
+    assert_eq!(ids(&get(&shop, OWN_KEY, "/v1/trending")), ["i1"]);
+    assert_eq!(metric(&shop, "accrue_published_inert_total{reason=\"order\"}"), 10.0);
+    let again = get(&shop, OWN_KEY, "/v1/recommend/u1?session=s1&scene=again");
+    assert_eq!(ids(&again), ["i1"], "what the backend reported was neither added to nor sent back");
+}
+
+#[test]
 fn an_item_that_only_published_events_name_is_nowhere() {
     let shop = shop();
     let invented = "BUY PILLS <b>evil.example</b>";
-    let of = |n: usize, item: &str| json!({"id": format!("p{n}-{item}"), "type": "purchase", "session": format!("s{n}"), "item": item});
+    let of = |n: usize, item: &str| json!({"id": format!("p{n}-{item}"), "type": "cart", "session": format!("s{n}"), "item": item});
     let events: Vec<Value> = (0..25).map(|n| of(n, invented)).collect();
     assert_eq!(send(&shop, WEB_KEY, &json!(events))["repaired"], 25);
     assert_eq!(send(&shop, WEB_KEY, &json!(events))["duplicates"], 25);
@@ -169,6 +211,7 @@ fn the_rate_of_a_published_key_counts_events() {
         origins: Vec::new(),
         rate_limit_per_s: Some(0.5),
         rate_limit_per_address_per_s: None,
+        weight: None,
     };
     let keys = vec![key("web", WEB_KEY, Scope::Publish), key("own", OWN_KEY, Scope::Write)];
     let shop = Shop::open(HttpSettings { keys, ..Default::default() });

@@ -20,6 +20,7 @@ mod forget;
 mod http;
 mod init;
 mod keys;
+mod map;
 mod mappings;
 mod poison;
 mod recover;

@@ -112,6 +112,30 @@ fn finds(server: &Server, word: &str) -> bool {
     server.ask("GET", &format!("/v1/search?q={word}"), "").1["total"] == 1
 }
 
+/// A process that is killed in a commit may leave files that the next commit would write.
+#[test]
+fn a_search_index_with_files_in_its_way_is_built_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    post(&server, "/v1/items", &item("zebra"));
+    wait_for(&server, "/v1/search?q=zebra", |answer| answer["total"] == 1);
+    drop(server);
+    let folder = dir.path().join("search");
+    let names = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let segments: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".idx")?.to_owned())).collect();
+    assert!(!segments.is_empty());
+    for segment in segments {
+        // A list of removed documents is named after the change that it follows.
+        (0..200).for_each(|change| std::fs::write(folder.join(format!("{segment}.{change}.del")), "").unwrap());
+    }
+    let server = serve(dir.path());
+    post(&server, "/v1/items", &r#"[{"id":"zebra-1","title":"A quagga for the shelf","price":5}]"#.to_owned());
+    wait_for(&server, "/v1/search?q=quagga", |answer| answer["total"] == 1);
+    assert!(!finds(&server, "zebra"));
+    let status = wait_for(&server, "/v1/status", |status| status["search_index"]["state"] == "current");
+    assert!(status["search_index"]["last_error"].as_str().is_some_and(|error| error.contains(".del")), "{status}");
+}
+
 #[test]
 fn a_search_index_whose_folder_is_gone_is_built_again() {
     let dir = tempfile::tempdir().unwrap();

@@ -122,7 +122,8 @@ fn a_dry_run_changes_nothing_and_tells_what_would_go() {
     assert_eq!(json(&run(dir.path(), "forever", &["inspect", "digest"]))["parts"], state["parts"]);
     assert!(lines(&run(dir.path(), "forever", &["export", "events"])) < 1_000);
     // A backup of it can be restored and gives the same state.
-    let (backup, again) = (dir.path().join("backup"), dir.path().join("again"));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (backup, again) = (elsewhere.path().join("backup"), elsewhere.path().join("again"));
     json(&run(dir.path(), "forever", &["backup", backup.to_str().unwrap()]));
     json(&run(&again, "forever", &["restore", backup.to_str().unwrap()]));
     assert_eq!(json(&run(&again, "forever", &["inspect", "digest"]))["parts"], state["parts"]);

@@ -77,13 +77,8 @@ pub fn with_changes(models: &Settings, changes: &Changes) -> Result<Settings, Ch
         // Written again for each change: after a model is named by one, its settings are there for those that follow.
         let mut table = Table::try_from(&models)?;
         *place(&mut table, key).ok_or_else(|| unknown(key))? = value.clone();
-        models = match table.clone().try_into() {
-            Ok(models) => models,
-            // Read again as plain values, because those errors are data.
-            Err(error) => Tree::deserialize(table)
-                .map_err(|_| Mismatch::custom(error.message()))
-                .and_then(|tree| tree.read::<Settings>())?,
-        };
+        let tree = Tree::deserialize(table).map_err(|error| Mismatch::custom(error.message()))?;
+        models = tree.read()?;
     }
     Ok(models)
 }

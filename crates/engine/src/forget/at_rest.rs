@@ -9,15 +9,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use accrue_event::UserId;
-use accrue_serve::search::SearchError;
-use accrue_store::{Log, LogReader, Offset, PendingErasure};
+use accrue_store::{Log, LogReader, Noted, Offset, PendingErasure};
 use accrue_train::{Traces, digest, erase, find_traces, rebuild, refuse_if_pruned};
 use serde::Serialize;
 
 use super::mentions::mentions;
 use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
-use crate::folder::{checkpoints_in, search_in};
+use crate::folder::{checkpoints_in, remove_search};
 
 /// What forgetting did, or would do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -70,16 +69,16 @@ pub fn forget(
     let started = Instant::now();
     let mut log = Log::open(dir, (&config.log).into())?;
     let pending = PendingErasure::of(dir);
-    let begun = pending.offsets()?;
+    let begun = find_more(&mut log.reader(), &pending)?;
     if !begun.is_empty() {
-        carry_out(&mut log, dir, config, &begun, |_, _| {})?;
+        carry_out(&mut log, dir, config, &begun.offsets, |_, _| {})?;
     }
     let traces = find_traces(&mut log.reader(), users, mentions)?;
     refuse_if_pruned(&mut log.reader(), &checkpoints_in(dir), &learn_settings(config), users, &traces)?;
     if traces.offsets.is_empty() {
         return Ok(report(users, &traces, 0, 0, None, started));
     }
-    pending.begin(&traces.offsets)?;
+    pending.begin(&traces.offsets, users)?;
     let done = carry_out(&mut log, dir, config, &traces.offsets, &mut progress)?;
     Ok(report(users, &traces, done.checkpoints_removed, done.replayed, Some(done.state), started))
 }
@@ -92,17 +91,28 @@ pub fn forget(
 /// Those of [`forget`].
 pub fn finish_forgetting(dir: &Path, config: &Config) -> Result<(), EngineError> {
     let pending = PendingErasure::of(dir);
-    let begun = pending.offsets()?;
-    if !begun.is_empty() {
+    if !pending.noted()?.is_empty() {
+        let mut log = Log::open(dir, (&config.log).into())?;
+        let begun = find_more(&mut log.reader(), &pending)?;
         tracing::warn!(
-            n_records = begun.len(),
+            n_records = begun.offsets.len(),
             "an erasure was interrupted; its records are erased before anything is served"
         );
-        erase(&mut Log::open(dir, (&config.log).into())?, &checkpoints_in(dir), &begun)?;
+        erase(&mut log, &checkpoints_in(dir), &begun.offsets)?;
         remove_search(dir)?;
         pending.end()?;
     }
     Ok(())
+}
+
+/// What was begun, with the records that its people left between the note and the end of the process that wrote it.
+fn find_more(log: &mut LogReader, pending: &PendingErasure) -> Result<Noted, EngineError> {
+    let begun = pending.noted()?;
+    if begun.users.is_empty() {
+        return Ok(begun);
+    }
+    let found = find_traces(log, &begun.users, mentions)?;
+    Ok(pending.begin(&found.offsets, &begun.users)?)
 }
 
 /// What [`carry_out`] did.
@@ -130,15 +140,6 @@ fn carry_out(
     let state = digest(&mut reader, &recovered.facts, &recovered.learner)?.state;
     PendingErasure::of(dir).end()?;
     Ok(CarriedOut { checkpoints_removed, replayed: end.0 - from.0, state })
-}
-
-/// Removes the search index; the next opening builds it again.
-pub(crate) fn remove_search(dir: &Path) -> Result<(), EngineError> {
-    let path = search_in(dir);
-    match std::fs::remove_dir_all(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(SearchError::Io { path, source }.into()),
-        _ => Ok(()),
-    }
 }
 
 fn report(

@@ -5,8 +5,8 @@
 //! log, writes wait: the old threads end, the records become tombstones, new threads start with what was learned, and writes go on.
 //! Reads never stop. Until that moment the people are unknown visitors to them, and what they do meanwhile is erased with the rest.
 //!
-//! The records are written down before anything else is done (`PendingErasure`), so that the next opening finishes an erasure that a
-//! crash or a stop interrupted. Nothing else is changed until the switch. Facts and models are in memory twice for that time.
+//! The people and their records are written down before anything else is done (`PendingErasure`), so that the next opening finishes an
+//! erasure that a crash or a stop interrupted, and erases what the people did until then. Nothing else is changed until the switch. Facts and models are in memory twice for that time.
 //!
 //! An attempt that fails is repeated after increasing waits. Until it is done, its people stay hidden and its records stay noted,
 //! and people of later requests are forgotten together with them.
@@ -19,14 +19,14 @@ use accrue_event::UserId;
 use accrue_store::{Facts, Log, LogReader, PendingErasure};
 use accrue_train::{Recovered, Traces, erase, find_traces, recover, refuse_if_pruned};
 
-use super::at_rest::{finish_forgetting, remove_search};
+use super::at_rest::finish_forgetting;
 use super::mentions::mentions;
 use super::status::{Begun, Erased, ErasureState, ErasureStatus};
 use crate::backoff::Backoff;
 use crate::config::learn_settings;
 use crate::engine::Engine;
 use crate::error::{EngineError, Resource};
-use crate::folder::checkpoints_in;
+use crate::folder::{checkpoints_in, remove_search};
 use crate::learn::fits;
 use crate::running::{Running, Shutdown, thread};
 
@@ -97,7 +97,9 @@ impl Engine {
     fn begin_erasure(&self, asked: &BTreeSet<UserId>) -> Result<Begun, EngineError> {
         let (inner, running) = (&self.inner, self.running());
         let hidden = inner.erasure.hidden();
-        let users: BTreeSet<UserId> = asked.union(&hidden).cloned().collect();
+        let pending = PendingErasure::of(&inner.dir);
+        let mut users: BTreeSet<UserId> = asked.union(&hidden).cloned().collect();
+        users.extend(pending.noted()?.users);
         let mut log = running.log.lock().another();
         // Until the note is written nothing may be removed that the erasure needs; afterwards retention waits for its end.
         let _pruning = running.shared.pruning.lock();
@@ -110,8 +112,8 @@ impl Engine {
         if let Some(unknown) = asked.difference(&hidden).find(|user| !traces.records.contains_key(*user)) {
             return Err(EngineError::NotFound { what: Resource::User, id: unknown.to_string() });
         }
-        let noted = PendingErasure::of(&inner.dir).begin(&traces.offsets)?;
-        traces.add_noted(&noted);
+        let noted = pending.begin(&traces.offsets, &users)?;
+        traces.add_noted(&noted.offsets);
         Ok(Begun { users, traces })
     }
 
@@ -272,7 +274,7 @@ impl Engine {
         // Answers were recorded until now, and the log may hold a group of records whose commit was reported as failed.
         let is_all = traces.follow(&mut LogReader::open(&inner.dir)?, users, mentions)?;
         let pending = PendingErasure::of(&inner.dir);
-        pending.begin(&traces.offsets)?;
+        pending.begin(&traces.offsets, users)?;
         let n_checkpoints = checkpoints.list()?.len() as u64;
         let started = match recovered.filter(|_| is_all) {
             Some(recovered) => self.start_without(&traces, recovered, old),

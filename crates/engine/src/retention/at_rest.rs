@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use accrue_event::{Timestamp, UserId};
-use accrue_store::{Body, Checkpoints, FullSegment, Log, LogReader, Offset, Record};
+use accrue_store::{Checkpoints, FullSegment, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, find_look_back, recover, save};
 use serde::Serialize;
 
@@ -143,7 +143,7 @@ fn count_losses(
     let mut next = log.start();
     while next < cut {
         next = log.read(next, CHUNK.min((cut.0 - next.0) as usize), |record| {
-            if let Some(user) = user_of(&record).filter(|user| !users.contains(*user)) {
+            if let Some(user) = record.body.names().0.filter(|user| !users.contains(*user)) {
                 users.insert(user.clone());
             }
         })?;
@@ -155,16 +155,6 @@ fn count_losses(
         windows.filter(|window| !window.released && window.from < cut).map(|window| window.from.0).collect();
     compacted.quarantined = recovered.facts.quarantine.range(..cut).count() as u64;
     Ok(())
-}
-
-fn user_of(record: &Record) -> Option<&UserId> {
-    match &record.body {
-        Body::Event(checked) | Body::Released { event: checked, .. } => checked.event.user.as_ref(),
-        Body::User(user) => Some(&user.id),
-        Body::UserRemoved(user) | Body::Merged { user, .. } => Some(user),
-        Body::Served(served) => served.user.as_ref(),
-        _ => None,
-    }
 }
 
 /// Makes sure that everything after `cut` can be folded without the records before it: from a checkpoint near `cut`, and from one after

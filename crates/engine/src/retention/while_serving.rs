@@ -42,7 +42,7 @@ impl Retention {
     ) -> Result<(), EngineError> {
         let _pruning = shared.pruning.lock();
         // An erasure that has begun needs the log and the checkpoints as they are.
-        if !PendingErasure::of(&self.dir).offsets()?.is_empty() {
+        if !PendingErasure::of(&self.dir).noted()?.is_empty() {
             return Ok(());
         }
         self.prune(log, checkpoints, checkpoints_kept)?;

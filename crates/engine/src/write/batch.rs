@@ -21,14 +21,22 @@ impl<R> From<R> for Incoming<R> {
 /// The sender of a batch of events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Sender {
-    /// The shop itself: its backend or its files.
-    #[default]
+    /// The shop's own programs. Their ids may not be those of published keys' events.
     Shop,
+    /// Who runs the server: files of this machine, a key with every right. What was exported may come in again, with
+    /// the ids of published keys' events.
+    #[default]
+    Operator,
     /// A client with a key that is published in a page. The key's name makes the namespace of the ids.
     Published(Namespace),
 }
 
 impl Sender {
+    /// Whether the events came with a published key.
+    pub fn is_published(&self) -> bool {
+        matches!(self, Self::Published(_))
+    }
+
     /// Moves the id of an event into the sender's namespace.
     pub(crate) fn claim(&self, raw: &mut RawEvent) {
         if let Self::Published(namespace) = self {
@@ -39,7 +47,7 @@ impl Sender {
     /// An id in the sender's namespace.
     pub(crate) fn id(&self, id: EventId) -> EventId {
         match self {
-            Self::Shop => id,
+            Self::Shop | Self::Operator => id,
             Self::Published(namespace) => namespace.id(&id),
         }
     }
@@ -54,8 +62,8 @@ pub struct Ingested {
     pub repaired: u64,
     /// Already known by id, or refused before.
     pub duplicates: u64,
-    /// Refused, with reasons, in the order of the batch: put into quarantine, or, of a published key that sends many such
-    /// records, counted.
+    /// Refused, with reasons, in the order of the batch: put into quarantine, or, of a published key that sends many
+    /// such records, counted.
     pub quarantined: Vec<Refused>,
     /// Refused as before: counted among the duplicates, since the quarantine has them already.
     #[serde(skip)]

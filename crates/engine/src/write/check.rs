@@ -1,12 +1,13 @@
-//! The check of a batch: each record is judged, compared with what the log holds, and becomes a record of the log or a count.
+//! The check of a batch: each record is judged, compared with what the log holds, and becomes a record of the log or a
+//! count.
 //!
 //! Verdicts depend on the batch as it was sent and on the content of the log, never on how batches were grouped.
 
 use std::collections::{BTreeSet, HashSet};
 
 use accrue_event::{
-    ContentIds, EventId, Outcome, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal, Rejection, Repair,
-    arrival_id, content_hash, lacks_id,
+    ContentIds, EventId, ItemId, Outcome, PUBLISHED_PREFIX, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal,
+    Rejection, Repair, arrival_id, content_hash, lacks_id,
 };
 use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
@@ -41,14 +42,13 @@ impl Writer {
         let mut outcome = Ingested::default();
         let shared = self.shared.clone();
         let facts = shared.facts.read();
-        let mut judged = self.judge_each(batch, sender, arrival, before as u64, &facts);
+        let mut judged = self.judge_each(batch, sender, arrival, before as u64, &facts, group);
         let mut same = self.drop_known_refusals(&mut judged, group)?;
         let Judged { passed, refusals, .. } = judged;
-        same += match sender {
-            Sender::Shop => self.refuse(refusals, group, &mut outcome, bodies)?,
-            Sender::Published(_) => {
-                self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
-            }
+        same += if sender.is_published() {
+            self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
+        } else {
+            self.refuse(refusals, group, &mut outcome, bodies)?
         };
         let mut conflicting = 0;
         let known = self.log.find_events(passed.iter().map(|checked| &checked.event.id))?;
@@ -85,10 +85,12 @@ impl Writer {
         arrival: Arrival,
         n_before: u64,
         facts: &Facts,
+        group: &NewInGroup,
     ) -> Judged {
         let mut judged = Judged { passed: Vec::with_capacity(batch.len()), ..Judged::default() };
         let Judged { passed, refusals, rejected_ids } = &mut judged;
         let mut ids = ContentIds::default();
+        let mut unknown = UnknownItems::new(facts, group, self.check.settings().max_unknown_items);
         for (index, incoming) in batch.into_iter().enumerate() {
             let mut raw = match incoming {
                 Incoming::Record(raw) => raw,
@@ -98,9 +100,16 @@ impl Writer {
                 }
             };
             let lacks_id = lacks_id(&raw);
+            if *sender == Sender::Shop && self.check.event_id(&raw).is_some_and(|id| id.is_published()) {
+                // Its id is not looked up: the event of a published key that has it is another one.
+                refusals.push((index, Refusal::of(RecordKind::Events, reserved_id(), raw.to_json())));
+                continue;
+            }
             ids.assign(&mut raw);
             sender.claim(&mut raw);
-            match self.check.judge(&raw, arrival.clock, |item| facts.known_item(item)) {
+            let outcome = self.check.judge(&raw, arrival.clock, |item| facts.known_item(item));
+            let outcome = if sender.is_published() { outcome } else { unknown.admit(outcome) };
+            match outcome {
                 Outcome::Accepted(event) => passed.push(CheckedEvent { event, repairs: Vec::new(), raw: None }),
                 Outcome::Repaired(mut event, mut repairs) => {
                     let was_filled = repairs.contains(&Repair::AtFilled);
@@ -125,9 +134,9 @@ impl Writer {
         judged
     }
 
-    /// Drops the refusals of events whose id is known, and returns their number. An event that the log has is a duplicate even if the
-    /// rules would refuse it now: a batch that is sent again because its answer was lost must not be refused for the rate that it caused
-    /// itself.
+    /// Drops the refusals of events whose id is known, and returns their number. An event that the log has is a
+    /// duplicate even if the rules would refuse it now: a batch that is sent again because its answer was lost must not
+    /// be refused for the rate that it caused itself.
     fn drop_known_refusals(&self, judged: &mut Judged, group: &NewInGroup) -> Result<u64, EngineError> {
         let Judged { passed, refusals, rejected_ids } = judged;
         // Most batches have no rejected event.
@@ -164,12 +173,11 @@ impl Writer {
     ) -> Body {
         let named = checked.event.item.as_ref();
         let item = named.and_then(|item| facts.known_item(item));
-        let inert = match sender {
-            Sender::Shop => {
-                group.items.extend(named.filter(|_| item.is_none()).cloned());
-                None
-            }
-            Sender::Published(_) => self.admit_published(&checked.event, facts, arrival.stamp, group).err(),
+        let inert = if sender.is_published() {
+            self.admit_published(&checked.event, facts, arrival.stamp, group).err()
+        } else {
+            group.items.extend(named.filter(|_| item.is_none()).cloned());
+            None
         };
         match inert {
             Some(why) => inert_body(checked, why),
@@ -180,9 +188,9 @@ impl Writer {
         }
     }
 
-    /// Takes descriptions of items in; with `sync`, retires the items that the list does not name. A record that the check refuses still
-    /// names its item, so that a fault in a feed never takes items out of the shop; if the item of a refused record cannot be read, any
-    /// item may be meant, and none is retired.
+    /// Takes descriptions of items in; with `sync`, retires the items that the list does not name. A record that the
+    /// check refuses still names its item, so that a fault in a feed never takes items out of the shop; if the item of
+    /// a refused record cannot be read, any item may be meant, and none is retired.
     pub fn items(&mut self, items: Vec<Incoming<RawItem>>, sync: bool) -> Result<Ingested, EngineError> {
         let mut bodies = Vec::new();
         let mut refusals = Vec::new();
@@ -300,6 +308,51 @@ impl Writer {
             _ => None,
         }))
     }
+}
+
+/// The items that events of a batch name and nothing has named before, as far as there is room for them. Each takes
+/// memory for good, because records before and after refer to it: a tracker that sends something else as the item, such
+/// as a time, would otherwise fill the memory.
+struct UnknownItems<'a> {
+    facts: &'a Facts,
+    group: &'a NewInGroup,
+    of_batch: HashSet<ItemId>,
+    most: u64,
+}
+
+impl<'a> UnknownItems<'a> {
+    fn new(facts: &'a Facts, group: &'a NewInGroup, most: u64) -> Self {
+        Self { facts, group, of_batch: HashSet::new(), most }
+    }
+
+    /// Refuses an event about a further item if there is no room.
+    fn admit(&mut self, outcome: Outcome) -> Outcome {
+        let (Outcome::Accepted(event) | Outcome::Repaired(event, _)) = &outcome else { return outcome };
+        let Some(item) = &event.item else { return outcome };
+        let is_named = self.facts.items.get(item.as_str()).is_some()
+            || self.group.items.contains(item)
+            || self.of_batch.contains(item);
+        if is_named {
+            return outcome;
+        }
+        let n_unknown = self.facts.overview().n_unknown() + (self.group.items.len() + self.of_batch.len()) as u64;
+        if n_unknown < self.most {
+            self.of_batch.insert(item.clone());
+            return outcome;
+        }
+        let detail = format!(
+            "item: {item} is not in the catalogue, and events name {n_unknown} such items already (check.max_unknown_items); \
+             send the catalogue, or correct what sends these ids, and release the event",
+        );
+        Outcome::Quarantined(Rejection::new(Reason::TooManyUnknownItems, detail))
+    }
+}
+
+/// Why an event of the shop's own cannot have the id of a published key's event.
+pub(super) fn reserved_id() -> Rejection {
+    let detail =
+        format!("id: ids that begin with {PUBLISHED_PREFIX} are those of events of published keys; send another");
+    Rejection::new(Reason::ReservedId, detail)
 }
 
 /// The content of an event in the log, as far as it is kept.

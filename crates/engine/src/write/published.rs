@@ -1,13 +1,14 @@
 //! The effects that events of a published key may have. Such a key is in a page, so anyone can send events with it.
 //!
 //! In: its events that passed the check, and those that did not. Out: whether an event has an effect, and which refused
-//! records are kept. An event about an item that neither the catalogue nor an event of the shop's own names has none, so
-//! that no name of an attacker's reaches a page, the models or the memory; nor has an event of a guest beyond the limits
-//! of `check.published`. The decisions depend on the log alone and are written into it.
+//! records are kept. An event about an item that neither the catalogue nor an event of the shop's own names has none,
+//! so that no name of an attacker's reaches a page, the models or the memory; nor has an event of a guest beyond the
+//! limits of `check.published`, or a purchase or a return, which the shop's own backend reports. The decisions depend
+//! on the settings and on the log alone and are written into it.
 
 use std::collections::BTreeMap;
 
-use accrue_event::{Event, RawEvent, Refusal, Timestamp};
+use accrue_event::{Event, EventType, RawEvent, Refusal, Timestamp};
 use accrue_store::{Body, CheckedEvent, Facts, InertReason, PublishedRecord, shopper_name};
 
 use super::batch::{Ingested, Refused, Sender};
@@ -23,7 +24,7 @@ impl Writer {
     pub(super) fn kept_json(&self, raw: &RawEvent, sender: &Sender) -> Option<Box<str>> {
         let most = self.check.settings().published.max_kept_bytes;
         let json = raw.to_json();
-        (*sender == Sender::Shop || json.len() <= most).then(|| json.into())
+        (!sender.is_published() || json.len() <= most).then(|| json.into())
     }
 
     /// Whether an event of a published key has an effect; makes its shopper known to the group.
@@ -40,6 +41,10 @@ impl Writer {
         {
             return Err(InertReason::UnknownItem);
         }
+        let settings = &self.check.settings().published;
+        if is_order(event) && !settings.purchases {
+            return Err(InertReason::Order);
+        }
         let shopper = event.shopper();
         if facts.shopper(&shopper).is_some() {
             return Ok(());
@@ -48,7 +53,6 @@ impl Writer {
         if group.published.shoppers.contains(&name) {
             return Ok(());
         }
-        let settings = &self.check.settings().published;
         let counts = group.published.counts(facts);
         if counts.n_shoppers >= settings.max_shoppers
             || counts.shoppers.at(received_at) >= settings.new_shoppers_per_hour
@@ -60,8 +64,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Refuses records of a published key: as many as the hour has room for go into quarantine, cut to a bounded length,
-    /// and the others are counted by reason. Returns how many were refused once before.
+    /// Refuses records of a published key: as many as the hour has room for go into quarantine, cut to a bounded
+    /// length, and the others are counted by reason. Returns how many were refused once before.
     pub(super) fn refuse_published(
         &self,
         mut refusals: Vec<(usize, Refusal)>,
@@ -101,6 +105,11 @@ impl Writer {
         }
         Ok(n_known)
     }
+}
+
+/// Whether an event says that something was bought or sent back.
+pub(super) fn is_order(event: &Event) -> bool {
+    matches!(event.event_type, EventType::Purchase | EventType::Return)
 }
 
 /// The record of an event without effect, without what can be long.

@@ -8,7 +8,8 @@ use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 
 use super::batch::{Ingested, Refused};
-use super::check::{repair_codes, with_kind_in_code};
+use super::check::{repair_codes, reserved_id, with_kind_in_code};
+use super::published::is_order;
 use super::writer::Writer;
 use crate::error::{EngineError, Resource};
 
@@ -32,8 +33,8 @@ enum Verdict {
 }
 
 impl Writer {
-    /// Judges quarantined records again; those that still fail stay in quarantine. A record that is named twice is released once, and
-    /// so is an event that several records hold.
+    /// Judges quarantined records again; those that still fail stay in quarantine. A record that is named twice is
+    /// released once, and so is an event that several records hold.
     pub fn release(&mut self, offsets: &[Offset]) -> Result<Ingested, EngineError> {
         let mut outcome = Ingested::default();
         let mut bodies = Vec::new();
@@ -45,7 +46,8 @@ impl Writer {
             };
             match self.judge_again(of, &held, &mut released)? {
                 Verdict::TakenIn { body, repaired } => {
-                    // A released event names the record that it releases. A description is a record like any other, so the held one is dropped.
+                    // A released event names the record that it releases. A description is a record like any other, so
+                    // the held one is dropped.
                     let is_event = matches!(*body, Body::Released { .. });
                     bodies.push(*body);
                     if !is_event {
@@ -115,6 +117,9 @@ impl Writer {
         held: &HeldRecord,
         released: &mut HashSet<EventId>,
     ) -> Result<Verdict, EngineError> {
+        if *held.reason == *Reason::ReservedId.code() {
+            return Ok(Verdict::Refused(reserved_id()));
+        }
         let Some(raw) = read::<RawEvent>(held) else { return Ok(Verdict::Unreadable) };
         let (event, repairs) =
             match self.check.judge(&raw, self.clock.stamp(), |item| known_price(&self.shared.facts, item)) {
@@ -125,11 +130,20 @@ impl Writer {
         if self.log.find_event(&event.id)?.is_some() || !released.insert(event.id.clone()) {
             return Ok(Verdict::Known);
         }
+        if event.id.is_published() && is_order(&event) && !self.check.settings().published.purchases {
+            let detail = "a purchase or a return of a published key has no effect (check.published.purchases)";
+            return Ok(Verdict::Refused(Rejection::new(Reason::Rule("published_order".into()), detail)));
+        }
         let facts = self.shared.facts.read();
         let unknown = event.item.as_ref().filter(|item| facts.items.get(item.as_str()).is_none());
         if let Some(item) = unknown.filter(|_| event.id.is_published()) {
             let detail = format!("item: {item} is neither in the catalogue nor in an event of the shop's own");
             return Ok(Verdict::Refused(Rejection::new(Reason::Rule("unknown_item".into()), detail)));
+        }
+        let most = self.check.settings().max_unknown_items;
+        if let Some(item) = unknown.filter(|_| facts.overview().n_unknown() >= most) {
+            let detail = format!("item: {item} is not in the catalogue, and events name {most} such items already");
+            return Ok(Verdict::Refused(Rejection::new(Reason::TooManyUnknownItems, detail)));
         }
         self.check.observe(&event, event.item.as_ref().and_then(|item| facts.known_item(item)));
         let repaired = !repairs.is_empty();

@@ -2,7 +2,8 @@
 //!
 //! The index is derived from the catalogue. One that fails (a full disk, too many open files, a folder that was deleted) is opened again
 //! after increasing waits and filled from the catalogue; until that is done, searches are answered from its last commit, and the status
-//! says so.
+//! says so. If that fails several times for another reason than a full disk, the files themselves are in the way (a process that was
+//! killed while it committed may leave one), so they are removed and the index is built in an empty folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use accrue_store::{Facts, ItemIdx};
 use super::index_change::IndexChange;
 use crate::backoff::Backoff;
 use crate::clock::now;
-use crate::folder::search_in;
+use crate::folder::{remove_search, search_in};
 use crate::shared::Shared;
 use crate::status::{IndexState, IndexStatus};
 
@@ -23,6 +24,8 @@ use crate::status::{IndexState, IndexStatus};
 const PATIENCE: Duration = Duration::from_millis(40);
 /// When an index that failed is opened again.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(60));
+/// Attempts with the files that are there, before they are removed.
+const ATTEMPTS_WITH_FILES: u32 = 2;
 /// Items copied under one lock of the facts while the index is filled.
 const CHUNK: usize = 256;
 /// Changes taken from the queue between two looks at whether the engine closes.
@@ -84,6 +87,8 @@ pub(crate) struct Indexer {
     reader: SearchReader,
     index: Option<SearchIndex>,
     retry: Backoff,
+    /// Failures since the index last worked that its files may have caused.
+    n_failures: u32,
 }
 
 /// Why the thread has nothing more to do.
@@ -93,10 +98,11 @@ impl Indexer {
     pub fn new(dir: &Path, settings: &SearchSettings, opened: OpenedIndex, shared: Arc<Shared>) -> Self {
         let OpenedIndex { index, reader, .. } = opened;
         let mut retry = RETRY;
+        let n_failures = u32::from(index.is_none());
         if index.is_none() {
             retry.fail();
         }
-        Self { dir: search_in(dir), settings: settings.clone(), shared, reader, index, retry }
+        Self { dir: dir.into(), settings: settings.clone(), shared, reader, index, retry, n_failures }
     }
 
     /// Serves the queue until its sender is gone, then commits what is left. What there is no time for is added at the next start.
@@ -134,6 +140,7 @@ impl Indexer {
 
     fn fail(&mut self, error: &SearchError) {
         self.index = None;
+        self.n_failures += u32::from(!error.is_lack_of_space());
         let wait_ms = self.retry.fail().as_millis();
         tracing::error!(%error, wait_ms, "the search index failed; searches answer from its last commit until it is built again");
         self.shared.search.lock().fail(error);
@@ -156,6 +163,7 @@ impl Indexer {
             Ok(index) => {
                 self.index = index;
                 self.retry.succeed();
+                self.n_failures = 0;
                 let mut status = self.shared.search.lock();
                 (status.state, status.committed_at) = (IndexState::Current, Some(now()));
                 tracing::info!("the search index is up to date again");
@@ -168,7 +176,11 @@ impl Indexer {
     /// The index, with all that the catalogue has; `None` if the engine closes.
     fn fill(&self) -> Result<Option<SearchIndex>, SearchError> {
         let covered = self.shared.facts.read().catalogue_changed;
-        let mut index = SearchIndex::reopen(&self.dir, self.settings.clone(), self.reader.clone())?;
+        if self.n_failures > ATTEMPTS_WITH_FILES {
+            tracing::warn!("the files of the search index are removed, and it is built again");
+            remove_search(&self.dir)?;
+        }
+        let mut index = SearchIndex::reopen(&search_in(&self.dir), self.settings.clone(), self.reader.clone())?;
         warn_if_rebuilt(&index);
         if index.covered() == covered.0 {
             index.reload()?;

@@ -4,5 +4,7 @@
 
 mod challengers;
 mod content;
+mod forgetting;
 mod published;
+mod reopening;
 mod retention;

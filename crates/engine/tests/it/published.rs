@@ -91,3 +91,51 @@ fn a_merge_brings_what_pages_reported_of_the_session() {
     engine.close().unwrap();
     assert_eq!(replay(dir.path(), &Config::default(), None, true).unwrap().equal, Some(true));
 }
+
+#[test]
+fn purchases_of_published_keys_count_only_where_the_settings_say_so() {
+    for purchases in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.check.published.purchases = purchases;
+        let engine = Engine::open(dir.path(), &config).unwrap();
+        engine.ingest(batch([event("a", "view", "g", "i1")])).unwrap();
+        let bought =
+            [event("b", "purchase", "s1", "i1"), event("c", "return", "s2", "i1"), event("d", "cart", "s3", "i1")];
+        assert_eq!(publish(&engine, bought).accepted, 3);
+        assert_eq!(engine.status().published.inert["order"], if purchases { 0 } else { 2 });
+        assert_eq!(engine.status().n_shoppers, if purchases { 4 } else { 2 });
+        engine.wait_until_learned();
+        engine.close().unwrap();
+        // The log has what was decided, so other settings replay it as it was.
+        config.check.published.purchases = !purchases;
+        assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+    }
+}
+
+#[test]
+fn items_that_only_events_name_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.check.max_unknown_items = 10;
+    let engine = Engine::open(dir.path(), &config).unwrap();
+    let views =
+        |range: std::ops::Range<u32>| batch(range.map(|n| event(&format!("e{n}"), "view", "g", &format!("i{n}"))));
+    let first = engine.ingest(views(0..8)).unwrap();
+    assert_eq!((first.accepted, first.quarantined.len()), (8, 0));
+    let more = engine.ingest(views(5..20)).unwrap();
+    assert_eq!((more.accepted, more.duplicates, more.quarantined.len()), (2, 3, 10), "{more:?}");
+    assert!(more.quarantined.iter().all(|refused| refused.reason == "too_many_unknown_items"), "{more:?}");
+    let known = engine.ingest(batch([event("again", "cart", "g", "i3")])).unwrap();
+    assert_eq!(known.accepted, 1, "events about an item that is known go on");
+    // Once the catalogue has some of them there is room again, also for what was refused.
+    let items =
+        ["i12", "i0", "i1"].map(|id| serde_json::from_str(&format!(r#"{{"id":"{id}","title":"Mug"}}"#)).unwrap());
+    assert_eq!(engine.put_items_blocking(items.into(), false).unwrap().accepted, 3);
+    assert_eq!((engine.status().n_items, engine.status().n_unknown), (11, 8));
+    let again = engine.ingest(views(100..110)).unwrap();
+    assert_eq!((again.accepted, again.quarantined.len()), (2, 8));
+    engine.wait_until_learned();
+    engine.close().unwrap();
+    assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+}

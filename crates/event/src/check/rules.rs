@@ -36,7 +36,8 @@ pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &m
     let found = built_in_type(target)
         .or_else(|| settings.types.contains_key(target).then(|| EventType::Custom(target.into())))
         .or_else(|| {
-            // `Product Viewed`, `product-viewed`, `ProductViewed` and `products/viewed` differ in their separators only.
+            // `Product Viewed`, `product-viewed`, `ProductViewed` and `products/viewed` differ in their separators
+            // only.
             let compact: String = target.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
             built_in_type(&compact).or_else(|| built_in_alias(&compact))
         });
@@ -44,7 +45,7 @@ pub(super) fn event_type(value: &RawValue, settings: &CheckSettings, repairs: &m
         repairs.note(Repair::TypeAlias);
         return Ok(event_type);
     }
-    let hint = "name it in the settings under `types` (with a weight) or `aliases`";
+    let hint = "name it in the settings: `check.types` has the weights of own types, `check.aliases` other names of known ones";
     Err(Rejection::new(Reason::UnknownType, format!("type: {} is not known; {hint}", excerpt(value))))
 }
 
@@ -276,7 +277,8 @@ pub(super) fn exact_quantity(value: &RawValue) -> Option<f64> {
     }
 }
 
-/// The number of pieces, at least 1. What is sold by weight counts as the nearest number of pieces. A purchase with a negative quantity becomes a return, so the type may change.
+/// The number of pieces, at least 1. What is sold by weight counts as the nearest number of pieces. A purchase with a
+/// negative quantity becomes a return, so the type may change.
 pub(super) fn quantity(
     event_type: &mut EventType,
     value: &RawValue,

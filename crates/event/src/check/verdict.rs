@@ -217,6 +217,10 @@ codes! {
         NotInCatalogue => "not_in_catalogue",
         /// The item's id does not have the form that the settings require.
         NotAProduct => "not_a_product",
+        /// The id of an event of the shop's own is one that only events of published keys have.
+        ReservedId => "reserved_id",
+        /// The catalogue does not have the item, and events name as many such items as the settings permit.
+        TooManyUnknownItems => "too_many_unknown_items",
     }
     named {
         /// A reason that a rule of a mapping defines.

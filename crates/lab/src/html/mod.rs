@@ -47,8 +47,9 @@ pub struct Run {
     pub files: Vec<String>,
 }
 
-/// The page of the first report, compared with the others.
+/// The page of the best report, compared with the others.
 pub fn html(reports: &[Value], run: &Run) -> String {
+    let reports = &best_first(reports)[..];
     let Some(report) = reports.first() else { return String::new() };
     let title = match reports.len() {
         1 => format!("{} under {}", escaped(&report["model"]), escaped(&report["protocol"])),
@@ -100,6 +101,9 @@ fn number(value: &Value) -> f64 {
 /// A number with as many digits as it needs, never `-0`.
 fn shown(x: f64) -> String {
     let digits = match x.abs() {
+        huge if (1e4..1e15).contains(&huge) => {
+            return format!("{}{}", if x < 0.0 { "-" } else { "" }, thousands(huge as u64));
+        }
         large if large >= 100.0 => 1,
         large if large >= 10.0 => 2,
         _ => 4,
@@ -111,7 +115,10 @@ fn shown(x: f64) -> String {
 
 /// A count with separators of thousands.
 fn count(value: &Value) -> String {
-    let Some(n) = value.as_u64() else { return escaped(value) };
+    value.as_u64().map_or_else(|| escaped(value), thousands)
+}
+
+fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -140,8 +147,8 @@ fn append(page: &mut String, text: std::fmt::Arguments<'_>) {
     page.write_fmt(text).expect("writing to a String cannot fail");
 }
 
-/// The metric by which runs are compared.
-fn main_metric(report: &Value) -> String {
+/// The metric by which runs are compared. Reports of earlier builds, which may be compared with, do not all name it.
+pub fn main_metric(report: &Value) -> String {
     let of_protocol = || match report["protocol"].as_str() {
         Some("ratings") => "rmse",
         Some("off-policy") => "dr",
@@ -155,6 +162,17 @@ fn is_error(metric: &str) -> bool {
     matches!(metric, "rmse" | "mae")
 }
 
+/// The reports by their main metric.
+fn best_first(reports: &[Value]) -> Vec<Value> {
+    let mut sorted = reports.to_vec();
+    if let Some(main) = reports.first().map(main_metric) {
+        let sign = if is_error(&main) { 1.0 } else { -1.0 };
+        let key = |report: &Value| sign * number(&report["metrics"][&main]);
+        sorted.sort_by(|a, b| key(a).total_cmp(&key(b)));
+    }
+    sorted
+}
+
 /// The result in a sentence.
 fn headline(reports: &[Value]) -> String {
     let main = main_metric(&reports[0]);
@@ -165,12 +183,8 @@ fn headline(reports: &[Value]) -> String {
         format!("<b>{}</b>{}", shown(value(report)), interval.unwrap_or_default())
     };
     if reports.len() > 1 {
-        let sign = if is_error(&main) { -1.0 } else { 1.0 };
-        let best = reports.iter().max_by(|a, b| (sign * value(a)).total_cmp(&(sign * value(b))));
-        return best.map_or_else(String::new, |best| {
-            let (name, main) = (label(best), text(&main));
-            format!("The best is {name}: {main} {}.", with_interval(best))
-        });
+        let (name, main) = (label(&reports[0]), text(&main));
+        return format!("The best is {name}: {main} {}.", with_interval(&reports[0]));
     }
     let report = &reports[0];
     let lift = popularity(report).filter(|&popularity| popularity > 0.0).map(|popularity| {
@@ -231,9 +245,6 @@ fn picture(reports: &[Value]) -> String {
         if report["model"] != "popularity" {
             bars.push(Bar { label: "popularity".into(), value: popularity, ..Bar::default() });
         }
-    } else if bars.len() > 1 {
-        let sign = if is_error(&main) { 1.0 } else { -1.0 };
-        bars.sort_by(|a, b| (sign * a.value).total_cmp(&(sign * b.value)));
     }
     let compared = if reports.len() > 1 { compared(reports) } else { String::new() };
     let direction = if is_error(&main) { " (less is better)" } else { "" };
@@ -497,6 +508,7 @@ mod tests {
         let page = html(&[run("worse", 1.0), run("better", 0.9)], &Run::default());
         assert!(page.contains("The best is better: rmse <b>0.9000</b>") && page.contains("less is better"), "{page}");
         assert!(page.find(">better<").unwrap() < page.find(">worse<").unwrap());
+        assert!(page.contains("Figures of better"));
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Affinity: what is chosen more often than usual in this scene, after this search, on this device, and by shoppers whom
-//! the shop describes alike.
+//! Affinity: what is chosen more often than usual in this scene, after this search, on this device, and by shoppers
+//! whom the shop describes alike.
 //!
 //! In: choices with their [circumstances](accrue_store::Circumstances) and the shopper's
 //! [descriptors](accrue_store::Descriptor). Out: for an item i the sum over the known values v of
-//! `w · ln((c_vi + α) / (c_v · p_i + α))`: the logarithm of how many choices of i under v there were, over how many there
-//! would be if v did not matter, shrunk towards 0 by α choices. Counts decay. A weight w belongs to an attribute. It is
-//! learned pairwise: how much likelier than an item drawn at random the chosen one is, given how popular both are. How
-//! much the sum adds to a score is learned by the blend: less as a visit goes on, because what a shopper did soon says
-//! more than how the shop describes them.
+//! `w · ln((c_vi + α) / (c_v · p_i + α))`: the logarithm of how many choices of i under v there were, over how many
+//! there would be if v did not matter, shrunk towards 0 by α choices. Counts decay. A weight w belongs to an attribute.
+//! It is learned pairwise: how much likelier than an item drawn at random the chosen one is, given how popular both
+//! are. How much the sum adds to a score is learned by the blend: less as a visit goes on, because what a shopper did
+//! soon says more than how the shop describes them.
 //!
 //! There is no row for a user: a value that is a shopper's own is not among the descriptors. A choice deep in a list
 //! counts more than one at its head, because few shoppers look so far (Joachims, Swaminathan, Schnabel, *Unbiased
@@ -50,8 +50,8 @@ const MAX_EXAMINED: f32 = 3.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AffinitySettings {
-    /// Whether the model learns. Off by default: it needs events with `scene`, `query` or `device`, or described users, and
-    /// where users' attributes were measured they added nothing.
+    /// Whether the model learns. Off by default: it needs events with `scene`, `query` or `device`, or described users,
+    /// and where users' attributes were measured they added nothing.
     pub enabled: bool,
     /// Values that are counted, at most: scenes, search texts, devices, and values of attributes.
     pub values: usize,
@@ -273,7 +273,8 @@ impl Affinity {
         }
     }
 
-    /// Raises the weights of attributes under whose values the chosen item has the larger affinity, and lowers the others.
+    /// Raises the weights of attributes under whose values the chosen item has the larger affinity, and lowers the
+    /// others.
     fn learn_weights(&mut self, step: &Step<'_>, known: &[(Descriptor, f32)], [chosen, other]: [ItemIdx; 2], now: f64) {
         let total = self.total.at(now).max(f32::MIN_POSITIVE);
         let [n_chosen, n_other] = [chosen, other].map(|item| self.counts.get(item as usize).at(now));
@@ -321,4 +322,203 @@ fn examined(position: Option<u32>) -> f32 {
 /// A value as a number that is not 0.
 fn key(value: Descriptor) -> u64 {
     (u64::from(value.attribute) << 32 | u64::from(value.value)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use accrue_store::{Circumstances, Interaction};
+
+    use super::*;
+    use crate::TypeWeights;
+
+    const N_ITEMS: u32 = 20;
+    const DAY_MS: i64 = 86_400_000;
+
+    fn descriptor(attribute: u32, value: u32) -> Descriptor {
+        Descriptor { attribute, value }
+    }
+
+    fn settings(values: usize) -> AffinitySettings {
+        AffinitySettings { enabled: true, values, ..AffinitySettings::default() }
+    }
+
+    fn catalogue() -> Catalogue {
+        let mut catalogue = Catalogue::default();
+        (0..N_ITEMS).for_each(|item| catalogue.see(item, 0));
+        catalogue
+    }
+
+    /// A member with its choices so far; each is an hour after the one before.
+    struct Learned {
+        affinity: Affinity,
+        catalogue: Catalogue,
+        n: u64,
+    }
+
+    impl Learned {
+        fn new(settings: &AffinitySettings) -> Self {
+            Self { affinity: Affinity::new(settings, 1).unwrap(), catalogue: catalogue(), n: 0 }
+        }
+
+        fn now_ms(&self) -> i64 {
+            self.n as i64 * 3_600_000
+        }
+
+        fn choose(&mut self, item: ItemIdx, descriptors: &[Descriptor], position: Option<u32>) {
+            let (weights, at_ms) = (TypeWeights::default(), self.now_ms());
+            let circumstances = Circumstances { position, ..Circumstances::default() };
+            let context = Context::between_visits(&[], at_ms, &weights).described(descriptors);
+            let event = Interaction { shopper: 0, item, type_code: 0, at_ms, session: None, value: 1.0, quantity: 1 };
+            let step = Step {
+                offset: self.n,
+                seed: 1,
+                context: context.in_circumstances(circumstances),
+                event,
+                weight: 1.0,
+                n_items: N_ITEMS,
+                is_known: true,
+                rate_multiplier: 1.0,
+            };
+            self.affinity.learn(&step, &self.catalogue, None, &mut KnownValues::default());
+            self.n += 1;
+        }
+
+        fn known(&self, descriptors: &[Descriptor], now_ms: i64) -> KnownValues {
+            let (weights, mut known) = (TypeWeights::default(), KnownValues::default());
+            let context = Context::between_visits(&[], now_ms, &weights).described(descriptors);
+            self.affinity.prepare(&self.catalogue, &context, &mut known);
+            known
+        }
+
+        /// The column of all items.
+        fn column(&self, descriptors: &[Descriptor]) -> Vec<f32> {
+            let known = self.known(descriptors, self.now_ms());
+            let items: Vec<ItemIdx> = (0..N_ITEMS).collect();
+            let mut out = vec![0.0; items.len()];
+            self.affinity.columns(&self.catalogue, &known, &items, &mut out);
+            out
+        }
+
+        /// Choices of item 1 by shoppers with `a`, of item 2 by those with `b`, and of item 3 by both.
+        fn with_tastes(mut self, a: Descriptor, b: Descriptor, n: usize) -> Self {
+            for _ in 0..n {
+                self.choose(1, &[a], None);
+                self.choose(2, &[b], None);
+                self.choose(3, &[a], None);
+                self.choose(3, &[b], None);
+            }
+            self
+        }
+    }
+
+    #[test]
+    fn an_item_that_such_shoppers_choose_more_than_others_scores_more() {
+        let (a, b) = (descriptor(7, 1), descriptor(7, 2));
+        let learned = Learned::new(&settings(64)).with_tastes(a, b, 60);
+        let column = learned.column(&[a]);
+        assert!(column[1] > 0.1 && column[2] < -0.1, "{column:?}");
+        assert!(column[3].abs() < 0.1 * column[1], "chosen by all alike: {column:?}");
+        assert_eq!(column[9], 0.0, "never chosen");
+        assert!(column.iter().all(|share| share.is_finite()));
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_shopper_without_a_known_value() {
+        let (a, b) = (descriptor(7, 1), descriptor(7, 2));
+        let learned = Learned::new(&settings(64)).with_tastes(a, b, 10);
+        for unknown in [&[][..], &[descriptor(9, 5)]] {
+            assert!(learned.column(unknown).iter().all(|&share| share == 0.0));
+            let known = learned.known(unknown, learned.now_ms());
+            let mut out = Vec::new();
+            let weights = TypeWeights::default();
+            let context = Context::between_visits(&[], learned.now_ms(), &weights);
+            learned.affinity.retrieve(&learned.catalogue, &context, &known, 5, &mut out);
+            assert_eq!(out, [0; 0]);
+        }
+    }
+
+    #[test]
+    fn the_most_chosen_under_a_value_are_candidates() {
+        let (a, b) = (descriptor(7, 1), descriptor(7, 2));
+        let mut learned = Learned::new(&settings(64)).with_tastes(a, b, 10);
+        (0..30).for_each(|_| learned.choose(5, &[a], None));
+        let known = learned.known(&[a], learned.now_ms());
+        let weights = TypeWeights::default();
+        let context = Context::between_visits(&[], learned.now_ms(), &weights);
+        let mut out = Vec::new();
+        learned.affinity.retrieve(&learned.catalogue, &context, &known, 2, &mut out);
+        assert_eq!(out[0], 5);
+        assert!(out.len() == 2 && !out.contains(&2), "{out:?}");
+    }
+
+    #[test]
+    fn the_values_of_a_list_share_one_weight_and_counts_decay() {
+        let (a, b) = (descriptor(7, 1), descriptor(7, 2));
+        let learned = Learned::new(&settings(64)).with_tastes(a, b, 40);
+        let (both, one) = (learned.column(&[a, b]), learned.column(&[a]));
+        assert!(both[1].abs() < one[1], "{both:?} {one:?}");
+        let count = |days: i64| {
+            let known = learned.known(&[a], learned.now_ms() + days * DAY_MS);
+            known.values[0].1
+        };
+        let half = count(60) / count(0);
+        assert!((0.49..0.51).contains(&half), "half of a choice is left after 60 days: {half}");
+    }
+
+    #[test]
+    fn a_choice_deep_in_a_list_counts_more_within_a_bound() {
+        let counted = |position: Option<u32>| {
+            let mut learned = Learned::new(&settings(64));
+            learned.choose(1, &[descriptor(7, 1)], position);
+            learned.known(&[descriptor(7, 1)], 0).values[0].1
+        };
+        let [unknown, first, fourth, deep] = [None, Some(0), Some(3), Some(10_000)].map(counted);
+        assert_eq!(unknown, first);
+        assert!((fourth / first - 2.0).abs() < 1e-3 && (deep / first - MAX_EXAMINED).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_full_table_keeps_the_values_with_the_most_choices() {
+        // One set of four places.
+        let mut learned = Learned::new(&settings(WAYS));
+        let value = |number: u32| descriptor(7, number);
+        for _ in 0..20 {
+            (0..3).for_each(|number| learned.choose(1, &[value(number)], None));
+        }
+        (10..40).for_each(|number| learned.choose(2, &[value(number)], None));
+        let n_known = (0..40).filter(|&number| learned.affinity.place_of(value(number)).is_some()).count();
+        assert_eq!(n_known, WAYS);
+        assert!((0..3).all(|number| learned.affinity.place_of(value(number)).is_some()), "the latest one gave way");
+    }
+
+    #[test]
+    fn attributes_that_predict_get_a_larger_weight_and_their_number_is_bounded() {
+        let (a, b, noise) = (descriptor(7, 1), descriptor(7, 2), descriptor(8, 3));
+        let mut learned = Learned::new(&settings(64));
+        for _ in 0..400 {
+            learned.choose(1, &[a, noise], None);
+            learned.choose(2, &[b, noise], None);
+        }
+        assert!(learned.affinity.weight(a) > learned.affinity.weight(noise), "{:?}", learned.affinity.weights);
+        for attribute in 0..200 {
+            (0..2).for_each(|_| learned.choose(1, &[descriptor(100 + attribute, attribute)], None));
+        }
+        assert!(learned.affinity.weights.len() <= MAX_ATTRIBUTES);
+        assert!(learned.affinity.weights.values().all(|weight| (0.0..=MAX_WEIGHT).contains(weight)));
+    }
+
+    #[test]
+    fn a_saved_member_goes_on_as_if_it_had_not_stopped() {
+        let (a, b) = (descriptor(7, 1), descriptor(7, 2));
+        let mut learned = Learned::new(&settings(64)).with_tastes(a, b, 5);
+        let saved = postcard::to_stdvec(&learned.affinity).unwrap();
+        let back = postcard::from_bytes(&saved).unwrap();
+        assert!(learned.affinity == back);
+        let mut resumed = Learned { affinity: back, catalogue: catalogue(), n: learned.n };
+        for learned in [&mut learned, &mut resumed] {
+            learned.choose(4, &[a], None);
+        }
+        assert!(learned.affinity == resumed.affinity);
+        assert!(!resumed.affinity.set_settings(&settings(128), 1), "a table of another size begins empty");
+    }
 }

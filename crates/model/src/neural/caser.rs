@@ -1,7 +1,7 @@
 //! Caser: convolutional filters over the last few items, taken as an image.
 //!
-//! Tang and Wang, *Personalized top-N sequential recommendation via convolutional sequence embedding* (WSDM 2018). With `E` the
-//! `[L, d]` matrix of the last `L` items' vectors, oldest first,
+//! Tang and Wang, *Personalized top-N sequential recommendation via convolutional sequence embedding* (WSDM 2018). With
+//! `E` the `[L, d]` matrix of the last `L` items' vectors, oldest first,
 //!
 //! ```text
 //! horizontal:  o_{h,k} = max_i relu(⟨F_{h,k}, E[i .. i+h]⟩ + b_{h,k})      h = 1 … L, some filters k of each height
@@ -23,7 +23,7 @@ use accrue_tensor::{Activation, Init, Tape, Var, WeightId, Weights};
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
-use super::training::Training;
+use super::settings::Training;
 use crate::collaborative::FitError;
 
 /// Size of the network and how it is trained.

@@ -1,14 +1,14 @@
 //! Dilated causal convolutions over a history.
 //!
 //! Yuan, Karatzoglou, Arapakis, Jose and He, *A simple convolutional generative network for next item recommendation*
-//! (NextItNet, WSDM 2019): residual blocks of two convolutions, the second with twice the dilation of the first, each with
-//! layer normalisation and a rectifier. Each block reads four times as far back as the one before.
+//! (NextItNet, WSDM 2019): residual blocks of two convolutions, the second with twice the dilation of the first, each
+//! with layer normalisation and a rectifier. Each block reads four times as far back as the one before.
 
 use accrue_tensor::{Activation, Init, Tape, Var, WeightId, Weights};
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
-use super::training::Training;
+use super::settings::Training;
 use crate::collaborative::FitError;
 
 /// Size of the network and how it is trained.

@@ -8,7 +8,7 @@ use accrue_tensor::{Init, Tape, Var, WeightId, Weights};
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
-use super::training::Training;
+use super::settings::Training;
 use crate::collaborative::FitError;
 
 /// Size of the network and how it is trained.

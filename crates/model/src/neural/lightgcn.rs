@@ -1,8 +1,8 @@
 //! Light graph convolution: item vectors smoothed over the graph of users and their choices.
 //!
-//! He, Deng, Wang, Li, Zhang and Wang, *LightGCN: simplifying and powering graph convolution network for recommendation*
-//! (SIGIR 2020), without rows for users: a user's vector starts at 0, so only items' vectors are learned, and any
-//! history can be scored. With `A` the normalised matrix of users by items, `a_ui = (n_u · n_i)^-½`:
+//! He, Deng, Wang, Li, Zhang and Wang, *LightGCN: simplifying and powering graph convolution network for
+//! recommendation* (SIGIR 2020), without rows for users: a user's vector starts at 0, so only items' vectors are
+//! learned, and any history can be scored. With `A` the normalised matrix of users by items, `a_ui = (n_u · n_i)^-½`:
 //!
 //! ```text
 //! item = (e + Be + … + B^hops e) / (hops + 1)          B = AᵀA, two layers of the paper's graph
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use self::graph::{Graph, Layers};
 pub use self::objective::Similarity;
-use self::objective::{Choice, Rivals, Room, Softmax, bpr};
+use self::objective::{Choice, Rivals, Softmax, Workspace, bpr};
 use super::windows::order;
 use crate::collaborative::{CollaborativeModel, Epoch, Fit, FitError, Interactions, singular_vectors};
 
@@ -152,7 +152,7 @@ impl CollaborativeModel for LightGcn {
             rows.flat_map(|(user, row)| row.iter().map(move |&item| Choice { user, chosen: item as usize })).collect();
         let batch = settings.batch.min(pairs.len() / FEWEST_STEPS).max(1);
         let n_steps = (epochs * pairs.len().div_ceil(batch)) as u64;
-        let (mut room, mut layers) = (Room::default(), Layers::default());
+        let (mut workspace, mut layers) = (Workspace::default(), Layers::default());
         for epoch in 1..=epochs {
             let mut total = 0.0;
             for edges in order(pairs.len(), fit.seed, epoch).chunks(batch) {
@@ -162,7 +162,7 @@ impl CollaborativeModel for LightGcn {
                 let choices: Vec<Choice> = edges.iter().map(|&edge| pairs[edge as usize]).collect();
                 graph.without(edges);
                 let smoothed = graph.smooth(&learned, hops, &mut layers);
-                let (loss, of_smoothed) = loss(&graph, &smoothed, &choices, settings, &mut draws, &mut room);
+                let (loss, of_smoothed) = loss(&graph, &smoothed, &choices, settings, &mut draws, &mut workspace);
                 // B is symmetric: the gradient is smoothed as the vectors were.
                 let mut gradient = graph.smooth(&of_smoothed, hops, &mut layers);
                 if l2 > 0.0 {
@@ -247,16 +247,16 @@ fn loss(
     choices: &[Choice],
     settings: &LightGcnSettings,
     draws: &mut Draws,
-    room: &mut Room,
+    workspace: &mut Workspace,
 ) -> (f64, Vec<f32>) {
     if settings.negatives == 1 {
         let n_items = graph.item_norms.len();
         let mut other = |choice: &Choice| negative(graph.all().history(choice.user), n_items, draws);
         let others: Vec<usize> = choices.iter().map(&mut other).collect();
-        return bpr(graph, smoothed, choices, &others, room);
+        return bpr(graph, smoothed, choices, &others, workspace);
     }
     let softmax = Softmax { similarity: settings.similarity, temperature: settings.temperature as f32 };
-    softmax.loss(graph, smoothed, choices, &rivals(graph, settings, draws), room)
+    softmax.loss(graph, smoothed, choices, &rivals(graph, settings, draws), workspace)
 }
 
 /// A step's sampled items: some drawn uniformly from all items, some from all choices.
@@ -316,10 +316,10 @@ mod tests {
             }
         };
         let smooth = |x: &[f32]| graph.smooth(x, 2, &mut Layers::default());
-        check(&mut |x| bpr(&graph, &smooth(x), &choices, &[4, 0, 1, 3], &mut Room::default()));
+        check(&mut |x| bpr(&graph, &smooth(x), &choices, &[4, 0, 1, 3], &mut Workspace::default()));
         for similarity in [Similarity::Dot, Similarity::Cosine] {
             let softmax = Softmax { similarity, temperature: 0.7 };
-            check(&mut |x| softmax.loss(&graph, &smooth(x), &choices, &rivals, &mut Room::default()));
+            check(&mut |x| softmax.loss(&graph, &smooth(x), &choices, &rivals, &mut Workspace::default()));
         }
     }
 

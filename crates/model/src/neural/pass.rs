@@ -6,13 +6,14 @@
 
 use accrue_kernel::{Draws, axpy, prefetch};
 use accrue_tensor::{
-    Buffers, Candidates, FirstPass, Mode, RowGradients, SoftmaxScratch, Tape, Target, Var, binary_cross_entropy,
-    finite_norm, hinge, pairwise_logistic,
+    Buffers, Candidates, FirstPass, Mode, Tape, Target, Var, binary_cross_entropy, finite_norm, hinge,
+    pairwise_logistic,
 };
 
+use super::chunk::Chunk;
 use super::network::Network;
 use super::objective::Objective;
-use super::training::{NEGATIVES, Trainer};
+use super::trainer::{NEGATIVES, Trainer};
 use super::windows::Window;
 
 /// Rows on a tape before the next tape is begun.
@@ -25,26 +26,6 @@ const TAPES_AT_ONCE: usize = 8;
 const AHEAD: usize = 8;
 /// The stream of dropout masks.
 const DROPOUT: u64 = 0x6e65_7572_0002;
-
-/// A part of a batch, with the buffers that it writes to.
-#[derive(Default)]
-pub(super) struct Chunk<'a> {
-    pub(super) windows: Vec<Window<'a>>,
-    /// Number of the chunk's first window in the run, the key of its random numbers.
-    pub(super) counter: u64,
-    buffers: Vec<Buffers>,
-    pub(super) gradient: Vec<f32>,
-    pub(super) rows: RowGradients,
-    scratch: SoftmaxScratch,
-    /// With shared candidates: all states, their targets, and the results of the softmax.
-    pub(super) states: Vec<f32>,
-    pub(super) targets: Vec<u32>,
-    pub(super) log_sums: Vec<f32>,
-    state_gradient: Vec<f32>,
-    target_gradient: Vec<f32>,
-    pub(super) loss: f64,
-    pub(super) norm: f64,
-}
 
 /// An item by its count to a power, or uniformly.
 pub(super) fn sample(cumulative: &[f64], n_items: usize, draws: &mut Draws) -> u32 {

@@ -1,27 +1,30 @@
 //! How a sequence network is trained: batches of windows, an objective, Adam.
 //!
-//! In: a network's shape, how to train it, histories. Out: a fitted [`Sequential`]. Refuses: invalid settings.
+//! In: a network's shape, how to train it, histories. Out: a [`Trainer`] with trained parameters. Refuses: invalid
+//! settings.
 //!
-//! A step has three phases, each one fork over the threads. *Forward and backward*: a batch is cut into a fixed number of
-//! chunks; a chunk puts a few windows at a time on a tape, so that their numbers stay in the cache. *Sum*: the chunks'
-//! gradients of the dense weights are added in the order of chunks; with shared candidates, each block of candidates gets its
-//! gradient. *Step*: the optimizer updates the dense weights, and those rows of the table that have a gradient. With
-//! `accumulate = n` the first two are done for `n` batches, one after the other, and the third once, on the sum. So the
-//! result depends neither on the number of threads nor on their timing. A gradient that is not finite is an error
-//! before any parameter changes.
+//! A step has three phases, each one fork over the threads. *Forward and backward*: a batch is cut into a fixed number
+//! of chunks; a chunk puts a few windows at a time on a tape, so that their numbers stay in the cache. *Sum*: the
+//! chunks' gradients of the dense weights are added in the order of chunks; with shared candidates, each block of
+//! candidates gets its gradient. *Step*: the optimizer updates the dense weights, and those rows of the table that have
+//! a gradient. With `accumulate = n` the first two are done for `n` batches, one after the other, and the third once,
+//! on the sum. So the result depends neither on the number of threads nor on their timing. A gradient that is not
+//! finite is an error before any parameter changes.
 
 use accrue_kernel::{Draws, axpy};
 use accrue_tensor::{
-    CandidateBlock, Init, Optimizer, PackedStates, RowGradients, RowOptimizer, Rule, Schedule, SoftmaxScratch, Target,
-    TensorError, Weights, finite_norm, scale_to_norm,
+    CandidateBlock, Init, Optimizer, RowGradients, RowOptimizer, Rule, SoftmaxScratch, Target, TensorError, Weights,
+    finite_norm, scale_to_norm,
 };
 use libm::pow;
-use serde::{Deserialize, Serialize};
 
-use super::network::{Network, Sequential};
+use super::chunk::Chunk;
+use super::network::Network;
 use super::objective::Objective;
-use super::pass::{Chunk, Pass, sample, share, target};
-use super::windows::{Window, order, windows};
+use super::pass::{Pass, sample, share, target};
+use super::settings::Training;
+use super::trainer::{NEGATIVES, Shared, Trainer};
+use super::windows::{order, windows};
 use crate::collaborative::parallel::for_each_chunk;
 use crate::collaborative::{Epoch, Fit, FitError, Interactions};
 
@@ -29,116 +32,8 @@ use crate::collaborative::{Epoch, Fit, FitError, Interactions};
 const N_CHUNKS: usize = 8;
 /// Candidates in a block of the shared softmax.
 const BLOCK: usize = 512;
-/// Streams of random numbers.
-pub(super) const NEGATIVES: u64 = 0x6e65_7572_0003;
+/// The stream of the items' first vectors.
 const ITEMS: u64 = 0x6e65_7572_0004;
-
-/// How to train; part of the settings of every sequence network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Training {
-    /// The objective.
-    pub objective: Objective,
-    /// Sampled items: drawn once a step for `sampled-softmax`, once a window step for the others except `softmax`.
-    pub negatives: usize,
-    /// Items are sampled by their count to this power; 0 is uniformly.
-    pub negative_power: f64,
-    /// Passes over the data.
-    pub epochs: usize,
-    /// Windows a batch.
-    pub batch: usize,
-    /// Batches whose gradients are summed before a step. The step equals that of one batch this many times as large,
-    /// except for rounding and for what is drawn for each batch (dropout, negatives), and the activations of only one
-    /// batch are in memory.
-    pub accumulate: usize,
-    /// Step size of Adam.
-    pub learning_rate: f64,
-    /// AdamW's decay of dense weights and of the table's touched rows.
-    pub weight_decay: f64,
-    /// Second decay rate of Adam.
-    pub beta_2: f64,
-    /// Largest norm of the gradient; 0 is no limit.
-    pub clip: f64,
-    /// Steps over which the step size rises.
-    pub warm_up: u64,
-    /// How it changes after that.
-    pub schedule: Schedule,
-    /// Standard deviation of the items' first vectors.
-    pub deviation: f64,
-    /// Whether only the last step of a window is trained on.
-    pub last_only: bool,
-}
-
-impl Default for Training {
-    fn default() -> Self {
-        Self {
-            objective: Objective::Softmax,
-            negatives: 1,
-            negative_power: 0.0,
-            epochs: 40,
-            batch: 128,
-            accumulate: 1,
-            learning_rate: 1e-3,
-            weight_decay: 0.0,
-            beta_2: 0.999,
-            clip: 5.0,
-            warm_up: 0,
-            schedule: Schedule::Constant,
-            deviation: 0.05,
-            last_only: false,
-        }
-    }
-}
-
-impl Training {
-    fn check(&self) -> Result<(), FitError> {
-        let Self { epochs, batch, negatives, negative_power, learning_rate, weight_decay, beta_2, clip, .. } = *self;
-        let (positive, at_least_0) = ("a number above 0", "a number of at least 0");
-        FitError::check(epochs > 0, "epochs", epochs, positive)?;
-        FitError::check(batch > 0, "batch", batch, positive)?;
-        FitError::check(self.accumulate > 0, "accumulate", self.accumulate, positive)?;
-        FitError::check(negatives > 0, "negatives", negatives, positive)?;
-        FitError::check(negative_power >= 0.0, "negative_power", negative_power, at_least_0)?;
-        FitError::check(learning_rate > 0.0, "learning_rate", learning_rate, positive)?;
-        FitError::check(weight_decay >= 0.0, "weight_decay", weight_decay, at_least_0)?;
-        FitError::check((0.0..1.0).contains(&beta_2), "beta_2", beta_2, "a number from 0 to below 1")?;
-        FitError::check(clip >= 0.0, "clip", clip, at_least_0)?;
-        FitError::check(self.deviation > 0.0, "deviation", self.deviation, positive)
-    }
-}
-
-/// A network in training.
-pub struct Trainer<'a, N: Network> {
-    shape: N::Shape,
-    pub(super) network: N,
-    pub(super) weights: Weights,
-    /// `[n_items, d]`
-    pub(super) items: Vec<f32>,
-    pub(super) d: usize,
-    pub(super) training: Training,
-    pub(super) data: &'a Interactions,
-    windows: Vec<Window<'a>>,
-    /// Sums of `count^power` up to each item, to sample from; empty if sampling is uniform.
-    pub(super) cumulative: Vec<f64>,
-    pub(super) seed: u64,
-    threads: usize,
-    dense: Optimizer,
-    rows: RowOptimizer,
-    chunks: Vec<Chunk<'a>>,
-    pub(super) shared: Shared,
-    gradient: Vec<f32>,
-}
-
-/// Candidates that all states of a step share.
-#[derive(Default)]
-pub(super) struct Shared {
-    pub(super) blocks: Vec<CandidateBlock>,
-    /// The sampled items, ascending; empty if all items are candidates.
-    pub(super) sampled: Vec<u32>,
-    vectors: Vec<f32>,
-    gradient: Vec<f32>,
-    states: PackedStates,
-}
 
 impl<'a, N: Network> Trainer<'a, N> {
     /// A network before its first step.
@@ -304,7 +199,8 @@ impl<'a, N: Network> Trainer<'a, N> {
         (loss, of_rows)
     }
 
-    /// The third phase: updates all parameters, if all gradients are finite. `of_rows`: the squared norm of the rows' gradients.
+    /// The third phase: updates all parameters, if all gradients are finite. `of_rows`: the squared norm of the rows'
+    /// gradients.
     fn apply(&mut self, loss: f64, of_rows: f64, rows: Vec<RowGradients>) -> Result<(), TensorError> {
         let step = self.dense.n_steps();
         if !loss.is_finite() {
@@ -327,13 +223,6 @@ impl<'a, N: Network> Trainer<'a, N> {
             chunk.rows = rows;
         }
         Ok(())
-    }
-
-    /// The fitted model so far.
-    pub fn model(&self) -> Sequential<N> {
-        let popularity = self.data.counts().iter().map(|&n| accrue_kernel::ln(1.0 + n as f32)).collect();
-        let (network, weights, items) = (self.network.clone(), self.weights.clone(), self.items.clone());
-        Sequential::assemble(self.shape.clone(), network, weights, items, popularity)
     }
 
     /// Which items compete in this step, packed; their gradients begin at 0.

@@ -1,7 +1,7 @@
 //! A causal Transformer over a history.
 //!
-//! Kang and McAuley, *Self-attentive sequential recommendation* (ICDM 2018), with layer normalisation before each part and
-//! GELU inside, as later Transformers have them, and with a cross-entropy over all items as the default objective:
+//! Kang and McAuley, *Self-attentive sequential recommendation* (ICDM 2018), with layer normalisation before each part
+//! and GELU inside, as later Transformers have them, and with a cross-entropy over all items as the default objective:
 //!
 //! ```text
 //! h = dropout(item + position)
@@ -14,7 +14,7 @@ use accrue_tensor::{Activation, Attention, Init, Tape, Var, WeightId, Weights};
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
-use super::training::Training;
+use super::settings::Training;
 use crate::collaborative::FitError;
 
 /// Size of the network and how it is trained.

@@ -16,12 +16,13 @@
 use std::ops::Range;
 
 use super::{Candidate, Share, Situation};
+use crate::ReasonCode;
 
 /// Places of the ranked list that are reordered together.
 pub(super) const WINDOW: usize = 200;
 
 /// Text for an item that is above its rank by score.
-const MOVED_UP: Share = Share { code: "diversity", text: "unlike the items above it", added: 0.0 };
+const MOVED_UP: Share = Share { code: ReasonCode::Diversity, text: "unlike the items above it", added: 0.0 };
 
 /// How many places of a ranked list are needed to fill `page`: with diversity, all up to the end of its last window.
 pub(super) fn reach(situation: &Situation<'_>, page: &Range<usize>) -> usize {

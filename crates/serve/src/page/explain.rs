@@ -5,9 +5,9 @@
 //! that is lower by exactly this share. Shares of several events do not sum to their joint effect, because evidence
 //! overlaps, so the rest of the history is a reason of its own. What the stages did comes last, as they recorded it.
 //!
-//! Only what the shopper chose is cited: a return or a dislike is no reason to show anything, and neither is the purchase
-//! of an item that was sent back. What the shopper did with the recommended item itself is one reason, which says how
-//! often and when (`bought 3 times, last in May`).
+//! Only what the shopper chose is cited: a return or a dislike is no reason to show anything, and neither is the
+//! purchase of an item that was sent back. What the shopper did with the recommended item itself is one reason, which
+//! says how often and when (`bought 3 times, last in May`).
 
 use accrue_event::{EventType, Timestamp};
 use accrue_model::{Prepared, ReasonKind};
@@ -16,7 +16,7 @@ use accrue_store::{ItemIdx, PastEvent};
 use super::seen::unwanted;
 use super::{Candidate, Situation};
 use crate::request::CitedEvent;
-use crate::{Grouping, Reason, Shop};
+use crate::{Grouping, Reason, ReasonCode, Shop};
 
 /// The latest events that may be cited for every item.
 const LATEST: usize = 8;
@@ -38,7 +38,7 @@ pub(super) fn explain(situation: &Situation<'_>, page: &[Candidate]) -> Vec<Vec<
         let shares = events.iter().zip(&without).map(|(&event, scores)| (event, by_models - scores[place]));
         let mut reasons = cited(situation, candidate.item, shares.collect(), by_models);
         add_rest(situation, candidate.item, by_models, &mut reasons);
-        reasons.extend(candidate.shares.iter().map(|share| Reason::plain(share.code, share.text, share.added)));
+        reasons.extend(candidate.shares.iter().map(|share| Reason::plain(share.code.name(), share.text, share.added)));
         reasons
     };
     page.iter().enumerate().map(explain_one).collect()
@@ -101,7 +101,14 @@ fn cited(situation: &Situation<'_>, item: ItemIdx, mut shares: Vec<(usize, f32)>
 /// What the shopper did with another item.
 fn cite_other(shop: &Shop<'_>, event: &PastEvent, share: f32) -> Reason {
     let (event_type, verb) = type_and_verb(shop, event);
-    reason(shop, event, event_type, "because_of_event", format!("because you {verb} {}", shop.title(event.item)), share)
+    reason(
+        shop,
+        event,
+        event_type,
+        ReasonCode::BecauseOfEvent,
+        format!("because you {verb} {}", shop.title(event.item)),
+        share,
+    )
 }
 
 /// What the shopper did with the item itself, or with another variant of it: how often, and when last.
@@ -118,20 +125,20 @@ fn cite_own(situation: &Situation<'_>, item: ItemIdx, event: &PastEvent, share: 
         2 => format!("{what}{verb} twice, last {when}"),
         n => format!("{what}{verb} {n} times, last {when}"),
     };
-    reason(shop, event, event_type, "chosen_before", text, share)
+    reason(shop, event, event_type, ReasonCode::ChosenBefore, text, share)
 }
 
 fn reason(
     shop: &Shop<'_>,
     event: &PastEvent,
     event_type: String,
-    code: &'static str,
+    code: ReasonCode,
     text: String,
     share: f32,
 ) -> Reason {
     let item = shop.facts.items.name(event.item).map(Into::into);
     let event = CitedEvent { event_type, at: Timestamp(event.at_ms()) };
-    Reason { code, text, item, event: Some(event), share }
+    Reason { code: code.name(), text, item, event: Some(event), share }
 }
 
 /// The name of an event's type, and what the shopper did.
@@ -198,18 +205,18 @@ fn add_rest(situation: &Situation<'_>, item: ItemIdx, score: f32, reasons: &mut 
         "chosen less on such pages and by such shoppers",
     );
     let (rest_code, rest_text) = if situation.context.past.is_empty() {
-        ("no_history", "nothing is known about your taste yet")
+        (ReasonCode::NoHistory, "nothing is known about your taste yet")
     } else {
-        ("rest_of_history", "the rest of your history")
+        (ReasonCode::RestOfHistory, "the rest of your history")
     };
     let all = [
-        ("popular", popular_text, popular),
-        ("new_item", new_text, new),
-        ("circumstances", circumstances_text, circumstances),
+        (ReasonCode::Popular, popular_text, popular),
+        (ReasonCode::NewItem, new_text, new),
+        (ReasonCode::Circumstances, circumstances_text, circumstances),
         (rest_code, rest_text, rest),
     ];
     let told = all.into_iter().filter(|&(_, _, share)| share != 0.0);
-    reasons.extend(told.map(|(code, text, share)| Reason::plain(code, text, share)));
+    reasons.extend(told.map(|(code, text, share)| Reason::plain(code.name(), text, share)));
 }
 
 #[cfg(test)]

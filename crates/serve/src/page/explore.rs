@@ -8,13 +8,14 @@ use accrue_model::Drawn;
 use accrue_store::ItemIdx;
 
 use super::{Candidate, Share, Situation};
-use crate::Explore;
+use crate::{Explore, ReasonCode};
 
 /// Stream of the random numbers that fill places.
 const STREAM: u64 = 0x4558_504c;
 
 /// Text for an item that the draw moved up.
-const DRAWN: Share = Share { code: "exploration", text: "shown here to learn whether shoppers like it", added: 0.0 };
+const DRAWN: Share =
+    Share { code: ReasonCode::Exploration, text: "shown here to learn whether shoppers like it", added: 0.0 };
 
 /// The page with its first places drawn, and their propensities; `None` if nothing was drawn.
 pub(super) fn explore(situation: &Situation<'_>, page: Vec<Candidate>) -> (Vec<Candidate>, Option<Drawn>) {

@@ -10,10 +10,10 @@
 //! # Pages by offset
 //! Every page is cut from one list, which depends neither on `offset` nor on `n`: consecutive pages repeat nothing and
 //! leave nothing out while facts and models stay the same. The list is made tier by tier: first what the models
-//! retrieved, then the rest of the catalogue. Each tier is ranked, reduced to one item of each variant group, ordered as
-//! the scene wants and diversified separately. A tier is opened only for a page that reaches beyond those before it, so the usual page
-//! costs no more than the retrieved candidates. The list ends after [`slots::DEPTH`] places; a page that asks for more
-//! is cut there and says `too_deep`.
+//! retrieved, then the rest of the catalogue. Each tier is ranked, reduced to one item of each variant group, ordered
+//! as the scene wants and diversified separately. A tier is opened only for a page that reaches beyond those before it,
+//! so the usual page costs no more than the retrieved candidates. The list ends after [`slots::DEPTH`] places; a page
+//! that asks for more is cut there and says `too_deep`.
 
 mod diversify;
 mod explain;
@@ -36,11 +36,11 @@ use self::explain::explain;
 use self::explore::explore;
 use self::rank::rank;
 use self::retrieve::Retrieval;
-use self::scene::Room;
+use self::scene::KeptPlaces;
 pub(crate) use self::variants::Variants;
 use self::work::Work;
 use crate::shop::{VisitorHistory, with_scratch};
-use crate::{RecommendRequest, Recommendation, Recommended, Shop};
+use crate::{ReasonCode, RecommendRequest, Recommendation, Recommended, Shop};
 
 /// An item that retrieval found, on its way to the page.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,7 @@ struct Candidate {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Share {
     /// Stable code of the reason.
-    code: &'static str,
+    code: ReasonCode,
     /// A sentence for people.
     text: &'static str,
     /// What it added to the score; 0 if it only moved the candidate to another place.
@@ -96,7 +96,7 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
         let places = slots::places(request);
         let mut retrieval = Retrieval::new(&situation);
         let mut variants = Variants::new(&shop, request.grouping);
-        let mut room = Room::new(&situation);
+        let mut kept = KeptPlaces::new(&situation);
         let mut list = Vec::new();
         while list.len() < places.end
             && let Some(tier) = retrieval.next_tier()
@@ -104,13 +104,10 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
             let of_tier = slots::behind(&places, list.len());
             let ranked = rank(&situation, tier);
             let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
-            let placed = room.fill(&situation, distinct, diversify::reach(&situation, &of_tier));
+            let placed = kept.fill(&situation, distinct, diversify::reach(&situation, &of_tier));
             list.extend(diversify(&situation, placed, of_tier));
         }
-        let total = match request.n_on_sale {
-            Some(n_on_sale) => retrieval.total(n_on_sale),
-            None => 0,
-        };
+        let total = request.n_on_sale.map(|n_on_sale| retrieval.total(n_on_sale));
         let page = slots::cut(list, &places);
         let degraded = slots::degraded(&situation, &page);
         let (page, drawn) = explore(&situation, page);

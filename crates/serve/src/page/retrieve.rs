@@ -15,7 +15,7 @@ use accrue_store::ItemIdx;
 use super::scene::is_again;
 use super::seen::{KeptOff, bought};
 use super::{Share, Situation};
-use crate::{Shop, filter::Filter};
+use crate::{ReasonCode, Shop, filter::Filter};
 
 /// With fewer acceptable candidates than this, the whole catalogue is scored.
 const ENOUGH: usize = 100;
@@ -27,7 +27,7 @@ const MAX_UNMET: usize = 32;
 const MAX_LOOKED_AT: usize = 1024;
 
 /// Text for an item that the scan of the catalogue found.
-pub(super) const SCANNED: Share = Share { code: "catalogue", text: "from the rest of the shop", added: 0.0 };
+pub(super) const SCANNED: Share = Share { code: ReasonCode::Catalogue, text: "from the rest of the shop", added: 0.0 };
 
 /// Items of one tier, each once.
 pub(super) struct Tier {

@@ -1,12 +1,13 @@
 //! Scenes: what the kind of page changes beyond the scores.
 //!
-//! In the scene [`HOME`] places are kept for products that the shopper has not bought. Each of the products that a shopper
-//! buys again and again is likelier than any single new one, so a page by score alone has hardly anything else, although
-//! much of what the shopper will buy next is new to them. So at every place, the part of new products above it is at least
-//! half of the part of first purchases that is expected of this shopper (calibrated recommendations: Steck, RecSys 2018;
-//! half, because a place for a new product leads to a purchase more rarely). The expected part is learned from what the shopper did, and, as far as that is little, from what the models expect of everybody
-//! with such a past: the sum of the probabilities of all new candidates. The scores stay as they are. A shopper who has
-//! bought nothing gets the page by score.
+//! In the scene [`HOME`] places are kept for products that the shopper has not bought. Each of the products that a
+//! shopper buys again and again is likelier than any single new one, so a page by score alone has hardly anything else,
+//! although much of what the shopper will buy next is new to them. So at every place, the part of new products above it
+//! is at least half of the part of first purchases that is expected of this shopper (calibrated recommendations: Steck,
+//! RecSys 2018; half, because a place for a new product leads to a purchase more rarely). The expected part is learned
+//! from what the shopper did, and, as far as that is little, from what the models expect of everybody with such a past:
+//! the sum of the probabilities of all new candidates. The scores stay as they are. A shopper who has bought nothing
+//! gets the page by score.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,6 +16,7 @@ use accrue_model::Part;
 
 use super::seen::bought;
 use super::{Candidate, Share, Situation};
+use crate::ReasonCode;
 use crate::shop::Product;
 
 /// The first page of a shop: leaves room for the new.
@@ -36,10 +38,10 @@ const MAX_SUMMED: usize = 1_000;
 
 /// Text for a product at a place that was kept for it.
 const KEPT: Share =
-    Share { code: "new_to_you", text: "a place for something that you have not bought yet", added: 0.0 };
+    Share { code: ReasonCode::NewToYou, text: "a place for something that you have not bought yet", added: 0.0 };
 
 /// Keeps places for what the shopper has not bought, over all tiers of a list.
-pub(super) struct Room {
+pub(super) struct KeptPlaces {
     /// `None` where the order is that of the scores.
     rule: Option<Rule>,
 }
@@ -53,7 +55,7 @@ struct Rule {
     n_new: usize,
 }
 
-impl Room {
+impl KeptPlaces {
     pub fn new(situation: &Situation<'_>) -> Self {
         let Situation { shop, request, context, .. } = situation;
         if request.scene.as_deref() != Some(HOME) {
@@ -138,8 +140,8 @@ impl Rule {
     }
 }
 
-/// How many of the shopper's purchases were of a product that they had not bought before, and how many there are. In the
-/// first visit everything is new, so it does not count.
+/// How many of the shopper's purchases were of a product that they had not bought before, and how many there are. In
+/// the first visit everything is new, so it does not count.
 fn purchases(situation: &Situation<'_>) -> (usize, usize) {
     let Situation { shop, request, context, .. } = situation;
     let purchase = shop.facts.type_code(&EventType::Purchase);

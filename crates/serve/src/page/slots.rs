@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Candidate, Situation};
-use crate::RecommendRequest;
+use crate::{Degraded, RecommendRequest};
 
 /// Length of the list. As in other search servers, it is far longer than what a shopper pages through; a program that
 /// reads the whole catalogue should export it.
@@ -33,14 +33,17 @@ pub(super) fn degraded(situation: &Situation<'_>, page: &[Candidate]) -> Vec<&'s
     let Situation { shop, request, context, .. } = situation;
     let mut degraded = Vec::new();
     if context.past.is_empty() {
-        degraded.push("cold_user");
+        degraded.push(Degraded::ColdUser.name());
+    }
+    if situation.about.is_empty() && !request.items.is_empty() {
+        degraded.push(Degraded::UnknownItems.name());
     }
     if shop.facts.items.is_empty() {
-        degraded.push("empty_catalogue");
+        degraded.push(Degraded::EmptyCatalogue.name());
     } else if request.offset.saturating_add(page.len()) >= DEPTH && page.len() < request.n {
-        degraded.push("too_deep");
+        degraded.push(Degraded::TooDeep.name());
     } else if page.len() < request.n {
-        degraded.push("few_candidates");
+        degraded.push(Degraded::FewCandidates.name());
     }
     degraded
 }

@@ -206,3 +206,18 @@ pub enum SearchError {
     #[error("an earlier write to the search index failed; open it again")]
     Poisoned,
 }
+
+impl SearchError {
+    /// Whether there was no room for a file: then the files that are there are not at fault.
+    pub fn is_lack_of_space(&self) -> bool {
+        use tantivy::TantivyError::{IoError, OpenWriteError};
+        use tantivy::directory::error::OpenWriteError as Write;
+        let kind = match self {
+            Self::Io { source, .. } => source.kind(),
+            Self::Index(IoError(error)) => error.kind(),
+            Self::Index(OpenWriteError(Write::IoError { io_error, .. })) => io_error.kind(),
+            _ => return false,
+        };
+        matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+    }
+}

@@ -14,6 +14,7 @@ mod seal;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod wal;
 
 use std::fs::{File, TryLockError};
 use std::io::Read;

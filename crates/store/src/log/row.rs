@@ -6,7 +6,7 @@
 use accrue_event::{RefusalId, Timestamp};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::{Body, Offset, PublishedRecord, Record};
+use crate::{Body, Offset, Record};
 
 /// Bytes of checksum after the body.
 const SUM_BYTES: usize = 4;
@@ -96,13 +96,8 @@ pub(super) fn key(body: &[u8]) -> Result<Option<Key<'_>>, Damage> {
 /// The key of a body.
 pub(super) fn key_of(body: &Body) -> Option<Key<'_>> {
     match body {
-        Body::Event(checked) | Body::Released { event: checked, .. } => Some(Key::Event(checked.event.id.as_str())),
         Body::Quarantined { id, .. } => Some(Key::Refused(*id)),
-        Body::Published(record) => match &**record {
-            PublishedRecord::Inert { event, .. } => Some(Key::Event(event.event.id.as_str())),
-            PublishedRecord::Refusals { .. } => None,
-        },
-        _ => None,
+        body => body.event().map(|checked| Key::Event(checked.event.id.as_str())),
     }
 }
 

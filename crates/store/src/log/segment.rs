@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use accrue_event::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::row;
+use super::{row, wal};
 use crate::{Body, Offset, Record, StoreError};
 
 /// The format of a segment file.
@@ -92,6 +92,20 @@ pub(super) fn remove(dir: &Path, first: Offset) -> Result<(), StoreError> {
     sync_dir(dir)
 }
 
+/// Refuses a write-ahead log with commits that SQLite would leave out without a word.
+fn refuse_damaged_wal(wal: &Path) -> Result<(), StoreError> {
+    match wal::damage(wal).map_err(|e| StoreError::io(wal, "reading the write-ahead log", e))? {
+        None => Ok(()),
+        Some(wal::Damage { at, n_commits }) => Err(StoreError::Corrupt {
+            path: wal.to_path_buf(),
+            what: format!(
+                "it is damaged at byte {at}, and {n_commits} commits behind it cannot be read; restore a backup, or keep a copy of the \
+                 folder and cut the file there (`truncate -s {at}`), which loses these commits"
+            ),
+        }),
+    }
+}
+
 impl Segment {
     /// Creates the file of a new segment, durable and empty, and opens it for writing.
     pub(super) fn create(dir: &Path, first: Offset) -> Result<Self, StoreError> {
@@ -129,6 +143,7 @@ impl Segment {
 
     /// Opens the segment for writing.
     pub(super) fn open(dir: &Path, first: Offset) -> Result<Self, StoreError> {
+        refuse_damaged_wal(&side_file(&path_of(dir, first), "-wal"))?;
         let segment = Self::connect(dir, first, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         segment
             .conn

@@ -74,6 +74,43 @@ fn commits_overwrite_a_write_ahead_log_that_was_extended_in_advance() {
 }
 
 #[test]
+fn commits_behind_a_damaged_one_are_not_left_out_in_silence() {
+    let folder = Folder::new("wal");
+    let wal = folder.0.join("log/00000000000000000000.seg-wal");
+    let mut log = Log::open(&folder.0, LogSettings::default()).unwrap();
+    for n in 0..20 {
+        log.append(Timestamp(n as i64), &[retired(n)]).unwrap();
+    }
+    // As a process leaves the files that is killed.
+    let kept = std::fs::read(&wal).unwrap();
+    let segment = std::fs::read(wal.with_extension("seg")).unwrap();
+    drop(log);
+    let open_with = |wal_bytes: &[u8]| {
+        std::fs::write(&wal, wal_bytes).unwrap();
+        std::fs::write(wal.with_extension("seg"), &segment).unwrap();
+        let _ = std::fs::remove_file(folder.0.join("log/00000000000000000000.seg-shm"));
+        Log::open(&folder.0, LogSettings::default()).map(|log| log.end())
+    };
+    assert_eq!(open_with(&kept).unwrap(), Offset(20));
+    let used = kept.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    let bent = |at: usize| {
+        let mut bytes = kept.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let refused = open_with(&bent(used / 2)).unwrap_err();
+    let StoreError::Corrupt { what, .. } = &refused else { panic!("{refused}") };
+    let cut: usize = what.split("truncate -s ").nth(1).unwrap().split('`').next().unwrap().parse().unwrap();
+    let end = open_with(&kept[..cut]).unwrap();
+    assert!(Offset(5) < end && end < Offset(15), "what was before the damage is there: {end}");
+    // A crash in the middle of the last write leaves such a file.
+    assert_eq!(open_with(&bent(used - 9)).unwrap(), Offset(19));
+    for len in (0..used).step_by(997) {
+        assert!(open_with(&kept[..len]).unwrap() <= Offset(20), "{len} bytes");
+    }
+}
+
+#[test]
 fn a_missing_first_segment_is_refused_and_a_pruned_one_is_not() {
     for pruned in [false, true] {
         let folder = Folder::new(if pruned { "pruned" } else { "lost" });

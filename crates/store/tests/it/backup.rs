@@ -96,3 +96,16 @@ fn damaged_or_incomplete_backup_is_refused_whole() {
     restore(&good, &folder.join("target")).unwrap();
     assert!(matches!(restore(&data, &folder.join("other")), Err(StoreError::BrokenBackup { .. })));
 }
+
+#[test]
+fn a_backup_into_the_data_folder_is_refused() {
+    let folder = Folder::new();
+    let data = folder.join("data");
+    drop(filled(&data, 100, 300, 100));
+    for target in ["data/backup", "data/a/b", "data"] {
+        let refused = backup(&data, &folder.join(target));
+        assert!(matches!(refused, Err(StoreError::BackupInside { .. })), "{target}: {refused:?}");
+    }
+    assert!(!data.join("a").exists(), "nothing was written");
+    backup(&data, &folder.join("data-backup")).unwrap();
+}

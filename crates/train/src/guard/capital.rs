@@ -1,17 +1,19 @@
 //! A sequential test by betting that may be read at any time. The tested hypothesis is that a model does no harm.
 //!
-//! In: one measured harm after another, each in `[-1, 1]`. Out: the *capital*, which begins at 1: what a player would own who bets
-//! against the hypothesis at each value. If the mean harm, given the earlier values, is at most 0, the capital is a nonnegative
-//! supermartingale, so the probability that it ever reaches `1/α` is at most `α` (Ville's inequality), however often it is read and
-//! whenever the test stops. Betting: Waudby-Smith, Ramdas, *Estimating means of bounded random variables by betting* (2023), section 4.
-//! The stake is a mixture over the size of the bet and over the value at which betting begins: harm begins late, and a capital that was
-//! lost before it began could not show it (Shin, Ramdas, Rinaldo, *E-detectors*, 2023).
+//! In: one measured harm after another, each in `[-1, 1]`. Out: the *capital*, which begins at 1: what a player would
+//! own who bets against the hypothesis at each value. If the mean harm, given the earlier values, is at most 0, the
+//! capital is a nonnegative supermartingale, so the probability that it ever reaches `1/α` is at most `α` (Ville's
+//! inequality), however often it is read and whenever the test stops. Betting: Waudby-Smith, Ramdas, *Estimating means
+//! of bounded random variables by betting* (2023), section 4. The stake is a mixture over the size of the bet and over
+//! the value at which betting begins: harm begins late, and a capital that was lost before it began could not show it
+//! (Shin, Ramdas, Rinaldo, *E-detectors*, 2023).
 
 use serde::{Deserialize, Serialize};
 
 /// Sizes of the bets. The largest is below 1, so that one value never takes the whole capital.
 const BETS: [f64; 6] = [0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
-/// Number of values at each of which betting may begin. Half of the stake is spread over them, the other half bets from the first value.
+/// Number of values at each of which betting may begin. Half of the stake is spread over them, the other half bets from
+/// the first value.
 const BEGINNINGS: u64 = 4_096;
 
 /// The capital of one test.
@@ -58,8 +60,8 @@ impl Capital {
         self.n
     }
 
-    /// The largest capital of any bet from any beginning on (CUSUM; Page 1954). It rises as soon as harm begins, and proves nothing,
-    /// because the beginning is chosen afterwards.
+    /// The largest capital of any bet from any beginning on (CUSUM; Page 1954). It rises as soon as harm begins, and
+    /// proves nothing, because the beginning is chosen afterwards.
     pub fn suspicion(&self) -> f64 {
         self.best_start.iter().copied().fold(0.0, f64::max)
     }

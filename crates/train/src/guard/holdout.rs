@@ -1,10 +1,13 @@
 //! A choice of the holdout, and how well given models would have predicted it.
 //!
-//! The rank of the chosen item among all items is estimated. Items that either model would retrieve are counted one by one; some items
-//! drawn at random stand for all others. Which items are drawn is a function of seed and offset. Two measures follow from the rank:
+//! The rank of the chosen item among all items is estimated. Items that either model would retrieve are counted one by
+//! one; some items drawn at random stand for all others. Which items are drawn is a function of seed and offset. Two
+//! measures follow from the rank:
 //!
-//! - NDCG@20, which measures the part of a page that shoppers see. In a shop of fewer than 200 items the cutoff is a tenth of the items.
-//! - The gain `1 - ln(rank) / ln(n)` among all n items, for the gate. It reflects a change at any rank, so that few choices show one.
+//! - NDCG@20, which measures the part of a page that shoppers see. In a shop of fewer than 200 items the cutoff is a
+//!   tenth of the items.
+//! - The gain `1 - ln(rank) / ln(n)` among all n items, for the gate. It reflects a change at any rank, so that few
+//!   choices show one.
 
 use accrue_event::EventType;
 use accrue_kernel::Draws;
@@ -16,8 +19,8 @@ use serde::{Deserialize, Serialize};
 const N_CANDIDATES: usize = 16;
 /// Items drawn at random, before duplicates are removed.
 const N_DRAWN: usize = 32;
-/// The places of a page that count: at most this number, and at most this share of a small catalogue, because a list of a third of all
-/// items contains the right one often by chance.
+/// The places of a page that count: at most this number, and at most this share of a small catalogue, because a list of
+/// a third of all items contains the right one often by chance.
 const CUTOFF: f64 = 20.0;
 const CUTOFF_SHARE: f64 = 0.1;
 /// Events of a history that a holdout choice keeps.
@@ -134,8 +137,9 @@ impl HoldoutChoice {
         Self { offset, past, at_ms: event.at_ms, item: event.item, slices }
     }
 
-    /// NDCG@20 of two models, as if the choice were made at `now_ms`, so that counts that decay have decayed equally for both; and as
-    /// if it began a visit, so that it tests what was learned over a long time and not the last clicks.
+    /// NDCG@20 of two models, as if the choice were made at `now_ms`, so that counts that decay have decayed equally
+    /// for both; and as if it began a visit, so that it tests what was learned over a long time and not the last
+    /// clicks.
     pub(super) fn ndcgs(
         &self,
         models: [&Ensemble; 2],
@@ -175,7 +179,8 @@ impl Ranks {
     }
 }
 
-/// The ranks that two models give to `item`, each with its own context of the shopper. `draws` chooses the random items.
+/// The ranks that two models give to `item`, each with its own context of the shopper. `draws` chooses the random
+/// items.
 pub(crate) fn ranks_of(
     models: [&Ensemble; 2],
     contexts: [&Context<'_>; 2],

@@ -1,21 +1,23 @@
-//! The guard: compares the current model with the good version on the same choices, and raises an alarm when the current model does
-//! harm.
+//! The guard: compares the current model with the good version on the same choices, and raises an alarm when the
+//! current model does harm.
 //!
-//! In: each choice before it is learned, with both models. Out: a [`Finding`]: learn the choice, withhold it, raise an alarm, or end a
-//! probation. The guard is part of the fold: a rollback needs no record, because a replay reaches it at the same offset.
+//! In: each choice before it is learned, with both models. Out: a [`Finding`]: learn the choice, withhold it, raise an
+//! alarm, or end a probation. The guard is part of the fold: a rollback needs no record, because a replay reaches it at
+//! the same offset.
 //!
-//! Two tests run at the same time, each for all choices and for slices of them (new shoppers, new items, types of events, sources). The
-//! *stream* test examines choices as they arrive; both models predict before the choice is learned. The *holdout* test examines trusted
-//! choices from before the time in question that were withheld from learning. They stay in their shoppers' histories, so a member that
-//! learns earlier choices again may have learned some of them since. A model that learns from false choices predicts false choices
-//! better, but not those of the holdout.
+//! Two tests run at the same time, each for all choices and for slices of them (new shoppers, new items, types of
+//! events, sources). The *stream* test examines choices as they arrive; both models predict before the choice is
+//! learned. The *holdout* test examines trusted choices from before the time in question that were withheld from
+//! learning. They stay in their shoppers' histories, so a member that learns earlier choices again may have learned
+//! some of them since. A model that learns from false choices predicts false choices better, but not those of the
+//! holdout.
 //!
-//! The hypothesis of each test: given the choices before, the mean NDCG@20 of the current model is at least `1 - tolerance` times that
-//! of the good version. The k-th restart of the tests may spend `α · 6 / (π k)²`, half of it on all choices and half on the slices, so
-//! that the probability of any false alarm, ever, stays below `α`.
+//! The hypothesis of each test: given the choices before, the mean NDCG@20 of the current model is at least
+//! `1 - tolerance` times that of the good version. The k-th restart of the tests may spend `α · 6 / (π k)²`, half of it
+//! on all choices and half on the slices, so that the probability of any false alarm, ever, stays below `α`.
 //!
-//! Which choices are examined depends on the seed, the offset and earlier choices, never on the choice itself. So the tests stay valid
-//! although they examine more choices once they suspect harm.
+//! Which choices are examined depends on the seed, the offset and earlier choices, never on the choice itself. So the
+//! tests stay valid although they examine more choices once they suspect harm.
 
 mod capital;
 mod holdout;
@@ -34,8 +36,8 @@ use self::holdout::{HoldoutChoice, N_SLICES, SliceNames, Slices};
 
 /// Stream of the random numbers of the guard.
 const STREAM: u64 = 0x4755_4152;
-/// Trusted holdout choices with which the holdout test begins. The first few of a young shop are all of one day, and tell little of the
-/// next.
+/// Trusted holdout choices with which the holdout test begins. The first few of a young shop are all of one day, and
+/// tell little of the next.
 const ENOUGH_IN_HOLDOUT: usize = 128;
 /// Choices that the stream test must have examined before a gain on the stream adds to the holdout test's tolerance.
 const ENOUGH_ON_STREAM: u64 = 100;
@@ -47,15 +49,15 @@ const SUSPICION: f64 = 4.0;
 const HOLD: f64 = 8.0;
 /// Holdout choices examined for each new choice while the tests suspect harm.
 const EXAMINED_UNDER_SUSPICION: usize = 16;
-/// A current model on probation is cleared when it is shown to lose less than this share of the tolerance. It is stricter than the
-/// tolerance, because poison that continues shows late.
+/// A current model on probation is cleared when it is shown to lose less than this share of the tolerance. It is
+/// stricter than the tolerance, because poison that continues shows late.
 const CLEARED: f64 = 0.5;
 /// The capital that shows it.
 const CLEARED_AT: f64 = 100.0;
 /// Examined choices after which the test that clears it begins again, because an early loss may be over.
 const CLEARING: u64 = 8_192;
-/// To be cleared, the current model must also predict the stream at least this share as well as sound versions did. False choices follow
-/// no taste and cannot be predicted; the choices of a shop that has changed can.
+/// To be cleared, the current model must also predict the stream at least this share as well as sound versions did.
+/// False choices follow no taste and cannot be predicted; the choices of a shop that has changed can.
 const NORMAL_AGAIN: f64 = 0.5;
 /// Choices of the stream over which that is measured, at least.
 const ENOUGH_AGAIN: u64 = 64;
@@ -74,14 +76,14 @@ pub struct GuardSettings {
     pub anchor_one_in: u64,
     /// Trusted holdout choices kept, the latest ones.
     pub anchors: usize,
-    /// The holdout test examines one holdout choice for this many new choices (sixteen for each new choice once it suspects harm), the
-    /// stream test a quarter as many choices.
+    /// The holdout test examines one holdout choice for this many new choices (sixteen for each new choice once it
+    /// suspects harm), the stream test a quarter as many choices.
     pub test_one_in: u64,
-    /// Largest number of examinations in a second, by the times at which records arrived. It bounds the cost of taking in a long history
-    /// at once.
+    /// Largest number of examinations in a second, by the times at which records arrived. It bounds the cost of taking
+    /// in a long history at once.
     pub tests_per_s: u64,
-    /// Share of NDCG@20 whose loss counts as harmless: a sound model deviates too, because a model that follows the shop also follows its
-    /// noise.
+    /// Share of NDCG@20 whose loss counts as harmless: a sound model deviates too, because a model that follows the
+    /// shop also follows its noise.
     pub tolerance: f64,
     /// Bound on the probability that there is ever a rollback without cause.
     pub alpha: f64,
@@ -99,9 +101,9 @@ impl GuardSettings {
         self.version_every.saturating_add(self.confirm_after).max(1)
     }
 
-    /// The share whose loss counts as harmless at this age of the good version. It grows with the age, because an old version knows
-    /// little of the shop of today: with a fixed tolerance, one false alarm could hold a changing shop for ever to a version that
-    /// happened to predict this holdout well.
+    /// The share whose loss counts as harmless at this age of the good version. It grows with the age, because an old
+    /// version knows little of the shop of today: with a fixed tolerance, one false alarm could hold a changing shop
+    /// for ever to a version that happened to predict this holdout well.
     fn tolerance_at(&self, since_good: u64) -> f64 {
         let age = (since_good as f64 / self.usual_age() as f64).max(1.0);
         (self.tolerance * age).min(MAX_TOLERANCE)
@@ -323,7 +325,8 @@ impl Guard {
         let first_seen_ms = current.first_seen_ms(event.item);
         // An item without any earlier record cannot be predicted.
         let is_predictable = *weight > 0.0 && first_seen_ms.is_some();
-        // Without a history a page shows what sells at the moment, and an older version always knows older choices better.
+        // Without a history a page shows what sells at the moment, and an older version always knows older choices
+        // better.
         let has_past = context.past.len() >= holdout::NEW_SHOPPER;
         let is_withheld = draws.below(settings.anchor_one_in.max(1)) == 0 && is_predictable && has_past;
         let is_suspicious = *probation != Probation::None || self.suspects();
@@ -383,7 +386,8 @@ impl Guard {
         alarm
     }
 
-    /// Lets both models predict a trusted holdout choice, drawn at random. `models` are the current model and the good version.
+    /// Lets both models predict a trusted holdout choice, drawn at random. `models` are the current model and the good
+    /// version.
     fn examine_holdout(
         &mut self,
         settings: &GuardSettings,
@@ -407,8 +411,9 @@ impl Guard {
         alarm
     }
 
-    /// What the holdout test tolerates in addition because the current model predicts the stream better than the good version does: when
-    /// a shop's season changes, the models forget a little of the old one. False choices add nothing, because they cannot be predicted.
+    /// What the holdout test tolerates in addition because the current model predicts the stream better than the good
+    /// version does: when a shop's season changes, the models forget a little of the old one. False choices add
+    /// nothing, because they cannot be predicted.
     fn allowance(&self) -> f64 {
         let [stream, _] = self.tallies();
         if stream.n >= ENOUGH_ON_STREAM { ALLOWANCE * (-stream.loss()).max(0.0) } else { 0.0 }
@@ -431,7 +436,8 @@ impl Guard {
         self.clearing_stream = Tally::default();
     }
 
-    /// Whether the current model loses little on the holdout and predicts the stream about as well as sound versions did.
+    /// Whether the current model loses little on the holdout and predicts the stream about as well as sound versions
+    /// did.
     fn is_cleared(&self) -> bool {
         let stream = self.clearing_stream;
         let is_normal = stream.n >= ENOUGH_AGAIN && stream.current() >= NORMAL_AGAIN * self.normal;
@@ -470,7 +476,8 @@ impl Guard {
             let Test { capital, tally } = &mut tests[slice];
             tally.add(ndcgs);
             capital.add((1.0 - tolerance) * ndcgs[1] - ndcgs[0]);
-            // There are two tests; each spends half of its part on all choices and divides the other half among the slices.
+            // There are two tests; each spends half of its part on all choices and divides the other half among the
+            // slices.
             let parts = if slice == 0 { 4.0 } else { 4.0 * (N_SLICES - 1) as f64 };
             if capital.value() * alpha >= parts && alarm.is_none() {
                 alarm = Some(Alarm {

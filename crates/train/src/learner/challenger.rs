@@ -1,6 +1,8 @@
-//! Training of a challenger: a learner with the settings of its [`Challenge`], which takes the records of the log in passes.
+//! Training of a challenger: a learner with the settings of its [`Challenge`], which takes the records of the log in
+//! passes.
 //!
-//! In: access to the log. Out: the challenger's models at an offset, the same bytes whichever process trains it and in whichever pieces.
+//! In: access to the log. Out: the challenger's models at an offset, the same bytes whichever process trains it and in
+//! whichever pieces.
 
 use std::sync::Arc;
 
@@ -29,8 +31,8 @@ impl Challenger {
         let mut settings = challenge.settings.clone();
         settings.guard.enabled = false;
         settings.predict_one_in = u64::MAX;
-        // It learns neither from impressions nor at rates that drift has raised. Both depend on when records arrive beside the current
-        // model, and a replay that trains the challenger at once has to reach the same bytes.
+        // It learns neither from impressions nor at rates that drift has raised. Both depend on when records arrive
+        // beside the current model, and a replay that trains the challenger at once has to reach the same bytes.
         settings.impressions.window_s = 0;
         settings.drift.boost = 1.0;
         // It may replace the shared models; the models of an experiment's arms stay as they are.
@@ -67,7 +69,8 @@ impl Challenger {
         Ok(())
     }
 
-    /// Learns at most `n_records` more of its present pass. How the records are divided into such pieces does not change the result.
+    /// Learns at most `n_records` more of its present pass. How the records are divided into such pieces does not
+    /// change the result.
     ///
     /// # Errors
     /// If the earlier records cannot be read.

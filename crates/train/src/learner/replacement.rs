@@ -1,7 +1,9 @@
-//! What replaces the current model: a promoted challenger, an earlier version, or the same models after a released window is learned.
+//! What replaces the current model: a promoted challenger, an earlier version, or the same models after a released
+//! window is learned.
 //!
-//! In: findings of the guard, and decisions that lie in the log. Out: another state, from which learning goes on. The guard's tests
-//! restart with it, and a shadowed challenger is dropped, because it was compared with a model that is gone.
+//! In: findings of the guard, and decisions that lie in the log. Out: another state, from which learning goes on. The
+//! guard's tests restart with it, and a shadowed challenger is dropped, because it was compared with a model that is
+//! gone.
 
 use accrue_model::{Context, Ensemble, Settings, Step};
 use accrue_store::{Fact, Interaction, Names, Offset};
@@ -33,8 +35,8 @@ impl Learner {
         self.challenger(&Challenge::reset(&self.settings, self.lineage.windows_digest()))
     }
 
-    /// A challenger that an operator requests now: these models, trained on the choices from `from` on, in this many passes, without the
-    /// suspect windows.
+    /// A challenger that an operator requests now: these models, trained on the choices from `from` on, in this many
+    /// passes, without the suspect windows.
     ///
     /// # Errors
     /// Those of [`Learner::reset`].
@@ -82,9 +84,9 @@ impl Learner {
         self.unsaved.shadow = None;
     }
 
-    /// Takes the next record, a promotion: the challenger becomes the current model. If it is the shadowed one, its state is used;
-    /// otherwise it is trained on the earlier records. If records were undone or released since the challenger began
-    /// ([`Challenge::windows_digest`]), the promotion changes nothing.
+    /// Takes the next record, a promotion: the challenger becomes the current model. If it is the shadowed one, its
+    /// state is used; otherwise it is trained on the earlier records. If records were undone or released since the
+    /// challenger began ([`Challenge::windows_digest`]), the promotion changes nothing.
     ///
     /// # Errors
     /// If this record or the earlier ones cannot be read.
@@ -130,7 +132,8 @@ impl Learner {
         Ok(())
     }
 
-    /// The models of a promoted challenger at `end`: of the shadowed one, if it is that, or trained on the earlier records.
+    /// The models of a promoted challenger at `end`: of the shadowed one, if it is that, or trained on the earlier
+    /// records.
     fn state_of(
         &mut self,
         challenge: &Challenge,
@@ -147,8 +150,8 @@ impl Learner {
         }
     }
 
-    /// Takes the next record, a release: the suspect records of `from..to` are learned, each with the history that its shopper had before
-    /// it.
+    /// Takes the next record, a release: the suspect records of `from..to` are learned, each with the history that its
+    /// shopper had before it.
     ///
     /// # Errors
     /// If the earlier records cannot be read.
@@ -189,8 +192,8 @@ impl Learner {
         self.stage.count_choice(weight);
     }
 
-    /// Undoes what was learned since the good version. On probation the current model did not serve, so no version is rolled back: it only
-    /// begins again from the good version.
+    /// Undoes what was learned since the good version. On probation the current model did not serve, so no version is
+    /// rolled back: it only begins again from the good version.
     pub(super) fn undo(&mut self, end: Offset, alarm: &Alarm) {
         let Some((good, _)) = self.lineage.good() else { return };
         let why = alarm.to_string();

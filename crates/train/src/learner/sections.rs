@@ -1,15 +1,15 @@
 //! A learner in a checkpoint: small sections, each with a version of its own.
 //!
-//! In: a checkpoint. Out: a learner, also if this build cannot use some of the sections: each of these parts restarts empty and learns
-//! from the checkpoint's offset on, and the learner keeps their names ([`RestartedSection`]). Only the core and the list of versions are
-//! needed; without them there is no state to go on from.
+//! In: a checkpoint. Out: a learner, also if this build cannot use some of the sections: each of these parts restarts
+//! empty and learns from the checkpoint's offset on, and the learner keeps their names ([`RestartedSection`]). Only the
+//! core and the list of versions are needed; without them there is no state to go on from.
 
 use accrue_store::{CheckpointWriter, Facts, Offset, SectionSource, StoreError, Unread, UnreadReason};
 use serde::{Deserialize, Serialize};
 
 use super::{Learner, Progress, VersionStage};
 use crate::LearnSettings;
-use crate::descriptions::Descriptions;
+use crate::descriptions::{Descriptions, FirstFormat};
 use crate::lenient::Recorded;
 use crate::model_state::ModelState;
 use crate::versions::Lineage;
@@ -64,7 +64,7 @@ impl Learner {
         writer.value("learned/core", 1, &core)?;
         writer.value("learned/lineage", 1, &self.lineage.listed())?;
         writer.value("learned/histories", 1, &self.histories)?;
-        writer.value(DESCRIPTIONS, 1, &self.descriptions)?;
+        writer.value(DESCRIPTIONS, 2, &self.descriptions)?;
         writer.value("learned/impressions", 1, &self.impressions)?;
         writer.value("learned/guard", 1, &self.guard)?;
         writer.value("learned/quality", 1, &self.quality)?;
@@ -76,8 +76,8 @@ impl Learner {
         Ok(())
     }
 
-    /// Reads a learner from a checkpoint; `None` if this build cannot use a section that is needed. Histories and descriptions that cannot
-    /// be used are taken from `facts`, which may be some records ahead.
+    /// Reads a learner from a checkpoint; `None` if this build cannot use a section that is needed. Histories and
+    /// descriptions that cannot be used are taken from `facts`, which may be some records ahead.
     ///
     /// # Errors
     /// If a section is damaged.
@@ -104,9 +104,12 @@ impl Learner {
             Some(histories) => histories,
             None => facts.map_or(learner.histories, |facts| facts.histories.clone()),
         };
-        // Earlier builds did not keep them, and no member learned from them.
-        let has_descriptions = source.checkpoint().section_version(DESCRIPTIONS).is_some();
-        let descriptions = if has_descriptions { source.value(DESCRIPTIONS, 1)? } else { None };
+        let descriptions = match source.checkpoint().section_version(DESCRIPTIONS) {
+            // Earlier builds did not keep them, and no member learned from them.
+            None => None,
+            Some(1) => source.value(DESCRIPTIONS, 1)?.and_then(FirstFormat::into_whole),
+            Some(_) => source.value(DESCRIPTIONS, 2)?,
+        };
         learner.descriptions = descriptions.unwrap_or_else(|| facts.map(Descriptions::of).unwrap_or_default());
         learner.impressions = source.value("learned/impressions", 1)?.unwrap_or_default();
         learner.guard = source.value("learned/guard", 1)?.unwrap_or_default();
@@ -116,7 +119,8 @@ impl Learner {
         Ok(Some(Self { weights, stage, progress, restarted, ..learner }))
     }
 
-    /// Keeps the names of the sections that could not be used. If one belongs to the current model, a reset is due at once.
+    /// Keeps the names of the sections that could not be used. If one belongs to the current model, a reset is due at
+    /// once.
     pub(crate) fn note_unread(&mut self, unread: &[Unread]) {
         for Unread { section, reason } in unread {
             if *reason == UnreadReason::Unknown || !section.starts_with("learned/") {

@@ -30,8 +30,8 @@ impl Shadow {
         Self { challenge, state: challenger.into_state(), weights, test }
     }
 
-    /// Learns a choice that the current model is about to learn. Of some choices both models predict the item first; choices from which
-    /// one of the models learns nothing are not counted.
+    /// Learns a choice that the current model is about to learn. Of some choices both models predict the item first;
+    /// choices from which one of the models learns nothing are not counted.
     pub(super) fn learn(
         &mut self,
         current: &Ensemble,

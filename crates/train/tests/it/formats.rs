@@ -20,15 +20,15 @@ use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{
     Assignment, Body, CheckedEvent, Checkpoints, InertReason, Log, LogReader, LogSettings, Offset, Page,
-    PublishedRecord, Record, Served,
+    PublishedRecord, Record, Served, Unread, UnreadReason,
 };
 use accrue_train::{Challenge, LearnSettings, digest, recover, save};
 use serde::{Deserialize, Serialize};
 
 use crate::shop;
 
-/// The folder that is written next.
-const PRESENT: &str = "2";
+/// The newest folder. A change that adds a kind of record or a section names the next one here and writes it.
+const PRESENT: &str = "3";
 /// Records before which the first and the second checkpoint of it stand.
 const CHECKPOINTS: [usize; 2] = [700, 740];
 
@@ -284,7 +284,8 @@ fn every_folder_that_was_ever_given_out_opens_and_replays() {
     }
 }
 
-/// Folds from the log alone and from the checkpoints come to the same facts; every section of the checkpoints is used.
+/// Folds from the log alone and from the checkpoints come to the same facts. Every section of the checkpoints is used; what the
+/// build that wrote them did not know, such as a later member, begins empty and is reported.
 fn check_folds(folder: &Path, expected: &Expected, name: &str) {
     let mut log = LogReader::open(folder).unwrap();
     let checkpoints = Checkpoints::new(folder.join("checkpoints"));
@@ -298,7 +299,9 @@ fn check_folds(folder: &Path, expected: &Expected, name: &str) {
     let ((from_log, alone), (from_checkpoint, kept)) = (folded(false), folded(true));
     assert_eq!((alone.checkpoint, alone.warnings()), (None, Vec::new()), "{name}");
     assert_eq!(kept.checkpoint, expected.checkpoints.last().map(|&offset| Offset(offset)), "{name}");
-    assert_eq!(kept.warnings(), Vec::<String>::new(), "{name}");
+    let is_newest = name.ends_with(PRESENT);
+    let is_later = |unread: &Unread| matches!(unread.reason, UnreadReason::Missing | UnreadReason::Version { .. });
+    assert!(kept.unread.iter().all(|unread| !is_newest && is_later(unread)), "{name}: {:?}", kept.warnings());
     for part in ["facts.items", "facts.shoppers", "facts.catalogue", "facts.histories", "facts.quarantine"] {
         assert_eq!(from_checkpoint.parts[part], from_log.parts[part], "{name}: {part}");
     }

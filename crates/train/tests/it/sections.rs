@@ -1,5 +1,5 @@
-//! The sections of a checkpoint, each with a version: if this build cannot use one, only that part restarts, and is reported. A
-//! checkpoint of another log is reported too.
+//! The sections of a checkpoint, each with a version: if this build cannot use one, only that part restarts, and is
+//! reported. A checkpoint of another log is reported too.
 
 use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
@@ -11,7 +11,7 @@ use crate::shop;
 const END: u64 = 3_000;
 const CHECKPOINT: u64 = 2_500;
 
-/// The blend with a network and a fitted model in it, so that every model is on; versions are sealed early.
+/// The blend with a network and a fitted model in it; members that are off by default stay off. Versions are sealed early.
 fn settings() -> LearnSettings {
     let mut settings = shop::fitting(shop::settings_with(Part::Blend, SequenceKind::Gru), Kind::Als);
     settings.guard.version_every = 1_000;
@@ -62,7 +62,8 @@ impl Shop {
         (recovered, digest)
     }
 
-    /// Writes the checkpoint again with each section as `change` returns it: with another version, with other bytes, or without it.
+    /// Writes the checkpoint again with each section as `change` returns it: with another version, with other bytes, or
+    /// without it.
     fn rewrite(&self, change: impl Fn(&str, u32, Vec<u8>) -> Option<(u32, Vec<u8>)>) {
         let old = self.checkpoints().newest().unwrap().unwrap().checkpoint;
         let mut writer = self.checkpoints().writer_of_base(old.header()).unwrap();
@@ -192,8 +193,9 @@ fn a_section_that_this_build_does_not_know_is_left_out_and_reported() {
     let mut writer = shop.checkpoints().writer_of_base(old.header()).unwrap();
     writer.value("learned/current/oracle", 1, &7_u32).unwrap();
     for (name, _) in old.sections() {
+        let version = old.section_version(name).unwrap();
         let bytes = old.section_bytes(name).unwrap();
-        writer.section(name, 1, |out| std::io::Write::write_all(out, &bytes)).unwrap();
+        writer.section(name, version, |out| std::io::Write::write_all(out, &bytes)).unwrap();
     }
     writer.finish().unwrap();
     let (recovered, state) = shop.folded(true);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use accrue_event::SettingFault;
+use accrue_event::{SettingFault, Tree};
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -57,9 +57,7 @@ impl<'de> Deserialize<'de> for FittedKind {
         let text = String::deserialize(deserializer)?;
         match Self::named(&text) {
             Some(kind) => Ok(kind),
-            None => {
-                Self::deserialize(toml::Deserializer::parse(&text).map_err(D::Error::custom)?).map_err(D::Error::custom)
-            }
+            None => toml::from_str::<Tree>(&text).map_err(D::Error::custom)?.read().map_err(D::Error::custom),
         }
     }
 }
@@ -172,7 +170,8 @@ const ANYTHING: i64 = 1_000_000;
 fn bounded(settings: &AnySettings) -> Result<AnySettings, SettingFault> {
     let mut table = toml::Value::try_from(settings).expect("settings of a fitted model are numbers and names");
     bound(&mut table)?;
-    Ok(table.try_into().expect("smaller numbers are of the same type"))
+    let tree = Tree::deserialize(table).expect("a table is a tree of values");
+    Ok(tree.read().expect("smaller numbers are of the same type"))
 }
 
 fn bound(place: &mut toml::Value) -> Result<(), SettingFault> {

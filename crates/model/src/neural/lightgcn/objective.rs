@@ -1,7 +1,7 @@
 //! The objectives of LightGCN: BPR, or a softmax over sampled items.
 //!
-//! In: smoothed vectors of items, choices `(u, i)`, the items they are compared with. Out: the mean loss, and its gradient by the smoothed
-//! vectors. With `z` an item's vector and `q = A_u z` a user's:
+//! In: smoothed vectors of items, choices `(u, i)`, the items they are compared with. Out: the mean loss, and its
+//! gradient by the smoothed vectors. With `z` an item's vector and `q = A_u z` a user's:
 //!
 //! ```text
 //! BPR      -log σ(q · z_i - q · z_j)                                Rendle et al., BPR (UAI 2009), as in the paper
@@ -64,7 +64,7 @@ pub(super) struct Rivals {
 
 /// Buffers that are reused from step to step.
 #[derive(Default)]
-pub(super) struct Room {
+pub(super) struct Workspace {
     wanted: Vec<bool>,
     users: Vec<f32>,
     of_users: Vec<f32>,
@@ -72,7 +72,7 @@ pub(super) struct Room {
     packed: PackedStates,
 }
 
-impl Room {
+impl Workspace {
     /// The vectors of the choices' users. `smoothed: [n_items, d] → [n_users, d]`, 0 for the others
     fn begin(&mut self, graph: &Graph, smoothed: &[f32], choices: &[Choice]) {
         self.wanted.clear();
@@ -96,26 +96,26 @@ pub(super) fn bpr(
     smoothed: &[f32],
     choices: &[Choice],
     others: &[usize],
-    room: &mut Room,
+    workspace: &mut Workspace,
 ) -> (f64, Vec<f32>) {
     let d = graph.d;
-    room.begin(graph, smoothed, choices);
+    workspace.begin(graph, smoothed, choices);
     let mut of_items = vec![0.0; smoothed.len()];
     let weight = 1.0 / choices.len() as f32;
     let row = |item: usize| &smoothed[item * d..(item + 1) * d];
     let mut total = 0.0;
     for (&Choice { user, chosen }, &other) in choices.iter().zip(others) {
-        let state = &room.users[user * d..][..d];
+        let state = &workspace.users[user * d..][..d];
         let lead = dot(state, row(chosen)) - dot(state, row(other));
         total += f64::from(softplus(-lead));
         let force = -weight * sigmoid(-lead);
-        let of_user = &mut room.of_users[user * d..][..d];
+        let of_user = &mut workspace.of_users[user * d..][..d];
         axpy(force, row(chosen), of_user);
         axpy(-force, row(other), of_user);
         axpy(force, state, &mut of_items[chosen * d..][..d]);
         axpy(-force, state, &mut of_items[other * d..][..d]);
     }
-    room.end(graph, &mut of_items);
+    workspace.end(graph, &mut of_items);
     (total / choices.len() as f64, of_items)
 }
 
@@ -151,10 +151,10 @@ impl Softmax {
         smoothed: &[f32],
         choices: &[Choice],
         rivals: &Rivals,
-        room: &mut Room,
+        workspace: &mut Workspace,
     ) -> (f64, Vec<f32>) {
         let (d, weight) = (graph.d, 1.0 / choices.len() as f32);
-        room.begin(graph, smoothed, choices);
+        workspace.begin(graph, smoothed, choices);
         let (vectors, factors) = self.items(smoothed, d, rivals.items.iter().map(|&item| item as usize));
         let correction: Vec<f32> = rivals.log_q.iter().map(|log_q| -log_q).collect();
         let load = |(number, (vectors, correction)): (usize, (&[f32], &[f32]))| {
@@ -169,11 +169,11 @@ impl Softmax {
         for_each_chunk(graph.threads, &mut parts, 1, SoftmaxScratch::default, |scratch, number, part| {
             let choices = &choices[number * CHOICES..choices.len().min((number + 1) * CHOICES)];
             part[0] =
-                Some(self.first_pass(graph, smoothed, (&room.users, choices), (&blocks, rivals), weight, scratch));
+                Some(self.first_pass(graph, smoothed, (&workspace.users, choices), (&blocks, rivals), weight, scratch));
         });
         let parts: Vec<Part> = parts.into_iter().flatten().collect();
 
-        room.packed.load(d, parts.iter().map(|part| &*part.states));
+        workspace.packed.load(d, parts.iter().map(|part| &*part.states));
         let log_sums: Vec<f32> = parts.iter().flat_map(|part| &part.log_sums).copied().collect();
         let targets: Vec<Target> = parts.iter().flat_map(|part| part.targets(d, rivals)).collect();
         let mut of_rivals = vec![0.0; vectors.len()];
@@ -183,18 +183,18 @@ impl Softmax {
             RIVALS * d,
             SoftmaxScratch::default,
             |scratch, number, gradient| {
-                blocks[number].add_gradient(&room.packed, &log_sums, &targets, weight, scratch, gradient);
+                blocks[number].add_gradient(&workspace.packed, &log_sums, &targets, weight, scratch, gradient);
             },
         );
 
         let mut of_items = vec![0.0; smoothed.len()];
-        parts.iter().for_each(|part| self.spread(graph, part, &mut room.of_users, &mut of_items));
+        parts.iter().for_each(|part| self.spread(graph, part, &mut workspace.of_users, &mut of_items));
         for (place, &item) in rivals.items.iter().enumerate() {
             let range = place * d..(place + 1) * d;
             let of_item = &mut of_items[item as usize * d..][..d];
             self.through(&vectors[range.clone()], factors[place], 1.0, &of_rivals[range], of_item);
         }
-        room.end(graph, &mut of_items);
+        workspace.end(graph, &mut of_items);
         (parts.iter().map(|part| part.loss).sum::<f64>() / choices.len() as f64, of_items)
     }
 

@@ -1,0 +1,196 @@
+//! The registry of routes: what each needs to be called, whether it computes a page, and which query parameters it has.
+//!
+//! In: the handlers with their descriptions, a line each in [`super::router`]. Out: the router, the description of the
+//! interface, and a table that the middleware reads. All of these come from the same lines, so a route cannot be
+//! without a rule: what the table does not have needs `admin`, and a parameter that a route does not describe is
+//! refused, because one that is passed over in silence does something else than its sender means.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use axum::extract::Query;
+use axum::http::{Method, Uri};
+use axum::routing::MethodRouter;
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::{OpenApi, PathItem};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use super::access::Access;
+use super::problem::{Code, Problem};
+use super::server::Server;
+use super::settings::Scope;
+
+/// The query parameter that may carry a key of browsers, see [`super::access`].
+const KEY: &str = "key";
+
+/// One method of one route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    /// What it needs to be called.
+    pub access: Access,
+    /// Whether it computes a page: what it needs is a core, and each page waits for its turn.
+    pub is_page: bool,
+    /// The names of its query parameters; `None` if any are passed over.
+    query: Option<Vec<String>>,
+}
+
+/// All methods of all routes.
+#[derive(Debug, Default)]
+pub(super) struct RouteTable(HashMap<String, BTreeMap<String, Route>>);
+
+impl RouteTable {
+    /// A method of a route. `HEAD` is as `GET`. A method that the route does not have needs what its others need, and
+    /// is then answered by the router; a route that is not registered needs `admin`.
+    pub fn find(&self, method: &Method, path: Option<&str>) -> Route {
+        let of_access = |access| Route { access, is_page: false, query: None };
+        let Some(path) = path else { return of_access(Access::Open) };
+        let method = if method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };
+        let of_path = self.0.get(path);
+        match of_path.and_then(|methods| methods.get(method)) {
+            Some(route) => route.clone(),
+            None => of_access(
+                of_path
+                    .and_then(|methods| methods.values().next())
+                    .map_or(Access::Needs(Scope::Admin), |any| any.access),
+            ),
+        }
+    }
+}
+
+impl Route {
+    /// Refuses a query parameter that the route does not have.
+    pub fn check_query(&self, uri: &Uri) -> Result<(), Problem> {
+        let Some(known) = self.query.as_ref().filter(|_| uri.query().is_some()) else { return Ok(()) };
+        let Query(given) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|error| Problem::new(Code::InvalidQuery, error.body_text()))?;
+        let is_known =
+            |name: &String| known.contains(name) || (name == KEY && self.access == Access::Needs(Scope::Publish));
+        let Some((name, _)) = given.into_iter().find(|(name, _)| !is_known(name)) else { return Ok(()) };
+        let those = match &known[..] {
+            [] => "this address takes none".to_owned(),
+            names => format!("this address takes {}", names.join(", ")),
+        };
+        Err(Problem::new(Code::UnknownField, format!("there is no query parameter {name:?}; {those}")).field(name))
+    }
+}
+
+/// Routes while they are registered.
+pub(super) struct Registry {
+    router: OpenApiRouter<Arc<Server>>,
+    table: RouteTable,
+}
+
+impl Registry {
+    /// No route, and the general part of the description.
+    pub fn new(openapi: OpenApi) -> Self {
+        Self { router: OpenApiRouter::with_openapi(openapi), table: RouteTable::default() }
+    }
+
+    /// Adds routes that anyone may call.
+    pub fn open(self, routes: UtoipaMethodRouter<Arc<Server>>) -> Self {
+        // Supervisors and load balancers may add parameters of their own.
+        self.add(Access::Open, false, true, routes)
+    }
+
+    /// Adds routes that need a key with this scope.
+    pub fn needs(self, scope: Scope, routes: UtoipaMethodRouter<Arc<Server>>) -> Self {
+        self.add(Access::Needs(scope), false, false, routes)
+    }
+
+    /// Adds routes that compute pages, and need a key with this scope.
+    pub fn page(self, scope: Scope, routes: UtoipaMethodRouter<Arc<Server>>) -> Self {
+        self.add(Access::Needs(scope), true, false, routes)
+    }
+
+    /// Adds a page for people, which is no part of the interface's description.
+    pub fn for_people(mut self, path: &str, handler: MethodRouter<Arc<Server>>) -> Self {
+        let route = Route { access: Access::Open, is_page: false, query: None };
+        self.table.0.entry(path.to_owned()).or_default().insert(Method::GET.to_string(), route);
+        self.router = self.router.route(path, handler);
+        self
+    }
+
+    /// Adds `GET` of a path that is an instance of another route, and is not described a second time.
+    pub fn instance(mut self, path: &str, of: &str, handler: MethodRouter<Arc<Server>>) -> Self {
+        let route = self.table.find(&Method::GET, Some(of));
+        self.table.0.entry(path.to_owned()).or_default().insert(Method::GET.to_string(), route);
+        self.router = self.router.route(path, handler);
+        self
+    }
+
+    fn add(mut self, access: Access, is_page: bool, any_query: bool, routes: UtoipaMethodRouter<Arc<Server>>) -> Self {
+        for (path, item) in &routes.1.paths {
+            let methods = self.table.0.entry(path.clone()).or_default();
+            for (method, operation) in operations(item) {
+                let query = (!any_query).then(|| query_names(operation));
+                methods.insert(method.to_string(), Route { access, is_page, query });
+            }
+        }
+        self.router = self.router.routes(routes);
+        self
+    }
+
+    /// The router with the description of the interface, and the table.
+    pub fn finish(self) -> (OpenApiRouter<Arc<Server>>, RouteTable) {
+        (self.router, self.table)
+    }
+}
+
+/// The methods of a path in the description.
+pub(super) fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
+    let all = [
+        (Method::GET, &item.get),
+        (Method::POST, &item.post),
+        (Method::PUT, &item.put),
+        (Method::PATCH, &item.patch),
+        (Method::DELETE, &item.delete),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
+}
+
+fn query_names(operation: &Operation) -> Vec<String> {
+    let parameters = operation.parameters.iter().flatten();
+    let of_query = parameters.filter(|parameter| matches!(parameter.parameter_in, ParameterIn::Query));
+    of_query.map(|parameter| parameter.name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(query: &[&str], access: Access) -> Route {
+        Route { access, is_page: false, query: Some(query.iter().map(|name| (*name).to_owned()).collect()) }
+    }
+
+    #[test]
+    fn a_parameter_that_a_route_does_not_describe_is_refused() {
+        let check =
+            |route: &Route, uri: &str| route.check_query(&uri.parse().unwrap()).map_err(|problem| problem.code());
+        let list = route(&["n", "filter"], Access::Needs(Scope::Search));
+        for taken in ["/v1/new", "/v1/new?", "/v1/new?n=1", "/v1/new?filter=a&n=1", "/v1/new?%6e=1"] {
+            assert_eq!(check(&list, taken), Ok(()), "{taken}");
+        }
+        for refused in
+            ["/v1/new?m=1", "/v1/new?n=1&limit=2", "/v1/new?N=1", "/v1/new?key=0123456789abcdef", "/v1/new?="]
+        {
+            assert_eq!(check(&list, refused), Err(Code::UnknownField), "{refused}");
+        }
+        let events = route(&[], Access::Needs(Scope::Publish));
+        assert_eq!(check(&events, "/v1/events?key=0123456789abcdef"), Ok(()));
+        assert_eq!(check(&events, "/v1/events?sync=true"), Err(Code::UnknownField));
+        let probe = Route { query: None, ..events };
+        assert_eq!(check(&probe, "/healthz?at=1"), Ok(()));
+    }
+
+    #[test]
+    fn a_route_that_is_not_registered_needs_admin() {
+        let mut table = RouteTable::default();
+        let methods = BTreeMap::from([("PATCH".to_owned(), route(&[], Access::Needs(Scope::Write)))]);
+        table.0.insert("/v1/items/{id}".to_owned(), methods);
+        let access = |method, path| table.find(&method, path).access;
+        assert_eq!(access(Method::GET, Some("/v1/secrets")), Access::Needs(Scope::Admin));
+        assert_eq!(access(Method::PATCH, Some("/v1/items/{id}")), Access::Needs(Scope::Write));
+        assert_eq!(access(Method::POST, Some("/v1/items/{id}")), Access::Needs(Scope::Write));
+        assert_eq!(access(Method::GET, None), Access::Open);
+    }
+}

@@ -1,0 +1,87 @@
+//! The words of answers that programs read: why an item is on a page, and what could not be done as requested.
+//!
+//! They never change their meaning. `docs/requests.md` has a table of each, which a test of `accrue-http` compares with
+//! these lists.
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $code:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The word.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+
+            /// Whether an answer may have this word.
+            pub fn is_known(name: &str) -> bool {
+                Self::ALL.iter().any(|code| code.name() == name)
+            }
+        }
+    };
+}
+
+codes! {
+    /// The kind of a reason.
+    ReasonCode {
+        /// What the shopper did with another item.
+        BecauseOfEvent => "because_of_event",
+        /// What the shopper did with the item itself.
+        ChosenBefore => "chosen_before",
+        /// What other shoppers did lately.
+        Popular => "popular",
+        /// How long the item has been in the shop.
+        NewItem => "new_item",
+        /// The kind of page, the device, and how the shop describes the shopper.
+        Circumstances => "circumstances",
+        /// The part of the score that the history has and no cited event.
+        RestOfHistory => "rest_of_history",
+        /// The same of a shopper without a history.
+        NoHistory => "no_history",
+        /// The page's items are unlike each other.
+        Diversity => "diversity",
+        /// The place was drawn at random.
+        Exploration => "exploration",
+        /// No model proposed the item.
+        Catalogue => "catalogue",
+        /// The place was kept for what the shopper has not bought.
+        NewToYou => "new_to_you",
+        /// A similar item: other shoppers chose both.
+        ChosenTogether => "chosen_together",
+        /// A similar item: its description is alike.
+        DescribedAlike => "described_alike",
+        /// Words of a search.
+        Lexical => "lexical",
+        /// The shopper's taste in a search.
+        Taste => "taste",
+    }
+}
+
+codes! {
+    /// What an answer could not do as requested; the request still succeeds.
+    Degraded {
+        /// Nothing is known of the shopper.
+        ColdUser => "cold_user",
+        /// The shop has no item.
+        EmptyCatalogue => "empty_catalogue",
+        /// Fewer items than requested may be shown.
+        FewCandidates => "few_candidates",
+        /// The shop does not know any item that the page is about.
+        UnknownItems => "unknown_items",
+        /// The page reaches beyond the end of the list.
+        TooDeep => "too_deep",
+        /// No shopper chose anything together with the item.
+        NoNeighbours => "no_neighbours",
+        /// The search index could not be brought up to date.
+        StaleIndex => "stale_index",
+    }
+}
