@@ -14,7 +14,7 @@ use accrue_engine::traffic::ServeConfig;
 use accrue_engine::{
     Config as EngineConfig, ContentConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, moved_to,
 };
-use accrue_event::{CheckSettings, Mismatch, MismatchKind, SettingFault, Tree};
+use accrue_event::{CheckSettings, Mismatch, MismatchKind, SettingFault, Tree, misspelling, nearest};
 use accrue_http::HttpSettings;
 use accrue_serve::CatalogueSettings;
 use accrue_serve::search::SearchSettings;
@@ -367,9 +367,9 @@ impl Layers {
         for table in [&defaults, &self.table] {
             leaves("", table, &mut |key, _| known.push((variable(key), key.to_owned())));
         }
-        let limit = ((name.len() - PREFIX.len()) / 3).clamp(1, 3);
-        let distances = known.iter().map(|(known, key)| (edits_and_swaps(name, known), known, key));
-        match distances.filter(|(distance, ..)| *distance <= limit).min() {
+        let own = |variable: &str| variable.strip_prefix(PREFIX).unwrap_or(variable).to_owned();
+        let near = known.iter().filter_map(|(known, key)| Some((misspelling(&own(name), &own(known))?, known, key)));
+        match near.min() {
             None => Ok(()),
             Some((_, near, key)) => {
                 Err(ConfigError::NearMiss { variable: name.to_owned(), key: key.clone(), near: near.clone() })
@@ -451,28 +451,6 @@ fn span_of(file: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
     Some(span)
 }
 
-/// The known name that is most similar to `name`, if one is similar enough.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let ranked = known.into_iter().map(|known| (edits(name, known), known));
-    let limit = (name.chars().count() / 2).clamp(1, 4);
-    ranked.filter(|(edits, _)| *edits <= limit).min_by_key(|(edits, _)| *edits).map(|(_, known)| known)
-}
-
-/// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.chars().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 fn is_setting(name: &str) -> bool {
     name.starts_with(PREFIX) && !FLAG_VARIABLES.contains(&name)
 }
@@ -491,16 +469,6 @@ fn is_of_a_service(name: &str) -> bool {
         || name.ends_with("_PORT")
         || name.contains("_ENV_")
         || name.match_indices("_PORT_").any(|(at, _)| is_port_of_protocol(&name[at + "_PORT_".len()..]))
-}
-
-/// Edits between two names, where two letters that were swapped count as one.
-fn edits_and_swaps(a: &str, b: &str) -> usize {
-    let swapped = |at: usize| {
-        let mut bytes = a.as_bytes().to_vec();
-        bytes.swap(at, at + 1);
-        String::from_utf8(bytes).ok().map(|a| edits(&a, b) + 1)
-    };
-    (PREFIX.len()..a.len().saturating_sub(1)).filter_map(swapped).chain([edits(a, b)]).min().unwrap_or(usize::MAX)
 }
 
 /// The variable that sets a key.
@@ -727,12 +695,5 @@ mod tests {
         let keys: Vec<String> = resolved.values().into_iter().map(|(key, ..)| key).collect();
         let has = |key: &str| keys.iter().any(|other| other == key);
         assert!(!has("model.preference") && has("model.repeat.candidates") && has("http.keys"), "{keys:?}");
-    }
-
-    #[test]
-    fn distance_counts_single_edits() {
-        assert_eq!((edits("seed", "seed"), edits("sede", "seed"), edits("", "ab")), (0, 2, 2));
-        assert_eq!(nearest("lsten", ["listen", "latency"]), Some("listen"));
-        assert_eq!(nearest("x", ["listen"]), None);
     }
 }

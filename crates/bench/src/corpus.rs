@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use accrue_engine::Incoming;
-use accrue_event::{Event, EventId, EventType, Item, ItemId, RawEvent, RawValue, Timestamp};
+use accrue_event::{Event, EventId, EventType, Item, ItemId, Price, RawEvent, RawValue, Timestamp};
 use accrue_kernel::{Draws, random};
 use accrue_store::{Body, CheckedEvent, Interaction};
 
@@ -121,7 +121,7 @@ pub(super) fn described(item: u32) -> Item {
     described.title = Some(format!("Article {item} of theme {}", u64::from(item) / THEME).into());
     described.brand = Some(format!("Maker {}", item % 97).into());
     described.categories = vec![format!("theme {}", u64::from(item) / THEME).into()];
-    described.price = Some(price(item));
+    described.price = Price::from_f32(price(item));
     described
 }
 
@@ -186,7 +186,7 @@ impl Line {
             at: Timestamp(self.at_ms),
             value: 1.0,
             quantity: self.quantity,
-            price: Some(price(self.item)),
+            price: Price::from_f32(price(self.item)),
             query: None,
             source: Some("web".into()),
             recommendation_id: None,

@@ -26,6 +26,7 @@ mod reset;
 mod run;
 mod sample;
 mod search;
+mod search_pages;
 mod serving;
 mod shop;
 

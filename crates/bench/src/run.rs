@@ -11,7 +11,7 @@ use super::bench::Bench;
 use super::measure::{Measure, Size, measured};
 use super::{
     checkpoint, connections, freshness, guard, ingest, learning, machine, memory, published, recovery, reset, search,
-    serving,
+    search_pages, serving,
 };
 
 /// What to measure.
@@ -35,6 +35,7 @@ const BENCHES: &[&[Bench]] = &[
     connections::BENCHES,
     published::BENCHES,
     search::BENCHES,
+    search_pages::BENCHES,
     learning::BENCHES,
     guard::BENCHES,
     recovery::BENCHES,

@@ -8,10 +8,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use accrue_engine::learn_settings;
-use accrue_event::{Item, ItemId, Timestamp};
+use accrue_event::{Item, ItemId, Price, Timestamp};
 use accrue_kernel::Draws;
 use accrue_serve::search::{SearchIndex, SearchReader};
-use accrue_serve::{SearchRequest, Shop};
+use accrue_serve::{Rules, SearchRequest, Shop};
 use accrue_store::{Body, Facts, Offset, Record};
 use accrue_train::Learner;
 
@@ -54,25 +54,29 @@ fn search(bed: &mut Bed<'_>) -> anyhow::Result<Vec<Figure>> {
     bed.note(format!("  {:.0} documents/s indexed", f64::from(n_items) / started.elapsed().as_secs_f64()));
     let version = Learner::new(learn_settings(&bed.config)).publish();
     let now_ms = facts.stream_time.0;
-    let shop = Shop { facts: &facts, version: &version, now_ms, catalogue: bed.config.catalogue };
+    let (catalogue, rules) = (bed.config.catalogue, Rules::NONE);
+    let shop = Shop { facts: &facts, version: &version, now_ms, catalogue, rules };
     let reader = index.reader();
     let mut took = Vec::new();
-    let title_words = ask(bed, &shop, &reader, n_queries, &mut took, |query| {
-        let mut draws = Draws::new(7, STREAM + 1, query);
-        let n_words = 1 + draws.below(4) as usize;
-        let mut words = Vec::new();
-        while words.is_empty() {
-            let title = title(&mut Draws::new(7, STREAM, draws.below(u64::from(n_items))));
-            words = title.into_iter().filter(|&rank| rank > COMMON).take(n_words).collect();
-        }
-        words
-    })?;
+    let of_titles = ask(bed, &shop, &reader, n_queries, &mut took, |query| title_words(query, n_items))?;
     let p50 = figure(&mut took, 0.5);
     let common_words = ask(bed, &shop, &reader, n_queries / 10, &mut took, |query| {
         let mut draws = Draws::new(7, STREAM + 2, query);
         (0..1 + draws.below(4)).map(|_| rank(&mut draws)).collect()
     })?;
-    Ok(vec![title_words, p50, common_words])
+    Ok(vec![of_titles, p50, common_words])
+}
+
+/// The words of a query: one to four of some title, without common ones.
+pub(super) fn title_words(query: u64, n_items: u32) -> Vec<usize> {
+    let mut draws = Draws::new(7, STREAM + 1, query);
+    let n_words = 1 + draws.below(4) as usize;
+    let mut words = Vec::new();
+    while words.is_empty() {
+        let title = title(&mut Draws::new(7, STREAM, draws.below(u64::from(n_items))));
+        words = title.into_iter().filter(|&rank| rank > COMMON).take(n_words).collect();
+    }
+    words
 }
 
 /// Sends `n_queries` queries of the words that `words` returns; their times are left in `took`, the result is the p99.
@@ -99,7 +103,7 @@ fn ask(
     Ok(figure(took, 0.99))
 }
 
-fn described(item: u32) -> Item {
+pub(super) fn described(item: u32) -> Item {
     let mut draws = Draws::new(7, STREAM, u64::from(item));
     let mut described = Item::bare(ItemId::from(format!("SKU-{item}").as_str()));
     described.title = Some(text(&title(&mut draws)).into());
@@ -107,6 +111,9 @@ fn described(item: u32) -> Item {
     let description: Vec<usize> = (0..n_words).map(|_| rank(&mut draws)).collect();
     described.description = Some(text(&description).into());
     described.brand = Some(word(rank(&mut draws)).into());
+    let n_categories = 1 + draws.below(3);
+    described.categories = (0..n_categories).map(|_| format!("group {}", draws.below(300)).into()).collect();
+    described.price = Price::new(0.99 + draws.below(10_000) as f64 / 100.0);
     described
 }
 
@@ -114,7 +121,7 @@ fn title(draws: &mut Draws) -> Vec<usize> {
     (0..4 + draws.below(8)).map(|_| rank(draws)).collect()
 }
 
-fn text(ranks: &[usize]) -> String {
+pub(super) fn text(ranks: &[usize]) -> String {
     ranks.iter().map(|&rank| word(rank)).collect::<Vec<_>>().join(" ")
 }
 

@@ -74,6 +74,7 @@ impl Engine {
             Ok(answer)
         })?;
         let Answered { answer, arm } = &answered;
+        self.running().shared.recent_searches.remember(id, &query);
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         self.record(id, || {
             let page = Page::Search { query: query.into() };
@@ -97,7 +98,7 @@ impl Engine {
     }
 
     /// The visitor for the answer: people who are being forgotten are already treated as unknown.
-    fn unless_hidden(&self, visitor: Visitor) -> Visitor {
+    pub(crate) fn unless_hidden(&self, visitor: Visitor) -> Visitor {
         let erasure = &self.inner.erasure;
         let is_hidden = erasure.is_running() && visitor.user.as_ref().is_some_and(|user| erasure.hides(user));
         if is_hidden { Visitor::default() } else { visitor }

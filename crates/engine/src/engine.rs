@@ -10,7 +10,7 @@ use std::time::Duration;
 use accrue_event::{
     Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawPatch, RawUser, Rejection, SessionId, User, UserId,
 };
-use accrue_serve::{ListRequest, Recommendation, Shop};
+use accrue_serve::{ListRequest, Recommendation, Shop, SuggestRequest, Suggestion};
 use accrue_store::{Body, Facts, Offset, PendingErasure};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
@@ -275,7 +275,7 @@ impl Engine {
         self.ask(|reply| Job::Drop(offsets, reply)).await
     }
 
-    async fn edit(
+    pub(crate) async fn edit(
         &self,
         edit: impl FnOnce(&Facts, &Check) -> Result<Vec<Body>, EngineError> + Send + 'static,
     ) -> Result<(), EngineError> {
@@ -340,6 +340,13 @@ impl Engine {
             let total = Some(self.inner.totals.n_on_sale(&shop, list));
             Recommendation { total, ..shop.new_items(list) }
         }))
+    }
+
+    /// What a shopper who is typing may want. After a start, texts that were not read again yet are missing for a moment.
+    pub fn suggest(&self, request: SuggestRequest) -> Vec<Suggestion> {
+        let request = SuggestRequest { visitor: self.unless_hidden(request.visitor), ..request };
+        let running = self.running();
+        running.with_shop(|shop| shop.suggest(&running.shared.suggestions.read(), &request))
     }
 
     /// The events of a history that is given with a request: those that the check accepts, by the same rules as for

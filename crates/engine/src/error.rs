@@ -49,6 +49,20 @@ pub enum EngineError {
     /// The search index cannot be read or written.
     #[error(transparent)]
     Search(#[from] accrue_serve::search::SearchError),
+    /// Synonyms that cannot be read.
+    #[error(transparent)]
+    Synonyms(#[from] accrue_serve::search::SynonymError),
+    /// The file of synonyms cannot be read.
+    #[error("the synonyms in {}: {message}", path.display())]
+    SynonymsFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// Rules of the shop that cannot be used.
+    #[error(transparent)]
+    Rules(#[from] accrue_serve::RuleFault),
     /// The check's settings contradict themselves.
     #[error("[check]: {0}")]
     Check(#[from] accrue_event::SettingFault),
@@ -67,6 +81,8 @@ pub enum Resource {
     QuarantinedRecord,
     /// A suspect window.
     SuspectWindow,
+    /// A rule of the shop.
+    Rule,
 }
 
 impl std::fmt::Display for Resource {
@@ -77,6 +93,7 @@ impl std::fmt::Display for Resource {
             Self::Version => "version",
             Self::QuarantinedRecord => "quarantined record",
             Self::SuspectWindow => "suspect window",
+            Self::Rule => "rule",
         })
     }
 }

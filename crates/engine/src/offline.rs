@@ -12,6 +12,7 @@ use crate::clock::of_request;
 use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
+use crate::rules::ReadRules;
 
 /// What a replay found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -104,7 +105,8 @@ pub fn recommendations<E: From<EngineError>>(
     let mut recovered = folded(&mut log, dir, config, None, true)?;
     let version = recovered.learner.publish();
     let (facts, now_ms) = (&recovered.facts, of_request(recovered.facts.stream_time));
-    let shop = Shop { facts, version: &version, now_ms, catalogue: config.catalogue };
+    let read = ReadRules::default().of(facts);
+    let shop = Shop { facts, version: &version, now_ms, catalogue: config.catalogue, rules: &read.1 };
     let users = users.unwrap_or_else(|| shop.facts.user_names().map(UserId::from).collect());
     for user in users {
         let visitor = Visitor { user: Some(user.clone()), session: None };

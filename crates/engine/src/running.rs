@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use accrue_event::{Check, Timestamp};
 use accrue_model::Version;
 use accrue_serve::search::SearchReader;
-use accrue_serve::{CatalogueSettings, Shop};
+use accrue_serve::{CatalogueSettings, Rules, Shop};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::Mutex;
@@ -27,8 +27,10 @@ use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
 use crate::retention::while_serving::Retention;
+use crate::rules::ReadRules;
 use crate::shared::Shared;
 use crate::status::CheckpointStatus;
+use crate::synonyms;
 use crate::traffic::Treatment;
 use crate::write::job::{Job, Reply};
 use crate::write::search_index::{self, Indexer};
@@ -49,6 +51,7 @@ pub(crate) struct Running {
     pub log: Mutex<LogReader>,
     threads: Mutex<Option<Threads>>,
     catalogue: CatalogueSettings,
+    rules: ReadRules,
 }
 
 struct Threads {
@@ -135,6 +138,7 @@ impl Running {
         record_settings(&mut log, &mut recovered.facts, &learn_settings(config))?;
         let index = search_index::open(dir, &config.search, &recovered.facts)?;
         let search = index.reader.clone();
+        synonyms::put_in_force(&search, &config.search, &recovered.facts)?;
         let check = Check::new(config.check.clone(), recovered.facts.statistics.clone())?;
 
         let mut learner = recovered.learner;
@@ -183,14 +187,16 @@ impl Running {
             encoder,
         };
         let (log, threads) = (Mutex::new(reader), Mutex::new(Some(threads)));
-        Ok(Self { shared, jobs, search, log, threads, catalogue: config.catalogue })
+        let rules = ReadRules::default();
+        Ok(Self { shared, jobs, search, log, threads, catalogue: config.catalogue, rules })
     }
 
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let version = self.shared.version.load();
         let facts = self.shared.facts.read();
-        read(self.shop(&facts, &version))
+        let rules = self.rules.of(&facts);
+        read(self.shop(&facts, &version, &rules.1))
     }
 
     /// The same for one visitor, whom the models of an arm or the good version may answer. `decide` chooses them for the stream time that
@@ -204,11 +210,12 @@ impl Running {
         let facts = self.shared.facts.read();
         let treatment = decide(facts.stream_time.0);
         let version = good.as_deref().filter(|_| treatment.is_by_good).unwrap_or(&version);
-        read(self.shop(&facts, version.of_shopper(treatment.shopper)), treatment)
+        let rules = self.rules.of(&facts);
+        read(self.shop(&facts, version.of_shopper(treatment.shopper), &rules.1), treatment)
     }
 
-    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version) -> Shop<'a> {
-        Shop { facts, version, now_ms: of_request(facts.stream_time), catalogue: self.catalogue }
+    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version, rules: &'a Rules) -> Shop<'a> {
+        Shop { facts, version, now_ms: of_request(facts.stream_time), catalogue: self.catalogue, rules }
     }
 
     /// Puts a job into the writer's queue.

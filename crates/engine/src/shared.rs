@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use accrue_event::ItemPatch;
 use accrue_model::Version;
+use accrue_serve::Suggestions;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
 use accrue_train::{Learner, Quality, Tally};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -14,6 +15,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::challenger::mailbox::Mailbox;
 use crate::content::ContentStatus;
+use crate::recent_searches::RecentSearches;
 use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
 use crate::write::index_change::IndexChange;
@@ -79,9 +81,12 @@ pub(crate) struct Shared {
     pub changed_texts: Mutex<Option<Sender<ItemIdx>>>,
     pub content: Mutex<ContentStatus>,
     pub served: ServedQueue,
+    pub recent_searches: RecentSearches,
     pub mailbox: Mailbox,
     pub checkpoint: Mutex<CheckpointStatus>,
     pub search: Mutex<IndexStatus>,
+    /// What can be suggested, kept by the index's thread.
+    pub suggestions: RwLock<Suggestions>,
     /// Held while segments are removed, and while an erasure verifies that the records that it needs still exist.
     pub pruning: Mutex<()>,
 }
@@ -103,7 +108,9 @@ impl Shared {
             search: Mutex::default(),
             changed_texts: Mutex::default(),
             content: Mutex::default(),
+            suggestions: RwLock::default(),
             served: ServedQueue::new(record_share),
+            recent_searches: RecentSearches::default(),
             mailbox: Mailbox::default(),
             checkpoint: Mutex::default(),
             pruning: Mutex::default(),

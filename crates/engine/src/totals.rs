@@ -28,8 +28,8 @@ const MULTIPLE: u32 = 50;
 #[derive(Debug, Default)]
 pub(crate) struct Totals(Mutex<BTreeMap<Key, Count>>);
 
-/// What decides which items a list may have.
-type Key = (Counted, String, Grouping, Option<IncompleteItems>);
+/// What decides which items a list may have; the offset is that of the rules.
+type Key = (Counted, String, Grouping, Option<IncompleteItems>, Offset);
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,18 +63,26 @@ impl Count {
 impl Totals {
     /// How many products (or items) of the shop a list of everything may have.
     pub fn n_on_sale(&self, shop: &Shop<'_>, list: &ListRequest) -> usize {
-        self.n(Counted::OnSale, list, (shop.facts.catalogue_changed, 0), || shop.n_on_sale(list))
+        self.n(Counted::OnSale, list, shop, (shop.facts.catalogue_changed, 0), || shop.n_on_sale(list))
     }
 
     /// How many of them a list of what is popular may have.
     pub fn n_popular(&self, shop: &Shop<'_>, list: &ListRequest) -> usize {
         let of = (shop.facts.catalogue_changed, shop.version.offset);
-        self.n(Counted::Popular, list, of, || shop.n_popular(list))
+        self.n(Counted::Popular, list, shop, of, || shop.n_popular(list))
     }
 
-    fn n(&self, counted: Counted, list: &ListRequest, of: State, count: impl FnOnce() -> usize) -> usize {
+    fn n(
+        &self,
+        counted: Counted,
+        list: &ListRequest,
+        shop: &Shop<'_>,
+        of: State,
+        count: impl FnOnce() -> usize,
+    ) -> usize {
+        let rules = shop.facts.shop_rules.since;
         let filter = list.filter.as_ref().map_or_else(String::new, Filter::to_string);
-        let key = (counted, filter, list.grouping, list.incomplete);
+        let key = (counted, filter, list.grouping, list.incomplete, rules);
         let begun = Instant::now();
         if let Some(count) = self.0.lock().get(&key).filter(|count| count.holds(of, begun)) {
             return count.n;

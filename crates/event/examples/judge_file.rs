@@ -10,7 +10,7 @@ use std::io::Read as _;
 use std::time::Instant;
 
 use accrue_event::{
-    BoundMapping, Check, CheckSettings, ContentIds, EventType, KnownItem, Mapped, Mapping, Outcome, RawEvent,
+    BoundMapping, Check, CheckSettings, ContentIds, EventType, KnownItem, Mapped, Mapping, Outcome, Price, RawEvent,
     RuleCounters, RuleStatistics, Timestamp,
 };
 
@@ -43,7 +43,7 @@ fn map(
     rows: &[csv::StringRecord],
     check: &Check,
     counters: &mut RuleCounters,
-    items: &mut HashMap<Box<str>, f32>,
+    items: &mut HashMap<Box<str>, Price>,
 ) -> Vec<RawEvent> {
     let mut events = Vec::with_capacity(rows.len());
     let mut row_cells = Vec::new();
@@ -63,7 +63,7 @@ fn map(
             }
         };
         if let Some((item, _)) = described.and_then(|item| check.judge_item(&item).ok()) {
-            items.insert(item.id.as_str().into(), item.price.unwrap_or(0.0));
+            items.insert(item.id.as_str().into(), item.price.unwrap_or(Price::ZERO));
         }
     });
     println!("map, with the check of the item: {best:.0} ns each");
@@ -81,7 +81,7 @@ fn identify_and_judge(
     mut check: Check,
     mut raw: Vec<RawEvent>,
     counters: &mut RuleCounters,
-    items: &HashMap<Box<str>, f32>,
+    items: &HashMap<Box<str>, Price>,
 ) -> Tally {
     let received_at = Timestamp::parse("2026-11-21T10:00:00Z").expect("a time");
     let mut ids = ContentIds::default();
@@ -89,7 +89,7 @@ fn identify_and_judge(
     println!("id from content: {best:.0} ns each");
     let mut tally = Tally::default();
     let best = best_of(&raw, |raw| {
-        let known = |price: &f32| KnownItem { price: Some(*price), category: Some("all") };
+        let known = |price: &Price| KnownItem { price: Some(*price), category: Some("all") };
         let outcome = check.judge(raw, received_at, |id| items.get(id.as_str()).map(known));
         counters.count(&outcome);
         if let Outcome::Accepted(event) | Outcome::Repaired(event, _) = outcome {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Attributes, EventId, ItemId, SessionId, Shopper, Timestamp, UserId};
+use crate::{Attributes, EventId, ItemId, Price, SessionId, Shopper, Timestamp, UserId};
 
 /// What a shopper did: one of the common types, or a type of the shop's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,8 +122,8 @@ pub struct Event {
     pub value: f32,
     /// Number of pieces, at least 1.
     pub quantity: u32,
-    /// Price of one piece in the shop's currency, not negative.
-    pub price: Option<f32>,
+    /// Price of one piece in the shop's currency.
+    pub price: Option<Price>,
     /// The search text that led to the event.
     pub query: Option<Box<str>>,
     /// The platform that sent the event.

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::check::is_placeholder;
 use crate::raw::RawEvent;
-use crate::{Attribute, Event, EventId, RawValue, RecordKind, Timestamp};
+use crate::{Attribute, Event, EventId, Price, RawValue, RecordKind, Timestamp};
 
 /// Identifies a refused record by its content: the same record sent again has the same id, for whatever reason it was
 /// refused.
@@ -141,7 +141,7 @@ pub fn content_hash(event: &Event) -> u128 {
     buffer.extend(event.at.0.to_le_bytes());
     buffer.extend(event.value.to_bits().to_le_bytes());
     buffer.extend(event.quantity.to_le_bytes());
-    push_option(&mut buffer, event.price.map(f32::to_bits));
+    push_price(&mut buffer, event.price);
     push_option(&mut buffer, event.position);
     for (name, attribute) in &event.properties {
         push_bytes(&mut buffer, b'n', name.as_bytes());
@@ -199,6 +199,14 @@ fn push_bytes(buffer: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     buffer.push(tag);
     buffer.extend((bytes.len() as u64).to_le_bytes());
     buffer.extend(bytes);
+}
+
+/// A price in single precision, as all prices were once, and what that leaves out.
+fn push_price(buffer: &mut Vec<u8>, price: Option<Price>) {
+    push_option(buffer, price.map(|price| price.to_f32().to_bits()));
+    if let Some(long) = price.filter(|price| price.as_short().is_none()) {
+        push_bytes(buffer, b'p', &long.to_f64().to_bits().to_le_bytes());
+    }
 }
 
 fn push_option(buffer: &mut Vec<u8>, value: Option<u32>) {

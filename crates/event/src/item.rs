@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attributes, ItemId, Timestamp, UserId};
+use crate::{Attributes, ItemId, Price, Timestamp, UserId};
 
 /// A product. Every field except the id may be unknown: an item that only events mention has nothing but an id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,9 +27,9 @@ pub struct Item {
     /// Free labels.
     #[serde(default)]
     pub tags: Vec<Box<str>>,
-    /// Price of one piece, not negative.
+    /// Price of one piece.
     #[serde(default)]
-    pub price: Option<f32>,
+    pub price: Option<Price>,
     /// ISO 4217 code.
     #[serde(default)]
     pub currency: Option<Box<str>>,
@@ -100,7 +100,7 @@ pub struct ItemPatch {
     /// New tags, replacing the old ones.
     pub tags: Option<Vec<Box<str>>>,
     /// New price.
-    pub price: Option<f32>,
+    pub price: Option<Price>,
     /// New availability.
     pub available: Option<bool>,
     /// New stock.
@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_patch_between_two_items_makes_one_of_the_other_or_there_is_none() {
-        let before = Item { title: Some("Mug".into()), price: Some(9.0), stock: Some(3), ..Item::bare("mug".into()) };
+        let before =
+            Item { title: Some("Mug".into()), price: Price::new(9.0), stock: Some(3), ..Item::bare("mug".into()) };
         let after = Item { stock: Some(4), tags: vec!["gift".into()], ..before.clone() };
         let patch = ItemPatch::between(&before, &after).unwrap();
         assert_eq!(patch, ItemPatch { stock: Some(4), tags: Some(vec!["gift".into()]), ..ItemPatch::default() });

@@ -14,37 +14,46 @@ mod identity;
 mod item;
 mod json;
 mod mapping;
+mod near;
+mod price;
 mod published;
 mod raw;
 mod raw_patch;
 mod raw_value;
 mod record_kind;
+mod same_text;
 mod setting_fault;
 mod settings;
+mod shop_rule;
 mod time;
 mod tree;
 
 pub use amount::Decimal;
 pub use attribute::{Attribute, Attributes};
 pub use check::{
-    Check, KnownItem, LogHistogram, Outcome, PublishedStatistics, Reason, Refusal, Rejection, Repair, RuleCounters,
-    RuleStatistics, clean_id, is_placeholder,
+    Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal,
+    Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder,
 };
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id};
 pub use item::{Item, ItemPatch, User};
 pub use mapping::{
-    BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, Names, Object, Reading, usual_column,
+    BoundMapping, Cell, Condition, Mapped, Mapping, MappingError, MappingRule, Names, Object, Reading, fields_named,
+    listed, usual_column,
 };
+pub use near::{misspelling, nearest};
+pub use price::Price;
 pub use published::{Namespace, PUBLISHED_PREFIX};
 pub use raw::{RawEvent, RawItem, RawUser};
 pub use raw_patch::RawPatch;
 pub use raw_value::RawValue;
 pub use record_kind::RecordKind;
+pub use same_text::normalised;
 pub use setting_fault::SettingFault;
 pub use settings::{
     CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, PublishedSettings, RateSettings, default_weight,
 };
+pub use shop_rule::{RuleAction, ShopRule};
 pub use time::Timestamp;
 pub use tree::{Mismatch, MismatchKind, Tree};

@@ -69,6 +69,15 @@ impl RawValue {
         }
     }
 
+    /// Bytes that the value takes, about.
+    pub(crate) fn n_bytes(&self) -> usize {
+        match self {
+            RawValue::Null | RawValue::Bool(_) | RawValue::Int(_) | RawValue::Float(_) => 0,
+            RawValue::Text(text) | RawValue::Other(text) => text.len(),
+            RawValue::List(values) => values.iter().map(|value| size_of::<Self>() + value.n_bytes()).sum(),
+        }
+    }
+
     /// Whether the value says nothing: `null`, or a text of white space only.
     pub fn is_missing(&self) -> bool {
         match self {

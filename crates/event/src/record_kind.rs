@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::raw::{RawEvent, RawItem, RawUser};
 
 /// What a record describes: an event, an item or a user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordKind {
     /// Events: what shoppers did.

@@ -117,11 +117,14 @@ pub struct PublishedSettings {
     pub new_shoppers_per_hour: u64,
     /// Most refused records that are put into quarantine within an hour; further ones are only counted.
     pub kept_refusals_per_hour: u64,
-    /// Longest refused record that is kept whole, in bytes; of a longer one the beginning is kept.
+    /// Longest refused record that is kept whole, in bytes; of a longer one the beginning is kept. The properties of an
+    /// accepted event take at most as many together; further ones are left out.
     pub max_kept_bytes: usize,
     /// Whether purchases and returns have an effect. Anyone can send them with such a key, so they are kept and count
     /// for nothing, unless the shop has no backend that could report them.
     pub purchases: bool,
+    /// Most sessions of one address whose events about one item have an effect within an hour; 0 is no bound.
+    pub sessions_per_item: u32,
 }
 
 impl Default for CheckSettings {
@@ -172,6 +175,7 @@ impl Default for PublishedSettings {
             kept_refusals_per_hour: 1_000,
             max_kept_bytes: 2_048,
             purchases: false,
+            sessions_per_item: 30,
         }
     }
 }

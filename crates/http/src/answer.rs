@@ -138,7 +138,7 @@ pub(super) struct ReasonBody {
     #[schema(example = "because_of_event")]
     code: String,
     /// A sentence for people.
-    #[schema(example = "You viewed Red mug yesterday")]
+    #[schema(example = "because you viewed Red mug")]
     text: String,
     /// The item of the history that is cited, if any.
     #[schema(example = "sku-3")]

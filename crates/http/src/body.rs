@@ -82,14 +82,19 @@ impl Server {
 
     /// The whole body of a request, decompressed.
     pub(super) async fn read_body(&self, parts: &Parts, body: Body) -> Result<Plain, Problem> {
-        let limit = self.body_limit_of(&parts.extensions.get::<Caller>().cloned().unwrap_or_default());
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
+        let limit = self.body_limit_of(&caller);
         let encoding = Encoding::of(&parts.headers)?;
         let sent = axum::body::to_bytes(body, limit).await;
         let sent = sent.map_err(|error| Problem::new(Code::BrokenBody, error.to_string()))?;
         if encoding == Encoding::Plain {
+            caller.charge_body(sent.len())?;
             return Ok(Plain { bytes: sent });
         }
-        let bytes = off_worker(move || decompress(&sent, encoding, limit)).await?;
+        // What has come out of a body that is refused has cost as much as that of one that is not.
+        let (bytes, found) = off_worker(move || decompress(&sent, encoding, limit)).await;
+        caller.charge_body(bytes.len())?;
+        found?;
         Ok(Plain { bytes: bytes.into() })
     }
 
@@ -168,23 +173,28 @@ fn too_large(limit: usize) -> Problem {
         .member("limit_bytes", limit)
 }
 
-fn decompress(sent: &[u8], encoding: Encoding, limit: usize) -> Result<Vec<u8>, Problem> {
-    let broken = |error: io::Error| Problem::new(Code::BrokenEncoding, error.to_string());
+/// The bytes that came out, and whether that is all of them.
+fn decompress(sent: &[u8], encoding: Encoding, limit: usize) -> (Vec<u8>, Result<(), Problem>) {
     let mut plain = Vec::with_capacity(sent.len().saturating_mul(4).min(limit));
     // One byte above the limit distinguishes a body that is too large from one that just fits.
     let most = limit as u64 + 1;
-    match encoding {
-        Encoding::Plain => plain.extend_from_slice(sent),
-        Encoding::Gzip => {
-            flate2::read::MultiGzDecoder::new(sent).take(most).read_to_end(&mut plain).map_err(broken)?;
+    let mut read = || -> io::Result<()> {
+        match encoding {
+            Encoding::Plain => plain.extend_from_slice(sent),
+            Encoding::Gzip => {
+                flate2::read::MultiGzDecoder::new(sent).take(most).read_to_end(&mut plain)?;
+            }
+            Encoding::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(sent)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                decoder.take(most).read_to_end(&mut plain)?;
+            }
         }
-        Encoding::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(sent).map_err(broken)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(broken)?;
-            decoder.take(most).read_to_end(&mut plain).map_err(broken)?;
-        }
-    }
-    if plain.len() > limit { Err(too_large(limit)) } else { Ok(plain) }
+        Ok(())
+    };
+    let found = read().map_err(|error| Problem::new(Code::BrokenEncoding, error.to_string()));
+    let found = if plain.len() > limit { Err(too_large(limit)) } else { found };
+    (plain, found)
 }
 
 /// Runs work that may take many milliseconds on a thread where it delays no other request.
@@ -347,10 +357,13 @@ mod tests {
         let gzip = gzip.finish().unwrap();
         let zstd = zstd::encode_all(&zeros[..], 1).unwrap();
         for (sent, encoding) in [(&gzip, Encoding::Gzip), (&zstd, Encoding::Zstd)] {
-            let code = |limit| decompress(sent, encoding, limit).map(|plain| plain.len()).map_err(|p| p.code());
+            let code = |limit| {
+                let (plain, found) = decompress(sent, encoding, limit);
+                found.map(|()| plain.len()).map_err(|p| p.code())
+            };
             assert_eq!(code(zeros.len()), Ok(zeros.len()));
             assert_eq!(code(zeros.len() - 1), Err(Code::BodyTooLarge));
-            let cut = decompress(&sent[..sent.len() / 2], encoding, 1 << 20).unwrap_err();
+            let cut = decompress(&sent[..sent.len() / 2], encoding, 1 << 20).1.unwrap_err();
             assert_eq!(cut.code(), Code::BrokenEncoding);
         }
     }

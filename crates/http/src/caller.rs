@@ -45,7 +45,7 @@ impl KnownKey {
         } else if key.scopes.contains(&Scope::Write) {
             Sender::Shop
         } else {
-            Sender::Published(Namespace::of_key(&key.name))
+            Sender::Published { namespace: Namespace::of_key(&key.name), address: None }
         };
         Self {
             rates: Rates::new(key.is_public(), key.rate_limit_per_s, key.rate_limit_per_address_per_s, now),
@@ -70,7 +70,10 @@ impl Caller {
 
     /// As whom its events are taken in. A caller without a key is one of this machine.
     pub(super) fn sender(&self) -> Sender {
-        self.key.as_ref().map_or(Sender::Operator, |known| known.sender.clone())
+        match self.key.as_ref().map_or(Sender::Operator, |known| known.sender.clone()) {
+            Sender::Published { namespace, .. } => Sender::Published { namespace, address: self.address },
+            own => own,
+        }
     }
 
     /// Whether every visitor can have the key.
@@ -97,10 +100,17 @@ impl Caller {
         Claim { payer, weight, of_connection_s }
     }
 
-    /// Pays for a batch that was read.
-    pub(super) fn charge_batch(&self, n_records: usize, n_bytes: usize) -> Result<(), Problem> {
-        // Entering has cost one token.
-        self.charge(n_records.max(n_bytes / BYTES_PER_TOKEN).saturating_sub(1))
+    /// Pays for a body that arrived, by its bytes, decompressed: before it is read, because reading costs time whatever
+    /// comes of it.
+    pub(super) fn charge_body(&self, n_bytes: usize) -> Result<(), Problem> {
+        self.charge(tokens_of(n_bytes) - 1)
+    }
+
+    /// Pays for the records of a body whose bytes are paid for, as far as they cost more.
+    pub(super) fn charge_records(&self, n_records: usize, n_bytes: usize) {
+        if let Some(known) = self.key.as_ref().filter(|known| known.key.is_public()) {
+            known.rates.spend(self.address, n_records.saturating_sub(tokens_of(n_bytes)) as f64, Instant::now());
+        }
     }
 
     /// Pays for a page.
@@ -120,6 +130,11 @@ impl Caller {
             known.rates.charge_address(self.address, COST_OF_REFUSAL * n_refused as f64, Instant::now());
         }
     }
+}
+
+/// What a body of this size costs. Entering has cost one of it.
+fn tokens_of(n_bytes: usize) -> usize {
+    (n_bytes / BYTES_PER_TOKEN).max(1)
 }
 
 /// The problem of a key that is used faster than its rate.

@@ -38,7 +38,7 @@ impl Server {
         let n_bytes = bytes.len();
         let batch: Batch<R> = by_size(n_bytes, move || Batch::read(&bytes, form, most)).await?;
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
-        caller.charge_batch(batch.records.len(), n_bytes)?;
+        caller.charge_records(batch.records.len(), n_bytes);
         Ok(batch)
     }
 
@@ -106,7 +106,7 @@ pub(super) async fn post_events(
         return Ok(Json(IngestedBody::nothing(server.engine.status().log_end)));
     }
     let ingested = match caller.sender() {
-        Sender::Published(_) => server.ingest_published(records, &caller).await?,
+        Sender::Published { .. } => server.ingest_published(records, &caller).await?,
         own => server.engine.ingest_from(own, records).await?,
     };
     refuse_if_nothing_taken(&ingested)?;

@@ -3,7 +3,10 @@
 //! In: names of fields, as a list or with commas between them, and an item. Out: those fields of the item's
 //! description, with what a variant has from its product. So a page can be drawn from one answer.
 
-use accrue_event::{Attributes, Timestamp};
+use accrue_engine::Engine;
+use accrue_event::{Attributes, Price, Timestamp};
+use accrue_serve::filter::UnknownField;
+use accrue_serve::{Facet, FacetError, MAX_FACETS, MAX_SORT_FIELDS, Sort, SortError};
 use accrue_store::Described;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -119,6 +122,58 @@ impl FieldNames {
     }
 }
 
+impl Fields {
+    /// What a hit of a search has if the request does not say.
+    pub(super) fn title_and_price() -> Self {
+        Self(vec![Field::Title, Field::Price])
+    }
+}
+
+impl FieldNames {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| name.trim()).filter(|name| !name.is_empty())
+    }
+
+    /// The fields whose values are to be counted, each once.
+    pub(super) fn facets(&self, at: At<'_>, engine: &Engine) -> Result<Vec<Facet>, Problem> {
+        let mut facets: Vec<Facet> = Vec::new();
+        at.list("facets", self.0.len(), MAX_FACETS)?;
+        for name in self.names() {
+            at.text("facets", name, MAX_NAME_BYTES)?;
+            if facets.iter().any(|facet| &*facet.name == name) {
+                continue;
+            }
+            let facet = engine.with_shop(|shop| shop.facet(name));
+            facets.push(facet.map_err(|error| {
+                let problem = at.fault("facets", &error.to_string());
+                match error {
+                    FacetError::Unknown(unknown) => near(problem, &unknown),
+                    FacetError::NotCounted(_) => problem,
+                }
+            })?);
+        }
+        Ok(facets)
+    }
+
+    /// The order of the hits.
+    pub(super) fn sort(&self, at: At<'_>, engine: &Engine) -> Result<Option<Sort>, Problem> {
+        at.list("sort", self.0.len(), MAX_SORT_FIELDS)?;
+        self.names().try_for_each(|name| at.text("sort", name, MAX_NAME_BYTES))?;
+        engine.with_shop(|shop| shop.sort(self.names())).map_err(|error| {
+            let problem = at.fault("sort", &error.to_string());
+            match error {
+                SortError::Unknown(unknown) => near(problem, &unknown),
+                _ => problem,
+            }
+        })
+    }
+}
+
+/// A problem with the name that no item has, and those that are near it.
+fn near(problem: Problem, unknown: &UnknownField) -> Problem {
+    problem.member("name", &*unknown.name).member("near", &unknown.near[..])
+}
+
 /// What was asked for of an item's description. What the item does not have is absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = RequestedFields)]
@@ -137,8 +192,8 @@ pub(super) struct DescriptionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = 8.9)]
-    price: Option<f32>,
+    #[schema(value_type = Option<f64>, example = 8.9)]
+    price: Option<Price>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,7 +283,7 @@ mod tests {
     #[test]
     fn a_price_is_written_as_it_was_sent_and_what_is_lacking_is_absent() {
         let mut item = Item::bare("mug".into());
-        (item.title, item.price) = (Some("Red mug".into()), Some(8.9));
+        (item.title, item.price) = (Some("Red mug".into()), Price::new(8.9));
         item.attributes.insert("colour".into(), Attribute::Text("red".into()));
         let body = read(r#""title,price,image,attributes.colour,attributes.size""#).unwrap().describe((&item).into());
         let text = serde_json::to_string(&body).unwrap();

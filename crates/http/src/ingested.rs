@@ -1,6 +1,9 @@
 //! The answer to a batch of records of any kind, and the problem of a batch of which every record was refused.
 
+use std::collections::BTreeMap;
+
 use accrue_engine::{Ingested, Refused};
+use accrue_event::MisspeltField;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -17,6 +20,13 @@ pub(super) struct IngestedBody {
     /// Accepted after repairs (white space, a missing price, a clock a little ahead …).
     #[schema(example = 0)]
     repaired: u64,
+    /// How many of the repaired records each repair was made to, by its code; a record may have several. `GET /metrics`
+    /// counts them for events.
+    #[schema(value_type = BTreeMap<String, u64>, example = json!({"price_from_item": 1}))]
+    repairs: BTreeMap<Box<str>, u64>,
+    /// Names that were kept as attributes or properties, and are near the name of a field that the record lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    misspelt: Vec<MisspeltBody>,
     /// Known already by id, or refused before; nothing was changed.
     #[schema(example = 0)]
     duplicates: u64,
@@ -43,6 +53,26 @@ pub(super) struct RefusedBody {
     detail: String,
 }
 
+/// A name that is probably that of a field, written wrongly.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MisspeltBody {
+    /// The name as it was sent.
+    #[schema(value_type = String, example = "stok")]
+    name: Box<str>,
+    /// The field that was probably meant.
+    #[schema(value_type = String, example = "stock")]
+    near: Box<str>,
+    /// Number of records.
+    #[schema(example = 1)]
+    records: u64,
+}
+
+impl From<MisspeltField> for MisspeltBody {
+    fn from(MisspeltField { name, near, records }: MisspeltField) -> Self {
+        Self { name, near, records }
+    }
+}
+
 impl From<Refused> for RefusedBody {
     fn from(Refused { index, reason, detail }: Refused) -> Self {
         Self { index, reason, detail }
@@ -54,6 +84,8 @@ impl From<Ingested> for IngestedBody {
         Self {
             accepted: ingested.accepted,
             repaired: ingested.repaired,
+            repairs: ingested.repairs,
+            misspelt: ingested.misspelt.into_iter().map(MisspeltBody::from).collect(),
             duplicates: ingested.duplicates,
             quarantined: ingested.quarantined.into_iter().map(RefusedBody::from).collect(),
             offset: ingested.offset,
@@ -64,7 +96,7 @@ impl From<Ingested> for IngestedBody {
 impl IngestedBody {
     /// The answer to an empty batch.
     pub(super) fn nothing(offset: u64) -> Self {
-        Self { accepted: 0, repaired: 0, duplicates: 0, quarantined: Vec::new(), offset }
+        Ingested { offset, ..Ingested::default() }.into()
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body;
-use super::ingested::{IngestedBody, RefusedBody, refuse_if_nothing_taken, refuse_if_refused};
+use super::ingested::{IngestedBody, MisspeltBody, RefusedBody, refuse_if_nothing_taken, refuse_if_refused};
 use super::params::{At, Id, Params};
 use super::problem::{Code, Problem, ProblemDocument};
 use super::schema::{AttributesRecord, ItemRecord};
@@ -154,8 +154,8 @@ pub(super) struct PatchItem {
     tags: Given<Vec<Box<str>>>,
     /// New price of one piece.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<f32>)]
-    price: Given<f32>,
+    #[schema(value_type = Option<f64>)]
+    price: Given<f64>,
     /// New currency, as an ISO 4217 code.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
@@ -228,7 +228,7 @@ impl PatchItem {
             }
         }
         if let Some(price) = At("").amount("price", take(&mut cleared, "price", self.price))? {
-            item.price = RawValue::Float(price.into());
+            item.price = RawValue::Float(price);
         }
         if let Some(available) = take(&mut cleared, "available", self.available) {
             item.available = RawValue::Bool(available);
@@ -285,6 +285,12 @@ pub(super) struct PatchedBody {
     /// Made after repairs.
     #[schema(example = 0)]
     repaired: u64,
+    /// How many of the repaired records each repair was made to, by its code; a record may have several.
+    #[schema(value_type = BTreeMap<String, u64>, example = json!({}))]
+    repairs: BTreeMap<Box<str>, u64>,
+    /// Names that were kept as attributes, and are near the name of a field that the record lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    misspelt: Vec<MisspeltBody>,
     /// The item is as the record says already.
     #[schema(example = 0)]
     unchanged: u64,
@@ -297,11 +303,12 @@ pub(super) struct PatchedBody {
 
 /// Change some fields of many items
 ///
-/// For feeds of stock and prices. Each record has the `id` of an item and the fields to change, with the names of a whole
-/// description: those that are left out stay as they are, and `null` clears a field. Records of one item build on each
-/// other in their order. The bounds of the check hold for the item after the change. A record for an item that the
-/// catalogue does not have is refused, also if events name the item; if no record is taken, the answer is 422 with the
-/// reasons.
+/// For feeds of stock and prices. Each record has the `id` of an item and the fields to change, with the names of a
+/// whole description: those that are left out stay as they are, and `null` clears a field. Records of one item build on
+/// each other in their order. The bounds of the check hold for the item after the change. A record with a price, a
+/// stock, an availability or a date of publication that cannot be read is refused, and changes nothing. A record for an
+/// item that the catalogue does not have is refused, also if events name the item; if no record is taken, the answer is
+/// 422 with the reasons.
 #[utoipa::path(
     patch,
     path = "/v1/items",
@@ -322,9 +329,10 @@ pub(super) async fn patch_items(
     let batch = server.read_batch::<RawPatch>(request, server.settings.max_items).await?;
     let ingested = server.engine.patch_items(batch.records).await?;
     refuse_if_nothing_taken(&ingested)?;
-    let Ingested { accepted, repaired, duplicates, quarantined, offset, .. } = ingested;
+    let Ingested { accepted, repaired, repairs, misspelt, duplicates, quarantined, offset, .. } = ingested;
+    let misspelt = misspelt.into_iter().map(MisspeltBody::from).collect();
     let refused = quarantined.into_iter().map(RefusedBody::from).collect();
-    Ok(Json(PatchedBody { accepted, repaired, unchanged: duplicates, refused, offset }))
+    Ok(Json(PatchedBody { accepted, repaired, repairs, misspelt, unchanged: duplicates, refused, offset }))
 }
 
 /// Retire an item

@@ -75,7 +75,7 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let took = started.elapsed();
     let route = route.unwrap_or("unmatched");
     server.metrics.observe(&method, route, status, took);
-    let (method, took_ms, key) = (method.as_str(), took.as_secs_f64() * 1e3, key.as_deref().unwrap_or("-"));
+    let (method, took_ms, key) = (method.as_str(), took.as_micros() as f64 / 1e3, key.as_deref().unwrap_or("-"));
     // Probes come every few seconds, and say nothing as long as they succeed.
     if route_entry.access == Access::Open && status < 400 {
         tracing::debug!(target: "accrue::access", method, route, status, took_ms, key, request_id);

@@ -122,7 +122,7 @@ impl At<'_> {
     }
 
     /// A finite number that is not negative.
-    pub(super) fn amount(self, field: &str, value: Option<f32>) -> Result<Option<f32>, Problem> {
+    pub(super) fn amount(self, field: &str, value: Option<f64>) -> Result<Option<f64>, Problem> {
         match value {
             Some(value) if !(value.is_finite() && value >= 0.0) => {
                 Err(self.fault(field, &format!("must be a number of at least 0, not {value}")))

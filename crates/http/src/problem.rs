@@ -169,7 +169,7 @@ impl From<EngineError> for Problem {
                     Resource::User => Code::UserNotFound,
                     Resource::Version => Code::VersionNotFound,
                     Resource::QuarantinedRecord => Code::RecordNotFound,
-                    Resource::SuspectWindow => Code::NotFound,
+                    Resource::SuspectWindow | Resource::Rule => Code::NotFound,
                 };
                 Problem::new(code, detail)
             }
@@ -178,6 +178,8 @@ impl From<EngineError> for Problem {
             }
             EngineError::Conflict { .. } => Problem::new(Code::Conflict, detail),
             EngineError::Train(refused) if refused.is_of_retention() => Problem::new(Code::Conflict, detail),
+            EngineError::Synonyms(_) => Problem::new(Code::InvalidValue, detail).field("synonyms"),
+            EngineError::Rules(fault) => Problem::new(Code::InvalidValue, detail).field(fault.field),
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
             EngineError::Store(StoreError::DiskFull { .. } | StoreError::ReadOnly { .. }) => {
                 tracing::error!(error = %detail, "the data folder cannot be written");
@@ -187,7 +189,11 @@ impl From<EngineError> for Problem {
                 )
                 .retry_after(60)
             }
-            EngineError::Store(_) | EngineError::Train(_) | EngineError::Search(_) | EngineError::Check(_) => {
+            EngineError::Store(_)
+            | EngineError::Train(_)
+            | EngineError::Search(_)
+            | EngineError::SynonymsFile { .. }
+            | EngineError::Check(_) => {
                 // Paths of the data folder are for the operator, not for the client.
                 tracing::error!(error = %detail, "the engine failed");
                 Problem::new(Code::StorageFailed, "the server's log has the cause")

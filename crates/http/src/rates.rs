@@ -8,7 +8,8 @@
 //! spends what belongs to the others:
 //!
 //! - one that is not let in, whichever bucket is empty, is charged to neither;
-//! - one whose body was read has cost time, and is charged to its address in any case; to its key only if it goes on;
+//! - one whose body arrived is charged for its bytes before they are read, to its address in any case; to its key only
+//!   if it goes on. Its records are charged to both, as far as they cost more;
 //! - what refused events cost beyond that is charged to their address alone.
 
 use std::collections::HashMap;
@@ -126,6 +127,16 @@ impl Rates {
         bucket.wait(0.0, now)?;
         bucket.spend(tokens);
         Ok(())
+    }
+
+    /// Takes what a request that goes on costs beyond what it was let in for.
+    pub(super) fn spend(&self, address: Option<IpAddr>, tokens: f64, now: Instant) {
+        self.charge_address(address, tokens, now);
+        if let Some(bucket) = &self.of_key {
+            let mut bucket = bucket.lock();
+            bucket.refill(now);
+            bucket.spend(tokens);
+        }
     }
 
     /// Takes from the address alone what its refused events cost.

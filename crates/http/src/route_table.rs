@@ -36,18 +36,18 @@ pub(super) struct Route {
 
 /// All methods of all routes.
 #[derive(Debug, Default)]
-pub(super) struct RouteTable(HashMap<String, BTreeMap<String, Route>>);
+pub(super) struct RouteTable(HashMap<String, BTreeMap<String, Arc<Route>>>);
 
 impl RouteTable {
     /// A method of a route. `HEAD` is as `GET`. A method that the route does not have needs what its others need, and
     /// is then answered by the router; a route that is not registered needs `admin`.
-    pub fn find(&self, method: &Method, path: Option<&str>) -> Route {
-        let of_access = |access| Route { access, is_page: false, query: None };
+    pub fn find(&self, method: &Method, path: Option<&str>) -> Arc<Route> {
+        let of_access = |access| Arc::new(Route { access, is_page: false, query: None });
         let Some(path) = path else { return of_access(Access::Open) };
         let method = if method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };
         let of_path = self.0.get(path);
         match of_path.and_then(|methods| methods.get(method)) {
-            Some(route) => route.clone(),
+            Some(route) => Arc::clone(route),
             None => of_access(
                 of_path
                     .and_then(|methods| methods.values().next())
@@ -104,7 +104,7 @@ impl Registry {
 
     /// Adds a page for people, which is no part of the interface's description.
     pub fn for_people(mut self, path: &str, handler: MethodRouter<Arc<Server>>) -> Self {
-        let route = Route { access: Access::Open, is_page: false, query: None };
+        let route = Arc::new(Route { access: Access::Open, is_page: false, query: None });
         self.table.0.entry(path.to_owned()).or_default().insert(Method::GET.to_string(), route);
         self.router = self.router.route(path, handler);
         self
@@ -123,7 +123,7 @@ impl Registry {
             let methods = self.table.0.entry(path.clone()).or_default();
             for (method, operation) in operations(item) {
                 let query = (!any_query).then(|| query_names(operation));
-                methods.insert(method.to_string(), Route { access, is_page, query });
+                methods.insert(method.to_string(), Arc::new(Route { access, is_page, query }));
             }
         }
         self.router = self.router.routes(routes);
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_route_that_is_not_registered_needs_admin() {
         let mut table = RouteTable::default();
-        let methods = BTreeMap::from([("PATCH".to_owned(), route(&[], Access::Needs(Scope::Write)))]);
+        let methods = BTreeMap::from([("PATCH".to_owned(), Arc::new(route(&[], Access::Needs(Scope::Write))))]);
         table.0.insert("/v1/items/{id}".to_owned(), methods);
         let access = |method, path| table.find(&method, path).access;
         assert_eq!(access(Method::GET, Some("/v1/secrets")), Access::Needs(Scope::Admin));

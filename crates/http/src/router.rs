@@ -25,8 +25,8 @@ use super::server::Server;
 use super::settings::{HttpSettings, Scope};
 use super::turns::Turns;
 use super::{
-    events, forget, items, listener, lists, middleware, probes, quality, quarantine, recommend, search, status, users,
-    versions,
+    events, forget, items, listener, lists, middleware, probes, quality, quarantine, recommend, rules, search, status,
+    suggest, synonyms, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -152,6 +152,12 @@ fn registry() -> Registry {
         .page(Search, routes!(lists::trending))
         .page(Search, routes!(lists::new_items))
         .page(Search, routes!(search::post_search, search::get_search))
+        .needs(Search, routes!(suggest::suggest))
+        .needs(Read, routes!(synonyms::list))
+        .needs(Write, routes!(synonyms::replace))
+        .needs(Read, routes!(rules::list))
+        .needs(Write, routes!(rules::replace, rules::add, rules::clear))
+        .needs(Write, routes!(rules::remove))
         .needs(Read, routes!(quality::quality))
         .needs(Read, routes!(status::status))
         .needs(Read, routes!(versions::list))

@@ -97,3 +97,39 @@ pub struct UserRecord {
     /// Any attributes.
     pub attributes: AttributesRecord,
 }
+
+/// A rule of the shop. Only `name` and `action` are always required; what it is about is `items` or `filter`.
+#[derive(Debug, ToSchema)]
+#[schema(as = Rule, example = json!({
+    "name": "advent", "action": "boost", "filter": "tag:christmas", "factor": 1.5, "from": "2026-11-29T00:00:00Z",
+    "until": "2026-12-27T00:00:00Z"
+}))]
+pub struct RuleRecord {
+    /// Its name in reasons; each name once.
+    pub name: String,
+    /// `pin` gives items places of their own, `boost` multiplies their scores, `bury` puts them behind all others,
+    /// `hide` leaves them out.
+    #[schema(example = "boost")]
+    pub action: String,
+    /// The search that it holds for: the same words, whatever their case and marks.
+    pub query: Option<String>,
+    /// The category whose pages it holds for: those whose filter has `category:NAME`, joined by `AND` at its top.
+    /// Without a query and a category, a rule holds everywhere.
+    pub category: Option<String>,
+    /// The items; a parent stands for its variants.
+    pub items: Option<Vec<String>>,
+    /// The items that this filter accepts.
+    pub filter: Option<String>,
+    /// For a pin: the place of the first item, from 1; the others follow.
+    pub position: Option<u32>,
+    /// For a boost: the factor, 0.01 to 100.
+    pub factor: Option<f32>,
+    /// For a boost: an attribute; an item gets as much of the factor as its number is of `full_at`.
+    pub attribute: Option<String>,
+    /// The number of the attribute from which on an item gets the whole factor.
+    pub full_at: Option<f64>,
+    /// From when on it holds (RFC 3339).
+    pub from: Option<String>,
+    /// Until when it holds.
+    pub until: Option<String>,
+}

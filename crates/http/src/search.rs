@@ -1,11 +1,12 @@
 //! `/v1/search`: hits for a text, ordered for the shopper.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use accrue_engine::Answered;
-use accrue_serve::{SearchAnswer, SearchRequest, Visitor};
+use accrue_serve::{FacetCounts, NumberCounts, RangeCount, SearchAnswer, SearchRequest, ValueCount, Visitor};
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -13,14 +14,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body;
 use super::caller::Caller;
-use super::fields::FieldNames;
+use super::fields::{FieldNames, Fields};
 use super::params::{At, MAX_OFFSET, N, Params};
-use super::problem::{Problem, ProblemDocument};
+use super::problem::{Code, Problem, ProblemDocument};
 use super::recommend::{ArmBody, PERSONS_LEFT_OUT, RecommendedBody, VariantsBody, took_ms};
 use super::server::Server;
 
 /// Longest text to search for, in bytes.
-const MAX_QUERY_BYTES: usize = 1024;
+pub(super) const MAX_QUERY_BYTES: usize = 1024;
 /// How far the shopper's own scores may move a hit by default.
 const PERSONALISATION: f32 = 0.5;
 
@@ -29,9 +30,10 @@ const PERSONALISATION: f32 = 0.5;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"query": "red mug", "user": "u1", "n": 20, "filter": "price:..20"}))]
 pub(super) struct SearchBody {
-    /// What the shopper typed (also read as `q`).
+    /// What the shopper typed (also read as `q`). Without words, everything that passes the filter is listed, ordered
+    /// by what sells and by what the shopper likes: the page of a category. It may be left out where there is a filter.
     #[serde(alias = "q")]
-    query: String,
+    query: Option<String>,
     /// The customer.
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
@@ -47,19 +49,35 @@ pub(super) struct SearchBody {
     offset: Option<usize>,
     /// What may be shown.
     filter: Option<String>,
+    /// Fields whose values are counted over all matches: `brand`, `category`, `tag`, `price`, `stock`, `currency`,
+    /// `locale` or attributes, as a list or with commas between them; at most 20. A condition of the filter that names
+    /// only a facet's own field, joined by `AND` and without `NOT`, does not restrict that facet.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["brand", "category", "price"]))]
+    facets: FieldNames,
+    /// The order of the hits: `price`, `published_at`, `title`, `popularity`, `stock`, `brand`, `id` or an attribute,
+    /// each with `:asc` or `:desc`, as a list or with commas between them; at most 4. By score if left out, or
+    /// `relevance`. Items without the field come last.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "price:asc")]
+    sort: FieldNames,
     /// Whether variants of a product count as one: `one` (if left out) or `all`.
     #[serde(default)]
     #[schema(inline)]
     variants: VariantsBody,
+    /// Whether a word that the catalogue does not have is taken for a typing error: `auto` (if left out) or `off`.
+    #[serde(default)]
+    #[schema(inline)]
+    typo: TypoBody,
     /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
     #[serde(alias = "personalization")]
     #[schema(minimum = 0, maximum = 1, default = 0.5)]
     personalisation: Option<f32>,
-    /// What the answer says of each hit beside its id: names such as `title`, `price`, `image`, `attributes.colour`, as a
-    /// list or with commas between them. A variant has from its product what it lacks.
+    /// What the answer says of each hit beside its id: names such as `title`, `price`, `image`, `attributes.colour`, as
+    /// a list or with commas between them; `title,price` if left out. A variant has from its product what it lacks.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, example = json!(["title", "price", "image"]))]
-    fields: FieldNames,
+    fields: Option<FieldNames>,
     /// Whether each hit comes with its reasons.
     #[serde(default)]
     explain: bool,
@@ -70,10 +88,11 @@ pub(super) struct SearchBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SearchParams {
-    /// What the shopper typed (also read as `query`).
+    /// What the shopper typed (also read as `query`). Without words, everything that passes the filter is listed,
+    /// ordered by what sells and by what the shopper likes. It may be left out where there is a filter.
     #[serde(alias = "query")]
     #[param(example = "red mug")]
-    q: String,
+    q: Option<String>,
     /// The customer.
     user: Option<String>,
     /// The visit; alone, it identifies a guest.
@@ -88,21 +107,44 @@ pub(super) struct SearchParams {
     /// What may be shown.
     #[param(example = "price:..20 AND brand:Acme")]
     filter: Option<String>,
+    /// Fields whose values are counted over all matches, with commas between them; at most 20.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "brand,category,price")]
+    facets: FieldNames,
+    /// The order of the hits: fields with `:asc` or `:desc`, with commas between them; at most 4. By score if left out.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "price:asc")]
+    sort: FieldNames,
     /// Whether variants of a product count as one: `one` (if left out) or `all`.
     #[serde(default)]
     #[param(inline)]
     variants: VariantsBody,
+    /// Whether a word that the catalogue does not have is taken for a typing error: `auto` (if left out) or `off`.
+    #[serde(default)]
+    #[param(inline)]
+    typo: TypoBody,
     /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
     #[serde(alias = "personalization")]
     personalisation: Option<f32>,
-    /// What the answer says of each hit beside its id, with commas between the names. A variant has from its product what
-    /// it lacks.
+    /// What the answer says of each hit beside its id, with commas between the names; `title,price` if left out. A
+    /// variant has from its product what it lacks.
     #[serde(default)]
     #[param(value_type = Option<String>, example = "title,price,image")]
-    fields: FieldNames,
+    fields: Option<FieldNames>,
     /// Whether each hit comes with its reasons.
     #[serde(default)]
     explain: bool,
+}
+
+/// Whether typing errors are corrected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TypoBody {
+    /// Words that the catalogue does not have.
+    #[default]
+    Auto,
+    /// Every word means what it says.
+    Off,
 }
 
 /// An answer to a search.
@@ -120,15 +162,94 @@ pub(super) struct SearchAnswerBody {
     /// Time inside the server, in milliseconds.
     #[schema(example = 1.3)]
     took_ms: f64,
-    /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, and until it is built
-    /// again latest changes of the catalogue are missing.
+    /// What could not be done as requested; empty if everything was done. `stale_index`: the search index failed, and
+    /// until it is built again latest changes of the catalogue are missing.
     #[schema(value_type = Vec<String>, example = json!([]))]
     degraded: Vec<&'static str>,
+    /// What was searched for, if a word of the query was taken for a mistyped one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "hot water bottle")]
+    corrected: Option<Box<str>>,
+    /// Words of the query that the hits may lack, because nothing that may be shown has all of them; absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, example = json!([]))]
+    dropped: Vec<Box<str>>,
     /// The experiment that is running, and the shopper's arm of it; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     experiment: Option<ArmBody>,
-    /// Best first.
+    /// Best first, or in the order asked for.
     hits: Vec<RecommendedBody>,
+    /// For each facet its values with the number of products that have them; absent if none was asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    facets: BTreeMap<Box<str>, FacetBody>,
+}
+
+/// The counts of a facet.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Facet)]
+pub(super) enum FacetBody {
+    /// The values that most products have, at most 100.
+    Values(Vec<ValueBody>),
+    /// Of a field of numbers: how they are spread.
+    Numbers(NumbersBody),
+}
+
+/// How many products have a value.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FacetValue)]
+pub(super) struct ValueBody {
+    /// The value.
+    #[schema(value_type = String, example = "Acme")]
+    value: Box<str>,
+    /// Products with that value.
+    #[schema(example = 12)]
+    count: usize,
+}
+
+/// How the numbers of a field are spread.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FacetNumbers)]
+pub(super) struct NumbersBody {
+    /// The least.
+    #[schema(example = 2.5)]
+    min: Option<f64>,
+    /// The greatest.
+    #[schema(example = 49.9)]
+    max: Option<f64>,
+    /// Ranges with round ends that do not overlap, without empty ones.
+    ranges: Vec<RangeBody>,
+    /// The numbers themselves, if they are at most 50 different ones of an attribute.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    values: Vec<ValueBody>,
+}
+
+/// How many products have a number in a range: the filter `price>=10 AND price<20` finds those from 10 to 20.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FacetRange)]
+pub(super) struct RangeBody {
+    /// The least number that is in the range.
+    #[schema(example = 10.0)]
+    from: f64,
+    /// The least number that is beyond it.
+    #[schema(example = 20.0)]
+    to: f64,
+    /// Products with a number in the range.
+    #[schema(example = 7)]
+    count: usize,
+}
+
+impl From<FacetCounts> for FacetBody {
+    fn from(counts: FacetCounts) -> Self {
+        let values = counts.values.into_iter().map(|ValueCount { value, count }| ValueBody { value, count }).collect();
+        match counts.numbers {
+            None => FacetBody::Values(values),
+            Some(NumberCounts { min, max, ranges }) => {
+                let range = |RangeCount { from, to, count }| RangeBody { from, to, count };
+                FacetBody::Numbers(NumbersBody { min, max, ranges: ranges.into_iter().map(range).collect(), values })
+            }
+        }
+    }
 }
 
 impl SearchBody {
@@ -143,14 +264,19 @@ impl SearchBody {
 }
 
 impl Server {
-    fn search(&self, body: SearchBody, caller: &Caller) -> Result<Json<SearchAnswerBody>, Problem> {
+    fn search(&self, body: SearchBody, caller: &Caller, no_query: Code) -> Result<Json<SearchAnswerBody>, Problem> {
         let started = Instant::now();
         let at = At("");
-        let fields = body.fields.read(at)?;
+        let fields = body.fields.as_ref().map_or_else(|| Ok(Fields::title_and_price()), |fields| fields.read(at))?;
         let (body, is_changed) = body.without_persons(caller);
-        at.text("query", &body.query, MAX_QUERY_BYTES)?;
+        let filter = at.filter(body.filter.as_deref(), &self.engine)?;
+        let Some(query) = body.query.or_else(|| filter.is_some().then(String::new)) else {
+            let missing = "say what to search for in `query`, or `q`, or give a filter to list what passes it";
+            return Err(Problem::new(no_query, missing).field("query"));
+        };
+        at.text("query", &query, MAX_QUERY_BYTES)?;
         let request = SearchRequest {
-            query: body.query,
+            query,
             visitor: Visitor {
                 user: at.id_if("user", body.user.as_deref())?,
                 session: at.id_if("session", body.session.as_deref())?,
@@ -158,8 +284,11 @@ impl Server {
             device: at.name("device", body.device)?,
             n: at.count("n", body.n, 10, N)?,
             offset: at.count("offset", body.offset, 0, 0..=MAX_OFFSET)?,
-            filter: at.filter(body.filter.as_deref(), &self.engine)?,
+            filter,
+            facets: body.facets.facets(at, &self.engine)?,
+            sort: body.sort.sort(at, &self.engine)?,
             grouping: body.variants.into(),
+            typo: body.typo == TypoBody::Auto,
             personalisation: at.share("personalisation", body.personalisation, PERSONALISATION)?,
             part: None,
             explain: body.explain,
@@ -167,14 +296,27 @@ impl Server {
         caller.charge_page(request.n)?;
         let search_id = self.ids.next();
         let Answered { answer, arm } = self.engine.search(&search_id, request)?;
-        let SearchAnswer { version, total, mut degraded, hits, .. } = answer;
+        let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
         if total == 0 {
             self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
         }
         let experiment = arm.as_ref().map(ArmBody::from);
         let hits = fields.of(&self.engine, hits);
-        Ok(Json(SearchAnswerBody { search_id, version, total, took_ms: took_ms(started), degraded, experiment, hits }))
+        let facets = facets.into_iter().map(|counts| (counts.name.clone(), counts.into())).collect();
+        let took_ms = took_ms(started);
+        Ok(Json(SearchAnswerBody {
+            search_id,
+            version,
+            total,
+            took_ms,
+            degraded,
+            corrected,
+            dropped,
+            experiment,
+            hits,
+            facets,
+        }))
     }
 }
 
@@ -197,7 +339,7 @@ pub(super) async fn post_search(
     Extension(caller): Extension<Caller>,
     body::Json(body): body::Json<SearchBody>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
-    server.search(body, &caller)
+    server.search(body, &caller, Code::InvalidBody)
 }
 
 /// Search the catalogue with query parameters
@@ -216,9 +358,23 @@ pub(super) async fn get_search(
     Extension(caller): Extension<Caller>,
     Params(params): Params<SearchParams>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
-    let SearchParams { q: query, user, session, device, n, offset, filter, variants, personalisation, fields, explain } =
-        params;
-    let body =
-        SearchBody { query, user, session, device, n, offset, filter, variants, personalisation, fields, explain };
-    server.search(body, &caller)
+    let SearchParams { q: query, user, session, device, n, offset, filter, facets, sort, .. } = params;
+    let SearchParams { variants, typo, personalisation, fields, explain, .. } = params;
+    let body = SearchBody {
+        query,
+        user,
+        session,
+        device,
+        n,
+        offset,
+        filter,
+        facets,
+        sort,
+        variants,
+        typo,
+        personalisation,
+        fields,
+        explain,
+    };
+    server.search(body, &caller, Code::InvalidQuery)
 }

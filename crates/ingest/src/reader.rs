@@ -3,7 +3,9 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use accrue_event::{BoundMapping, ContentIds, Decimal, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection};
+use accrue_event::{
+    BoundMapping, ContentIds, Decimal, Mapping, RawEvent, Reason, RecordKind, Refusal, Rejection, listed,
+};
 
 use super::dialect::{Dialect, delimiter_name, delimiter_of, ends_lines_with_cr, lines_before_header, named_delimiter};
 use super::encoding::{self, Transcoded};
@@ -377,10 +379,10 @@ fn bind(name: &str, settings: &ReadSettings, header: &[String]) -> Result<BoundM
                     .any(|word| column.contains(word))
             };
             let likely: Vec<String> = names.iter().filter(is_likely).map(|column| format!("`{column}`")).collect();
-            return Err(ReadError::NoTime { name: name.into(), header: header.join(", "), likely: likely.join(", ") });
+            return Err(ReadError::NoTime { name: name.into(), header: listed(&names), likely: listed(&likely) });
         }
         RecordKind::Items | RecordKind::Users if !is_given("id") => "`id`",
         _ => return Ok(bound),
     };
-    Err(ReadError::Columns { name: name.into(), missing, header: header.join(", ") })
+    Err(ReadError::Columns { name: name.into(), missing, header: listed(&names) })
 }

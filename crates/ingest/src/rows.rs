@@ -179,15 +179,31 @@ pub(super) fn read_header<R: Read>(lines: &mut Lines<R>, dialect: Dialect, n_bef
     }
 }
 
+/// Columns that a table may have. A first line with more is a row of numbers, or the whole file.
+const MAX_COLUMNS: usize = 4096;
+/// Bytes that the name of a column may have.
+const MAX_NAME_BYTES: usize = 4096;
+
 fn names_of(line: &[u8], dialect: Dialect) -> io::Result<Vec<String>> {
     let text = Guess::of(line).text(line, line).ok_or_else(|| invalid("the header is not UTF-8"))?;
     let scan = Scan::default().over(text.as_bytes(), dialect);
     if dialect.quotes == Quotes::On && (scan == Scan::Broken || scan.is_open()) {
         return Err(invalid("the header has a quote that is never closed, or text after one"));
     }
-    let mut names: Vec<String> = Cells::default().split(&text, dialect).map(|name| name.trim().to_owned()).collect();
+    let mut names = Vec::new();
+    for name in Cells::default().split(&text, dialect) {
+        if name.len() > MAX_NAME_BYTES {
+            return Err(invalid(
+                "the first line is no header: it has a cell that is too long for the name of a column",
+            ));
+        }
+        names.push(name.trim().to_owned());
+    }
     while names.len() > 1 && names.last().is_some_and(String::is_empty) {
         names.pop();
+    }
+    if names.len() > MAX_COLUMNS {
+        return Err(invalid("the first line is no header: it has more cells than a table has columns"));
     }
     Ok(names)
 }

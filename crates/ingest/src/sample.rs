@@ -1,5 +1,6 @@
 //! The columns and the first records of a file, as they are before a mapping: what a mapping can be written from.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use accrue_event::{Mapping, Object};
@@ -16,6 +17,12 @@ const LOOK_AHEAD_BYTES: usize = 2 << 20;
 
 /// Records that are looked at.
 const MAX_RECORDS: usize = 200;
+
+/// Columns that are looked at. Objects whose keys are ids have any number of paths.
+const MAX_COLUMNS: usize = 500;
+
+/// Bytes of a path that is looked at.
+const MAX_PATH_BYTES: usize = 1024;
 
 /// A file's columns and first records.
 #[derive(Clone, Debug, Default)]
@@ -54,11 +61,12 @@ impl Sample {
             Format::Csv | Format::Tsv => {
                 let table = Table::recognise(&name, start, format, settings)?;
                 lines.end_lines_with(table.line_end);
-                let columns = match &settings.columns {
+                let mut columns = match &settings.columns {
                     Some(columns) => columns.clone(),
                     None => read_header(&mut lines, table.dialect, table.n_before).map_err(broken)?,
                 };
                 let mut rows = sample(lines.buffered(), table.line_end, table.dialect, columns.len());
+                columns.truncate(MAX_COLUMNS);
                 rows.retain(|row| row.iter().any(|cell| !cell.trim().is_empty()));
                 rows.truncate(MAX_RECORDS);
                 rows.iter_mut().for_each(|row| row.truncate(columns.len()));
@@ -76,14 +84,21 @@ impl Sample {
 
     fn of_objects(objects: impl Iterator<Item = Object>) -> Self {
         let mut sample = Self::default();
+        // Looked up only.
+        let mut places: HashMap<String, usize> = HashMap::new();
         for object in objects.take(MAX_RECORDS) {
             let mut row = vec![String::new(); sample.columns.len()];
             for (path, text) in object.leaves() {
-                let place = sample.columns.iter().position(|known| *known == path).unwrap_or_else(|| {
-                    sample.columns.push(path);
-                    row.push(String::new());
-                    row.len() - 1
-                });
+                let place = match places.get(&path) {
+                    Some(place) => *place,
+                    None if sample.columns.len() >= MAX_COLUMNS || path.len() > MAX_PATH_BYTES => continue,
+                    None => {
+                        places.insert(path.clone(), row.len());
+                        sample.columns.push(path);
+                        row.push(String::new());
+                        row.len() - 1
+                    }
+                };
                 row[place] = text;
             }
             sample.rows.push(row);

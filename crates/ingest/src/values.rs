@@ -11,7 +11,7 @@ use super::objects::Parser;
 use super::source::Source;
 
 /// Names under which REST interfaces wrap an array of records.
-const WRAPPERS: [&str; 12] = [
+const WRAPPERS: [&str; 14] = [
     "products",
     "orders",
     "customers",
@@ -24,6 +24,26 @@ const WRAPPERS: [&str; 12] = [
     "users",
     "value",
     "entries",
+    "Items",
+    "Feedback",
+];
+
+/// What such interfaces say of the page of records before the array.
+const OF_THE_PAGE: [&str; 14] = [
+    "count",
+    "cursor",
+    "has_more",
+    "hasmore",
+    "limit",
+    "next",
+    "object",
+    "offset",
+    "page",
+    "page_size",
+    "per_page",
+    "previous",
+    "status",
+    "total",
 ];
 
 /// Bytes before the first record, if this is the start of an array or of values over several lines; `None` if each line
@@ -53,10 +73,15 @@ pub(super) fn records_begin(start: &[u8], is_by_line: bool) -> Option<usize> {
 
 /// Bytes up to the first element of `{"products": [{…`, if the object begins so and is not one of many.
 fn wrapped_array(object: &[u8]) -> Option<usize> {
-    let rest = object.strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"")?;
-    let name_end = rest.iter().position(|byte| *byte == b'"')?;
-    let name = std::str::from_utf8(&rest[..name_end]).ok().filter(|name| WRAPPERS.contains(name))?;
-    let rest = rest[name_end + 1..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"[")?;
+    let mut rest = object.strip_prefix(b"{")?;
+    let (name, rest) = loop {
+        let (name, value) = member(rest)?;
+        match value.strip_prefix(b"[") {
+            Some(inside) if WRAPPERS.contains(&name) => break (name, inside),
+            _ if OF_THE_PAGE.contains(&&*name.to_ascii_lowercase()) => rest = behind_single(value)?,
+            _ => return None,
+        }
+    };
     if !rest.trim_ascii_start().starts_with(b"{") {
         return None;
     }
@@ -67,6 +92,29 @@ fn wrapped_array(object: &[u8]) -> Option<usize> {
     let is_one_of_many =
         depth == 0 && (name == "items" || object[first_line.len()..].trim_ascii_start().starts_with(b"{"));
     (!is_one_of_many).then_some(object.len() - rest.len())
+}
+
+/// The name of the member that begins here, and what is behind its colon.
+fn member(object: &[u8]) -> Option<(&str, &[u8])> {
+    let rest = object.trim_ascii_start().strip_prefix(b"\"")?;
+    let name_end = rest.iter().position(|byte| *byte == b'"')?;
+    let value = rest[name_end + 1..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    Some((std::str::from_utf8(&rest[..name_end]).ok()?, value))
+}
+
+/// What is behind a value that is no list and no object, and the comma after it.
+fn behind_single(value: &[u8]) -> Option<&[u8]> {
+    let mut scan = Scan::default();
+    for (place, byte) in value.iter().enumerate() {
+        let was_quoted = scan.is_quoted;
+        if scan.step(*byte, 0) != 0 {
+            return None;
+        }
+        if !was_quoted && *byte == b',' {
+            return Some(&value[place + 1..]);
+        }
+    }
+    None
 }
 
 /// Where a scan over JSON stands.

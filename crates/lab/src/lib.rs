@@ -21,6 +21,7 @@ mod rating_protocol;
 pub mod read;
 mod report;
 mod risk;
+pub mod search;
 mod settings;
 pub mod simulator;
 mod stream;

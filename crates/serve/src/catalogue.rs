@@ -4,6 +4,7 @@
 //! not certain to be sold is not shown: an item before its date of publication, and an item that only events name where
 //! there is a catalogue that does not have it.
 
+use accrue_event::Price;
 use accrue_store::{CatalogueEntry, ItemIdx};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +94,7 @@ impl<'a> Shop<'a> {
 
     fn is_complete(&self, item: ItemIdx, entry: &CatalogueEntry) -> bool {
         let overview = self.facts.overview();
-        let is_free = entry.item.price == Some(0.0) && overview.n_priced() > 0;
+        let is_free = entry.item.price == Some(Price::ZERO) && overview.n_priced() > 0;
         let has_title = || self.facts.described(item).is_some_and(|item| item.title().is_some());
         let is_untitled = || overview.n_titled() > 0 && !has_title();
         // An unknown item has no title; whether it is shown was decided before.
@@ -185,13 +186,13 @@ mod tests {
         let priced = |price| {
             move |item: &mut Item| {
                 titled(item);
-                item.price = Some(price);
+                item.price = Price::new(price);
             }
         };
         let case = Case::new(vec![
             described("mug", priced(5.0)),
             described("free", priced(0.0)),
-            described("no-title", |item| item.price = Some(5.0)),
+            described("no-title", |item| item.price = Price::new(5.0)),
             described("no-price", titled),
             described("variant", |item| item.parent = Some("mug".into())),
         ]);
@@ -201,7 +202,7 @@ mod tests {
         let shop = case.shop(NOW_MS, CatalogueSettings::DEFAULT).with_incomplete(Some(IncompleteItems::Show));
         assert!((0..5).all(|item| shop.may_recommend(item, None)));
 
-        let free = Case::new(vec![described("a", |item| item.price = Some(0.0)), described("b", |_| {})]);
+        let free = Case::new(vec![described("a", |item| item.price = Price::new(0.0)), described("b", |_| {})]);
         assert_eq!(free.shown(NOW_MS, CatalogueSettings::DEFAULT).1, ["a", "b"], "no item has a price or a title");
     }
 

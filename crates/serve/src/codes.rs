@@ -63,6 +63,10 @@ codes! {
         Lexical => "lexical",
         /// The shopper's taste in a search.
         Taste => "taste",
+        /// What several shoppers chose after the same search.
+        ChosenAfterSearch => "chosen_after_search",
+        /// A rule of the shop.
+        Rule => "rule",
     }
 }
 

@@ -1,12 +1,12 @@
 //! A small shop for tests: a catalogue, customers with a past, and models that learned from it. The same for the same seed.
 
-use accrue_event::{Event, EventType, Item, Timestamp};
+use accrue_event::{Event, EventType, Item, Price, Timestamp};
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, Settings, Step, TypeWeights, Version};
 use accrue_store::{Body, CheckedEvent, Fact, Facts, Histories, Offset, Record};
 
 use crate::search::{SearchIndex, SearchReader, SearchSettings};
-use crate::{CatalogueSettings, Shop, Visitor};
+use crate::{CatalogueSettings, Rules, Shop, Visitor};
 
 const STREAM: u64 = 0x5445_5354;
 const START_MS: i64 = 1_790_000_000_000;
@@ -87,7 +87,8 @@ impl Fixture {
 
     pub fn shop(&self) -> Shop<'_> {
         let now_ms = self.facts.stream_time.0;
-        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue: CatalogueSettings::DEFAULT }
+        let catalogue = CatalogueSettings::DEFAULT;
+        Shop { facts: &self.facts, version: &self.version, now_ms, catalogue, rules: Rules::NONE }
     }
 }
 
@@ -97,7 +98,7 @@ fn item(number: u64, size: Size, draws: &mut Draws) -> Item {
     item.title = Some(format!("mug number {number} of brand{brand}").into());
     item.brand = Some(format!("brand{brand}").into());
     item.categories = vec![format!("category{}", draws.below(4)).into()];
-    item.price = Some(1.0 + draws.below(99) as f32);
+    item.price = Price::new(1.0 + f64::from(draws.below(99) as f32));
     if number % size.variant_each <= 1 {
         item.parent = Some(format!("p{}", number / size.variant_each).into());
     }
@@ -127,7 +128,7 @@ fn event(number: u64, size: Size, draws: &mut Draws) -> Event {
     }
 }
 
-fn index(items: &[Item]) -> SearchReader {
+pub(crate) fn index(items: &[Item]) -> SearchReader {
     let mut index = SearchIndex::open(None, SearchSettings::default()).unwrap();
     for (place, item) in items.iter().enumerate() {
         index.upsert(place as u32, item).unwrap();

@@ -12,13 +12,21 @@ mod fixture;
 mod lists;
 mod page;
 mod request;
+mod rules;
 pub mod search;
 mod shop;
+mod suggest;
 
 pub use catalogue::{CatalogueSettings, IncompleteItems, UnknownItems};
 pub use codes::{Degraded, ReasonCode};
+pub use find::{
+    Facet, FacetCounts, FacetError, MAX_FACETS, MAX_RANGES, MAX_SORT_FIELDS, MAX_VALUES, NumberCounts, RangeCount,
+    Sort, SortError, ValueCount,
+};
 pub use request::{
     CitedEvent, Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer,
     SearchRequest, Seen, Visitor,
 };
+pub use rules::{MAX_RULE_ITEMS, MAX_RULES, RuleFault, Rules};
 pub use shop::Shop;
+pub use suggest::{MAX_SUGGESTIONS, SuggestRequest, Suggestion, SuggestionKind, Suggestions};

@@ -12,6 +12,7 @@ use accrue_model::Scored;
 use accrue_store::ItemIdx;
 
 use crate::page::Variants;
+use crate::rules::ActiveRules;
 use crate::{Degraded, ListRequest, Reason, ReasonCode, Recommendation, Recommended, Shop};
 
 /// Items whose descriptions are compared with that of one item, at most, newest first.
@@ -25,7 +26,9 @@ impl Shop<'_> {
         let (shop, n, grouping) = (self.with_incomplete(list.incomplete), list.n, list.grouping);
         let own = self.counted(item, grouping);
         let is_other = |other: ItemIdx| self.counted(other, grouping) != own;
-        let acceptable = |other: ItemIdx| is_other(other) && shop.may_recommend(other, list.filter.as_ref());
+        let rules = ActiveRules::of(self, None, list.filter.as_ref());
+        let may = |other: ItemIdx| shop.may_recommend(other, list.filter.as_ref()) && !rules.hides(self, other);
+        let acceptable = |other: ItemIdx| is_other(other) && may(other);
         let mut variants = Variants::new(self, grouping);
         let neighbours = self.version.ensemble.neighbours();
         let neighbours =
@@ -76,7 +79,9 @@ impl Shop<'_> {
             first.map(|item| Scored { item, score: popularity.weekly(item, now_ms) }).collect()
         };
         let is_chosen = |item: ItemIdx| popularity.weekly_level(item) > f32::NEG_INFINITY;
-        let is_listed = |item: ItemIdx| is_chosen(item) && shop.may_recommend(item, list.filter.as_ref());
+        let rules = ActiveRules::of(self, None, list.filter.as_ref());
+        let may = |item: ItemIdx| shop.may_recommend(item, list.filter.as_ref()) && !rules.hides(self, item);
+        let is_listed = |item: ItemIdx| is_chosen(item) && may(item);
         let leaders = popularity.leaders(now_ms).map(|leader| leader.item);
         let mut listed = first(&mut leaders.filter(|&item| is_listed(item)));
         if listed.len() < n && popularity.n_leaders() < self.facts.items.len() {
@@ -93,7 +98,9 @@ impl Shop<'_> {
     pub fn new_items(&self, list: &ListRequest) -> Recommendation {
         let (shop, n) = (self.with_incomplete(list.incomplete), list.n);
         let mut variants = Variants::new(self, list.grouping);
-        let newest = self.newest().filter(|&(_, item)| shop.may_recommend(item, list.filter.as_ref()));
+        let rules = ActiveRules::of(self, None, list.filter.as_ref());
+        let may = |item: ItemIdx| shop.may_recommend(item, list.filter.as_ref()) && !rules.hides(self, item);
+        let newest = self.newest().filter(|&(_, item)| may(item));
         let first = newest.filter(|&(_, item)| variants.is_first(item)).take(n);
         let scored = first.map(|(at_ms, item)| Scored { item, score: at_ms as f32 / 86_400_000.0 });
         let items = self.list(scored, ReasonCode::NewItem, "new in the shop");

@@ -4,7 +4,7 @@ use accrue_event::{Event, EventType, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
 
 use crate::filter::Filter;
-use crate::{IncompleteItems, ReasonCode};
+use crate::{Facet, FacetCounts, IncompleteItems, ReasonCode, Sort};
 use accrue_model::{Exploration, Part, Thompson};
 use accrue_store::Circumstances;
 
@@ -235,8 +235,14 @@ pub struct SearchRequest {
     pub offset: usize,
     /// What may be shown.
     pub filter: Option<Filter>,
+    /// What is counted over all matches, at most [`MAX_FACETS`](crate::MAX_FACETS).
+    pub facets: Vec<Facet>,
+    /// The order of the hits; `None` is by score.
+    pub sort: Option<Sort>,
     /// Whether variants of a product count as one.
     pub grouping: Grouping,
+    /// Whether words that the catalogue does not have are taken for typing errors.
+    pub typo: bool,
     /// How far the shopper's own scores may move a hit; 0 is neutral, 1 is strong.
     pub personalisation: f32,
     /// Which part of the models scores the shopper's taste; `None` is the one that the settings name.
@@ -265,7 +271,10 @@ impl Default for SearchRequest {
             n: 10,
             offset: 0,
             filter: None,
+            facets: Vec::new(),
+            sort: None,
             grouping: Grouping::Product,
+            typo: true,
             personalisation: 0.5,
             part: None,
             explain: false,
@@ -284,6 +293,12 @@ pub struct SearchAnswer {
     pub total: usize,
     /// What could not be done as requested.
     pub degraded: Vec<&'static str>,
-    /// Best first.
+    /// Best first, or in the order asked for.
     pub hits: Vec<Recommended>,
+    /// The counts of each facet asked for.
+    pub facets: Vec<FacetCounts>,
+    /// The query as it was searched, if a word of it was taken for a mistyped one.
+    pub corrected: Option<Box<str>>,
+    /// Words of the query that the hits may lack, because nothing that may be shown has all of them.
+    pub dropped: Vec<Box<str>>,
 }

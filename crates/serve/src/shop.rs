@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use accrue_event::{Event, EventType, Shopper};
+use accrue_event::{Event, EventType, Shopper, UserId};
 use accrue_model::{Context, Prepared, Version};
 use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemIdx, ProductIdx, session_hash};
 
 use crate::filter::Filter;
-use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Visitor};
+use crate::rules::ActiveRules;
+use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -21,6 +22,8 @@ pub struct Shop<'a> {
     pub now_ms: i64,
     /// Which items are shown.
     pub catalogue: CatalogueSettings,
+    /// What the shop pins, boosts, buries and hides.
+    pub rules: &'a Rules,
 }
 
 /// Events of an inline history that are used; the oldest beyond it are ignored.
@@ -112,8 +115,12 @@ impl<'a> Shop<'a> {
         let own = user.or_else(guest);
         // What the page itself reported of this visit. The request names the session, which nobody else knows.
         let visit = visitor.session.clone().and_then(|session| of(Shopper::PublishedGuest(session)));
-        // A user whom no event of the shop's own names has nothing that could be imitated.
-        let claimed = || visitor.user.clone().and_then(|user| of(Shopper::PublishedUser(user)));
+        // A user whom nothing of the shop's own names, neither an event nor a description, has nothing to imitate.
+        let is_own = |user: &UserId| self.facts.shopper(&Shopper::User(user.clone())).is_some();
+        let claimed = || {
+            let user = visitor.user.clone().filter(|user| !is_own(user))?;
+            of(Shopper::PublishedUser(user))
+        };
         match (own, visit) {
             (Some(mut own), Some(visit)) => {
                 own.absorb(&visit, INLINE_CAPACITY);
@@ -185,10 +192,12 @@ impl<'a> Shop<'a> {
 
     fn n_counted(&self, list: &ListRequest, is_listed: impl Fn(ItemIdx) -> bool) -> usize {
         let shop = self.with_incomplete(list.incomplete);
+        let rules = ActiveRules::of(self, None, list.filter.as_ref());
         let mut products = HashSet::new();
         let counts = |&item: &ItemIdx| {
             is_listed(item)
                 && shop.may_recommend(item, list.filter.as_ref())
+                && !rules.hides(self, item)
                 && match shop.counted(item, list.grouping) {
                     Product::OfVariants(product) => products.insert(product),
                     Product::Alone(_) => true,

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use accrue_event::{Attributes, Event, EventId, EventType, Timestamp};
+use accrue_event::{Attributes, Event, EventId, EventType, Price, Timestamp};
 use accrue_store::{Body, CheckedEvent, Log, LogSettings, Offset};
 
 fn main() {
@@ -47,7 +47,7 @@ fn body(n: u64) -> Body {
             at: Timestamp(1_760_000_000_000 + n as i64 * 37),
             value: 1.0,
             quantity: 1,
-            price: Some(9.9),
+            price: Price::new(9.9),
             query: None,
             source: Some("web".into()),
             recommendation_id: Some(format!("r{:08x}", n / 3).into()),

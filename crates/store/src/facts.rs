@@ -12,10 +12,12 @@ use accrue_event::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::columns::Columns;
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Described, Descriptor, Encoded, Histories, Interaction, ItemIdx,
-    ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record, SectionSource,
-    SharedDescriptors, ShopperIdx, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
+    Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
+    PublishedRecord, Record, Searches, SectionSource, SharedDescriptors, ShopperIdx, StoreError, Vocabulary,
+    shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -24,6 +26,12 @@ const MAX_CUSTOM_TYPES: usize = 54;
 const ENTRIES: usize = 16;
 const USERS: usize = 64;
 const REASONS: usize = 4_096;
+/// The section of the shop's rules.
+const SHOP_RULES: &str = "facts/shop_rules";
+/// The section of the shop's synonyms.
+const SYNONYMS: &str = "facts/synonyms";
+/// The section of choices after searches.
+const SEARCHES: &str = "facts/searches";
 const ENCODED: usize = 256;
 
 /// An item of the catalogue.
@@ -49,6 +57,15 @@ impl CatalogueEntry {
     }
 }
 
+/// The rules of a shop as the log has them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleTexts {
+    /// A list of [`accrue_event::ShopRule`]; empty if there never were rules.
+    pub json: Box<str>,
+    /// The offset after the latest change.
+    pub since: Offset,
+}
+
 /// The names in an event, which an [`Interaction`] has only as numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Names<'a> {
@@ -58,6 +75,8 @@ pub struct Names<'a> {
     pub source: Option<&'a str>,
     /// [`shopper_hash`] of the visitor whom the event names.
     pub shopper: u64,
+    /// Whether the event came with a published key.
+    pub is_published: bool,
     /// Where and how the shopper looked.
     pub circumstances: Circumstances<'a>,
 }
@@ -140,6 +159,9 @@ pub struct Facts {
     /// Which items are variants of one product; follows from the catalogue like the overview.
     #[serde(skip)]
     pub products: Products,
+    /// Fields of the whole catalogue, as far as they were asked for.
+    #[serde(skip)]
+    columns: Columns,
     /// The descriptions of users, by their index.
     users: PagedMap<ShopperIdx, User, USERS>,
     /// Which of their attributes count; follows from the descriptions.
@@ -163,6 +185,15 @@ pub struct Facts {
     encoded: PagedVec<Encoded, ENCODED>,
     /// The settings in force.
     pub settings: Box<str>,
+    /// The rules of the shop.
+    #[serde(skip)]
+    pub shop_rules: RuleTexts,
+    /// The shop's synonyms, a rule a line; empty if there are none.
+    #[serde(skip)]
+    pub synonyms: Box<str>,
+    /// What was chosen after searches.
+    #[serde(skip)]
+    pub searches: Searches,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -181,6 +212,7 @@ impl Facts {
             catalogue: PagedVec::default(),
             overview: Overview::default(),
             products: Products::default(),
+            columns: Columns::default(),
             users: PagedMap::default(),
             shared_descriptors: SharedDescriptors::default(),
             histories: Histories::new(history_capacity),
@@ -191,6 +223,9 @@ impl Facts {
             published: PublishedCounts::default(),
             encoded: PagedVec::default(),
             settings: Box::default(),
+            shop_rules: RuleTexts::default(),
+            synonyms: Box::default(),
+            searches: Searches::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -217,6 +252,15 @@ impl Facts {
             writer.value("facts/encoded", 1, encoded)?;
         }
         writer.value("facts/settings", 1, &self.settings)?;
+        if let Some(rules) = self.rule_texts() {
+            writer.value(SHOP_RULES, 1, rules)?;
+        }
+        if !self.synonyms.is_empty() {
+            writer.value(SYNONYMS, 1, &self.synonyms)?;
+        }
+        if self.searches != Searches::default() {
+            writer.value(SEARCHES, 1, &self.searches)?;
+        }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
 
@@ -225,6 +269,11 @@ impl Facts {
     pub fn published(&self) -> Option<(&PublishedCounts, &PublishedStatistics)> {
         let both = (&self.published, self.statistics.published());
         (both != (&PublishedCounts::default(), &PublishedStatistics::default())).then_some(both)
+    }
+
+    /// The rules of the shop; `None` if there never were any.
+    pub fn rule_texts(&self) -> Option<&RuleTexts> {
+        (self.shop_rules != RuleTexts::default()).then_some(&self.shop_rules)
     }
 
     /// Which text of each item was encoded last; `None` if no item ever got a vector.
@@ -258,6 +307,18 @@ impl Facts {
                 None => Some(Default::default()),
                 Some(_) => source.value("facts/published", 1)?,
             };
+        let shop_rules: Option<RuleTexts> = match source.checkpoint().section_version(SHOP_RULES) {
+            None => Some(RuleTexts::default()),
+            Some(_) => source.value(SHOP_RULES, 1)?,
+        };
+        let synonyms: Option<Box<str>> = match source.checkpoint().section_version(SYNONYMS) {
+            None => Some(Box::default()),
+            Some(_) => source.value(SYNONYMS, 1)?,
+        };
+        let searches: Option<Searches> = match source.checkpoint().section_version(SEARCHES) {
+            None => Some(Searches::default()),
+            Some(_) => source.value(SEARCHES, 1)?,
+        };
         let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
             // No item had a vector.
             None => Some(PagedVec::default()),
@@ -274,6 +335,7 @@ impl Facts {
             users.values().for_each(|user| shared_descriptors.add(&shopper_descriptors(&user.attributes)));
             Some(Self {
                 products: Products::of_catalogue(&items, &catalogue),
+                columns: Columns::default(),
                 items,
                 shoppers: shoppers?,
                 types: types?,
@@ -289,6 +351,9 @@ impl Facts {
                 published,
                 encoded: encoded?,
                 settings: settings?,
+                shop_rules: shop_rules?,
+                synonyms: synonyms?,
+                searches: searches?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -354,6 +419,8 @@ impl Facts {
                 }
             }
             Body::Settings(settings) => self.settings = settings.clone(),
+            Body::Synonyms(synonyms) => self.synonyms = synonyms.clone(),
+            Body::Rules(rules) => self.shop_rules = RuleTexts { json: rules.clone(), since: record.offset.next() },
             Body::Duplicates { same, conflicting } => {
                 self.duplicates[0] += same;
                 self.duplicates[1] += conflicting;
@@ -411,7 +478,8 @@ impl Facts {
             self.types.intern(name);
         }
         if let Some(item) = &event.item {
-            self.intern_item(offset, item);
+            let item = self.intern_item(offset, item);
+            self.searches.observe(event, item);
         }
         if let Some(interaction) = self.interaction(event) {
             self.histories.push(&interaction);
@@ -442,6 +510,7 @@ impl Facts {
         self.overview.remove(index, entry);
         edit(Arc::make_mut(entry));
         self.overview.add(index, entry);
+        self.columns.change(index, entry);
         self.products.change(index, parent.as_deref(), &self.items, &self.catalogue);
         self.catalogue_changed = offset.next();
     }
@@ -476,6 +545,8 @@ impl Facts {
             | Body::ItemRetired(_)
             | Body::Duplicates { .. }
             | Body::Served(_)
+            | Body::Rules(_)
+            | Body::Synonyms(_)
             | Body::Published(_) => Fact::Nothing,
         }
     }
@@ -491,7 +562,8 @@ impl Facts {
         let shopper = event.shopper();
         let own_type = Some(&event.event_type).filter(|event_type| matches!(event_type, EventType::Custom(_)));
         let (source, circumstances) = (event.source.as_deref(), Circumstances::of(event));
-        let names = Names { own_type, source, shopper: shopper_hash(&event.visitor()), circumstances };
+        let (shopper_hash, is_published) = (shopper_hash(&event.visitor()), event.id.is_published());
+        let names = Names { own_type, source, shopper: shopper_hash, is_published, circumstances };
         match self.numbered(event, &shopper) {
             None => Fact::Nothing,
             Some(shown) if event.event_type == EventType::Impression => Fact::Shown(shown, names),
@@ -547,14 +619,23 @@ impl Facts {
     /// An item's description, with what it lacks from its product.
     pub fn described(&self, item: ItemIdx) -> Option<Described<'_>> {
         let own = &self.entry(item)?.item;
-        let Some(product) = self.products.of(item) else { return Some(own.into()) };
-        match self.products.describing(product, &self.catalogue).filter(|&other| other != item) {
-            Some(other) => {
-                let is_parent = self.products.parent(product) == Some(other);
-                Some(Described::with(own, &self.entry(other)?.item, is_parent))
-            }
+        match self.completing(item) {
+            Some((other, is_parent)) => Some(Described::with(own, &self.entry(other)?.item, is_parent)),
             None => Some(own.into()),
         }
+    }
+
+    /// The item whose description has what that of `item` lacks, and whether it is the parent, which has attributes for its
+    /// variants too.
+    pub fn completing(&self, item: ItemIdx) -> Option<(ItemIdx, bool)> {
+        let product = self.products.of(item)?;
+        let other = self.products.describing(product, &self.catalogue).filter(|&other| other != item)?;
+        Some((other, self.products.parent(product) == Some(other)))
+    }
+
+    /// A field of the whole catalogue. It is made when it is first asked for.
+    pub fn column(&self, field: &ColumnField) -> Arc<Column> {
+        self.columns.get(field, &self.catalogue)
     }
 
     /// The items whose descriptions may change with that of `item`, because it describes their product.

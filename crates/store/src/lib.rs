@@ -7,6 +7,7 @@
 mod backup;
 mod checkpoint;
 mod circumstances;
+mod columns;
 mod erasure;
 mod error;
 mod facts;
@@ -17,6 +18,7 @@ mod paged;
 mod products;
 mod published;
 mod record;
+mod searches;
 mod served;
 mod shared_descriptors;
 mod split;
@@ -29,9 +31,10 @@ pub use checkpoint::{
     SectionWriter, SequenceMarks, Unread, UnreadReason, Written, serialize_pages,
 };
 pub use circumstances::{Circumstances, Descriptor, MAX_DESCRIPTORS, shopper_descriptors};
+pub use columns::{Column, ColumnField, MAX_COLUMNS};
 pub use erasure::{Noted, PendingErasure};
 pub use error::StoreError;
-pub use facts::{CatalogueEntry, Fact, Facts, Names, session_hash, shopper_name};
+pub use facts::{CatalogueEntry, Fact, Facts, Names, RuleTexts, session_hash, shopper_name};
 pub use history::{Histories, History, Interaction, ItemIdx, PastEvent, ShopperIdx, VISIT_GAP_MS};
 pub use log::{Detached, FullSegment, Log, LogReader, LogSettings};
 pub use overview::Overview;
@@ -39,6 +42,7 @@ pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
 pub use record::{Body, CheckedEvent, Offset, Record};
+pub use searches::{Chosen, Searches};
 pub use served::{Assignment, Page, Served};
 pub use shared_descriptors::SharedDescriptors;
 pub use split::{Share, Split, shopper_hash};

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use accrue_event::{Attribute, Timestamp};
+use accrue_event::{Attribute, Price, Timestamp};
 
 use crate::{CatalogueEntry, ItemIdx};
 
@@ -105,6 +105,11 @@ impl Overview {
         self.attributes.get(name).is_some_and(|(_, n_numbers)| *n_numbers > 0)
     }
 
+    /// Whether every described item that has this attribute has a number.
+    pub fn has_numbers_only(&self, name: &str) -> bool {
+        self.attributes.get(name).is_some_and(|(n, n_numbers)| n == n_numbers)
+    }
+
     /// The attributes that described items have, by name.
     pub fn attributes(&self) -> impl Iterator<Item = &str> {
         self.attributes.keys().map(|name| &**name)
@@ -138,7 +143,7 @@ impl Counts {
             described: u64::from(entry.described),
             unknown: u64::from(!entry.described && !entry.retired),
             titled: u64::from(is_sold && entry.item.title.is_some()),
-            priced: u64::from(is_sold && entry.item.price.is_some_and(|price| price > 0.0)),
+            priced: u64::from(is_sold && entry.item.price.is_some_and(|price| price > Price::ZERO)),
         }
     }
 }
@@ -165,12 +170,12 @@ mod tests {
             entry("unknown", |entry| entry.described = false),
             entry("mug", |entry| {
                 entry.item.title = Some("Red mug".into());
-                entry.item.price = Some(9.5);
+                entry.item.price = Price::new(9.5);
                 entry.item.published_at = Some(Timestamp(20));
                 entry.item.attributes.insert("colour".into(), Attribute::Text("red".into()));
             }),
             entry("gift", |entry| {
-                entry.item.price = Some(0.0);
+                entry.item.price = Price::new(0.0);
                 entry.item.published_at = Some(Timestamp(10));
             }),
             entry("old", |entry| {

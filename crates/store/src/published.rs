@@ -42,11 +42,13 @@ pub enum InertReason {
     TooManyShoppers,
     /// It is a purchase or a return, which only the shop's own backend may report.
     Order,
+    /// So many other sessions of its address were about the item within the hour.
+    TooManySessions,
 }
 
 impl InertReason {
     /// All reasons.
-    pub const ALL: [Self; 3] = [Self::UnknownItem, Self::TooManyShoppers, Self::Order];
+    pub const ALL: [Self; 4] = [Self::UnknownItem, Self::TooManyShoppers, Self::Order, Self::TooManySessions];
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
@@ -54,6 +56,7 @@ impl InertReason {
             Self::UnknownItem => "unknown_item",
             Self::TooManyShoppers => "too_many_shoppers",
             Self::Order => "order",
+            Self::TooManySessions => "too_many_sessions",
         }
     }
 }

@@ -131,6 +131,10 @@ pub enum Body {
     },
     /// About events of a published key.
     Published(Box<PublishedRecord>),
+    /// The rules of the shop in force from here on, as JSON: a list of [`accrue_event::ShopRule`].
+    Rules(Box<str>),
+    /// The shop's synonyms in force from here on, a rule a line.
+    Synonyms(Box<str>),
     /// What an encoder computed for an item.
     Encoded(Box<ItemVector>),
 }
@@ -154,6 +158,8 @@ impl Body {
             | Self::UserRemoved(_)
             | Self::Merged { .. }
             | Self::Settings(_)
+            | Self::Rules(_)
+            | Self::Synonyms(_)
             | Self::Duplicates { .. }
             | Self::Served(_)
             | Self::Chosen { .. }
@@ -181,6 +187,8 @@ impl Body {
             | Self::ItemPatched { .. }
             | Self::ItemRetired(_)
             | Self::Settings(_)
+            | Self::Rules(_)
+            | Self::Synonyms(_)
             | Self::Duplicates { .. }
             | Self::Chosen { .. }
             | Self::Promoted { .. }

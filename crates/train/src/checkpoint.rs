@@ -503,6 +503,15 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if let Some(published) = facts.published() {
         parts.insert("facts.published".to_string(), checksum(&published));
     }
+    if let Some(rules) = facts.rule_texts() {
+        parts.insert("facts.shop_rules".to_string(), checksum(rules));
+    }
+    if !facts.synonyms.is_empty() {
+        parts.insert("facts.synonyms".to_string(), checksum(&facts.synonyms));
+    }
+    if facts.searches != Default::default() {
+        parts.insert("facts.searches".to_string(), checksum(&facts.searches));
+    }
     if let Some(encoded) = facts.encoded_items() {
         parts.insert("facts.encoded".to_string(), checksum(encoded));
         parts.insert("learned.vectors".to_string(), checksum(ensemble.catalogue.vectors()));

@@ -425,6 +425,11 @@ impl Learner {
         let is_known = self.is_known(event.item);
         let weight = self.weights.get(event.type_code);
         self.label(event, weight);
+        if takes_from_others(names, weight) {
+            self.progress.n_learned += 1;
+            self.remember(event);
+            return;
+        }
         let Unsaved { prepared, descriptors, shadow, .. } = &mut self.unsaved;
         self.descriptions.read(event.shopper, descriptors);
         let context = Context::new(self.histories.get(event.shopper), event.session, event.at_ms, &self.weights)
@@ -702,6 +707,12 @@ fn one_predicted_in(settings: &LearnSettings, offset: Offset, weight: f32) -> Op
         && settings.predict_one_in != u64::MAX
         && accrue_kernel::random(settings.seed, STREAM, offset.0, 0).is_multiple_of(one_in);
     is_predicted.then_some(one_in)
+}
+
+/// Whether an event of a published key speaks against an item. Anyone can send it, any number of times, so it is
+/// remembered for its own visitor and takes nothing from what others see.
+fn takes_from_others(names: &Names<'_>, weight: f32) -> bool {
+    names.is_published && weight < 0.0
 }
 
 /// Whether the shopper has made the same choice so often on that day that one more is not learned.

@@ -24,6 +24,7 @@ Examples:
   accrue evaluate --protocol temporal --model als ease markov --train clicks.parquet --html report.html
   accrue evaluate --protocol temporal --model auto --budget 10m --train ratings.csv --predictions lists.csv
   accrue evaluate --protocol user-items --model als --train train.txt --test test.txt --settings factors=128
+  accrue evaluate --protocol search --model lexical --items products.jsonl --test judgments.csv --set typos=11
   accrue evaluate --protocol sessions --model blend --set parts=markov+session-knn --set holdout=session \\
       --train train.txt --test test.txt
   accrue evaluate --protocol stream --model blend --train events.tsv --set unit=basket --set mode=online
@@ -46,6 +47,7 @@ says which. Rows that are left out are counted. Beside tables there are the form
                  after_days=7
   arms           no file: what an experiment estimates in simulated shops, whose arms learn together or separately;
                  treatment=popular|explore, shops=20, days=30
+  search         items: a catalogue; test: judgments, rows `query,docid,rating`; model lexical
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
                  to estimate; --model simulated needs no file (seeds=200, visits=4000)
 
@@ -55,6 +57,10 @@ retrain:7d|reset:100000|frozen (when the models learn), of retraining also warm=
 versions are made and tested, and undone); drift.boost=1 (the learning-rate multiplier after a change for the worse); of `sim` also sim.days,
 sim.seed, sim.items, sim.shoppers, sim.visits (a day), sim.drift, sim.upheaval (days between changes of all tastes).
 
+Settings of a search: typo=true|false (whether words are corrected), typos=SEED (typing errors in the queries), queries=FILE
+(`judged query TAB text to send` a line), synonyms=FILE; --predictions writes each query, --against compares with those of
+another run, query by query.
+
 Settings of these protocols: on=test|validation, at=5,10,20 (lengths of lists); of leave-one-out also negatives=100,
 seen=auto|keep|drop, refit=true (learn the validation items too). All others are the model's.
 The same seed gives the same bytes, except under `cost`.";
@@ -62,7 +68,8 @@ The same seed gives the same bytes, except under `cost`.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The protocol: user-items, leave-one-out, sessions, sampled, temporal, ratings, stream, risk, arms, off-policy
+    /// The protocol: user-items, leave-one-out, sessions, sampled, temporal, ratings, stream, risk, arms,
+    /// off-policy, search
     #[arg(long)]
     pub protocol: Option<String>,
     /// The models; `list` prints the models with their protocols, `auto` finds one on validation data. With a stream
@@ -126,7 +133,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let hint = "`accrue evaluate --model list` prints the models with the protocols that they serve";
         return Err(Problem::new("--protocol is needed", hint).into());
     };
-    let needs_no_file = arguments.models == [evaluation::SIMULATED] || protocol == evaluation::ARMS;
+    let learns_nothing = protocol == evaluation::ARMS || protocol == evaluation::SEARCH;
+    let needs_no_file = arguments.models == [evaluation::SIMULATED] || learns_nothing;
     if arguments.train.is_none() && !needs_no_file {
         let hint =
             "name the file to learn from, such as --train ratings.csv; `accrue evaluate --help` has the forms of each";
@@ -145,10 +153,12 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         test: arguments.test.clone(),
         mapping: mapping_of(&arguments, context.output)?,
         named: match &arguments.map {
+            Some(pairs) if *protocol == evaluation::SEARCH => mapping_argument(pairs, RecordKind::Items)?,
             Some(pairs) => mapping_argument(pairs, RecordKind::Events)?,
             None => Mapping::default(),
         },
         columns: arguments.columns.clone(),
+        items: arguments.items.clone(),
         users: arguments.users.clone(),
         budget: arguments.budget,
         predictions: arguments.predictions.clone(),
@@ -293,15 +303,15 @@ fn refuse_unused(protocol: &str, arguments: &Arguments) -> anyhow::Result<()> {
     let reads_tables = protocol != evaluation::ARMS;
     let predicts = reads_tables && !matches!(protocol, evaluation::OFF_POLICY | "risk");
     let unused = [
-        ("--train", arguments.train.is_some() && protocol == evaluation::ARMS),
+        ("--train", arguments.train.is_some() && matches!(protocol, evaluation::ARMS | evaluation::SEARCH)),
         ("--test", arguments.test.is_some() && (is_stream || protocol == evaluation::ARMS)),
-        ("--items", arguments.items.is_some()),
+        ("--items", arguments.items.is_some() && protocol != evaluation::SEARCH),
         ("--users", arguments.users.is_some() && protocol != "stream"),
         ("--mapping", arguments.mapping.is_some() && !reads_tables),
         ("--map", arguments.map.is_some() && !reads_tables),
         ("--columns", arguments.columns.is_some() && !reads_tables),
         ("--predictions", arguments.predictions.is_some() && !predicts),
-        ("--against", arguments.against.is_some() && protocol != "stream"),
+        ("--against", arguments.against.is_some() && !matches!(protocol, "stream" | evaluation::SEARCH)),
     ];
     match unused.into_iter().find(|&(_, is_unused)| is_unused) {
         None => Ok(()),

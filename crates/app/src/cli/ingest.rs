@@ -123,29 +123,46 @@ enum End {
 }
 
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit> {
-    let mut settings = read_settings(&arguments)?;
+    let settings = read_settings(&arguments)?;
     if arguments.guess {
         let [path] = &arguments.files[..] else {
             return Err(Problem::new("--guess reads one file", "name one of them").into());
         };
         return guess::run(&context, path, &settings, kind_of(&arguments));
     }
-    if arguments.mapping.is_none() && arguments.map.is_none() {
-        recognise(&arguments, &mut settings, context.output);
+    let is_given = arguments.mapping.is_some() || arguments.map.is_some();
+    let mut files: Vec<Named> = arguments
+        .files
+        .iter()
+        .map(|path| {
+            let mut settings = settings.clone();
+            if !is_given {
+                recognise(path, &arguments, &mut settings, context.output);
+            }
+            Named { path: path.clone(), settings }
+        })
+        .collect();
+    // Products first, so that events find theirs.
+    files.sort_by_key(|file| file.settings.mapping.kind != RecordKind::Items);
+    if let Some(other) = files.iter().find(|file| file.settings.mapping.kind != RecordKind::Items)
+        && (arguments.patch || arguments.sync)
+    {
+        let message = format!("--patch and --sync are for products, and {} holds something else", other.path.display());
+        return Err(Problem::new(message, "add --items, or set `kind = \"items\"` in the mapping").into());
     }
-    look_ahead(&arguments.files, &settings)?;
+    look_ahead(&files)?;
     let stop = Stop::listen()?;
     let started = Instant::now();
     let mut summary = Summary::new(arguments.check, arguments.patch);
     let end = if arguments.check {
         let mut dry_run = DryRun::new(&context.config.engine.check, arguments.patch)?;
-        let end = pump(&arguments.files, &settings, &mut dry_run, &mut summary, &stop, context.output)?;
+        let end = pump(&files, &mut dry_run, &mut summary, &stop, context.output)?;
         summary.describe(dry_run.described());
         end
     } else {
         let engine = Engine::open(&context.config.data, &context.config.engine)?;
         let mut feed = Feed::new(engine.clone(), arguments.patch).for_whole_catalogue(arguments.sync);
-        let pumped = pump(&arguments.files, &settings, &mut feed, &mut summary, &stop, context.output);
+        let pumped = pump(&files, &mut feed, &mut summary, &stop, context.output);
         summary.describe(feed.described());
         summary.finish(started.elapsed());
         let retired = match &pumped {
@@ -158,6 +175,12 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
             None => {}
             Some(Ok(n)) => summary.retire(n, engine.status().log_end),
             Some(Err(why)) => context.output.note(&format!("no product was retired: {why}")),
+        }
+        if feed.n_left_unknown() > 0 {
+            context.output.note(&format!(
+                "items of the events that the catalogue lacks and that stay unknown: {}",
+                count(feed.n_left_unknown() as u64)
+            ));
         }
         pumped?
     };
@@ -209,9 +232,15 @@ fn learn(engine: &Engine, stop: &Stop, output: Output) {
     }
 }
 
+/// A file, and how it is read.
+struct Named {
+    path: PathBuf,
+    settings: ReadSettings,
+}
+
 /// Opens every file once, so that a wrong name or mapping is reported before anything is written.
-fn look_ahead(files: &[PathBuf], settings: &ReadSettings) -> Result<(), ReadError> {
-    for path in files {
+fn look_ahead(files: &[Named]) -> Result<(), ReadError> {
+    for Named { path, settings } in files {
         // A pipe can be read only once.
         let is_stream = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
         if path != Path::new("-") && !is_stream {
@@ -223,8 +252,7 @@ fn look_ahead(files: &[PathBuf], settings: &ReadSettings) -> Result<(), ReadErro
 
 /// Reads files on this thread and feeds the sink on another.
 fn pump(
-    files: &[PathBuf],
-    settings: &ReadSettings,
+    files: &[Named],
     sink: &mut dyn Sink,
     summary: &mut Summary,
     stop: &Stop,
@@ -247,7 +275,7 @@ fn pump(
             )
         });
         let mut end = End::Whole;
-        'files: for path in files {
+        'files: for Named { path, settings } in files {
             let mut reader = match Reader::open(path, settings, &progress) {
                 Ok(reader) => reader,
                 Err(error) => {
@@ -324,27 +352,26 @@ fn kind_of(arguments: &Arguments) -> Option<RecordKind> {
     }
 }
 
-/// Uses the mapping of a known system if all files are exports of it, or takes all of them for products if they cannot be events,
+/// Uses the mapping of a known system if a file is an export of it, or takes it for products if it cannot be events,
 /// and says so.
-fn recognise(arguments: &Arguments, settings: &mut ReadSettings, output: Output) {
+fn recognise(path: &Path, arguments: &Arguments, settings: &mut ReadSettings, output: Output) {
     let kind = kind_of(arguments);
-    let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    // What is wrong with a file is told when it is read.
-    let sample =
-        |path: &PathBuf| Some(path).filter(|path| is_file(path)).and_then(|path| Sample::open(path, settings).ok());
-    let Some(samples) = arguments.files.iter().map(sample).collect::<Option<Vec<Sample>>>() else { return };
-    let systems: Option<Vec<_>> = samples.iter().map(|sample| System::recognise(sample, kind)).collect();
-    if let Some(systems) = systems {
-        if let [(system, mapping), others @ ..] = &systems[..]
-            && others.iter().all(|(other, _)| other.name == system.name)
-        {
-            settings.mapping = mapping.clone();
-            output
-                .note(&format!("recognised {}; used --mapping {}, which `--guess` prints", system.title, system.name));
-        }
-    } else if kind.is_none() && samples.iter().all(guess::describes_products) {
+    // A pipe can be read only once; what is wrong with a file is told when it is read.
+    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return;
+    }
+    let Ok(sample) = Sample::open(path, settings) else { return };
+    let file = match &arguments.files[..] {
+        [_] => String::new(),
+        _ => format!("{}: ", path.display()),
+    };
+    if let Some((system, mapping)) = System::recognise(&sample, kind) {
+        settings.mapping = mapping;
+        let System { title, name, .. } = system;
+        output.note(&format!("{file}recognised {title}; used --mapping {name}, which `--guess` prints"));
+    } else if kind.is_none() && guess::describes_products(&sample) {
         settings.mapping.kind = RecordKind::Items;
-        output.note("recognised products, as with --items: there is no column for a shopper");
+        output.note(&format!("{file}recognised products, as with --items: there is no column for a shopper"));
     }
 }
 
@@ -364,12 +391,6 @@ fn read_settings(arguments: &Arguments) -> anyhow::Result<ReadSettings> {
         (None, Some(argument)) => mapping_argument(argument, kind.unwrap_or_default())?,
         (None, None) => Mapping { kind: kind.unwrap_or_default(), ..Mapping::default() },
     };
-    if (arguments.patch || arguments.sync) && mapping.kind != RecordKind::Items {
-        let hint = "add --items, or set `kind = \"items\"` in the mapping";
-        return Err(
-            Problem::new("--patch and --sync are for products, and these files hold something else", hint).into()
-        );
-    }
     Ok(ReadSettings {
         format: arguments.format,
         quotes: arguments.quotes,
@@ -387,7 +408,8 @@ pub(super) fn mapping_file(path: &Path, kind: Option<RecordKind>) -> anyhow::Res
     let text = match system {
         Some(system) => system.text.to_owned(),
         None => std::fs::read_to_string(path).map_err(|error| {
-            let names: Vec<&str> = SYSTEMS.iter().map(|system| system.name).collect();
+            let mut names: Vec<&str> = SYSTEMS.iter().map(|system| system.name).collect();
+            names.dedup();
             let hint = format!("name a file, or one of: {}", names.join(", "));
             Problem::new(format!("{place}: cannot be read: {error}"), hint)
         })?,
@@ -416,11 +438,11 @@ pub(super) fn mapping_argument(argument: &str, kind: RecordKind) -> anyhow::Resu
 }
 
 /// A bar over the bytes of all files, or none if stderr is not a terminal.
-fn progress_bar(files: &[PathBuf], output: Output) -> ProgressBar {
+fn progress_bar(files: &[Named], output: Output) -> ProgressBar {
     if !output.draws_progress() {
         return ProgressBar::hidden();
     }
-    let sizes: Option<u64> = files.iter().map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
+    let sizes: Option<u64> = files.iter().map(|file| Some(std::fs::metadata(&file.path).ok()?.len())).sum();
     let bar = match sizes {
         Some(n_bytes) => ProgressBar::new(n_bytes).with_style(style("{bar:30} {percent:>3} %  {msg}  {eta} left")),
         None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}  {msg}")),

@@ -80,6 +80,8 @@ fn known_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
             EngineError::NotFound { what: Resource::Version, .. } => "`accrue versions` lists the versions",
             EngineError::NotFound { .. } => "`accrue inspect stats` shows what there is",
             EngineError::Conflict { .. } => "`accrue versions` lists the versions",
+            EngineError::Synonyms(_) | EngineError::SynonymsFile { .. } => "docs/search.md has the form of the list",
+            EngineError::Rules(_) => "docs/search-pages.md has the fields of a rule",
             EngineError::Invalid { .. } => "`accrue --help` shows all commands",
         });
     }

@@ -42,7 +42,7 @@ impl Progress {
         Self {
             visits: tally.n_pages(),
             at: drive.shop.now(),
-            seconds: elapsed.as_secs_f64(),
+            seconds: elapsed.as_millis() as f64 / 1e3,
             events_per_s,
             last: tally.last(),
             window: tally.window(),
@@ -106,7 +106,7 @@ impl Summary {
             visits: tally.n_pages(),
             events: tally.n_events(),
             fates: drive.fates,
-            seconds: elapsed.as_secs_f64(),
+            seconds: elapsed.as_millis() as f64 / 1e3,
             simulated_days: drive.shop.now().days_since(drive.shop.settings().start),
             window: tally.window(),
             first: tally.first(),

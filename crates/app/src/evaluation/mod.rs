@@ -3,6 +3,7 @@
 //! Events are read, mapped and checked as in `accrue ingest`; refused ones are counted and left out.
 
 mod predictions;
+mod search;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use predictions::Predicted;
+pub use search::SEARCH;
 use table::{TableSettings, is_table, known_columns, read_bandit, read_table};
 
 /// Records read at once.
@@ -61,6 +63,8 @@ pub struct Request {
     pub train: PathBuf,
     /// The test file, for protocols that need one.
     pub test: Option<PathBuf>,
+    /// Descriptions of items, for a search.
+    pub items: Option<PathBuf>,
     /// Descriptions of users, for a stream.
     pub users: Option<PathBuf>,
     /// How long `auto` may search.
@@ -93,7 +97,9 @@ pub fn models() -> Value {
         (SIMULATED, "A policy in simulated shops, to test whether the intervals cover the truth."),
     ];
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
-    Value::Array(fitted.chain(ratings).chain(online).chain(policies).collect())
+    let words = json!({"model": search::LEXICAL, "what": "The words of titles, brands, categories, descriptions and attributes.",
+        "protocols": [SEARCH]});
+    Value::Array(fitted.chain(ratings).chain(online).chain(policies).chain([words]).collect())
 }
 
 /// Runs the evaluation with each model; `progress` is called with a share, and of what it is.
@@ -108,11 +114,11 @@ pub fn evaluate(
     let measure = match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => Some(Measure::Ranking(protocol)),
         (None, "ratings") => Some(Measure::Ratings),
-        (None, "stream" | OFF_POLICY | RISK | ARMS) => None,
+        (None, "stream" | OFF_POLICY | RISK | ARMS | SEARCH) => None,
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
-                "there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}, {RISK}, {ARMS}"
+                "there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}"
             );
         }
     };
@@ -128,6 +134,7 @@ pub fn evaluate(
             OFF_POLICY => off_policy(&one, progress),
             RISK => risk(&one, progress),
             ARMS => arms(&one, progress),
+            SEARCH => search::search(&one, progress),
             _ => stream(&one, progress),
         }
     };

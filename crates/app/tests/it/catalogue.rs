@@ -121,3 +121,86 @@ fn a_filter_on_a_field_that_no_item_has_is_refused_on_every_page() {
     assert_eq!(shop.send("DELETE", "/v1/items/A", &[], b"").status, 204);
     assert_eq!(shop.get("/v1/trending?filter=colour:red").status, 200, "a field stays when its last item is retired");
 }
+
+#[test]
+fn a_value_that_cannot_be_read_changes_nothing_and_is_told() {
+    let shop = Shop::open(HttpSettings::default());
+    let mug =
+        json!({"id": "mug", "title": "Red mug", "price": 49.9, "stock": 5, "published_at": "2020-01-01T00:00:00Z"});
+    assert_eq!(shop.post("/v1/items", &json!([mug])).status, 200);
+    let before = shop.get("/v1/items/mug").json();
+    for (field, value) in [
+        ("stock", json!("abc")),
+        ("stock", json!([1])),
+        ("available", json!("perhaps")),
+        ("price", json!("1,234")),
+        ("published_at", json!("soon")),
+    ] {
+        let reason = match field {
+            "available" => "item_bad_availability",
+            "published_at" => "item_bad_time",
+            field => &format!("item_bad_{field}"),
+        };
+        let mut whole = json!({"id": "mug", "title": "Blue mug"});
+        whole[field] = value;
+        for answer in [
+            shop.json("PATCH", "/v1/items", &json!([whole])),
+            shop.json("PUT", "/v1/items/mug", &whole),
+            shop.post("/v1/items", &json!([whole])),
+        ] {
+            assert_eq!(answer.problem(422, "record_refused")["reason"], *reason, "{whole}");
+        }
+        let feed = json!([whole, {"id": "mug", "stock": 5}]);
+        let answer = shop.json("PATCH", "/v1/items", &feed).json();
+        assert_eq!((&answer["refused"][0]["reason"], &answer["unchanged"]), (&json!(reason), &json!(1)));
+        assert_eq!(shop.get("/v1/items/mug").json(), before, "{whole}");
+    }
+    // More was sold than there was.
+    let oversold = shop.json("PATCH", "/v1/items", &json!([{"id": "mug", "stock": -3}])).json();
+    assert_eq!((&oversold["repaired"], &oversold["repairs"]), (&json!(1), &json!({"stock_floored": 1})));
+}
+
+#[test]
+fn repairs_are_told_by_their_reasons_and_misspelt_fields_by_the_near_ones() {
+    let shop = Shop::open(HttpSettings::default());
+    let items = json!([
+        {"id": " a", "titel": "Cup", "colour": "red"},
+        {"id": "b", "title": "<b>Cup</b>", "titel": "Tasse", "stok": 3},
+    ]);
+    let answer = shop.post("/v1/items", &items).json();
+    assert_eq!(answer["repairs"], json!({"markup_removed": 1, "trimmed": 1}));
+    let misspelt = json!([
+        {"name": "stok", "near": "stock", "records": 1},
+        {"name": "titel", "near": "title", "records": 1},
+    ]);
+    assert_eq!(answer["misspelt"], misspelt);
+    assert_eq!(shop.get("/v1/items/b").json()["attributes"]["stok"], 3.0);
+    let changed = shop.json("PATCH", "/v1/items", &json!([{"id": "b", "prize": 9}])).json();
+    assert_eq!(changed["misspelt"][0]["near"], "price");
+    let event = json!({"type": "purchase", "user": "u", "item": "a", "quanttity": 3, "at": "2026-03-01T10:00:00Z"});
+    let taken = shop.post("/v1/events", &json!([event])).json();
+    assert_eq!(taken["misspelt"], json!([{"name": "quanttity", "near": "quantity", "records": 1}]));
+    assert!(shop.post("/v1/events", &json!([view("a", "u")])).json().get("misspelt").is_none());
+}
+
+#[test]
+fn prices_are_printed_and_filtered_as_they_were_sent() {
+    let shop = Shop::open(HttpSettings::default());
+    let prices = [("a", json!(49.9)), ("b", json!("12345678.91")), ("c", json!(12_345_678.9)), ("d", json!(0.1 + 0.2))];
+    let items: Vec<Value> =
+        prices.iter().map(|(id, price)| json!({"id": id, "title": "Cup", "price": price})).collect();
+    assert_eq!(shop.post("/v1/items", &json!(items)).status, 200);
+    settle(&shop, "cup");
+    let text = |id: &str| shop.get(&format!("/v1/items/{id}")).text().to_owned();
+    for (id, printed) in [("a", "49.9"), ("b", "12345678.91"), ("c", "12345678.9"), ("d", "0.3")] {
+        assert!(text(id).contains(&format!("\"price\":{printed},")), "{}", text(id));
+    }
+    let found =
+        |filter: &str| shop.get(&format!("/v1/search?q=cup&filter={filter}&fields=price")).json()["hits"].clone();
+    for (filter, id) in
+        [("price:49.9", "a"), ("price:12345678.91", "b"), ("price:12345678.9", "c"), ("price:..0.3", "d")]
+    {
+        let hits = found(filter);
+        assert_eq!((hits.as_array().unwrap().len(), &hits[0]["id"]), (1, &json!(id)), "{filter}: {hits}");
+    }
+}

@@ -226,6 +226,36 @@ fn the_rate_of_a_published_key_counts_events() {
 }
 
 #[test]
+fn a_body_that_is_refused_is_paid_for() {
+    let web = || {
+        let key = Key {
+            name: "web".into(),
+            key: WEB_KEY.into(),
+            scopes: [Scope::Publish].into(),
+            origins: Vec::new(),
+            rate_limit_per_s: Some(100.0),
+            rate_limit_per_address_per_s: None,
+            weight: None,
+        };
+        Shop::open(HttpSettings { keys: vec![key], ..Default::default() })
+    };
+    let packed = |plain: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut gzip, plain).unwrap();
+        gzip.finish().unwrap()
+    };
+    // A kilobyte that becomes a megabyte costs as much as that, whatever is wrong with it.
+    let blank = packed(&vec![b' '; 1 << 20]);
+    let cut = &blank[..blank.len() - 8];
+    let headers = [("x-api-key", WEB_KEY), ("content-type", "application/json"), ("content-encoding", "gzip")];
+    for (body, code) in [(&blank[..], "malformed_json"), (cut, "broken_encoding")] {
+        let shop = web();
+        shop.send("POST", "/v1/events", &headers, body).problem(400, code);
+        shop.send("POST", "/v1/events", &headers, body).problem(429, "rate_limited");
+    }
+}
+
+#[test]
 fn a_key_for_searching_tells_nothing_about_persons() {
     let shop = shop();
     let own = |kind: &str, item: &str| json!({"type": kind, "user": "u1", "item": item});

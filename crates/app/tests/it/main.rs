@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+mod access;
 mod bench;
 mod browser;
 mod catalogue;
@@ -22,9 +23,12 @@ mod init;
 mod keys;
 mod map;
 mod mappings;
+mod operate;
+mod pages;
 mod poison;
 mod recover;
 mod resets;
 mod retention;
+mod search_pages;
 mod server;
 mod versions;

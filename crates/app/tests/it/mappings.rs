@@ -34,7 +34,7 @@ fn ingested(file: &Path, arguments: &[&str], exported: &str) -> (Value, String, 
 /// A system, its file, what its records are, and how many of them go in and are left out.
 const EXAMPLES: &[(&str, &str, &str, u64, u64)] = &[
     ("shopify-products", "csv", "catalogue", 5, 1),
-    ("shopify-orders", "csv", "events", 4, 1),
+    ("shopify-orders", "csv", "events", 4, 2),
     ("shopify-api-products", "json", "catalogue", 3, 0),
     ("shopify-api-orders", "json", "events", 2, 1),
     ("shopify-pixel", "ndjson", "events", 5, 1),
@@ -94,13 +94,27 @@ fn products_keep_their_texts_prices_and_availability() {
     assert_eq!(medium["description"], "Woven in Porto, 100 % linen.");
     assert_eq!(medium["image"], "https://cdn.shop.example/linen-m.jpg");
     assert_eq!(medium["tags"], serde_json::json!(["linen", "summer"]));
-    assert_eq!(find(&shopify, "id", "LS-L")["stock"], Value::Null, "sold beyond the stock");
-    assert_eq!(find(&shopify, "id", "tea-mug")["price"], 16.5);
+    assert_eq!(medium["attributes"], serde_json::json!({"Size": "M", "Colour": "Blue"}));
+    assert_eq!(medium["categories"], serde_json::json!(["Shirts", "Apparel & Accessories", "Clothing"]));
+    let large = find(&shopify, "id", "LS-L");
+    assert_eq!(large["stock"], Value::Null, "sold beyond the stock");
+    assert_eq!(
+        large["image"], "https://cdn.shop.example/linen-1.jpg",
+        "the picture beside it is another of the product"
+    );
+    let mug = find(&shopify, "id", "Tea mug");
+    assert_eq!((&mug["price"], &mug["attributes"]), (&16.5.into(), &serde_json::json!({})));
     assert_eq!(find(&shopify, "id", "OL-1")["available"], false, "a draft");
     let woo = items("woocommerce-products.csv");
     let small = find(&woo, "id", "SHIRT-S");
     assert_eq!((&small["parent"], &small["price"]), (&"SHIRT".into(), &39.9.into()));
-    assert_eq!(find(&woo, "id", "SHIRT")["categories"], serde_json::json!(["Clothing", "Shirts"]));
+    let shirt = find(&woo, "id", "SHIRT");
+    assert_eq!(shirt["categories"], serde_json::json!(["Clothing", "Shirts", "Home, Garden"]));
+    assert_eq!(
+        (&shirt["attributes"]["Size"], &small["attributes"]["Size"]),
+        (&serde_json::json!(["S", "M"]), &serde_json::json!(["S"]))
+    );
+    assert_eq!(find(&woo, "id", "47")["categories"], serde_json::json!(["Kitchen"]));
     assert_eq!(find(&woo, "id", "46")["available"], false);
     assert_eq!(find(&woo, "id", "OL-1")["available"], false, "a draft");
     let rest = items("woocommerce-api-products.json");
@@ -108,7 +122,8 @@ fn products_keep_their_texts_prices_and_availability() {
     let magento = items("magento-products.csv");
     let mug = find(&magento, "id", "MUG");
     assert_eq!((&mug["price"], &mug["stock"]), (&14.9.into(), &12.into()));
-    assert_eq!(mug["image"], "https://shop.example/media/catalog/product/m/u/mug.jpg");
+    assert_eq!(mug["image"], "/m/u/mug.jpg");
+    assert_eq!(mug["categories"], serde_json::json!(["Kitchen"]));
     assert_eq!(mug["published_at"], "2026-01-06T09:30:00Z");
     let presta = items("prestashop-products.csv");
     let lamp = find(&presta, "id", "3");
@@ -126,17 +141,21 @@ fn orders_and_clicks_keep_shopper_item_and_time() {
     let events = |name: &str| ingested(&example(name), &[], "events").2;
     let orders = events("shopify-orders.csv");
     let second = &orders[1];
-    assert_eq!((&second["item"], &second["user"]), (&"tea-mug".into(), &"ana@mail.example".into()));
+    assert_eq!((&second["item"], &second["user"]), (&"Tea mug".into(), &"ana@mail.example".into()));
     assert_eq!((&second["at"], &second["quantity"]), (&"2026-03-01T09:01:58Z".into(), &2.into()));
     assert_eq!((&orders[2]["user"], &orders[2]["session"]), (&Value::Null, &"#1002".into()));
-    assert_eq!(orders[3]["type"], "return");
+    assert_eq!((&orders[3]["type"], &orders[3]["user"]), (&"return".into(), &"ana@mail.example".into()));
+    let described = ingested(&example("shopify-orders.csv"), &[], "catalogue").2;
+    let described = described.iter().filter(|item| item["title"].is_string());
+    let described: Vec<&str> = described.map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(described, ["LS-S", "LS-M"], "a tip is no product");
     let ga4 = events("ga4-bigquery.ndjson");
     let bought: Vec<&Value> =
         ga4.iter().filter(|event| event["type"] == "purchase").map(|event| &event["item"]).collect();
     assert_eq!(bought, ["LS-S", "TM"]);
     assert_eq!(find(&ga4, "type", "search")["query"], "linen");
     let ubi = events("opensearch-ubi.ndjson");
-    assert_eq!((&ubi[0]["item"], &ubi[0]["position"]), (&"LS-S".into(), &3.into()));
+    assert_eq!((&ubi[0]["item"], &ubi[0]["properties"]["query_id"]), (&"LS-S".into(), &"q-1".into()));
     let segment = events("segment.ndjson");
     let ids: Vec<&str> = segment.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["m-1", "m-2", "m-4", "m-4#2"]);
@@ -216,4 +235,80 @@ fn products_need_no_flag() {
     let output = run(folder.path(), &["ingest", "p.json", "--data", "d"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("use --now"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn files_of_several_systems_go_in_together_products_first() {
+    let (orders, products) = (example("shopify-orders.csv"), example("shopify-products.csv"));
+    let (summary, said, items) = ingested(&orders, &[products.to_str().unwrap()], "catalogue");
+    assert!(
+        said.contains("used --mapping shopify-orders") && said.contains("used --mapping shopify-products"),
+        "{said}"
+    );
+    assert_eq!(summary["quarantined"], serde_json::json!({}));
+    let ids: Vec<&str> = items.iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["LS-S", "LS-M", "LS-L", "Tea mug", "OL-1"], "the orders name these products, and make none");
+    let (summary, ..) = ingested(&products, &["--sync"], "catalogue");
+    assert_eq!((&summary["accepted"], &summary["retired"]), (&summary["accepted"], &0.into()));
+}
+
+#[test]
+fn lines_of_events_make_no_products_of_a_catalogue_that_has_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("items.csv", "id,title,price,stock\nM,Mug,9,3\n");
+    write("orders.csv", "user,sku,name,price,at\nu1,M,Mug,9,2026-03-01\nu1,GONE,Old lamp,80,2026-03-01\n");
+    write(
+        "m.toml",
+        "[fields]\nitem = 'sku'\n[constants]\ntype = 'purchase'\n[item]\ntitle = 'name'\nprice = 'price'\n",
+    );
+    let ingest = |arguments: &[&str], data: &str| {
+        let output = run(folder.path(), &[&["ingest", "--json", "--data", data], arguments].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let titles = |data: &str| {
+        let catalogue = text(&run(folder.path(), &["export", "catalogue", "--data", data]).stdout);
+        let items = catalogue.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        items.filter_map(|item| item["title"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    ingest(&["items.csv", "--items"], "d");
+    let said = ingest(&["orders.csv", "--mapping", "m.toml"], "d");
+    assert!(said.contains("the catalogue lacks and that stay unknown: 1"), "{said}");
+    assert_eq!(titles("d"), ["Mug"]);
+    ingest(&["orders.csv", "--mapping", "m.toml"], "e");
+    assert_eq!(titles("e"), ["Mug", "Old lamp"], "a shop that has no file of products");
+}
+
+#[test]
+fn a_guess_reads_and_prints_a_bounded_part_of_any_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = |unit: &str| unit.repeat((1 << 20) / unit.len());
+    let members: Vec<String> = (0..50_000).map(|n| format!("\"key-{n}\":{{\"a\":1}}")).collect();
+    for (name, content) in [
+        ("cells.csv", long("1234,")),
+        ("name.csv", long("x")),
+        ("row.csv", format!("id,title\n1,{}\n", long("x"))),
+        ("keys.json", format!("{{{}}}", members.join(","))),
+        ("value.json", format!("{{\"id\":\"1\",\"title\":\"{}\"}}", long("x"))),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+        let began = std::time::Instant::now();
+        let output = run(folder.path(), &["ingest", "--guess", name, "--data", "d"]);
+        let n_bytes = output.stdout.len() + output.stderr.len();
+        assert!(n_bytes < 64 << 10, "{name}: {n_bytes} bytes");
+        assert!(began.elapsed().as_secs() < 8, "{name}: {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn misspelt_columns_are_told_in_the_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.csv");
+    std::fs::write(&file, "id,title,prize,stok,colour\n1, Mug ,9,3,red\n2,Cup,8,2,blue\n").unwrap();
+    let output = run(folder.path(), &["ingest", "p.csv", "--items", "--check", "--data", "d"]);
+    let told = text(&output.stdout);
+    assert!(told.contains("`prize` is kept under its name (2 records); was `price` meant?"), "{told}");
+    assert!(told.contains("`stok`") && !told.contains("`colour`"), "{told}");
+    assert!(told.lines().any(|line| line.split_whitespace().eq(["trimmed", "1"])), "{told}");
 }

@@ -105,7 +105,7 @@ pub fn challenge(
         save(&checkpoints, |end| reader.sum_before(end), &now.facts, &now.learner)?;
     }
     let result = result.unwrap_or(ShadowResult { n: 0, challenger: 0.0, current: 0.0, verdict: Verdict::Unproved });
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = started.elapsed().as_millis() as f64 / 1e3;
     let Costs { page_ms, n_params } = costs;
     Ok(ChallengeReport { promoted, why, standing: result, page_ms, n_params, shadowed: end.0 - from.0, seconds })
 }

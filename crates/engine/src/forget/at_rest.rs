@@ -159,6 +159,6 @@ fn report(
         checkpoints_removed,
         replayed,
         state,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: started.elapsed().as_millis() as f64 / 1e3,
     }
 }

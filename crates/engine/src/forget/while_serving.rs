@@ -173,7 +173,7 @@ impl Engine {
         let started = Instant::now();
         tracing::info!(n_users = begun.users.len(), n_records = begun.traces.offsets.len(), "forgetting begins");
         let erased = self.erase(begun)?;
-        Ok(Erased { seconds: started.elapsed().as_secs_f64(), ..erased })
+        Ok(Erased { seconds: started.elapsed().as_millis() as f64 / 1e3, ..erased })
     }
 
     fn erase(&self, begun: Begun) -> Result<Erased, EngineError> {
@@ -188,14 +188,14 @@ impl Engine {
             let mut log = self.running().log.lock().another();
             if traces.follow(&mut log, &users, mentions)? {
                 let erased = self.switch(&users, traces, Some(recovered))?;
-                let writes_waited_ms = waiting.elapsed().as_secs_f64() * 1e3;
+                let writes_waited_ms = waiting.elapsed().as_micros() as f64 / 1e3;
                 return Ok(Erased { replayed, writes_waited_ms, ..erased });
             }
         }
         let _writes = self.inner.writes.blocking_write();
         let waiting = Instant::now();
         let erased = self.switch(&users, traces, None)?;
-        Ok(Erased { writes_waited_ms: waiting.elapsed().as_secs_f64() * 1e3, ..erased })
+        Ok(Erased { writes_waited_ms: waiting.elapsed().as_micros() as f64 / 1e3, ..erased })
     }
 
     /// Learns the log without those records to somewhere near its end; returns what was learned and the number of records. `None` if a

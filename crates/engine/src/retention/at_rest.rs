@@ -94,7 +94,7 @@ pub fn compact(dir: &Path, config: &Config, dry_run: bool) -> Result<Compacted, 
             compacted.served += reader.erase_served(&segment, &spared)?;
         }
     }
-    Ok(Compacted { seconds: started.elapsed().as_secs_f64(), ..compacted })
+    Ok(Compacted { seconds: started.elapsed().as_millis() as f64 / 1e3, ..compacted })
 }
 
 /// Where the log is to begin.

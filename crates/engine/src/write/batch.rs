@@ -1,6 +1,9 @@
 //! The input and the results of the writer, as plain values.
 
-use accrue_event::{EventId, Namespace, RawEvent, RecordKind, Refusal, Timestamp};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use accrue_event::{EventId, MisspeltField, Namespace, RawEvent, RecordKind, Refusal, Timestamp};
 use serde::Serialize;
 
 /// An incoming event, item or user.
@@ -27,19 +30,24 @@ pub enum Sender {
     /// the ids of published keys' events.
     #[default]
     Operator,
-    /// A client with a key that is published in a page. The key's name makes the namespace of the ids.
-    Published(Namespace),
+    /// A client with a key that is published in a page.
+    Published {
+        /// The namespace of the ids, which the key's name makes.
+        namespace: Namespace,
+        /// The client's address, as far as it is known.
+        address: Option<IpAddr>,
+    },
 }
 
 impl Sender {
     /// Whether the events came with a published key.
     pub fn is_published(&self) -> bool {
-        matches!(self, Self::Published(_))
+        matches!(self, Self::Published { .. })
     }
 
     /// Moves the id of an event into the sender's namespace.
     pub(crate) fn claim(&self, raw: &mut RawEvent) {
-        if let Self::Published(namespace) = self {
+        if let Self::Published { namespace, .. } = self {
             namespace.claim(raw);
         }
     }
@@ -48,7 +56,7 @@ impl Sender {
     pub(crate) fn id(&self, id: EventId) -> EventId {
         match self {
             Self::Shop | Self::Operator => id,
-            Self::Published(namespace) => namespace.id(&id),
+            Self::Published { namespace, .. } => namespace.id(&id),
         }
     }
 }
@@ -60,6 +68,8 @@ pub struct Ingested {
     pub accepted: u64,
     /// Accepted after repairs.
     pub repaired: u64,
+    /// The repaired records by the code of each repair; a record may have several.
+    pub repairs: BTreeMap<Box<str>, u64>,
     /// Already known by id, or refused before.
     pub duplicates: u64,
     /// Refused, with reasons, in the order of the batch: put into quarantine, or, of a published key that sends many
@@ -68,9 +78,44 @@ pub struct Ingested {
     /// Refused as before: counted among the duplicates, since the quarantine has them already.
     #[serde(skip)]
     pub refused_again: Vec<Refused>,
+    /// Names that were kept as attributes or properties and are near those of fields, by name.
+    pub misspelt: Vec<MisspeltField>,
     /// The log's end after this batch: its records are before it.
     pub offset: u64,
 }
+
+impl Ingested {
+    /// Counts a record that was taken, with the codes of its repairs.
+    pub fn take<'c>(&mut self, repairs: impl IntoIterator<Item = &'c str>) {
+        let mut is_repaired = false;
+        for code in repairs {
+            is_repaired = true;
+            match self.repairs.get_mut(code) {
+                Some(n) => *n += 1,
+                None => drop(self.repairs.insert(code.into(), 1)),
+            }
+        }
+        *(if is_repaired { &mut self.repaired } else { &mut self.accepted }) += 1;
+    }
+
+    /// Adds the repairs and the misspelt names of another batch.
+    pub fn add_notes(&mut self, repairs: BTreeMap<Box<str>, u64>, misspelt: Vec<MisspeltField>) {
+        for (code, n) in repairs {
+            *self.repairs.entry(code).or_default() += n;
+        }
+        for found in misspelt {
+            let known = self.misspelt.iter().position(|known| known.name == found.name && known.near == found.near);
+            match known {
+                Some(place) => self.misspelt[place].records += found.records,
+                None if self.misspelt.len() < MAX_MISSPELT => self.misspelt.push(found),
+                None => {}
+            }
+        }
+    }
+}
+
+/// Misspelt names that are kept of several batches.
+const MAX_MISSPELT: usize = 32;
 
 /// A refused record of a batch.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -6,8 +6,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use accrue_event::{
-    ContentIds, EventId, ItemId, Outcome, PUBLISHED_PREFIX, RawEvent, RawItem, RawUser, Reason, RecordKind, Refusal,
-    Rejection, Repair, arrival_id, content_hash, lacks_id,
+    ContentIds, Event, EventId, ItemId, MisspeltField, MisspeltFields, Outcome, PUBLISHED_PREFIX, RawEvent, RawItem,
+    RawUser, Reason, RecordKind, Refusal, Rejection, Repair, arrival_id, content_hash, lacks_id,
 };
 use accrue_store::{Body, CheckedEvent, Facts, Offset, PublishedRecord};
 
@@ -17,6 +17,16 @@ use super::published::inert_body;
 use super::writer::Writer;
 use crate::clock::Arrival;
 use crate::error::EngineError;
+use crate::shared::Shared;
+
+/// Adds what was searched for to an event that names the answer of a search.
+fn fill_query(shared: &Shared, event: &mut Event) {
+    if event.query.is_none()
+        && let Some(answer) = &event.recommendation_id
+    {
+        event.query = shared.recent_searches.words(answer);
+    }
+}
 
 /// A batch after each of its events was judged by itself.
 #[derive(Default)]
@@ -26,6 +36,8 @@ struct Judged {
     refusals: Vec<(usize, Refusal)>,
     /// Of the refusals by the check: the place in `refusals`, and the event's id if it can be read.
     rejected_ids: Vec<(usize, Option<EventId>)>,
+    /// Names of properties that are near those of fields.
+    misspelt: Vec<MisspeltField>,
 }
 
 impl Writer {
@@ -44,7 +56,9 @@ impl Writer {
         let facts = shared.facts.read();
         let mut judged = self.judge_each(batch, sender, arrival, before as u64, &facts, group);
         let mut same = self.drop_known_refusals(&mut judged, group)?;
-        let Judged { passed, refusals, .. } = judged;
+        judged.passed.iter_mut().for_each(|checked| fill_query(&shared, &mut checked.event));
+        let Judged { passed, refusals, misspelt, .. } = judged;
+        outcome.misspelt = misspelt;
         same += if sender.is_published() {
             self.refuse_published(refusals, &facts, arrival.stamp, group, &mut outcome, bodies)?
         } else {
@@ -65,7 +79,7 @@ impl Writer {
                 Some(Content::Hash(_)) => conflicting += 1,
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
-                    *(if checked.repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
+                    outcome.take(checked.repairs.iter().map(|code| &**code));
                     bodies.push(self.admit(checked, sender, arrival, &facts, group));
                 }
             }
@@ -88,7 +102,8 @@ impl Writer {
         group: &NewInGroup,
     ) -> Judged {
         let mut judged = Judged { passed: Vec::with_capacity(batch.len()), ..Judged::default() };
-        let Judged { passed, refusals, rejected_ids } = &mut judged;
+        let Judged { passed, refusals, rejected_ids, .. } = &mut judged;
+        let mut misspelt = MisspeltFields::default();
         let mut ids = ContentIds::default();
         let mut unknown = UnknownItems::new(facts, group, self.check.settings().max_unknown_items);
         for (index, incoming) in batch.into_iter().enumerate() {
@@ -107,8 +122,9 @@ impl Writer {
             }
             ids.assign(&mut raw);
             sender.claim(&mut raw);
+            misspelt.look_at_event(&raw);
             let outcome = self.check.judge(&raw, arrival.clock, |item| facts.known_item(item));
-            let outcome = if sender.is_published() { outcome } else { unknown.admit(outcome) };
+            let outcome = if sender.is_published() { self.bounded(outcome) } else { unknown.admit(outcome) };
             match outcome {
                 Outcome::Accepted(event) => passed.push(CheckedEvent { event, repairs: Vec::new(), raw: None }),
                 Outcome::Repaired(mut event, mut repairs) => {
@@ -131,6 +147,7 @@ impl Writer {
                 }
             }
         }
+        judged.misspelt = misspelt.into_vec();
         judged
     }
 
@@ -138,7 +155,7 @@ impl Writer {
     /// duplicate even if the rules would refuse it now: a batch that is sent again because its answer was lost must not
     /// be refused for the rate that it caused itself.
     fn drop_known_refusals(&self, judged: &mut Judged, group: &NewInGroup) -> Result<u64, EngineError> {
-        let Judged { passed, refusals, rejected_ids } = judged;
+        let Judged { passed, refusals, rejected_ids, .. } = judged;
         // Most batches have no rejected event.
         if rejected_ids.is_empty() {
             return Ok(0);
@@ -174,7 +191,7 @@ impl Writer {
         let named = checked.event.item.as_ref();
         let item = named.and_then(|item| facts.known_item(item));
         let inert = if sender.is_published() {
-            self.admit_published(&checked.event, facts, arrival.stamp, group).err()
+            self.admit_published(&checked.event, sender, facts, arrival.stamp, group).err()
         } else {
             group.items.extend(named.filter(|_| item.is_none()).cloned());
             None
@@ -200,7 +217,9 @@ impl Writer {
         let mut listed = BTreeSet::new();
         let records = readable(items, &mut refusals);
         let mut names_all = refusals.is_empty();
+        let mut misspelt = MisspeltFields::default();
         for (index, raw) in records {
+            misspelt.look_at_item(&raw);
             match self.check.judge_item(&raw) {
                 Err(rejection) => {
                     match self.check.item_id(&raw) {
@@ -217,11 +236,12 @@ impl Writer {
                         outcome.duplicates += 1;
                         continue;
                     }
-                    *(if repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
+                    outcome.take(repairs.iter().map(Repair::code));
                     bodies.push(Body::Item(Box::new(item)));
                 }
             }
         }
+        outcome.misspelt = misspelt.into_vec();
         // A feed of which nothing can be used is no catalogue.
         let any_taken = outcome.accepted + outcome.repaired + outcome.duplicates > 0;
         if sync && names_all && any_taken {
@@ -247,7 +267,7 @@ impl Writer {
                 }
                 Ok((user, _)) if facts.described_user(&user.id) == Some(&user) => outcome.duplicates += 1,
                 Ok((user, repairs)) => {
-                    *(if repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
+                    outcome.take(repairs.iter().map(Repair::code));
                     bodies.push(Body::User(user));
                 }
             }

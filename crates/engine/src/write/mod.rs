@@ -10,11 +10,13 @@
 //! | `group` | what the batches of one commit add, before the facts have it |
 //! | `patch` | changes of some fields of items |
 //! | `published` | which effects events of a published key may have |
+//! | `addresses` | how many sessions of one address count for one item |
 //! | `quarantine` | judges quarantined records again, or drops them |
 //! | `served` | answers that wait to be recorded |
 //! | `index_change` | changes of the catalogue for the search index |
 //! | `search_index` | the search index's thread, which follows the catalogue |
 
+mod addresses;
 pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod group;

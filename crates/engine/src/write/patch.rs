@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use accrue_event::{Item, ItemId, ItemPatch, RawPatch, Reason, RecordKind, Rejection, Repair};
+use accrue_event::{Item, ItemId, ItemPatch, MisspeltFields, RawPatch, Reason, RecordKind, Rejection, Repair};
 use accrue_store::{Body, Facts};
 
 use super::batch::{Incoming, Ingested, Refused};
@@ -19,6 +19,7 @@ impl Writer {
     pub fn patches(&mut self, patches: Vec<Incoming<RawPatch>>) -> Result<Ingested, EngineError> {
         let mut bodies = Vec::new();
         let mut outcome = Ingested::default();
+        let mut misspelt = MisspeltFields::default();
         let shared = self.shared.clone();
         let facts = shared.facts.read();
         // Looked up only, never iterated.
@@ -27,6 +28,7 @@ impl Writer {
             let judged = match incoming {
                 Incoming::Refused(refusal) => Err(refusal.rejection),
                 Incoming::Record(raw) => {
+                    misspelt.look_at_item(&raw.item);
                     self.check.patched_id(&raw).and_then(|id| self.patch(&facts, &mut changed, id, &raw))
                 }
             };
@@ -37,12 +39,13 @@ impl Writer {
                 }
                 Ok(None) => outcome.duplicates += 1,
                 Ok(Some((body, repairs))) => {
-                    *(if repairs.is_empty() { &mut outcome.accepted } else { &mut outcome.repaired }) += 1;
+                    outcome.take(repairs.iter().map(Repair::code));
                     bodies.push(body);
                 }
             }
         }
         drop(facts);
+        outcome.misspelt = misspelt.into_vec();
         self.finish(outcome, Vec::new(), bodies)
     }
 

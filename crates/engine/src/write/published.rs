@@ -3,13 +3,13 @@
 //! In: its events that passed the check, and those that did not. Out: whether an event has an effect, and which refused
 //! records are kept. An event about an item that neither the catalogue nor an event of the shop's own names has none,
 //! so that no name of an attacker's reaches a page, the models or the memory; nor has an event of a guest beyond the
-//! limits of `check.published`, or a purchase or a return, which the shop's own backend reports. The decisions depend
-//! on the settings and on the log alone and are written into it.
+//! limits of `check.published`, one of a session too many of an address ([`super::addresses`]), or a purchase or a
+//! return, which the shop's own backend reports. The decisions are written into the log, so a replay decides nothing.
 
 use std::collections::BTreeMap;
 
-use accrue_event::{Event, EventType, RawEvent, Refusal, Timestamp};
-use accrue_store::{Body, CheckedEvent, Facts, InertReason, PublishedRecord, shopper_name};
+use accrue_event::{Attribute, Event, EventType, Outcome, RawEvent, Refusal, Repair, Timestamp};
+use accrue_store::{Body, CheckedEvent, Facts, InertReason, PublishedRecord, shopper_hash, shopper_name};
 
 use super::batch::{Ingested, Refused, Sender};
 use super::group::NewInGroup;
@@ -20,17 +20,38 @@ use crate::error::EngineError;
 const HOURS_IN_QUARANTINE: u64 = 20;
 
 impl Writer {
-    /// The record as it was sent, where it is kept beside the repaired event: whole, or not at all.
+    /// The record as it was sent, which is kept beside the repaired event. Of a published key it is not: nearly every
+    /// event of a page is repaired, because it has no time, and would take its place on the disk twice.
     pub(super) fn kept_json(&self, raw: &RawEvent, sender: &Sender) -> Option<Box<str>> {
-        let most = self.check.settings().published.max_kept_bytes;
-        let json = raw.to_json();
-        (!sender.is_published() || json.len() <= most).then(|| json.into())
+        (!sender.is_published()).then(|| raw.to_json().into())
+    }
+
+    /// An event of a published key with as many of its properties as fit into `check.published.max_kept_bytes`.
+    pub(super) fn bounded(&self, outcome: Outcome) -> Outcome {
+        let (mut event, mut repairs) = match outcome {
+            Outcome::Accepted(event) => (event, Vec::new()),
+            Outcome::Repaired(event, repairs) => (event, repairs),
+            refused @ Outcome::Quarantined(_) => return refused,
+        };
+        let mut room = self.check.settings().published.max_kept_bytes;
+        let n_properties = event.properties.len();
+        event.properties.retain(|name, value| {
+            let n_bytes = name.len() + bytes_of(value);
+            let fits = n_bytes <= room;
+            room -= if fits { n_bytes } else { 0 };
+            fits
+        });
+        if event.properties.len() < n_properties && !repairs.contains(&Repair::PropertyDropped) {
+            repairs.push(Repair::PropertyDropped);
+        }
+        if repairs.is_empty() { Outcome::Accepted(event) } else { Outcome::Repaired(event, repairs) }
     }
 
     /// Whether an event of a published key has an effect; makes its shopper known to the group.
     pub(super) fn admit_published(
-        &self,
+        &mut self,
         event: &Event,
+        sender: &Sender,
         facts: &Facts,
         received_at: Timestamp,
         group: &mut NewInGroup,
@@ -46,6 +67,14 @@ impl Writer {
             return Err(InertReason::Order);
         }
         let shopper = event.shopper();
+        if let (Sender::Published { address: Some(address), .. }, Some(item)) = (sender, &event.item)
+            && event.event_type != EventType::Impression
+        {
+            let most = settings.sessions_per_item as usize;
+            if !self.addresses.admit(*address, item, shopper_hash(&shopper), received_at, most) {
+                return Err(InertReason::TooManySessions);
+            }
+        }
         if facts.shopper(&shopper).is_some() {
             return Ok(());
         }
@@ -104,6 +133,15 @@ impl Writer {
             bodies.push(Body::Published(Box::new(PublishedRecord::Refusals { kept, counted })));
         }
         Ok(n_known)
+    }
+}
+
+/// Bytes of a value in the log, about.
+fn bytes_of(value: &Attribute) -> usize {
+    match value {
+        Attribute::Text(text) => text.len(),
+        Attribute::List(texts) => texts.iter().map(|text| text.len() + 1).sum(),
+        Attribute::Number(_) | Attribute::Bool(_) => 8,
     }
 }
 

@@ -87,6 +87,8 @@ pub(crate) struct Indexer {
     reader: SearchReader,
     index: Option<SearchIndex>,
     retry: Backoff,
+    /// The next item whose texts may be suggested; `None` once the catalogue was read to its end.
+    unread: Option<ItemIdx>,
     /// Failures since the index last worked that its files may have caused.
     n_failures: u32,
 }
@@ -102,24 +104,27 @@ impl Indexer {
         if index.is_none() {
             retry.fail();
         }
-        Self { dir: dir.into(), settings: settings.clone(), shared, reader, index, retry, n_failures }
+        Self { dir: dir.into(), settings: settings.clone(), shared, reader, index, retry, n_failures, unread: Some(0) }
     }
 
     /// Serves the queue until its sender is gone, then commits what is left. What there is no time for is added at the next start.
     pub fn run(mut self, changes: &Receiver<IndexChange>) {
         let started = Instant::now();
         loop {
+            self.read_suggestions();
             let Some(index) = &mut self.index else {
                 match self.reopen(changes) {
                     Ok(()) => continue,
                     Err(Ended) => return,
                 }
             };
-            let change = changes.recv_timeout(PATIENCE);
+            let patience = if self.unread.is_some() { Duration::ZERO } else { PATIENCE };
+            let change = changes.recv_timeout(patience);
             let ended = matches!(change, Err(RecvTimeoutError::Disconnected));
             let must_stop = self.shared.must_stop();
-            let mut changes = change.into_iter().chain(changes.try_iter().take(CHANGES));
-            let done = changes.try_for_each(|change| apply(index, change));
+            let changes: Vec<IndexChange> = change.into_iter().chain(changes.try_iter().take(CHANGES)).collect();
+            suggest(&self.shared, &changes);
+            let done = changes.into_iter().try_for_each(|change| apply(index, change));
             let done = done.and_then(|()| match ended && !must_stop {
                 true => index.commit().map(|()| true),
                 false => index.commit_if_due(started.elapsed().as_millis() as u64),
@@ -136,6 +141,18 @@ impl Indexer {
                 return;
             }
         }
+    }
+
+    /// Takes in the texts of some more items, after the start. Changes meanwhile come through the queue.
+    fn read_suggestions(&mut self) {
+        let Some(next) = self.unread else { return };
+        let items: Vec<IndexChange> = {
+            let facts = self.shared.facts.read();
+            let end = facts.entries().len() as ItemIdx;
+            (next..end).take(CHUNK).map(|item| IndexChange::of_item(&facts, item)).collect()
+        };
+        suggest(&self.shared, &items);
+        self.unread = (!items.is_empty()).then_some(next + items.len() as ItemIdx);
     }
 
     fn fail(&mut self, error: &SearchError) {
@@ -158,6 +175,7 @@ impl Indexer {
             }
         }
         while changes.try_recv().is_ok() {}
+        self.unread = Some(0);
         self.shared.search.lock().state = IndexState::Building;
         match self.fill() {
             Ok(index) => {
@@ -205,6 +223,20 @@ impl Indexer {
         index.set_covered(covered.0);
         index.commit()?;
         Ok(Some(index))
+    }
+}
+
+/// Keeps what can be suggested.
+fn suggest(shared: &Shared, changes: &[IndexChange]) {
+    let items = changes.iter().filter_map(|change| match change {
+        IndexChange::Item(item, described) => Some((*item, Some(&**described))),
+        IndexChange::Removed(item) => Some((*item, None)),
+        IndexChange::Covered(_) => None,
+    });
+    let mut items = items.peekable();
+    if items.peek().is_some() {
+        let mut suggestions = shared.suggestions.write();
+        items.for_each(|(item, described)| suggestions.set(item, described));
     }
 }
 

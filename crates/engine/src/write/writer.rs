@@ -7,6 +7,7 @@ use accrue_event::{Check, Timestamp};
 use accrue_store::{Body, Detached, Log, LogReader, Offset, Record};
 use accrue_train::find_look_back;
 
+use super::addresses::AddressCounts;
 use super::job::Edit;
 use crate::backoff::Backoff;
 use crate::clock::ArrivalClock;
@@ -23,6 +24,8 @@ pub(crate) struct Writer {
     pub check: Check,
     pub shared: Arc<Shared>,
     pub clock: ArrivalClock,
+    /// What events of published keys have counted for, by address.
+    pub(super) addresses: AddressCounts,
     retry: Backoff,
 }
 
@@ -36,6 +39,7 @@ impl Writer {
             log,
             check,
             shared,
+            addresses: AddressCounts::default(),
             retry: RETRY,
             clock: ArrivalClock::new(last.map(|record| record.received_at)),
         }

@@ -1,5 +1,7 @@
 //! Events of published keys: what they may leave behind is decided once, written down, and found again by a replay.
 
+use std::net::IpAddr;
+
 use accrue_engine::{Config, Engine, Incoming, Ingested, Sender, digest, replay};
 use accrue_event::{Namespace, RawEvent};
 
@@ -11,9 +13,14 @@ fn event(id: &str, kind: &str, session: &str, item: &str) -> String {
     format!(r#"{{"id":"{id}","type":"{kind}","session":"{session}","item":"{item}","at":1760000000000}}"#)
 }
 
+/// A page, as a client of this address sends with its key.
+fn web(address: Option<IpAddr>) -> Sender {
+    Sender::Published { namespace: Namespace::of_key("web"), address }
+}
+
 fn publish(engine: &Engine, lines: impl IntoIterator<Item = String>) -> Ingested {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(engine.ingest_from(Sender::Published(Namespace::of_key("web")), batch(lines))).unwrap()
+    runtime.block_on(engine.ingest_from(web(None), batch(lines))).unwrap()
 }
 
 #[test]
@@ -64,9 +71,8 @@ fn what_waits_in_the_same_group_decides_as_if_it_came_before() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let n_inert = runtime.block_on(async {
         let own = engine.ingest_from(Sender::Shop, batch([event("a", "view", "g", "new")]));
-        let web = Sender::Published(Namespace::of_key("web"));
         let published =
-            engine.ingest_from(web, batch([event("b", "view", "p", "new"), event("c", "view", "p", "invented")]));
+            engine.ingest_from(web(None), batch([event("b", "view", "p", "new"), event("c", "view", "p", "invented")]));
         let (own, published) = tokio::join!(own, published);
         assert_eq!((own.unwrap().accepted, published.unwrap().accepted), (1, 2));
         engine.status().published.inert["unknown_item"]
@@ -138,4 +144,55 @@ fn items_that_only_events_name_are_bounded() {
     engine.wait_until_learned();
     engine.close().unwrap();
     assert_eq!(replay(dir.path(), &config, None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn invented_sessions_of_one_address_do_not_make_an_item_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    let own =
+        (0..60).map(|n| event(&format!("own{n}"), "view", &format!("g{n}"), if n < 50 { "best" } else { "slow" }));
+    engine.ingest(batch(own)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let flood = (0..500).map(|n| event(&format!("f{n}"), "view", &format!("invented{n}"), "slow"));
+    let from = web(Some(IpAddr::from([203, 0, 113, 9])));
+    assert_eq!(runtime.block_on(engine.ingest_from(from, batch(flood))).unwrap().accepted, 500);
+    assert_eq!(engine.status().published.inert["too_many_sessions"], 470);
+    // Nor does a dislike of a visitor take anything from what others see.
+    let dislikes = (0..200).map(|n| event(&format!("d{n}"), "dislike", &format!("cross{n}"), "best"));
+    assert_eq!(publish(&engine, dislikes).accepted, 200);
+    engine.wait_until_learned();
+    let first = engine.trending(&Default::default()).unwrap().items;
+    assert_eq!(first[0].id.as_str(), "best");
+    engine.close().unwrap();
+    assert_eq!(replay(dir.path(), &Config::default(), None, true).unwrap().equal, Some(true));
+}
+
+#[test]
+fn an_event_of_a_published_key_takes_a_bounded_place_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Config::default()).unwrap();
+    engine.ingest(batch([event("own", "view", "g", "i1")])).unwrap();
+    let long = "x".repeat(900);
+    let properties: Vec<String> = (0..60).map(|n| format!(r#""p{n:02}":"{long}""#)).collect();
+    let line =
+        format!(r#"{{"id":"a","type":"view","session":"s","item":"i1","at":1760000000000,{}}}"#, properties.join(","));
+    assert_eq!(publish(&engine, [line.clone()]).repaired, 1);
+    assert_eq!(publish(&engine, [line]).duplicates, 1, "what is left out is no other content");
+    // Without a time it is repaired, and not kept a second time as it was sent.
+    publish(&engine, [r#"{"id":"b","type":"view","session":"s","item":"i1"}"#.to_owned()]);
+    engine.close().unwrap();
+    let mut log = accrue_store::LogReader::open(dir.path()).unwrap();
+    let mut published = Vec::new();
+    log.read(accrue_store::Offset(0), 10, |record| {
+        if let accrue_store::Body::Event(checked) = record.body
+            && checked.event.id.is_published()
+        {
+            published.push(checked);
+        }
+    })
+    .unwrap();
+    assert_eq!(published.len(), 2);
+    assert!(published.iter().all(|checked| checked.raw.is_none()));
+    assert_eq!(published[0].event.properties.len(), 2);
 }

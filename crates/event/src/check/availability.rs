@@ -1,12 +1,13 @@
 //! Whether an item may be shown, read from the words that shop systems use for it.
 //!
-//! A word that is not understood hides the item, as a repair that the counters show: an item that is sold out and shown
-//! costs more than one that is hidden until its feed is corrected. The same holds for a word in place of the number of
-//! pieces. Attributes in which shop systems mark drafts and removed products hide an item, whatever its availability says.
+//! A word that is not understood refuses the record, and so does one in place of the number of pieces: what the
+//! catalogue has stays, and neither is a product shown that may be sold out, nor one taken off sale by a typing error.
+//! Attributes in which shop systems mark drafts and removed products hide an item, whatever its availability says.
 
+use super::number::excerpt;
 use super::repairs::Repairs;
 use super::text::prefix;
-use super::verdict::Repair;
+use super::verdict::{Reason, Rejection, Repair};
 use crate::raw_value::RawValue;
 
 /// No known word is longer, the address of schema.org included.
@@ -95,21 +96,34 @@ const NEGATIONS: &[&str] = &[
     "épuisé",
 ];
 
+/// The field `available`, with each of the names that it has elsewhere.
+pub(super) fn other_names() -> impl Iterator<Item = (&'static str, &'static str)> + Clone {
+    OTHER_NAMES.iter().map(|name| ("available", *name))
+}
+
 /// The availability that a record states; `None` if it states none.
-pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)], repairs: &mut Repairs) -> Option<bool> {
+///
+/// # Errors
+/// If it states one in a word that is not known.
+pub(super) fn read(value: &RawValue, attributes: &[(Box<str>, RawValue)]) -> Result<Option<bool>, Rejection> {
     if attributes.iter().any(|(name, value)| is_hidden_by(name, value)) {
-        return Some(false);
+        return Ok(Some(false));
     }
-    if value.is_missing() {
-        return attributes.iter().rev().find_map(|(name, value)| {
-            let name = compact(name)?;
-            OTHER_NAMES.contains(&name.as_str()).then(|| understood(value)).flatten()
-        });
-    }
-    Some(understood(value).unwrap_or_else(|| {
-        repairs.note(Repair::AvailabilityUnknown);
-        false
-    }))
+    let is_other = |name: &str| compact(name).is_some_and(|name| OTHER_NAMES.contains(&name.as_str()));
+    let of_other = || attributes.iter().rev().find(|(name, value)| !value.is_missing() && is_other(name));
+    let (name, value) = match value.is_missing() {
+        false => ("available", value),
+        true => match of_other() {
+            Some((name, value)) => (&**name, value),
+            None => return Ok(None),
+        },
+    };
+    let unknown = || {
+        let name = prefix(name, MAX_BYTES);
+        let detail = format!("{name}: {} does not say whether the item can be bought", excerpt(value));
+        Rejection::new(Reason::BadAvailability, detail)
+    };
+    understood(value).map(Some).ok_or_else(unknown)
 }
 
 /// Whether an attribute says that the product is not to be shown.
@@ -125,19 +139,18 @@ fn is_hidden_by(name: &str, value: &RawValue) -> bool {
         || (is_in(STATES) && state().is_some_and(|state| HIDDEN_STATES.contains(&state.as_str())))
 }
 
-/// The pieces that a text in place of their number states, such as `10+`, `5 pcs`, `sold out` or `in stock`; `None` if there
-/// are some and nothing says how many. A text that is not understood states none.
-pub(super) fn pieces(text: &str, repairs: &mut Repairs) -> Option<u32> {
+/// The pieces that a text in place of their number states, such as `10+`, `5 pcs`, `sold out` or `in stock`. The inner
+/// `None` are some of which nothing says how many, the outer a text that is not understood.
+pub(super) fn pieces(text: &str, repairs: &mut Repairs) -> Option<Option<u32>> {
     match word(text) {
-        Some(true) => return None,
-        Some(false) => return Some(0),
+        Some(true) => return Some(None),
+        Some(false) => return Some(Some(0)),
         None => {}
     }
     let text = prefix(text.trim_start_matches(|c: char| c.is_whitespace() || ">≥~+".contains(c)), MAX_BYTES);
-    let digits = &text[..text.bytes().take_while(u8::is_ascii_digit).count()];
-    let n = digits.parse();
-    repairs.note(if n.is_ok() { Repair::NumberFromText } else { Repair::AvailabilityUnknown });
-    Some(n.unwrap_or(0))
+    let n = text[..text.bytes().take_while(u8::is_ascii_digit).count()].parse().ok()?;
+    repairs.note(Repair::NumberFromText);
+    Some(Some(n))
 }
 
 fn understood(value: &RawValue) -> Option<bool> {
@@ -215,10 +228,8 @@ fn compact(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn read_text(text: &str) -> (Option<bool>, bool) {
-        let mut repairs = Repairs::default();
-        let said = read(&RawValue::text(text), &[], &mut repairs);
-        (said, repairs.as_slice() == [Repair::AvailabilityUnknown])
+    fn read_text(text: &str) -> Option<Option<bool>> {
+        read(&RawValue::text(text), &[]).ok()
     }
 
     #[test]
@@ -226,17 +237,17 @@ mod tests {
         for shown in
             ["in stock", "InStock", "in_stock", "https://schema.org/InStock", "http://schema.org/PreOrder", "instock"]
         {
-            assert_eq!(read_text(shown), (Some(true), false), "{shown}");
+            assert_eq!(read_text(shown), Some(Some(true)), "{shown}");
         }
         for shown in
             ["TRUE", "1", "12", "yes", "onbackorder", "available for order", "auf Lager", "active", "schema:InStock"]
         {
-            assert_eq!(read_text(shown), (Some(true), false), "{shown}");
+            assert_eq!(read_text(shown), Some(Some(true)), "{shown}");
         }
         for hidden in
             ["out of stock", "OutOfStock", "https://schema.org/SoldOut", "Sold Out", "discontinued", "f", "off", "0"]
         {
-            assert_eq!(read_text(hidden), (Some(false), false), "{hidden}");
+            assert_eq!(read_text(hidden), Some(Some(false)), "{hidden}");
         }
         for hidden in [
             "0.0",
@@ -248,37 +259,32 @@ mod tests {
             "rupture de stock",
             "http://www.schema.org/Discontinued",
         ] {
-            assert_eq!(read_text(hidden), (Some(false), false), "{hidden}");
+            assert_eq!(read_text(hidden), Some(Some(false)), "{hidden}");
         }
         for hidden in ["Sold out until May", "currently not available", "leider nicht mehr lieferbar", "No longer sold"]
         {
-            assert_eq!(read_text(hidden), (Some(false), false), "{hidden}");
+            assert_eq!(read_text(hidden), Some(Some(false)), "{hidden}");
         }
-        assert_eq!(read_text("  "), (None, false));
+        assert_eq!(read_text("  "), Some(None));
     }
 
     #[test]
     fn a_text_in_place_of_the_number_of_pieces_is_read_or_states_none() {
-        let read = |text: &str| {
-            let mut repairs = Repairs::default();
-            let n = pieces(text, &mut repairs);
-            (n, repairs.as_slice() == [Repair::AvailabilityUnknown])
-        };
-        assert_eq!(read("in stock"), (None, false));
+        let read = |text: &str| pieces(text, &mut Repairs::default());
+        assert_eq!(read("in stock"), Some(None));
         for (text, n) in
             [("sold out", 0), ("out of stock, back in 3 weeks", 0), ("10+", 10), ("> 100", 100), ("5 pcs", 5)]
         {
-            assert_eq!(read(text), (Some(n), false), "{text}");
+            assert_eq!(read(text), Some(Some(n)), "{text}");
         }
         for text in ["ask us", "?", "NaN", "in 3 weeks", "99999999999999999999x"] {
-            assert_eq!(read(text), (Some(0), true), "{text}");
+            assert_eq!(read(text), None, "{text}");
         }
     }
 
     #[test]
     fn a_draft_or_removed_product_is_hidden_whatever_its_availability() {
-        let of =
-            |name: &str, value: RawValue| read(&RawValue::Bool(true), &[(name.into(), value)], &mut Repairs::default());
+        let of = |name: &str, value: RawValue| read(&RawValue::Bool(true), &[(name.into(), value)]).unwrap();
         for (name, value) in [
             ("status", RawValue::text("Draft")),
             ("catalog_visibility", RawValue::text("hidden")),
@@ -302,30 +308,27 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_not_understood_hides_the_item_and_is_told() {
+    fn a_word_that_is_not_understood_refuses_the_record() {
         for unknown in ["perhaps", "ask us", "?", "NaN", "https://schema.org/Whatever"] {
-            assert_eq!(read_text(unknown), (Some(false), true), "{unknown}");
+            assert_eq!(read_text(unknown), None, "{unknown}");
         }
-        assert_eq!(read_text(&"in stock ".repeat(100)), (Some(false), true));
+        assert_eq!(read_text(&"in stock ".repeat(100)), None);
         for value in [RawValue::List(Vec::new()), RawValue::Other("{}".into()), RawValue::Float(f64::NAN)] {
-            let mut repairs = Repairs::default();
-            assert_eq!(read(&value, &[], &mut repairs), Some(false));
-            assert_eq!(repairs.as_slice(), [Repair::AvailabilityUnknown]);
+            let rejection = read(&value, &[]).unwrap_err();
+            assert_eq!(rejection.reason, Reason::BadAvailability);
+            assert!(rejection.detail.starts_with("available: "), "{rejection}");
         }
-        let mut repairs = Repairs::default();
-        assert_eq!(read(&RawValue::Float(0.0), &[], &mut repairs), Some(false));
-        assert_eq!(repairs.as_slice(), []);
+        assert_eq!(read(&RawValue::Float(0.0), &[]), Ok(Some(false)));
     }
 
     #[test]
     fn the_fields_of_other_systems_count_where_availability_itself_is_missing() {
-        let of = |name: &str, word: &str| {
-            read(&RawValue::Null, &[(name.into(), RawValue::text(word))], &mut Repairs::default())
-        };
-        assert_eq!(of("stock_status", "outofstock"), Some(false));
-        assert_eq!(of("availability", "out of stock"), Some(false));
-        assert_eq!(of("is_in_stock", "1"), Some(true));
+        let of = |name: &str, word: &str| read(&RawValue::Null, &[(name.into(), RawValue::text(word))]).ok();
+        assert_eq!(of("stock_status", "outofstock"), Some(Some(false)));
+        assert_eq!(of("availability", "out of stock"), Some(Some(false)));
+        assert_eq!(of("is_in_stock", "1"), Some(Some(true)));
+        assert_eq!(of("availability", " "), Some(None));
         assert_eq!(of("availability", "in two weeks"), None);
-        assert_eq!(of("colour", "off"), None);
+        assert_eq!(of("colour", "off"), Some(None));
     }
 }

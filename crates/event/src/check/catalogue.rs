@@ -1,5 +1,6 @@
-//! The check of items and users. A fault in an optional field loses only that field; a wrong price rejects the record,
-//! because it would be shown to shoppers.
+//! The check of items and users. A fault in an optional text loses only that field. A price, a stock, an availability
+//! or a date of publication that cannot be read refuses the record, of a whole description as of a change: they decide
+//! what shoppers are shown, and neither of the two possible guesses is right. What the catalogue has of the item stays.
 
 use std::borrow::Cow;
 
@@ -18,7 +19,7 @@ use super::verdict::{Reason, Rejection, Repair};
 use crate::raw::{RawItem, RawUser};
 use crate::raw_patch::{ATTRIBUTES, RawPatch};
 use crate::raw_value::RawValue;
-use crate::{Attributes, CheckSettings, Item, ItemId, Timestamp, User, UserId};
+use crate::{Attributes, CheckSettings, Item, ItemId, Price, Timestamp, User, UserId};
 
 impl Check {
     /// The item of a description, and the repairs made to it.
@@ -45,12 +46,12 @@ impl Check {
             brand: prose.line(&raw.brand, &mut repairs),
             categories: prose.list(&raw.categories, &mut repairs).unwrap_or_default(),
             tags: prose.list(&raw.tags, &mut repairs).unwrap_or_default(),
-            price: rules::price(&raw.price, &mut repairs)?,
+            price: price(&raw.price, &mut repairs)?,
             currency: currency(&raw.currency, &mut repairs),
             image: short(&nested::address(&raw.image, &mut repairs), &mut repairs),
-            available: availability::read(&raw.available, &raw.attributes, &mut repairs).unwrap_or(true),
-            stock: stock(&raw.stock, &mut repairs),
-            published_at: time(&raw.published_at, &mut repairs),
+            available: availability::read(&raw.available, &raw.attributes)?.unwrap_or(true),
+            stock: stock(&raw.stock, &mut repairs)?.flatten(),
+            published_at: time(&raw.published_at, &mut repairs)?,
             attributes: prose.attributes(&raw.attributes, &mut repairs),
             locale,
         };
@@ -72,7 +73,7 @@ impl Check {
     }
 
     /// The item `before` after a partial description, and the repairs made to that. What the description leaves out stays,
-    /// and so does a field whose new value cannot be read. The id of the description is ignored: the caller knows which
+    /// and so does a text whose new value cannot be read. The id of the description is ignored: the caller knows which
     /// item is meant. Bounds hold for the item as a whole: attributes beyond them are left out.
     ///
     /// # Errors
@@ -104,14 +105,17 @@ impl Check {
         if let Some(tags) = prose.list(&raw.tags, &mut repairs) {
             item.tags = tags;
         }
-        set(&mut item.price, rules::price(&raw.price, &mut repairs)?);
+        set(&mut item.price, price(&raw.price, &mut repairs)?);
         set(&mut item.currency, currency(&raw.currency, &mut repairs));
         set(&mut item.image, short(&nested::address(&raw.image, &mut repairs), &mut repairs));
-        if let Some(available) = availability::read(&raw.available, &raw.attributes, &mut repairs) {
+        if let Some(available) = availability::read(&raw.available, &raw.attributes)? {
             item.available = available;
         }
-        set(&mut item.stock, stock(&raw.stock, &mut repairs));
-        set(&mut item.published_at, time(&raw.published_at, &mut repairs));
+        // A stock of which the number is not known is a change too: the item was sold out and is not any more.
+        if let Some(stock) = stock(&raw.stock, &mut repairs)? {
+            item.stock = stock;
+        }
+        set(&mut item.published_at, time(&raw.published_at, &mut repairs)?);
         for (name, value) in prose.attributes(&raw.attributes, &mut repairs) {
             if item.attributes.len() < settings.max_properties || item.attributes.contains_key(&name) {
                 item.attributes.insert(name, value);
@@ -257,47 +261,64 @@ fn currency(value: &RawValue, repairs: &mut Repairs) -> Option<Box<str>> {
 }
 
 /// Whether a cell holds what programs write for a value that they do not have.
-fn is_null(text: &str) -> bool {
+fn is_null(value: &RawValue) -> bool {
+    const WORDS: [&str; 7] = ["null", "nan", "nil", "undefined", "n/a", "#n/a", "na"];
+    let RawValue::Text(text) = value else { return false };
     let text = text.trim();
-    ["null", "nan", "nil", "undefined", "n/a", "#n/a", "na"].iter().any(|null| text.eq_ignore_ascii_case(null))
+    WORDS.iter().any(|null| text.eq_ignore_ascii_case(null)) || text.starts_with("0000-00-00")
+}
+
+/// The price of one piece.
+fn price(value: &RawValue, repairs: &mut Repairs) -> Result<Option<Price>, Rejection> {
+    if is_null(value) {
+        repairs.note(Repair::FieldDropped);
+        return Ok(None);
+    }
+    rules::price(value, repairs)
 }
 
 /// Pieces in stock, rounded down, but less than one piece is one: it can be bought, by weight or length. A negative stock
-/// becomes 0, and so does one that cannot be read: nothing says that there is a piece.
-fn stock(value: &RawValue, repairs: &mut Repairs) -> Option<u32> {
+/// becomes 0: more was sold than there was. The outer `None` says that nothing was sent, the inner that there are some.
+fn stock(value: &RawValue, repairs: &mut Repairs) -> Result<Option<Option<u32>>, Rejection> {
+    if is_null(value) {
+        repairs.note(Repair::FieldDropped);
+        return Ok(None);
+    }
+    let bad = || {
+        let detail = format!("stock: {} is no number of pieces; a word such as \"sold out\" is one", excerpt(value));
+        Rejection::new(Reason::BadStock, detail)
+    };
     match number(value, repairs) {
-        Number::Missing => None,
+        Number::Missing => Ok(None),
         Number::Given(number) if number < 0.0 => {
             repairs.note(Repair::StockFloored);
-            Some(0)
+            Ok(Some(Some(0)))
         }
         // A stock above 4 billion becomes the largest u32: the cast saturates.
-        Number::Given(number) if number > 0.0 && number < 1.0 => Some(1),
-        Number::Given(number) if !number.is_nan() => Some(number as u32),
+        Number::Given(number) if number > 0.0 && number < 1.0 => Ok(Some(Some(1))),
+        Number::Given(number) if !number.is_nan() => Ok(Some(Some(number as u32))),
         Number::Given(_) | Number::Unreadable => match value {
-            RawValue::Text(text) if is_null(text) => {
-                repairs.note(Repair::FieldDropped);
-                None
-            }
-            RawValue::Text(text) => availability::pieces(text, repairs),
-            RawValue::Bool(has_some) => (!has_some).then_some(0),
-            _ => {
-                repairs.note(Repair::AvailabilityUnknown);
-                Some(0)
-            }
+            RawValue::Text(text) => availability::pieces(text, repairs).map(Some).ok_or_else(bad),
+            RawValue::Bool(has_some) => Ok(Some((!has_some).then_some(0))),
+            _ => Err(bad()),
         },
     }
 }
 
-fn time(value: &RawValue, repairs: &mut Repairs) -> Option<Timestamp> {
+/// The date of publication.
+fn time(value: &RawValue, repairs: &mut Repairs) -> Result<Option<Timestamp>, Rejection> {
     if value.is_missing() {
-        return None;
+        return Ok(None);
     }
-    let at = read_time(value);
-    if at.is_none() {
+    if is_null(value) {
         repairs.note(Repair::FieldDropped);
+        return Ok(None);
     }
-    at
+    let bad = || {
+        let hint = "write 2026-11-21 or 2026-11-21T10:00:00Z, or say `time_format` in a mapping";
+        Rejection::new(Reason::BadTime, format!("published_at: {} is no time; {hint}", excerpt(value)))
+    };
+    read_time(value).map(Some).ok_or_else(bad)
 }
 
 impl Check {

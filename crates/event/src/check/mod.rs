@@ -11,6 +11,7 @@ mod catalogue;
 mod coordinated;
 mod histogram;
 mod markup;
+mod misspelt;
 mod nested;
 mod number;
 mod rate;
@@ -25,6 +26,7 @@ mod usual;
 mod verdict;
 
 pub use histogram::LogHistogram;
+pub use misspelt::{MisspeltField, MisspeltFields};
 pub use statistics::{KnownItem, PublishedStatistics, RuleStatistics};
 pub use verdict::{Outcome, Reason, Refusal, Rejection, Repair, RuleCounters};
 

@@ -10,7 +10,7 @@ use super::verdict::{Reason, Rejection, Repair};
 use crate::published::namespace_bytes;
 use crate::raw_value::RawValue;
 use crate::settings::{OutlierAction, built_in_alias, built_in_type};
-use crate::{CheckSettings, Event, EventType};
+use crate::{CheckSettings, Event, EventType, Price};
 
 type Ruled<T> = Result<T, Rejection>;
 
@@ -318,14 +318,11 @@ pub(super) fn quantity(
 }
 
 /// The price of one piece, if one was sent; 0 is allowed, for gifts.
-pub(super) fn price(value: &RawValue, repairs: &mut Repairs) -> Ruled<Option<f32>> {
+pub(super) fn price(value: &RawValue, repairs: &mut Repairs) -> Ruled<Option<Price>> {
     let bad = || Rejection::new(Reason::BadPrice, format!("price: {}", excerpt(value)));
     match number(value, repairs) {
         Number::Missing => Ok(None),
-        // Adding 0 turns -0.0 into 0.0.
-        Number::Given(number) => {
-            finite_f32(number).filter(|price| *price >= 0.0).map(|price| Some(price + 0.0)).ok_or_else(bad)
-        }
+        Number::Given(number) => Price::new(number).map(Some).ok_or_else(bad),
         Number::Unreadable => Err(bad()),
     }
 }
@@ -338,11 +335,11 @@ pub(super) fn fill_price(
     statistics: &RuleStatistics,
     settings: &CheckSettings,
     repairs: &mut Repairs,
-) -> Option<f32> {
+) -> Option<Price> {
     if !settings.fill_price || !matches!(event_type, EventType::Purchase | EventType::Cart | EventType::Return) {
         return None;
     }
-    if let Some(price) = item.and_then(|item| item.price).filter(|price| price.is_finite() && *price >= 0.0) {
+    if let Some(price) = item.and_then(|item| item.price) {
         repairs.note(Repair::PriceFromItem);
         return Some(price);
     }
@@ -350,11 +347,11 @@ pub(super) fn fill_price(
     let of_category = item.and_then(|item| statistics.category_prices(item.category?));
     if let Some(prices) = of_category.filter(|prices| prices.total() >= enough) {
         repairs.note(Repair::PriceFromCategory);
-        return prices.quantile(500);
+        return prices.quantile(500).and_then(Price::from_f32);
     }
     if statistics.prices().total() >= enough {
         repairs.note(Repair::PriceFromCatalogue);
-        return statistics.prices().quantile(500);
+        return statistics.prices().quantile(500).and_then(Price::from_f32);
     }
     None
 }
@@ -401,8 +398,8 @@ pub(super) fn outliers(
         event.quantity = most as u32;
         repairs.note(Repair::OutlierClamped);
     }
-    let known = item.and_then(|item| item.price).filter(|known| *known > 0.0);
-    if let (Some(price), Some(known)) = (event.price, known)
+    let known = item.and_then(|item| item.price).map(Price::to_f32).filter(|known| *known > 0.0);
+    if let (Some(price), Some(known)) = (event.price.map(Price::to_f32), known)
         && price > rule.factor * known
         && let Some(most) = bound(statistics.price_ratios())
         && price > most * known
@@ -411,7 +408,7 @@ pub(super) fn outliers(
             let detail = format!("price: {price}, but the item costs {known}");
             return Err(Rejection::new(Reason::PriceOutlier, detail));
         }
-        event.price = Some(most * known);
+        event.price = Price::from_f32(most * known);
         repairs.note(Repair::OutlierClamped);
     }
     Ok(())

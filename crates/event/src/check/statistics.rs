@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::coordinated::Newcomers;
 use super::histogram::LogHistogram;
 use super::rate::RateTable;
-use crate::{Event, EventType};
+use crate::{Event, EventType, Price};
 
 /// Number of categories whose prices are counted; later categories are not.
 const MAX_CATEGORIES: usize = 4096;
@@ -17,7 +17,7 @@ const MAX_CATEGORIES: usize = 4096;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct KnownItem<'a> {
     /// Its price.
-    pub price: Option<f32>,
+    pub price: Option<Price>,
     /// Its first category.
     pub category: Option<&'a str>,
 }
@@ -68,10 +68,10 @@ impl RuleStatistics {
             }
             self.quantities[type_idx(&event.event_type)].add(event.quantity as f32);
         }
-        let Some(price) = event.price else { return };
+        let Some(price) = event.price.map(Price::to_f32) else { return };
         self.prices.add(price);
         let Some(item) = item else { return };
-        if let Some(known) = item.price.filter(|known| *known > 0.0) {
+        if let Some(known) = item.price.map(Price::to_f32).filter(|known| *known > 0.0) {
             let ratio = price / known;
             if ratio.is_finite() {
                 self.price_ratios.add(ratio);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::text::{Lines, is_clean};
 use super::*;
 use crate::raw::RawItem;
-use crate::{Attribute, Item, RawValue};
+use crate::{Attribute, Item, Price, RawValue};
 
 fn now() -> Timestamp {
     Timestamp::parse("2026-11-21T10:00:00Z").unwrap()
@@ -283,7 +283,9 @@ fn a_missing_price_is_filled_from_the_most_specific_source() {
         let event = fact(check.judge(&with(&format!(r#""price":{price}"#)), now(), |_| None));
         check.observe(&event, Some(KnownItem { price: None, category: Some(category) }));
     }
-    let near = |price: Option<f32>, expected: f32| assert!((price.unwrap() / expected - 1.0).abs() < 0.02, "{price:?}");
+    let near = |price: Option<Price>, expected: f32| {
+        assert!((price.unwrap().to_f32() / expected - 1.0).abs() < 0.02, "{price:?}");
+    };
     let (code, price) = verdict(&check, None);
     assert_eq!(code, "price_from_catalogue");
     near(price, 1.0);
@@ -292,17 +294,18 @@ fn a_missing_price_is_filled_from_the_most_specific_source() {
     let (code, price) = verdict(&check, None);
     assert_eq!(code, "price_from_category");
     near(price, 4.0);
-    assert_eq!(verdict(&check, Some(3.5)), ("price_from_item".into(), Some(3.5)));
-    assert_eq!(codes(&check.judge(&with(r#""value":1"#), now(), mug(Some(3.5)))), "accepted", "a view needs no price");
+    let known = Price::new(3.5);
+    assert_eq!(verdict(&check, known), ("price_from_item".into(), known));
+    assert_eq!(codes(&check.judge(&with(r#""value":1"#), now(), mug(known))), "accepted", "a view needs no price");
     let off = check_by("fill_price = false");
-    assert_eq!(verdict(&off, Some(3.5)), ("accepted".into(), None));
+    assert_eq!(verdict(&off, known), ("accepted".into(), None));
 }
 
 #[test]
 fn outliers_are_rejected_only_after_enough_observations() {
     let run = |action: &str| {
         let mut check = check_by(&format!("outliers = {{ action = '{action}', min_observations = 100 }}"));
-        let known = |_: &ItemId| Some(KnownItem { price: Some(2.0), category: None });
+        let known = |_: &ItemId| Some(KnownItem { price: Price::new(2.0), category: None });
         let many = with(r#""type":"purchase","price":2,"quantity":50000"#);
         let dear = with(r#""type":"purchase","price":200000"#);
         assert_eq!(codes(&check.judge(&many, now(), known)), "accepted", "too few observations");
@@ -364,7 +367,7 @@ fn statistics_resume_from_their_bytes_as_if_never_stopped() {
             fact(check_by("").judge(&with(&fields), now(), |_| None))
         })
         .collect();
-    let item = Some(KnownItem { price: Some(3.0), category: Some("mugs") });
+    let item = Some(KnownItem { price: Price::new(3.0), category: Some("mugs") });
     let fold = |statistics: &mut RuleStatistics, events: &[Event]| {
         events.iter().for_each(|event| statistics.observe(event, item));
     };
@@ -384,7 +387,7 @@ fn items_are_read_leniently() {
     let check = check_by(r"item_pattern = '^[a-z]+-?\d*$'");
     let item: RawItem = serde_json::from_str(
         r#"{"id":" mug-1","title":"Red\nmug","categories":"kitchen","tags":["a",1,{"x":1}],"price":"9.90","currency":"eur",
-            "available":"no","stock":-2,"published_at":"soon","image":["x"],"colour":"red"}"#,
+            "available":"no","stock":-2,"published_at":"0000-00-00 00:00:00","image":["x"],"colour":"red"}"#,
     )
     .unwrap();
     let (item, repairs) = check.judge_item(&item).unwrap();
@@ -393,7 +396,7 @@ fn items_are_read_leniently() {
     assert_eq!(codes.join(" "), expected);
     assert_eq!((item.id.as_str(), item.title.as_deref()), ("mug-1", Some("Red mug")));
     assert_eq!((item.categories, item.tags), (vec!["kitchen".into()], vec!["a".into(), "1".into()]));
-    assert_eq!((item.price, item.currency.as_deref(), item.available), (Some(9.9), Some("EUR"), false));
+    assert_eq!((item.price, item.currency.as_deref(), item.available), (Price::new(9.9), Some("EUR"), false));
     assert_eq!((item.stock, item.published_at, item.image.as_deref()), (Some(0), None, Some("x")));
     assert_eq!(item.attributes["colour"], Attribute::Text("red".into()));
 
@@ -406,14 +409,14 @@ fn items_are_read_leniently() {
 }
 
 #[test]
-fn a_stock_that_is_no_number_hides_the_item_unless_it_says_that_there_are_some() {
+fn a_stock_in_words_is_understood() {
     let check = check_by("");
     let stock = |json: &str| {
         let raw = serde_json::from_str(&format!(r#"{{"id":"a","stock":{json}}}"#)).unwrap();
         let (item, _) = check.judge_item(&raw).unwrap();
         (item.stock, item.can_be_shown())
     };
-    for hidden in [r#""sold out""#, r#""perhaps""#, r#""?""#, "false", "[1]", r#"{"n":1}"#, "0", "-2"] {
+    for hidden in [r#""sold out""#, "false", "0", "-2"] {
         assert_eq!(stock(hidden), (Some(0), false), "{hidden}");
     }
     for (shown, n) in [
@@ -448,15 +451,38 @@ fn a_patch_changes_what_it_names_and_clears_what_is_null() {
     let left = Item { price: None, brand: None, categories: Vec::new(), available: true, ..before.clone() };
     assert_eq!((cleared.attributes.len(), Item { attributes: before.attributes.clone(), ..cleared }), (1, left));
     assert!(patched(r#"{"attributes":null}"#).0.attributes.is_empty());
-    let (unread, repairs) = patched(r#"{"published_at":"soon"}"#);
+    let (unread, repairs) = patched(r#"{"published_at":"n/a","stock":"NULL"}"#);
     assert_eq!((unread, repairs.contains(&Repair::FieldDropped)), (before.clone(), true));
-    let refused = check.judge_patch(&serde_json::from_str(r#"{"price":-1}"#).unwrap(), &before).unwrap_err();
-    assert_eq!(refused.reason, Reason::BadPrice);
+    let sold_out = Item { stock: Some(0), ..before.clone() };
+    let restocked = check.judge_patch(&serde_json::from_str(r#"{"stock":"in stock"}"#).unwrap(), &sold_out).unwrap().0;
+    assert_eq!(restocked.stock, None, "there are some, of which nothing says how many");
 
     // Bounds hold for the item, however many patches it took.
     let (full, repairs) = patched(r#"{"a":1,"b":2,"size":"M"}"#);
     assert_eq!(full.attributes.keys().map(|name| &**name).collect::<Vec<_>>(), ["a", "colour", "size"]);
     assert!(repairs.contains(&Repair::PropertyDropped));
+}
+
+#[test]
+fn what_decides_what_is_shown_is_read_or_refused_in_descriptions_and_in_changes() {
+    let check = check_by("");
+    let before = Item { stock: Some(3), price: Price::new(9.5), ..Item::bare("mug".into()) };
+    let cases: &[(&str, &[&str], Reason)] = &[
+        ("price", &["-1", r#""abc""#, r#""1,234""#, "true", "[1]", "1e300"], Reason::BadPrice),
+        ("stock", &[r#""abc""#, r#""?""#, r#""perhaps""#, "[1]", r#"{"n":1}"#], Reason::BadStock),
+        ("available", &[r#""perhaps""#, r#""ask us""#, "[]", r#"{"a":1}"#], Reason::BadAvailability),
+        ("availability", &[r#""in two weeks""#, "[1]"], Reason::BadAvailability),
+        ("published_at", &[r#""soon""#, r#""31.12.2026""#, "true", "[1]"], Reason::BadTime),
+    ];
+    for (field, values, reason) in cases {
+        for value in *values {
+            let json = format!(r#"{{"id":"mug","title":"Red mug","{field}":{value}}}"#);
+            let whole = check.judge_item(&serde_json::from_str(&json).unwrap()).unwrap_err();
+            let change = check.judge_patch(&serde_json::from_str(&json).unwrap(), &before).unwrap_err();
+            assert_eq!((&whole.reason, &whole), (reason, &change), "{json}");
+            assert!(whole.detail.starts_with(&format!("{field}: ")), "{whole}");
+        }
+    }
 }
 
 #[test]
@@ -532,7 +558,6 @@ fn assert_invariants(event: &Event, settings: &CheckSettings) {
         _ => assert!(event.item.is_some()),
     }
     assert!(event.value.is_finite() && event.quantity >= 1 && event.quantity <= settings.max_quantity);
-    assert!(event.price.is_none_or(|price| price.is_finite() && price >= 0.0));
     assert!(event.query.as_ref().is_none_or(|query| is_clean(query, Lines::Join) && query.len() <= 1024));
     assert!(event.at >= settings.oldest_at && event.at.0 <= now().0 + 300_000);
     for (name, attribute) in &event.properties {

@@ -18,6 +18,11 @@ const NAMES: &[(&str, &[&str])] = &[
     ("parent", &["itemgroupid", "parentid"]),
 ];
 
+/// The fields that are found under other names, each with one of these.
+pub(super) fn other_names() -> impl Iterator<Item = (&'static str, &'static str)> + Clone {
+    NAMES.iter().flat_map(|(field, names)| names.iter().map(|name| (*field, *name)))
+}
+
 /// The item with what it lacks under our names taken from its attributes.
 pub(super) fn named<'r>(raw: &'r RawItem, repairs: &mut Repairs) -> Cow<'r, RawItem> {
     let mut named = Cow::Borrowed(raw);

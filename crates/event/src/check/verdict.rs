@@ -143,7 +143,8 @@ codes! {
         ListCut => "list_cut",
         /// A negative stock became 0.
         StockFloored => "stock_floored",
-        /// The word of an item's availability is not known; the item is hidden.
+        /// The word of an item's availability is not known; the item is hidden. In older records only: such a record is
+        /// refused now.
         AvailabilityUnknown => "availability_unknown",
         /// The time was found in a field of another name.
         TimeAlias => "time_alias",
@@ -189,7 +190,7 @@ codes! {
         BadId => "bad_id",
         /// An id is longer than allowed.
         IdTooLong => "id_too_long",
-        /// The time is not readable.
+        /// The time of an event, or an item's date of publication, is not readable.
         BadTime => "bad_time",
         /// The time is before the oldest one that is accepted.
         FarPast => "far_past",
@@ -199,6 +200,10 @@ codes! {
         BadPrice => "bad_price",
         /// The price is far outside those seen before.
         PriceOutlier => "price_outlier",
+        /// The stock of an item is neither a number nor a word that says whether there are pieces.
+        BadStock => "bad_stock",
+        /// The word of an item's availability is not known.
+        BadAvailability => "bad_availability",
         /// The value is not readable or not finite.
         BadValue => "bad_value",
         /// A rating without a value.

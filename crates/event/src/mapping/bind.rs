@@ -1,9 +1,11 @@
 //! Finds the columns that a mapping names, and those that it need not name.
 
-use super::bound::{BoundField, BoundMapping, BoundProperty, BoundRule, Column, Piece, Source, is_dropped};
+use super::bound::{
+    BoundField, BoundMapping, BoundProperty, BoundRule, Column, Piece, PropertyName, Source, is_dropped,
+};
 use super::cell::Reading;
 use super::error::MappingError;
-use super::fill::FillDown;
+use super::fill::{FillDown, Filling};
 use super::object::Path;
 use super::rule::MappingRule;
 use super::shape::Shape;
@@ -70,26 +72,36 @@ impl<'m> Binding<'m> {
                 field: field_name(RawItem::FIELDS, field),
                 sources,
                 other_names: &[],
+                is_collected: is_collected(mapping, field),
                 shape: Shape::of(field, mapping, RecordKind::Items),
             });
         }
         let mut rest = Vec::new();
         for (property, names) in &mapping.properties {
-            let sources = self.sources("properties", names)?;
-            rest.push(BoundProperty { name: property.clone(), sources, reading: self.reading_of_property(property) });
+            match self.property(property, names) {
+                Ok(property) => rest.push(property),
+                Err(_) if mapping.optional.contains(property) => {}
+                Err(error) => return Err(error),
+            }
         }
+        // Not every export has them.
+        let pairs = mapping.pairs.iter().filter_map(|name| self.place("pairs", name).ok()).collect();
         let mut rules = Vec::new();
         for (idx, rule) in mapping.rule.iter().enumerate() {
-            rules.push(self.rule(rule, idx + 1)?);
+            match self.rule(rule, idx + 1) {
+                Err(MappingError::NoColumn { .. }) if rule.optional => {}
+                bound => rules.push(bound?),
+            }
         }
-        let fill = self.fill_down(&fields)?;
+        let fill = self.fill_down(&fields, &rest)?;
         let n_paths = self.columns.len() - self.n_header;
         let roots: Vec<Path> = self.columns[self.n_header..].iter().filter_map(|name| Path::parse(name)).collect();
         for (place, name) in self.columns[..self.n_header].iter().enumerate() {
             let is_root = roots.iter().any(|path| path.root() == &**name);
             if !self.used[place] && !is_root && !is_dropped(&mapping.drop_columns, name) {
                 let reading = self.reading_of_property(name);
-                rest.push(BoundProperty { name: name.clone(), sources: vec![Source::Cell(place)], reading });
+                let (name, sources) = (PropertyName::Fixed(name.clone()), vec![Source::Cell(place)]);
+                rest.push(BoundProperty { name, separators: None, sources, reading });
             }
         }
         let columns = self.columns.iter().map(|name| Column::named(name)).collect();
@@ -103,6 +115,7 @@ impl<'m> Binding<'m> {
             fields,
             constants: constants(mapping),
             rest,
+            pairs,
             item,
             currency: mapping.currency.clone().map_or(RawValue::Null, RawValue::Text),
             rules,
@@ -155,7 +168,8 @@ impl<'m> Binding<'m> {
         let bound = found.into_iter().map(|(field, sources)| {
             let is_searched = !self.is_table && !is_mapped(field) && !is_constant(field);
             let other_names = if is_searched { other_names(mapping.kind, field) } else { &[] };
-            BoundField { field, sources, other_names, shape: Shape::of(field, mapping, mapping.kind) }
+            let (is_collected, shape) = (is_collected(mapping, field), Shape::of(field, mapping, mapping.kind));
+            BoundField { field, sources, other_names, is_collected, shape }
         });
         Ok(bound.collect())
     }
@@ -199,6 +213,11 @@ impl<'m> Binding<'m> {
         if is_exact || !name.contains('{') {
             return self.place(table, name).map(Source::Cell);
         }
+        self.pieces(table, name).map(Source::Joined)
+    }
+
+    /// Texts and the columns between them, which stand in braces.
+    fn pieces(&mut self, table: &'static str, name: &str) -> Result<Vec<Piece>, MappingError> {
         let mut pieces = Vec::new();
         let mut rest = name;
         while let Some((text, after)) = rest.split_once('{') {
@@ -212,7 +231,19 @@ impl<'m> Binding<'m> {
         if !rest.is_empty() {
             pieces.push(Piece::Text(rest.into()));
         }
-        Ok(Source::Joined(pieces))
+        Ok(pieces)
+    }
+
+    /// A property under a name of its own, or under one that a column has.
+    fn property(&mut self, name: &str, columns: &Names) -> Result<BoundProperty, MappingError> {
+        let sources = self.sources("properties", columns)?;
+        let separators = self.mapping.separators.get(name).cloned();
+        let reading = self.reading_of_property(name);
+        let name = match name.contains('{') {
+            true => PropertyName::Joined(self.pieces("properties", name)?),
+            false => PropertyName::Fixed(name.into()),
+        };
+        Ok(BoundProperty { name, separators, sources, reading })
     }
 
     /// The place of a column in a row.
@@ -238,7 +269,7 @@ impl<'m> Binding<'m> {
         sources.flat_map(Source::cells).collect()
     }
 
-    fn fill_down(&mut self, fields: &[BoundField]) -> Result<Option<FillDown>, MappingError> {
+    fn fill_down(&mut self, fields: &[BoundField], rest: &[BoundProperty]) -> Result<Option<FillDown>, MappingError> {
         let cells_of = |field: &str| -> Vec<usize> {
             let sources = fields.iter().filter(|known| known.field == field).flat_map(|known| &known.sources);
             sources.filter_map(Source::cell).collect()
@@ -246,14 +277,14 @@ impl<'m> Binding<'m> {
         let mut columns = Vec::new();
         for name in &self.mapping.fill_down {
             if self.mapping.kind.fields().contains(&&**name) {
-                columns.extend(cells_of(name));
+                columns.extend(cells_of(name).into_iter().map(|column| (column, Filling::FromAbove)));
             } else {
                 let was_used =
                     self.columns.iter().position(|known| known == name).is_some_and(|place| self.used[place]);
                 let place = self.place("fill_down", name)?;
                 // It is still a property, unless something else uses it.
                 self.used[place] = was_used;
-                columns.push(place);
+                columns.push((place, Filling::FromAbove));
             }
         }
         let group: Vec<usize> = match self.mapping.kind {
@@ -268,11 +299,18 @@ impl<'m> Binding<'m> {
             RecordKind::Users => Vec::new(),
         };
         if self.is_table && self.mapping.kind == RecordKind::Items && !group.is_empty() {
-            columns.extend(SHARED_BY_VARIANTS.iter().flat_map(|field| cells_of(field)));
+            // Of several columns of pictures, the first has that of the variant, and the others have those of the
+            // product.
+            let images = cells_of("image");
+            let of_product = images.get(1..).unwrap_or_default();
+            columns.extend(of_product.iter().map(|column| (*column, Filling::OfGroup)));
+            let shared = SHARED_BY_VARIANTS.iter().flat_map(|field| cells_of(field));
+            let shared = shared.filter(|column| of_product.is_empty() || Some(column) != images.first());
+            let names = rest.iter().flat_map(|property| property.name.cells());
+            columns.extend(shared.chain(names).map(|column| (column, Filling::FromFirst)));
         }
-        columns.sort_unstable();
-        columns.dedup();
-        Ok((!columns.is_empty()).then(|| FillDown::new(columns, group)))
+        let fill = FillDown::new(columns, group);
+        Ok((!fill.is_empty()).then_some(fill))
     }
 
     fn rule(&mut self, rule: &MappingRule, number: usize) -> Result<BoundRule, MappingError> {
@@ -282,7 +320,8 @@ impl<'m> Binding<'m> {
         for (field, names) in &rule.copy {
             let sources = self.sources("rule.copy", names)?;
             let field = name(field);
-            copy.push(BoundField { field, sources, other_names: &[], shape: Shape::of(field, mapping, mapping.kind) });
+            let (is_collected, shape) = (is_collected(mapping, field), Shape::of(field, mapping, mapping.kind));
+            copy.push(BoundField { field, sources, other_names: &[], is_collected, shape });
         }
         let when = match &rule.when {
             Some(when) => Some((self.place("rule.when", &when.column)?, when.test(number)?)),
@@ -297,6 +336,7 @@ impl<'m> Binding<'m> {
             absolute: rule.absolute.iter().map(|field| name(field)).collect(),
             quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
             skip: rule.skip,
+            describes: rule.describe != Some(false),
         })
     }
 
@@ -307,6 +347,11 @@ impl<'m> Binding<'m> {
             Reading::Text
         }
     }
+}
+
+/// Whether a field takes the values of all its columns.
+fn is_collected(mapping: &Mapping, field: &str) -> bool {
+    mapping.collect.iter().any(|collected| **collected == *field)
 }
 
 /// Whether a column with the name of a field is mapped to something else.

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::Names;
 use super::cell::{Cell, Reading};
 use super::fill::FillDown;
-use super::object::{Nested, Object, Path};
+use super::object::{Object, Path};
 use super::rule::{Test, reason};
-use super::shape::Shape;
-use super::vocabulary::compact;
+use super::shape::{Shape, split};
 use crate::amount::{self, Decimal};
 use crate::check::prefix;
 use crate::raw::{RawEvent, RawItem, RawUser};
@@ -55,6 +55,8 @@ pub struct BoundMapping {
     pub(super) fields: Vec<BoundField>,
     pub(super) constants: Vec<(&'static str, RawValue)>,
     pub(super) rest: Vec<BoundProperty>,
+    /// The columns that hold lists of properties.
+    pub(super) pairs: Vec<usize>,
     pub(super) item: Vec<BoundField>,
     pub(super) currency: RawValue,
     pub(super) rules: Vec<BoundRule>,
@@ -82,6 +84,8 @@ pub(super) struct BoundField {
     pub sources: Vec<Source>,
     /// Names under which objects may have the field; a table's header was searched for them before.
     pub other_names: &'static [&'static str],
+    /// The values of all sources make a list.
+    pub is_collected: bool,
     pub shape: Shape,
 }
 
@@ -126,10 +130,30 @@ impl Piece {
     }
 }
 
+/// The name of a property.
+#[derive(Clone, Debug)]
+pub(super) enum PropertyName {
+    Fixed(Box<str>),
+    /// Texts and cells: `{Option1 Name}`. There is no property if one of the cells is empty.
+    Joined(Vec<Piece>),
+}
+
+impl PropertyName {
+    /// The places of the cells in it.
+    pub fn cells(&self) -> Vec<usize> {
+        match self {
+            Self::Fixed(_) => Vec::new(),
+            Self::Joined(pieces) => pieces.iter().filter_map(Piece::cell).collect(),
+        }
+    }
+}
+
 /// A property and the cell that it is made from.
 #[derive(Clone, Debug)]
 pub(super) struct BoundProperty {
-    pub name: Box<str>,
+    pub name: PropertyName,
+    /// What is between the elements of a list.
+    pub separators: Option<Names>,
     pub sources: Vec<Source>,
     pub reading: Reading,
 }
@@ -143,11 +167,15 @@ pub(super) struct BoundRule {
     pub absolute: Vec<&'static str>,
     pub quarantine: Option<(Box<str>, Box<str>)>,
     pub skip: bool,
+    /// Whether the row says something of the item of its event.
+    pub describes: bool,
 }
 
 /// What the rules say of a row as a whole.
 enum Fate {
     Record,
+    /// A record that says nothing of its item.
+    Undescribed,
     Refused(Rejection),
     Skipped,
 }
@@ -199,125 +227,16 @@ impl BoundMapping {
         self.apply_object(object)
     }
 
-    /// The records of an object with the platform's names (see [`Mapping::bind_objects`](super::Mapping::bind_objects)): one, or one for each element of the
-    /// array in which the mapping finds the item.
-    pub fn apply_object(&mut self, object: Object) -> Vec<Mapped> {
-        self.open_arrays(&object);
-        let elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
-        if elements.is_empty() {
-            let (row, rest) = self.row_of(&object, None);
-            return vec![self.record(&row, rest)];
-        }
-        let mut records = Vec::with_capacity(elements.len());
-        for (place, element) in elements.iter().enumerate() {
-            let (row, rest) = self.row_of(&object, Some(element));
-            let mut mapped = self.record(&row, rest);
-            if let Mapped::Event { event, .. } = &mut mapped
-                && place > 0
-                && !self.is_id_inside
-                && !event.id.is_missing()
-            {
-                // All elements have the id of the object, and an id counts once.
-                event.id = RawValue::text(format!("{}#{}", event.id.text(), place + 1));
-            }
-            records.push(mapped);
-        }
-        records
-    }
-
-    /// Finds the arrays on the paths that do not name them: `items.item_id` where `items` is one.
-    fn open_arrays(&mut self, object: &Object) {
-        let mut has_opened = false;
-        for column in &mut self.columns {
-            if let Some(opened) = column.path.as_ref().and_then(|path| path.opened(object)) {
-                column.path = Some(opened);
-                has_opened = true;
-            }
-        }
-        if has_opened {
-            self.relate_arrays();
-        }
-    }
-
-    /// Finds the array of which each element is a record, and which paths lead into it.
-    pub(super) fn relate_arrays(&mut self) {
-        let mut paths = self.keys.iter().filter_map(|place| self.columns[*place].path.as_ref());
-        self.array = paths.find_map(Path::up_to_each);
-        for column in &mut self.columns {
-            column.n_shared = match (&column.path, &self.array) {
-                (Some(path), Some(array)) => path.n_shared(array),
-                _ => 0,
-            };
-        }
-        let ids = self.fields.iter().filter(|field| field.field == "id").flat_map(|field| &field.sources);
-        self.is_id_inside = ids.filter_map(Source::cell).any(|place| self.columns[place].n_shared > 0);
-    }
-
-    /// The cells of an object or of one element in it, and what the mapping does not name.
-    fn row_of(&mut self, object: &Object, element: Option<&[usize]>) -> (Vec<RawValue>, Vec<(Box<str>, RawValue)>) {
-        let inner = ["properties", "attributes"].map(|name| match object.field(name) {
-            Some(Nested::Object(inner)) => Some(inner),
-            _ => None,
-        });
-        let mut row: Vec<RawValue> = self.columns.iter().map(|column| column.value(object, &inner, element)).collect();
-        let mut taken: Vec<&str> = Vec::new();
-        for field in self.fields.iter().filter(|field| !field.other_names.is_empty()) {
-            let [Source::Cell(place)] = field.sources[..] else { continue };
-            if !row[place].is_missing() {
-                continue;
-            }
-            let others = [Some(object), inner[0], inner[1]];
-            let found = field.other_names.iter().find_map(|wanted| {
-                others.iter().flatten().find_map(|object| {
-                    object.0.iter().find(|(name, value)| {
-                        name.len() <= 64 && value.is_given() && !self.names(name) && compact(name) == **wanted
-                    })
-                })
-            });
-            if let Some((name, value)) = found {
-                row[place] = value.clone().into();
-                taken.push(name);
-                let note = format!("`{name}` as {}", field.field);
-                if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
-                    self.notes.push(note);
-                }
-            }
-        }
-        let is_left = |name: &str| !self.names(name) && !taken.contains(&name);
-        let mut rest = Vec::new();
-        for (name, value) in &object.0 {
-            match value {
-                Nested::Object(inner) if matches!(&**name, "properties" | "attributes") => {
-                    let is_path = |name: &str| self.columns.iter().any(|column| column.leads_into_properties(name));
-                    let left = inner.0.iter().filter(|(name, _)| is_left(name) && !is_path(name));
-                    rest.extend(left.map(|(name, value)| (name.clone(), value.clone().into())));
-                }
-                _ if is_left(name) => rest.push((name.clone(), value.clone().into())),
-                _ => {}
-            }
-        }
-        (row, rest)
-    }
-
-    /// Whether the mapping says what becomes of a field of an object.
-    fn names(&self, name: &str) -> bool {
-        let is_named =
-            |column: &Column| *column.name == *name || column.path.as_ref().is_some_and(|path| path.root() == name);
-        self.columns.iter().any(is_named) || is_dropped(&self.drop_columns, name)
-    }
-
-    fn record<C: Cell>(&mut self, row: &[C], mut rest: Vec<(Box<str>, RawValue)>) -> Mapped {
+    pub(super) fn record<C: Cell>(&mut self, row: &[C], mut rest: Vec<(Box<str>, RawValue)>) -> Mapped {
         if let Some(fill) = &mut self.fill {
             let empty = &self.empty;
             fill.next(row, |text| is_empty(empty, text));
         }
         let this = &*self;
         rest.reserve_exact(this.rest.len());
-        for property in &this.rest {
-            match this.first(row, &property.sources, property.reading) {
-                RawValue::Null => {}
-                value => rest.push((property.name.clone(), value)),
-            }
+        rest.extend(this.rest.iter().filter_map(|property| this.property(row, property)));
+        for column in &this.pairs {
+            rest.extend(pairs(&this.text(row, *column)));
         }
         match this.kind {
             RecordKind::Events => {
@@ -325,8 +244,11 @@ impl BoundMapping {
                 match this.fill(row, |field, value| set(event.field_mut(field), value)) {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: event.to_json().into() },
-                    Fate::Record => {
-                        let item = this.described_item(row, &event.item);
+                    fate => {
+                        let item = match fate {
+                            Fate::Undescribed => None,
+                            _ => this.described_item(row, &event.item),
+                        };
                         Mapped::Event { event, item }
                     }
                 }
@@ -338,14 +260,13 @@ impl BoundMapping {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: item.to_json().into() },
                     // Shopify has a row of its own for each further picture of a product.
-                    Fate::Record
-                        if item.id.is_missing()
-                            && item.price.is_missing()
-                            && this.fill.as_ref().is_some_and(FillDown::continues_group) =>
+                    _ if item.id.is_missing()
+                        && item.price.is_missing()
+                        && this.fill.as_ref().is_some_and(FillDown::continues_group) =>
                     {
                         Mapped::Skipped
                     }
-                    Fate::Record => Mapped::Item(item),
+                    Fate::Record | Fate::Undescribed => Mapped::Item(item),
                 }
             }
             RecordKind::Users => {
@@ -353,10 +274,24 @@ impl BoundMapping {
                 match this.fill(row, |field, value| set(user.field_mut(field), value)) {
                     Fate::Skipped => Mapped::Skipped,
                     Fate::Refused(rejection) => Mapped::Quarantined { rejection, raw: user.to_json().into() },
-                    Fate::Record => Mapped::User(user),
+                    Fate::Record | Fate::Undescribed => Mapped::User(user),
                 }
             }
         }
+    }
+
+    /// A property with its name, if it has both.
+    fn property<C: Cell>(&self, row: &[C], property: &BoundProperty) -> Option<(Box<str>, RawValue)> {
+        let value = match (self.first(row, &property.sources, property.reading), &property.separators) {
+            (RawValue::Null, _) => return None,
+            (RawValue::Text(text), Some(separators)) => split(&text, separators, &self.empty),
+            (value, _) => value,
+        };
+        let name = match &property.name {
+            PropertyName::Fixed(name) => name.clone(),
+            PropertyName::Joined(pieces) => self.joined(row, pieces)?.into(),
+        };
+        Some((name, value))
     }
 
     /// Sets the fields of a record: first constants, then cells, then rules. A rule may refuse or skip the row.
@@ -365,9 +300,11 @@ impl BoundMapping {
             change(field, Change::Set(value.clone()));
         }
         for field in &self.fields {
-            // An empty cell does not replace the constant.
+            // An empty cell does not replace the constant, nor does one of white space, which elsewhere is a text as it
+            // is.
             match self.value(row, field) {
                 RawValue::Null => {}
+                value if value.is_missing() && self.has_constant(field.field) => {}
                 value => change(field.field, Change::Set(value)),
             }
             if self.kind == RecordKind::Items
@@ -377,9 +314,13 @@ impl BoundMapping {
                 change("currency", Change::Set(RawValue::Text(code)));
             }
         }
+        let mut fate = Fate::Record;
         for rule in &self.rules {
             if !self.holds(rule, row) {
                 continue;
+            }
+            if !rule.describes {
+                fate = Fate::Undescribed;
             }
             for (field, value) in &rule.set {
                 change(field, Change::Set(value.clone()));
@@ -396,7 +337,13 @@ impl BoundMapping {
                 return Fate::Refused(self.refuse(code, column, rule, row));
             }
         }
-        Fate::Record
+        fate
+    }
+
+    /// Whether the mapping says what a field is where a record says nothing.
+    fn has_constant(&self, field: &str) -> bool {
+        self.constants.iter().any(|(constant, _)| *constant == field)
+            || (field == "currency" && self.currency != RawValue::Null)
     }
 
     fn holds<C: Cell>(&self, rule: &BoundRule, row: &[C]) -> bool {
@@ -425,8 +372,8 @@ impl BoundMapping {
                 item.currency = RawValue::Text(code);
             }
             let value = self.value(row, field);
-            says_anything |= value != RawValue::Null;
-            if field.field != "currency" || value != RawValue::Null {
+            says_anything |= !value.is_missing();
+            if field.field != "currency" || !value.is_missing() {
                 set(item.field_mut(field.field), Change::Set(value));
             }
         }
@@ -434,7 +381,23 @@ impl BoundMapping {
     }
 
     fn value<C: Cell>(&self, row: &[C], field: &BoundField) -> RawValue {
-        field.shape.apply(self.first(row, &field.sources, field.shape.reading))
+        if !field.is_collected {
+            return field.shape.apply(self.first(row, &field.sources, field.shape.reading));
+        }
+        let mut all = Vec::new();
+        for source in &field.sources {
+            match field.shape.apply(self.source(row, source, field.shape.reading)) {
+                RawValue::List(values) => all.extend(values),
+                value => all.push(value),
+            }
+        }
+        let mut found: Vec<RawValue> = Vec::with_capacity(all.len().min(MAX_COLLECTED));
+        for value in all.into_iter().filter(|value| !value.is_missing()).take(MAX_COLLECTED) {
+            if !found.contains(&value) {
+                found.push(value);
+            }
+        }
+        if found.is_empty() { RawValue::Null } else { RawValue::List(found) }
     }
 
     /// The value of the first source that has one.
@@ -486,58 +449,51 @@ impl BoundMapping {
     /// The text of a cell, or what an earlier row says in its place.
     fn text<'r, C: Cell>(&'r self, row: &'r [C], column: usize) -> Cow<'r, str> {
         let own = row.get(column).map_or(Cow::Borrowed(""), Cell::text);
-        match self.fill.as_ref().and_then(|fill| fill.text(column)) {
-            Some(filled) if is_empty(&self.empty, &own) => Cow::Borrowed(filled),
-            _ => own,
-        }
+        let filled = self.fill.as_ref().and_then(|fill| fill.text(column, is_empty(&self.empty, &own)));
+        filled.map_or(own, Cow::Borrowed)
     }
 
     fn cell<C: Cell>(&self, row: &[C], column: usize, reading: Reading) -> RawValue {
-        let filled = self.fill.as_ref().and_then(|fill| fill.text(column));
-        match row.get(column) {
-            Some(cell) if filled.is_none() && self.empty.is_empty() => cell.value(reading),
-            Some(cell) if !is_empty(&self.empty, &cell.text()) || is_compound(cell, reading) => cell.value(reading),
-            _ => filled.map_or(RawValue::Null, |text| reading.of(text)),
+        let fill = self.fill.as_ref().filter(|fill| fill.fills(column));
+        let own = row.get(column);
+        if fill.is_none() && self.empty.is_empty() {
+            return own.map_or(RawValue::Null, |cell| cell.value(reading));
+        }
+        let is_empty = own.is_none_or(|cell| is_empty(&self.empty, &cell.text()) && !is_compound(cell, reading));
+        match (fill.and_then(|fill| fill.text(column, is_empty)), own) {
+            (Some(filled), _) => reading.of(filled),
+            (None, Some(cell)) if !is_empty || self.empty.is_empty() => cell.value(reading),
+            (None, _) => RawValue::Null,
         }
     }
 }
 
-/// Notes that are kept until they are taken.
-const MAX_NOTES: usize = 64;
+/// Elements of the columns of one field that are collected: the check keeps fewer.
+const MAX_COLLECTED: usize = 1000;
 
-impl Column {
-    /// A column, and the path if its name is one.
-    pub fn named(name: &str) -> Self {
-        Self { name: name.into(), path: Path::parse(name), n_shared: 0 }
-    }
-
-    fn value(&self, object: &Object, inner: &[Option<&Object>; 2], element: Option<&[usize]>) -> RawValue {
-        if let Some(exact) = object.field(&self.name).filter(|value| value.is_given()) {
-            return exact.clone().into();
-        }
-        match (&self.path, element) {
-            (Some(path), Some(element)) => object.at(path, &element[..self.n_shared.min(element.len())]),
-            // The array has no elements.
-            (Some(_), None) if self.n_shared > 0 => RawValue::Null,
-            (Some(path), None) => object.at(path, &[]),
-            (None, _) => {
-                let found = inner.iter().flatten().find_map(|inner| inner.field(&self.name));
-                found.map_or(RawValue::Null, |value| value.clone().into())
+/// Properties in one text: `colour=red,size=S,note=one, two`. A part without a name belongs to the one before it.
+fn pairs(text: &str) -> Vec<(Box<str>, RawValue)> {
+    let mut found: Vec<(&str, String)> = Vec::new();
+    for part in text.split(',') {
+        match part.split_once('=') {
+            Some((name, value)) if found_name(name) && found.len() < MAX_COLLECTED => {
+                found.push((name.trim(), value.trim().to_owned()));
+            }
+            _ => {
+                if let Some((_, value)) = found.last_mut() {
+                    value.extend([",", part]);
+                }
             }
         }
     }
-
-    /// Whether the path is one into this field of `properties` or `attributes`.
-    fn leads_into_properties(&self, name: &str) -> bool {
-        let leads = |path: &Path| matches!(path.root(), "properties" | "attributes") && path.second() == Some(name);
-        self.path.as_ref().is_some_and(leads)
-    }
+    let given = found.into_iter().filter(|(_, value)| !value.trim().is_empty());
+    given.map(|(name, value)| (name.into(), RawValue::text(value))).collect()
 }
 
-impl Nested {
-    fn is_given(&self) -> bool {
-        !matches!(self, Self::Single(value) if value.is_missing())
-    }
+/// Whether what stands before a `=` is the name of a property, and not a part of a text or an address.
+fn found_name(name: &str) -> bool {
+    let name = name.trim();
+    (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ' '))
 }
 
 /// Whether a cell has a value that its text does not show.

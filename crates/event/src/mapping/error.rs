@@ -1,5 +1,7 @@
 //! The faults of mappings.
 
+use crate::check::prefix;
+
 /// A mapping that contradicts itself or does not match a file.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MappingError {
@@ -14,7 +16,7 @@ pub enum MappingError {
         known: &'static [&'static str],
     },
     /// A column that the file does not have.
-    #[error("`{table}` names the column `{column}`, which the file does not have; it has: {}", known.join(", "))]
+    #[error("`{table}` names the column `{column}`, which the file does not have; it has: {}", listed(known))]
     NoColumn {
         /// The table of the mapping.
         table: &'static str,
@@ -42,7 +44,7 @@ pub enum MappingError {
         tests: usize,
     },
     /// A rule without an effect.
-    #[error("rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute`, `quarantine` or `skip`")]
+    #[error("rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute`, `describe`, `quarantine` or `skip`")]
     Idle {
         /// The number of the rule, from 1.
         rule: usize,
@@ -72,6 +74,23 @@ pub enum MappingError {
     /// Columns of items in a source without events.
     #[error("`item` describes the items of events, but `kind` is not `events`; use `fields`")]
     ItemBesideNothing,
+}
+
+/// Names in a message: the first ones, if there are many, and the beginnings of long ones.
+pub fn listed(names: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 60;
+    const MAX_BYTES: usize = 80;
+    let mut text = String::new();
+    for name in names.iter().take(SHOWN).map(AsRef::as_ref) {
+        let near = prefix(name, MAX_BYTES);
+        text.push_str(if text.is_empty() { "" } else { ", " });
+        text.push_str(near);
+        text.push_str(if near.len() < name.len() { "…" } else { "" });
+    }
+    if names.len() > SHOWN {
+        text.push_str(&format!(" … and {} more", names.len() - SHOWN));
+    }
+    text
 }
 
 /// Checks that all `fields` of a table are among `known`.

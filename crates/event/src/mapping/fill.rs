@@ -3,11 +3,30 @@
 
 use super::cell::Cell;
 
+/// Which value of a group a row has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filling {
+    /// An empty cell has the value of the row above.
+    FromAbove,
+    /// An empty cell has the first value of the group.
+    FromFirst,
+    /// Every cell has the first value of the group, because the column describes the group and not the row: Shopify
+    /// puts the further pictures of a product beside its variants.
+    OfGroup,
+}
+
+#[derive(Clone, Debug)]
+struct Filled {
+    column: usize,
+    filling: Filling,
+    /// The value for the latest row.
+    text: Option<Box<str>>,
+}
+
 /// The columns that are filled from the rows above, and what was seen in them.
 #[derive(Clone, Debug)]
 pub(super) struct FillDown {
-    /// The columns to fill, with their latest texts in this group.
-    columns: Vec<(usize, Option<Box<str>>)>,
+    columns: Vec<Filled>,
     /// The columns that name the group, of which the first that is not empty counts; without any, all rows are one group.
     group: Vec<usize>,
     /// The name of the group of the latest row.
@@ -16,10 +35,21 @@ pub(super) struct FillDown {
 }
 
 impl FillDown {
-    /// Fills `columns` among rows of which one of the columns `group` has the same text.
-    pub fn new(columns: Vec<usize>, group: Vec<usize>) -> Self {
-        let columns = columns.into_iter().map(|column| (column, None)).collect();
-        Self { columns, group, name: String::new(), continues_group: false }
+    /// Fills columns among rows of which one of the columns `group` has the same text. Of several entries for one
+    /// column the first counts.
+    pub fn new(columns: impl IntoIterator<Item = (usize, Filling)>, group: Vec<usize>) -> Self {
+        let mut filled: Vec<Filled> = Vec::new();
+        for (column, filling) in columns {
+            if !filled.iter().any(|known| known.column == column) {
+                filled.push(Filled { column, filling, text: None });
+            }
+        }
+        Self { columns: filled, group, name: String::new(), continues_group: false }
+    }
+
+    /// Whether there is nothing to fill.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
     }
 
     /// Goes on to the next row.
@@ -27,7 +57,10 @@ impl FillDown {
         let text = |column: usize| row.get(column).map(Cell::text).filter(|text| !is_empty(text));
         let name = self.group.iter().find_map(|column| text(*column));
         // Merged cells of a spreadsheet name the group once, if that column is to be filled too.
-        let is_named_once = self.group.iter().any(|column| self.columns.iter().any(|(filled, _)| filled == column));
+        let is_filled = |column: &usize| {
+            self.columns.iter().any(|filled| filled.column == *column && filled.filling == Filling::FromAbove)
+        };
+        let is_named_once = self.group.iter().any(is_filled);
         self.continues_group = match &name {
             Some(name) => *self.name == **name,
             None => self.group.is_empty() || (is_named_once && !self.name.is_empty()),
@@ -36,11 +69,12 @@ impl FillDown {
             self.name.clear();
             self.name.extend(name.as_deref());
         }
-        for (column, latest) in &mut self.columns {
-            match text(*column) {
-                Some(text) => *latest = Some((*text).into()),
-                None if self.continues_group => {}
-                None => *latest = None,
+        for filled in &mut self.columns {
+            if !self.continues_group {
+                filled.text = None;
+            }
+            if filled.filling == Filling::FromAbove || filled.text.is_none() {
+                filled.text = text(filled.column).map(|text| (*text).into()).or(filled.text.take());
             }
         }
     }
@@ -50,8 +84,14 @@ impl FillDown {
         self.continues_group && !self.name.is_empty()
     }
 
-    /// The text for an empty cell of this column in the latest row.
-    pub fn text(&self, column: usize) -> Option<&str> {
-        self.columns.iter().find(|(known, _)| *known == column).and_then(|(_, latest)| latest.as_deref())
+    /// The text for a cell of this column in the latest row, if it is empty or not its own.
+    pub fn text(&self, column: usize, is_empty: bool) -> Option<&str> {
+        let filled = self.columns.iter().find(|known| known.column == column)?;
+        filled.text.as_deref().filter(|_| is_empty || filled.filling == Filling::OfGroup)
+    }
+
+    /// Whether this column is filled.
+    pub fn fills(&self, column: usize) -> bool {
+        self.columns.iter().any(|known| known.column == column)
     }
 }

@@ -7,6 +7,7 @@
 mod bind;
 mod bound;
 mod cell;
+mod elements;
 mod error;
 mod fill;
 mod names;
@@ -27,13 +28,16 @@ use crate::raw::RawItem;
 
 pub use bound::{BoundMapping, Mapped};
 pub use cell::{Cell, Reading};
-pub use error::MappingError;
+pub use error::{MappingError, listed};
 pub use names::Names;
 pub use object::Object;
 pub use rule::{Condition, MappingRule};
-pub use vocabulary::usual_column;
+pub use vocabulary::{fields_named, usual_column};
 
 use error::known_fields;
+
+/// Fields that hold several texts.
+const LISTS: &[&str] = &["categories", "tags"];
 
 /// The names and formats of one source.
 ///
@@ -75,7 +79,7 @@ pub struct Mapping {
     /// Columns to leave out; a name that ends in `*` means all that begin so, and `*` all that the mapping does not name.
     /// All other columns that the mapping does not name become properties.
     pub drop_columns: Vec<Box<str>>,
-    /// Fields whose columns a file may lack.
+    /// Fields and properties whose columns a file may lack.
     pub optional: Vec<Box<str>>,
     /// Fields or columns whose empty cells have the value of the row above, among the variants of a product or the lines of an
     /// order.
@@ -83,12 +87,21 @@ pub struct Mapping {
     /// Field = column, or several of which the first with a value counts. A column with the name of a field, or with
     /// another usual name of it, needs no entry.
     pub fields: BTreeMap<Box<str>, Names>,
-    /// Property = column, for properties that are to have another name.
+    /// Field of an item that takes the values of all its columns, and not only those of the first that has one.
+    pub collect: Vec<Box<str>>,
+    /// Property = column, for properties that are to have another name. The name may be in a column too: `{Option1
+    /// Name}`.
     pub properties: BTreeMap<Box<str>, Names>,
     /// Properties that are numbers. Cells of all other properties are texts, so that `007` keeps its zeros.
     pub numbers: Vec<Box<str>>,
     /// Field = text, for rows without a value of their own.
     pub constants: BTreeMap<Box<str>, Box<str>>,
+    /// Fields whose text is converted to lower case.
+    pub lowercase: Vec<Box<str>>,
+    /// Fields whose text has `\n` in place of line ends, as WooCommerce writes it.
+    pub unescape: Vec<Box<str>>,
+    /// Columns whose text is a list of properties: `colour=red,size=S`.
+    pub pairs: Vec<Box<str>>,
     /// Field = text to put before an id, so that the ids of two platforms differ.
     pub prefix: BTreeMap<Box<str>, Box<str>>,
     /// Field = text, or texts, that a value loses at its beginning, such as `gid://shopify/Product/`.
@@ -99,7 +112,7 @@ pub struct Mapping {
     pub uppercase: Vec<Box<str>>,
     /// Field of an item = column, for rows that describe the item as well as the event.
     pub item: BTreeMap<Box<str>, Names>,
-    /// Field of an item = the text, or texts, between the elements of its list.
+    /// Field of an item, or property = the text, or texts, between the elements of its list.
     pub separators: BTreeMap<Box<str>, Names>,
     /// Rules that depend on a row's cells, in order.
     pub rule: Vec<MappingRule>,
@@ -137,11 +150,15 @@ impl Mapping {
         known_fields("constants", self.constants.keys(), fields)?;
         known_fields("prefix", self.prefix.keys(), fields)?;
         known_fields("strip", self.strip.keys(), fields)?;
-        known_fields("optional", self.optional.iter(), fields)?;
+        let is_property = |name: &&Box<str>| self.properties.contains_key(&***name);
+        known_fields("optional", self.optional.iter().filter(|name| !is_property(name)), fields)?;
+        known_fields("collect", self.collect.iter(), LISTS)?;
+        known_fields("lowercase", self.lowercase.iter(), fields)?;
+        known_fields("unescape", self.unescape.iter(), fields)?;
         known_fields("scale", self.scale.keys(), fields)?;
         known_fields("uppercase", self.uppercase.iter(), fields)?;
         known_fields("item", self.item.keys(), RawItem::FIELDS)?;
-        known_fields("separators", self.separators.keys(), RawItem::FIELDS)?;
+        known_fields("separators", self.separators.keys().filter(|name| !is_property(name)), RawItem::FIELDS)?;
         if self.kind != RecordKind::Events && !self.item.is_empty() {
             return Err(MappingError::ItemBesideNothing);
         }

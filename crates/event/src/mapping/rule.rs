@@ -27,6 +27,12 @@ pub struct MappingRule {
     pub absolute: Vec<Box<str>>,
     /// Reason code with which the row is quarantined; later rules are not applied.
     pub quarantine: Option<Box<str>>,
+    /// `false`: the row says nothing of the item of its event, although the mapping has `[item]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub describe: Option<bool>,
+    /// Whether a file may lack the columns that the rule names; then the rule does not apply.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
     /// Leaves the row out: it is no record and no fault. Later rules are not applied.
     pub skip: bool,
 }
@@ -69,7 +75,7 @@ impl MappingRule {
         known_fields("rule.clear", self.clear.iter(), fields)?;
         known_fields("rule.absolute", self.absolute.iter(), fields)?;
         let idle = self.set.is_empty() && self.copy.is_empty() && self.clear.is_empty() && self.absolute.is_empty();
-        if idle && self.quarantine.is_none() && !self.skip {
+        if idle && self.quarantine.is_none() && !self.skip && self.describe.is_none() {
             return Err(MappingError::Idle { rule });
         }
         if let Some(code) = self.quarantine.as_ref().filter(|code| !is_code(code)) {

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::bound::is_empty;
 use super::cell::Reading;
 use super::{Mapping, Names};
 use crate::raw::is_numeric;
@@ -15,6 +16,12 @@ pub(super) struct Shape {
     time: Option<TimeShape>,
     scale: Option<f64>,
     uppercase: bool,
+    lowercase: bool,
+    unescape: bool,
+    /// Names a customer, for whom an e-mail address is one id however it is written.
+    is_customer: bool,
+    /// Elements of lists that say nothing.
+    empty: Vec<Box<str>>,
     strip: Names,
     prefix: Option<Box<str>>,
     separators: Option<Names>,
@@ -51,6 +58,14 @@ impl Shape {
             time,
             scale: mapping.scale.get(field).copied().filter(|_| own || field == "price"),
             uppercase: own && mapping.uppercase.iter().any(|name| **name == *field),
+            lowercase: own && mapping.lowercase.iter().any(|name| **name == *field),
+            unescape: own && mapping.unescape.iter().any(|name| **name == *field),
+            is_customer: match kind {
+                RecordKind::Events => matches!(field, "user" | "session"),
+                RecordKind::Users => field == "id",
+                RecordKind::Items => false,
+            },
+            empty: mapping.empty.clone(),
             strip: mapping.strip.get(field).cloned().filter(|_| own).unwrap_or_default(),
             prefix: mapping.prefix.get(field).cloned().filter(|_| own),
             separators: mapping.separators.get(field).cloned().filter(|_| kind == RecordKind::Items),
@@ -65,6 +80,10 @@ impl Shape {
             RawValue::Int(0) if self.is_parent => RawValue::Null,
             RawValue::Text(text) if self.is_parent && text.trim() == "0" => RawValue::Null,
             RawValue::Text(text) => self.apply_to_text(text),
+            RawValue::List(mut values) if !self.empty.is_empty() => {
+                values.retain(|value| !matches!(value, RawValue::Text(text) if is_empty(&self.empty, text)));
+                if values.is_empty() { RawValue::Null } else { RawValue::List(values) }
+            }
             RawValue::Int(number) => match (self.scale, &self.prefix) {
                 (Some(factor), _) => RawValue::Float(scaled(number as f64, factor)),
                 (None, Some(prefix)) => RawValue::text(format!("{prefix}{number}")),
@@ -87,14 +106,20 @@ impl Shape {
         if let Some(rest) = self.strip.iter().find_map(|start| text.trim_start().strip_prefix(start)) {
             text = rest.into();
         }
+        if self.unescape && text.contains('\\') {
+            text = text.replace("\\r", "").replace("\\n", "\n").replace("\\t", "\t").into();
+        }
         if let Some(separators) = &self.separators {
-            return RawValue::List(split(&text, separators).into_iter().map(RawValue::text).collect());
+            return split(&text, separators, &self.empty);
         }
         if self.is_path && text.contains(PATH) {
-            return RawValue::List(split(&text, &PATH.into()).into_iter().map(RawValue::text).collect());
+            return split(&text, &PATH.into(), &self.empty);
         }
         if self.uppercase {
             text = text.to_uppercase().into();
+        }
+        if self.lowercase || (self.is_customer && is_address(&text)) {
+            text = text.trim().to_lowercase().into();
         }
         match &self.prefix {
             Some(prefix) => RawValue::text(format!("{prefix}{}", text.trim())),
@@ -103,19 +128,48 @@ impl Shape {
     }
 }
 
-/// The elements of a list in a text, each once.
-fn split<'t>(text: &'t str, separators: &Names) -> Vec<&'t str> {
+/// Whether a text is an e-mail address: no customer has two that differ in their case.
+fn is_address(text: &str) -> bool {
+    let text = text.trim();
+    let is_plain = text.len() <= 254 && !text.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ',' | ';'));
+    is_plain
+        && text
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
+}
+
+/// The elements of a list in a text, each once, without those that say nothing.
+pub(super) fn split(text: &str, separators: &Names, empty: &[Box<str>]) -> RawValue {
     let mut parts = vec![text];
+    let unmarked = |part: &str| match part.contains('\\') {
+        true => separators
+            .iter()
+            .fold(part.to_owned(), |part, separator| part.replace(&format!("\\{separator}"), separator)),
+        false => part.to_owned(),
+    };
     for separator in separators.iter() {
-        parts = parts.into_iter().flat_map(|part| part.split(separator)).collect();
+        parts = parts.into_iter().flat_map(|part| unescaped(part, separator)).collect();
     }
     let mut elements: Vec<&str> = Vec::with_capacity(parts.len());
-    for part in parts.into_iter().map(str::trim).filter(|part| !part.is_empty()) {
-        if !elements.contains(&part) {
+    for part in parts.into_iter().map(str::trim) {
+        if !is_empty(empty, part) && !elements.contains(&part) {
             elements.push(part);
         }
     }
-    elements
+    RawValue::List(elements.into_iter().map(|element| RawValue::text(unmarked(element))).collect())
+}
+
+/// The parts of a text between separators without a backslash before them, as WooCommerce writes `Home\, Garden`.
+fn unescaped<'t>(text: &'t str, separator: &str) -> Vec<&'t str> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for (place, _) in text.match_indices(separator) {
+        if !text[..place].ends_with('\\') {
+            parts.push(&text[start..place]);
+            start = place + separator.len();
+        }
+    }
+    parts.push(&text[start..]);
+    parts
 }
 
 /// A number in another unit. A factor such as 0.01 has no exact binary form, but 100 has.

@@ -324,3 +324,161 @@ fn times_without_a_zone_are_those_of_the_file() {
     let error = toml::from_str::<Mapping>("time_zone = 'Berlin'").unwrap().validate().unwrap_err().to_string();
     assert!(error.contains("Europe/Berlin"), "{error}");
 }
+
+/// The items of a table, as JSON.
+fn items(mapping: &str, header: &[&str], rows: &[&[&str]]) -> Vec<serde_json::Value> {
+    let mapping: Mapping = toml::from_str(&format!("kind = \"items\"\n{mapping}")).unwrap();
+    let mut bound = mapping.bind(header).unwrap();
+    rows.iter().map(|row| serde_json::from_str(&shown(bound.apply(row)).0).unwrap()).collect()
+}
+
+#[test]
+fn the_name_of_a_property_may_stand_in_a_column_and_counts_for_all_variants() {
+    let mapping = "empty = ['Default Title']\noptional = ['{Name 2}']\n[fields]\nid = 'sku'\nparent = 'handle'\n[properties]\n'{Name 1}' = 'Value 1'\n'{Name 2}' = 'Value 2'\n[separators]\n'{Name 1}' = ','\n";
+    let header = ["handle", "sku", "Name 1", "Value 1"];
+    let rows: &[&[&str]] = &[
+        &["shirt", "S-1", "Size", "S"],
+        &["shirt", "S-2", "", "M"],
+        &["mug", "M", "Title", "Default Title"],
+        &["hat", "H", "", "L"],
+    ];
+    let found = items(mapping, &header, rows);
+    let of = |place: usize| found[place]["attributes"].clone();
+    assert_eq!([of(0), of(1)], [serde_json::json!({"Size": ["S"]}), serde_json::json!({"Size": ["M"]})]);
+    assert_eq!([of(2), of(3)], [serde_json::Value::Null, serde_json::Value::Null], "no value, and no name");
+    let text = "[fields]\nid = 'sku'\n[properties]\n'{Name 2}' = 'Value 2'\n";
+    assert!(matches!(toml::from_str::<Mapping>(text).unwrap().bind(&["sku"]), Err(MappingError::NoColumn { .. })));
+}
+
+#[test]
+fn a_variant_without_a_picture_has_the_first_of_its_product() {
+    let mapping = "[fields]\nid = 'sku'\nparent = 'handle'\ntitle = 'title'\nimage = ['own', 'of product']\n";
+    let header = ["handle", "sku", "title", "own", "of product"];
+    let rows: &[&[&str]] = &[
+        &["shirt", "S-1", "Shirt", "", "1.jpg"],
+        &["shirt", "S-2", "", "blue.jpg", "2.jpg"],
+        &["shirt", "S-3", "", "", "3.jpg"],
+        &["shirt", "S-4", "", "", ""],
+        &["hat", "H-1", "Hat", "", ""],
+        &["hat", "H-2", "", "", "hat.jpg"],
+    ];
+    let images: Vec<_> = items(mapping, &header, rows).iter().map(|item| item["image"].clone()).collect();
+    assert_eq!(
+        images,
+        ["1.jpg".into(), "blue.jpg".into(), "1.jpg".into(), "1.jpg".into(), serde_json::Value::Null, "hat.jpg".into()]
+    );
+    // One column of pictures has those of the variants, and the first where there is none.
+    let mapping = "[fields]\nid = 'sku'\nparent = 'handle'\nimage = 'image'\n";
+    let rows: &[&[&str]] = &[&["s", "1", "a.jpg"], &["s", "2", "b.jpg"], &["s", "3", ""]];
+    let images: Vec<_> =
+        items(mapping, &["handle", "sku", "image"], rows).iter().map(|item| item["image"].clone()).collect();
+    assert_eq!(images, ["a.jpg", "b.jpg", "a.jpg"]);
+}
+
+#[test]
+fn a_field_can_collect_the_values_of_its_columns() {
+    let mapping =
+        "collect = ['categories']\nempty = ['Root']\n[fields]\nid = 'sku'\ncategories = ['type', 'path', 'more']\n";
+    let header = ["sku", "type", "path", "more"];
+    let rows: &[&[&str]] =
+        &[&["1", "Shirts", "Root > Clothing > Shirts", ""], &["2", "", " ", "Mugs"], &["3", "", "", ""]];
+    let found: Vec<_> = items(mapping, &header, rows).iter().map(|item| item["categories"].clone()).collect();
+    assert_eq!(
+        found,
+        [serde_json::json!(["Shirts", "Clothing"]), serde_json::json!(["Mugs"]), serde_json::Value::Null]
+    );
+    let wrong: Mapping = toml::from_str("kind = 'items'\ncollect = ['title']").unwrap();
+    assert!(matches!(wrong.validate(), Err(MappingError::NoField { table: "collect", .. })));
+}
+
+#[test]
+fn a_separator_behind_a_backslash_is_part_of_an_element() {
+    let mapping = "[fields]\nid = 'sku'\n[separators]\ncategories = [',', '>']\n";
+    let found = items(mapping, &["sku", "categories"], &[&["1", r"Home\, Garden > Pots, Gifts \> ten"]]);
+    assert_eq!(found[0]["categories"], serde_json::json!(["Home, Garden", "Pots", "Gifts > ten"]));
+}
+
+#[test]
+fn a_cell_of_white_space_leaves_a_constant_and_is_a_text_elsewhere() {
+    let mapping = "currency = 'EUR'\n[fields]\nid = 'sku'\n[constants]\nbrand = 'Acme'\n";
+    let header = ["sku", "brand", "title", "currency", "note"];
+    let found = items(mapping, &header, &[&["1", "  ", " ", " ", " "], &["2", "Bolt", "Mug", "USD", "x"]]);
+    assert_eq!([&found[0]["brand"], &found[0]["currency"]], ["Acme", "EUR"]);
+    assert_eq!([&found[0]["title"], &found[0]["attributes"]["note"]], [" ", " "]);
+    assert_eq!([&found[1]["brand"], &found[1]["currency"]], ["Bolt", "USD"]);
+}
+
+#[test]
+fn an_address_of_a_customer_is_one_id_however_it_is_written() {
+    let mapping: Mapping = toml::from_str("lowercase = ['item']\n[constants]\ntype = 'view'\n").unwrap();
+    let header = ["user", "session", "item", "at"];
+    for (user, expected) in [
+        (" Ana.B@Mail.example ", "ana.b@mail.example"),
+        ("ana.b@mail.example", "ana.b@mail.example"),
+        ("AB12", "AB12"),
+        ("@Ana", "@Ana"),
+        ("https://shop.example/@Ana.B", "https://shop.example/@Ana.B"),
+    ] {
+        let (event, _) = map(&mapping, &header, &[user, "S@1", "SKU-A", "1"]);
+        let event: RawEvent = serde_json::from_str(&event).unwrap();
+        assert_eq!((event.user, event.session), (RawValue::text(expected), RawValue::text("S@1")), "{user}");
+        assert_eq!(event.item, RawValue::text("sku-a"));
+    }
+}
+
+#[test]
+fn a_rule_can_keep_a_row_from_describing_its_item_and_may_miss_its_column() {
+    let text = "[item]\ntitle = 'name'\n[constants]\ntype = 'purchase'\n[[rule]]\nwhen = { column = 'sku', empty = true }\ndescribe = false\n[[rule]]\noptional = true\nwhen = { column = 'status', equals = 'open' }\nskip = true\n";
+    let mapping: Mapping = toml::from_str(&format!("[fields]\nitem = ['sku', 'name']\n{text}")).unwrap();
+    let header = ["user", "sku", "name", "at"];
+    let (event, item) = map(&mapping, &header, &["u", "", "Tip", "1"]);
+    assert!(event.contains(r#""item":"Tip""#) && item.is_none(), "{event} {item:?}");
+    assert_eq!(map(&mapping, &header, &["u", "M", "Mug", "1"]).1.unwrap(), r#"{"id":"M","title":"Mug"}"#);
+    let with_status = ["user", "sku", "name", "at", "status"];
+    assert_eq!(map(&mapping, &with_status, &["u", "M", "Mug", "1", "open"]).0, "skipped");
+    let needed = text.replace("optional = true\n", "");
+    let mapping: Mapping = toml::from_str(&format!("[fields]\nitem = ['sku', 'name']\n{needed}")).unwrap();
+    assert!(matches!(mapping.bind(&header), Err(MappingError::NoColumn { .. })));
+}
+
+#[test]
+fn elements_of_an_array_take_no_more_memory_than_allowed() {
+    let mapping: Mapping = toml::from_str("[fields]\nitem = 'items[].id'\n[constants]\ntype = 'view'\n").unwrap();
+    let records = |n: usize, n_bytes: usize, drop: &[&str]| {
+        let drop_columns = drop.iter().map(|name| (*name).into()).collect();
+        let mapping = Mapping { drop_columns, ..mapping.clone() };
+        let elements: Vec<String> = (0..n).map(|n| format!(r#"{{"id":"{n}"}}"#)).collect();
+        let json =
+            format!(r#"{{"user":"u","at":1,"note":"{}","items":[{}]}}"#, "x".repeat(n_bytes), elements.join(","));
+        mapping.bind_objects().unwrap().apply_object(serde_json::from_str(&json).unwrap())
+    };
+    assert_eq!(records(1_000, 1_000, &[]).len(), 1_000);
+    for (n, n_bytes) in [(1_000, 1 << 20), (200_000, 10)] {
+        let [Mapped::Quarantined { rejection, .. }] = &records(n, n_bytes, &[])[..] else { panic!("{n} {n_bytes}") };
+        assert!(rejection.reason == Reason::Malformed && rejection.detail.contains("drop_columns"), "{rejection}");
+    }
+    assert_eq!(records(1_000, 1 << 20, &["note"]).len(), 1_000);
+}
+
+#[test]
+fn lists_of_properties_and_written_line_ends_are_read() {
+    let mapping = "pairs = ['more', 'absent']\nunescape = ['description']\ndrop_columns = ['*']\n[fields]\nid = 'sku'\ndescription = 'text'\n";
+    let rows: &[&[&str]] = &[
+        &["1", r"Soft\n\nand warm", "color=Blue,note=one, two,size = S,empty=,url=https://a.example/?b=c"],
+        &["2", "", ""],
+    ];
+    let found = items(mapping, &["sku", "text", "more"], rows);
+    assert_eq!(found[0]["description"], "Soft\n\nand warm");
+    let expected =
+        serde_json::json!({"color": "Blue", "note": "one, two", "size": "S", "url": "https://a.example/?b=c"});
+    assert_eq!((&found[0]["attributes"], &found[1]["attributes"]), (&expected, &serde_json::Value::Null));
+}
+
+#[test]
+fn an_element_of_an_event_without_an_item_is_left_out() {
+    let mapping: Mapping =
+        toml::from_str("empty = ['(not set)']\n[fields]\ntype = 'name'\nitem = 'items[].id'\n").unwrap();
+    let json = r#"{"name":"view","user":"u","at":1,"items":[{"id":"A"},{"id":"(not set)"},{"id":"B"}]}"#;
+    let records = mapping.bind_objects().unwrap().apply_object(serde_json::from_str(json).unwrap());
+    assert!(matches!(records[..], [Mapped::Event { .. }, Mapped::Skipped, Mapped::Event { .. }]), "{records:?}");
+}

@@ -6,6 +6,7 @@
 //! Meilisearch, Algolia and of public data sets. Names with several meanings (`value`, `product`, `status`) are left out.
 
 use crate::RecordKind;
+use crate::near::{folded, singular};
 
 /// Other names of a field, the more certain ones first.
 pub(super) fn other_names(kind: RecordKind, field: &str) -> &'static [&'static str] {
@@ -31,7 +32,17 @@ pub(super) fn other_names(kind: RecordKind, field: &str) -> &'static [&'static s
 
 /// A name without case and separators.
 pub(super) fn compact(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    folded(name)
+}
+
+/// The fields of which a name is a usual one: their own, or one of those of other systems, in the singular or the
+/// plural.
+pub fn fields_named(kind: RecordKind, name: &str) -> impl Iterator<Item = &'static str> {
+    let wanted = singular(&folded(name));
+    kind.fields().iter().copied().filter(move |field| {
+        let mut names = other_names(kind, field).iter().map(|name| singular(name));
+        singular(&folded(field)) == wanted || names.any(|name| name == wanted)
+    })
 }
 
 /// The column that has a field under a usual name: its own, or one of those of other systems. Of a path such as

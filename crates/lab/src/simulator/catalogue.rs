@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use accrue_event::{Attribute, Attributes, Item, ItemId, Timestamp};
+use accrue_event::{Attribute, Attributes, Item, ItemId, Price, Timestamp};
 use accrue_kernel::exp;
 
 use super::place::{Place, direction, family_centres, noise, one_minus_square, shifted};
@@ -243,7 +243,7 @@ fn describe(idx: usize, draft: &Draft, family: &Family, traits: &Traits, option:
         brand: Some(brand.into()),
         categories: vec![family.department.into(), family.name.into()],
         tags: vec![style.to_lowercase().into(), material.to_lowercase().into(), family.also.into()],
-        price: Some(traits.price),
+        price: Price::from_f32(traits.price),
         currency: Some("EUR".into()),
         locale: Some("en".into()),
         stock: Some(FULL_STOCK),
@@ -301,7 +301,7 @@ mod tests {
         let mut titles = HashSet::new();
         for item in &catalogue.items {
             let price = item.price.expect("priced");
-            assert!(price.is_finite() && (0.5..5_000.0).contains(&price), "{price}");
+            assert!((0.5..5_000.0).contains(&price.to_f32()), "{price}");
             assert_eq!(item.categories.len(), 2);
             assert!(item.published_at.expect("dated") < START);
             assert!(titles.insert(item.title.clone()), "{:?} is repeated", item.title);

@@ -1,6 +1,6 @@
 //! The visitor's behaviour on a page, and the page's true value.
 
-use accrue_event::{Attributes, Event, EventId, EventType, ItemId, SessionId, Shopper, Timestamp};
+use accrue_event::{Attributes, Event, EventId, EventType, ItemId, Price, SessionId, Shopper, Timestamp};
 
 use super::click::{Appeal, PositionChance, best_page, cascade, continuation, expected_clicks, random_expectation};
 use super::random::{Random, Stream};
@@ -138,7 +138,7 @@ impl Simulator {
         let uses_up = FAMILIES[traits.family as usize].cycle_days > 0.0;
         let quantity = if uses_up { 1 + random.below(3) as u32 } else { 1 };
         let event = recorder.at_position(EventType::Cart, self.item_id(idx), position);
-        (event.price, event.quantity) = (Some(traits.price), quantity);
+        (event.price, event.quantity) = (Price::from_f32(traits.price), quantity);
         random.chance(0.55).then_some(Purchase { position, idx, quantity })
     }
 
@@ -154,7 +154,8 @@ impl Simulator {
         for purchase in basket {
             recorder.wait(12_000.0);
             let event = recorder.at_position(EventType::Purchase, self.item_id(purchase.idx), purchase.position);
-            (event.price, event.quantity) = (Some(self.catalogue.traits[purchase.idx].price), purchase.quantity);
+            let price = Price::from_f32(self.catalogue.traits[purchase.idx].price);
+            (event.price, event.quantity) = (price, purchase.quantity);
             if let Identity::Known(n) = visit.hidden.identity {
                 self.shoppers.remember(n, purchase.idx, visit.at, &self.catalogue);
             }

@@ -1,7 +1,7 @@
 //! The schedule of the shop: visits, new products, changes of price and stock. It does not depend on the pages shown,
 //! except for the item that the next page of a session starts from.
 
-use accrue_event::{ItemId, SessionId, Shopper, Timestamp, UserId};
+use accrue_event::{ItemId, Price, SessionId, Shopper, Timestamp, UserId};
 use accrue_kernel::ln;
 
 use super::catalogue::{FULL_STOCK, query_words, shelf_price};
@@ -249,7 +249,7 @@ impl Simulator {
 
     fn change_price(&mut self, idx: usize, price: f32) -> Step {
         self.catalogue.traits[idx].price = price;
-        self.catalogue.items[idx].price = Some(price);
+        self.catalogue.items[idx].price = Price::from_f32(price);
         Step::PriceChange { item: self.item_id(idx), price, at: self.now }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use accrue_event::EventType;
+use accrue_event::{EventType, Price};
 
 use super::*;
 
@@ -177,7 +177,7 @@ fn events_satisfy_the_rules_of_the_check() {
                 assert_eq!(event.item.as_ref(), Some(&shown[position as usize]));
             }
             let is_priced = matches!(event.event_type, EventType::Cart | EventType::Purchase);
-            assert_eq!(event.price.is_some_and(|price| price > 0.0), is_priced);
+            assert_eq!(event.price.is_some_and(|price| price > Price::ZERO), is_priced);
             types.insert(event.event_type.name().to_string());
         }
     }
@@ -232,7 +232,7 @@ fn the_steps_describe_all_changes_of_the_catalogue() {
             Step::PriceChange { item, price, .. } => {
                 n_prices += 1;
                 let idx = find(&item, &known);
-                known[idx].price = Some(price);
+                known[idx].price = Price::from_f32(price);
             }
             Step::StockChange { item, stock, .. } => {
                 n_stocks += 1;

@@ -7,6 +7,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use accrue_event::{RecordKind, fields_named, misspelling};
+
 use super::parse::own_names;
 use super::{Choice, Filter, Node, Test};
 use crate::Shop;
@@ -41,21 +43,8 @@ impl fmt::Display for UnknownField {
     }
 }
 
-/// Names that other systems have for fields of the vocabulary, and that no spelling leads to.
-const OTHER_NAMES: [(&str, &str); 12] = [
-    ("availability", "available"),
-    ("collection", "category"),
-    ("cost", "price"),
-    ("date", "published_at"),
-    ("instock", "available"),
-    ("inventory", "stock"),
-    ("label", "tag"),
-    ("language", "locale"),
-    ("manufacturer", "brand"),
-    ("name", "title"),
-    ("sku", "id"),
-    ("vendor", "brand"),
-];
+/// Words that a filter may mean a field by, and a mapping must not take for it: a `cost` is mostly what the shop pays.
+const MEANT: [(&str, &str); 2] = [("cost", "price"), ("date", "published_at")];
 
 /// Near names that are told, at most.
 const N_NEAR: usize = 3;
@@ -71,9 +60,10 @@ impl Shop<'_> {
             return Ok(());
         }
         let overview = self.facts.overview();
+        let own: Vec<&str> = own_names().collect();
         for (name, choices) in filter.attributes() {
             if !overview.has_attribute(name) {
-                return Err(UnknownField { name: name.into(), near: self.near(name), is_text: false });
+                return Err(UnknownField { name: name.into(), near: self.near(name, &own), is_text: false });
             }
             let is_range = choices.iter().all(|choice| matches!(choice, Choice::Range(_)));
             if is_range && !overview.has_numbers(name) {
@@ -83,15 +73,16 @@ impl Shop<'_> {
         Ok(())
     }
 
-    /// The fields whose names are nearest to `name`, best first.
-    fn near(&self, name: &str) -> Vec<String> {
+    /// The fields whose names are nearest to `name`, best first: attributes, and those of `own`, the fields of the
+    /// vocabulary that may be named in its place.
+    pub(crate) fn near(&self, name: &str, own: &[&str]) -> Vec<String> {
         let attributes = self.facts.overview().attributes();
-        let own = OTHER_NAMES.iter().filter(|(other, _)| singular(&folded(name)) == *other).map(|(_, own)| (0, *own));
-        let spelt = own_names()
-            .map(|own| -> &str { own })
-            .chain(attributes)
-            .filter_map(|known| Some((distance(name, known)?, known)));
-        let found: BTreeSet<(usize, &str)> = own.chain(spelt).collect();
+        let meant = MEANT.iter().filter(|(word, _)| misspelling(name, word) == Some(0)).map(|(_, field)| *field);
+        // Filters name the fields in the singular: `category`, `tag`.
+        let as_own = |field: &str| own.iter().copied().find(|own| misspelling(field, own) == Some(0));
+        let named = meant.chain(fields_named(RecordKind::Items, name)).filter_map(as_own).map(|own| (0, own));
+        let spelt = own.iter().copied().chain(attributes).filter_map(|known| Some((distance(name, known)?, known)));
+        let found: BTreeSet<(usize, &str)> = named.chain(spelt).collect();
         let mut near: Vec<String> = Vec::new();
         for (_, known) in found {
             if near.len() < N_NEAR && !near.iter().any(|told| told == known) {
@@ -119,54 +110,11 @@ impl Filter {
     }
 }
 
-/// How far two names are apart: 0 if they differ in case, separators or the plural, otherwise one more than the letters
-/// that differ; `None` if they are not near.
+/// How far a name is from that of a field; one may also begin as the other does (`weight` and `weight_g`).
 fn distance(name: &str, known: &str) -> Option<usize> {
-    let (name, known) = (folded(name), folded(known));
-    let (one, other) = (singular(&name), singular(&known));
-    if one == other {
-        return Some(0);
-    }
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let longest = one.len().max(other.len());
-    if longest > 64 {
-        return None;
-    }
-    let edits = edits(&one, &other);
-    let most = if longest <= 5 { 1 } else { 2 };
-    let is_part = one.len().min(other.len()) >= 3 && (one.starts_with(&other) || other.starts_with(&one));
-    (edits <= most || is_part).then_some(1 + edits)
-}
-
-/// A name without its case and separators.
-fn folded(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// A name without the ending of an English plural.
-fn singular(name: &str) -> String {
-    match name.strip_suffix("ies") {
-        Some(stem) if !stem.is_empty() => format!("{stem}y"),
-        _ => name.strip_suffix('s').filter(|stem| stem.len() > 1).unwrap_or(name).into(),
-    }
-}
-
-/// Letters to insert, delete or replace, or neighbours to swap, to make one text of the other.
-fn edits(one: &[char], other: &[char]) -> usize {
-    let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];
-    for i in 1..=one.len() {
-        let mut row = vec![i];
-        for j in 1..=other.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
+    let shortest = name.len().min(known.len());
+    let is_part = || shortest >= 3 && name.as_bytes()[..shortest].eq_ignore_ascii_case(&known.as_bytes()[..shortest]);
+    misspelling(name, known).or_else(|| is_part().then(|| name.len().max(known.len()) - shortest))
 }
 
 #[cfg(test)]
@@ -217,7 +165,18 @@ mod tests {
         assert_eq!(near("weight>100"), "weight_g");
         assert_eq!(near("vendor:Acme"), "brand");
         assert!(near("in_stock:true").contains("available"));
-        for (name, field) in OTHER_NAMES {
+        for (name, field) in [
+            ("availability", "available"),
+            ("collection", "category"),
+            ("cost", "price"),
+            ("date", "published_at"),
+            ("inventory", "stock"),
+            ("label", "tag"),
+            ("language", "locale"),
+            ("manufacturer", "brand"),
+            ("name", "title"),
+            ("sku", "id"),
+        ] {
             assert!(near(&format!("{name}:x")).split(' ').any(|told| told == field), "{name}");
         }
         let none = fault("xyzzy:1").unwrap();

@@ -32,28 +32,28 @@
 //! ([`Shop::check_filter`](crate::Shop::check_filter)).
 
 mod fields;
+mod narrowed;
 mod parse;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::fmt;
 
-use accrue_event::{Attribute, Item, Timestamp};
+use accrue_event::{Attribute, Item, Timestamp, normalised};
 use accrue_store::Described;
-use unicode_normalization::{UnicodeNormalization, is_nfc_quick};
 
 pub use fields::UnknownField;
+pub(crate) use narrowed::{FacetField, Narrowed, Passes};
 pub use parse::{FilterError, MAX_DEPTH, MAX_LEN};
 
 /// A condition on items, parsed once and evaluated often.
 ///
 /// ```
-/// use accrue_event::Item;
+/// use accrue_event::{Item, Price};
 /// use accrue_serve::filter::Filter;
 ///
 /// let mut mug = Item::bare("mug".into());
-/// mug.price = Some(12.5);
+/// mug.price = Price::new(12.5);
 /// mug.brand = Some("ACME".into());
 /// let filter = Filter::parse("price:10..20 AND brand:(Acme OR Bolt) AND NOT category:used").unwrap();
 /// assert!(filter.matches(&mug));
@@ -181,9 +181,8 @@ impl Test {
     fn matches(&self, described: Described<'_>) -> bool {
         let item = described.own();
         match self {
-            // Prices are stored as f32, so 9.99 must be compared as an f32 too.
             Test::Number(NumberField::Price, spans) => {
-                item.price.is_some_and(|price| spans.iter().any(|span| span.map(|n| n.0 as f32).holds(price)))
+                item.price.is_some_and(|price| spans.iter().any(|span| span.map(|n| n.0).holds(price.to_f64())))
             }
             Test::Number(NumberField::Stock, spans) => {
                 item.stock.is_some_and(|stock| spans.iter().any(|span| span.map(|n| n.0).holds(f64::from(stock))))
@@ -217,7 +216,7 @@ impl TextField {
 
     fn matches(self, item: Described<'_>, wanted: &str) -> bool {
         let is = |text: Option<&str>| text.is_some_and(|text| equals(text, wanted));
-        let holds = |text: Option<&str>| text.is_some_and(|text| normalise(text).contains(wanted));
+        let holds = |text: Option<&str>| text.is_some_and(|text| normalised(text).contains(wanted));
         match self {
             TextField::Id => equals(item.own().id.as_str(), wanted),
             TextField::Parent => is(item.own().parent.as_deref()),
@@ -300,26 +299,9 @@ impl Moment {
     }
 }
 
-/// Composed (NFC) and lower-cased; borrows if the text already is.
-fn normalise(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
-        return if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            text.to_ascii_lowercase().into()
-        } else {
-            text.into()
-        };
-    }
-    let lower = text.nfc().collect::<String>().to_lowercase();
-    if is_nfc_quick(lower.chars()) == unicode_normalization::IsNormalized::Yes {
-        lower.into()
-    } else {
-        lower.nfc().collect::<String>().into()
-    }
-}
-
 /// `wanted` is normalised already; most texts of a shop are compared without an allocation.
 fn equals(text: &str, wanted: &str) -> bool {
-    if text.is_ascii() { text.eq_ignore_ascii_case(wanted) } else { normalise(text) == wanted }
+    if text.is_ascii() { text.eq_ignore_ascii_case(wanted) } else { normalised(text) == wanted }
 }
 
 impl fmt::Display for Filter {

@@ -1,8 +1,8 @@
 //! Reads filter texts by recursive descent, with bounded depth and length; never panics.
 
-use accrue_event::Timestamp;
+use accrue_event::{Timestamp, normalised};
 
-use super::{Choice, Moment, Node, Number, NumberField, Span, Test, TextField, normalise};
+use super::{Choice, Moment, Node, Number, NumberField, Span, Test, TextField};
 
 /// A filter text has at most this many bytes.
 pub const MAX_LEN: usize = 4096;
@@ -189,14 +189,14 @@ impl<'t> Parser<'t> {
                 self.unexpected_at(choice.end.start, "a text (in quotes if it holds '..'); this field has no order")
             );
         }
-        Ok(normalise(&choice.end.text).into())
+        Ok(normalised(&choice.end.text).into())
     }
 
     fn attribute_choice(&self, choice: &Choosing) -> Result<Choice, FilterError> {
         if choice.sign.is_some() || choice.range().is_some() {
             return self.span(choice, "a number (or quotes around a text that holds '..')", number).map(Choice::Range);
         }
-        let text: Box<str> = normalise(&choice.end.text).into();
+        let text: Box<str> = normalised(&choice.end.text).into();
         let number = number(&text).map(|n| n.0);
         Ok(Choice::Value { text, number })
     }

@@ -1,4 +1,4 @@
-use accrue_event::{Attribute, Item, Timestamp};
+use accrue_event::{Attribute, Item, Price, Timestamp};
 use proptest::prelude::*;
 
 use super::{Filter, FilterError, MAX_DEPTH, MAX_LEN};
@@ -9,7 +9,7 @@ fn mug() -> Item {
     item.brand = Some("Acme".into());
     item.categories = vec!["Kitchen".into(), "Mugs & cups".into()];
     item.tags = vec!["gift".into()];
-    item.price = Some(9.99);
+    item.price = Price::new(9.99);
     item.stock = Some(3);
     item.currency = Some("EUR".into());
     item.published_at = Timestamp::parse("2026-11-21T10:00:00Z");

@@ -13,6 +13,7 @@
 //! offset: at most `(n + 2 · WINDOW) · WINDOW` pairs are compared. Mostly far fewer: a value only falls as more items
 //! are picked, so an item is compared only when its last known value is the best (lazy greedy selection: Minoux 1978).
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{Candidate, Share, Situation};
@@ -22,7 +23,8 @@ use crate::ReasonCode;
 pub(super) const WINDOW: usize = 200;
 
 /// Text for an item that is above its rank by score.
-const MOVED_UP: Share = Share { code: ReasonCode::Diversity, text: "unlike the items above it", added: 0.0 };
+const MOVED_UP: Share =
+    Share { code: ReasonCode::Diversity, text: Cow::Borrowed("unlike the items above it"), added: 0.0 };
 
 /// How many places of a ranked list are needed to fill `page`: with diversity, all up to the end of its last window.
 pub(super) fn reach(situation: &Situation<'_>, page: &Range<usize>) -> usize {

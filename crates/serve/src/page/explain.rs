@@ -38,7 +38,7 @@ pub(super) fn explain(situation: &Situation<'_>, page: &[Candidate]) -> Vec<Vec<
         let shares = events.iter().zip(&without).map(|(&event, scores)| (event, by_models - scores[place]));
         let mut reasons = cited(situation, candidate.item, shares.collect(), by_models);
         add_rest(situation, candidate.item, by_models, &mut reasons);
-        reasons.extend(candidate.shares.iter().map(|share| Reason::plain(share.code.name(), share.text, share.added)));
+        reasons.extend(candidate.shares.iter().map(|share| Reason::plain(share.code.name(), &share.text, share.added)));
         reasons
     };
     page.iter().enumerate().map(explain_one).collect()
@@ -131,18 +131,18 @@ fn cite_own(situation: &Situation<'_>, item: ItemIdx, event: &PastEvent, share: 
 fn reason(
     shop: &Shop<'_>,
     event: &PastEvent,
-    event_type: String,
+    event_type: Option<String>,
     code: ReasonCode,
     text: String,
     share: f32,
 ) -> Reason {
     let item = shop.facts.items.name(event.item).map(Into::into);
-    let event = CitedEvent { event_type, at: Timestamp(event.at_ms()) };
-    Reason { code: code.name(), text, item, event: Some(event), share }
+    let event = event_type.map(|event_type| CitedEvent { event_type, at: Timestamp(event.at_ms()) });
+    Reason { code: code.name(), text, item, event, share }
 }
 
-/// The name of an event's type, and what the shopper did.
-fn type_and_verb(shop: &Shop<'_>, event: &PastEvent) -> (String, &'static str) {
+/// The name of an event's type, if it has one, and what the shopper did.
+fn type_and_verb(shop: &Shop<'_>, event: &PastEvent) -> (Option<String>, &'static str) {
     let event_type = shop.facts.type_of(event.type_code);
     let verb = match event_type {
         Some(EventType::View) => "viewed",
@@ -153,7 +153,7 @@ fn type_and_verb(shop: &Shop<'_>, event: &PastEvent) -> (String, &'static str) {
         Some(EventType::Rating) => "rated",
         _ => "chose",
     };
-    (event_type.map_or_else(|| "chose".to_string(), |known| known.to_string()), verb)
+    (event_type.map(|known| known.to_string()), verb)
 }
 
 /// A moment as a shopper remembers it: the day within a month, else the month, with the year if it is long ago.

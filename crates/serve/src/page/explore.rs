@@ -3,6 +3,8 @@
 //!
 //! Only the order of the page's own items changes, so the next page continues it as if there had been no draw.
 
+use std::borrow::Cow;
+
 use accrue_kernel::Draws;
 use accrue_model::Drawn;
 use accrue_store::ItemIdx;
@@ -14,8 +16,11 @@ use crate::{Explore, ReasonCode};
 const STREAM: u64 = 0x4558_504c;
 
 /// Text for an item that the draw moved up.
-const DRAWN: Share =
-    Share { code: ReasonCode::Exploration, text: "shown here to learn whether shoppers like it", added: 0.0 };
+const DRAWN: Share = Share {
+    code: ReasonCode::Exploration,
+    text: Cow::Borrowed("shown here to learn whether shoppers like it"),
+    added: 0.0,
+};
 
 /// The page with its first places drawn, and their propensities; `None` if nothing was drawn.
 pub(super) fn explore(situation: &Situation<'_>, page: Vec<Candidate>) -> (Vec<Candidate>, Option<Drawn>) {

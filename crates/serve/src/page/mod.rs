@@ -20,6 +20,7 @@ mod explain;
 mod explore;
 mod rank;
 mod retrieve;
+mod rules;
 mod scene;
 mod seen;
 mod slots;
@@ -27,6 +28,8 @@ mod slots;
 mod tests;
 mod variants;
 mod work;
+
+use std::borrow::Cow;
 
 use accrue_model::{Context, Drawn, Prepared};
 use accrue_store::ItemIdx;
@@ -36,9 +39,11 @@ use self::explain::explain;
 use self::explore::explore;
 use self::rank::rank;
 use self::retrieve::Retrieval;
+use self::rules::{Pinned, reorder};
 use self::scene::KeptPlaces;
 pub(crate) use self::variants::Variants;
 use self::work::Work;
+use crate::rules::ActiveRules;
 use crate::shop::{VisitorHistory, with_scratch};
 use crate::{ReasonCode, RecommendRequest, Recommendation, Recommended, Shop};
 
@@ -53,12 +58,12 @@ struct Candidate {
 }
 
 /// What one stage did for one candidate.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Share {
     /// Stable code of the reason.
     code: ReasonCode,
     /// A sentence for people.
-    text: &'static str,
+    text: Cow<'static, str>,
     /// What it added to the score; 0 if it only moved the candidate to another place.
     added: f32,
 }
@@ -73,6 +78,7 @@ struct Situation<'a> {
     context: Context<'a>,
     /// What the models read from `context`.
     prepared: &'a Prepared,
+    rules: &'a ActiveRules<'a>,
     work: &'a Work,
 }
 
@@ -88,27 +94,33 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
     let about: Vec<ItemIdx> = request.items.iter().filter_map(|item| shop.facts.items.get(item.as_str())).collect();
     let past = shop.past(&request.visitor, request.events.as_deref(), &about);
     let context = past.context(&shop, request.circumstances());
+    let rules = ActiveRules::of(&shop, None, request.filter.as_ref());
     with_scratch(|prepared| {
         shop.version.ensemble.prepare(&context, prepared);
         prepared.score_by(request.part);
-        let situation = Situation { shop, request, about: &about, past: &past, context, prepared, work };
+        let situation = Situation { shop, request, about: &about, past: &past, context, prepared, rules: &rules, work };
 
         let places = slots::places(request);
         let mut retrieval = Retrieval::new(&situation);
+        let pinned = Pinned::new(&situation, &retrieval);
         let mut variants = Variants::new(&shop, request.grouping);
         let mut kept = KeptPlaces::new(&situation);
-        let mut list = Vec::new();
+        let (mut list, mut buried) = (Vec::new(), Vec::new());
         while list.len() < places.end
             && let Some(tier) = retrieval.next_tier()
         {
             let of_tier = slots::behind(&places, list.len());
-            let ranked = rank(&situation, tier);
+            let ranked = rank(&situation, tier).filter(|candidate| pinned.is_free(&situation, candidate.item));
+            let ranked = reorder(&situation, ranked, &mut buried).into_iter();
             let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
             let placed = kept.fill(&situation, distinct, diversify::reach(&situation, &of_tier));
             list.extend(diversify(&situation, placed, of_tier));
         }
+        if list.len() < places.end {
+            list.extend(buried.into_iter().filter(|candidate| variants.is_first(candidate.item)));
+        }
         let total = request.n_on_sale.map(|n_on_sale| retrieval.total(n_on_sale));
-        let page = slots::cut(list, &places);
+        let page = slots::cut(pinned.into_list(list), &places);
         let degraded = slots::degraded(&situation, &page);
         let (page, drawn) = explore(&situation, page);
         let reasons = if request.explain { explain(&situation, &page) } else { Vec::new() };

@@ -8,6 +8,7 @@
 //!
 //! In the scene `again` the only tier is what the shopper bought and kept.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use accrue_store::ItemIdx;
@@ -15,6 +16,7 @@ use accrue_store::ItemIdx;
 use super::scene::is_again;
 use super::seen::{KeptOff, bought};
 use super::{Share, Situation};
+use crate::rules::ActiveRules;
 use crate::{ReasonCode, Shop, filter::Filter};
 
 /// With fewer acceptable candidates than this, the whole catalogue is scored.
@@ -27,7 +29,8 @@ const MAX_UNMET: usize = 32;
 const MAX_LOOKED_AT: usize = 1024;
 
 /// Text for an item that the scan of the catalogue found.
-pub(super) const SCANNED: Share = Share { code: ReasonCode::Catalogue, text: "from the rest of the shop", added: 0.0 };
+pub(super) const SCANNED: Share =
+    Share { code: ReasonCode::Catalogue, text: Cow::Borrowed("from the rest of the shop"), added: 0.0 };
 
 /// Items of one tier, each once.
 pub(super) struct Tier {
@@ -87,6 +90,11 @@ impl<'a> Retrieval<'a> {
         }
     }
 
+    /// Whether an item may stand among the first of the page.
+    pub fn accepts(&self, item: ItemIdx) -> bool {
+        self.accept.item(item)
+    }
+
     /// How many products (or items) the page may show in all, where `n_on_sale` are on sale and pass the filter.
     pub fn total(&self, n_on_sale: usize) -> usize {
         let Situation { shop, request, .. } = self.situation;
@@ -131,12 +139,13 @@ struct Accept<'a> {
     shop: Shop<'a>,
     filter: Option<&'a Filter>,
     kept_off: KeptOff,
+    rules: &'a ActiveRules<'a>,
 }
 
 impl<'a> Accept<'a> {
     fn new(situation: &Situation<'a>) -> Self {
-        let Situation { shop, request, .. } = situation;
-        Self { shop: *shop, filter: request.filter.as_ref(), kept_off: KeptOff::new(situation) }
+        let Situation { shop, request, rules, .. } = situation;
+        Self { shop: *shop, filter: request.filter.as_ref(), kept_off: KeptOff::new(situation), rules }
     }
 
     /// Whether the item may stand among the first.
@@ -146,7 +155,9 @@ impl<'a> Accept<'a> {
 
     /// Whether the page may show the item.
     fn at_all(&self, item: ItemIdx) -> bool {
-        !self.kept_off.leaves_out(&self.shop, item) && self.shop.may_recommend(item, self.filter)
+        !self.kept_off.leaves_out(&self.shop, item)
+            && self.shop.may_recommend(item, self.filter)
+            && !self.rules.hides(&self.shop, item)
     }
 
     /// The items that follow behind all others.

@@ -9,6 +9,7 @@
 //! the sum of the probabilities of all new candidates. The scores stay as they are. A shopper who has bought nothing
 //! gets the page by score.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 
 use accrue_event::EventType;
@@ -37,8 +38,11 @@ const AS_MANY: f32 = 10.0;
 const MAX_SUMMED: usize = 1_000;
 
 /// Text for a product at a place that was kept for it.
-const KEPT: Share =
-    Share { code: ReasonCode::NewToYou, text: "a place for something that you have not bought yet", added: 0.0 };
+const KEPT: Share = Share {
+    code: ReasonCode::NewToYou,
+    text: Cow::Borrowed("a place for something that you have not bought yet"),
+    added: 0.0,
+};
 
 /// Keeps places for what the shopper has not bought, over all tiers of a list.
 pub(super) struct KeptPlaces {

@@ -7,46 +7,24 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use accrue_event::{Attribute, Item};
+use accrue_event::Item;
 use arc_swap::ArcSwap;
 use tantivy::directory::error::LockError;
 use tantivy::directory::{INDEX_WRITER_LOCK, MmapDirectory};
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
-use tantivy::schema::{
-    FAST, Field, INDEXED, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
-};
+use tantivy::schema::Schema;
 use tantivy::store::Compressor;
-use tantivy::tokenizer::{Language, PreTokenizedString, Token};
+use tantivy::tokenizer::Language;
 use tantivy::{
     Directory as _, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term,
 };
 
-use super::analysis::{Analyzer, LANGUAGES, code, codes_inside, compose, head, language_of};
-use super::reader::{SearchReader, Snapshot};
-use super::{MAX_FIELD_BYTES, SearchError, SearchField, SearchSettings};
-
-/// Incremented when the schema or the analysis of texts changes; an index of another format is built again.
-const FORMAT: &str = "accrue-search-2";
-
-/// Prefixes of the terms in the code field: the id as written, the id folded, a code, a language.
-pub(super) const RAW_ID: char = '=';
-pub(super) const FOLDED_ID: char = '~';
-pub(super) const CODE: char = '#';
-pub(super) const LANGUAGE: char = '@';
-
-/// A position has the number of its field above these bits and the word's place in the field below; later places share
-/// the last number.
-const PLACE_BITS: u32 = 12;
-const PLACE_MAX: usize = (1 << PLACE_BITS) - 1;
-
-/// The fields of the schema.
-#[derive(Clone, Copy)]
-pub(super) struct Fields {
-    pub item: Field,
-    pub text: Field,
-    pub code: Field,
-}
-
+use super::analysis::{Analyzer, LANGUAGES, language_of};
+use super::document::document;
+use super::reader::SearchReader;
+use super::schema::{FORMAT, Fields, LANGUAGE, schema};
+use super::snapshot::Snapshot;
+use super::{SearchError, SearchSettings};
 /// The state of an index when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
@@ -273,99 +251,22 @@ impl SearchIndex {
 
     fn document(&mut self, item_idx: u32, item: &Item) -> TantivyDocument {
         let language = item.locale.as_deref().and_then(language_of).unwrap_or(self.settings.language);
-        let mut document = TantivyDocument::new();
-        document.add_u64(self.fields.item, item_idx.into());
-        let tokens = tokens(self.analyzer(language), item);
-        document.add_pre_tokenized_text(self.fields.text, PreTokenizedString { text: String::new(), tokens });
-        let mut codes = codes_of(item);
+        let mut document = document(self.fields, self.analyzer(language), item_idx, item);
         if language != self.settings.language {
-            codes.extend(
-                LANGUAGES.iter().find(|(_, known)| *known == language).map(|(tag, _)| format!("{LANGUAGE}{tag}")),
-            );
-        }
-        for code in codes {
-            document.add_text(self.fields.code, code);
+            let tag = LANGUAGES.iter().find(|(_, known)| *known == language).map(|(tag, _)| *tag);
+            document.add_text(self.fields.code, format!("{LANGUAGE}{}", tag.unwrap_or_default()));
         }
         document
     }
 
-    fn analyzer(&mut self, language: Language) -> &mut Analyzer {
+    fn analyzer(&mut self, language: Language) -> &Analyzer {
         let known = self.analyzers.iter().position(|(known, _)| *known == language);
         let i = known.unwrap_or_else(|| {
             self.analyzers.push((language, Analyzer::new(language)));
             self.analyzers.len() - 1
         });
-        &mut self.analyzers[i].1
+        &self.analyzers[i].1
     }
-}
-
-/// The field of a position.
-pub(super) fn field_at(position: u32) -> SearchField {
-    match position >> PLACE_BITS {
-        0 => SearchField::Title,
-        1 => SearchField::Brand,
-        2 => SearchField::Categories,
-        _ => SearchField::Description,
-    }
-}
-
-fn tokens(analyzer: &mut Analyzer, item: &Item) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut add = |field: usize, texts: &mut dyn Iterator<Item = &str>| {
-        let mut place = 0;
-        for text in texts {
-            analyzer.words(&compose(head(text, MAX_FIELD_BYTES)), |word| {
-                let position = (field << PLACE_BITS) + place;
-                tokens.push(Token { position, text: word.term, ..Token::default() });
-                place = PLACE_MAX.min(place + 1);
-            });
-        }
-    };
-    add(0, &mut item.title.as_deref().into_iter());
-    add(1, &mut item.brand.as_deref().into_iter());
-    add(2, &mut item.categories.iter().chain(&item.tags).map(|text| &**text));
-    add(3, &mut item.description.as_deref().into_iter());
-    tokens
-}
-
-fn codes_of(item: &Item) -> Vec<String> {
-    let id = item.id.as_str();
-    let mut codes = vec![format!("{RAW_ID}{id}"), format!("{FOLDED_ID}{}", compose(id).to_lowercase())];
-    let mut add = |found: String| codes.push(format!("{CODE}{found}"));
-    for name in [Some(id), item.parent.as_deref()].into_iter().flatten() {
-        code(&compose(name)).map(&mut add);
-    }
-    if let Some(text) = item.title.as_deref() {
-        codes_inside(&compose(head(text, MAX_FIELD_BYTES))).for_each(&mut add);
-    }
-    for value in item.attributes.values() {
-        match value {
-            Attribute::Text(text) => attribute_code(text).into_iter().for_each(&mut add),
-            Attribute::List(texts) => texts.iter().filter_map(|text| attribute_code(text)).for_each(&mut add),
-            // Numbers of the length of an EAN, whole and represented exactly.
-            Attribute::Number(n) if *n >= 1e7 && *n < 9e15 && n.fract() == 0.0 => add(format!("{n:.0}")),
-            Attribute::Number(_) | Attribute::Bool(_) => {}
-        }
-    }
-    codes.sort_unstable();
-    codes.dedup();
-    codes
-}
-
-fn attribute_code(text: &str) -> Option<String> {
-    if text.contains(char::is_whitespace) { None } else { code(&compose(text)) }
-}
-
-fn schema() -> (Schema, Fields) {
-    let mut builder = Schema::builder();
-    let item = builder.add_u64_field("item", NumericOptions::from(INDEXED | FAST));
-    // Terms are tokenised already; "raw" is only a name that tantivy knows.
-    let indexing = |option| TextFieldIndexing::default().set_tokenizer("raw").set_index_option(option);
-    let text = TextOptions::default().set_indexing_options(indexing(IndexRecordOption::WithFreqsAndPositions));
-    let text = builder.add_text_field("text", text);
-    let code = indexing(IndexRecordOption::Basic).set_fieldnorms(false);
-    let code = builder.add_text_field("code", TextOptions::default().set_indexing_options(code));
-    (builder.build(), Fields { item, text, code })
 }
 
 fn create(directory: impl Into<Box<dyn tantivy::Directory>>, schema: Schema) -> Result<Index, TantivyError> {

@@ -6,42 +6,56 @@
 //! so a retired item is gone before any commit, and what sells well is not lost among thousands that match alike. The index is derived: it carries the log offset that it covers, and a folder that cannot be
 //! read is emptied and filled again.
 //!
-//! **Terms.** A query has no syntax: operators and quotes are punctuation. Text is composed (NFKC), lower-cased, split
-//! into words, stemmed in the item's language and folded to plain letters; Han text is split by jieba's dictionary,
-//! kana into pairs; an emoji or another symbol is a word of its own. Title, brand, categories and description make one field (measured better than a field each); a
-//! term's position encodes the field it came from. Stop words are indexed, but are used in a query only if it has no
+//! **Terms.** A query has no syntax: operators and quotes are punctuation. Text is composed (NFKC), split into words,
+//! lower-cased, stemmed in the item's language and folded to plain letters (`analysis`). Title, brand, categories and
+//! description make one field (measured better than a field each); a term's position encodes the field it came from. Words of
+//! attributes have a field of their own and are worth less. Stop words are indexed, but are used in a query only if it has no
 //! other words. A blank query restricts nothing: all items in the order of their indices, with score 0. A query that is not
 //! blank and has no term (signs alone) finds only an item with that id.
 //!
+//! **Concepts.** A word of a query is a concept with all the ways in which items may write it: stems, neighbours joined, marks
+//! left out, synonyms, compounds that end with it; for the last word also its completions; and for a word that the catalogue does
+//! not have, the words that it may have been (`query` reads the text, `plan` looks it up, `spelling` guesses). An item must have
+//! every concept. If none that may be shown has, more words are taken for typing errors, and then those that tell least are
+//! left out (`reader`).
+//!
 //! **Score.** `Σ idf · tf·(k1+1) / (tf + k1·(1 − b + b·length/mean length))` over the query's concepts, with
-//! `idf = ln(1 + (n − df + ½)/(df + ½))` (Robertson & Zaragoza, *The Probabilistic Relevance Framework*, 2009). A concept is a
-//! word with its alternative stems, of which the best one counts. Any concept is enough to match; an item that has all of two or
-//! more gets its sum times [`SearchSettings::all_terms`]. A word that names a code (`dv7-1211ea`, written with or without its
-//! punctuation) adds the code's idf; an id, alone or as one word of the query, adds [`EXACT_ID`] and so comes first.
+//! `idf = ln(1 + (n − df + ½)/(df + ½))` (Robertson & Zaragoza, *The Probabilistic Relevance Framework*, 2009). Of the ways to
+//! write a concept the best one counts. A word that names a code (`dv7-1211ea`, written with or without its punctuation) adds the
+//! code's idf; an id, alone or as one word of the query, adds [`EXACT_ID`] and so comes first.
 //!
 //! **Same items, same scores.** `n`, `df` and the mean length are counted over the items that are in the index now,
 //! never over deleted ones, and each score is summed in the query's order. So scores do not depend on segments, merges,
 //! deletes and the grouping of commits; equal scores are ordered by item index. (The scores of tantivy's own scorer
 //! depend on all of them.)
-//!
-//! **Extensions.** Typo tolerance and synonyms are further alternatives of a concept (`query::Concept`), found before
-//! stemming. Semantic vectors and a learned ranking take the candidates of [`SearchReader::retrieve`] and call
-//! [`SearchReader::explain`] for the final page. Facets count in `admit`, which is called once for each match.
 
 mod analysis;
+mod best;
 #[cfg(test)]
 mod chorus;
+mod cursor;
+mod document;
+mod explain;
 mod index;
+mod plan;
 mod query;
 mod reader;
+mod schema;
 mod score;
+mod snapshot;
+mod spelling;
+mod synonyms;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
+#[cfg(test)]
+mod word_tests;
 
 use std::path::PathBuf;
 
 pub use index::{Opened, SearchIndex};
-pub use reader::SearchReader;
+pub use reader::{ReadQuery, SearchReader};
+pub use synonyms::{MAX_SYNONYMS_BYTES, SynonymError, Synonyms};
 /// A language with a stemmer.
 pub use tantivy::tokenizer::Language;
 
@@ -74,6 +88,10 @@ pub struct SearchSettings {
     pub b: f32,
     /// Factor on the score of items that have every concept of a query.
     pub all_terms: f32,
+    /// A file of words of one meaning, a line for each group: `brolly, umbrella` or `notebook => laptop`.
+    pub synonyms: Option<PathBuf>,
+    /// Whether words that have one meaning in every shop (`xmas`, `christmas`) find each other.
+    pub common_synonyms: bool,
 }
 
 impl Default for SearchSettings {
@@ -85,6 +103,8 @@ impl Default for SearchSettings {
             k1: 1.2,
             b: 0.75,
             all_terms: 1.25,
+            synonyms: None,
+            common_synonyms: true,
         }
     }
 }
@@ -134,6 +154,8 @@ pub enum SearchField {
     Categories,
     /// The description.
     Description,
+    /// An attribute.
+    Attributes,
 }
 
 /// An item that has a word of the query, as retrieval asks about it.
@@ -143,7 +165,8 @@ pub struct Match {
     pub item_idx: u32,
     /// How well its texts match; 0 where the query is blank.
     pub lexical: f32,
-    /// Whether it has all words of the query that any item has, or a code that the query names.
+    /// Whether it has all words of the query that any item has, as they are and not only as the beginning of longer ones, or a code
+    /// that the query names.
     pub has_all: bool,
 }
 
@@ -174,6 +197,12 @@ pub struct Retrieved {
     pub total: usize,
     /// The best products. Of each, up to [`VARIANTS_KEPT`] of the variants that match best.
     pub candidates: Vec<Candidate>,
+    /// The query as it was searched, if a word of it was taken for a mistyped one.
+    pub corrected: Option<Box<str>>,
+    /// Words of the query that the candidates may lack, because no item has all of them.
+    pub dropped: Vec<Box<str>>,
+    /// How often matches were looked for: more than once if nothing with all words was admitted.
+    pub n_rounds: u32,
 }
 
 /// Why an index cannot be opened, written or read.

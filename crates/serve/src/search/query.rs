@@ -1,26 +1,50 @@
-//! A shopper's text as what is looked up in the index. In: a text and the languages in use. Out: concepts and codes.
+//! A shopper's text as what is looked up in the index. In: a text and the languages in use. Out: concepts and codes, without a
+//! look at the index (`plan` adds corrections, beginnings and parts of compounds).
 
 use std::ops::Range;
 
-use tantivy::tokenizer::Language;
-
-use super::analysis::{Analyzer, StopWords, code, compose, head, is_blank};
-use super::index::{CODE, FOLDED_ID, RAW_ID};
+use super::analysis::{Analyzer, Kind, StopWords, Word, code, compose, head, is_apostrophe, is_blank};
+use super::document::joined;
+use super::schema::{CODE, FOLDED_ID, RAW_ID};
+use super::synonyms::Meanings;
 use super::{EXACT_ID, MAX_CONCEPTS, MAX_QUERY_BYTES};
 
 /// A query, as lookups in the index.
 pub(super) struct Query {
+    /// As it was typed, without white space around it.
+    pub text: String,
     pub concepts: Vec<Concept>,
     pub codes: Vec<CodeWord>,
     /// The text shows nothing, so it restricts nothing.
     pub is_blank: bool,
+    /// The last word may be unfinished.
+    pub is_open: bool,
 }
 
-/// One meaning, in the ways it may be written. Corrected spellings and synonyms belong here too, with weights below 1.
+/// One meaning, in the ways it may be written.
 pub(super) struct Concept {
+    /// As it was typed, in lower case.
     pub surface: Box<str>,
-    /// Terms of the text field with their weights; the best one that a document has is used.
-    pub alternatives: Vec<(String, f32)>,
+    /// Its place in the composed text.
+    pub range: Range<usize>,
+    pub plain: String,
+    pub kind: Kind,
+    /// It stands in a word with digits, so it is spelled as it is.
+    pub is_code: bool,
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A way to write a concept.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Alternative {
+    /// Terms that stand side by side; mostly one.
+    pub terms: Vec<String>,
+    /// What it is worth, in comparison with the word itself.
+    pub worth: f32,
+    /// It joins words of the query, so that neighbours in a title that would be joined too are no other spelling.
+    pub is_joined: bool,
+    /// It is another word of the same meaning.
+    pub is_synonym: bool,
 }
 
 /// A word, or the whole query, read as an id or a code.
@@ -30,42 +54,68 @@ pub(super) struct CodeWord {
     pub term: String,
     /// What it adds; `None` for its idf.
     pub weight: Option<f32>,
+    /// The concepts that it stands for, a bit each.
+    pub covers: u32,
 }
+
+/// What a concept is worth in the spelling that writes it and its neighbour as one word.
+const JOINED: f32 = 0.95;
 
 impl Query {
-    /// `analyzers`: the default language's first, then those of other languages that items are written in.
-    pub(super) fn new(text: &str, analyzers: &[(Language, Analyzer)], stop: &StopWords) -> Self {
+    pub(super) fn new(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Meanings) -> Self {
+        let is_open = !text.ends_with(char::is_whitespace);
         let text = head(text, MAX_QUERY_BYTES).trim();
-        Self { concepts: concepts(&compose(text), analyzers, stop), codes: codes(text), is_blank: is_blank(text) }
+        let composed = compose(text);
+        let concepts = concepts(&composed, analyzers, stop, meanings);
+        let codes = codes(&composed, text, &concepts);
+        let is_blank = is_blank(text);
+        Self { text: composed.into_owned(), concepts, codes, is_blank, is_open }
+    }
+
+    /// The query with other words in the place of some concepts.
+    pub(super) fn rewritten(&self, words: &[(usize, &str)]) -> Box<str> {
+        let mut places: Vec<(&Range<usize>, &str)> =
+            words.iter().map(|(concept, word)| (&self.concepts[*concept].range, *word)).collect();
+        places.sort_by_key(|(range, _)| range.start);
+        let mut text = String::with_capacity(self.text.len());
+        let mut at = 0;
+        for (range, word) in places {
+            text.push_str(self.text.get(at..range.start).unwrap_or_default());
+            text.push_str(word);
+            at = range.end;
+        }
+        text.push_str(&self.text[at..]);
+        text.into()
     }
 }
 
-fn concepts(text: &str, analyzers: &[(Language, Analyzer)], stop: &StopWords) -> Vec<Concept> {
-    let mut all: Vec<Concept> = Vec::new();
-    let mut surfaces: Vec<Range<usize>> = Vec::new();
-    for (nth, (_, analyzer)) in analyzers.iter().enumerate() {
+fn concepts(text: &str, analyzers: &[Analyzer], stop: &StopWords, meanings: &Meanings) -> Vec<Concept> {
+    let Some((first, others)) = analyzers.split_first() else { return Vec::new() };
+    let mut words: Vec<Word> = Vec::new();
+    first.words(text, |word| words.push(word));
+    let mut all: Vec<Concept> = words.iter().map(|word| Concept::new(text, word)).collect();
+    for analyzer in others {
         // Languages differ in their stems, not in word boundaries, so the i-th word is the same in all of them.
-        let mut i = 0;
-        analyzer.clone().words(text, |word| {
-            if nth == 0 {
-                let surface = text[word.surface.clone()].to_lowercase().into();
-                surfaces.push(word.surface);
-                all.push(Concept { surface, alternatives: vec![(word.term, 1.0)] });
-            } else if let Some(concept) = all.get_mut(i)
-                && concept.alternatives.iter().all(|(term, _)| *term != word.term)
-            {
-                concept.alternatives.push((word.term, 1.0));
+        let mut of_word = all.iter_mut();
+        analyzer.words(text, |word| {
+            if let Some(concept) = of_word.next() {
+                [Some(word.term), word.other].into_iter().flatten().for_each(|term| concept.add(vec![term], 1.0));
             }
-            i += 1;
         });
     }
-    join_neighbours(text, analyzers, &surfaces, &mut all);
+    join_neighbours(text, analyzers, &words, &mut all);
+    meanings.expand(&words, |concepts, terms, worth| {
+        concepts.for_each(|concept| all[concept].add(terms.to_vec(), worth));
+    });
     // Han text also yields its single characters; within a longer word they add no information.
     let covered = |own: &Range<usize>| {
-        surfaces.iter().any(|other| other.len() > own.len() && other.start <= own.start && own.end <= other.end)
+        words.iter().any(|other| {
+            other.surface.len() > own.len() && other.surface.start <= own.start && own.end <= other.surface.end
+        })
     };
-    let mut place = surfaces.iter();
-    all.retain(|concept| place.next().is_none_or(|own| concept.surface.chars().nth(1).is_some() || !covered(own)));
+    all.retain(|concept| {
+        concept.kind != Kind::Han || concept.plain.chars().nth(1).is_some() || !covered(&concept.range)
+    });
     if all.iter().any(|concept| !stop.has(&concept.surface)) {
         all.retain(|concept| !stop.has(&concept.surface));
     }
@@ -74,55 +124,117 @@ fn concepts(text: &str, analyzers: &[(Language, Analyzer)], stop: &StopWords) ->
         if distinct.len() == MAX_CONCEPTS {
             break;
         }
-        if distinct.iter().all(|known| known.alternatives[0].0 != concept.alternatives[0].0) {
+        if distinct.iter().all(|known| known.alternatives[0] != concept.alternatives[0]) {
             distinct.push(concept);
         }
     }
     distinct
 }
 
-/// What a concept is worth in the spelling that writes it and its neighbour as one word.
-const JOINED: f32 = 0.95;
-
-/// Two words that stand side by side may be one in a title: `cake stand` is also found as `cakestand`. The joined word is
-/// another spelling of both.
-fn join_neighbours(text: &str, analyzers: &[(Language, Analyzer)], surfaces: &[Range<usize>], all: &mut [Concept]) {
-    for right in 1..surfaces.len() {
-        let (one, other) = (&surfaces[right - 1], &surfaces[right]);
-        let is_apart = text.get(one.end..other.start).is_some_and(|between| matches!(between, " " | "-"));
-        if !is_apart {
-            continue;
+impl Concept {
+    fn new(text: &str, word: &Word) -> Self {
+        let mut concept = Self {
+            surface: text[word.surface.clone()].to_lowercase().into(),
+            range: word.surface.clone(),
+            plain: word.plain.clone(),
+            kind: word.kind,
+            is_code: has_digit(word_around(text, &word.surface)),
+            alternatives: vec![Alternative {
+                terms: vec![word.term.clone()],
+                worth: 1.0,
+                is_joined: false,
+                is_synonym: false,
+            }],
+        };
+        if let Some(other) = &word.other {
+            concept.add(vec![other.clone()], 1.0);
         }
-        let joined = format!("{}{}", &text[one.clone()], &text[other.clone()]);
-        for (_, analyzer) in analyzers {
-            analyzer.clone().words(&joined, |word| {
-                for concept in &mut all[right - 1..=right] {
-                    if word.surface.len() == joined.len()
-                        && concept.alternatives.iter().all(|(term, _)| *term != word.term)
-                    {
-                        concept.alternatives.push((word.term.clone(), JOINED));
-                    }
-                }
+        concept
+    }
+
+    fn add(&mut self, terms: Vec<String>, worth: f32) {
+        if self.alternatives.iter().all(|known| known.terms != terms) {
+            self.alternatives.push(Alternative { terms, worth, is_joined: false, is_synonym: worth < 1.0 });
+        }
+    }
+
+    fn add_joined(&mut self, term: String) {
+        if self.alternatives.iter().all(|known| known.terms != [&*term]) {
+            self.alternatives.push(Alternative {
+                terms: vec![term],
+                worth: JOINED,
+                is_joined: true,
+                is_synonym: false,
             });
         }
     }
 }
 
-fn codes(text: &str) -> Vec<CodeWord> {
+fn has_digit(word: &str) -> bool {
+    word.bytes().any(|b| b.is_ascii_digit())
+}
+
+/// What stands between white space around a place.
+fn word_around<'a>(text: &'a str, place: &Range<usize>) -> &'a str {
+    let start = text[..place.start].rfind(char::is_whitespace).map_or(0, |at| at + 1);
+    let end = text[place.end..].find(char::is_whitespace).map_or(text.len(), |at| place.end + at);
+    text.get(start..end).unwrap_or_default()
+}
+
+/// Two words that stand side by side may be one in a title: `cake stand` is also found as `cakestand`. The joined word is
+/// another spelling of both.
+fn join_neighbours(text: &str, analyzers: &[Analyzer], words: &[Word], all: &mut [Concept]) {
+    for (left, pair) in words.windows(2).enumerate() {
+        let [one, other] = pair else { continue };
+        let are_words = [one, other].iter().all(|word| matches!(word.kind, Kind::Letters | Kind::Digits));
+        let between = text.get(one.surface.end..other.surface.start);
+        let is_apart = between.is_some_and(|between| {
+            matches!(between, "" | " " | "-" | "&" | " & " | "." | "/" | "+")
+                || (between.chars().all(is_apostrophe) && between.chars().nth(1).is_none())
+        });
+        if !are_words || !is_apart || (one.is_number() && other.is_number()) {
+            continue;
+        }
+        for analyzer in analyzers {
+            let Some(term) = joined(analyzer, one, other) else { continue };
+            for concept in &mut all[left..=left + 1] {
+                concept.add_joined(term.clone());
+            }
+        }
+    }
+}
+
+fn codes(composed: &str, text: &str, concepts: &[Concept]) -> Vec<CodeWord> {
     let mut found: Vec<CodeWord> = Vec::new();
-    let mut push = |surface: &str, term: String, weight: Option<f32>| {
+    let mut push = |surface: &str, term: String, weight: Option<f32>, covers: u32| {
         if found.iter().all(|known| known.term != term) {
-            found.push(CodeWord { surface: surface.to_lowercase().into(), term, weight });
+            found.push(CodeWord { surface: surface.to_lowercase().into(), term, weight, covers });
         }
     };
-    let whole = (text.split_whitespace().nth(1).is_some()).then_some(text);
-    for word in text.split_whitespace().take(MAX_CONCEPTS).chain(whole) {
+    let covered = |place: Range<usize>| {
+        let inside = |concept: &Concept| place.start <= concept.range.start && concept.range.end <= place.end;
+        concepts.iter().enumerate().filter(|(_, concept)| inside(concept)).map(|(i, _)| 1 << i).sum()
+    };
+    let everything = covered(0..composed.len());
+    let words = text.split_whitespace().zip(places(composed)).take(MAX_CONCEPTS);
+    let words = words.map(|(word, place)| (word, covered(place)));
+    let whole = (text.split_whitespace().nth(1).is_some()).then_some((text, everything));
+    for (word, covers) in words.chain(whole) {
         // Two halves, so that ids that differ only in case are both found, the one as written first.
-        push(word, format!("{RAW_ID}{word}"), Some(EXACT_ID / 2.0));
-        push(word, format!("{FOLDED_ID}{}", compose(word).to_lowercase()), Some(EXACT_ID / 2.0));
+        // Whoever names an item wants it, whatever else the query says.
+        push(word, format!("{RAW_ID}{word}"), Some(EXACT_ID / 2.0), everything);
+        push(word, format!("{FOLDED_ID}{}", compose(word).to_lowercase()), Some(EXACT_ID / 2.0), everything);
         if let Some(code) = code(&compose(word)) {
-            push(word, format!("{CODE}{code}"), None);
+            push(word, format!("{CODE}{code}"), None, covers);
         }
     }
     found
+}
+
+/// The places of the words between white space.
+fn places(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    text.split_whitespace().map(|word| {
+        let start = word.as_ptr() as usize - text.as_ptr() as usize;
+        start..start + word.len()
+    })
 }

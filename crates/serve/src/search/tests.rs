@@ -49,7 +49,7 @@ fn stems_accents_and_case_are_one_word() {
 #[test]
 fn having_every_word_beats_having_a_rare_one_often() {
     let reader = titles(&["zebra zebra zebra", "zebra mug", "mug", "mug red", "mug blue"]);
-    assert_eq!(found(&reader, "zebra mug")[..2], [1, 0]);
+    assert_eq!(found(&reader, "zebra mug"), [1]);
     let without = page(&titles(&["zebra", "mug"]), "zebra");
     assert_eq!(without.total, 1);
 }
@@ -138,7 +138,7 @@ fn a_query_of_signs_finds_what_holds_them_or_nothing() {
         assert_eq!(found(&reader, sign), [item], "{sign:?}");
     }
     assert_eq!(found(&reader, "mug 🎄")[0], 0, "a sign is one of the query's words");
-    assert_eq!(found(&reader, "mug 🦄").len(), 3, "and it need not be found");
+    assert_eq!(found(&reader, "mug 🦄").len(), 3, "and left out if nothing has it");
     let named = index(&[Item::bare("---".into()), item("b", "mug")]).reader();
     assert_eq!(found(&named, "---"), [0], "it may be an id");
 }
@@ -203,17 +203,14 @@ fn two_words_are_found_written_as_one() {
     let reader = titles(&["Regency cakestand", "cake tin", "mirror stand", "cake stand", "plate"]);
     assert_eq!(found(&reader, "cake stand")[..2], [3, 0], "as written first");
     assert_eq!(found(&reader, "cake-stands")[..2], [3, 0]);
-    assert_eq!(found(&reader, "stand cake").len(), 3, "not in another order");
+    assert_eq!(found(&reader, "stand cake"), [3], "not in another order");
     let all = reader.retrieve(
         "cake stand",
         &|found| Some(Admitted { score: f32::from(u8::from(found.has_all)), product: None }),
         9,
     );
     let has_all = |c: &super::Candidate| (c.found.item_idx, c.score == 1.0);
-    assert_eq!(
-        all.unwrap().candidates.iter().map(has_all).collect::<Vec<_>>(),
-        [(0, true), (3, true), (1, false), (2, false)]
-    );
+    assert_eq!(all.unwrap().candidates.iter().map(has_all).collect::<Vec<_>>(), [(0, true), (3, true)]);
 }
 
 #[test]

@@ -174,6 +174,8 @@ fn the_key_is_read_from_the_bytes_of_a_body() {
         (Body::Dropped { of: Offset(7) }, false),
         (retired(1), false),
         (Body::Settings("a".into()), false),
+        (Body::Rules("[]".into()), false),
+        (Body::Synonyms("brolly, umbrella".into()), false),
     ];
     for (body, has_key) in bodies {
         let mut blob = Vec::new();

@@ -1,6 +1,6 @@
 //! The facts come back from a checkpoint, with what follows from them and is not saved.
 
-use accrue_event::{Attribute, Item, Timestamp};
+use accrue_event::{Attribute, Item, Price, Timestamp};
 use accrue_store::{Body, Checkpoints, Facts, Offset, Record, SectionSource};
 
 use crate::fixture::{Folder, header};
@@ -19,7 +19,7 @@ fn what_follows_from_the_catalogue_is_computed_again() {
             mug.attributes.insert("weight".into(), Attribute::Number(300.0));
         }),
         described("cup", |cup| cup.published_at = Some(Timestamp(7))),
-        described("old", |old| old.price = Some(2.0)),
+        described("old", |old| old.price = Price::new(2.0)),
         Body::ItemRetired("old".into()),
         Body::ItemPatched { id: "cup".into(), patch: Box::default() },
     ];

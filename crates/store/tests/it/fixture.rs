@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use accrue_event::{Attributes, Event, EventId, EventType, RecordKind, RefusalId, Timestamp};
+use accrue_event::{Attributes, Event, EventId, EventType, Price, RecordKind, RefusalId, Timestamp};
 use accrue_store::{
     Assignment, Body, CheckedEvent, CheckpointHeader, Log, LogReader, LogSettings, Offset, Page, Record, Served,
     StoreError,
@@ -69,7 +69,7 @@ pub fn checked(n: u64) -> CheckedEvent {
             at: Timestamp(n as i64),
             value: 1.0,
             quantity: 1,
-            price: Some(9.5),
+            price: Price::new(9.5),
             query: None,
             source: None,
             recommendation_id: None,

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use accrue_event::{
-    Attribute, Event, EventType, Item, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId,
+    Attribute, Event, EventType, Item, ItemPatch, Price, RecordKind, RefusalId, SessionId, Timestamp, User, UserId,
 };
 use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
@@ -103,7 +103,7 @@ fn every_kind() -> Vec<Body> {
         at: Timestamp(1_700_000_000_000),
         value: 2.5,
         quantity: 3,
-        price: Some(9.9),
+        price: Price::new(9.9),
         query: Some("rote Tasse 红色杯子".into()),
         source: Some("web".into()),
         recommendation_id: Some("r1".into()),
@@ -135,7 +135,7 @@ fn every_kind() -> Vec<Body> {
         brand: Some("Acme".into()),
         categories: vec!["Küche".into(), "Tassen".into()],
         tags: vec!["neu".into()],
-        price: Some(9.5),
+        price: Price::new(9.5),
         currency: Some("EUR".into()),
         locale: Some("de".into()),
         image: Some("https://example.com/mug.png".into()),
@@ -146,7 +146,7 @@ fn every_kind() -> Vec<Body> {
     };
     let patch = ItemPatch {
         title: Some("Blaue Tasse".into()),
-        price: Some(8.5),
+        price: Price::new(8.5),
         available: Some(false),
         stock: Some(0),
         attributes: attributes(),

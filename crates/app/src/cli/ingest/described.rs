@@ -55,6 +55,8 @@ impl Described {
 
 #[cfg(test)]
 mod tests {
+    use accrue_event::Price;
+
     use super::*;
 
     #[test]
@@ -63,7 +65,7 @@ mod tests {
         assert_eq!(described.text(), "");
         let bare = Item::bare("a".into());
         described.add(&bare);
-        described.add(&Item { title: Some("Mug".into()), price: Some(9.5), ..bare });
+        described.add(&Item { title: Some("Mug".into()), price: Price::new(9.5), ..bare });
         let text = described.text();
         assert!(
             text.starts_with(

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use accrue_engine::{EngineError, Ingested, Refused, with_kind_in_code};
 use accrue_event::{
-    Check, CheckSettings, Item, ItemId, KnownItem, Outcome, RawEvent, RawItem, RawPatch, RawValue, RecordKind, Refusal,
-    RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
+    Check, CheckSettings, Item, ItemId, KnownItem, MisspeltFields, Outcome, RawEvent, RawItem, RawPatch, RawValue,
+    RecordKind, Refusal, RefusalId, Rejection, Repair, RuleStatistics, Timestamp,
 };
 use accrue_ingest::Entry;
 use xxhash_rust::xxh3::xxh3_128;
@@ -30,16 +30,10 @@ pub(super) struct DryRun {
 
 /// The outcome of one record.
 enum Verdict {
-    Accepted,
-    Repaired,
+    /// Taken, after these repairs.
+    Taken(Vec<Repair>),
     Duplicate,
     Refused(Refusal),
-}
-
-impl Verdict {
-    fn of(repairs: &[Repair]) -> Self {
-        if repairs.is_empty() { Self::Accepted } else { Self::Repaired }
-    }
 }
 
 fn refused(kind: RecordKind, rejection: Rejection, json: String) -> Verdict {
@@ -73,7 +67,7 @@ impl DryRun {
             }
             Entry::Patch(patch) => self.judge_patch(&patch),
             Entry::User(user) => match self.check.judge_user(&user) {
-                Ok((_, repairs)) => Verdict::of(&repairs),
+                Ok((_, repairs)) => Verdict::Taken(repairs),
                 Err(rejection) => refused(RecordKind::Users, rejection, user.to_json()),
             },
             Entry::Event(event, item) => {
@@ -89,7 +83,7 @@ impl DryRun {
         match self.check.judge_item(raw) {
             Ok((item, repairs)) => {
                 self.items.insert(item.id.clone(), item);
-                Verdict::of(&repairs)
+                Verdict::Taken(repairs)
             }
             Err(rejection) => refused(RecordKind::Items, rejection, raw.to_json()),
         }
@@ -99,7 +93,7 @@ impl DryRun {
     fn judge_patch(&self, raw: &RawPatch) -> Verdict {
         let judged = self.check.patched_id(raw).and_then(|id| self.check.judge_patch(raw, &Item::bare(id)));
         match judged {
-            Ok((_, repairs)) => Verdict::of(&repairs),
+            Ok((_, repairs)) => Verdict::Taken(repairs),
             Err(rejection) => refused(RecordKind::Items, rejection, raw.item.to_json()),
         }
     }
@@ -109,8 +103,8 @@ impl DryRun {
         let known = |id: &ItemId| items.get(id).map(known_item);
         let (event, verdict) = match self.check.judge(raw, self.received_at, known) {
             Outcome::Quarantined(rejection) => return refused(RecordKind::Events, rejection, raw.to_json()),
-            Outcome::Accepted(event) => (event, Verdict::Accepted),
-            Outcome::Repaired(event, _) => (event, Verdict::Repaired),
+            Outcome::Accepted(event) => (event, Verdict::Taken(Vec::new())),
+            Outcome::Repaired(event, repairs) => (event, Verdict::Taken(repairs)),
         };
         debug_assert!(raw.id != RawValue::Null, "the reader gives every event an id");
         if !self.ids.insert(xxh3_128(event.id.as_str().as_bytes())) {
@@ -133,10 +127,16 @@ impl Sink for DryRun {
 
     fn take(&mut self, batch: Vec<Entry>) -> Result<Ingested, EngineError> {
         let mut ingested = Ingested::default();
+        let mut misspelt = MisspeltFields::default();
         for (index, entry) in batch.into_iter().enumerate() {
+            match &entry {
+                Entry::Event(event, _) => misspelt.look_at_event(event),
+                Entry::Item(item) => misspelt.look_at_item(item),
+                Entry::Patch(patch) => misspelt.look_at_item(&patch.item),
+                Entry::User(_) | Entry::Unreadable(_) => {}
+            }
             match self.judge(entry) {
-                Verdict::Accepted => ingested.accepted += 1,
-                Verdict::Repaired => ingested.repaired += 1,
+                Verdict::Taken(repairs) => ingested.take(repairs.iter().map(Repair::code)),
                 Verdict::Duplicate => ingested.duplicates += 1,
                 Verdict::Refused(Refusal { id, rejection: Rejection { reason, detail }, .. }) => {
                     let refused = Refused { index, reason: reason.code().into(), detail: detail.into() };
@@ -149,6 +149,7 @@ impl Sink for DryRun {
                 }
             }
         }
+        ingested.misspelt = misspelt.into_vec();
         Ok(ingested)
     }
 }

@@ -1,9 +1,9 @@
 //! Batches into the engine: events in order, products and customers through their own calls.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use accrue_engine::{Engine, EngineError, Incoming, Ingested, Refused};
-use accrue_event::{ItemId, RawItem, RawValue, Reason, clean_id};
+use accrue_event::{Item, ItemId, RawItem, RawValue, Reason, clean_id};
 use accrue_ingest::Entry;
 
 use super::Sink;
@@ -15,6 +15,11 @@ pub(super) struct Feed {
     /// Which fields each item of the catalogue has, so that lines of events describe an item only once.
     described: HashMap<Box<str>, u32>,
     lacking: Described,
+    /// Whether the catalogue has products that more is known of than lines of events say; `None` if that is to be found
+    /// out.
+    has_products: Option<bool>,
+    /// Items that lines of events describe and a catalogue with products lacks.
+    left_unknown: HashSet<ItemId>,
     /// Items are changes of some fields.
     is_patch: bool,
     /// The items that the files name, where they are the whole catalogue.
@@ -32,7 +37,15 @@ struct Listed {
 
 impl Feed {
     pub fn new(engine: Engine, is_patch: bool) -> Self {
-        Self { engine, described: HashMap::new(), lacking: Described::default(), is_patch, listed: None }
+        Self {
+            engine,
+            described: HashMap::new(),
+            lacking: Described::default(),
+            has_products: None,
+            left_unknown: HashSet::new(),
+            is_patch,
+            listed: None,
+        }
     }
 
     /// The files are the whole catalogue.
@@ -54,7 +67,24 @@ impl Feed {
         })
     }
 
-    /// The part of a line's description of an item that is still unknown; fields of the catalogue stay.
+    /// How many items lines of events describe that were not taken into the catalogue, because it has products of its
+    /// own.
+    pub fn n_left_unknown(&self) -> usize {
+        self.left_unknown.len()
+    }
+
+    /// Whether the catalogue has products from a source that describes products.
+    fn has_products(&mut self) -> bool {
+        let of_engine = || {
+            self.engine.with_shop(|shop| {
+                shop.facts.entries().iter().any(|entry| entry.is_in_catalogue() && is_more_than_a_line(&entry.item))
+            })
+        };
+        *self.has_products.get_or_insert_with(of_engine)
+    }
+
+    /// The part of a line's description of an item that is still unknown; fields of the catalogue stay. A line makes no
+    /// item of a catalogue that has products of its own: what it names may be sold no more, or may be a tip.
     fn news(&mut self, mut told: RawItem) -> Option<RawItem> {
         // A line at price 0 is a correction or a present, and says nothing about what the item costs.
         if matches!(told.price, RawValue::Int(0)) || matches!(told.price, RawValue::Float(price) if price == 0.0) {
@@ -67,6 +97,13 @@ impl Feed {
             return None;
         }
         let item = self.engine.item(&id);
+        let is_in_catalogue = item.as_ref().is_some_and(|item| *item != Item::bare(id.clone()));
+        if !is_in_catalogue && self.has_products() {
+            if self.left_unknown.len() < MAX_LEFT_UNKNOWN {
+                self.left_unknown.insert(id);
+            }
+            return None;
+        }
         let mut whole = item.and_then(|item| as_raw(&item)).unwrap_or_default();
         let known = present(&whole);
         for (name, value) in told.fields().filter(|(_, value)| !value.is_missing()) {
@@ -128,6 +165,7 @@ impl Sink for Feed {
             let ids: Vec<ItemId> = items.entries.iter().filter_map(item_id).collect();
             let taken = self.engine.put_items_blocking(items.entries, false)?;
             ids.iter().filter_map(|id| self.engine.item(id)).for_each(|item| self.lacking.add(&item));
+            self.has_products = None;
             add(&mut ingested, taken, &items.places);
         }
         if !patches.entries.is_empty() {
@@ -150,6 +188,20 @@ impl Sink for Feed {
         ingested.quarantined.sort_by_key(|refused| refused.index);
         Ok(ingested)
     }
+}
+
+/// Items that are counted as left unknown, at most.
+const MAX_LEFT_UNKNOWN: usize = 1_000_000;
+
+/// Whether more is known of an item than lines of events say.
+fn is_more_than_a_line(item: &Item) -> bool {
+    let Item { description, tags, parent, stock, published_at, attributes, .. } = item;
+    description.is_some()
+        || parent.is_some()
+        || stock.is_some()
+        || published_at.is_some()
+        || !tags.is_empty()
+        || !attributes.is_empty()
 }
 
 /// The entries of one kind, with their positions in the batch.
@@ -178,6 +230,7 @@ fn add(total: &mut Ingested, part: Ingested, places: &[usize]) {
     let moved = |refused: Refused| Refused { index: places[refused.index], ..refused };
     total.quarantined.extend(part.quarantined.into_iter().map(moved));
     total.refused_again.extend(part.refused_again.into_iter().map(moved));
+    total.add_notes(part.repairs, part.misspelt);
     total.offset = total.offset.max(part.offset);
 }
 

@@ -15,6 +15,11 @@ use crate::cli::{Context, Exit};
 /// Records that are shown.
 const SHOWN: usize = 10;
 
+/// Characters of a record that are shown.
+const MAX_RECORD_CHARS: usize = 1000;
+/// Columns without a field that are listed.
+const MAX_LISTED: usize = 100;
+
 /// A mapping and what it makes of the first records.
 #[derive(Debug, Serialize)]
 struct Guess {
@@ -59,7 +64,7 @@ pub(super) fn run(
     match read.and_then(|mut reader| reader.next_batch(SHOWN)) {
         Ok(batch) => {
             for (entry, line) in batch.entries.into_iter().zip(batch.lines) {
-                let record = shown(&entry);
+                let record = excerpt_of(&shown(&entry), MAX_RECORD_CHARS);
                 let refused = dry_run.take(vec![entry])?.quarantined.pop();
                 records.push(Shown {
                     line,
@@ -166,7 +171,11 @@ fn written(sample: &Sample, kind: Option<RecordKind>, file: &str) -> String {
     if !rest.is_empty() {
         let what = if kind == RecordKind::Events { "properties" } else { "attributes" };
         text.push_str(&format!("\n# These become {what} under their own names; `drop_columns` leaves columns out:\n"));
-        rest.iter().for_each(|column| text.push_str(&format!("#   {}\n", column.replace(['\n', '\r'], " "))));
+        let listed = rest.iter().take(MAX_LISTED);
+        listed.for_each(|column| text.push_str(&format!("#   {}\n", excerpt_of(column, 80))));
+        if rest.len() > MAX_LISTED {
+            text.push_str(&format!("#   … and {} more\n", rest.len() - MAX_LISTED));
+        }
     }
     text
 }
@@ -244,6 +253,16 @@ fn quoted(text: &str) -> String {
 fn excerpt(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(40).collect();
     line.trim().to_owned()
+}
+
+/// A text on one line, cut where it is too long to be read.
+fn excerpt_of(text: &str, most: usize) -> String {
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let start: String = chars.by_ref().take(most).collect();
+    match chars.count() {
+        0 => start,
+        n => format!("{start} … and {n} characters more"),
+    }
 }
 
 #[cfg(test)]

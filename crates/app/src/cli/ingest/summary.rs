@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use accrue_engine::Ingested;
+use accrue_event::MisspeltField;
 use serde::Serialize;
 
 use super::described::Described;
@@ -18,6 +19,8 @@ pub(super) struct Summary {
     read: u64,
     accepted: u64,
     repaired: u64,
+    /// The repaired records by the code of each repair; a record may have several.
+    repairs: BTreeMap<Box<str>, u64>,
     duplicates: u64,
     quarantined: BTreeMap<String, u64>,
     /// Lines that a rule of the mapping leaves out; not among those that were read.
@@ -26,6 +29,9 @@ pub(super) struct Summary {
     /// What the items lack, if there were any.
     #[serde(skip_serializing_if = "Described::is_empty")]
     items: Described,
+    /// Names that were kept as attributes or properties, and are near the name of a field that the record lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    misspelt: Vec<MisspeltField>,
     /// `null` if nothing was written.
     offset: Option<u64>,
     seconds: f64,
@@ -58,6 +64,13 @@ impl Summary {
         self.repaired += ingested.repaired;
         self.duplicates += ingested.duplicates;
         self.refused_again += ingested.refused_again.len() as u64;
+        let mut notes = Ingested {
+            repairs: std::mem::take(&mut self.repairs),
+            misspelt: std::mem::take(&mut self.misspelt),
+            ..Ingested::default()
+        };
+        notes.add_notes(ingested.repairs.clone(), ingested.misspelt.clone());
+        (self.repairs, self.misspelt) = (notes.repairs, notes.misspelt);
         if !self.is_dry {
             self.offset = Some(ingested.offset);
         }
@@ -127,12 +140,24 @@ impl Summary {
         if self.refused_again > 0 {
             rows.insert(4, vec!["  refused before".into(), count(self.refused_again)]);
         }
+        let repairs = self.repairs.iter().map(|(code, n)| vec![format!("  {code}"), count(*n)]);
+        rows.splice(3..3, repairs);
         if self.skipped > 0 {
             rows.insert(1, vec!["skipped by the mapping".into(), count(self.skipped)]);
         }
         rows.extend(self.quarantined.iter().map(|(reason, n)| vec![format!("  {reason}"), count(*n)]));
         let mut text = columns(&rows);
         text.push_str(&self.items.text());
+        for MisspeltField { name, near, records } in &self.misspelt {
+            let what = if *records == 1 { "record" } else { "records" };
+            text.push_str(&format!(
+                "\n`{name}` is kept under its name ({} {what}); was `{near}` meant?",
+                count(*records)
+            ));
+        }
+        if !self.misspelt.is_empty() {
+            text.push('\n');
+        }
         for (reason, examples) in &self.examples {
             text.push_str(&format!("\n{reason}\n"));
             examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
@@ -170,10 +195,33 @@ mod tests {
         };
         summary.add("a.csv", 6, &[2, 3, 4, 5, 6, 7], &ingested);
         summary.finish(Duration::from_millis(1500));
-        let json = r#"{"read":6,"accepted":2,"repaired":0,"duplicates":0,"quarantined":{"no_item":4},"offset":6,"seconds":1.5}"#;
+        let json = r#"{"read":6,"accepted":2,"repaired":0,"repairs":{},"duplicates":0,"quarantined":{"no_item":4},"offset":6,"seconds":1.5}"#;
         assert_eq!(serde_json::to_string(&summary).unwrap(), json);
         assert_eq!(summary.examples["no_item"].len(), EXAMPLES);
         assert!(summary.table().contains("a.csv:3: item: a view needs one"));
         assert!(summary.any_refused() && !summary.all_refused());
+    }
+
+    #[test]
+    fn repairs_are_counted_by_their_reasons_and_misspelt_names_are_told() {
+        let mut summary = Summary::new(false, false);
+        let found = MisspeltField { name: "stok".into(), near: "stock".into(), records: 2 };
+        let ingested = || {
+            let mut ingested = Ingested { misspelt: vec![found.clone()], ..Ingested::default() };
+            ingested.take(["trimmed", "number_from_text"]);
+            ingested.take(["trimmed"]);
+            ingested.take([]);
+            ingested
+        };
+        summary.add("a.csv", 3, &[2, 3, 4], &ingested());
+        summary.add("a.csv", 3, &[5, 6, 7], &ingested());
+        let json: serde_json::Value = serde_json::to_value(&summary).unwrap();
+        assert_eq!((&json["accepted"], &json["repaired"]), (&2.into(), &4.into()));
+        assert_eq!(json["repairs"], serde_json::json!({"trimmed": 4, "number_from_text": 2}));
+        assert_eq!(json["misspelt"], serde_json::json!([{"name": "stok", "near": "stock", "records": 4}]));
+        let lines = summary.table();
+        let place = |text: &str| lines.lines().position(|line| line.starts_with(text)).unwrap();
+        assert!(place("repaired") < place("  trimmed") && place("  trimmed") < place("duplicates"), "{lines}");
+        assert!(lines.contains("`stok` is kept under its name (4 records); was `stock` meant?"), "{lines}");
     }
 }

@@ -31,6 +31,7 @@ macro_rules! systems {
 
 systems! {
     "shopify-products", "Shopify's export of products", ["Handle", "Title", "Variant SKU", "Variant Price", "Option1 Value", "Variant Inventory Policy", "Variant Inventory Tracker"];
+    "shopify-products", "Shopify's export of products", ["URL handle", "Title", "SKU", "Price", "Option1 value", "Inventory quantity", "Continue selling when out of stock"];
     "shopify-orders", "Shopify's export of orders", ["Name", "Email", "Financial Status", "Cancelled at", "Lineitem name", "Lineitem sku"];
     "shopify-api-products", "products of Shopify's REST interface", ["body_html", "handle", "variants[].inventory_policy"];
     "shopify-api-orders", "orders of Shopify's REST interface", ["financial_status", "line_items[].variant_id", "created_at"];
@@ -40,12 +41,16 @@ systems! {
     "woocommerce-api-orders", "orders of WooCommerce's REST interface", ["order_key", "date_created_gmt", "line_items[].product_id"];
     "magento-products", "Magento's export of products", ["sku", "store_view_code", "product_type", "product_online", "visibility"];
     "prestashop-products", "PrestaShop's export of products", ["Product ID", "Reference", "Price (tax incl.)", "Quantity", "Status"];
+    "prestashop-products", "PrestaShop's export of products", ["ID produit", "Référence", "Prix (TTC)", "Quantité", "État"];
+    "prestashop-products", "PrestaShop's export of products", ["ID de producto", "Referencia", "Precio (imp. incl.)", "Cantidad", "Estado"];
+    "prestashop-products", "PrestaShop's export of products", ["ID prodotto", "Riferimento", "Prezzo (tasse incl.)", "Quantità", "Stato"];
     "ga4-bigquery", "Google Analytics' export to BigQuery", ["event_name", "event_timestamp", "user_pseudo_id"];
     "segment", "calls of Segment", ["type", "messageId", "anonymousId", "event", "properties"];
     "snowplow", "events of Snowplow", ["domain_userid", "derived_tstamp", "unstruct_event_com_snowplowanalytics_snowplow_ecommerce_snowplow_ecommerce_action_1"];
     "opensearch-ubi", "events of OpenSearch UBI", ["action_name", "client_id", "event_attributes"];
-    "google-merchant", "a feed for Google Merchant Center", ["id", "title", "image_link", "availability", "price", "sale_price", "condition", "link", "google_product_category"];
     "meta-catalogue", "a feed for a catalogue of Meta", ["id", "title", "image_link", "availability", "price", "sale_price", "condition", "quantity_to_sell_on_facebook"];
+    "meta-catalogue", "a feed for a catalogue of Meta", ["id", "title", "image_link", "availability", "price", "sale_price", "condition", "fb_product_category"];
+    "google-merchant", "a feed for Google Merchant Center", ["id", "title", "image_link", "availability", "price", "sale_price", "condition", "link", "google_product_category"];
     "gorse-items", "Gorse's items", ["ItemId", "IsHidden"];
     "gorse-feedback", "Gorse's feedback", ["FeedbackType", "ItemId", "UserId"];
 }

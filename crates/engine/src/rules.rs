@@ -1,0 +1,110 @@
+//! Rules of the shop: records in the log, and the rules that answers apply.
+//!
+//! In: rules as the shop writes them. Out: one record of all rules for each change, and the rules read, which are
+//! computed again whenever the facts have other ones.
+
+use std::sync::Arc;
+
+use accrue_event::ShopRule;
+use accrue_serve::{RuleFault, Rules};
+use accrue_store::{Body, Facts, Offset, RuleTexts};
+use arc_swap::ArcSwap;
+
+use crate::engine::Engine;
+use crate::error::{EngineError, Resource};
+
+/// A change of the rules.
+#[derive(Clone, Debug)]
+pub enum RuleChange {
+    /// These rules replace all others.
+    Replace(Vec<ShopRule>),
+    /// The rule is added, or replaces the one of its name.
+    Put(Box<ShopRule>),
+    /// The rule of this name is removed.
+    Remove(Box<str>),
+}
+
+impl RuleChange {
+    fn of(self, mut rules: Vec<ShopRule>) -> Result<Vec<ShopRule>, EngineError> {
+        match self {
+            RuleChange::Replace(rules) => {
+                Rules::read(&rules)?;
+                return Ok(rules);
+            }
+            RuleChange::Put(rule) => {
+                let own = |RuleFault { field, message }| {
+                    let field = field.trim_start_matches("rules[0].").to_owned();
+                    EngineError::Rules(RuleFault { field, message })
+                };
+                Rules::read(std::slice::from_ref(&rule)).map_err(own)?;
+                match rules.iter_mut().find(|known| known.name == rule.name) {
+                    Some(known) => *known = *rule,
+                    None => rules.push(*rule),
+                }
+            }
+            RuleChange::Remove(name) => {
+                let n = rules.len();
+                rules.retain(|rule| rule.name != name);
+                if rules.len() == n {
+                    return Err(EngineError::NotFound { what: Resource::Rule, id: name.into() });
+                }
+            }
+        }
+        Rules::read(&rules)?;
+        Ok(rules)
+    }
+}
+
+impl Engine {
+    /// The rules of the shop, and the offset after their latest change.
+    pub fn rules(&self) -> (Offset, Vec<ShopRule>) {
+        self.with_shop(|shop| (shop.facts.shop_rules.since, written(shop.facts)))
+    }
+
+    /// Changes the rules. They hold from the next answer on.
+    ///
+    /// # Errors
+    /// [`EngineError::Rules`], [`EngineError::NotFound`], and those of [`Engine::ingest_async`].
+    pub async fn change_rules(&self, change: RuleChange) -> Result<(), EngineError> {
+        self.edit(move |facts, _| {
+            let rules = change.of(written(facts))?;
+            let json = serde_json::to_string(&rules)
+                .map_err(|error| EngineError::Invalid { field: "rules", message: error.to_string() })?;
+            Ok(if json == *facts.shop_rules.json { Vec::new() } else { vec![Body::Rules(json.into())] })
+        })
+        .await
+    }
+}
+
+/// The rules that the facts have. A record that cannot be read, written by another build, counts as none.
+fn written(facts: &Facts) -> Vec<ShopRule> {
+    let RuleTexts { json, .. } = &facts.shop_rules;
+    if json.is_empty() {
+        return Vec::new();
+    }
+    serde_json::from_str(json).unwrap_or_else(|error| {
+        tracing::error!(%error, "the rules of the shop in the log cannot be read; no rule holds");
+        Vec::new()
+    })
+}
+
+/// The rules of the shop, read.
+#[derive(Default)]
+pub(crate) struct ReadRules(ArcSwap<(Offset, Rules)>);
+
+impl ReadRules {
+    /// The rules that the facts have now. They are read again after each change.
+    pub fn of(&self, facts: &Facts) -> Arc<(Offset, Rules)> {
+        let known = self.0.load_full();
+        if known.0 == facts.shop_rules.since {
+            return known;
+        }
+        let read = Rules::read(&written(facts)).unwrap_or_else(|fault| {
+            tracing::error!(%fault, "the rules of the shop cannot be used; no rule holds");
+            Rules::default()
+        });
+        let read = Arc::new((facts.shop_rules.since, read));
+        self.0.store(Arc::clone(&read));
+        read
+    }
+}

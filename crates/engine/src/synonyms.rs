@@ -1,0 +1,51 @@
+//! The shop's synonyms: those of a file of the configuration, and those that requests put into the log.
+//!
+//! They change how queries are read and nothing that is learned. Both lists are in force together.
+
+use std::path::Path;
+
+use accrue_serve::search::{SearchReader, SearchSettings, SynonymError, Synonyms};
+use accrue_store::{Body, Facts};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+impl Engine {
+    /// The synonyms that requests put into the log, a rule a line.
+    pub fn synonyms(&self) -> Vec<String> {
+        self.with_shop(|shop| shop.facts.synonyms.lines().map(str::to_owned).collect())
+    }
+
+    /// Replaces the synonyms in the log. They hold from the next answer on.
+    ///
+    /// # Errors
+    /// [`EngineError::Synonyms`], and those of [`Engine::ingest_async`].
+    pub async fn set_synonyms(&self, lines: &[String]) -> Result<(), EngineError> {
+        let text = lines.join("\n");
+        Synonyms::parse(&text)?;
+        self.edit(move |facts, _| {
+            Ok(if *text == *facts.synonyms { Vec::new() } else { vec![Body::Synonyms(text.into())] })
+        })
+        .await?;
+        let running = self.running();
+        let settings = &self.inner.config.search;
+        running.with_shop(|shop| put_in_force(&running.search, settings, shop.facts))
+    }
+}
+
+/// Gives the reader the synonyms of the file and of the log.
+pub(crate) fn put_in_force(reader: &SearchReader, settings: &SearchSettings, facts: &Facts) -> Result<(), EngineError> {
+    let own = Synonyms::parse(&facts.synonyms).unwrap_or_else(|error| {
+        tracing::error!(%error, "the synonyms in the log cannot be read; none of them holds");
+        Synonyms::default()
+    });
+    let of_file = settings.synonyms.as_deref().map(read).transpose()?.unwrap_or_default();
+    reader.set_synonyms(&of_file.and(own));
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Synonyms, EngineError> {
+    let fault = |message: String| EngineError::SynonymsFile { path: path.to_owned(), message };
+    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    Synonyms::parse(&text).map_err(|error: SynonymError| fault(error.to_string()))
+}

@@ -1,0 +1,187 @@
+//! Names of attributes and properties that are probably misspelt fields: `stok`, `titel`, `publishedAt`. The check
+//! keeps them as attributes, because a shop may have such a field; here they are found, so that the sender can be told.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use super::{availability, usual};
+use crate::near::{folded, misspelling, nearest, singular};
+use crate::raw::{RawEvent, RawItem};
+use crate::{RawValue, RecordKind};
+
+/// A name that was kept as an attribute or a property, and the field that it is near.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MisspeltField {
+    /// The name as it was sent.
+    pub name: Box<str>,
+    /// The field that was probably meant.
+    pub near: Box<str>,
+    /// Number of records with this name and without that field.
+    pub records: u64,
+}
+
+/// The misspelt names of the records of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct MisspeltFields {
+    found: BTreeMap<Box<str>, (&'static str, u64)>,
+    /// What was found out about a name. Looked up only.
+    known: HashMap<(RecordKind, Box<str>), Option<&'static str>>,
+}
+
+/// Different names that are looked at; further ones are kept as attributes without a word.
+const MAX_NAMES: usize = 4096;
+/// Names that are told.
+const MAX_TOLD: usize = 32;
+/// Names that are longer are none of ours.
+const MAX_BYTES: usize = 64;
+/// The letters from which on a name can be said to be misspelt.
+const MIN_LETTERS: usize = 4;
+
+impl MisspeltFields {
+    /// Looks at the names of an item's attributes.
+    pub fn look_at_item(&mut self, item: &RawItem) {
+        self.look(RecordKind::Items, &item.attributes, |field| {
+            item.field(field).is_some_and(|value| !value.is_missing())
+        });
+    }
+
+    /// Looks at the names of an event's properties.
+    pub fn look_at_event(&mut self, event: &RawEvent) {
+        let is_given = |field: &str| event.field(field).is_some_and(|value| !value.is_missing());
+        self.look(RecordKind::Events, &event.properties, is_given);
+    }
+
+    /// What was found, by name.
+    pub fn into_vec(self) -> Vec<MisspeltField> {
+        let told = self.found.into_iter();
+        told.map(|(name, (near, records))| MisspeltField { name, near: near.into(), records }).collect()
+    }
+
+    fn look(&mut self, kind: RecordKind, rest: &[(Box<str>, RawValue)], is_given: impl Fn(&str) -> bool) {
+        for (name, value) in rest {
+            if name.len() > MAX_BYTES || value.is_missing() {
+                continue;
+            }
+            let Some(near) = self.near(kind, name).filter(|field| !is_given(field)) else { continue };
+            if let Some((_, n)) = self.found.get_mut(name) {
+                *n += 1;
+            } else if self.found.len() < MAX_TOLD {
+                self.found.insert(name.clone(), (near, 1));
+            }
+        }
+    }
+
+    /// The field that a name is near.
+    fn near(&mut self, kind: RecordKind, name: &str) -> Option<&'static str> {
+        let key = (kind, Box::from(name));
+        match self.known.get(&key) {
+            Some(known) => *known,
+            None if self.known.len() >= MAX_NAMES => None,
+            None => {
+                let near = near_field(kind, name);
+                self.known.insert(key, near);
+                near
+            }
+        }
+    }
+}
+
+fn near_field(kind: RecordKind, name: &str) -> Option<&'static str> {
+    let n_letters = name.chars().filter(|c| c.is_alphabetic()).count();
+    if n_letters < MIN_LETTERS {
+        return None;
+    }
+    let is_long = |name: &&'static str| name.len() >= MIN_LETTERS;
+    // `query_id`, `title_de` and `image2` say more than the field, and are no slips.
+    let is_longer =
+        |field: &str| folded(name).starts_with(&singular(&folded(field))) && misspelling(name, field) != Some(0);
+    let fields = || kind.fields().iter().copied().filter(|field| is_long(field) && !is_longer(field));
+    match kind {
+        RecordKind::Items => {
+            // The check finds these fields under their other names, and so a name that is near one of those is near the
+            // field.
+            let others = usual::other_names().chain(availability::other_names());
+            if others.clone().any(|(_, other)| misspelling(name, other) == Some(0)) {
+                return None;
+            }
+            let others = others.filter(|(_, other)| is_long(other) && !is_longer(other));
+            nearest(name, fields()).or_else(|| {
+                let near = others.filter_map(|(field, other)| Some((misspelling(name, other)?, field)));
+                near.min().map(|(_, field)| field)
+            })
+        }
+        RecordKind::Events => nearest(name, fields()),
+        RecordKind::Users => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_item(json: &str) -> Vec<(String, String)> {
+        let mut fields = MisspeltFields::default();
+        fields.look_at_item(&serde_json::from_str(json).unwrap());
+        fields.into_vec().into_iter().map(|found| (found.name.into(), found.near.into())).collect()
+    }
+
+    #[test]
+    fn names_near_a_field_that_the_item_lacks_are_told() {
+        for (name, near) in [
+            ("stok", "stock"),
+            ("titel", "title"),
+            ("prize", "price"),
+            ("availabilty", "available"),
+            ("Title", "title"),
+            ("publishedAt", "published_at"),
+            ("manufactuer", "brand"),
+            ("curency", "currency"),
+        ] {
+            let json = format!(r#"{{"id":"a","{name}":"x"}}"#);
+            assert_eq!(of_item(&json), [(name.to_owned(), near.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn attributes_of_the_shop_and_names_of_other_systems_are_not() {
+        for name in [
+            "colour",
+            "size",
+            "style",
+            "material",
+            "season",
+            "name",
+            "availability",
+            "image_link",
+            "ean",
+            "ids",
+            "title_de",
+            "image2",
+            "brand_id",
+        ] {
+            assert_eq!(of_item(&format!(r#"{{"id":"a","{name}":"x"}}"#)), []);
+        }
+        assert_eq!(
+            of_item(r#"{"id":"a","title":"Tasse","titel":"x","price":1,"prices":[1]}"#),
+            [],
+            "the item has the field"
+        );
+        assert_eq!(of_item(r#"{"id":"a","stok":""}"#), []);
+    }
+
+    #[test]
+    fn records_are_counted_and_names_are_bounded() {
+        let mut fields = MisspeltFields::default();
+        for n in 0..10_000 {
+            let item = RawItem::from_texts([("id", "a"), ("stok", "1"), (&*format!("{}titel", n % 100), "x")]);
+            fields.look_at_item(&item);
+        }
+        let found = fields.into_vec();
+        assert!(found.contains(&MisspeltField { name: "stok".into(), near: "stock".into(), records: 10_000 }));
+        assert!(found.len() <= MAX_TOLD);
+        let mut fields = MisspeltFields::default();
+        fields.look_at_event(&RawEvent::from_texts([("type", "purchase"), ("quantitty", "3"), ("colour", "red")]));
+        assert_eq!(fields.into_vec()[0].name, "quantitty".into());
+    }
+}

@@ -1,0 +1,192 @@
+//! Objects as rows: the cells that paths lead to, what the mapping does not name, and a record for each element of an
+//! array.
+//!
+//! Each record has a copy of what stands around its array, so an object of which the copies would take too much memory
+//! is refused.
+
+use super::bound::{BoundMapping, Column, Mapped, Source, is_dropped};
+use super::cell::Cell as _;
+use super::object::{Nested, Object, Path};
+use super::vocabulary::compact;
+use crate::raw::RawEvent;
+use crate::{RawValue, Reason, Rejection};
+
+/// Bytes that the records of one object may take together.
+const MAX_EXPANDED_BYTES: usize = 64 << 20;
+/// Notes that are kept until they are taken.
+const MAX_NOTES: usize = 64;
+
+impl BoundMapping {
+    /// The records of an object with the platform's names (see
+    /// [`Mapping::bind_objects`](super::Mapping::bind_objects)): one, or one for each element of the array in which the
+    /// mapping finds the item.
+    pub fn apply_object(&mut self, object: Object) -> Vec<Mapped> {
+        self.open_arrays(&object);
+        let elements = self.array.as_ref().map(|array| object.elements(array)).unwrap_or_default();
+        if elements.is_empty() {
+            let (row, rest) = self.row_of(&object, None);
+            return vec![self.record(&row, rest)];
+        }
+        if let Some(refused) = self.refuse_expansion(&object, &elements) {
+            return vec![refused];
+        }
+        let mut records = Vec::with_capacity(elements.len());
+        for (place, element) in elements.iter().enumerate() {
+            let (row, rest) = self.row_of(&object, Some(element));
+            let mut mapped = self.record(&row, rest);
+            // An element without an id, such as GA4's `(not set)`, is no product, and the others are.
+            if let Mapped::Event { event, .. } = &mapped
+                && event.item.is_missing()
+                && event.query.is_missing()
+            {
+                mapped = Mapped::Skipped;
+            }
+            if let Mapped::Event { event, .. } = &mut mapped
+                && place > 0
+                && !self.is_id_inside
+                && !event.id.is_missing()
+            {
+                // All elements have the id of the object, and an id counts once.
+                event.id = RawValue::text(format!("{}#{}", event.id.text(), place + 1));
+            }
+            records.push(mapped);
+        }
+        records
+    }
+
+    /// Refuses an object of which the elements would take much more memory than the object, because each has a copy of
+    /// what is outside its array.
+    fn refuse_expansion(&mut self, object: &Object, elements: &[Vec<usize>]) -> Option<Mapped> {
+        let (row, rest) = self.row_of(object, elements.first().map(Vec::as_slice));
+        let outside = self.columns.iter().zip(&row).filter(|(column, _)| column.n_shared == 0);
+        let of_row: usize = outside.map(|(_, value)| value.n_bytes()).sum();
+        let of_rest: usize = rest.iter().map(|(name, value)| name.len() + value.n_bytes()).sum();
+        let each = of_row + of_rest + size_of::<Mapped>() + size_of::<RawEvent>();
+        if each.saturating_mul(elements.len()) <= MAX_EXPANDED_BYTES {
+            return None;
+        }
+        let detail = format!(
+            "an array of {} elements, of which each becomes a record with {} bytes of what stands around it, is too large; leave \
+             large fields out by `drop_columns`, or send shorter arrays",
+            elements.len(),
+            of_row + of_rest
+        );
+        Some(Mapped::Quarantined { rejection: Rejection::new(Reason::Malformed, detail), raw: "{}".into() })
+    }
+
+    /// Finds the arrays on the paths that do not name them: `items.item_id` where `items` is one.
+    fn open_arrays(&mut self, object: &Object) {
+        let mut has_opened = false;
+        for column in &mut self.columns {
+            if let Some(opened) = column.path.as_ref().and_then(|path| path.opened(object)) {
+                column.path = Some(opened);
+                has_opened = true;
+            }
+        }
+        if has_opened {
+            self.relate_arrays();
+        }
+    }
+
+    /// Finds the array of which each element is a record, and which paths lead into it.
+    pub(super) fn relate_arrays(&mut self) {
+        let mut paths = self.keys.iter().filter_map(|place| self.columns[*place].path.as_ref());
+        self.array = paths.find_map(Path::up_to_each);
+        for column in &mut self.columns {
+            column.n_shared = match (&column.path, &self.array) {
+                (Some(path), Some(array)) => path.n_shared(array),
+                _ => 0,
+            };
+        }
+        let ids = self.fields.iter().filter(|field| field.field == "id").flat_map(|field| &field.sources);
+        self.is_id_inside = ids.filter_map(Source::cell).any(|place| self.columns[place].n_shared > 0);
+    }
+
+    /// The cells of an object or of one element in it, and what the mapping does not name.
+    fn row_of(&mut self, object: &Object, element: Option<&[usize]>) -> (Vec<RawValue>, Vec<(Box<str>, RawValue)>) {
+        let inner = ["properties", "attributes"].map(|name| match object.field(name) {
+            Some(Nested::Object(inner)) => Some(inner),
+            _ => None,
+        });
+        let mut row: Vec<RawValue> = self.columns.iter().map(|column| column.value(object, &inner, element)).collect();
+        let mut taken: Vec<&str> = Vec::new();
+        for field in self.fields.iter().filter(|field| !field.other_names.is_empty()) {
+            let [Source::Cell(place)] = field.sources[..] else { continue };
+            if !row[place].is_missing() {
+                continue;
+            }
+            let others = [Some(object), inner[0], inner[1]];
+            let found = field.other_names.iter().find_map(|wanted| {
+                others.iter().flatten().find_map(|object| {
+                    object.0.iter().find(|(name, value)| {
+                        name.len() <= 64 && value.is_given() && !self.names(name) && compact(name) == **wanted
+                    })
+                })
+            });
+            if let Some((name, value)) = found {
+                row[place] = value.clone().into();
+                taken.push(name);
+                let note = format!("`{name}` as {}", field.field);
+                if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+            }
+        }
+        let is_left = |name: &str| !self.names(name) && !taken.contains(&name);
+        let mut rest = Vec::new();
+        for (name, value) in &object.0 {
+            match value {
+                Nested::Object(inner) if matches!(&**name, "properties" | "attributes") => {
+                    let is_path = |name: &str| self.columns.iter().any(|column| column.leads_into_properties(name));
+                    let left = inner.0.iter().filter(|(name, _)| is_left(name) && !is_path(name));
+                    rest.extend(left.map(|(name, value)| (name.clone(), value.clone().into())));
+                }
+                _ if is_left(name) => rest.push((name.clone(), value.clone().into())),
+                _ => {}
+            }
+        }
+        (row, rest)
+    }
+
+    /// Whether the mapping says what becomes of a field of an object.
+    fn names(&self, name: &str) -> bool {
+        let is_named =
+            |column: &Column| *column.name == *name || column.path.as_ref().is_some_and(|path| path.root() == name);
+        self.columns.iter().any(is_named) || is_dropped(&self.drop_columns, name)
+    }
+}
+
+impl Column {
+    /// A column, and the path if its name is one.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), path: Path::parse(name), n_shared: 0 }
+    }
+
+    fn value(&self, object: &Object, inner: &[Option<&Object>; 2], element: Option<&[usize]>) -> RawValue {
+        if let Some(exact) = object.field(&self.name).filter(|value| value.is_given()) {
+            return exact.clone().into();
+        }
+        match (&self.path, element) {
+            (Some(path), Some(element)) => object.at(path, &element[..self.n_shared.min(element.len())]),
+            // The array has no elements.
+            (Some(_), None) if self.n_shared > 0 => RawValue::Null,
+            (Some(path), None) => object.at(path, &[]),
+            (None, _) => {
+                let found = inner.iter().flatten().find_map(|inner| inner.field(&self.name));
+                found.map_or(RawValue::Null, |value| value.clone().into())
+            }
+        }
+    }
+
+    /// Whether the path is one into this field of `properties` or `attributes`.
+    fn leads_into_properties(&self, name: &str) -> bool {
+        let leads = |path: &Path| matches!(path.root(), "properties" | "attributes") && path.second() == Some(name);
+        self.path.as_ref().is_some_and(leads)
+    }
+}
+
+impl Nested {
+    fn is_given(&self) -> bool {
+        !matches!(self, Self::Single(value) if value.is_missing())
+    }
+}

@@ -1,0 +1,204 @@
+//! An item as a document: its stems with their places, the other forms that they are found by, its codes and its vocabulary.
+
+use accrue_event::{Attribute, Item};
+use tantivy::TantivyDocument;
+use tantivy::tokenizer::{PreTokenizedString, Token};
+
+use super::MAX_FIELD_BYTES;
+use super::analysis::{Analyzer, Kind, Word, code, codes_inside, compose, compounds, head, is_apostrophe, pinyin};
+use super::schema::{CODE, FOLDED_ID, Fields, PLACE_BITS, PLACE_MAX, RAW_ID};
+
+/// Longer joined words are not indexed.
+const MAX_JOINED_BYTES: usize = 48;
+/// Shorter stems are not looked for at the end of longer words.
+const MIN_COMPOUND_CHARS: usize = 6;
+
+/// The tokens of an item by field of the index.
+#[derive(Default)]
+struct Tokens {
+    text: Vec<Token>,
+    form: Vec<Token>,
+    attribute: Vec<Token>,
+    words: Vec<String>,
+    ends: Vec<String>,
+}
+
+/// Which words of a text are also found written as one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Joins {
+    /// All neighbours: of titles and names.
+    All,
+    /// Those that no blank separates, and a number with its unit.
+    Tight,
+}
+
+pub(super) fn document(fields: Fields, analyzer: &Analyzer, item_idx: u32, item: &Item) -> TantivyDocument {
+    let mut tokens = Tokens::default();
+    tokens.add_item(analyzer, item);
+    let mut document = TantivyDocument::new();
+    document.add_u64(fields.item, item_idx.into());
+    let mut add = |field, tokens: Vec<Token>| {
+        document.add_pre_tokenized_text(field, PreTokenizedString { text: String::new(), tokens });
+    };
+    let plain = |mut texts: Vec<String>| -> Vec<Token> {
+        texts.sort_unstable();
+        texts.dedup();
+        texts.into_iter().map(|text| Token { position: 0, text, ..Token::default() }).collect()
+    };
+    add(fields.text, tokens.text);
+    add(fields.form, tokens.form);
+    add(fields.attribute, tokens.attribute);
+    add(fields.code, plain(codes_of(item)));
+    add(fields.word, plain(tokens.words));
+    add(fields.end, plain(tokens.ends));
+    document
+}
+
+impl Tokens {
+    fn add_item(&mut self, analyzer: &Analyzer, item: &Item) {
+        self.add_field(analyzer, 0, Joins::All, &mut item.title.as_deref().into_iter());
+        self.add_field(analyzer, 1, Joins::All, &mut item.brand.as_deref().into_iter());
+        let categories = &mut item.categories.iter().chain(&item.tags).map(|text| &**text);
+        self.add_field(analyzer, 2, Joins::All, categories);
+        self.add_field(analyzer, 3, Joins::Tight, &mut item.description.as_deref().into_iter());
+        let mut place = 0;
+        let mut left = MAX_FIELD_BYTES;
+        for (name, value) in item.attributes.iter() {
+            let mut add = |text: &str| {
+                let text = head(text, left);
+                left -= text.len();
+                self.add_attribute(analyzer, text, &mut place);
+            };
+            match value {
+                Attribute::Text(text) => add(text),
+                Attribute::List(texts) => texts.iter().for_each(|text| add(text)),
+                Attribute::Number(n) if n.fract() == 0.0 && (0.0..1e6).contains(n) => add(&format!("{n:.0}")),
+                // What an item is, by the name of the attribute: `waterproof`.
+                Attribute::Bool(true) => add(&name.replace('_', " ")),
+                Attribute::Number(_) | Attribute::Bool(false) => {}
+            }
+        }
+    }
+
+    fn add_field(&mut self, analyzer: &Analyzer, field: usize, joins: Joins, texts: &mut dyn Iterator<Item = &str>) {
+        let mut place = 0;
+        let mut at = |n: usize| {
+            let position = (field << PLACE_BITS) + PLACE_MAX.min(place);
+            place += n;
+            position
+        };
+        for text in texts {
+            let text = compose(head(text, MAX_FIELD_BYTES));
+            let mut before: Option<(Word, usize)> = None;
+            analyzer.words(&text, |word| {
+                let position = at(1);
+                if let Some((one, position)) = &before
+                    && is_joined(&text, one, &word, joins)
+                {
+                    self.form.extend(joined(analyzer, one, &word).map(|term| token(*position, term)));
+                }
+                self.text.push(token(position, word.term.clone()));
+                self.form.extend(word.other.clone().map(|term| token(position, term)));
+                self.add_vocabulary(analyzer, &word);
+                if word.kind == Kind::Han && joins == Joins::All {
+                    self.add_latin(&word, position);
+                }
+                before = Some((word, position));
+            });
+        }
+    }
+
+    fn add_attribute(&mut self, analyzer: &Analyzer, text: &str, place: &mut usize) {
+        // An address names nothing that a shopper would type.
+        if text.contains("://") {
+            return;
+        }
+        let text = compose(text);
+        let mut before: Option<(Word, usize)> = None;
+        analyzer.words(&text, |word| {
+            let position = (4 << PLACE_BITS) + PLACE_MAX.min(*place);
+            *place += 1;
+            if let Some((one, position)) = &before
+                && is_joined(&text, one, &word, Joins::Tight)
+            {
+                self.attribute.extend(joined(analyzer, one, &word).map(|term| token(*position, term)));
+            }
+            self.attribute.push(token(position, word.term.clone()));
+            self.attribute.extend(word.other.clone().map(|term| token(position, term)));
+            self.add_vocabulary(analyzer, &word);
+            before = Some((word, position));
+        });
+    }
+
+    fn add_vocabulary(&mut self, analyzer: &Analyzer, word: &Word) {
+        if !matches!(word.kind, Kind::Letters | Kind::Digits) {
+            return;
+        }
+        self.words.push(word.plain.clone());
+        if word.kind == Kind::Letters
+            && compounds(analyzer.language())
+            && word.term.chars().nth(MIN_COMPOUND_CHARS - 1).is_some()
+        {
+            self.ends.push(word.term.chars().rev().collect());
+        }
+    }
+
+    /// A Han word as it is typed in Latin letters.
+    fn add_latin(&mut self, word: &Word, position: usize) {
+        if let Some(latin) = pinyin(&word.term) {
+            self.words.push(latin.clone());
+            self.form.push(token(position, latin));
+        }
+    }
+}
+
+fn token(position: usize, text: String) -> Token {
+    Token { position, text, ..Token::default() }
+}
+
+/// Whether two words in a text may be typed as one.
+fn is_joined(text: &str, one: &Word, other: &Word, joins: Joins) -> bool {
+    let are_words = [one, other].iter().all(|word| matches!(word.kind, Kind::Letters | Kind::Digits));
+    if !are_words || (one.is_number() && other.is_number()) {
+        return false;
+    }
+    let Some(between) = text.get(one.surface.end..other.surface.start) else { return false };
+    let is_tight =
+        between.chars().all(|c| is_apostrophe(c) || matches!(c, '-' | '‐' | '‑' | '–' | '&' | '.' | '/' | '+'));
+    let is_blank = between == " " || between == "\u{a0}";
+    (is_tight && between.chars().nth(1).is_none())
+        || (joins == Joins::All && (is_blank || between == " & "))
+        || (is_blank && one.is_number() && other.plain.len() <= 4)
+}
+
+/// The stem of two words written as one.
+pub(super) fn joined(analyzer: &Analyzer, one: &Word, other: &Word) -> Option<String> {
+    let joined = format!("{}{}", one.plain, other.plain);
+    (joined.len() <= MAX_JOINED_BYTES).then(|| analyzer.stem(&joined))
+}
+
+fn codes_of(item: &Item) -> Vec<String> {
+    let id = item.id.as_str();
+    let mut codes = vec![format!("{RAW_ID}{id}"), format!("{FOLDED_ID}{}", compose(id).to_lowercase())];
+    let mut add = |found: String| codes.push(format!("{CODE}{found}"));
+    for name in [Some(id), item.parent.as_deref()].into_iter().flatten() {
+        code(&compose(name)).map(&mut add);
+    }
+    if let Some(text) = item.title.as_deref() {
+        codes_inside(&compose(head(text, MAX_FIELD_BYTES))).for_each(&mut add);
+    }
+    for value in item.attributes.values() {
+        match value {
+            Attribute::Text(text) => attribute_code(text).into_iter().for_each(&mut add),
+            Attribute::List(texts) => texts.iter().filter_map(|text| attribute_code(text)).for_each(&mut add),
+            // Numbers of the length of an EAN, whole and represented exactly.
+            Attribute::Number(n) if *n >= 1e7 && *n < 9e15 && n.fract() == 0.0 => add(format!("{n:.0}")),
+            Attribute::Number(_) | Attribute::Bool(_) => {}
+        }
+    }
+    codes
+}
+
+fn attribute_code(text: &str) -> Option<String> {
+    if text.contains(char::is_whitespace) { None } else { code(&compose(text)) }
+}

@@ -1,0 +1,416 @@
+//! A query with the statistics of a snapshot: which posting lists are read, and what each is worth.
+//!
+//! The lists of a concept are *full* if they are the word itself: its stems, the same word written apart or together, a synonym,
+//! a compound that ends with it. A word that has none was mistyped or is unfinished, and what it may have been takes its place.
+//! Completions of a word that is known are worth so little that they come after all that have the word itself.
+
+use accrue_kernel::exp;
+use tantivy::Term;
+
+use super::analysis::{Kind, compounds, squashed};
+use super::query::{Alternative, Concept, Query};
+use super::schema::{CODE, FOLDED_ID, In};
+use super::score::idf;
+use super::snapshot::Snapshot;
+use super::spelling::Guess;
+use super::{SearchError, SearchSettings};
+
+/// What a word is worth that two neighbours make together, in comparison with the word itself.
+const FORM: f32 = 0.95;
+/// What a word is worth that stands in an attribute.
+const ATTRIBUTE: f32 = 0.25;
+/// What a compound is worth that ends with the word: if the rest is a word of the catalogue, and if not.
+const COMPOUND: f32 = 0.6;
+const COMPOUND_OF_UNKNOWN: f32 = 0.5;
+/// What a synonym is worth if the catalogue has the word itself, in comparison with one of a word that it does not have.
+const BESIDE_OWN: f32 = 0.55;
+/// Compounds that are searched for.
+const MAX_COMPOUNDS: usize = 64;
+/// Fewer letters are the end of too many words; without a look at the rest of the word, one more is needed.
+const MIN_END_CHARS: usize = 3;
+const MIN_REST_CHARS: usize = 3;
+/// What a guess is worth.
+const GUESSED: f32 = 0.9;
+/// What a guess is worth in the place of a word that the catalogue has, in comparison with that word.
+const RARE: f32 = 0.2;
+/// A word that at most so many items have may be mistyped in them, if it has so many letters and a word near it is so many
+/// times commoner.
+const MAX_RARE: u64 = 2;
+const MIN_RARE_CHARS: usize = 6;
+const MUCH_COMMONER: u64 = 15;
+/// What the completions of a known word are worth.
+const FAINT: f32 = 0.05;
+/// Less likely guesses are left out.
+const LEAST_LIKELY: f32 = 0.12;
+/// Fewer letters are completed only if the catalogue has no such word.
+const MIN_OPEN_CHARS: usize = 3;
+/// Ids and codes that are searched for by their beginning.
+const MAX_CODES: usize = 32;
+/// How much of its weight a word of one or two letters tells.
+const SHORT: f32 = 0.4;
+/// What splitting a word in two costs the logarithm of its likelihood.
+const SPLIT: f32 = 2.6;
+
+/// A query with the statistics of a snapshot.
+pub(super) struct Plan {
+    pub concepts: Vec<Planned>,
+    pub codes: Vec<PlannedCode>,
+    pub all_terms: f32,
+    /// The query is blank, so every item is found.
+    pub open: bool,
+    /// The concepts that any item has, a bit each.
+    pub needed: u32,
+}
+
+/// The lists of a concept.
+pub(super) struct Planned {
+    pub surface: Box<str>,
+    pub lists: Vec<Looked>,
+    /// How much the concept tells: the weight of its best list.
+    pub telling: f32,
+    /// What it was corrected to, likeliest first, if it was.
+    pub guesses: Vec<Guess>,
+}
+
+/// A list, looked up once for all segments.
+pub(super) struct Looked {
+    pub place: In,
+    /// Of several, all must be there.
+    pub terms: Vec<Term>,
+    /// They must stand side by side.
+    pub is_phrase: bool,
+    pub weight: f32,
+    pub is_full: bool,
+    /// Which of the concept's guesses it belongs to.
+    pub guess: Option<usize>,
+}
+
+/// An id or a code that a word of the query names, or begins to.
+pub(super) struct PlannedCode {
+    pub surface: Box<str>,
+    pub term: Term,
+    pub weight: f32,
+    /// The concepts that it stands for, a bit each.
+    pub covers: u32,
+}
+
+/// How far a query may be changed to find something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Typos {
+    /// Every word means what it says.
+    Off,
+    /// A word that the catalogue does not have may be mistyped.
+    Unknown,
+    /// Also a word that it has.
+    All,
+}
+
+impl Snapshot {
+    pub(super) fn plan(&self, query: &Query, settings: &SearchSettings, typos: Typos) -> Result<Plan, SearchError> {
+        let mut codes = self.exact_codes(query)?;
+        let mut concepts = Vec::with_capacity(query.concepts.len());
+        for concept in &query.concepts {
+            let mut lists = self.full(concept)?;
+            self.add_compounds(concept, &mut lists)?;
+            concepts.push(Planned { surface: concept.surface.clone(), lists, telling: 0.0, guesses: Vec::new() });
+        }
+        let last = query.is_open.then(|| query.concepts.len().checked_sub(1)).flatten();
+        let last = last.filter(|&last| query.concepts[last].range.end == query.text.len());
+        if let Some(last) = last {
+            self.add_open_codes(query, last, &concepts, &mut codes)?;
+        }
+        let covered = codes.iter().fold(0, |all, code| all | code.covers);
+        let n_known = concepts.iter().filter(|concept| !concept.lists.is_empty()).count();
+        for (i, concept) in query.concepts.iter().enumerate() {
+            let planned = &mut concepts[i];
+            let is_known = !planned.lists.is_empty();
+            let is_last = last == Some(i);
+            if is_known && is_last {
+                self.add_faint(concept, planned)?;
+            }
+            let is_spelled = typos == Typos::Off || concept.is_code || concept.kind != Kind::Letters;
+            let may_guess = !is_spelled
+                && match is_known {
+                    true => typos == Typos::All || self.is_rare(concept)?,
+                    false => covered & (1 << i) == 0,
+                };
+            if may_guess || (!is_known && is_last && covered & (1 << i) == 0) {
+                self.add_guesses(concept, planned, may_guess, is_last, n_known > 0)?;
+            }
+        }
+        let mut needed = covered;
+        for (i, concept) in concepts.iter_mut().enumerate() {
+            let weight = concept.lists.iter().map(|looked| looked.weight).fold(0.0, f32::max);
+            // One or two letters are rare in a catalogue, and yet tell little.
+            let is_short = concept.surface.chars().nth(2).is_none() && concept.surface.is_ascii();
+            concept.telling = if is_short { SHORT * weight } else { weight };
+            needed |= u32::from(!concept.lists.is_empty()) << i;
+        }
+        Ok(Plan { concepts, codes, all_terms: settings.all_terms, open: query.is_blank, needed })
+    }
+
+    /// Whether so few items have the word that it may be mistyped in them.
+    fn is_rare(&self, concept: &Concept) -> Result<bool, SearchError> {
+        let is_long = concept.plain.chars().nth(MIN_RARE_CHARS - 1).is_some();
+        Ok(is_long && (1..=MAX_RARE).contains(&self.document_frequency(In::Word, &concept.plain)?))
+    }
+
+    /// The lists of the word itself.
+    fn full(&self, concept: &Concept) -> Result<Vec<Looked>, SearchError> {
+        let mut lists: Vec<Looked> = Vec::new();
+        for Alternative { terms, worth, is_joined, is_synonym } in &concept.alternatives {
+            let worth = if *is_synonym && !lists.is_empty() { worth * BESIDE_OWN } else { *worth };
+            let [term] = &**terms else {
+                lists.extend(self.phrase(terms, worth, lists.first().map(|own| own.weight))?);
+                continue;
+            };
+            for (place, of_place) in [(In::Text, 1.0), (In::Form, FORM), (In::Attribute, ATTRIBUTE)] {
+                if *is_joined && place == In::Form {
+                    continue;
+                }
+                let df = self.document_frequency(place, term)?;
+                if df > 0 {
+                    let worth = worth * of_place;
+                    // Another spelling is not worth more than the word itself, however rare it is.
+                    let own = lists.first().filter(|_| worth < 1.0).map_or(f32::INFINITY, |own| own.weight);
+                    let weight = worth * idf(self.n_texts, df).min(own);
+                    lists.push(self.looked(place, term, weight, true, None));
+                }
+            }
+        }
+        Ok(lists)
+    }
+
+    fn looked(&self, place: In, term: &str, weight: f32, is_full: bool, guess: Option<usize>) -> Looked {
+        Looked { place, terms: vec![self.term(place, term)], is_phrase: false, weight, is_full, guess }
+    }
+
+    /// Words that stand side by side, if the catalogue has each of them.
+    fn phrase(&self, terms: &[String], worth: f32, own: Option<f32>) -> Result<Option<Looked>, SearchError> {
+        let mut rarest = 0.0_f32;
+        for term in terms {
+            match self.document_frequency(In::Text, term)? {
+                0 => return Ok(None),
+                df => rarest = rarest.max(idf(self.n_texts, df)),
+            }
+        }
+        let weight = worth * rarest.min(own.unwrap_or(f32::INFINITY));
+        let terms = terms.iter().map(|term| self.term(In::Text, term)).collect();
+        Ok(Some(Looked { place: In::Text, terms, is_phrase: true, weight, is_full: true, guess: None }))
+    }
+
+    /// Compounds that end with the word, in languages that write them as one.
+    fn add_compounds(&self, concept: &Concept, lists: &mut Vec<Looked>) -> Result<(), SearchError> {
+        if concept.kind != Kind::Letters || !self.has_language(compounds) {
+            return Ok(());
+        }
+        let own = lists.first().map_or(f32::INFINITY, |own| own.weight);
+        for alternative in concept.alternatives.iter().filter(|alternative| alternative.worth == 1.0) {
+            let [term] = &*alternative.terms else { continue };
+            let n_chars = term.chars().count();
+            if n_chars < MIN_END_CHARS {
+                continue;
+            }
+            let end: String = term.chars().rev().collect();
+            for known in self.beginning(In::End, &end, MAX_COMPOUNDS)? {
+                let whole: String = known.word.chars().rev().collect();
+                let rest = &whole[..whole.len() - term.len()];
+                if rest.chars().count() < MIN_REST_CHARS || !rest.contains(['a', 'e', 'i', 'o', 'u', 'y']) {
+                    continue;
+                }
+                let worth = match self.is_part(rest)? {
+                    true => COMPOUND,
+                    false if n_chars > MIN_END_CHARS => COMPOUND_OF_UNKNOWN,
+                    false => continue,
+                };
+                let weight = worth * idf(self.n_texts, known.df).min(own);
+                lists.push(self.looked(In::Text, &whole, weight, true, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the catalogue has the first part of a compound as a word, maybe without the letters that join parts.
+    fn is_part(&self, rest: &str) -> Result<bool, SearchError> {
+        for joint in ["", "s", "es", "n", "en", "e", "er", "ens"] {
+            if let Some(part) = rest.strip_suffix(joint)
+                && part.len() >= MIN_REST_CHARS
+                && self.document_frequency(In::Word, part)? > 0
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Completions of a last word that the catalogue has.
+    fn add_faint(&self, concept: &Concept, planned: &mut Planned) -> Result<(), SearchError> {
+        let is_long = concept.plain.chars().nth(MIN_OPEN_CHARS - 1).is_some();
+        if !is_long || !matches!(concept.kind, Kind::Letters | Kind::Digits) {
+            return Ok(());
+        }
+        let completions = self.completions(&concept.plain, false)?;
+        let df = completions.iter().map(|guess| guess.df).sum();
+        let weight = FAINT * idf(self.n_texts, df).min(planned.lists[0].weight);
+        for completion in completions {
+            self.add_word(&completion.word, weight, false, None, &mut planned.lists)?;
+        }
+        Ok(())
+    }
+
+    /// What a word may have been: with typing errors if `may_guess`, as the beginning of a word if it `is_last`.
+    fn add_guesses(
+        &self,
+        concept: &Concept,
+        planned: &mut Planned,
+        may_guess: bool,
+        is_last: bool,
+        beside_known: bool,
+    ) -> Result<(), SearchError> {
+        let is_known = !planned.lists.is_empty();
+        let own = planned.lists.first().map_or(f32::INFINITY, |own| own.weight);
+        let mut guesses = if may_guess { self.guesses(&concept.plain, beside_known)? } else { Vec::new() };
+        if is_known {
+            // A word that is rarer still is no better guess.
+            guesses.retain(|guess| guess.word != concept.plain && guess.df >= MAX_RARE * MUCH_COMMONER);
+        }
+        let mut completions = match is_last && !is_known && concept.plain.chars().nth(1).is_some() {
+            true => self.completions(&concept.plain, false)?,
+            false => Vec::new(),
+        };
+        if guesses.is_empty()
+            && completions.is_empty()
+            && may_guess
+            && is_last
+            && concept.plain.chars().nth(4).is_some()
+        {
+            completions = self.completions(&concept.plain, true)?;
+        }
+        let split = if may_guess && !is_known { self.split(&concept.plain)? } else { None };
+        let scores = guesses.first().into_iter().chain(&completions).map(|guess| guess.score);
+        let best = scores.chain(split.iter().map(|(score, _)| *score)).fold(f32::NEG_INFINITY, f32::max);
+        let likelihood = |score: f32| Some(exp(score - best)).filter(|likelihood| *likelihood >= LEAST_LIKELY);
+        let df = completions.iter().map(|guess| guess.df).sum();
+        let of_completions = GUESSED * idf(self.n_texts, df);
+        if let Some(likelihood) = completions.first().and_then(|first| likelihood(first.score)) {
+            for completion in &completions {
+                self.add_word(&completion.word, of_completions * likelihood, !is_known, None, &mut planned.lists)?;
+            }
+        }
+        for guess in guesses {
+            let Some(likelihood) = likelihood(guess.score) else { break };
+            let nth = Some(planned.guesses.len());
+            let weight = self.weight_of(&guess.word, guess.df)?.min(own) * likelihood.sqrt();
+            let weight = if is_known { RARE * weight } else { weight };
+            self.add_word(&guess.word, weight, !is_known, nth, &mut planned.lists)?;
+            planned.guesses.push(guess);
+        }
+        if let Some((score, guess)) = split
+            && let Some(likelihood) = likelihood(score)
+        {
+            let terms = guess.word.split(' ').map(|part| self.term(In::Text, &self.analyzers[0].stem(part))).collect();
+            let weight = GUESSED * likelihood * idf(self.n_texts, guess.df);
+            let guess_nth = Some(planned.guesses.len());
+            let (place, is_phrase, is_full) = (In::Text, false, true);
+            planned.lists.push(Looked { place, terms, is_phrase, weight, is_full, guess: guess_nth });
+            planned.guesses.push(guess);
+        }
+        Ok(())
+    }
+
+    /// What a word of the catalogue would be worth in a query.
+    fn weight_of(&self, word: &str, df: u64) -> Result<f32, SearchError> {
+        let df = match self.document_frequency(In::Text, &self.analyzers[0].stem(word))? {
+            0 => df,
+            df => df,
+        };
+        Ok(idf(self.n_texts, df))
+    }
+
+    /// Adds the lists of a word that is not the concept's own.
+    fn add_word(
+        &self,
+        word: &str,
+        weight: f32,
+        is_full: bool,
+        guess: Option<usize>,
+        lists: &mut Vec<Looked>,
+    ) -> Result<(), SearchError> {
+        let mut terms = vec![word.to_owned()];
+        for analyzer in &self.analyzers {
+            terms.push(analyzer.stem(word));
+        }
+        terms.sort_unstable();
+        terms.dedup();
+        for term in terms {
+            for (place, of_place) in [(In::Text, 1.0), (In::Form, FORM), (In::Attribute, ATTRIBUTE)] {
+                let is_there =
+                    lists.iter().any(|known| known.place == place && known.terms == [self.term(place, &term)]);
+                if !is_there && self.document_frequency(place, &term)? > 0 {
+                    lists.push(self.looked(place, &term, weight * of_place, is_full, guess));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The word as two words of the catalogue, which need not stand side by side.
+    fn split(&self, word: &str) -> Result<Option<(f32, Guess)>, SearchError> {
+        let places: Vec<usize> = word.char_indices().map(|(at, _)| at).collect();
+        let mut best: Option<(f32, Guess)> = None;
+        for &at in places.get(3..places.len().saturating_sub(2)).unwrap_or_default() {
+            let (left, right) = word.split_at(at);
+            let df = self.document_frequency(In::Word, left)?.min(self.document_frequency(In::Word, right)?);
+            let score = 0.35 * accrue_kernel::ln(df as f32 + 1.0) - SPLIT;
+            if df > 0 && best.as_ref().is_none_or(|(known, _)| score > *known) {
+                best = Some((score, Guess { score, word: format!("{left} {right}"), df }));
+            }
+        }
+        Ok(best)
+    }
+
+    fn exact_codes(&self, query: &Query) -> Result<Vec<PlannedCode>, SearchError> {
+        let mut codes = Vec::new();
+        for code in &query.codes {
+            let df = self.document_frequency(In::Code, &code.term)?;
+            if df > 0 {
+                let weight = code.weight.unwrap_or_else(|| idf(self.n_items, df));
+                let term = self.term(In::Code, &code.term);
+                codes.push(PlannedCode { surface: code.surface.clone(), term, weight, covers: code.covers });
+            }
+        }
+        Ok(codes)
+    }
+
+    /// Ids and codes that begin with the last word, if that is no word of the catalogue or has digits.
+    fn add_open_codes(
+        &self,
+        query: &Query,
+        last: usize,
+        concepts: &[Planned],
+        codes: &mut Vec<PlannedCode>,
+    ) -> Result<(), SearchError> {
+        let Some(word) = query.text.split_whitespace().next_back() else { return Ok(()) };
+        let n_chars = word.chars().filter(|c| c.is_alphanumeric()).count();
+        let is_word = !query.concepts[last].is_code && concepts.get(last).is_some_and(|known| !known.lists.is_empty());
+        if n_chars < MIN_OPEN_CHARS || is_word {
+            return Ok(());
+        }
+        let start = query.text.len() - word.len();
+        let covers = query.concepts.iter().enumerate().filter(|(_, concept)| concept.range.start >= start);
+        let covers = covers.fold(0, |all, (i, _)| all | (1 << i));
+        let mut found = self.beginning(In::Code, &format!("{FOLDED_ID}{}", word.to_lowercase()), MAX_CODES)?;
+        if word.bytes().any(|b| b.is_ascii_digit()) {
+            found.extend(self.beginning(In::Code, &format!("{CODE}{}", squashed(word)), MAX_CODES)?);
+        }
+        let df = found.iter().map(|known| known.df).sum();
+        for known in found {
+            let term = self.term(In::Code, &known.word);
+            if codes.iter().all(|code| code.term != term) {
+                let surface = word.to_lowercase().into();
+                codes.push(PlannedCode { surface, term, weight: GUESSED * idf(self.n_items, df), covers });
+            }
+        }
+        Ok(())
+    }
+}
