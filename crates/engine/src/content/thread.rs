@@ -120,14 +120,14 @@ impl EncoderThread {
         changes: &Receiver<ItemIdx>,
     ) -> Result<std::convert::Infallible, Ended> {
         let (space, mut retry) = (encoder.space().0, RETRY);
+        self.report(space);
         loop {
             let is_idle = self.changed.is_empty() && self.rest.is_empty();
             self.take(changes, if is_idle { PATIENCE } else { Duration::ZERO })?;
-            let batch = self.next_batch(space);
-            self.report(space, &batch);
-            if batch.is_empty() {
+            if self.changed.is_empty() && self.rest.is_empty() {
                 continue;
             }
+            let batch = self.next_batch(space);
             if let Err(fault) = self.encode(encoder, batch) {
                 let wait = retry.fail();
                 tracing::error!(%fault, wait_ms = wait.as_millis(), "items were not encoded; they are tried again");
@@ -136,6 +136,7 @@ impl EncoderThread {
                 self.wait(wait, changes)?;
             } else {
                 retry.succeed();
+                self.report(space);
             }
         }
     }
@@ -149,21 +150,25 @@ impl EncoderThread {
                 break;
             }
             let Some(item) = self.changed.pop_front().or_else(|| self.rest.next()) else { break };
-            batch.extend(waiting(&facts, item, space));
+            // An item that changed twice is in the queue twice.
+            let waiting = waiting(&facts, item, space);
+            batch.extend(waiting.filter(|new| batch.iter().all(|other: &Waiting| other.item != new.item)));
         }
         batch
     }
 
-    fn report(&self, space: u64, batch: &[Waiting]) {
-        let waiting = batch.len() + self.changed.len() + self.rest.len();
+    fn report(&self, space: u64) {
         let encoded = self.shared.facts.read().n_encoded(space);
         let mut status = self.shared.content.lock();
-        (status.encoded, status.waiting) = (encoded, waiting as u64);
+        (status.encoded, status.waiting) = (encoded, (self.changed.len() + self.rest.len()) as u64);
         status.state = if self.rest.is_empty() { ContentState::Current } else { ContentState::Encoding };
     }
 
     /// Encodes a batch, and waits until its records are in the log.
     fn encode(&self, encoder: &Encoder, batch: Vec<Waiting>) -> Result<(), String> {
+        if batch.is_empty() {
+            return Ok(());
+        }
         let texts: Vec<&str> = batch.iter().map(|waiting| &*waiting.text).collect();
         let vectors = encoder.encode(Some(Kind::Passage), &texts, 1).map_err(|error| error.to_string())?;
         let space = encoder.space().0;
