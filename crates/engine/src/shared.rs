@@ -167,7 +167,9 @@ impl Shared {
     fn send_to_index(&self, facts: &Facts, edited: &[ItemIdx], new: Range<ItemIdx>) {
         if let Some(encoder) = &*self.changed_texts.lock() {
             // The encoder's thread outlives the writer, unless it has panicked.
-            edited.iter().copied().chain(new.clone()).for_each(|item| drop(encoder.send(item)));
+            for item in edited.iter().copied().chain(new.clone()) {
+                let _ = encoder.send(item);
+            }
         }
         let index = self.index.lock();
         let Some(index) = index.as_ref().filter(|_| !edited.is_empty() || !new.is_empty()) else { return };
