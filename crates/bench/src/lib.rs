@@ -27,6 +27,7 @@ mod run;
 mod sample;
 mod search;
 mod search_pages;
+mod search_words;
 mod serving;
 mod shop;
 

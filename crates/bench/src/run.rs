@@ -11,7 +11,7 @@ use super::bench::Bench;
 use super::measure::{Measure, Size, measured};
 use super::{
     checkpoint, connections, freshness, guard, ingest, learning, machine, memory, published, recovery, reset, search,
-    search_pages, serving,
+    search_pages, search_words, serving,
 };
 
 /// What to measure.
@@ -36,6 +36,7 @@ const BENCHES: &[&[Bench]] = &[
     published::BENCHES,
     search::BENCHES,
     search_pages::BENCHES,
+    search_words::BENCHES,
     learning::BENCHES,
     guard::BENCHES,
     recovery::BENCHES,

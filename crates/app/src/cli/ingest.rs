@@ -313,20 +313,24 @@ fn pump(
         (end, feeder.join())
     });
     bar.finish_and_clear();
-    match fed {
+    let is_worth_it = match fed {
         Ok(fed) => fed?,
         Err(panic) => std::panic::resume_unwind(panic),
+    };
+    if !is_worth_it {
+        output.note("stopped: every record so far was refused, so the files are not read further");
     }
     Ok(end)
 }
 
+/// Feeds batches until there are no more; `false` if it gave up, because nothing of what came was taken.
 fn feed(
     receiver: &Receiver<(String, Batch)>,
     sink: &mut dyn Sink,
     summary: &mut Summary,
     moved: impl Fn(),
     bar: &ProgressBar,
-) -> Result<(), EngineError> {
+) -> Result<bool, EngineError> {
     for (file, Batch { entries, lines, n_skipped }) in receiver {
         summary.skip(n_skipped);
         let n = entries.len() as u64;
@@ -339,8 +343,11 @@ fn feed(
         if !bar.is_hidden() {
             bar.set_message(summary.rate(bar.elapsed()));
         }
+        if summary.is_hopeless() {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// What the flags say that the files describe.

@@ -1,7 +1,7 @@
 //! The protocol `search`: a catalogue is indexed, judged queries are asked, and the lists are scored.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use accrue_event::{Check, Item, RecordKind, RuleStatistics};
@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::{BATCH, Run, number};
 
-/// The name of the protocol, and of its model.
+/// The name of the protocol.
 pub const SEARCH: &str = "search";
+/// The name of its model.
 pub const LEXICAL: &str = "lexical";
 /// Hits of a query that are read, so that ten judged ones are among them.
 const DEPTH: usize = 1_000;
@@ -128,7 +129,7 @@ fn read_answers(path: &Path) -> anyhow::Result<Vec<SearchedQuery>> {
 }
 
 /// Reads and checks the catalogue; returns the items with the counts of refused ones.
-fn read_items(run: &Run<'_>, path: &PathBuf) -> anyhow::Result<(Vec<Item>, BTreeMap<String, u64>)> {
+fn read_items(run: &Run<'_>, path: &Path) -> anyhow::Result<(Vec<Item>, BTreeMap<String, u64>)> {
     let request = run.request;
     let mut mapping = request.mapping.clone().unwrap_or_else(|| request.named.clone());
     mapping.kind = RecordKind::Items;

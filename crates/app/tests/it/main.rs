@@ -30,5 +30,6 @@ mod recover;
 mod resets;
 mod retention;
 mod search_pages;
+mod search_words;
 mod server;
 mod versions;

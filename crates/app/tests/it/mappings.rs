@@ -302,6 +302,17 @@ fn a_guess_reads_and_prints_a_bounded_part_of_any_file() {
 }
 
 #[test]
+fn a_file_of_which_nothing_is_taken_is_not_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("g.ndjson"), "{x\n".repeat(200_000)).unwrap();
+    let output = run(folder.path(), &["ingest", "g.ndjson", "--json", "--data", "d"]);
+    assert_eq!(output.status.code(), Some(1));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!((10_000..50_000).contains(&summary["read"].as_u64().unwrap()), "{summary}");
+    assert!(text(&output.stderr).contains("every record so far was refused"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn misspelt_columns_are_told_in_the_summary() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("p.csv");

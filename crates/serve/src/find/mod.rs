@@ -141,6 +141,11 @@ impl Shop<'_> {
             all.extend((is_new && keeps_all).then_some(Matched { found, passes: Passes::All }));
             pinned.push((pin, found));
         }
+        // In an order by a field, completions of a word would not come after the items that have the word itself.
+        let is_whole = |matched: &Matched| matched.found.has_all;
+        if request.sort.is_some() && all.iter().any(|matched| matched.passes == Passes::All && is_whole(matched)) {
+            all.retain(is_whole);
+        }
         Ok(Matches { retrieved, all, pinned })
     }
 

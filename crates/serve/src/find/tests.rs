@@ -391,8 +391,8 @@ fn a_search_without_words_lists_a_category_without_incomplete_items() {
     let own = answer.facets[0].values.iter().find(|value| &*value.value == "category1").unwrap();
     assert_eq!(own.count, answer.total);
 
-    let free = mug(1, |item| item.price = Some(0.0));
-    let catalogue = Catalogue::new(&[mug(0, |item| item.price = Some(5.0)), free]);
+    let free = mug(1, |item| item.price = Price::new(0.0));
+    let catalogue = Catalogue::new(&[mug(0, |item| item.price = Price::new(5.0)), free]);
     assert_eq!(catalogue.search("", None, &[], "").total, 1);
     assert_eq!(catalogue.search("mug", None, &[], "").total, 2);
 }

@@ -446,7 +446,7 @@ mod tests {
         let mut item = Item::bare(format!("i{id}").as_str().into());
         (item.title, item.brand) = (Some(title.into()), Some(brand.into()));
         item.categories = vec![category.into()];
-        item.price = Some(5.0);
+        item.price = accrue_event::Price::new(5.0);
         item
     }
 

@@ -13,6 +13,9 @@ use crate::cli::output::{columns, count};
 /// Refused records of each reason that are shown.
 const EXAMPLES: usize = 3;
 
+/// Refused records after which, without one that was taken, a file is not read further.
+const HOPELESS: u64 = 10_000;
+
 /// The result of an ingest; `read` is the sum of the other four.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
@@ -115,6 +118,11 @@ impl Summary {
     /// Whether there were records, and not one of them is in the log as a fact.
     pub fn all_refused(&self) -> bool {
         self.read > 0 && self.accepted + self.repaired + self.duplicates == self.refused_again
+    }
+
+    /// Whether so many records were refused, and none was taken, that the rest would be too: each refused record is kept.
+    pub fn is_hopeless(&self) -> bool {
+        self.read >= HOPELESS && self.all_refused()
     }
 
     /// The text of the progress bar.
