@@ -11,7 +11,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use accrue_engine::traffic::ServeConfig;
-use accrue_engine::{Config as EngineConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, moved_to};
+use accrue_engine::{
+    Config as EngineConfig, ContentConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, moved_to,
+};
 use accrue_event::{CheckSettings, Mismatch, MismatchKind, SettingFault, Tree, misspelling, nearest};
 use accrue_http::HttpSettings;
 use accrue_serve::CatalogueSettings;
@@ -80,6 +82,7 @@ struct Sections {
     catalogue: CatalogueSettings,
     search: SearchSettings,
     serve: ServeConfig,
+    content: ContentConfig,
 }
 
 impl Default for Sections {
@@ -90,14 +93,16 @@ impl Default for Sections {
 
 impl From<Config> for Sections {
     fn from(Config { data, http, engine }: Config) -> Self {
-        let EngineConfig { check, log, store, model, learn, catalogue, search, serve } = engine;
-        Self { data, http, check, log, store, model, learn, catalogue, search, serve }
+        let EngineConfig { check, log, store, model, learn, catalogue, search, serve, content } = engine;
+        Self { data, http, check, log, store, model, learn, catalogue, search, serve, content }
     }
 }
 
 impl From<Sections> for Config {
-    fn from(Sections { data, http, check, log, store, model, learn, catalogue, search, serve }: Sections) -> Self {
-        Self { data, http, engine: EngineConfig { check, log, store, model, learn, catalogue, search, serve } }
+    fn from(sections: Sections) -> Self {
+        let Sections { data, http, check, log, store, model, learn, catalogue, search, serve, content } = sections;
+        let engine = EngineConfig { check, log, store, model, learn, catalogue, search, serve, content };
+        Self { data, http, engine }
     }
 }
 

@@ -11,6 +11,7 @@ use accrue_event::{CheckSettings, SettingFault, Timestamp};
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
+use crate::content::ContentConfig;
 use crate::traffic::{ArmLearning, ExperimentSettings, ServeConfig};
 
 /// All settings of an engine.
@@ -39,6 +40,8 @@ pub struct Config {
     pub search: accrue_serve::search::SearchSettings,
     /// What is kept of answers.
     pub serve: ServeConfig,
+    /// Which encoder describes items by vectors.
+    pub content: ContentConfig,
 }
 
 /// When models learn, publish and are saved.
@@ -231,7 +234,14 @@ impl Config {
         self.serve.validate(self.model.part).map_err(|fault| fault.within("serve"))?;
         self.learn.validate().map_err(|fault| fault.within("learn"))?;
         SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
-        self.model.validate()
+        self.models().validate()
+    }
+
+    /// The settings of the models: with an encoder, content is one of them.
+    pub fn models(&self) -> accrue_model::Settings {
+        let mut models = self.model.clone();
+        models.content.enabled |= self.content.is_on();
+        models
     }
 }
 
@@ -282,7 +292,7 @@ pub fn learn_settings(config: &Config) -> LearnSettings {
         impressions: config.learn.impressions.clone(),
         guard: config.learn.guard.clone(),
         weights: config.check.types.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
-        models: config.model.clone(),
+        models: config.models(),
         arms: own_arms.map(ExperimentSettings::split),
     }
 }

@@ -432,6 +432,7 @@ impl Engine {
             checkpoint_age_s: checkpoint.written_at.map(|at| now().0.saturating_sub(at.0).max(0) as f64 / 1e3),
             checkpoint,
             search: shared.search.lock().clone(),
+            content: shared.content.lock().clone(),
             erasure_failed: self.inner.erasure.slot().status.failed.clone(),
             n_items: facts.items.len() as u64,
             n_described: facts.overview().n_described(),

@@ -22,6 +22,7 @@ mod backoff;
 mod challenger;
 mod clock;
 mod config;
+mod content;
 mod engine;
 mod error;
 mod folder;
@@ -50,6 +51,7 @@ pub use challenger::status::{ChallengerState, ChallengerStatus};
 pub use config::{
     Config, Keep, KeepError, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, learn_settings, moved_to,
 };
+pub use content::{ContentConfig, ContentState, ContentStatus};
 pub use engine::Engine;
 pub use error::{EngineError, Resource};
 pub use folder::checkpoints_in;

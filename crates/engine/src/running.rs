@@ -22,6 +22,7 @@ use crate::challenger::lifecycle::Lifecycle;
 use crate::challenger::thread::ChallengerThread;
 use crate::clock::{now, of_request};
 use crate::config::{Config, learn_settings};
+use crate::content::thread::EncoderThread;
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
@@ -58,6 +59,7 @@ struct Threads {
     learner: JoinHandle<()>,
     indexer: JoinHandle<()>,
     challenger: Option<JoinHandle<()>>,
+    encoder: Option<JoinHandle<()>>,
 }
 
 /// What the learner does when the threads end.
@@ -168,6 +170,13 @@ impl Running {
             let retention = Retention::new(dir.into(), &config.store, jobs.clone());
             learner_thread = learner_thread.with_challengers(challengers).with_retention(retention);
         }
+        // Only a server encodes: other commands are short, and would read the encoder's files for nothing.
+        let encoder = resets.filter(|_| config.content.is_on()).map(|_| {
+            let (texts, changed_texts) = std::sync::mpsc::channel();
+            let encoder = EncoderThread::new(config.content.clone(), shared.clone(), jobs.clone());
+            *shared.changed_texts.lock() = Some(texts);
+            thread("encoder", move || encoder.run(&changed_texts))
+        });
         let writer = Writer::new(log, check, shared.clone());
         let indexer = Indexer::new(dir, &config.search, index, shared.clone());
         let threads = Threads {
@@ -175,6 +184,7 @@ impl Running {
             learner: thread("learner", move || learner_thread.run()),
             indexer: thread("indexer", move || indexer.run(&changed)),
             challenger,
+            encoder,
         };
         let (log, threads) = (Mutex::new(reader), Mutex::new(Some(threads)));
         let rules = ReadRules::default();
@@ -253,8 +263,16 @@ impl Running {
         shared.mailbox.close();
         let challenger = threads.challenger.map_or(Ok(()), JoinHandle::join);
         shared.index.lock().take();
+        shared.changed_texts.lock().take();
+        let encoder = threads.encoder.map_or(Ok(()), JoinHandle::join);
         let indexer = threads.indexer.join();
-        let ends = [("writer", writer), ("learner", learner), ("indexer", indexer), ("challenger", challenger)];
+        let ends = [
+            ("writer", writer),
+            ("learner", learner),
+            ("indexer", indexer),
+            ("challenger", challenger),
+            ("encoder", encoder),
+        ];
         for (name, ended) in ends {
             if ended.is_err() {
                 tracing::error!(

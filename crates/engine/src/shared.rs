@@ -14,6 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::challenger::mailbox::Mailbox;
+use crate::content::ContentStatus;
 use crate::recent_searches::RecentSearches;
 use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
@@ -76,6 +77,9 @@ pub(crate) struct Shared {
     /// `progress` has changed.
     pub progressed: Condvar,
     pub index: Mutex<Option<Sender<IndexChange>>>,
+    /// To the encoder's thread: items whose texts may have changed.
+    pub changed_texts: Mutex<Option<Sender<ItemIdx>>>,
+    pub content: Mutex<ContentStatus>,
     pub served: ServedQueue,
     pub recent_searches: RecentSearches,
     pub mailbox: Mailbox,
@@ -102,6 +106,8 @@ impl Shared {
             progressed: Condvar::new(),
             index: Mutex::default(),
             search: Mutex::default(),
+            changed_texts: Mutex::default(),
+            content: Mutex::default(),
             suggestions: RwLock::default(),
             served: ServedQueue::new(record_share),
             recent_searches: RecentSearches::default(),
@@ -159,6 +165,12 @@ impl Shared {
     }
 
     fn send_to_index(&self, facts: &Facts, edited: &[ItemIdx], new: Range<ItemIdx>) {
+        if let Some(encoder) = &*self.changed_texts.lock() {
+            // The encoder's thread outlives the writer, unless it has panicked.
+            for item in edited.iter().copied().chain(new.clone()) {
+                let _ = encoder.send(item);
+            }
+        }
         let index = self.index.lock();
         let Some(index) = index.as_ref().filter(|_| !edited.is_empty() || !new.is_empty()) else { return };
         for item in edited.iter().copied().chain(new) {

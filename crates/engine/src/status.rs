@@ -10,6 +10,7 @@ use accrue_train::{Quality, Tally};
 use serde::Serialize;
 
 use crate::challenger::status::ChallengerStatus;
+use crate::content::ContentStatus;
 use crate::versions::Versions;
 
 /// The state of an engine.
@@ -31,6 +32,8 @@ pub struct Status {
     pub checkpoint_age_s: Option<f64>,
     /// The search index.
     pub search: IndexStatus,
+    /// The encoder of items' texts.
+    pub content: ContentStatus,
     /// Why people who are to be forgotten are not yet forgotten, if the last attempt failed.
     pub erasure_failed: Option<String>,
     /// Items in the catalogue (described or met in events).

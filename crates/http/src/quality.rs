@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use accrue_engine::{GuardStatus, MemberReport};
+use accrue_engine::{ContentStatus, GuardStatus, MemberReport};
 use accrue_train::{ArmQuality, Drift, Hits};
 use axum::Json;
 use axum::extract::State;
@@ -43,6 +43,9 @@ pub(super) struct QualityBody {
     drift: DriftBody,
     /// The current state compared with the last good version.
     guard: GuardBody,
+    /// The encoder of items' texts, if the settings name one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<ContentBody>,
     /// What models report of their own work, by the name of the report: `fits` of a fitted model.
     #[serde(flatten)]
     members: BTreeMap<&'static str, MemberBody>,
@@ -50,6 +53,31 @@ pub(super) struct QualityBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     arms: Vec<ArmBody>,
 }
+
+/// The encoder of items' texts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ContentBody {
+    /// Whether it is the one without weights, which compares words and letters and knows no meaning.
+    hashed: bool,
+    /// The space of its vectors; another encoder has another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "5c1f0a9e3b7d2468")]
+    space: Option<String>,
+    /// Items with a vector of this space.
+    encoded: u64,
+    /// Items that wait for one.
+    waiting: u64,
+}
+
+impl ContentBody {
+    fn of(content: &ContentStatus) -> Option<Self> {
+        let ContentStatus { space, encoded, waiting, encoder, .. } = content.clone();
+        (!encoder.is_empty()).then(|| Self { hashed: encoder == HASHED, space, encoded, waiting })
+    }
+}
+
+/// The name of the encoder without weights in the settings.
+const HASHED: &str = "hashed";
 
 /// What one model reports of its own work.
 #[derive(Debug, Serialize, ToSchema)]
@@ -205,6 +233,7 @@ pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<Qu
         n_items: quality.n_items,
         drift: (&quality.drift).into(),
         guard: (&status.guard).into(),
+        content: ContentBody::of(&status.content),
         members: status.members.iter().filter_map(|report| Some((report.name?, report.into()))).collect(),
         arms: status.arms.iter().zip(&quality.arms).map(arm).collect(),
     }))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accrue_engine::{ErasureState, IndexState, Status};
+use accrue_engine::{ContentState, ErasureState, IndexState, Status};
 use accrue_event::Timestamp;
 use axum::Json;
 use axum::extract::State;
@@ -35,6 +35,9 @@ pub(super) struct StatusBody {
     checkpoint: CheckpointBody,
     /// Erases people's records.
     forgetting: PartBody,
+    /// Gives items vectors by their texts: `off` without an encoder, `opening`, `encoding` while the catalogue has items without
+    /// vectors, `current`, or `failed`.
+    content: PartBody,
 }
 
 /// A part of the server.
@@ -56,6 +59,18 @@ impl PartBody {
     fn new(state: &'static str, failed: Option<&String>) -> Self {
         let state = if failed.is_some() { "failed" } else { state };
         Self { state, last_error: failed.cloned(), last_success: None }
+    }
+
+    /// The encoder of items' texts.
+    fn of_content(status: &Status) -> Self {
+        let state = match status.content.state {
+            ContentState::Off => "off",
+            ContentState::Opening => "opening",
+            ContentState::Encoding => "encoding",
+            ContentState::Current => "current",
+            ContentState::Failed => "failed",
+        };
+        Self { state, last_error: status.content.last_error.clone(), last_success: None }
     }
 
     /// The search index.
@@ -90,7 +105,7 @@ pub(super) struct CheckpointBody {
 }
 
 /// The parts that may fail, by the names that the status uses.
-pub(super) const PARTS: [&str; 5] = ["writer", "learner", "search_index", "checkpoint", "forgetting"];
+pub(super) const PARTS: [&str; 6] = ["writer", "learner", "search_index", "checkpoint", "forgetting", "content"];
 
 /// Those that failed.
 pub(super) fn degraded(status: &Status) -> Vec<&'static str> {
@@ -100,6 +115,7 @@ pub(super) fn degraded(status: &Status) -> Vec<&'static str> {
         status.search.state != IndexState::Current,
         status.checkpoint.failed.is_some(),
         status.erasure_failed.is_some(),
+        status.content.state == ContentState::Failed,
     ];
     PARTS.into_iter().zip(failed).filter(|(_, failed)| *failed).map(|(part, _)| part).collect()
 }
@@ -143,5 +159,6 @@ pub(super) async fn status(State(server): State<Arc<Server>>) -> Json<StatusBody
             last_success: checkpoint.written_at,
         },
         forgetting: PartBody::new(if is_erasing { "working" } else { "idle" }, status.erasure_failed.as_ref()),
+        content: PartBody::of_content(&status),
     })
 }

@@ -29,6 +29,15 @@ pub fn layer_norm(x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32]
     layer_norm_on(Supported::best(), x, gain, shift, statistics, out);
 }
 
+/// Layer normalisation in place, without what a backward pass needs: `x = (x - mean) / √(variance + floor) · gain + shift`,
+/// row by row. `x: [n, d], gain, shift: [d]`
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn normalise_rows(floor: f32, gain: &[f32], shift: &[f32], x: &mut [f32]) {
+    normalise_rows_on(Supported::best(), floor, gain, shift, x);
+}
+
 /// The backward pass of [`layer_norm`]: adds to `dx: [n, d]`, `d_gain, d_shift: [d]`. `dy: [n, d]`.
 ///
 /// # Panics
@@ -169,6 +178,9 @@ compiled_for_each_set! {
         = layer_norm_rows
 }
 compiled_for_each_set! {
+    fn normalise_rows_on(floor: f32, gain: &[f32], shift: &[f32], x: &mut [f32]) = normalise_rows_inlined
+}
+compiled_for_each_set! {
     fn layer_norm_backward_on(
         x: &[f32], gain: &[f32], statistics: &[f32], dy: &[f32], dx: &mut [f32], d_gain: &mut [f32], d_shift: &mut [f32]
     ) = layer_norm_backward_rows
@@ -215,12 +227,30 @@ fn layer_norm_rows(x: &[f32], gain: &[f32], shift: &[f32], statistics: &mut [f32
     assert!(statistics.len() * d == x.len() * 2, "layer_norm: not two statistics per row");
     let rows = x.chunks_exact(d).zip(out.chunks_exact_mut(d)).zip(statistics.chunks_exact_mut(2));
     for ((x, out), statistics) in rows {
-        let mean = sum_in_lanes(x, x, |x, _| x) / d as f32;
-        let variance = sum_in_lanes(x, x, |x, _| (x - mean) * (x - mean)) / d as f32;
-        let inverse = 1.0 / (variance + VARIANCE_FLOOR).sqrt();
+        let (mean, inverse) = mean_and_inverse(x, VARIANCE_FLOOR);
         statistics.copy_from_slice(&[mean, inverse]);
         for (((out, &x), &gain), &shift) in out.iter_mut().zip(x).zip(gain).zip(shift) {
             *out = (x - mean) * inverse * gain + shift;
+        }
+    }
+}
+
+/// The mean of a row, and 1 / √(variance + floor).
+#[inline(always)]
+fn mean_and_inverse(x: &[f32], floor: f32) -> (f32, f32) {
+    let mean = sum_in_lanes(x, x, |x, _| x) / x.len() as f32;
+    let variance = sum_in_lanes(x, x, |x, _| (x - mean) * (x - mean)) / x.len() as f32;
+    (mean, 1.0 / (variance + floor).sqrt())
+}
+
+#[inline(always)]
+fn normalise_rows_inlined(floor: f32, gain: &[f32], shift: &[f32], x: &mut [f32]) {
+    let d = gain.len();
+    assert!(d > 0 && shift.len() == d && x.len().is_multiple_of(d), "normalise_rows: lengths do not match");
+    for x in x.chunks_exact_mut(d) {
+        let (mean, inverse) = mean_and_inverse(x, floor);
+        for ((x, &gain), &shift) in x.iter_mut().zip(gain).zip(shift) {
+            *x = (*x - mean) * inverse * gain + shift;
         }
     }
 }
@@ -398,6 +428,13 @@ mod tests {
                 [out, statistics, dx, d_gain, d_shift].concat()
             };
             same_on_all("layer_norm", norm);
+            same_on_all("normalise_rows", |set| {
+                let (mut statistics, mut out, mut in_place) = (vec![0.0; 6], vec![0.0; 3 * d], x.clone());
+                layer_norm_on(set, &x, &gain, &shift, &mut statistics, &mut out);
+                normalise_rows_on(set, VARIANCE_FLOOR, &gain, &shift, &mut in_place);
+                assert_eq!(in_place, out, "the same numbers as layer_norm");
+                in_place
+            });
             same_on_all("softmax", |set| {
                 let mut row = x.clone();
                 let (largest, sum) = exp_of_row_on(set, 0.7, &mut row);

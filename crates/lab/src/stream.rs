@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use accrue_event::{Event, Item, Timestamp, User};
 use accrue_model::{Context, Prepared};
-use accrue_store::{Body, CheckedEvent, Circumstances, Fact, Facts, ItemIdx, Offset, Record};
+use accrue_store::{Body, CheckedEvent, Circumstances, Fact, Facts, ItemIdx, ItemVector, Offset, Record};
 use accrue_train::{EarlierRecords, LearnSettings, Learner, Take, TrainError};
 
 use crate::LabError;
@@ -77,6 +77,8 @@ pub struct StreamData {
     pub events: Vec<Event>,
     /// Descriptions of items: each with the index of the event that it came with.
     pub items: Vec<(usize, Item)>,
+    /// Vectors that an encoder computed from descriptions, each with the index of the event that the description came with.
+    pub vectors: Vec<(usize, ItemVector)>,
     /// Descriptions of users, which come before all events.
     pub users: Vec<User>,
 }
@@ -87,6 +89,10 @@ impl StreamData {
         let mut described: BTreeMap<usize, Vec<Item>> = BTreeMap::new();
         for (place, item) in self.items {
             described.entry(place).or_default().push(item);
+        }
+        let mut encoded: BTreeMap<usize, Vec<ItemVector>> = BTreeMap::new();
+        for (place, vector) in self.vectors {
+            encoded.entry(place).or_default().push(vector);
         }
         let mut order: Vec<usize> = (0..self.events.len()).collect();
         order.sort_by_key(|&place| self.events[place].at);
@@ -105,8 +111,10 @@ impl StreamData {
             let received_at = event.at;
             let items = described.remove(&place).unwrap_or_default();
             let bodies = items.into_iter().map(|item| Body::Item(Box::new(item)));
+            let vectors = encoded.remove(&place).unwrap_or_default();
+            let vectors = vectors.into_iter().map(|vector| Body::Encoded(Box::new(vector)));
             let event = Body::Event(CheckedEvent { event, repairs: Vec::new(), raw: None });
-            for body in bodies.chain([event]) {
+            for body in bodies.chain(vectors).chain([event]) {
                 records.push(Record { offset: Offset(records.len() as u64), received_at, body });
             }
         }

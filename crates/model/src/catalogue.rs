@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use accrue_event::{Item, ItemPatch};
-use accrue_store::{ItemIdx, Vocabulary};
+use accrue_store::{ItemIdx, ItemVector, Vocabulary};
 use serde::{Deserialize, Serialize};
 
 use crate::cow::CowVec;
 use crate::decay::log2;
+use crate::vectors::Vectors;
 
 /// Newest items kept in order.
 const N_NEWEST: usize = 256;
@@ -35,8 +36,15 @@ enum Field {
 const N_FIELDS: u32 = 4;
 
 /// Items as the learned state knows them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Catalogue {
+    items: Items,
+    vectors: Vectors,
+}
+
+/// What is known of items without an encoder: a section of checkpoints, as the vectors are another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Items {
     /// When each item was first seen, in milliseconds since 1970; [`NEVER`] for an index that was not.
     first_seen: CowVec<i64>,
     /// Newest items, newest last.
@@ -61,7 +69,7 @@ struct Described {
     norm: f32,
 }
 
-impl Default for Catalogue {
+impl Default for Items {
     fn default() -> Self {
         Self {
             first_seen: CowVec::new(256, NEVER),
@@ -79,34 +87,34 @@ impl Default for Catalogue {
 impl Catalogue {
     /// Every item has an index below this.
     pub fn n_items(&self) -> u32 {
-        self.first_seen.len() as u32
+        self.items.first_seen.len() as u32
     }
 
     /// Records the first sight of an item; later ones change nothing.
     pub fn see(&mut self, item: ItemIdx, at_ms: i64) {
-        if *self.first_seen.get(item as usize) == NEVER {
-            *self.first_seen.get_mut(item as usize) = at_ms;
-            self.newest.push(item);
-            if self.newest.len() > 2 * N_NEWEST {
-                self.newest.drain(..N_NEWEST);
+        if *self.items.first_seen.get(item as usize) == NEVER {
+            *self.items.first_seen.get_mut(item as usize) = at_ms;
+            self.items.newest.push(item);
+            if self.items.newest.len() > 2 * N_NEWEST {
+                self.items.newest.drain(..N_NEWEST);
             }
         }
     }
 
     /// When the item was first seen, in milliseconds since 1970.
     pub fn first_seen_ms(&self, item: ItemIdx) -> Option<i64> {
-        Some(*self.first_seen.get(item as usize)).filter(|&at_ms| at_ms != NEVER)
+        Some(*self.items.first_seen.get(item as usize)).filter(|&at_ms| at_ms != NEVER)
     }
 
     /// Days since the first sight of an item; 0 for one that was never seen.
     #[inline]
     pub fn age_days(&self, item: ItemIdx, now_ms: i64) -> f32 {
-        (now_ms.saturating_sub(*self.first_seen.get(item as usize)).max(0) as f64 / 86_400_000.0) as f32
+        (now_ms.saturating_sub(*self.items.first_seen.get(item as usize)).max(0) as f64 / 86_400_000.0) as f32
     }
 
     /// The newest items, newest first.
     pub fn newest(&self) -> impl Iterator<Item = ItemIdx> + '_ {
-        self.newest.iter().rev().copied()
+        self.items.newest.iter().rev().copied()
     }
 
     /// Replaces an item's description.
@@ -133,9 +141,30 @@ impl Catalogue {
         }
     }
 
+    /// Replaces an item's vector.
+    pub fn encode(&mut self, index: ItemIdx, vector: &ItemVector) {
+        self.vectors.put(index, vector);
+    }
+
+    /// What an encoder computed for items.
+    #[inline]
+    pub fn vectors(&self) -> &Vectors {
+        &self.vectors
+    }
+
+    /// What is known of items without an encoder.
+    pub(crate) fn items(&self) -> &Items {
+        &self.items
+    }
+
+    /// A catalogue of the parts that checkpoints keep.
+    pub(crate) fn of(items: Items, vectors: Vectors) -> Self {
+        Self { items, vectors }
+    }
+
     /// Replaces the descriptors that an item has from one field.
     fn replace<'a>(&mut self, index: ItemIdx, field: Field, texts: impl Iterator<Item = &'a Box<str>>) {
-        let old = self.described.get(index as usize).descriptors.clone();
+        let old = self.items.described.get(index as usize).descriptors.clone();
         let mut descriptors: Vec<u32> = old.iter().copied().filter(|&known| known % N_FIELDS != field as u32).collect();
         for text in texts {
             let text = text.to_lowercase();
@@ -153,18 +182,18 @@ impl Catalogue {
             return;
         }
         for &descriptor in old.iter() {
-            *self.frequency.get_mut(descriptor as usize) -= 1;
+            *self.items.frequency.get_mut(descriptor as usize) -= 1;
         }
         for &descriptor in &descriptors {
-            *self.frequency.get_mut(descriptor as usize) += 1;
+            *self.items.frequency.get_mut(descriptor as usize) += 1;
         }
-        self.n_described = self.n_described + u32::from(old.is_empty()) - u32::from(descriptors.is_empty());
+        self.items.n_described = self.items.n_described + u32::from(old.is_empty()) - u32::from(descriptors.is_empty());
         for &descriptor in &descriptors {
-            *self.rarity.get_mut(descriptor as usize) = self.rarity_now(descriptor);
+            *self.items.rarity.get_mut(descriptor as usize) = self.rarity_now(descriptor);
         }
         let norm = self.norm(&descriptors);
-        *self.described.get_mut(index as usize) = Described { descriptors: descriptors.into(), norm };
-        if self.n_described >= self.weigh_at {
+        *self.items.described.get_mut(index as usize) = Described { descriptors: descriptors.into(), norm };
+        if self.items.n_described >= self.items.weigh_at {
             self.weigh();
         }
     }
@@ -173,26 +202,26 @@ impl Catalogue {
     /// with it. So the weights are updated each time the number of described items has grown by an eighth; then the
     /// cost per description does not grow with the shop.
     fn weigh(&mut self) {
-        self.weigh_at = self.n_described + self.n_described / 8 + 16;
-        for descriptor in 0..self.frequency.len() as u32 {
+        self.items.weigh_at = self.items.n_described + self.items.n_described / 8 + 16;
+        for descriptor in 0..self.items.frequency.len() as u32 {
             let rarity = self.rarity_now(descriptor);
-            if *self.rarity.get(descriptor as usize) != rarity {
-                *self.rarity.get_mut(descriptor as usize) = rarity;
+            if *self.items.rarity.get(descriptor as usize) != rarity {
+                *self.items.rarity.get_mut(descriptor as usize) = rarity;
             }
         }
-        for item in 0..self.described.len() {
-            let Described { descriptors, norm } = self.described.get(item);
+        for item in 0..self.items.described.len() {
+            let Described { descriptors, norm } = self.items.described.get(item);
             let now = self.norm(descriptors);
             if *norm != now {
-                self.described.get_mut(item).norm = now;
+                self.items.described.get_mut(item).norm = now;
             }
         }
     }
 
     /// Squared inverse document frequency.
     fn rarity_now(&self, descriptor: u32) -> f32 {
-        let frequency = *self.frequency.get(descriptor as usize) as f32;
-        let idf = log2((1.0 + self.n_described as f32) / (1.0 + frequency)).max(0.0);
+        let frequency = *self.items.frequency.get(descriptor as usize) as f32;
+        let idf = log2((1.0 + self.items.n_described as f32) / (1.0 + frequency)).max(0.0);
         idf * idf
     }
 
@@ -203,31 +232,31 @@ impl Catalogue {
     /// The number of a descriptor; its remainder by [`N_FIELDS`] is the field.
     fn descriptor(&mut self, field: Field, text: &str) -> u32 {
         let name = format!("{}{text}", field as u32);
-        let number = self.names.get(&name).unwrap_or_else(|| Arc::make_mut(&mut self.names).intern(&name));
+        let number = self.items.names.get(&name).unwrap_or_else(|| Arc::make_mut(&mut self.items.names).intern(&name));
         number * N_FIELDS + field as u32
     }
 
     /// Every descriptor is below this.
     pub fn n_descriptors(&self) -> usize {
-        self.names.len() * N_FIELDS as usize
+        self.items.names.len() * N_FIELDS as usize
     }
 
     /// The sorted descriptors of an item, and the length of its description as a vector of them; empty and 0 for one without a description.
     #[inline]
     pub fn description(&self, item: ItemIdx) -> (&[u32], f32) {
-        let Described { descriptors, norm } = self.described.get(item as usize);
+        let Described { descriptors, norm } = self.items.described.get(item as usize);
         (descriptors, *norm)
     }
 
     /// What a shared descriptor adds to a dot product of two descriptions: its squared inverse document frequency.
     #[inline]
     pub fn rarity(&self, descriptor: u32) -> f32 {
-        *self.rarity.get(descriptor as usize)
+        *self.items.rarity.get(descriptor as usize)
     }
 
     /// Asks for the descriptions of items to be brought into the cache.
     pub fn prefetch(&self, items: impl Iterator<Item = ItemIdx> + Clone) {
-        items.clone().for_each(|item| self.described.prefetch(item as usize));
+        items.clone().for_each(|item| self.items.described.prefetch(item as usize));
         items.for_each(|item| accrue_kernel::prefetch(self.description(item).0));
     }
 
@@ -249,20 +278,22 @@ impl Catalogue {
 
     /// Refers to the memory of `other` wherever both hold the same values.
     pub fn share_with(&mut self, other: &Self) {
-        self.first_seen.share_with(&other.first_seen);
-        if self.names == other.names {
-            self.names = other.names.clone();
+        self.items.first_seen.share_with(&other.items.first_seen);
+        if self.items.names == other.items.names {
+            self.items.names = other.items.names.clone();
         }
-        self.frequency.share_with(&other.frequency);
-        self.rarity.share_with(&other.rarity);
-        self.described.share_with(&other.described);
+        self.items.frequency.share_with(&other.items.frequency);
+        self.items.rarity.share_with(&other.items.rarity);
+        self.items.described.share_with(&other.items.described);
+        self.vectors.share_with(&other.vectors);
     }
 
     /// Bytes copied by writes after publications.
     pub fn copied_bytes(&self) -> u64 {
-        self.first_seen.copied_bytes()
-            + self.frequency.copied_bytes()
-            + self.rarity.copied_bytes()
-            + self.described.copied_bytes()
+        self.items.first_seen.copied_bytes()
+            + self.items.frequency.copied_bytes()
+            + self.items.rarity.copied_bytes()
+            + self.items.described.copied_bytes()
+            + self.vectors.copied_bytes()
     }
 }

@@ -19,6 +19,7 @@ pub mod neural;
 mod pairs;
 mod table;
 mod thompson;
+mod vectors;
 mod version;
 mod weights;
 
@@ -38,5 +39,6 @@ pub use members::{
 };
 pub use table::{EmbeddingTable, TableSettings};
 pub use thompson::Thompson;
+pub use vectors::{Coded, Vectors};
 pub use version::Version;
 pub use weights::{MAX_TYPES, TypeWeights};

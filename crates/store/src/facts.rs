@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns::Columns;
 use crate::{
-    Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Histories,
-    Interaction, ItemIdx, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts, PublishedRecord, Record,
-    Searches, SectionSource, SharedDescriptors, ShopperIdx, StoreError, Vocabulary, shopper_descriptors, shopper_hash,
+    Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
+    Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
+    PublishedRecord, Record, Searches, SectionSource, SharedDescriptors, ShopperIdx, StoreError, Vocabulary,
+    shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -31,6 +32,7 @@ const SHOP_RULES: &str = "facts/shop_rules";
 const SYNONYMS: &str = "facts/synonyms";
 /// The section of choices after searches.
 const SEARCHES: &str = "facts/searches";
+const ENCODED: usize = 256;
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +95,8 @@ pub enum Fact<'a> {
     Described(ItemIdx, &'a Item),
     /// Some fields of an item changed.
     Patched(ItemIdx, &'a ItemPatch),
+    /// An encoder computed a vector for an item.
+    Encoded(ItemIdx, &'a ItemVector),
     /// A user got a new description.
     UserDescribed(ShopperIdx, &'a User),
     /// The description of a user was removed.
@@ -176,6 +180,9 @@ pub struct Facts {
     /// What published keys caused.
     #[serde(skip)]
     pub published: PublishedCounts,
+    /// Which text of each item was encoded last; shorter than the catalogue where items at its end have no vector.
+    #[serde(skip)]
+    encoded: PagedVec<Encoded, ENCODED>,
     /// The settings in force.
     pub settings: Box<str>,
     /// The rules of the shop.
@@ -214,6 +221,7 @@ impl Facts {
             counters: RuleCounters::default(),
             duplicates: [0; 2],
             published: PublishedCounts::default(),
+            encoded: PagedVec::default(),
             settings: Box::default(),
             shop_rules: RuleTexts::default(),
             synonyms: Box::default(),
@@ -240,6 +248,9 @@ impl Facts {
         if let Some(published) = self.published() {
             writer.value("facts/published", 1, &published)?;
         }
+        if let Some(encoded) = self.encoded_items() {
+            writer.value("facts/encoded", 1, encoded)?;
+        }
         writer.value("facts/settings", 1, &self.settings)?;
         if let Some(rules) = self.rule_texts() {
             writer.value(SHOP_RULES, 1, rules)?;
@@ -263,6 +274,21 @@ impl Facts {
     /// The rules of the shop; `None` if there never were any.
     pub fn rule_texts(&self) -> Option<&RuleTexts> {
         (self.shop_rules != RuleTexts::default()).then_some(&self.shop_rules)
+    }
+
+    /// Which text of each item was encoded last; `None` if no item ever got a vector.
+    pub fn encoded_items(&self) -> Option<&PagedVec<Encoded, ENCODED>> {
+        (!self.encoded.is_empty()).then_some(&self.encoded)
+    }
+
+    /// Which text of an item was encoded last.
+    pub fn encoded(&self, item: ItemIdx) -> Encoded {
+        self.encoded.get(item as usize).copied().unwrap_or_default()
+    }
+
+    /// How many items have a vector of a space.
+    pub fn n_encoded(&self, space: u64) -> u64 {
+        self.encoded.iter().filter(|encoded| encoded.space == space).count() as u64
     }
 
     /// Reads the facts from a checkpoint; `None` if this build cannot use a part, because every part is needed.
@@ -293,6 +319,11 @@ impl Facts {
             None => Some(Searches::default()),
             Some(_) => source.value(SEARCHES, 1)?,
         };
+        let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
+            // No item had a vector.
+            None => Some(PagedVec::default()),
+            Some(_) => source.value("facts/encoded", 1)?,
+        };
         let assemble = || {
             let (mut statistics, counters, duplicates): (RuleStatistics, _, _) = rules?;
             let (published, published_statistics) = published?;
@@ -318,6 +349,7 @@ impl Facts {
                 counters,
                 duplicates,
                 published,
+                encoded: encoded?,
                 settings: settings?,
                 shop_rules: shop_rules?,
                 synonyms: synonyms?,
@@ -394,6 +426,13 @@ impl Facts {
                 self.duplicates[1] += conflicting;
             }
             Body::Published(published) => self.apply_published(record.received_at, published),
+            Body::Encoded(vector) => {
+                // An item that no record has named has nothing that could have been encoded.
+                if let Some(item) = self.items.get(vector.item.as_str()) {
+                    let encoded = Encoded { space: vector.space, text: vector.text };
+                    *self.encoded.get_mut_or_grow(item as usize) = encoded;
+                }
+            }
         }
         self.end = record.offset.next();
     }
@@ -489,6 +528,7 @@ impl Facts {
             Body::ItemPatched { id, patch } => item(id).map_or(Fact::Nothing, |index| Fact::Patched(index, patch)),
             Body::User(user) => shopper(&user.id).map_or(Fact::Nothing, |shopper| Fact::UserDescribed(shopper, user)),
             Body::UserRemoved(user) => shopper(user).map_or(Fact::Nothing, Fact::UserRemoved),
+            Body::Encoded(vector) => item(&vector.item).map_or(Fact::Nothing, |index| Fact::Encoded(index, vector)),
             Body::Merged { session, user } => {
                 let guest = self.shoppers.get(&guest_name(session.as_str()));
                 let published = self.shopper(&Shopper::PublishedGuest(session.clone()));

@@ -22,6 +22,7 @@ mod searches;
 mod served;
 mod shared_descriptors;
 mod split;
+mod vector;
 mod vocabulary;
 
 pub use backup::{Backup, backup, restore};
@@ -45,4 +46,5 @@ pub use searches::{Chosen, Searches};
 pub use served::{Assignment, Page, Served};
 pub use shared_descriptors::SharedDescriptors;
 pub use split::{Share, Split, shopper_hash};
+pub use vector::{Encoded, ItemVector};
 pub use vocabulary::Vocabulary;

@@ -3,7 +3,7 @@
 use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{PublishedRecord, Served};
+use crate::{ItemVector, PublishedRecord, Served};
 
 /// The number of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,6 +135,8 @@ pub enum Body {
     Rules(Box<str>),
     /// The shop's synonyms in force from here on, a rule a line.
     Synonyms(Box<str>),
+    /// What an encoder computed for an item.
+    Encoded(Box<ItemVector>),
 }
 
 impl Body {
@@ -163,7 +165,8 @@ impl Body {
             | Self::Chosen { .. }
             | Self::Promoted { .. }
             | Self::WindowReleased { .. }
-            | Self::ChallengeRefused { .. } => None,
+            | Self::ChallengeRefused { .. }
+            | Self::Encoded(_) => None,
         }
     }
 
@@ -190,7 +193,8 @@ impl Body {
             | Self::Chosen { .. }
             | Self::Promoted { .. }
             | Self::WindowReleased { .. }
-            | Self::ChallengeRefused { .. } => (None, None),
+            | Self::ChallengeRefused { .. }
+            | Self::Encoded(_) => (None, None),
         }
     }
 }

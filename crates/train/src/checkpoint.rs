@@ -512,6 +512,10 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if facts.searches != Default::default() {
         parts.insert("facts.searches".to_string(), checksum(&facts.searches));
     }
+    if let Some(encoded) = facts.encoded_items() {
+        parts.insert("facts.encoded".to_string(), checksum(encoded));
+        parts.insert("learned.vectors".to_string(), checksum(ensemble.catalogue.vectors()));
+    }
     ensemble.members.visit(&mut Checksums(&mut parts));
     Ok(Digest { offset: facts.end.0, log: format!("{:032x}", log.digest(facts.end)?), state: checksum(&parts), parts })
 }

@@ -333,6 +333,7 @@ impl Learner {
                 self.note_item(item, at_ms);
                 self.change_models(|models| models.patch(item, patch));
             }
+            Fact::Encoded(item, vector) => self.change_models(|models| models.encode(item, vector)),
             Fact::UserDescribed(shopper, user) => self.descriptions.describe(shopper, user),
             Fact::UserRemoved(shopper) => self.descriptions.remove(shopper),
             Fact::Merged { guest, published, user } => {

@@ -8,6 +8,7 @@ mod backup;
 mod bench;
 mod compact;
 mod demo;
+mod encode;
 mod evaluate;
 mod evaluation_table;
 mod experiment;
@@ -113,6 +114,8 @@ enum Verb {
     Replay(replay::Arguments),
     /// Measure a model under a protocol on files
     Evaluate(evaluate::Arguments),
+    /// Turn texts into vectors, one per line
+    Encode(encode::Arguments),
     /// Show the results of an experiment's arms
     Experiment(experiment::Arguments),
     /// Write events, the catalogue or recommendations as NDJSON
@@ -212,6 +215,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Replay(arguments) => replay::run(context, arguments),
         Verb::Forget(arguments) => forget::run(context, arguments),
         Verb::Evaluate(arguments) => evaluate::run(context, arguments),
+        Verb::Encode(arguments) => encode::run(&context, &arguments),
         Verb::Experiment(arguments) => experiment::run(context, arguments),
         Verb::Export(arguments) => export::run(context, arguments),
         Verb::Compact(arguments) => compact::run(context, arguments),

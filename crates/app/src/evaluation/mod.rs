@@ -6,12 +6,13 @@ mod predictions;
 mod search;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accrue_encode::{Encoder, Kind as TextKind, eight_bits, item_text, text_hash};
 use accrue_engine::online_model::OnlineModel;
 use accrue_engine::{Config, learn_settings};
 use accrue_event::{
@@ -29,6 +30,7 @@ use accrue_lab::{
 use accrue_model::Part;
 use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
+use accrue_store::ItemVector;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -174,10 +176,15 @@ fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Resul
     // Before the run, which may take long, because an unusable file should fail at once.
     let other = request.against.as_deref().map(read_predictions).transpose()?;
     let (source, settings, kept_types) = stream_settings(run)?;
-    let (data, refused) = match source {
+    let (mut data, refused) = match source {
         Source::File => read(run.config, request, kept_types.as_deref())?,
         Source::Simulated(shop, days) => (simulate(shop, days, kept_types.as_deref()), BTreeMap::new()),
     };
+    let encoder = run.pairs().get(ENCODER).map_or(&*run.config.content.encoder, |&name| name).to_owned();
+    if settings.learn.models.content.enabled && !encoder.is_empty() {
+        let encoder = Encoder::open(&encoder, &run.config.content.prefixes())?;
+        data.vectors = encoded(&encoder, &data.items)?;
+    }
     let evaluated = evaluate_stream(data, &settings, |done| progress(done, "the stream"))?;
     if let Some(path) = &request.predictions {
         std::fs::write(path, predictions_to_text(&evaluated.hits))
@@ -190,6 +197,24 @@ fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Resul
             serde_json::to_value(compare(&evaluated.hits, &other, settings.learn.seed).map_err(anyhow::Error::msg)?)?;
     }
     Ok(report)
+}
+
+/// The setting of a stream that names the encoder.
+const ENCODER: &str = "content.encoder";
+
+/// The vectors of descriptions, each text encoded once.
+fn encoded(encoder: &Encoder, items: &[(usize, Item)]) -> anyhow::Result<Vec<(usize, ItemVector)>> {
+    let texts: BTreeSet<String> = items.iter().filter_map(|(_, item)| item_text(item)).collect();
+    let texts: Vec<String> = texts.into_iter().collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let vectors = encoder.encode(Some(TextKind::Passage), &texts, threads)?;
+    let space = encoder.space().0;
+    let of_item = |(place, item): &(usize, Item)| {
+        let text = item_text(item)?;
+        let (scale, codes) = eight_bits(&vectors[texts.binary_search(&text).ok()?]);
+        Some((*place, ItemVector { item: item.id.clone(), space, text: text_hash(&text), scale, codes }))
+    };
+    Ok(items.iter().filter_map(of_item).collect())
 }
 
 fn read_predictions(path: &Path) -> anyhow::Result<Vec<Hit>> {
@@ -427,6 +452,7 @@ fn stream_settings(run: &Run<'_>) -> anyhow::Result<(Source, StreamSettings, Opt
     let from_day = number(take("from_day"), "from_day", 28)?;
     let shuffle = take("shuffle").map(|seed| number(Some(seed), "shuffle", 0)).transpose()?;
     let guard = number(take("guard"), "guard", false)?;
+    let is_encoded = take(ENCODER).is_some_and(|encoder| !encoder.is_empty());
     let types = take("types").map(|types| types.split(',').map(str::to_string).collect());
     let source = if request.train.as_os_str() == SIMULATED_STREAM {
         let shop = SimulatorSettings {
@@ -451,6 +477,7 @@ fn stream_settings(run: &Run<'_>) -> anyhow::Result<(Source, StreamSettings, Opt
     drift.delta = number(take("drift.delta"), "drift.delta", drift.delta)?;
     drift.boost = number(take("drift.boost"), "drift.boost", drift.boost)?;
     drift.boost_half_life = number(take("drift.boost_half_life"), "drift.boost_half_life", drift.boost_half_life)?;
+    learn.models.content.enabled |= is_encoded;
     learn.models = with_model_settings(&learn.models, run.model, &pairs)?;
     Ok((source, StreamSettings { unit, mode, every, from_day, shuffle, guard, learn }, types))
 }

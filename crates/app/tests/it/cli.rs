@@ -391,3 +391,44 @@ fn a_missing_folder_is_not_created() {
         assert!(!place.path().join("mistyped").exists(), "{verb:?}");
     }
 }
+
+/// The vectors that a run prints for lines on its standard input.
+fn encoded(place: &Place, arguments: &[&str], input: &str) -> Vec<Vec<f32>> {
+    let mut command = place.command(arguments);
+    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn lines_become_vectors_of_norm_1() {
+    let place = Place::new();
+    let lines = "red mug\r\n\nRED MUGS\ndesk lamp";
+    let vectors = encoded(&place, &["encode", "--encoder", "hashed"], lines);
+    assert_eq!(vectors.len(), 4);
+    let dot = |a: usize, b: usize| vectors[a].iter().zip(&vectors[b]).map(|(a, b)| a * b).sum::<f32>();
+    assert!((0..4).all(|line| (dot(line, line) - 1.0).abs() < 1e-5));
+    assert!(dot(0, 2) > 0.5 && dot(0, 3).abs() < 0.3, "{} {}", dot(0, 2), dot(0, 3));
+    place.write("accrue.toml", "[content]\nencoder = \"hashed\"\n");
+    assert_eq!(encoded(&place, &["encode", "--kind", "passage"], lines), vectors);
+    assert!(encoded(&place, &["encode", "--threads", "3"], "").is_empty());
+}
+
+#[test]
+fn an_encoder_that_cannot_be_used_is_told_with_its_file() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("folder")).unwrap();
+    place.write("folder/config.json", r#"{"model_type": "gpt2"}"#);
+    for (arguments, expected) in [
+        (vec!["encode"], "no encoder"),
+        (vec!["encode", "--encoder", "none"], "none/config.json"),
+        (vec!["encode", "--encoder", "folder"], "model_type is gpt2, expected bert"),
+    ] {
+        let output = place.run(&arguments);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected) && message.contains("hint: "), "{message}");
+    }
+}

@@ -10,7 +10,7 @@ mod sections;
 use std::sync::Arc;
 
 use accrue_event::{Item, ItemPatch};
-use accrue_store::ItemIdx;
+use accrue_store::{ItemIdx, ItemVector};
 use serde::{Deserialize, Serialize};
 
 pub use self::retrieval::RetrievalSettings;
@@ -131,6 +131,11 @@ impl Ensemble {
     /// Changes fields of an item's description.
     pub fn patch(&mut self, item: ItemIdx, patch: &ItemPatch) {
         self.catalogue.patch(item, patch);
+    }
+
+    /// Replaces the vector that an encoder computed for an item.
+    pub fn encode(&mut self, item: ItemIdx, vector: &ItemVector) {
+        self.catalogue.encode(item, vector);
     }
 
     /// Copies the catalogue of `other`: which items there are, since when, and their descriptions. Nothing that was

@@ -6,6 +6,7 @@
 use accrue_store::{CheckpointWriter, SectionSource, StoreError};
 
 use super::Ensemble;
+use crate::catalogue::Catalogue;
 use crate::members::{Member, Settings, Visitor};
 
 /// Version of the sections of the blend and of the catalogue.
@@ -22,7 +23,11 @@ impl Ensemble {
         self.members.visit(&mut sections);
         sections.outcome?;
         writer.value(&format!("{prefix}/blend"), VERSION, &self.blend)?;
-        writer.value(&format!("{prefix}/catalogue"), VERSION, &self.catalogue)
+        writer.value(&format!("{prefix}/catalogue"), VERSION, self.catalogue.items())?;
+        match self.catalogue.vectors() {
+            vectors if vectors.is_empty() => Ok(()),
+            vectors => writer.value(&format!("{prefix}/vectors"), VERSION, vectors),
+        }
     }
 
     /// Reads what [`Ensemble::save`] wrote, under the settings that it had.
@@ -40,9 +45,14 @@ impl Ensemble {
         if let Some(blend) = source.value(&format!("{prefix}/blend"), VERSION)? {
             ensemble.blend = blend;
         }
-        if let Some(catalogue) = source.value(&format!("{prefix}/catalogue"), VERSION)? {
-            ensemble.catalogue = catalogue;
-        }
+        let items = source.value(&format!("{prefix}/catalogue"), VERSION)?.unwrap_or_default();
+        let vectors = format!("{prefix}/vectors");
+        let vectors = match source.checkpoint().section_version(&vectors) {
+            // No item had a vector.
+            None => None,
+            Some(_) => source.value(&vectors, VERSION)?,
+        };
+        ensemble.catalogue = Catalogue::of(items, vectors.unwrap_or_default());
         ensemble.blend.set_columns(&ensemble.members.columns());
         Ok(ensemble)
     }

@@ -11,6 +11,7 @@ mod declare;
 
 pub mod affinity;
 pub mod bought_together;
+pub mod content;
 pub mod factorization;
 pub mod fitted;
 pub mod neighbours;
@@ -30,6 +31,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use affinity::{Affinity, AffinitySettings};
+pub use content::{Content, ContentSettings};
 pub use factorization::{Factorization, FactorizationSettings};
 pub use fitted::{Fitted, FittedKind, FittedSettings, PendingFit};
 pub use neighbours::{NeighbourSums, Neighbours, NeighboursSettings};

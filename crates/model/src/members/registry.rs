@@ -27,6 +27,7 @@ members! {
     fitted "A model that is fitted on a window of choices repeatedly: fitted:ease." => Fitted,
     replenishment "What the shopper will need again: the time since the last purchase over the expected interval." => Replenishment,
     bought_together "What the basket makes likelier than usual: lift within a visit." => BoughtTogether,
+    content "What is like what the shopper chose, by the vectors of an encoder." => Content,
     affinity "What is chosen more than usual in this scene, after this search, on this device, by shoppers described alike." => Affinity,
 }
 

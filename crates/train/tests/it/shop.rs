@@ -31,6 +31,7 @@ pub fn settings_with(part: Part, kind: SequenceKind) -> LearnSettings {
     // Off by default, but the contract holds for it too.
     models.bought_together.enabled = part == Part::BoughtTogether;
     models.affinity.enabled = part == Part::Affinity;
+    models.content.enabled = part == Part::Content;
     LearnSettings { predict_one_in: 16, models, ..LearnSettings::default() }
 }
 

@@ -1,0 +1,7 @@
+//! Encoders from whole folders: equal to a plain reference, and refused with a reason where they cannot be used.
+
+mod bad_folders;
+mod equality;
+mod folder;
+mod golden;
+mod reference;
