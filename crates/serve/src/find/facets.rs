@@ -128,6 +128,8 @@ struct Counter {
     by_group: Vec<u32>,
     /// Matches by spelling, which decide how a value is written.
     by_code: Vec<u32>,
+    /// The codes with a count, so that the cost is that of the matches and not of all values in the shop.
+    met: Vec<u32>,
     /// The numbers of the matches, for a field of numbers.
     numbers: Option<Vec<(f64, Product)>>,
 }
@@ -145,6 +147,7 @@ impl<'a> Counting<'a> {
                 field: facet.field.clone(),
                 by_group: vec![0; n_groups],
                 by_code: vec![0; n_codes],
+                met: Vec::new(),
                 numbers: (facet.is_numeric || column.is_none()).then(Vec::new),
                 column,
             }
@@ -204,11 +207,11 @@ impl Counter {
             match column.values(from).unwrap_or_default() {
                 // The usual case needs no list: an item alone with one value.
                 &[code] if items.len() == 1 => {
-                    self.by_code[code as usize] += 1;
+                    meet(&mut self.by_code, &mut self.met, code);
                     self.by_group[column.group(code) as usize] += 1;
                 }
                 codes => {
-                    codes.iter().for_each(|&code| self.by_code[code as usize] += 1);
+                    codes.iter().for_each(|&code| meet(&mut self.by_code, &mut self.met, code));
                     groups.extend(codes.iter().map(|&code| column.group(code)));
                 }
             }
@@ -221,9 +224,10 @@ impl Counter {
         groups.iter().for_each(|&group| self.by_group[group as usize] += 1);
     }
 
-    fn into_counts(self) -> FacetCounts {
+    fn into_counts(mut self) -> FacetCounts {
+        let met = std::mem::take(&mut self.met);
         let mut values =
-            self.column.as_ref().map_or_else(Vec::new, |column| values(column, &self.by_group, &self.by_code));
+            self.column.as_ref().map_or_else(Vec::new, |column| values(column, &self.by_group, &self.by_code, met));
         if self.numbers.is_some() && values.len() > MAX_NUMBERS {
             values.clear();
         }
@@ -231,6 +235,14 @@ impl Counter {
         let numbers = self.numbers.map(|numbers| ranges(&numbers));
         FacetCounts { name: self.name, values, numbers }
     }
+}
+
+/// Counts a match with this spelling.
+fn meet(by_code: &mut [u32], met: &mut Vec<u32>, code: u32) {
+    if by_code[code as usize] == 0 {
+        met.push(code);
+    }
+    by_code[code as usize] += 1;
 }
 
 /// The item whose values count for `item`: itself, or the one that describes its product.
@@ -253,29 +265,17 @@ fn number(field: &FacetField, item: &accrue_event::Item) -> Option<f64> {
     }
 }
 
-/// The values with a count, most products first.
-fn values(column: &Column, by_group: &[u32], by_code: &[u32]) -> Vec<ValueCount> {
+/// The values with a count, most products first. `met` has the codes with a count.
+fn values(column: &Column, by_group: &[u32], by_code: &[u32], mut met: Vec<u32>) -> Vec<ValueCount> {
     // Of each group the spelling that most matches have; of equally common ones the first by text.
-    let mut spellings: Vec<Option<u32>> = vec![None; by_group.len()];
-    for code in 0..by_code.len() as u32 {
-        let group = column.group(code) as usize;
-        if by_group[group] == 0 || by_code[code as usize] == 0 {
-            continue;
-        }
-        let key = |code: u32| (std::cmp::Reverse(by_code[code as usize]), column.text(code));
-        if spellings[group].is_none_or(|known| key(code) < key(known)) {
-            spellings[group] = Some(code);
-        }
-    }
-    let mut counted: Vec<(u32, u32)> =
-        spellings.into_iter().zip(by_group).filter_map(|(code, &count)| Some((count, code?))).collect();
-    counted.sort_unstable_by(|&(count, code), &(other_count, other)| {
-        other_count.cmp(&count).then_with(|| column.text(code).cmp(column.text(other)))
+    met.sort_unstable_by(|&a, &b| {
+        let by_count = || by_code[b as usize].cmp(&by_code[a as usize]);
+        column.group(a).cmp(&column.group(b)).then_with(by_count).then_with(|| column.text(a).cmp(column.text(b)))
     });
+    met.dedup_by_key(|code| column.group(*code));
+    let count = |code: u32| by_group[column.group(code) as usize];
+    met.sort_unstable_by(|&a, &b| count(b).cmp(&count(a)).then_with(|| column.text(a).cmp(column.text(b))));
     // One more than is shown, so that the caller sees that there are more.
-    counted.truncate(MAX_VALUES + 1);
-    counted
-        .into_iter()
-        .map(|(count, code)| ValueCount { value: column.text(code).into(), count: count as usize })
-        .collect()
+    met.truncate(MAX_VALUES + 1);
+    met.into_iter().map(|code| ValueCount { value: column.text(code).into(), count: count(code) as usize }).collect()
 }

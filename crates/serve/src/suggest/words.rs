@@ -11,6 +11,8 @@ use unicode_normalization::char::is_combining_mark;
 pub(super) const MAX_WORDS: usize = 24;
 /// Characters of a word that are used.
 const MAX_LETTERS: usize = 32;
+/// The same with the errors that a word may have.
+const LONGEST: usize = MAX_LETTERS + 2;
 
 /// The words of a text. A Han character is a word of its own, because nothing separates words there.
 pub(crate) fn words(text: &str) -> Vec<String> {
@@ -57,16 +59,18 @@ pub(super) fn errors_allowed(word: &str) -> usize {
 /// neighbours swapped (Damerau, *A technique for computer detection and correction of spelling errors*, 1964, in its
 /// restricted form).
 pub(super) fn errors(typed: &str, word: &str, whole: bool, most: usize) -> Option<usize> {
-    let typed: Vec<char> = typed.chars().take(MAX_LETTERS).collect();
+    let mut letters = [['\0'; LONGEST]; 2];
+    let [typed_letters, word_letters] = &mut letters;
+    let typed = first_letters(typed, typed_letters, MAX_LETTERS);
     // Letters beyond this cannot make the distance smaller.
-    let word: Vec<char> = word.chars().take(if whole { MAX_LETTERS } else { typed.len() + most }).collect();
+    let word = first_letters(word, word_letters, if whole { MAX_LETTERS } else { typed.len() + most });
     if word.len() + most < typed.len() || (whole && typed.len() + most < word.len()) {
         return None;
     }
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=word.len()).collect();
+    let mut before = [0; LONGEST + 1];
+    let mut last: [usize; LONGEST + 1] = std::array::from_fn(|place| place);
     for i in 1..=typed.len() {
-        let mut row = vec![i; word.len() + 1];
+        let mut row = [i; LONGEST + 1];
         for j in 1..=word.len() {
             let replaced = last[j - 1] + usize::from(typed[i - 1] != word[j - 1]);
             let mut least = replaced.min(last[j] + 1).min(row[j - 1] + 1);
@@ -75,13 +79,24 @@ pub(super) fn errors(typed: &str, word: &str, whole: bool, most: usize) -> Optio
             }
             row[j] = least;
         }
-        if row.iter().min().is_some_and(|least| *least > most) {
+        if row[..=word.len()].iter().min().is_some_and(|least| *least > most) {
             return None;
         }
         before = std::mem::replace(&mut last, row);
     }
+    let last = &last[..=word.len()];
     let least = if whole { last.last() } else { last.iter().min() };
     least.copied().filter(|errors| *errors <= most)
+}
+
+/// The first letters of a word, at most `n`, written into `letters`.
+fn first_letters<'l>(word: &str, letters: &'l mut [char; LONGEST], n: usize) -> &'l [char] {
+    let mut len = 0;
+    for (place, letter) in letters.iter_mut().take(n).zip(word.chars()) {
+        *place = letter;
+        len += 1;
+    }
+    &letters[..len]
 }
 
 #[cfg(test)]
