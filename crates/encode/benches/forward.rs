@@ -20,7 +20,13 @@ fn main() {
     println!("opened in {:.0} ms", begin.elapsed().as_secs_f64() * 1e3);
     let words = |n: usize| "red ".repeat(n - 2);
     let (query, texts) = (words(6), vec![words(32); 32]);
-    assert_eq!((encoder.ids(&query).unwrap().len(), encoder.ids(&texts[0]).unwrap().len()), (6, 32));
+    assert_eq!(
+        (
+            encoder.ids(&query).expect("the folder has a tokenizer").len(),
+            encoder.ids(&texts[0]).expect("the folder has a tokenizer").len()
+        ),
+        (6, 32)
+    );
     peak();
     report("6 tokens, 1 thread", 60, || encoder.encode(&[&query], 1));
     report("32 texts of 32 tokens, 1 thread", 15, || encoder.encode(&texts, 1));

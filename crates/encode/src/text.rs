@@ -164,7 +164,8 @@ fn groups(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
 
 /// At most `n_bytes` of a text, cut before a character.
 fn beginning(text: &str, n_bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(n_bytes)]
+    let end = (0..=n_bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
 }
 
 fn hash_of(path: &Path) -> Result<u128, EncodeError> {

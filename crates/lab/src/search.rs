@@ -107,7 +107,10 @@ fn dcg(gains: impl Iterator<Item = f64>) -> f64 {
     gains.take(DEPTH).enumerate().map(|(i, gain)| gain / (i as f64 + 2.0).log2()).sum()
 }
 
-const METRICS: [(&str, fn(&SearchedQuery) -> f64); 4] = [
+/// The value of a metric for one query.
+type Metric = fn(&SearchedQuery) -> f64;
+
+const METRICS: [(&str, Metric); 4] = [
     ("ndcg@10", |query| query.ndcg),
     ("condensed_ndcg@10", |query| query.condensed),
     ("judged@10", |query| query.judged),
@@ -267,7 +270,7 @@ mod tests {
         let unjudged = SearchedQuery::new("red, mug", "red, mug", ratings, &["x", "a", "b"]);
         assert!(unjudged.ndcg < 0.7 && unjudged.condensed == 1.0 && unjudged.mrr == 0.5);
         assert!((unjudged.judged - 0.2).abs() < 1e-9);
-        let difference = compare_searches(&[perfect.clone()], &[unjudged], 1).unwrap();
+        let difference = compare_searches(std::slice::from_ref(&perfect), &[unjudged], 1).unwrap();
         assert!(difference["ndcg@10"].0 > 0.3 && difference["condensed_ndcg@10"].0 == 0.0);
         assert!(compare_searches(&[perfect], &[], 1).is_err());
         assert!(read_judgments("query,docid,rating\nmug,a,x\n").is_err() && read_judgments("").is_err());

@@ -129,7 +129,7 @@ fn a_search_index_with_files_in_its_way_is_built_again() {
         (0..200).for_each(|change| std::fs::write(folder.join(format!("{segment}.{change}.del")), "").unwrap());
     }
     let server = serve(dir.path());
-    post(&server, "/v1/items", &r#"[{"id":"zebra-1","title":"A quagga for the shelf","price":5}]"#.to_owned());
+    post(&server, "/v1/items", r#"[{"id":"zebra-1","title":"A quagga for the shelf","price":5}]"#);
     wait_for(&server, "/v1/search?q=quagga", |answer| answer["total"] == 1);
     let status = wait_for(&server, "/v1/status", |status| status["search_index"]["state"] == "current");
     assert!(status["search_index"]["last_error"].as_str().is_some_and(|error| error.contains(".del")), "{status}");

@@ -175,10 +175,10 @@ fn mapping_to_find(mapping: &Mapping, variants: &Variants) -> Mapping {
 impl Variants {
     /// The expression for ids.
     pub(super) fn expression(&self) -> Result<Option<Regex>, MappingError> {
-        let compile = |pattern: &Box<str>| {
-            Regex::new(pattern).map_err(|source| MappingError::VariantPattern { pattern: pattern.clone(), source })
+        let compile = |pattern: &str| {
+            Regex::new(pattern).map_err(|source| MappingError::VariantPattern { pattern: pattern.into(), source })
         };
-        self.id.as_ref().map(compile).transpose()
+        self.id.as_deref().map(compile).transpose()
     }
 }
 

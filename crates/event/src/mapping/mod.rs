@@ -174,7 +174,7 @@ impl Mapping {
         known_fields("constants", self.constants.keys(), fields)?;
         known_fields("prefix", self.prefix.keys(), fields)?;
         known_fields("strip", self.strip.keys(), fields)?;
-        let is_property = |name: &&Box<str>| self.properties.contains_key(&***name);
+        let is_property = |name: &str| self.properties.contains_key(name);
         known_fields("optional", self.optional.iter().filter(|name| !is_property(name)), fields)?;
         known_fields("collect", self.collect.iter(), LISTS)?;
         known_fields("lowercase", self.lowercase.iter(), fields)?;

@@ -241,10 +241,10 @@ fn picture(reports: &[Value]) -> String {
         ..Bar::default()
     };
     let mut bars: Vec<Bar> = reports.iter().map(bar).collect();
-    if let ([report], Some(popularity)) = (reports, popularity(&reports[0])) {
-        if report["model"] != "popularity" {
-            bars.push(Bar { label: "popularity".into(), value: popularity, ..Bar::default() });
-        }
+    if let ([report], Some(popularity)) = (reports, popularity(&reports[0]))
+        && report["model"] != "popularity"
+    {
+        bars.push(Bar { label: "popularity".into(), value: popularity, ..Bar::default() });
     }
     let compared = if reports.len() > 1 { compared(reports) } else { String::new() };
     let direction = if is_error(&main) { " (less is better)" } else { "" };

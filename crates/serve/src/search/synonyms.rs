@@ -25,8 +25,11 @@ const MAX_MEANINGS: usize = 128;
 /// A list of synonyms as a shop writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Synonyms {
-    rules: Vec<(Vec<Box<str>>, Vec<Box<str>>)>,
+    rules: Vec<Rule>,
 }
+
+/// Names that are typed, and the names that they also find.
+type Rule = (Vec<Box<str>>, Vec<Box<str>>);
 
 /// Why a list of synonyms cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +97,7 @@ impl Synonyms {
 }
 
 /// The names of a line: what is typed, and what that also finds.
-fn rule(line: &str) -> Result<(Vec<Box<str>>, Vec<Box<str>>), &'static str> {
+fn rule(line: &str) -> Result<Rule, &'static str> {
     let names = |text: &str| -> Vec<Box<str>> {
         text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Into::into).collect()
     };

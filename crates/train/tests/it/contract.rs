@@ -16,7 +16,7 @@ fn records(n: usize, seed: u64) -> Vec<Record> {
     for (number, place) in places.enumerate().take(2 * N_ITEMS as usize) {
         let item = number as u64 % N_ITEMS;
         let codes = (0..16).map(|i| if i == item / 6 { 120 } else { (item * 7 + i * 3) as i8 % 20 }).collect();
-        let space = 1 + u64::from(place >= 400 && item % 2 == 0);
+        let space = 1 + u64::from(place >= 400 && item.is_multiple_of(2));
         let vector =
             ItemVector { item: format!("item-{item}").as_str().into(), space, text: item, scale: 1.0 / 127.0, codes };
         records[place].body = Body::Encoded(Box::new(vector));
