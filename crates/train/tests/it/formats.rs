@@ -19,7 +19,7 @@ use accrue_event::{
 use accrue_model::collaborative::Kind;
 use accrue_model::{Part, SequenceKind};
 use accrue_store::{
-    Assignment, Body, CheckedEvent, Checkpoints, InertReason, Log, LogReader, LogSettings, Offset, Page,
+    Assignment, Body, CheckedEvent, Checkpoints, InertReason, ItemVector, Log, LogReader, LogSettings, Offset, Page,
     PublishedRecord, Record, Served, Unread, UnreadReason,
 };
 use accrue_train::{Challenge, LearnSettings, digest, recover, save};
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::shop;
 
 /// The newest folder. A change that adds a kind of record or a section names the next one here and writes it.
-const PRESENT: &str = "3";
+const PRESENT: &str = "4";
 /// Records before which the first and the second checkpoint of it stand.
 const CHECKPOINTS: [usize; 2] = [700, 740];
 
@@ -201,6 +201,18 @@ fn every_kind() -> Vec<Body> {
     bodies.push(Body::Event(checked(event("@publish:web:e1", EventType::View, Some("ann"), Some("s1")))));
     bodies.extend(of_types);
     bodies.push(Body::Merged { session: "guest-1".into(), user: "ann".into() });
+    // A price that single precision cannot hold.
+    let dear = Item { price: Price::new(12_345_678.91), ..Item::bare("bell".into()) };
+    bodies.push(Body::Item(Box::new(dear)));
+    bodies.push(Body::Rules(r#"[{"name":"season","action":"pin","items":["mug"],"query":"tasse"}]"#.into()));
+    bodies.push(Body::Synonyms("tasse, becher\n".into()));
+    bodies.push(Body::Encoded(Box::new(ItemVector {
+        item: "mug".into(),
+        space: 7,
+        text: 9,
+        scale: 0.01,
+        codes: [90, -30, 5, 127].into(),
+    })));
     bodies
 }
 
@@ -237,7 +249,7 @@ fn write_a_folder_of_the_present_format() {
     drop(log);
     std::fs::remove_file(folder.join("log/lock")).unwrap();
     let expected = held(&folder);
-    assert_eq!(expected.kinds.len(), 19, "every kind of record: {:?}", expected.kinds);
+    assert_eq!(expected.kinds.len(), 22, "every kind of record: {:?}", expected.kinds);
     std::fs::write(folder.join("expected.toml"), toml::to_string(&expected).unwrap()).unwrap();
 }
 
