@@ -233,6 +233,7 @@ impl Config {
         self.check.validate().map_err(|fault| fault.within("check"))?;
         self.serve.validate(self.model.part).map_err(|fault| fault.within("serve"))?;
         self.learn.validate().map_err(|fault| fault.within("learn"))?;
+        self.search.validate().map_err(|fault| fault.within("search"))?;
         SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
         self.models().validate()
     }

@@ -283,7 +283,7 @@ fn open_folder(dir: &Path, schema: &Schema, settings: &SearchSettings) -> Result
     std::fs::create_dir_all(dir).map_err(io)?;
     let names = file_names(dir).map_err(io)?;
     let is_index = names.iter().any(|name| name == "meta.json" || name == ".managed.json");
-    if !is_index && !names.iter().all(|name| is_lock(name)) {
+    if !is_index && !names.iter().all(|name| is_lock(name) || is_unfinished(name)) {
         return Err(SearchError::NotAnIndex { path: dir.to_owned() });
     }
     let directory = MmapDirectory::open(dir).map_err(TantivyError::from)?;
@@ -293,7 +293,11 @@ fn open_folder(dir: &Path, schema: &Schema, settings: &SearchSettings) -> Result
         LockError::IoError(error) => io(std::io::Error::new(error.kind(), error.to_string())),
     })?;
     let mut opened = Opened::Created;
-    if is_index {
+    if !is_index {
+        for name in names.iter().filter(|name| is_unfinished(name)) {
+            std::fs::remove_file(dir.join(name)).map_err(io)?;
+        }
+    } else {
         match usable(directory.clone(), schema, settings) {
             Ok(index) => return Ok((index, Opened::Continued)),
             Err(reason) => opened = Opened::Rebuilt { reason },
@@ -339,6 +343,11 @@ fn file_names(dir: &Path) -> std::io::Result<Vec<String>> {
 
 fn is_lock(name: &str) -> bool {
     name.starts_with(".tantivy-") && name.ends_with(".lock")
+}
+
+/// Whether a file is one that tantivy writes before it renames it; a process that was killed meanwhile leaves it.
+fn is_unfinished(name: &str) -> bool {
+    name.starts_with(".tmp")
 }
 
 fn payload(language: Language, covered: u64) -> String {

@@ -53,6 +53,7 @@ mod word_tests;
 
 use std::path::PathBuf;
 
+use accrue_event::SettingFault;
 pub use index::{Opened, SearchIndex};
 pub use reader::{ReadQuery, SearchReader};
 pub use synonyms::{MAX_SYNONYMS_BYTES, SynonymError, Synonyms};
@@ -92,6 +93,20 @@ pub struct SearchSettings {
     pub synonyms: Option<PathBuf>,
     /// Whether words that have one meaning in every shop (`xmas`, `christmas`) find each other.
     pub common_synonyms: bool,
+}
+
+impl SearchSettings {
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        SettingFault::check("heap_bytes", self.heap_bytes, 15_000_000..=50_000_000)?;
+        SettingFault::check("commit_every_ms", self.commit_every_ms, 1..=60_000)?;
+        SettingFault::check("k1", self.k1, 0.0..=10.0)?;
+        SettingFault::check("b", self.b, 0.0..=1.0)?;
+        SettingFault::check("all_terms", self.all_terms, 1.0..=10.0)
+    }
 }
 
 impl Default for SearchSettings {

@@ -410,6 +410,13 @@ fn an_index_of_another_language_or_kind_is_rebuilt_and_other_files_are_left_alon
     std::fs::write(documents.0.join("thesis.txt"), "years of work").unwrap();
     assert!(matches!(documents.open(), Err(SearchError::NotAnIndex { .. })));
     assert!(documents.0.join("thesis.txt").exists());
+
+    // A process that was killed while it made the index leaves what it had not renamed.
+    let begun = Folder::new("begun");
+    std::fs::create_dir_all(&begun.0).unwrap();
+    std::fs::write(begun.0.join(".tmpAb3xYz"), "{").unwrap();
+    assert_eq!(*begun.open().unwrap().opened(), Opened::Created);
+    assert!(!begun.0.join(".tmpAb3xYz").exists());
 }
 
 #[test]
