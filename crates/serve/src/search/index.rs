@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use accrue_event::Item;
 use arc_swap::ArcSwap;
@@ -25,6 +26,10 @@ use super::reader::SearchReader;
 use super::schema::{FORMAT, Fields, LANGUAGE, schema};
 use super::snapshot::Snapshot;
 use super::{SearchError, SearchSettings};
+
+/// How long to try again if another writer seems to be there.
+const LOCK_PATIENCE: Duration = Duration::from_millis(400);
+
 /// The state of an index when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
@@ -93,6 +98,21 @@ impl SearchIndex {
     }
 
     fn open_for(
+        dir: Option<&Path>,
+        settings: SearchSettings,
+        reader: Option<SearchReader>,
+    ) -> Result<Self, SearchError> {
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match Self::try_open(dir, settings.clone(), reader.clone()) {
+                // A process that this one has just begun holds copies of its files, and so the lock, until it runs its program.
+                Err(SearchError::Busy { .. }) if Instant::now() < until => std::thread::sleep(LOCK_PATIENCE / 20),
+                opened => return opened,
+            }
+        }
+    }
+
+    fn try_open(
         dir: Option<&Path>,
         settings: SearchSettings,
         reader: Option<SearchReader>,
