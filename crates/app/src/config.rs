@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use accrue_engine::traffic::ServeConfig;
 use accrue_engine::{
-    Config as EngineConfig, ContentConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, moved_to,
+    Config as EngineConfig, ContentConfig, LearnConfig, LogConfig, MOVED_SETTINGS, StoreConfig, WrittenScenes, moved_to,
 };
 use accrue_event::{CheckSettings, Mismatch, MismatchKind, SettingFault, Tree, misspelling, nearest};
 use accrue_http::HttpSettings;
@@ -83,6 +83,7 @@ struct Sections {
     search: SearchSettings,
     serve: ServeConfig,
     content: ContentConfig,
+    scene: WrittenScenes,
 }
 
 impl Default for Sections {
@@ -93,15 +94,16 @@ impl Default for Sections {
 
 impl From<Config> for Sections {
     fn from(Config { data, http, engine }: Config) -> Self {
-        let EngineConfig { check, log, store, model, learn, catalogue, search, serve, content } = engine;
-        Self { data, http, check, log, store, model, learn, catalogue, search, serve, content }
+        let EngineConfig { check, log, store, model, learn, catalogue, search, serve, content, scene } = engine;
+        Self { data, http, check, log, store, model, learn, catalogue, search, serve, content, scene }
     }
 }
 
 impl From<Sections> for Config {
     fn from(sections: Sections) -> Self {
-        let Sections { data, http, check, log, store, model, learn, catalogue, search, serve, content } = sections;
-        let engine = EngineConfig { check, log, store, model, learn, catalogue, search, serve, content };
+        let Sections { data, http, check, log, store, model, learn, catalogue, search, serve, content, scene } =
+            sections;
+        let engine = EngineConfig { check, log, store, model, learn, catalogue, search, serve, content, scene };
         Self { data, http, engine }
     }
 }

@@ -45,7 +45,9 @@ impl Engine {
                 n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
-            Ok(shop.recommend(&request))
+            let (answer, work) = shop.recommend_measured(&request);
+            self.inner.pages.add(&work);
+            Ok(answer)
         })?;
         let Answered { answer, arm } = &answered;
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::error::{EngineError, Resource};
 use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
+use crate::page_work::PageCounters;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
 use crate::status::{GuardStatus, PublishedStatus, Status};
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     rules: Check,
     pub traffic: Traffic,
     pub totals: Totals,
+    pub pages: PageCounters,
     pub erasure: Erasure,
 }
 
@@ -93,6 +95,7 @@ impl Engine {
             rules: Check::new(config.check.clone(), Default::default())?,
             traffic: Traffic::new(&config.serve),
             totals: Totals::default(),
+            pages: PageCounters::default(),
             erasure: Erasure::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -422,6 +425,7 @@ impl Engine {
         let version = shared.version.load();
         let checkpoint = shared.checkpoint.lock().clone();
         let facts = shared.facts.read();
+        let (pages, stages) = self.inner.pages.status();
         let counts = |counts: &BTreeMap<Box<str>, u64>| counts.iter().map(|(code, n)| (code.to_string(), *n)).collect();
         Status {
             log_end: facts.end.0,
@@ -444,6 +448,8 @@ impl Engine {
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             published: PublishedStatus::of(&facts.published),
+            pages,
+            stages,
             served_lost: shared.served.n_lost(),
             repeats_passed: learner.n_repeats_skipped,
             members: version.ensemble.members.reports(),

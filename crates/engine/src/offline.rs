@@ -13,6 +13,7 @@ use crate::config::{Config, learn_settings};
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
 use crate::rules::ReadRules;
+use crate::scenes::ReadScenes;
 
 /// What a replay found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -106,7 +107,9 @@ pub fn recommendations<E: From<EngineError>>(
     let version = recovered.learner.publish();
     let (facts, now_ms) = (&recovered.facts, of_request(recovered.facts.stream_time));
     let read = ReadRules::default().of(facts);
-    let shop = Shop { facts, version: &version, now_ms, catalogue: config.catalogue, rules: &read.1 };
+    let scenes = ReadScenes::new(&config.scene).of(facts);
+    let catalogue = config.catalogue;
+    let shop = Shop { facts, version: &version, now_ms, catalogue, rules: &read.1, scenes: &scenes.1 };
     let users = users.unwrap_or_else(|| shop.facts.user_names().map(UserId::from).collect());
     for user in users {
         let visitor = Visitor { user: Some(user.clone()), session: None };

@@ -25,8 +25,8 @@ use super::server::Server;
 use super::settings::{HttpSettings, Scope};
 use super::turns::Turns;
 use super::{
-    events, forget, items, listener, lists, middleware, probes, quality, quarantine, recommend, rules, search, status,
-    suggest, synonyms, users, versions,
+    events, forget, items, listener, lists, middleware, probes, quality, quarantine, recommend, rules, scenes, search,
+    status, suggest, synonyms, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -158,6 +158,8 @@ fn registry() -> Registry {
         .needs(Read, routes!(rules::list))
         .needs(Write, routes!(rules::replace, rules::add, rules::clear))
         .needs(Write, routes!(rules::remove))
+        .needs(Read, routes!(scenes::list))
+        .needs(Write, routes!(scenes::replace))
         .needs(Read, routes!(quality::quality))
         .needs(Read, routes!(status::status))
         .needs(Read, routes!(versions::list))

@@ -85,6 +85,14 @@ codes! {
         TooDeep => "too_deep",
         /// No shopper chose anything together with the item.
         NoNeighbours => "no_neighbours",
+        /// The shop has no scene of this name, and one of a similar name.
+        UnknownScene => "unknown_scene",
+        /// The scene allows nothing else about items that were chosen before.
+        SeenPinned => "seen_pinned",
+        /// The model of a source does not learn.
+        SourceUnavailable => "source_unavailable",
+        /// The sources found more than the scene takes.
+        CandidatesCut => "candidates_cut",
         /// The search index could not be brought up to date.
         StaleIndex => "stale_index",
     }

@@ -9,7 +9,7 @@ use accrue_store::{Circumstances, Descriptor, Facts, History, Interaction, ItemI
 
 use crate::filter::Filter;
 use crate::rules::ActiveRules;
-use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Visitor};
+use crate::{CatalogueSettings, Grouping, ListRequest, Recommendation, Recommended, Rules, Scenes, Visitor};
 
 /// Everything that an answer is computed from. Both parts are borrowed for one request and do not change under it.
 #[derive(Clone, Copy)]
@@ -24,6 +24,8 @@ pub struct Shop<'a> {
     pub catalogue: CatalogueSettings,
     /// What the shop pins, boosts, buries and hides.
     pub rules: &'a Rules,
+    /// What the stages of each kind of page do.
+    pub scenes: &'a Scenes,
 }
 
 /// Events of an inline history that are used; the oldest beyond it are ignored.

@@ -28,6 +28,8 @@ const USERS: usize = 64;
 const REASONS: usize = 4_096;
 /// The section of the shop's rules.
 const SHOP_RULES: &str = "facts/shop_rules";
+/// The section of the shop's scenes.
+const SCENES: &str = "facts/scenes";
 /// The section of the shop's synonyms.
 const SYNONYMS: &str = "facts/synonyms";
 /// The section of choices after searches.
@@ -57,10 +59,10 @@ impl CatalogueEntry {
     }
 }
 
-/// The rules of a shop as the log has them.
+/// The rules, or the scenes, of a shop as the log has them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RuleTexts {
-    /// A list of [`accrue_event::ShopRule`]; empty if there never were rules.
+    /// A list of [`accrue_event::ShopRule`], or settings by the name of a scene; empty if there never were any.
     pub json: Box<str>,
     /// The offset after the latest change.
     pub since: Offset,
@@ -188,6 +190,9 @@ pub struct Facts {
     /// The rules of the shop.
     #[serde(skip)]
     pub shop_rules: RuleTexts,
+    /// The scenes of the shop that requests described.
+    #[serde(skip)]
+    pub scenes: RuleTexts,
     /// The shop's synonyms, a rule a line; empty if there are none.
     #[serde(skip)]
     pub synonyms: Box<str>,
@@ -224,6 +229,7 @@ impl Facts {
             encoded: PagedVec::default(),
             settings: Box::default(),
             shop_rules: RuleTexts::default(),
+            scenes: RuleTexts::default(),
             synonyms: Box::default(),
             searches: Searches::default(),
             stream_time: Timestamp::default(),
@@ -255,6 +261,9 @@ impl Facts {
         if let Some(rules) = self.rule_texts() {
             writer.value(SHOP_RULES, 1, rules)?;
         }
+        if let Some(scenes) = self.scene_texts() {
+            writer.value(SCENES, 1, scenes)?;
+        }
         if !self.synonyms.is_empty() {
             writer.value(SYNONYMS, 1, &self.synonyms)?;
         }
@@ -274,6 +283,11 @@ impl Facts {
     /// The rules of the shop; `None` if there never were any.
     pub fn rule_texts(&self) -> Option<&RuleTexts> {
         (self.shop_rules != RuleTexts::default()).then_some(&self.shop_rules)
+    }
+
+    /// The scenes that requests described; `None` if none ever did.
+    pub fn scene_texts(&self) -> Option<&RuleTexts> {
+        (self.scenes != RuleTexts::default()).then_some(&self.scenes)
     }
 
     /// Which text of each item was encoded last; `None` if no item ever got a vector.
@@ -310,6 +324,10 @@ impl Facts {
         let shop_rules: Option<RuleTexts> = match source.checkpoint().section_version(SHOP_RULES) {
             None => Some(RuleTexts::default()),
             Some(_) => source.value(SHOP_RULES, 1)?,
+        };
+        let scenes: Option<RuleTexts> = match source.checkpoint().section_version(SCENES) {
+            None => Some(RuleTexts::default()),
+            Some(_) => source.value(SCENES, 1)?,
         };
         let synonyms: Option<Box<str>> = match source.checkpoint().section_version(SYNONYMS) {
             None => Some(Box::default()),
@@ -352,6 +370,7 @@ impl Facts {
                 encoded: encoded?,
                 settings: settings?,
                 shop_rules: shop_rules?,
+                scenes: scenes?,
                 synonyms: synonyms?,
                 searches: searches?,
                 stream_time,
@@ -421,6 +440,7 @@ impl Facts {
             Body::Settings(settings) => self.settings = settings.clone(),
             Body::Synonyms(synonyms) => self.synonyms = synonyms.clone(),
             Body::Rules(rules) => self.shop_rules = RuleTexts { json: rules.clone(), since: record.offset.next() },
+            Body::Scenes(scenes) => self.scenes = RuleTexts { json: scenes.clone(), since: record.offset.next() },
             Body::Duplicates { same, conflicting } => {
                 self.duplicates[0] += same;
                 self.duplicates[1] += conflicting;
@@ -546,6 +566,7 @@ impl Facts {
             | Body::Duplicates { .. }
             | Body::Served(_)
             | Body::Rules(_)
+            | Body::Scenes(_)
             | Body::Synonyms(_)
             | Body::Published(_) => Fact::Nothing,
         }

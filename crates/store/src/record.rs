@@ -137,6 +137,8 @@ pub enum Body {
     Synonyms(Box<str>),
     /// What an encoder computed for an item.
     Encoded(Box<ItemVector>),
+    /// The scenes of the shop that requests described, in force from here on, as JSON: settings by the scene's name.
+    Scenes(Box<str>),
 }
 
 impl Body {
@@ -166,7 +168,8 @@ impl Body {
             | Self::Promoted { .. }
             | Self::WindowReleased { .. }
             | Self::ChallengeRefused { .. }
-            | Self::Encoded(_) => None,
+            | Self::Encoded(_)
+            | Self::Scenes(_) => None,
         }
     }
 
@@ -194,7 +197,8 @@ impl Body {
             | Self::Promoted { .. }
             | Self::WindowReleased { .. }
             | Self::ChallengeRefused { .. }
-            | Self::Encoded(_) => (None, None),
+            | Self::Encoded(_)
+            | Self::Scenes(_) => (None, None),
         }
     }
 }

@@ -506,6 +506,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if let Some(rules) = facts.rule_texts() {
         parts.insert("facts.shop_rules".to_string(), checksum(rules));
     }
+    if let Some(scenes) = facts.scene_texts() {
+        parts.insert("facts.scenes".to_string(), checksum(scenes));
+    }
     if !facts.synonyms.is_empty() {
         parts.insert("facts.synonyms".to_string(), checksum(&facts.synonyms));
     }

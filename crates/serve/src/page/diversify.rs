@@ -7,7 +7,7 @@
 //! value(i) = (1 - d) · (score(i) - lowest) / (highest - lowest) - d · max over picked j of cosine(i, j)
 //! ```
 //!
-//! with `d` the requested diversity; 0 keeps the order, 1 uses only similarity. Scores do not change.
+//! with `d` the diversity that the request or its scene asks for; 0 keeps the order, 1 uses only similarity. Scores do not change.
 //! A window is [`WINDOW`] places of the ranked list, for every page. So every place is filled by one of the [`WINDOW`]
 //! items ranked around it, the windows before a page need no work, and the cost grows with the page and not with its
 //! offset: at most `(n + 2 · WINDOW) · WINDOW` pairs are compared. Mostly far fewer: a value only falls as more items
@@ -32,7 +32,7 @@ pub(super) fn reach(situation: &Situation<'_>, page: &Range<usize>) -> usize {
 }
 
 fn diversity(situation: &Situation<'_>) -> f32 {
-    situation.request.diversity.unwrap_or(0.0)
+    situation.request.diversity.unwrap_or(situation.scene.diversity)
 }
 
 /// Reorders the windows of a ranked list that overlap `page`, a range of its places.

@@ -9,10 +9,12 @@ use super::diversify::WINDOW;
 use super::retrieve::MAX_SCANNED;
 use super::slots::DEPTH;
 use super::work::Work;
-use super::{Variants, make};
+use super::{Stage, StageWork, Variants, make};
 use crate::filter::Filter;
 use crate::fixture::{Fixture, Size, item_name, user};
-use crate::{Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, Seen, Visitor};
+use crate::{
+    Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, Scenes, Seen, Visitor,
+};
 
 thread_local! {
     static SHOP: Fixture = Fixture::new(Size::default());
@@ -371,5 +373,101 @@ fn lists_without_a_visitor_show_one_of_each_variant_group() {
                 assert_eq!((sum, item.reasons.len()), (item.score, 1));
             }
         }
+    });
+}
+
+/// Scenes whose sources and rest differ, by name.
+fn scenes() -> Scenes {
+    let toml = "[few]\nsources = ['trending', 'neighbours']\nlimit = { trending = 12 }\n\
+                [only]\nsources = ['models', 'similar', 'bought', 'replenishment']\nrest = 'never'\n\
+                [cut]\nsources = ['models', 'new']\nmax_candidates = 9\n\
+                [front]\nlike = 'home'\nsources = ['models', 'new', 'trending', 'similar']\nrest = 'compete'\n\
+                diversity = { strength = 0.4 }";
+    Scenes::read(&toml::from_str(toml).unwrap()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn pages_of_any_scene_are_cut_from_one_list(
+        request in requests(),
+        scene in proptest::sample::select(&["few", "only", "cut", "front", "again"][..]),
+        n in 1..60_usize,
+        at in 0..300_usize,
+    ) {
+        with_shop(|fixture| {
+            let scenes = scenes();
+            let shop = fixture.shop_with(&scenes);
+            let request = RecommendRequest { scene: Some(scene.into()), ..request };
+            let page = |offset, n| shop.recommend(&RecommendRequest { offset, n, n_on_sale: Some(700), ..request.clone() });
+            let whole = page(0, 1000);
+            let mut parts = Vec::new();
+            while let next = page(parts.len(), n) && !next.items.is_empty() {
+                parts.extend(next.items);
+            }
+            prop_assert_eq!(ids(&parts), ids(&whole.items), "pages of {} are another list", n);
+            let cut = page(at, n).items;
+            prop_assert_eq!(ids(&cut), ids(&whole.items[at.min(whole.items.len())..(at + n).min(whole.items.len())]));
+            let distinct: BTreeSet<&str> = ids(&whole.items).into_iter().collect();
+            prop_assert_eq!(distinct.len(), whole.items.len());
+            if scene == "only" {
+                prop_assert_eq!(whole.total, Some(whole.items.len()));
+                prop_assert!(whole.items.len() < 400, "the rest of the shop is not there");
+            }
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn a_stage_that_does_less_than_its_scene_asks_for_says_so() {
+    with_shop(|fixture| {
+        let scenes = scenes();
+        let shop = fixture.shop_with(&scenes);
+        let ask = |scene: &str| {
+            shop.recommend_measured(&RecommendRequest {
+                visitor: user(1),
+                scene: Some(scene.into()),
+                ..RecommendRequest::default()
+            })
+        };
+        let (cut, work) = ask("cut");
+        assert!(cut.degraded.contains(&"candidates_cut"), "{:?}", cut.degraded);
+        assert!(work.of(Stage::Sources).fell_back && work.of(Stage::Sources).n_out == 9, "{work:?}");
+        let toml = "[a]\nsources = ['bought_together', 'trending']";
+        let scenes = Scenes::read(&toml::from_str(toml).unwrap()).unwrap();
+        let request = RecommendRequest { scene: Some("a".into()), ..RecommendRequest::default() };
+        let other = fixture.shop_with(&scenes).recommend(&request);
+        assert!(other.degraded.contains(&"source_unavailable") && other.items.len() == 10, "{:?}", other.degraded);
+        let (home, work) = ask("home");
+        assert!(home.degraded.is_empty(), "{:?}", home.degraded);
+        let of = |stage| work.of(stage);
+        assert!(of(Stage::Filter).n_in >= of(Stage::Filter).n_out && of(Stage::Rank).n_in == of(Stage::Rank).n_out);
+        assert_eq!((of(Stage::Rerank).n_out, of(Stage::Explain)), (10, StageWork::default()));
+        let misspelt = ask("hmoe").0;
+        assert!(misspelt.degraded.contains(&"unknown_scene"), "{:?}", misspelt.degraded);
+        assert!(ask("our own page").0.degraded.is_empty());
+    });
+}
+
+#[test]
+fn trending_is_of_the_category_of_the_page() {
+    with_shop(|fixture| {
+        let toml = "[a]\nsources = ['trending']\nrest = 'never'";
+        let scenes = Scenes::read(&toml::from_str(toml).unwrap()).unwrap();
+        let shop = fixture.shop_with(&scenes);
+        let request = RecommendRequest {
+            scene: Some("a".into()),
+            items: vec![item_name(3).as_str().into()],
+            ..RecommendRequest::default()
+        };
+        let category = |id: &str| {
+            let item = fixture.facts.items.get(id).unwrap();
+            fixture.facts.described(item).unwrap().categories()[0].to_string()
+        };
+        let page = shop.recommend(&request);
+        assert!(page.items.len() > 3, "{page:?}");
+        assert!(page.items.iter().all(|item| category(item.id.as_str()) == category("i3")), "{page:?}");
     });
 }

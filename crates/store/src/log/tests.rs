@@ -176,6 +176,7 @@ fn the_key_is_read_from_the_bytes_of_a_body() {
         (Body::Settings("a".into()), false),
         (Body::Rules("[]".into()), false),
         (Body::Synonyms("brolly, umbrella".into()), false),
+        (Body::Scenes("{}".into()), false),
     ];
     for (body, has_key) in bodies {
         let mut blob = Vec::new();

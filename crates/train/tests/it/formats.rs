@@ -213,6 +213,7 @@ fn every_kind() -> Vec<Body> {
         scale: 0.01,
         codes: [90, -30, 5, 127].into(),
     })));
+    bodies.push(Body::Scenes(r#"{"home":{"sources":["models","trending"],"room_for_new":0.3}}"#.into()));
     bodies
 }
 
@@ -249,7 +250,7 @@ fn write_a_folder_of_the_present_format() {
     drop(log);
     std::fs::remove_file(folder.join("log/lock")).unwrap();
     let expected = held(&folder);
-    assert_eq!(expected.kinds.len(), 22, "every kind of record: {:?}", expected.kinds);
+    assert_eq!(expected.kinds.len(), 23, "every kind of record: {:?}", expected.kinds);
     std::fs::write(folder.join("expected.toml"), toml::to_string(&expected).unwrap()).unwrap();
 }
 
