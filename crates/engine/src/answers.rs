@@ -36,6 +36,11 @@ impl Engine {
     pub fn recommend(&self, id: &str, request: RecommendRequest) -> Result<Answered<Recommendation>, EngineError> {
         let visitor = self.unless_hidden(request.visitor.clone());
         let first_position = request.offset;
+        let visit = request.visit.clone().map(|visit| (visit, request.scene.clone().unwrap_or_default()));
+        let mut request = request;
+        if let Some((visit, scene)) = &visit {
+            request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
+        }
         let answered = self.answer(id, &visitor, |_, shop, treatment| {
             let request = RecommendRequest {
                 visitor: visitor.clone(),
@@ -51,6 +56,10 @@ impl Engine {
         })?;
         let Answered { answer, arm } = &answered;
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
+        if let Some((visit, scene)) = &visit {
+            let items = answer.items.iter().map(|item| item.id.clone());
+            self.inner.visits.show(visit, scene, first_position, items);
+        }
         self.record(id, || Served {
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),

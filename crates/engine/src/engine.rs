@@ -27,6 +27,7 @@ use crate::shared::Progress;
 use crate::status::{GuardStatus, PublishedStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
+use crate::visits::Visits;
 use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
 use crate::write::patch::patch_record;
@@ -54,6 +55,7 @@ pub(crate) struct Inner {
     pub traffic: Traffic,
     pub totals: Totals,
     pub pages: PageCounters,
+    pub visits: Visits,
     pub erasure: Erasure,
 }
 
@@ -96,6 +98,7 @@ impl Engine {
             traffic: Traffic::new(&config.serve),
             totals: Totals::default(),
             pages: PageCounters::default(),
+            visits: Visits::default(),
             erasure: Erasure::default(),
         };
         let engine = Self { inner: Arc::new(inner) };

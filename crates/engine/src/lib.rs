@@ -43,6 +43,7 @@ mod synonyms;
 mod totals;
 pub mod traffic;
 mod versions;
+mod visits;
 mod write;
 
 pub use accrue_model::MemberReport;

@@ -109,6 +109,10 @@ pub(super) struct RecommendBody {
     /// Never show these.
     #[serde(default)]
     exclude: Vec<String>,
+    /// A name for this visit, or this page view, of the client's own: what an answer of another `scene` with the same
+    /// name shows is not shown again. Remembered for the latest 10000 names, in memory.
+    #[schema(example = "s1")]
+    visit: Option<String>,
     /// What to do with items chosen before, if the scene does not decide it: `keep`, `drop`, or `drop:` with types of events, such as
     /// `drop:purchase` or `drop:purchase,cart`: items with such an event are left out, others stay. A return cancels
     /// its purchase. Whatever is said here, a disliked item is left out, and an item that was sent back comes last,
@@ -172,6 +176,7 @@ impl RecommendBody {
             offset: at.count("offset", self.offset, 0, 0..=MAX_OFFSET)?,
             filter: at.filter(self.filter.as_deref(), engine)?,
             exclude: at.items("exclude", &self.exclude, MAX_ITEMS)?,
+            visit: at.name("visit", self.visit)?.filter(|visit| !visit.trim().is_empty()),
             seen,
             grouping: self.variants.into(),
             incomplete: self.incomplete.map(IncompleteItems::from),
@@ -277,6 +282,9 @@ pub(super) struct RecommendParams {
     /// What may be shown.
     #[param(example = "price:10..20 AND brand:Acme")]
     filter: Option<String>,
+    /// A name for this visit: what an answer of another `scene` with the same name shows is not shown again.
+    #[param(example = "s1")]
+    visit: Option<String>,
     /// What to do with items chosen before: `keep`, `drop`, or `drop:` with types of events.
     #[param(example = "drop:purchase")]
     seen: Option<String>,
@@ -340,6 +348,7 @@ fn recommend_by_params(
         n,
         offset,
         filter,
+        visit,
         seen,
         variants,
         incomplete,
@@ -355,6 +364,7 @@ fn recommend_by_params(
         n,
         offset,
         filter,
+        visit,
         seen,
         variants,
         incomplete,

@@ -160,6 +160,10 @@ pub struct SceneRecord {
     pub room_for_new: Option<f32>,
     /// How unlike the items are.
     pub diversity: Option<DiversityRecord>,
+    /// How many items of one kind stand together, at most.
+    pub caps: Option<CapsRecord>,
+    /// How far items are lowered that the shopper was shown often and did not choose.
+    pub fatigue: Option<FatigueRecord>,
 }
 
 /// How unlike each other the items of a scene are.
@@ -167,5 +171,34 @@ pub struct SceneRecord {
 #[schema(as = Diversity)]
 pub struct DiversityRecord {
     /// How much diversity weighs against score, 0 to 1, where a request does not say it.
+    pub strength: Option<f32>,
+    /// How diverse places are filled: `mmr` (maximal marginal relevance) or `dpp` (a determinantal point process).
+    #[schema(example = "dpp")]
+    pub kind: Option<String>,
+    /// What makes items alike: `descriptions`, `vectors`, `categories`, `brands`; the mean of several.
+    pub by: Option<Vec<String>>,
+    /// Places of the list that are diversified, from the top (1 to 10000).
+    pub places: Option<u32>,
+}
+
+/// How many items of one kind may stand together.
+#[derive(Debug, ToSchema)]
+#[schema(as = Caps)]
+pub struct CapsRecord {
+    /// Items of one category among `per` places, at most.
+    pub category: Option<u32>,
+    /// Items of one brand among `per` places, at most.
+    pub brand: Option<u32>,
+    /// Consecutive places of the list that are counted together: 2 to 100, 10 if left out.
+    pub per: Option<u32>,
+}
+
+/// How far items are lowered that the shopper was shown often.
+#[derive(Debug, ToSchema)]
+#[schema(as = Fatigue)]
+pub struct FatigueRecord {
+    /// The impression since the last choice of the item from which on each one counts: 1 to 1000.
+    pub after: Option<u32>,
+    /// What each one lowers the score by, a logarithm of a probability: 0 to 5, 0.4 if left out. At most five count.
     pub strength: Option<f32>,
 }

@@ -65,6 +65,8 @@ codes! {
         Taste => "taste",
         /// What several shoppers chose after the same search.
         ChosenAfterSearch => "chosen_after_search",
+        /// The shopper was shown the item often and did not choose it.
+        ShownOften => "shown_often",
         /// A rule of the shop.
         Rule => "rule",
     }
@@ -93,6 +95,10 @@ codes! {
         SourceUnavailable => "source_unavailable",
         /// The sources found more than the scene takes.
         CandidatesCut => "candidates_cut",
+        /// The page reaches beyond the places that the scene diversifies.
+        DiversityCut => "diversity_cut",
+        /// No item that the scene's caps allow was left for a place.
+        CapsUnmet => "caps_unmet",
         /// The search index could not be brought up to date.
         StaleIndex => "stale_index",
     }

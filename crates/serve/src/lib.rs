@@ -30,6 +30,8 @@ pub use request::{
     SearchRequest, Seen, Visitor,
 };
 pub use rules::{MAX_RULE_ITEMS, MAX_RULES, RuleFault, Rules};
-pub use scene::{DiversitySettings, Rest, SceneSettings, Scenes, sources};
+pub use scene::{
+    CapsSettings, DiversityKind, DiversitySettings, FatigueSettings, LikeBy, Rest, SceneSettings, Scenes, sources,
+};
 pub use shop::Shop;
 pub use suggest::{MAX_SUGGESTIONS, SuggestRequest, Suggestion, SuggestionKind, Suggestions};

@@ -80,6 +80,9 @@ pub struct RecommendRequest {
     pub filter: Option<Filter>,
     /// Never show these.
     pub exclude: Vec<ItemId>,
+    /// The visit: what its other scenes already show is not shown again. The engine knows what they show and adds it to
+    /// `exclude`.
+    pub visit: Option<Box<str>>,
     /// What to do with items chosen before.
     pub seen: Seen,
     /// Whether variants of a product count as one.
@@ -111,6 +114,7 @@ impl Default for RecommendRequest {
             offset: 0,
             filter: None,
             exclude: Vec::new(),
+            visit: None,
             seen: Seen::AsScene,
             grouping: Grouping::Product,
             incomplete: None,

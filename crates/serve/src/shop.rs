@@ -132,6 +132,27 @@ impl<'a> Shop<'a> {
         }
     }
 
+    /// What the visitor was shown at least `least` times lately without choosing it, each with how often.
+    pub(crate) fn shown_often(&self, visitor: &Visitor, least: u32) -> Vec<(ItemIdx, u32)> {
+        let mut shown: Vec<(ItemIdx, u32)> = Vec::new();
+        if self.facts.shown.is_empty() {
+            return shown;
+        }
+        let user = visitor.user.iter().cloned().map(Shopper::User);
+        let sessions = visitor.session.iter().cloned();
+        let guests = sessions.flat_map(|session| [Shopper::Guest(session.clone()), Shopper::PublishedGuest(session)]);
+        for shopper in user.chain(guests).filter_map(|shopper| self.facts.shopper(&shopper)) {
+            for (item, n) in self.facts.shown.of(shopper, self.facts.stream_time.0) {
+                match shown.iter_mut().find(|(known, _)| *known == item) {
+                    Some((_, known)) => *known += n,
+                    None => shown.push((item, n)),
+                }
+            }
+        }
+        shown.retain(|&(_, n)| n >= least);
+        shown
+    }
+
     fn inline_past(&self, events: &[Event], session: Option<u32>) -> VisitorHistory {
         let mut history = History::default();
         let mut last_session = None;

@@ -16,7 +16,7 @@ use crate::columns::Columns;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
     Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    PublishedRecord, Record, Searches, SectionSource, SharedDescriptors, ShopperIdx, StoreError, Vocabulary,
+    PublishedRecord, Record, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary,
     shopper_descriptors, shopper_hash,
 };
 
@@ -32,6 +32,8 @@ const SHOP_RULES: &str = "facts/shop_rules";
 const SCENES: &str = "facts/scenes";
 /// The section of the shop's synonyms.
 const SYNONYMS: &str = "facts/synonyms";
+/// The section of impressions without a choice.
+const SHOWN: &str = "facts/shown";
 /// The section of choices after searches.
 const SEARCHES: &str = "facts/searches";
 const ENCODED: usize = 256;
@@ -199,6 +201,9 @@ pub struct Facts {
     /// What was chosen after searches.
     #[serde(skip)]
     pub searches: Searches,
+    /// What shoppers were shown and did not choose.
+    #[serde(skip)]
+    pub shown: Shown,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -232,6 +237,7 @@ impl Facts {
             scenes: RuleTexts::default(),
             synonyms: Box::default(),
             searches: Searches::default(),
+            shown: Shown::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -269,6 +275,9 @@ impl Facts {
         }
         if self.searches != Searches::default() {
             writer.value(SEARCHES, 1, &self.searches)?;
+        }
+        if !self.shown.is_empty() {
+            writer.value(SHOWN, 1, &self.shown)?;
         }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -337,6 +346,10 @@ impl Facts {
             None => Some(Searches::default()),
             Some(_) => source.value(SEARCHES, 1)?,
         };
+        let shown: Option<Shown> = match source.checkpoint().section_version(SHOWN) {
+            None => Some(Shown::default()),
+            Some(_) => source.value(SHOWN, 1)?,
+        };
         let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
             // No item had a vector.
             None => Some(PagedVec::default()),
@@ -373,6 +386,7 @@ impl Facts {
                 scenes: scenes?,
                 synonyms: synonyms?,
                 searches: searches?,
+                shown: shown?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -430,11 +444,13 @@ impl Facts {
                 let guest = self.shoppers.intern(&guest_name(session.as_str()));
                 let user = self.shoppers.intern(&user_name(user));
                 self.histories.merge(guest, user);
+                self.shown.merge(guest, user);
                 let published = Shopper::PublishedGuest(session.clone());
                 if let Some(published) =
                     self.shopper(&published).filter(|&guest| !self.histories.get(guest).past().is_empty())
                 {
                     self.histories.merge(published, user);
+                    self.shown.merge(published, user);
                 }
             }
             Body::Settings(settings) => self.settings = settings.clone(),
@@ -488,7 +504,7 @@ impl Facts {
         }
         self.stream_time = self.stream_time.max(event.at);
         let n_shoppers = self.shoppers.len();
-        self.shoppers.intern(&shopper_name(&event.shopper()));
+        let shopper = self.shoppers.intern(&shopper_name(&event.shopper()));
         if self.shoppers.len() > n_shoppers && event.id.is_published() {
             self.published.add_shopper(record.received_at);
         }
@@ -500,6 +516,7 @@ impl Facts {
         if let Some(item) = &event.item {
             let item = self.intern_item(offset, item);
             self.searches.observe(event, item);
+            self.shown.observe(&event.event_type, shopper, item, event.at.0);
         }
         if let Some(interaction) = self.interaction(event) {
             self.histories.push(&interaction);

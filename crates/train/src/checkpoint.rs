@@ -515,6 +515,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if facts.searches != Default::default() {
         parts.insert("facts.searches".to_string(), checksum(&facts.searches));
     }
+    if !facts.shown.is_empty() {
+        parts.insert("facts.shown".to_string(), checksum(&facts.shown));
+    }
     if let Some(encoded) = facts.encoded_items() {
         parts.insert("facts.encoded".to_string(), checksum(encoded));
         parts.insert("learned.vectors".to_string(), checksum(ensemble.catalogue.vectors()));

@@ -17,9 +17,14 @@
 //! that asks for more is cut there and says `too_deep`.
 
 mod diversify;
+mod dpp;
 mod explain;
 mod explore;
+mod fatigue;
+mod greedy;
 mod kept_places;
+mod likeness;
+mod mmr;
 mod rank;
 mod retrieve;
 mod rules;
@@ -39,6 +44,7 @@ use accrue_store::ItemIdx;
 use self::diversify::diversify;
 use self::explain::explain;
 use self::explore::explore;
+use self::fatigue::tire;
 use self::kept_places::KeptPlaces;
 use self::rank::rank;
 use self::retrieve::Retrieval;
@@ -130,6 +136,7 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
             let n_before = list.len();
             work.time(Stage::Rerank, || {
                 let ranked = ranked.filter(|candidate| pinned.is_free(&situation, candidate.item));
+                let ranked = tire(&situation, ranked).into_iter();
                 let ranked = reorder(&situation, ranked, &mut buried).into_iter();
                 let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
                 let placed = kept.fill(&situation, distinct, diversify::reach(&situation, &of_tier));

@@ -15,12 +15,14 @@ use accrue_event::{SettingFault, nearest};
 use accrue_model::Part;
 use serde::{Deserialize, Serialize};
 
-pub use self::settings::{DiversitySettings, SceneSettings};
+pub use self::settings::{CapsSettings, DiversitySettings, FatigueSettings, SceneSettings};
 use crate::Seen;
 use crate::page::sources::{self, Source};
 
 /// Candidates of all sources of a page, at most.
 pub(crate) const MAX_CANDIDATES: usize = 100_000;
+/// Places of a list.
+pub(crate) const MAX_PLACES: usize = 10_000;
 /// The part of the expected first purchases for which the scene `home` keeps places.
 const HOME_ROOM: f32 = 0.5;
 
@@ -37,6 +39,56 @@ pub enum Rest {
     Never,
 }
 
+/// How diverse places are filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiversityKind {
+    /// By maximal marginal relevance: unlike the likest item above.
+    #[default]
+    Mmr,
+    /// By a determinantal point process: unlike all items above together.
+    Dpp,
+}
+
+/// What makes items alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LikeBy {
+    /// Rare words, brands, categories and tags that descriptions have in common.
+    Descriptions,
+    /// Vectors of an encoder, or, without one, rows of matrix factorization.
+    Vectors,
+    /// Common categories.
+    Categories,
+    /// The same brand.
+    Brands,
+}
+
+/// How unlike the items of a scene are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Diversity {
+    pub strength: f32,
+    pub kind: DiversityKind,
+    pub by: Vec<LikeBy>,
+    /// Places of the list that are diversified, from the top.
+    pub places: usize,
+}
+
+/// How many items of one kind may stand within so many places of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caps {
+    pub category: Option<usize>,
+    pub brand: Option<usize>,
+    pub per: usize,
+}
+
+/// From which impression on each one lowers an item, and by how much.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Fatigue {
+    pub after: u32,
+    pub strength: f32,
+}
+
 /// A scene with all that it leaves unsaid filled in.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
@@ -47,7 +99,9 @@ pub(crate) struct Scene {
     pub seen: Seen,
     pub seen_pinned: bool,
     pub room_for_new: f32,
-    pub diversity: f32,
+    pub diversity: Diversity,
+    pub caps: Option<Caps>,
+    pub fatigue: Option<Fatigue>,
 }
 
 impl Scene {
@@ -60,7 +114,14 @@ impl Scene {
             seen: Seen::Keep,
             seen_pinned: false,
             room_for_new: 0.0,
-            diversity: 0.0,
+            diversity: Diversity {
+                strength: 0.0,
+                kind: DiversityKind::Mmr,
+                by: vec![LikeBy::Descriptions],
+                places: MAX_PLACES,
+            },
+            caps: None,
+            fatigue: None,
         }
     }
 
@@ -98,7 +159,20 @@ impl Scene {
             seen: Some(seen.into()),
             seen_pinned: Some(self.seen_pinned),
             room_for_new: Some(self.room_for_new),
-            diversity: Some(DiversitySettings { strength: Some(self.diversity) }),
+            diversity: Some(DiversitySettings {
+                strength: Some(self.diversity.strength),
+                kind: Some(self.diversity.kind),
+                by: Some(self.diversity.by.clone()),
+                places: Some(self.diversity.places),
+            }),
+            caps: Some(match self.caps {
+                Some(Caps { category, brand, per }) => CapsSettings { category, brand, per: Some(per) },
+                None => CapsSettings::default(),
+            }),
+            fatigue: Some(match self.fatigue {
+                Some(Fatigue { after, strength }) => FatigueSettings { after: Some(after), strength: Some(strength) },
+                None => FatigueSettings::default(),
+            }),
         }
     }
 }

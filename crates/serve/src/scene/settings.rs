@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use accrue_event::{EventType, SettingFault, nearest};
 use serde::{Deserialize, Serialize};
 
-use super::{Rest, Scene};
+use super::{Caps, DiversityKind, Fatigue, LikeBy, MAX_PLACES, Rest, Scene};
 use crate::Seen;
 use crate::page::sources::{self, MAX_LIMIT};
 
@@ -46,6 +46,12 @@ pub struct SceneSettings {
     /// How unlike the items are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diversity: Option<DiversitySettings>,
+    /// How many items of one kind stand together, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caps: Option<CapsSettings>,
+    /// How far items are lowered that the shopper was shown often and did not choose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fatigue: Option<FatigueSettings>,
 }
 
 /// How unlike each other the items of a scene are.
@@ -53,6 +59,42 @@ pub struct SceneSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct DiversitySettings {
     /// How much diversity weighs against score, 0 to 1, where a request does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strength: Option<f32>,
+    /// How diverse places are filled: `mmr` or `dpp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<DiversityKind>,
+    /// What makes items alike: `descriptions`, `vectors`, `categories`, `brands`; the mean of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Vec<LikeBy>>,
+    /// Places of the list that are diversified, from the top; behind them the order is that of the scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub places: Option<usize>,
+}
+
+/// How many items of one kind may stand together. Without `category` and `brand` there is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CapsSettings {
+    /// Items of one category among `per` places, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<usize>,
+    /// Items of one brand among `per` places, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brand: Option<usize>,
+    /// Consecutive places of the list that are counted together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per: Option<usize>,
+}
+
+/// How far items are lowered that the shopper was shown often. Without `after` none is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FatigueSettings {
+    /// The impression since the last choice of the item from which on each one counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u32>,
+    /// What each one lowers the score by, a logarithm of a probability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strength: Option<f32>,
 }
@@ -112,6 +154,12 @@ impl SceneSettings {
         if let Some(diversity) = &self.diversity {
             diversity.apply_to(scene).map_err(|fault| fault.within("diversity"))?;
         }
+        if let Some(caps) = &self.caps {
+            scene.caps = caps.read().map_err(|fault| fault.within("caps"))?;
+        }
+        if let Some(fatigue) = &self.fatigue {
+            scene.fatigue = fatigue.read().map_err(|fault| fault.within("fatigue"))?;
+        }
         Ok(())
     }
 
@@ -138,9 +186,48 @@ impl DiversitySettings {
     fn apply_to(&self, scene: &mut Scene) -> Result<(), SettingFault> {
         if let Some(strength) = self.strength {
             SettingFault::check("strength", strength, 0.0..=1.0)?;
-            scene.diversity = strength;
+            scene.diversity.strength = strength;
+        }
+        scene.diversity.kind = self.kind.unwrap_or(scene.diversity.kind);
+        if let Some(by) = &self.by {
+            let is_twice = |(place, kind)| by[..place].contains(kind);
+            if by.is_empty() || by.iter().enumerate().any(is_twice) {
+                let expected = "a list of descriptions, vectors, categories, brands, each at most once";
+                return Err(SettingFault::new("by", format!("{by:?}").to_lowercase(), expected));
+            }
+            scene.diversity.by = by.clone();
+        }
+        if let Some(places) = self.places {
+            SettingFault::check("places", places, 1..=MAX_PLACES)?;
+            scene.diversity.places = places;
         }
         Ok(())
+    }
+}
+
+/// Places that caps count together where the scene does not say it.
+const PER: usize = 10;
+/// What an impression lowers a score by where the scene does not say it: its probability by a third.
+const TIRED: f32 = 0.4;
+
+impl CapsSettings {
+    fn read(&self) -> Result<Option<Caps>, SettingFault> {
+        let per = self.per.unwrap_or(PER);
+        SettingFault::check("per", per, 2..=100)?;
+        for (key, most) in [("category", self.category), ("brand", self.brand)] {
+            SettingFault::check(key, most.unwrap_or(1), 1..=per)?;
+        }
+        let is_limited = self.category.is_some() || self.brand.is_some();
+        Ok(is_limited.then_some(Caps { category: self.category, brand: self.brand, per }))
+    }
+}
+
+impl FatigueSettings {
+    fn read(&self) -> Result<Option<Fatigue>, SettingFault> {
+        let strength = self.strength.unwrap_or(TIRED);
+        SettingFault::check("strength", strength, 0.0..=5.0)?;
+        SettingFault::check("after", self.after.unwrap_or(1), 1..=1_000)?;
+        Ok(self.after.map(|after| Fatigue { after, strength }))
     }
 }
 

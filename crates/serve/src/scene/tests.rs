@@ -51,6 +51,15 @@ fn faults_name_the_setting_and_what_was_probably_meant() {
         ("[home]\nrest = 'no'", &["never"]),
         ("[home]\ndiversty = {}", &["diversty"]),
         ("[home.diversity]\nstrength = -1.0", &["home.diversity.strength", "0 to 1"]),
+        ("[home.diversity]\nkind = 'xquad'", &["mmr", "dpp"]),
+        ("[home.diversity]\nby = []", &["home.diversity.by", "descriptions"]),
+        ("[home.diversity]\nby = ['brands', 'brands']", &["home.diversity.by", "at most once"]),
+        ("[home.diversity]\nplaces = 0", &["home.diversity.places"]),
+        ("[home.caps]\nbrand = 0", &["home.caps.brand", "1 to 10"]),
+        ("[home.caps]\ncategory = 11", &["home.caps.category", "1 to 10"]),
+        ("[home.caps]\nper = 1", &["home.caps.per"]),
+        ("[home.fatigue]\nafter = 0", &["home.fatigue.after"]),
+        ("[home.fatigue]\nafter = 3\nstrength = inf", &["home.fatigue.strength"]),
     ] {
         let fault = read(toml).expect_err(toml);
         assert!(parts.iter().all(|part| fault.contains(part)), "{toml}: {fault}");
