@@ -7,7 +7,7 @@
 
 use std::collections::{BinaryHeap, HashSet};
 
-use accrue_event::Timestamp;
+use accrue_event::{DAY_MS, Timestamp};
 use accrue_model::Scored;
 use accrue_store::ItemIdx;
 
@@ -102,7 +102,7 @@ impl Shop<'_> {
         let may = |item: ItemIdx| shop.may_recommend(item, list.filter.as_ref()) && !rules.hides(self, item);
         let newest = self.newest().filter(|&(_, item)| may(item));
         let first = newest.filter(|&(_, item)| variants.is_first(item)).take(n);
-        let scored = first.map(|(at_ms, item)| Scored { item, score: at_ms as f32 / 86_400_000.0 });
+        let scored = first.map(|(at_ms, item)| Scored { item, score: at_ms as f32 / DAY_MS as f32 });
         let items = self.list(scored, ReasonCode::NewItem, "new in the shop");
         self.full_list(items, n, Vec::new())
     }
