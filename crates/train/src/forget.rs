@@ -101,7 +101,7 @@ impl People<'_> {
 /// If the log cannot be read.
 pub fn with_other_spellings(log: &mut LogReader, users: &BTreeSet<UserId>) -> Result<BTreeSet<UserId>, TrainError> {
     let mut found = users.clone();
-    let addresses: BTreeSet<String> = users.iter().filter_map(|user| address(user)).collect();
+    let addresses: BTreeSet<String> = users.iter().filter_map(address).collect();
     if addresses.is_empty() {
         return Ok(found);
     }
