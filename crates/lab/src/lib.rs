@@ -6,6 +6,7 @@
 mod arms;
 mod auto;
 mod calibration;
+mod click_protocol;
 mod cost;
 mod error;
 mod evaluation;
@@ -29,6 +30,9 @@ mod stream;
 pub use arms::{ArmsReport, ArmsSettings, OverShops, Treatment, evaluate_arms};
 pub use auto::{AutoReport, Budget, Trial, evaluate_auto};
 pub use calibration::{Coverage, CoverageSettings, score_coverage};
+pub use click_protocol::{
+    CTR, ClickFigures, ClickReport, ClickRequest, DecileFigures, PredictedClick, evaluate_clicks,
+};
 pub use cost::Cost;
 pub use error::LabError;
 pub use evaluation::{DataFigures, Prediction, RankingReport, Request, Stage, evaluate_files};
