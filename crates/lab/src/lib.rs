@@ -43,6 +43,6 @@ pub use policy::{Mode, Span};
 pub use protocol::{Protocol, ProtocolSettings};
 pub use rating_protocol::{PredictedRating, RatingReport, evaluate_ratings};
 pub use read::{Data, Row, Table};
-pub use report::{Block, DriftFigures, Report, Week};
+pub use report::{Block, DriftFigures, ImpressionFigures, Report, Week};
 pub use risk::{RiskReport, RiskRun, RiskSettings, evaluate_risk};
 pub use stream::{StreamData, StreamSettings, Unit, evaluate_stream};

@@ -1,17 +1,19 @@
-//! Pairs: a weight for every feature and every pair of features, and a factorization machine, learned row by row.
+//! Pairs: a weight for every feature and every pair of features, and field-aware vectors, learned row by row.
 //!
 //! ```text
-//! logit = b + Σ_i w_i x_i + Σ_{i<j} (p_{h(i,j)} + ⟨v_i, v_j⟩) x_i x_j
+//! logit = b + Σ_i w_i x_i + Σ_{i<j} (p_{h(i,j)} + ⟨v_{i,field(j)}, v_{j,field(i)}⟩) x_i x_j
 //! ```
 //!
 //! The weights of pairs (Chang et al., *Training and testing low-degree polynomial data mappings via linear SVM*, JMLR
-//! 2010) remember what often came together; the vectors generalise to pairs that never did. Pairs are hashed into a
-//! table of fixed size (Weinberger et al., *Feature hashing for large scale multitask learning*, ICML 2009). Each number
-//! has a step size of its own: Adagrad (Duchi, Hazan and Singer, JMLR 2011). One row costs a few hundred additions, so
-//! this is the model for a stream that is read once; the networks need several passes.
+//! 2010) remember what often came together; the vectors generalise to pairs that never did. A feature has a vector for
+//! each field that it meets: Juan, Zhuang, Chin and Lin, *Field-aware factorization machines for CTR prediction* (RecSys
+//! 2016). Pairs are hashed into a table of fixed size (Weinberger et al., *Feature hashing for large scale multitask
+//! learning*, ICML 2009), and so are vectors where there would be too many. Each number has a step size of its own:
+//! Adagrad (Duchi, Hazan and Singer, JMLR 2011). A row costs a few thousand operations, so this is the model for a stream
+//! that is read once; the networks need several passes.
 
-use accrue_kernel::{sigmoid, softplus};
-use accrue_tensor::{Init, TensorError};
+use accrue_kernel::{Draws, PAIR_LANES, RowPair, pair_adagrad, pair_dots, prefetch, sigmoid, softplus};
+use accrue_tensor::TensorError;
 use serde::{Deserialize, Serialize};
 
 use super::model::ClickModel;
@@ -21,8 +23,8 @@ use crate::collaborative::FitError;
 
 /// The stream of the first vectors.
 const VECTORS: u64 = 0x636c_6963_0003;
-/// Added to the square roots of sums of squared gradients.
-const EPSILON: f32 = 1e-6;
+/// Vectors, at most; beyond that features share them.
+const MAX_VECTORS: usize = 1 << 21;
 /// Features of a row that form pairs, at most; the others have only their own weights.
 const MAX_PAIRED: usize = 64;
 
@@ -38,6 +40,10 @@ pub struct PairsSettings {
     pub vector_rate: f64,
     /// Deviation of a vector's first numbers.
     pub deviation: f64,
+    /// What sums of squared gradients of weights begin with: the larger, the shorter the first steps.
+    pub squares: f64,
+    /// The same of vectors.
+    pub vector_squares: f64,
     /// How it is trained; step sizes, `l2` and `averaging` are for networks.
     #[serde(flatten)]
     pub training: ClickTraining,
@@ -46,7 +52,8 @@ pub struct PairsSettings {
 impl Default for PairsSettings {
     fn default() -> Self {
         let training = ClickTraining { d: 8, epochs: 20, patience: 1, averaging: 0.0, l2: 0.0, ..Default::default() };
-        Self { bits: 22, rate: 0.1, vector_rate: 0.1, deviation: 0.1, training }
+        let (rate, vector_rate, deviation, squares, vector_squares) = (0.05, 0.2, 0.1, 0.1, 0.03);
+        Self { bits: 20, rate, vector_rate, deviation, squares, vector_squares, training }
     }
 }
 
@@ -60,7 +67,7 @@ struct Weight {
 impl Weight {
     fn step(&mut self, rate: f32, gradient: f32) {
         self.squares += gradient * gradient;
-        self.value -= rate * gradient / (self.squares.sqrt() + EPSILON);
+        self.value -= rate * gradient / self.squares.sqrt();
     }
 }
 
@@ -69,14 +76,14 @@ impl Weight {
 pub struct Pairs {
     settings: PairsSettings,
     seed: u64,
-    n_rows: usize,
+    shape: ClickShape,
     bias: Weight,
     own: Vec<Weight>,
     pairs: Vec<Weight>,
-    /// `[n_rows, d]`
+    /// Width of a vector: a multiple of [`PAIR_LANES`], the rest of it 0.
+    width: usize,
+    /// Vectors, each followed by the sums of its squared gradients. `[vectors, 2 · width]`
     vectors: Vec<f32>,
-    /// Sums of squared gradients of the vectors. `[n_rows, d]`
-    squares: Vec<f32>,
     scratch: Scratch,
 }
 
@@ -84,8 +91,10 @@ pub struct Pairs {
 #[derive(Clone, Debug, Default)]
 struct Scratch {
     features: Vec<Feature>,
-    places: Vec<(u32, f32)>,
-    sum: Vec<f32>,
+    /// For each pair the place of its weight.
+    places: Vec<u32>,
+    /// For each pair its vectors, and the product of its values.
+    rows: Vec<RowPair>,
 }
 
 /// Where the weight of a pair is. A function of both features alone, the smaller first.
@@ -96,58 +105,52 @@ fn place(one: u32, other: u32, mask: u64) -> u32 {
 }
 
 impl Pairs {
+    /// The vector of a feature for a field that it meets.
+    fn vector(&self, feature: &Feature, field: u32) -> u32 {
+        ((feature.row as usize * self.shape.n_fields + field as usize) % MAX_VECTORS) as u32
+    }
+
     /// Fills `scratch` with what the row's logit is made of, and returns the logit.
     fn forward(&self, features: &[Feature], scratch: &mut Scratch) -> f32 {
-        let d = self.settings.training.d;
         let mask = self.pairs.len() as u64 - 1;
-        let Scratch { features: known, places, sum } = scratch;
+        let Scratch { features: known, places, rows } = scratch;
         known.clear();
-        known.extend(features.iter().filter(|feature| (feature.row as usize) < self.n_rows));
+        let is_known = |feature: &&Feature| {
+            (feature.row as usize) < self.shape.n_rows && (feature.field as usize) < self.shape.n_fields
+        };
+        known.extend(features.iter().filter(is_known));
         places.clear();
-        sum.clear();
-        sum.resize(d, 0.0);
-        let mut logit = self.bias.value;
-        for (nth, feature) in known.iter().enumerate() {
-            logit += self.own[feature.row as usize].value * feature.value;
-            if nth >= MAX_PAIRED {
-                continue;
-            }
+        rows.clear();
+        for (nth, feature) in known.iter().take(MAX_PAIRED).enumerate() {
             for other in &known[..nth] {
-                places.push((place(feature.row, other.row, mask), feature.value * other.value));
+                let place = place(feature.row, other.row, mask);
+                let (one, other_row) = (self.vector(feature, other.field), self.vector(other, feature.field));
+                prefetch(&self.pairs[place as usize..][..1]);
+                for row in [one, other_row] {
+                    prefetch(&self.vectors[row as usize * 2 * self.width..][..2 * self.width]);
+                }
+                places.push(place);
+                rows.push(RowPair { one, other: other_row, factor: feature.value * other.value });
             }
-            let vector = &self.vectors[feature.row as usize * d..][..d];
-            let mut inner = 0.0;
-            for (sum, &x) in sum.iter_mut().zip(vector) {
-                let x = x * feature.value;
-                inner += *sum * x;
-                *sum += x;
-            }
-            logit += inner;
         }
-        places.iter().fold(logit, |logit, &(place, value)| logit + self.pairs[place as usize].value * value)
+        let own = |feature: &Feature| self.own[feature.row as usize].value * feature.value;
+        let linear: f32 = known.iter().map(own).sum();
+        let crossed = |(&place, pair): (&u32, &RowPair)| self.pairs[place as usize].value * pair.factor;
+        let crossed: f32 = places.iter().zip(&*rows).map(crossed).sum();
+        self.bias.value + linear + crossed + pair_dots(rows, self.width, &self.vectors)
     }
 
     /// Learns a row whose logit has this slope; `scratch` is that of its forward pass.
     fn backward(&mut self, slope: f32, scratch: &Scratch) {
-        let d = self.settings.training.d;
         let (rate, vector_rate) = (self.settings.rate as f32, self.settings.vector_rate as f32);
         self.bias.step(rate, slope);
-        for &(place, value) in &scratch.places {
-            self.pairs[place as usize].step(rate, slope * value);
+        for feature in &scratch.features {
+            self.own[feature.row as usize].step(rate, slope * feature.value);
         }
-        for (nth, feature) in scratch.features.iter().enumerate() {
-            let row = feature.row as usize;
-            self.own[row].step(rate, slope * feature.value);
-            if nth >= MAX_PAIRED {
-                continue;
-            }
-            let (vector, squares) = (&mut self.vectors[row * d..][..d], &mut self.squares[row * d..][..d]);
-            for ((x, square), &sum) in vector.iter_mut().zip(squares).zip(&scratch.sum) {
-                let gradient = slope * feature.value * (sum - *x * feature.value);
-                *square += gradient * gradient;
-                *x -= vector_rate * gradient / (square.sqrt() + EPSILON);
-            }
+        for (&place, pair) in scratch.places.iter().zip(&scratch.rows) {
+            self.pairs[place as usize].step(rate, slope * pair.factor);
         }
+        pair_adagrad(&scratch.rows, self.width, slope, vector_rate, &mut self.vectors);
     }
 }
 
@@ -161,19 +164,23 @@ impl ClickModel for Pairs {
     fn new(settings: &PairsSettings, shape: ClickShape, seed: u64) -> Result<Self, FitError> {
         settings.training.check()?;
         FitError::check((1..=28).contains(&settings.bits), "bits", settings.bits, "a whole number from 1 to 28")?;
-        let rates = [("rate", settings.rate), ("vector_rate", settings.vector_rate), ("deviation", settings.deviation)];
-        for (name, rate) in rates {
-            FitError::check((0.0..1e3).contains(&rate), name, rate, "a number of at least 0")?;
+        let PairsSettings { rate, vector_rate, deviation, squares, vector_squares, .. } = *settings;
+        for (name, value) in [("rate", rate), ("vector_rate", vector_rate), ("deviation", deviation)] {
+            FitError::check((0.0..1e3).contains(&value), name, value, "a number of at least 0")?;
         }
+        for (name, value) in [("squares", squares), ("vector_squares", vector_squares)] {
+            FitError::check((1e-9..1e9).contains(&value), name, value, "a number above 0")?;
+        }
+        let first = Weight { value: 0.0, squares: squares as f32 };
         let mut model = Self {
             settings: settings.clone(),
             seed,
-            n_rows: 0,
-            bias: Weight::default(),
+            shape: ClickShape { n_rows: 0, ..shape },
+            bias: first,
             own: Vec::new(),
-            pairs: vec![Weight::default(); 1 << settings.bits],
+            pairs: vec![first; 1 << settings.bits],
+            width: settings.training.d.next_multiple_of(PAIR_LANES),
             vectors: Vec::new(),
-            squares: Vec::new(),
             scratch: Scratch::default(),
         };
         model.grow(shape.n_rows);
@@ -181,16 +188,19 @@ impl ClickModel for Pairs {
     }
 
     fn grow(&mut self, n_rows: usize) {
-        let d = self.settings.training.d;
-        let init = Init::Normal { deviation: self.settings.deviation as f32 };
-        for row in self.n_rows..n_rows {
-            let begin = self.vectors.len();
-            self.vectors.resize(begin + d, 0.0);
-            init.fill(self.seed ^ VECTORS, row as u64, [1, d], &mut self.vectors[begin..]);
+        let (d, width) = (self.settings.training.d, self.width);
+        self.shape.n_rows = self.shape.n_rows.max(n_rows);
+        let first = Weight { value: 0.0, squares: self.settings.squares as f32 };
+        self.own.resize(self.shape.n_rows, first);
+        let n_vectors = (self.shape.n_rows * self.shape.n_fields).min(MAX_VECTORS);
+        let first = self.vectors.len() / (2 * width);
+        self.vectors.resize(n_vectors * 2 * width, self.settings.vector_squares as f32);
+        for vector in first..n_vectors {
+            let mut draws = Draws::new(self.seed, VECTORS, vector as u64);
+            let values = &mut self.vectors[vector * 2 * width..][..width];
+            values.fill(0.0);
+            values[..d].iter_mut().for_each(|value| *value = self.settings.deviation as f32 * draws.normal());
         }
-        self.n_rows = self.n_rows.max(n_rows);
-        self.own.resize(self.n_rows, Weight::default());
-        self.squares.resize(self.n_rows * d, 0.0);
     }
 
     fn step(&mut self, rows: &ClickRows, chosen: &[u32], _: f32, _: usize) -> Result<f64, TensorError> {
@@ -241,6 +251,6 @@ impl ClickModel for Pairs {
     }
 
     fn n_params(&self) -> u64 {
-        (1 + self.own.len() + self.pairs.len() + self.vectors.len()) as u64
+        (1 + self.own.len() + self.pairs.len() + self.vectors.len() / 2) as u64
     }
 }

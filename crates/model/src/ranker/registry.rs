@@ -184,7 +184,7 @@ macro_rules! click_models {
 }
 
 click_models! {
-    "pairs" "A weight for every pair of features, and a factorization machine, learned row by row." => Pairs,
+    "pairs" "A weight for every pair of features, and field-aware vectors, learned row by row." => Pairs,
     "fm" "A factorization machine." => FmModel,
     "deepfm" "A factorization machine and a perceptron over the same vectors (DeepFM)." => DeepFmModel,
     "dcn-v2" "Cross layers beside a perceptron (DCN-v2)." => DcnModel,
