@@ -7,7 +7,8 @@
 //! visitors, also in the record.
 
 use accrue_serve::{
-    Degraded, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Shop, Visitor,
+    Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
+    Shop, Visitor,
 };
 use accrue_store::{Assignment, Offset, Page, Served};
 
@@ -16,6 +17,7 @@ use crate::error::EngineError;
 use crate::running::Running;
 use crate::status::IndexState;
 use crate::traffic::Treatment;
+use crate::what_if;
 
 /// An answer to a visitor.
 #[derive(Clone, Debug)]
@@ -38,9 +40,11 @@ impl Engine {
         let first_position = request.offset;
         let visit = request.visit.clone().map(|visit| (visit, request.scene.clone().unwrap_or_default()));
         let mut request = request;
+        let is_inline = request.events.is_some();
         if let Some((visit, scene)) = &visit {
             request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
         }
+        let asked = what_if::asked(&request);
         let answered = self.answer(id, &visitor, |_, shop, treatment| {
             let request = RecommendRequest {
                 visitor: visitor.clone(),
@@ -63,6 +67,8 @@ impl Engine {
         self.record(id, || Served {
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),
+            // A page of an inline history cannot be made again.
+            asked: if is_inline { Box::default() } else { asked.to_record() },
             ..served(id, Page::Recommend, &visitor, first_position, arm, (answer.version, answer.offset), &answer.items)
         });
         Ok(answered)
@@ -92,6 +98,13 @@ impl Engine {
             served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
         });
         Ok(answered)
+    }
+
+    /// How probable it is that a visitor clicks on, puts into the cart and buys the items of a page. The shared models
+    /// answer, whatever arm the visitor is in; nothing is recorded.
+    pub fn predict(&self, request: PredictRequest) -> Prediction {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        self.with_shop(|shop| shop.predict(&PredictRequest { visitor, ..request }))
     }
 
     /// Decides how the visitor is answered, and has the answer made under that.
@@ -148,5 +161,6 @@ fn served(
         propensities: Vec::new(),
         arm: arm.clone(),
         ranks: Vec::new(),
+        asked: Box::default(),
     }
 }

@@ -93,6 +93,13 @@ impl ReadScenes {
         Self { of_settings: of_settings.clone(), known: ArcSwap::from_pointee((Offset(0), read)) }
     }
 
+    /// The scenes in force under these facts, as they were written.
+    pub fn written_in_force(of_settings: &WrittenScenes, facts: &Facts) -> WrittenScenes {
+        let mut all = of_settings.clone();
+        all.extend(written(facts));
+        all
+    }
+
     /// The scenes in force under these facts. They are read again after each change.
     pub fn of(&self, facts: &Facts) -> Arc<(Offset, Scenes)> {
         let known = self.known.load_full();

@@ -830,6 +830,7 @@ mod tests {
             propensities: Vec::new(),
             arm: None,
             ranks: Vec::new(),
+            asked: Box::default(),
         };
         assert_eq!(served.propensity(0), 1.0, "where nothing was drawn");
         let before = fold(vec![event("1", "ann", "mug", 1)]);

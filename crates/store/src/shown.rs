@@ -7,7 +7,7 @@
 //! of each shopper the [`ITEMS`] items that were shown last are kept. An item that was not shown for [`FORGOTTEN_DAYS`]
 //! begins again at 0.
 
-use accrue_event::EventType;
+use accrue_event::{DAY_MS, EventType};
 use serde::{Deserialize, Serialize};
 
 use crate::{ItemIdx, PagedMap, ShopperIdx};
@@ -18,8 +18,6 @@ const SLOTS: u32 = 131_072;
 const ITEMS: usize = 24;
 /// Days without an impression after which an item begins again.
 const FORGOTTEN_DAYS: u32 = 14;
-/// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
 /// Places in a page of a checkpoint.
 const PAGE: usize = 256;
 

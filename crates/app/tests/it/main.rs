@@ -34,3 +34,4 @@ mod search_pages;
 mod search_words;
 mod server;
 mod versions;
+mod what_if;

@@ -122,3 +122,23 @@ fn stages_are_counted() {
         assert_eq!(value(&format!("accrue_page_stage_fallbacks_total{{stage=\"{stage}\"}}")), 0.0);
     }
 }
+
+#[test]
+fn the_scenes_of_one_visit_show_nothing_twice() {
+    let shop = shop(&Config::default());
+    let ask = |scene: &str, offset: usize, visit: Option<&str>| {
+        shop.post("/v1/recommend", &json!({"user": "u1", "scene": scene, "n": 8, "offset": offset, "visit": visit}))
+            .json()
+    };
+    let home = ask("home", 0, Some("v1"));
+    let more = ask("home", 8, Some("v1"));
+    let basket = ask("basket", 0, Some("v1"));
+    let shown: Vec<&str> = ids(&home).into_iter().chain(ids(&more)).collect();
+    assert_eq!(ids(&home), ids(&ask("home", 0, Some("v1"))), "the same scene shows what it showed");
+    assert!(ids(&basket).len() == 8 && ids(&basket).iter().all(|id| !shown.contains(id)), "{basket}");
+    assert!(ids(&ask("basket", 0, None)).iter().any(|id| shown.contains(id)));
+    assert!(ids(&ask("basket", 0, Some("v2"))).iter().any(|id| shown.contains(id)));
+    assert_eq!(ids(&shop.get("/v1/recommend/u1?scene=basket&n=8&visit=v1").json()), ids(&basket));
+    let long = "v".repeat(300);
+    shop.post("/v1/recommend", &json!({"visit": long})).problem(400, "invalid_value");
+}

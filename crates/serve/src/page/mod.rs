@@ -34,6 +34,7 @@ pub(crate) mod sources;
 #[cfg(test)]
 mod tests;
 mod variants;
+mod why;
 mod work;
 
 use std::borrow::Cow;
@@ -50,6 +51,7 @@ use self::rank::rank;
 use self::retrieve::Retrieval;
 use self::rules::{Pinned, reorder};
 pub(crate) use self::variants::Variants;
+pub use self::why::{Why, WithoutEvent};
 use self::work::Work;
 pub use self::work::{PageWork, Stage, StageWork};
 use crate::rules::ActiveRules;
@@ -111,13 +113,24 @@ impl Shop<'_> {
 fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendation {
     let about: Vec<ItemIdx> = request.items.iter().filter_map(|item| shop.facts.items.get(item.as_str())).collect();
     let past = shop.past(&request.visitor, request.events.as_deref(), &about);
+    make_after(shop, request, &about, &past, work)
+}
+
+/// The same for this past, and for the items that the page is about.
+fn make_after(
+    shop: Shop<'_>,
+    request: &RecommendRequest,
+    about: &[ItemIdx],
+    past: &VisitorHistory,
+    work: &Work,
+) -> Recommendation {
     let context = past.context(&shop, request.circumstances());
     let rules = ActiveRules::of(&shop, None, request.filter.as_ref());
     let scene = shop.scenes.of(request.scene.as_deref());
     with_scratch(|prepared| {
         shop.version.ensemble.prepare(&context, prepared);
         prepared.score_by(request.part);
-        let (about, past, rules) = (&*about, &past, &rules);
+        let rules = &rules;
         let situation = Situation { shop, request, about, past, context, prepared, rules, scene, work };
 
         let places = slots::places(request);
@@ -136,8 +149,11 @@ fn make(shop: Shop<'_>, request: &RecommendRequest, work: &Work) -> Recommendati
             let n_before = list.len();
             work.time(Stage::Rerank, || {
                 let ranked = ranked.filter(|candidate| pinned.is_free(&situation, candidate.item));
-                let ranked = tire(&situation, ranked).into_iter();
-                let ranked = reorder(&situation, ranked, &mut buried).into_iter();
+                let ranked = match scene.fatigue {
+                    Some(_) => reorder(&situation, tire(&situation, ranked).into_iter(), &mut buried),
+                    None => reorder(&situation, ranked, &mut buried),
+                };
+                let ranked = ranked.into_iter();
                 let distinct = ranked.filter(|candidate| variants.is_first(candidate.item));
                 let placed = kept.fill(&situation, distinct, diversify::reach(&situation, &of_tier));
                 list.extend(diversify(&situation, placed, of_tier));

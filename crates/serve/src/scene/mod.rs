@@ -142,13 +142,7 @@ impl Scene {
 
     /// What the scene does, in the form in which it is written.
     fn written(&self) -> SceneSettings {
-        let seen = match &self.seen {
-            Seen::AsScene | Seen::Keep => "keep".to_owned(),
-            Seen::Drop => "drop".to_owned(),
-            Seen::DropTypes(types) => {
-                format!("drop:{}", types.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(","))
-            }
-        };
+        let seen = settings::seen_text(&self.seen).unwrap_or_else(|| "keep".to_owned());
         let limited = self.sources.iter().filter_map(|(source, limit)| Some((source.name.into(), (*limit)?)));
         SceneSettings {
             like: None,
@@ -174,6 +168,19 @@ impl Scene {
                 None => FatigueSettings::default(),
             }),
         }
+    }
+}
+
+impl Seen {
+    /// The text in which requests and records say it; `None` is what the scene says.
+    pub fn text(&self) -> Option<String> {
+        settings::seen_text(self)
+    }
+
+    /// Reads `keep`, `drop`, or `drop:` with types of events; `None` if it is none of these. What the types are is not
+    /// checked.
+    pub fn read(text: &str) -> Option<Self> {
+        settings::read_seen(text)
     }
 }
 

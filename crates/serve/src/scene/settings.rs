@@ -99,9 +99,21 @@ pub struct FatigueSettings {
     pub strength: Option<f32>,
 }
 
+/// The text of what is done with items chosen before; `None` is what the scene says.
+pub(super) fn seen_text(seen: &Seen) -> Option<String> {
+    match seen {
+        Seen::AsScene => None,
+        Seen::Keep => Some("keep".to_owned()),
+        Seen::Drop => Some("drop".to_owned()),
+        Seen::DropTypes(types) => {
+            Some(format!("drop:{}", types.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(",")))
+        }
+    }
+}
+
 /// Reads `keep`, `drop`, or `drop:` with types of events. `None` if it is none of these; what the types are is not
 /// checked.
-fn read_seen(text: &str) -> Option<Seen> {
+pub(super) fn read_seen(text: &str) -> Option<Seen> {
     match text.trim() {
         "" | "keep" => Some(Seen::Keep),
         "drop" => Some(Seen::Drop),

@@ -164,6 +164,7 @@ fn every_kind() -> Vec<Body> {
         propensities: vec![0.5, 0.25],
         arm,
         ranks: ranks.into(),
+        asked: r#"{"n":2,"scene":"home"}"#.into(),
     };
     let arm = Assignment { experiment: "variety".into(), arm: "b".into() };
     let (from, until) = (Offset(0), Offset(0));
