@@ -9,6 +9,7 @@ mod catalogue;
 mod circumstances;
 mod cli;
 mod connections;
+mod console;
 mod crash;
 mod datasets;
 mod demo;
