@@ -47,6 +47,7 @@ mod server;
 mod settings;
 mod site;
 mod status;
+mod storefront;
 mod suggest;
 mod synonyms;
 mod turns;

@@ -29,7 +29,7 @@ use super::site::Site;
 use super::turns::Turns;
 use super::{
     console, events, forget, items, listener, lists, middleware, probes, quality, quarantine, recommend, rules, search,
-    searches, status, suggest, synonyms, users, versions,
+    searches, status, storefront, suggest, synonyms, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -201,9 +201,8 @@ fn registry() -> Registry {
         .open(routes!(probes::healthz))
         .open(routes!(probes::readyz))
         .needs(Read, routes!(probes::metrics))
-        .open(routes!(probes::openapi))
-        .for_people("/", axum::routing::get(probes::welcome));
-    console::register(registry)
+        .open(routes!(probes::openapi));
+    console::register(storefront::register(registry))
 }
 
 /// The general part of the interface's description; the routes add themselves.

@@ -203,10 +203,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     if let Verb::Config = verb {
         return settings::run(&resolved, output);
     }
-    let site = Site { settings: settings::shown(&resolved) };
+    let site = Site { settings: settings::shown(&resolved), storefront: None };
     let context = Context { config: resolved.config, output };
     match verb {
-        Verb::Demo(arguments) => demo::run(context, arguments),
+        Verb::Demo(arguments) => demo::run(context, site, arguments),
         Verb::Serve(_) => serve::run(context, site),
         Verb::Ingest(arguments) => ingest::run(context, arguments),
         Verb::Quarantine(arguments) => quarantine::run(context, arguments),

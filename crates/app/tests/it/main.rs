@@ -10,6 +10,7 @@ mod circumstances;
 mod cli;
 mod connections;
 mod console;
+mod console_browser;
 mod crash;
 mod datasets;
 mod demo;

@@ -19,6 +19,9 @@ pub(super) static STYLE: Asset =
 pub(super) static SCRIPT: Asset =
     Asset { name: "console.js", kind: "text/javascript; charset=utf-8", content: include_str!("assets/console.js") };
 
+pub(super) static ICON: Asset =
+    Asset { name: "icon.svg", kind: "image/svg+xml", content: include_str!("assets/icon.svg") };
+
 impl Asset {
     /// Its address, which changes with its content.
     pub fn address(&self) -> String {
@@ -33,7 +36,7 @@ fn checksum(content: &str) -> u32 {
 
 /// Answers with a file.
 pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
-    let Some(asset) = [&STYLE, &SCRIPT].into_iter().find(|asset| asset.name == name) else {
+    let Some(asset) = [&STYLE, &SCRIPT, &ICON].into_iter().find(|asset| asset.name == name) else {
         return Err(Problem::new(Code::NotFound, "the console has no such file"));
     };
     let headers = [

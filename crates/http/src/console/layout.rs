@@ -4,7 +4,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use super::assets::{SCRIPT, STYLE};
+use super::assets::{ICON, SCRIPT, STYLE};
 use super::view::{View, encoded};
 use super::{Look, PAGES, Page, ROOT, login};
 
@@ -45,6 +45,7 @@ pub(super) fn document(frame: &Frame<'_>, body: Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · Accrue" }
+                link rel="icon" href=(ICON.address());
                 link rel="stylesheet" href=(STYLE.address());
                 script defer src=(SCRIPT.address()) data-stale=(texts.stale) {}
             }

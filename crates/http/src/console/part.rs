@@ -15,7 +15,7 @@ pub(super) struct Figure<'f> {
     pub label: &'f str,
     pub value: String,
     pub unit: &'f str,
-    /// The call that gives it.
+    /// The call that gives it; empty if none does.
     pub api: &'f str,
     /// Where it stands in the answer: names with dots between them. The script updates it; empty if it cannot.
     pub field: &'f str,
@@ -29,7 +29,7 @@ pub(super) fn figure(figure: Figure<'_>) -> Markup {
     let live = (!field.is_empty()).then_some(api);
     html! {
         div .figure {
-            dt { (label) " " (call(api)) }
+            dt { (label) @if !api.is_empty() { " " (call(api)) } }
             dd {
                 span .value data-api=[live] data-field=[live.map(|_| field)] data-form=[live.map(|_| form)] { (value) }
                 @if !unit.is_empty() { " " span .unit { (unit) } }
@@ -79,6 +79,8 @@ pub(super) struct Chart<'c> {
     pub x: &'c str,
     /// The fields that are drawn, with their names.
     pub series: &'c [(&'c str, &'c str)],
+    /// A field without which, or with 0 in which, an entry is not drawn; none if all are.
+    pub needs: Option<&'c str>,
     /// How values are written, as in a [`Figure`].
     pub form: &'c str,
     /// What is said while there is nothing to draw.
@@ -86,10 +88,11 @@ pub(super) struct Chart<'c> {
 }
 
 pub(super) fn chart(chart: &Chart<'_>) -> Markup {
-    let Chart { title, api, list, x, series, form, empty } = chart;
+    let Chart { title, api, list, x, series, needs, form, empty } = chart;
     let fields: Vec<&str> = series.iter().map(|(field, _)| *field).collect();
     html! {
-        figure .chart data-chart=(api) data-list=(list) data-x=(x) data-fields=(fields.join(" ")) data-form=(form) {
+        figure .chart data-chart=(api) data-list=(list) data-x=(x) data-fields=(fields.join(" ")) data-form=(form)
+            data-needs=[needs] {
             figcaption {
                 b { (title) } " " (call(api))
                 ul .legend {

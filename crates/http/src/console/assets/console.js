@@ -4,7 +4,8 @@
 (() => {
   const EVERY_MS = 5000;
   const stale = document.currentScript.dataset.stale;
-  const language = document.documentElement.lang;
+  // English with dates and times as most of the world writes them.
+  const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
   const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
   const write = {
     count: (n) => grouped.format(n),
@@ -35,8 +36,8 @@
       : grouped.format(x);
 
   function draw(chart, body) {
-    const { list, x, fields, form } = chart.dataset;
-    const entries = (body[list] ?? []).slice(-400);
+    const { list, x, fields, form, needs } = chart.dataset;
+    const entries = (body[list] ?? []).filter((entry) => !needs || entry[needs] > 0).slice(-400);
     const plot = chart.querySelector(".plot");
     const points = fields.split(" ").map((field) =>
       entries.map((entry, place) => [place, entry[field]]).filter(([, value]) => Number.isFinite(value)),

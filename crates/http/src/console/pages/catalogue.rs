@@ -186,7 +186,7 @@ fn counts(texts: &Texts, engine: &Engine) -> Markup {
         (texts.only_in_events, unknown),
     ];
     html! {
-        dl .figures.small {
+        dl .figures.five.small {
             @for (label, n) in figures {
                 (figure(Figure { label, value: count(n), unit: "", api: "/metrics", field: "", form: "", note: Markup::default() }))
             }

@@ -50,7 +50,7 @@ async fn page(view: View) -> Response {
 }
 
 fn plain(label: &str, value: String) -> Markup {
-    figure(Figure { label, value, unit: "", api: "/console/settings", field: "", form: "", note: Markup::default() })
+    figure(Figure { label, value, unit: "", api: "", field: "", form: "", note: Markup::default() })
 }
 
 fn about(texts: &Texts, experiment: &ExperimentSettings) -> Markup {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use accrue_engine::Engine;
 use accrue_event::{Item, ItemId};
-use accrue_serve::{IncompleteItems, ListRequest, Recommendation, Shop};
+use accrue_serve::{Degraded, IncompleteItems, ListRequest, Recommendation, Shop};
 use accrue_store::ItemIdx;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use maud::{Markup, html};
 
-use super::super::format::{count, filled, percent, time};
+use super::super::format::{clipped, count, filled, percent, time};
 use super::super::part::{empty, heading, item, said};
 use super::super::texts::Texts;
 use super::super::view::{View, encoded};
@@ -63,7 +63,7 @@ async fn page(view: View) -> Result<Response, Problem> {
     let similar = format!("/v1/items/{}/similar?n={N_SIMILAR}&fields=title,price", encoded(id));
     let body = html! {
         p { a href="/console/catalogue" { "← " (texts.catalogue) } }
-        p .lead { (shown.row.state.badge(texts)) " " (said(&title)) }
+        p { (shown.row.state.badge(texts)) }
         div .columns {
             section .card {
                 (heading(texts.description, Some(&format!("/v1/items/{}", encoded(id)))))
@@ -87,7 +87,7 @@ async fn page(view: View) -> Result<Response, Problem> {
             section .card { (heading(texts.variants, None)) (table(texts, &shown.variants)) }
         }
     };
-    Ok(view.page("/console/catalogue", texts.item, body))
+    Ok(view.page("/console/catalogue", &clipped(&title, 100), body))
 }
 
 fn look_up(engine: &Engine, id: &str) -> Result<Shown, Problem> {
@@ -154,7 +154,7 @@ fn who_chose(shop: &Shop<'_>, idx: ItemIdx) -> Choosers {
 
 fn fields(texts: &Texts, item: &Item) -> Markup {
     let list = |texts: &[Box<str>]| texts.join(", ");
-    let long = |text: &str| super::super::format::clipped(text, MAX_CHARS);
+    let long = |text: &str| clipped(text, MAX_CHARS);
     let of = |text: &Option<Box<str>>| text.as_deref().map(long).unwrap_or_default();
     let price = item.price.map(|price| format!("{price} {}", item.currency.as_deref().unwrap_or_default()));
     let lines: [(&str, String); 9] = [
@@ -225,7 +225,7 @@ fn choosers(texts: &Texts, choosers: &Choosers) -> Markup {
 
 fn neighbours(texts: &Texts, shown: &Shown) -> Markup {
     html! {
-        @for word in &shown.similar.degraded { p .notice.warn { (texts.degraded) " " code { (word) } } }
+        @if shown.similar.degraded.contains(&Degraded::NoNeighbours.name()) { p .soft { (texts.only_alike) } }
         ul .tiles {
             @for (row, score) in &shown.similar_rows {
                 li {

@@ -402,10 +402,17 @@ fn place_of(texts: &Texts, answer: &Answer, place: usize, listed: &Recommended, 
     }
 }
 
+/// The reason that says most about the shopper: the strongest that cites something they did, or else the strongest.
+fn telling(reasons: &[Reason]) -> Option<&Reason> {
+    let cites = |reason: &&Reason| reason.item.is_some() && reason.share > 0.0;
+    let strongest = |a: &&Reason, b: &&Reason| a.share.total_cmp(&b.share);
+    reasons.iter().filter(cites).max_by(strongest).or_else(|| reasons.iter().max_by(strongest))
+}
+
 fn reasons(texts: &Texts, reasons: &[Reason]) -> Markup {
     let most = reasons.iter().map(|reason| reason.share.abs()).fold(f32::MIN_POSITIVE, f32::max);
     html! {
-        @if let Some(strongest) = reasons.iter().max_by(|a, b| a.share.total_cmp(&b.share)) {
+        @if let Some(strongest) = telling(reasons) {
             details .reasons {
                 summary { (said(&strongest.text)) }
                 table .plain {

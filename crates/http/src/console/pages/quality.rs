@@ -42,11 +42,11 @@ async fn page(view: View) -> Response {
         (slices(texts, &status))
         section .charts {
             (chart(&Chart {
-                title: texts.ndcg_by_slice, api: HISTORY, list: "samples", x: "at", form: "ratio", empty: texts.chart_begins,
+                title: texts.ndcg_by_slice, api: HISTORY, list: "samples", x: "at", needs: None, form: "ratio", empty: texts.chart_begins,
                 series: &[("ndcg", texts.all), ("ndcg_first_time", texts.first_time), ("ndcg_repeat", texts.repeat)],
             }))
             (chart(&Chart {
-                title: texts.ndcg_by_version, api: VERSIONS, list: "versions", x: "offset", form: "ratio",
+                title: texts.ndcg_by_version, api: VERSIONS, list: "versions", x: "offset", needs: Some("examined"), form: "ratio",
                 empty: texts.no_versions, series: &[("ndcg", texts.this_version), ("ndcg_of_good", texts.good_version)],
             }))
         }
@@ -75,7 +75,7 @@ fn slices(texts: &Texts, status: &Status) -> Markup {
         (texts.repeat, &quality.repeat, "repeat.ndcg"),
     ];
     html! {
-        dl .figures {
+        dl .figures .five {
             @for (label, value, field, form) in recent {
                 (figure(Figure { label, value, unit: "", api: QUALITY, field, form, note: html! { (texts.over_latest) } }))
             }
@@ -176,7 +176,7 @@ fn challenger(view: &View, versions: &Versions) -> Markup {
             }
         }
         @if let Some(failed) = &challenger.failed { p .notice.bad { (clipped(failed, 600)) } }
-        @if view.permits(Scope::Admin) {
+        @if view.permits(Scope::Admin) && challenger.state != ChallengerState::Off {
             form method="post" action=(PATH) .row {
                 (view.form_token())
                 @if challenger.requested.is_some() {

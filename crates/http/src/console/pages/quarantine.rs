@@ -1,5 +1,6 @@
 //! Quarantine: records that the check refused, by reason; they are released or deleted here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_engine::QuarantinedRecord;
@@ -77,11 +78,11 @@ async fn page(view: View) -> Result<Response, Problem> {
 fn by_reason(view: &View) -> (u64, Vec<(Box<str>, u64)>) {
     view.server.engine.with_shop(|shop| {
         let quarantine = &shop.facts.quarantine;
-        let mut counts = std::collections::BTreeMap::<Box<str>, u64>::new();
+        let mut counts = BTreeMap::<&str, u64>::new();
         for reason in quarantine.values().take(MAX_COUNTED) {
-            *counts.entry(reason.clone()).or_default() += 1;
+            *counts.entry(reason).or_default() += 1;
         }
-        let mut counts: Vec<_> = counts.into_iter().collect();
+        let mut counts: Vec<(Box<str>, u64)> = counts.into_iter().map(|(reason, n)| (reason.into(), n)).collect();
         counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
         (quarantine.len() as u64, counts)
     })

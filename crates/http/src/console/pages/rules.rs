@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::super::form::Fields;
 use super::super::format::{clipped, time};
-use super::super::part::{badge, empty, heading, outcome, said};
+use super::super::part::{badge, empty, heading, item, outcome, said, title_of};
 use super::super::texts::Texts;
 use super::super::view::{View, encoded, redirect};
 use crate::problem::{Code, Problem};
@@ -22,6 +22,8 @@ const PATH: &str = "/console/rules";
 const RULES: &str = "/v1/rules";
 /// Rules on a page; there may be a thousand.
 const N: usize = 200;
+/// Items of a rule that are named; it may have a thousand.
+const N_ITEMS: usize = 5;
 const ACTIONS: [RuleAction; 4] = [RuleAction::Pin, RuleAction::Boost, RuleAction::Bury, RuleAction::Hide];
 
 pub(in super::super) fn routes() -> MethodRouter<Arc<Server>> {
@@ -86,7 +88,7 @@ fn table(view: &View, rules: &[ShopRule]) -> Markup {
                                 @if let Some(factor) = rule.factor { " × " (factor) }
                             }
                             td { (holds_for(texts, rule)) }
-                            td { (about(rule)) }
+                            td { (about(view, rule)) }
                             td { (period(texts, rule)) }
                             td {
                                 @if acts {
@@ -116,10 +118,26 @@ fn holds_for(texts: &Texts, rule: &ShopRule) -> Markup {
     }
 }
 
-fn about(rule: &ShopRule) -> Markup {
-    let ids: Vec<&str> = rule.items.iter().take(20).map(ItemId::as_str).collect();
+/// The items and the filter of a rule. A rule may name items that the catalogue does not have, which do nothing.
+fn about(view: &View, rule: &ShopRule) -> Markup {
+    let (texts, ids) = (view.texts(), &rule.items[..rule.items.len().min(N_ITEMS)]);
+    let named: Vec<(&str, Option<String>, bool)> = view.server.engine.with_shop(|shop| {
+        let of = |id: &'_ ItemId| {
+            let found = shop.facts.items.get(id.as_str());
+            let is_known = found.and_then(|found| shop.facts.entry(found)).is_some_and(|entry| entry.is_in_catalogue());
+            (found.and_then(|found| title_of(shop.facts, found)), is_known)
+        };
+        ids.iter().map(|id| (id.as_str(), of(id))).map(|(id, (title, is_known))| (id, title, is_known)).collect()
+    });
     html! {
-        @if !ids.is_empty() { (said(&ids.join(", "))) " " }
+        @for (id, title, is_known) in &named {
+            div {
+                (item(id, title.as_deref()))
+                @if title.is_some() { " " span .soft { (said(id)) } }
+                @if !is_known { " " (badge("warn", texts.not_in_catalogue)) }
+            }
+        }
+        @if rule.items.len() > N_ITEMS { div .soft { "… " (rule.items.len() - N_ITEMS) } }
         @if let Some(filter) = &rule.filter { code { (said(filter)) } }
     }
 }

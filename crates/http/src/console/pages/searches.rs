@@ -15,7 +15,7 @@ use crate::server::Server;
 
 const PATH: &str = "/console/searches";
 const SEARCHES: &str = "/v1/searches";
-const N: usize = 50;
+const N: usize = 25;
 
 pub(in super::super) fn routes() -> MethodRouter<Arc<Server>> {
     get(page)

@@ -294,8 +294,8 @@ pub static ZH: Texts = Texts {
     refused_for: "因 {} 被拒绝",
     all_reasons: "所有原因",
     next_page: "下一页",
-    release_n: "放行这 {} 条",
-    drop_n: "删除这 {} 条",
+    release_n: "放行列出的全部（{}）",
+    drop_n: "删除列出的全部（{}）",
     as_sent: "原始内容",
     delete: "删除",
     confirm_quarantine: "要删除或放行这些记录吗？删除后不能再放行。",
@@ -350,4 +350,6 @@ pub static ZH: Texts = Texts {
     erasure_switching: "正在切换",
     erasure_now: "{} 人，{} 条记录；已重新学习 {} 条，共 {} 条。",
     erasure_last: "上一次：{} 人，{} 条记录，用时 {}；写入等待 {}。",
+    only_alike: "还没有与它一起被选的商品。这些商品的描述与它相似。",
+    not_in_catalogue: "目录中没有",
 };
