@@ -12,7 +12,7 @@ mod shadow;
 
 use std::sync::Arc;
 
-use accrue_event::EventType;
+use accrue_event::{DAY_MS, EventType};
 use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, Version};
 use accrue_store::{Descriptor, Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,6 @@ const STREAM: u64 = 0x5052_4551;
 const YOUTH: u64 = 1_024;
 /// The code of the type `impression`, the first of [`EventType::BUILT_IN`].
 const IMPRESSION: u8 = 0;
-/// A day, in milliseconds.
-const DAY_MS: i64 = 86_400_000;
 /// The first version is sealed after this many choices.
 const FIRST_VERSION: u64 = 2_000;
 /// Largest number of ignored settings that are remembered.
