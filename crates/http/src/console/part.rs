@@ -79,8 +79,9 @@ pub(super) struct Chart<'c> {
     pub x: &'c str,
     /// The fields that are drawn, with their names.
     pub series: &'c [(&'c str, &'c str)],
-    /// A field without which, or with 0 in which, an entry is not drawn; none if all are.
-    pub needs: Option<&'c str>,
+    /// The field with the weight of an entry: points are then means of ten entries, and those without weight are left
+    /// out.
+    pub weight: Option<&'c str>,
     /// How values are written, as in a [`Figure`].
     pub form: &'c str,
     /// What is said while there is nothing to draw.
@@ -88,11 +89,11 @@ pub(super) struct Chart<'c> {
 }
 
 pub(super) fn chart(chart: &Chart<'_>) -> Markup {
-    let Chart { title, api, list, x, series, needs, form, empty } = chart;
+    let Chart { title, api, list, x, series, weight, form, empty } = chart;
     let fields: Vec<&str> = series.iter().map(|(field, _)| *field).collect();
     html! {
         figure .chart data-chart=(api) data-list=(list) data-x=(x) data-fields=(fields.join(" ")) data-form=(form)
-            data-needs=[needs] {
+            data-weight=[weight] {
             figcaption {
                 b { (title) } " " (call(api))
                 ul .legend {

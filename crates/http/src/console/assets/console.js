@@ -36,11 +36,19 @@
       : grouped.format(x);
 
   function draw(chart, body) {
-    const { list, x, fields, form, needs } = chart.dataset;
-    const entries = (body[list] ?? []).filter((entry) => !needs || entry[needs] > 0).slice(-400);
+    const { list, x, fields, form, weight } = chart.dataset;
+    const entries = (body[list] ?? []).filter((entry) => !weight || entry[weight] > 0).slice(-400);
     const plot = chart.querySelector(".plot");
+    // A figure over few cases says little: where entries have weights, a point is the mean of the last ten entries.
+    const mean = (field, place) => {
+      const latest = entries.slice(Math.max(place - 9, 0), place + 1);
+      const sum = latest.reduce((sum, entry) => sum + entry[weight] * entry[field], 0);
+      return sum / latest.reduce((sum, entry) => sum + entry[weight], 0);
+    };
     const points = fields.split(" ").map((field) =>
-      entries.map((entry, place) => [place, entry[field]]).filter(([, value]) => Number.isFinite(value)),
+      entries
+        .map((entry, place) => [place, weight ? mean(field, place) : entry[field]])
+        .filter(([, value]) => Number.isFinite(value)),
     );
     if (!points.some((of) => of.length > 1)) return;
     const [width, height, left, bottom] = [plot.clientWidth || 600, 200, 46, 22];

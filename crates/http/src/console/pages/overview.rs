@@ -34,11 +34,11 @@ async fn page(view: View) -> Response {
         (figures(&view, &status))
         section .charts {
             (chart(&Chart {
-                title: texts.load, api: HISTORY, list: "samples", x: "at", needs: None, form: "rate", empty: texts.chart_begins,
+                title: texts.load, api: HISTORY, list: "samples", x: "at", weight: None, form: "rate", empty: texts.chart_begins,
                 series: &[("records_per_s", texts.records_per_s), ("requests_per_s", texts.requests_per_s)],
             }))
             (chart(&Chart {
-                title: texts.quality_live, api: HISTORY, list: "samples", x: "at", needs: None, form: "ratio", empty: texts.chart_begins,
+                title: texts.quality_live, api: HISTORY, list: "samples", x: "at", weight: None, form: "ratio", empty: texts.chart_begins,
                 series: &[("recent_ndcg", texts.ndcg), ("recent_hit_rate", texts.hit_rate)],
             }))
         }

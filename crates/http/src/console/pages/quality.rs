@@ -42,11 +42,11 @@ async fn page(view: View) -> Response {
         (slices(texts, &status))
         section .charts {
             (chart(&Chart {
-                title: texts.ndcg_by_slice, api: HISTORY, list: "samples", x: "at", needs: None, form: "ratio", empty: texts.chart_begins,
+                title: texts.ndcg_by_slice, api: HISTORY, list: "samples", x: "at", weight: None, form: "ratio", empty: texts.chart_begins,
                 series: &[("ndcg", texts.all), ("ndcg_first_time", texts.first_time), ("ndcg_repeat", texts.repeat)],
             }))
             (chart(&Chart {
-                title: texts.ndcg_by_version, api: VERSIONS, list: "versions", x: "offset", needs: Some("examined"), form: "ratio",
+                title: texts.ndcg_by_version, api: VERSIONS, list: "versions", x: "offset", weight: Some("examined"), form: "ratio",
                 empty: texts.no_versions, series: &[("ndcg", texts.this_version), ("ndcg_of_good", texts.good_version)],
             }))
         }
