@@ -67,6 +67,8 @@ pub struct LearnConfig {
     pub drift: accrue_train::DriftSettings,
     /// How impressions become negatives.
     pub impressions: accrue_train::ImpressionSettings,
+    /// How the click heads learn from impressions.
+    pub clicks: accrue_train::ClickSettings,
     /// How the guard tests the current model, and when it rolls back.
     pub guard: accrue_train::GuardSettings,
     /// When a server resets its models by itself.
@@ -86,6 +88,7 @@ impl Default for LearnConfig {
             predict_one_in: learning.predict_one_in,
             drift: learning.drift,
             impressions: learning.impressions,
+            clicks: learning.clicks,
             guard: learning.guard,
             reset: accrue_train::ResetSettings::default(),
         }
@@ -249,6 +252,7 @@ impl LearnConfig {
         SettingFault::check("predict_one_in", self.predict_one_in, 1..)?;
         self.drift.validate().map_err(|fault| fault.within("drift"))?;
         self.impressions.validate().map_err(|fault| fault.within("impressions"))?;
+        self.clicks.validate().map_err(|fault| fault.within("clicks"))?;
         self.guard.validate().map_err(|fault| fault.within("guard"))?;
         self.reset.validate().map_err(|fault| fault.within("reset"))
     }
@@ -285,6 +289,7 @@ pub fn learn_settings(config: &Config) -> LearnSettings {
         predict_one_in: config.learn.predict_one_in,
         drift: config.learn.drift.clone(),
         impressions: config.learn.impressions.clone(),
+        clicks: config.learn.clicks.clone(),
         guard: config.learn.guard.clone(),
         weights: config.check.types.iter().map(|(name, weight)| (name.to_string(), *weight)).collect(),
         models: config.models(),

@@ -29,6 +29,7 @@ mod lists;
 mod metrics;
 mod middleware;
 mod params;
+mod predict;
 mod probes;
 mod problem;
 mod quality;
