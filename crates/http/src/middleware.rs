@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::access::{Access, Asked};
 use super::connection::{Connection, Phase};
+use super::console::{self, Look};
 use super::problem::{Code, Problem};
 use super::route_table::Route;
 use super::server::Server;
@@ -54,12 +55,19 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let key = server.access.key_name(request.uri(), request.headers()).map(str::to_owned);
     let route_entry = server.routes.find(&method, route);
     let may_leave_unread = request.body().size_hint().upper().is_none_or(|n_bytes| n_bytes > MAX_DRAINED);
+    let page = console::owns(request.uri().path()).then(|| (Look::of(request.headers()), request.uri().clone()));
     let answered = match server.access.preflight(&method, request.headers()) {
         Some(preflight) => preflight,
         None => admitted(&server, &route_entry, request, next, started).await,
     };
     let mut response = match answered.extensions().get::<Problem>() {
-        Some(problem) => with_headers_of(&answered, problem.render(&request_id)),
+        Some(problem) => {
+            let refused = match &page {
+                Some((look, asked)) => console::refusal(problem, *look, asked, &request_id),
+                None => problem.render(&request_id),
+            };
+            with_headers_of(&answered, refused)
+        }
         None => answered,
     };
     let headers = response.headers_mut();
@@ -108,6 +116,7 @@ async fn admitted(server: &Server, route: &Route, mut request: Request, next: Ne
         return overloaded("too many connections at a time").header(header::CONNECTION, close).into_response();
     }
     let asked = Asked {
+        method: request.method(),
         uri: request.uri(),
         version: request.version(),
         headers: request.headers(),

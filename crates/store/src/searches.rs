@@ -206,6 +206,23 @@ impl Searches {
         with_items.collect()
     }
 
+    /// The queries of several different shoppers after which most was chosen, at most `n`, as [`Searches::common`] has
+    /// them.
+    pub fn most_chosen(&self, n: usize, now_ms: i64) -> Vec<(&str, Vec<ItemIdx>, f32)> {
+        let chosen = |query: &QueryChoices| query.items.iter().map(|item| item.chosen_at(now_ms)).sum::<f32>();
+        let known = self.common.iter().filter_map(|(words, key)| Some((&**words, self.queries.get(key)?)));
+        let mut known: Vec<_> = known.map(|(words, query)| (words, query, chosen(query))).collect();
+        known.sort_unstable_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(b.0)));
+        known.truncate(n);
+        let items = |query: &QueryChoices| {
+            let mut own: Vec<&ItemChoices> =
+                query.items.iter().filter(|item| item.shoppers.len() >= SHOPPERS).collect();
+            own.sort_unstable_by(|a, b| b.chosen_at(now_ms).total_cmp(&a.chosen_at(now_ms)).then(a.item.cmp(&b.item)));
+            own.iter().map(|item| item.item).collect()
+        };
+        known.into_iter().map(|(words, query, chosen)| (words, items(query), chosen)).collect()
+    }
+
     /// Queries that are remembered.
     pub fn n_queries(&self) -> usize {
         self.queries.len()
