@@ -182,7 +182,7 @@ impl Writer {
     /// The record of an event that the check passed and the log does not have.
     fn admit(
         &mut self,
-        checked: CheckedEvent,
+        mut checked: CheckedEvent,
         sender: &Sender,
         arrival: Arrival,
         facts: &Facts,
@@ -191,6 +191,7 @@ impl Writer {
         let named = checked.event.item.as_ref();
         let item = named.and_then(|item| facts.known_item(item));
         let inert = if sender.is_published() {
+            self.limit_query(&mut checked.event, sender, arrival.stamp);
             self.admit_published(&checked.event, sender, facts, arrival.stamp, group).err()
         } else {
             group.items.extend(named.filter(|_| item.is_none()).cloned());

@@ -151,7 +151,9 @@ fn random_page(number: u64, n: usize) -> JudgedPage {
     JudgedPage {
         shopper: (number / 3) as u32,
         shown: drawn.ranks.iter().map(|&rank| ranked[rank as usize]).collect(),
-        clicks: (0..n as u32).map(|place| f64::from(u8::from(random(4, 5, number, place) % 20 == 0))).collect(),
+        clicks: (0..n as u32)
+            .map(|place| f64::from(u8::from(random(4, 5, number, place).is_multiple_of(20))))
+            .collect(),
         purchases: vec![0.0; n],
         ranks: drawn.ranks,
         propensities: drawn.propensities,
