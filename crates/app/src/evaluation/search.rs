@@ -20,7 +20,7 @@ use accrue_store::N_FEATURES;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
-use super::clicks::{JudgedItem, JudgedQuery, simulate};
+use super::biased_clicks::{JudgedItem, JudgedQuery, simulate};
 use super::vectors::vectors_of;
 use super::{BATCH, ENCODER, Run, number};
 

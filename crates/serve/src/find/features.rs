@@ -7,14 +7,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use accrue_event::DAY_MS;
 use accrue_kernel::{exp, ln};
 use accrue_store::{FEATURES, ItemIdx, MAX_HITS, N_FEATURES, feature_row};
 
 use super::rank::{Found, Known};
 use crate::{RankedHit, Shop};
 
-/// A day, in milliseconds.
-const DAY_MS: f32 = 86_400_000.0;
 /// Age in days at which an item is half as fresh.
 const FRESH_DAYS: f32 = 30.0;
 /// Pieces in stock that are as good as many.
@@ -87,7 +86,8 @@ impl Shop<'_> {
         let price = self.price(found.item).map_or(0.0, |price| (standard.ln_price - ln(price)).clamp(-1.5, 1.5));
         let of_category = self.categories(found.item).into_iter().map(|category| standard.categories.get(&category));
         let category = of_category.flatten().copied().fold(0.0, f32::max);
-        let age_days = entry.and_then(|entry| entry.item.published_at).map(|at| (self.now_ms - at.0) as f32 / DAY_MS);
+        let age_days =
+            entry.and_then(|entry| entry.item.published_at).map(|at| (self.now_ms - at.0) as f32 / DAY_MS as f32);
         let stock = entry.and_then(|entry| entry.item.stock).map(|stock| stock as f32);
         let value = |name: &str| match name {
             "words" => (found.lexical / unit).min(1.98),
