@@ -4,6 +4,7 @@
 //! statistics and counters. They are applied before a write is acknowledged, and can be computed again from the log.
 //! They check nothing: the log has the outcome of each check.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_event::{
@@ -33,6 +34,8 @@ const SYNONYMS: &str = "facts/synonyms";
 /// The section of choices after searches.
 const SEARCHES: &str = "facts/searches";
 const ENCODED: usize = 256;
+/// The section of the positions in sources.
+const SOURCES: &str = "facts/sources";
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -194,6 +197,9 @@ pub struct Facts {
     /// What was chosen after searches.
     #[serde(skip)]
     pub searches: Searches,
+    /// How far each source was read, by its name.
+    #[serde(skip)]
+    pub sources: BTreeMap<Box<str>, Box<str>>,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -226,6 +232,7 @@ impl Facts {
             shop_rules: RuleTexts::default(),
             synonyms: Box::default(),
             searches: Searches::default(),
+            sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -260,6 +267,9 @@ impl Facts {
         }
         if self.searches != Searches::default() {
             writer.value(SEARCHES, 1, &self.searches)?;
+        }
+        if !self.sources.is_empty() {
+            writer.value(SOURCES, 1, &self.sources)?;
         }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -319,6 +329,10 @@ impl Facts {
             None => Some(Searches::default()),
             Some(_) => source.value(SEARCHES, 1)?,
         };
+        let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
+            None => Some(BTreeMap::new()),
+            Some(_) => source.value(SOURCES, 1)?,
+        };
         let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
             // No item had a vector.
             None => Some(PagedVec::default()),
@@ -354,6 +368,7 @@ impl Facts {
                 shop_rules: shop_rules?,
                 synonyms: synonyms?,
                 searches: searches?,
+                sources: sources?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -433,6 +448,7 @@ impl Facts {
                     *self.encoded.get_mut_or_grow(item as usize) = encoded;
                 }
             }
+            Body::SourceRead(read) => drop(self.sources.insert(read.source.clone(), read.position.clone())),
         }
         self.end = record.offset.next();
     }
@@ -547,6 +563,7 @@ impl Facts {
             | Body::Served(_)
             | Body::Rules(_)
             | Body::Synonyms(_)
+            | Body::SourceRead(_)
             | Body::Published(_) => Fact::Nothing,
         }
     }

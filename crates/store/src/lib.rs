@@ -41,7 +41,7 @@ pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
-pub use record::{Body, CheckedEvent, Offset, Record};
+pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
 pub use searches::{Chosen, Searches};
 pub use served::{Assignment, Page, Served};
 pub use shared_descriptors::SharedDescriptors;

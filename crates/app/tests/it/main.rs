@@ -32,4 +32,5 @@ mod retention;
 mod search_pages;
 mod search_words;
 mod server;
+mod sources;
 mod versions;
