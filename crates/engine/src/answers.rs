@@ -7,7 +7,8 @@
 //! visitors, also in the record.
 
 use accrue_serve::{
-    Degraded, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest, Shop, Visitor,
+    Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
+    Shop, Visitor,
 };
 use accrue_store::{Assignment, Offset, Page, Served};
 
@@ -81,6 +82,13 @@ impl Engine {
             served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
         });
         Ok(answered)
+    }
+
+    /// How probable it is that a visitor clicks on, puts into the cart and buys the items of a page. The shared models
+    /// answer, whatever arm the visitor is in; nothing is recorded.
+    pub fn predict(&self, request: PredictRequest) -> Prediction {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        self.with_shop(|shop| shop.predict(&PredictRequest { visitor, ..request }))
     }
 
     /// Decides how the visitor is answered, and has the answer made under that.

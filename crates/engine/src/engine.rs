@@ -23,7 +23,7 @@ use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
-use crate::status::{GuardStatus, PublishedStatus, Status};
+use crate::status::{ClickStatus, GuardStatus, PublishedStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
@@ -465,6 +465,7 @@ impl Engine {
             served_lost: shared.served.n_lost(),
             repeats_passed: learner.n_repeats_skipped,
             members: version.ensemble.members.reports(),
+            clicks: ClickStatus::of(&version, learner.impressions),
             copied_bytes_per_event: learner.copied_bytes as f64 / learner.n_learned.max(1) as f64,
             quality: learner.quality.clone(),
             arms: version.arms.iter().flat_map(|(split, _)| &split.arms).map(|arm| arm.name.to_string()).collect(),

@@ -44,6 +44,7 @@ mod versions;
 mod write;
 
 pub use accrue_model::MemberReport;
+pub use accrue_model::ranker::HeadFigures;
 pub use answers::Answered;
 pub use challenger::at_rest::{ChallengeReport, challenge};
 pub use challenger::request::{ChallengerRequest, ChangeError, Changes, with_changes};
@@ -60,7 +61,7 @@ pub use forget::status::{Erased, ErasureState, ErasureStatus};
 pub use offline::{Replay, UserList, digest, recommendations, replay};
 pub use retention::at_rest::{Compacted, compact};
 pub use rules::RuleChange;
-pub use status::{CheckpointStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status};
+pub use status::{CheckpointStatus, ClickStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status};
 pub use versions::Versions;
 pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 pub use write::check::with_kind_in_code;

@@ -46,6 +46,8 @@ pub(crate) struct LearnerStatus {
     pub tallies: [Tally; 2],
     pub n_learned: u64,
     pub n_repeats_skipped: u64,
+    /// Impressions that wait for what follows them, and those that found no place.
+    pub impressions: [u64; 2],
     pub copied_bytes: u64,
     /// What stopped the learner, if something did.
     pub failed: Option<String>,
@@ -59,6 +61,7 @@ impl LearnerStatus {
             tallies: learner.tallies(),
             n_learned: learner.n_learned(),
             n_repeats_skipped: learner.n_repeats_skipped(),
+            impressions: [learner.clicks().n_waiting() as u64, learner.clicks().n_left_out()],
             copied_bytes: learner.ensemble().copied_bytes(),
             failed: None,
         }

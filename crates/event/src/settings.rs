@@ -106,7 +106,8 @@ pub struct CoordinatedSettings {
     pub evidence: f32,
 }
 
-/// Bounds on what the events of published keys may leave in memory and in the log. Everybody can send such events.
+/// Bounds on what the events of published keys may leave in memory and in the log. Any visitor of a page can send such
+/// events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishedSettings {

@@ -27,6 +27,7 @@ mod lists;
 mod metrics;
 mod middleware;
 mod params;
+mod predict;
 mod probes;
 mod problem;
 mod quality;

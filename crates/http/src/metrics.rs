@@ -278,6 +278,12 @@ fn render_learning(page: &mut Page, status: &Status) {
         "Choices that were not learned because their shopper had made them too often that day.",
         status.repeats_passed,
     );
+    if let Some(clicks) = &status.clicks {
+        let help = "Impressions that the click heads learned from.";
+        page.one("accrue_click_impressions_total", "counter", help, clicks.n_learned);
+        let help = "Impressions that the click heads did not learn from because too many waited.";
+        page.one("accrue_click_impressions_left_out_total", "counter", help, clicks.n_left_out);
+    }
     for (counter, n) in status.members.iter().flat_map(|report| &report.counts) {
         page.one(&format!("accrue_{}_total", counter.metric), "counter", counter.help, n);
     }

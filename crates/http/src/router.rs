@@ -25,8 +25,8 @@ use super::server::Server;
 use super::settings::{HttpSettings, Scope};
 use super::turns::Turns;
 use super::{
-    events, forget, items, listener, lists, middleware, probes, quality, quarantine, recommend, rules, search, status,
-    suggest, synonyms, users, versions,
+    events, forget, items, listener, lists, middleware, predict, probes, quality, quarantine, recommend, rules, search,
+    status, suggest, synonyms, users, versions,
 };
 
 /// Why a server did not start, or stopped by itself.
@@ -149,6 +149,7 @@ fn registry() -> Registry {
         .page(Read, routes!(recommend::recommend_batch))
         // The path of batches is also that of a user with this id.
         .instance("/v1/recommend/batch", "/v1/recommend/{user}", axum::routing::get(recommend::recommend_user_batch))
+        .page(Read, routes!(predict::predict))
         .page(Search, routes!(lists::trending))
         .page(Search, routes!(lists::new_items))
         .page(Search, routes!(search::post_search, search::get_search))

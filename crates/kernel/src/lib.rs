@@ -9,6 +9,7 @@
 mod activation;
 mod curve;
 mod dense;
+mod field_pairs;
 mod find;
 mod gather;
 mod gram;
@@ -32,6 +33,7 @@ pub use dense::{
     axpby, axpby_with, axpy, axpy_with, dot, dot_rows, dot_rows_with, dot_with, scale, scale_with, squared_norm,
     squared_norm_with,
 };
+pub use field_pairs::{PAIR_LANES, RowPair, pair_adagrad, pair_dots};
 pub use find::find;
 pub use gather::{gather_rows, gather_rows_with};
 pub use gram::{gram_product, gram_product_with, residual_sum, residual_sum_with};
@@ -40,7 +42,7 @@ pub use layers::{
     add_masked, add_product, add_row_sums, draw_mask, exp_minus, layer_norm, layer_norm_backward, logistic_loss,
     mask_in_place, normalise_rows, relu_backward, sigmoid_backward, softmax_backward, softmax_row, tanh_backward,
 };
-pub use math::{decay, exp, exp2, exp2_in_place, ln, ln_1p, sigmoid, softmax_in_place, softplus};
+pub use math::{exp, exp2, exp2_in_place, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;
 pub use prefetch::{prefetch, prefetch_first};
 pub use product::{Activation, Packed, Start, View, ViewMut, multiply, multiply_with};

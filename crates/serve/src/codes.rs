@@ -79,7 +79,11 @@ codes! {
         EmptyCatalogue => "empty_catalogue",
         /// Fewer items than requested may be shown.
         FewCandidates => "few_candidates",
-        /// The shop does not know any item that the page is about.
+        /// No impression was learned from.
+        NoImpressions => "no_impressions",
+        /// Few impressions or clicks were learned from.
+        FewImpressions => "few_impressions",
+        /// The shop does not know any item that the page is about, or one that a prediction is asked for.
         UnknownItems => "unknown_items",
         /// The page reaches beyond the end of the list.
         TooDeep => "too_deep",

@@ -11,6 +11,7 @@ mod find;
 mod fixture;
 mod lists;
 mod page;
+mod predict;
 mod request;
 mod rules;
 pub mod search;
@@ -23,6 +24,7 @@ pub use find::{
     Facet, FacetCounts, FacetError, MAX_FACETS, MAX_RANGES, MAX_SORT_FIELDS, MAX_VALUES, NumberCounts, RangeCount,
     Sort, SortError, ValueCount,
 };
+pub use predict::{PredictRequest, Predicted, Prediction};
 pub use request::{
     CitedEvent, Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer,
     SearchRequest, Seen, Visitor,

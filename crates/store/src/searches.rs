@@ -4,7 +4,7 @@
 //! it, each with a strength from 0 to 1. It is a fold of the facts, so a choice counts for the next search as soon as
 //! it is acknowledged; it is bounded, saved in checkpoints, part of the digest, and gone with the records of a person.
 //!
-//! **Position bias.** A choice at a low position says more than one at the top, which everybody sees. Each choice
+//! **Position bias.** A choice at a low position says more than one at the top, which every visitor sees. Each choice
 //! counts `1/θ(position)`, at most [`MAX_WEIGHT`] (inverse propensity weighting: Joachims, Swaminathan, Schnabel,
 //! *Unbiased learning-to-rank with biased feedback*, WSDM 2017). θ, the probability that a position is looked at
 //! compared with the first, is estimated from impressions and choices that name a position: choices there, divided by
@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use accrue_event::{Event, EventType, normalised};
+use accrue_event::{DAY_MS, Event, EventType, normalised};
 use accrue_kernel::exp2;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -41,7 +41,7 @@ const PUBLISHED: f32 = 0.25;
 /// What a further choice of the same item by the same shopper is worth.
 const AGAIN: f32 = 0.25;
 /// Half of what choices are worth is gone after this.
-const HALF_LIFE_MS: f32 = 30.0 * 86_400_000.0;
+const HALF_LIFE_MS: f32 = 30.0 * DAY_MS as f32;
 /// The most that the position makes of a choice.
 const MAX_WEIGHT: f32 = 10.0;
 /// Choices that the strength is smoothed by.
@@ -60,7 +60,8 @@ const RATE_WEIGHT: f32 = 10.0;
 pub struct Searches {
     /// By the hash of the words.
     queries: BTreeMap<u64, QueryChoices>,
-    /// Queries after which enough shoppers of own events chose one item, so that their words are nobody's own.
+    /// Queries after which enough shoppers of own events chose one item, so that their words are not the words of one
+    /// person.
     common: BTreeMap<Box<str>, u64>,
     positions: Positions,
 }
@@ -147,7 +148,7 @@ impl Searches {
         let position = event.position.map(|position| position as usize);
         let seen = position.map_or(1.0, |position| self.positions.propensity(position));
         if is_impression {
-            // Items that nobody chose are not remembered for their impressions; their rate is the usual one.
+            // Items without a choice are not remembered for their impressions; their rate is the usual one.
             let rate = match self.queries.remove(&key) {
                 None => RATE,
                 Some(mut query) => {
@@ -392,7 +393,7 @@ mod tests {
         searches.observe(&event(EventType::Search, "eve", "red mug", None), 8);
         searches.observe(&event(EventType::Return, "eve", "red mug", None), 8);
         assert_eq!(searches.chosen("red mug", 1_000).len(), 1);
-        assert!(searches.chosen("red mug", 1_000 + 300 * 86_400_000)[0].strength < 0.2, "it fades");
+        assert!(searches.chosen("red mug", 1_000 + 300 * DAY_MS)[0].strength < 0.2, "it fades");
     }
 
     #[test]

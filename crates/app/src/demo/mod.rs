@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use accrue_engine::{Config as EngineConfig, Engine, EngineError};
-use accrue_event::Timestamp;
+use accrue_event::{DAY_MS, Timestamp};
 use accrue_http::HttpSettings;
 use accrue_lab::simulator::{Simulator, SimulatorSettings, Step};
 use tokio::sync::oneshot;
@@ -96,7 +96,6 @@ pub enum DemoError {
 const WINDOW: u64 = 2_000;
 /// How far back simulated time begins if the number of visits is not given.
 const DAYS_AHEAD: i64 = 90;
-const DAY_MS: i64 = 86_400_000;
 /// The driver sleeps for this share of the time that it works, so that other clients are answered too.
 const REST: f64 = 0.2;
 /// A request to stop takes effect within this time.

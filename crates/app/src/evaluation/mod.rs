@@ -2,6 +2,7 @@
 //!
 //! Events are read, mapped and checked as in `accrue ingest`; refused ones are counted and left out.
 
+mod clicks;
 mod predictions;
 mod search;
 mod table;
@@ -30,11 +31,13 @@ use accrue_lab::{
 use accrue_model::Part;
 use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
+use accrue_model::ranker::ClickKind;
 use accrue_store::ItemVector;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+pub use accrue_lab::CTR;
 use predictions::Predicted;
 pub use search::SEARCH;
 use table::{TableSettings, is_table, known_columns, read_bandit, read_table};
@@ -63,6 +66,8 @@ pub struct Request {
     pub train: PathBuf,
     /// The test file, for protocols that need one.
     pub test: Option<PathBuf>,
+    /// The rows that decide when a click model has learned enough.
+    pub valid: Option<PathBuf>,
     /// Descriptions of items, for a search.
     pub items: Option<PathBuf>,
     /// Descriptions of users, for a stream.
@@ -92,6 +97,8 @@ pub fn models() -> Value {
     let online = Part::ALL
         .iter()
         .map(|part| json!({"model": part.name(), "what": part.what(), "protocols": ["stream", RISK, ARMS]}));
+    let clicks =
+        ClickKind::ALL.iter().map(|kind| json!({"model": kind.name(), "what": kind.what(), "protocols": [CTR]}));
     let policies = [
         (LOGGED, "The policy whose log is the test file, estimated from the training file."),
         (SIMULATED, "A policy in simulated shops, to test whether the intervals cover the truth."),
@@ -99,7 +106,7 @@ pub fn models() -> Value {
     let policies = policies.map(|(model, what)| json!({"model": model, "what": what, "protocols": [OFF_POLICY]}));
     let words = json!({"model": search::LEXICAL, "what": "The words of titles, brands, categories, descriptions and attributes.",
         "protocols": [SEARCH]});
-    Value::Array(fitted.chain(ratings).chain(online).chain(policies).chain([words]).collect())
+    Value::Array(fitted.chain(ratings).chain(online).chain(clicks).chain(policies).chain([words]).collect())
 }
 
 /// Runs the evaluation with each model; `progress` is called with a share, and of what it is.
@@ -111,6 +118,9 @@ pub fn evaluate(
     request: &Request,
     progress: &(dyn Fn(f64, &str) + Sync),
 ) -> anyhow::Result<Vec<Value>> {
+    if request.protocol == CTR {
+        return clicks::clicks(config.learn.seed, request, progress);
+    }
     let measure = match (Protocol::named(&request.protocol), request.protocol.as_str()) {
         (Some(protocol), _) => Some(Measure::Ranking(protocol)),
         (None, "ratings") => Some(Measure::Ratings),
@@ -118,7 +128,7 @@ pub fn evaluate(
         (None, other) => {
             let names = Protocol::ALL.map(Protocol::name).join(", ");
             bail!(
-                "there is no protocol `{other}` in this build; there is {names}, ratings, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}"
+                "there is no protocol `{other}` in this build; there is {names}, ratings, {CTR}, stream, {OFF_POLICY}, {RISK}, {ARMS}, {SEARCH}"
             );
         }
     };

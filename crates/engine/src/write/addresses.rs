@@ -1,9 +1,9 @@
-//! How many sessions of one address count for one item. Sessions cost nothing to invent: without a bound, whoever reads a
-//! published key off a page makes an item the first of the shop with a few hundred of them.
+//! How many sessions of one address count for one item. Sessions cost nothing to invent: without a bound, whoever reads
+//! a published key off a page makes an item the first of the shop with a few hundred of them.
 //!
-//! In: an address, an item and a shopper of an event of a published key, and its time of arrival. Out: whether the event
-//! counts. Within an hour the first sessions of an address about an item do, and go on to; later ones do not. Addresses are
-//! not written down: the record says that the event has no effect, so a replay needs none.
+//! In: an address, an item and a shopper of an event of a published key, and its time of arrival. Out: whether the
+//! event counts. Within an hour the first sessions of an address about an item do, and go on to; later ones do not.
+//! Addresses are not written down: the record says that the event has no effect, so a replay needs none.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -25,7 +25,7 @@ pub(super) struct AddressCounts {
     sessions: HashMap<u64, Vec<u64>>,
     /// How many items each address has there.
     items: HashMap<IpAddr, u32>,
-    // Random, so that nobody can choose names that collide.
+    // Random, so that no client can choose names that collide.
     hasher: RandomState,
 }
 

@@ -244,9 +244,13 @@ impl Writer {
         outcome.misspelt = misspelt.into_vec();
         // A feed of which nothing can be used is no catalogue.
         let any_taken = outcome.accepted + outcome.repaired + outcome.duplicates > 0;
-        if sync && names_all && any_taken {
-            let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
-            bodies.extend(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())));
+        if sync {
+            let n_described = bodies.len();
+            if names_all && any_taken {
+                let absent = facts.entries().iter().filter(|entry| !entry.retired && !listed.contains(&entry.item.id));
+                bodies.extend(absent.map(|entry| Body::ItemRetired(entry.item.id.clone())));
+            }
+            outcome.retired = Some((bodies.len() - n_described) as u64);
         }
         drop(facts);
         self.finish(outcome, refusals, bodies)

@@ -3,6 +3,7 @@
 //! In: steps, item descriptions. Out: for a context, candidates from every model and their scores, each the sum of its shares. Cloning an
 //! ensemble is publishing it: only pointers are copied.
 
+mod impressions;
 mod learning;
 mod retrieval;
 mod sections;
@@ -192,22 +193,26 @@ impl Ensemble {
     pub fn score_all(&self, prepared: &Prepared, items: &[ItemIdx]) -> Vec<f32> {
         let mut scores = vec![0.0; items.len()];
         self.each_batch(prepared, items, |first, batch, columns| {
-            let scores = &mut scores[first..first + batch.len()];
-            match self.part(prepared) {
-                Part::Blend => {
-                    let groups: Vec<u32> = batch.iter().map(|&item| self.group(prepared, item)).collect();
-                    self.blend.score_all(&groups, columns, scores);
-                }
-                part => {
-                    for (factor, column) in self.members.factors(part).iter().zip(columns.chunks_exact(batch.len())) {
-                        if *factor != 0.0 {
-                            scores.iter_mut().zip(column).for_each(|(score, value)| *score += factor * value);
-                        }
+            self.score_batch(prepared, batch, columns, &mut scores[first..first + batch.len()]);
+        });
+        scores
+    }
+
+    /// Adds the scores of a batch to `scores`. `columns: [columns, items]`
+    fn score_batch(&self, prepared: &Prepared, batch: &[ItemIdx], columns: &[f32], scores: &mut [f32]) {
+        match self.part(prepared) {
+            Part::Blend => {
+                let groups: Vec<u32> = batch.iter().map(|&item| self.group(prepared, item)).collect();
+                self.blend.score_all(&groups, columns, scores);
+            }
+            part => {
+                for (factor, column) in self.members.factors(part).iter().zip(columns.chunks_exact(batch.len())) {
+                    if *factor != 0.0 {
+                        scores.iter_mut().zip(column).for_each(|(score, value)| *score += factor * value);
                     }
                 }
             }
-        });
-        scores
+        }
     }
 
     /// Fills the columns of `items` batch by batch: the place of a batch's first item, the batch, its columns `[columns, items]`.

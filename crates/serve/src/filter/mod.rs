@@ -26,10 +26,10 @@
 //! | `title`, `description` | texts | a part of the text |
 //! | `attributes.NAME`, or just `NAME` | texts, numbers, `true`, `false`, ranges | the value, or one of a list's |
 //!
-//! Texts are equal when they are after Unicode composition (NFC) and lower-casing; names of attributes are taken as written.
-//! A variant has from its product what it lacks. What an item does not have matches nothing, so `NOT colour:red` keeps
-//! items without a colour. A filter on an attribute that no item has is refused before it is used
-//! ([`Shop::check_filter`](crate::Shop::check_filter)).
+//! Texts are equal when they are after Unicode composition (NFC) and lower-casing; names of attributes are taken as
+//! written. A variant has from its product what it lacks. What an item does not have matches nothing, so
+//! `NOT colour:red` keeps items without a colour. A filter on an attribute that no item has is refused before it is
+//! used ([`Shop::check_filter`](crate::Shop::check_filter)).
 
 mod fields;
 mod narrowed;
@@ -39,7 +39,7 @@ mod tests;
 
 use std::fmt;
 
-use accrue_event::{Attribute, Item, Timestamp, normalised};
+use accrue_event::{Attribute, DAY_MS, Item, Timestamp, normalised};
 use accrue_store::Described;
 
 pub use fields::UnknownField;
@@ -129,8 +129,6 @@ enum Moment {
     At(Timestamp),
     Day(i64),
 }
-
-const DAY_MS: i64 = 86_400_000;
 
 impl Filter {
     /// Reads a filter.
