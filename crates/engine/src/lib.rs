@@ -63,5 +63,5 @@ pub use retention::at_rest::{Compacted, compact};
 pub use rules::RuleChange;
 pub use status::{CheckpointStatus, ClickStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status};
 pub use versions::Versions;
-pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
+pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 pub use write::check::with_kind_in_code;

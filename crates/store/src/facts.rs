@@ -4,6 +4,7 @@
 //! statistics and counters. They are applied before a write is acknowledged, and can be computed again from the log.
 //! They check nothing: the log has the outcome of each check.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_event::{
@@ -35,6 +36,8 @@ const SEARCHES: &str = "facts/searches";
 /// The section of learned weights of searches.
 const SEARCH_RANKING: &str = "facts/search_ranking";
 const ENCODED: usize = 256;
+/// The section of the positions in sources.
+const SOURCES: &str = "facts/sources";
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,6 +202,9 @@ pub struct Facts {
     /// What choices taught about the order of hits.
     #[serde(skip)]
     pub search_ranking: SearchRanking,
+    /// How far each source was read, by its name.
+    #[serde(skip)]
+    pub sources: BTreeMap<Box<str>, Box<str>>,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -232,6 +238,7 @@ impl Facts {
             synonyms: Box::default(),
             searches: Searches::default(),
             search_ranking: SearchRanking::default(),
+            sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -269,6 +276,9 @@ impl Facts {
         }
         if self.search_ranking != SearchRanking::default() {
             writer.value(SEARCH_RANKING, 1, &self.search_ranking)?;
+        }
+        if !self.sources.is_empty() {
+            writer.value(SOURCES, 1, &self.sources)?;
         }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -332,6 +342,10 @@ impl Facts {
             None => Some(SearchRanking::default()),
             Some(_) => source.value(SEARCH_RANKING, 1)?,
         };
+        let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
+            None => Some(BTreeMap::new()),
+            Some(_) => source.value(SOURCES, 1)?,
+        };
         let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
             // No item had a vector.
             None => Some(PagedVec::default()),
@@ -368,6 +382,7 @@ impl Facts {
                 synonyms: synonyms?,
                 searches: searches?,
                 search_ranking: search_ranking?,
+                sources: sources?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -451,6 +466,7 @@ impl Facts {
                     *self.encoded.get_mut_or_grow(item as usize) = encoded;
                 }
             }
+            Body::SourceRead(read) => drop(self.sources.insert(read.source.clone(), read.position.clone())),
         }
         self.end = record.offset.next();
     }
@@ -566,6 +582,7 @@ impl Facts {
             | Body::Rules(_)
             | Body::Synonyms(_)
             | Body::SearchChoice(_)
+            | Body::SourceRead(_)
             | Body::Published(_) => Fact::Nothing,
         }
     }

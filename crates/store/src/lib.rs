@@ -42,7 +42,7 @@ pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
-pub use record::{Body, CheckedEvent, Offset, Record};
+pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
 pub use search_ranking::{
     FEATURES, MAX_HITS, N_FEATURES, RankedRow, RankingReport, RankingState, SearchChoice, SearchRanking, feature_row,
     is_search_choice,

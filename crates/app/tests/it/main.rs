@@ -35,4 +35,5 @@ mod search_meaning;
 mod search_pages;
 mod search_words;
 mod server;
+mod sources;
 mod versions;
