@@ -11,7 +11,7 @@ use accrue_event::{
     Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawPatch, RawUser, Rejection, SessionId, User, UserId,
 };
 use accrue_serve::{ListRequest, Recommendation, Shop, SuggestRequest, Suggestion};
-use accrue_store::{Body, Facts, Offset, PendingErasure};
+use accrue_store::{Body, Facts, Offset, PendingErasure, SourcePosition};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
 
@@ -28,7 +28,7 @@ use crate::status::{ClickStatus, GuardStatus, PublishedStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
 use crate::visits::Visits;
-use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
+use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
 use crate::write::patch::patch_record;
 
@@ -215,6 +215,24 @@ impl Engine {
     pub fn patch_items_blocking(&self, patches: Vec<RawPatch>) -> Result<Ingested, EngineError> {
         let patches = patches.into_iter().map(Incoming::Record).collect();
         self.ask_blocking(|reply| Job::Patches(patches, reply))
+    }
+
+    /// Takes what came of a source in its order, and how far the source was read by that, in one commit: after a crash
+    /// either both are in the log or neither is.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn take_changes(
+        &self,
+        changes: Vec<Change>,
+        position: Option<SourcePosition>,
+    ) -> Result<Ingested, EngineError> {
+        self.ask_blocking(|reply| Job::Changes(changes, position, reply))
+    }
+
+    /// How far a source was read; `None` if nothing of it was.
+    pub fn source_position(&self, source: &str) -> Option<Box<str>> {
+        self.running().shared.facts.read().sources.get(source).cloned()
     }
 
     /// Changes some fields of an item of the catalogue, through the check.
@@ -445,6 +463,7 @@ impl Engine {
             checkpoint,
             search: shared.search.lock().clone(),
             content: shared.content.lock().clone(),
+            search_ranking: facts.search_ranking.report(),
             erasure_failed: self.inner.erasure.slot().status.failed.clone(),
             n_items: facts.items.len() as u64,
             n_described: facts.overview().n_described(),

@@ -70,5 +70,5 @@ pub use scenes::{SceneList, WrittenScenes};
 pub use status::{CheckpointStatus, ClickStatus, GuardStatus, IndexState, IndexStatus, PublishedStatus, Status};
 pub use versions::Versions;
 pub use what_if::{AskedAgain, MadeAgain, Proposal, ProposalError, make_again};
-pub use write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
+pub use write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 pub use write::check::with_kind_in_code;

@@ -4,6 +4,7 @@
 //! statistics and counters. They are applied before a write is acknowledged, and can be computed again from the log.
 //! They check nothing: the log has the outcome of each check.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_event::{
@@ -16,8 +17,8 @@ use crate::columns::Columns;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
     Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    PublishedRecord, Record, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown, StoreError, Vocabulary,
-    shopper_descriptors, shopper_hash,
+    PublishedRecord, Record, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, Shown, StoreError,
+    Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -36,7 +37,11 @@ const SYNONYMS: &str = "facts/synonyms";
 const SHOWN: &str = "facts/shown";
 /// The section of choices after searches.
 const SEARCHES: &str = "facts/searches";
+/// The section of learned weights of searches.
+const SEARCH_RANKING: &str = "facts/search_ranking";
 const ENCODED: usize = 256;
+/// The section of the positions in sources.
+const SOURCES: &str = "facts/sources";
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -204,6 +209,12 @@ pub struct Facts {
     /// What shoppers were shown and did not choose.
     #[serde(skip)]
     pub shown: Shown,
+    /// What choices taught about the order of hits.
+    #[serde(skip)]
+    pub search_ranking: SearchRanking,
+    /// How far each source was read, by its name.
+    #[serde(skip)]
+    pub sources: BTreeMap<Box<str>, Box<str>>,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -238,6 +249,8 @@ impl Facts {
             synonyms: Box::default(),
             searches: Searches::default(),
             shown: Shown::default(),
+            search_ranking: SearchRanking::default(),
+            sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -278,6 +291,12 @@ impl Facts {
         }
         if !self.shown.is_empty() {
             writer.value(SHOWN, 1, &self.shown)?;
+        }
+        if self.search_ranking != SearchRanking::default() {
+            writer.value(SEARCH_RANKING, 1, &self.search_ranking)?;
+        }
+        if !self.sources.is_empty() {
+            writer.value(SOURCES, 1, &self.sources)?;
         }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -350,6 +369,14 @@ impl Facts {
             None => Some(Shown::default()),
             Some(_) => source.value(SHOWN, 1)?,
         };
+        let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
+            None => Some(SearchRanking::default()),
+            Some(_) => source.value(SEARCH_RANKING, 1)?,
+        };
+        let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
+            None => Some(BTreeMap::new()),
+            Some(_) => source.value(SOURCES, 1)?,
+        };
         let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
             // No item had a vector.
             None => Some(PagedVec::default()),
@@ -387,6 +414,8 @@ impl Facts {
                 synonyms: synonyms?,
                 searches: searches?,
                 shown: shown?,
+                search_ranking: search_ranking?,
+                sources: sources?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -462,6 +491,10 @@ impl Facts {
                 self.duplicates[1] += conflicting;
             }
             Body::Published(published) => self.apply_published(record.received_at, published),
+            Body::SearchChoice(choice) => {
+                let propensity = self.searches.propensity(choice.position as usize);
+                self.search_ranking.observe(choice, propensity);
+            }
             Body::Encoded(vector) => {
                 // An item that no record has named has nothing that could have been encoded.
                 if let Some(item) = self.items.get(vector.item.as_str()) {
@@ -469,6 +502,7 @@ impl Facts {
                     *self.encoded.get_mut_or_grow(item as usize) = encoded;
                 }
             }
+            Body::SourceRead(read) => drop(self.sources.insert(read.source.clone(), read.position.clone())),
         }
         self.end = record.offset.next();
     }
@@ -585,6 +619,8 @@ impl Facts {
             | Body::Rules(_)
             | Body::Scenes(_)
             | Body::Synonyms(_)
+            | Body::SearchChoice(_)
+            | Body::SourceRead(_)
             | Body::Published(_) => Fact::Nothing,
         }
     }

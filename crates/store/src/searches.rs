@@ -141,7 +141,7 @@ fn worth(event_type: &EventType) -> f32 {
 
 impl Searches {
     /// Takes in an event about an item. Only impressions and choices with a query count.
-    pub(crate) fn observe(&mut self, event: &Event, item: ItemIdx) {
+    pub fn observe(&mut self, event: &Event, item: ItemIdx) {
         let worth = worth(&event.event_type);
         let is_impression = event.event_type == EventType::Impression;
         if worth == 0.0 && !is_impression {

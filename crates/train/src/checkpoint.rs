@@ -518,6 +518,12 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if !facts.shown.is_empty() {
         parts.insert("facts.shown".to_string(), checksum(&facts.shown));
     }
+    if facts.search_ranking != Default::default() {
+        parts.insert("facts.search_ranking".to_string(), checksum(&facts.search_ranking));
+    }
+    if !facts.sources.is_empty() {
+        parts.insert("facts.sources".to_string(), checksum(&facts.sources));
+    }
     if let Some(encoded) = facts.encoded_items() {
         parts.insert("facts.encoded".to_string(), checksum(encoded));
         parts.insert("learned.vectors".to_string(), checksum(ensemble.catalogue.vectors()));

@@ -188,6 +188,9 @@ struct Stats {
     in_quarantine: usize,
     repairs: BTreeMap<Box<str>, u64>,
     reasons: BTreeMap<Box<str>, u64>,
+    /// How far each source was read.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sources: BTreeMap<Box<str>, Box<str>>,
     quality: Quality,
 }
 
@@ -210,6 +213,7 @@ fn stats(context: &Context) -> anyhow::Result<()> {
         in_quarantine: facts.quarantine.len(),
         repairs: facts.counters.repairs.clone(),
         reasons: facts.counters.quarantined.clone(),
+        sources: facts.sources.clone(),
         quality: recovered.learner.quality().clone(),
     };
     context.output.result(&stats, stats_table)
@@ -232,6 +236,7 @@ fn stats_table(stats: &Stats) -> String {
     rows.push(vec!["quarantined".into(), count(stats.quarantined)]);
     rows.extend(stats.reasons.iter().map(|(code, n)| vec![format!("  {code}"), count(*n)]));
     rows.push(vec!["in quarantine now".into(), count(stats.in_quarantine as u64)]);
+    rows.extend(stats.sources.iter().map(|(name, position)| vec![format!("read of {name}"), position.to_string()]));
     rows.push(vec!["predicted among 20, of all".into(), format!("{:.4}", quality.all.hit_rate())]);
     rows.push(vec!["predicted among 20, lately".into(), format!("{:.4}", quality.recent_hit_rate)]);
     columns(&rows)

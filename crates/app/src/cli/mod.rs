@@ -93,7 +93,6 @@ struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is taken apart at once")]
 enum Verb {
     /// Write a configuration file to begin with, with new keys
     Init(init::Arguments),

@@ -8,7 +8,7 @@ use crate::http::Shop;
 
 /// A shop in which users buy mugs and plates in turn, and nobody buys hats.
 fn shop(config: &Config) -> Shop {
-    let shop = Shop::open_with(HttpSettings::default(), config);
+    let shop = Shop::open_with(HttpSettings::default(), |dir| Engine::open(dir, config).unwrap());
     let kinds = ["mug", "plate", "hat"];
     let items: Vec<Value> = (0..90)
         .map(|n| {

@@ -80,7 +80,11 @@ impl Writer {
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
-                    bodies.push(self.admit(checked, sender, arrival, &facts, group));
+                    let choice = shared.recent_searches.choice(&checked.event, &facts);
+                    let body = self.admit(checked, sender, arrival, &facts, group);
+                    let choice = choice.filter(|_| matches!(body, Body::Event(_)));
+                    bodies.push(body);
+                    bodies.extend(choice.map(|choice| Body::SearchChoice(Box::new(choice))));
                 }
             }
         }
