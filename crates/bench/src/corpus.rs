@@ -1,20 +1,21 @@
 //! A synthetic shop that behaves like a retail one: heavy-tailed items and customers, baskets of about 20 lines,
 //! habits.
 //!
-//! In: a seed and sizes. Out: lines in the order of time, each in any form that a bench needs. A line's item is one of the
-//! customer's own twelve (3 in 10), of the basket's theme (3 in 10), or of the whole shop with weight 1/rank. Three lines
-//! in four are purchases, the rest views. Nothing is stored: line `i` of basket `b` is a function of (seed, b, i).
+//! In: a seed and sizes. Out: lines in the order of time, each in any form that a bench needs. A line's item is one of
+//! the customer's own twelve (3 in 10), of the basket's theme (3 in 10), or of the whole shop with weight 1/rank. Three
+//! lines in four are purchases, the rest views. Nothing is stored: line `i` of basket `b` is a function of (seed, b,
+//! i).
 
 use std::fmt::Write as _;
 
 use accrue_engine::Incoming;
-use accrue_event::{Event, EventId, EventType, Item, ItemId, Price, RawEvent, RawValue, Timestamp};
+use accrue_event::{DAY_MS, Event, EventId, EventType, Item, ItemId, Price, RawEvent, RawValue, Timestamp};
 use accrue_kernel::{Draws, random};
 use accrue_store::{Body, CheckedEvent, Interaction};
 
 /// 2023-01-01; far enough back that no check takes it for the future.
 const START_MS: i64 = 1_672_531_200_000;
-const YEAR_MS: i64 = 365 * 86_400_000;
+const YEAR_MS: i64 = 365 * DAY_MS;
 /// A basket has 1 to `2 * MEAN_LINES - 1` lines.
 const MEAN_LINES: u64 = 20;
 /// Items of a theme.

@@ -1,8 +1,8 @@
-//! What a key that stands in a page costs the shop when somebody uses it at full speed: memory, and the time in which the
+//! What a published key costs the shop when a program uses it at full speed: memory, and the time in which the
 //! shop's own events are acknowledged.
 //!
-//! The server is a process of its own with the default limits. Clients send, without pause, events of invented items and
-//! shoppers, events in the names of the shop's own users, and records that the check refuses. Meanwhile the shop's
+//! The server is a process of its own with the default limits. Clients send, without pause, events of invented items
+//! and shoppers, events in the names of the shop's own users, and records that the check refuses. Meanwhile the shop's
 //! backend sends an event now and then. All of them run on the same cores.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

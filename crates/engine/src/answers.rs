@@ -84,6 +84,27 @@ impl Engine {
         Ok(answered)
     }
 
+    /// What [`Engine::recommend`] would answer a shopper of no experiment, without a draw. Nothing is recorded, so that
+    /// an operator who looks at a page is not taken for a shopper who saw it.
+    pub fn preview(&self, request: RecommendRequest) -> Recommendation {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        self.with_shop(|shop| {
+            let n_on_sale = Some(self.inner.totals.n_on_sale(&shop, &request.list()));
+            shop.recommend(&RecommendRequest { visitor, n_on_sale, explore: None, ..request })
+        })
+    }
+
+    /// What [`Engine::search`] would answer, without a record as in [`Engine::preview`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::search`].
+    pub fn preview_search(&self, request: SearchRequest) -> Result<SearchAnswer, EngineError> {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        let running = self.running();
+        let request = SearchRequest { visitor, ..request };
+        Ok(running.with_shop(|shop| shop.search(&running.search, &request))?)
+    }
+
     /// How probable it is that a visitor clicks on, puts into the cart and buys the items of a page. The shared models
     /// answer, whatever arm the visitor is in; nothing is recorded.
     pub fn predict(&self, request: PredictRequest) -> Prediction {

@@ -1,13 +1,14 @@
-//! The settings of a shop's engine: what is checked, how the log lies on the disk, what the models are made of, when they learn, and
-//! what is kept of answers.
+//! The settings of a shop's engine: what is checked, how the log lies on the disk, what the models are made of, when
+//! they learn, and what is kept of answers.
 //!
-//! In: plain values, for instance the sections of a TOML file. Out: a [`Config`], or the first value that cannot be used.
+//! In: plain values, for instance the sections of a TOML file. Out: a [`Config`], or the first value that cannot be
+//! used.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use accrue_event::{CheckSettings, SettingFault, Timestamp};
+use accrue_event::{CheckSettings, SettingFault, Timestamp, format_duration, parse_duration};
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
@@ -162,9 +163,6 @@ pub enum Keep {
     },
 }
 
-/// Seconds of each unit, the largest first.
-const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
-
 impl Keep {
     fn seconds(self) -> Option<u64> {
         match self {
@@ -192,11 +190,11 @@ impl FromStr for Keep {
         if text == "forever" {
             return Ok(Self::Forever);
         }
-        let seconds = UNITS.iter().find_map(|&(unit, seconds)| {
-            let n: u64 = text.strip_suffix(unit)?.parse().ok()?;
-            n.checked_mul(seconds).filter(|seconds| *seconds > 0)
-        });
-        seconds.map(|seconds| Self::For { seconds }).ok_or_else(|| KeepError(text.into()))
+        let whole = |duration: &Duration| duration.subsec_nanos() == 0 && duration.as_secs() > 0;
+        match parse_duration(text).filter(whole) {
+            Some(duration) => Ok(Self::For { seconds: duration.as_secs() }),
+            None => Err(KeepError(text.into())),
+        }
     }
 }
 
@@ -212,11 +210,7 @@ impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Forever => f.write_str("forever"),
-            Self::For { seconds } => {
-                let fits = |(_, unit): &&(char, u64)| seconds.is_multiple_of(*unit);
-                let (name, unit) = UNITS.iter().find(fits).unwrap_or(&UNITS[3]);
-                write!(f, "{}{name}", seconds / unit)
-            }
+            Self::For { seconds } => f.write_str(&format_duration(Duration::from_secs(*seconds))),
         }
     }
 }

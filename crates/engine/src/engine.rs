@@ -367,6 +367,11 @@ impl Engine {
         (history, refused)
     }
 
+    /// The settings that the folder was opened with.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         self.running().with_shop(read)

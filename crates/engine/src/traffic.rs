@@ -1,24 +1,25 @@
-//! Live traffic: which shopper is in which arm of an experiment, which answers are drawn by chance, and which are recorded.
+//! Live traffic: which shopper is in which arm of an experiment, which answers are drawn by chance, and which are
+//! recorded.
 //!
-//! In: settings, a visitor, an answer's id. Out: the arm (a function of the experiment's name and the shopper alone, so it holds
-//! for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be distinguished or cannot be
-//! served. An arm changes what is *shown*; its models learn from all shoppers, or from its own alone ([`ArmLearning`]).
+//! In: settings, a visitor, an answer's id. Out: the arm (a function of the experiment's name and the shopper alone, so
+//! it holds for as long as both do), and how the answer's first places are drawn. Refuses arms that cannot be
+//! distinguished or cannot be served. An arm changes what is *shown*; its models learn from all shoppers, or from its
+//! own alone ([`ArmLearning`]).
 
 use std::ops::Bound;
 
-use accrue_event::{SettingFault, Shopper};
+use accrue_event::{DAY_MS, SettingFault, Shopper};
 use accrue_model::{Exploration, Part, Thompson};
 use accrue_serve::{Explore, Visitor};
 use accrue_store::{Assignment, Share, Split, shopper_hash, shopper_name};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Seeds of the hashes, so that three choices are independent of each other: which answers are drawn, what is drawn, and which shoppers
-/// the good version answers.
+/// Seeds of the hashes, so that three choices are independent of each other: which answers are drawn, what is drawn,
+/// and which shoppers the good version answers.
 const WHETHER: u64 = 2;
 const WHAT: u64 = 3;
 const GOOD: u64 = 4;
-const DAY_MS: i64 = 86_400_000;
 /// Largest number of arms.
 const MAX_ARMS: usize = 16;
 
@@ -109,7 +110,8 @@ pub enum ExploreBy {
     /// The rank alone.
     #[default]
     Rank,
-    /// Thompson sampling: an item is drawn with the probability that it is the best, given the uncertainty of its score.
+    /// Thompson sampling: an item is drawn with the probability that it is the best, given the uncertainty of its
+    /// score.
     Belief,
 }
 
@@ -162,8 +164,8 @@ pub enum ArmLearning {
     /// One learner learns from all arms: the difference is that of what is shown, with equally good models behind it.
     #[default]
     Shared,
-    /// Each arm's models begin as a copy of the shared ones and learn from its own shoppers alone: the difference includes what an arm learns
-    /// by itself, from a part of the traffic.
+    /// Each arm's models begin as a copy of the shared ones and learn from its own shoppers alone: the difference
+    /// includes what an arm learns by itself, from a part of the traffic.
     OwnArm,
 }
 
@@ -184,8 +186,8 @@ pub struct ArmSettings {
 }
 
 impl ExperimentSettings {
-    /// Refuses arms that cannot be distinguished, whose shares do not sum to 1, or that cannot be served; `learned` is the part that is
-    /// learned.
+    /// Refuses arms that cannot be distinguished, whose shares do not sum to 1, or that cannot be served; `learned` is
+    /// the part that is learned.
     ///
     /// # Errors
     /// The first fault found; its key is relative to the table of these settings.
@@ -279,8 +281,8 @@ impl Traffic {
         Self { explore: settings.explore, experiment, good_share: settings.good_share }
     }
 
-    /// Decides how the answer `answer_id` to this visitor is made, at the stream time `now_ms`. A user is recognised by the id, a guest by
-    /// the session.
+    /// Decides how the answer `answer_id` to this visitor is made, at the stream time `now_ms`. A user is recognised by
+    /// the id, a guest by the session.
     pub fn treatment(&self, visitor: &Visitor, answer_id: &str, now_ms: i64) -> Treatment<'_> {
         let shopper = visitor.shopper();
         let hash = shopper.as_ref().map(shopper_hash);
@@ -294,8 +296,8 @@ impl Traffic {
         Treatment { shopper: hash, is_by_good, explore: self.exploration(arm, answer_id), assignment, arm }
     }
 
-    /// Whether the good version answers this shopper on the day of `now_ms`. It answers a different small share of shoppers each day, so
-    /// that not all choices follow from pages of the current model.
+    /// Whether the good version answers this shopper on the day of `now_ms`. It answers a different small share of
+    /// shoppers each day, so that not all choices follow from pages of the current model.
     fn is_by_good(&self, shopper: &Shopper, now_ms: i64) -> bool {
         let day = now_ms.div_euclid(DAY_MS);
         self.good_share > 0.0 && unit(&format!("{day}\0{}", shopper_name(shopper)), GOOD) < self.good_share

@@ -65,6 +65,11 @@ impl EventType {
         }
     }
 
+    /// The built-in type that the log stores as `code`; `None` for the code of a custom type.
+    pub fn built_in(code: u8) -> Option<&'static Self> {
+        Self::BUILT_IN.get(usize::from(code))
+    }
+
     /// The built-in type of this name, otherwise a custom one.
     pub fn from_name(name: &str) -> Self {
         Self::BUILT_IN
@@ -138,7 +143,7 @@ pub struct Event {
 
 impl Event {
     /// The shopper whose history contains this event. An event of a published key belongs to its session, because
-    /// everybody can send it in the name of any user.
+    /// any visitor of the page can send it in the name of any user.
     pub fn shopper(&self) -> Shopper {
         match (&self.user, &self.session) {
             (_, Some(session)) if self.id.is_published() => Shopper::PublishedGuest(session.clone()),

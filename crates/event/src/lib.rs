@@ -8,6 +8,7 @@ mod amount;
 mod any_value;
 mod attribute;
 mod check;
+mod duration;
 mod event;
 mod id;
 mod identity;
@@ -34,6 +35,7 @@ pub use check::{
     Check, KnownItem, LogHistogram, MisspeltField, MisspeltFields, Outcome, PublishedStatistics, Reason, Refusal,
     Rejection, Repair, RuleCounters, RuleStatistics, clean_id, is_placeholder,
 };
+pub use duration::{format_duration, parse_duration};
 pub use event::{Event, EventType};
 pub use id::{EventId, ItemId, SessionId, Shopper, UserId};
 pub use identity::{ContentIds, RefusalId, arrival_id, content_hash, lacks_id};
@@ -55,5 +57,5 @@ pub use settings::{
     CheckSettings, CoordinatedSettings, OutlierAction, OutlierSettings, PublishedSettings, RateSettings, default_weight,
 };
 pub use shop_rule::{RuleAction, ShopRule};
-pub use time::Timestamp;
+pub use time::{DAY_MS, Timestamp};
 pub use tree::{Mismatch, MismatchKind, Tree};

@@ -1,4 +1,4 @@
-//! The ids of events that came with a published key: a key that stands in a page, so that everybody can send with it.
+//! The ids of events that came with a published key: a key that a page contains, so that any visitor can send with it.
 //!
 //! In: the name of the key, and an event as it was sent. Out: the event with its id in the namespace of the key,
 //! `@publish:KEY:ID`. So an event of a published key never takes an id that the shop's own events use, nor that of

@@ -10,13 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Timestamp(pub i64);
 
 /// Milliseconds in a day.
-const DAY_MS: i64 = 86_400_000;
+pub const DAY_MS: i64 = 86_400_000;
 
 impl Timestamp {
     /// Reads RFC 3339 (`2026-11-21T10:00:00Z`, any offset, fractions), also with the name of a zone in brackets
-    /// (RFC 9557) or behind a space (`2026-11-21 10:00 Europe/Berlin`), and the dates of mail (RFC 2822). A time without
-    /// an offset or zone is read as UTC. `None` for a zone that is not known, one that contradicts the offset, and a local
-    /// time that the zone leaves out or has twice.
+    /// (RFC 9557) or behind a space (`2026-11-21 10:00 Europe/Berlin`), and the dates of mail (RFC 2822). A time
+    /// without an offset or zone is read as UTC. `None` for a zone that is not known, one that contradicts the offset,
+    /// and a local time that the zone leaves out or has twice.
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains('[') {
             return bracketed(text);
@@ -38,7 +38,8 @@ impl Timestamp {
         jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp().into())
     }
 
-    /// Reads a time without an offset as one of this zone; `None` if the text is none, or has an offset or zone of its own.
+    /// Reads a time without an offset as one of this zone; `None` if the text is none, or has an offset or zone of its
+    /// own.
     pub(crate) fn parse_local(text: &str, zone: &jiff::tz::TimeZone) -> Option<Self> {
         local(text).and_then(|civil| Self::in_file_zone(civil, zone))
     }
@@ -48,9 +49,9 @@ impl Timestamp {
         local(text).is_some_and(|civil| Self::in_file_zone(civil, zone).is_none())
     }
 
-    /// A local time of a file whose times are those of one zone. Of a time that occurs twice the first is taken: without an
-    /// offset the two cannot be told apart, and the orders of that hour would be refused otherwise. `None` for a time that the
-    /// change of the clocks leaves out.
+    /// A local time of a file whose times are those of one zone. Of a time that occurs twice the first is taken:
+    /// without an offset the two cannot be told apart, and the orders of that hour would be refused otherwise. `None`
+    /// for a time that the change of the clocks leaves out.
     pub(crate) fn in_file_zone(civil: jiff::civil::DateTime, zone: &jiff::tz::TimeZone) -> Option<Self> {
         let ambiguous = zone.to_ambiguous_timestamp(civil);
         match ambiguous.offset() {

@@ -42,7 +42,7 @@ impl Server {
         Ok(batch)
     }
 
-    /// Has events taken in that everybody could have sent.
+    /// Accepts events of a published key, which any visitor of a page can send.
     async fn ingest_published(&self, records: Vec<Incoming<RawEvent>>, caller: &Caller) -> Result<Ingested, Problem> {
         let n_events = u32::try_from(records.len()).unwrap_or(u32::MAX).min(PUBLISHED_AT_A_TIME);
         let room = self.published_writes.acquire_many(n_events);

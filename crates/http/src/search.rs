@@ -295,9 +295,14 @@ impl Server {
         };
         caller.charge_page(request.n)?;
         let search_id = self.ids.next();
+        // The next pages of a search are no further searches.
+        let counted = (request.offset == 0).then(|| request.query.clone());
         let Answered { answer, arm } = self.engine.search(&search_id, request)?;
         let SearchAnswer { version, total, mut degraded, hits, facets, corrected, dropped, .. } = answer;
         degraded.extend(is_changed.then_some(PERSONS_LEFT_OUT));
+        if let Some(query) = counted {
+            self.searches.add(&query, total == 0);
+        }
         if total == 0 {
             self.metrics.searches_without_result.fetch_add(1, Ordering::Relaxed);
         }

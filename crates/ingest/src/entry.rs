@@ -35,7 +35,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Room for so many records.
+    /// Capacity, in records.
     pub fn with_capacity(n: usize) -> Self {
         Self { entries: Vec::with_capacity(n), lines: Vec::with_capacity(n), n_skipped: 0 }
     }

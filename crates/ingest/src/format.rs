@@ -66,8 +66,8 @@ impl Format {
         if self == Self::Tsv { b'\t' } else { b',' }
     }
 
-    /// Whether quotes enclose cells where nobody says it. Not between tabs: such files are written without quoting, and
-    /// a product called `12" plate` must not swallow the lines after it.
+    /// Whether quotes enclose cells if neither the mapping nor a flag says so. Not between tabs: such files are written
+    /// without quoting, and a product called `12" plate` must not swallow the lines after it.
     pub fn quotes(self, delimiter: u8) -> Quotes {
         if self == Self::Csv && delimiter != b'\t' { Quotes::On } else { Quotes::Off }
     }

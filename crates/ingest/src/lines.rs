@@ -1,7 +1,7 @@
 //! Lines of a stream, without a copy or an allocation for each, bounded in length.
 //!
-//! A record may need several lines (a quoted cell with line ends in it), and may turn out not to; so a line is looked at
-//! first and taken afterwards.
+//! A record may need several lines (a quoted cell with line ends in it), and may turn out not to; so a line is looked
+//! at first and taken afterwards.
 
 use std::io::{self, Read};
 
@@ -28,7 +28,7 @@ pub(super) struct Lines<R> {
 pub(super) enum Found {
     /// The line ends before this place.
     Line(usize),
-    /// The line is longer than allowed; so many bytes of it can be looked at.
+    /// The line is longer than allowed; this many bytes of it can be read.
     TooLong(usize),
     /// There is nothing more.
     Nothing,
@@ -72,7 +72,7 @@ impl<R: Read> Lines<R> {
         &self.buffer[self.start..(self.start + len).min(self.end)]
     }
 
-    /// At least so many bytes to look at, if there are.
+    /// At least this many bytes, if the input has them.
     pub fn start(&mut self, len: usize) -> io::Result<&[u8]> {
         while self.end - self.start < len && self.fill()? {}
         Ok(self.peek(len))

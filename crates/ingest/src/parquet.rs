@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use accrue_event::{BoundMapping, Family, Object, RawValue, Sales};
+use accrue_event::{BoundMapping, DAY_MS, Family, Object, RawValue, Sales};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
@@ -128,7 +128,7 @@ fn value(field: &Field) -> Result<RawValue, NotUtf8> {
         Field::Float(number) => RawValue::Float(f64::from(*number)),
         Field::Double(number) => RawValue::Float(*number),
         Field::TimestampMicros(number) => RawValue::Int(number.div_euclid(1000)),
-        Field::Date(days) => RawValue::Int(i64::from(*days) * 86_400_000),
+        Field::Date(days) => RawValue::Int(i64::from(*days) * DAY_MS),
         Field::Str(text) => RawValue::text(text.as_str()),
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
             Ok(text) => RawValue::text(text),

@@ -13,7 +13,7 @@ use super::lines::{Found, Lines};
 use super::quoted::{Cells, Scan};
 use super::source::Source;
 
-/// Longest row that spans lines. Beyond, a quote that nobody closes is more likely than a cell of that size.
+/// Longest row that spans lines. Beyond it, an unclosed quote is more likely than a cell of that size.
 const MAX_QUOTED_BYTES: usize = 1 << 20;
 
 /// Rows of a file whose header was read.
@@ -29,9 +29,9 @@ pub(super) struct Rows<R> {
 
 /// A row as it lies in the buffer.
 enum Row {
-    /// So many bytes over so many lines.
+    /// Its size in bytes, and over how many lines.
     Whole(usize, u64),
-    /// The first line, of so many bytes, is no row.
+    /// The first line is no row; its size in bytes.
     Bad(usize, &'static str),
     TooLong,
 }
@@ -166,8 +166,8 @@ fn is_marked(row: &[u8], dialect: Dialect) -> bool {
     (dialect.quotes == Quotes::On && row.contains(&b'"')) || dialect.escape.is_some_and(|escape| row.contains(&escape))
 }
 
-/// The names of the columns, from the first line after `n_before` others. Excel's line `sep=;` is passed over, and so are
-/// comments, blank lines, and the empty names that delimiters at the header's end make.
+/// The names of the columns, from the first line after `n_before` others. Excel's line `sep=;` is passed over, and so
+/// are comments, blank lines, and the empty names that delimiters at the header's end make.
 pub(super) fn read_header<R: Read>(lines: &mut Lines<R>, dialect: Dialect, n_before: usize) -> io::Result<Vec<String>> {
     let mut n_passed = 0;
     loop {

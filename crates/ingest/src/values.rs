@@ -25,9 +25,10 @@ pub(super) struct Begin {
 /// Objects in one another that are looked into for the array of an answer.
 const MAX_DEPTH: usize = 3;
 
-/// Where the first record begins, if this is the start of an array, of an answer with one, or of values over several lines; `None`
-/// if each line is an object. A file whose name says so (`is_by_line`) has an object on each line unless it is an array, so that a
-/// damaged line costs only itself. `is_named` says which fields of a record the mapping leads into.
+/// Where the first record begins, if this is the start of an array, of an answer with one, or of values over several
+/// lines; `None` if each line is an object. A file whose name says so (`is_by_line`) has an object on each line unless
+/// it is an array, so that a damaged line costs only itself. `is_named` says which fields of a record the mapping leads
+/// into.
 pub(super) fn records_begin(start: &[u8], is_by_line: bool, is_named: &dyn Fn(&str) -> bool) -> Option<Begin> {
     let text = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start);
     let skipped = start.len() - text.len();
@@ -60,8 +61,8 @@ fn is_one_of_many(object: &[u8]) -> bool {
     depth == 0 && object[first_line.len()..].trim_ascii_start().starts_with(b"{")
 }
 
-/// Bytes up to the first record of `{"total": 7, "products": [{…`, and how many brackets are open there, if the object is an answer
-/// of an interface as far as it can be seen.
+/// Bytes up to the first record of `{"total": 7, "products": [{…`, and how many brackets are open there, if the object
+/// is an answer of an interface as far as it can be seen.
 fn array_of_answer(object: &[u8], is_named: &dyn Fn(&str) -> bool, depth: usize) -> Option<(usize, usize)> {
     let mut place = 1;
     let mut beside: Vec<&str> = Vec::new();
@@ -174,7 +175,7 @@ pub(super) struct Values<R> {
 }
 
 impl<R: Read> Values<R> {
-    /// Values from what is not taken of `lines`, where so many brackets are open.
+    /// Values from what is not taken of `lines`, at this depth of open brackets.
     pub fn new(lines: Lines<R>, parser: Parser, n_open: usize) -> Self {
         Self { lines, parser, n_open, is_at_end: false }
     }

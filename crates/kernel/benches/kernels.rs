@@ -8,9 +8,9 @@
 //! half.
 
 use accrue_kernel::{
-    Activation, Draws, InstructionSet, Packed, QuantisedQuery, Start, View, ViewMut, axpy_with, decay, dot,
-    dot_rows_with, dot_with, exp, ln, multiply_add_peak, multiply_with, quantise, random, scan_with, sigmoid,
-    softmax_in_place, softplus, top_k_with,
+    Activation, Draws, InstructionSet, Packed, QuantisedQuery, Start, View, ViewMut, axpy_with, dot, dot_rows_with,
+    dot_with, exp, ln, multiply_add_peak, multiply_with, quantise, random, scan_with, sigmoid, softmax_in_place,
+    softplus, top_k_with,
 };
 use std::hint::black_box;
 use std::time::Instant;
@@ -174,7 +174,6 @@ fn elementary(size: &Size) {
     one("ln", median_ns(size, || ln(black_box(0.7))));
     one("sigmoid", median_ns(size, || sigmoid(black_box(0.7))));
     one("softplus", median_ns(size, || softplus(black_box(0.7))));
-    one("decay", median_ns(size, || decay(black_box(3.0), black_box(7.0))));
     for n in [100, size.n_many] {
         let scores = normal(n);
         let mut out = scores.clone();

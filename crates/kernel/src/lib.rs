@@ -42,7 +42,7 @@ pub use layers::{
     add_masked, add_product, add_row_sums, draw_mask, exp_minus, layer_norm, layer_norm_backward, logistic_loss,
     mask_in_place, normalise_rows, relu_backward, sigmoid_backward, softmax_backward, softmax_row, tanh_backward,
 };
-pub use math::{decay, exp, exp2, exp2_in_place, ln, ln_1p, sigmoid, softmax_in_place, softplus};
+pub use math::{exp, exp2, exp2_in_place, ln, ln_1p, sigmoid, softmax_in_place, softplus};
 pub use peak::multiply_add_peak;
 pub use prefetch::{prefetch, prefetch_first};
 pub use product::{Activation, Packed, Start, View, ViewMut, multiply, multiply_with};

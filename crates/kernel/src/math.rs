@@ -14,8 +14,6 @@ use crate::lanes::N_LANES;
 
 /// 1.5 · 2²³: adding it rounds an f32 to the nearest integer and leaves that integer in the low bits.
 const ROUNDER: f32 = 12_582_912.0;
-/// 1.5 · 2⁵²: the same for f64.
-const ROUNDER_64: f64 = 6_755_399_441_055_744.0;
 /// ln 2 in two parts; the first has 9 significant bits, so that small multiples of it are exact.
 const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -158,36 +156,6 @@ fn exp_of_differences(largest: f32, scores: &mut [f32]) {
     }
 }
 
-/// The factor that remains after `days` of exponential decay: `2^(-days / half_life_days)`, within 1e-14 of the value.
-///
-/// Negative days give more than 1. Beyond 1,100 half-lives the result is 0; for as many negative ones it is infinity.
-///
-/// ```
-/// assert_eq!(accrue_kernel::decay(14.0, 7.0), 0.25);
-/// ```
-///
-/// # Panics
-/// If the half-life is not positive and finite.
-#[inline]
-pub fn decay(days: f64, half_life_days: f64) -> f64 {
-    assert!(half_life_days > 0.0 && half_life_days < f64::INFINITY, "a half-life of {half_life_days} days");
-    let half_lives = days / half_life_days;
-    if half_lives >= 1100.0 || half_lives <= -1100.0 {
-        return if half_lives > 0.0 { 0.0 } else { f64::INFINITY };
-    }
-    let rounded = half_lives + ROUNDER_64;
-    let n = rounded - ROUNDER_64;
-    // The error of the quotient would grow with the quotient. With the half-life split into two parts of 26 bits, n ·
-    // half_life is exact and the remaining days after n half-lives are nearly exact.
-    let high = f64::from_bits(half_life_days.to_bits() & !0x07FF_FFFF);
-    let left = (days - n * high) - n * (half_life_days - high);
-    let r = left / half_life_days * -std::f64::consts::LN_2;
-    // 2⁻ⁿ as two factors, because 2⁻ⁿ itself may be outside the range of normal numbers.
-    let n = (rounded.to_bits() as i64).wrapping_sub(ROUNDER_64.to_bits() as i64);
-    let half = n >> 1;
-    exp_near_zero_64(r) * power_of_two_64(-half) * power_of_two_64(half - n)
-}
-
 /// The integer that [`ROUNDER`] left in the low bits.
 #[inline(always)]
 fn integer(rounded: f32) -> i32 {
@@ -204,11 +172,6 @@ fn times_power_of_two(y: f32, n: i32) -> f32 {
     y * power(half) * power(n.wrapping_sub(half))
 }
 
-#[inline(always)]
-fn power_of_two_64(n: i64) -> f64 {
-    f64::from_bits((n.wrapping_add(1023) as u64) << 52)
-}
-
 /// `eʳ` for |r| ≤ ln 2 / 2.
 #[inline(always)]
 fn exp_near_zero(r: f32) -> f32 {
@@ -218,19 +181,6 @@ fn exp_near_zero(r: f32) -> f32 {
     p = p * r + 1.666_666_5e-1;
     p = p * r + 0.5;
     p * (r * r) + r + 1.0
-}
-
-/// `eʳ` for |r| ≤ ln 2 / 2: the Taylor series up to r¹³, evaluated in pairs to shorten the chain of dependent
-/// operations.
-#[inline(always)]
-fn exp_near_zero_64(r: f64) -> f64 {
-    let pair = |a: f64, b: f64| 1.0 / a + r * (1.0 / b);
-    let (r2, low) = (r * r, 1.0 + r);
-    let r4 = r2 * r2;
-    let p2 = pair(2.0, 6.0) + r2 * pair(24.0, 120.0);
-    let p6 = pair(720.0, 5_040.0) + r2 * pair(40_320.0, 362_880.0);
-    let p10 = pair(3_628_800.0, 39_916_800.0) + r2 * pair(479_001_600.0, 6_227_020_800.0);
-    low + r2 * (p2 + r4 * (p6 + r4 * p10))
 }
 
 #[cfg(test)]

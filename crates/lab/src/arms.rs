@@ -8,7 +8,7 @@
 //! last third of the days; means over shops with their standard errors. The bias of a shared learner is the subject of
 //! Holtz et al., *Reducing symbiosis bias through better A/B tests of recommendation algorithms* (2023).
 
-use accrue_event::{EventType, ItemId, Timestamp};
+use accrue_event::{DAY_MS, EventType, ItemId, Timestamp};
 use accrue_kernel::Draws;
 use accrue_model::{Context, Exploration, Prepared, Scored, Version};
 use accrue_store::{Body, CheckedEvent, Facts, Offset, Record, Share, Split, session_hash, shopper_hash};
@@ -22,8 +22,6 @@ use crate::simulator::{Outcome, Request, Simulator, SimulatorSettings, Step, Vis
 const SHOWN: u64 = 0x4152_4d53;
 /// Number of pages between two publications.
 const PUBLISHED_EVERY: u64 = 32;
-const DAY_MS: i64 = 86_400_000;
-
 /// The policy of the second arm; the first arm shows what the models rank best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

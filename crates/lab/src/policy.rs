@@ -5,13 +5,9 @@
 //! every event.
 
 use std::fmt;
+use std::time::Duration;
 
-use accrue_event::SettingFault;
-
-const SECOND_MS: i64 = 1_000;
-const MINUTE_MS: i64 = 60 * SECOND_MS;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
-pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
+use accrue_event::{SettingFault, format_duration, parse_duration};
 
 /// A length of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,19 +19,17 @@ pub enum Span {
 }
 
 impl Span {
-    /// Reads `1000` (events), or `1s`, `5m`, `2h`, `7d` (stream time); `None` if the text is neither or the number is 0.
+    /// Reads `1000` (events), or a duration of stream time (`1s`, `5m`, `2h`, `7d`); `None` if the text is neither
+    /// or 0.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let number: u32 = digits.parse().ok().filter(|number| *number > 0)?;
-        let unit_ms = match &text[digits.len()..] {
-            "" => return Some(Span::Events(u64::from(number))),
-            "s" => SECOND_MS,
-            "m" => MINUTE_MS,
-            "h" => HOUR_MS,
-            "d" => DAY_MS,
-            _ => return None,
-        };
-        Some(Span::Ms(i64::from(number) * unit_ms))
+        match text.parse() {
+            Ok(0) => None,
+            Ok(n) => Some(Span::Events(n)),
+            Err(_) => {
+                let ms = parse_duration(text)?.as_millis();
+                i64::try_from(ms).ok().filter(|&ms| ms > 0).map(Span::Ms)
+            }
+        }
     }
 }
 
@@ -43,13 +37,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Span::Events(n) => write!(f, "{n}"),
-            Span::Ms(ms) => {
-                let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m"), (SECOND_MS, "s")];
-                match units.into_iter().find(|&(unit_ms, _)| ms % unit_ms == 0) {
-                    Some((unit_ms, unit)) => write!(f, "{}{unit}", ms / unit_ms),
-                    None => write!(f, "{ms}ms"),
-                }
-            }
+            Span::Ms(ms) => f.write_str(&format_duration(Duration::from_millis(ms.unsigned_abs()))),
         }
     }
 }
@@ -206,6 +194,7 @@ mod tests {
             [true, false, false, true, true, false, true]
         );
         assert_eq!(due("every:2", &[0; 5]), [true, false, true, false, true]);
+        use accrue_event::DAY_MS;
         assert_eq!(due("frozen", &[0, DAY_MS, 99 * DAY_MS]), [true, false, false]);
     }
 }

@@ -6,7 +6,7 @@
 //! predicts real choices in the days after. The attacked item is the median one by number of events before the flood,
 //! so that without a flood it is rarely recommended.
 
-use accrue_event::{Check, CheckSettings, Event, EventId, ItemId, RuleStatistics, Timestamp};
+use accrue_event::{Check, CheckSettings, DAY_MS, Event, EventId, ItemId, RuleStatistics, Timestamp};
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Facts, Offset, Record};
 use accrue_train::{LearnSettings, Learner};
@@ -15,7 +15,6 @@ use serde::Serialize;
 use crate::metrics::{Hit, LIST, bootstrap, mean};
 use crate::{Interval, LabError, StreamData};
 
-const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Number of real shoppers whose lists are checked: the latest ones before the flood.
 const PROBES: usize = 500;

@@ -1,10 +1,10 @@
 //! The protocol `search`: rankings of a catalogue's items against judgments of people.
 //!
-//! In: judgments `query,docid,rating`, and for each query the ids that a search returned, best first. Out: NDCG@10 with items that
-//! nobody judged counted as wrong (which favours the systems that were pooled) and with them removed (*condensed*: Sakai,
-//! *Alternatives to Bpref*, 2007), the share of judged items among the first ten, and the reciprocal rank of the first relevant
-//! item. The gain of a rating r is 2^r − 1. Queries without anything relevant are left out. Two settings are compared query by
-//! query.
+//! In: judgments `query,docid,rating`, and for each query the ids that a search returned, best first. Out: NDCG@10 with
+//! items that were not judged counted as wrong (which favours the systems that were pooled) and with them removed
+//! (*condensed*: Sakai, *Alternatives to Bpref*, 2007), the share of judged items among the first ten, and the
+//! reciprocal rank of the first relevant item. The gain of a rating r is 2^r − 1. Queries without anything relevant are
+//! left out. Two settings are compared query by query.
 
 use std::collections::BTreeMap;
 
@@ -215,9 +215,10 @@ const NEAR: [&str; 26] = [
     "ry", "yi", "cb", "qe", "zc", "tu", "ax",
 ];
 
-/// The query with typing errors: of the words of three letters or more (letters only) half, rounded up, get one edit, or with
-/// even chance one or two from eight letters on. An edit swaps two neighbours, leaves one letter out, doubles one or inserts
-/// its neighbour on the keyboard, or hits that neighbour instead; the first letter is left alone nine times in ten.
+/// The query with typing errors: of the words of three letters or more (letters only) half, rounded up, get one edit,
+/// or with even chance one or two from eight letters on. An edit swaps two neighbours, leaves one letter out, doubles
+/// one or inserts its neighbour on the keyboard, or hits that neighbour instead; the first letter is left alone nine
+/// times in ten.
 pub fn mistyped(query: &str, seed: u64, nth: u64) -> String {
     let mut draws = Draws::new(seed, TYPOS, nth);
     let mut words: Vec<String> = query.split_whitespace().map(str::to_string).collect();

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use accrue_event::{Event, Item, Timestamp, User};
+use accrue_event::{DAY_MS, Event, Item, Timestamp, User};
 use accrue_model::{Context, Prepared};
 use accrue_store::{Body, CheckedEvent, Circumstances, Fact, Facts, ItemIdx, ItemVector, Offset, Record};
 use accrue_train::{EarlierRecords, LearnSettings, Learner, Take, TrainError};
@@ -16,7 +16,7 @@ use accrue_train::{EarlierRecords, LearnSettings, Learner, Take, TrainError};
 use crate::LabError;
 use crate::cost::Stopwatch;
 use crate::metrics::{Hit, mean};
-use crate::policy::{DAY_MS, Mode, Span, Timetable};
+use crate::policy::{Mode, Span, Timetable};
 use crate::report::{BLOCKS, DriftFigures, ImpressionFigures, Report, blocks, intervals, metrics, weeks};
 
 /// Stream of the random numbers that shuffle lines.
@@ -77,7 +77,8 @@ pub struct StreamData {
     pub events: Vec<Event>,
     /// Descriptions of items: each with the index of the event that it came with.
     pub items: Vec<(usize, Item)>,
-    /// Vectors that an encoder computed from descriptions, each with the index of the event that the description came with.
+    /// Vectors that an encoder computed from descriptions, each with the index of the event that the description came
+    /// with.
     pub vectors: Vec<(usize, ItemVector)>,
     /// Descriptions of users, which come before all events.
     pub users: Vec<User>,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use accrue_event::{Item, ItemPatch};
+use accrue_event::{DAY_MS, Item, ItemPatch};
 use accrue_store::{ItemIdx, ItemVector, Vocabulary};
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +109,7 @@ impl Catalogue {
     /// Days since the first sight of an item; 0 for one that was never seen.
     #[inline]
     pub fn age_days(&self, item: ItemIdx, now_ms: i64) -> f32 {
-        (now_ms.saturating_sub(*self.items.first_seen.get(item as usize)).max(0) as f64 / 86_400_000.0) as f32
+        (now_ms.saturating_sub(*self.items.first_seen.get(item as usize)).max(0) as f64 / DAY_MS as f64) as f32
     }
 
     /// The newest items, newest first.
@@ -241,7 +241,8 @@ impl Catalogue {
         self.items.names.len() * N_FIELDS as usize
     }
 
-    /// The sorted descriptors of an item, and the length of its description as a vector of them; empty and 0 for one without a description.
+    /// The sorted descriptors of an item, and the length of its description as a vector of them; empty and 0 for one
+    /// without a description.
     #[inline]
     pub fn description(&self, item: ItemIdx) -> (&[u32], f32) {
         let Described { descriptors, norm } = self.items.described.get(item as usize);

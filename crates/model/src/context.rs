@@ -6,7 +6,8 @@ use crate::TypeWeights;
 
 /// A shopper's situation at a moment: everything personal that a score may depend on. Equal pasts give equal scores,
 /// whether the shopper has an id or not. So a new shopper is served after the first event, and a history can be given
-/// inline. What is known of a candidate item is in the [`Catalogue`](crate::Catalogue), which members read beside the context.
+/// inline. What is known of a candidate item is in the [`Catalogue`](crate::Catalogue), which members read beside the
+/// context.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The shopper's events, oldest first.
@@ -17,7 +18,8 @@ pub struct Context<'a> {
     pub now_ms: i64,
     /// What each type of event is worth.
     pub weights: &'a TypeWeights,
-    /// Where and how the shopper looks: scene, search text, device. Empty where nobody says.
+    /// Where and how the shopper looks: scene, search text, device. Empty if neither the request nor the event has
+    /// them.
     pub circumstances: Circumstances<'a>,
     /// How the shop describes the shopper. Empty for guests and for users who are not described.
     pub descriptors: &'a [Descriptor],

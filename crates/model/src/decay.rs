@@ -1,10 +1,11 @@
 //! Exponential decay that costs no work between events.
 //!
-//! Forward decay (Cormode, Shkapenyuk, Srivastava, Xu 2009, "Forward Decay"): an event at time `t` weighs `2^(t/h − epoch)`
-//! when it is added, so that nothing has to be multiplied down later; only a comparison with another moment needs the
-//! factor. When the exponent grows large, the sum is rescaled by a power of two, which is exact in binary floating point.
-//! A late event simply weighs less.
+//! Forward decay (Cormode, Shkapenyuk, Srivastava, Xu 2009, "Forward Decay"): an event at time `t` weighs
+//! `2^(t/h − epoch)` when it is added, so that nothing has to be multiplied down later; only a comparison with another
+//! moment needs the factor. When the exponent grows large, the sum is rescaled by a power of two, which is exact in
+//! binary floating point. A late event simply weighs less.
 
+use accrue_event::DAY_MS;
 pub use accrue_kernel::log2;
 use serde::{Deserialize, Serialize};
 
@@ -21,13 +22,20 @@ impl HalfLife {
     /// Half of the weight is gone after this many days.
     pub fn days(days: f64) -> Self {
         assert!(days > 0.0, "a half-life is positive");
-        Self { ms: days * 86_400_000.0 }
+        Self { ms: days * DAY_MS as f64 }
     }
 
     /// Time in half-lives.
     #[inline]
     pub fn position(&self, at_ms: i64) -> f64 {
         at_ms as f64 / self.ms
+    }
+
+    /// The epoch of a moment `position` in half-lives, and what a weight of 1 that is added then is worth in it.
+    #[inline]
+    pub fn unit(position: f64) -> (i32, f32) {
+        let epoch = position.floor() as i32;
+        (epoch, accrue_kernel::exp2((position - f64::from(epoch)) as f32))
     }
 
     /// The share of weight left after `age_ms`; 1 for a negative age.
@@ -66,6 +74,11 @@ impl Decayed {
         self.value * accrue_kernel::exp2((f64::from(self.epoch) - position) as f32)
     }
 
+    /// Whether the sum is a number.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.value.is_finite()
+    }
+
     /// Logarithm (base 2) of the sum, less a term that is the same for all sums at a given moment: a larger level means
     /// a larger sum.
     #[inline]
@@ -80,24 +93,16 @@ pub fn power_of_two(exponent: i32) -> f32 {
     if exponent < -126 { 0.0 } else { f32::from_bits(((exponent.min(127) + 127) as u32) << 23) }
 }
 
-/// `2^exponent` for any exponent.
-#[inline]
-pub fn power_of_two_f32(exponent: f32) -> f32 {
-    accrue_kernel::exp2(exponent)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const DAY: i64 = 86_400_000;
 
     #[test]
     fn a_sum_halves_in_a_half_life() {
         let half_life = HalfLife::days(7.0);
         let mut sum = Decayed::default();
-        sum.add(1.0, half_life.position(14_000 * DAY));
-        assert!((sum.at(half_life.position(14_007 * DAY)) - 0.5).abs() < 1e-5);
+        sum.add(1.0, half_life.position(14_000 * DAY_MS));
+        assert!((sum.at(half_life.position(14_007 * DAY_MS)) - 0.5).abs() < 1e-5);
     }
 
     #[test]
@@ -105,12 +110,12 @@ mod tests {
         let half_life = HalfLife::days(1.0);
         let (mut early_first, mut late_first) = (Decayed::default(), Decayed::default());
         for day in [0, 30, 3650] {
-            early_first.add(1.0, half_life.position(day * DAY));
+            early_first.add(1.0, half_life.position(day * DAY_MS));
         }
         for day in [3650, 30, 0] {
-            late_first.add(1.0, half_life.position(day * DAY));
+            late_first.add(1.0, half_life.position(day * DAY_MS));
         }
-        let end = half_life.position(3651 * DAY);
+        let end = half_life.position(3651 * DAY_MS);
         assert!((early_first.at(end) - 0.5).abs() < 1e-5);
         assert!((late_first.at(end) - 0.5).abs() < 1e-5);
     }
@@ -120,9 +125,9 @@ mod tests {
         let half_life = HalfLife::days(7.0);
         let (mut old, mut new) = (Decayed::default(), Decayed::default());
         for _ in 0..3 {
-            old.add(1.0, half_life.position(100 * DAY));
+            old.add(1.0, half_life.position(100 * DAY_MS));
         }
-        new.add(1.0, half_life.position(500 * DAY));
+        new.add(1.0, half_life.position(500 * DAY_MS));
         assert!(new.level() > old.level());
         assert_eq!(Decayed::default().level(), f32::NEG_INFINITY);
     }

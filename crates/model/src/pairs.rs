@@ -52,6 +52,11 @@ impl<const N: usize> PairRow<N> {
         }
     }
 
+    /// Whether every weight is finite.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.weights.iter().flatten().chain(&self.totals).all(|weight| weight.is_finite())
+    }
+
     /// Drops the weakest neighbours if the row is longer than its capacity, which falls as the catalogue grows.
     #[inline]
     fn shrink(&mut self, capacity: usize) {
@@ -95,7 +100,8 @@ impl<const N: usize> PairRow<N> {
         let mut place = self.cursor as usize % len;
         let (mut weakest, mut least) = (place, self.strength(place));
         for _ in 1..LOOKED_AT {
-            // A comparison instead of a remainder: a division for each place would take most of the time of an addition.
+            // A comparison instead of a remainder: a division for each place would take most of the time of an
+            // addition.
             place = if place + 1 == len { 0 } else { place + 1 };
             let strength = self.strength(place);
             if strength < least {
@@ -133,8 +139,8 @@ impl<'de, const N: usize> Deserialize<'de> for PairRow<N> {
     }
 }
 
-/// Asks for the rows of `items` to be brought into the cache. A row is three reads away, each of which waits for the one before; going over
-/// the items once for each read has the waits of all items overlap.
+/// Asks for the rows of `items` to be brought into the cache. A row is three reads away, each of which waits for the
+/// one before; going over the items once for each read has the waits of all items overlap.
 pub(crate) fn prefetch<const N: usize>(rows: &CowVec<Arc<PairRow<N>>>, items: impl Iterator<Item = ItemIdx> + Clone) {
     items.clone().for_each(|item| rows.prefetch(item as usize));
     items.clone().for_each(|item| accrue_kernel::prefetch_first(Arc::as_ptr(rows.get(item as usize))));

@@ -11,7 +11,8 @@ use crate::cow::CowVec;
 use crate::gaussian::RowBelief;
 
 /// Rows in a chunk: the unit that a write after a publication copies, and that versions share. With sixteen, versions
-/// of a large shop share little; with one, publishing counts so many references that learning slows down by a quarter.
+/// of a large shop share little; with one row to a chunk, publishing counts a reference for every row, which slows
+/// learning by a quarter.
 pub const CHUNK_ROWS: usize = 4;
 /// Rows in a chunk of images. A scan reads them all, and memory is read at full speed only in long runs.
 pub const IMAGE_ROWS: usize = 256;
@@ -40,7 +41,8 @@ pub struct EmbeddingTable {
     settings: TableSettings,
     seed: u64,
     stream: u64,
-    /// `[dim]` numbers, then the row's *mass*: 1 plus the sum of its mean squared gradients; 0 for a row that does not exist yet.
+    /// `[dim]` numbers, then the row's *mass*: 1 plus the sum of its mean squared gradients; 0 for a row that does not
+    /// exist yet.
     rows: CowVec<f32>,
     /// Rows whose image is out of date, in the order of their first touch since the last [`EmbeddingTable::refresh`].
     stale: Vec<u32>,
@@ -195,8 +197,8 @@ impl EmbeddingTable {
         self.images.chunks().zip(self.scales.chunks())
     }
 
-    /// The rows with the largest dot product with `query` `[dim]`, at most `limit`, best first: an int8 scan over all rows, as they
-    /// were at the last [`EmbeddingTable::refresh`].
+    /// The rows with the largest dot product with `query` `[dim]`, at most `limit`, best first: an int8 scan over all
+    /// rows, as they were at the last [`EmbeddingTable::refresh`].
     pub fn nearest(&self, query: &[f32], limit: usize) -> Vec<u32> {
         let query = accrue_kernel::QuantisedQuery::new(query);
         let mut best = accrue_kernel::TopK::new(limit);

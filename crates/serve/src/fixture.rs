@@ -1,4 +1,5 @@
-//! A small shop for tests: a catalogue, customers with a past, and models that learned from it. The same for the same seed.
+//! A small shop for tests: a catalogue, customers with a past, and models that learned from it. The same for the same
+//! seed.
 
 use accrue_event::{Event, EventType, Item, Price, Timestamp};
 use accrue_kernel::Draws;
@@ -62,8 +63,8 @@ impl Fixture {
         let described = |item: &Item| Body::Item(Box::new(item.clone()));
         let bodies = met.iter().map(described).chain(events.iter().map(checked));
 
-        // So few candidates that the models leave a part of a small catalogue unretrieved, and so many new items among
-        // them that better items are in that part.
+        // Few enough candidates that the models leave a part of a small catalogue unretrieved, and enough new items
+        // among them that better items are in that part.
         let mut settings = Settings::default();
         settings.neighbours.candidates = 30;
         settings.repeat.candidates = 20;

@@ -113,7 +113,7 @@ impl<'a> Shop<'a> {
         // A shopper who has just logged in may have only a guest's past so far.
         let guest = || visitor.session.clone().and_then(|session| of(Shopper::Guest(session)));
         let own = user.or_else(guest);
-        // What the page itself reported of this visit. The request names the session, which nobody else knows.
+        // What the page itself reported of this visit. The request names the session, which no other visitor knows.
         let visit = visitor.session.clone().and_then(|session| of(Shopper::PublishedGuest(session)));
         // A user whom nothing of the shop's own names, neither an event nor a description, has nothing to imitate.
         let is_own = |user: &UserId| self.facts.shopper(&Shopper::User(user.clone())).is_some();

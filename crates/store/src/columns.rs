@@ -193,7 +193,7 @@ impl Clone for Columns {
 }
 
 impl Columns {
-    /// The column of a field, which is made if nobody asked for it before.
+    /// The column of a field, which is made at the first request.
     pub fn get(&self, field: &ColumnField, entries: &[Arc<CatalogueEntry>]) -> Arc<Column> {
         let mut columns = self.0.lock();
         if let Some(column) = columns.get(field).filter(|column| !column.is_worn()) {

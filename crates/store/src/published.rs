@@ -38,11 +38,11 @@ pub enum PublishedRecord {
 pub enum InertReason {
     /// Neither the catalogue nor an event of the shop's own names the item.
     UnknownItem,
-    /// So many guests are known from events of published keys alone that this one cannot be added.
+    /// The limit on guests that only events of published keys name is reached, so this one cannot be added.
     TooManyShoppers,
     /// It is a purchase or a return, which only the shop's own backend may report.
     Order,
-    /// So many other sessions of its address were about the item within the hour.
+    /// The limit on other sessions of its address that were about the item within the hour is reached.
     TooManySessions,
 }
 

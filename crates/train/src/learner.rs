@@ -13,7 +13,7 @@ mod shadow;
 
 use std::sync::Arc;
 
-use accrue_event::EventType;
+use accrue_event::{DAY_MS, EventType};
 use accrue_model::{Context, Ensemble, PendingFit, Prepared, Step, TypeWeights, Version};
 use accrue_store::{Descriptor, Fact, Facts, Histories, Interaction, ItemIdx, Names, Offset};
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,6 @@ use crate::{LearnSettings, TrainError};
 const STREAM: u64 = 0x5052_4551;
 /// In a young shop more events are predicted: after each this many records, one in one more.
 const YOUTH: u64 = 1_024;
-/// A day, in milliseconds.
-const DAY_MS: i64 = 86_400_000;
 /// The first version is sealed after this many choices.
 const FIRST_VERSION: u64 = 2_000;
 /// Largest number of ignored settings that are remembered.

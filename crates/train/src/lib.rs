@@ -25,7 +25,7 @@ pub use checkpoint::{
 };
 pub use clicks::{ClickSettings, Clicks};
 pub use drift::{Change, Drift, DriftSettings};
-pub use forget::{Traces, erase, find_traces, rebuild, refuse_if_pruned};
+pub use forget::{Traces, erase, find_traces, is_same_person, rebuild, refuse_if_pruned, with_other_spellings};
 pub use gate::{Challenge, EarlierRecords, GateSettings, ShadowResult, Take, Verdict};
 pub use guard::{Alarm, GuardSettings, Tally};
 pub use impressions::ImpressionSettings;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use accrue_event::{Mapping, RecordKind};
+use accrue_event::{Mapping, RecordKind, parse_duration};
 use accrue_lab::LabError;
 use accrue_lab::off_policy::OffPolicyError;
 use anyhow::Context as _;
@@ -294,16 +294,7 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
 /// `90s`, `10m`, `1h`, `7d`
 pub(super) fn time(text: &str) -> Result<Duration, Expected> {
     const EXPECTED: Expected = Expected("a duration, such as 90s, 10m, 1h or 7d");
-    let (number, unit) = text.split_at(text.len() - text.len().min(1));
-    let seconds = match unit {
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return Err(EXPECTED),
-    };
-    let number = number.parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number)).ok_or(EXPECTED)?;
-    Ok(Duration::from_secs_f64(number * seconds))
+    parse_duration(text).ok_or(EXPECTED)
 }
 
 /// Refuses files that the protocol does not read.

@@ -9,6 +9,8 @@ mod catalogue;
 mod circumstances;
 mod cli;
 mod connections;
+mod console;
+mod console_browser;
 mod crash;
 mod datasets;
 mod demo;

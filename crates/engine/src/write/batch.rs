@@ -78,6 +78,9 @@ pub struct Ingested {
     /// Refused as before: counted among the duplicates, since the quarantine has them already.
     #[serde(skip)]
     pub refused_again: Vec<Refused>,
+    /// Of a whole catalogue: items that were retired because it lacks them; `None` of any other batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retired: Option<u64>,
     /// Names that were kept as attributes or properties and are near those of fields, by name.
     pub misspelt: Vec<MisspeltField>,
     /// The log's end after this batch: its records are before it.

@@ -25,7 +25,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{Event, EventType, Timestamp};
 
-const DAY_MS: i64 = 86_400_000;
 /// Days after which a shopper is certainly not a newcomer.
 const FRESH_DAYS: i64 = 7;
 /// Number of items that are counted at a time; each can be at one of two places.
@@ -83,7 +82,7 @@ impl Newcomers {
     /// The evidence against an event; `None` if its shopper is not a newcomer, or if it is not about an item.
     pub(super) fn suspicion(&self, event: &Event) -> Option<Suspicion> {
         let (item, shopper) = keys(event)?;
-        let day = event.at.0.div_euclid(DAY_MS);
+        let day = event.at.day();
         // In a shop's first week every shopper is a newcomer.
         if day != self.day || self.settled.words.is_empty() || self.settled.contains(shopper) {
             return None;
@@ -112,14 +111,14 @@ impl Newcomers {
             self.lately.add(shopper);
         }
         // A late event of an earlier day is not counted for today.
-        if event.at.0.div_euclid(DAY_MS) == self.day && self.items.add(item, shopper, self.day, is_fresh) {
+        if event.at.day() == self.day && self.items.add(item, shopper, self.day, is_fresh) {
             self.today.all += 1;
             self.today.fresh += u64::from(is_fresh);
         }
     }
 
     fn turn(&mut self, at: Timestamp) {
-        let day = at.0.div_euclid(DAY_MS);
+        let day = at.day();
         if day > self.day {
             let Pairs { all, fresh } = std::mem::take(&mut self.today);
             self.before = Pairs { all: self.before.all / 2 + all, fresh: self.before.fresh / 2 + fresh };
@@ -165,9 +164,9 @@ fn keys(event: &Event) -> Option<(u64, u64)> {
 
 /// A Bloom filter of shoppers: it contains every shopper that was added, and possibly others.
 ///
-/// It is stored in blocks of bytes of one length, so that a shopper who is added changes the bytes of three blocks at most, and a
-/// checkpoint writes only those. Before, it was stored as numbers of as many bytes as each needed, so that each added shopper could move
-/// all later bytes; that form is still read.
+/// It is stored in blocks of bytes of one length, so that a shopper who is added changes the bytes of three blocks at
+/// most, and a checkpoint writes only those. Before, it was stored as numbers of as many bytes as each needed, so that
+/// each added shopper could move all later bytes; that form is still read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Filter {
     /// Empty until the first shopper is added, then always `FILTER_BITS` bits.
@@ -381,6 +380,7 @@ impl From<ItemTable> for Vec<(u16, Count)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DAY_MS;
     use crate::{Check, CheckSettings, Outcome, RawEvent, RuleStatistics};
 
     const START: i64 = 1_767_571_200_000;

@@ -4,7 +4,7 @@ use super::number::excerpt;
 use super::repairs::Repairs;
 use super::verdict::{Reason, Rejection, Repair};
 use crate::raw_value::RawValue;
-use crate::{CheckSettings, Timestamp};
+use crate::{CheckSettings, DAY_MS, Timestamp};
 
 /// Names of fields in which other systems send an event's time, in lower case and without separators; the earlier ones
 /// are the more exact.
@@ -300,7 +300,7 @@ fn from_digits_of_a_day(number: i64) -> Option<Timestamp> {
     let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
     let valid =
         (1990..2100).contains(&year) && (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
-    valid.then(|| Timestamp(days_from_epoch(year, month, day) * 86_400_000))
+    valid.then(|| Timestamp(days_from_epoch(year, month, day) * DAY_MS))
 }
 
 fn from_epoch_fraction(number: f64) -> Option<Timestamp> {

@@ -1,7 +1,7 @@
 //! Prices that are valid for some time only: `[sale]`.
 //!
-//! In: the cells of a row and the time for which the file is read. Out: the sale's price if it is valid then. A mapping has no
-//! clock, so the caller says the time; without one, a price with dates is not valid.
+//! In: the cells of a row and the time for which the file is read. Out: the sale's price if it is valid then. A mapping
+//! has no clock, so the caller says the time; without one, a price with dates is not valid.
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -12,10 +12,7 @@ use super::parts::{BoundField, Source};
 use super::shape::{is_date_alone, read_format};
 use super::{Mapping, Names};
 use crate::check::read_time;
-use crate::{RawValue, Timestamp};
-
-/// Milliseconds in a day.
-const DAY_MS: i64 = 86_400_000;
+use crate::{DAY_MS, RawValue, Timestamp};
 
 /// The columns of a price that is valid for some time. A file may lack them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -65,10 +65,8 @@ fn exp2_of_integers_is_exact() {
 fn golden_bits_never_change() {
     let golden = [exp(1.0), exp2(0.3), ln(10.0), ln_1p(0.1), sigmoid(-2.0), softplus(0.7)].map(f32::to_bits);
     assert_eq!(golden, GOLDEN, "{golden:#x?}");
-    assert_eq!(decay(3.0, 7.0).to_bits(), GOLDEN_DECAY, "{:#x}", decay(3.0, 7.0).to_bits());
 }
 const GOLDEN: [u32; 6] = [0x402d_f854, 0x3f9d_9624, 0x4013_5d8e, 0x3dc3_31fc, 0x3df4_20a9, 0x3f8d_3533];
-const GOLDEN_DECAY: u64 = 0x3fe7_c6a1_f29e_2ce6;
 
 #[test]
 fn softmax_sums_to_one_and_returns_log_sum_exp() {
@@ -110,45 +108,4 @@ fn softmax_of_empty_infinite_and_nan_scores_is_as_documented() {
     }
     let mut only_nan = [-inf, f32::NAN];
     assert!(softmax_in_place(&mut only_nan).is_nan());
-}
-
-#[test]
-fn decay_is_near_the_true_value_and_exact_at_whole_half_lives() {
-    let mut draws = Draws::new(3, 0, 0);
-    for n in -1000..1000 {
-        assert_eq!(decay(f64::from(n) * 7.0, 7.0), 2.0_f64.powi(-n));
-    }
-    for _ in 0..100_000 {
-        let half_life = f64::from(draws.uniform()) * 365.0 + 1e-3;
-        let days = half_life * f64::from(draws.uniform()) * 40.0;
-        // The quotient of the reference is rounded as well, and 40 half-lives enlarge that error to 3e-15.
-        let expected = (-days / half_life).exp2();
-        assert!((decay(days, half_life) / expected - 1.0).abs() < 1e-14, "{days} {half_life}");
-    }
-}
-
-#[test]
-fn decay_loses_no_precision_over_many_half_lives() {
-    // 43 significant bits, so that the two parts differ and a thousand half-lives are still exact.
-    let half_life = 4_398_046_511_105.0;
-    let third = 1_466_015_503_701.0;
-    for n in 0..1000 {
-        let expected = decay(third, half_life) * 2.0_f64.powi(-n);
-        let found = decay(f64::from(n) * half_life + third, half_life);
-        assert!((found / expected - 1.0).abs() < 5e-16, "{n} half-lives: {found:e} {expected:e}");
-    }
-}
-
-#[test]
-fn decay_of_extreme_days_is_zero_one_or_infinity() {
-    let inf = f64::INFINITY;
-    assert_eq!([decay(0.0, 7.0), decay(inf, 7.0), decay(-inf, 7.0), decay(1e9, 1e-9)], [1.0, 0.0, inf, 0.0]);
-    assert_eq!(decay(1074.0, 1.0), 5e-324);
-    assert!(decay(f64::NAN, 7.0).is_nan());
-}
-
-#[test]
-#[should_panic(expected = "a half-life of 0 days")]
-fn a_half_life_of_zero_is_refused() {
-    decay(1.0, 0.0);
 }

@@ -5,14 +5,13 @@
 
 use std::collections::HashMap;
 
-use accrue_event::{Attribute, Attributes, Item, ItemId, Price, Timestamp};
+use accrue_event::{Attribute, Attributes, DAY_MS, Item, ItemId, Price, Timestamp};
 use accrue_kernel::exp;
 
 use super::place::{Place, direction, family_centres, noise, one_minus_square, shifted};
 use super::random::{Random, Stream, hash_text};
 use super::words::{BRANDS, FAMILIES, Family};
 
-const DAY_MS: f64 = 86_400_000.0;
 /// Number of pieces of an item in stock.
 pub(super) const FULL_STOCK: u32 = 120;
 
@@ -74,7 +73,7 @@ impl Catalogue {
         };
         while catalogue.items.len() < n_items {
             let mut random = Random::new(seed, Stream::ProductOrigin, u64::from(catalogue.n_products));
-            let published_at = Timestamp(start.0 - (random.between(20.0, 720.0) * DAY_MS) as i64);
+            let published_at = Timestamp(start.0 - (random.between(20.0, 720.0) * DAY_MS as f64) as i64);
             let family = random.below(FAMILIES.len());
             catalogue.add_product(family, published_at, n_items);
         }
@@ -271,7 +270,7 @@ pub(super) fn query_words(text: &str) -> Vec<u64> {
 
 /// The interest in a family at a time of the year, 1 on average: a triangle wave, smoothed by `1.5w − 0.5w³`.
 pub(super) fn season(family: &Family, at: Timestamp) -> f32 {
-    let day_of_year = (at.0 as f64 / DAY_MS).rem_euclid(365.25);
+    let day_of_year = (at.0 as f64 / DAY_MS as f64).rem_euclid(365.25);
     let apart = (day_of_year - family.peak_day).rem_euclid(365.25) / 365.25;
     let wave = 4.0 * (apart - 0.5).abs() - 1.0;
     (1.0 + family.amplitude * wave * (1.5 - 0.5 * wave * wave)) as f32
@@ -324,7 +323,7 @@ mod tests {
     #[test]
     fn interest_peaks_in_season_and_averages_one() {
         for family in FAMILIES {
-            let at = |day: f64| season(family, Timestamp((day * DAY_MS) as i64));
+            let at = |day: f64| season(family, Timestamp((day * DAY_MS as f64) as i64));
             assert!((at(family.peak_day) - (1.0 + family.amplitude as f32)).abs() < 1e-3, "{}", family.name);
             let mean = (0..365).map(|day| at(f64::from(day))).sum::<f32>() / 365.0;
             assert!((mean - 1.0).abs() < 0.01, "{}: mean {mean}", family.name);

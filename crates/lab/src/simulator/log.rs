@@ -4,14 +4,12 @@
 //! is the best page, and the other is drawn uniformly, so that the events show what visitors want. The pages do not
 //! depend on any model that is evaluated on the stream.
 
-use accrue_event::ItemId;
+use accrue_event::{DAY_MS, ItemId};
 
 use super::baseline::draw;
 use super::random::{Random, Stream};
 use super::{Simulator, SimulatorSettings, Step};
 use crate::stream::StreamData;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// The log of `days` days of a shop with these settings.
 pub fn simulated_log(settings: SimulatorSettings, days: u32) -> StreamData {

@@ -1,7 +1,7 @@
 //! The schedule of the shop: visits, new products, changes of price and stock. It does not depend on the pages shown,
 //! except for the item that the next page of a session starts from.
 
-use accrue_event::{ItemId, Price, SessionId, Shopper, Timestamp, UserId};
+use accrue_event::{DAY_MS, ItemId, Price, SessionId, Shopper, Timestamp, UserId};
 use accrue_kernel::ln;
 
 use super::catalogue::{FULL_STOCK, query_words, shelf_price};
@@ -11,7 +11,6 @@ use super::shoppers::{Profile, guest, intents};
 use super::words::FAMILIES;
 use super::{Request, Simulator, Step, Visit};
 
-const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Probability that a session has another page.
 const NEXT_PAGE_CHANCE: f64 = 0.4;

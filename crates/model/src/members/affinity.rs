@@ -160,8 +160,7 @@ impl Member for Affinity {
             self.learn_weights(step, &known, [item, other], position);
         }
         let amount = step.weight * examined(step.context.circumstances.position);
-        let epoch = position.floor() as i32;
-        let unit = accrue_kernel::exp2((position - f64::from(epoch)) as f32);
+        let (epoch, unit) = HalfLife::unit(position);
         for (value, _) in known {
             let place = self.place_for(value, position);
             let row = pairs::row_mut(&mut self.rows, place, &mut self.copied_bytes);
@@ -229,6 +228,13 @@ impl Member for Affinity {
 
     fn copied_bytes(&self) -> u64 {
         self.copied_bytes + self.values.copied_bytes() + self.rows.copied_bytes() + self.counts.copied_bytes()
+    }
+
+    fn is_finite(&self) -> bool {
+        let counts = self.counts.iter().chain([&self.total]);
+        self.rows.iter().all(|row| row.is_finite())
+            && counts.into_iter().all(Decayed::is_finite)
+            && self.weights.values().all(|weight| weight.is_finite())
     }
 }
 
@@ -332,7 +338,7 @@ mod tests {
     use crate::TypeWeights;
 
     const N_ITEMS: u32 = 20;
-    const DAY_MS: i64 = 86_400_000;
+    use accrue_event::DAY_MS;
 
     fn descriptor(attribute: u32, value: u32) -> Descriptor {
         Descriptor { attribute, value }

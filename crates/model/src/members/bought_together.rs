@@ -1,10 +1,10 @@
 //! Bought together: how much likelier an item becomes given the items in the basket.
 //!
 //! In: purchases of one visit. Out: for an item j and the items i bought in the current visit, the mean *lift*
-//! `P(j | i) / P(j)`, with `P(j | i) = c_ij / (c_i + κ)` and `P(j) = (c_j + κ) / (n + κ)` over decayed counts of purchases (market-basket
-//! analysis: Brin, Motwani, Ullman, Tsur, *Dynamic itemset counting and implication rules for market basket data*, SIGMOD 1997).
-//! Neighbours count what is seen together, of any type, and favour popular items. A lift does not, and so it finds
-//! items that are bought with few others.
+//! `P(j | i) / P(j)`, with `P(j | i) = c_ij / (c_i + κ)` and `P(j) = (c_j + κ) / (n + κ)` over decayed counts of
+//! purchases (market-basket analysis: Brin, Motwani, Ullman, Tsur, *Dynamic itemset counting and implication rules for
+//! market basket data*, SIGMOD 1997). Neighbours count what is seen together, of any type, and favour popular items. A
+//! lift does not, and so it finds items that are bought with few others.
 
 use std::sync::Arc;
 
@@ -29,8 +29,9 @@ const SHRINK: f32 = 4.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BoughtTogetherSettings {
-    /// Whether the model learns from baskets. Off by default: on the stream of a shop whose events are all purchases it adds .001 to the
-    /// hit rate of the next line of a basket and nothing to that of the next basket, for an eighth of the learner's time.
+    /// Whether the model learns from baskets. Off by default: on the stream of a shop whose events are all purchases it
+    /// adds .001 to the hit rate of the next line of a basket and nothing to that of the next basket, for an eighth of
+    /// the learner's time.
     pub enabled: bool,
     /// Purchases back in a visit that a pair reaches.
     pub reach: usize,
@@ -115,8 +116,7 @@ impl Member for BoughtTogether {
         }
         let item = step.event.item;
         let position = self.half_life.position(step.event.at_ms);
-        let epoch = position.floor() as i32;
-        let unit = accrue_kernel::exp2((position - f64::from(epoch)) as f32);
+        let (epoch, unit) = HalfLife::unit(position);
         self.counts.get_mut(item as usize).add(1.0, position);
         self.total.add(1.0, position);
         let BoughtTogetherSettings { reach, capacity, .. } = self.settings;
@@ -176,8 +176,12 @@ impl Member for BoughtTogether {
     fn copied_bytes(&self) -> u64 {
         self.copied_bytes + self.rows.copied_bytes() + self.counts.copied_bytes()
     }
+
+    fn is_finite(&self) -> bool {
+        self.rows.iter().all(|row| row.is_finite()) && self.counts.iter().chain([&self.total]).all(Decayed::is_finite)
+    }
 }
 
 fn is_purchase(type_code: u8) -> bool {
-    EventType::BUILT_IN.get(usize::from(type_code)) == Some(&EventType::Purchase)
+    EventType::built_in(type_code) == Some(&EventType::Purchase)
 }

@@ -88,7 +88,8 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     /// caller then creates the model again with [`Member::new`].
     fn set_settings(&mut self, settings: &Self::Settings, seed: u64) -> bool;
 
-    /// Learns one event. `reference` is the same model in the reference state, for models that are regularised towards it.
+    /// Learns one event. `reference` is the same model in the reference state, for models that are regularised towards
+    /// it.
     fn learn(
         &mut self,
         step: &Step<'_>,
@@ -140,9 +141,7 @@ pub trait Member: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Sen
     }
 
     /// Whether every learned number is finite.
-    fn is_finite(&self) -> bool {
-        true
-    }
+    fn is_finite(&self) -> bool;
 
     /// The values of [`Member::COUNTERS`], in their order.
     fn counts(&self) -> Vec<u64> {

@@ -59,7 +59,8 @@ impl MemberSettings for NeighboursSettings {
 }
 
 impl NeighboursSettings {
-    /// Neighbours that an item may keep where there are `n_items`. Powers of two, so that rows need not shrink at each new item.
+    /// Neighbours that an item may keep where there are `n_items`. Powers of two, so that rows need not shrink at each
+    /// new item.
     fn capacity_among(&self, n_items: u32) -> usize {
         let fair = (self.pairs / n_items.max(1) as usize).max(FEWEST);
         (1 << fair.ilog2()).min(self.capacity.max(1))
@@ -135,8 +136,8 @@ impl Member for Neighbours {
         }
         let (item, context) = (step.event.item, &step.context);
         let position = self.half_life.position(step.event.at_ms);
-        let epoch = position.floor() as i32;
-        let unit = step.weight * accrue_kernel::exp2((position - f64::from(epoch)) as f32);
+        let (epoch, unit) = HalfLife::unit(position);
+        let unit = step.weight * unit;
         let capacity = self.settings.capacity_among(step.n_items);
         let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
         let positive = |past: &PastEvent| (past.item, unit * context.weight(past));
@@ -169,7 +170,8 @@ impl Member for Neighbours {
         }
     }
 
-    /// Sums the rows of what the shopper chose: the visit's last events for `sequence` and `together`, earlier ones for `across`.
+    /// Sums the rows of what the shopper chose: the visit's last events for `sequence` and `together`, earlier ones for
+    /// `across`.
     fn prepare(&self, catalogue: &Catalogue, context: &Context<'_>, NeighbourSums { sums }: &mut NeighbourSums) {
         sums.clear(catalogue.n_items() as usize);
         let NeighboursSettings { sequence_reach, visit_reach, across_reach, .. } = self.settings;
@@ -214,6 +216,10 @@ impl Member for Neighbours {
 
     fn copied_bytes(&self) -> u64 {
         self.copied_bytes + self.rows.copied_bytes()
+    }
+
+    fn is_finite(&self) -> bool {
+        self.rows.iter().all(|row| row.is_finite())
     }
 }
 

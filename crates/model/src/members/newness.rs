@@ -69,4 +69,8 @@ impl Member for Newness {
     fn n_params(&self) -> u64 {
         0
     }
+
+    fn is_finite(&self) -> bool {
+        true
+    }
 }

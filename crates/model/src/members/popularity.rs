@@ -1,7 +1,7 @@
 //! Popularity with decay: the items chosen most in the whole shop, over a day, a week and a season.
 //!
-//! In: weighted events. Out: how an item's decayed count compares with the leader's, for three half-lives, and the list of leaders. It
-//! is the same for every shopper, so it is also what a shopper without a history gets.
+//! In: weighted events. Out: how an item's decayed count compares with the leader's, for three half-lives, and the list
+//! of leaders. It is the same for every shopper, so it is also what a shopper without a history gets.
 
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
@@ -101,8 +101,8 @@ impl Member for Popularity {
 
     fn prepare(&self, _: &Catalogue, _: &Context<'_>, (): &mut ()) {}
 
-    /// How an item's decayed count compares with the highest ever reached and decayed since: 1 is the leader, near 0 is an item that
-    /// is hardly chosen.
+    /// How an item's decayed count compares with the highest ever reached and decayed since: 1 is the leader, near 0 is
+    /// an item that is hardly chosen.
     fn columns(&self, _: &Catalogue, (): &(), items: &[ItemIdx], out: &mut [f32]) {
         items.iter().for_each(|&item| self.counts.prefetch(item as usize));
         for (place, &item) in items.iter().enumerate() {
@@ -129,6 +129,10 @@ impl Member for Popularity {
     fn copied_bytes(&self) -> u64 {
         self.counts.copied_bytes()
     }
+
+    fn is_finite(&self) -> bool {
+        self.counts.iter().flatten().all(Decayed::is_finite)
+    }
 }
 
 impl Popularity {
@@ -149,8 +153,8 @@ impl Popularity {
         self.counts.get(item as usize)[WEEK].at(self.half_lives[WEEK].position(now_ms))
     }
 
-    /// Orders items by their weekly counts, at any moment alike: a larger level is a larger count. −∞ for an item without
-    /// events.
+    /// Orders items by their weekly counts, at any moment alike: a larger level is a larger count. −∞ for an item
+    /// without events.
     pub fn weekly_level(&self, item: ItemIdx) -> f32 {
         self.counts.get(item as usize)[WEEK].level()
     }

@@ -1,9 +1,9 @@
 //! What a shopper likes about items: `s(i) = Σ_e w(type_e, age_e) · cos(e, i)` over the events e of their history.
 //!
-//! `cos` is the cosine of the items' descriptions (brand, categories, tags, words of the title), weighted by inverse document
-//! frequency; `w` is a table by event type and age, learned by gradient descent on the pairwise logistic loss (BPR, Rendle et
-//! al. 2009), so that the shop itself determines how fast interest fades. It needs only descriptions, and so it also
-//! scores an item that was never chosen.
+//! `cos` is the cosine of the items' descriptions (brand, categories, tags, words of the title), weighted by inverse
+//! document frequency; `w` is a table by event type and age, learned by gradient descent on the pairwise logistic loss
+//! (BPR, Rendle et al. 2009), so that the shop itself determines how fast interest fades. It needs only descriptions,
+//! and so it also scores an item that was never chosen.
 
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
@@ -134,10 +134,14 @@ impl Member for Preference {
     fn n_params(&self) -> u64 {
         self.table.len() as u64
     }
+
+    fn is_finite(&self) -> bool {
+        self.table.iter().all(|weight| weight.is_finite())
+    }
 }
 
-/// The cosines of an item's description with two others, whose descriptors' products are in `compared` and whose lengths
-/// are `norms`; zero where one has none.
+/// The cosines of an item's description with two others, whose descriptors' products are in `compared` and whose
+/// lengths are `norms`; zero where one has none.
 fn cosines(catalogue: &Catalogue, item: ItemIdx, compared: &Accumulator<2>, norms: [f32; 2]) -> [f32; 2] {
     let (descriptors, norm) = catalogue.description(item);
     let mut shared = [0.0; 2];

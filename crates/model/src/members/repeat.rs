@@ -4,6 +4,7 @@
 //! choice. All of it is read from the history, so there is nothing to learn here; the blend learns how much frequency
 //! and recency add to a score.
 
+use accrue_event::DAY_MS;
 use accrue_store::ItemIdx;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +88,7 @@ impl Member for Repeat {
             let [count, decayed, age_days] = sums.entry(past.item);
             *count = (*count + weight).max(0.0);
             *decayed = (*decayed + weight * half_life.left(age_ms)).max(0.0);
-            *age_days = (age_ms.max(0) as f64 / 86_400_000.0) as f32;
+            *age_days = (age_ms.max(0) as f64 / DAY_MS as f64) as f32;
         }
     }
 
@@ -108,5 +109,9 @@ impl Member for Repeat {
 
     fn n_params(&self) -> u64 {
         0
+    }
+
+    fn is_finite(&self) -> bool {
+        true
     }
 }

@@ -1,10 +1,11 @@
 //! Replenishment: when a shopper will need an item again.
 //!
-//! In: purchases. Out: for an item that the shopper has bought, the time since the last purchase divided by the interval that is
-//! expected between two. The expected interval is a geometric mean of three, each shrunk towards the next: the shopper's own intervals
-//! for the item, those of all shoppers for the item, and those of all shoppers for all items. The blend learns what
-//! being early, due or late adds to a score; Bhagat, Muralidharan, Lobzhanidze, Vishwanath, *Buy it again: modeling
-//! repeat purchase recommendations*, KDD 2018, fit a distribution of intervals instead.
+//! In: purchases. Out: for an item that the shopper has bought, the time since the last purchase divided by the
+//! interval that is expected between two. The expected interval is a geometric mean of three, each shrunk towards the
+//! next: the shopper's own intervals for the item, those of all shoppers for the item, and those of all shoppers for
+//! all items. The blend learns what being early, due or late adds to a score; Bhagat, Muralidharan, Lobzhanidze,
+//! Vishwanath, *Buy it again: modeling repeat purchase recommendations*, KDD 2018, fit a distribution of intervals
+//! instead.
 
 use accrue_event::{EventType, SettingFault};
 use accrue_store::ItemIdx;
@@ -14,7 +15,7 @@ use super::{Column, Member, MemberSettings};
 use crate::accumulator::Accumulator;
 use crate::catalogue::Catalogue;
 use crate::cow::CowVec;
-use crate::decay::{log2, power_of_two_f32};
+use crate::decay::log2;
 use crate::{Context, Step};
 
 /// Purchases of one item within fewer hours than this are one purchase.
@@ -79,8 +80,8 @@ pub struct Replenishment {
     all: Interval,
 }
 
-/// For each item that the shopper has bought: hours since the last purchase, the sum of the logarithms of the shopper's own
-/// intervals, and how many there are.
+/// For each item that the shopper has bought: hours since the last purchase, the sum of the logarithms of the shopper's
+/// own intervals, and how many there are.
 #[derive(Clone, Debug, Default)]
 pub struct Bought {
     items: Accumulator<3>,
@@ -135,7 +136,7 @@ impl Member for Replenishment {
             if last_h > 0.0 {
                 let own = Interval { mean: if n > 0.0 { sum / n } else { 0.0 }, n };
                 let of_item = self.items.get(item as usize).shrunk(self.all.mean, SHRINK_ITEM);
-                *out = last_h * power_of_two_f32(-own.shrunk(of_item, SHRINK_OWN));
+                *out = last_h * accrue_kernel::exp2(-own.shrunk(of_item, SHRINK_OWN));
             }
         }
     }
@@ -158,7 +159,7 @@ impl Member for Replenishment {
 }
 
 fn is_purchase(type_code: u8) -> bool {
-    EventType::BUILT_IN.get(usize::from(type_code)) == Some(&EventType::Purchase)
+    EventType::built_in(type_code) == Some(&EventType::Purchase)
 }
 
 fn hours(ms: i64) -> f32 {

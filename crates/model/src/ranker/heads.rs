@@ -174,10 +174,10 @@ impl ClickHeads {
     /// Learns an impression. `foreseen` is what was predicted when it was shown.
     pub fn learn(&mut self, keys: &Keys, foreseen: &Foreseen, followed: Followed) {
         let labels = followed.labels();
-        for head in 0..N_HEADS {
-            self.quality[head].count(foreseen.probabilities[head], labels[head]);
-            self.curves[head].count(foreseen.raw[head], labels[head]);
-            self.n_followed[head] += u64::from(labels[head] > 0.0);
+        for (head, label) in labels.into_iter().enumerate() {
+            self.quality[head].count(foreseen.probabilities[head], label);
+            self.curves[head].count(foreseen.raw[head], label);
+            self.n_followed[head] += u64::from(label > 0.0);
         }
         self.n_learned += 1;
         let sums = self.sums(keys);

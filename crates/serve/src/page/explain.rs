@@ -9,7 +9,7 @@
 //! purchase of an item that was sent back. What the shopper did with the recommended item itself is one reason, which
 //! says how often and when (`bought 3 times, last in May`).
 
-use accrue_event::{EventType, Timestamp};
+use accrue_event::{DAY_MS, EventType, Timestamp};
 use accrue_model::{Prepared, ReasonKind};
 use accrue_store::{ItemIdx, PastEvent};
 
@@ -178,7 +178,7 @@ fn when(at_ms: i64, now_ms: i64) -> String {
     let mut number = || parts.next().and_then(|part| part.parse::<usize>().ok()).unwrap_or(1);
     let (month, day) = (number(), number());
     let month = MONTHS[(month - 1).min(11)];
-    match now_ms.saturating_sub(at_ms) / 86_400_000 {
+    match now_ms.saturating_sub(at_ms) / DAY_MS {
         ..=27 => format!("on {day} {month}"),
         28..=330 => format!("in {month}"),
         _ => format!("in {month} {year}"),
@@ -222,7 +222,7 @@ fn add_rest(situation: &Situation<'_>, item: ItemIdx, score: f32, reasons: &mut 
 #[cfg(test)]
 mod tests {
     use accrue_event::EventType::{self, Cart, Dislike, Purchase, Return, View};
-    use accrue_event::Timestamp;
+    use accrue_event::{DAY_MS, Timestamp};
 
     use super::when;
     use crate::fixture::{Fixture, Size, item_name};
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_time_is_told_as_a_shopper_remembers_it() {
         let at = Timestamp::parse("2026-05-09T23:00:00Z").unwrap().0;
-        let after = |days: i64| when(at, at + days * 86_400_000);
+        let after = |days: i64| when(at, at + days * DAY_MS);
         assert_eq!([after(-1), after(20), after(90), after(400)], ["on 9 May", "on 9 May", "in May", "in May 2026"]);
     }
 }

@@ -5,9 +5,9 @@
 //! although much of what the shopper will buy next is new to them. So at every place, the part of new products above it
 //! is at least half of the part of first purchases that is expected of this shopper (calibrated recommendations: Steck,
 //! RecSys 2018; half, because a place for a new product leads to a purchase more rarely). The expected part is learned
-//! from what the shopper did, and, as far as that is little, from what the models expect of everybody with such a past:
-//! the sum of the probabilities of all new candidates. The scores stay as they are. A shopper who has bought nothing
-//! gets the page by score.
+//! from what the shopper did, and, as far as that is little, from what the models expect of shoppers with the same
+//! history: the sum of the probabilities of all new candidates. The scores stay as they are. A shopper who has bought
+//! nothing gets the page by score.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};

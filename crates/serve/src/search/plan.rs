@@ -1,8 +1,9 @@
 //! A query with the statistics of a snapshot: which posting lists are read, and what each is worth.
 //!
-//! The lists of a concept are *full* if they are the word itself: its stems, the same word written apart or together, a synonym,
-//! a compound that ends with it. A word that has none was mistyped or is unfinished, and what it may have been takes its place.
-//! Completions of a word that is known are worth so little that they come after all that have the word itself.
+//! The lists of a concept are *full* if they are the word itself: its stems, the same word written apart or together, a
+//! synonym, a compound that ends with it. A word that has none was mistyped or is unfinished, and what it may have been
+//! takes its place. Completions of a word that is known are worth so little that they come after all that have the word
+//! itself.
 
 use accrue_kernel::exp;
 use tantivy::Term;
@@ -22,7 +23,8 @@ const ATTRIBUTE: f32 = 0.25;
 /// What a compound is worth that ends with the word: if the rest is a word of the catalogue, and if not.
 const COMPOUND: f32 = 0.6;
 const COMPOUND_OF_UNKNOWN: f32 = 0.5;
-/// What a synonym is worth if the catalogue has the word itself, in comparison with one of a word that it does not have.
+/// What a synonym is worth if the catalogue has the word itself, in comparison with one of a word that it does not
+/// have.
 const BESIDE_OWN: f32 = 0.55;
 /// Compounds that are searched for.
 const MAX_COMPOUNDS: usize = 64;
@@ -33,8 +35,8 @@ const MIN_REST_CHARS: usize = 3;
 const GUESSED: f32 = 0.9;
 /// What a guess is worth in the place of a word that the catalogue has, in comparison with that word.
 const RARE: f32 = 0.2;
-/// A word that at most so many items have may be mistyped in them, if it has so many letters and a word near it is so many
-/// times commoner.
+/// A word that at most this many items have may be mistyped in them, if it has this many letters and a word near it is
+/// this many times commoner.
 const MAX_RARE: u64 = 2;
 const MIN_RARE_CHARS: usize = 6;
 const MUCH_COMMONER: u64 = 15;

@@ -2,8 +2,9 @@
 //!
 //! In: the beginning of a text, and whose it is. Out: past queries, titles, brands and categories that begin like it,
 //! best first, in plain text. Past queries are those of several different shoppers ([`accrue_store::Searches`]), so
-//! that nobody's own text is shown to others. Nothing is suggested that a page would not show: of an item that is sold
-//! out, retired or not published yet, nothing, and a brand or category only while it has an item that may be shown.
+//! that the text of one person is not shown to others. Nothing is suggested that a page would not show: of an item that
+//! is sold out, retired or not published yet, nothing, and a brand or category only while it has an item that may be
+//! shown.
 //!
 //! [`Suggestions`] is an index of the words in titles, brands and categories, derived from the catalogue and kept in
 //! memory; one writer sets items, any number of readers ask. Each word of a request must be in a text, the last one as

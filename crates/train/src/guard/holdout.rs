@@ -9,7 +9,7 @@
 //! - The gain `1 - ln(rank) / ln(n)` among all n items, for the gate. It reflects a change at any rank, so that few
 //!   choices show one.
 
-use accrue_event::EventType;
+use accrue_event::{DAY_MS, EventType};
 use accrue_kernel::Draws;
 use accrue_model::{Context, Ensemble, Prepared, TypeWeights};
 use accrue_store::{Interaction, ItemIdx, Names, PastEvent};
@@ -28,7 +28,7 @@ const REACH: usize = 64;
 /// Shoppers with fewer past events than this are new.
 pub(super) const NEW_SHOPPER: usize = 3;
 /// Items that first appeared within this time, in milliseconds, are new.
-const NEW_ITEM_MS: i64 = 7 * 86_400_000;
+const NEW_ITEM_MS: i64 = 7 * DAY_MS;
 /// Slices: all choices, new shoppers, new items, one for each type of event below [`N_TYPES`], one for each source.
 pub(super) const N_SLICES: usize = 3 + N_TYPES + N_SOURCES;
 const N_TYPES: usize = 13;

@@ -1,5 +1,5 @@
-//! For each model: prediction is pure, equal inputs give equal bytes, a resumed learner equals one that never stopped, unknown shoppers
-//! and items get scores, nothing is NaN, and a planted pattern is found.
+//! For each model: prediction is pure, equal inputs give equal bytes, a resumed learner equals one that never stopped,
+//! unknown shoppers and items get scores, nothing is NaN, and a planted pattern is found.
 
 use accrue_model::{Context, Part, Prepared, TypeWeights};
 use accrue_store::{Body, Facts, History, Interaction, ItemVector, Offset, Record};
@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use crate::shop::{N_ITEMS, facts, follow, settings};
 
-/// The records of the shop, with vectors of its items among them: those of a family point the same way. From record 400 on some are of
-/// another space.
+/// The records of the shop, with vectors of its items among them: those of a family point the same way. From record 400
+/// on some are of another space.
 fn records(n: usize, seed: u64) -> Vec<Record> {
     let mut records = crate::shop::records(n, seed);
     let places = (N_ITEMS as usize..n).step_by(5);
@@ -100,10 +100,12 @@ proptest! {
 }
 
 #[test]
-fn unknown_shoppers_and_items_get_scores_and_nothing_is_nan() {
+fn unknown_shoppers_and_items_get_scores_and_every_number_is_finite() {
     for &part in Part::ALL {
         for n in [0, 61, 300] {
             let (learner, facts) = trained(part, n, 3);
+            let ensemble = learner.ensemble();
+            assert!(ensemble.members.is_finite() && ensemble.blend.is_finite(), "{} {n}", part.name());
             let stranger = History::default();
             assert!(scores(&learner, &stranger, &facts).iter().all(|score| score.is_finite()), "{} {n}", part.name());
             let known = scores(&learner, facts.histories.get(0), &facts);

@@ -120,7 +120,8 @@ impl Summary {
         self.read > 0 && self.accepted + self.repaired + self.duplicates == self.refused_again
     }
 
-    /// Whether so many records were refused, and none was taken, that the rest would be too: each refused record is kept.
+    /// Whether enough records were refused, with none accepted, that the rest is expected to be refused too; each
+    /// refused record is kept.
     pub fn is_hopeless(&self) -> bool {
         self.read >= HOPELESS && self.all_refused()
     }

@@ -268,8 +268,8 @@ impl Member for Fitted {
         }
     }
 
-    /// How far each item's score is above the mean of all items, in standard deviations; 0 for an item younger than the fit, and for a
-    /// shopper without a past.
+    /// How far each item's score is above the mean of all items, in standard deviations; 0 for an item younger than the
+    /// fit, and for a shopper without a past.
     fn columns(&self, _: &Catalogue, scored: &FittedScores, items: &[ItemIdx], out: &mut [f32]) {
         for (out, &item) in out.iter_mut().zip(items) {
             let score = scored.scores.get(item as usize);
@@ -310,6 +310,11 @@ impl Member for Fitted {
 
     fn fault(&self) -> Option<&str> {
         self.outcome.fault.as_deref()
+    }
+
+    fn is_finite(&self) -> bool {
+        // A fit whose parameters are not finite fails and does not take effect.
+        true
     }
 }
 
