@@ -438,6 +438,7 @@ impl Engine {
             checkpoint,
             search: shared.search.lock().clone(),
             content: shared.content.lock().clone(),
+            search_ranking: facts.search_ranking.report(),
             erasure_failed: self.inner.erasure.slot().status.failed.clone(),
             n_items: facts.items.len() as u64,
             n_described: facts.overview().n_described(),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -24,6 +24,8 @@ use super::route_table::Route;
 use super::server::Server;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A shorter body is read to its end even if the answer is known before, so that the connection can be used again.
+const MAX_DRAINED: u64 = 16_384;
 
 /// Counts requests while they are served.
 pub(super) struct InFlight<'c>(&'c AtomicUsize);
@@ -52,6 +54,7 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     let origin = server.access.allowed_origin(request.headers());
     let key = server.access.key_name(request.uri(), request.headers()).map(str::to_owned);
     let route_entry = server.routes.find(&method, route);
+    let may_leave_unread = request.body().size_hint().upper().is_none_or(|n_bytes| n_bytes > MAX_DRAINED);
     let page = console::owns(request.uri().path()).then(|| (Look::of(request.headers()), request.uri().clone()));
     let answered = match server.access.preflight(&method, request.headers()) {
         Some(preflight) => preflight,
@@ -79,6 +82,9 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(&X_REQUEST_ID, value);
     }
+    if may_leave_unread && is_refused_early(response.status()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let status = response.status().as_u16();
     let took = started.elapsed();
     let route = route.unwrap_or("unmatched");
@@ -91,6 +97,14 @@ pub(super) async fn around(State(server): State<Arc<Server>>, request: Request, 
         tracing::info!(target: "accrue::access", method, route, status, took_ms, key, request_id);
     }
     response
+}
+
+/// Whether a request with this status may have been answered before its body was read. The connection is then closed,
+/// because what is left of the body would be taken for the next request, and the client has to be told.
+fn is_refused_early(status: StatusCode) -> bool {
+    use StatusCode as S;
+    let early = [S::UNAUTHORIZED, S::FORBIDDEN, S::NOT_FOUND, S::METHOD_NOT_ALLOWED, S::PAYLOAD_TOO_LARGE];
+    early.contains(&status) || status == S::TOO_MANY_REQUESTS || status == S::SERVICE_UNAVAILABLE
 }
 
 async fn admitted(server: &Server, route: &Route, mut request: Request, next: Next, started: Instant) -> Response {

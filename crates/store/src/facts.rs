@@ -16,8 +16,8 @@ use crate::columns::Columns;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
     Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    PublishedRecord, Record, Searches, SectionSource, SharedDescriptors, ShopperIdx, StoreError, Vocabulary,
-    shopper_descriptors, shopper_hash,
+    PublishedRecord, Record, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, StoreError,
+    Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -32,6 +32,8 @@ const SHOP_RULES: &str = "facts/shop_rules";
 const SYNONYMS: &str = "facts/synonyms";
 /// The section of choices after searches.
 const SEARCHES: &str = "facts/searches";
+/// The section of learned weights of searches.
+const SEARCH_RANKING: &str = "facts/search_ranking";
 const ENCODED: usize = 256;
 
 /// An item of the catalogue.
@@ -194,6 +196,9 @@ pub struct Facts {
     /// What was chosen after searches.
     #[serde(skip)]
     pub searches: Searches,
+    /// What choices taught about the order of hits.
+    #[serde(skip)]
+    pub search_ranking: SearchRanking,
     /// The largest `at` of the events so far.
     pub stream_time: Timestamp,
     /// The offset after the last change of the catalogue.
@@ -226,6 +231,7 @@ impl Facts {
             shop_rules: RuleTexts::default(),
             synonyms: Box::default(),
             searches: Searches::default(),
+            search_ranking: SearchRanking::default(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
             end: Offset(0),
@@ -260,6 +266,9 @@ impl Facts {
         }
         if self.searches != Searches::default() {
             writer.value(SEARCHES, 1, &self.searches)?;
+        }
+        if self.search_ranking != SearchRanking::default() {
+            writer.value(SEARCH_RANKING, 1, &self.search_ranking)?;
         }
         writer.value("facts/position", 1, &(self.stream_time, self.catalogue_changed, self.end))
     }
@@ -319,6 +328,10 @@ impl Facts {
             None => Some(Searches::default()),
             Some(_) => source.value(SEARCHES, 1)?,
         };
+        let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
+            None => Some(SearchRanking::default()),
+            Some(_) => source.value(SEARCH_RANKING, 1)?,
+        };
         let encoded: Option<PagedVec<Encoded, ENCODED>> = match source.checkpoint().section_version("facts/encoded") {
             // No item had a vector.
             None => Some(PagedVec::default()),
@@ -354,6 +367,7 @@ impl Facts {
                 shop_rules: shop_rules?,
                 synonyms: synonyms?,
                 searches: searches?,
+                search_ranking: search_ranking?,
                 stream_time,
                 catalogue_changed,
                 end,
@@ -426,6 +440,10 @@ impl Facts {
                 self.duplicates[1] += conflicting;
             }
             Body::Published(published) => self.apply_published(record.received_at, published),
+            Body::SearchChoice(choice) => {
+                let propensity = self.searches.propensity(choice.position as usize);
+                self.search_ranking.observe(choice, propensity);
+            }
             Body::Encoded(vector) => {
                 // An item that no record has named has nothing that could have been encoded.
                 if let Some(item) = self.items.get(vector.item.as_str()) {
@@ -547,6 +565,7 @@ impl Facts {
             | Body::Served(_)
             | Body::Rules(_)
             | Body::Synonyms(_)
+            | Body::SearchChoice(_)
             | Body::Published(_) => Fact::Nothing,
         }
     }

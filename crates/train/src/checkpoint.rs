@@ -512,6 +512,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if facts.searches != Default::default() {
         parts.insert("facts.searches".to_string(), checksum(&facts.searches));
     }
+    if facts.search_ranking != Default::default() {
+        parts.insert("facts.search_ranking".to_string(), checksum(&facts.search_ranking));
+    }
     if let Some(encoded) = facts.encoded_items() {
         parts.insert("facts.encoded".to_string(), checksum(encoded));
         parts.insert("learned.vectors".to_string(), checksum(ensemble.catalogue.vectors()));

@@ -31,6 +31,7 @@ mod poison;
 mod recover;
 mod resets;
 mod retention;
+mod search_meaning;
 mod search_pages;
 mod search_words;
 mod server;

@@ -148,7 +148,7 @@ fn who_chose(shop: &Shop<'_>, idx: ItemIdx) -> Choosers {
     let named = |code: u8| facts.type_of(code).map_or_else(|| code.to_string(), |kind| kind.name().to_owned());
     let counted = (0..=u8::MAX).filter(|&code| by_type[usize::from(code)] > 0);
     found.by_type = counted.map(|code| (named(code), by_type[usize::from(code)])).collect();
-    found.by_type.sort_by(|a, b| b.1.cmp(&a.1));
+    found.by_type.sort_by_key(|entry| std::cmp::Reverse(entry.1));
     found
 }
 
