@@ -6,6 +6,9 @@
 //! Out: the answer, and the arm that it was made for. People who are being forgotten are already treated as unknown
 //! visitors, also in the record.
 
+use std::sync::Arc;
+
+use accrue_serve::search::{QueryVector, ReadQuery};
 use accrue_serve::{
     Degraded, PredictRequest, Prediction, RecommendRequest, Recommendation, Recommended, SearchAnswer, SearchRequest,
     Shop, Visitor,
@@ -26,6 +29,9 @@ pub struct Answered<T> {
     /// The arm of the running experiment that it was made for, if there is one.
     pub arm: Option<Assignment>,
 }
+
+/// The vector of a query, the queries near it, and why a search goes without them.
+type Meaning = (Option<Arc<QueryVector>>, Vec<(Arc<str>, f32)>, Option<Degraded>);
 
 impl Engine {
     /// Recommendations. CPU-bound, about a millisecond. `id` names the answer: by it the answer is among those that are
@@ -65,23 +71,65 @@ impl Engine {
     pub fn search(&self, id: &str, request: SearchRequest) -> Result<Answered<SearchAnswer>, EngineError> {
         let visitor = self.unless_hidden(request.visitor.clone());
         let (query, first_position) = (request.query.clone(), request.offset);
-        let answered = self.answer(id, &visitor, |running, shop, treatment| {
+        let read = self.running().search.read(&query, request.typo)?;
+        // Before the facts are locked, because encoding takes longer than the search.
+        let (meaning, near, without) = self.meaning(&read);
+        let mut answered = self.answer(id, &visitor, |running, shop, treatment| {
             let part = request.part.or(treatment.part());
-            let request = SearchRequest { visitor: visitor.clone(), part, ..request };
-            let mut answer = shop.search(&running.search, &request)?;
+            let request = SearchRequest { visitor: visitor.clone(), part, meaning, near, ..request };
+            let mut answer = shop.search_read(read, &request)?;
+            answer.degraded.extend(without.map(Degraded::name));
             if running.shared.search.lock().state != IndexState::Current {
                 answer.degraded.push(Degraded::StaleIndex.name());
             }
             Ok(answer)
         })?;
+        let ranked = std::mem::take(&mut answered.answer.ranked);
         let Answered { answer, arm } = &answered;
-        self.running().shared.recent_searches.remember(id, &query);
+        self.running().shared.recent_searches.remember(id, &query, first_position, ranked);
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
         self.record(id, || {
             let page = Page::Search { query: query.into() };
             served(id, page, &visitor, first_position, arm, (answer.version, answer.offset), &answer.hits)
         });
         Ok(answered)
+    }
+
+    /// What [`Engine::recommend`] would answer a shopper of no experiment, without a draw. Nothing is recorded, so that
+    /// an operator who looks at a page is not taken for a shopper who saw it.
+    pub fn preview(&self, request: RecommendRequest) -> Recommendation {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        self.with_shop(|shop| {
+            let n_on_sale = Some(self.inner.totals.n_on_sale(&shop, &request.list()));
+            shop.recommend(&RecommendRequest { visitor, n_on_sale, explore: None, ..request })
+        })
+    }
+
+    /// What [`Engine::search`] would answer, without a record as in [`Engine::preview`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::search`].
+    pub fn preview_search(&self, request: SearchRequest) -> Result<SearchAnswer, EngineError> {
+        let visitor = self.unless_hidden(request.visitor.clone());
+        let read = self.running().search.read(&request.query, request.typo)?;
+        let (meaning, near, without) = self.meaning(&read);
+        let request = SearchRequest { visitor, meaning, near, ..request };
+        let mut answer = self.with_shop(|shop| shop.search_read(read, &request))?;
+        answer.degraded.extend(without.map(Degraded::name));
+        Ok(answer)
+    }
+
+    /// The vector of a query in a server with an encoder and the queries near it, or why there are none.
+    fn meaning(&self, query: &ReadQuery) -> Meaning {
+        let running = self.running();
+        let queries = &running.shared.queries;
+        if !queries.is_on() || query.is_blank() {
+            return (None, Vec::new(), None);
+        }
+        match queries.vector(&query.likely()) {
+            Ok(vector) => (Some(vector.clone()), queries.near(&vector), None),
+            Err(why) => (None, Vec::new(), Some(why)),
+        }
     }
 
     /// How probable it is that a visitor clicks on, puts into the cart and buys the items of a page. The shared models

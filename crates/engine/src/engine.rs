@@ -385,6 +385,11 @@ impl Engine {
         (history, refused)
     }
 
+    /// The settings that the folder was opened with.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         self.running().with_shop(read)
@@ -451,6 +456,7 @@ impl Engine {
             checkpoint,
             search: shared.search.lock().clone(),
             content: shared.content.lock().clone(),
+            search_ranking: facts.search_ranking.report(),
             erasure_failed: self.inner.erasure.slot().status.failed.clone(),
             n_items: facts.items.len() as u64,
             n_described: facts.overview().n_described(),

@@ -22,6 +22,7 @@ use crate::challenger::lifecycle::Lifecycle;
 use crate::challenger::thread::ChallengerThread;
 use crate::clock::{now, of_request};
 use crate::config::{Config, learn_settings};
+use crate::content::queries::QueryVectors;
 use crate::content::thread::EncoderThread;
 use crate::error::EngineError;
 use crate::folder::checkpoints_in;
@@ -38,6 +39,9 @@ use crate::write::writer::Writer;
 
 /// Writes that may wait; more are refused, or wait in their callers.
 const QUEUE: usize = 1_024;
+
+/// Threads that encode queries: each takes one at a time.
+const QUERY_THREADS: usize = 2;
 
 /// How long a shutdown waits for the learner and the search index to catch up. What is left is done after the next start, beside other
 /// work.
@@ -60,6 +64,7 @@ struct Threads {
     indexer: JoinHandle<()>,
     challenger: Option<JoinHandle<()>>,
     encoder: Option<JoinHandle<()>>,
+    queries: Vec<JoinHandle<()>>,
 }
 
 /// What the learner does when the threads end.
@@ -149,6 +154,7 @@ impl Running {
             index: Mutex::new(Some(changes)),
             search: Mutex::new(index.status.clone()),
             checkpoint: Mutex::new(checkpoint.unwrap_or_default()),
+            queries: QueryVectors::new(resets.is_some() && config.content.is_on(), &config.search.similar),
             ..Shared::new(recovered.facts, &mut learner, config.serve.record.share())
         });
         // A reset may have been due when the last server ended.
@@ -177,6 +183,12 @@ impl Running {
             *shared.changed_texts.lock() = Some(texts);
             thread("encoder", move || encoder.run(&changed_texts))
         });
+        let n_queries = if shared.queries.is_on() { QUERY_THREADS } else { 0 };
+        let queries = (0..n_queries).map(|_| {
+            let shared = shared.clone();
+            thread("query-encoder", move || shared.queries.run())
+        });
+        let queries = queries.collect();
         let writer = Writer::new(log, check, shared.clone());
         let indexer = Indexer::new(dir, &config.search, index, shared.clone());
         let threads = Threads {
@@ -185,6 +197,7 @@ impl Running {
             indexer: thread("indexer", move || indexer.run(&changed)),
             challenger,
             encoder,
+            queries,
         };
         let (log, threads) = (Mutex::new(reader), Mutex::new(Some(threads)));
         let rules = ReadRules::default();
@@ -265,6 +278,9 @@ impl Running {
         shared.index.lock().take();
         shared.changed_texts.lock().take();
         let encoder = threads.encoder.map_or(Ok(()), JoinHandle::join);
+        shared.queries.close();
+        let queries: Vec<_> = threads.queries.into_iter().map(JoinHandle::join).collect();
+        let queries: Result<(), _> = queries.into_iter().collect();
         let indexer = threads.indexer.join();
         let ends = [
             ("writer", writer),
@@ -272,6 +288,7 @@ impl Running {
             ("indexer", indexer),
             ("challenger", challenger),
             ("encoder", encoder),
+            ("query-encoder", queries),
         ];
         for (name, ended) in ends {
             if ended.is_err() {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use accrue_event::ItemPatch;
 use accrue_model::Version;
 use accrue_serve::Suggestions;
+use accrue_serve::search::SimilarSettings;
 use accrue_store::{Body, Facts, ItemIdx, Offset, Record};
 use accrue_train::{Learner, Quality, Tally};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -15,6 +16,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::challenger::mailbox::Mailbox;
 use crate::content::ContentStatus;
+use crate::content::queries::QueryVectors;
 use crate::recent_searches::RecentSearches;
 use crate::status::{CheckpointStatus, IndexStatus};
 use crate::versions::Versions;
@@ -83,6 +85,8 @@ pub(crate) struct Shared {
     /// To the encoder's thread: items whose texts may have changed.
     pub changed_texts: Mutex<Option<Sender<ItemIdx>>>,
     pub content: Mutex<ContentStatus>,
+    /// The vectors of queries, in a server with an encoder.
+    pub queries: QueryVectors,
     pub served: ServedQueue,
     pub recent_searches: RecentSearches,
     pub mailbox: Mailbox,
@@ -111,6 +115,7 @@ impl Shared {
             search: Mutex::default(),
             changed_texts: Mutex::default(),
             content: Mutex::default(),
+            queries: QueryVectors::new(false, &SimilarSettings::default()),
             suggestions: RwLock::default(),
             served: ServedQueue::new(record_share),
             recent_searches: RecentSearches::default(),

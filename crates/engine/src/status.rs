@@ -11,6 +11,8 @@ use accrue_train::{Quality, Tally};
 use serde::Serialize;
 
 use crate::challenger::status::ChallengerStatus;
+use accrue_store::RankingReport;
+
 use crate::content::ContentStatus;
 use crate::versions::Versions;
 
@@ -35,6 +37,8 @@ pub struct Status {
     pub search: IndexStatus,
     /// The encoder of items' texts.
     pub content: ContentStatus,
+    /// What choices after searches taught about the order of hits.
+    pub search_ranking: RankingReport,
     /// Why people who are to be forgotten are not yet forgotten, if the last attempt failed.
     pub erasure_failed: Option<String>,
     /// Items in the catalogue (described or met in events).

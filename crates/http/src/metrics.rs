@@ -77,6 +77,13 @@ impl Metrics {
         all.push(series);
     }
 
+    /// Requests answered so far.
+    pub(super) fn n_requests(&self) -> u64 {
+        let by_route = self.by_route.read();
+        let counts = by_route.values().flatten().flat_map(|series| &series.buckets);
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// All metrics in the text format.
     pub(super) fn render(&self, status: &Status, load: Load) -> String {
         let mut page = Page(String::with_capacity(16 << 10));

@@ -36,7 +36,7 @@ macro_rules! codes {
                 }
             }
 
-            fn title(self) -> &'static str {
+            pub(super) fn title(self) -> &'static str {
                 match self {
                     $(Code::$variant => $title,)*
                 }
@@ -119,9 +119,18 @@ impl Problem {
         self.header(header::RETRY_AFTER, seconds.into())
     }
 
-    #[cfg(test)]
     pub(super) fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// What is wrong, as a sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// What the answer has beside the document.
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
     }
 
     /// The document, for the request with this id.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use accrue_engine::{ClickStatus, ContentStatus, GuardStatus, HeadFigures, MemberReport};
+use accrue_store::{RankingReport, RankingState};
 use accrue_train::{ArmQuality, Drift, Hits};
 use axum::Json;
 use axum::extract::State;
@@ -46,6 +47,8 @@ pub(super) struct QualityBody {
     /// The encoder of items' texts, if the settings name one.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<ContentBody>,
+    /// What choices after searches taught about the order of hits.
+    search: SearchBody,
     /// The click heads, where they have learned from impressions.
     #[serde(skip_serializing_if = "Option::is_none")]
     clicks: Option<ClicksBody>,
@@ -76,6 +79,35 @@ impl ContentBody {
     fn of(content: &ContentStatus) -> Option<Self> {
         let ContentStatus { space, encoded, waiting, encoder, .. } = content.clone();
         (!encoder.is_empty()).then(|| Self { hashed: encoder == HASHED, space, encoded, waiting })
+    }
+}
+
+/// What choices after searches taught about the order of hits.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SearchQuality)]
+pub(super) struct SearchBody {
+    /// `learning`: too little is known; `active`: the order uses it; `off`: it made the order worse, so it is not used.
+    #[schema(value_type = String, example = "active")]
+    state: RankingState,
+    /// Choices that were learned.
+    #[schema(example = 5120)]
+    choices: u64,
+    /// What it adds to the mean gain `1/log2(1 + rank)` of what was chosen, over about the latest 2,000 choices, each judged
+    /// before it was learned and weighted by how likely its position is looked at.
+    #[schema(example = 0.021)]
+    gain: f32,
+    /// The standard error of the gain.
+    #[schema(example = 0.004)]
+    gain_error: f32,
+    /// What each feature of a hit adds at 1, in units of the score of a usual hit.
+    weights: BTreeMap<&'static str, f32>,
+}
+
+impl SearchBody {
+    fn of(report: &RankingReport) -> Self {
+        let RankingReport { state, n_choices, gain, gain_error, weights } = report;
+        let weights = weights.iter().copied().collect();
+        Self { state: *state, choices: *n_choices, gain: *gain, gain_error: *gain_error, weights }
     }
 }
 
@@ -284,6 +316,7 @@ pub(super) async fn quality(State(server): State<Arc<Server>>) -> Result<Json<Qu
         drift: (&quality.drift).into(),
         guard: (&status.guard).into(),
         content: ContentBody::of(&status.content),
+        search: SearchBody::of(&status.search_ranking),
         clicks: status.clicks.as_ref().map(ClicksBody::from),
         members: status.members.iter().filter_map(|report| Some((report.name?, report.into()))).collect(),
         arms: status.arms.iter().zip(&quality.arms).map(arm).collect(),

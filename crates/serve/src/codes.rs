@@ -61,10 +61,14 @@ codes! {
         DescribedAlike => "described_alike",
         /// Words of a search.
         Lexical => "lexical",
+        /// The meaning of a search.
+        SimilarMeaning => "similar_meaning",
         /// The shopper's taste in a search.
         Taste => "taste",
         /// What several shoppers chose after the same search.
         ChosenAfterSearch => "chosen_after_search",
+        /// What choices after searches taught about the order.
+        LearnedOrder => "learned_order",
         /// A rule of the shop.
         Rule => "rule",
     }
@@ -91,5 +95,15 @@ codes! {
         NoNeighbours => "no_neighbours",
         /// The search index could not be brought up to date.
         StaleIndex => "stale_index",
+        /// What choices taught about the order of hits made it worse, so it is not used.
+        LearnedOrderOff => "learned_order_off",
+        /// The encoder of queries cannot be used, or is not read yet.
+        NoEncoder => "no_encoder",
+        /// The items have no vectors of the encoder yet.
+        NoVectors => "no_vectors",
+        /// The vector of the query was not there in time.
+        LateEncoder => "late_encoder",
+        /// The encoder does not know the words of the query.
+        UnknownLanguage => "unknown_language",
     }
 }

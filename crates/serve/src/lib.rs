@@ -26,8 +26,8 @@ pub use find::{
 };
 pub use predict::{PredictRequest, Predicted, Prediction};
 pub use request::{
-    CitedEvent, Explore, Grouping, ListRequest, Reason, RecommendRequest, Recommendation, Recommended, SearchAnswer,
-    SearchRequest, Seen, Visitor,
+    CitedEvent, Explore, Grouping, ListRequest, RankedHit, Reason, RecommendRequest, Recommendation, Recommended,
+    SearchAnswer, SearchRequest, Seen, Visitor,
 };
 pub use rules::{MAX_RULE_ITEMS, MAX_RULES, RuleFault, Rules};
 pub use shop::Shop;

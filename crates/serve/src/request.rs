@@ -1,12 +1,15 @@
 //! A request and its answer as plain values; the `http` crate gives them their JSON form.
 
+use std::sync::Arc;
+
 use accrue_event::{Event, EventType, ItemId, SessionId, Shopper, UserId};
 use serde::Serialize;
 
 use crate::filter::Filter;
+use crate::search::QueryVector;
 use crate::{Facet, FacetCounts, IncompleteItems, ReasonCode, Sort};
 use accrue_model::{Exploration, Part, Thompson};
-use accrue_store::Circumstances;
+use accrue_store::{Circumstances, ItemIdx};
 
 /// Whose page it is. Both may be absent: then the page has what is popular in the whole shop.
 #[derive(Clone, Debug, Default)]
@@ -247,6 +250,10 @@ pub struct SearchRequest {
     pub personalisation: f32,
     /// Which part of the models scores the shopper's taste; `None` is the one that the settings name.
     pub part: Option<Part>,
+    /// The vector of the query, if it is to be compared with those of items.
+    pub meaning: Option<Arc<QueryVector>>,
+    /// Other queries that mean nearly the same, with their similarities from 0 to 1.
+    pub near: Vec<(Arc<str>, f32)>,
     /// Whether each hit comes with its reasons.
     pub explain: bool,
 }
@@ -277,9 +284,22 @@ impl Default for SearchRequest {
             typo: true,
             personalisation: 0.5,
             part: None,
+            meaning: None,
+            near: Vec::new(),
             explain: false,
         }
     }
+}
+
+/// A hit with what the learned order knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RankedHit {
+    /// The item.
+    pub item: ItemIdx,
+    /// Its score without learned weights, in units of the score of a usual hit.
+    pub score: f32,
+    /// Its features, as records have them.
+    pub features: Box<[i8]>,
 }
 
 /// An answer to a search.
@@ -295,6 +315,9 @@ pub struct SearchAnswer {
     pub degraded: Vec<&'static str>,
     /// Best first, or in the order asked for.
     pub hits: Vec<Recommended>,
+    /// The first hits in the order by score with their features, to learn from what is chosen.
+    #[serde(skip)]
+    pub ranked: Vec<RankedHit>,
     /// The counts of each facet asked for.
     pub facets: Vec<FacetCounts>,
     /// The query as it was searched, if a word of it was taken for a mistyped one.

@@ -17,8 +17,8 @@ use crate::columns::Columns;
 use crate::{
     Body, CheckedEvent, CheckpointWriter, Circumstances, Column, ColumnField, Described, Descriptor, Encoded,
     Histories, Interaction, ItemIdx, ItemVector, Offset, Overview, PagedMap, PagedVec, Products, PublishedCounts,
-    PublishedRecord, Record, Searches, SectionSource, SharedDescriptors, ShopperIdx, StoreError, Vocabulary,
-    shopper_descriptors, shopper_hash,
+    PublishedRecord, Record, SearchRanking, Searches, SectionSource, SharedDescriptors, ShopperIdx, StoreError,
+    Vocabulary, shopper_descriptors, shopper_hash,
 };
 
 /// Number of codes for a shop's custom event types.
@@ -33,6 +33,8 @@ const SHOP_RULES: &str = "facts/shop_rules";
 const SYNONYMS: &str = "facts/synonyms";
 /// The section of choices after searches.
 const SEARCHES: &str = "facts/searches";
+/// The section of learned weights of searches.
+const SEARCH_RANKING: &str = "facts/search_ranking";
 const ENCODED: usize = 256;
 /// The section of the positions in sources.
 const SOURCES: &str = "facts/sources";
@@ -197,6 +199,9 @@ pub struct Facts {
     /// What was chosen after searches.
     #[serde(skip)]
     pub searches: Searches,
+    /// What choices taught about the order of hits.
+    #[serde(skip)]
+    pub search_ranking: SearchRanking,
     /// How far each source was read, by its name.
     #[serde(skip)]
     pub sources: BTreeMap<Box<str>, Box<str>>,
@@ -232,6 +237,7 @@ impl Facts {
             shop_rules: RuleTexts::default(),
             synonyms: Box::default(),
             searches: Searches::default(),
+            search_ranking: SearchRanking::default(),
             sources: BTreeMap::new(),
             stream_time: Timestamp::default(),
             catalogue_changed: Offset(0),
@@ -267,6 +273,9 @@ impl Facts {
         }
         if self.searches != Searches::default() {
             writer.value(SEARCHES, 1, &self.searches)?;
+        }
+        if self.search_ranking != SearchRanking::default() {
+            writer.value(SEARCH_RANKING, 1, &self.search_ranking)?;
         }
         if !self.sources.is_empty() {
             writer.value(SOURCES, 1, &self.sources)?;
@@ -329,6 +338,10 @@ impl Facts {
             None => Some(Searches::default()),
             Some(_) => source.value(SEARCHES, 1)?,
         };
+        let search_ranking: Option<SearchRanking> = match source.checkpoint().section_version(SEARCH_RANKING) {
+            None => Some(SearchRanking::default()),
+            Some(_) => source.value(SEARCH_RANKING, 1)?,
+        };
         let sources: Option<BTreeMap<Box<str>, Box<str>>> = match source.checkpoint().section_version(SOURCES) {
             None => Some(BTreeMap::new()),
             Some(_) => source.value(SOURCES, 1)?,
@@ -368,6 +381,7 @@ impl Facts {
                 shop_rules: shop_rules?,
                 synonyms: synonyms?,
                 searches: searches?,
+                search_ranking: search_ranking?,
                 sources: sources?,
                 stream_time,
                 catalogue_changed,
@@ -441,6 +455,10 @@ impl Facts {
                 self.duplicates[1] += conflicting;
             }
             Body::Published(published) => self.apply_published(record.received_at, published),
+            Body::SearchChoice(choice) => {
+                let propensity = self.searches.propensity(choice.position as usize);
+                self.search_ranking.observe(choice, propensity);
+            }
             Body::Encoded(vector) => {
                 // An item that no record has named has nothing that could have been encoded.
                 if let Some(item) = self.items.get(vector.item.as_str()) {
@@ -563,6 +581,7 @@ impl Facts {
             | Body::Served(_)
             | Body::Rules(_)
             | Body::Synonyms(_)
+            | Body::SearchChoice(_)
             | Body::SourceRead(_)
             | Body::Published(_) => Fact::Nothing,
         }

@@ -3,7 +3,7 @@
 use accrue_event::{Event, Item, ItemId, ItemPatch, RecordKind, RefusalId, SessionId, Timestamp, User, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemVector, PublishedRecord, Served};
+use crate::{ItemVector, PublishedRecord, SearchChoice, Served};
 
 /// The number of a record in the log: 0, 1, 2 … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,6 +139,8 @@ pub enum Body {
     Encoded(Box<ItemVector>),
     /// How far a source was read. It is in the same commit as the records that were read up to there.
     SourceRead(Box<SourcePosition>),
+    /// What stood on the page of a search from which the event before it chose an item.
+    SearchChoice(Box<SearchChoice>),
 }
 
 impl Body {
@@ -169,7 +171,8 @@ impl Body {
             | Self::WindowReleased { .. }
             | Self::ChallengeRefused { .. }
             | Self::Encoded(_)
-            | Self::SourceRead(_) => None,
+            | Self::SourceRead(_)
+            | Self::SearchChoice(_) => None,
         }
     }
 
@@ -180,6 +183,7 @@ impl Body {
             Self::UserRemoved(user) => (Some(user), None),
             Self::Merged { session, user } => (Some(user), Some(session)),
             Self::Served(served) => (served.user.as_ref(), served.session.as_ref()),
+            Self::SearchChoice(choice) => (choice.user.as_ref(), choice.session.as_ref()),
             Self::Event(_) | Self::Released { .. } | Self::Published(_) => self
                 .event()
                 .map_or((None, None), |checked| (checked.event.user.as_ref(), checked.event.session.as_ref())),

@@ -512,6 +512,9 @@ pub fn digest(log: &mut LogReader, facts: &Facts, learner: &Learner) -> Result<D
     if facts.searches != Default::default() {
         parts.insert("facts.searches".to_string(), checksum(&facts.searches));
     }
+    if facts.search_ranking != Default::default() {
+        parts.insert("facts.search_ranking".to_string(), checksum(&facts.search_ranking));
+    }
     if !facts.sources.is_empty() {
         parts.insert("facts.sources".to_string(), checksum(&facts.sources));
     }

@@ -51,7 +51,7 @@ says which. Rows that are left out are counted. Beside tables there are the form
                  after_days=7
   arms           no file: what an experiment estimates in simulated shops, whose arms learn together or separately;
                  treatment=popular|explore, shops=20, days=30
-  search         items: a catalogue; test: judgments, rows `query,docid,rating`; model lexical
+  search         items: a catalogue; test: judgments, rows `query,docid,rating`; model lexical (with encoder=DIR also by meaning)
   off-policy     train: a log with item_id, position, click, propensity_score, user_feature…; test: the log of the policy
                  to estimate; --model simulated needs no file (seeds=200, visits=4000)
 
@@ -63,7 +63,10 @@ sim.seed, sim.items, sim.shoppers, sim.visits (a day), sim.drift, sim.upheaval (
 
 Settings of a search: typo=true|false (whether words are corrected), typos=SEED (typing errors in the queries), queries=FILE
 (`judged query TAB text to send` a line), synonyms=FILE; --predictions writes each query, --against compares with those of
-another run, query by query.
+another run, query by query. encoder=DIR compares meaning too, vectors=FILE keeps the vectors of items for the next run;
+similarity=WEIGHT, floor=SIMILARITY and similar_items=N are those of `[search.similar]`. With several values (similarity=0,0.5,1) each
+query is answered with what did best on the other folds of the queries. clicks=N simulates N searches with biased clicks, learned from
+with and without a correction, of at most clicked_queries=N queries.
 
 Settings of these protocols: on=test|validation, at=5,10,20 (lengths of lists); of leave-one-out also negatives=100,
 seen=auto|keep|drop, refit=true (learn the validation items too). All others are the model's.

@@ -33,6 +33,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accrue_engine::Engine;
+use accrue_http::Site;
 use accrue_store::LogReader;
 use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
@@ -90,7 +91,6 @@ struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is taken apart at once")]
 enum Verb {
     /// Write a configuration file to begin with, with new keys
     Init(init::Arguments),
@@ -202,10 +202,11 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     if let Verb::Config = verb {
         return settings::run(&resolved, output);
     }
+    let site = Site { settings: settings::shown(&resolved), storefront: None };
     let context = Context { config: resolved.config, output };
     match verb {
-        Verb::Demo(arguments) => demo::run(context, arguments),
-        Verb::Serve(_) => serve::run(context),
+        Verb::Demo(arguments) => demo::run(context, site, arguments),
+        Verb::Serve(_) => serve::run(context, site),
         Verb::Ingest(arguments) => ingest::run(context, arguments),
         Verb::Quarantine(arguments) => quarantine::run(context, arguments),
         Verb::Inspect(arguments) => inspect::run(context, arguments),

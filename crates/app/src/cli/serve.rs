@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use accrue_engine::Engine;
 use accrue_engine::online_model::OnlineModel;
+use accrue_http::Site;
 
 use super::ingest::Followers;
 use super::problem::Hint as _;
@@ -32,7 +33,7 @@ pub(super) struct Arguments {
     pub model: Option<OnlineModel>,
 }
 
-pub(super) fn run(context: Context) -> anyhow::Result<Exit> {
+pub(super) fn run(context: Context, site: Site) -> anyhow::Result<Exit> {
     let Context { config, .. } = context;
     let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
     let n_threads = n_cores + accrue_http::N_SPARE_THREADS;
@@ -52,7 +53,7 @@ pub(super) fn run(context: Context) -> anyhow::Result<Exit> {
         let followers = followers.start(&engine);
         writeln!(std::io::stdout(), "listening on http://{address}")?;
         std::io::stdout().flush()?;
-        let served = accrue_http::serve(engine.clone(), listener, settings, stop).await;
+        let served = accrue_http::serve_site(engine.clone(), listener, settings, site, stop).await;
         tracing::info!("stopping: the learner catches up and a checkpoint is written");
         // The engine is closed even if serving failed.
         let closed = tokio::task::spawn_blocking(move || {

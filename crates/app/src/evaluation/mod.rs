@@ -2,18 +2,20 @@
 //!
 //! Events are read, mapped and checked as in `accrue ingest`; refused ones are counted and left out.
 
+mod biased_clicks;
 mod clicks;
 mod predictions;
 mod search;
 mod table;
+mod vectors;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accrue_encode::{Encoder, Kind as TextKind, eight_bits, item_text, text_hash};
+use accrue_encode::Encoder;
 use accrue_engine::online_model::OnlineModel;
 use accrue_engine::{Config, learn_settings};
 use accrue_event::{
@@ -32,7 +34,6 @@ use accrue_model::Part;
 use accrue_model::collaborative::Kind;
 use accrue_model::collaborative::ratings::RatingKind;
 use accrue_model::ranker::ClickKind;
-use accrue_store::ItemVector;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -193,7 +194,8 @@ fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Resul
     let encoder = run.pairs().get(ENCODER).map_or(&*run.config.content.encoder, |&name| name).to_owned();
     if settings.learn.models.content.enabled && !encoder.is_empty() {
         let encoder = Encoder::open(&encoder, &run.config.content.prefixes())?;
-        data.vectors = encoded(&encoder, &data.items)?;
+        let items = data.items.iter().map(|(place, item)| (*place, item));
+        data.vectors = vectors::vectors_of(&encoder, items, None, &|done| progress(done, "the vectors"))?;
     }
     let evaluated = evaluate_stream(data, &settings, |done| progress(done, "the stream"))?;
     if let Some(path) = &request.predictions {
@@ -211,21 +213,6 @@ fn stream(run: &Run<'_>, progress: &(dyn Fn(f64, &str) + Sync)) -> anyhow::Resul
 
 /// The setting of a stream that names the encoder.
 const ENCODER: &str = "content.encoder";
-
-/// The vectors of descriptions, each text encoded once.
-fn encoded(encoder: &Encoder, items: &[(usize, Item)]) -> anyhow::Result<Vec<(usize, ItemVector)>> {
-    let texts: BTreeSet<String> = items.iter().filter_map(|(_, item)| item_text(item)).collect();
-    let texts: Vec<String> = texts.into_iter().collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let vectors = encoder.encode(Some(TextKind::Passage), &texts, threads)?;
-    let space = encoder.space().0;
-    let of_item = |(place, item): &(usize, Item)| {
-        let text = item_text(item)?;
-        let (scale, codes) = eight_bits(&vectors[texts.binary_search(&text).ok()?]);
-        Some((*place, ItemVector { item: item.id.clone(), space, text: text_hash(&text), scale, codes }))
-    };
-    Ok(items.iter().filter_map(of_item).collect())
-}
 
 fn read_predictions(path: &Path) -> anyhow::Result<Vec<Hit>> {
     let name = path.display();

@@ -4,7 +4,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,11 +30,15 @@ pub(super) struct Shop {
 
 impl Shop {
     pub(super) fn open(settings: HttpSettings) -> Self {
+        Self::open_with(settings, |dir| Engine::open(dir, &Config::default()).unwrap())
+    }
+
+    pub(super) fn open_with(settings: HttpSettings, open: impl FnOnce(&Path) -> Engine) -> Self {
         static N_SHOPS: AtomicU32 = AtomicU32::new(0);
         let number = N_SHOPS.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("accrue-http-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let engine = Engine::open(&dir, &Config::default()).unwrap();
+        let engine = open(&dir);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();

@@ -80,7 +80,11 @@ impl Writer {
                 None => {
                     group.events.insert(checked.event.id.clone(), hash);
                     outcome.take(checked.repairs.iter().map(|code| &**code));
-                    bodies.push(self.admit(checked, sender, arrival, &facts, group));
+                    let choice = shared.recent_searches.choice(&checked.event, &facts);
+                    let body = self.admit(checked, sender, arrival, &facts, group);
+                    let choice = choice.filter(|_| matches!(body, Body::Event(_)));
+                    bodies.push(body);
+                    bodies.extend(choice.map(|choice| Body::SearchChoice(Box::new(choice))));
                 }
             }
         }
@@ -182,7 +186,7 @@ impl Writer {
     /// The record of an event that the check passed and the log does not have.
     fn admit(
         &mut self,
-        checked: CheckedEvent,
+        mut checked: CheckedEvent,
         sender: &Sender,
         arrival: Arrival,
         facts: &Facts,
@@ -191,6 +195,7 @@ impl Writer {
         let named = checked.event.item.as_ref();
         let item = named.and_then(|item| facts.known_item(item));
         let inert = if sender.is_published() {
+            self.limit_query(&mut checked.event, sender, arrival.stamp);
             self.admit_published(&checked.event, sender, facts, arrival.stamp, group).err()
         } else {
             group.items.extend(named.filter(|_| item.is_none()).cloned());
