@@ -139,7 +139,7 @@ impl Engine {
     fn meaning(&self, query: &ReadQuery) -> Meaning {
         let running = self.running();
         let queries = &running.shared.queries;
-        if !queries.is_on() || query.is_blank() {
+        if !queries.is_on() || !query.has_meaning() {
             return (None, Vec::new(), None);
         }
         match queries.vector(&query.likely()) {

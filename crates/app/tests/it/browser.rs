@@ -2,7 +2,7 @@
 //!
 //! The browser is Chromium, driven by `chromedriver` (the WebDriver protocol over plain HTTP). `ACCRUE_WEBDRIVER` names
 //! a driver that runs (`http://127.0.0.1:9515`); otherwise `chromedriver` is started from the path. Without either each
-//! test says that it is skipped. With `ACCRUE_PICTURES` the test of the page at `/` writes the README's picture into
+//! test says that it is skipped. With `ACCRUE_PICTURES` the test of the page at `/` writes the manual's picture into
 //! that folder.
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -302,10 +302,10 @@ fn forms_act_for_their_own_session_alone() {
 #[test]
 fn an_operator_releases_from_quarantine_and_forgets_people() {
     let shop = Shop::furnished();
-    shop.post("/v1/events", &json!([{"id": "q1", "type": "view", "user": "u1", "item": "mug-1", "at": "someday"}]))
-        .json();
-    shop.post("/v1/events", &json!([{"id": "q2", "type": "view", "item": "mug-1", "at": 1_760_000_000_000_u64}]))
-        .json();
+    let refused = json!([{"id": "q1", "type": "view", "user": "u1", "item": "mug-1", "at": "someday"}]);
+    shop.post("/v1/events", &refused).problem(422, "record_refused");
+    let nobody = json!([{"id": "q2", "type": "view", "item": "mug-1", "at": 1_760_000_000_000_u64}]);
+    shop.post("/v1/events", &nobody).problem(422, "record_refused");
     let page = shop.get("/console/quarantine");
     assert!(page.text().contains("bad_time") && page.text().contains("someday"), "{}", page.text());
     let token = form_token(&page);

@@ -176,7 +176,10 @@ fn the_console_is_sound_in_a_real_browser_at_every_width_and_in_both_colours() {
             browser.run(
                 "document.querySelectorAll('details').forEach((details, place) => details.open = place % 10 == 0)",
             );
+            // Tall enough for the first places of both pages.
+            browser.resize(width, 1250);
             picture(&browser, "console-playground");
+            browser.resize(width, 900);
         }
         browser.go(&format!("{console}/catalogue"));
         browser.click("tbody td a");
@@ -224,10 +227,10 @@ fn what_a_visitor_of_the_storefront_clicks_changes_the_page_in_a_real_browser() 
     browser.click(".tile a");
     assert!(wait_until(&browser, "return location.hash.startsWith('#/item/') && document.querySelector('#add')"));
     assert!(wait_until(&browser, "return document.querySelector('#past a')"), "the click is listed");
-    picture(&browser, "shop-product");
+    look(&browser, "shop-product");
     browser.click("#add");
     shown("#/basket");
-    picture(&browser, "shop-basket");
+    look(&browser, "shop-basket");
     assert_eq!(browser.run("return document.querySelectorAll('.basket li').length"), 1);
     browser.click(".brand");
     shown("#/");
@@ -245,7 +248,7 @@ fn what_a_visitor_of_the_storefront_clicks_changes_the_page_in_a_real_browser() 
         &browser,
         "return location.hash.startsWith('#/search') && document.querySelector('.facets input')"
     ));
-    picture(&browser, "shop-search");
+    look(&browser, "shop-search");
     let n_hits = browser.run("return document.querySelector('.row .soft').textContent");
     browser.click(".facets input");
     assert!(

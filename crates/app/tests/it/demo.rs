@@ -116,6 +116,12 @@ fn a_demo_answers_others_and_ends_at_once_when_interrupted() {
     let event = quoted("-d '");
     let taken = demo.ask("POST /v1/events", &event);
     assert_eq!(taken["accepted"].as_u64().unwrap() + taken["repaired"].as_u64().unwrap(), 1, "{taken}");
+    for path in ["/v1/recommend/you?", "/v1/recommend/shopper-", "/v1/search?", "/v1/items/"] {
+        let rest = quoted(path);
+        let answer = demo.ask(&format!("GET {path}{rest}"), "");
+        let items = answer["items"].as_array().or(answer["hits"].as_array()).unwrap();
+        assert_eq!(items.len(), 3, "{path}: {answer}");
+    }
     let front = demo.page("/");
     assert!(front.contains("/shop/assets/shop.js") && front.contains("The simulated shop"), "{front}");
     assert!(demo.page("/console").contains("href=\"/console/quality\""));
@@ -124,12 +130,6 @@ fn a_demo_answers_others_and_ends_at_once_when_interrupted() {
     let clicked = format!(r#"{{"events":[{{"type":"click","session":"you-1","item":"{item}"}}]}}"#);
     let mut taken = demo.ask("POST /shop/events", &clicked);
     assert_eq!(taken["accepted"].as_u64().unwrap() + taken["repaired"].as_u64().unwrap(), 1, "{}", taken.take());
-    for path in ["/v1/recommend/you?", "/v1/recommend/shopper-", "/v1/search?", "/v1/items/"] {
-        let rest = quoted(path);
-        let answer = demo.ask(&format!("GET {path}{rest}"), "");
-        let items = answer["items"].as_array().or(answer["hits"].as_array()).unwrap();
-        assert_eq!(items.len(), 3, "{path}: {answer}");
-    }
     assert_eq!(demo.n_left_in_place(), 1);
     let asked = Instant::now();
     let killed = Command::new("kill").args(["-INT", &demo.process.id().to_string()]).status().unwrap();

@@ -28,6 +28,7 @@ mod mappings;
 mod operate;
 mod pages;
 mod poison;
+mod predict;
 mod recover;
 mod resets;
 mod retention;

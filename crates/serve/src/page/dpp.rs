@@ -118,11 +118,10 @@ mod tests {
         for at in 0..rows.len() {
             let pivot = rows[at][at];
             product *= pivot;
-            for below in at + 1..rows.len() {
-                let factor = rows[below][at] / pivot;
-                for column in at..rows.len() {
-                    rows[below][column] -= factor * rows[at][column];
-                }
+            let (done, below) = rows.split_at_mut(at + 1);
+            for row in below {
+                let factor = row[at] / pivot;
+                row[at..].iter_mut().zip(&done[at][at..]).for_each(|(value, of_pivot)| *value -= factor * of_pivot);
             }
         }
         product

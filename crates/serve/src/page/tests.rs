@@ -487,14 +487,15 @@ fn no_more_of_one_kind_stands_together_than_the_caps_allow() {
             (item.brand().unwrap().to_owned(), item.categories()[0].to_string())
         };
         let most = |page: &Recommendation| {
-            let kinds: Vec<(String, String)> = page.items.iter().map(|item| kinds(item.id.as_str())).collect();
-            let of = |is_it: &dyn Fn(&(String, String), &(String, String)) -> bool| {
+            type Kind = (String, String);
+            let kinds: Vec<Kind> = page.items.iter().map(|item| kinds(item.id.as_str())).collect();
+            let of = |is_it: fn(&Kind, &Kind) -> bool| {
                 let counts = kinds.windows(10).flat_map(|window| {
                     window.iter().map(|one| window.iter().filter(|other| is_it(one, other)).count())
                 });
                 counts.max().unwrap()
             };
-            (of(&|one, other| one.0 == other.0), of(&|one, other| one.1 == other.1))
+            (of(|one, other| one.0 == other.0), of(|one, other| one.1 == other.1))
         };
         for visitor in 0..6 {
             let ask = |scene: Option<&str>| {

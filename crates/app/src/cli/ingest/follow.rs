@@ -5,7 +5,7 @@
 //! so nothing is lost and nothing doubled.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use accrue_engine::{Engine, EngineError};
@@ -224,15 +224,21 @@ impl Followed {
         let mut feed = Feed::new(engine.clone(), self.settings.is_patch);
         let mut told = Instant::now();
         let mut n_since = 0;
-        for Portion { batch, position, .. } in receiver {
-            summary.skip(batch.n_skipped);
-            let n = batch.entries.len() as u64;
-            let position =
-                position.map(|position| SourcePosition { source: self.name().into(), position: position.into() });
-            let ingested = feed.take_in_order(batch.entries, position)?;
-            summary.add(self.name(), n, &batch.lines, &ingested);
-            summary.describe(feed.described());
-            n_since += n;
+        loop {
+            match receiver.recv_timeout(TELL_EVERY) {
+                Ok(Portion { batch, position, .. }) => {
+                    summary.skip(batch.n_skipped);
+                    let n = batch.entries.len() as u64;
+                    let position = position
+                        .map(|position| SourcePosition { source: self.name().into(), position: position.into() });
+                    let ingested = feed.take_in_order(batch.entries, position)?;
+                    summary.add(self.name(), n, &batch.lines, &ingested);
+                    summary.describe(feed.described());
+                    n_since += n;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(true),
+            }
             if n_since > 0 && told.elapsed() >= TELL_EVERY {
                 (around.say)(&format!("{}: {}", self.name(), summary.progress()));
                 (told, n_since) = (Instant::now(), 0);
@@ -241,7 +247,6 @@ impl Followed {
                 return Ok(false);
             }
         }
-        Ok(true)
     }
 }
 

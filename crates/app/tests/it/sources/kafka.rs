@@ -218,3 +218,35 @@ fn two_shops_on_one_topic_are_told_apart_by_a_rule() {
     assert_eq!(event_ids(dir.path())[..2], ["e0", "e4"]);
     assert_eq!(ingest(dir.path(), &arguments)["read"], 0);
 }
+
+/// How fast a backlog is read, beside a bare loop. `cargo test --release … -- --ignored --nocapture speed`
+#[test]
+#[ignore = "measures"]
+fn speed_of_a_backlog_beside_a_bare_loop() {
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::{Message as _, Offset, TopicPartitionList};
+
+    const N: i64 = 200_000;
+    let Some(topic) = Topic::new("speed", 4) else { return };
+    topic.purchases(4, 0..N);
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &topic.servers).set("group.id", "accrue");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut list = TopicPartitionList::new();
+    (0..4).for_each(|number| list.add_partition_offset(&topic.name, number, Offset::Beginning).unwrap());
+    consumer.assign(&list).unwrap();
+    let started = std::time::Instant::now();
+    let (mut n_read, mut n_bytes) = (0, 0);
+    while n_read < N {
+        if let Some(Ok(message)) = consumer.poll(Duration::from_secs(1)) {
+            n_read += 1;
+            n_bytes += message.payload().map_or(0, <[u8]>::len);
+        }
+    }
+    let bare = N as f64 / started.elapsed().as_secs_f64();
+    let dir = tempfile::tempdir().unwrap();
+    let summary = ingest(dir.path(), &["--from", &topic.address()]);
+    let ingested = N as f64 / summary["seconds"].as_f64().unwrap();
+    println!("records of {} bytes a second: {ingested:.0} into the log, {bare:.0} in a bare loop", n_bytes as i64 / N);
+    assert_eq!(summary["accepted"], N);
+}

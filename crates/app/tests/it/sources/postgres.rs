@@ -1,7 +1,5 @@
 //! Tables of PostgreSQL.
 
-use std::time::Duration;
-
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
@@ -257,14 +255,12 @@ fn a_server_that_goes_away_is_told_and_read_on_when_it_is_back() {
     let mut follower = Follower::start(&mut command(dir.path(), &follow));
     follower.wait_for("it is tried again in 2 s");
     proxy.open();
-    follower.wait_for("it answers again");
-    std::thread::sleep(Duration::from_secs(2));
+    follower.wait_for("3,000 read");
     proxy.close();
     follower.wait_for("it is tried again in 1 s");
     schema.add_orders(500);
     proxy.open();
-    follower.wait_for("it answers again");
-    std::thread::sleep(Duration::from_secs(3));
+    follower.wait_for("3,500 read");
     let summary = follower.stop();
     assert_eq!((&summary["accepted"], &summary["duplicates"]), (&3_500.into(), &0.into()), "{summary}");
 }
@@ -301,4 +297,34 @@ fn a_server_follows_the_sources_of_its_settings_and_holds_its_folder() {
     // What the server read, an ingest does not read again.
     let map = format!("{MAP},id=id");
     assert_eq!(ingest(&data, &["--from", &from, "--map", &map])["read"], 0);
+}
+
+/// How fast a backlog is read, beside the same query in a bare loop. `cargo test --release … -- --ignored --nocapture speed`
+#[test]
+#[ignore = "measures"]
+fn speed_of_a_backlog_beside_a_bare_loop() {
+    const N: usize = 200_000;
+    let Some(mut schema) = Schema::new("speed") else { return };
+    schema.orders(N);
+    let dir = tempfile::tempdir().unwrap();
+    let from = schema.orders_address();
+    let started = std::time::Instant::now();
+    let mut after = 0_i64;
+    let mut n_read = 0;
+    loop {
+        let sql = format!(
+            "SELECT id, customer, sku, at::text, quantity FROM {}.orders WHERE id > {after} ORDER BY id LIMIT 2000",
+            schema.name
+        );
+        let statement = sqlx::raw_sql(AssertSqlSafe(sql));
+        let rows = schema.runtime.block_on(schema.connection.fetch_all(statement)).unwrap();
+        let Some(last) = rows.last() else { break };
+        after = sqlx::Row::get::<i64, _>(last, 0);
+        n_read += rows.len();
+    }
+    let bare = n_read as f64 / started.elapsed().as_secs_f64();
+    let summary = ingest(dir.path(), &["--from", &from, "--map", &format!("{MAP},id=id")]);
+    let ingested = N as f64 / summary["seconds"].as_f64().unwrap();
+    println!("rows a second: {ingested:.0} into the log, {bare:.0} in a bare loop");
+    assert_eq!((summary["accepted"].as_u64(), n_read), (Some(N as u64), N));
 }

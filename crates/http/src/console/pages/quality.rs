@@ -47,7 +47,7 @@ async fn page(view: View) -> Response {
             }))
             (chart(&Chart {
                 title: texts.ndcg_by_version, api: VERSIONS, list: "versions", x: "offset", weight: Some("examined"), form: "ratio",
-                empty: texts.no_versions, series: &[("ndcg", texts.this_version), ("ndcg_of_good", texts.good_version)],
+                empty: texts.versions_untested, series: &[("ndcg", texts.this_version), ("ndcg_of_good", texts.good_version)],
             }))
         }
         div .columns {

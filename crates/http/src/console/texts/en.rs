@@ -360,4 +360,5 @@ table! {
     erasure_last: "Last: {} people, {} records, in {}; writes waited {}.",
     only_alike: "Nothing was chosen together with it yet. These items are described alike.",
     not_in_catalogue: "not in the catalogue",
+    versions_untested: "The curve begins when the guard has tested two versions on the stream.",
 }

@@ -352,4 +352,5 @@ pub static ZH: Texts = Texts {
     erasure_last: "上一次：{} 人，{} 条记录，用时 {}；写入等待 {}。",
     only_alike: "还没有与它一起被选的商品。这些商品的描述与它相似。",
     not_in_catalogue: "目录中没有",
+    versions_untested: "守卫在事件流上检验过两个版本后，曲线才会开始。",
 };

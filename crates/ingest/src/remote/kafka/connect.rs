@@ -1,6 +1,6 @@
 //! Connecting to a topic: which partitions it has, and where each of them is read from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ impl Topic {
             let queue = consumer
                 .split_partition_queue(&self.topic, number)
                 .ok_or_else(|| self.refused(format!("partition {number} has no queue")))?;
-            partitions.insert(number, Partition { queue, head: None, is_at_end: false, end });
+            partitions.insert(number, Partition { queue, early: VecDeque::new(), head: None, is_at_end: false, end });
         }
         self.is_first = false;
         self.reading = Some(Reading { consumer, partitions, looked_at: Instant::now(), is_live: false, down: None });

@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
 use serde::{Deserialize, Serialize};
 
-use self::partition::Reading;
+use self::partition::{Reading, Record};
 use super::records::{Place, Records};
 use super::{Address, MAX_BYTES, Portion, RemoteError, RemoteSettings, RemoteSource};
 use crate::entry::Batch;
@@ -263,11 +264,21 @@ impl Topic {
     /// Takes out of the queues what can be had without waiting, and says which record comes next.
     fn next_partition(&mut self) -> Result<Next, RemoteError> {
         let Some(reading) = &mut self.reading else { return Ok(Next::End) };
-        // Errors that concern no partition come here.
-        let mut failure = match reading.consumer.poll(Duration::ZERO) {
-            Some(Err(error)) => Some(error),
-            _ => None,
-        };
+        // Errors that concern no partition come here, and records that came before the partitions had queues of their own.
+        let mut failure = None;
+        while let Some(came) = reading.consumer.poll(Duration::ZERO) {
+            match came {
+                Ok(message) => {
+                    let partition = reading.partitions.get_mut(&message.partition());
+                    partition.into_iter().for_each(|partition| partition.early.push_back(Record::of(&message)));
+                }
+                Err(KafkaError::PartitionEOF(number)) => {
+                    let partition = reading.partitions.get_mut(&number);
+                    partition.into_iter().for_each(|partition| partition.is_at_end = partition.early.is_empty());
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
         let mut any_head = false;
         let mut lacks = false;
         for partition in reading.partitions.values_mut() {

@@ -1,6 +1,6 @@
 //! The connection to a topic, and the records that came over it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ pub(super) struct Reading {
 
 pub(super) struct Partition {
     pub queue: PartitionQueue<DefaultConsumerContext>,
+    /// Records that came before there was a queue of the partition's own.
+    pub early: VecDeque<Record>,
     /// The next record, taken out of the queue.
     pub head: Option<Record>,
     /// Nothing came after the records so far.
@@ -39,7 +41,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    fn of(message: &BorrowedMessage<'_>) -> Self {
+    pub fn of(message: &BorrowedMessage<'_>) -> Self {
         Self {
             offset: message.offset(),
             at_ms: message.timestamp().to_millis().filter(|at| *at >= 0),
@@ -52,6 +54,9 @@ impl Record {
 impl Partition {
     /// Takes the next record out of the queue, if there is one within `wait`.
     pub fn poll(&mut self, wait: Duration, down: &mut Option<String>) -> Result<(), KafkaError> {
+        if self.head.is_none() {
+            self.head = self.early.pop_front();
+        }
         if self.head.is_some() {
             return Ok(());
         }
