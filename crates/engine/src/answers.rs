@@ -20,6 +20,7 @@ use crate::error::EngineError;
 use crate::running::Running;
 use crate::status::IndexState;
 use crate::traffic::Treatment;
+use crate::what_if;
 
 /// An answer to a visitor.
 #[derive(Clone, Debug)]
@@ -43,6 +44,13 @@ impl Engine {
     pub fn recommend(&self, id: &str, request: RecommendRequest) -> Result<Answered<Recommendation>, EngineError> {
         let visitor = self.unless_hidden(request.visitor.clone());
         let first_position = request.offset;
+        let visit = request.visit.clone().map(|visit| (visit, request.scene.clone().unwrap_or_default()));
+        let mut request = request;
+        let is_inline = request.events.is_some();
+        if let Some((visit, scene)) = &visit {
+            request.exclude.extend(self.inner.visits.shown_elsewhere(visit, scene));
+        }
+        let asked = what_if::asked(&request);
         let answered = self.answer(id, &visitor, |_, shop, treatment| {
             let request = RecommendRequest {
                 visitor: visitor.clone(),
@@ -52,13 +60,21 @@ impl Engine {
                 n_on_sale: Some(self.inner.totals.n_on_sale(&shop, &request.list())),
                 ..request
             };
-            Ok(shop.recommend(&request))
+            let (answer, work) = shop.recommend_measured(&request);
+            self.inner.pages.add(&work);
+            Ok(answer)
         })?;
         let Answered { answer, arm } = &answered;
         debug_assert!(answer.degraded.iter().all(|word| Degraded::is_known(word)), "{:?}", answer.degraded);
+        if let Some((visit, scene)) = &visit {
+            let items = answer.items.iter().map(|item| item.id.clone());
+            self.inner.visits.show(visit, scene, first_position, items);
+        }
         self.record(id, || Served {
             propensities: answer.propensities.clone(),
             ranks: answer.ranks.clone(),
+            // A page of an inline history cannot be made again.
+            asked: if is_inline { Box::default() } else { asked.to_record() },
             ..served(id, Page::Recommend, &visitor, first_position, arm, (answer.version, answer.offset), &answer.items)
         });
         Ok(answered)
@@ -123,7 +139,7 @@ impl Engine {
     fn meaning(&self, query: &ReadQuery) -> Meaning {
         let running = self.running();
         let queries = &running.shared.queries;
-        if !queries.is_on() || query.is_blank() {
+        if !queries.is_on() || !query.has_meaning() {
             return (None, Vec::new(), None);
         }
         match queries.vector(&query.likely()) {
@@ -193,5 +209,6 @@ fn served(
         propensities: Vec::new(),
         arm: arm.clone(),
         ranks: Vec::new(),
+        asked: Box::default(),
     }
 }

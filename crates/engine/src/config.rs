@@ -9,10 +9,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use accrue_event::{CheckSettings, SettingFault, Timestamp, format_duration, parse_duration};
+use accrue_serve::Scenes;
 use accrue_train::LearnSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::content::ContentConfig;
+use crate::scenes::WrittenScenes;
 use crate::traffic::{ArmLearning, ExperimentSettings, ServeConfig};
 
 /// All settings of an engine.
@@ -43,6 +45,8 @@ pub struct Config {
     pub serve: ServeConfig,
     /// Which encoder describes items by vectors.
     pub content: ContentConfig,
+    /// What each kind of page does, by the name of the scene.
+    pub scene: WrittenScenes,
 }
 
 /// When models learn, publish and are saved.
@@ -232,6 +236,8 @@ impl Config {
         self.learn.validate().map_err(|fault| fault.within("learn"))?;
         self.search.validate().map_err(|fault| fault.within("search"))?;
         SettingFault::check("log.segment_records", self.log.segment_records, 1..)?;
+        let scenes = Scenes::read(&self.scene).map_err(|fault| fault.within("scene"))?;
+        scenes.check_models(&self.models()).map_err(|fault| fault.within("scene"))?;
         self.models().validate()
     }
 

@@ -11,7 +11,7 @@ use accrue_event::{
     Check, Event, Item, ItemId, Outcome, RawEvent, RawItem, RawPatch, RawUser, Rejection, SessionId, User, UserId,
 };
 use accrue_serve::{ListRequest, Recommendation, Shop, SuggestRequest, Suggestion};
-use accrue_store::{Body, Facts, Offset, PendingErasure};
+use accrue_store::{Body, Facts, Offset, PendingErasure, SourcePosition};
 use accrue_train::ResetSettings;
 use arc_swap::ArcSwap;
 
@@ -21,12 +21,14 @@ use crate::config::Config;
 use crate::error::{EngineError, Resource};
 use crate::forget::at_rest::finish_forgetting;
 use crate::forget::status::Erasure;
+use crate::page_work::PageCounters;
 use crate::running::{Running, Shutdown, WhenFull};
 use crate::shared::Progress;
 use crate::status::{ClickStatus, GuardStatus, PublishedStatus, Status};
 use crate::totals::Totals;
 use crate::traffic::Traffic;
-use crate::write::batch::{Incoming, Ingested, QuarantinedRecord, Refused, Sender};
+use crate::visits::Visits;
+use crate::write::batch::{Change, Incoming, Ingested, QuarantinedRecord, Refused, Sender};
 use crate::write::job::{Job, Reply};
 use crate::write::patch::patch_record;
 
@@ -52,6 +54,8 @@ pub(crate) struct Inner {
     rules: Check,
     pub traffic: Traffic,
     pub totals: Totals,
+    pub pages: PageCounters,
+    pub visits: Visits,
     pub erasure: Erasure,
 }
 
@@ -93,6 +97,8 @@ impl Engine {
             rules: Check::new(config.check.clone(), Default::default())?,
             traffic: Traffic::new(&config.serve),
             totals: Totals::default(),
+            pages: PageCounters::default(),
+            visits: Visits::default(),
             erasure: Erasure::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -209,6 +215,24 @@ impl Engine {
     pub fn patch_items_blocking(&self, patches: Vec<RawPatch>) -> Result<Ingested, EngineError> {
         let patches = patches.into_iter().map(Incoming::Record).collect();
         self.ask_blocking(|reply| Job::Patches(patches, reply))
+    }
+
+    /// Takes what came of a source in its order, and how far the source was read by that, in one commit: after a crash
+    /// either both are in the log or neither is.
+    ///
+    /// # Errors
+    /// Those of [`Engine::ingest`].
+    pub fn take_changes(
+        &self,
+        changes: Vec<Change>,
+        position: Option<SourcePosition>,
+    ) -> Result<Ingested, EngineError> {
+        self.ask_blocking(|reply| Job::Changes(changes, position, reply))
+    }
+
+    /// How far a source was read; `None` if nothing of it was.
+    pub fn source_position(&self, source: &str) -> Option<Box<str>> {
+        self.running().shared.facts.read().sources.get(source).cloned()
     }
 
     /// Changes some fields of an item of the catalogue, through the check.
@@ -427,6 +451,7 @@ impl Engine {
         let version = shared.version.load();
         let checkpoint = shared.checkpoint.lock().clone();
         let facts = shared.facts.read();
+        let (pages, stages) = self.inner.pages.status();
         let counts = |counts: &BTreeMap<Box<str>, u64>| counts.iter().map(|(code, n)| (code.to_string(), *n)).collect();
         Status {
             log_end: facts.end.0,
@@ -450,6 +475,8 @@ impl Engine {
             reasons: counts(&facts.counters.quarantined),
             duplicates: facts.duplicates[0] + facts.duplicates[1],
             published: PublishedStatus::of(&facts.published),
+            pages,
+            stages,
             served_lost: shared.served.n_lost(),
             repeats_passed: learner.n_repeats_skipped,
             members: version.ensemble.members.reports(),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use accrue_event::{Check, Timestamp};
 use accrue_model::Version;
 use accrue_serve::search::SearchReader;
-use accrue_serve::{CatalogueSettings, Rules, Shop};
+use accrue_serve::{CatalogueSettings, Rules, Scenes, Shop};
 use accrue_store::{Body, Checkpoints, Facts, Log, LogReader, Offset};
 use accrue_train::{LearnSettings, Recovered, ResetSettings, recover};
 use parking_lot::Mutex;
@@ -29,6 +29,7 @@ use crate::folder::checkpoints_in;
 use crate::learn::thread::{Intervals, LearnerThread};
 use crate::retention::while_serving::Retention;
 use crate::rules::ReadRules;
+use crate::scenes::ReadScenes;
 use crate::shared::Shared;
 use crate::status::CheckpointStatus;
 use crate::synonyms;
@@ -56,6 +57,7 @@ pub(crate) struct Running {
     threads: Mutex<Option<Threads>>,
     catalogue: CatalogueSettings,
     rules: ReadRules,
+    scenes: ReadScenes,
 }
 
 struct Threads {
@@ -200,16 +202,16 @@ impl Running {
             queries,
         };
         let (log, threads) = (Mutex::new(reader), Mutex::new(Some(threads)));
-        let rules = ReadRules::default();
-        Ok(Self { shared, jobs, search, log, threads, catalogue: config.catalogue, rules })
+        let (rules, scenes) = (ReadRules::default(), ReadScenes::new(&config.scene));
+        Ok(Self { shared, jobs, search, log, threads, catalogue: config.catalogue, rules, scenes })
     }
 
     /// Runs a read against the facts and the version of this moment.
     pub fn with_shop<T>(&self, read: impl FnOnce(Shop<'_>) -> T) -> T {
         let version = self.shared.version.load();
         let facts = self.shared.facts.read();
-        let rules = self.rules.of(&facts);
-        read(self.shop(&facts, &version, &rules.1))
+        let (rules, scenes) = (self.rules.of(&facts), self.scenes.of(&facts));
+        read(self.shop(&facts, &version, &rules.1, &scenes.1))
     }
 
     /// The same for one visitor, whom the models of an arm or the good version may answer. `decide` chooses them for the stream time that
@@ -223,12 +225,13 @@ impl Running {
         let facts = self.shared.facts.read();
         let treatment = decide(facts.stream_time.0);
         let version = good.as_deref().filter(|_| treatment.is_by_good).unwrap_or(&version);
-        let rules = self.rules.of(&facts);
-        read(self.shop(&facts, version.of_shopper(treatment.shopper), &rules.1), treatment)
+        let (rules, scenes) = (self.rules.of(&facts), self.scenes.of(&facts));
+        read(self.shop(&facts, version.of_shopper(treatment.shopper), &rules.1, &scenes.1), treatment)
     }
 
-    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version, rules: &'a Rules) -> Shop<'a> {
-        Shop { facts, version, now_ms: of_request(facts.stream_time), catalogue: self.catalogue, rules }
+    fn shop<'a>(&self, facts: &'a Facts, version: &'a Version, rules: &'a Rules, scenes: &'a Scenes) -> Shop<'a> {
+        let (now_ms, catalogue) = (of_request(facts.stream_time), self.catalogue);
+        Shop { facts, version, now_ms, catalogue, rules, scenes }
     }
 
     /// Puts a job into the writer's queue.

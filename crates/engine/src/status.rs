@@ -14,6 +14,7 @@ use crate::challenger::status::ChallengerStatus;
 use accrue_store::RankingReport;
 
 use crate::content::ContentStatus;
+use crate::page_work::StageStatus;
 use crate::versions::Versions;
 
 /// The state of an engine.
@@ -61,6 +62,10 @@ pub struct Status {
     pub duplicates: u64,
     /// What came with published keys.
     pub published: PublishedStatus,
+    /// Pages of recommendations made since the start.
+    pub pages: u64,
+    /// What each stage did for them.
+    pub stages: Vec<StageStatus>,
     /// Answers that were to be recorded and could not, since the start.
     pub served_lost: u64,
     /// Choices that were not learned, because their shopper had made the same choice too often on that day.

@@ -41,6 +41,7 @@ mod request_id;
 mod route_table;
 mod router;
 mod rules;
+mod scenes;
 pub mod schema;
 mod search;
 mod searches;

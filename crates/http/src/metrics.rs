@@ -181,6 +181,7 @@ fn render_engine(page: &mut Page, status: &Status) {
     render_guard(page, &status.guard);
     render_challenger(page, &status.challenger);
     render_counts(page, status);
+    render_pages(page, status);
     render_learning(page, status);
     render_check(page, status);
     render_quality(page, &status.quality);
@@ -275,6 +276,26 @@ fn render_counts(page: &mut Page, status: &Status) {
         "Answers that were not recorded because too many waited to be written.",
         status.served_lost,
     );
+}
+
+/// What the stages of pages did.
+fn render_pages(page: &mut Page, status: &Status) {
+    page.one("accrue_pages_total", "counter", "Pages of recommendations made since the start.", status.pages);
+    type Value = fn(&accrue_engine::StageStatus) -> f64;
+    let series: [(&str, &str, Value); 4] = [
+        ("accrue_page_stage_seconds_total", "Time in a stage of pages.", |stage| stage.took_ns as f64 / 1e9),
+        ("accrue_page_stage_candidates_in_total", "Candidates that went into a stage.", |stage| stage.n_in as f64),
+        ("accrue_page_stage_candidates_out_total", "Candidates that came out of a stage.", |stage| stage.n_out as f64),
+        ("accrue_page_stage_fallbacks_total", "Pages for which a stage did less than their scene asks for.", |stage| {
+            stage.fallbacks as f64
+        }),
+    ];
+    for (name, help, value) in series {
+        page.head(name, "counter", help);
+        for stage in &status.stages {
+            page.sample(name, &format!("stage=\"{}\"", stage.stage), value(stage));
+        }
+    }
 }
 
 /// What was not learned, and what members count of their own work.

@@ -189,6 +189,9 @@ impl From<EngineError> for Problem {
             EngineError::Train(refused) if refused.is_of_retention() => Problem::new(Code::Conflict, detail),
             EngineError::Synonyms(_) => Problem::new(Code::InvalidValue, detail).field("synonyms"),
             EngineError::Rules(fault) => Problem::new(Code::InvalidValue, detail).field(fault.field),
+            EngineError::Scenes(fault) => {
+                Problem::new(Code::InvalidValue, detail).field(format!("scenes.{}", fault.key))
+            }
             EngineError::Invalid { field, .. } => Problem::new(Code::InvalidValue, detail).field(field),
             EngineError::Store(StoreError::DiskFull { .. } | StoreError::ReadOnly { .. }) => {
                 tracing::error!(error = %detail, "the data folder cannot be written");

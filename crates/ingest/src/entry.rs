@@ -1,6 +1,8 @@
 //! Records as they are read, and what becomes of lines that are none.
 
-use accrue_event::{Mapped, RawEvent, RawItem, RawPatch, RawUser, Reason, RecordKind, Refusal, RefusalId, Rejection};
+use accrue_event::{
+    Mapped, RawEvent, RawItem, RawPatch, RawUser, RawValue, Reason, RecordKind, Refusal, RefusalId, Rejection,
+};
 
 /// Longest line that is read; a longer one is refused, since no check would let it in.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
@@ -19,6 +21,10 @@ pub enum Entry {
     Patch(RawPatch),
     /// A customer.
     User(RawUser),
+    /// The product of this id is no longer sold.
+    ItemRemoved(RawValue),
+    /// The description of the customer of this id is to be removed.
+    UserRemoved(RawValue),
     /// A line that is no record, or that a rule of the mapping refuses: it goes into quarantine as it is.
     Unreadable(Refusal),
 }
@@ -52,6 +58,8 @@ impl Batch {
             Mapped::Event { event, item } => Entry::Event(event, item),
             Mapped::Item(item) => Entry::Item(item),
             Mapped::User(user) => Entry::User(user),
+            Mapped::ItemRemoved(id) => Entry::ItemRemoved(id),
+            Mapped::UserRemoved(id) => Entry::UserRemoved(id),
             Mapped::Skipped => {
                 self.n_skipped += 1;
                 return;

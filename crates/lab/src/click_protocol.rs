@@ -165,9 +165,11 @@ pub fn evaluate_clicks(request: &ClickRequest, progress: &(dyn Fn(Stage) + Sync)
     let protocol = ClickProtocol::take(&mut pairs)?;
     let kind = click_model_kind(&request.model)?;
     let settings = click_model_settings(kind, &pairs.rest())?;
+    // The time to read a stream is part of the time to learn it.
+    let stopwatch = Stopwatch::start();
     let mut reader = ClickReader::of(&request.train)?;
     let found = match protocol.is_online {
-        true => online(request, &settings, &mut reader, progress)?,
+        true => online(request, &settings, &mut reader, stopwatch, progress)?,
         false => batch(request, &protocol, &settings, &mut reader, progress)?,
     };
     let Found { labels, probabilities, more, n_train, n_valid, n_params, curve, cost } = found;
@@ -277,9 +279,9 @@ fn online(
     request: &ClickRequest,
     settings: &AnyClickSettings,
     reader: &mut ClickReader,
+    mut stopwatch: Stopwatch,
     progress: &(dyn Fn(Stage) + Sync),
 ) -> Result<Found, LabError> {
-    let mut stopwatch = Stopwatch::start();
     let rows = reader.read(&request.train, ReadFor::Stream)?;
     let mut model = settings.online(reader.shape(), request.seed)?;
     let mut logits = vec![0.0; rows.len()];

@@ -26,6 +26,7 @@ pub mod search;
 mod settings;
 pub mod simulator;
 mod stream;
+pub mod what_if;
 
 pub use arms::{ArmsReport, ArmsSettings, OverShops, Treatment, evaluate_arms};
 pub use auto::{AutoReport, Budget, Trial, evaluate_auto};

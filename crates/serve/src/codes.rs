@@ -67,6 +67,8 @@ codes! {
         Taste => "taste",
         /// What several shoppers chose after the same search.
         ChosenAfterSearch => "chosen_after_search",
+        /// The shopper was shown the item often and did not choose it.
+        ShownOften => "shown_often",
         /// What choices after searches taught about the order.
         LearnedOrder => "learned_order",
         /// A rule of the shop.
@@ -93,6 +95,18 @@ codes! {
         TooDeep => "too_deep",
         /// No shopper chose anything together with the item.
         NoNeighbours => "no_neighbours",
+        /// The shop has no scene of this name, and one of a similar name.
+        UnknownScene => "unknown_scene",
+        /// The scene allows nothing else about items that were chosen before.
+        SeenPinned => "seen_pinned",
+        /// The model of a source does not learn.
+        SourceUnavailable => "source_unavailable",
+        /// The sources found more than the scene takes.
+        CandidatesCut => "candidates_cut",
+        /// The page reaches beyond the places that the scene diversifies.
+        DiversityCut => "diversity_cut",
+        /// No item that the scene's caps allow was left for a place.
+        CapsUnmet => "caps_unmet",
         /// The search index could not be brought up to date.
         StaleIndex => "stale_index",
         /// What choices taught about the order of hits made it worse, so it is not used.

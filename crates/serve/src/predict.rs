@@ -5,8 +5,8 @@
 //! ([`accrue_model::ranker`]). Where nothing was learned there are no numbers, and the answer says why.
 
 use accrue_event::ItemId;
-use accrue_model::Version;
 use accrue_model::ranker::{ClickHeads, ColumnNames, Keys, N_HEADS, PageFeatures, moment};
+use accrue_model::{Context, Prepared, Version};
 use accrue_store::{Circumstances, ItemIdx};
 
 use crate::shop::with_scratch;
@@ -71,7 +71,7 @@ impl Shop<'_> {
                 vec![None; known.len()]
             }
             Some(heads) => {
-                if n_learned < FEW_IMPRESSIONS || heads.n_followed()[0] < FEW_CLICKS {
+                if !has_learned_enough(heads) {
                     degraded.push(Degraded::FewImpressions.name());
                 }
                 self.foreseen(heads, request, &known)
@@ -93,27 +93,48 @@ impl Shop<'_> {
         request: &PredictRequest,
         known: &[Option<ItemIdx>],
     ) -> Vec<Option<[f32; N_HEADS]>> {
-        let ensemble = &self.version.ensemble;
         let past = self.past(&request.visitor, None, &[]);
         let mut context = past.context(self, request.circumstances());
         context.now_ms = moment(context.now_ms);
         let (places, items): (Vec<u32>, Vec<ItemIdx>) =
             known.iter().enumerate().filter_map(|(place, &item)| Some((place as u32, item?))).unzip();
-        let shown = with_scratch(|prepared| {
-            ensemble.prepare(&context, prepared);
+        let foreseen = with_scratch(|prepared| {
+            self.version.ensemble.prepare(&context, prepared);
             let place = |nth: usize| Some(request.first_place.map_or(0, |first| first + places[nth]));
-            ensemble.item_features(&context, prepared, &items, place)
+            self.foresee(heads, &context, prepared, &items, place)
         });
-        let (page, names) = (PageFeatures::of(&context), ColumnNames::of(&ensemble.columns()));
-        let mut keys = Keys::default();
-        keys.begin(&page);
         let mut probabilities = vec![None; known.len()];
-        for (&place, shown) in places.iter().zip(&shown) {
-            keys.show(&page, shown, &ensemble.catalogue, &names);
-            probabilities[place as usize] = Some(heads.foresee(&keys).probabilities);
-        }
+        places.iter().zip(foreseen).for_each(|(&place, foreseen)| probabilities[place as usize] = Some(foreseen));
         probabilities
     }
+
+    /// The probabilities of some items in a situation, of which `place` says where each stands.
+    fn foresee(
+        &self,
+        heads: &ClickHeads,
+        context: &Context<'_>,
+        prepared: &Prepared,
+        items: &[ItemIdx],
+        place: impl Fn(usize) -> Option<u32>,
+    ) -> Vec<[f32; N_HEADS]> {
+        let ensemble = &self.version.ensemble;
+        // Impressions are learned with the time to the minute.
+        let context = &Context { now_ms: moment(context.now_ms), ..*context };
+        let shown = ensemble.item_features(context, prepared, items, place);
+        let (page, names) = (PageFeatures::of(context), ColumnNames::of(&ensemble.columns()));
+        let mut keys = Keys::default();
+        keys.begin(&page);
+        let foreseen = |shown| {
+            keys.show(&page, shown, &ensemble.catalogue, &names);
+            heads.foresee(&keys).probabilities
+        };
+        shown.iter().map(foreseen).collect()
+    }
+}
+
+/// Whether the heads have seen enough to say more than what they begin with.
+fn has_learned_enough(heads: &ClickHeads) -> bool {
+    heads.n_learned() >= FEW_IMPRESSIONS && heads.n_followed()[0] >= FEW_CLICKS
 }
 
 impl PredictRequest {

@@ -31,8 +31,10 @@ impl Visitor {
 /// What to do with items that the shopper chose before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Seen {
-    /// They compete like any other item (shoppers buy again).
+    /// What the scene of the page says.
     #[default]
+    AsScene,
+    /// They compete like any other item (shoppers buy again).
     Keep,
     /// They are left out.
     Drop,
@@ -66,8 +68,7 @@ pub struct RecommendRequest {
     pub visitor: Visitor,
     /// A history given inline, oldest first; if present it replaces the stored one.
     pub events: Option<Vec<Event>>,
-    /// The kind of page. `home` keeps places for what the shopper has not bought, `again` has only what they bought;
-    /// others change nothing about the order.
+    /// The kind of page: one of the shop's [`Scenes`](crate::Scenes), which say what its stages do.
     pub scene: Option<Box<str>>,
     /// The kind of device, as the shop names it.
     pub device: Option<Box<str>>,
@@ -82,13 +83,16 @@ pub struct RecommendRequest {
     pub filter: Option<Filter>,
     /// Never show these.
     pub exclude: Vec<ItemId>,
+    /// The visit: what its other scenes already show is not shown again. The engine knows what they show and adds it to
+    /// `exclude`.
+    pub visit: Option<Box<str>>,
     /// What to do with items chosen before.
     pub seen: Seen,
     /// Whether variants of a product count as one.
     pub grouping: Grouping,
     /// Whether incomplete items may be recommended; `None` is what the settings say.
     pub incomplete: Option<IncompleteItems>,
-    /// How much diversity weighs against score, 0 to 1; 0 by default.
+    /// How much diversity weighs against score, 0 to 1; `None` is what the scene says.
     pub diversity: Option<f32>,
     /// Which part of the models scores; `None` is the one that the settings name.
     pub part: Option<Part>,
@@ -113,7 +117,8 @@ impl Default for RecommendRequest {
             offset: 0,
             filter: None,
             exclude: Vec::new(),
-            seen: Seen::Keep,
+            visit: None,
+            seen: Seen::AsScene,
             grouping: Grouping::Product,
             incomplete: None,
             diversity: None,

@@ -22,6 +22,7 @@ mod search_ranking;
 mod searches;
 mod served;
 mod shared_descriptors;
+mod shown;
 mod split;
 mod vector;
 mod vocabulary;
@@ -42,7 +43,7 @@ pub use overview::Overview;
 pub use paged::{PageKey, PagedMap, PagedVec};
 pub use products::{Described, ProductIdx, Products};
 pub use published::{Hourly, InertReason, PublishedCounts, PublishedRecord};
-pub use record::{Body, CheckedEvent, Offset, Record};
+pub use record::{Body, CheckedEvent, Offset, Record, SourcePosition};
 pub use search_ranking::{
     FEATURES, MAX_HITS, N_FEATURES, RankedRow, RankingReport, RankingState, SearchChoice, SearchRanking, feature_row,
     is_search_choice,
@@ -50,6 +51,7 @@ pub use search_ranking::{
 pub use searches::{Chosen, Searches};
 pub use served::{Assignment, Page, Served};
 pub use shared_descriptors::SharedDescriptors;
+pub use shown::Shown;
 pub use split::{Share, Split, shopper_hash};
 pub use vector::{Encoded, ItemVector};
 pub use vocabulary::Vocabulary;

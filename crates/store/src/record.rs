@@ -137,6 +137,10 @@ pub enum Body {
     Synonyms(Box<str>),
     /// What an encoder computed for an item.
     Encoded(Box<ItemVector>),
+    /// The scenes of the shop that requests described, in force from here on, as JSON: settings by the scene's name.
+    Scenes(Box<str>),
+    /// How far a source was read. It is in the same commit as the records that were read up to there.
+    SourceRead(Box<SourcePosition>),
     /// What stood on the page of a search from which the event before it chose an item.
     SearchChoice(Box<SearchChoice>),
 }
@@ -169,6 +173,8 @@ impl Body {
             | Self::WindowReleased { .. }
             | Self::ChallengeRefused { .. }
             | Self::Encoded(_)
+            | Self::Scenes(_)
+            | Self::SourceRead(_)
             | Self::SearchChoice(_) => None,
         }
     }
@@ -198,9 +204,20 @@ impl Body {
             | Self::Promoted { .. }
             | Self::WindowReleased { .. }
             | Self::ChallengeRefused { .. }
-            | Self::Encoded(_) => (None, None),
+            | Self::Encoded(_)
+            | Self::Scenes(_)
+            | Self::SourceRead(_) => (None, None),
         }
     }
+}
+
+/// How far a table or topic of another server was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePosition {
+    /// The name of the source.
+    pub source: Box<str>,
+    /// The place after the last record that was read, in the source's own form (JSON).
+    pub position: Box<str>,
 }
 
 /// A checked event with its repairs.

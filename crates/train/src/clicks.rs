@@ -104,9 +104,10 @@ impl Clicks {
         self.heads.n_learned() == 0 && self.windows.is_empty() && self.n_left_out == 0
     }
 
-    /// Whether one more impression may wait.
+    /// Whether one more impression may wait. Those that were closed early count until their window has passed, because
+    /// they take memory until then.
     pub(crate) fn has_room(&mut self, settings: &ClickSettings) -> bool {
-        let has_room = self.waiting.len() < settings.capacity;
+        let has_room = self.windows.len() < settings.capacity;
         self.n_left_out += u64::from(!has_room);
         has_room
     }

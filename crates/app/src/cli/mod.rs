@@ -17,6 +17,7 @@ mod forget;
 mod ingest;
 mod init;
 mod inspect;
+mod inspect_why;
 mod output;
 mod problem;
 mod quarantine;
@@ -27,6 +28,7 @@ mod settings;
 mod signals;
 mod train;
 mod versions;
+mod what_if;
 
 use std::io;
 use std::path::PathBuf;
@@ -91,7 +93,6 @@ struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is taken apart at once")]
 enum Verb {
     /// Write a configuration file to begin with, with new keys
     Init(init::Arguments),
@@ -119,6 +120,8 @@ enum Verb {
     Encode(encode::Arguments),
     /// Show the results of an experiment's arms
     Experiment(experiment::Arguments),
+    /// Judge settings on the log before they are switched on
+    WhatIf(what_if::Arguments),
     /// Write events, the catalogue or recommendations as NDJSON
     Export(export::Arguments),
     /// Erase a person from the log and from all that was learned
@@ -219,6 +222,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Evaluate(arguments) => evaluate::run(context, arguments),
         Verb::Encode(arguments) => encode::run(&context, &arguments),
         Verb::Experiment(arguments) => experiment::run(context, arguments),
+        Verb::WhatIf(arguments) => what_if::run(context, arguments),
         Verb::Export(arguments) => export::run(context, arguments),
         Verb::Compact(arguments) => compact::run(context, arguments),
         Verb::Backup(arguments) => backup::backup(context, arguments),

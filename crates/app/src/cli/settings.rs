@@ -42,16 +42,21 @@ pub(super) fn shown(resolved: &Resolved) -> Vec<ShownSetting> {
 fn values(resolved: &Resolved) -> impl Iterator<Item = (String, Value, Origin)> {
     let values = resolved.values().into_iter();
     values.map(|(key, value, origin)| {
-        let value = if key == "http.keys" { without_secrets(value) } else { value };
+        let value = match &*key {
+            "http.keys" => without_secrets(value, "key"),
+            "sources" => without_secrets(value, "from"),
+            _ => value,
+        };
         (key, value, origin)
     })
 }
 
-fn without_secrets(mut keys: Value) -> Value {
-    for key in keys.as_array_mut().into_iter().flatten() {
-        if let Some(secret) = key.get_mut("key") {
+/// A list of tables without the values that may hold a secret.
+fn without_secrets(mut list: Value, key: &str) -> Value {
+    for table in list.as_array_mut().into_iter().flatten() {
+        if let Some(secret) = table.get_mut(key) {
             *secret = Value::String("…".into());
         }
     }
-    keys
+    list
 }

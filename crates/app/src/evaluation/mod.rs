@@ -561,7 +561,7 @@ fn read(
                     refuse(refusal.rejection.reason.code());
                     continue;
                 }
-                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {
+                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) | Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {
                     bail!("{}: events are needed here", request.train.display())
                 }
             };

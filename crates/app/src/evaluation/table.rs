@@ -238,7 +238,7 @@ pub fn read_table(
             let row = match entry {
                 Entry::Event(event, _) => row_of(event, &check, settings, by_session, &mut table),
                 Entry::Unreadable(refusal) => Err(refusal.rejection.reason.code().to_string()),
-                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) => {
+                Entry::Item(_) | Entry::Patch(_) | Entry::User(_) | Entry::ItemRemoved(_) | Entry::UserRemoved(_) => {
                     bail!("{}: the mapping is for events here", path.display())
                 }
             };

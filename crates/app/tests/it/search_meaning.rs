@@ -82,7 +82,7 @@ fn choices_after_searches_teach_the_order_of_other_searches_and_a_replay_learns_
         (0..150_u8).map(|n| format!("linen{}{}", (b'a' + n / 26) as char, (b'a' + n % 26) as char)).collect();
     let towel = |word: &String, place: usize| {
         // The dear one is shown first to begin with, because it was posted first.
-        json!({"id": format!("{word}-{place}"), "title": format!("{word} towel"), "price": [30.0, 20.0, 10.0][place]})
+        json!({"id": format!("{word}-{place}"), "title": format!("{word} towel"), "price": ([30.0, 20.0, 10.0][place])})
     };
     let items: Vec<Value> = words.iter().flat_map(|word| (0..3).map(move |place| towel(word, place))).collect();
     shop.post("/v1/items", &json!(items)).json();

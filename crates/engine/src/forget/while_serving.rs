@@ -77,6 +77,8 @@ impl Engine {
             Ok(begun) => {
                 slot.begin(&begun);
                 erasure.hide(begun.users.clone());
+                // Whose visits these are is not known.
+                self.inner.visits.clear();
                 if slot.is_waiting {
                     slot.next = Some(begun);
                     erasure.notify();

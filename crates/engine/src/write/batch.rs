@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use accrue_event::{EventId, MisspeltField, Namespace, RawEvent, RecordKind, Refusal, Timestamp};
+use accrue_event::{
+    EventId, MisspeltField, Namespace, RawEvent, RawItem, RawPatch, RawUser, RawValue, RecordKind, Refusal, Timestamp,
+};
 use serde::Serialize;
 
 /// An incoming event, item or user.
@@ -19,6 +21,25 @@ impl<R> From<R> for Incoming<R> {
     fn from(raw: R) -> Self {
         Self::Record(raw)
     }
+}
+
+/// A record of a source that has records of several kinds, in the order of the source.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// An event.
+    Event(RawEvent),
+    /// An item, as it is from here on.
+    Item(RawItem),
+    /// Some fields of an item.
+    Patch(RawPatch),
+    /// A user, as they are described from here on.
+    User(RawUser),
+    /// The item of this id is no longer sold.
+    ItemRemoved(RawValue),
+    /// The user of this id is no longer described.
+    UserRemoved(RawValue),
+    /// It could not be read, or a rule of the mapping refuses it.
+    Refused(Refusal),
 }
 
 /// The sender of a batch of events.

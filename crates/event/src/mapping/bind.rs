@@ -384,6 +384,7 @@ impl<'m> Binding<'m> {
             absolute: rule.absolute.iter().map(|field| name(field)).collect(),
             quarantine: rule.quarantine.clone().map(|code| (code, column.into())),
             skip: rule.skip,
+            delete: rule.delete,
             describes: rule.describe != Some(false),
             unless_variant: rule.unless_variant,
         })

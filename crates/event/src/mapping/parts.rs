@@ -107,6 +107,8 @@ pub(super) struct BoundRule {
     pub absolute: Vec<&'static str>,
     pub quarantine: Option<(Box<str>, Box<str>)>,
     pub skip: bool,
+    /// Whether the row removes what it names.
+    pub delete: bool,
     /// Whether the row says something of the item of its event.
     pub describes: bool,
     /// Whether variants of products are left alone.

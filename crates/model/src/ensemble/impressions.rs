@@ -17,10 +17,11 @@ impl Ensemble {
     ) -> Vec<ItemFeatures> {
         let axes: Vec<_> = self.columns().iter().map(|column| column.axis).collect();
         let mut features = Vec::with_capacity(items.len());
-        self.each_batch(prepared, items, |first, batch, columns| {
+        let part = self.part(prepared);
+        self.each_batch(part, prepared, items, |first, batch, columns| {
             let n = batch.len();
             let mut scores = vec![0.0; n];
-            self.score_batch(prepared, batch, columns, &mut scores);
+            self.score_batch(part, prepared, batch, columns, &mut scores);
             let mut places = vec![(0, 0); n * axes.len()];
             let (mut knots, mut shares) = (vec![0; n], vec![0.0; n]);
             for (column, (axis, values)) in axes.iter().zip(columns.chunks_exact(n)).enumerate() {

@@ -19,8 +19,6 @@ const ORDER: u64 = 0x636c_6963_0004;
 const SEEDS: u64 = 0x636c_6963_0005;
 /// Steps of Newton's method; it is at rest after about six.
 const NEWTON_STEPS: usize = 30;
-/// Factor of the step size after a pass that was not better.
-const SLOWER: f32 = 0.1;
 
 /// Rows to learn from and rows that say when to stop.
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +162,7 @@ fn fit_one<M: ClickModel>(
         if value > best {
             (best, kept, n_worse) = (value, Some(candidate.unwrap_or_else(|| model.clone())), 0);
         } else {
-            (rate, n_worse) = (rate * SLOWER, n_worse + 1);
+            (rate, n_worse) = (rate * training.slower as f32, n_worse + 1);
             if n_worse > training.patience {
                 break;
             }

@@ -28,7 +28,7 @@ const MINUTE_MS: i64 = 60_000;
 /// The moment of an impression as its features have it: the end of the minute, so that all items of a page have the
 /// same and nothing that the shopper did lies behind it.
 pub fn moment(at_ms: i64) -> i64 {
-    at_ms + MINUTE_MS - at_ms.rem_euclid(MINUTE_MS)
+    at_ms + (-at_ms).rem_euclid(MINUTE_MS)
 }
 
 /// What a feature says; a part of its key.

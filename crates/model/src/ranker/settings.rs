@@ -22,9 +22,10 @@ pub struct ClickTraining {
     pub online_rate: f64,
     /// Weight of ½‖v‖² in the loss, over all vectors and the features' own weights, at every step.
     pub l2: f64,
-    /// Passes without a better result on the validation part before training ends. The step size falls to a tenth after
-    /// each such pass.
+    /// Passes without a better result on the validation part before training ends.
     pub patience: usize,
+    /// Factor of the step size after each such pass.
+    pub slower: f64,
     /// How slowly the mean of the weights, which predicts, follows the weights: the factor of the mean at each step. 0
     /// for the weights themselves.
     pub averaging: f64,
@@ -43,6 +44,7 @@ impl Default for ClickTraining {
             online_rate: 2e-3,
             l2: 0.05,
             patience: 2,
+            slower: 0.1,
             averaging: 0.98,
             seeds: 1,
         }
@@ -64,6 +66,7 @@ impl ClickTraining {
         for (name, rate) in [("learning_rate", self.learning_rate), ("online_rate", self.online_rate)] {
             FitError::check(rate > 0.0 && rate.is_finite(), name, rate, "a number above 0")?;
         }
+        FitError::check((1e-6..=1.0).contains(&self.slower), "slower", self.slower, "a number above 0 and at most 1")?;
         FitError::check((0.0..1e6).contains(&self.l2), "l2", self.l2, "a number of at least 0")?;
         let averaging = self.averaging;
         FitError::check((0.0..1.0).contains(&averaging), "averaging", averaging, "a number from 0 to below 1")

@@ -29,7 +29,7 @@ const SUM_LEN: usize = 1 << 14;
 const TABLE: u64 = 0x636c_6963_0001;
 const DROPOUT: u64 = 0x636c_6963_0002;
 /// Deviation of a vector's first numbers.
-const DEVIATION: f32 = 1e-2;
+const DEVIATION: f32 = 0.05;
 
 /// A network with its table, and what training needs of both.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use accrue_store::ItemVector;
 use super::tests::{Catalogue, ids, mug};
 use crate::filter::Filter;
 use crate::search::QueryVector;
-use crate::{Reason, SearchAnswer, SearchRequest};
+use crate::{SearchAnswer, SearchRequest};
 
 const SPACE: u64 = 7;
 
@@ -67,9 +67,12 @@ fn what_means_the_same_is_found_beside_what_has_the_words_and_says_so() {
         let sum: f32 = hit.reasons.iter().map(|reason| reason.share).sum();
         assert!((sum - hit.score).abs() < 1e-4, "{hit:?}");
     }
-    let similar = |reason: &&Reason| reason.code == "similar_meaning";
-    assert!(answer.hits[2].reasons.iter().find(similar).unwrap().text.contains("similar meaning"));
-    assert!(answer.hits[3].reasons.iter().find(similar).is_none(), "plants mean something else");
+    let similar = |place: usize| {
+        let mut reasons = answer.hits[place].reasons.iter();
+        reasons.find(|reason| reason.code == "similar_meaning").map(|reason| &*reason.text)
+    };
+    assert_eq!(similar(2), Some("similar meaning"));
+    assert_eq!(similar(3), None, "plants mean something else");
     // Nothing has the words.
     let answer = ask(&shop, "xyzzy", DRINK, |_| {});
     assert_eq!((ids(&answer.hits), answer.total), (vec!["m0", "m1"], 2));

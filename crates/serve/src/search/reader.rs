@@ -190,7 +190,7 @@ impl ReadQuery {
 
     /// Compares the query with items by meaning from now on: similarity adds to their scores, and what is similar enough is
     /// found without the words of the query. `false` if the vectors of the items are not of the query's space, so that nothing
-    /// is compared. A blank query means nothing.
+    /// is compared. A query without [a meaning](Self::has_meaning) is left as it is.
     pub fn compare(&mut self, vectors: &Vectors, query: &QueryVector) -> bool {
         let settings = self.settings.clone();
         self.compare_with(vectors, query, &settings.similar)
@@ -198,7 +198,7 @@ impl ReadQuery {
 
     /// [`ReadQuery::compare`] with other settings than those of the reader.
     pub fn compare_with(&mut self, vectors: &Vectors, query: &QueryVector, settings: &SimilarSettings) -> bool {
-        if self.plan.open || settings.weight == 0.0 {
+        if !self.has_meaning() || settings.weight == 0.0 {
             return true;
         }
         self.similar = Similar::new(vectors, query, settings);
@@ -229,6 +229,12 @@ impl ReadQuery {
         self.plan.open
     }
 
+    /// Whether its meaning is compared: not of a blank query, and not of one that names something by a code or a number that
+    /// the catalogue has, because a shopper who writes `iphone 15` does not mean the 14, whose vector is nearly the same.
+    pub fn has_meaning(&self) -> bool {
+        !self.plan.open && !self.plan.is_exact
+    }
+
     /// Why the query finds these items: the fields of each, none for an item that it does not find (or that is not in the
     /// index).
     ///
@@ -249,14 +255,14 @@ impl ReadQuery {
         let (similar, unit) = (self.similar.as_ref(), self.plan.unit());
         met.clear();
         for segment in &self.snapshot.segments {
-            let mut take = |FoundDoc { doc, score, has_all, is_named, .. }: FoundDoc| {
+            let mut take = |FoundDoc { doc, score, has_all, .. }: FoundDoc| {
                 if segment.reader.is_deleted(doc) {
                     return;
                 }
                 let item_idx = segment.items[doc as usize];
                 let mut found = Match { item_idx, lexical: score, similar: 0.0, has_all };
                 if let Some(similar) = similar {
-                    found.similar = similar.share(item_idx, score, is_named, unit);
+                    found.similar = similar.share(item_idx, score, unit);
                     if similar.finds(item_idx) {
                         met.insert(item_idx);
                     }
@@ -266,7 +272,7 @@ impl ReadQuery {
                 }
             };
             if self.plan.open {
-                let all = |doc| FoundDoc { doc, score: 0.0, has: 0, has_all: true, is_named: false };
+                let all = |doc| FoundDoc { doc, score: 0.0, has: 0, has_all: true };
                 (0..segment.reader.max_doc()).map(all).for_each(&mut take);
             } else {
                 self.snapshot.walk(segment, &self.plan, false)?.run(required, take);
@@ -275,8 +281,7 @@ impl ReadQuery {
         Ok(best)
     }
 
-    /// Adds the items that are similar and have not the words. Where something has all words, and the query names a code or
-    /// has a number, there are none: a shopper who writes `iphone 15` does not mean the 14.
+    /// Adds the items that are similar and have not the words.
     fn add_similar(
         &self,
         admit: &dyn Fn(Match) -> Option<Admitted>,
@@ -284,9 +289,6 @@ impl ReadQuery {
         met: &HashSet<u32>,
     ) -> Result<(), SearchError> {
         let Some(similar) = &self.similar else { return Ok(()) };
-        if !best.is_empty() && self.plan.is_exact {
-            return Ok(());
-        }
         for found in self.matches(&similar.others(met))? {
             if let Some(Admitted { score, product }) = admit(found) {
                 best.push(Candidate { found, score, product });
@@ -303,7 +305,7 @@ impl ReadQuery {
         let unit = self.plan.unit();
         let scores = self.snapshot.scores(&self.plan, items)?.into_iter();
         let found = items.iter().zip(scores).map(|(&item_idx, lexical)| {
-            let similar = self.similar.as_ref().map_or(0.0, |similar| similar.share(item_idx, lexical, false, unit));
+            let similar = self.similar.as_ref().map_or(0.0, |similar| similar.share(item_idx, lexical, unit));
             Match { item_idx, lexical, similar, has_all: false }
         });
         Ok(found.collect())

@@ -70,8 +70,6 @@ pub(super) struct FoundDoc {
     pub has: u32,
     /// Whether it has every concept that any item has in full.
     pub has_all: bool,
-    /// Whether the query names it by an id or a code.
-    pub is_named: bool,
 }
 
 /// Sums of the documents of one window, by their position in it. All slots are zero between two windows.
@@ -143,7 +141,7 @@ impl Walk<'_> {
                 let words = if has == everything { words * factor } else { words };
                 let (doc, score) = (base + slot as u32, words + bonus);
                 let has_all = full & self.needed == self.needed;
-                found(FoundDoc { doc, score, has, has_all, is_named: bonus > 0.0 });
+                found(FoundDoc { doc, score, has, has_all });
             });
         }
     }

@@ -52,7 +52,7 @@ impl SimilarSettings {
 impl Default for SimilarSettings {
     fn default() -> Self {
         // By cross-validation over judged queries; `docs/search.md` has the command.
-        Self { weight: 1.5, floor: 0.35, items: 100, within_ms: 50, remembered: 4_096 }
+        Self { weight: 1.5, floor: 0.3, items: 100, within_ms: 50, remembered: 4_096 }
     }
 }
 
@@ -122,15 +122,10 @@ impl Similar {
         Some(((cosine - self.mean) / (1.0 - self.mean)).clamp(0.0, 1.0))
     }
 
-    /// What similarity adds to the score of an item that words found. `unit` is the score of a usual item with every word.
-    /// What the query names by an id or a code is what was meant; an item without a vector counts as similar as its words
-    /// match.
-    pub fn share(&self, item: u32, lexical: f32, is_named: bool, unit: f32) -> f32 {
-        let similarity = match self.of(item) {
-            _ if is_named => 1.0,
-            Some(similarity) => similarity,
-            None => (lexical / unit).clamp(0.0, 1.0),
-        };
+    /// What similarity adds to the score of an item. `unit` is the score of a usual item with every word. An item without a
+    /// vector counts as similar as its words match.
+    pub fn share(&self, item: u32, lexical: f32, unit: f32) -> f32 {
+        let similarity = self.of(item).unwrap_or_else(|| (lexical / unit).clamp(0.0, 1.0));
         self.weight * unit * similarity
     }
 

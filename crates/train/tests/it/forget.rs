@@ -56,6 +56,7 @@ fn records(user: &str) -> (Vec<Record>, BTreeSet<Offset>) {
                 propensities: Vec::new(),
                 arm: None,
                 ranks: Vec::new(),
+                asked: Box::default(),
             })),
             _ => continue,
         };
