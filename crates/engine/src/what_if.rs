@@ -49,7 +49,7 @@ pub struct Proposal {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ProposalError {
     /// A scene with a fault.
-    #[error("scene.{0}")]
+    #[error(transparent)]
     Scene(SettingFault),
     /// A rule with a fault.
     #[error(transparent)]
@@ -73,7 +73,7 @@ impl Proposal {
         let mut scenes = config.scene.clone();
         scenes.extend(self.scene.clone());
         let read = Scenes::read(&scenes).and_then(|read| read.check_models(&config.models()));
-        read.map_err(ProposalError::Scene)?;
+        read.map_err(|fault| ProposalError::Scene(fault.within("scene")))?;
         Rules::read(self.rule.as_deref().unwrap_or_default())?;
         match self.part.and_then(|part| Some((part.name(), config.models().switched_off(part)?))) {
             Some((part, fault)) => Err(ProposalError::Part { part, fault }),

@@ -124,9 +124,11 @@ pub(super) struct SearchParams {
     #[serde(default)]
     #[param(inline)]
     typo: TypoBody,
-    /// How far the shopper's own scores may move a hit (also read as `strength`): 0 is neutral, 1 is strong, 0.5 if left
-    /// out.
-    #[serde(alias = "personalization", alias = "strength")]
+    /// How far the shopper's own scores may move a hit: 0 is neutral, 1 is strong, 0.5 if left out.
+    #[serde(default)]
+    strength: Option<f32>,
+    /// The same as `strength`.
+    #[serde(default)]
     personalisation: Option<f32>,
     /// What the answer says of each hit beside its id, with commas between the names; `title,price` if left out. A
     /// variant has from its product what it lacks.
@@ -369,7 +371,7 @@ pub(super) async fn get_search(
     Params(params): Params<SearchParams>,
 ) -> Result<Json<SearchAnswerBody>, Problem> {
     let SearchParams { q: query, user, session, device, n, offset, filter, facets, sort, .. } = params;
-    let SearchParams { variants, typo, personalisation, fields, explain, .. } = params;
+    let SearchParams { variants, typo, strength, personalisation, fields, explain, .. } = params;
     let body = SearchBody {
         query,
         user,
@@ -382,7 +384,7 @@ pub(super) async fn get_search(
         sort,
         variants,
         typo,
-        personalisation,
+        personalisation: strength.or(personalisation),
         fields,
         explain,
     };
