@@ -44,7 +44,9 @@ pub enum MappingError {
         tests: usize,
     },
     /// A rule without an effect.
-    #[error("rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute`, `describe`, `quarantine` or `skip`")]
+    #[error(
+        "rule {rule} does nothing; give it `set`, `copy`, `clear`, `absolute`, `describe`, `quarantine`, `undo` or `skip`"
+    )]
     Idle {
         /// The number of the rule, from 1.
         rule: usize,
@@ -86,6 +88,14 @@ pub enum MappingError {
     /// An expression for the ids of variants that is none.
     #[error("`variants.id`: `{pattern}` is not a regular expression: {source}")]
     VariantPattern {
+        /// The pattern.
+        pattern: Box<str>,
+        /// The fault of the pattern.
+        source: regex_lite::Error,
+    },
+    /// An expression for pairs that is none.
+    #[error("`pairs.pattern`: `{pattern}` is not a regular expression: {source}")]
+    PairsPattern {
         /// The pattern.
         pattern: Box<str>,
         /// The fault of the pattern.
